@@ -1,0 +1,156 @@
+"""Reading and writing files so that no reader ever sees half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from affectlab.core.errors import DataError, UserError
+
+CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary sibling of *path*; rename it to *path* on success.
+
+    On any error, a full disk and Ctrl-C included, the temporary file or folder
+    is removed and *path* stays as it was.
+
+    Raises:
+        UserError: the folder cannot be written to, or the disk is full.
+    """
+    target = Path(path)
+    scratch: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        temporary = scratch / target.name
+        yield temporary
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno is None or isinstance(error, FileNotFoundError):
+            raise
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from error
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def atomic_writer(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open *path* for writing text (``"w"``, UTF-8) or bytes (``"wb"``), atomically."""
+    encoding = None if "b" in mode else "utf-8"
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, mode, encoding=encoding, newline=None if "b" in mode else "\n") as stream,
+    ):
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write *text* as UTF-8, atomically."""
+    with atomic_writer(path) as stream:
+        stream.write(text)
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write *value* as canonical JSON (sorted keys, no NaN), atomically."""
+    write_text(
+        path,
+        json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n",
+    )
+
+
+def read_json(path: Path | str) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        DataError: the file is not UTF-8 or not JSON; names line and column.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise DataError(path, place, f"not valid JSON: {error.msg}") from error
+
+
+def write_jsonl(path: Path | str, records: Iterable[dict[str, Any]]) -> int:
+    """Write one JSON object a line, atomically; return how many were written."""
+    count = 0
+    with atomic_writer(path) as stream:
+        for record in records:
+            stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            count += 1
+    return count
+
+
+def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSON Lines file; blank lines are passed over.
+
+    Raises:
+        DataError: a line is not UTF-8, not JSON or not an object; names the line.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(path, f"line {number}", f"not valid JSON: {error.msg}") from error
+        if not isinstance(record, dict):
+            raise DataError(path, f"line {number}", "expected a JSON object")
+        yield record
+
+
+def read_text(path: Path | str) -> str:
+    """Read a UTF-8 file (a byte order mark is dropped, line ends become ``\\n``).
+
+    Raises:
+        DataError: the file does not exist, or a byte is not UTF-8; names the line.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(path, None, "no such file") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = f"expected UTF-8, found byte 0x{data[error.start]:02x}"
+        raise DataError(path, f"line {line}", problem) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def sha256_file(path: Path | str) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def round_significant(value: float, digits: int = 8) -> float:
+    """Round to *digits* significant digits, so that stored numbers stay short."""
+    if not math.isfinite(value):
+        raise ValueError(f"cannot store {value}")
+    return float(f"{value:.{digits}g}")
+
+
+def remove_quietly(path: Path | str) -> None:
+    """Delete a file if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)

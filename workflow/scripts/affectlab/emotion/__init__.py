@@ -1,0 +1,1 @@
+"""The emotion wing: six-class emotion classification of short English texts."""

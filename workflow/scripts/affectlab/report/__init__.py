@@ -1,0 +1,1 @@
+"""The roof: one report over all experiments."""

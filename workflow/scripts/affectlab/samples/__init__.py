@@ -1,0 +1,1 @@
+"""Seeded generators of small corpora and models in the original layouts."""
