@@ -1,0 +1,143 @@
+"""Tiny checkpoints with random weights, in the very form of the real ones.
+
+They let the code that loads, trains and exports real models run in seconds and offline. Nothing
+is learnt by the networks; the tokenizers are made here from the sentences of `samples.emotion`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affectlab.core.io import atomic_path
+from affectlab.samples.emotion import LABELS, make_sentence
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+QWEN_VOCABULARY = 1600
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+def write_tiny_qwen3(directory: Path | str, seed: int = 0) -> None:
+    """Write a Qwen3ForCausalLM of about 175,000 parameters with tokenizer and chat template.
+
+    Two layers, hidden size 64, four query and two key heads, tied embeddings; a byte-level BPE
+    with the special tokens of Qwen3. The same seed gives the same bytes; an existing *directory*
+    is replaced as a whole.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        _sentences(),
+        trainers.BpeTrainer(
+            vocab_size=QWEN_VOCABULARY,
+            special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    parts = json.loads(tokenizer.to_str())["model"]
+    fast = Qwen2Tokenizer(
+        vocab=parts["vocab"],
+        merges=[tuple(pair) for pair in parts["merges"]],
+        unk_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        additional_special_tokens=["<|im_start|>"],
+        model_max_length=512,
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    with _seeded(seed):
+        model = Qwen3ForCausalLM(
+            Qwen3Config(
+                vocab_size=len(fast),
+                hidden_size=64,
+                intermediate_size=192,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                head_dim=16,
+                max_position_embeddings=512,
+                tie_word_embeddings=True,
+                bos_token_id=None,
+                eos_token_id=fast.eos_token_id,
+                pad_token_id=fast.pad_token_id,
+            )
+        )
+    _save(model, fast, Path(directory))
+
+
+def write_tiny_bert(directory: Path | str, seed: int = 0) -> None:
+    """Write a BertModel of about 90,000 parameters with a lower-casing WordPiece tokenizer.
+
+    Two layers, hidden size 48, two heads: the architecture of MiniLM-L6. The same seed gives the
+    same bytes; an existing *directory* is replaced as a whole.
+    """
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    # The tokenizers library numbers the pieces of a trained WordPiece in an order that changes
+    # from process to process, so the vocabulary is counted here: letters, then frequent words.
+    words = Counter(word for sentence in _sentences() for word in sentence.split())
+    letters = sorted({letter for word in words for letter in word} | set("0123456789.,!?'"))
+    frequent = [word for word, count in words.most_common() if count > 1 and len(word) > 1]
+    pieces = [
+        *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *sorted(frequent),
+    ]
+    tokenizer = BertTokenizer(
+        vocab={piece: number for number, piece in enumerate(pieces)},
+        do_lower_case=True,
+        model_max_length=512,
+    )
+    with _seeded(seed):
+        model = BertModel(
+            BertConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=48,
+                intermediate_size=96,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                max_position_embeddings=512,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+    _save(model, tokenizer, Path(directory))
+
+
+def _sentences(count: int = 3000) -> list[str]:
+    """The text that tokenizers are made from; it does not depend on the model's seed."""
+    rng = random.Random(0)
+    return [make_sentence(rng, rng.choice(LABELS)) for _ in range(count)]
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers from *seed* inside the block, and leave its state alone."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
+    with atomic_path(directory) as temporary:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
