@@ -1,0 +1,402 @@
+import time
+
+import numpy as np
+import pytest
+from affectlab.core import stats
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn import metrics
+from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from statsmodels.stats.multitest import multipletests
+
+
+def draw(n, classes, seed, skill=0.7):
+    """Labels and predictions that agree for about *skill* of the items."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(classes, size=n)
+    guesses = generator.integers(classes, size=n)
+    return labels, np.where(generator.random(n) < skill, labels, guesses)
+
+
+# --- functions of a confusion matrix -------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "classes", "seed"), [(1, 2, 0), (7, 6, 1), (40, 6, 2), (900, 3, 3)])
+def test_scores_equal_scikit_learn(n, classes, seed):
+    labels, predictions = draw(n, classes, seed)
+    confusion = stats.confusion_matrix(labels, predictions, classes)
+    every = list(range(classes))
+
+    np.testing.assert_array_equal(
+        confusion, metrics.confusion_matrix(labels, predictions, labels=every)
+    )
+    assert stats.accuracy(confusion) == pytest.approx(metrics.accuracy_score(labels, predictions))
+    for ours, average in ((stats.macro_f1, "macro"), (stats.micro_f1, "micro")):
+        expected = metrics.f1_score(labels, predictions, average=average, zero_division=0)
+        assert ours(confusion) == pytest.approx(expected)
+    assert stats.macro_precision(confusion) == pytest.approx(
+        metrics.precision_score(labels, predictions, average="macro", zero_division=0)
+    )
+    # Recall over the classes that occur anywhere, not only among the labels.
+    assert stats.macro_recall(confusion) == pytest.approx(
+        metrics.recall_score(labels, predictions, average="macro", zero_division=0)
+    )
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        labels, predictions, labels=every, zero_division=0
+    )
+    scores = stats.class_scores(confusion)
+    np.testing.assert_allclose(scores.precision, precision)
+    np.testing.assert_allclose(scores.recall, recall)
+    np.testing.assert_allclose(scores.f1, f1)
+    np.testing.assert_array_equal(scores.support, support)
+    np.testing.assert_array_equal(scores.predicted, np.bincount(predictions, minlength=classes))
+
+
+def test_scores_of_many_matrices_at_once():
+    matrices = np.stack(
+        [stats.confusion_matrix(*draw(50, 4, seed), 4) for seed in range(5)]
+    ).reshape(5, 1, 4, 4)
+    for score in (
+        stats.accuracy,
+        stats.macro_f1,
+        stats.micro_f1,
+        stats.macro_precision,
+        stats.macro_recall,
+    ):
+        together = score(matrices)
+        assert together.shape == (5, 1)
+        np.testing.assert_allclose(together[:, 0], [score(one[0]) for one in matrices])
+
+
+def test_class_never_predicted_counts_as_zero_and_absent_class_is_left_out():
+    # Class 1 is never predicted, class 2 occurs nowhere.
+    confusion = np.array([[3, 0, 0], [1, 0, 0], [0, 0, 0]])
+    scores = stats.class_scores(confusion)
+    np.testing.assert_allclose(scores.precision, [0.75, 0, 0])
+    np.testing.assert_allclose(scores.f1, [6 / 7, 0, 0])
+    assert stats.macro_f1(confusion) == pytest.approx((6 / 7 + 0) / 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "message"),
+    [
+        ([], [], "no items"),
+        ([0, 1], [0], "1 predictions for 2 labels"),
+        ([0, 3], [0, 0], "label lies outside 0..2"),
+        ([0, 0], [0, -1], "prediction lies outside 0..2"),
+    ],
+)
+@pytest.mark.parametrize("function", [stats.confusion_matrix, stats.confusion_columns])
+def test_bad_pairs_are_refused(function, labels, predictions, message):
+    with pytest.raises(ValueError, match=message):
+        function(np.array(labels, dtype=int), np.array(predictions, dtype=int), 3)
+
+
+def test_macro_average_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="without items"):
+        stats.macro_f1(np.zeros((3, 3), dtype=int))
+
+
+# --- calibration -----------------------------------------------------------------------------
+
+
+def ece_by_loop(confidence, correct, bins):
+    """Guo et al. 2017, equation 3, one bin after the other."""
+    total = 0.0
+    for m in range(1, bins + 1):
+        inside = (confidence > (m - 1) / bins) & (confidence <= m / bins)
+        if inside.any():
+            total += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
+    return total
+
+
+@pytest.mark.parametrize("bins", [1, 10, 15])
+def test_ece_equals_the_definition(bins):
+    generator = np.random.default_rng(0)
+    confidence = generator.uniform(1 / 6, 1, 500)
+    correct = generator.random(500) < confidence**2
+    sums = stats.reliability_columns(confidence, correct, bins).sum(axis=0)
+    expected = ece_by_loop(confidence, correct, bins)
+    assert stats.expected_calibration_error(sums) == pytest.approx(expected)
+
+    table = stats.reliability(confidence, correct, bins)
+    filled = table.counts > 0
+    gaps = np.abs(table.accuracy - table.confidence)[filled]
+    assert (table.counts[filled] * gaps).sum() / 500 == pytest.approx(expected)
+    assert np.isnan(table.accuracy[~filled]).all()
+
+
+def test_ece_by_hand():
+    # Bins of width 0.5: (0, .5] holds .5 (wrong), (.5, 1] holds .75 and 1.0 (both right).
+    sums = stats.reliability_columns(np.array([0.5, 0.75, 1.0]), np.array([0, 1, 1]), 2).sum(axis=0)
+    assert stats.expected_calibration_error(sums) == pytest.approx(1 / 3 * 0.5 + 2 / 3 * 0.125)
+
+
+def test_confidence_outside_the_unit_interval_is_refused():
+    with pytest.raises(ValueError, match=r"outside 0\.\.1"):
+        stats.reliability_columns(np.array([1.2]), np.array([1]), 10)
+    with pytest.raises(ValueError, match="no items"):
+        stats.reliability_columns(np.array([]), np.array([]), 10)
+
+
+def test_log_loss_equals_scikit_learn():
+    generator = np.random.default_rng(3)
+    probabilities = softmax(generator.normal(size=(60, 4)), axis=1)
+    labels = generator.integers(4, size=60)
+    assert stats.log_loss_items(probabilities, labels).mean() == pytest.approx(
+        metrics.log_loss(labels, probabilities, labels=range(4))
+    )
+    assert np.isfinite(stats.log_loss_items(np.array([[1.0, 0.0]]), np.array([1])))
+
+
+def test_temperature_of_probabilities_equals_temperature_of_logits():
+    logits = np.random.default_rng(4).normal(scale=4, size=(50, 6))
+    np.testing.assert_allclose(
+        stats.apply_temperature(softmax(logits, axis=1), 2.5), softmax(logits / 2.5, axis=1)
+    )
+    with pytest.raises(ValueError, match="positive"):
+        stats.apply_temperature(softmax(logits, axis=1), 0.0)
+
+
+def test_fitted_temperature_is_found_again():
+    """Labels drawn from softmax(z / 2.5): the best temperature of softmax(z) is about 2.5."""
+    generator = np.random.default_rng(5)
+    logits = generator.normal(scale=5, size=(20_000, 4))
+    truth = softmax(logits / 2.5, axis=1)
+    labels = (truth.cumsum(axis=1) < generator.random((20_000, 1))).sum(axis=1)
+    found = stats.fit_temperature(softmax(logits, axis=1), labels)
+    assert found == pytest.approx(2.5, rel=0.05)
+
+    # The likelihood is concave in 1 / T: an unbounded search from scikit-learn's loss agrees.
+    def loss(inverse):
+        return metrics.log_loss(labels, softmax(logits * inverse, axis=1))
+
+    assert found == pytest.approx(1 / minimize_scalar(loss).x, rel=1e-5)
+
+
+def test_temperature_of_a_faultless_model_stays_in_range():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
+    low, _ = stats.TEMPERATURE_RANGE
+    assert stats.fit_temperature(probabilities, np.array([0, 1])) == pytest.approx(low, rel=0.01)
+    with pytest.raises(ValueError, match="no items"):
+        stats.fit_temperature(np.zeros((0, 2)), np.array([], dtype=int))
+
+
+# --- bootstrap ---------------------------------------------------------------------------------
+
+
+def accuracy_of(classes):
+    return lambda sums: stats.accuracy(sums.reshape(*sums.shape[:-1], classes, classes))
+
+
+def macro_f1_of(classes):
+    return lambda sums: stats.macro_f1(sums.reshape(*sums.shape[:-1], classes, classes))
+
+
+def test_group_sums_add_the_items_of_a_group():
+    columns = np.array([[1.0, 0], [0, 1], [0, 1], [1, 0]])
+    np.testing.assert_array_equal(
+        stats.group_sums(columns, ["b", "a", "b", "c"]), [[0, 1], [1, 1], [1, 0]]
+    )
+    with pytest.raises(ValueError, match="1 groups for 4 items"):
+        stats.group_sums(columns, ["a"])
+    with pytest.raises(ValueError, match="no items"):
+        stats.group_sums(columns[:0], [])
+
+
+def test_interval_of_accuracy_matches_the_binomial():
+    """With one item a group, the replicates of the accuracy are exactly binomial."""
+    from scipy.stats import binom
+
+    labels = np.zeros(1000, dtype=int)
+    predictions = (np.arange(1000) >= 900).astype(int)
+    table = stats.group_sums(stats.confusion_columns(labels, predictions, 2), np.arange(1000))
+    interval = stats.bootstrap_interval(accuracy_of(2), table, 20_000, 0.95, 0)
+    assert interval.value == 0.9
+    assert interval.low == pytest.approx(binom.ppf(0.025, 1000, 0.9) / 1000, abs=0.0015)
+    assert interval.high == pytest.approx(binom.ppf(0.975, 1000, 0.9) / 1000, abs=0.0015)
+
+
+def test_fast_and_slow_bootstrap_agree():
+    """The multinomial short cut against drawing groups and scoring each resample anew."""
+    labels, predictions = draw(300, 4, 6)
+    groups = np.random.default_rng(7).integers(180, size=300)
+    table = stats.group_sums(stats.confusion_columns(labels, predictions, 4), groups)
+    fast = stats.bootstrap_interval(macro_f1_of(4), table, 4000, 0.9, 1)
+    slow = stats.bootstrap_metric(
+        lambda a, b: metrics.f1_score(a, b, average="macro", zero_division=0),
+        [labels, predictions],
+        groups,
+        1500,
+        0.9,
+        2,
+    )
+    assert fast.value == pytest.approx(slow.value)
+    assert fast.low == pytest.approx(slow.low, abs=0.006)
+    assert fast.high == pytest.approx(slow.high, abs=0.006)
+
+
+def test_groups_widen_the_interval():
+    """Every item copied four times: as groups, the interval stays; as items, it would halve."""
+    labels, predictions = draw(200, 2, 8)
+    once = stats.confusion_columns(labels, predictions, 2)
+    copies = np.tile(once, (4, 1))
+    alone = stats.bootstrap_interval(accuracy_of(2), once, 5000, 0.95, 0)
+    grouped = stats.bootstrap_interval(
+        accuracy_of(2), stats.group_sums(copies, np.tile(np.arange(200), 4)), 5000, 0.95, 0
+    )
+    naive = stats.bootstrap_interval(accuracy_of(2), copies, 5000, 0.95, 0)
+    assert grouped.high - grouped.low == pytest.approx(alone.high - alone.low, rel=0.05)
+    assert naive.high - naive.low == pytest.approx((alone.high - alone.low) / 2, rel=0.1)
+
+
+def test_class_missing_from_a_resample_gives_a_finite_interval():
+    labels = np.array([0] * 19 + [1])
+    predictions = np.zeros(20, dtype=int)
+    table = stats.confusion_columns(labels, predictions, 3)
+    replicates = macro_f1_of(3)(stats.resample_sums(table, 500, 0))
+    assert np.isfinite(replicates).all()
+    # Without the rare item only class 0 occurs, and it is always right.
+    assert replicates.max() == 1.0
+    assert replicates.min() < 0.5
+
+
+def test_resampling_is_reproducible_and_keeps_the_number_of_groups():
+    table = np.random.default_rng(9).random((50, 3))
+    first = stats.resample_sums(np.hstack([table, np.ones((50, 1))]), 40, 5)
+    again = stats.resample_sums(np.hstack([table, np.ones((50, 1))]), 40, 5)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(first[:, 3], 50)
+    assert not np.array_equal(first, stats.resample_sums(np.c_[table, np.ones(50)], 40, 6))
+
+
+def test_chunks_do_not_change_the_law(monkeypatch):
+    table = np.random.default_rng(10).random((100, 1))
+    whole = stats.resample_sums(table, 3000, 0).mean(axis=1)
+    monkeypatch.setattr(stats, "RESAMPLED_CELLS", 250)
+    parts = stats.resample_sums(table, 3000, 0).mean(axis=1)
+    np.testing.assert_allclose(whole, parts)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: stats.resample_sums(np.zeros((0, 2)), 10, 0), "no groups"),
+        (lambda: stats.resample_sums(np.ones((3, 2)), 0, 0), "at least one resample"),
+        (lambda: stats.percentile_interval(0.5, np.ones(3), 1.0), "level lies between"),
+        (lambda: stats.bootstrap_metric(np.mean, [np.ones(0)], [], 10, 0.9, 0), "no items"),
+    ],
+)
+def test_bootstrap_refuses(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_generic_bootstrap_leaves_out_resamples_without_a_score():
+    labels = np.array([0, 0, 0, 0, 0, 0, 0, 1, 1])
+    scores = np.linspace(0, 1, 9)
+
+    def area(truth, ranks):
+        return metrics.roc_auc_score(truth, ranks) if len(set(truth)) == 2 else np.nan
+
+    interval = stats.bootstrap_metric(area, [labels, scores], np.arange(9), 300, 0.95, 0)
+    assert interval == pytest.approx((1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="resamples only"):
+        stats.bootstrap_metric(lambda _: np.nan, [labels], np.arange(9), 10, 0.95, 0)
+
+
+def test_bootstrap_of_16000_items_takes_well_below_a_second():
+    labels, predictions = draw(16_000, 6, 11)
+    groups = [f"text {item % 15_900}" for item in range(16_000)]
+    begin = time.perf_counter()
+    table = stats.group_sums(stats.confusion_columns(labels, predictions, 6), groups)
+    stats.bootstrap_interval(macro_f1_of(6), table, 2000, 0.95, 0)
+    assert time.perf_counter() - begin < 1.0
+
+
+def test_paired_difference_is_narrower_than_the_two_intervals_allow():
+    labels, first = draw(800, 3, 12, skill=0.8)
+    second = first.copy()
+    second[:20] = (labels[:20] + 1) % 3
+    tables = [stats.confusion_columns(labels, predictions, 3) for predictions in (first, second)]
+    interval = stats.paired_bootstrap(accuracy_of(3), *tables, 4000, 0.95, 0)
+    assert interval.value == pytest.approx(np.mean(first == labels) - np.mean(second == labels))
+    # The items on which both agree cancel: the difference has the variance of the 20 alone.
+    gain = (first == labels).astype(float) - (second == labels)
+    expected = 1.96 * gain.std() / np.sqrt(800)
+    assert (interval.high - interval.low) / 2 == pytest.approx(expected, rel=0.1)
+    with pytest.raises(ValueError, match="tables of shape"):
+        stats.paired_bootstrap(accuracy_of(3), tables[0], tables[1][:5], 10, 0.95, 0)
+
+
+# --- tests and seeds ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(10, 3), (0, 6), (40, 55), (1, 0)])
+def test_mcnemar_equals_statsmodels(only_first, only_second):
+    first = np.r_[np.ones(30), np.ones(only_first), np.zeros(only_second), np.zeros(5)].astype(bool)
+    second = np.r_[np.ones(30), np.zeros(only_first), np.ones(only_second), np.zeros(5)]
+    table = [[30, only_first], [only_second, 5]]
+    ours = stats.mcnemar(first, second.astype(bool))
+    corrected = reference_mcnemar(table, exact=False, correction=True)
+    assert (ours.only_first, ours.only_second) == (only_first, only_second)
+    assert ours.exact_p == pytest.approx(reference_mcnemar(table, exact=True).pvalue)
+    assert ours.chi2 == pytest.approx(corrected.statistic)
+    assert ours.chi2_p == pytest.approx(corrected.pvalue)
+
+
+def test_mcnemar_of_equals():
+    agree = stats.mcnemar(np.array([1, 0, 1]), np.array([1, 0, 1]))
+    assert agree == (0, 0, 1.0, 0.0, 1.0)
+    even = stats.mcnemar(np.array([1, 0]), np.array([0, 1]))
+    assert (even.exact_p, even.chi2, even.chi2_p) == (1.0, 0.0, 1.0)
+    with pytest.raises(ValueError, match="no items"):
+        stats.mcnemar(np.array([]), np.array([]))
+    with pytest.raises(ValueError, match="2 and 1 items"):
+        stats.mcnemar(np.array([1, 0]), np.array([1]))
+
+
+def test_holm_equals_statsmodels():
+    for p_values in ([0.01, 0.04, 0.03], [0.5, 0.6, 0.02, 0.02], [0.2], [1.0, 1e-9]):
+        expected = multipletests(p_values, method="holm")[1]
+        np.testing.assert_allclose(stats.holm(p_values), expected)
+    assert stats.holm([]) == []
+
+
+def test_seeds_summary_by_hand():
+    summary = stats.seeds_summary([0.90, 0.92, 0.94], np.array([0.91, 0.93]), 0.95)
+    # Items: variance 2e-4. Seeds: sd 0.02, 4e-4 / 3. Degrees of freedom 2 * (3.3333 / 1.3333)^2.
+    assert summary.mean == pytest.approx(0.92)
+    assert summary.sd == pytest.approx(0.02)
+    assert summary.n == 3
+    assert (summary.high - summary.low) / 2 == pytest.approx(
+        2.17881 * np.sqrt(2e-4 + 4e-4 / 3), rel=0.01
+    )
+
+
+def test_seeds_summary_of_one_seed_or_equal_seeds_covers_items_only():
+    replicates = np.random.default_rng(0).normal(0.9, 0.01, 5000)
+    one = stats.seeds_summary([0.9], replicates, 0.95)
+    assert one.sd is None
+    assert one.high - one.low == pytest.approx(2 * 1.96 * replicates.std(), rel=0.01)
+    same = stats.seeds_summary([0.9, 0.9], replicates, 0.95)
+    assert (same.sd, same.low) == (0.0, pytest.approx(one.low))
+    with pytest.raises(ValueError, match="no seeds"):
+        stats.seeds_summary([], replicates, 0.95)
+
+
+def test_seeds_interval_covers_the_truth_over_new_seeds_and_items():
+    """Simulated: difficulty of items, luck of seeds, noise of both; the mean is 0."""
+    generator = np.random.default_rng(1)
+    trials, seeds, items, covered = 400, 3, 60, 0
+    for _ in range(trials):
+        scores = (
+            generator.normal(0, 0.3, (seeds, 1))
+            + generator.normal(0, 1, (1, items))
+            + generator.normal(0, 0.5, (seeds, items))
+        )
+        table = np.c_[scores.mean(axis=0), np.ones(items)]
+        sums = stats.resample_sums(table, 200, 0)
+        summary = stats.seeds_summary(scores.mean(axis=1), sums[:, 0] / sums[:, 1], 0.95)
+        covered += summary.low <= 0 <= summary.high
+    assert 0.93 <= covered / trials <= 0.99

@@ -1,0 +1,520 @@
+"""Scores of classifiers and how sure we may be of them.
+
+Conventions, the same everywhere:
+
+* A confusion matrix has the true classes as rows and the predicted ones as columns. The
+  functions of a confusion matrix take ``[..., K, K]`` and return ``[...]``, so that thousands
+  of resampled matrices are scored at once.
+* 0 / 0 is 0 for the precision, recall and F1 of a single class. A macro average runs over the
+  classes that occur in the labels or in the predictions, as scikit-learn's does when it is
+  given no list of labels; a class that occurs in neither is left out rather than counted as 0.
+* Empty input is a `ValueError`: there is no score of nothing.
+* The interval is the percentile bootstrap over groups: items of one group (here, the same
+  text) are drawn together, because they are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+SMALLEST_PROBABILITY = 1e-30
+"""Stands for a probability of 0, whose logarithm does not exist."""
+
+TEMPERATURE_RANGE = (0.05, 20.0)
+"""Where `fit_temperature` searches; on data without an error the best temperature is 0."""
+
+RESAMPLED_CELLS = 8_000_000
+"""How many counts `resample_sums` holds at once (64 MB)."""
+
+
+class Interval(NamedTuple):
+    """A number with the limits of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ClassScores(NamedTuple):
+    """Scores of every class, each an array ``[..., K]``."""
+
+    precision: Floats
+    recall: Floats
+    f1: Floats
+    support: Floats
+    predicted: Floats
+
+
+class McNemar(NamedTuple):
+    """The test of two classifiers on the same items.
+
+    ``only_first`` items are right with the first classifier alone, ``only_second`` with the
+    second alone.
+    """
+
+    only_first: int
+    only_second: int
+    exact_p: float
+    chi2: float
+    chi2_p: float
+
+
+class SeedsSummary(NamedTuple):
+    """A score over several training seeds; ``sd`` is None for a single seed."""
+
+    mean: float
+    sd: float | None
+    n: int
+    low: float
+    high: float
+
+
+class Reliability(NamedTuple):
+    """Per bin of confidence: its edges ``[bins + 1]``, and the rest ``[bins]``.
+
+    ``accuracy`` and ``confidence`` are NaN where a bin is empty.
+    """
+
+    edges: Floats
+    counts: Integers
+    accuracy: Floats
+    confidence: Floats
+
+
+def confusion_matrix(labels: Array, predictions: Array, classes: int) -> Integers:
+    """Count the pairs of true and predicted class.
+
+    Args:
+        labels: ``[n]``, class ids from 0.
+        predictions: ``[n]``, class ids from 0.
+        classes: how many classes there are.
+
+    Returns:
+        ``[classes, classes]``, rows are true classes.
+
+    Raises:
+        ValueError: nothing was given, the lengths differ, or an id is out of range.
+    """
+    _check_pairs(labels, predictions, classes)
+    cells = np.bincount(labels * classes + predictions, minlength=classes * classes)
+    return cells.reshape(classes, classes).astype(np.int64)
+
+
+def class_scores(confusion: Array) -> ClassScores:
+    """Precision, recall and F1 of each class; 0 / 0 is 0."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    support = confusion.sum(axis=-1).astype(np.float64)
+    predicted = confusion.sum(axis=-2).astype(np.float64)
+    return ClassScores(
+        precision=_ratio(hits, predicted),
+        recall=_ratio(hits, support),
+        f1=_ratio(2 * hits, support + predicted),
+        support=support,
+        predicted=predicted,
+    )
+
+
+def accuracy(confusion: Array) -> Floats:
+    """The share of items whose predicted class is the true one."""
+    hits = np.trace(confusion, axis1=-2, axis2=-1)
+    return np.asarray(hits / confusion.sum(axis=(-2, -1)), dtype=np.float64)
+
+
+def micro_f1(confusion: Array) -> Floats:
+    """F1 of the pooled decisions; with one label an item it equals the accuracy."""
+    scores = class_scores(confusion)
+    hits = np.trace(confusion, axis1=-2, axis2=-1)
+    return np.asarray(
+        2 * hits / (scores.support.sum(-1) + scores.predicted.sum(-1)), dtype=np.float64
+    )
+
+
+def macro_f1(confusion: Array) -> Floats:
+    """Mean F1 of the classes that occur."""
+    scores = class_scores(confusion)
+    return _mean_of_occurring(scores.f1, scores)
+
+
+def macro_precision(confusion: Array) -> Floats:
+    """Mean precision of the classes that occur."""
+    scores = class_scores(confusion)
+    return _mean_of_occurring(scores.precision, scores)
+
+
+def macro_recall(confusion: Array) -> Floats:
+    """Mean recall of the classes that occur (unweighted average recall)."""
+    scores = class_scores(confusion)
+    return _mean_of_occurring(scores.recall, scores)
+
+
+def log_loss_items(probabilities: Array, labels: Array) -> Floats:
+    """Negative log-likelihood of each item, in nats.
+
+    Args:
+        probabilities: ``[n, K]``, each row sums to 1.
+        labels: ``[n]``, class ids.
+    """
+    _check_probabilities(probabilities, labels)
+    chosen = probabilities[np.arange(len(labels)), labels]
+    return -np.log(np.maximum(chosen, SMALLEST_PROBABILITY))
+
+
+def reliability(confidence: Array, correct: Array, bins: int = 15) -> Reliability:
+    """Accuracy and mean confidence in bins of equal width.
+
+    Args:
+        confidence: ``[n]``, the probability of the predicted class, in 0..1.
+        correct: ``[n]``, whether the prediction is right.
+        bins: how many; bin ``m`` is the interval ``((m - 1) / bins, m / bins]``.
+    """
+    columns = reliability_columns(confidence, correct, bins)
+    counts, hits, confidences = columns.sum(axis=0).reshape(3, bins)
+    with np.errstate(invalid="ignore"):
+        return Reliability(
+            edges=np.linspace(0.0, 1.0, bins + 1),
+            counts=counts.astype(np.int64),
+            accuracy=hits / counts,
+            confidence=confidences / counts,
+        )
+
+
+def reliability_columns(confidence: Array, correct: Array, bins: int) -> Floats:
+    """What each item adds to the bins: ``[n, 3 * bins]``, its count, hit and confidence.
+
+    The sums of these columns are all that `expected_calibration_error` needs, so they can be
+    resampled by `resample_sums`.
+    """
+    if len(confidence) == 0:
+        raise ValueError("no items")
+    if len(confidence) != len(correct):
+        raise ValueError(f"{len(confidence)} confidences for {len(correct)} items")
+    if np.min(confidence) < 0 or np.max(confidence) > 1 + 1e-6:
+        raise ValueError("a confidence lies outside 0..1")
+    place = np.clip(np.ceil(np.asarray(confidence) * bins).astype(np.int64) - 1, 0, bins - 1)
+    columns = np.zeros((len(confidence), 3, bins))
+    items = np.arange(len(confidence))
+    columns[items, 0, place] = 1.0
+    columns[items, 1, place] = correct
+    columns[items, 2, place] = confidence
+    return columns.reshape(len(confidence), 3 * bins)
+
+
+def expected_calibration_error(sums: Array) -> Floats:
+    """Mean gap between confidence and accuracy, weighted by the items in each bin.
+
+    ``ECE = sum_m |B_m| / n * |accuracy(B_m) - confidence(B_m)|`` over bins of equal width:
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 3.
+
+    Args:
+        sums: ``[..., 3 * bins]``, sums over items of `reliability_columns`.
+    """
+    counts, hits, confidences = np.moveaxis(
+        np.asarray(sums).reshape(*np.shape(sums)[:-1], 3, -1), -2, 0
+    )
+    return np.asarray(np.abs(hits - confidences).sum(-1) / counts.sum(-1), dtype=np.float64)
+
+
+def apply_temperature(probabilities: Array, temperature: float) -> Floats:
+    """Soften (T > 1) or sharpen (T < 1) probabilities ``[n, K]`` by one temperature.
+
+    It is the softmax of the logits over T. The logarithm of a probability is its logit up to a
+    constant of the row, which the softmax cancels, so stored probabilities serve.
+
+    Raises:
+        ValueError: the temperature is not positive.
+    """
+    if not temperature > 0:
+        raise ValueError(f"a temperature is positive, not {temperature}")
+    scaled = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    powers = np.exp(scaled)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def fit_temperature(probabilities: Array, labels: Array) -> float:
+    """The temperature that minimises the negative log-likelihood (Guo et al. 2017, section 4.2).
+
+    Fit it on the validation split, never on the split that is reported.
+
+    Args:
+        probabilities: ``[n, K]``.
+        labels: ``[n]``, class ids.
+
+    Returns:
+        T within `TEMPERATURE_RANGE`; the lower end when every item is classified rightly.
+    """
+    from scipy.optimize import minimize_scalar
+
+    _check_probabilities(probabilities, labels)
+
+    def loss(log_temperature: float) -> float:
+        softened = apply_temperature(probabilities, float(np.exp(log_temperature)))
+        return float(log_loss_items(softened, labels).mean())
+
+    found = minimize_scalar(
+        loss, bounds=tuple(np.log(TEMPERATURE_RANGE)), method="bounded", options={"xatol": 1e-8}
+    )
+    return float(np.exp(found.x))
+
+
+def group_sums(columns: Array, groups: Sequence[Any] | Array) -> Floats:
+    """Add up the rows of *columns* ``[n, D]`` that share a group: ``[G, D]``.
+
+    Groups come in sorted order, so the result does not depend on the order of the items
+    beyond rounding.
+    """
+    if len(columns) == 0:
+        raise ValueError("no items")
+    if len(columns) != len(groups):
+        raise ValueError(f"{len(groups)} groups for {len(columns)} items")
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    table = np.zeros((len(names), np.shape(columns)[1]))
+    np.add.at(table, codes, columns)
+    return table
+
+
+def confusion_columns(labels: Array, predictions: Array, classes: int) -> Floats:
+    """What each item adds to the confusion matrix: ``[n, classes ** 2]``, one cell is 1."""
+    _check_pairs(labels, predictions, classes)
+    columns = np.zeros((len(labels), classes * classes))
+    columns[np.arange(len(labels)), labels * classes + predictions] = 1.0
+    return columns
+
+
+def resample_sums(table: Array, resamples: int, seed: int) -> Floats:
+    """Draw groups with replacement and add up their rows: ``[resamples, D]``.
+
+    A score that is a function of sums over items (accuracy, F1, calibration error,
+    log-likelihood) needs nothing but these sums. Groups with equal rows are interchangeable:
+    how often each kind of row is drawn follows a multinomial law, so the items of a confusion
+    matrix cost as many draws as it has cells, however many items there are.
+
+    Args:
+        table: ``[G, D]``, sums of each group (`group_sums`).
+        resamples: how many times G groups are drawn.
+        seed: of the generator; equal seeds draw equal groups for tables with equal rows.
+    """
+    if len(table) == 0:
+        raise ValueError("no groups")
+    if resamples < 1:
+        raise ValueError(f"at least one resample is needed, not {resamples}")
+    kinds, counts = np.unique(np.asarray(table, dtype=np.float64), axis=0, return_counts=True)
+    generator = np.random.default_rng(seed)
+    chunk = max(1, RESAMPLED_CELLS // len(kinds))
+    parts = []
+    for start in range(0, resamples, chunk):
+        drawn = generator.multinomial(
+            len(table), counts / len(table), size=min(chunk, resamples - start)
+        )
+        parts.append(drawn.astype(np.float64) @ kinds)
+    return np.concatenate(parts)
+
+
+def percentile_interval(value: float, replicates: Array, level: float) -> Interval:
+    """The interval that leaves ``(1 - level) / 2`` of the replicates on either side."""
+    if not 0 < level < 1:
+        raise ValueError(f"a level lies between 0 and 1, not {level}")
+    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(value), float(low), float(high))
+
+
+def bootstrap_interval(
+    statistic: Callable[[Array], Array], table: Array, resamples: int, level: float, seed: int
+) -> Interval:
+    """Percentile bootstrap over groups of a score that is a function of sums.
+
+    Args:
+        statistic: from sums ``[..., D]`` to scores ``[...]``.
+        table: ``[G, D]``, sums of each group (`group_sums`).
+        resamples: how many resamples.
+        level: of the interval, such as 0.95.
+        seed: of the generator.
+    """
+    value = float(statistic(np.asarray(table).sum(axis=0)))
+    return percentile_interval(value, statistic(resample_sums(table, resamples, seed)), level)
+
+
+def bootstrap_metric(
+    metric: Callable[..., float],
+    arrays: Sequence[Array],
+    groups: Sequence[Any] | Array,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> Interval:
+    """Percentile bootstrap over groups of any score, one call a resample.
+
+    For scores that are no function of sums, such as the area under a ROC curve. A resample for
+    which the score does not exist (NaN) is left out.
+
+    Args:
+        metric: takes the resampled *arrays*, returns one number.
+        arrays: each ``[n, ...]``, resampled together.
+        groups: ``[n]``; items of one group are drawn together.
+        resamples: how many resamples.
+        level: of the interval.
+        seed: of the generator.
+
+    Raises:
+        ValueError: nothing was given, or the score exists for less than half of the resamples.
+    """
+    if len(groups) == 0:
+        raise ValueError("no items")
+    _, codes = np.unique(np.asarray(groups), return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+    generator = np.random.default_rng(seed)
+    scores = []
+    for _ in range(resamples):
+        drawn = generator.integers(len(members), size=len(members))
+        items = np.concatenate([members[group] for group in drawn])
+        scores.append(metric(*(array[items] for array in arrays)))
+    replicates = np.asarray(scores, dtype=np.float64)
+    defined = replicates[~np.isnan(replicates)]
+    if 2 * len(defined) < resamples:
+        raise ValueError(f"the score exists for {len(defined)} of {resamples} resamples only")
+    return percentile_interval(float(metric(*arrays)), defined, level)
+
+
+def paired_bootstrap(
+    statistic: Callable[[Array], Array],
+    first: Array,
+    second: Array,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> Interval:
+    """Interval of ``statistic(first) - statistic(second)`` on the same resampled groups.
+
+    Args:
+        statistic: from sums ``[..., D]`` to scores ``[...]``.
+        first: ``[G, D]``, sums of each group under the first classifier.
+        second: ``[G, D]``, the same groups in the same order under the second.
+        resamples: how many resamples.
+        level: of the interval.
+        seed: of the generator.
+    """
+    if np.shape(first) != np.shape(second):
+        raise ValueError(f"tables of shape {np.shape(first)} and {np.shape(second)}")
+    width = np.shape(first)[1]
+
+    def difference(sums: Array) -> Array:
+        return np.asarray(statistic(sums[..., :width]) - statistic(sums[..., width:]))
+
+    return bootstrap_interval(difference, np.hstack([first, second]), resamples, level, seed)
+
+
+def mcnemar(first_correct: Array, second_correct: Array) -> McNemar:
+    """McNemar's test that two classifiers err equally often, on the same items.
+
+    The exact p value is two-sided binomial on the items where exactly one is right; the chi
+    square has Edwards's continuity correction, which never takes the statistic below 0.
+
+    Args:
+        first_correct: ``[n]`` booleans.
+        second_correct: ``[n]`` booleans.
+    """
+    from scipy.stats import binomtest, chi2
+
+    first, second = np.asarray(first_correct, bool), np.asarray(second_correct, bool)
+    if first.shape != second.shape:
+        raise ValueError(f"{len(first)} and {len(second)} items")
+    if first.size == 0:
+        raise ValueError("no items")
+    only_first = int(np.sum(first & ~second))
+    only_second = int(np.sum(~first & second))
+    discordant = only_first + only_second
+    if discordant == 0:
+        return McNemar(0, 0, exact_p=1.0, chi2=0.0, chi2_p=1.0)
+    statistic = max(abs(only_first - only_second) - 1, 0) ** 2 / discordant
+    return McNemar(
+        only_first,
+        only_second,
+        exact_p=float(binomtest(only_first, discordant, 0.5).pvalue),
+        chi2=statistic,
+        chi2_p=float(chi2.sf(statistic, 1)),
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values adjusted for several tests by Holm's step-down method, in the given order."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def seeds_summary(values: Sequence[float], replicates_of_mean: Array, level: float) -> SeedsSummary:
+    """Mean over seeds, with an interval for the choice of seeds and of items.
+
+    The variance of the mean is the sum of two parts: that of the items (bootstrap replicates of
+    the mean over seeds, groups resampled alike for every seed) and that of the seeds (their
+    variance over their number). The part that seed and item share is in both, which makes the
+    interval a little wide rather than narrow. It is Student's t with the Welch-Satterthwaite
+    degrees of freedom, the items' part counting as known. One seed says nothing of the spread
+    between seeds; its interval is of the items alone.
+
+    Args:
+        values: one score a seed, all on the same items.
+        replicates_of_mean: ``[resamples]``, bootstrap replicates of the mean of *values*.
+        level: of the interval.
+    """
+    from scipy.stats import norm, t
+
+    if len(values) == 0:
+        raise ValueError("no seeds")
+    mean = float(np.mean(values))
+    of_items = float(np.var(replicates_of_mean, ddof=1))
+    tail = (1 + level) / 2
+    if len(values) == 1:
+        reach = float(norm.ppf(tail)) * of_items**0.5
+        return SeedsSummary(mean, None, 1, mean - reach, mean + reach)
+    sd = float(np.std(values, ddof=1))
+    of_seeds = sd**2 / len(values)
+    whole = of_items + of_seeds
+    if of_seeds == 0:
+        quantile = float(norm.ppf(tail))
+    else:
+        quantile = float(t.ppf(tail, (len(values) - 1) * (whole / of_seeds) ** 2))
+    reach = quantile * whole**0.5
+    return SeedsSummary(mean, sd, len(values), mean - reach, mean + reach)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _mean_of_occurring(values: Floats, scores: ClassScores) -> Floats:
+    occurring = scores.support + scores.predicted > 0
+    if not occurring.any(axis=-1).all():
+        raise ValueError("a confusion matrix without items")
+    return np.asarray((values * occurring).sum(-1) / occurring.sum(-1), dtype=np.float64)
+
+
+def _check_pairs(labels: Array, predictions: Array, classes: int) -> None:
+    if len(labels) == 0:
+        raise ValueError("no items")
+    if len(labels) != len(predictions):
+        raise ValueError(f"{len(predictions)} predictions for {len(labels)} labels")
+    for what, ids in (("label", labels), ("prediction", predictions)):
+        if np.min(ids) < 0 or np.max(ids) >= classes:
+            raise ValueError(f"a {what} lies outside 0..{classes - 1}")
+
+
+def _check_probabilities(probabilities: Array, labels: Array) -> None:
+    if len(labels) == 0:
+        raise ValueError("no items")
+    if np.ndim(probabilities) != 2 or len(probabilities) != len(labels):
+        raise ValueError(
+            f"probabilities of shape {np.shape(probabilities)} for {len(labels)} labels"
+        )
