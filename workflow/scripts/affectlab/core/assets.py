@@ -1,0 +1,178 @@
+"""What a configuration needs from outside, and where each of it stands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from affectlab.core.config import (
+    Registries,
+    load_config,
+    needed_assets,
+    validate_config,
+)
+from affectlab.core.errors import UserError
+
+Kind = Literal["dataset", "model"]
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+# A local copy of more files than this is watched as a folder, not file by file.
+WATCHED_FILES = 64
+KIND_NAMES = {"dataset": "data set", "model": "model"}
+RESOURCE_FOLDERS = {"dataset": "raw", "model": "models"}
+
+
+@dataclass(frozen=True, slots=True)
+class AssetStatus:
+    """One data set or model and where it stands.
+
+    Attributes:
+        kind: ``dataset`` or ``model``.
+        name: its name in the registry.
+        state: ``present``, ``downloadable`` (generated ones too) or ``missing``.
+        detail: where it is, where it will come from, or how to get it.
+    """
+
+    kind: Kind
+    name: str
+    state: Literal["present", "downloadable", "missing"]
+    detail: str
+
+
+def local_copy(name: str, root: Path | str | None) -> Path | None:
+    """The user's own copy of *name* under *root*: a folder or an archive called so.
+
+    Returns:
+        The path, or None where *root* is None or holds no such thing.
+    """
+    if root is None:
+        return None
+    base = Path(root).expanduser()
+    candidates = [base / name, *(base / f"{name}{suffix}" for suffix in ARCHIVE_SUFFIXES)]
+    for candidate in candidates:
+        if candidate.is_file() or (candidate.is_dir() and any(candidate.iterdir())):
+            return candidate
+    return None
+
+
+def local_files(name: str, root: Path | str | None) -> list[str]:
+    """What to watch so that a change of the user's own copy is noticed, sorted.
+
+    The files of the copy, or, where they are very many, the copy's folder.
+    """
+    copy = local_copy(name, root)
+    if copy is None:
+        return []
+    if copy.is_file():
+        return [str(copy)]
+    files: list[str] = []
+    for folder, _, names in os.walk(copy):
+        files += [str(Path(folder, name)) for name in names if not name.startswith(".")]
+        if len(files) > WATCHED_FILES:
+            return [str(copy)]
+    return sorted(files)
+
+
+def asset_status(
+    kind: Kind,
+    name: str,
+    entry: Mapping[str, Any],
+    root: Path | str | None,
+    resources: Path | str,
+) -> AssetStatus:
+    """Find out where one data set or model stands, without any network.
+
+    Args:
+        kind: ``dataset`` or ``model``.
+        name: its name in the registry.
+        entry: its entry there.
+        root: ``data_root`` or ``model_root`` of the configuration.
+        resources: folder in which fetched things are kept.
+    """
+    copy = local_copy(name, root)
+    if copy is not None:
+        return AssetStatus(kind, name, "present", str(copy))
+    manifest = Path(resources, RESOURCE_FOLDERS[kind], name, "manifest.json")
+    if manifest.is_file():
+        return AssetStatus(kind, name, "present", str(manifest.parent))
+    if entry["sources"]:
+        origins = ", else ".join(_origin(source) for source in entry["sources"])
+        return AssetStatus(kind, name, "downloadable", origins)
+    return AssetStatus(kind, name, "missing", _how_to_get(kind, name, entry, root))
+
+
+def check_config(
+    config: Mapping[str, Any], registries: Registries, resources: Path | str
+) -> list[AssetStatus]:
+    """Where everything that a valid *config* needs stands: data sets, then models."""
+    datasets, models = needed_assets(config)
+    return [
+        asset_status("dataset", name, registries.datasets[name], config["data_root"], resources)
+        for name in datasets
+    ] + [
+        asset_status("model", name, registries.models[name], config["model_root"], resources)
+        for name in models
+    ]
+
+
+def check_project(
+    project: Path, overlays: Iterable[Path | str] = (), resources: Path | str = "resources"
+) -> list[AssetStatus]:
+    """Check the checkout *project* with the config files *overlays* put on its own.
+
+    Raises:
+        ConfigError: lists every mistake in the configuration.
+    """
+    config = load_config(project, overlays)
+    return check_config(config, validate_config(config, project), resources)
+
+
+def format_table(statuses: Iterable[AssetStatus]) -> str:
+    """The statuses as lines of text: state, kind, name, detail."""
+    rows = [(one.state, KIND_NAMES[one.kind], one.name, one.detail) for one in statuses]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+        for row in rows
+    )
+
+
+def preflight(statuses: Iterable[AssetStatus]) -> None:
+    """Stop before any work if anything is missing.
+
+    Raises:
+        UserError: names everything missing at once, and how to get each.
+    """
+    missing = [one for one in statuses if one.state == "missing"]
+    if missing:
+        lines = [f"{KIND_NAMES[one.kind]} {one.name}: {one.detail}" for one in missing]
+        count = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
+        raise UserError("\n  ".join([f"{count} missing, so nothing was started:", *lines]))
+
+
+def _origin(source: Mapping[str, Any]) -> str:
+    match source["kind"]:
+        case "hub":
+            offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+            where = "the model hub's cache (HF_HUB_OFFLINE is set)" if offline else "the model hub"
+            return f"{where}: {source['repo']}@{source['revision'][:8]}"
+        case "url":
+            return str(source["urls"][0])
+        case "package":
+            return f"the package {source['requirement']}"
+        case "sample":
+            return "generated on the spot"
+        case other:
+            raise ValueError(f"unknown kind of source {other!r}")
+
+
+def _how_to_get(kind: Kind, name: str, entry: Mapping[str, Any], root: Path | str | None) -> str:
+    key = "data_root" if kind == "dataset" else "model_root"
+    if root is None:
+        place = f"put it into a folder {name}/ and name the folder above as {key} in the config"
+    else:
+        place = f"put it into {Path(root).expanduser() / name} ({key} of the config)"
+    ask = str(entry.get("ask", "it can only be a local copy")).rstrip(". ")
+    return f"{ask}; then {place}"

@@ -1,0 +1,366 @@
+"""Reading, merging and checking the configuration and the registries.
+
+Light on purpose: every Snakemake process, each cluster job's included, imports it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from affectlab.core.errors import ConfigError
+from affectlab.core.io import read_text
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+# The blocks that a run of each method has beside protocol, method, data and seeds.
+METHOD_BLOCKS = {
+    "full": {"model", "max_length", "padding", "training"},
+    "lora": {"model", "max_length", "padding", "training", "lora"},
+    "tfidf": {"tfidf"},
+}
+LAYOUTS = {"emotion": {"emotion"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Registries:
+    """What is known beside the configuration: ``datasets.yaml`` and its siblings.
+
+    Attributes:
+        datasets: name -> entry.
+        models: name -> entry.
+        reference_results: published numbers, in the file's order.
+    """
+
+    datasets: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]
+    reference_results: list[dict[str, Any]]
+
+
+class _UniqueKeyLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+    """A safe loader to which a key written twice is an error, not the last one wins."""
+
+
+def _construct_unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.tag != "tag:yaml.org,2002:merge" and isinstance(key.value, str):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+    loader.flatten_mapping(node)
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _construct_unique_mapping)
+
+
+def load_yaml(path: Path | str) -> Any:
+    """Read one YAML document.
+
+    Raises:
+        DataError: the file does not exist or is not UTF-8.
+        ConfigError: it is not YAML, or a key stands twice; names file, line and column.
+    """
+    try:
+        return yaml.load(read_text(path), Loader=_UniqueKeyLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{place}: {error.problem}") from error
+
+
+def merge(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of *base* changed by *overlay* as Snakemake does it.
+
+    Mappings are merged at every level; anything else, lists included, is replaced.
+    """
+    merged = dict(base)
+    for key, value in overlay.items():
+        if isinstance(value, Mapping):
+            below = merged.get(key)
+            merged[key] = merge(below if isinstance(below, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def load_config(project: Path, overlays: Iterable[Path | str] = ()) -> dict[str, Any]:
+    """The configuration of the checkout *project* with *overlays* put on it, in order.
+
+    Raises:
+        ConfigError: a file is not a YAML mapping.
+        DataError: a file cannot be read.
+    """
+    config: dict[str, Any] = {}
+    for path in (project / "config" / "config.yaml", *overlays):
+        layer = load_yaml(path)
+        if not isinstance(layer, dict):
+            raise ConfigError(f"{path}: expected a mapping of keys to values")
+        config = merge(config, layer)
+    return config
+
+
+def load_registries(project: Path, config: Mapping[str, Any]) -> Registries:
+    """The registries of the checkout *project*, with the entries that *config* adds to them.
+
+    Raises:
+        ConfigError: lists every mistake in the registries' files.
+    """
+    known = {
+        name: load_yaml(project / "config" / f"{name}.yaml")
+        for name in ("datasets", "models", "reference_results")
+    }
+    mistakes = [
+        f"config/{name}.yaml: {mistake}"
+        for name, content in known.items()
+        for mistake in schema_mistakes(content, load_schema(project, name))
+    ]
+    if mistakes:
+        raise ConfigError(_as_list("the registries", mistakes))
+    own = {name: config.get(name) for name in ("datasets", "models")}
+    return Registries(
+        datasets=known["datasets"] | (own["datasets"] if isinstance(own["datasets"], dict) else {}),
+        models=known["models"] | (own["models"] if isinstance(own["models"], dict) else {}),
+        reference_results=known["reference_results"],
+    )
+
+
+def load_schema(project: Path, name: str) -> dict[str, Any]:
+    """The JSON Schema *name* of the checkout *project*."""
+    path = project / "workflow" / "schemas" / f"{name}.schema.json"
+    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return schema
+
+
+def validate_config(config: dict[str, Any], project: Path) -> Registries:
+    """Check *config* against the schema, the registries and itself.
+
+    Returns:
+        The registries, the configuration's own entries included.
+
+    Raises:
+        ConfigError: lists all mistakes at once, each with its dotted path, what
+            was found, and the nearest valid name where one is near.
+    """
+    registries = load_registries(project, config)
+    mistakes = schema_mistakes(config, load_schema(project, "config"))
+    for name in ("datasets", "models"):
+        if isinstance(config.get(name), dict):
+            mistakes += schema_mistakes(config[name], load_schema(project, name), (name,))
+    mistakes += cross_mistakes(config, registries)
+    if mistakes:
+        raise ConfigError(_as_list("the configuration", mistakes))
+    return registries
+
+
+def schema_mistakes(value: Any, schema: dict[str, Any], prefix: tuple[str, ...] = ()) -> list[str]:
+    """Every way in which *value* breaks *schema*, as ``dotted.path: problem``, sorted."""
+    from jsonschema import Draft202012Validator
+
+    errors = Draft202012Validator(schema).iter_errors(value)
+    return sorted({text for error in errors for text in _describe(error, prefix)})
+
+
+def cross_mistakes(config: Mapping[str, Any], registries: Registries) -> list[str]:
+    """Mistakes between parts that are well formed: names that point nowhere and the like.
+
+    Parts that the schema rejects are passed over, so both checks can run on one
+    broken configuration.
+    """
+    mistakes: list[str] = []
+    wing = _mapping(config.get("emotion"))
+    runs = _mapping(wing.get("runs"))
+    for name, run in runs.items():
+        mistakes += _run_mistakes(f"emotion.runs.{name}", _mapping(run), registries)
+    for key in ("selected", "export"):
+        chosen = wing.get(key)
+        for position, name in enumerate(chosen if isinstance(chosen, list) else []):
+            mistakes += _unknown(f"emotion.{key}.{position}", name, runs, "run")
+    mistakes += _unknown("emotion.baseline", wing.get("baseline"), runs, "run")
+    mistakes += _dataset_mistakes(
+        "emotion.label_noise.data", _mapping(wing.get("label_noise")).get("data"), registries
+    )
+
+    selected = [name for name in _names(wing.get("selected")) if name in runs]
+    for position, name in enumerate(_names(wing.get("export"))):
+        if name in runs and name not in selected:
+            mistakes.append(f"emotion.export.{position}: the run {name!r} is not selected")
+        if _mapping(runs.get(name)).get("method") == "tfidf":
+            mistakes.append(
+                f"emotion.export.{position}: the run {name!r} is no network; only a network "
+                "can be exported"
+            )
+    baseline = wing.get("baseline")
+    if isinstance(baseline, str) and baseline in runs:
+        held_on = _mapping(runs[baseline]).get("data")
+        mistakes += [
+            f"emotion.baseline: {baseline!r} is on the data {held_on!r}, but the selected run "
+            f"{name!r} is on {_mapping(runs[name]).get('data')!r}"
+            for name in selected
+            if _mapping(runs[name]).get("data") != held_on
+        ]
+    return mistakes
+
+
+def selected_runs(wing: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name -> recipe of the runs that are carried out, the baseline among them."""
+    names = dict.fromkeys([*wing["selected"], wing["baseline"]])
+    return {name: wing["runs"][name] for name in names}
+
+
+def needed_assets(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Names of the data sets and of the models that a valid *config* needs, sorted."""
+    datasets: set[str] = set()
+    models: set[str] = set()
+    for wing in config["wings"]:
+        for run in selected_runs(config[wing]).values():
+            datasets.add(run["data"])
+            if "model" in run:
+                models.add(run["model"])
+        datasets.add(config[wing]["label_noise"]["data"])
+    return sorted(datasets), sorted(models)
+
+
+def dump_yaml(value: Any) -> str:
+    """*value* as canonical YAML: sorted keys, block style, no aliases."""
+
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return yaml.dump(_plain(value), Dumper=Plain, sort_keys=True, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    """*value* with every mapping a dict and every sequence a list, as YAML knows them."""
+    if isinstance(value, Mapping):
+        return {key: _plain(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(below) for below in value]
+    return value
+
+
+def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> Iterator[str]:
+    method = run.get("method")
+    if isinstance(method, str) and method in METHOD_BLOCKS:
+        of_some_method = set().union(*METHOD_BLOCKS.values())
+        for key in sorted(METHOD_BLOCKS[method] - run.keys()):
+            yield f"{path}.{key}: missing; method {method!r} needs it"
+        for key in sorted((of_some_method - METHOD_BLOCKS[method]) & run.keys()):
+            yield f"{path}.{key}: does not go with method {method!r}"
+    if "model" in run:
+        yield from _unknown(f"{path}.model", run["model"], registries.models, "model")
+    yield from _dataset_mistakes(f"{path}.data", run.get("data"), registries)
+
+
+def _dataset_mistakes(path: str, name: Any, registries: Registries) -> Iterator[str]:
+    yield from _unknown(path, name, registries.datasets, "data set")
+    if isinstance(name, str) and name in registries.datasets:
+        layout = _mapping(registries.datasets[name]).get("layout")
+        wing = path.partition(".")[0]
+        if isinstance(layout, str) and layout not in LAYOUTS[wing]:
+            yield f"{path}: {name!r} has the layout {layout!r}, which the {wing} wing cannot read"
+
+
+def _unknown(path: str, name: Any, known: Iterable[str], what: str) -> Iterator[str]:
+    if isinstance(name, str) and name not in known:
+        yield f"{path}: no {what} is called {name!r}{_nearest(name, known)}"
+
+
+def _nearest(name: str, valid: Iterable[str]) -> str:
+    """A hint at the valid name that *name* may be a slip of."""
+    names = list(valid)
+    if near := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(sorted(names))}" if names else ""
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _names(value: Any) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
+def _as_list(what: str, mistakes: list[str]) -> str:
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return "\n  ".join([f"{count} in {what}:", *mistakes])
+
+
+def _describe(error: ValidationError, prefix: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong, in a user's words; the library's own message quotes whole blocks."""
+    path = ".".join([*prefix, *map(str, error.absolute_path)])
+    here = path or "(top level)"
+    # Any: the library's types do not tell which keyword goes with which value.
+    value: Any = error.instance
+    expected: Any = error.validator_value
+    schema: Any = error.schema
+    found = _shown(value)
+    match error.validator:
+        case "additionalProperties" if isinstance(value, dict):
+            known = schema.get("properties", {})
+            for key in value:
+                if key not in known:
+                    yield f"{_join(path, str(key))}: unknown key{_nearest(str(key), known)}"
+        case "required":
+            # jsonschema raises one error per missing key, and says which only in its message.
+            key = error.message.split("'")[1]
+            yield f"{_join(path, key)}: missing"
+        case "type":
+            kinds = [expected] if isinstance(expected, str) else expected
+            hint = ""
+            if isinstance(value, str) and {"number", "integer"} & set(kinds):
+                hint = _number_hint(value)
+            yield f"{here}: expected {' or '.join(kinds)}, found {found}{hint}"
+        case "enum":
+            names = [str(name) for name in expected]
+            near = difflib.get_close_matches(str(value), names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"{here}: expected one of {', '.join(names)}, found {found}{hint}"
+        case "minimum":
+            yield f"{here}: expected at least {expected}, found {found}"
+        case "exclusiveMinimum":
+            yield f"{here}: expected more than {expected}, found {found}"
+        case "maximum":
+            yield f"{here}: expected at most {expected}, found {found}"
+        case "exclusiveMaximum":
+            yield f"{here}: expected less than {expected}, found {found}"
+        case "minItems" | "minProperties" | "minLength":
+            yield f"{here}: expected at least {expected}, found {len(value)}"
+        case "maxItems":
+            yield f"{here}: expected at most {expected}, found {len(value)}"
+        case "uniqueItems":
+            yield f"{here}: the same value stands here twice: {found}"
+        case "pattern":
+            yield f"{here}: {found} is not of the form {expected}"
+        case _:
+            yield f"{here}: {error.message}"
+
+
+def _number_hint(text: str) -> str:
+    """YAML takes 2e-4 for a text, since it wants the point: 2.0e-4."""
+    try:
+        number = float(text)
+    except ValueError:
+        return ""
+    return f"; to YAML that is a text, write {yaml.safe_dump(number).split()[0]}"
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _shown(value: Any, width: int = 60) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= width else f"{text[: width - 3]}..."
