@@ -1,0 +1,240 @@
+"""Unpacking zip and tar archives from strangers.
+
+Nothing is trusted: a member that is absolute, climbs out, is a link or a device, or comes twice
+refuses the whole archive, and limits on size, number and compression ratio stop bombs. Either
+every file arrives or none does.
+"""
+
+from __future__ import annotations
+
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+from zlib import error as ZlibError  # noqa: N812
+
+from affectlab.core.errors import DataError
+from affectlab.core.io import CHUNK_BYTES, atomic_path
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+ENCRYPTED_FLAG = 0x1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an archive may hold before it counts as a bomb.
+
+    Attributes:
+        total_bytes: unpacked size of all files together.
+        files: number of members, folders included.
+        ratio: unpacked bytes per byte of archive; text reaches about 20, a bomb thousands.
+        ratio_floor_bytes: below this unpacked size the ratio does not matter.
+    """
+
+    total_bytes: int = 50 << 30
+    files: int = 500_000
+    ratio: float = 200.0
+    ratio_floor_bytes: int = 64 << 20
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def is_archive(path: Path | str) -> bool:
+    """Whether the file name is one that `extract` reads."""
+    return Path(path).name.lower().endswith(SUFFIXES)
+
+
+def find_local_copy(root: Path | str | None, name: str) -> Path | None:
+    """The user's own copy of an asset: a folder, or an archive, below *root*.
+
+    Looked for are ``<root>/<name>/`` and ``<root>/<name>.zip`` (or ``.tar``, ``.tar.gz`` ...). A
+    folder that holds nothing but one archive (besides hidden files and a README or LICENSE)
+    stands for that archive.
+
+    Returns:
+        The folder or the archive; None if there is neither, or the folder is empty.
+    """
+    if root is None:
+        return None
+    folder = Path(root) / name
+    if folder.is_dir():
+        entries = [
+            entry
+            for entry in sorted(folder.iterdir())
+            if not entry.name.startswith(".")
+            and not entry.name.upper().startswith(("README", "LICENSE", "LICENCE"))
+        ]
+        if len(entries) == 1 and entries[0].is_file() and is_archive(entries[0]):
+            return entries[0]
+        return folder if entries else None
+    for suffix in SUFFIXES:
+        archive = folder.with_name(name + suffix)
+        if archive.is_file():
+            return archive
+    return None
+
+
+def extract(
+    archive: Path | str, destination: Path | str, limits: Limits = DEFAULT_LIMITS
+) -> list[Path]:
+    """Unpack *archive* into the folder *destination*, all of it or nothing.
+
+    An existing *destination* is replaced. Only names and contents are taken over: permissions,
+    owners and times of the archive are not.
+
+    Returns:
+        The unpacked files, relative to *destination*, sorted.
+
+    Raises:
+        DataError: the archive is damaged, encrypted, unsafe or larger than *limits* allow;
+            names the archive and the member.
+        UserError: the destination cannot be written.
+    """
+    source = Path(archive)
+    if not source.is_file():
+        raise DataError(source, None, "no such file")
+    with atomic_path(destination) as fresh, _clear_errors(source):
+        fresh.mkdir()
+        budget = _Budget(source, limits)
+        if source.name.lower().endswith(".zip"):
+            _extract_zip(source, fresh, budget)
+        else:
+            _extract_tar(source, fresh, budget)
+        return sorted(Path(name) for name in budget.files)
+
+
+@contextmanager
+def _clear_errors(archive: Path) -> Iterator[None]:
+    # gzip.BadGzipFile is an OSError without errno; a full disk has one and passes through.
+    try:
+        yield
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        EOFError,
+        ZlibError,
+        NotImplementedError,
+    ) as error:
+        raise DataError(archive, None, f"cannot be unpacked: {error}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(archive, None, f"cannot be unpacked: {error}") from error
+    except Exception as error:
+        # lzma.LZMAError is a bare Exception, and the lzma module may be missing altogether.
+        if type(error).__name__ != "LZMAError":
+            raise
+        raise DataError(archive, None, f"cannot be unpacked: {error}") from error
+
+
+class _Budget:
+    """Checks each member name and counts what has been unpacked so far."""
+
+    def __init__(self, archive: Path, limits: Limits) -> None:
+        self.archive = archive
+        self.archive_bytes = max(1, archive.stat().st_size)
+        self.limits = limits
+        self.files: set[str] = set()
+        self.folders: set[str] = set()
+        self.members = 0
+        self.bytes = 0
+
+    def refuse(self, member: str, problem: str) -> DataError:
+        return DataError(self.archive, f"member {member!r}", problem)
+
+    def admit(self, name: str, is_folder: bool) -> PurePosixPath | None:
+        """The member's safe relative path; None for the root folder itself."""
+        self.members += 1
+        if self.members > self.limits.files:
+            problem = f"more than {self.limits.files} members; refused as a bomb"
+            raise DataError(self.archive, None, problem)
+        if not name or "\0" in name or "\\" in name or ":" in name.split("/")[0]:
+            raise self.refuse(name, "unsafe name")
+        if name.startswith("/"):
+            raise self.refuse(name, "absolute path")
+        path = PurePosixPath(name)
+        if ".." in path.parts:
+            raise self.refuse(name, "leads outside the archive")
+        if path == PurePosixPath():
+            if is_folder:
+                return None
+            raise self.refuse(name, "unsafe name")
+        parents = {str(parent) for parent in path.parents} - {"."}
+        if is_folder:
+            self.folders.add(str(path))
+        elif str(path) in self.files:
+            raise self.refuse(name, "comes twice")
+        else:
+            self.files.add(str(path))
+        self.folders |= parents
+        clash = (parents & self.files) | ({str(path)} & self.files & self.folders)
+        if clash:
+            raise self.refuse(name, f"{min(clash)!r} is both a file and a folder")
+        return path
+
+    def copy(self, stream: IO[bytes], target: Path) -> None:
+        """Write *stream* to the new file *target*, counting as the bytes come.
+
+        What the archive's own directory claims about sizes is not relied on.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as out:
+            while chunk := stream.read(CHUNK_BYTES):
+                self.bytes += len(chunk)
+                if self.bytes > self.limits.total_bytes:
+                    size = f"{self.limits.total_bytes / 1e9:g} GB"
+                    raise DataError(
+                        self.archive, None, f"unpacks to more than {size}; refused as a bomb"
+                    )
+                if (
+                    self.bytes > self.limits.ratio_floor_bytes
+                    and self.bytes > self.limits.ratio * self.archive_bytes
+                ):
+                    problem = f"expands more than {self.limits.ratio:g} times; refused as a bomb"
+                    raise DataError(self.archive, None, problem)
+                out.write(chunk)
+
+
+def _extract_zip(archive: Path, destination: Path, budget: _Budget) -> None:
+    with zipfile.ZipFile(archive) as bundle:
+        for info in bundle.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise budget.refuse(info.filename, "a link or special file")
+            if info.flag_bits & ENCRYPTED_FLAG:
+                problem = "encrypted; unpack it with its password and put the folder here instead"
+                raise budget.refuse(info.filename, problem)
+            path = budget.admit(info.filename, info.is_dir())
+            if path is None:
+                continue
+            if info.is_dir():
+                (destination / path).mkdir(parents=True, exist_ok=True)
+                continue
+            with bundle.open(info) as stream:
+                budget.copy(stream, destination / path)
+
+
+def _extract_tar(archive: Path, destination: Path, budget: _Budget) -> None:
+    # Read as a stream ("r|*"): one pass, so a compressed bomb is stopped where it passes a limit
+    # instead of being decompressed once for the listing.
+    with tarfile.open(archive, "r|*") as bundle:
+        for member in bundle:
+            if not (member.isfile() or member.isdir()):
+                raise budget.refuse(member.name, "a link or special file")
+            path = budget.admit(member.name, member.isdir())
+            if path is None:
+                continue
+            tarfile.data_filter(member, str(destination))
+            if member.isdir():
+                (destination / path).mkdir(parents=True, exist_ok=True)
+                continue
+            stream = bundle.extractfile(member)
+            if stream is None:
+                raise budget.refuse(member.name, "has no contents")
+            with stream:
+                budget.copy(stream, destination / path)
