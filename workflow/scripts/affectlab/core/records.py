@@ -1,0 +1,223 @@
+"""The records that a run leaves: scores that equal runs repeat to the byte, and what may differ.
+
+`metrics.json` holds the scores and everything that defines them; `run.json` holds time, place,
+versions and cost. Both are checked against a closed schema before they are written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from affectlab.core.config import schema_mistakes
+from affectlab.core.errors import DataError
+from affectlab.core.io import read_json, round_significant, write_json
+
+Direction = Literal["higher", "lower"]
+
+PACKAGES = (
+    "accelerate",
+    "cleanlab",
+    "matplotlib",
+    "numpy",
+    "onnxruntime",
+    "pandas",
+    "peft",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+"""Distributions whose version can change a number."""
+
+
+def metric(
+    value: float,
+    direction: Direction,
+    ci: tuple[float, float] | None = None,
+    baseline: tuple[str, float] | None = None,
+) -> dict[str, Any]:
+    """One score as `metrics.json` holds it.
+
+    Args:
+        value: the score.
+        direction: which way is better.
+        ci: lower and upper limit of its interval.
+        baseline: name and value of the trivial answer on the same items.
+    """
+    return {
+        "value": value,
+        "ci": None if ci is None else list(ci),
+        "direction": direction,
+        "baseline": None if baseline is None else {"name": baseline[0], "value": baseline[1]},
+        "below_baseline": baseline is not None and is_worse(value, baseline[1], direction),
+    }
+
+
+def is_worse(value: float, other: float, direction: Direction) -> bool:
+    """Whether *value* is worse than *other*; equal is not worse."""
+    return value < other if direction == "higher" else value > other
+
+
+def rounded(value: Any) -> Any:
+    """A copy of JSON data with every float at 8 significant digits.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    if isinstance(value, float):
+        return round_significant(value)
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return value
+
+
+def write_record(path: Path | str, record: Mapping[str, Any], schema_path: Path | str) -> None:
+    """Write *record* as canonical JSON, floats at 8 significant digits.
+
+    Equal records give equal bytes.
+
+    Raises:
+        ValueError: the record does not fit the schema, or holds a number that is not finite;
+            nothing is written.
+    """
+    clean = rounded(record)
+    mistakes = schema_mistakes(clean, _read_schema(schema_path))
+    if mistakes:
+        raise ValueError("\n  ".join([f"{path} does not fit {Path(schema_path).name}:", *mistakes]))
+    write_json(path, clean)
+
+
+def read_record(path: Path | str, schema_path: Path | str) -> dict[str, Any]:
+    """Read a record and check it.
+
+    Raises:
+        DataError: the file is missing, is not JSON or does not fit the schema.
+    """
+    record = read_json(path)
+    mistakes = schema_mistakes(record, _read_schema(schema_path))
+    if mistakes:
+        problem = "\n  ".join([f"does not fit {Path(schema_path).name}:", *mistakes])
+        raise DataError(path, None, problem)
+    checked: dict[str, Any] = record
+    return checked
+
+
+def model_identity(name: str, manifest: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Which pretrained model a run started from.
+
+    Args:
+        name: registry name, or the name of the method where there is no such model.
+        manifest: of the model as it was obtained; None without a pretrained model.
+
+    Returns:
+        Name, revision, and one SHA-256 over the sorted names and hashes of its files, which is
+        the same whichever source served them.
+    """
+    if manifest is None:
+        return {"name": name, "revision": None, "sha256": None}
+    lines = sorted(f"{file['path']} {file['sha256']}\n" for file in manifest["files"])
+    revision = manifest["source"].get("revision")
+    return {
+        "name": name,
+        "revision": None if revision is None else str(revision),
+        "sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
+    }
+
+
+def process_record(started: float, threads: int, device: str = "cpu") -> dict[str, Any]:
+    """What this process ran on and what it cost so far.
+
+    Args:
+        started: `time.perf_counter` when the work began.
+        threads: how many it was given.
+        device: where it computed.
+    """
+    return {
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": package_versions(PACKAGES),
+        "git": git_state(Path(__file__).parent),
+        "threads": threads,
+        "device": device,
+        "seconds": time.perf_counter() - started,
+        "peak_memory_mb": peak_memory_mb(),
+        "peak_device_memory_mb": peak_device_memory_mb(),
+    }
+
+
+def package_versions(names: Sequence[str]) -> dict[str, str]:
+    """Versions of those of the named distributions that are installed."""
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_state(directory: Path) -> dict[str, Any]:
+    """Commit of the checkout around *directory*, and whether tracked files differ from it.
+
+    Both are None outside a checkout, or without git.
+    """
+    commit = _git(directory, "rev-parse", "HEAD")
+    changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": commit,
+        "dirty": None if commit is None or changes is None else bool(changes),
+    }
+
+
+def peak_memory_mb() -> float:
+    """Largest resident set that this process ever had, in 10^6 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KiB, macOS in bytes.
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def peak_device_memory_mb() -> float | None:
+    """Largest allocation on the accelerator, in 10^6 bytes; None if none was used."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return float(torch.cuda.max_memory_allocated()) / 1e6
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(directory), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+            # Reading the state must not take the index lock of somebody at work.
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _read_schema(path: Path | str) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return schema
