@@ -1,0 +1,138 @@
+"""The classical baseline: TF-IDF of word n-grams and multinomial logistic regression.
+
+A fitted model is stored as JSON (vocabulary, settings) and safetensors (weights), never as a
+pickle, so that opening a stranger's model cannot run a stranger's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import atomic_path, read_json, write_json
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+SETTINGS_FILE = "tfidf.json"
+WEIGHTS_FILE = "tfidf.safetensors"
+FORMAT = 1
+
+
+def build_pipeline(recipe: Mapping[str, Any], seed: int = 0) -> Pipeline:
+    """Make the unfitted pipeline; its steps are ``tfidf`` and ``classifier``.
+
+    Args:
+        recipe: ``ngram_range`` (shortest and longest word n-gram), ``min_df`` (texts that an
+            n-gram must occur in), ``sublinear_tf`` (1 + log count in place of the count), ``C``
+            (inverse strength of the L2 penalty) and, if wanted, ``class_weight`` (``balanced``
+            weighs each class by the inverse of its frequency).
+        seed: of the solver.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline(
+        [
+            (
+                "tfidf",
+                TfidfVectorizer(
+                    ngram_range=tuple(recipe["ngram_range"]),
+                    min_df=recipe["min_df"],
+                    sublinear_tf=recipe["sublinear_tf"],
+                ),
+            ),
+            (
+                "classifier",
+                LogisticRegression(
+                    C=recipe["C"],
+                    class_weight=recipe.get("class_weight"),
+                    max_iter=2000,
+                    random_state=seed,
+                ),
+            ),
+        ]
+    )
+
+
+def save(pipeline: Pipeline, directory: Path | str) -> None:
+    """Write a fitted pipeline of `build_pipeline` as a folder; an existing one is replaced."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    vectorizer, classifier = pipeline["tfidf"], pipeline["classifier"]
+    terms = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
+    with atomic_path(directory) as temporary:
+        write_json(
+            temporary / SETTINGS_FILE,
+            {
+                "format": FORMAT,
+                "recipe": {
+                    "ngram_range": list(vectorizer.ngram_range),
+                    "min_df": vectorizer.min_df,
+                    "sublinear_tf": vectorizer.sublinear_tf,
+                    "C": classifier.C,
+                    "class_weight": classifier.class_weight,
+                },
+                "classes": [str(name) for name in classifier.classes_],
+                "terms": terms,
+            },
+        )
+        save_file(
+            {
+                "idf": np.ascontiguousarray(vectorizer.idf_, dtype=np.float64),
+                "coefficients": np.ascontiguousarray(classifier.coef_, dtype=np.float64),
+                "intercepts": np.ascontiguousarray(classifier.intercept_, dtype=np.float64),
+            },
+            temporary / WEIGHTS_FILE,
+        )
+
+
+def load(directory: Path | str) -> Pipeline:
+    """Read a folder of `save`; the pipeline gives the very probabilities of the saved one.
+
+    Raises:
+        UserError: a file is missing, damaged, or does not fit the other.
+    """
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    folder = Path(directory)
+    settings = read_json(folder / SETTINGS_FILE)
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+        raise UserError(f"{folder / SETTINGS_FILE}: expected a TF-IDF model of format {FORMAT}")
+    try:
+        weights = load_file(folder / WEIGHTS_FILE)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder / WEIGHTS_FILE}: no such file") from error
+    except SafetensorError as error:
+        raise UserError(
+            f"{folder / WEIGHTS_FILE}: not a readable safetensors file; it is cut off or damaged"
+        ) from error
+    try:
+        recipe, classes, terms = settings["recipe"], settings["classes"], settings["terms"]
+        idf, coefficients = weights["idf"], weights["coefficients"]
+        intercepts = weights["intercepts"]
+    except KeyError as error:
+        raise UserError(f"{folder}: the TF-IDF model lacks {error.args[0]!r}") from error
+    rows = 1 if len(classes) == 2 else len(classes)
+    if (idf.shape, coefficients.shape, intercepts.shape) != (
+        (len(terms),),
+        (rows, len(terms)),
+        (rows,),
+    ):
+        raise UserError(f"{folder}: {SETTINGS_FILE} and {WEIGHTS_FILE} are not of the same model")
+
+    pipeline = build_pipeline(recipe)
+    vectorizer, classifier = pipeline["tfidf"], pipeline["classifier"]
+    vectorizer.vocabulary = {term: number for number, term in enumerate(terms)}
+    vectorizer.idf_ = idf
+    classifier.classes_ = np.array(classes)
+    classifier.coef_ = coefficients
+    classifier.intercept_ = intercepts
+    classifier.n_features_in_ = len(terms)
+    return pipeline
