@@ -35,7 +35,7 @@ def test_it_learns(corpus, fitted):
     texts, labels = corpus
     truth = np.array(labels[300:])
     majority = max(np.mean(truth == name) for name in LABELS)
-    assert np.mean(fitted.predict(texts[300:]) == truth) > 2 * majority
+    assert np.mean(fitted.predict(texts[300:]) == truth) > majority + 0.15
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
