@@ -1,0 +1,220 @@
+"""Figures, each as PNG and SVG, the same bytes for the same numbers.
+
+The colours are Okabe and Ito's, which people with any common colour vision tell apart, and the
+single-hue scale reads in grey. Lines differ in dash and marker as well as in colour.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affectlab.core.errors import DataError
+from affectlab.core.io import atomic_path, read_text
+from affectlab.core.stats import Array, Reliability
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+GREY = "#555555"
+SERIES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"))
+
+DOTS_PER_INCH = 150
+
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "grid.color": "#DDDDDD",
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "affectlab",
+}
+
+HISTORY_COLUMNS = ("step", "epoch", "split", "loss", "accuracy", "macro_f1", "learning_rate")
+
+
+@contextmanager
+def figure(stem: Path | str, width: float, height: float) -> Iterator[Figure]:
+    """Yield an empty figure; write it to *stem* with ``.png`` and ``.svg`` in the end.
+
+    Args:
+        stem: path without an ending.
+        width: in inches.
+        height: in inches.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": "agg"}):
+        drawing = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(drawing)
+        yield drawing
+        # Neither file may name the day or the version it was made with.
+        unsigned: dict[str, dict[str, Any]] = {
+            "png": {"Software": None},
+            "svg": {"Date": None, "Creator": None},
+        }
+        for ending, metadata in unsigned.items():
+            with atomic_path(f"{stem}.{ending}") as temporary:
+                drawing.savefig(temporary, format=ending, dpi=DOTS_PER_INCH, metadata=metadata)
+
+
+def confusion_matrix(stem: Path | str, confusion: Array, classes: Sequence[str]) -> None:
+    """Draw counts, coloured by their share of the true class.
+
+    Args:
+        stem: path without an ending.
+        confusion: ``[K, K]`` counts, rows are true classes.
+        classes: K names.
+    """
+    totals = confusion.sum(axis=1, keepdims=True)
+    shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+    size = 2.2 + 0.75 * len(classes)
+    with figure(stem, size + 0.6, size) as drawing:
+        axes = drawing.add_subplot()
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(confusion):
+            share = shares[row, column]
+            axes.text(
+                column,
+                row,
+                f"{share:.0%}\n{count:,}",
+                ha="center",
+                va="center",
+                fontsize=8.5,
+                color="white" if share > 0.5 else "black",
+            )
+        places = range(len(classes))
+        axes.set_xticks(places, classes, rotation=30, ha="right", rotation_mode="anchor")
+        axes.set_yticks(places, classes)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        axes.spines[:].set_visible(False)
+        axes.set_title("Share of the true class, and count")
+        drawing.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+
+
+def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
+    """Draw accuracy against confidence, and how many items each bin holds.
+
+    Args:
+        stem: path without an ending.
+        series: named diagrams over the same bins, at most four.
+    """
+    with figure(stem, 6.0, 6.0) as drawing:
+        above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        above.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="perfectly calibrated")
+        width = 0.8 / len(series)
+        for place, ((name, table), look) in enumerate(zip(series.items(), SERIES, strict=False)):
+            colour, dash, marker = look
+            filled = table.counts > 0
+            gap = np.abs(table.accuracy - table.confidence)[filled]
+            error = float((table.counts[filled] * gap).sum() / table.counts.sum())
+            above.plot(
+                table.confidence[filled],
+                table.accuracy[filled],
+                color=colour,
+                linestyle=dash,
+                marker=marker,
+                markersize=5,
+                label=f"{name} (ECE {error:.3f})",
+            )
+            step = table.edges[1] - table.edges[0]
+            left = table.edges[:-1] + step * (0.1 + place * width)
+            below.bar(left, table.counts, step * width, align="edge", color=colour)
+        above.set_ylabel("accuracy in the bin")
+        above.set_ylim(0, 1.02)
+        above.set_xlim(0, 1)
+        above.grid(visible=True)
+        above.legend(loc="lower right")
+        above.set_title("Confidence against accuracy")
+        below.set_yscale("symlog", linthresh=1)
+        below.set_ylabel("items")
+        below.set_xlabel("confidence (probability of the predicted class)")
+        below.grid(visible=True, axis="y")
+
+
+def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]) -> None:
+    """Draw loss, validation scores and learning rate over the steps of a training.
+
+    Args:
+        stem: path without an ending.
+        history: as `read_history` gives it.
+    """
+    with figure(stem, 7.0, 7.0) as drawing:
+        losses, shares, rates = drawing.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
+        for (split, rows), (colour, dash, marker) in zip(history.items(), SERIES, strict=False):
+            look = {
+                "color": colour,
+                "linestyle": dash,
+                "marker": marker if split != "train" else "",
+            }
+            _line(losses, rows, "loss", label=split, **look)
+            _line(rates, rows, "learning_rate", color=GREY)
+            if split != "train":
+                _line(shares, rows, "accuracy", label=f"{split} accuracy", **look)
+                _line(
+                    shares,
+                    rows,
+                    "macro_f1",
+                    label=f"{split} macro-F1",
+                    color=GREEN,
+                    linestyle="-.",
+                    marker="^",
+                )
+        losses.set_ylabel("loss (nats)")
+        losses.set_ylim(bottom=0)
+        shares.set_ylabel("score")
+        rates.set_ylabel("learning rate")
+        rates.set_xlabel("optimiser step")
+        rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+        for axes in (losses, shares, rates):
+            axes.grid(visible=True)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend()
+
+
+def read_history(path: Path | str) -> dict[str, dict[str, Array]]:
+    """Read history.csv: for each split its columns, NaN where a cell is empty.
+
+    Raises:
+        DataError: a column is missing or a cell is no number.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path)))
+    missing = [name for name in HISTORY_COLUMNS if name not in (reader.fieldnames or [])]
+    if missing:
+        raise DataError(path, "line 1", f"expected the columns {', '.join(missing)}")
+    columns: dict[str, dict[str, list[float]]] = {}
+    numbers = [name for name in HISTORY_COLUMNS if name != "split"]
+    for row in reader:
+        split = columns.setdefault(row["split"], {name: [] for name in numbers})
+        for name in numbers:
+            try:
+                split[name].append(float(row[name]) if row[name] != "" else float("nan"))
+            except (TypeError, ValueError) as error:
+                place = f"line {reader.line_num}"
+                raise DataError(path, place, f"{name}: expected a number") from error
+    return {
+        split: {name: np.array(values) for name, values in rows.items()}
+        for split, rows in columns.items()
+    }
+
+
+def _line(axes: Any, rows: Mapping[str, Array], column: str, **look: Any) -> None:
+    """Draw one column over the steps where it has a value."""
+    known = ~np.isnan(rows[column])
+    if known.any():
+        axes.plot(rows["step"][known], rows[column][known], markersize=5, **look)
