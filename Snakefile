@@ -1,0 +1,66 @@
+# affectlab: affective-computing experiments, from raw data to report.
+#
+#   snakemake --cores N --use-conda               everything the config selects
+#   snakemake --cores N --use-conda emotion       one experiment
+#   snakemake check                               what the config needs, and where it stands
+#   snakemake --configfile config/cpu.yaml ...    a smaller set-up
+#
+# This file is the table of contents: configuration, stages, targets.
+
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: Path(str(workflow.current_basedir)) / "config" / "config.yaml"
+
+
+pathvars:
+    # `benchmarks/` holds the scripts that measure speed.
+    benchmarks="logs/benchmarks",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/fetch.smk"
+include: "rules/emotion.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    report,
+    emotion,
+    emotion_data,
+
+
+# Everything: the experiments that `wings` names, their report, and the configuration they ran with.
+rule all:
+    default_target: True
+    input:
+        rules.store_config.output,
+        rules.report_build.output,
+        wing_targets,
+
+
+# The report alone, with what it is made from.
+rule report:
+    input:
+        rules.report_build.output,
+
+
+# The emotion experiment: every selected run, its card, exports, and the comparison of runs.
+rule emotion:
+    input:
+        rules.store_config.output,
+        emotion_targets,
+
+
+# Its data: the tidy table, the audit, and the search for wrong labels.
+rule emotion_data:
+    input:
+        emotion_data_targets,

@@ -1,0 +1,381 @@
+# The emotion experiment: six classes of English tweets.
+#
+# REQUIRED INPUTS:
+#   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
+# OUTPUTS:
+#   <results>/emotion/data/{data}/     records, quarantine, audit, label noise
+#   <results>/emotion/{run}/seed{seed}/     model, predictions, metrics, figures, card, export
+#   <results>/emotion/comparison.json     seeds together, runs against each other
+# STEPS: convert -> audit, noise; train (or tfidf) -> predict -> evaluate -> card, export, compare
+
+
+wildcard_constraints:
+    run=one_of(EMOTION["runs"]),
+    seed=r"\d+",
+
+
+rule emotion_convert:
+    input:
+        manifest="<resources>/raw/{data}/manifest.json",
+        lib=lib("emotion_convert"),
+    output:
+        records=ensure("<results>/emotion/data/{data}/records.jsonl", non_empty=True),
+        quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
+    log:
+        "<logs>/emotion_convert/{data}.log",
+    benchmark:
+        "<benchmarks>/emotion_convert/{data}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    params:
+        on_bad_record=config["on_bad_record"],
+    script:
+        "../workflow/scripts/emotion_convert.py"
+
+
+rule emotion_audit:
+    input:
+        records="<results>/emotion/data/{data}/records.jsonl",
+        quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
+        lib=lib("emotion_audit"),
+    output:
+        audit=report(
+            ensure("<results>/emotion/data/{data}/audit.json", non_empty=True),
+            caption="../workflow/report/emotion_audit.rst",
+            category="Emotion",
+            subcategory="Data",
+            labels={"data": "{data}", "what": "audit"},
+        ),
+    log:
+        "<logs>/emotion_audit/{data}.log",
+    benchmark:
+        "<benchmarks>/emotion_audit/{data}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    params:
+        expected=lambda wildcards: REGISTRIES.datasets[wildcards.data].get(
+            "expected", {}
+        ),
+    script:
+        "../workflow/scripts/emotion_audit.py"
+
+
+rule emotion_noise:
+    input:
+        records="<results>/emotion/data/{data}/records.jsonl",
+        audit="<results>/emotion/data/{data}/audit.json",
+        lib=lib("emotion_noise"),
+    output:
+        summary=ensure("<results>/emotion/data/{data}/label_noise.json", non_empty=True),
+        table=ensure("<results>/emotion/data/{data}/label_noise.csv", non_empty=True),
+    log:
+        "<logs>/emotion_noise/{data}.log",
+    benchmark:
+        "<benchmarks>/emotion_noise/{data}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=60,
+    params:
+        folds=EMOTION["label_noise"]["folds"],
+        seed=EMOTION["label_noise"]["seed"],
+    script:
+        "../workflow/scripts/emotion_noise.py"
+
+
+# Fine-tunes a pretrained network, whole or by adapters. Checkpoints lie beside the outputs, so an
+# interrupted job goes on where it was.
+rule emotion_train:
+    input:
+        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        audit=emotion_data_of("<results>/emotion/data/{data}/audit.json"),
+        model=emotion_model_of,
+        lib=lib("emotion_train"),
+    output:
+        model=directory("<results>/emotion/{run}/seed{seed}/model"),
+        history=ensure("<results>/emotion/{run}/seed{seed}/history.csv", non_empty=True),
+        training=ensure(
+            "<results>/emotion/{run}/seed{seed}/training.json", non_empty=True
+        ),
+    log:
+        "<logs>/emotion_train/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_train/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_NETWORKS),
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(16000),
+        runtime=1440,
+        gpu=1,
+    params:
+        recipe=emotion_recipe,
+    script:
+        "../workflow/scripts/emotion_train.py"
+
+
+rule emotion_predict:
+    input:
+        model="<results>/emotion/{run}/seed{seed}/model",
+        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        lib=lib("emotion_predict"),
+    output:
+        predictions=ensure(
+            "<results>/emotion/{run}/seed{seed}/predictions.jsonl", non_empty=True
+        ),
+    log:
+        "<logs>/emotion_predict/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_predict/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_NETWORKS),
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(8000),
+        runtime=120,
+        gpu=1,
+    params:
+        max_length=lambda wildcards: EMOTION["runs"][wildcards.run]["max_length"],
+    script:
+        "../workflow/scripts/emotion_predict.py"
+
+
+# Word counts and logistic regression: trains and predicts in seconds, without torch.
+rule emotion_tfidf:
+    input:
+        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        audit=emotion_data_of("<results>/emotion/data/{data}/audit.json"),
+        lib=lib("emotion_tfidf"),
+    output:
+        model=directory("<results>/emotion/{run}/seed{seed}/model"),
+        training=ensure(
+            "<results>/emotion/{run}/seed{seed}/training.json", non_empty=True
+        ),
+        predictions=ensure(
+            "<results>/emotion/{run}/seed{seed}/predictions.jsonl", non_empty=True
+        ),
+    log:
+        "<logs>/emotion_tfidf/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_tfidf/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_TFIDF),
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=60,
+    params:
+        recipe=emotion_recipe,
+    script:
+        "../workflow/scripts/emotion_tfidf.py"
+
+
+# Scores, intervals, calibration, figures. Also judges against the baseline run on the same items.
+rule emotion_evaluate:
+    input:
+        predictions="<results>/emotion/{run}/seed{seed}/predictions.jsonl",
+        training="<results>/emotion/{run}/seed{seed}/training.json",
+        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        audit=emotion_data_of("<results>/emotion/data/{data}/audit.json"),
+        model=emotion_model_of,
+        baseline=emotion_baseline_of,
+        metrics_schema=schema("metrics"),
+        run_schema=schema("run"),
+        lib=lib("emotion_evaluate"),
+    output:
+        metrics=report(
+            ensure("<results>/emotion/{run}/seed{seed}/metrics.json", non_empty=True),
+            caption="../workflow/report/emotion_metrics.rst",
+            category="Emotion",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "metrics"},
+        ),
+        run=ensure("<results>/emotion/{run}/seed{seed}/run.json", non_empty=True),
+        text=ensure(
+            "<results>/emotion/{run}/seed{seed}/evaluation_results.txt", non_empty=True
+        ),
+        confusion=report(
+            ensure(
+                "<results>/emotion/{run}/seed{seed}/figures/confusion_matrix.svg",
+                non_empty=True,
+            ),
+            caption="../workflow/report/emotion_confusion.rst",
+            category="Emotion",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "confusion matrix"},
+        ),
+        confusion_png=ensure(
+            "<results>/emotion/{run}/seed{seed}/figures/confusion_matrix.png",
+            non_empty=True,
+        ),
+        reliability=report(
+            ensure(
+                "<results>/emotion/{run}/seed{seed}/figures/reliability.svg",
+                non_empty=True,
+            ),
+            caption="../workflow/report/emotion_reliability.rst",
+            category="Emotion",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "reliability"},
+        ),
+        reliability_png=ensure(
+            "<results>/emotion/{run}/seed{seed}/figures/reliability.png",
+            non_empty=True,
+        ),
+    log:
+        "<logs>/emotion_evaluate/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_evaluate/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=60,
+    params:
+        recipe=emotion_run,
+        bootstrap=EMOTION["bootstrap"],
+        baseline=EMOTION_BASELINE,
+    script:
+        "../workflow/scripts/emotion_evaluate.py"
+
+
+rule emotion_curves:
+    input:
+        history="<results>/emotion/{run}/seed{seed}/history.csv",
+        lib=lib("emotion_curves"),
+    output:
+        svg=report(
+            ensure(
+                "<results>/emotion/{run}/seed{seed}/figures/training_curves.svg",
+                non_empty=True,
+            ),
+            caption="../workflow/report/emotion_curves.rst",
+            category="Emotion",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "training curves"},
+        ),
+        png=ensure(
+            "<results>/emotion/{run}/seed{seed}/figures/training_curves.png",
+            non_empty=True,
+        ),
+    log:
+        "<logs>/emotion_curves/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_curves/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_NETWORKS),
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    script:
+        "../workflow/scripts/emotion_curves.py"
+
+
+# Seeds of a run together, and every run against every other on the same items.
+rule emotion_compare:
+    input:
+        metrics=emotion_results("metrics.json"),
+        predictions=emotion_results("predictions.jsonl"),
+        records=emotion_data_files("records.jsonl"),
+        schema=schema("comparison"),
+        lib=lib("emotion_compare"),
+    output:
+        comparison=ensure("<results>/emotion/comparison.json", non_empty=True),
+    log:
+        "<logs>/emotion_compare.log",
+    benchmark:
+        "<benchmarks>/emotion_compare.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=60,
+    params:
+        data=EMOTION_DATA,
+        baseline=EMOTION["baseline"],
+        bootstrap=EMOTION["bootstrap"],
+    script:
+        "../workflow/scripts/emotion_compare.py"
+
+
+# The card that goes with a model, and a program of a few lines that uses it.
+rule emotion_card:
+    input:
+        metrics="<results>/emotion/{run}/seed{seed}/metrics.json",
+        lib=lib("emotion_card"),
+    output:
+        card=ensure("<results>/emotion/{run}/seed{seed}/model_card.md", non_empty=True),
+        example=ensure(
+            "<results>/emotion/{run}/seed{seed}/inference_example.py", non_empty=True
+        ),
+    log:
+        "<logs>/emotion_card/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_card/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(1000),
+        runtime=15,
+    params:
+        run=emotion_run,
+        dataset=emotion_dataset_entry,
+        model=emotion_model_entry,
+    script:
+        "../workflow/scripts/emotion_card.py"
+
+
+# ONNX and int8, with accuracy and latency before and after. On the CPU, which is what they are for.
+rule emotion_export:
+    input:
+        model="<results>/emotion/{run}/seed{seed}/model",
+        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        lib=lib("emotion_export"),
+    output:
+        onnx=ensure(
+            "<results>/emotion/{run}/seed{seed}/export/model.onnx", non_empty=True
+        ),
+        int8=ensure(
+            "<results>/emotion/{run}/seed{seed}/export/model.int8.onnx", non_empty=True
+        ),
+        summary=ensure(
+            "<results>/emotion/{run}/seed{seed}/export/export.json", non_empty=True
+        ),
+    log:
+        "<logs>/emotion_export/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_export/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_NETWORKS),
+    conda:
+        "../envs/text.yaml"
+    threads: 4
+    resources:
+        mem_mb=scaled(8000),
+        runtime=120,
+    params:
+        max_length=lambda wildcards: EMOTION["runs"][wildcards.run]["max_length"],
+    script:
+        "../workflow/scripts/emotion_export.py"

@@ -1,0 +1,104 @@
+# Getting data sets and models, and telling where they stand.
+#
+# REQUIRED INPUTS: none; local copies under data_root and model_root are used where they exist.
+# OUTPUTS:
+#   <resources>/raw/{data}/manifest.json        where a data set's files lie, with checksums
+#   <resources>/models/{model}/manifest.json    the same for a pretrained model
+#   <results>/config.yaml                       the configuration as it was used
+# STEPS: fetch_dataset, fetch_model, store_config, check
+
+
+wildcard_constraints:
+    data=one_of(REGISTRIES.datasets),
+    model=one_of(REGISTRIES.models),
+
+
+rule fetch_dataset:
+    input:
+        local=local_data,
+        lib=lib("fetch_dataset"),
+    output:
+        manifest=ensure("<resources>/raw/{data}/manifest.json", non_empty=True),
+    log:
+        "<logs>/fetch_dataset/{data}.log",
+    benchmark:
+        "<benchmarks>/fetch_dataset/{data}.jsonl"
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(1000),
+        runtime=120,
+    params:
+        entry=lambda wildcards: REGISTRIES.datasets[wildcards.data],
+        data_root=config["data_root"],
+    script:
+        "../workflow/scripts/fetch_dataset.py"
+
+
+rule fetch_model:
+    input:
+        local=local_model,
+        lib=lib("fetch_model"),
+    output:
+        manifest=ensure("<resources>/models/{model}/manifest.json", non_empty=True),
+    log:
+        "<logs>/fetch_model/{model}.log",
+    benchmark:
+        "<benchmarks>/fetch_model/{model}.jsonl"
+    localrule: True
+    conda:
+        "../envs/text.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=240,
+    params:
+        entry=lambda wildcards: REGISTRIES.models[wildcards.model],
+        model_root=config["model_root"],
+    script:
+        "../workflow/scripts/fetch_model.py"
+
+
+rule store_config:
+    input:
+        lib=lib("store_config"),
+    output:
+        ensure("<results>/config.yaml", non_empty=True),
+    log:
+        "<logs>/store_config.log",
+    benchmark:
+        "<benchmarks>/store_config.jsonl"
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(500),
+        runtime=5,
+    params:
+        config=config,
+    script:
+        "../workflow/scripts/store_config.py"
+
+
+# Runs each time it is asked for: it has no output.
+rule check:
+    input:
+        lib=lib("check"),
+    log:
+        "<logs>/check.log",
+    benchmark:
+        "<benchmarks>/check.jsonl"
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(500),
+        runtime=5,
+    params:
+        table=lambda wildcards: asset_table(),
+    script:
+        "../workflow/scripts/check.py"

@@ -1,0 +1,42 @@
+# The roof: one page and one table over everything that was run.
+#
+# REQUIRED INPUTS: metrics, comparison, audit, label noise, figures of the selected runs
+# OUTPUTS:
+#   <results>/report/index.html     self-contained; needs no network
+#   <results>/tables/results.csv
+# STEPS: report_build
+
+
+rule report_build:
+    input:
+        wing_targets,
+        config=rules.store_config.output,
+        lib=lib("report_build"),
+    output:
+        page=report(
+            ensure("<results>/report/index.html", non_empty=True),
+            caption="../workflow/report/report.rst",
+            category="Report",
+            labels={"what": "report"},
+        ),
+        table=report(
+            ensure("<results>/tables/results.csv", non_empty=True),
+            caption="../workflow/report/results_table.rst",
+            category="Report",
+            labels={"what": "results table"},
+        ),
+    log:
+        "<logs>/report_build.log",
+    benchmark:
+        "<benchmarks>/report_build.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    params:
+        wings=config["wings"],
+        reference_results=REGISTRIES.reference_results,
+    script:
+        "../workflow/scripts/report_build.py"

@@ -1,0 +1,12 @@
+"""Obtain a data set: the user's own copy, else the first source that serves it."""
+
+from affectlab.core.fetch import fetch_dataset
+from affectlab.core.logs import configure_logging
+
+configure_logging(snakemake.log[0])
+fetch_dataset(
+    snakemake.wildcards.data,
+    snakemake.params.entry,
+    snakemake.output.manifest,
+    snakemake.params.data_root,
+)

@@ -1,0 +1,12 @@
+"""Obtain a pretrained model: the user's own copy, else the first source that serves it."""
+
+from affectlab.core.fetch import fetch_model
+from affectlab.core.logs import configure_logging
+
+configure_logging(snakemake.log[0])
+fetch_model(
+    snakemake.wildcards.model,
+    snakemake.params.entry,
+    snakemake.output.manifest,
+    snakemake.params.model_root,
+)
