@@ -49,33 +49,36 @@ def is_archive(path: Path | str) -> bool:
     return Path(path).name.lower().endswith(SUFFIXES)
 
 
-def find_local_copy(root: Path | str | None, name: str) -> Path | None:
-    """The user's own copy of an asset: a folder, or an archive, below *root*.
-
-    Looked for are ``<root>/<name>/`` and ``<root>/<name>.zip`` (or ``.tar``, ``.tar.gz`` ...). A
-    folder that holds nothing but one archive (besides hidden files and a README or LICENSE)
-    stands for that archive.
+def local_copy(name: str, root: Path | str | None) -> Path | None:
+    """The user's own copy of *name* under *root*: a folder or an archive called so.
 
     Returns:
-        The folder or the archive; None if there is neither, or the folder is empty.
+        The path, or None where *root* is None or holds no such thing.
     """
     if root is None:
         return None
-    folder = Path(root) / name
-    if folder.is_dir():
-        entries = [
-            entry
-            for entry in sorted(folder.iterdir())
-            if not entry.name.startswith(".")
-            and not entry.name.upper().startswith(("README", "LICENSE", "LICENCE"))
-        ]
-        if len(entries) == 1 and entries[0].is_file() and is_archive(entries[0]):
-            return entries[0]
-        return folder if entries else None
-    for suffix in SUFFIXES:
-        archive = folder.with_name(name + suffix)
-        if archive.is_file():
-            return archive
+    base = Path(root).expanduser()
+    for candidate in [base / name, *(base / f"{name}{suffix}" for suffix in SUFFIXES)]:
+        if candidate.is_dir() and any(candidate.iterdir()):
+            return candidate
+        if candidate.is_file() and is_archive(candidate):
+            return candidate
+    return None
+
+
+def single_archive(folder: Path) -> Path | None:
+    """The archive that a folder stands for, as it holds nothing else.
+
+    Hidden files, a README and a LICENSE do not count.
+    """
+    entries = [
+        entry
+        for entry in sorted(folder.iterdir())
+        if not entry.name.startswith(".")
+        and not entry.name.upper().startswith(("README", "LICENSE", "LICENCE"))
+    ]
+    if len(entries) == 1 and entries[0].is_file() and is_archive(entries[0]):
+        return entries[0]
     return None
 
 

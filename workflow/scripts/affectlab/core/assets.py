@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from affectlab.core.archives import local_copy
 from affectlab.core.config import (
     Registries,
     load_config,
@@ -17,7 +18,6 @@ from affectlab.core.config import (
 from affectlab.core.errors import UserError
 
 Kind = Literal["dataset", "model"]
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 # A local copy of more files than this is watched as a folder, not file by file.
 WATCHED_FILES = 64
 KIND_NAMES = {"dataset": "data set", "model": "model"}
@@ -39,22 +39,6 @@ class AssetStatus:
     name: str
     state: Literal["present", "downloadable", "missing"]
     detail: str
-
-
-def local_copy(name: str, root: Path | str | None) -> Path | None:
-    """The user's own copy of *name* under *root*: a folder or an archive called so.
-
-    Returns:
-        The path, or None where *root* is None or holds no such thing.
-    """
-    if root is None:
-        return None
-    base = Path(root).expanduser()
-    candidates = [base / name, *(base / f"{name}{suffix}" for suffix in ARCHIVE_SUFFIXES)]
-    for candidate in candidates:
-        if candidate.is_file() or (candidate.is_dir() and any(candidate.iterdir())):
-            return candidate
-    return None
 
 
 def local_files(name: str, root: Path | str | None) -> list[str]:
@@ -161,7 +145,8 @@ def _origin(source: Mapping[str, Any]) -> str:
         case "url":
             return str(source["urls"][0])
         case "package":
-            return f"the package {source['requirement']}"
+            first, *others = source["requirements"]
+            return f"the package {first}" + (f" and {len(others)} more" if others else "")
         case "sample":
             return "generated on the spot"
         case other:

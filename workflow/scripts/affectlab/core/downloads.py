@@ -1,0 +1,342 @@
+"""Downloading one file over HTTP so that it is whole, right and survives a bad line."""
+
+from __future__ import annotations
+
+import email.utils
+import errno
+import itertools
+import json
+import logging
+import random
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import requests
+from urllib3.exceptions import NameResolutionError
+
+from affectlab import __version__
+from affectlab.core.errors import FetchError, UserError
+from affectlab.core.io import sha256_file
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1 << 16
+LONGEST_PAUSE = 120.0
+SECONDS_BETWEEN_LOG_LINES = 15.0
+PASSING_STATUSES = frozenset({408, 425, 429})
+HTML_START = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+)
+
+
+class _TransientError(Exception):
+    """A failure that may be gone at the next attempt, *after* seconds from now if it said so."""
+
+    def __init__(self, message: str, after: float | None = None) -> None:
+        self.after = after
+        super().__init__(message)
+
+
+def download(
+    url: str,
+    destination: Path | str,
+    *,
+    sha256: str | None = None,
+    expected_bytes: int | None = None,
+    expect_html: bool = False,
+    retries: int = 5,
+    backoff: float = 1.0,
+    timeout: float = 30.0,
+) -> str:
+    """Fetch *url* (http, https or file) into the file *destination*.
+
+    The body is streamed to ``<destination>.part`` and renamed when it is whole and its digest is
+    right, so *destination* is never half a file. After a broken connection, and in a later call
+    too, the transfer goes on where it stopped if the server can do that and the file has not
+    changed meanwhile; else it starts again. Server errors, 429 (its Retry-After is respected),
+    lost connections and stalls are tried again with growing, randomised pauses.
+
+    Args:
+        url: what to fetch; redirects are followed.
+        destination: file to write. If it exists and has *sha256*, nothing is fetched.
+        sha256: expected digest in hex.
+        expected_bytes: expected size.
+        expect_html: the data is a web page; else one is refused, since it usually is an error
+            or log-in page sent in place of the data.
+        retries: attempts after the first.
+        backoff: first pause in seconds, doubled each time.
+        timeout: seconds without a connection or without a byte that count as a failure.
+
+    Returns:
+        SHA-256 of the file in hex.
+
+    Raises:
+        FetchError: not available, or not what was expected; says which.
+        UserError: the file cannot be written, or the disk is full.
+    """
+    target = Path(destination)
+    if sha256 is not None and target.is_file() and sha256_file(target) == sha256:
+        return sha256
+    part = _Part(target.with_name(f"{target.name}.part"), url)
+    with _clear_disk_errors(target, part):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in itertools.count():
+            try:
+                if urlsplit(url).scheme == "file":
+                    _copy(url, part.path, expect_html)
+                    resumed = False
+                else:
+                    resumed = _transfer(url, part, expect_html, timeout)
+                digest = _check(part, sha256, expected_bytes, resumed)
+                break
+            except _TransientError as error:
+                if attempt >= retries:
+                    tries = "attempt" if attempt == 0 else "attempts"
+                    message = f"{url}: gave up after {attempt + 1} {tries}: {error}"
+                    raise FetchError(message) from error
+                pause = error.after
+                if pause is None:
+                    pause = backoff * 2**attempt * random.uniform(0.5, 1.5)
+                pause = min(pause, LONGEST_PAUSE)
+                logger.warning("%s: %s; trying again in %.1f s", url, error, pause)
+                time.sleep(pause)
+        part.path.replace(target)
+        part.discard()
+    return digest
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file on its way, and beside it what is needed to go on with it."""
+
+    path: Path
+    url: str
+
+    @property
+    def state(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+    def resume_point(self) -> tuple[int, str]:
+        """Bytes already here and the validator they came with; (0, "") to start afresh."""
+        try:
+            state = json.loads(self.state.read_text(encoding="utf-8"))
+            size = self.path.stat().st_size
+        except (FileNotFoundError, ValueError):
+            return 0, ""
+        if state.get("url") != self.url or not state.get("validator"):
+            return 0, ""
+        return size, state["validator"]
+
+    def remember(self, validator: str) -> None:
+        self.state.write_text(
+            json.dumps({"url": self.url, "validator": validator}), encoding="utf-8"
+        )
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.state.unlink(missing_ok=True)
+
+
+@contextmanager
+def _clear_disk_errors(target: Path, part: _Part) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            # Kept, the half file would keep the disk full.
+            with suppress(OSError):
+                part.discard()
+        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def _check(part: _Part, sha256: str | None, expected_bytes: int | None, resumed: bool) -> str:
+    size = part.path.stat().st_size
+    digest = sha256_file(part.path)
+    problem = None
+    if expected_bytes is not None and size != expected_bytes:
+        problem = f"expected {expected_bytes} bytes, got {size}"
+    elif sha256 is not None and digest != sha256:
+        problem = f"expected sha256 {sha256}, got {digest}"
+    if problem is None:
+        return digest
+    part.discard()
+    if resumed:
+        # Two halves of different files look like this; one clean attempt tells.
+        raise _TransientError(f"{problem} after resuming", after=0.0)
+    raise FetchError(f"{part.url}: {problem}")
+
+
+def _copy(url: str, path: Path, expect_html: bool) -> None:
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise FetchError(f"{url}: a file address names no other host: file:///path")
+    source = Path(url2pathname(parts.path))
+    if not source.is_file():
+        raise FetchError(f"{url}: no such file")
+    with source.open("rb") as stream:
+        if not expect_html:
+            _refuse_html(url, stream.read(CHUNK_BYTES), "")
+    shutil.copyfile(source, path)
+
+
+def _transfer(url: str, part: _Part, expect_html: bool, timeout: float) -> bool:
+    """One attempt; returns whether it went on with bytes of an earlier one."""
+    offset, validator = part.resume_point()
+    headers = {
+        # Compressed in transit, sizes and ranges would no longer be those of the file.
+        "Accept-Encoding": "identity",
+        "User-Agent": f"affectlab/{__version__}",
+    }
+    if offset:
+        headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
+    with (
+        requests.Session() as session,
+        _clear_request_errors(url, timeout),
+        session.get(url, headers=headers, stream=True, timeout=timeout) as response,
+    ):
+        if offset and response.status_code == requests.codes.range_not_satisfiable:
+            if response.headers.get("Content-Range") == f"bytes */{offset}":
+                return True
+            part.discard()
+            raise _TransientError("the file has changed; starting again", after=0.0)
+        _refuse_status(response)
+        if response.status_code == requests.codes.partial_content:
+            begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            changed = _validator(response) not in ("", validator)
+            if not offset or begins is None or int(begins[1]) != offset or changed:
+                part.discard()
+                raise _TransientError("the server sent another part; starting again", after=0.0)
+            logger.info("%s: going on after %d bytes", url, offset)
+        else:
+            offset = 0
+        _receive(response, part, offset, expect_html)
+    return offset > 0
+
+
+@contextmanager
+def _clear_request_errors(url: str, timeout: float) -> Iterator[None]:
+    try:
+        yield
+    except requests.TooManyRedirects as error:
+        raise FetchError(f"{url}: redirects without end") from error
+    except requests.exceptions.SSLError as error:
+        raise FetchError(f"{url}: no secure connection: {error}") from error
+    except requests.Timeout as error:
+        raise _TransientError(f"nothing came for {timeout:g} s") from error
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        reason = getattr(error.args[0] if error.args else None, "reason", None)
+        if isinstance(reason, NameResolutionError):
+            raise FetchError(f"{url}: the host name is not known (no network?)") from error
+        if "timed out" in str(error).lower():
+            raise _TransientError(f"nothing came for {timeout:g} s") from error
+        raise _TransientError(f"the connection broke: {error}") from error
+    except requests.RequestException as error:
+        raise FetchError(f"{url}: {error}") from error
+
+
+def _refuse_status(response: requests.Response) -> None:
+    status = response.status_code
+    if status in (requests.codes.ok, requests.codes.partial_content):
+        return
+    problem = f"HTTP {status} {response.reason}"
+    if status in PASSING_STATUSES or status >= 500:
+        raise _TransientError(problem, _retry_after(response.headers.get("Retry-After")))
+    raise FetchError(f"{response.url}: {problem}")
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds that a Retry-After header (a number or a date) asks for."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def _validator(response: requests.Response) -> str:
+    """What identifies these very bytes: a strong ETag, else the date, else nothing."""
+    etag = response.headers.get("ETag", "")
+    if etag and not etag.startswith("W/"):
+        return etag
+    return response.headers.get("Last-Modified", "")
+
+
+def _refuse_html(url: str, start: bytes, content_type: str) -> None:
+    claims = content_type.split(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
+    if not claims and not HTML_START.match(start):
+        return
+    title = re.search(rb"<title[^>]*>(.*?)</title>", start, re.I | re.S)
+    named = f" (titled {title[1].decode('utf-8', 'replace').strip()[:80]!r})" if title else ""
+    raise FetchError(f"{url}: sent a web page{named} in place of the data")
+
+
+def _receive(response: requests.Response, part: _Part, offset: int, expect_html: bool) -> None:
+    """Write the body behind the first *offset* bytes of the part."""
+    chunks = response.iter_content(CHUNK_BYTES)
+    first = next(chunks, b"")
+    if not expect_html and offset == 0:
+        _refuse_html(part.url, first, response.headers.get("Content-Type", ""))
+    length = response.headers.get("Content-Length")
+    total = None
+    if length is not None and "Content-Encoding" not in response.headers:
+        total = offset + int(length)
+        free = shutil.disk_usage(part.path.parent).free
+        if int(length) > free:
+            raise OSError(errno.ENOSPC, f"needs {int(length)} bytes, the disk has {free} left")
+    if offset == 0:
+        part.discard()
+        part.remember(_validator(response))
+    with (
+        part.path.open("ab" if offset else "wb") as out,
+        _progress(part.path.stem, offset, total) as advance,
+    ):
+        for chunk in itertools.chain([first], chunks):
+            out.write(chunk)
+            advance(len(chunk))
+    size = part.path.stat().st_size
+    if total is not None and size < total:
+        raise _TransientError(f"got {size} of {total} bytes")
+    if total is not None and size > total:
+        part.discard()
+        raise _TransientError(f"got {size} bytes where {total} were announced")
+
+
+@contextmanager
+def _progress(name: str, done: int, total: int | None) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal; elsewhere a log line now and then."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm(
+            desc=name, initial=done, total=total, unit="B", unit_scale=True, unit_divisor=1024
+        ) as bar:
+            yield bar.update
+        return
+    last = time.monotonic()
+
+    def log(count: int) -> None:
+        nonlocal done, last
+        done += count
+        if time.monotonic() - last >= SECONDS_BETWEEN_LOG_LINES:
+            last = time.monotonic()
+            share = f" of {total / 1e6:.0f}" if total else ""
+            logger.info("%s: %.0f%s MB", name, done / 1e6, share)
+
+    yield log
