@@ -1,0 +1,249 @@
+"""The data gate of the emotion corpus: what is in it, what is wrong with it, is it as published.
+
+Known kinds of defect (conflicting labels, duplicates, texts on both sides of a split) are counted
+and recorded; a corpus that no model should be trained on is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_jsonl, round_significant, write_json
+from affectlab.emotion.data import CLASSES, SPLITS, BadRecord, Record, normalise_text, read_records
+
+NORMALISATION = "case folded, every run of white space made one space, ends stripped"
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+MAX_QUARANTINED_SHARE = 0.1
+"""More bad records than this mean a wrong file, not a few slips."""
+
+MAX_OVERLAP_SHARE = 0.5
+"""More held-out texts than this in train mean that the split is a copy, not a sample."""
+
+PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
+
+
+def write_audit(
+    records_path: Path | str,
+    quarantine_path: Path | str,
+    audit_path: Path | str,
+    expected: Mapping[str, Any] | None = None,
+) -> None:
+    """Audit the files that `data.convert` wrote, and store the findings as JSON.
+
+    Raises:
+        DataError: an input is missing or damaged.
+        UserError: see `audit`.
+    """
+    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    write_json(audit_path, audit(read_records(records_path), quarantined, expected))
+
+
+def audit(
+    records: Sequence[Record],
+    quarantined: Sequence[BadRecord] = (),
+    expected: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Describe a corpus and hold it against what is published about it.
+
+    Args:
+        records: of all splits.
+        quarantined: bad records that were left out.
+        expected: ``expected`` of the data registry: ``counts`` (split -> records), ``classes``
+            (class -> records of all splits), ``known_issues`` (one of `KNOWN_ISSUES` -> how many).
+
+    Returns:
+        A JSON object:
+
+        - ``counts``: for each split the records, unique texts, classes and text lengths;
+        - ``conflicts``: for each split the texts that have more than one label there;
+        - ``duplicates``: for each split the texts that stand there more than once;
+        - ``overlap``: ``test_in_train`` and so on: ids of records of the first split whose
+          normalised text stands in the second; with counts of exact copies and of copies that
+          have another label than any of their twins;
+        - ``quarantine``: how many records were left out, by file and by problem;
+        - ``expected``: a list of ``{"what", "expected", "found", "status"}`` with the status
+          ``ok`` or ``differs``;
+        - ``normalisation``: how texts were made equal before they were compared.
+
+    Raises:
+        UserError: the corpus is broken (all reasons are listed), or *expected* names an issue
+            that the audit does not know.
+    """
+    by_split = {split: [r for r in records if r.split == split] for split in SPLITS}
+    overlap = _overlap(by_split)
+    broken = _breakage(by_split, quarantined, overlap)
+    if broken:
+        raise UserError("the data cannot be used:\n" + "\n".join(f"  - {item}" for item in broken))
+    found: dict[str, Any] = {
+        "normalisation": NORMALISATION,
+        "counts": {split: _describe(items) for split, items in by_split.items()},
+        "conflicts": {split: _conflicts(items) for split, items in by_split.items()},
+        "duplicates": {split: _duplicates(items) for split, items in by_split.items()},
+        "overlap": overlap,
+        "quarantine": {
+            "records": len(quarantined),
+            "by_file": dict(Counter(item.file for item in quarantined)),
+            "by_problem": dict(Counter(item.problem for item in quarantined)),
+        },
+    }
+    return found | {"expected": _compare(found, expected or {})}
+
+
+KNOWN_ISSUES: dict[str, Callable[[dict[str, Any]], int]] = {
+    "conflicting_texts": lambda found: found["conflicts"]["train"]["texts"],
+    "duplicate_texts": lambda found: found["duplicates"]["train"]["exact"]["texts"],
+    "unique_train_texts": lambda found: found["counts"]["train"]["unique_texts"],
+    "test_texts_in_train": lambda found: found["overlap"]["exact"]["test_in_train"],
+    "validation_texts_in_train": lambda found: found["overlap"]["exact"]["validation_in_train"],
+    "quarantined_records": lambda found: found["quarantine"]["records"],
+}
+"""What a registry may expect under ``known_issues``, and where the audit has it; all of them
+compare texts as they stand, without normalisation."""
+
+
+def _describe(records: Sequence[Record]) -> dict[str, Any]:
+    """Records, unique texts, classes and lengths of one split."""
+    classes = Counter(record.label for record in records)
+    return {
+        "records": len(records),
+        "unique_texts": len({record.text for record in records}),
+        "unique_normalised_texts": len({normalise_text(record.text) for record in records}),
+        "classes": {name: classes[name] for name in CLASSES},
+        "shares": {name: round_significant(classes[name] / len(records), 4) for name in CLASSES},
+        "characters": _quantiles([len(record.text) for record in records]),
+        "words": _quantiles([len(record.text.split()) for record in records]),
+    }
+
+
+def _quantiles(values: Sequence[int]) -> dict[str, int]:
+    """Quantiles of a non-empty list, each a value that occurs (the lower one if between two)."""
+    ordered = sorted(values)
+    return {f"{q:g}": ordered[int(q * (len(ordered) - 1))] for q in QUANTILES}
+
+
+def _groups(
+    records: Iterable[Record], key: Callable[[Record], str] = lambda record: record.text
+) -> list[list[Record]]:
+    """The records that share a key with another one, by key, in the order of the corpus."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[key(record)].append(record)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _conflicts(records: Sequence[Record]) -> dict[str, Any]:
+    """Texts with more than one label; exact texts, and how many more after normalisation."""
+    conflicts = [g for g in _groups(records) if len({record.label for record in g}) > 1]
+    normalised = [
+        group
+        for group in _groups(records, lambda record: normalise_text(record.text))
+        if len({record.label for record in group}) > 1
+    ]
+    return {
+        "texts": len(conflicts),
+        "normalised_texts": len(normalised),
+        "groups": [{record.id: record.label for record in group} for group in normalised],
+    }
+
+
+def _duplicates(records: Sequence[Record]) -> dict[str, Any]:
+    """Texts that occur more than once, whatever their labels.
+
+    ``surplus`` is the number of records that would go if every text were kept once, and
+    ``same_label_texts`` the number of repeated texts that have one label only.
+    """
+    result: dict[str, Any] = {}
+    kinds: dict[str, Callable[[Record], str]] = {
+        "exact": lambda record: record.text,
+        "normalised": lambda record: normalise_text(record.text),
+    }
+    for kind, key in kinds.items():
+        groups = _groups(records, key)
+        result[kind] = {
+            "texts": len(groups),
+            "surplus": sum(len(group) - 1 for group in groups),
+            "same_label_texts": sum(len({r.label for r in group}) == 1 for group in groups),
+        }
+    return result | {"groups": [[record.id for record in group] for group in groups]}
+
+
+def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
+    """Which records of one split have a text that stands in another split as well."""
+    result: dict[str, Any] = {"exact": {}, "other_label": {}}
+    texts = {split: {record.text for record in items} for split, items in by_split.items()}
+    labels: dict[str, dict[str, set[str]]] = {}
+    for split, items in by_split.items():
+        labels[split] = defaultdict(set)
+        for record in items:
+            labels[split][normalise_text(record.text)].add(record.label)
+    for held_out, seen in PAIRS:
+        name = f"{held_out}_in_{seen}"
+        twins = [r for r in by_split[held_out] if normalise_text(r.text) in labels[seen]]
+        result[name] = [record.id for record in twins]
+        result["exact"][name] = sum(record.text in texts[seen] for record in twins)
+        result["other_label"][name] = sum(
+            record.label not in labels[seen][normalise_text(record.text)] for record in twins
+        )
+    return result
+
+
+def _breakage(
+    by_split: Mapping[str, Sequence[Record]],
+    quarantined: Sequence[BadRecord],
+    overlap: Mapping[str, Any],
+) -> list[str]:
+    """Reasons for which nothing should be trained or measured on this corpus."""
+    broken = []
+    for split, items in by_split.items():
+        if not items:
+            broken.append(f"the split {split} has no records")
+            continue
+        absent = [name for name in CLASSES if name not in {record.label for record in items}]
+        if absent:
+            broken.append(f"the split {split} has no record of {', '.join(absent)}")
+    total = sum(len(items) for items in by_split.values()) + len(quarantined)
+    if len(quarantined) > MAX_QUARANTINED_SHARE * total:
+        broken.append(
+            f"{len(quarantined)} of {total} records are bad, more than "
+            f"{MAX_QUARANTINED_SHARE:.0%}; quarantine.jsonl says where and why"
+        )
+    for held_out, seen in PAIRS:
+        copies, size = len(overlap[f"{held_out}_in_{seen}"]), len(by_split[held_out])
+        if copies > MAX_OVERLAP_SHARE * size:
+            broken.append(f"{copies} of the {size} texts of {held_out} stand in {seen} as well")
+    return broken
+
+
+def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Hold the findings against the registry's ``expected``, number by number."""
+    rows: list[tuple[str, int, int]] = []
+    counts = found["counts"]
+    for split, number in expected.get("counts", {}).items():
+        rows.append((f"records of {split}", number, counts.get(split, {}).get("records", 0)))
+    for name, number in expected.get("classes", {}).items():
+        total = sum(counts[split]["classes"].get(name, 0) for split in SPLITS)
+        rows.append((f"records of class {name}", number, total))
+    for issue, number in expected.get("known_issues", {}).items():
+        if issue not in KNOWN_ISSUES:
+            near = difflib.get_close_matches(issue, KNOWN_ISSUES, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(
+                f"expected.known_issues.{issue}: the audit knows only "
+                f"{', '.join(KNOWN_ISSUES)}{meant}"
+            )
+        rows.append((issue.replace("_", " "), number, KNOWN_ISSUES[issue](found)))
+    return [
+        {
+            "what": what,
+            "expected": number,
+            "found": actual,
+            "status": "ok" if actual == number else "differs",
+        }
+        for what, number, actual in rows
+    ]

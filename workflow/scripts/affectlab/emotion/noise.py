@@ -1,0 +1,190 @@
+"""Label-noise audit: which labels of the training split are probably wrong, and how many.
+
+Confident learning (Northcutt, Jiang and Chuang, JAIR 2021, doi 10.1613/jair.1.12125) on
+out-of-fold probabilities of TF-IDF and logistic regression. A text that occurs twice is always
+held out as a whole, so no record is judged by a model that has seen its twin.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import atomic_writer, round_significant, write_json
+from affectlab.emotion.data import CLASSES, Record, normalise_text, read_records
+from affectlab.emotion.tfidf import build_pipeline
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RECIPE: Mapping[str, Any] = {
+    "ngram_range": (1, 1),
+    "min_df": 2,
+    "sublinear_tf": True,
+    "C": 3.0,
+    "class_weight": None,
+}
+"""Unweighted classes: confident learning needs probabilities of the corpus as it is."""
+
+COLUMNS = ("id", "label", "suggested_label", "label_quality", "is_issue")
+
+
+def write_label_noise(
+    records_path: Path | str,
+    summary_path: Path | str,
+    table_path: Path | str,
+    *,
+    folds: int,
+    seed: int,
+) -> None:
+    """Audit the labels of the training split; store a JSON summary and a CSV of all records.
+
+    The table has the columns of `COLUMNS`, the most doubtful label first, and no text.
+
+    Raises:
+        DataError: the records cannot be read.
+        UserError: there are too few of them for so many folds.
+    """
+    records = [record for record in read_records(records_path) if record.split == "train"]
+    probabilities = out_of_fold_probabilities(records, folds=folds, seed=seed)
+    summary, rows = find_label_noise(records, probabilities)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with atomic_writer(table_path) as stream:
+        stream.write(buffer.getvalue())
+    write_json(summary_path, summary | {"folds": folds, "seed": seed, "recipe": dict(RECIPE)})
+
+
+def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: int) -> np.ndarray:
+    """Class probabilities of each record, by a model that never saw its text.
+
+    Args:
+        records: to be labelled.
+        folds: parts that are held out in turn; stratified by label and grouped by normalised
+            text.
+        seed: of the shuffling of the folds.
+
+    Returns:
+        float64 of shape (records, classes), columns in the order of `CLASSES`.
+
+    Raises:
+        UserError: a class has fewer different texts than there are folds.
+    """
+    import numpy as np
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    texts = np.array([record.text for record in records], dtype=object)
+    labels = np.array([CLASSES.index(record.label) for record in records])
+    groups = np.array([normalise_text(record.text) for record in records], dtype=object)
+    for number, name in enumerate(CLASSES):
+        different = len(set(groups[labels == number]))
+        if different < folds:
+            raise UserError(
+                f"emotion.label_noise.folds is {folds}, but the training split has only "
+                f"{different} texts of the class {name}"
+            )
+    _, group_ids = np.unique(groups, return_inverse=True)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    probabilities = np.full((len(records), len(CLASSES)), np.nan)
+    for rest, held_out in splitter.split(texts, labels, group_ids):
+        pipeline = build_pipeline(RECIPE, seed).fit(texts[rest], labels[rest])
+        columns = pipeline.classes_
+        probabilities[held_out] = 0.0
+        probabilities[np.ix_(held_out, columns)] = pipeline.predict_proba(texts[held_out])
+    return probabilities
+
+
+def find_label_noise(
+    records: Sequence[Record], probabilities: np.ndarray
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Estimate the label noise from out-of-fold probabilities.
+
+    Args:
+        records: with their given labels.
+        probabilities: of shape (records, classes), see `out_of_fold_probabilities`.
+
+    Returns:
+        The summary: ``noise_rate`` (estimated share of wrong labels: the mass off the diagonal
+        of the estimated joint of given and true label), ``joint`` (that joint; given label ->
+        true label -> share), ``issues`` (labels that confident learning would remove) and the
+        self-check ``conflicting_texts`` (of the texts with two labels, of which one must be
+        wrong, how many are found). And one row a record (keys `COLUMNS`), the lowest label
+        quality first.
+    """
+    import numpy as np
+    from cleanlab.count import compute_confident_joint, estimate_joint
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    labels = np.array([CLASSES.index(record.label) for record in records])
+    counts = compute_confident_joint(labels, probabilities)
+    joint = estimate_joint(labels, probabilities, confident_joint=counts)
+    issues = find_label_issues(labels, probabilities, confident_joint=counts, n_jobs=1)
+    quality = get_label_quality_scores(labels, probabilities, method="self_confidence")
+    suggested = probabilities.argmax(axis=1)
+    # Ties are broken by position, so that the order is the same on every machine.
+    order = np.argsort(quality, kind="stable")
+
+    rows = [
+        {
+            "id": records[i].id,
+            "label": records[i].label,
+            "suggested_label": CLASSES[suggested[i]],
+            "label_quality": round_significant(float(quality[i]), 6),
+            "is_issue": int(issues[i]),
+        }
+        for i in order
+    ]
+    summary = {
+        "method": "confident learning (cleanlab), self-confidence",
+        "records": len(records),
+        "noise_rate": round_significant(float(1.0 - np.trace(joint)), 6),
+        "out_of_fold_accuracy": round_significant(float(np.mean(suggested == labels)), 6),
+        "issues": int(issues.sum()),
+        "issues_by_class": {
+            name: int(issues[labels == number].sum()) for number, name in enumerate(CLASSES)
+        },
+        "joint": {
+            given: {
+                true: round_significant(float(joint[row, column]), 6)
+                for column, true in enumerate(CLASSES)
+            }
+            for row, given in enumerate(CLASSES)
+        },
+        "conflicting_texts": _check_on_conflicts(records, order, issues),
+    }
+    return summary, rows
+
+
+def _check_on_conflicts(
+    records: Sequence[Record], order: np.ndarray, issues: np.ndarray
+) -> dict[str, Any]:
+    """How well the audit finds the labels that are known to be doubtful.
+
+    At least one label of a text with two labels is wrong, so a sound audit ranks one of them
+    low. ``in_lowest`` counts the texts that have a record among the ``lowest`` ranks, as many as
+    there are issues; ``expected_by_chance`` is what a random order would reach on average.
+    """
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, record in enumerate(records):
+        positions[normalise_text(record.text)].append(position)
+    conflicts = [
+        group for group in positions.values() if len({records[i].label for i in group}) > 1
+    ]
+    lowest = int(issues.sum())
+    first = set(order[:lowest].tolist())
+    share_left = 1.0 - lowest / len(records)
+    return {
+        "texts": len(conflicts),
+        "lowest": lowest,
+        "in_lowest": sum(not first.isdisjoint(group) for group in conflicts),
+        "flagged": sum(bool(issues[group].any()) for group in conflicts),
+        "expected_by_chance": round(sum(1.0 - share_left ** len(group) for group in conflicts), 2),
+    }
