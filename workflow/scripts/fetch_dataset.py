@@ -2,6 +2,7 @@
 
 from affectlab.core.fetch import fetch_dataset
 from affectlab.core.logs import configure_logging
+from affectlab.samples.emotion import write_corpus
 
 configure_logging(snakemake.log[0])
 fetch_dataset(
@@ -9,4 +10,5 @@ fetch_dataset(
     snakemake.params.entry,
     snakemake.output.manifest,
     snakemake.params.data_root,
+    generators={"emotion": write_corpus},
 )
