@@ -303,7 +303,6 @@ def evaluate(
     records_path: Path | str,
     audit_path: Path | str,
     training_path: Path | str,
-    history_path: Path | str | None,
     model_manifest_path: Path | str | None,
     baseline: tuple[str, int, Path | str] | None,
     run: str,
@@ -325,7 +324,6 @@ def evaluate(
         records_path: records.jsonl of its data.
         audit_path: audit.json of its data, for the test items that overlap train.
         training_path: training.json of the run.
-        history_path: history.csv of the run; None where training has no steps.
         model_manifest_path: of the pretrained model; None where the method has none.
         baseline: run name, seed and predictions.jsonl to compare with; None for the baseline
             itself.
@@ -387,8 +385,6 @@ def evaluate(
             "after temperature scaling": _reliability(test, scored["calibration"]["temperature"]),
         },
     )
-    if history_path is not None:
-        plots.training_curves(folder / "training_curves", plots.read_history(history_path))
     write_text(text_path, results_text(record))
     run_record = {
         "wing": "emotion",
