@@ -1,0 +1,84 @@
+"""The one place that chooses device, number format, threads and seeds."""
+
+from __future__ import annotations
+
+import logging
+import random
+import resource
+import sys
+from typing import Literal
+
+import numpy as np
+import torch
+
+from affectlab.core.errors import UserError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+logger = logging.getLogger(__name__)
+
+
+def choose_device(*, require_gpu: bool = False) -> torch.device:
+    """The device of this process: a GPU if one is visible, else the CPU.
+
+    ``CUDA_VISIBLE_DEVICES`` and, under ``accelerate launch`` or ``torchrun``, the local rank are
+    honoured.
+
+    Raises:
+        UserError: *require_gpu* is set and no GPU is visible.
+    """
+    from accelerate import PartialState
+
+    gpu_visible = torch.cuda.is_available()
+    if require_gpu and not gpu_visible:
+        raise UserError(
+            "this job asks for a GPU (`gpu: 1`) but none is visible to PyTorch "
+            f"{torch.__version__}: check CUDA_VISIBLE_DEVICES, the driver, and that the "
+            "environment holds a CUDA build of torch"
+        )
+    return torch.device(PartialState(cpu=not gpu_visible).device)
+
+
+def has_native_bf16(device: torch.device) -> bool:
+    """Whether *device* multiplies bfloat16 matrices in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The number format of matrix products: bfloat16 where asked for, or `auto` and native."""
+    if precision == "bf16" or (precision == "auto" and has_native_bf16(device)):
+        return torch.bfloat16
+    return torch.float32
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Matrix products in *dtype*; a no-op for float32."""
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def set_threads(threads: int) -> None:
+    """Let PyTorch's CPU operators use *threads* threads.
+
+    CPU results are the same to the byte only between runs with the same number.
+    """
+    torch.set_num_threads(threads)
+
+
+def peak_memory_bytes() -> dict[str, int]:
+    """Peak resident memory of this process and, where there is one, of the GPU, in bytes."""
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    peaks = {"host": kibibytes * unit}
+    if torch.cuda.is_available():
+        peaks["gpu"] = torch.cuda.max_memory_allocated()
+    return peaks

@@ -1,0 +1,582 @@
+"""The one way of training: every experiment's networks are fitted by `fit`.
+
+A small loop of our own instead of the `transformers` Trainer, for two reasons that were measured
+(``benchmarks/train_throughput.py``): lazy updates of embedding rows need a second optimizer, and
+a resumed CPU run must end in the same bytes as an undisturbed one, whatever moment it was killed
+at. Device and processes come from `accelerate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from affectlab.core.devices import Precision, autocast, compute_dtype, peak_memory_bytes
+from affectlab.core.errors import UserError
+from affectlab.core.io import atomic_path
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, torch.Tensor]
+Collate = Callable[[np.ndarray], Batch]
+LossSum = Callable[[nn.Module, Batch], torch.Tensor]
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+
+CHECKPOINT_NAME = "checkpoint.pt"
+BEST_NAME = "best.safetensors"
+BUCKET_BATCHES = 50
+TERMINATED_EXIT_STATUS = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is fitted; the ``training`` block of a run in the configuration."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    head_learning_rate: float | None
+    weight_decay: float
+    warmup_steps: int | float
+    schedule: Literal["linear", "cosine", "constant"]
+    gradient_accumulation: int
+    max_grad_norm: float
+    label_smoothing: float
+    precision: Precision
+    token_budget: int | None
+    early_stopping_patience: int | None
+    gradient_checkpointing: bool
+    evaluations_per_epoch: int
+    checkpoint_minutes: float
+    sparse_embeddings: bool
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands; everything but the tensors that a checkpoint holds."""
+
+    epoch: int = 0
+    group: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_weight: float = 0.0
+    best_score: float = -math.inf
+    best_loss: float = math.inf
+    best_epoch: float = 0.0
+    best_step: int = 0
+    evaluations_without_gain: int = 0
+    seconds: float = 0.0
+    items: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def bucketed_batches(
+    lengths: Sequence[int],
+    *,
+    batch_size: int,
+    token_budget: int | None,
+    seed: int,
+    epoch: int,
+) -> list[np.ndarray]:
+    """Cut a shuffled epoch into batches of items of similar length.
+
+    Items are shuffled, sorted by length inside pools of `BUCKET_BATCHES` batches, and the batches
+    are shuffled again. With *token_budget* a batch is filled until its padded size (items x
+    longest) would pass the budget; without, it holds *batch_size* items.
+
+    Args:
+        lengths: tokens (or samples) per item, shape (n,).
+        batch_size: items per batch; with a budget, only the size of the sorting pools.
+        token_budget: padded tokens per batch, or None. A longer item gets a batch of its own.
+        seed: seed of the run.
+        epoch: number of the epoch; each has its own order.
+
+    Returns:
+        Index arrays, int64, that hold every item exactly once.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    sizes = np.asarray(lengths)
+    order = generator.permutation(len(sizes))
+    pool_size = batch_size * BUCKET_BATCHES
+    batches: list[np.ndarray] = []
+    for start in range(0, len(order), pool_size):
+        pool = order[start : start + pool_size]
+        pool = pool[np.argsort(sizes[pool], kind="stable")]
+        if token_budget is None:
+            batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+        else:
+            batches += list(_fill_to_budget(pool, sizes, token_budget))
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def _fill_to_budget(pool: np.ndarray, sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Cut *pool*, sorted by rising size, where items x longest would pass *budget*."""
+    start = 0
+    for end in range(1, len(pool) + 1):
+        if end == len(pool) or (end + 1 - start) * sizes[pool[end]] > budget:
+            yield pool[start:end]
+            start = end
+
+
+def learning_rate_factor(step: int, *, total: int, warmup: int, schedule: str) -> float:
+    """Factor on the peak learning rate for the update number *step* (0-based).
+
+    Linear warm-up over *warmup* updates, then linear or cosine decay to 0 at *total*, or none.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    if schedule == "constant":
+        return 1.0
+    progress = (step - warmup) / max(1, total - warmup)
+    if schedule == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * progress))
+    return max(0.0, 1.0 - progress)
+
+
+def parameter_groups(
+    model: nn.Module, *, head: Sequence[str], recipe: Recipe
+) -> list[dict[str, Any]]:
+    """Dense trainable parameters by learning rate and weight decay.
+
+    Biases and norm gains (one-dimensional parameters) are not decayed. Parameters whose name
+    holds one of *head* get ``head_learning_rate``. Sparse embedding tables are left out.
+    """
+    sparse = {id(parameter) for parameter in sparse_parameters(model)}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad or id(parameter) in sparse:
+            continue
+        rate = recipe.learning_rate
+        if recipe.head_learning_rate is not None and any(part in name for part in head):
+            rate = recipe.head_learning_rate
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
+
+
+def sparse_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Trainable embedding tables whose gradients are row-sparse."""
+    return [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and module.sparse and module.weight.requires_grad
+    ]
+
+
+def fingerprint(*parts: Any) -> str:
+    """Hash of what a checkpoint belongs to (recipe, data, model, seed): JSON-able values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def fit(
+    model: nn.Module,
+    *,
+    recipe: Recipe,
+    lengths: Sequence[int],
+    collate: Collate,
+    loss_sum: LossSum,
+    evaluate: Evaluate,
+    select_by: str,
+    head: Sequence[str] = (),
+    item_weights: Sequence[float] | None = None,
+    seed: int,
+    device: torch.device,
+    checkpoint_directory: Path,
+    checkpoint_fingerprint: str,
+    tensorboard_directory: Path | None = None,
+) -> dict[str, Any]:
+    """Fit *model* in place and leave it with the weights of its best evaluation.
+
+    A run that was killed goes on from its checkpoint in *checkpoint_directory*; on the CPU, with
+    the same number of threads, it ends in the same bytes as a run never disturbed. SIGTERM (as
+    schedulers send before they take a machine away) writes a checkpoint and ends the process.
+    Under ``accelerate launch`` each process takes a share of every update's batches; gradients
+    are summed over processes, so that the result is that of one process.
+
+    Args:
+        model: the network, on *device*; parameters with ``requires_grad`` are trained.
+        recipe: optimiser, schedule and batching.
+        lengths: tokens per training item, shape (n,); decides how items are batched.
+        collate: item indices, int64 (b,), to tensors on the CPU.
+        loss_sum: sum of the items' losses over a batch, a scalar tensor.
+        evaluate: validation metrics of the model in eval mode; holds ``loss`` and *select_by*.
+        select_by: the metric whose largest value decides which weights are kept (ties: lower
+            loss).
+        head: name parts of the parameters that take ``head_learning_rate``.
+        item_weights: what an update's loss is divided by, per item, e.g. its number of target
+            tokens; 1 if None.
+        seed: seed of the data order.
+        device: where batches are moved to.
+        checkpoint_directory: private to this run; empty or holding its checkpoint.
+        checkpoint_fingerprint: a checkpoint with another one is discarded.
+        tensorboard_directory: where event files go, or None.
+
+    Returns:
+        History rows and facts of the run: ``history``, ``best_epoch``, ``best_step``, ``steps``,
+        ``seconds``, ``samples_per_second``, ``peak_memory_bytes``, ``precision``, ``device``.
+
+    Raises:
+        UserError: the loss is not finite, or the checkpoint cannot be read.
+    """
+    from accelerate import PartialState
+
+    processes = PartialState()
+    dtype = compute_dtype(recipe.precision, device)
+    weights = np.ones(len(lengths)) if item_weights is None else np.asarray(item_weights, float)
+    schedule = [
+        _update_groups(lengths, recipe, seed, epoch, processes.num_processes)
+        for epoch in range(recipe.epochs)
+    ]
+    total_steps = sum(len(groups) for groups in schedule)
+    warmup = recipe.warmup_steps
+    warmup_steps = round(warmup * total_steps) if isinstance(warmup, float) else warmup
+    optimizers = _optimizers(model, recipe, head, device)
+    progress = Progress()
+    checkpoint_path = checkpoint_directory / CHECKPOINT_NAME
+    best_path = checkpoint_directory / BEST_NAME
+    if checkpoint_path.exists():
+        restored = _load_checkpoint(
+            checkpoint_path, checkpoint_fingerprint, model, optimizers, device
+        )
+        if restored is not None:
+            progress = restored
+            logger.info("resuming from update %d of %d", progress.step, total_steps)
+    board = _summary_writer(tensorboard_directory, progress.step)
+    stop_requested = _StopRequest()
+    dense = [p for group in optimizers[0].param_groups for p in group["params"]]
+    last_checkpoint = time.monotonic()
+
+    def save_checkpoint() -> None:
+        if processes.is_main_process:
+            _save_checkpoint(checkpoint_path, checkpoint_fingerprint, model, optimizers, progress)
+
+    def evaluate_and_keep_best(epoch: float) -> None:
+        model.eval()
+        with torch.inference_mode():
+            metrics = dict(evaluate(model))
+        model.train()
+        rate = optimizers[0].param_groups[0]["lr"]
+        train_row = {"loss": progress.loss_sum / progress.loss_weight, "learning_rate": rate}
+        for split, row in (("train", train_row), ("validation", metrics)):
+            progress.history.append(
+                {"step": progress.step, "epoch": round(epoch, 4), "split": split, **row}
+            )
+            for name, value in row.items():
+                board(f"{split}/{name}", value, progress.step)
+        progress.loss_sum = progress.loss_weight = 0.0
+        score, loss = metrics[select_by], metrics["loss"]
+        if (score, -loss) > (progress.best_score, -progress.best_loss):
+            progress.best_score, progress.best_loss = score, loss
+            progress.best_epoch, progress.best_step = round(epoch, 4), progress.step
+            progress.evaluations_without_gain = 0
+            if processes.is_main_process:
+                _save_trainable(model, best_path)
+        else:
+            progress.evaluations_without_gain += 1
+        logger.info(
+            "epoch %.2f: train loss %.4f, validation %s",
+            epoch,
+            train_row["loss"],
+            ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()),
+        )
+
+    model.train()
+    started = time.monotonic()
+    with stop_requested.on_sigterm(), _progress_bar(total_steps, progress.step) as bar:
+        while progress.epoch < recipe.epochs and not _patience_is_over(recipe, progress):
+            groups = schedule[progress.epoch]
+            evaluation_points = {
+                round(len(groups) * (i + 1) / recipe.evaluations_per_epoch)
+                for i in range(recipe.evaluations_per_epoch)
+            }
+            while progress.group < len(groups):
+                group = groups[progress.group]
+                factor = learning_rate_factor(
+                    progress.step, total=total_steps, warmup=warmup_steps, schedule=recipe.schedule
+                )
+                _set_learning_rates(optimizers, factor)
+                group_weight = float(sum(weights[batch].sum() for batch in group))
+                loss = _accumulate_gradients(
+                    model,
+                    group[processes.process_index :: processes.num_processes],
+                    collate,
+                    loss_sum,
+                    group_weight,
+                    dtype,
+                    device,
+                )
+                if processes.num_processes > 1:
+                    loss = _sum_over_processes(dense, loss)
+                if not math.isfinite(loss):
+                    raise UserError(
+                        f"the training loss became {loss} at update {progress.step + 1}: lower "
+                        "the learning rate, lengthen the warm-up or use precision fp32"
+                    )
+                nn.utils.clip_grad_norm_(dense, recipe.max_grad_norm)
+                for optimizer in optimizers:
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
+                progress.step += 1
+                progress.group += 1
+                progress.items += sum(len(batch) for batch in group)
+                progress.loss_sum += loss * group_weight
+                progress.loss_weight += group_weight
+                bar(loss)
+                if progress.group in evaluation_points:
+                    evaluate_and_keep_best(progress.epoch + progress.group / len(groups))
+                    if _patience_is_over(recipe, progress):
+                        break
+                now = time.monotonic()
+                due = now - last_checkpoint >= 60 * recipe.checkpoint_minutes
+                if due or stop_requested.received:
+                    progress.seconds += now - started
+                    started = last_checkpoint = now
+                    save_checkpoint()
+                if stop_requested.received:
+                    logger.warning("SIGTERM: checkpoint written at update %d", progress.step)
+                    raise SystemExit(TERMINATED_EXIT_STATUS)
+            progress.epoch += 1
+            progress.group = 0
+    progress.seconds += time.monotonic() - started
+    processes.wait_for_everyone()
+    _load_trainable(model, best_path)
+    model.eval()
+    return {
+        "history": progress.history,
+        "best_epoch": progress.best_epoch,
+        "best_step": progress.best_step,
+        "steps": progress.step,
+        "seconds": progress.seconds,
+        "samples_per_second": progress.items / progress.seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "precision": str(dtype).removeprefix("torch."),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "processes": processes.num_processes,
+        "recipe": asdict(recipe),
+    }
+
+
+def remove_checkpoints(directory: Path) -> None:
+    """Delete a run's checkpoints once its results are stored."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class _StopRequest:
+    """Notes a SIGTERM, so that the loop can finish its update and save."""
+
+    def __init__(self) -> None:
+        self.received = False
+
+    @contextmanager
+    def on_sigterm(self) -> Iterator[None]:
+        """Listen while the block runs, then restore the previous handler."""
+
+        def note(_signal: int, _frame: Any) -> None:
+            self.received = True
+
+        previous = signal.signal(signal.SIGTERM, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _update_groups(
+    lengths: Sequence[int], recipe: Recipe, seed: int, epoch: int, processes: int
+) -> list[list[np.ndarray]]:
+    """An epoch's batches, gathered by the optimizer update they belong to."""
+    batches = bucketed_batches(
+        lengths,
+        batch_size=recipe.batch_size,
+        token_budget=recipe.token_budget,
+        seed=seed,
+        epoch=epoch,
+    )
+    size = recipe.gradient_accumulation * processes
+    return [batches[i : i + size] for i in range(0, len(batches), size)]
+
+
+def _optimizers(
+    model: nn.Module, recipe: Recipe, head: Sequence[str], device: torch.device
+) -> list[torch.optim.Optimizer]:
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            parameter_groups(model, head=head, recipe=recipe), fused=device.type in {"cpu", "cuda"}
+        )
+    ]
+    if tables := sparse_parameters(model):
+        optimizers.append(torch.optim.SparseAdam(tables, lr=recipe.learning_rate))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+    return optimizers
+
+
+def _set_learning_rates(optimizers: Sequence[torch.optim.Optimizer], factor: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+
+
+def _accumulate_gradients(
+    model: nn.Module,
+    batches: Sequence[np.ndarray],
+    collate: Collate,
+    loss_sum: LossSum,
+    group_weight: float,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> float:
+    """Add the gradients of *batches* to the parameters; return their share of the mean loss."""
+    total = 0.0
+    for indices in batches:
+        batch = {
+            name: tensor.to(device, non_blocking=True) for name, tensor in collate(indices).items()
+        }
+        with autocast(dtype, device):
+            loss = loss_sum(model, batch) / group_weight
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def _sum_over_processes(parameters: Sequence[nn.Parameter], loss: float) -> float:
+    """Sum gradients, in place, and the loss over all processes with one reduction."""
+    from accelerate.utils import reduce
+
+    gradients = [
+        torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in parameters
+    ]
+    flat = torch.cat([*gradients, gradients[0].new_tensor([loss])])
+    flat = reduce(flat, reduction="sum")
+    start = 0
+    for parameter in parameters:
+        end = start + parameter.numel()
+        parameter.grad = flat[start:end].view_as(parameter)
+        start = end
+    return float(flat[-1])
+
+
+def _patience_is_over(recipe: Recipe, progress: Progress) -> bool:
+    patience = recipe.early_stopping_patience
+    return patience is not None and progress.evaluations_without_gain >= patience
+
+
+def _trainable(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def _save_trainable(model: nn.Module, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        save_file({n: p.contiguous() for n, p in _trainable(model).items()}, temporary)
+
+
+def _load_trainable(model: nn.Module, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    stored = load_file(path)
+    with torch.no_grad():
+        for name, parameter in _trainable(model).items():
+            parameter.copy_(stored[name])
+
+
+def _save_checkpoint(
+    path: Path,
+    owner: str,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    progress: Progress,
+) -> None:
+    state = {
+        "fingerprint": owner,
+        "progress": asdict(progress),
+        "parameters": _trainable(model),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "random_state": torch.get_rng_state(),
+        "gpu_random_state": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _load_checkpoint(
+    path: Path,
+    owner: str,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    device: torch.device,
+) -> Progress | None:
+    """Restore everything from *path*, or return None if it belongs to another run."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch.load raises half a dozen unrelated types for a damaged file.
+        raise UserError(
+            f"{path}: damaged checkpoint ({type(error).__name__}): delete its folder to start "
+            "this run again from the beginning"
+        ) from error
+    if state["fingerprint"] != owner:
+        logger.warning("%s belongs to another recipe, data or model: starting anew", path)
+        return None
+    with torch.no_grad():
+        for name, parameter in _trainable(model).items():
+            parameter.copy_(state["parameters"][name])
+    for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(stored)
+    torch.set_rng_state(state["random_state"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state_all(state["gpu_random_state"])
+    return Progress(**state["progress"])
+
+
+def _summary_writer(directory: Path | None, first_step: int) -> Callable[[str, float, int], None]:
+    """A function that writes one scalar to TensorBoard, or does nothing without *directory*."""
+    if directory is None:
+        return lambda name, value, step: None
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(directory), purge_step=first_step)
+
+    def add(name: str, value: float, step: int) -> None:
+        writer.add_scalar(name, value, step)
+        writer.flush()
+
+    return add
+
+
+@contextmanager
+def _progress_bar(total: int, done: int) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal, a line every half minute elsewhere; call it once per update."""
+    import sys
+
+    from tqdm import tqdm
+
+    interval = 0.5 if sys.stderr.isatty() else 30.0
+    with tqdm(
+        total=total, initial=done, desc="training", unit="update", mininterval=interval
+    ) as bar:
+
+        def advance(loss: float) -> None:
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+
+        yield advance

@@ -1,0 +1,216 @@
+"""The classification network: a pretrained text model with a six-class head, plain or LoRA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from affectlab.core.acceleration import use_byte_dropout
+from affectlab.core.devices import autocast
+from affectlab.core.errors import UserError
+from affectlab.core.training import Batch
+from affectlab.emotion.data import CLASSES
+
+HEAD_NAMES = ("classifier", "score", "pooler")
+"""Name parts of the layers that a sequence classifier puts on top of its text model."""
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
+
+ADAPTER_FOLDER = "adapter"
+"""Where, inside the directory of a merged LoRA model, the unmerged adapter is kept."""
+
+
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint directory.
+
+    Raises:
+        UserError: the directory holds none, or one without a padding token.
+    """
+    if not any((directory / name).exists() for name in TOKENIZER_FILES):
+        raise UserError(
+            f"{directory}: no tokenizer in this model directory: expected one of "
+            + ", ".join(TOKENIZER_FILES)
+        )
+    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"{directory}: the tokenizer has no padding token (pad_token)")
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def load_network(
+    directory: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    training: bool = False,
+) -> PreTrainedModel:
+    """Load a checkpoint as a six-class sequence classifier, on *device* in *dtype*.
+
+    On the CPU attention is computed in plain operators: the backward pass of PyTorch's fused
+    kernel takes longer there than all other layers together. For training, dropout on attention
+    weights is off and other dropout draws bytes (`core.acceleration`).
+
+    Raises:
+        UserError: the directory holds no readable checkpoint.
+    """
+    on_cpu = device.type == "cpu"
+    try:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True)
+        config.num_labels = len(CLASSES)
+        config.id2label = dict(enumerate(CLASSES))
+        config.label2id = {name: i for i, name in enumerate(CLASSES)}
+        config.pad_token_id = tokenizer.pad_token_id
+        config.problem_type = "single_label_classification"
+        if training and on_cpu and hasattr(config, "attention_probs_dropout_prob"):
+            config.attention_probs_dropout_prob = 0.0
+        network = AutoModelForSequenceClassification.from_pretrained(
+            directory,
+            config=config,
+            dtype=dtype,
+            attn_implementation="eager" if on_cpu else None,
+            local_files_only=True,
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{directory}: cannot be loaded as a text classifier: {str(error).splitlines()[0]}"
+        ) from error
+    if training and on_cpu:
+        use_byte_dropout(network)
+    return network.to(device)
+
+
+def prepare_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:
+    """Wrap *network* with LoRA adapters (Hu et al. 2021, arXiv 2106.09685).
+
+    The adapters and the classification head are trained in float32 whatever the dtype of the
+    frozen weights.
+
+    Raises:
+        UserError: the network has no module of a name in ``target_modules``.
+    """
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    try:
+        wrapped = get_peft_model(
+            network,
+            LoraConfig(
+                task_type=TaskType.SEQ_CLS,
+                r=lora["rank"],
+                lora_alpha=lora["alpha"],
+                lora_dropout=lora["dropout"],
+                target_modules=list(lora["target_modules"]),
+            ),
+        )
+    except ValueError as error:
+        raise UserError(f"lora.target_modules: {error}") from error
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    if next(wrapped.parameters()).device.type == "cpu":
+        use_byte_dropout(wrapped)
+    return wrapped
+
+
+def merge_lora(base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Fold an adapter into its base model, in float32, and return a plain classifier.
+
+    The result has the number format of the base checkpoint.
+    """
+    from peft import PeftModel
+
+    stored = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
+    network = load_network(base, tokenizer, dtype=torch.float32, device=torch.device("cpu"))
+    merged = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
+    return merged.to(stored)
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, max_length: int
+) -> list[list[int]]:
+    """Token ids of each text, special tokens included, cut at *max_length*."""
+    return tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+
+
+def collator(
+    token_ids: Sequence[Sequence[int]],
+    labels: np.ndarray | None,
+    *,
+    pad_id: int,
+    pad_to: int | None = None,
+) -> Callable[[np.ndarray], Batch]:
+    """A function from item indices (b,) to padded ``input_ids``, ``attention_mask`` (b, length).
+
+    The length is that of the longest item, or *pad_to*. With *labels*, int64 (n,), the batch
+    holds ``labels`` (b,) too.
+    """
+
+    def collate(indices: np.ndarray) -> Batch:
+        chosen = [token_ids[i] for i in indices]
+        length = pad_to or max(len(ids) for ids in chosen)
+        input_ids = np.full((len(chosen), length), pad_id, dtype=np.int64)
+        mask = np.zeros((len(chosen), length), dtype=np.int64)
+        for row, ids in enumerate(chosen):
+            input_ids[row, : len(ids)] = ids
+            mask[row, : len(ids)] = 1
+        batch = {
+            "input_ids": torch.from_numpy(input_ids),
+            "attention_mask": torch.from_numpy(mask),
+        }
+        if labels is not None:
+            batch["labels"] = torch.from_numpy(labels[indices])
+        return batch
+
+    return collate
+
+
+def cross_entropy_sum(label_smoothing: float) -> Callable[[nn.Module, Batch], torch.Tensor]:
+    """A loss function for `core.training.fit`: summed, label-smoothed cross-entropy."""
+
+    def loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
+        logits = network(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).logits
+        return nn.functional.cross_entropy(
+            logits.float(), batch["labels"], reduction="sum", label_smoothing=label_smoothing
+        )
+
+    return loss_sum
+
+
+@torch.inference_mode()
+def predict_logits(
+    network: nn.Module,
+    token_ids: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    batch_size: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> np.ndarray:
+    """Logits of every item in the order given, float32 (n, classes); *network* in eval mode.
+
+    Items are batched by length, so that little is spent on padding.
+    """
+    collate = collator(token_ids, None, pad_id=pad_id)
+    order = np.argsort([len(ids) for ids in token_ids], kind="stable")
+    logits = np.empty((len(token_ids), len(CLASSES)), dtype=np.float32)
+    for start in range(0, len(order), batch_size):
+        indices = order[start : start + batch_size]
+        batch = {name: tensor.to(device) for name, tensor in collate(indices).items()}
+        with autocast(dtype, device):
+            logits[indices] = network(**batch).logits.float().cpu().numpy()
+    return logits

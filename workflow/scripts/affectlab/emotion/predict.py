@@ -1,0 +1,182 @@
+"""Asking a trained emotion model: `EmotionClassifier`, and the predictions of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import round_significant, write_jsonl
+from affectlab.emotion.data import CLASSES, read_records
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULT_BATCH_SIZE = 64
+MAX_LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one text: the likeliest class and the probability of each."""
+
+    label: str
+    probabilities: dict[str, float]
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """The *k* likeliest classes with their probabilities, likeliest first."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
+
+
+class _Backend(Protocol):
+    def probabilities(self, texts: Sequence[str], batch_size: int) -> np.ndarray: ...
+
+
+class EmotionClassifier:
+    """A trained model of the emotion wing, whichever way it was trained.
+
+    Example:
+        >>> classifier = EmotionClassifier.from_directory("results/emotion/minilm/seed42/model")
+        >>> classifier.predict(["i feel so happy today"])[0].label
+        'joy'
+    """
+
+    classes: tuple[str, ...] = CLASSES
+
+    def __init__(self, backend: _Backend) -> None:
+        self._backend = backend
+
+    @classmethod
+    def from_directory(
+        cls, directory: Path | str, *, device: str | None = None, threads: int | None = None
+    ) -> EmotionClassifier:
+        """Load the ``model`` directory of a run.
+
+        Args:
+            directory: a Hugging Face checkpoint with this wing's classes, or a TF-IDF model.
+            device: a PyTorch device name; the GPU if there is one, by default.
+            threads: CPU threads; PyTorch's own choice by default.
+
+        Raises:
+            UserError: no such directory, or not a model of this wing.
+        """
+        folder = Path(directory)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such model directory")
+        if (folder / "config.json").exists():
+            return cls(_Network(folder, device, threads))
+        return cls(_TfidfModel(folder))
+
+    def predict(
+        self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> list[Prediction]:
+        """Classify *texts*, in their order.
+
+        Raises:
+            UserError: a text is empty.
+        """
+        if isinstance(texts, str):
+            raise TypeError("expected a sequence of texts, not one string")
+        for number, text in enumerate(texts, start=1):
+            if not text.strip():
+                raise UserError(f"text {number}: is empty")
+        if not texts:
+            return []
+        rows = self._backend.probabilities(texts, batch_size)
+        return [
+            Prediction(
+                CLASSES[int(row.argmax())],
+                {name: float(p) for name, p in zip(CLASSES, row, strict=True)},
+            )
+            for row in rows
+        ]
+
+
+class _Network:
+    def __init__(self, directory: Path, device: str | None, threads: int | None) -> None:
+        import torch
+
+        from affectlab.core.devices import choose_device, set_threads
+        from affectlab.emotion import model
+
+        if threads is not None:
+            set_threads(threads)
+        self._model = model
+        self._dtype = torch.float32
+        self._device = torch.device(device) if device else choose_device()
+        self._tokenizer = model.load_tokenizer(directory)
+        _check_classes(directory)
+        self._network = model.load_network(
+            directory, self._tokenizer, dtype=self._dtype, device=self._device
+        ).eval()
+
+    def probabilities(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
+        """Class probabilities, float64 (n, classes)."""
+        import numpy as np
+        from scipy.special import softmax
+
+        logits = self._model.predict_logits(
+            self._network,
+            self._model.encode(self._tokenizer, texts, max_length=MAX_LENGTH),
+            pad_id=self._tokenizer.pad_token_id,
+            batch_size=batch_size,
+            dtype=self._dtype,
+            device=self._device,
+        )
+        return softmax(logits.astype(np.float64), axis=1)
+
+
+class _TfidfModel:
+    def __init__(self, directory: Path) -> None:
+        from affectlab.emotion import tfidf
+
+        self._pipeline = tfidf.load(directory)
+        self._columns = [list(self._pipeline.classes_).index(name) for name in CLASSES]
+
+    def probabilities(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
+        """Class probabilities, float64 (n, classes)."""
+        return self._pipeline.predict_proba(list(texts))[:, self._columns]
+
+
+def _check_classes(directory: Path) -> None:
+    """Refuse a checkpoint whose outputs are not this wing's classes in this wing's order."""
+    from affectlab.core.io import read_json
+
+    stored = read_json(directory / "config.json").get("id2label") or {}
+    names = tuple(stored.get(str(i)) for i in range(len(stored)))
+    if names != CLASSES:
+        raise UserError(
+            f"{directory / 'config.json'}: id2label is {names}, expected {CLASSES}: "
+            "not a model of the emotion wing"
+        )
+
+
+def predict_records(
+    *,
+    records_path: Path,
+    model_directory: Path,
+    predictions_path: Path,
+    splits: Sequence[str],
+    threads: int,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> None:
+    """Store a model's probabilities for every record of *splits*, one JSON object a line."""
+    records = [record for record in read_records(records_path) if record.split in splits]
+    classifier = EmotionClassifier.from_directory(model_directory, threads=threads)
+    predictions = classifier.predict([record.text for record in records], batch_size=batch_size)
+
+    def rows() -> Iterator[dict[str, object]]:
+        for record, prediction in zip(records, predictions, strict=True):
+            yield {
+                "id": record.id,
+                "split": record.split,
+                "label": record.label,
+                "prediction": prediction.label,
+                "probabilities": {
+                    name: round_significant(p) for name, p in prediction.probabilities.items()
+                },
+            }
+
+    write_jsonl(predictions_path, rows())
