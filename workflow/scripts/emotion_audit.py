@@ -1,1 +1,12 @@
-"""x"""
+"""Audit a data set: counts, conflicts, duplicates, overlap, and what differs from expectation."""
+
+from affectlab.core.logs import configure_logging
+from affectlab.emotion.audit import write_audit
+
+configure_logging(snakemake.log[0])
+write_audit(
+    snakemake.input.records,
+    snakemake.input.quarantine,
+    snakemake.output.audit,
+    snakemake.params.expected,
+)
