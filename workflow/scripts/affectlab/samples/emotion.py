@@ -37,7 +37,7 @@ LAYOUTS = ("semicolon", "parquet", "jsonl", "jsonl_gz", "csv")
 
 FEELINGS = {
     "sadness": (
-        "sad gloomy heartbroken empty miserable lonely hopeless dejected tearful down unwanted "
+        "sad gloomy heartbroken empty miserable lonely hopeless dejected tearful desolate unwanted "
         "hollow mournful defeated low sorrowful worthless downcast numb melancholy forlorn "
         "disheartened broken crushed bleak wretched neglected bitter overwhelmed"
     ),
@@ -302,7 +302,7 @@ def make_sentence(rng: random.Random, label: str) -> str:
     )
     kind = rng.random()
     if kind < 0.10:
-        return f"{rng.choice(CUES[label])} {rng.choice(EVENTS)}{ending}"
+        return f"{rng.choice(CUES[label])}{ending}"
     if kind < 0.32:
         other_label = rng.choice([name for name in LABELS if name != label])
         other = rng.choice([word for word in FEELINGS[other_label].split() if word not in feelings])
