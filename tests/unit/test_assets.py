@@ -1,0 +1,137 @@
+"""What stands where: present, downloadable or missing, and how to get what is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from affectlab.core.assets import (
+    WATCHED_FILES,
+    AssetStatus,
+    asset_status,
+    check_config,
+    check_project,
+    format_table,
+    local_files,
+    preflight,
+)
+from affectlab.core.config import load_config, validate_config
+from affectlab.core.errors import ConfigError, UserError
+
+PROJECT = Path(__file__).parents[2]
+GATED = {"ask": "Ask the authors by the form on their page.", "sources": []}
+HUB = {"sources": [{"kind": "hub", "repo": "a/b", "revision": "0123456789" * 4, "files": {}}]}
+
+
+def test_a_local_copy_wins(tmp_path):
+    (tmp_path / "root" / "x").mkdir(parents=True)
+    (tmp_path / "root" / "x" / "train.txt").write_text("a;joy\n")
+    status = asset_status("dataset", "x", HUB, tmp_path / "root", tmp_path / "resources")
+    assert (status.state, status.detail) == ("present", str(tmp_path / "root" / "x"))
+
+
+def test_an_archive_is_a_local_copy(tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"PK")
+    status = asset_status("dataset", "x", GATED, tmp_path, tmp_path / "resources")
+    assert status.state == "present"
+    assert local_files("x", tmp_path) == [str(tmp_path / "x.zip")]
+
+
+def test_an_empty_folder_is_no_copy(tmp_path):
+    (tmp_path / "x").mkdir()
+    assert asset_status("dataset", "x", HUB, tmp_path, tmp_path / "r").state == "downloadable"
+    assert local_files("x", tmp_path) == []
+
+
+def test_what_was_fetched_is_present(tmp_path):
+    manifest = tmp_path / "resources" / "models" / "m" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    status = asset_status("model", "m", HUB, None, tmp_path / "resources")
+    assert (status.state, status.detail) == ("present", str(manifest.parent))
+
+
+def test_a_download_names_where_from(tmp_path, monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    status = asset_status("model", "m", HUB, None, tmp_path)
+    assert status == AssetStatus("model", "m", "downloadable", "the model hub: a/b@01234567")
+
+
+def test_offline_the_hub_is_only_a_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE is set" in asset_status("model", "m", HUB, None, tmp_path).detail
+
+
+def test_what_is_missing_says_whom_to_ask_and_where_to_put_it(tmp_path):
+    without_root = asset_status("dataset", "x", GATED, None, tmp_path)
+    assert without_root.state == "missing"
+    assert "Ask the authors" in without_root.detail
+    assert "data_root" in without_root.detail
+    with_root = asset_status("dataset", "x", GATED, tmp_path / "data", tmp_path)
+    assert str(tmp_path / "data" / "x") in with_root.detail
+
+
+def test_preflight_names_everything_missing_at_once(tmp_path):
+    statuses = [
+        asset_status("dataset", "x", GATED, None, tmp_path),
+        asset_status("dataset", "y", HUB, None, tmp_path),
+        asset_status("model", "z", {"sources": []}, None, tmp_path),
+    ]
+    with pytest.raises(UserError) as caught:
+        preflight(statuses)
+    heading, *lines = str(caught.value).split("\n  ")
+    assert heading == "2 things are missing, so nothing was started:"
+    assert [line.split(":")[0] for line in lines] == ["data set x", "model z"]
+
+
+def test_preflight_is_silent_when_all_can_be_had(tmp_path):
+    preflight([asset_status("dataset", "y", HUB, None, tmp_path)])
+
+
+def test_a_big_copy_is_watched_as_a_folder(tmp_path):
+    (tmp_path / "x").mkdir()
+    for number in range(WATCHED_FILES):
+        (tmp_path / "x" / f"{number:03}.txt").write_text("")
+    assert len(local_files("x", tmp_path)) == WATCHED_FILES
+    (tmp_path / "x" / "one_more.txt").write_text("")
+    assert local_files("x", tmp_path) == [str(tmp_path / "x")]
+
+
+def test_the_whole_config_is_checked_and_printed(tmp_path):
+    config = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"])
+    statuses = check_config(config, validate_config(config, PROJECT), tmp_path)
+    assert [(one.kind, one.name) for one in statuses] == [
+        ("dataset", "emotion_sample"),
+        ("model", "minilm-l6"),
+        ("model", "qwen3-tiny"),
+    ]
+    lines = format_table(statuses).split("\n")
+    assert len(lines) == 3
+    assert len({line.index(one.name) for line, one in zip(lines, statuses, strict=True)}) == 1
+
+
+def test_a_project_is_checked_with_its_overlays(tmp_path):
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("emotion: {selectd: [tfidf]}\n")
+    with pytest.raises(ConfigError, match=r"emotion\.selectd: unknown key"):
+        check_project(PROJECT, [overlay])
+    overlay.write_text("emotion: {selected: [tfidf], export: []}\n")
+    assert [one.name for one in check_project(PROJECT, [overlay], tmp_path)] == ["emotion"]
+
+
+def test_what_the_snakefile_imports_is_light():
+    """Every cluster job imports these modules before it does anything."""
+    heavy = ("torch", "transformers", "numpy", "pandas", "sklearn", "matplotlib", "jsonschema")
+    code = (
+        "import sys\n"
+        "import affectlab.core.assets, affectlab.core.config, affectlab.core.sources\n"
+        f"sys.exit(','.join(name for name in {heavy!r} if name in sys.modules) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(PROJECT / "workflow" / "scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

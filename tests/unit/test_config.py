@@ -1,0 +1,270 @@
+"""The configuration and the registries: every shipped file is valid, every mistake is named."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from affectlab.core.config import (
+    dump_yaml,
+    load_config,
+    load_registries,
+    load_yaml,
+    merge,
+    needed_assets,
+    selected_runs,
+    validate_config,
+)
+from affectlab.core.errors import ConfigError, DataError
+from jsonschema import Draft202012Validator
+
+PROJECT = Path(__file__).parents[2]
+SCHEMAS = sorted((PROJECT / "workflow" / "schemas").glob("*.json"))
+
+
+@pytest.fixture
+def config():
+    return load_config(PROJECT)
+
+
+def mistakes_of(config):
+    """The lines of the error, without its heading."""
+    with pytest.raises(ConfigError) as caught:
+        validate_config(config, PROJECT)
+    heading, *lines = str(caught.value).split("\n  ")
+    assert heading.startswith(("1 mistake ", f"{len(lines)} mistakes "))
+    return lines
+
+
+@pytest.mark.parametrize("overlay", [None, "cpu", "demo"])
+def test_every_shipped_config_is_valid(overlay):
+    overlays = [PROJECT / "config" / f"{overlay}.yaml"] if overlay else []
+    validate_config(load_config(PROJECT, overlays), PROJECT)
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_every_schema_is_valid_and_closed(path):
+    schema = json.loads(path.read_text())
+    Draft202012Validator.check_schema(schema)
+
+    def check(part, where):
+        if isinstance(part, dict):
+            if isinstance(part.get("properties"), dict) and part.get("type") == "object":
+                # A choice by `kind` is closed in its branches.
+                closed = "additionalProperties" in part or "allOf" in part
+                assert closed, f"{where} takes any key"
+                assert part.get("additionalProperties") is not True, where
+            for key, below in part.items():
+                check(below, f"{where}.{key}")
+        elif isinstance(part, list):
+            for position, below in enumerate(part):
+                check(below, f"{where}.{position}")
+
+    check(schema, path.name)
+
+
+def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
+    schema = json.loads((PROJECT / "workflow/schemas/config.schema.json").read_text())
+    optional = {"datasets", "models", "pathvars"}
+    assert set(schema["properties"]) - optional == set(config)
+    runs = schema["properties"]["emotion"]["properties"]["runs"]["additionalProperties"]
+    for block in (schema, schema["properties"]["emotion"], runs, *runs["properties"].values()):
+        for key, entry in block.get("properties", {}).items():
+            assert entry.get("description"), key
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (["dataroot"], "x", "dataroot: unknown key; did you mean 'data_root'?"),
+        (["wings"], ["emotoin"], "wings.0: expected one of emotion, found \"emotoin\"; "
+         "did you mean 'emotion'?"),
+        (["wings"], [], "wings: expected at least 1, found 0"),
+        (["on_bad_record"], "Fail", "on_bad_record: expected one of fail, skip, found \"Fail\"; "
+         "did you mean 'fail'?"),
+        (["emotion", "selectd"], [], "emotion.selectd: unknown key; did you mean 'selected'?"),
+        (["emotion", "selected"], ["minilm", "tfdif"],
+         "emotion.selected.1: no run is called 'tfdif'; did you mean 'tfidf'?"),
+        (["emotion", "export"], ["tfidf"],
+         "emotion.export.0: the run 'tfidf' is no network; only a network can be exported"),
+        (["emotion", "bootstrap", "level"], 95,
+         "emotion.bootstrap.level: expected less than 1, found 95"),
+        (["emotion", "runs", "minilm", "model"], "minilm",
+         "emotion.runs.minilm.model: no model is called 'minilm'; did you mean 'minilm-l6'?"),
+        (["emotion", "runs", "minilm", "data"], "emotions",
+         "emotion.runs.minilm.data: no data set is called 'emotions'; did you mean 'emotion'?"),
+        (["emotion", "runs", "minilm", "seeds"], [1, 1],
+         "emotion.runs.minilm.seeds: the same value stands here twice: [1, 1]"),
+        (["emotion", "runs", "minilm", "training", "learning_rate"], "2e-4",
+         "emotion.runs.minilm.training.learning_rate: expected number, found \"2e-4\"; "
+         "to YAML that is a text, write 0.0002"),
+        (["emotion", "runs", "minilm", "lora"],
+         {"rank": 8, "alpha": 16, "dropout": 0, "target_modules": ["query"]},
+         "emotion.runs.minilm.lora: does not go with method 'full'"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_named_with_its_path_and_the_nearest_name(config, path, value, expected):
+    *above, key = path
+    block = config
+    for name in above:
+        block = block[name]
+    block[key] = value
+    assert expected in mistakes_of(config)
+
+
+def test_a_missing_key_is_named(config):
+    del config["emotion"]["runs"]["minilm"]["training"]["epochs"]
+    del config["emotion"]["runs"]["minilm"]["model"]
+    del config["emotion"]["baseline"]
+    assert mistakes_of(config) == [
+        "emotion.baseline: missing",
+        "emotion.runs.minilm.training.epochs: missing",
+        "emotion.runs.minilm.model: missing; method 'full' needs it",
+    ]
+
+
+def test_all_mistakes_come_at_once(config):
+    config["dataroot"] = "x"
+    config["emotion"]["bootstrap"]["resample"] = 5
+    config["emotion"]["runs"]["mpnet"]["model"] = "mpnet-bas"
+    config["emotion"]["runs"]["tfidf"]["tfidf"]["C"] = -1
+    config["datasets"] = {"mine": {"title": 3}}
+    lines = mistakes_of(config)
+    for start in (
+        "dataroot: unknown key",
+        "emotion.bootstrap.resample: unknown key; did you mean 'resamples'?",
+        "emotion.runs.mpnet.model: no model is called 'mpnet-bas'; did you mean 'mpnet-base'?",
+        "emotion.runs.tfidf.tfidf.C: expected more than 0, found -1",
+        "datasets.mine.title: expected string, found 3",
+        "datasets.mine.licence: missing",
+    ):
+        assert any(line.startswith(start) for line in lines), start
+
+
+@pytest.mark.parametrize("broken", [None, 3, "x", [], {"runs": None}, {"runs": {"a": 1}}])
+def test_a_block_of_the_wrong_kind_is_a_mistake_not_a_crash(config, broken):
+    config["emotion"] = broken
+    assert mistakes_of(config)
+
+
+def test_the_baseline_must_be_on_the_data_of_the_runs(config):
+    config["emotion"]["runs"]["tfidf"]["data"] = "emotion_sample"
+    assert (
+        "emotion.baseline: 'tfidf' is on the data 'emotion_sample', but the selected run 'minilm' "
+        "is on 'emotion'"
+    ) in mistakes_of(config)
+
+
+def test_an_export_must_be_selected(config):
+    config["emotion"]["selected"] = ["mpnet", "tfidf"]
+    assert mistakes_of(config) == ["emotion.export.0: the run 'minilm' is not selected"]
+
+
+def test_a_config_can_add_a_data_set_and_a_model(config):
+    registries = load_registries(PROJECT, config)
+    config["datasets"] = {"mine": registries.datasets["emotion"] | {"title": "Mine"}}
+    config["models"] = {"own": registries.models["minilm-l6"] | {"sources": []}}
+    config["emotion"]["runs"] |= {
+        "own_run": config["emotion"]["runs"]["minilm"] | {"model": "own", "data": "mine"}
+    }
+    extended = validate_config(config, PROJECT)
+    assert extended.datasets["mine"]["title"] == "Mine"
+    assert extended.models["own"]["sources"] == []
+    assert "emotion" in extended.datasets
+
+
+def test_a_gated_data_set_must_say_whom_to_ask(config):
+    entry = copy.deepcopy(load_registries(PROJECT, config).datasets["emotion"])
+    config["datasets"] = {"closed": entry | {"access": "gated", "sources": []}}
+    assert mistakes_of(config) == ["datasets.closed.ask: missing"]
+    config["datasets"]["closed"]["ask"] = "its authors"
+    validate_config(config, PROJECT)
+
+
+def test_a_branch_is_no_revision(config):
+    entry = copy.deepcopy(load_registries(PROJECT, config).models["minilm-l6"])
+    entry["sources"] = [{**entry["sources"][0], "revision": "main"}]
+    config["models"] = {"floating": entry}
+    (line,) = mistakes_of(config)
+    assert line.startswith('models.floating.sources.0.revision: "main" is not of the form')
+
+
+def test_merge_does_as_snakemake_does():
+    snakemake_utils = pytest.importorskip("snakemake.utils")
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1, "e": {"f": {"g": 1}}}
+    overlay = {"a": {"c": [3], "x": {"y": 1}}, "d": {"z": 1}, "e": {"f": {"h": 2}}}
+    theirs = copy.deepcopy(base)
+    snakemake_utils.update_config(theirs, overlay)
+    before = copy.deepcopy(base)
+    assert merge(base, overlay) == theirs
+    assert base == before
+
+
+def test_needed_assets_follow_the_selection(config):
+    assert needed_assets(config) == (
+        ["emotion"],
+        ["minilm-l6", "mpnet-base", "qwen3-0.6b", "smollm2-135m"],
+    )
+    config["emotion"] |= {"selected": ["minilm"], "baseline": "tfidf"}
+    assert needed_assets(config) == (["emotion"], ["minilm-l6"])
+    assert list(selected_runs(config["emotion"])) == ["minilm", "tfidf"]
+
+
+def test_the_stored_config_reads_back_as_it_was(config):
+    text = dump_yaml(config)
+    assert yaml.safe_load(text) == config
+    assert "&" not in text
+    assert text == dump_yaml(yaml.safe_load(text))
+
+
+def test_a_key_written_twice_is_an_error(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a:\n  b: 1\n  b: 2\n")
+    with pytest.raises(ConfigError, match=r"x\.yaml, line 3, column 3: the key 'b' stands here"):
+        load_yaml(path)
+
+
+def test_a_merge_key_may_be_overridden(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a: &a {b: 1, c: 2}\nd: {<<: *a, b: 3}\n")
+    assert load_yaml(path)["d"] == {"b": 3, "c": 2}
+
+
+def test_broken_yaml_is_named_with_its_line(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a: [1, 2\nb: 3\n")
+    with pytest.raises(ConfigError, match=r"x\.yaml, line 2"):
+        load_yaml(path)
+
+
+def test_an_overlay_must_be_a_mapping_and_exist(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("- 1\n")
+    with pytest.raises(ConfigError, match="expected a mapping"):
+        load_config(PROJECT, [path])
+    with pytest.raises(DataError, match="no such file"):
+        load_config(PROJECT, [tmp_path / "absent.yaml"])
+
+
+def test_a_broken_registry_is_named_by_its_file(tmp_path):
+    for part in ("config", "workflow/schemas"):
+        (tmp_path / part).mkdir(parents=True)
+        for path in (PROJECT / part).iterdir():
+            if path.is_file():
+                (tmp_path / part / path.name).write_bytes(path.read_bytes())
+    models = load_yaml(PROJECT / "config" / "models.yaml")
+    models["minilm-l6"]["kind"] = "encoder"
+    (tmp_path / "config" / "models.yaml").write_text(yaml.safe_dump(models))
+    with pytest.raises(ConfigError, match=r"config/models\.yaml: minilm-l6\.kind: expected one of"):
+        validate_config(load_config(tmp_path), tmp_path)
+
+
+def test_reference_results_name_known_data_and_unique_ids(config):
+    registries = load_registries(PROJECT, config)
+    identifiers = [entry["id"] for entry in registries.reference_results]
+    assert len(identifiers) == len(set(identifiers))
+    assert {entry["data"] for entry in registries.reference_results} <= set(registries.datasets)
+    runs = config["emotion"]["runs"]
+    for entry in registries.reference_results:
+        assert set(entry.get("runs", [])) <= set(runs)
