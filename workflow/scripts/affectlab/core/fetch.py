@@ -128,7 +128,7 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
             extract(archive, folder / "files")
         except DataError as error:
             raise FetchError(str(error)) from error
-        directory = _inner_folder(folder / "files")
+        directory = _without_shell(folder / "files", _pin_groups(entry))
         stored = directory.relative_to(folder).as_posix()
     files = _listing(directory)
     verified, notes = _compare(files, _pin_groups(entry))
@@ -142,12 +142,16 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
     )
 
 
-def _inner_folder(directory: Path) -> Path:
-    """*directory*, or the one folder that is all it holds: many archives have such a shell."""
+def _without_shell(directory: Path, groups: list[Pins]) -> Path:
+    """*directory*, or the one folder that is all it holds: many archives have such a shell.
+
+    A folder that the pinned paths name is no shell.
+    """
     entries = [entry for entry in directory.iterdir() if not entry.name.startswith(".")]
-    if len(entries) == 1 and entries[0].is_dir():
-        return entries[0]
-    return directory
+    if len(entries) != 1 or not entries[0].is_dir():
+        return directory
+    expected = any(path.startswith(f"{entries[0].name}/") for group in groups for path in group)
+    return directory if expected else entries[0]
 
 
 def _listing(directory: Path) -> list[dict[str, Any]]:
@@ -244,7 +248,6 @@ def _try_sources(
             continue
         for leftover in folder.glob(".partial-*"):
             shutil.rmtree(leftover)
-        directory = _inner_folder(target) if kind == "dataset" else target
         unpinned = sorted(path for path, digest in pins.items() if digest is None)
         notes = [f"{path}: no checksum is pinned" for path in unpinned]
         if source["kind"] == "sample":
@@ -257,8 +260,8 @@ def _try_sources(
             "revision": source.get("revision"),
         }
         return _manifest(
-            directory.relative_to(folder).as_posix(),
-            _listing(directory),
+            target.name,
+            _listing(target),
             origin,
             bool(pins) and not unpinned,
             notes,
@@ -331,11 +334,14 @@ def _from_urls(urls: list[str], pins: Pins, work: Path, fresh: Path) -> None:
         raise FetchError(f"the addresses do not name one file each of {', '.join(sorted(pins))}")
     for name, url in names.items():
         download(url, work / name, sha256=pins.get(name))
-    if len(names) == 1 and is_archive(work / next(iter(names))):
+    first = work / next(iter(names))
+    if len(names) == 1 and is_archive(first):
         try:
-            extract(work / next(iter(names)), fresh)
+            extract(first, work / "unpacked")
         except DataError as error:
             raise FetchError(str(error)) from error
+        for path in _without_shell(work / "unpacked", [pins]).iterdir():
+            path.replace(fresh / path.name)
         return
     for name in names:
         (work / name).replace(fresh / name)
@@ -355,6 +361,7 @@ def _from_hub(kind: Kind, source: Mapping[str, Any], work: Path, fresh: Path) ->
         try_to_load_from_cache,
     )
     from huggingface_hub.constants import is_offline_mode
+    from huggingface_hub.utils import build_hf_headers
 
     repo, revision = source["repo"], source["revision"]
     repo_type = "dataset" if kind == "dataset" else "model"
@@ -373,7 +380,7 @@ def _from_hub(kind: Kind, source: Mapping[str, Any], work: Path, fresh: Path) ->
             # One short look first: the download itself would retry for a minute in vain
             # where there is no network.
             url = hf_hub_url(repo, path, revision=revision, repo_type=repo_type)
-            get_hf_file_metadata(url, timeout=HUB_TIMEOUT)
+            get_hf_file_metadata(url, timeout=HUB_TIMEOUT, headers=build_hf_headers())
         for path in wanted:
             hf_hub_download(
                 repo, path, revision=revision, repo_type=repo_type, local_dir=work / "hub"
