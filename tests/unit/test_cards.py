@@ -1,0 +1,269 @@
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from affectlab.core import cards
+from affectlab.core.config import load_schema, schema_mistakes
+from affectlab.core.io import write_json
+from affectlab.core.records import metric
+from affectlab.emotion import card as emotion_card
+from affectlab.emotion.data import CLASSES
+from huggingface_hub import ModelCard
+from jinja2 import UndefinedError
+
+PROJECT = Path(__file__).parents[2]
+SCRIPTS = PROJECT / "workflow" / "scripts"
+
+RECIPE = {"protocol": "sound", "method": "full", "model": "m", "data": "d", "max_length": 64}
+TFIDF = {"protocol": "sound", "method": "tfidf", "data": "d"}
+MODEL = {
+    "title": "Some encoder",
+    "licence": "Apache-2.0",
+    "sources": [{"kind": "package"}, {"kind": "hub", "repo": "owner/encoder"}],
+}
+DATASET = {
+    "title": "Some emotions",
+    "version": "1",
+    "licence": "not stated",
+    "terms": "research only",
+    "citation": "Somebody 2018",
+    "sources": [{"kind": "hub", "repo": "dair-ai/emotion"}],
+}
+
+
+def make_record():
+    names = ("accuracy", "macro_f1", "micro_f1", "macro_precision", "macro_recall")
+    metrics = {
+        name: metric(0.9 + place / 100, "higher", (0.85, 0.95), ("majority", 0.3))
+        for place, name in enumerate(names)
+    }
+    for name in ("ece", "nll", "ece_calibrated", "nll_calibrated"):
+        metrics[name] = metric(0.04, "lower", (0.03, 0.05))
+    split = {"n": 110, "groups": 109, "metrics": metrics}
+    return {
+        "wing": "emotion",
+        "run": "minilm",
+        "protocol": "sound",
+        "method": "full",
+        "seed": 42,
+        "task_version": 1,
+        "data": {
+            "name": "d",
+            "sha256": "a" * 64,
+            "split": "test",
+            "n": 120,
+            "groups": 119,
+            "classes": list(CLASSES),
+        },
+        "model": {"name": "m", "revision": "abc", "sha256": "b" * 64},
+        "interval": {
+            "method": "percentile bootstrap over groups",
+            "level": 0.95,
+            "resamples": 2000,
+            "seed": 0,
+        },
+        "metrics": metrics,
+        "other_splits": {"validation": split, "test_without_overlap": split},
+        "per_class": {
+            name: {"precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 20, "predicted": 18}
+            for name in CLASSES
+        },
+        "confusion_matrix": [
+            [20 if row == column else 0 for column in range(6)] for row in range(6)
+        ],
+        "calibration": {"temperature": 1.3, "fitted_on": "validation", "bins": 15},
+        "comparisons": [
+            {
+                "with": "tfidf",
+                "seed": 0,
+                "differences": {
+                    "accuracy": {"value": 0.05, "ci": [0.03, 0.07]},
+                    "macro_f1": {"value": 0.04, "ci": [0.01, 0.07]},
+                },
+                "mcnemar": {
+                    "only_ours": 140,
+                    "only_theirs": 40,
+                    "exact_p": 1e-12,
+                    "chi2": 55.0,
+                    "chi2_p": 1e-13,
+                },
+            }
+        ],
+    }
+
+
+def test_the_record_used_here_is_a_real_one():
+    assert schema_mistakes(make_record(), load_schema(PROJECT, "metrics")) == []
+
+
+def test_the_hub_reads_the_card_back_with_its_values():
+    record = make_record()
+    parsed = ModelCard(emotion_card.card(record, RECIPE, DATASET, MODEL))
+    assert parsed.data.base_model == "owner/encoder"
+    assert parsed.data.datasets == ["dair-ai/emotion"]
+    assert parsed.data.pipeline_tag == "text-classification"
+    results = {result.metric_name: result for result in parsed.data.eval_results}
+    for name, key in (
+        ("Accuracy", "accuracy"),
+        ("Macro F1", "macro_f1"),
+        ("Expected calibration error after temperature scaling", "ece_calibrated"),
+    ):
+        assert results[name].metric_value == record["metrics"][key]["value"]
+        assert results[name].dataset_split == "test"
+        assert results[name].dataset_type == "dair-ai/emotion"
+    assert results["Macro F1"].metric_args == {"average": "macro"}
+
+
+def test_the_card_tells_origin_ethics_and_results():
+    text = emotion_card.card(make_record(), RECIPE, DATASET, MODEL)
+    for words in (
+        "distant supervision",
+        "Article 5(1)(f)",
+        "surveillance",
+        "hiring",
+        "clinical",
+        "n = 110",
+        "| accuracy | 0.9000 | 0.8500 to 0.9500 | 0.3000 (majority) |",
+        "| surprise | 0.9000 | 0.8000 | 0.8500 | 20 |",
+        "McNemar exact p = 1e-12",
+    ):
+        assert words in text, words
+    assert "below the trivial baseline" not in text
+    # A table is one block: no blank line between its rows.
+    assert "|\n\n|" not in text
+    assert "\n\n\n" not in text
+
+
+def test_a_run_below_its_baseline_says_so_in_the_card():
+    record = make_record()
+    record["metrics"]["accuracy"] = metric(0.2, "higher", (0.1, 0.3), ("majority", 0.3))
+    text = emotion_card.card(record, RECIPE, DATASET, MODEL)
+    assert text.count("**below the trivial baseline**") == 1
+
+
+def test_nothing_is_said_of_tweets_where_the_data_are_others():
+    generated = DATASET | {"sources": [{"kind": "sample", "generator": "emotion"}]}
+    text = emotion_card.card(make_record(), TFIDF, generated, None)
+    assert "tweets" not in text
+    assert "seeded program" in text
+    front = yaml.safe_load(text.split("---")[1])
+    assert front["datasets"] == ["d"]
+    assert "base_model" not in front
+    unknown = DATASET | {"sources": [{"kind": "url"}]}
+    assert "tweets" not in emotion_card.card(make_record(), TFIDF, unknown, None)
+
+
+def test_a_template_that_lacks_a_value_is_an_error(tmp_path):
+    (tmp_path / "t.j2").write_text("{{ here }} {{ absent }}")
+    with pytest.raises(UndefinedError, match="absent"):
+        cards.render(tmp_path / "t.j2", here=1)
+
+
+def test_front_matter_keeps_its_order_and_letters():
+    text = cards.with_front_matter({"b": "ä", "a": [1]}, "\n# Title\n")
+    assert text == "---\nb: ä\na:\n- 1\n---\n\n# Title\n"
+
+
+def write_files(folder, recipe, model):
+    write_json(folder / "metrics.json", make_record())
+    emotion_card.write_card(
+        metrics_path=folder / "metrics.json",
+        recipe=recipe,
+        dataset=DATASET,
+        model=model,
+        card_path=folder / "model_card.md",
+        example_path=folder / "inference_example.py",
+    )
+    assert (folder / "model_card.md").read_text().startswith("---\n")
+    ast.parse((folder / "inference_example.py").read_text())
+
+
+def run_example(folder, *texts, path=None):
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    done = subprocess.run(
+        [sys.executable, "inference_example.py", *texts],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["bert", "qwen3"])
+def test_the_example_of_a_network_runs_without_affectlab(tmp_path, kind):
+    """It gives what the model itself says of the same texts."""
+    import torch
+    from affectlab.samples import models
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    getattr(models, f"write_tiny_{kind}")(tmp_path / "base")
+    labels = dict(enumerate(CLASSES))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "base",
+        num_labels=6,
+        id2label=labels,
+        label2id={name: number for number, name in labels.items()},
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    write_files(tmp_path, RECIPE, MODEL)
+
+    texts = ["i feel happy today", "i feel so very afraid of this"]
+    rows = run_example(tmp_path, *texts)
+    assert [row[2] for row in rows] == texts
+    for label, probability, text in rows:
+        with torch.inference_mode():
+            logits = model(**tokenizer([text], return_tensors="pt")).logits[0]
+        expected = logits.softmax(dim=-1)
+        assert label == CLASSES[int(expected.argmax())]
+        assert float(probability) == pytest.approx(float(expected.max()), abs=2e-3)
+    assert len(run_example(tmp_path)) == 3
+
+
+def test_the_example_of_word_counts_runs(tmp_path):
+    import random
+
+    from affectlab.emotion import tfidf
+    from affectlab.samples.emotion import make_sentence
+
+    generator = random.Random(0)
+    labels = [name for name in CLASSES for _ in range(12)]
+    texts = [make_sentence(generator, name) for name in labels]
+    recipe = {"ngram_range": [1, 1], "min_df": 1, "sublinear_tf": True, "C": 10.0}
+    pipeline = tfidf.build_pipeline(recipe).fit(texts, labels)
+    tfidf.save(pipeline, tmp_path / "model")
+    write_files(tmp_path, TFIDF, None)
+    [[label, probability, text]] = run_example(tmp_path, texts[0], path=SCRIPTS)
+    expected = pipeline.predict_proba([texts[0]])[0]
+    assert label == pipeline.classes_[expected.argmax()]
+    assert float(probability) == pytest.approx(expected.max(), abs=1e-3)
+    assert text == texts[0]
+
+
+def test_equal_input_gives_equal_cards(tmp_path):
+    first, second = tmp_path / "one", tmp_path / "two"
+    for folder in (first, second):
+        folder.mkdir()
+        write_files(folder, RECIPE, MODEL)
+    for name in ("model_card.md", "inference_example.py"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_shipped_registries_have_what_the_card_needs():
+    for name, known in (("datasets", DATASET), ("models", MODEL)):
+        for entry in yaml.safe_load((PROJECT / "config" / f"{name}.yaml").read_text()).values():
+            assert set(known) <= set(entry)
+            json.dumps(entry)

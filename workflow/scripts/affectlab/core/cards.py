@@ -1,0 +1,47 @@
+"""Model cards in the model hub's format: YAML front matter, then Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from affectlab.core.io import read_text
+
+
+def model_index(
+    name: str, task: Mapping[str, str], dataset: Mapping[str, str], metrics: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """The ``model-index`` block, from which the hub shows and compares results.
+
+    Args:
+        name: of the model.
+        task: ``type`` and ``name``.
+        dataset: ``type`` (hub id), ``name``, ``split``.
+        metrics: each with ``type``, ``name``, ``value`` and perhaps ``args``.
+    """
+    result = {"task": dict(task), "dataset": dict(dataset), "metrics": [dict(m) for m in metrics]}
+    return [{"name": name, "results": [result]}]
+
+
+def render(template: Path | str, **values: Any) -> str:
+    """Fill in a Jinja2 template; a name that it uses and *values* lacks is an error."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # The output is Markdown or Python, never HTML.
+        autoescape=False,
+    )
+    return environment.from_string(read_text(template)).render(**values)
+
+
+def with_front_matter(metadata: Mapping[str, Any], body: str) -> str:
+    """A card: *metadata* between ``---`` lines, then *body*."""
+    front = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{front}---\n\n{body.lstrip()}"

@@ -1,0 +1,129 @@
+"""The card that goes with a model of this wing, and a short program that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from affectlab.core import cards
+from affectlab.core.io import read_json, write_text
+
+TEMPLATES = Path(__file__).parent
+
+# Name in metrics.json, type and name on the hub, further arguments there.
+_HUB_METRICS = (
+    ("accuracy", "accuracy", "Accuracy", None),
+    ("macro_f1", "f1", "Macro F1", {"average": "macro"}),
+    ("macro_precision", "precision", "Macro precision", {"average": "macro"}),
+    ("macro_recall", "recall", "Macro recall", {"average": "macro"}),
+    ("ece", "expected_calibration_error", "Expected calibration error", None),
+    (
+        "ece_calibrated",
+        "expected_calibration_error",
+        "Expected calibration error after temperature scaling",
+        {"temperature": "fitted on validation"},
+    ),
+)
+
+
+def write_card(
+    *,
+    metrics_path: Path | str,
+    recipe: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    model: Mapping[str, Any] | None,
+    card_path: Path | str,
+    example_path: Path | str,
+) -> None:
+    """Write model_card.md and inference_example.py of a run.
+
+    The example expects the model's folder beside it, as ``model``.
+
+    Args:
+        metrics_path: metrics.json of the run.
+        recipe: the run's block of the configuration.
+        dataset: the registry's entry of its data set.
+        model: the registry's entry of its pretrained model; None where the method has none.
+        card_path: where the card goes.
+        example_path: where the program goes.
+    """
+    record = read_json(metrics_path)
+    write_text(card_path, card(record, recipe, dataset, model))
+    write_text(example_path, inference_example(record, recipe))
+
+
+def card(
+    record: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    model: Mapping[str, Any] | None,
+) -> str:
+    """The text of the model card."""
+    body = cards.render(
+        TEMPLATES / "model_card.md.j2",
+        record=record,
+        recipe=recipe,
+        dataset=dataset,
+        model=model,
+        base=None if model is None else _hub_repository(model),
+        origin=_origin(dataset),
+    )
+    return cards.with_front_matter(metadata(record, dataset, model), body)
+
+
+def metadata(
+    record: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The front matter: what a hub indexes, the measured values included."""
+    data_id = _hub_repository(dataset) or record["data"]["name"]
+    base = None if model is None else _hub_repository(model)
+    metrics = [
+        {"type": kind, "name": name, "value": record["metrics"][key]["value"]}
+        | ({"args": arguments} if arguments else {})
+        for key, kind, name, arguments in _HUB_METRICS
+    ]
+    return {
+        "language": ["en"],
+        # Weights made from the data stand under the data's terms, whatever the base model allows.
+        "license": "other",
+        "license_name": "terms-of-the-training-data",
+        "library_name": "affectlab" if model is None else "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["emotion", "affective-computing", f"{record['protocol']}-protocol"],
+        "datasets": [data_id],
+        **({} if base is None else {"base_model": base}),
+        "metrics": ["accuracy", "f1", "precision", "recall"],
+        "model-index": cards.model_index(
+            f"affectlab-emotion-{record['run']}",
+            {"type": "text-classification", "name": "Emotion classification, six classes"},
+            {"type": data_id, "name": dataset["title"], "split": record["data"]["split"]},
+            metrics,
+        ),
+    }
+
+
+def inference_example(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """The text of inference_example.py."""
+    kind = "tfidf" if recipe["method"] == "tfidf" else "transformers"
+    return cards.render(
+        TEMPLATES / f"inference_{kind}.py.j2",
+        run=record["run"],
+        max_length=recipe.get("max_length"),
+    )
+
+
+def _origin(dataset: Mapping[str, Any]) -> str:
+    """How the labels came about, as far as we know: hashtags, generated or unknown."""
+    if _hub_repository(dataset) == "dair-ai/emotion":
+        return "hashtags"
+    kinds = {source["kind"] for source in dataset["sources"]}
+    return "generated" if kinds == {"sample"} else "unknown"
+
+
+def _hub_repository(entry: Mapping[str, Any]) -> str | None:
+    """The hub id among the sources of a registry entry, if there is one."""
+    for source in entry["sources"]:
+        if source["kind"] == "hub":
+            return str(source["repo"])
+    return None
