@@ -336,14 +336,17 @@ def test_truncated_gzip(tmp_path):
     assert "cut off or damaged" in found
 
 
-def test_damaged_gzip(tmp_path):
+@pytest.mark.parametrize("position", [10, -8], ids=["block type", "checksum"])
+def test_damaged_gzip(tmp_path, position):
     write_corpus(tmp_path / "raw", train=200, layout="jsonl_gz")
     path = tmp_path / "raw" / "data" / "train.jsonl.gz"
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
+    content[position] |= 0b111  # 0b11 is no block type of deflate
+    content[position] ^= 0b1000
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"train\.jsonl\.gz"):
-        list(data.read_raw(tmp_path / "raw"))
+    file, _, found = file_problem(tmp_path / "raw")
+    assert file == "train.jsonl.gz"
+    assert "cut off or damaged" in found
 
 
 def test_named_gz_but_plain(tmp_path):
