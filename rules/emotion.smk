@@ -149,7 +149,7 @@ rule emotion_predict:
         runtime=120,
         gpu=1,
     params:
-        max_length=lambda wildcards: EMOTION["runs"][wildcards.run]["max_length"],
+        splits=["validation", "test"],
     script:
         "../workflow/scripts/emotion_predict.py"
 
@@ -162,6 +162,7 @@ rule emotion_tfidf:
         lib=lib("emotion_tfidf"),
     output:
         model=directory("<results>/emotion/{run}/seed{seed}/model"),
+        history=ensure("<results>/emotion/{run}/seed{seed}/history.csv", non_empty=True),
         training=ensure(
             "<results>/emotion/{run}/seed{seed}/training.json", non_empty=True
         ),
@@ -182,6 +183,7 @@ rule emotion_tfidf:
         runtime=60,
     params:
         recipe=emotion_recipe,
+        splits=["validation", "test"],
     script:
         "../workflow/scripts/emotion_tfidf.py"
 
@@ -340,7 +342,7 @@ rule emotion_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
-        run=emotion_run,
+        recipe=emotion_run,
         dataset=emotion_dataset_entry,
         model=emotion_model_entry,
     script:
