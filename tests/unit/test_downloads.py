@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import email.utils
 import errno
+import gzip
 import hashlib
+import io
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -270,6 +273,44 @@ def test_unknown_host_fails_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(FetchError, match="host name is not known"):
         download("http://no-such-host.invalid/data", tmp_path / "x", retries=3, backoff=60)
+
+
+def test_encoded_body_is_not_gone_on_with(server: LocalServer, tmp_path: Path) -> None:
+    packed = gzip.compress(os.urandom(300_000))
+    server.replies["/data"] = in_turn(
+        cut(packed, 200_000, ETag='"one"', Content_Encoding="gzip"),
+        body(packed, ETag='"one"', Content_Encoding="gzip"),
+    )
+    download(f"{server.url}/data", tmp_path / "x", **QUICK)
+    assert (tmp_path / "x").read_bytes() == gzip.decompress(packed)
+    assert not any("Range" in headers for headers in server.asked("/data"))
+
+
+def test_progress_in_the_log(
+    server: LocalServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(downloads, "SECONDS_BETWEEN_LOG_LINES", 0.0)
+    server.replies["/data.bin"] = body(DATA * 10)
+    with caplog.at_level("INFO"):
+        download(f"{server.url}/data.bin", tmp_path / "data.bin", **QUICK)
+    assert "data.bin: 3 of 3 MB" in caplog.messages
+
+
+def test_progress_bar_on_a_terminal(
+    server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    server.replies["/data.bin"] = body(DATA)
+    download(f"{server.url}/data.bin", tmp_path / "data.bin", **QUICK)
+    assert "data.bin: 100%" in terminal.getvalue()
 
 
 def test_file_mirror(tmp_path: Path) -> None:

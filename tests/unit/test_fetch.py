@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,6 +203,14 @@ def test_incomplete_model_directory(
         fetch_model("m", {"sources": []}, tmp_path / "out" / "manifest.json", tmp_path / "root")
 
 
+def test_shard_that_is_missing(tmp_path: Path, checkpoint: dict[str, bytes]) -> None:
+    index = {"weight_map": {"weight": "model.safetensors", "other": "model-2.safetensors"}}
+    checkpoint["model.safetensors.index.json"] = json.dumps(index).encode()
+    put(tmp_path / "root" / "m", checkpoint)
+    with pytest.raises(FetchError, match=r"lacks model-2\.safetensors of its weights"):
+        fetch_model("m", {"sources": []}, tmp_path / "out" / "manifest.json", tmp_path / "root")
+
+
 def test_weights_cut_in_half(tmp_path: Path, checkpoint: dict[str, bytes]) -> None:
     whole = len(checkpoint["model.safetensors"])
     checkpoint["model.safetensors"] = checkpoint["model.safetensors"][:-8]
@@ -301,6 +311,41 @@ def test_half_finished_fetch_goes_on(tmp_path: Path, server: LocalServer) -> Non
     assert len(server.asked("/a.txt")) == 1
     assert "Range" in server.asked("/b.bin")[-1]
     assert (manifest_directory(manifest) / "b.bin").read_bytes() == big
+
+
+def test_fetch_that_was_killed_goes_on(tmp_path: Path, server: LocalServer) -> None:
+    big = bytes(range(256)) * 2000
+    sent = threading.Event()
+
+    def stall(handler: Any) -> None:
+        send(handler, 200, {"Content-Length": str(len(big)), "ETag": '"b"'}, big[:300_000])
+        handler.wfile.flush()
+        sent.wait(20)
+
+    server.replies["/b.bin"] = stall
+    source = {"kind": "url", "urls": [f"{server.url}/b.bin"], "files": pins({"b.bin": big})}
+    manifest = tmp_path / "out" / "manifest.json"
+    program = "import json, sys; from affectlab.core.fetch import fetch_dataset;"
+    program += "fetch_dataset('set', json.loads(sys.argv[1]), sys.argv[2])"
+    job = subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps(dataset(source)), str(manifest)],
+        env={**os.environ, "PYTHONPATH": str(Path(affectlab.__file__).parents[1])},
+    )
+    part = manifest.parent / ".partial-0" / "b.bin.part"
+    deadline = time.monotonic() + 20
+    while not (part.is_file() and part.stat().st_size > 100_000):
+        assert time.monotonic() < deadline, "the download never started"
+        threading.Event().wait(0.02)
+    job.kill()
+    job.wait()
+    sent.set()
+    assert not manifest.exists()
+    assert not (manifest.parent / "files").exists()
+    server.replies["/b.bin"] = ranged(big, '"b"')
+    fetch_dataset("set", dataset(source), manifest)
+    assert "Range" in server.asked("/b.bin")[-1]
+    assert (manifest_directory(manifest) / "b.bin").read_bytes() == big
+    assert sorted(path.name for path in manifest.parent.iterdir()) == ["files", "manifest.json"]
 
 
 def test_failed_fetch_keeps_what_an_earlier_one_brought(

@@ -7,15 +7,16 @@ every file arrives or none does.
 
 from __future__ import annotations
 
+import lzma
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
-from zlib import error as ZlibError  # noqa: N812
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import CHUNK_BYTES, atomic_path
@@ -113,24 +114,20 @@ def extract(
 
 @contextmanager
 def _clear_errors(archive: Path) -> Iterator[None]:
-    # gzip.BadGzipFile is an OSError without errno; a full disk has one and passes through.
     try:
         yield
     except (
         zipfile.BadZipFile,
         tarfile.TarError,
         EOFError,
-        ZlibError,
+        lzma.LZMAError,
+        zlib.error,
         NotImplementedError,
     ) as error:
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
     except OSError as error:
+        # Damaged gzip and bzip2 data raise one without errno; a full disk has one.
         if error.errno is not None:
-            raise
-        raise DataError(archive, None, f"cannot be unpacked: {error}") from error
-    except Exception as error:
-        # lzma.LZMAError is a bare Exception, and the lzma module may be missing altogether.
-        if type(error).__name__ != "LZMAError":
             raise
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
 

@@ -294,15 +294,17 @@ def _receive(response: requests.Response, part: _Part, offset: int, expect_html:
     if not expect_html and offset == 0:
         _refuse_html(part.url, first, response.headers.get("Content-Type", ""))
     length = response.headers.get("Content-Length")
+    encoded = "Content-Encoding" in response.headers
     total = None
-    if length is not None and "Content-Encoding" not in response.headers:
+    if length is not None and not encoded:
         total = offset + int(length)
         free = shutil.disk_usage(part.path.parent).free
         if int(length) > free:
             raise OSError(errno.ENOSPC, f"needs {int(length)} bytes, the disk has {free} left")
     if offset == 0:
         part.discard()
-        part.remember(_validator(response))
+        # Ranges of an encoded body are not ranges of the file: no going on with that.
+        part.remember("" if encoded else _validator(response))
     with (
         part.path.open("ab" if offset else "wb") as out,
         _progress(part.path.stem, offset, total) as advance,

@@ -108,6 +108,9 @@ def _fetch(
     root: Path | str | None,
     generators: Generators,
 ) -> None:
+    for leftover in manifest_path.parent.glob(".files.*"):
+        # Of a job that was killed; `atomic_path` had no chance to clear up.
+        shutil.rmtree(leftover)
     copy = local_copy(name, root)
     if copy is not None:
         manifest = _take_local(kind, entry, manifest_path.parent, copy.resolve())

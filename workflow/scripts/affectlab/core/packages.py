@@ -46,6 +46,16 @@ CHECKPOINT_FILES = (
     "vocab.txt",
 )
 
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+"""Any one of these makes a tokenizer."""
+
 
 def fetch_package(
     package: str, requirements: Sequence[str], work: Path, destination: Path, pins: Pins
@@ -533,10 +543,15 @@ def check_checkpoint(directory: Path) -> None:
     weights = sorted(directory.glob("*.safetensors"))
     if not weights:
         raise FetchError(f"{directory}: has no weights (*.safetensors; pickled ones are not read)")
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        missing = sorted(shards - {path.name for path in weights})
+        if missing:
+            raise FetchError(f"{directory}: lacks {', '.join(missing)} of its weights")
     for path in weights:
         check_safetensors(path)
-    tokenizers = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
-    if not any((directory / name).is_file() for name in (*tokenizers, "spiece.model")):
+    if not any((directory / name).is_file() for name in TOKENIZER_FILES):
         raise FetchError(f"{directory}: has no tokenizer (tokenizer.json or a vocabulary file)")
 
 
