@@ -271,9 +271,10 @@ def test_id_of_another_type(tmp_path):
 
 
 def test_bad_csv_row(tmp_path):
-    folder = write_csv(tmp_path / "raw", 'text,label\n"i feel\nglad",joy\ni feel, glad,joy\n')
+    """The place is the line where the record begins; the records here have two lines each."""
+    rows = 'text,label\n"i feel\nglad",joy\n"i feel\nso",glad,joy\n'
     expected = "expected 2 fields, as in the header, found 3"
-    assert problem(folder) == ("training.csv", "line 4", expected)
+    assert problem(write_csv(tmp_path / "raw", rows)) == ("training.csv", "line 4", expected)
 
 
 @pytest.mark.parametrize("label", ["7", "-1", "nan", "1.0", ""])

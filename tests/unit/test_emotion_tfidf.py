@@ -51,6 +51,14 @@ def test_round_trip_gives_the_same_probabilities(corpus, tmp_path, class_weight)
     assert list(loaded.classes_) == sorted(LABELS)
 
 
+def test_balanced_classes_favour_the_rare_one():
+    texts, labels = ["same words here"] * 10, ["joy"] * 9 + ["love"]
+    plain = tfidf.build_pipeline(RECIPE).fit(texts, labels)
+    balanced = tfidf.build_pipeline(RECIPE | {"class_weight": "balanced"}).fit(texts, labels)
+    assert plain.predict_proba(texts)[0] == pytest.approx([0.9, 0.1], abs=0.01)
+    assert balanced.predict_proba(texts)[0] == pytest.approx([0.5, 0.5], abs=0.01)
+
+
 def test_two_classes_round_trip(corpus, tmp_path):
     texts, labels = corpus
     two = [name == "joy" for name in labels]

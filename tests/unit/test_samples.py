@@ -67,7 +67,9 @@ def test_share_of_wrong_labels(tmp_path):
 
 def test_a_wrong_label_contradicts_its_sentence(tmp_path):
     """A sentence that names one feeling only, of one class only, gives its class away."""
-    planted = emotion.write_corpus(tmp_path, seed=2, train=600, conflicting=0)
+    planted = emotion.write_corpus(
+        tmp_path, seed=2, train=700, conflicting=0, duplicates=150, test=160, test_overlap=100
+    )
     owners = {}
     for label, words in emotion.FEELINGS.items():
         for word in words.split():
@@ -95,6 +97,11 @@ def test_same_seed_same_bytes(tmp_path, layout):
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
         assert (tmp_path / "a" / file).read_bytes() != (tmp_path / "c" / file).read_bytes()
+
+
+def test_gzip_carries_no_time(tmp_path):
+    emotion.write_corpus(tmp_path, layout="jsonl_gz")
+    assert (tmp_path / "data" / "train.jsonl.gz").read_bytes()[4:8] == bytes(4)
 
 
 def test_same_bytes_in_another_process(tmp_path):
