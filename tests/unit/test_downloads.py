@@ -132,6 +132,22 @@ def test_goes_on_in_a_later_call(server: LocalServer, tmp_path: Path) -> None:
     assert 150_000 - downloads.CHUNK_BYTES < resumed_at(server.asked("/data")[1]) <= 150_000
 
 
+def test_what_identifies_nothing_is_not_gone_on_with(server: LocalServer, tmp_path: Path) -> None:
+    # A weak ETag says that two versions mean the same, not that their bytes are.
+    server.replies["/data"] = in_turn(cut(DATA, 200_000, ETag='W/"one"'), body(DATA))
+    download(f"{server.url}/data", tmp_path / "x", sha256=SHA256, **QUICK)
+    assert not any("Range" in headers for headers in server.asked("/data"))
+
+
+def test_part_of_another_address_is_not_gone_on_with(server: LocalServer, tmp_path: Path) -> None:
+    server.replies["/one"] = cut(DATA, 200_000, ETag='"same"')
+    with pytest.raises(FetchError):
+        download(f"{server.url}/one", tmp_path / "x", retries=0)
+    server.replies["/two"] = ranged(DATA[::-1], '"same"')
+    download(f"{server.url}/two", tmp_path / "x", retries=0)
+    assert (tmp_path / "x").read_bytes() == DATA[::-1]
+
+
 def test_a_whole_part_is_not_fetched_again(server: LocalServer, tmp_path: Path) -> None:
     server.replies["/data"] = ranged(DATA, '"one"')
     (tmp_path / "x.part").write_bytes(DATA)

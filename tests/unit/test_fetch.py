@@ -115,6 +115,20 @@ def test_local_data_without_known_checksums_is_not_called_verified(tmp_path: Pat
     assert found["notes"] == ["not verified: no checksum is known for val.txt"]
 
 
+def test_one_whole_rendering_does_not_excuse_a_wrong_other(tmp_path: Path) -> None:
+    parquet = {"split/train.parquet": b"PAR1"}
+    put(tmp_path / "root" / "set", {**parquet, **TEXTS, "val.txt": b"other;joy\n"})
+    entry = dataset(hub_source("some/set", parquet), files=pins(TEXTS))
+    manifest = tmp_path / "out" / "manifest.json"
+    fetch_dataset("set", entry, manifest, tmp_path / "root")
+    found = read(manifest)
+    assert found["verified"] is False
+    assert [note.split(":")[0] for note in found["notes"]] == ["val.txt"]
+    (tmp_path / "root" / "set" / "val.txt").unlink()
+    fetch_dataset("set", entry, manifest, tmp_path / "root")
+    assert read(manifest)["verified"] is True, "the Parquet files are all there and right"
+
+
 @pytest.mark.parametrize("inside", [True, False])
 @pytest.mark.parametrize("shell", ["", "emotion-main/"])
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])

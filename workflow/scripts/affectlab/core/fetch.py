@@ -364,7 +364,6 @@ def _from_hub(kind: Kind, source: Mapping[str, Any], work: Path, fresh: Path) ->
         try_to_load_from_cache,
     )
     from huggingface_hub.constants import is_offline_mode
-    from huggingface_hub.utils import build_hf_headers
 
     repo, revision = source["repo"], source["revision"]
     repo_type = "dataset" if kind == "dataset" else "model"
@@ -383,7 +382,7 @@ def _from_hub(kind: Kind, source: Mapping[str, Any], work: Path, fresh: Path) ->
             # One short look first: the download itself would retry for a minute in vain
             # where there is no network.
             url = hf_hub_url(repo, path, revision=revision, repo_type=repo_type)
-            get_hf_file_metadata(url, timeout=HUB_TIMEOUT, headers=build_hf_headers())
+            get_hf_file_metadata(url, timeout=HUB_TIMEOUT)
         for path in wanted:
             hf_hub_download(
                 repo, path, revision=revision, repo_type=repo_type, local_dir=work / "hub"
