@@ -1,0 +1,374 @@
+"""`core.training`: batching, schedules, and runs that are disturbed in every way."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from affectlab.core.errors import UserError
+from affectlab.core.history import write_history
+from affectlab.core.training import (
+    Recipe,
+    bucketed_batches,
+    fingerprint,
+    fit,
+    learning_rate_factor,
+    parameter_groups,
+)
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+
+RECIPE = Recipe(
+    epochs=3,
+    batch_size=8,
+    learning_rate=0.01,
+    head_learning_rate=None,
+    weight_decay=0.01,
+    warmup_steps=2,
+    schedule="linear",
+    gradient_accumulation=1,
+    max_grad_norm=1.0,
+    label_smoothing=0.0,
+    precision="fp32",
+    token_budget=None,
+    early_stopping_patience=None,
+    gradient_checkpointing=False,
+    evaluations_per_epoch=1,
+    checkpoint_minutes=60,
+    sparse_embeddings=False,
+)
+
+
+class Network(nn.Module):
+    """An embedding bag with dropout and a linear head: every kind of parameter, in miniature."""
+
+    def __init__(self, sparse: bool = False, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.table = nn.Embedding(20, 6, sparse=sparse)
+        self.norm = nn.LayerNorm(6)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(6, 3)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.dropout(self.norm(self.table(ids).mean(dim=1))))
+
+
+def corpus(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, n)
+    ids = generator.integers(0, 20, (n, 4))
+    ids[:, 0] = labels
+    return ids, labels
+
+
+def run(directory: Path, recipe: Recipe = RECIPE, network: Network | None = None, **changes):
+    ids, labels = corpus()
+    if network is None:
+        torch.manual_seed(0)
+        network = Network(sparse=recipe.sparse_embeddings)
+    torch.manual_seed(1)
+
+    def loss_sum(module, batch):
+        return nn.functional.cross_entropy(module(batch["ids"]), batch["labels"], reduction="sum")
+
+    def evaluate(module):
+        logits = module(torch.from_numpy(ids))
+        target = torch.from_numpy(labels)
+        return {
+            "loss": nn.functional.cross_entropy(logits, target).item(),
+            "accuracy": (logits.argmax(1) == target).double().mean().item(),
+        }
+
+    arguments = {
+        "recipe": recipe,
+        "lengths": [4] * len(ids),
+        "collate": lambda chosen: {
+            "ids": torch.from_numpy(ids[chosen]),
+            "labels": torch.from_numpy(labels[chosen]),
+        },
+        "loss_sum": loss_sum,
+        "evaluate": evaluate,
+        "select_by": "accuracy",
+        "head": ("classifier",),
+        "seed": 5,
+        "device": torch.device("cpu"),
+        "checkpoint_directory": directory,
+        "checkpoint_fingerprint": "mine",
+    } | changes
+    return network, fit(network, **arguments)
+
+
+def weights(network: nn.Module) -> bytes:
+    return b"".join(p.detach().numpy().tobytes() for p in network.parameters())
+
+
+@pytest.mark.parametrize("budget", [None, 40])
+def test_batches_hold_every_item_once_and_are_shuffled_per_epoch(budget):
+    lengths = np.random.default_rng(0).integers(1, 30, 500)
+    plans = [
+        bucketed_batches(lengths, batch_size=7, token_budget=budget, seed=1, epoch=epoch)
+        for epoch in (0, 0, 1)
+    ]
+    for plan in plans:
+        assert sorted(np.concatenate(plan).tolist()) == list(range(500))
+    flat = [np.concatenate(plan).tolist() for plan in plans]
+    assert flat[0] == flat[1]
+    assert flat[0] != flat[2]
+
+
+def test_batches_of_similar_length_waste_little_padding():
+    lengths = np.random.default_rng(0).integers(1, 100, 6400)
+    plan = bucketed_batches(lengths, batch_size=32, token_budget=None, seed=0, epoch=0)
+    padded = sum(len(batch) * lengths[batch].max() for batch in plan)
+    assert padded / lengths.sum() < 1.05
+    assert all(len(batch) <= 32 for batch in plan)
+
+
+def test_a_token_budget_bounds_the_padded_size_and_is_used_up():
+    lengths = np.random.default_rng(0).integers(1, 50, 2000)
+    lengths[7] = 900
+    plan = bucketed_batches(lengths, batch_size=16, token_budget=400, seed=0, epoch=0)
+    sizes = [len(batch) * lengths[batch].max() for batch in plan]
+    assert [len(batch) for batch, size in zip(plan, sizes, strict=True) if size > 400] == [1]
+    assert np.median(sizes) > 340
+
+
+def test_the_learning_rate_rises_linearly_then_falls():
+    linear = [learning_rate_factor(s, total=10, warmup=4, schedule="linear") for s in range(11)]
+    assert linear[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert linear[4:] == pytest.approx([1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0])
+    cosine = learning_rate_factor(7, total=10, warmup=4, schedule="cosine")
+    assert cosine == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)))
+    assert learning_rate_factor(9, total=10, warmup=0, schedule="constant") == 1.0
+
+
+def test_parameters_are_grouped_by_rate_and_decay():
+    network = Network()
+    groups = parameter_groups(
+        network, head=("classifier",), recipe=replace(RECIPE, head_learning_rate=0.5)
+    )
+    found = {
+        (group["lr"], group["weight_decay"]): {id(p) for p in group["params"]} for group in groups
+    }
+    assert found == {
+        (0.01, 0.01): {id(network.table.weight)},
+        (0.01, 0.0): {id(network.norm.weight), id(network.norm.bias)},
+        (0.5, 0.01): {id(network.classifier.weight)},
+        (0.5, 0.0): {id(network.classifier.bias)},
+    }
+
+
+def test_training_learns_and_keeps_the_best_weights(tmp_path):
+    network, result = run(tmp_path, replace(RECIPE, epochs=12))
+    validation = [row for row in result["history"] if row["split"] == "validation"]
+    assert validation[-1]["loss"] < validation[0]["loss"]
+    assert (
+        result["best_epoch"] == max(validation, key=lambda r: (r["accuracy"], -r["loss"]))["epoch"]
+    )
+    ids, labels = corpus()
+    with torch.no_grad():
+        accuracy = (network(torch.from_numpy(ids)).argmax(1).numpy() == labels).mean()
+    assert accuracy == max(row["accuracy"] for row in validation)
+    assert not network.training
+
+
+def test_an_update_is_that_of_adamw_on_the_mean_loss(tmp_path):
+    """One epoch without dropout against a plain loop of PyTorch's own parts."""
+    torch.manual_seed(0)
+    ours, theirs = Network(dropout=0), Network(dropout=0)
+    theirs.load_state_dict(ours.state_dict())
+    recipe = replace(RECIPE, epochs=1, weight_decay=0.0, warmup_steps=0, schedule="constant")
+    run(tmp_path, recipe, ours)
+    ids, labels = corpus()
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    for batch in bucketed_batches([4] * 60, batch_size=8, token_budget=None, seed=5, epoch=0):
+        loss = nn.functional.cross_entropy(
+            theirs(torch.from_numpy(ids[batch])), torch.from_numpy(labels[batch])
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        optimizer.step()
+    for mine, reference in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
+
+
+def test_accumulated_batches_make_the_update_of_one_large_batch(tmp_path):
+    torch.manual_seed(0)
+    small, large = Network(dropout=0), Network(dropout=0)
+    large.load_state_dict(small.state_dict())
+    base = replace(RECIPE, epochs=1, warmup_steps=0)
+    run(tmp_path / "a", replace(base, batch_size=10, gradient_accumulation=6), small)
+    run(tmp_path / "b", replace(base, batch_size=60), large)
+    for a, b in zip(small.parameters(), large.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_item_weights_divide_the_loss(tmp_path):
+    _, plain = run(tmp_path / "a")
+    _, doubled = run(tmp_path / "b", item_weights=[2.0] * 60)
+    first = [next(r["loss"] for r in x["history"]) for x in (plain, doubled)]
+    assert first[1] == pytest.approx(first[0] / 2, rel=0.2)
+
+
+def test_early_stopping_ends_a_run_without_gain(tmp_path):
+    recipe = replace(RECIPE, epochs=50, learning_rate=0.0, early_stopping_patience=3)
+    _, result = run(tmp_path, recipe)
+    assert sum(row["split"] == "validation" for row in result["history"]) == 4
+    assert result["best_epoch"] == 1.0
+
+
+def test_evaluations_are_spread_over_an_epoch(tmp_path):
+    _, result = run(tmp_path, replace(RECIPE, epochs=1, evaluations_per_epoch=4))
+    epochs = [row["epoch"] for row in result["history"] if row["split"] == "validation"]
+    assert epochs == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(UserError, match=r"loss became nan at update 1: lower the learning rate"):
+        run(tmp_path, loss_sum=lambda module, batch: module(batch["ids"]).sum() * math.nan)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_equal_runs_end_in_equal_bytes(tmp_path, sparse):
+    recipe = replace(RECIPE, sparse_embeddings=sparse)
+    first, a = run(tmp_path / "a", recipe)
+    second, b = run(tmp_path / "b", recipe)
+    assert weights(first) == weights(second)
+    assert a["history"] == b["history"]
+
+
+def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path, caplog):
+    with pytest.raises(SystemExit):
+        run(tmp_path, loss_sum=_loss_that_sends_sigterm(after=4))
+    untouched, expected = run(tmp_path / "fresh")
+    network, result = run(tmp_path, checkpoint_fingerprint="another")
+    assert "starting anew" in caplog.text
+    assert weights(network) == weights(untouched)
+    assert result["history"] == expected["history"]
+
+
+def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, caplog):
+    undisturbed, expected = run(tmp_path / "undisturbed")
+    with pytest.raises(SystemExit) as stop:
+        run(tmp_path / "disturbed", loss_sum=_loss_that_sends_sigterm(after=11))
+    assert stop.value.code == 143
+    caplog.set_level("INFO")
+    network, result = run(tmp_path / "disturbed")
+    assert "resuming from update 12 of 24" in caplog.text
+    assert weights(network) == weights(undisturbed)
+    assert result["history"] == expected["history"]
+
+
+def _loss_that_sends_sigterm(after: int):
+    calls = 0
+
+    def loss_sum(module, batch):
+        nonlocal calls
+        calls += 1
+        if calls == after + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return nn.functional.cross_entropy(module(batch["ids"]), batch["labels"], reduction="sum")
+
+    return loss_sum
+
+
+def test_a_checkpoint_cut_in_half_is_named(tmp_path):
+    with pytest.raises(SystemExit):
+        run(tmp_path, loss_sum=_loss_that_sends_sigterm(after=4))
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"checkpoint\.pt: damaged checkpoint .* delete its folder"):
+        run(tmp_path)
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = [{scripts!r}, {tests!r}]
+import torch
+torch.set_num_threads(1)
+import test_training as t
+from dataclasses import replace
+slow = float(sys.argv[2])
+def loss_sum(module, batch):
+    time.sleep(slow)
+    return t.nn.functional.cross_entropy(
+        module(batch["ids"]), batch["labels"], reduction="sum")
+recipe = replace(t.RECIPE, epochs=6, checkpoint_minutes=0, evaluations_per_epoch=2,
+                 sparse_embeddings=True)
+network, result = t.run(Path(sys.argv[1]), recipe, loss_sum=loss_sum)
+Path(sys.argv[1], "weights").write_bytes(t.weights(network))
+t.write_history(Path(sys.argv[1], "history.csv"), result["history"])
+"""
+
+
+def test_killed_three_times_a_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_path):
+    code = textwrap.dedent(CHILD).format(scripts=str(SCRIPTS), tests=str(Path(__file__).parent))
+
+    def start(name: str, slow: float) -> subprocess.Popen:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return subprocess.Popen([sys.executable, "-c", code, str(tmp_path / name), str(slow)])
+
+    assert start("undisturbed", 0).wait() == 0
+    checkpoint = tmp_path / "killed" / "checkpoint.pt"
+    seen: set[int] = set()
+    for _ in range(3):
+        process = start("killed", 0.05)
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        deadline = time.monotonic() + 60
+        # Kill some updates after this process has written its first checkpoint.
+        while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        state = torch.load(checkpoint, weights_only=True)
+        seen.add(state["progress"]["step"])
+    assert len(seen) == 3
+    assert max(seen) < 48
+    assert start("killed", 0).wait() == 0
+    for name in ("weights", "history.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (
+            tmp_path / "undisturbed" / name
+        ).read_bytes()
+
+
+def test_tensorboard_gets_the_history(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, result = run(tmp_path / "run", tensorboard_directory=tmp_path / "board")
+    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    stored = [event.value for event in events.Scalars("validation/accuracy")]
+    expected = [r["accuracy"] for r in result["history"] if r["split"] == "validation"]
+    assert stored == pytest.approx(expected)
+
+
+def test_history_is_written_as_a_table(tmp_path):
+    rows = [
+        {"step": 1, "epoch": 0.5, "split": "train", "loss": 2.0, "learning_rate": 0.1},
+        {"step": 1, "epoch": 0.5, "split": "validation", "loss": 1.5, "accuracy": 0.25},
+    ]
+    write_history(tmp_path / "history.csv", rows)
+    table = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    assert list(table[0]) == ["step", "epoch", "split", "loss", "accuracy", "learning_rate"]
+    assert table[0]["accuracy"] == ""
+    assert float(table[1]["accuracy"]) == 0.25
+
+
+def test_fingerprints_tell_recipes_apart():
+    assert fingerprint({"a": 1, "b": 2}, 3) == fingerprint({"b": 2, "a": 1}, 3)
+    assert fingerprint({"a": 1}, 3) != fingerprint({"a": 1}, 4)
