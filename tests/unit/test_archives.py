@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
 from affectlab.core.archives import Limits, extract, local_copy, single_archive
 from affectlab.core.errors import DataError, UserError
 

@@ -5,18 +5,18 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from affectlab.core.assets import (
     WATCHED_FILES,
     AssetStatus,
     asset_status,
     check_config,
-    check_project,
     format_table,
     local_files,
     preflight,
 )
 from affectlab.core.config import load_config, validate_config
-from affectlab.core.errors import ConfigError, UserError
+from affectlab.core.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
 GATED = {"ask": "Ask the authors by the form on their page.", "sources": []}
@@ -108,15 +108,6 @@ def test_the_whole_config_is_checked_and_printed(tmp_path):
     lines = format_table(statuses).split("\n")
     assert len(lines) == 3
     assert len({line.index(one.name) for line, one in zip(lines, statuses, strict=True)}) == 1
-
-
-def test_a_project_is_checked_with_its_overlays(tmp_path):
-    overlay = tmp_path / "mine.yaml"
-    overlay.write_text("emotion: {selectd: [tfidf]}\n")
-    with pytest.raises(ConfigError, match=r"emotion\.selectd: unknown key"):
-        check_project(PROJECT, [overlay])
-    overlay.write_text("emotion: {selected: [tfidf], export: []}\n")
-    assert [one.name for one in check_project(PROJECT, [overlay], tmp_path)] == ["emotion"]
 
 
 def test_what_the_snakefile_imports_is_light():

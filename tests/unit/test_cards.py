@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
+from jinja2 import UndefinedError
+
 from affectlab.core import cards
 from affectlab.core.config import load_schema, schema_mistakes
 from affectlab.core.io import write_json
 from affectlab.core.records import metric
 from affectlab.emotion import card as emotion_card
 from affectlab.emotion.data import CLASSES
-from huggingface_hub import ModelCard
-from jinja2 import UndefinedError
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = PROJECT / "workflow" / "scripts"
@@ -204,8 +205,9 @@ def run_example(folder, *texts, path=None):
 def test_the_example_of_a_network_runs_without_affectlab(tmp_path, kind):
     """It gives what the model itself says of the same texts."""
     import torch
-    from affectlab.samples import models
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from affectlab.samples import models
 
     getattr(models, f"write_tiny_{kind}")(tmp_path / "base")
     labels = dict(enumerate(CLASSES))

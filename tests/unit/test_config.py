@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
+
 from affectlab.core.config import (
     dump_yaml,
     load_config,
@@ -17,7 +19,6 @@ from affectlab.core.config import (
     validate_config,
 )
 from affectlab.core.errors import ConfigError, DataError
-from jsonschema import Draft202012Validator
 
 PROJECT = Path(__file__).parents[2]
 SCHEMAS = sorted((PROJECT / "workflow" / "schemas").glob("*.json"))

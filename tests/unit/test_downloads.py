@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_server import LocalServer, body, cut, in_turn, ranged, send, serve, status
+
 from affectlab.core import downloads
 from affectlab.core.downloads import download
 from affectlab.core.errors import FetchError, UserError
-from local_server import LocalServer, body, cut, in_turn, ranged, send, serve, status
 
 DATA = bytes(range(256)) * 1200  # several chunks of 64 KiB
 SHA256 = hashlib.sha256(DATA).hexdigest()

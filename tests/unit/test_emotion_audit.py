@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+
 from affectlab.core.errors import UserError
 from affectlab.core.io import write_json
 from affectlab.emotion import audit, data

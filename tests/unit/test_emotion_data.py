@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pyarrow
 import pytest
+from pyarrow import parquet
+
 from affectlab.core.errors import DataError, UserError
 from affectlab.emotion import data
 from affectlab.samples.emotion import LAYOUTS, write_corpus
-from pyarrow import parquet
 
 GOOD = "i feel glad;joy\ni feel gloomy;sadness\n"
 

@@ -3,13 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn import metrics
+
 from affectlab.core import stats
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_json, write_jsonl
 from affectlab.core.records import read_record
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.data import CLASSES
-from sklearn import metrics
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+
 from affectlab.core.errors import UserError
 from affectlab.emotion import data, noise
 from affectlab.emotion.data import CLASSES, Record, normalise_text

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+
 from affectlab.core.errors import UserError
 from affectlab.emotion import tfidf
 from affectlab.samples.emotion import LABELS, make_sentence

@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import affectlab
 import numpy as np
 import pytest
+from local_server import LocalServer, body, cut, ranged, send, serve, status
+from safetensors.numpy import save_file
+
+import affectlab
 from affectlab.core import packages
 from affectlab.core.errors import DataError, FetchError, UserError
 from affectlab.core.fetch import fetch_dataset, fetch_model, manifest_directory
 from affectlab.samples.emotion import write_corpus
-from local_server import LocalServer, body, cut, ranged, send, serve, status
-from safetensors.numpy import save_file
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 TEXTS = {"train.txt": b"i am glad;joy\n" * 9, "val.txt": b"oh;fear\n", "test.txt": b"no;anger\n"}

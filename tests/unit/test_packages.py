@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from affectlab.core import packages
 from affectlab.core.errors import DataError, FetchError
 from affectlab.core.packages import (

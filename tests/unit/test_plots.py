@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from affectlab.core import plots, stats
 from affectlab.core.errors import DataError
-from PIL import Image
 
 CLASSES = ("sadness", "joy", "love")
 HISTORY = """step,epoch,split,loss,accuracy,macro_f1,learning_rate,samples_per_second

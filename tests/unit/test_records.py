@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+
 from affectlab.core import records
 from affectlab.core.errors import DataError
-from jsonschema import Draft202012Validator
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 

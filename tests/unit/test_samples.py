@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from affectlab.emotion.data import CLASSES, read_raw
 from affectlab.samples import emotion, models
 

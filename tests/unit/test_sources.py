@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from affectlab.core.sources import imported_sources
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"

@@ -2,12 +2,13 @@ import time
 
 import numpy as np
 import pytest
-from affectlab.core import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
+
+from affectlab.core import stats
 
 
 def draw(n, classes, seed, skill=0.7):

@@ -1,0 +1,392 @@
+import csv
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from affectlab.core import plots
+from affectlab.core.errors import DataError
+from affectlab.core.io import read_json, write_json, write_jsonl, write_text
+from affectlab.emotion import evaluate as ev
+from affectlab.emotion.audit import write_audit
+from affectlab.emotion.data import CLASSES, convert, read_records
+from affectlab.report import page, results
+from affectlab.samples.emotion import write_corpus
+
+PROJECT = Path(__file__).parents[2]
+SCHEMAS = PROJECT / "workflow" / "schemas"
+BOOTSTRAP = {"resamples": 100, "level": 0.95, "seed": 0}
+RUNS = {
+    "strong": {"protocol": "sound", "method": "full", "model": "tiny", "seeds": [1, 2]},
+    "weak": {"protocol": "published", "method": "tfidf", "seeds": [0]},
+}
+SKILL = {"strong": 0.92, "weak": 0.05}
+REFERENCES = [
+    {
+        "wing": "emotion",
+        "id": "other",
+        "name": "Another <model>",
+        "data": "made",
+        "split": "test",
+        "n": 200,
+        "metric": "accuracy",
+        "value": 0.9,
+        "verified": True,
+        "source": "a paper",
+    },
+    {
+        "wing": "emotion",
+        "id": "card",
+        "name": "A card",
+        "data": "made",
+        "split": "validation",
+        "n": 200,
+        "metric": "accuracy",
+        "value": 0.95,
+        "verified": False,
+        "source": "a card",
+        "runs": ["strong"],
+    },
+    {
+        "wing": "emotion",
+        "id": "elsewhere",
+        "name": "Of other data",
+        "data": "something else",
+        "split": "test",
+        "n": 10,
+        "metric": "accuracy",
+        "value": 0.5,
+        "verified": True,
+        "source": "a paper",
+    },
+]
+EXPORT = {
+    "formats": {
+        "pytorch": {"accuracy": 0.91, "latency_ms": {"median": 6.1, "p95": 7.2}, "bytes": 91000000},
+        "onnx_int8": {
+            "accuracy": 0.9,
+            "latency_ms": {"median": 2.2, "p95": 2.9},
+            "bytes": 23000000,
+        },
+    },
+    "split": "test",
+    "n": 200,
+}
+NOISE = {
+    "method": "confident learning (cleanlab), self-confidence",
+    "records": 900,
+    "noise_rate": 0.043,
+    "out_of_fold_accuracy": 0.7,
+    "issues": 40,
+    "issues_by_class": dict.fromkeys(CLASSES, 6),
+    "conflicting_texts": {"texts": 6, "lowest": 40, "in_lowest": 5, "expected_by_chance": 0.5},
+}
+HISTORY = """step,epoch,split,loss,accuracy,learning_rate,macro_f1,samples_per_second
+10,0.5,train,1.2,,0.0002,,190
+20,1,validation,0.6,0.8,,0.7,
+"""
+
+
+def predict(path, records, skill, seed):
+    generator = np.random.default_rng(seed)
+    lines = []
+    for record in records:
+        if record.split == "train":
+            continue
+        logits = generator.normal(size=6)
+        truth = CLASSES.index(record.label)
+        logits[truth if generator.random() < skill else (truth + 1) % 6] += 5
+        probabilities = np.exp(logits) / np.exp(logits).sum()
+        lines.append(
+            {
+                "id": record.id,
+                "split": record.split,
+                "label": record.label,
+                "prediction": CLASSES[int(np.argmax(probabilities))],
+                "probabilities": dict(zip(CLASSES, map(float, probabilities), strict=True)),
+            }
+        )
+    write_jsonl(path, lines)
+
+
+def make_results(root):
+    """A results folder as the workflow leaves it: two runs, one of them worse than trivial."""
+    folder, data = root / "results" / "emotion", root / "results" / "emotion" / "data" / "made"
+    write_corpus(root / "raw")
+    convert(root / "raw", data / "records.jsonl", data / "quarantine.jsonl")
+    expected = {"counts": {"train": 900, "test": 201}, "known_issues": {"conflicting_texts": 6}}
+    write_audit(data / "records.jsonl", data / "quarantine.jsonl", data / "audit.json", expected)
+    write_json(data / "label_noise.json", NOISE)
+    records = read_records(data / "records.jsonl")
+    files = []
+    for name, run in RUNS.items():
+        for seed in run["seeds"]:
+            out = folder / name / f"seed{seed}"
+            predict(out / "predictions.jsonl", records, SKILL[name], seed)
+            write_json(out / "training.json", {"seconds": 61.5, "device": "cpu"})
+            ev.evaluate(
+                predictions_path=out / "predictions.jsonl",
+                records_path=data / "records.jsonl",
+                audit_path=data / "audit.json",
+                training_path=out / "training.json",
+                model_manifest_path=None,
+                baseline=None
+                if name == "weak"
+                else ("weak", 0, folder / "strong" / f"seed{seed}" / "predictions.jsonl"),
+                run=name,
+                seed=seed,
+                recipe={**run, "data": "made"},
+                bootstrap=BOOTSTRAP,
+                threads=1,
+                metrics_schema=SCHEMAS / "metrics.schema.json",
+                run_schema=SCHEMAS / "run.schema.json",
+                metrics_path=out / "metrics.json",
+                run_path=out / "run.json",
+                text_path=out / "evaluation_results.txt",
+                figures=out / "figures",
+            )
+            files.append(out)
+    write_text(root / "history.csv", HISTORY)
+    plots.training_curves(
+        folder / "strong" / "seed1" / "figures" / "training_curves",
+        plots.read_history(root / "history.csv"),
+    )
+    write_json(folder / "strong" / "seed1" / "export" / "export.json", EXPORT)
+    ev.compare(
+        metrics_paths=[out / "metrics.json" for out in files],
+        predictions_paths=[out / "predictions.jsonl" for out in files],
+        records_paths={"made": data / "records.jsonl"},
+        baseline="weak",
+        bootstrap=BOOTSTRAP,
+        schema=SCHEMAS / "comparison.schema.json",
+        output_path=folder / "comparison.json",
+    )
+    config = {
+        "wings": ["emotion"],
+        "emotion": {
+            "selected": list(RUNS),
+            "runs": {name: {**run, "data": "made"} for name, run in RUNS.items()},
+        },
+    }
+    write_text(root / "results" / "config.yaml", yaml.safe_dump(config))
+    return root / "results"
+
+
+def build(folder, sample_data=()):
+    page.build(
+        results=folder,
+        reference_results=REFERENCES,
+        sample_data=sample_data,
+        page_path=folder / "report" / "index.html",
+        table_path=folder / "tables" / "results.csv",
+    )
+    return (folder / "report" / "index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_results(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    return build(folder)
+
+
+class Page(HTMLParser):
+    """What the tests ask of the page: its elements with attributes, and whether they close."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.mismatched = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes), list(self.open)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.mismatched.append(tag)
+
+    def all(self, tag):
+        return [attributes for name, attributes, _ in self.elements if name == tag]
+
+
+def test_the_page_needs_nothing_from_elsewhere(text):
+    parsed = Page(text)
+    assert parsed.all("script") == []
+    for tag, attributes, _ in parsed.elements:
+        for key in ("src", "href", "srcset", "data", "action"):
+            address = attributes.get(key)
+            if address is not None:
+                assert address.startswith(("data:", "#")), (tag, address)
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL).group(1)
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_page_is_well_formed_and_accessible(text):
+    parsed = Page(text)
+    assert parsed.mismatched == []
+    assert parsed.open == []
+    assert parsed.all("html")[0]["lang"] == "en"
+    assert len(parsed.all("h1")) == 1
+    images = parsed.all("img")
+    # Two figures for each run, and curves for the one that has steps.
+    assert len(images) == 5
+    assert all(len(image["alt"]) > 20 for image in images)
+    assert len(parsed.all("caption")) == len(parsed.all("table")) > 8
+    assert all(
+        "scroll" in text for text in [a["class"] for a in parsed.all("div") if "role" in a][:1]
+    )
+    for tag, _, parents in parsed.elements:
+        if tag == "table":
+            assert "div" in parents
+        if tag == "th":
+            assert "tr" in parents
+    ids = [attributes["id"] for _, attributes, _ in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {address["href"][1:] for address in parsed.all("a")}
+    assert targets <= set(ids)
+    labelled = {a["aria-labelledby"] for _, a, _ in parsed.elements if "aria-labelledby" in a}
+    assert labelled <= set(ids)
+
+
+def test_the_page_shows_the_measured_values(text, folder):
+    comparison = read_json(folder / "emotion" / "comparison.json")
+    for run in comparison["runs"]:
+        for name in ("accuracy", "macro_f1"):
+            entry = run["metrics"][name]
+            assert f"<b>{entry['mean']:.4f}</b>" in text
+            assert f"{entry['ci'][0]:.4f} to {entry['ci'][1]:.4f}" in text
+    record = read_json(folder / "emotion" / "strong" / "seed1" / "metrics.json")
+    assert f"{record['per_class']['love']['recall']:.4f}" in text
+    rest = record["other_splits"]["test_without_overlap"]["metrics"]["accuracy"]["value"]
+    assert f"{rest:.4f}" in text
+    assert record["data"]["sha256"][:16] in text
+    for words in ("23,000,000", "median", "4.3 %", "test texts that stand in train", "confident"):
+        assert words in text, words
+
+
+def test_what_differs_from_the_registry_stands_out(text):
+    rows = re.findall(r"<tr><th scope=\"row\">records of (\w+)</th>(.*?)</tr>", text)
+    found = {split: "differs" in cells for split, cells in rows}
+    assert found == {"train": False, "test": True}
+
+
+def test_scores_below_the_trivial_answer_are_flagged_where_they_stand(text):
+    assert "Worse than a trivial answer" in text
+    row = re.search(r"<tr><th scope=\"row\">weak<small>.*?</tr>", text, re.DOTALL).group()
+    assert "below trivial baseline" in row
+    row = re.search(r"<tr><th scope=\"row\">strong<small>.*?</tr>", text, re.DOTALL).group()
+    assert "below trivial baseline" not in row
+
+
+def test_published_numbers_stand_beside_ours_of_the_same_split(text, folder):
+    runs = {
+        name: [
+            read_json(folder / "emotion" / name / f"seed{seed}" / "metrics.json")
+            for seed in run["seeds"]
+        ]
+        for name, run in RUNS.items()
+    }
+    test = np.mean([record["metrics"]["accuracy"]["value"] for record in runs["strong"]])
+    validation = np.mean(
+        [
+            record["other_splits"]["validation"]["metrics"]["accuracy"]["value"]
+            for record in runs["strong"]
+        ]
+    )
+    for ours, published in ((test, 0.9), (validation, 0.95)):
+        assert f"{ours - published:+.4f}".replace("-", "−") in text
+    assert "Another &lt;model&gt;" in text
+    assert "Of other data" not in text
+
+
+def test_no_text_of_the_corpus_is_in_the_report(text, folder):
+    records = read_records(folder / "emotion" / "data" / "made" / "records.jsonl")
+    table = (folder / "tables" / "results.csv").read_text()
+    for record in records:
+        assert record.text not in text
+        assert record.text not in table
+
+
+def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, folder):
+    first = re.search(r"<p class=\"finding\">(.*?)</p>", text, re.DOTALL).group(1)
+    run = read_json(folder / "emotion" / "comparison.json")["runs"][0]
+    assert first.startswith("strong, the run with the highest validation accuracy")
+    assert f"{100 * run['metrics']['accuracy']['mean']:.1f} %" in first
+    assert "2 seeds" in first
+    assert "generated" not in first
+    assert "nothing about emotion" in build(folder, sample_data=["made"])
+    build(folder)
+
+
+def test_the_table_holds_every_run_and_the_published_numbers(text, folder):
+    with (folder / "tables" / "results.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == results.COLUMNS
+    comparison = read_json(folder / "emotion" / "comparison.json")
+    ours = {(row["run"], row["metric"]): row for row in rows if row["kind"] == "ours"}
+    for run in comparison["runs"]:
+        for name, entry in run["metrics"].items():
+            row = ours[run["run"], name]
+            assert float(row["value"]) == entry["mean"]
+            assert (float(row["ci_low"]), float(row["ci_high"])) == tuple(entry["ci"])
+            assert row["below_baseline"] == str(entry["below_baseline"])
+    assert ours["strong", "accuracy"]["seeds"] == "1 2"
+    assert ours["strong", "ece"]["baseline"] == ""
+    assert [row["run"] for row in rows if row["kind"] == "published"] == ["other", "card"]
+
+
+def test_equal_results_give_equal_pages(text, folder, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(folder, copy)
+    assert build(copy) == text
+
+
+def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(folder, copy)
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    config["emotion"]["selected"] = ["weak"]
+    write_text(copy / "config.yaml", yaml.safe_dump(config))
+    (copy / "emotion" / "data" / "made" / "label_noise.json").unlink()
+    comparison = read_json(copy / "emotion" / "comparison.json")
+    comparison["runs"] = comparison["runs"][1:]
+    comparison["pairs"] = []
+    write_json(copy / "emotion" / "comparison.json", comparison)
+    page.build(
+        results=copy,
+        reference_results=[],
+        sample_data=[],
+        page_path=copy / "index.html",
+        table_path=copy / "results.csv",
+    )
+    text = (copy / "index.html").read_text()
+    assert Page(text).mismatched == []
+    assert "nothing to compare" in text
+    assert "No published number is known" in text
+    assert "Exported models" not in text
+
+
+def test_a_missing_record_is_one_clear_error(folder, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(folder, copy)
+    (copy / "emotion" / "strong" / "seed2" / "metrics.json").unlink()
+    (copy / "report" / "index.html").unlink()
+    with pytest.raises(DataError, match=r"seed2/metrics\.json: no such file"):
+        build(copy)
+    assert not (copy / "report" / "index.html").exists()
+    (copy / "emotion" / "strong" / "seed2" / "metrics.json").write_text(json.dumps([1]))
+    with pytest.raises(DataError, match="expected a record of scores"):
+        build(copy)
