@@ -23,7 +23,6 @@ from urllib.request import url2pathname
 import requests
 from urllib3.exceptions import NameResolutionError
 
-from affectlab import __version__
 from affectlab.core.errors import FetchError, UserError
 from affectlab.core.io import sha256_file
 
@@ -194,7 +193,7 @@ def _transfer(url: str, part: _Part, expect_html: bool, timeout: float) -> bool:
     headers = {
         # Compressed in transit, sizes and ranges would no longer be those of the file.
         "Accept-Encoding": "identity",
-        "User-Agent": f"affectlab/{__version__}",
+        "User-Agent": "affectlab",
     }
     if offset:
         headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
