@@ -225,9 +225,7 @@ def headline(
             sign = 1 if pair["first"]["run"] == best else -1
             gain = pair["differences"]["accuracy"]
             limits = sorted(sign * limit for limit in gain["ci"])
-            clear = (
-                "a clear difference" if limits[0] > 0 or limits[1] < 0 else "no clear difference"
-            )
+            clear = "a clear" if limits[0] > 0 or limits[1] < 0 else "no clear"
             sentences.append(
                 f"Against {baseline} on the same items: {_points(sign * gain['value'])}"
                 f" (interval {_points(limits[0])} to {_points(limits[1])}), {clear} difference."
@@ -272,14 +270,18 @@ def headline(
 
 
 def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
-    """A sentence for every score of a run that is worse than the trivial answer."""
-    return [
-        f"{run['run']}: {name.replace('_', ' ')} {entry['mean']:.4f} is worse than the trivial"
-        f" {entry['baseline']['value']:.4f} ({entry['baseline']['name'].replace('_', ' ')})."
-        for run in comparison["runs"]
-        for name, entry in run["metrics"].items()
-        if entry["below_baseline"]
-    ]
+    """A sentence for every run with scores that are worse than the trivial answer."""
+    sentences = []
+    for run in comparison["runs"]:
+        worse = [
+            f"{name.replace('_', ' ')} {entry['mean']:.4f}"
+            f" (trivial: {entry['baseline']['value']:.4f})"
+            for name, entry in run["metrics"].items()
+            if entry["below_baseline"]
+        ]
+        if worse:
+            sentences.append(f"{run['run']}: {', '.join(worse)}.")
+    return sentences
 
 
 def _read_seed(folder: Path) -> SeedResult:
@@ -304,7 +306,7 @@ def _points(difference: float) -> str:
 
 
 def _interval(limits: Sequence[float], level: float) -> str:
-    return f"{level:.0%} interval {100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
+    return f"{100 * level:g} % interval {100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
 
 
 def _count(number: int, what: str) -> str:
