@@ -384,3 +384,21 @@ def test_a_missing_record_is_one_clear_error(folder, tmp_path):
     (copy / "emotion" / "strong" / "seed2" / "metrics.json").write_text(json.dumps([1]))
     with pytest.raises(DataError, match="expected a record of scores"):
         build(copy)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "workflow" / "report").glob("*.rst")), ids=lambda path: path.stem
+)
+def test_captions_can_be_filled_in_and_are_valid(path):
+    """As Snakemake does: Jinja2 with the job and the shipped configuration, then docutils."""
+    from docutils.core import publish_string
+    from jinja2 import Environment, StrictUndefined
+
+    job = {
+        "wildcards": {"run": "minilm", "seed": "42", "data": "emotion"},
+        "config": yaml.safe_load((PROJECT / "config" / "config.yaml").read_text()),
+    }
+    filled = Environment(undefined=StrictUndefined).from_string(path.read_text())
+    text = filled.render(snakemake=job)
+    assert "{{" not in text
+    assert publish_string(text, writer="html", settings_overrides={"halt_level": 2})
