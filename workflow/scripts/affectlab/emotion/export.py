@@ -126,7 +126,7 @@ def to_onnx(network: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) 
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     with atomic_path(path) as temporary:
         torch.onnx.export(
-            _Logits(network),
+            _Logits(network).eval(),
             (ids, mask),
             str(temporary),
             input_names=list(INPUT_NAMES),

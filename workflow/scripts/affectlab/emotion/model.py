@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -16,6 +17,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as hf_logging
 
 from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.devices import autocast
@@ -68,6 +70,9 @@ def load_network(
         UserError: the directory holds no readable checkpoint.
     """
     on_cpu = device.type == "cpu"
+    # Its report on loading lists the head, which is new in every base model, as a warning.
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True)
         config.num_labels = len(CLASSES)
@@ -84,7 +89,7 @@ def load_network(
             attn_implementation="eager" if on_cpu else None,
             local_files_only=True,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"{directory}: cannot be loaded as a text classifier: {str(error).splitlines()[0]}"
         ) from error
@@ -100,23 +105,27 @@ def prepare_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module
     frozen weights.
 
     Raises:
-        UserError: the network has no module of a name in ``target_modules``.
+        UserError: the network lacks a module named in ``target_modules`` (PEFT passes over
+            those if at least one is found).
     """
     from peft import LoraConfig, TaskType, get_peft_model
 
-    try:
-        wrapped = get_peft_model(
-            network,
-            LoraConfig(
-                task_type=TaskType.SEQ_CLS,
-                r=lora["rank"],
-                lora_alpha=lora["alpha"],
-                lora_dropout=lora["dropout"],
-                target_modules=list(lora["target_modules"]),
-            ),
+    present = {name.rpartition(".")[2] for name, _ in network.named_modules()}
+    if absent := sorted(set(lora["target_modules"]) - present):
+        raise UserError(
+            f"lora.target_modules: {type(network).__name__} has no module called "
+            + " or ".join(absent)
         )
-    except ValueError as error:
-        raise UserError(f"lora.target_modules: {error}") from error
+    wrapped = get_peft_model(
+        network,
+        LoraConfig(
+            task_type=TaskType.SEQ_CLS,
+            r=lora["rank"],
+            lora_alpha=lora["alpha"],
+            lora_dropout=lora["dropout"],
+            target_modules=list(lora["target_modules"]),
+        ),
+    )
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()

@@ -74,7 +74,7 @@ def train_network(
         training=True,
     )
     if recipe.gradient_checkpointing:
-        network.gradient_checkpointing_enable({"use_reentrant": False})
+        network.activation_checkpointing_enable({"use_reentrant": False})
     if is_lora:
         network = networks.prepare_lora(network, run["lora"])
     elif recipe.sparse_embeddings:

@@ -1,0 +1,416 @@
+"""The emotion wing's networks, from a tiny checkpoint to predictions, exports and command line."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.special import softmax
+from torch import nn
+from transformers import pipeline
+
+from affectlab import cli
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_json, read_jsonl, write_json
+from affectlab.emotion import model as networks
+from affectlab.emotion.data import CLASSES, convert
+from affectlab.emotion.export import export
+from affectlab.emotion.predict import EmotionClassifier, predict_records
+from affectlab.emotion.train import train_network, train_tfidf, validation_scores
+from affectlab.samples.emotion import write_corpus
+from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3
+
+CPU = torch.device("cpu")
+TEXTS = ["i feel glad", "i am feeling rather low and lonely today", "i feel angry at you"]
+TRAINING = {
+    "epochs": 1,
+    "batch_size": 16,
+    "learning_rate": 3.0e-3,
+    "head_learning_rate": None,
+    "weight_decay": 0.01,
+    "warmup_steps": 2,
+    "schedule": "linear",
+    "gradient_accumulation": 1,
+    "max_grad_norm": 1.0,
+    "label_smoothing": 0.0,
+    "precision": "fp32",
+    "token_budget": None,
+    "early_stopping_patience": None,
+    "gradient_checkpointing": False,
+    "evaluations_per_epoch": 1,
+    "checkpoint_minutes": 60,
+    "sparse_embeddings": False,
+}
+RUNS = {
+    "full": {
+        "method": "full",
+        "max_length": 64,
+        "padding": "dynamic",
+        "training": TRAINING | {"sparse_embeddings": True, "epochs": 3},
+    },
+    "lora": {
+        "method": "lora",
+        "max_length": 48,
+        "padding": "max_length",
+        "lora": {"rank": 4, "alpha": 8, "dropout": 0.05, "target_modules": ["q_proj", "v_proj"]},
+        "training": TRAINING | {"gradient_checkpointing": True},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("emotion")
+
+
+@pytest.fixture(scope="module")
+def records(work: Path) -> Path:
+    write_corpus(work / "raw", seed=1, train=240, validation=60, test=60)
+    convert(work / "raw", work / "records.jsonl", work / "quarantine.jsonl", "fail")
+    return work / "records.jsonl"
+
+
+@pytest.fixture(scope="module")
+def bases(work: Path) -> dict[str, Path]:
+    write_tiny_bert(work / "bert", seed=0)
+    write_tiny_qwen3(work / "qwen3", seed=0)
+    return {"full": work / "bert", "lora": work / "qwen3"}
+
+
+def train(records: Path, base: Path, method: str, folder: Path) -> Path:
+    train_network(
+        records_path=records,
+        base_model=base,
+        run=RUNS[method],
+        seed=3,
+        threads=1,
+        model_directory=folder / "model",
+        history_path=folder / "history.csv",
+        facts_path=folder / "training.json",
+        work_directory=folder / "work",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(work, records, bases) -> dict[str, Path]:
+    return {
+        method: train(records, bases[method], method, work / "runs" / method) for method in RUNS
+    }
+
+
+@pytest.mark.parametrize("method", RUNS)
+def test_a_run_leaves_an_ordinary_checkpoint(trained, method):
+    folder = trained[method]
+    classify = pipeline("text-classification", str(folder / "model"), top_k=None, device="cpu")
+    theirs = {row["label"]: row["score"] for row in classify([TEXTS[1]])[0]}
+    assert set(theirs) == set(CLASSES)
+    ours = EmotionClassifier.from_directory(folder / "model").predict([TEXTS[1]])[0]
+    assert ours.probabilities == pytest.approx(theirs, abs=1e-5)
+    facts = read_json(folder / "training.json")
+    assert facts["steps"] == 15 * RUNS[method]["training"]["epochs"]
+    assert facts["peak_memory_bytes"]["host"] > 0
+    assert (folder / "history.csv").read_text().startswith("step,epoch,split,loss,accuracy")
+    assert not (folder / "work" / "checkpoints").exists()
+    assert list((folder / "work" / "tensorboard").iterdir())
+
+
+def test_full_fine_tuning_changes_every_part_of_the_network_and_lowers_the_loss(trained, bases):
+    before = load_file(bases["full"] / "model.safetensors")
+    after = load_file(trained["full"] / "model" / "model.safetensors")
+    changed = {name for name, old in before.items() if not torch.equal(old, after[f"bert.{name}"])}
+    assert any("word_embeddings" in name for name in changed)
+    assert any("attention" in name for name in changed)
+    losses = [
+        float(line.split(",")[3])
+        for line in (trained["full"] / "history.csv").read_text().splitlines()
+        if ",train," in line
+    ]
+    assert losses[-1] < losses[0]
+
+
+def test_equal_runs_give_equal_files(trained, records, bases, tmp_path):
+    again = train(records, bases["full"], "full", tmp_path)
+    for name in ("history.csv", "model/model.safetensors"):
+        assert (again / name).read_bytes() == (trained["full"] / name).read_bytes()
+
+
+def test_the_merged_lora_is_the_adapter_on_its_base(trained, bases):
+    from peft import PeftModel
+
+    model = trained["lora"] / "model"
+    tokenizer = networks.load_tokenizer(model)
+    load = {"dtype": torch.float32, "device": CPU}
+    base = networks.load_network(bases["lora"], tokenizer, **load)
+    adapter = PeftModel.from_pretrained(base, str(model / "adapter")).eval()
+    merged = networks.load_network(model, tokenizer, **load).eval()
+    untouched = networks.load_network(bases["lora"], tokenizer, **load)
+    untouched.score.load_state_dict(merged.score.state_dict())
+    ids = networks.encode(tokenizer, TEXTS, max_length=48)
+    logits = [
+        networks.predict_logits(
+            network.eval(),
+            ids,
+            pad_id=tokenizer.pad_token_id,
+            batch_size=2,
+            dtype=torch.float32,
+            device=CPU,
+        )
+        for network in (adapter, merged, untouched)
+    ]
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
+    assert np.abs(logits[1] - logits[2]).max() > 1e-3
+
+
+def test_lora_trains_adapters_and_head_only(bases):
+    tokenizer = networks.load_tokenizer(bases["lora"])
+    network = networks.prepare_lora(
+        networks.load_network(
+            bases["lora"], tokenizer, dtype=torch.bfloat16, device=CPU, training=True
+        ),
+        RUNS["lora"]["lora"],
+    )
+    batch = networks.collator(
+        networks.encode(tokenizer, TEXTS, max_length=48),
+        np.array([1, 0, 3]),
+        pad_id=tokenizer.pad_token_id,
+    )(np.arange(3))
+    loss = networks.cross_entropy_sum(0.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss(network, batch).backward()
+    trainable = {n: p for n, p in network.named_parameters() if p.requires_grad}
+    assert all("lora_" in name or "score" in name for name in trainable)
+    assert {p.dtype for p in trainable.values()} == {torch.float32}
+    # lora_A has no gradient yet, since lora_B starts at zero.
+    for part in ("lora_B", "score"):
+        gradients = [p.grad.abs().max().item() for n, p in trainable.items() if part in n]
+        assert gradients
+        assert min(gradients) > 0
+    assert len([n for n in trainable if "lora_B" in n]) == 2 * network.config.num_hidden_layers
+
+
+def test_an_unknown_lora_target_is_named(bases):
+    tokenizer = networks.load_tokenizer(bases["lora"])
+    network = networks.load_network(bases["lora"], tokenizer, dtype=torch.float32, device=CPU)
+    lora = RUNS["lora"]["lora"] | {"target_modules": ["q_proj", "no_such_proj"]}
+    with pytest.raises(UserError, match=r"lora\.target_modules: .*no_such_proj"):
+        networks.prepare_lora(network, lora)
+
+
+def test_a_model_directory_without_tokenizer_is_refused(bases, tmp_path):
+    shutil.copy(bases["full"] / "config.json", tmp_path)
+    shutil.copy(bases["full"] / "model.safetensors", tmp_path)
+    with pytest.raises(UserError, match=r"no tokenizer in this model directory: expected one of"):
+        networks.load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "half"])
+def test_an_unreadable_checkpoint_is_refused(bases, tmp_path, damage):
+    folder = tmp_path / "model"
+    shutil.copytree(bases["full"], folder)
+    weights = folder / "model.safetensors"
+    if damage == "missing":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    tokenizer = networks.load_tokenizer(folder)
+    with pytest.raises(UserError, match="cannot be loaded as a text classifier"):
+        networks.load_network(folder, tokenizer, dtype=torch.float32, device=CPU)
+
+
+def test_logits_do_not_depend_on_the_batch_a_text_is_in(trained):
+    model = trained["full"] / "model"
+    tokenizer = networks.load_tokenizer(model)
+    network = networks.load_network(model, tokenizer, dtype=torch.float32, device=CPU).eval()
+    ids = networks.encode(tokenizer, TEXTS, max_length=64)
+    together, alone = (
+        networks.predict_logits(
+            network,
+            ids,
+            pad_id=tokenizer.pad_token_id,
+            batch_size=size,
+            dtype=torch.float32,
+            device=CPU,
+        )
+        for size in (3, 1)
+    )
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_the_loss_is_pytorchs_label_smoothed_cross_entropy():
+    class Constant(nn.Module):
+        def forward(self, input_ids, attention_mask):
+            return type("Output", (), {"logits": torch.tensor([[2.0, 0.0, -1.0]]).repeat(2, 1)})
+
+    batch = {"input_ids": None, "attention_mask": None, "labels": torch.tensor([0, 2])}
+    log_p = np.log(softmax([2.0, 0.0, -1.0]))
+    smooth = 0.3
+    by_hand = -sum((1 - smooth) * log_p[k] + smooth * log_p.mean() for k in (0, 2))
+    loss = networks.cross_entropy_sum(smooth)(Constant(), batch)
+    assert loss.item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_validation_scores_are_those_of_scikit_learn():
+    from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+    generator = np.random.default_rng(0)
+    logits, labels = generator.normal(size=(200, 6)), generator.integers(0, 6, 200)
+    predictions = logits.argmax(1)
+    assert validation_scores(logits, labels) == pytest.approx(
+        {
+            "loss": log_loss(labels, softmax(logits, axis=1), labels=range(6)),
+            "accuracy": accuracy_score(labels, predictions),
+            "macro_f1": f1_score(labels, predictions, average="macro"),
+        }
+    )
+
+
+def test_predictions_are_stored_per_record(trained, records, tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    predict_records(
+        records_path=records,
+        model_directory=trained["full"] / "model",
+        predictions_path=path,
+        splits=["validation", "test"],
+        threads=1,
+    )
+    rows = list(read_jsonl(path))
+    known = {row["id"]: row for row in read_jsonl(records) if row["split"] != "train"}
+    assert [row["id"] for row in rows] == list(known)
+    for row in rows:
+        assert row["label"] == known[row["id"]]["label"]
+        assert sum(row["probabilities"].values()) == pytest.approx(1.0, abs=1e-6)
+        assert row["prediction"] == max(row["probabilities"], key=row["probabilities"].get)
+
+
+def test_a_tfidf_run_needs_no_pytorch(records, tmp_path):
+    import subprocess
+    import sys
+
+    code = f"""
+import sys
+from pathlib import Path
+from affectlab.emotion.train import train_tfidf
+from affectlab.emotion.predict import EmotionClassifier
+folder = Path({str(tmp_path)!r})
+recipe = dict(ngram_range=[1, 1], min_df=1, sublinear_tf=True, C=3.0)
+train_tfidf(records_path=Path({str(records)!r}), run=dict(tfidf=recipe), seed=0,
+            model_directory=folder / "model", history_path=folder / "history.csv",
+            facts_path=folder / "training.json")
+prediction = EmotionClassifier.from_directory(folder / "model").predict(["i feel glad"])[0]
+assert abs(sum(prediction.probabilities.values()) - 1) < 1e-9
+assert "torch" not in sys.modules, "torch was imported"
+"""
+    scripts = Path(cli.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(scripts)})
+    assert "validation" in (tmp_path / "history.csv").read_text()
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_table_without_a_split_is_refused(records, tmp_path, split):
+    path = tmp_path / "records.jsonl"
+    rows = [json.dumps(row) for row in read_jsonl(records) if row["split"] != split]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=f"no records in the {split} split"):
+        train_tfidf(
+            records_path=path,
+            run={},
+            seed=0,
+            model_directory=tmp_path / "model",
+            history_path=tmp_path / "history.csv",
+            facts_path=tmp_path / "training.json",
+        )
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_classifier_refuses_what_it_cannot_use(trained, tmp_path):
+    classifier = EmotionClassifier.from_directory(trained["full"] / "model")
+    with pytest.raises(UserError, match="text 2: is empty"):
+        classifier.predict(["fine", "  "])
+    with pytest.raises(TypeError, match="sequence of texts"):
+        classifier.predict("one text")
+    assert classifier.predict([]) == []
+    with pytest.raises(UserError, match="no such model directory"):
+        EmotionClassifier.from_directory(tmp_path / "nowhere")
+
+
+def test_a_model_with_other_classes_is_refused(trained, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(trained["full"] / "model", folder)
+    config = read_json(folder / "config.json")
+    config["id2label"] = {str(i): name for i, name in enumerate(sorted(CLASSES))}
+    write_json(folder / "config.json", config)
+    with pytest.raises(UserError, match=r"id2label is .* not a model of the emotion wing"):
+        EmotionClassifier.from_directory(folder)
+
+
+@pytest.mark.parametrize("method", RUNS)
+def test_exports_give_the_same_answers(trained, bases, records, tmp_path, method):
+    export(
+        model_directory=trained[method] / "model",
+        base_model=bases[method],
+        records_path=records,
+        max_length=48,
+        threads=1,
+        onnx_path=tmp_path / "model.onnx",
+        int8_path=tmp_path / "model.int8.onnx",
+        summary_path=tmp_path / "export.json",
+    )
+    formats = read_json(tmp_path / "export.json")["formats"]
+    plain = ["adapter", "merged"] if method == "lora" else ["pytorch"]
+    assert list(formats) == sorted([*plain, "onnx", "onnx_int8"])
+    for name in (*plain, "onnx"):
+        assert formats[name]["max_probability_difference"] < 1e-4
+        assert formats[name]["accuracy"] == formats[plain[0]]["accuracy"]
+    assert 0 < formats["onnx_int8"]["max_probability_difference"] < 0.2
+    assert formats["onnx_int8"]["bytes"] < formats["onnx"]["bytes"]
+
+
+def run_cli(capsys, *arguments: str) -> tuple[int, list[dict], str]:
+    status = cli.main(arguments)
+    captured = capsys.readouterr()
+    return status, [json.loads(line) for line in captured.out.splitlines()], captured.err
+
+
+def test_the_command_line_takes_texts_files_and_stdin(trained, tmp_path, capsys, monkeypatch):
+    model = str(trained["full"] / "model")
+    base = ["predict", "emotion", "--model", model, "--top-k", "2", "--batch-size", "2"]
+    status, from_arguments, _ = run_cli(capsys, *base, *TEXTS)
+    assert status == 0
+    assert [row["text"] for row in from_arguments] == TEXTS
+    for row in from_arguments:
+        assert next(iter(row["probabilities"])) == row["label"]
+        assert len(row["probabilities"]) == 2
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    assert run_cli(capsys, *base, "--file", str(tmp_path / "texts.txt"))[1] == from_arguments
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(TEXTS)))
+    assert run_cli(capsys, *base, "-")[1] == from_arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either texts"),
+        (["--file", "nowhere.txt"], "nowhere.txt: no such file"),
+        (["fine", ""], "text, line 2: is empty"),
+    ],
+)
+def test_misuse_of_the_command_line_is_one_clear_line(trained, capsys, arguments, message):
+    model = str(trained["full"] / "model")
+    status, _, error = run_cli(capsys, "predict", "emotion", "--model", model, *arguments)
+    assert status == 2
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
+    status = cli.main(["check", "--config", f"data_root={tmp_path}", "--resources", str(tmp_path)])
+    table = capsys.readouterr().out
+    assert status == 0
+    assert "qwen3-0.6b" in table
+    assert cli.main(["check", "--config", "data_rot=nowhere"]) == 2
+    assert "did you mean 'data_root'" in capsys.readouterr().err
