@@ -121,6 +121,15 @@ def asset_table():
     return format_table(check_config(config, REGISTRIES, resources))
 
 
+def generated_data():
+    """Names of the data sets that are made on the spot: no score on them is a result."""
+    return sorted(
+        name
+        for name, entry in REGISTRIES.datasets.items()
+        if any(source["kind"] == "sample" for source in entry["sources"])
+    )
+
+
 def emotion_recipe(wildcards):
     """What decides how a run is trained: not its seeds, nor how it is judged."""
     run = EMOTION["runs"][wildcards.run]

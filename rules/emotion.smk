@@ -353,6 +353,7 @@ rule emotion_card:
 rule emotion_export:
     input:
         model="<results>/emotion/{run}/seed{seed}/model",
+        base=emotion_model_of,
         records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
         lib=lib("emotion_export"),
     output:

@@ -10,7 +10,7 @@
 rule report_build:
     input:
         wing_targets,
-        config=rules.store_config.output,
+        config=rules.store_config.output[0],
         lib=lib("report_build"),
     output:
         page=report(
@@ -36,7 +36,7 @@ rule report_build:
         mem_mb=scaled(2000),
         runtime=30,
     params:
-        wings=config["wings"],
         reference_results=REGISTRIES.reference_results,
+        sample_data=generated_data(),
     script:
         "../workflow/scripts/report_build.py"

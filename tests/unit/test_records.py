@@ -1,5 +1,4 @@
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -140,7 +139,6 @@ def test_peak_memory_sees_an_allocation():
         [sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True
     )
     assert 150 < float(done.stdout) < 260
-    assert records.peak_memory_mb() <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def test_git_state_of_a_checkout(tmp_path):

@@ -1,1 +1,15 @@
-"""x"""
+"""Build the report page and the results table from stored records."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.report.page import build
+
+configure_logging(snakemake.log[0])
+build(
+    results=Path(snakemake.input.config).parent,
+    reference_results=snakemake.params.reference_results,
+    sample_data=snakemake.params.sample_data,
+    page_path=snakemake.output.page,
+    table_path=snakemake.output.table,
+)

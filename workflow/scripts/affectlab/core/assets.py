@@ -11,9 +11,7 @@ from typing import Any, Literal
 from affectlab.core.archives import local_copy
 from affectlab.core.config import (
     Registries,
-    load_config,
     needed_assets,
-    validate_config,
 )
 from affectlab.core.errors import UserError
 
@@ -99,18 +97,6 @@ def check_config(
         asset_status("model", name, registries.models[name], config["model_root"], resources)
         for name in models
     ]
-
-
-def check_project(
-    project: Path, overlays: Iterable[Path | str] = (), resources: Path | str = "resources"
-) -> list[AssetStatus]:
-    """Check the checkout *project* with the config files *overlays* put on its own.
-
-    Raises:
-        ConfigError: lists every mistake in the configuration.
-    """
-    config = load_config(project, overlays)
-    return check_config(config, validate_config(config, project), resources)
 
 
 def format_table(statuses: Iterable[AssetStatus]) -> str:

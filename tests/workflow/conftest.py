@@ -1,0 +1,128 @@
+"""Real `snakemake` processes on a copy of the checkout, with a corpus and models made on the spot."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles")
+# The demo less its one real model: what is left is made by generators.
+TINY = {
+    "emotion": {
+        "selected": ["qwen3_tiny", "tfidf_demo"],
+        "export": ["qwen3_tiny"],
+        "bootstrap": {"resamples": 100},
+    }
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a `snakemake` process ended, and what it printed."""
+
+    status: int
+    output: str
+
+    @property
+    def jobs(self):
+        """Rule -> number of jobs, from the table that Snakemake prints before it starts."""
+        table = re.search(
+            r"^job +count\n[- ]+\n(.*?)^total ", self.output, re.DOTALL | re.MULTILINE
+        )
+        rows = table.group(1).split("\n")[:-1] if table else []
+        return {name: int(count) for name, count in (row.split() for row in rows)}
+
+
+class Project:
+    """A copy of the checkout, and folders to run it in, all at the same depth."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.root = folder / "project"
+        self.overlay = folder / "tiny.yaml"
+
+    def command(self, *arguments, directory, overlays=None):
+        """The command line; *overlays* are config files put on the full configuration."""
+        if overlays is None:
+            overlays = [self.root / "config" / "demo.yaml", self.overlay]
+        configfiles = ["--configfile", *map(str, overlays)] if overlays else []
+        return [
+            *(sys.executable, "-m", "snakemake", "--cores", "2"),
+            *("--snakefile", str(self.root / "Snakefile"), "--directory", str(directory)),
+            *configfiles,
+            # Ends the list of config files, should targets follow.
+            "--nocolor",
+            *arguments,
+        ]
+
+    def snakemake(self, *arguments, directory, overlays=None):
+        """Run it and wait."""
+        done = subprocess.run(
+            self.command(*arguments, directory=directory, overlays=overlays),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            # Not where the checkout is, nor where the results go.
+            cwd=self.folder,
+            env=environment(),
+            check=False,
+        )
+        return Result(done.returncode, done.stdout)
+
+    def directory(self, name):
+        """An empty folder to run in."""
+        path = self.folder / "runs" / name
+        path.mkdir(parents=True)
+        return path
+
+    def write_overlay(self, name, content):
+        """A config file of one's own."""
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+
+def environment():
+    """Of the processes: no hub, one thread per core that is asked for, nothing of a caller's."""
+    return os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A copy of the checkout that nothing has been run in."""
+    made = Project(tmp_path_factory.mktemp("workflow"))
+    made.root.mkdir()
+    for part in PARTS:
+        source = CHECKOUT / part
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(source, made.root / part, ignore=ignored)
+        else:
+            shutil.copy2(source, made.root / part)
+    made.overlay.write_text(yaml.safe_dump(TINY))
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished(project):
+    """The folder of a complete run; for reading only."""
+    directory = project.directory("finished")
+    result = project.snakemake(directory=directory)
+    assert result.status == 0, result.output
+    return directory
+
+
+@pytest.fixture
+def rerun(project, finished, request):
+    """A copy of the complete run that a test may spoil."""
+    directory = finished.parent / re.sub(r"\W+", "_", request.node.name)
+    shutil.copytree(finished, directory, symlinks=True)
+    return directory

@@ -1,0 +1,229 @@
+"""What Snakemake plans, before anything runs: jobs, targets, mistakes, missing data."""
+
+import os
+import re
+import resource
+
+import pytest
+import yaml
+
+from affectlab.core.config import load_config, load_registries, selected_runs
+
+FULL = ()
+
+
+def config_of(project, name):
+    overlays = [] if name == "config" else [project.root / "config" / f"{name}.yaml"]
+    return overlays, load_config(project.root, overlays)
+
+
+@pytest.mark.parametrize("name", ["config", "cpu", "demo"])
+def test_a_dry_run_plans_every_selected_run_and_seed(project, name):
+    overlays, config = config_of(project, name)
+    runs = selected_runs(config["emotion"])
+    seeds = {run: len(block["seeds"]) for run, block in runs.items()}
+    networks = sum(n for run, n in seeds.items() if runs[run]["method"] != "tfidf")
+    directory = project.directory(f"plan_{name}")
+    result = project.snakemake("-n", directory=directory, overlays=overlays)
+    assert result.status == 0, result.output
+    assert result.jobs == {
+        "all": 1,
+        "store_config": 1,
+        "fetch_dataset": 1,
+        "fetch_model": len({block["model"] for block in runs.values() if "model" in block}),
+        "emotion_convert": 1,
+        "emotion_audit": 1,
+        "emotion_noise": 1,
+        "emotion_train": networks,
+        "emotion_predict": networks,
+        "emotion_curves": networks,
+        "emotion_tfidf": sum(seeds.values()) - networks,
+        "emotion_evaluate": sum(seeds.values()),
+        "emotion_card": sum(seeds.values()),
+        "emotion_compare": 1,
+        "emotion_export": len(config["emotion"]["export"]),
+        "report_build": 1,
+    }
+    # Planning leaves nothing behind but Snakemake's own folder.
+    assert {path.name for path in directory.iterdir()} <= {".snakemake"}
+
+
+@pytest.mark.parametrize(
+    ("target", "absent"),
+    [
+        ("emotion_data", {"emotion_train", "report_build"}),
+        ("emotion", {"report_build"}),
+        ("report", {"all"}),
+        ("results/emotion/tfidf/seed0/metrics.json", {"emotion_train", "emotion_noise"}),
+    ],
+)
+def test_each_target_plans_what_it_needs(project, target, absent, tmp_path):
+    result = project.snakemake("-n", target, directory=tmp_path, overlays=FULL)
+    assert result.status == 0, result.output
+    assert "fetch_dataset" in result.jobs
+    assert not absent & set(result.jobs)
+
+
+def test_the_catalogue_s_snakefile_is_the_same_workflow(project, tmp_path):
+    shim = project.root / "workflow" / "Snakefile"
+    main = project.snakemake("-n", directory=tmp_path, overlays=FULL)
+    other = project.snakemake("-n", "--snakefile", str(shim), directory=tmp_path, overlays=FULL)
+    assert other.jobs == main.jobs | {"default": 1}
+    assert "emotion_train" in main.jobs
+
+
+def test_planning_the_full_reproduction_takes_at_most_three_seconds(project, tmp_path):
+    """In processor time, which other work on the machine does not stretch."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = project.snakemake("-n", "--quiet", directory=tmp_path, overlays=FULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert result.status == 0, result.output
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used <= 3.0
+
+
+def test_several_typos_come_as_one_error_without_noise(project, tmp_path):
+    overlay = project.write_overlay(
+        "typos",
+        {"dataroot": "x", "emotion": {"selectd": ["minilm"], "runs": {"minilm": {"modle": "m"}}}},
+    )
+    result = project.snakemake("-n", directory=tmp_path, overlays=[overlay])
+    assert result.status == 1
+    assert (
+        "3 mistakes in the configuration:\n"
+        "  dataroot: unknown key; did you mean 'data_root'?\n"
+        "  emotion.runs.minilm.modle: unknown key; did you mean 'model'?\n"
+        "  emotion.selectd: unknown key; did you mean 'selected'?\n"
+    ) in result.output
+    assert "Traceback" not in result.output
+    assert "WorkflowError" not in result.output
+
+
+def test_an_unknown_model_and_data_set_are_named(project, tmp_path):
+    overlay = project.write_overlay(
+        "unknown",
+        {"emotion": {"runs": {"minilm": {"model": "minilm-l7", "data": "emotoin"}}}},
+    )
+    result = project.snakemake("-n", directory=tmp_path, overlays=[overlay])
+    assert result.status == 1
+    assert "no model is called 'minilm-l7'; did you mean 'minilm-l6'?" in result.output
+    assert "no data set is called 'emotoin'; did you mean 'emotion'?" in result.output
+
+
+@pytest.fixture
+def gated(project):
+    """A config whose data set and one of whose models nobody may hand on."""
+    config = load_config(project.root)
+    registries = load_registries(project.root, config)
+    entry = registries.datasets["emotion"] | {
+        "access": "gated",
+        "ask": "Ask its authors",
+        "sources": [],
+    }
+    return project.write_overlay(
+        "gated",
+        {
+            "datasets": {"closed": entry},
+            "models": {"own": registries.models["minilm-l6"] | {"sources": []}},
+            "emotion": {
+                "selected": ["minilm", "tfidf"],
+                "label_noise": {"data": "closed"},
+                "runs": {
+                    "minilm": {"data": "closed", "model": "own"},
+                    "tfidf": {"data": "closed"},
+                },
+            },
+        },
+    )
+
+
+def test_everything_missing_is_named_before_any_job_starts(project, gated, tmp_path):
+    result = project.snakemake(directory=tmp_path, overlays=[gated])
+    assert result.status == 1
+    assert "2 things are missing, so nothing was started:" in result.output
+    assert "data set closed: Ask its authors; then put it into a folder closed/" in result.output
+    assert "model own: " in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "results").exists()
+    # Nothing is left locked: a second try gets as far.
+    again = project.snakemake(directory=tmp_path, overlays=[gated])
+    assert "2 things are missing" in again.output
+
+
+def test_a_target_that_does_not_need_it_is_not_held_up(project, gated, tmp_path):
+    result = project.snakemake("emotion_data", directory=tmp_path, overlays=[gated])
+    assert "1 thing is missing, so nothing was started:" in result.output
+    assert "model own" not in result.output
+
+
+def test_a_dry_run_works_without_the_data_and_says_what_is_missing(project, gated, tmp_path):
+    result = project.snakemake("-n", directory=tmp_path, overlays=[gated])
+    assert result.status == 0
+    assert result.output.count("Missing: ") == 2
+    assert "Missing: closed. Ask its authors" in result.output
+
+
+def test_check_lists_what_is_needed_and_where_it_stands(project, gated, tmp_path):
+    result = project.snakemake("check", directory=tmp_path, overlays=[gated])
+    assert result.status == 0, result.output
+    lines = [line.split()[:2] for line in result.output.split("\n") if line.startswith("missing ")]
+    assert lines == [["missing", "data"], ["missing", "model"]]
+    result = project.snakemake("check", directory=tmp_path, overlays=FULL)
+    assert "downloadable  model     qwen3-0.6b" in result.output
+
+
+def test_a_local_copy_is_found_from_the_run_directory(project, tmp_path):
+    (tmp_path / "mine" / "emotion").mkdir(parents=True)
+    (tmp_path / "mine" / "emotion" / "train.txt").write_text("a;joy\n")
+    result = project.snakemake(
+        "check", "--config", "data_root=mine", directory=tmp_path, overlays=FULL
+    )
+    assert "present       data set  emotion       mine/emotion" in result.output
+
+
+def test_lint_finds_nothing(project, tmp_path):
+    result = project.snakemake("--lint", directory=tmp_path, overlays=FULL)
+    assert result.status == 0, result.output
+
+
+def test_every_rule_is_complete(project):
+    wanted = {"input", "output", "log", "benchmark", "conda", "threads", "resources", "script"}
+    for path in sorted((project.root / "rules").glob("*.smk")):
+        for block in path.read_text().split("\nrule ")[1:]:
+            name = block.partition(":")[0]
+            found = set(re.findall(r"^    (\w+):", block, re.MULTILINE))
+            # `check` prints, each time it is asked to: it has nothing to keep.
+            allowed = {"output", "benchmark"} if name == "check" else set()
+            assert wanted - found <= allowed, name
+            assert f'lib=lib("{name}")' in block, name
+
+
+def test_the_snakefile_is_a_table_of_contents(project):
+    text = (project.root / "Snakefile").read_text()
+    assert len(text.split("\n")) <= 80
+    assert "def " not in text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_named(project, tmp_path):
+    (tmp_path / "results").mkdir(mode=0o500)
+    result = project.snakemake("emotion_data", directory=tmp_path)
+    assert result.status == 1
+    assert "Permission denied" in result.output
+
+
+def test_a_results_path_that_is_a_file_is_named(project, tmp_path):
+    (tmp_path / "results").write_text("")
+    result = project.snakemake("results/config.yaml", directory=tmp_path)
+    assert result.status == 1
+    assert re.search(r"(NotADirectory|FileExists)Error.*results", result.output)
+
+
+def test_the_profiles_name_rules_that_exist(project):
+    rules = "\n".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
+    for name in ("default", "slurm"):
+        profile = yaml.safe_load((project.root / "profiles" / name / "profile.yaml").read_text())
+        for rule in profile.get("set-resources", {}):
+            assert f"rule {rule}:" in rules
+        # Would submit again what is still running after the controlling process was killed.
+        assert "rerun-incomplete" not in profile

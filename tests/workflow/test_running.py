@@ -1,0 +1,210 @@
+"""What a run leaves, and what runs again after what change."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import zipfile
+
+import pytest
+
+RUNS = ("qwen3_tiny/seed42", "tfidf_demo/seed0")
+AFTER_EVALUATION = {"emotion_evaluate", "emotion_card", "emotion_compare", "report_build"}
+COLLECTORS = {"all"}
+
+
+def rules_to_run(result):
+    """The rules of a dry run, without the targets that only collect."""
+    assert result.status == 0, result.output
+    return set(result.jobs) - COLLECTORS
+
+
+def test_a_run_leaves_every_artefact(finished):
+    for run in RUNS:
+        folder = finished / "results" / "emotion" / run
+        for name in (
+            "metrics.json",
+            "run.json",
+            "evaluation_results.txt",
+            "predictions.jsonl",
+            "history.csv",
+            "training.json",
+            "model_card.md",
+            "inference_example.py",
+            "figures/confusion_matrix.png",
+            "figures/reliability.svg",
+        ):
+            assert (folder / name).stat().st_size > 0, name
+        assert any((folder / "model").iterdir())
+        assert json.loads((folder / "metrics.json").read_text())["wing"] == "emotion"
+    results = finished / "results"
+    exported = json.loads((results / "emotion/qwen3_tiny/seed42/export/export.json").read_text())
+    assert exported
+    assert (results / "report" / "index.html").stat().st_size > 0
+    assert (results / "tables" / "results.csv").read_text().count("\n") >= 3
+    audit = json.loads((results / "emotion/data/emotion_sample/audit.json").read_text())
+    assert audit["overlap"]["test_in_train"]
+
+
+def test_every_job_leaves_a_log_and_a_benchmark(finished):
+    benchmarks = finished / "logs" / "benchmarks"
+    for path in benchmarks.rglob("*.jsonl"):
+        log = finished / "logs" / path.relative_to(benchmarks).with_suffix(".log")
+        assert log.is_file(), log
+        assert json.loads(path.read_text().split("\n")[0])["s"] > 0
+    assert (benchmarks / "emotion_train" / "qwen3_tiny" / "seed42.jsonl").is_file()
+
+
+def test_nothing_is_written_beside_the_workflow(project, finished):
+    assert not {"results", "resources", "logs", ".snakemake"} & set(os.listdir(project.root))
+    assert not {"results", "resources", "logs", ".snakemake"} & set(os.listdir(project.folder))
+
+
+def test_the_effective_config_is_stored(finished):
+    text = (finished / "results" / "config.yaml").read_text()
+    assert "- qwen3_tiny\n" in text
+    assert "resamples: 100\n" in text
+
+
+def test_a_second_run_does_nothing(project, finished):
+    result = project.snakemake(directory=finished)
+    assert result.status == 0, result.output
+    assert "Nothing to be done" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"bootstrap": {"resamples": 101}},
+            AFTER_EVALUATION | {"store_config"},
+        ),
+        ({"label_noise": {"seed": 1}}, {"emotion_noise", "report_build", "store_config"}),
+        (
+            {"runs": {"qwen3_tiny": {"training": {"weight_decay": 0.02}}}},
+            AFTER_EVALUATION
+            | {"emotion_train", "emotion_predict", "emotion_curves", "emotion_export"}
+            | {"store_config"},
+        ),
+        # How another run is judged or trained is no matter of a run that is not selected.
+        ({"runs": {"minilm_demo": {"training": {"epochs": 9}}}}, {"store_config", "report_build"}),
+    ],
+    ids=["bootstrap", "label_noise", "recipe", "other_run"],
+)
+def test_a_changed_setting_reruns_what_it_decides(project, finished, change, expected, request):
+    name = request.node.callspec.id
+    overlay = project.write_overlay(f"change_{name}", {"emotion": change})
+    overlays = [project.root / "config" / "demo.yaml", project.overlay, overlay]
+    result = project.snakemake("-n", directory=finished, overlays=overlays)
+    assert rules_to_run(result) == expected
+
+
+def test_a_changed_recipe_trains_no_other_run(project, finished):
+    overlay = project.write_overlay(
+        "tfidf_c", {"emotion": {"runs": {"tfidf_demo": {"tfidf": {"C": 5.0}}}}}
+    )
+    overlays = [project.root / "config" / "demo.yaml", project.overlay, overlay]
+    result = project.snakemake("-n", directory=finished, overlays=overlays)
+    assert "emotion_tfidf" in result.jobs
+    assert "emotion_train" not in result.jobs
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("core/cards.py", {"emotion_card", "report_build"}),
+        ("emotion/model_card.md.j2", {"emotion_card", "report_build"}),
+        ("emotion/noise.py", {"emotion_noise", "report_build"}),
+        ("emotion/export.py", {"emotion_export", "report_build"}),
+        ("report/page.css", {"report_build"}),
+        ("cli.py", set()),
+    ],
+)
+def test_an_edited_module_reruns_its_users(project, finished, module, expected):
+    path = project.root / "workflow" / "scripts" / "affectlab" / module
+    before = path.read_bytes()
+    ending = b"\n/* edited */\n" if path.suffix == ".css" else b"\n# edited\n"
+    try:
+        path.write_bytes(before + ending)
+        assert rules_to_run(project.snakemake("-n", directory=finished)) == expected
+        # A new date alone, as a fresh checkout gives every file, is no edit.
+        path.write_bytes(before)
+        assert rules_to_run(project.snakemake("-n", directory=finished)) == set()
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_killed_run_goes_on_to_the_same_numbers(project, finished):
+    """kill -9 of everything in the midst of a job; then unlock and go on."""
+    directory = project.directory("killed")
+    target = "results/emotion/tfidf_demo/seed0/metrics.json"
+    process = subprocess.Popen(
+        project.command(target, directory=directory),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        cwd=project.folder,
+        start_new_session=True,
+    )
+    started = directory / "logs" / "emotion_tfidf" / "tfidf_demo" / "seed0.log"
+    deadline = time.monotonic() + 240
+    while not started.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert started.exists()
+    assert not (directory / target).exists()
+
+    locked = project.snakemake(target, directory=directory)
+    assert locked.status == 1
+    assert "--unlock" in locked.output
+    assert project.snakemake("--unlock", directory=directory).status == 0
+    result = project.snakemake("--rerun-incomplete", target, directory=directory)
+    assert result.status == 0, result.output
+    # What was finished before is not done again.
+    assert "emotion_convert" not in result.jobs
+    assert (directory / target).read_bytes() == (finished / target).read_bytes()
+
+
+def test_damaged_data_stops_with_its_cause_on_the_console(project):
+    directory = project.directory("damaged")
+    corpus = directory / "mine" / "emotion"
+    corpus.mkdir(parents=True)
+    (corpus / "train.txt").write_text("i am glad;joy\ni am;what;ever\n")
+    for name in ("val.txt", "test.txt"):
+        (corpus / name).write_text("i am glad;joy\n")
+    target = "results/emotion/data/emotion/records.jsonl"
+    result = project.snakemake(
+        target, "--config", f"data_root={directory}/mine", directory=directory
+    )
+    assert result.status == 1
+    assert "train.txt, line 2" in result.output
+    assert not (directory / target).exists()
+
+
+def test_an_edited_local_copy_is_read_again(project):
+    directory = project.directory("edited")
+    corpus = directory / "mine" / "emotion"
+    corpus.mkdir(parents=True)
+    for name in ("train.txt", "val.txt", "test.txt"):
+        (corpus / name).write_text("i am glad;joy\ni am low;sadness\n")
+    target = "results/emotion/data/emotion/records.jsonl"
+    arguments = (target, "--config", "data_root=mine")
+    first = project.snakemake(*arguments, directory=directory)
+    assert first.status == 0, first.output
+    with (corpus / "train.txt").open("a") as stream:
+        stream.write("i am cross;anger\n")
+    second = project.snakemake(*arguments, directory=directory)
+    assert second.status == 0, second.output
+    assert len((directory / target).read_text().splitlines()) == 7
+
+
+def test_snakemake_s_own_report_builds(project, finished, tmp_path):
+    target = tmp_path / "report.zip"
+    result = project.snakemake("--report", str(target), directory=finished)
+    assert result.status == 0, result.output
+    with zipfile.ZipFile(target) as archive:
+        names = archive.namelist()
+    assert any(name.endswith("report.html") for name in names)
+    assert any(name.endswith(".svg") for name in names)
