@@ -415,7 +415,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"model: {record['model']['name']}; data: {data['name']}, split {data['split']},"
         f" n = {data['n']}, {data['groups']} different texts, {len(data['classes'])} classes",
         "",
-        f"{'metric':<18}{'value':>9}  {level + ' interval':<19}{'trivial baseline':<24}",
+        f"{'metric':<18}{'value':>9}  {level + ' interval':<19}trivial baseline",
         *(_metric_line(name, entry) for name, entry in sorted(record["metrics"].items())),
         "",
         f"temperature {record['calibration']['temperature']:.4f}, fitted on"
