@@ -90,6 +90,7 @@ class Work:
         self.dtype = devices.compute_dtype("auto", self.device)
 
     def scores(self, network: torch.nn.Module) -> dict[str, float]:
+        """Validation loss, accuracy and macro-F1 of *network*."""
         logits = networks.predict_logits(
             network.eval(),
             self.validation_ids,
@@ -101,6 +102,7 @@ class Work:
         return validation_scores(logits, self.validation_labels)
 
     def tokens(self) -> int:
+        """How many tokens the training texts have in all."""
         return sum(len(ids) for ids in self.ids)
 
 
