@@ -1,4 +1,4 @@
-"""Real `snakemake` processes on a copy of the checkout, with a corpus and models made on the spot."""
+"""Real `snakemake` processes on a copy of the checkout; corpus and models are generated."""
 
 import os
 import re

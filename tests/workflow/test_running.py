@@ -57,8 +57,9 @@ def test_every_job_leaves_a_log_and_a_benchmark(finished):
 
 
 def test_nothing_is_written_beside_the_workflow(project, finished):
-    assert not {"results", "resources", "logs", ".snakemake"} & set(os.listdir(project.root))
-    assert not {"results", "resources", "logs", ".snakemake"} & set(os.listdir(project.folder))
+    for folder in (project.root, project.folder):
+        names = {path.name for path in folder.iterdir()}
+        assert not {"results", "resources", "logs", ".snakemake"} & names
 
 
 def test_the_effective_config_is_stored(finished):
