@@ -128,17 +128,25 @@ def test_process_record_fits_the_run_schema(tmp_path):
     assert process["peak_device_memory_mb"] is None
 
 
-def test_peak_memory_sees_an_allocation():
+@pytest.mark.parametrize("ballast", [0, 60_000_000])
+def test_peak_memory_is_of_this_process_alone(ballast):
+    """An allocation of 200 MB is seen, however large the parent process is."""
+    import numpy as np
+
     code = (
         "from affectlab.core import records; import numpy as np\n"
         "before = records.peak_memory_mb(); np.ones(25_000_000)\n"
-        "print(records.peak_memory_mb() - before)"
+        "print(before, records.peak_memory_mb() - before)"
     )
+    held = np.ones(ballast)
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True
     )
-    assert 150 < float(done.stdout) < 260
+    before, gained = map(float, done.stdout.split())
+    assert len(held) == ballast
+    assert before < 200
+    assert 150 < gained < 260
 
 
 def test_git_state_of_a_checkout(tmp_path):

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -189,9 +190,15 @@ def git_state(directory: Path) -> dict[str, Any]:
 
 def peak_memory_mb() -> float:
     """Largest resident set that this process ever had, in 10^6 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KiB, macOS in bytes.
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    try:
+        # getrusage would do, but on Linux its figure starts at that of the parent process.
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        # macOS counts in bytes, the other systems in KiB.
+        return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    [kibibytes] = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kibibytes) * 1024 / 1e6
 
 
 def peak_device_memory_mb() -> float | None:

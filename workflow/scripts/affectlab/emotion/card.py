@@ -105,9 +105,10 @@ def metadata(
 
 def inference_example(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     """The text of inference_example.py."""
-    kind = "tfidf" if recipe["method"] == "tfidf" else "transformers"
+    words_only = recipe["method"] == "tfidf"
+    template = "inference_tfidf.py.j2" if words_only else "inference_transformers.py.j2"
     return cards.render(
-        TEMPLATES / f"inference_{kind}.py.j2",
+        TEMPLATES / template,
         run=record["run"],
         max_length=recipe.get("max_length"),
     )
