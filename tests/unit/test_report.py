@@ -45,7 +45,7 @@ REFERENCES = [
         "name": "A card",
         "data": "made",
         "split": "validation",
-        "n": 200,
+        "n": 2000,
         "metric": "accuracy",
         "value": 0.95,
         "verified": False,
@@ -86,6 +86,7 @@ NOISE = {
     "issues_by_class": dict.fromkeys(CLASSES, 6),
     "conflicting_texts": {"texts": 6, "lowest": 40, "in_lowest": 5, "expected_by_chance": 0.5},
 }
+TRAINING = {"seconds": 61.5, "device": "cpu", "peak_memory_bytes": {"host": 812_000_000}}
 HISTORY = """step,epoch,split,loss,accuracy,learning_rate,macro_f1,samples_per_second
 10,0.5,train,1.2,,0.0002,,190
 20,1,validation,0.6,0.8,,0.7,
@@ -128,7 +129,7 @@ def make_results(root):
         for seed in run["seeds"]:
             out = folder / name / f"seed{seed}"
             predict(out / "predictions.jsonl", records, SKILL[name], seed)
-            write_json(out / "training.json", {"seconds": 61.5, "device": "cpu"})
+            write_json(out / "training.json", TRAINING)
             ev.evaluate(
                 predictions_path=out / "predictions.jsonl",
                 records_path=data / "records.jsonl",
@@ -267,7 +268,7 @@ def test_the_page_shows_the_measured_values(text, folder):
     rest = record["other_splits"]["test_without_overlap"]["metrics"]["accuracy"]["value"]
     assert f"{rest:.4f}" in text
     assert record["data"]["sha256"][:16] in text
-    for words in ("23,000,000", "median", "4.3 %", "test texts that stand in train", "confident"):
+    for words in ("23,000,000", "median", "4.3 %", "peak memory host: 812.0 MB", "confident"):
         assert words in text, words
 
 
@@ -303,6 +304,8 @@ def test_published_numbers_stand_beside_ours_of_the_same_split(text, folder):
     for ours, published in ((test, 0.9), (validation, 0.95)):
         assert f"{ours - published:+.4f}".replace("-", "−") in text
     assert "Another &lt;model&gt;" in text
+    # One published number is of as many items as ours, the other is not.
+    assert text.count('<small class="flag">n = 200</small>') == 1
     assert "Of other data" not in text
 
 
@@ -321,6 +324,8 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     assert f"{100 * run['metrics']['accuracy']['mean']:.1f} %" in first
     assert "2 seeds" in first
     assert "generated" not in first
+    assert "differ in records of test." in text
+    assert "not the same items" not in text
     assert "nothing about emotion" in build(folder, sample_data=["made"])
     build(folder)
 

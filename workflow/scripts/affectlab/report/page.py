@@ -116,6 +116,7 @@ def _run_view(name: str, seeds: Sequence[found.SeedResult]) -> dict[str, Any]:
         "run": name,
         "data": first.metrics["data"]["name"],
         "values": found.split_means(seeds),
+        "sizes": found.split_sizes(first.metrics),
         "record": first.metrics,
         "figures": figures,
     }

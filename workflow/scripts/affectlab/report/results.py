@@ -162,7 +162,8 @@ def published_for(
 
     Args:
         wing: whose numbers.
-        runs: each with ``run``, ``data`` and ``values`` (split -> metric -> mean over seeds).
+        runs: each with ``run``, ``data``, ``values`` (split -> metric -> mean over seeds) and
+            ``sizes`` (split -> items).
         published: entries of the registry of reference results.
     """
     rows = []
@@ -174,7 +175,11 @@ def published_for(
         for run in runs:
             value = run["values"].get(number["split"], {}).get(number["metric"])
             if run["run"] in beside and run["data"] == number["data"] and value is not None:
-                ours[run["run"]] = {"value": value, "difference": value - number["value"]}
+                ours[run["run"]] = {
+                    "value": value,
+                    "difference": value - number["value"],
+                    "n": run["sizes"][number["split"]],
+                }
         if ours:
             rows.append({**number, "ours": ours})
     return rows
@@ -196,6 +201,12 @@ def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
             name: sum(block[name]["value"] for block in blocks) / len(blocks) for name in blocks[0]
         }
     return means
+
+
+def split_sizes(record: Mapping[str, Any]) -> dict[str, int]:
+    """How many items each split of a run's scores has."""
+    others = {split: block["n"] for split, block in record["other_splits"].items()}
+    return {"test": record["data"]["n"], **others}
 
 
 def headline(
@@ -243,6 +254,11 @@ def headline(
             f" {_percent(top['value'])}; it lies {'inside' if inside else 'outside'} the interval"
             f" of {best}."
         )
+        if top["n"] not in (None, run["n"]):
+            sentences.append(
+                f"That figure is of {top['n']:,} items and ours of {run['n']:,}: they are not the"
+                " same items, so the two compare only roughly."
+            )
     rest = results.runs[best][0].metrics["other_splits"].get("test_without_overlap")
     left_out = run["n"] - rest["n"] if rest else 0
     if left_out:
@@ -261,6 +277,13 @@ def headline(
             f"About {_percent(noise['noise_rate'])} of the training labels of {name} look doubtful"
             " (confident learning; an estimate, not a count of errors)."
         )
+    for name, audit in results.audits.items():
+        differing = [row["what"] for row in audit["expected"] if row["status"] != "ok"]
+        if differing:
+            sentences.append(
+                f"The data at hand are not the {name} that the registry describes: they differ in"
+                f" {', '.join(differing)}."
+            )
     if run["data"] in sample_data:
         sentences.append(
             f"The data set {run['data']} is generated: these numbers show that the workflow runs,"
