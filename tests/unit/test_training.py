@@ -347,6 +347,42 @@ def test_killed_three_times_a_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_pa
         ).read_bytes()
 
 
+SHARE = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path[:0] = [{scripts!r}, {tests!r}]
+import torch
+import test_training as t
+from accelerate import PartialState
+processes = PartialState(cpu=True)
+torch.manual_seed(0)
+recipe = replace(t.RECIPE, gradient_accumulation=2 // processes.num_processes)
+network, result = t.run(Path(sys.argv[1]), recipe, t.Network(dropout=0))
+if processes.is_main_process:
+    Path(sys.argv[1], "weights").write_bytes(t.weights(network))
+    Path(sys.argv[1], "processes").write_text(str(result["processes"]))
+"""
+
+
+def test_two_processes_make_the_updates_of_one(tmp_path):
+    program = tmp_path / "share.py"
+    program.write_text(SHARE.format(scripts=str(SCRIPTS), tests=str(Path(__file__).parent)))
+    found = {}
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        launch = ["torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
+        subprocess.run(
+            [sys.executable, "-m", *launch, str(program), str(folder)],
+            check=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        assert (folder / "processes").read_text() == str(count)
+        found[count] = np.frombuffer((folder / "weights").read_bytes(), np.float32)
+    np.testing.assert_allclose(found[1], found[2], rtol=1e-4, atol=1e-6)
+
+
 def test_tensorboard_gets_the_history(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -233,7 +233,8 @@ def fit(
         ``seconds``, ``samples_per_second``, ``peak_memory_bytes``, ``precision``, ``device``.
 
     Raises:
-        UserError: the loss is not finite, or the checkpoint cannot be read.
+        UserError: the loss is not finite, the checkpoint cannot be read, or several processes
+            are to train sparse embeddings.
     """
     from accelerate import PartialState
 
@@ -247,6 +248,8 @@ def fit(
     total_steps = sum(len(groups) for groups in schedule)
     warmup = recipe.warmup_steps
     warmup_steps = round(warmup * total_steps) if isinstance(warmup, float) else warmup
+    if processes.num_processes > 1 and sparse_parameters(model):
+        raise UserError("training.sparse_embeddings: must be false with several processes")
     optimizers = _optimizers(model, recipe, head, device)
     progress = Progress()
     checkpoint_path = checkpoint_directory / CHECKPOINT_NAME
@@ -299,7 +302,10 @@ def fit(
 
     model.train()
     started = time.monotonic()
-    with stop_requested.on_sigterm(), _progress_bar(total_steps, progress.step) as bar:
+    with (
+        stop_requested.on_sigterm(),
+        _progress_bar(total_steps, progress.step, shown=processes.is_main_process) as bar,
+    ):
         while progress.epoch < recipe.epochs and not _patience_is_over(recipe, progress):
             groups = schedule[progress.epoch]
             evaluation_points = {
@@ -322,8 +328,11 @@ def fit(
                     dtype,
                     device,
                 )
+                stop_now = stop_requested.received
                 if processes.num_processes > 1:
-                    loss = _sum_over_processes(dense, loss)
+                    # The signal may reach the processes at different updates.
+                    loss, stops = _sum_over_processes(dense, loss, float(stop_now))
+                    stop_now = stops > 0
                 if not math.isfinite(loss):
                     raise UserError(
                         f"the training loss became {loss} at update {progress.step + 1}: lower "
@@ -345,11 +354,11 @@ def fit(
                         break
                 now = time.monotonic()
                 due = now - last_checkpoint >= 60 * recipe.checkpoint_minutes
-                if due or stop_requested.received:
+                if due or stop_now:
                     progress.seconds += now - started
                     started = last_checkpoint = now
                     save_checkpoint()
-                if stop_requested.received:
+                if stop_now:
                     logger.warning("SIGTERM: checkpoint written at update %d", progress.step)
                     raise SystemExit(TERMINATED_EXIT_STATUS)
             progress.epoch += 1
@@ -457,21 +466,21 @@ def _accumulate_gradients(
     return total
 
 
-def _sum_over_processes(parameters: Sequence[nn.Parameter], loss: float) -> float:
-    """Sum gradients, in place, and the loss over all processes with one reduction."""
+def _sum_over_processes(parameters: Sequence[nn.Parameter], *numbers: float) -> list[float]:
+    """Sum gradients, in place, and *numbers* over all processes with one reduction."""
     from accelerate.utils import reduce
 
     gradients = [
         torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in parameters
     ]
-    flat = torch.cat([*gradients, gradients[0].new_tensor([loss])])
+    flat = torch.cat([*gradients, gradients[0].new_tensor(numbers)])
     flat = reduce(flat, reduction="sum")
     start = 0
     for parameter in parameters:
         end = start + parameter.numel()
         parameter.grad = flat[start:end].view_as(parameter)
         start = end
-    return float(flat[-1])
+    return flat[start:].tolist()
 
 
 def _patience_is_over(recipe: Recipe, progress: Progress) -> bool:
@@ -564,7 +573,7 @@ def _summary_writer(directory: Path | None, first_step: int) -> Callable[[str, f
 
 
 @contextmanager
-def _progress_bar(total: int, done: int) -> Iterator[Callable[[float], None]]:
+def _progress_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
     """A bar on a terminal, a line every half minute elsewhere; call it once per update."""
     import sys
 
@@ -572,7 +581,12 @@ def _progress_bar(total: int, done: int) -> Iterator[Callable[[float], None]]:
 
     interval = 0.5 if sys.stderr.isatty() else 30.0
     with tqdm(
-        total=total, initial=done, desc="training", unit="update", mininterval=interval
+        total=total,
+        initial=done,
+        desc="training",
+        unit="update",
+        mininterval=interval,
+        disable=not shown,
     ) as bar:
 
         def advance(loss: float) -> None:
