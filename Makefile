@@ -10,6 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Every experiment on generated corpora with small models; the results go to demo/.
 demo: $(INSTALLED)
 	$(BIN)/snakemake --configfile config/demo.yaml --directory demo --quiet rules host
+	@$(BIN)/affectlab results demo/results
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

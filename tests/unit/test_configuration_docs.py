@@ -21,7 +21,7 @@ def keys(schema, path=""):
 SCHEMA = json.loads((PROJECT / "workflow" / "schemas" / "config.schema.json").read_text())
 
 
-@pytest.mark.parametrize(("path", "description"), keys(SCHEMA))
+@pytest.mark.parametrize(("path", "description"), list(keys(SCHEMA)))
 def test_a_key_is_explained(path, description):
     page = (PROJECT / "docs" / "configuration.md").read_text()
     rows = [line for line in page.split("\n") if line.startswith(f"| `{path}` |")]

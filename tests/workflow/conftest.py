@@ -19,6 +19,7 @@ TINY = {
         "selected": ["qwen3_tiny", "tfidf_demo"],
         "export": ["qwen3_tiny"],
         "bootstrap": {"resamples": 100},
+        "runs": {"qwen3_tiny": {"padding": "dynamic", "training": {"batch_size": 32}}},
     }
 }
 

@@ -1,4 +1,4 @@
-"""The command ``affectlab``: ask a trained model, or see which data and models are at hand."""
+"""The command ``affectlab``: ask a trained model, see what data is at hand and what came out."""
 
 from __future__ import annotations
 
@@ -60,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
         "--resources", type=Path, default=Path("resources"), help="folder of fetched things"
     )
     check.set_defaults(run=_check)
+
+    results = commands.add_parser("results", help="print the results of a run in a few lines")
+    results.add_argument("folder", nargs="?", type=Path, default=Path("results"))
+    results.set_defaults(run=_results)
     return parser
 
 
@@ -128,6 +132,13 @@ def _check(options: argparse.Namespace) -> int:
     statuses = check_config(config, validate_config(config, project), options.resources)
     print(format_table(statuses))
     return 1 if any(status.state == "missing" for status in statuses) else 0
+
+
+def _results(options: argparse.Namespace) -> int:
+    from affectlab.report.summary import summarise
+
+    print(summarise(options.folder))
+    return 0
 
 
 def _project() -> Path:
