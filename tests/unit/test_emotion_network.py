@@ -113,7 +113,7 @@ def test_a_run_leaves_an_ordinary_checkpoint(trained, method):
     assert ours.probabilities == pytest.approx(theirs, abs=1e-5)
     facts = read_json(folder / "training.json")
     assert facts["steps"] == 15 * RUNS[method]["training"]["epochs"]
-    assert facts["peak_memory_bytes"]["host"] > 0
+    assert facts["peak_memory_mb"] > 50
     assert (folder / "history.csv").read_text().startswith("step,epoch,split,loss,accuracy")
     assert not (folder / "work" / "checkpoints").exists()
     assert list((folder / "work" / "tensorboard").iterdir())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import resource
-import sys
 from typing import Literal
 
 import numpy as np
@@ -72,13 +70,3 @@ def set_threads(threads: int) -> None:
     CPU results are the same to the byte only between runs with the same number.
     """
     torch.set_num_threads(threads)
-
-
-def peak_memory_bytes() -> dict[str, int]:
-    """Peak resident memory of this process and, where there is one, of the GPU, in bytes."""
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024
-    peaks = {"host": kibibytes * unit}
-    if torch.cuda.is_available():
-        peaks["gpu"] = torch.cuda.max_memory_allocated()
-    return peaks

@@ -25,9 +25,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from affectlab.core.devices import Precision, autocast, compute_dtype, peak_memory_bytes
+from affectlab.core.devices import Precision, autocast, compute_dtype
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path
+from affectlab.core.records import peak_device_memory_mb, peak_memory_mb
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +231,7 @@ def fit(
 
     Returns:
         History rows and facts of the run: ``history``, ``best_epoch``, ``best_step``, ``steps``,
-        ``seconds``, ``samples_per_second``, ``peak_memory_bytes``, ``precision``, ``device``.
+        ``seconds``, ``samples_per_second``, ``peak_memory_mb``, ``precision``, ``device``.
 
     Raises:
         UserError: the loss is not finite, the checkpoint cannot be read, or several processes
@@ -374,7 +375,8 @@ def fit(
         "steps": progress.step,
         "seconds": progress.seconds,
         "samples_per_second": progress.items / progress.seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_mb": peak_memory_mb(),
+        "peak_device_memory_mb": peak_device_memory_mb(),
         "precision": str(dtype).removeprefix("torch."),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "processes": processes.num_processes,
