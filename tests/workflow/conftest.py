@@ -119,11 +119,3 @@ def finished(project):
     result = project.snakemake(directory=directory)
     assert result.status == 0, result.output
     return directory
-
-
-@pytest.fixture
-def rerun(project, finished, request):
-    """A copy of the complete run that a test may spoil."""
-    directory = finished.parent / re.sub(r"\W+", "_", request.node.name)
-    shutil.copytree(finished, directory, symlinks=True)
-    return directory
