@@ -1,6 +1,7 @@
 """The configuration and the registries: every shipped file is valid, every mistake is named."""
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 
@@ -100,6 +101,9 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
         (["emotion", "runs", "minilm", "training", "learning_rate"], "2e-4",
          "emotion.runs.minilm.training.learning_rate: expected number, found \"2e-4\"; "
          "to YAML that is a text, write 0.0002"),
+        (["emotion", "runs", "minilm", "training", "warmup_steps"], 500.0,
+         "emotion.runs.minilm.training.warmup_steps: with a point it is a share of all steps, "
+         "at most 1.0; found 500.0"),
         (["emotion", "runs", "minilm", "lora"],
          {"rank": 8, "alpha": 16, "dropout": 0, "target_modules": ["query"]},
          "emotion.runs.minilm.lora: does not go with method 'full'"),
@@ -112,6 +116,15 @@ def test_one_mistake_is_named_with_its_path_and_the_nearest_name(config, path, v
         block = block[name]
     block[key] = value
     assert expected in mistakes_of(config)
+
+
+def test_the_training_block_is_what_training_takes():
+    from affectlab.core.training import Recipe
+
+    schema = json.loads((PROJECT / "workflow/schemas/config.schema.json").read_text())
+    runs = schema["properties"]["emotion"]["properties"]["runs"]["additionalProperties"]
+    keys = runs["properties"]["training"]["properties"]
+    assert set(keys) == {field.name for field in dataclasses.fields(Recipe)}
 
 
 def test_a_missing_key_is_named(config):

@@ -258,6 +258,12 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
             yield f"{path}.{key}: missing; method {method!r} needs it"
         for key in sorted((of_some_method - METHOD_BLOCKS[method]) & run.keys()):
             yield f"{path}.{key}: does not go with method {method!r}"
+    warmup = _mapping(run.get("training")).get("warmup_steps")
+    if isinstance(warmup, float) and warmup > 1:
+        yield (
+            f"{path}.training.warmup_steps: with a point it is a share of all steps, at most 1.0; "
+            f"found {warmup}"
+        )
     if "model" in run:
         yield from _unknown(f"{path}.model", run["model"], registries.models, "model")
     yield from _dataset_mistakes(f"{path}.data", run.get("data"), registries)
