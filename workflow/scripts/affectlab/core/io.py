@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -16,6 +17,7 @@ from typing import IO, Any
 from affectlab.core.errors import DataError, UserError
 
 CHUNK_BYTES = 1 << 20
+FULL_BYTES = 1 << 16
 
 
 @contextmanager
@@ -42,9 +44,19 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         if error.errno is None or isinstance(error, FileNotFoundError):
             raise
         raise UserError(f"{target}: cannot be written: {error.strerror}") from error
+    except Exception as error:
+        # Libraries that write by themselves report a full disk as an error of their own kind.
+        full = os.strerror(errno.ENOSPC)
+        if isinstance(error, UserError) or not (full in str(error) or _is_full(target.parent)):
+            raise
+        raise UserError(f"{target}: cannot be written: {full}") from error
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free < FULL_BYTES
 
 
 @contextmanager

@@ -1,0 +1,152 @@
+"""Files are written whole or not at all, whatever goes wrong."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from affectlab.core import io
+from affectlab.core.errors import DataError, UserError
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte; remounted read-only by `make_read_only`."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_the_old_file(small_disk):
+    target = small_disk / "records.jsonl"
+    io.write_text(target, "old\n")
+    with pytest.raises(UserError, match=r"records\.jsonl: cannot be written: No space left"):
+        io.write_jsonl(target, ({"text": "x" * 1000} for _ in range(5000)))
+    assert target.read_text() == "old\n"
+    assert list(small_disk.iterdir()) == [target]
+
+
+def test_weights_on_a_full_disk_are_one_clear_error(small_disk):
+    from safetensors.numpy import save_file
+
+    with (
+        pytest.raises(UserError, match=r"model\.safetensors: cannot be written"),
+        io.atomic_path(small_disk / "model.safetensors") as temporary,
+    ):
+        save_file({"weights": np.zeros(1 << 20, np.float32)}, temporary)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_checkpoint_on_a_full_disk_is_one_clear_error(small_disk):
+    import torch
+
+    with (
+        pytest.raises(UserError, match=r"checkpoint\.pt: cannot be written"),
+        io.atomic_path(small_disk / "checkpoint.pt") as temporary,
+    ):
+        torch.save(torch.zeros(1 << 20), temporary)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_read_only_folder_is_one_clear_error(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(UserError, match=r"metrics\.json: cannot be written: Read-only file system"):
+        io.write_json(small_disk / "metrics.json", {})
+
+
+def _write_half(path: Path, error: BaseException) -> None:
+    with io.atomic_writer(path) as stream:
+        stream.write("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
+def test_an_error_or_interrupt_midway_leaves_nothing(tmp_path, error):
+    with pytest.raises(type(error)):
+        _write_half(tmp_path / "file.txt", error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "model"
+    for name in ("old", "new"):
+        with io.atomic_path(target) as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_new_files_have_ordinary_permissions(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    io.write_text(tmp_path / "ours", "x")
+    assert (tmp_path / "ours").stat().st_mode == plain.stat().st_mode
+
+
+def test_json_is_canonical_and_refuses_nan(tmp_path):
+    io.write_json(tmp_path / "a.json", {"b": 1.5, "a": "ä"})
+    io.write_json(tmp_path / "b.json", {"a": "ä", "b": 1.5})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert io.read_json(tmp_path / "a.json") == {"a": "ä", "b": 1.5}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        io.write_json(tmp_path / "c.json", {"a": float("nan")})
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_json_lines_keep_odd_characters_and_pass_over_blank_lines(tmp_path):
+    rows = [{"text": "a\u2028b\x85c"}, {"text": "tab\t\n"}]
+    assert io.write_jsonl(tmp_path / "rows.jsonl", rows) == 2
+    with (tmp_path / "rows.jsonl").open("a") as stream:
+        stream.write("\n")
+    assert list(io.read_jsonl(tmp_path / "rows.jsonl")) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1}\n{"a": \n', r"rows\.jsonl, line 2: not valid JSON"),
+        (b'{"a": 1}\n[1]\n', r"rows\.jsonl, line 2: expected a JSON object"),
+        (b'{"a": 1}\n{"a": "\xff"}\n', r"rows\.jsonl, line 2: expected UTF-8, found byte 0xff"),
+    ],
+)
+def test_broken_json_lines_are_named(tmp_path, content, message):
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(io.read_jsonl(tmp_path / "rows.jsonl"))
+
+
+def test_a_missing_file_and_broken_json_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.json: no such file"):
+        io.read_json(tmp_path / "nowhere.json")
+    (tmp_path / "broken.json").write_text('{\n"a": }')
+    with pytest.raises(DataError, match=r"broken\.json, line 2, column 6: not valid JSON"):
+        io.read_json(tmp_path / "broken.json")
+
+
+def test_text_is_read_whatever_its_line_ends_and_mark(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\n")
+    assert io.read_text(tmp_path / "a.txt") == "one\ntwo\nthree\n"
+
+
+def test_the_checksum_is_that_of_the_coreutils(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 9000)
+    shown = subprocess.run(
+        ["sha256sum", str(tmp_path / "file")], capture_output=True, text=True, check=True
+    )
+    assert io.sha256_file(tmp_path / "file") == shown.stdout.split()[0]
+
+
+def test_numbers_are_rounded_to_significant_digits():
+    assert io.round_significant(0.000123456789123) == 0.00012345679
+    assert json.dumps(io.round_significant(1 / 3)) == "0.33333333"
+    with pytest.raises(ValueError, match="cannot store"):
+        io.round_significant(float("inf"))
