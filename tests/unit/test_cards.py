@@ -244,7 +244,13 @@ def test_the_example_of_word_counts_runs(tmp_path):
     generator = random.Random(0)
     labels = [name for name in CLASSES for _ in range(12)]
     texts = [make_sentence(generator, name) for name in labels]
-    recipe = {"ngram_range": [1, 1], "min_df": 1, "sublinear_tf": True, "C": 10.0}
+    recipe = {
+        "ngram_range": [1, 1],
+        "min_df": 1,
+        "sublinear_tf": True,
+        "C": 10.0,
+        "class_weight": None,
+    }
     pipeline = tfidf.build_pipeline(recipe).fit(texts, labels)
     tfidf.save(pipeline, tmp_path / "model")
     write_files(tmp_path, TFIDF, None)

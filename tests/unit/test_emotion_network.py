@@ -297,7 +297,7 @@ from pathlib import Path
 from affectlab.emotion.train import train_tfidf
 from affectlab.emotion.predict import EmotionClassifier
 folder = Path({str(tmp_path)!r})
-recipe = dict(ngram_range=[1, 1], min_df=1, sublinear_tf=True, C=3.0)
+recipe = dict(ngram_range=[1, 1], min_df=1, sublinear_tf=True, C=3.0, class_weight=None)
 train_tfidf(records_path=Path({str(records)!r}), run=dict(tfidf=recipe), seed=0,
             model_directory=folder / "model", history_path=folder / "history.csv",
             facts_path=folder / "training.json")

@@ -8,7 +8,7 @@ from affectlab.core.errors import UserError
 from affectlab.emotion import tfidf
 from affectlab.samples.emotion import LABELS, make_sentence
 
-RECIPE = {"ngram_range": [1, 2], "min_df": 2, "sublinear_tf": True, "C": 10.0}
+RECIPE = {"ngram_range": [1, 2], "min_df": 2, "sublinear_tf": True, "C": 10.0, "class_weight": None}
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def build_pipeline(recipe: Mapping[str, Any], seed: int = 0) -> Pipeline:
     Args:
         recipe: ``ngram_range`` (shortest and longest word n-gram), ``min_df`` (texts that an
             n-gram must occur in), ``sublinear_tf`` (1 + log count in place of the count), ``C``
-            (inverse strength of the L2 penalty) and, if wanted, ``class_weight`` (``balanced``
+            (inverse strength of the L2 penalty) and ``class_weight`` (None, or ``balanced``, which
             weighs each class by the inverse of its frequency).
         seed: of the solver.
     """
@@ -49,7 +49,7 @@ def build_pipeline(recipe: Mapping[str, Any], seed: int = 0) -> Pipeline:
                 "classifier",
                 LogisticRegression(
                     C=recipe["C"],
-                    class_weight=recipe.get("class_weight"),
+                    class_weight=recipe["class_weight"],
                     max_iter=2000,
                     random_state=seed,
                 ),
