@@ -86,9 +86,9 @@ def train_network(
     labels = {split: labels_of(members) for split, members in by_split.items()}
     pad_to = run["max_length"] if run["padding"] == "max_length" else None
     logger.info(
-        "%s of %s: %d trainable parameters, %s, %d texts",
+        "%s, method %s: %d trainable parameters, %s, %d texts",
+        type(network).__name__,
         run["method"],
-        base_model.name,
         sum(p.numel() for p in network.parameters() if p.requires_grad),
         dtype,
         len(by_split["train"]),
