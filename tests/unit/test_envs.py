@@ -141,5 +141,7 @@ def test_an_environment_holds_what_its_scripts_load(script, name):
 def test_only_what_a_job_uses_is_loaded():
     """The fixed cost of a job: nothing heavy stands at the top of a module that all use."""
     heavy = {"torch", "transformers", "sklearn", "pandas", "matplotlib"}
+    # Exporting a network is work on PyTorch modules from its first line to its last.
+    used = {"emotion_export": {"torch", "transformers"}}
     for script, _ in rules_with_environments():
-        assert not loaded_at_start(script) & heavy, script
+        assert not loaded_at_start(script) & (heavy - used.get(script, set())), script

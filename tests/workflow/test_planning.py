@@ -68,7 +68,9 @@ def test_the_catalogue_s_snakefile_is_the_same_workflow(project, tmp_path):
     shim = project.root / "workflow" / "Snakefile"
     main = project.snakemake("-n", directory=tmp_path, overlays=FULL)
     other = project.snakemake("-n", "--snakefile", str(shim), directory=tmp_path, overlays=FULL)
-    assert other.jobs == main.jobs | {"default": 1}
+    # Its own target stands in for `all`, whose inputs it takes.
+    assert main.jobs.pop("all") == other.jobs.pop("default") == 1
+    assert other.jobs == main.jobs
     assert "emotion_train" in main.jobs
 
 
