@@ -68,10 +68,10 @@ def test_the_catalogue_s_snakefile_is_the_same_workflow(project, tmp_path):
     shim = project.root / "workflow" / "Snakefile"
     main = project.snakemake("-n", directory=tmp_path, overlays=FULL)
     other = project.snakemake("-n", "--snakefile", str(shim), directory=tmp_path, overlays=FULL)
-    # Its own target stands in for `all`, whose inputs it takes.
-    assert main.jobs.pop("all") == other.jobs.pop("default") == 1
-    assert other.jobs == main.jobs
     assert "emotion_train" in main.jobs
+    # Its own target stands in for `all`, whose inputs it takes.
+    renamed = {"default" if name == "all" else name: count for name, count in main.jobs.items()}
+    assert other.jobs == renamed
 
 
 def test_planning_the_full_reproduction_takes_at_most_three_seconds(project, tmp_path):
