@@ -156,7 +156,9 @@ def test_the_learning_rate_rises_linearly_then_falls():
 def test_parameters_are_grouped_by_rate_and_decay():
     network = Network()
     groups = parameter_groups(
-        network, head=("classifier",), recipe=replace(RECIPE, head_learning_rate=0.5)
+        dict(network.named_parameters()),
+        head=("classifier",),
+        recipe=replace(RECIPE, head_learning_rate=0.5),
     )
     found = {
         (group["lr"], group["weight_decay"]): {id(p) for p in group["params"]} for group in groups
@@ -241,6 +243,24 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
+def test_bfloat16_follows_float32_and_ends_in_it(tmp_path, sparse):
+    """The masters are float32: small updates, which bfloat16 would swallow, add up."""
+    recipe = replace(RECIPE, learning_rate=1e-4, epochs=4, sparse_embeddings=sparse)
+    ends = {}
+    for precision in ("fp32", "bf16"):
+        torch.manual_seed(0)
+        network = Network(sparse=sparse, dropout=0)
+        start = {n: p.detach().clone() for n, p in network.named_parameters()}
+        run(tmp_path / precision, replace(recipe, precision=precision), network)
+        assert {p.dtype for p in network.parameters()} == {torch.float32}
+        ends[precision] = {n: p.detach() - start[n] for n, p in network.named_parameters()}
+    for name, moved in ends["fp32"].items():
+        assert moved.abs().max() > 1e-4
+        other = ends["bf16"][name]
+        assert nn.functional.cosine_similarity(moved.flatten(), other.flatten(), dim=0) > 0.9
+
+
+@pytest.mark.parametrize("sparse", [False, True])
 def test_equal_runs_end_in_equal_bytes(tmp_path, sparse):
     recipe = replace(RECIPE, sparse_embeddings=sparse)
     first, a = run(tmp_path / "a", recipe)
@@ -259,13 +279,15 @@ def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path, caplog):
     assert result["history"] == expected["history"]
 
 
-def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, caplog):
-    undisturbed, expected = run(tmp_path / "undisturbed")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, caplog, precision):
+    recipe = replace(RECIPE, precision=precision, sparse_embeddings=True)
+    undisturbed, expected = run(tmp_path / "undisturbed", recipe)
     with pytest.raises(SystemExit) as stop:
-        run(tmp_path / "disturbed", loss_sum=_loss_that_sends_sigterm(after=11))
+        run(tmp_path / "disturbed", recipe, loss_sum=_loss_that_sends_sigterm(after=11))
     assert stop.value.code == 143
     caplog.set_level("INFO")
-    network, result = run(tmp_path / "disturbed")
+    network, result = run(tmp_path / "disturbed", recipe)
     assert "resuming from update 12 of 24" in caplog.text
     assert weights(network) == weights(undisturbed)
     assert result["history"] == expected["history"]

@@ -39,8 +39,8 @@ class ByteDropout(nn.Module):
         words = torch.empty((count + 7) // 8, dtype=torch.int64)
         words.random_(-(2**63), 2**63 - 1)
         random_bytes = words.view(torch.uint8)[:count].view(inputs.shape)
-        keep = (random_bytes < self.kept_values).to(inputs.dtype)
-        return inputs * (keep * (BYTE_VALUES / self.kept_values))
+        scaled = inputs * (BYTE_VALUES / self.kept_values)
+        return scaled.masked_fill(random_bytes >= self.kept_values, 0.0)
 
 
 def use_byte_dropout(model: nn.Module) -> int:

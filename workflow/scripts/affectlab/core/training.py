@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from affectlab.core.devices import Precision, autocast, compute_dtype
+from affectlab.core.devices import Precision, compute_dtype
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path
 from affectlab.core.records import peak_device_memory_mb, peak_memory_mb
@@ -149,35 +149,23 @@ def learning_rate_factor(step: int, *, total: int, warmup: int, schedule: str) -
 
 
 def parameter_groups(
-    model: nn.Module, *, head: Sequence[str], recipe: Recipe
+    parameters: Mapping[str, nn.Parameter], *, head: Sequence[str], recipe: Recipe
 ) -> list[dict[str, Any]]:
-    """Dense trainable parameters by learning rate and weight decay.
+    """Named parameters as optimizer groups by learning rate and weight decay.
 
     Biases and norm gains (one-dimensional parameters) are not decayed. Parameters whose name
-    holds one of *head* get ``head_learning_rate``. Sparse embedding tables are left out.
+    holds one of *head* get ``head_learning_rate``.
     """
-    sparse = {id(parameter) for parameter in sparse_parameters(model)}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad or id(parameter) in sparse:
-            continue
+    for name, parameter in parameters.items():
         rate = recipe.learning_rate
         if recipe.head_learning_rate is not None and any(part in name for part in head):
             rate = recipe.head_learning_rate
         decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     return [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in groups.items()
-    ]
-
-
-def sparse_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Trainable embedding tables whose gradients are row-sparse."""
-    return [
-        module.weight
-        for module in model.modules()
-        if isinstance(module, nn.Embedding) and module.sparse and module.weight.requires_grad
+        {"params": members, "lr": rate, "weight_decay": decay}
+        for (rate, decay), members in groups.items()
     ]
 
 
@@ -203,7 +191,7 @@ def fit(
     checkpoint_fingerprint: str,
     tensorboard_directory: Path | None = None,
 ) -> dict[str, Any]:
-    """Fit *model* in place and leave it with the weights of its best evaluation.
+    """Fit *model* in place and leave it with the weights of its best evaluation, in float32.
 
     A run that was killed goes on from its checkpoint in *checkpoint_directory*; on the CPU, with
     the same number of threads, it ends in the same bytes as a run never disturbed. SIGTERM (as
@@ -249,27 +237,28 @@ def fit(
     total_steps = sum(len(groups) for groups in schedule)
     warmup = recipe.warmup_steps
     warmup_steps = round(warmup * total_steps) if isinstance(warmup, float) else warmup
-    if processes.num_processes > 1 and sparse_parameters(model):
+    master = _Weights(model, dtype)
+    if processes.num_processes > 1 and master.sparse:
         raise UserError("training.sparse_embeddings: must be false with several processes")
-    optimizers = _optimizers(model, recipe, head, device)
+    optimizers = _optimizers(master, recipe, head)
     progress = Progress()
     checkpoint_path = checkpoint_directory / CHECKPOINT_NAME
     best_path = checkpoint_directory / BEST_NAME
     if checkpoint_path.exists():
         restored = _load_checkpoint(
-            checkpoint_path, checkpoint_fingerprint, model, optimizers, device
+            checkpoint_path, checkpoint_fingerprint, master, optimizers, device
         )
         if restored is not None:
             progress = restored
             logger.info("resuming from update %d of %d", progress.step, total_steps)
     board = _summary_writer(tensorboard_directory, progress.step)
     stop_requested = _StopRequest()
-    dense = [p for group in optimizers[0].param_groups for p in group["params"]]
+    dense = list(master.dense.values())
     last_checkpoint = time.monotonic()
 
     def save_checkpoint() -> None:
         if processes.is_main_process:
-            _save_checkpoint(checkpoint_path, checkpoint_fingerprint, model, optimizers, progress)
+            _save_checkpoint(checkpoint_path, checkpoint_fingerprint, master, optimizers, progress)
 
     def evaluate_and_keep_best(epoch: float) -> None:
         model.eval()
@@ -291,7 +280,7 @@ def fit(
             progress.best_epoch, progress.best_step = round(epoch, 4), progress.step
             progress.evaluations_without_gain = 0
             if processes.is_main_process:
-                _save_trainable(model, best_path)
+                _save_weights(master, best_path)
         else:
             progress.evaluations_without_gain += 1
         logger.info(
@@ -322,11 +311,11 @@ def fit(
                 group_weight = float(sum(weights[batch].sum() for batch in group))
                 loss = _accumulate_gradients(
                     model,
+                    master,
                     group[processes.process_index :: processes.num_processes],
                     collate,
                     loss_sum,
                     group_weight,
-                    dtype,
                     device,
                 )
                 stop_now = stop_requested.received
@@ -342,6 +331,8 @@ def fit(
                 nn.utils.clip_grad_norm_(dense, recipe.max_grad_norm)
                 for optimizer in optimizers:
                     optimizer.step()
+                master.publish(touched_only=True)
+                for optimizer in optimizers:
                     optimizer.zero_grad(set_to_none=True)
                 progress.step += 1
                 progress.group += 1
@@ -366,7 +357,8 @@ def fit(
             progress.group = 0
     progress.seconds += time.monotonic() - started
     processes.wait_for_everyone()
-    _load_trainable(model, best_path)
+    _load_weights(master, best_path)
+    master.restore()
     model.eval()
     return {
         "history": progress.history,
@@ -387,6 +379,77 @@ def fit(
 def remove_checkpoints(directory: Path) -> None:
     """Delete a run's checkpoints once its results are stored."""
     shutil.rmtree(directory, ignore_errors=True)
+
+
+class _Weights:
+    """A network's trainable parameters: float32 masters and the copies it computes with.
+
+    In float32 the two are the same. In bfloat16 the network itself is held in bfloat16, so that
+    no product casts its weights; optimizers update the masters, which are copied over after each
+    update. Tables with row-sparse gradients are kept apart, and only touched rows are copied.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        self.working = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        tables = {
+            id(module.weight)
+            for module in model.modules()
+            if isinstance(module, nn.Embedding) and module.sparse
+        }
+        self.copied = dtype is not torch.float32
+        self.masters = dict(self.working)
+        if self.copied:
+            self.masters = {
+                name: nn.Parameter(parameter.detach().float().clone())
+                for name, parameter in self.working.items()
+            }
+            for parameter in model.parameters():
+                if parameter.is_floating_point():
+                    parameter.data = parameter.data.to(dtype)
+        names = {name for name, parameter in self.working.items() if id(parameter) in tables}
+        self.sparse = {name: self.masters[name] for name in names}
+        self.dense = {name: p for name, p in self.masters.items() if name not in names}
+
+    def collect_gradients(self) -> None:
+        """Add the network's gradients to the masters', in float32."""
+        if not self.copied:
+            return
+        for name, parameter in self.working.items():
+            if parameter.grad is None:
+                continue
+            gradient = parameter.grad.float()
+            master = self.masters[name]
+            master.grad = gradient if master.grad is None else master.grad + gradient
+            parameter.grad = None
+
+    @torch.no_grad()
+    def publish(self, *, touched_only: bool = False) -> None:
+        """Copy the masters into the network; of sparse tables, the *touched_only* rows."""
+        if not self.copied:
+            return
+        torch._foreach_copy_([self.working[name] for name in self.dense], [*self.dense.values()])
+        for name, master in self.sparse.items():
+            if touched_only and master.grad is not None:
+                rows = master.grad.coalesce().indices()[0]
+                self.working[name][rows] = master[rows].to(self.working[name].dtype)
+            elif not touched_only:
+                self.working[name].copy_(master)
+
+    def restore(self) -> None:
+        """Give the network its masters as parameters, in float32."""
+        for name, parameter in self.working.items():
+            parameter.data = self.masters[name].data
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The masters by name, to be saved."""
+        return {name: master.detach() for name, master in self.masters.items()}
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Set masters and network to saved masters."""
+        for name, master in self.masters.items():
+            master.copy_(state[name])
+        self.publish()
 
 
 class _StopRequest:
@@ -425,14 +488,13 @@ def _update_groups(
 
 
 def _optimizers(
-    model: nn.Module, recipe: Recipe, head: Sequence[str], device: torch.device
+    weights: _Weights, recipe: Recipe, head: Sequence[str]
 ) -> list[torch.optim.Optimizer]:
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(
-            parameter_groups(model, head=head, recipe=recipe), fused=device.type in {"cpu", "cuda"}
-        )
+        torch.optim.AdamW(parameter_groups(weights.dense, head=head, recipe=recipe), fused=True)
     ]
-    if tables := sparse_parameters(model):
+    if weights.sparse:
+        tables = list(weights.sparse.values())
         optimizers.append(torch.optim.SparseAdam(tables, lr=recipe.learning_rate))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -448,22 +510,22 @@ def _set_learning_rates(optimizers: Sequence[torch.optim.Optimizer], factor: flo
 
 def _accumulate_gradients(
     model: nn.Module,
+    master: _Weights,
     batches: Sequence[np.ndarray],
     collate: Collate,
     loss_sum: LossSum,
     group_weight: float,
-    dtype: torch.dtype,
     device: torch.device,
 ) -> float:
-    """Add the gradients of *batches* to the parameters; return their share of the mean loss."""
+    """Add the gradients of *batches* to the masters'; return their share of the mean loss."""
     total = 0.0
     for indices in batches:
         batch = {
             name: tensor.to(device, non_blocking=True) for name, tensor in collate(indices).items()
         }
-        with autocast(dtype, device):
-            loss = loss_sum(model, batch) / group_weight
+        loss = loss_sum(model, batch) / group_weight
         loss.backward()
+        master.collect_gradients()
         total += loss.item()
     return total
 
@@ -490,37 +552,30 @@ def _patience_is_over(recipe: Recipe, progress: Progress) -> bool:
     return patience is not None and progress.evaluations_without_gain >= patience
 
 
-def _trainable(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
-
-
-def _save_trainable(model: nn.Module, path: Path) -> None:
+def _save_weights(weights: _Weights, path: Path) -> None:
     from safetensors.torch import save_file
 
     with atomic_path(path) as temporary:
-        save_file({n: p.contiguous() for n, p in _trainable(model).items()}, temporary)
+        save_file({n: p.contiguous() for n, p in weights.state().items()}, temporary)
 
 
-def _load_trainable(model: nn.Module, path: Path) -> None:
+def _load_weights(weights: _Weights, path: Path) -> None:
     from safetensors.torch import load_file
 
-    stored = load_file(path)
-    with torch.no_grad():
-        for name, parameter in _trainable(model).items():
-            parameter.copy_(stored[name])
+    weights.load(load_file(path))
 
 
 def _save_checkpoint(
     path: Path,
     owner: str,
-    model: nn.Module,
+    weights: _Weights,
     optimizers: Sequence[torch.optim.Optimizer],
     progress: Progress,
 ) -> None:
     state = {
         "fingerprint": owner,
         "progress": asdict(progress),
-        "parameters": _trainable(model),
+        "parameters": weights.state(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "random_state": torch.get_rng_state(),
         "gpu_random_state": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -532,7 +587,7 @@ def _save_checkpoint(
 def _load_checkpoint(
     path: Path,
     owner: str,
-    model: nn.Module,
+    weights: _Weights,
     optimizers: Sequence[torch.optim.Optimizer],
     device: torch.device,
 ) -> Progress | None:
@@ -548,9 +603,7 @@ def _load_checkpoint(
     if state["fingerprint"] != owner:
         logger.warning("%s belongs to another recipe, data or model: starting anew", path)
         return None
-    with torch.no_grad():
-        for name, parameter in _trainable(model).items():
-            parameter.copy_(state["parameters"][name])
+    weights.load(state["parameters"])
     for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(stored)
     torch.set_rng_state(state["random_state"])
