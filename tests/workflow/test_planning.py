@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -195,12 +196,28 @@ def test_the_snakefile_is_a_table_of_contents(project):
     assert "def " not in text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_to_is_named(project, tmp_path):
-    (tmp_path / "results").mkdir(mode=0o500)
-    result = project.snakemake("emotion_data", directory=tmp_path)
+@pytest.fixture
+def read_only_results(tmp_path):
+    """A run directory whose `results` refuses every write, root's included."""
+    results = tmp_path / "results"
+    results.mkdir(mode=0o500)
+    if os.geteuid() != 0:
+        yield tmp_path
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(results)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("root may write everywhere, and no right to mount a tmpfs")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(results)], check=True)
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(project, read_only_results):
+    result = project.snakemake("emotion_data", directory=read_only_results)
     assert result.status == 1
-    assert "Permission denied" in result.output
+    assert "Failed to create output directory results/" in result.output
+    assert re.search("Permission denied|Read-only file system", result.output)
+    assert "Traceback" not in result.output
+    assert list((read_only_results / "results").iterdir()) == []
 
 
 def test_a_results_path_that_is_a_file_is_named(project, tmp_path):
