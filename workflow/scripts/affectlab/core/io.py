@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -160,9 +160,3 @@ def round_significant(value: float, digits: int = 8) -> float:
     if not math.isfinite(value):
         raise ValueError(f"cannot store {value}")
     return float(f"{value:.{digits}g}")
-
-
-def remove_quietly(path: Path | str) -> None:
-    """Delete a file if it is there."""
-    with suppress(FileNotFoundError):
-        os.unlink(path)

@@ -191,7 +191,7 @@ def fit(
     checkpoint_fingerprint: str,
     tensorboard_directory: Path | None = None,
 ) -> dict[str, Any]:
-    """Fit *model* in place and leave it with the weights of its best evaluation, in float32.
+    """Fit *model* in place; its trained weights end as those of the best evaluation, in float32.
 
     A run that was killed goes on from its checkpoint in *checkpoint_directory*; on the CPU, with
     the same number of threads, it ends in the same bytes as a run never disturbed. SIGTERM (as
