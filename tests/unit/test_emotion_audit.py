@@ -5,8 +5,9 @@ import pytest
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import write_json
+from affectlab.core.quarantine import BadRecord
 from affectlab.emotion import audit, data
-from affectlab.emotion.data import CLASSES, SPLITS, BadRecord, Record
+from affectlab.emotion.data import CLASSES, SPLITS, Record
 from affectlab.samples.emotion import write_corpus
 
 

@@ -155,6 +155,23 @@ def test_local_archive_is_unpacked(tmp_path: Path, inside: bool, shell: str, suf
     assert (manifest_directory(manifest) / "train.txt").read_bytes() == TEXTS["train.txt"]
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_local_archive_stays_packed_where_the_registry_says_so(
+    tmp_path: Path, inside: bool
+) -> None:
+    root = tmp_path / "root"
+    archive = root / "set" / "any.zip" if inside else root / "set.zip"
+    archive.parent.mkdir(parents=True)
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.writestr("train.txt", "text")
+    manifest = tmp_path / "out" / "manifest.json"
+    fetch_dataset("set", dataset(unpack=False), manifest, root)
+    (there,) = manifest_directory(manifest).iterdir()
+    assert there.name == archive.name
+    assert there.read_bytes() == archive.read_bytes()
+    assert [file["path"] for file in read(manifest)["files"]] == [archive.name]
+
+
 def test_folder_that_the_pins_name_is_kept_when_unpacking(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

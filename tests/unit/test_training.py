@@ -293,6 +293,46 @@ def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, caplog, 
     assert result["history"] == expected["history"]
 
 
+class Normalised(nn.Module):
+    """A network with batch normalisation: parameters that stay float32, and buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(20, 6)
+        self.norm = nn.BatchNorm1d(6)
+        self.classifier = nn.Linear(6, 3)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.norm(self.table(ids).mean(dim=1)))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_running_statistics_belong_to_the_weights_and_stay_exact(tmp_path, precision):
+    def trained(name: str, **changes):
+        torch.manual_seed(0)
+        recipe = replace(RECIPE, precision=precision)
+        return run(tmp_path / name, recipe=recipe, network=Normalised(), **changes)[0]
+
+    whole = trained("whole")
+    assert whole.norm.num_batches_tracked > 0
+    assert {p.dtype for p in whole.state_dict().values()} <= {torch.float32, torch.int64}
+    with pytest.raises(SystemExit):
+        trained("killed", loss_sum=_loss_that_sends_sigterm(after=11))
+    resumed = trained("killed")
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_without_a_metric_to_select_by_the_last_weights_are_kept(tmp_path):
+    scores = iter((0.9, 0.5, 0.1))
+
+    def worse_and_worse(_module):
+        return {"loss": 1.0, "accuracy": next(scores)}
+
+    _, result = run(tmp_path, select_by=None, evaluate=worse_and_worse)
+    assert result["best_step"] == result["steps"] == 3 * math.ceil(60 / 8)
+
+
 def _loss_that_sends_sigterm(after: int):
     calls = 0
 

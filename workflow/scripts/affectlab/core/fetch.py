@@ -123,7 +123,13 @@ def _fetch(
 
 def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str, Any]:
     archive = copy if copy.is_file() else single_archive(copy)
-    if archive is None:
+    packed = archive is not None and archive.suffix == ".zip" and not entry.get("unpack", True)
+    if packed and copy.is_file():
+        with atomic_path(folder / "files") as fresh:
+            fresh.mkdir()
+            (fresh / copy.name).symlink_to(copy)
+        directory, stored = folder / "files", "files"
+    elif archive is None or packed:
         directory, stored = copy, str(copy)
     else:
         logger.info("unpacking %s", archive)

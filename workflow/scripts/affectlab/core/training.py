@@ -182,7 +182,7 @@ def fit(
     collate: Collate,
     loss_sum: LossSum,
     evaluate: Evaluate,
-    select_by: str,
+    select_by: str | None,
     head: Sequence[str] = (),
     item_weights: Sequence[float] | None = None,
     seed: int,
@@ -207,7 +207,7 @@ def fit(
         loss_sum: sum of the items' losses over a batch, a scalar tensor.
         evaluate: validation metrics of the model in eval mode; holds ``loss`` and *select_by*.
         select_by: the metric whose largest value decides which weights are kept (ties: lower
-            loss).
+            loss); None keeps the last ones.
         head: name parts of the parameters that take ``head_learning_rate``.
         item_weights: what an update's loss is divided by, per item, e.g. its number of target
             tokens; 1 if None.
@@ -274,7 +274,8 @@ def fit(
             for name, value in row.items():
                 board(f"{split}/{name}", value, progress.step)
         progress.loss_sum = progress.loss_weight = 0.0
-        score, loss = metrics[select_by], metrics["loss"]
+        score = float(progress.step) if select_by is None else metrics[select_by]
+        loss = metrics["loss"]
         if (score, -loss) > (progress.best_score, -progress.best_loss):
             progress.best_score, progress.best_loss = score, loss
             progress.best_epoch, progress.best_step = round(epoch, 4), progress.step
@@ -387,6 +388,8 @@ class _Weights:
     In float32 the two are the same. In bfloat16 the network itself is held in bfloat16, so that
     no product casts its weights; optimizers update the masters, which are copied over after each
     update. Tables with row-sparse gradients are kept apart, and only touched rows are copied.
+    Batch normalisation stays in float32, for its running statistics need the digits; these and
+    other buffers belong to the weights that are saved.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
@@ -396,15 +399,25 @@ class _Weights:
             for module in model.modules()
             if isinstance(module, nn.Embedding) and module.sparse
         }
+        stored = model.state_dict()
+        self.buffers = {n: buffer for n, buffer in model.named_buffers() if n in stored}
         self.copied = dtype is not torch.float32
         self.masters = dict(self.working)
         if self.copied:
+            exact = {
+                id(parameter)
+                for module in model.modules()
+                if isinstance(module, nn.modules.batchnorm._BatchNorm)
+                for parameter in module.parameters()
+            }
             self.masters = {
-                name: nn.Parameter(parameter.detach().float().clone())
+                name: parameter
+                if id(parameter) in exact
+                else nn.Parameter(parameter.detach().float().clone())
                 for name, parameter in self.working.items()
             }
             for parameter in model.parameters():
-                if parameter.is_floating_point():
+                if parameter.is_floating_point() and id(parameter) not in exact:
                     parameter.data = parameter.data.to(dtype)
         names = {name for name, parameter in self.working.items() if id(parameter) in tables}
         self.sparse = {name: self.masters[name] for name in names}
@@ -415,10 +428,10 @@ class _Weights:
         if not self.copied:
             return
         for name, parameter in self.working.items():
-            if parameter.grad is None:
+            master = self.masters[name]
+            if parameter.grad is None or master is parameter:
                 continue
             gradient = parameter.grad.float()
-            master = self.masters[name]
             master.grad = gradient if master.grad is None else master.grad + gradient
             parameter.grad = None
 
@@ -441,14 +454,14 @@ class _Weights:
             parameter.data = self.masters[name].data
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The masters by name, to be saved."""
-        return {name: master.detach() for name, master in self.masters.items()}
+        """The masters and the buffers by name, to be saved."""
+        return {name: master.detach() for name, master in self.masters.items()} | self.buffers
 
     @torch.no_grad()
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Set masters and network to saved masters."""
-        for name, master in self.masters.items():
-            master.copy_(state[name])
+        """Set masters, buffers and network to saved ones."""
+        for name, tensor in (self.masters | self.buffers).items():
+            tensor.copy_(state[name])
         self.publish()
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_jsonl, round_significant, write_json
-from affectlab.emotion.data import CLASSES, SPLITS, BadRecord, Record, normalise_text, read_records
+from affectlab.core.quarantine import BadRecord
+from affectlab.emotion.data import CLASSES, SPLITS, Record, normalise_text, read_records
 
 NORMALISATION = "case folded, every run of white space made one space, ends stripped"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)

@@ -21,13 +21,12 @@ from typing import IO, Any
 
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import atomic_writer, read_jsonl
+from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 
 CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
 """Class names; the position is the id that the corpus uses."""
 
 SPLITS = ("train", "validation", "test")
-
-ON_BAD_RECORD = ("fail", "skip")
 
 STEMS = {
     "train": ("train", "training"),
@@ -51,15 +50,6 @@ class Record:
     text: str
     label: str
     split: str
-
-
-@dataclass(frozen=True, slots=True)
-class BadRecord:
-    """A record that cannot be used: file (inside the raw folder), place and reason, no text."""
-
-    file: str
-    place: str
-    problem: str
 
 
 @dataclass(frozen=True, slots=True)
