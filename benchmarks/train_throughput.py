@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from affectlab.core import devices, training
 from affectlab.core.acceleration import use_sparse_embeddings
+from affectlab.core.text_models import load_tokenizer
 from affectlab.emotion import model as networks
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.train import labels_of, validation_scores
@@ -79,7 +80,7 @@ class Work:
         train = [r for r in records if r.split == "train"][:texts]
         validation = [r for r in records if r.split == "validation"]
         self.directory = model_directory
-        self.tokenizer = networks.load_tokenizer(model_directory)
+        self.tokenizer = load_tokenizer(model_directory)
         self.ids = networks.encode(self.tokenizer, [r.text for r in train], max_length=MAX_LENGTH)
         self.labels = labels_of(train)
         self.validation_ids = networks.encode(

@@ -16,6 +16,7 @@ from transformers import pipeline
 from affectlab import cli
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, read_jsonl, write_json
+from affectlab.core.text_models import load_tokenizer
 from affectlab.emotion import model as networks
 from affectlab.emotion.data import CLASSES, convert
 from affectlab.emotion.export import export
@@ -143,7 +144,7 @@ def test_the_merged_lora_is_the_adapter_on_its_base(trained, bases):
     from peft import PeftModel
 
     model = trained["lora"] / "model"
-    tokenizer = networks.load_tokenizer(model)
+    tokenizer = load_tokenizer(model)
     load = {"dtype": torch.float32, "device": CPU}
     base = networks.load_network(bases["lora"], tokenizer, **load)
     adapter = PeftModel.from_pretrained(base, str(model / "adapter")).eval()
@@ -167,7 +168,7 @@ def test_the_merged_lora_is_the_adapter_on_its_base(trained, bases):
 
 
 def test_lora_trains_adapters_and_head_only(bases):
-    tokenizer = networks.load_tokenizer(bases["lora"])
+    tokenizer = load_tokenizer(bases["lora"])
     network = networks.prepare_lora(
         networks.load_network(
             bases["lora"], tokenizer, dtype=torch.bfloat16, device=CPU, training=True
@@ -194,7 +195,7 @@ def test_lora_trains_adapters_and_head_only(bases):
 
 
 def test_an_unknown_lora_target_is_named(bases):
-    tokenizer = networks.load_tokenizer(bases["lora"])
+    tokenizer = load_tokenizer(bases["lora"])
     network = networks.load_network(bases["lora"], tokenizer, dtype=torch.float32, device=CPU)
     lora = RUNS["lora"]["lora"] | {"target_modules": ["q_proj", "no_such_proj"]}
     with pytest.raises(UserError, match=r"lora\.target_modules: .*no_such_proj"):
@@ -205,7 +206,7 @@ def test_a_model_directory_without_tokenizer_is_refused(bases, tmp_path):
     shutil.copy(bases["full"] / "config.json", tmp_path)
     shutil.copy(bases["full"] / "model.safetensors", tmp_path)
     with pytest.raises(UserError, match=r"no tokenizer in this model directory: expected one of"):
-        networks.load_tokenizer(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["missing", "half"])
@@ -217,14 +218,14 @@ def test_an_unreadable_checkpoint_is_refused(bases, tmp_path, damage):
         weights.unlink()
     else:
         weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    tokenizer = networks.load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
     with pytest.raises(UserError, match="cannot be loaded as a text classifier"):
         networks.load_network(folder, tokenizer, dtype=torch.float32, device=CPU)
 
 
 def test_logits_do_not_depend_on_the_batch_a_text_is_in(trained):
     model = trained["full"] / "model"
-    tokenizer = networks.load_tokenizer(model)
+    tokenizer = load_tokenizer(model)
     network = networks.load_network(model, tokenizer, dtype=torch.float32, device=CPU).eval()
     ids = networks.encode(tokenizer, TEXTS, max_length=64)
     together, alone = (

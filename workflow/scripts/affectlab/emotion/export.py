@@ -23,13 +23,13 @@ from affectlab.core.devices import set_threads
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path, write_json
 from affectlab.core.stats import accuracy, confusion_matrix, macro_f1
+from affectlab.core.text_models import load_tokenizer
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.model import (
     ADAPTER_FOLDER,
     collator,
     encode,
     load_network,
-    load_tokenizer,
 )
 from affectlab.emotion.train import labels_of
 

@@ -8,48 +8,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as hf_logging
 
 from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError
+from affectlab.core.text_models import load_pretrained
 from affectlab.core.training import Batch
 from affectlab.emotion.data import CLASSES
 
 HEAD_NAMES = ("classifier", "score", "pooler")
 """Name parts of the layers that a sequence classifier puts on top of its text model."""
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
-
 ADAPTER_FOLDER = "adapter"
 """Where, inside the directory of a merged LoRA model, the unmerged adapter is kept."""
-
-
-def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a checkpoint directory.
-
-    Raises:
-        UserError: the directory holds none, or one without a padding token.
-    """
-    if not any((directory / name).exists() for name in TOKENIZER_FILES):
-        raise UserError(
-            f"{directory}: no tokenizer in this model directory: expected one of "
-            + ", ".join(TOKENIZER_FILES)
-        )
-    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    if tokenizer.pad_token_id is None:
-        raise UserError(f"{directory}: the tokenizer has no padding token (pad_token)")
-    tokenizer.padding_side = "right"
-    return tokenizer
 
 
 def load_network(
@@ -60,42 +38,22 @@ def load_network(
     device: torch.device,
     training: bool = False,
 ) -> PreTrainedModel:
-    """Load a checkpoint as a six-class sequence classifier, on *device* in *dtype*.
-
-    On the CPU attention is computed in plain operators: the backward pass of PyTorch's fused
-    kernel takes longer there than all other layers together. For training, dropout on attention
-    weights is off and other dropout draws bytes (`core.acceleration`).
-
-    Raises:
-        UserError: the directory holds no readable checkpoint.
-    """
-    on_cpu = device.type == "cpu"
-    # Its report on loading lists the head, which is new in every base model, as a warning.
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    try:
-        config = AutoConfig.from_pretrained(directory, local_files_only=True)
-        config.num_labels = len(CLASSES)
-        config.id2label = dict(enumerate(CLASSES))
-        config.label2id = {name: i for i, name in enumerate(CLASSES)}
-        config.pad_token_id = tokenizer.pad_token_id
-        config.problem_type = "single_label_classification"
-        if training and on_cpu and hasattr(config, "attention_probs_dropout_prob"):
-            config.attention_probs_dropout_prob = 0.0
-        network = AutoModelForSequenceClassification.from_pretrained(
-            directory,
-            config=config,
-            dtype=dtype,
-            attn_implementation="eager" if on_cpu else None,
-            local_files_only=True,
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{directory}: cannot be loaded as a text classifier: {str(error).splitlines()[0]}"
-        ) from error
-    if training and on_cpu:
-        use_byte_dropout(network)
-    return network.to(device)
+    """Load a checkpoint as a six-class sequence classifier: see `text_models.load_pretrained`."""
+    return load_pretrained(
+        directory,
+        AutoModelForSequenceClassification,
+        purpose="a text classifier",
+        settings={
+            "num_labels": len(CLASSES),
+            "id2label": dict(enumerate(CLASSES)),
+            "label2id": {name: i for i, name in enumerate(CLASSES)},
+            "pad_token_id": tokenizer.pad_token_id,
+            "problem_type": "single_label_classification",
+        },
+        dtype=dtype,
+        device=device,
+        training=training,
+    )
 
 
 def prepare_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:

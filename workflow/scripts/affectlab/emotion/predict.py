@@ -98,6 +98,7 @@ class _Network:
     def __init__(self, directory: Path, device: str | None, threads: int | None) -> None:
         import torch
 
+        from affectlab.core import text_models
         from affectlab.core.devices import choose_device, set_threads
         from affectlab.emotion import model
 
@@ -106,7 +107,7 @@ class _Network:
         self._model = model
         self._dtype = torch.float32
         self._device = torch.device(device) if device else choose_device()
-        self._tokenizer = model.load_tokenizer(directory)
+        self._tokenizer = text_models.load_tokenizer(directory)
         _check_classes(directory)
         self._network = model.load_network(
             directory, self._tokenizer, dtype=self._dtype, device=self._device

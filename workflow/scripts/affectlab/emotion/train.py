@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 64
-WEIGHT_FILES = ("*.safetensors", "*.bin")
 
 
 def train_network(
@@ -53,7 +52,7 @@ def train_network(
     """
     import torch
 
-    from affectlab.core import devices, training
+    from affectlab.core import devices, text_models, training
     from affectlab.core.acceleration import use_sparse_embeddings
     from affectlab.core.history import write_history
     from affectlab.emotion import model as networks
@@ -64,7 +63,7 @@ def train_network(
     recipe = training.Recipe(**run["training"])
     dtype = devices.compute_dtype(recipe.precision, device)
     devices.seed_everything(seed)
-    tokenizer = networks.load_tokenizer(base_model)
+    tokenizer = text_models.load_tokenizer(base_model)
     is_lora = run["method"] == "lora"
     network: nn.Module = networks.load_network(
         base_model,
@@ -110,7 +109,7 @@ def train_network(
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
         checkpoint_fingerprint=training.fingerprint(
-            run, seed, sha256_file(records_path), weights_digest(base_model), threads
+            run, seed, sha256_file(records_path), text_models.weights_digest(base_model), threads
         ),
         tensorboard_directory=work_directory / "tensorboard",
     )
@@ -189,15 +188,6 @@ def validation_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float
         "accuracy": float(accuracy(confusion)),
         "macro_f1": float(macro_f1(confusion)),
     }
-
-
-def weights_digest(model_directory: Path) -> list[str]:
-    """SHA-256 of each weight file of a checkpoint directory, by name."""
-    return [
-        sha256_file(path)
-        for pattern in WEIGHT_FILES
-        for path in sorted(model_directory.glob(pattern))
-    ]
 
 
 def _evaluator(

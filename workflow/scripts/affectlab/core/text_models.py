@@ -1,0 +1,105 @@
+"""Pretrained text models: loading checkpoints and tokenizers, the same way in every wing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as hf_logging
+
+from affectlab.core.acceleration import use_byte_dropout
+from affectlab.core.errors import UserError
+from affectlab.core.io import sha256_file
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
+WEIGHT_FILES = ("*.safetensors", "*.bin")
+
+
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint directory.
+
+    Raises:
+        UserError: the directory holds none, or one without a padding token.
+    """
+    if not any((directory / name).exists() for name in TOKENIZER_FILES):
+        raise UserError(
+            f"{directory}: no tokenizer in this model directory: expected one of "
+            + ", ".join(TOKENIZER_FILES)
+        )
+    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"{directory}: the tokenizer has no padding token (pad_token)")
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def load_pretrained(
+    directory: Path,
+    auto_class: Any,
+    *,
+    purpose: str,
+    settings: Mapping[str, Any],
+    dtype: torch.dtype,
+    device: torch.device,
+    training: bool = False,
+) -> PreTrainedModel:
+    """Load a checkpoint with one of the Auto classes of transformers, on *device* in *dtype*.
+
+    On the CPU attention is computed in plain operators: the backward pass of PyTorch's fused
+    kernel takes longer there than all other layers together. For training, dropout on attention
+    weights is off and other dropout draws bytes (`core.acceleration`).
+
+    Args:
+        directory: the checkpoint.
+        auto_class: such as `transformers.AutoModel`.
+        purpose: what it is loaded as, for the error message.
+        settings: attributes of the model's configuration to be set.
+        dtype: number format of the weights.
+        device: where they go.
+        training: whether the model is going to be trained.
+
+    Raises:
+        UserError: the directory holds no readable checkpoint.
+    """
+    on_cpu = device.type == "cpu"
+    # Its report on loading lists the head, which is new in every base model, as a warning.
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True)
+        for name, value in settings.items():
+            setattr(config, name, value)
+        if training and on_cpu and hasattr(config, "attention_probs_dropout_prob"):
+            config.attention_probs_dropout_prob = 0.0
+        network = auto_class.from_pretrained(
+            directory,
+            config=config,
+            dtype=dtype,
+            attn_implementation="eager" if on_cpu else None,
+            local_files_only=True,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{directory}: cannot be loaded as {purpose}: {str(error).splitlines()[0]}"
+        ) from error
+    if training and on_cpu:
+        use_byte_dropout(network)
+    return network.to(device)
+
+
+def weights_digest(model_directory: Path) -> list[str]:
+    """SHA-256 of each weight file of a checkpoint directory, by name."""
+    return [
+        sha256_file(path)
+        for pattern in WEIGHT_FILES
+        for path in sorted(model_directory.glob(pattern))
+    ]
