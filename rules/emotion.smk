@@ -9,9 +9,7 @@
 # STEPS: convert -> audit, noise; train (or tfidf) -> predict -> evaluate -> card, export, compare
 
 
-wildcard_constraints:
-    run=one_of(EMOTION["runs"]),
-    seed=r"\d+",
+include: "emotion_common.smk"
 
 
 rule emotion_convert:

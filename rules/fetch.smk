@@ -8,11 +8,6 @@
 # STEPS: fetch_dataset, fetch_model, store_config, check
 
 
-wildcard_constraints:
-    data=one_of(REGISTRIES.datasets),
-    model=one_of(REGISTRIES.models),
-
-
 rule fetch_dataset:
     input:
         local=local_data,

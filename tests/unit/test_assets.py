@@ -10,13 +10,13 @@ from affectlab.core.assets import (
     WATCHED_FILES,
     AssetStatus,
     asset_status,
-    check_config,
     format_table,
     local_files,
     preflight,
 )
-from affectlab.core.config import load_config, validate_config
+from affectlab.core.config import load_config
 from affectlab.core.errors import UserError
+from affectlab.wings import check_config, validate_config
 
 PROJECT = Path(__file__).parents[2]
 GATED = {"ask": "Ask the authors by the form on their page.", "sources": []}

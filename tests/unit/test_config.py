@@ -13,13 +13,13 @@ from affectlab.core.config import (
     dump_yaml,
     load_config,
     load_registries,
+    load_schema,
     load_yaml,
     merge,
-    needed_assets,
-    selected_runs,
-    validate_config,
 )
 from affectlab.core.errors import ConfigError, DataError
+from affectlab.emotion.settings import selected_runs
+from affectlab.wings import SETTINGS, needed_assets, validate_config
 
 PROJECT = Path(__file__).parents[2]
 SCHEMAS = sorted((PROJECT / "workflow" / "schemas").glob("*.json"))
@@ -67,13 +67,19 @@ def test_every_schema_is_valid_and_closed(path):
 
 
 def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
-    schema = json.loads((PROJECT / "workflow/schemas/config.schema.json").read_text())
+    schema = load_schema(PROJECT, "config")
     optional = {"datasets", "models", "pathvars"}
     assert set(schema["properties"]) - optional == set(config)
-    runs = schema["properties"]["emotion"]["properties"]["runs"]["additionalProperties"]
-    for block in (schema, schema["properties"]["emotion"], runs, *runs["properties"].values()):
+    assert set(schema["properties"]["wings"]["items"]["enum"]) == set(SETTINGS) <= set(config)
+
+    def check(block):
         for key, entry in block.get("properties", {}).items():
             assert entry.get("description"), key
+            check(entry)
+        if isinstance(block.get("additionalProperties"), dict):
+            check(block["additionalProperties"])
+
+    check(schema)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +127,7 @@ def test_one_mistake_is_named_with_its_path_and_the_nearest_name(config, path, v
 def test_the_training_block_is_what_training_takes():
     from affectlab.core.training import Recipe
 
-    schema = json.loads((PROJECT / "workflow/schemas/config.schema.json").read_text())
-    runs = schema["properties"]["emotion"]["properties"]["runs"]["additionalProperties"]
-    keys = runs["properties"]["training"]["properties"]
+    keys = load_schema(PROJECT, "training")["properties"]
     assert set(keys) == {field.name for field in dataclasses.fields(Recipe)}
 
 

@@ -1,9 +1,10 @@
 """docs/configuration.md explains every key of the schema, in the schema's own words."""
 
-import json
 from pathlib import Path
 
 import pytest
+
+from affectlab.core.config import load_schema
 
 PROJECT = Path(__file__).parents[2]
 
@@ -18,10 +19,7 @@ def keys(schema, path=""):
         yield from keys(schema["additionalProperties"], f"{path}.<name>")
 
 
-SCHEMA = json.loads((PROJECT / "workflow" / "schemas" / "config.schema.json").read_text())
-
-
-@pytest.mark.parametrize(("path", "description"), list(keys(SCHEMA)))
+@pytest.mark.parametrize(("path", "description"), list(keys(load_schema(PROJECT, "config"))))
 def test_a_key_is_explained(path, description):
     page = (PROJECT / "docs" / "configuration.md").read_text()
     rows = [line for line in page.split("\n") if line.startswith(f"| `{path}` |")]

@@ -19,6 +19,7 @@ ROW = {
     "ci_high": 0.9418,
     "baseline": "majority",
     "baseline_value": 0.3475,
+    "headline": True,
 }
 
 
@@ -29,7 +30,7 @@ def write(folder, text):
 
 def test_our_headline_scores_are_shown_with_interval_and_baseline(tmp_path):
     published = {"kind": "published", "wing": "emotion", "metric": "accuracy", "value": 0.5}
-    other = ROW | {"metric": "nll"}
+    other = ROW | {"metric": "nll", "headline": False}
     write(tmp_path, results_csv([ROW, other, published]))
     header, line, _, report = summarise(tmp_path).split("\n")
     assert line.split() == [
@@ -38,6 +39,13 @@ def test_our_headline_scores_are_shown_with_interval_and_baseline(tmp_path):
     ]
     assert header.index("metric") == line.index("accuracy")
     assert report == f"Report: {tmp_path.resolve()}/report/index.html"
+
+
+def test_a_score_without_interval_or_baseline_is_shown_alone(tmp_path):
+    row = ROW | dict.fromkeys(("ci_low", "ci_high", "baseline", "baseline_value"))
+    write(tmp_path, results_csv([row]))
+    line = summarise(tmp_path).split("\n")[1]
+    assert line.split() == ["emotion", "minilm", "emotion", "2000", "3", "accuracy", "0.931"]
 
 
 def test_a_table_without_a_column_is_named(tmp_path):

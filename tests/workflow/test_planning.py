@@ -7,19 +7,17 @@ import subprocess
 import pytest
 import yaml
 
-from affectlab.core.config import load_config, load_registries, selected_runs
+from affectlab.core.config import load_config, load_registries
+from affectlab.emotion.settings import selected_runs
 
 FULL = ()
 
 
-def config_of(project, name):
-    overlays = [] if name == "config" else [project.root / "config" / f"{name}.yaml"]
-    return overlays, load_config(project.root, overlays)
-
-
 @pytest.mark.parametrize("name", ["config", "cpu", "demo"])
 def test_a_dry_run_plans_every_selected_run_and_seed(project, name):
-    overlays, config = config_of(project, name)
+    overlays = [] if name == "config" else [project.root / "config" / f"{name}.yaml"]
+    overlays.append(project.write_overlay("emotion_only", {"wings": ["emotion"]}))
+    config = load_config(project.root, overlays)
     runs = selected_runs(config["emotion"])
     seeds = {run: len(block["seeds"]) for run, block in runs.items()}
     networks = sum(n for run, n in seeds.items() if runs[run]["method"] != "tfidf")

@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affectlab.core.archives import local_copy
-from affectlab.core.config import (
-    Registries,
-    needed_assets,
-)
 from affectlab.core.errors import UserError
 
 Kind = Literal["dataset", "model"]
@@ -83,20 +79,6 @@ def asset_status(
         origins = ", else ".join(_origin(source) for source in entry["sources"])
         return AssetStatus(kind, name, "downloadable", origins)
     return AssetStatus(kind, name, "missing", _how_to_get(kind, name, entry, root))
-
-
-def check_config(
-    config: Mapping[str, Any], registries: Registries, resources: Path | str
-) -> list[AssetStatus]:
-    """Where everything that a valid *config* needs stands: data sets, then models."""
-    datasets, models = needed_assets(config)
-    return [
-        asset_status("dataset", name, registries.datasets[name], config["data_root"], resources)
-        for name in datasets
-    ] + [
-        asset_status("model", name, registries.models[name], config["model_root"], resources)
-        for name in models
-    ]
 
 
 def format_table(statuses: Iterable[AssetStatus]) -> str:

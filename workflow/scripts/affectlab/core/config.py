@@ -20,14 +20,6 @@ from affectlab.core.io import read_text
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-# The blocks that a run of each method has beside protocol, method, data and seeds.
-METHOD_BLOCKS = {
-    "full": {"model", "max_length", "padding", "training"},
-    "lora": {"model", "max_length", "padding", "training", "lora"},
-    "tfidf": {"tfidf"},
-}
-LAYOUTS = {"emotion": {"emotion"}}
-
 
 @dataclass(frozen=True, slots=True)
 class Registries:
@@ -126,7 +118,7 @@ def load_registries(project: Path, config: Mapping[str, Any]) -> Registries:
         for mistake in schema_mistakes(content, load_schema(project, name))
     ]
     if mistakes:
-        raise ConfigError(_as_list("the registries", mistakes))
+        raise ConfigError(listed("the registries", mistakes))
     own = {name: config.get(name) for name in ("datasets", "models")}
     return Registries(
         datasets=known["datasets"] | (own["datasets"] if isinstance(own["datasets"], dict) else {}),
@@ -136,31 +128,28 @@ def load_registries(project: Path, config: Mapping[str, Any]) -> Registries:
 
 
 def load_schema(project: Path, name: str) -> dict[str, Any]:
-    """The JSON Schema *name* of the checkout *project*."""
-    path = project / "workflow" / "schemas" / f"{name}.schema.json"
-    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return schema
+    """The JSON Schema *name* of the checkout *project*.
 
-
-def validate_config(config: dict[str, Any], project: Path) -> Registries:
-    """Check *config* against the schema, the registries and itself.
-
-    Returns:
-        The registries, the configuration's own entries included.
-
-    Raises:
-        ConfigError: lists all mistakes at once, each with its dotted path, what
-            was found, and the nearest valid name where one is near.
+    ``{"$ref": "other.schema.json"}`` in it is replaced by that schema, so that a block which
+    several experiments share is written once.
     """
-    registries = load_registries(project, config)
-    mistakes = schema_mistakes(config, load_schema(project, "config"))
-    for name in ("datasets", "models"):
-        if isinstance(config.get(name), dict):
-            mistakes += schema_mistakes(config[name], load_schema(project, name), (name,))
-    mistakes += cross_mistakes(config, registries)
-    if mistakes:
-        raise ConfigError(_as_list("the configuration", mistakes))
-    return registries
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolved(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        reference = value.get("$ref", "")
+        if reference.endswith(".schema.json"):
+            return load_schema(project, reference.removesuffix(".schema.json"))
+        return {key: resolved(below) for key, below in value.items()}
+
+    path = project / "workflow" / "schemas" / f"{name}.schema.json"
+    return {
+        key: value
+        for key, value in resolved(json.loads(path.read_text(encoding="utf-8"))).items()
+        if key not in ("$schema", "$id")
+    }
 
 
 def schema_mistakes(value: Any, schema: dict[str, Any], prefix: tuple[str, ...] = ()) -> list[str]:
@@ -169,66 +158,6 @@ def schema_mistakes(value: Any, schema: dict[str, Any], prefix: tuple[str, ...] 
 
     errors = Draft202012Validator(schema).iter_errors(value)
     return sorted({text for error in errors for text in _describe(error, prefix)})
-
-
-def cross_mistakes(config: Mapping[str, Any], registries: Registries) -> list[str]:
-    """Mistakes between parts that are well formed: names that point nowhere and the like.
-
-    Parts that the schema rejects are passed over, so both checks can run on one
-    broken configuration.
-    """
-    mistakes: list[str] = []
-    wing = _mapping(config.get("emotion"))
-    runs = _mapping(wing.get("runs"))
-    for name, run in runs.items():
-        mistakes += _run_mistakes(f"emotion.runs.{name}", _mapping(run), registries)
-    for key in ("selected", "export"):
-        chosen = wing.get(key)
-        for position, name in enumerate(chosen if isinstance(chosen, list) else []):
-            mistakes += _unknown(f"emotion.{key}.{position}", name, runs, "run")
-    mistakes += _unknown("emotion.baseline", wing.get("baseline"), runs, "run")
-    mistakes += _dataset_mistakes(
-        "emotion.label_noise.data", _mapping(wing.get("label_noise")).get("data"), registries
-    )
-
-    selected = [name for name in _names(wing.get("selected")) if name in runs]
-    for position, name in enumerate(_names(wing.get("export"))):
-        if name in runs and name not in selected:
-            mistakes.append(f"emotion.export.{position}: the run {name!r} is not selected")
-        if _mapping(runs.get(name)).get("method") == "tfidf":
-            mistakes.append(
-                f"emotion.export.{position}: the run {name!r} is no network; only a network "
-                "can be exported"
-            )
-    baseline = wing.get("baseline")
-    if isinstance(baseline, str) and baseline in runs:
-        held_on = _mapping(runs[baseline]).get("data")
-        mistakes += [
-            f"emotion.baseline: {baseline!r} is on the data {held_on!r}, but the selected run "
-            f"{name!r} is on {_mapping(runs[name]).get('data')!r}"
-            for name in selected
-            if _mapping(runs[name]).get("data") != held_on
-        ]
-    return mistakes
-
-
-def selected_runs(wing: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> recipe of the runs that are carried out, the baseline among them."""
-    names = dict.fromkeys([*wing["selected"], wing["baseline"]])
-    return {name: wing["runs"][name] for name in names}
-
-
-def needed_assets(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Names of the data sets and of the models that a valid *config* needs, sorted."""
-    datasets: set[str] = set()
-    models: set[str] = set()
-    for wing in config["wings"]:
-        for run in selected_runs(config[wing]).values():
-            datasets.add(run["data"])
-            if "model" in run:
-                models.add(run["model"])
-        datasets.add(config[wing]["label_noise"]["data"])
-    return sorted(datasets), sorted(models)
 
 
 def dump_yaml(value: Any) -> str:
@@ -250,37 +179,67 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> Iterator[str]:
-    method = run.get("method")
-    if isinstance(method, str) and method in METHOD_BLOCKS:
-        of_some_method = set().union(*METHOD_BLOCKS.values())
-        for key in sorted(METHOD_BLOCKS[method] - run.keys()):
-            yield f"{path}.{key}: missing; method {method!r} needs it"
-        for key in sorted((of_some_method - METHOD_BLOCKS[method]) & run.keys()):
-            yield f"{path}.{key}: does not go with method {method!r}"
-    warmup = _mapping(run.get("training")).get("warmup_steps")
-    if isinstance(warmup, float) and warmup > 1:
-        yield (
-            f"{path}.training.warmup_steps: with a point it is a share of all steps, at most 1.0; "
-            f"found {warmup}"
-        )
-    if "model" in run:
-        yield from _unknown(f"{path}.model", run["model"], registries.models, "model")
-    yield from _dataset_mistakes(f"{path}.data", run.get("data"), registries)
+def unknown_name(path: str, name: Any, known: Iterable[str], what: str) -> Iterator[str]:
+    """A mistake if *name* is a text that is not among *known*; *what* such names stand for."""
+    if isinstance(name, str) and name not in known:
+        yield f"{path}: no {what} is called {name!r}{_nearest(name, known)}"
 
 
-def _dataset_mistakes(path: str, name: Any, registries: Registries) -> Iterator[str]:
-    yield from _unknown(path, name, registries.datasets, "data set")
+def dataset_mistakes(
+    path: str, name: Any, registries: Registries, layouts: Iterable[str]
+) -> Iterator[str]:
+    """A mistake if *name* is no data set of the registry, or of a layout not in *layouts*."""
+    yield from unknown_name(path, name, registries.datasets, "data set")
     if isinstance(name, str) and name in registries.datasets:
-        layout = _mapping(registries.datasets[name]).get("layout")
-        wing = path.partition(".")[0]
-        if isinstance(layout, str) and layout not in LAYOUTS[wing]:
+        layout = as_mapping(registries.datasets[name]).get("layout")
+        if isinstance(layout, str) and layout not in layouts:
+            wing = path.partition(".")[0]
             yield f"{path}: {name!r} has the layout {layout!r}, which the {wing} wing cannot read"
 
 
-def _unknown(path: str, name: Any, known: Iterable[str], what: str) -> Iterator[str]:
-    if isinstance(name, str) and name not in known:
-        yield f"{path}: no {what} is called {name!r}{_nearest(name, known)}"
+def block_mistakes(
+    path: str, run: Mapping[str, Any], blocks_of: Mapping[str, set[str]]
+) -> Iterator[str]:
+    """Blocks that a run lacks for its method, or has though its method has no use for them.
+
+    Args:
+        path: dotted path of the run.
+        run: its part of the configuration.
+        blocks_of: method -> keys of a run that go with it.
+    """
+    method = run.get("method")
+    if isinstance(method, str) and method in blocks_of:
+        of_some_method = set().union(*blocks_of.values())
+        for key in sorted(blocks_of[method] - run.keys()):
+            yield f"{path}.{key}: missing; method {method!r} needs it"
+        for key in sorted((of_some_method - blocks_of[method]) & run.keys()):
+            yield f"{path}.{key}: does not go with method {method!r}"
+
+
+def training_mistakes(path: str, training: Any) -> Iterator[str]:
+    """Mistakes in a block of `core.training.Recipe` that its schema cannot tell."""
+    warmup = as_mapping(training).get("warmup_steps")
+    if isinstance(warmup, float) and warmup > 1:
+        yield (
+            f"{path}.warmup_steps: with a point it is a share of all steps, at most 1.0; "
+            f"found {warmup}"
+        )
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """*value* if it is a mapping, else an empty one: the schema reports what is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def as_names(value: Any) -> list[str]:
+    """The texts in *value* if it is a list, else none."""
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
+def listed(what: str, mistakes: list[str]) -> str:
+    """All *mistakes* in *what* as one message."""
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return "\n  ".join([f"{count} in {what}:", *mistakes])
 
 
 def _nearest(name: str, valid: Iterable[str]) -> str:
@@ -289,19 +248,6 @@ def _nearest(name: str, valid: Iterable[str]) -> str:
     if near := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(sorted(names))}" if names else ""
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _names(value: Any) -> list[str]:
-    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
-
-
-def _as_list(what: str, mistakes: list[str]) -> str:
-    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return "\n  ".join([f"{count} in {what}:", *mistakes])
 
 
 def _describe(error: ValidationError, prefix: tuple[str, ...]) -> Iterator[str]:

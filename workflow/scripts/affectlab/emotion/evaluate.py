@@ -478,6 +478,7 @@ def compare(
     record = {
         "wing": "emotion",
         "baseline": baseline,
+        "headline": ["accuracy", "macro_f1"],
         "interval": {"method": "percentile bootstrap over groups", **bootstrap},
         "runs": [
             summarise(seeds, corpora[seeds[0][0]["data"]["name"]], bootstrap)

@@ -1,4 +1,4 @@
-"""What the report says: tables and sentences, from the records that the runs left."""
+"""Results of any experiment, from the records that its runs left: tables and comparisons."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ COLUMNS = (
     "baseline",
     "baseline_value",
     "below_baseline",
+    "headline",
     "source",
     "verified",
 )
@@ -50,68 +51,31 @@ class SeedResult:
     export: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class WingResults:
-    """Everything that one wing left, runs and seeds in the order of the configuration."""
-
-    runs: dict[str, list[SeedResult]]
-    comparison: dict[str, Any]
-    audits: dict[str, dict[str, Any]]
-    label_noise: dict[str, dict[str, Any]]
-
-
-def read_wing(folder: Path, config: Mapping[str, Any]) -> WingResults:
-    """Read what a wing left in its results folder.
-
-    Args:
-        folder: such as ``results/emotion``.
-        config: the wing's block of the effective configuration.
-
-    Raises:
-        DataError: a record of a selected run is missing or broken.
-    """
-    runs = {
-        name: [_read_seed(folder / name / f"seed{seed}") for seed in config["runs"][name]["seeds"]]
-        for name in config["selected"]
-    }
-    data = sorted({config["runs"][name]["data"] for name in config["selected"]})
-    noise = {
-        name: read_json(path)
-        for name in data
-        if (path := folder / "data" / name / "label_noise.json").exists()
-    }
-    return WingResults(
-        runs=runs,
-        comparison=read_json(folder / "comparison.json"),
-        audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
-        label_noise=noise,
-    )
-
-
 def results_rows(
-    wing: str, comparison: Mapping[str, Any], published: Sequence[Mapping[str, Any]]
+    comparison: Mapping[str, Any], published: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The rows of results.csv: see `COLUMNS`. Cells that do not apply are left out."""
     rows: list[dict[str, Any]] = []
     for run in comparison["runs"]:
         for name, entry in run["metrics"].items():
             baseline = entry["baseline"] or {"name": None, "value": None}
+            low, high = entry["ci"] or (None, None)
             rows.append(
                 {
                     "kind": "ours",
-                    "wing": wing,
+                    "wing": comparison["wing"],
                     "run": run["run"],
                     "protocol": run["protocol"],
                     "method": run["method"],
                     "model": run["model"],
                     "data": run["data"],
-                    "split": "test",
+                    "split": run.get("split", "test"),
                     "metric": name,
                     "direction": entry["direction"],
                     "value": entry["mean"],
                     "sd": entry["sd"],
-                    "ci_low": entry["ci"][0],
-                    "ci_high": entry["ci"][1],
+                    "ci_low": low,
+                    "ci_high": high,
                     "interval_covers": run["interval_covers"],
                     "n": run["n"],
                     "groups": run["groups"],
@@ -119,6 +83,7 @@ def results_rows(
                     "baseline": baseline["name"],
                     "baseline_value": baseline["value"],
                     "below_baseline": entry["below_baseline"],
+                    "headline": name in comparison["headline"],
                 }
             )
     for number in published:
@@ -126,7 +91,7 @@ def results_rows(
         rows.append(
             {
                 "kind": "published",
-                "wing": wing,
+                "wing": comparison["wing"],
                 "run": number["id"],
                 "data": number["data"],
                 "split": number["split"],
@@ -209,89 +174,6 @@ def split_sizes(record: Mapping[str, Any]) -> dict[str, int]:
     return {"test": record["data"]["n"], **others}
 
 
-def headline(
-    results: WingResults, published: Sequence[Mapping[str, Any]], sample_data: Sequence[str]
-) -> list[str]:
-    """What was found, in plain sentences; the first is the main one."""
-    summaries = {run["run"]: run for run in results.comparison["runs"]}
-    means = {name: split_means(seeds) for name, seeds in results.runs.items()}
-    sound = [name for name, run in summaries.items() if run["protocol"] == "sound"] or list(means)
-    # The best one is named by validation: naming it by test would favour luck.
-    best = max(sound, key=lambda name: means[name]["validation"]["accuracy"])
-    run = summaries[best]
-    score = run["metrics"]["accuracy"]
-    sentences = [
-        f"{best}, the run with the highest validation accuracy, gives {_percent(score['mean'])} of"
-        f" {run['n']:,} unseen test texts the label they carry"
-        f" ({_interval(score['ci'], results.comparison['interval']['level'])};"
-        f" {_count(len(run['seeds']), 'seed')})."
-    ]
-    if score["baseline"]:
-        sentences.append(
-            f"Always guessing the commonest class gives {_percent(score['baseline']['value'])}."
-        )
-    baseline = results.comparison["baseline"]
-    for pair in results.comparison["pairs"]:
-        if {pair["first"]["run"], pair["second"]["run"]} == {best, baseline}:
-            sign = 1 if pair["first"]["run"] == best else -1
-            gain = pair["differences"]["accuracy"]
-            limits = sorted(sign * limit for limit in gain["ci"])
-            clear = "a clear" if limits[0] > 0 or limits[1] < 0 else "no clear"
-            sentences.append(
-                f"Against {baseline} on the same items: {_points(sign * gain['value'])}"
-                f" (interval {_points(limits[0])} to {_points(limits[1])}), {clear} difference."
-            )
-    verified = [
-        number
-        for number in published
-        if number["verified"] and number["metric"] == "accuracy" and best in number["ours"]
-    ]
-    if verified:
-        top = max(verified, key=lambda number: float(number["value"]))
-        inside = score["ci"][0] <= top["value"] <= score["ci"][1]
-        sentences.append(
-            f"The best published and independently verified figure on this split is {top['name']},"
-            f" {_percent(top['value'])}; it lies {'inside' if inside else 'outside'} the interval"
-            f" of {best}."
-        )
-        if top["n"] not in (None, run["n"]):
-            sentences.append(
-                f"That figure is of {top['n']:,} items and ours of {run['n']:,}: they are not the"
-                " same items, so the two compare only roughly."
-            )
-    rest = results.runs[best][0].metrics["other_splits"].get("test_without_overlap")
-    left_out = run["n"] - rest["n"] if rest else 0
-    if left_out:
-        change = means[best]["test_without_overlap"]["accuracy"] - means[best]["test"]["accuracy"]
-        sentences.append(
-            f"Leaving out the {left_out} test texts that stand in the training data as well"
-            f" changes its accuracy by {_points(change)}."
-        )
-    before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
-    sentences.append(
-        f"Its stated confidence is off by {_percent(before)} on average as trained, and by"
-        f" {_percent(after)} after temperature scaling."
-    )
-    for name, noise in results.label_noise.items():
-        sentences.append(
-            f"About {_percent(noise['noise_rate'])} of the training labels of {name} look doubtful"
-            " (confident learning; an estimate, not a count of errors)."
-        )
-    for name, audit in results.audits.items():
-        differing = [row["what"] for row in audit["expected"] if row["status"] != "ok"]
-        if differing:
-            sentences.append(
-                f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differing)}."
-            )
-    if run["data"] in sample_data:
-        sentences.append(
-            f"The data set {run['data']} is generated: these numbers show that the workflow runs,"
-            " and nothing about emotion."
-        )
-    return sentences
-
-
 def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     """A sentence for every run with scores that are worse than the trivial answer."""
     sentences = []
@@ -307,7 +189,12 @@ def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def _read_seed(folder: Path) -> SeedResult:
+def read_seed(folder: Path) -> SeedResult:
+    """Read what one run with one seed left in *folder*.
+
+    Raises:
+        DataError: a record is missing or broken.
+    """
     metrics = read_json(folder / "metrics.json")
     if not isinstance(metrics, dict) or "metrics" not in metrics:
         raise DataError(folder / "metrics.json", None, "expected a record of scores")
@@ -318,19 +205,3 @@ def _read_seed(folder: Path) -> SeedResult:
         run_record=read_json(folder / "run.json"),
         export=read_json(export) if export.exists() else None,
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:+.1f} points"
-
-
-def _interval(limits: Sequence[float], level: float) -> str:
-    return f"{100 * level:g} % interval {100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -9,8 +9,6 @@ from pathlib import Path
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_text
 
-METRICS = ("accuracy", "macro_f1")
-
 
 def summarise(results: Path | str) -> str:
     """A short table of a results folder, and where its report is.
@@ -27,16 +25,22 @@ def summarise(results: Path | str) -> str:
     rows = [header]
     try:
         for row in csv.DictReader(io.StringIO(read_text(table))):
-            if row["kind"] == "ours" and row["metric"] in METRICS:
-                interval = f"[{float(row['ci_low']):.3f}, {float(row['ci_high']):.3f}]"
+            if row["kind"] == "ours" and row["headline"] == "True":
+                limits = [row["ci_low"], row["ci_high"]]
+                interval = (
+                    f"[{', '.join(_short(limit) for limit in limits)}]" if all(limits) else ""
+                )
+                baseline = (
+                    row["baseline"] and f"{_short(row['baseline_value'])} ({row['baseline']})"
+                )
                 rows.append(
                     (
                         *(row["wing"], row["run"], row["data"], row["n"]),
                         str(len(row["seeds"].split())),
                         row["metric"],
-                        f"{float(row['value']):.3f}",
+                        _short(row["value"]),
                         interval,
-                        f"{float(row['baseline_value']):.3f} ({row['baseline']})",
+                        baseline,
                     )
                 )
     except KeyError as error:
@@ -47,3 +51,7 @@ def summarise(results: Path | str) -> str:
         for row in rows
     ]
     return "\n".join([*lines, "", f"Report: {(folder / 'report' / 'index.html').resolve()}"])
+
+
+def _short(number: str) -> str:
+    return f"{float(number):.3f}"

@@ -1,0 +1,45 @@
+"""``affectlab predict emotion``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.terminal import batched, positive, read_texts
+
+
+def add_predict_command(wings: Any) -> None:
+    """Add the command to *wings*, the subparsers of ``affectlab predict``."""
+    emotion = wings.add_parser("emotion", help="six emotions of a short English text")
+    emotion.add_argument("texts", nargs="*", metavar="TEXT", help="texts; `-` reads stdin")
+    emotion.add_argument(
+        "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
+    )
+    emotion.add_argument("--file", type=Path, help="UTF-8 file with one text a line")
+    emotion.add_argument("--top-k", type=positive, default=3, help="classes shown (default 3)")
+    emotion.add_argument("--batch-size", type=positive, default=64)
+    emotion.add_argument("--device", help="PyTorch device; a GPU if there is one")
+    emotion.set_defaults(run=_predict)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from affectlab.emotion.predict import EmotionClassifier
+
+    if bool(options.texts) == bool(options.file):
+        raise UserError("give either texts (`-` for stdin) or --file")
+    classifier = EmotionClassifier.from_directory(options.model, device=options.device)
+    for batch in batched(read_texts(options.texts, options.file), options.batch_size):
+        predictions = classifier.predict(batch, batch_size=options.batch_size)
+        for text, prediction in zip(batch, predictions, strict=True):
+            line = {
+                "text": text,
+                "label": prediction.label,
+                "probabilities": {
+                    name: round(value, 6) for name, value in prediction.top(options.top_k)
+                },
+            }
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+    return 0

@@ -1,0 +1,96 @@
+"""What an experiment contributes to the report, and the means to write it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from affectlab.report.results import SeedResult
+from affectlab.report.words import flat, plain
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The part of the report that is about one experiment.
+
+    Attributes:
+        name: of the experiment; the anchor of its section.
+        title: heading.
+        sentences: what was found, in plain sentences; the first is the main one.
+        warnings: sentences about scores that are worse than a trivial answer.
+        rows: its rows of results.csv, see `results.COLUMNS`.
+        provenance: its rows of the provenance table, see `provenance`.
+        html: everything else, from level-three headings down.
+    """
+
+    name: str
+    title: str
+    sentences: Sequence[str]
+    warnings: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+    provenance: Sequence[Mapping[str, Any]]
+    html: str
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill in a template of this folder; a name that it lacks is an error."""
+    return str(_environment().get_template(template).render(**values))
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([HERE, HERE / "sections"]),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["score"] = lambda value: "–" if value is None else f"{value:.4f}"
+    environment.filters["signed"] = lambda value: f"{value:+.4f}".replace("-", "−")
+    environment.filters["limits"] = lambda pair: f"{pair[0]:.4f} to {pair[1]:.4f}"
+    environment.filters["signed_limits"] = lambda pair: f"{pair[0]:+.4f} to {pair[1]:+.4f}".replace(
+        "-", "−"
+    )
+    environment.filters["words"] = lambda name: str(name).replace("_", " ")
+    environment.filters["chance"] = lambda p: "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+    environment.filters["plain"] = plain
+    macros = environment.get_template("macros.html.j2").module
+    environment.globals |= {name: getattr(macros, name) for name in ("table", "score")}
+    return environment
+
+
+def figure(path: Path, description: str) -> dict[str, str]:
+    """A stored SVG or PNG as the page holds it: ``name``, ``uri``, ``description``."""
+    kind = {".svg": "svg+xml", ".png": "png"}[path.suffix]
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return {
+        "name": path.stem.replace("_", " "),
+        "uri": f"data:image/{kind};base64,{data}",
+        "description": description,
+    }
+
+
+def provenance(runs: Mapping[str, Sequence[SeedResult]]) -> list[dict[str, Any]]:
+    """For every run and seed: what it was made from, by which code, where, at what cost."""
+    return [
+        {
+            "run": name,
+            "seed": seed.metrics["seed"],
+            "data": seed.metrics["data"],
+            "model": seed.metrics["model"],
+            "task_version": seed.metrics["task_version"],
+            "evaluation": seed.run_record["evaluation"],
+            "training": flat(seed.run_record["training"]),
+        }
+        for name, seeds in runs.items()
+        for seed in seeds
+    ]

@@ -1,0 +1,1 @@
+"""One module and one template per experiment: what the report says about it."""

@@ -1,0 +1,238 @@
+"""The emotion experiment in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.io import read_json
+from affectlab.report.results import (
+    SeedResult,
+    below_baseline,
+    published_for,
+    read_seed,
+    results_rows,
+    split_means,
+    split_sizes,
+)
+from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.words import count, flat, interval, percent, points
+
+FIGURES = {
+    "confusion_matrix": "Confusion matrix of the test split: rows are true classes, columns"
+    " predicted ones; each cell has the share of its row and the count.",
+    "reliability": "Reliability diagram of the test split: accuracy against stated confidence,"
+    " before and after temperature scaling, with the number of items in each bin below.",
+    "training_curves": "Training curves: loss on train and validation, validation scores, learning"
+    " rate, over the optimiser's steps.",
+}
+
+
+def section(
+    folder: Path,
+    block: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+    sample_data: Sequence[str],
+) -> Section:
+    """The section of the report.
+
+    Args:
+        folder: ``results/emotion``.
+        block: the wing's block of the effective configuration.
+        published: the registry of published numbers, of all experiments.
+        sample_data: names of the data sets that are generated, so that their scores are not
+            taken for results.
+
+    Raises:
+        DataError: a record of a selected run is missing or broken.
+    """
+    wing = _read(folder, block)
+    runs = [_run_view(name, seeds) for name, seeds in wing.runs.items()]
+    known = published_for("emotion", runs, published)
+    return Section(
+        name="emotion",
+        title="Emotion in short texts",
+        sentences=_headline(wing, known, sample_data),
+        warnings=below_baseline(wing.comparison),
+        rows=results_rows(wing.comparison, known),
+        provenance=provenance(wing.runs),
+        html=render(
+            "emotion.html.j2",
+            wing=wing,
+            runs=runs,
+            summaries=_with_difference(wing.comparison),
+            published=known,
+            exports=_exports(wing),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """Everything that the runs left, runs and seeds in the order of the configuration."""
+
+    runs: dict[str, list[SeedResult]]
+    comparison: dict[str, Any]
+    audits: dict[str, dict[str, Any]]
+    label_noise: dict[str, dict[str, Any]]
+
+
+def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
+    runs = {
+        name: [read_seed(folder / name / f"seed{seed}") for seed in config["runs"][name]["seeds"]]
+        for name in config["selected"]
+    }
+    data = sorted({config["runs"][name]["data"] for name in config["selected"]})
+    noise = {
+        name: read_json(path)
+        for name in data
+        if (path := folder / "data" / name / "label_noise.json").exists()
+    }
+    return _Results(
+        runs=runs,
+        comparison=read_json(folder / "comparison.json"),
+        audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
+        label_noise=noise,
+    )
+
+
+def _headline(
+    results: _Results, published: Sequence[Mapping[str, Any]], sample_data: Sequence[str]
+) -> list[str]:
+    """What was found, in plain sentences; the first is the main one."""
+    summaries = {run["run"]: run for run in results.comparison["runs"]}
+    means = {name: split_means(seeds) for name, seeds in results.runs.items()}
+    sound = [name for name, run in summaries.items() if run["protocol"] == "sound"] or list(means)
+    # The best one is named by validation: naming it by test would favour luck.
+    best = max(sound, key=lambda name: means[name]["validation"]["accuracy"])
+    run = summaries[best]
+    score = run["metrics"]["accuracy"]
+    sentences = [
+        f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
+        f" {run['n']:,} unseen test texts the label they carry"
+        f" ({interval(score['ci'], results.comparison['interval']['level'])};"
+        f" {count(len(run['seeds']), 'seed')})."
+    ]
+    if score["baseline"]:
+        sentences.append(
+            f"Always guessing the commonest class gives {percent(score['baseline']['value'])}."
+        )
+    baseline = results.comparison["baseline"]
+    for pair in results.comparison["pairs"]:
+        if {pair["first"]["run"], pair["second"]["run"]} == {best, baseline}:
+            sign = 1 if pair["first"]["run"] == best else -1
+            gain = pair["differences"]["accuracy"]
+            limits = sorted(sign * limit for limit in gain["ci"])
+            clear = "a clear" if limits[0] > 0 or limits[1] < 0 else "no clear"
+            sentences.append(
+                f"Against {baseline} on the same items: {points(sign * gain['value'])}"
+                f" (interval {points(limits[0])} to {points(limits[1])}), {clear} difference."
+            )
+    verified = [
+        number
+        for number in published
+        if number["verified"] and number["metric"] == "accuracy" and best in number["ours"]
+    ]
+    if verified:
+        top = max(verified, key=lambda number: float(number["value"]))
+        inside = score["ci"][0] <= top["value"] <= score["ci"][1]
+        sentences.append(
+            f"The best published and independently verified figure on this split is {top['name']},"
+            f" {percent(top['value'])}; it lies {'inside' if inside else 'outside'} the interval"
+            f" of {best}."
+        )
+        if top["n"] not in (None, run["n"]):
+            sentences.append(
+                f"That figure is of {top['n']:,} items and ours of {run['n']:,}: they are not the"
+                " same items, so the two compare only roughly."
+            )
+    rest = results.runs[best][0].metrics["other_splits"].get("test_without_overlap")
+    left_out = run["n"] - rest["n"] if rest else 0
+    if left_out:
+        change = means[best]["test_without_overlap"]["accuracy"] - means[best]["test"]["accuracy"]
+        sentences.append(
+            f"Leaving out the {left_out} test texts that stand in the training data as well"
+            f" changes its accuracy by {points(change)}."
+        )
+    before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
+    sentences.append(
+        f"Its stated confidence is off by {percent(before)} on average as trained, and by"
+        f" {percent(after)} after temperature scaling."
+    )
+    for name, noise in results.label_noise.items():
+        sentences.append(
+            f"About {percent(noise['noise_rate'])} of the training labels of {name} look doubtful"
+            " (confident learning; an estimate, not a count of errors)."
+        )
+    for name, audit in results.audits.items():
+        differing = [row["what"] for row in audit["expected"] if row["status"] != "ok"]
+        if differing:
+            sentences.append(
+                f"The data at hand are not the {name} that the registry describes: they differ in"
+                f" {', '.join(differing)}."
+            )
+    if run["data"] in sample_data:
+        sentences.append(
+            f"The data set {run['data']} is generated: these numbers show that the workflow runs,"
+            " and nothing about emotion."
+        )
+    return sentences
+
+
+def _run_view(run: str, seeds: Sequence[SeedResult]) -> dict[str, Any]:
+    """One run as the page shows it: figures and tables of its first seed, means over all."""
+    first = seeds[0]
+    figures = [
+        figure(path, description)
+        for name, description in FIGURES.items()
+        if (path := first.folder / "figures" / f"{name}.svg").exists()
+    ]
+    return {
+        "run": run,
+        "data": first.metrics["data"]["name"],
+        "values": split_means(seeds),
+        "sizes": split_sizes(first.metrics),
+        "record": first.metrics,
+        "figures": figures,
+    }
+
+
+def _with_difference(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs' summaries, each with its paired difference from the baseline run."""
+    baseline = comparison["baseline"]
+    rows = []
+    for run in comparison["runs"]:
+        difference = None
+        for pair in comparison["pairs"]:
+            first, second = pair["first"]["run"], pair["second"]["run"]
+            entry = pair["differences"]["accuracy"]
+            if (first, second) == (run["run"], baseline):
+                difference = {"value": entry["value"], "ci": entry["ci"]}
+            elif (second, first) == (run["run"], baseline):
+                low, high = entry["ci"]
+                difference = {"value": -entry["value"], "ci": [-high, -low]}
+        rows.append({**run, "difference": difference})
+    return rows
+
+
+def _exports(wing: _Results) -> list[dict[str, Any]]:
+    """Exported models, one row a format; nested numbers become ``outer inner`` columns."""
+    tables = []
+    for name, seeds in wing.runs.items():
+        for seed in seeds:
+            if seed.export is None:
+                continue
+            rows = {kind: flat(entry) for kind, entry in seed.export["formats"].items()}
+            columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+            tables.append(
+                {
+                    "run": name,
+                    "seed": seed.metrics["seed"],
+                    "columns": columns,
+                    "rows": rows,
+                    "facts": flat({k: v for k, v in seed.export.items() if k != "formats"}),
+                }
+            )
+    return tables

@@ -1,0 +1,53 @@
+"""Numbers and records as a reader of the report sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one digit."""
+    return f"{100 * share:.1f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points, signed."""
+    return f"{100 * difference:+.1f} points"
+
+
+def interval(limits: Sequence[float], level: float) -> str:
+    """Limits of a share, in percent."""
+    return f"{100 * level:g} % interval {100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
+
+
+def count(number: int, what: str) -> str:
+    """A number and what it counts, in the plural where it must be."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def plain(value: Any) -> str:
+    """A value of a record for a reader: numbers short, absent ones as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"
+    return str(value)
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by a space; lists as text."""
+    merged: dict[str, Any] = {}
+    for key, item in value.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(item, Mapping):
+            merged |= flat(item, f"{name} ")
+        elif isinstance(item, list | tuple):
+            merged[name] = ", ".join(plain(part) for part in item)
+        else:
+            merged[name] = item
+    return merged
