@@ -1,0 +1,300 @@
+"""The data gate of the face corpus: what is in it, what is wrong with it, is it as published.
+
+Known kinds of defect (blank images, twins across splits, twins with different labels) are counted
+and recorded; a corpus that no model should be trained on is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_jsonl, write_json
+from affectlab.core.quarantine import BadRecord
+from affectlab.face.data import STATUSES, Faces, read_faces
+from affectlab.face.raw import CLASSES, SIDE, SPLITS
+
+BLANK_DEVIATION = 1.0
+"""An image whose grey levels have a smaller standard deviation shows nothing."""
+
+HASH_SIDE = 8
+HASH_INPUT = 24
+NEAR_BITS = 6
+"""Perceptual hashes (64 bits) that differ in at most so many are compared pixel by pixel."""
+NEAR_CORRELATION = 0.97
+"""Correlation of the pixels from which two images count as nearly the same."""
+
+MAX_QUARANTINED_SHARE = 0.1
+MAX_BLANK_SHARE = 0.1
+PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
+CHUNK = 1024
+
+
+def write_audit(
+    *,
+    faces_path: Path,
+    metadata_path: Path,
+    quarantine_path: Path,
+    audit_path: Path,
+    required_splits: Sequence[str],
+    expected: Mapping[str, Any],
+) -> None:
+    """Audit the files that `data.convert` wrote, and store the findings as JSON.
+
+    Raises:
+        DataError: an input is missing or damaged.
+        UserError: see `audit`.
+    """
+    faces = read_faces(faces_path, metadata_path)
+    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    write_json(audit_path, audit(faces, quarantined, required_splits, expected))
+
+
+def audit(
+    faces: Faces,
+    quarantined: Sequence[BadRecord],
+    required_splits: Sequence[str],
+    expected: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Describe a corpus and hold it against what is published about it.
+
+    Args:
+        faces: the corpus.
+        quarantined: bad images that were left out.
+        required_splits: splits that must have images of every class.
+        expected: ``expected`` of the data registry: ``counts`` (split -> images), ``classes``
+            (class -> images of all splits), ``known_issues`` (one of `KNOWN_ISSUES` -> how many).
+
+    Returns:
+        A JSON object:
+
+        - ``counts``: per split the images, those without a label, and the classes;
+        - ``blank``: images that show nothing: paths, and counts per split and class;
+        - ``duplicates``: groups of pixel-identical images (blank ones left out), how many images
+          would go if each were kept once, and the groups with more than one label;
+        - ``near_duplicates``: pairs that are nearly, but not exactly the same, per pair of splits;
+        - ``overlap``: ``test_in_train`` and so on: images of the first split with a
+          pixel-identical twin in the second, by path;
+        - ``votes``: where FER+ votes came from, or None;
+        - ``quarantine``: how many images were left out, by problem;
+        - ``expected``: a list of ``{"what", "expected", "found", "status"}``.
+
+    Raises:
+        UserError: the corpus is broken (all reasons are listed), or *expected* names an issue
+            that the audit does not know.
+    """
+    blank = blank_rows(faces.images)
+    broken = _breakage(faces, blank, quarantined, required_splits)
+    if broken:
+        raise UserError("the data cannot be used:\n" + "\n".join(f"  - {item}" for item in broken))
+    groups = twin_groups(faces.images)
+    found: dict[str, Any] = {
+        "counts": {split: _describe(faces, split) for split in SPLITS},
+        "blank": {
+            "images": len(blank),
+            "by_split": dict(Counter(faces.splits[blank].tolist())),
+            "by_class": dict(Counter(faces.emotions[blank].tolist())),
+            "paths": [faces.paths[row] for row in blank],
+        },
+        "duplicates": _duplicates(faces, groups, set(blank.tolist())),
+        "near_duplicates": _near_duplicates(faces, groups, blank),
+        "overlap": {
+            f"{held_out}_in_{seen}": _overlap(faces, groups, held_out, seen)
+            for held_out, seen in PAIRS
+        },
+        "votes": None if faces.votes_status is None else _votes(faces),
+        "quarantine": {
+            "images": len(quarantined),
+            "by_problem": dict(Counter(item.problem for item in quarantined)),
+        },
+    }
+    return found | {"expected": _compare(found, expected)}
+
+
+KNOWN_ISSUES: dict[str, Callable[[dict[str, Any]], int]] = {
+    "blank_images": lambda found: found["blank"]["images"],
+    "twin_groups": lambda found: found["duplicates"]["groups"],
+    "conflicting_groups": lambda found: len(found["duplicates"]["conflicting"]),
+    "test_twins_in_train": lambda found: len(found["overlap"]["test_in_train"]),
+    "validation_twins_in_train": lambda found: len(found["overlap"]["validation_in_train"]),
+    "quarantined_images": lambda found: found["quarantine"]["images"],
+}
+"""What a registry may expect under ``known_issues``, and where the audit has it."""
+
+
+def blank_rows(images: np.ndarray) -> np.ndarray:
+    """Rows of images ``[N, 48, 48]`` that show nothing, int64."""
+    found = [
+        start + np.flatnonzero(chunk.std(axis=(1, 2)) < BLANK_DEVIATION)
+        for start, chunk in _chunks(images)
+    ]
+    return np.concatenate(found)
+
+
+def twin_groups(images: np.ndarray) -> np.ndarray:
+    """A number per image, int64 ``[N]``; images with the same pixels have the same."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(image.tobytes(), len(numbers)) for image in images])
+
+
+def perceptual_hashes(images: np.ndarray) -> np.ndarray:
+    """A 64-bit hash per image, uint64 ``[N]``, that light and compression hardly change.
+
+    The signs, against their median, of the lowest 8 x 8 coefficients of a cosine transform of the
+    image at 24 x 24, the mean left out.
+    """
+    from scipy.fft import dct
+
+    basis = dct(np.eye(HASH_INPUT), axis=0, norm="ortho")[: HASH_SIDE + 1]
+    block = SIDE // HASH_INPUT
+    bits = []
+    for _, chunk in _chunks(images):
+        small = chunk.reshape(len(chunk), HASH_INPUT, block, HASH_INPUT, block).mean(axis=(2, 4))
+        waves = np.einsum("ki,nij,lj->nkl", basis, small, basis, optimize=True)
+        low = waves[:, 1:, 1:].reshape(len(chunk), -1)
+        bits.append(low > np.median(low, axis=1, keepdims=True))
+    return np.packbits(np.concatenate(bits), axis=1).view(np.uint64).ravel()
+
+
+def near_pairs(images: np.ndarray) -> np.ndarray:
+    """Pairs of rows, int64 ``[P, 2]``, whose images are nearly the same.
+
+    Their hashes differ in at most `NEAR_BITS` bits and their pixels correlate by at least
+    `NEAR_CORRELATION`.
+    """
+    hashes = perceptual_hashes(images)
+    pairs = []
+    for start in range(0, len(hashes), CHUNK):
+        chunk = hashes[start : start + CHUNK]
+        distances = np.bitwise_count(chunk[:, None] ^ hashes[None, start:])
+        first, second = np.nonzero(distances <= NEAR_BITS)
+        later = second > first
+        pairs.append(start + np.stack([first[later], second[later]], axis=1))
+    candidates = np.concatenate(pairs)
+    correlations = [_correlation(images[a], images[b]) for a, b in candidates]
+    return candidates[np.array(correlations) >= NEAR_CORRELATION] if correlations else candidates
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    centred = [image.astype(np.float64) - image.mean() for image in (first, second)]
+    norm = np.linalg.norm(centred[0]) * np.linalg.norm(centred[1])
+    return float((centred[0] * centred[1]).sum() / norm) if norm > 0 else 0.0
+
+
+def _chunks(images: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    return [(start, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+
+
+def _describe(faces: Faces, split: str) -> dict[str, Any]:
+    names = Counter(faces.emotions[faces.rows_of(split)].tolist())
+    return {
+        "images": sum(names.values()),
+        "unlabelled": names[""],
+        "classes": {name: names[name] for name in CLASSES},
+    }
+
+
+def _duplicates(faces: Faces, groups: np.ndarray, blank: set[int]) -> dict[str, Any]:
+    members: dict[int, list[int]] = {}
+    for row, group in enumerate(groups.tolist()):
+        if row not in blank:
+            members.setdefault(group, []).append(row)
+    twins = [rows for rows in members.values() if len(rows) > 1]
+    conflicting = [rows for rows in twins if len(set(faces.emotions[rows]) - {""}) > 1]
+    return {
+        "groups": len(twins),
+        "surplus": sum(len(rows) - 1 for rows in twins),
+        "conflicting": [
+            {faces.paths[row]: str(faces.emotions[row]) for row in rows} for rows in conflicting
+        ],
+    }
+
+
+def _near_duplicates(faces: Faces, groups: np.ndarray, blank: np.ndarray) -> dict[str, Any]:
+    # One image of each group of twins stands for all.
+    _, kept = np.unique(groups, return_index=True)
+    kept = np.setdiff1d(kept, blank)
+    pairs = kept[near_pairs(faces.images[kept])]
+    by_splits = Counter(" and ".join(sorted(faces.splits[pair])) for pair in pairs)
+    conflicting = sum(faces.emotions[a] != faces.emotions[b] for a, b in pairs)
+    return {
+        "pairs": len(pairs),
+        "by_splits": dict(sorted(by_splits.items())),
+        "other_label": int(conflicting),
+        "rule": f"hashes within {NEAR_BITS} of 64 bits, correlation at least {NEAR_CORRELATION}",
+    }
+
+
+def _overlap(faces: Faces, groups: np.ndarray, held_out: str, seen: str) -> list[str]:
+    there = set(groups[faces.rows_of(seen)].tolist())
+    return [faces.paths[row] for row in faces.rows_of(held_out) if groups[row] in there]
+
+
+def _votes(faces: Faces) -> dict[str, int]:
+    assert faces.votes_status is not None
+    names = Counter(faces.votes_status.tolist())
+    return {status: names[status] for status in STATUSES}
+
+
+def _breakage(
+    faces: Faces,
+    blank: np.ndarray,
+    quarantined: Sequence[BadRecord],
+    required_splits: Sequence[str],
+) -> list[str]:
+    """Reasons for which nothing should be trained or measured on this corpus."""
+    broken = []
+    for split in required_splits:
+        present = set(faces.emotions[faces.rows_of(split)].tolist()) - {""}
+        absent = [name for name in CLASSES if name not in present]
+        if not len(faces.rows_of(split)):
+            broken.append(f"the split {split} has no images")
+        elif not present:
+            broken.append(f"no image of the split {split} has a label")
+        elif absent:
+            broken.append(f"the split {split} has no image of {', '.join(absent)}")
+    total = len(faces) + len(quarantined)
+    if len(quarantined) > MAX_QUARANTINED_SHARE * total:
+        broken.append(
+            f"{len(quarantined)} of {total} images are bad, more than "
+            f"{MAX_QUARANTINED_SHARE:.0%}; quarantine.jsonl says where and why"
+        )
+    if len(blank) > MAX_BLANK_SHARE * len(faces):
+        broken.append(f"{len(blank)} of {len(faces)} images are blank")
+    return broken
+
+
+def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Hold the findings against the registry's ``expected``, number by number."""
+    counts = found["counts"]
+    rows = [
+        (f"images of {split}", number, counts[split]["images"])
+        for split, number in expected.get("counts", {}).items()
+    ]
+    for name, number in expected.get("classes", {}).items():
+        total = sum(counts[split]["classes"][name] for split in SPLITS)
+        rows.append((f"images of class {name}", number, total))
+    for issue, number in expected.get("known_issues", {}).items():
+        if issue not in KNOWN_ISSUES:
+            near = difflib.get_close_matches(issue, KNOWN_ISSUES, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(
+                f"expected.known_issues.{issue}: the audit knows only "
+                f"{', '.join(KNOWN_ISSUES)}{meant}"
+            )
+        rows.append((issue.replace("_", " "), number, KNOWN_ISSUES[issue](found)))
+    return [
+        {
+            "what": what,
+            "expected": number,
+            "found": actual,
+            "status": "ok" if actual == number else "differs",
+        }
+        for what, number, actual in rows
+    ]

@@ -1,0 +1,368 @@
+"""FER2013 in the layouts that are in use, read one image at a time.
+
+* CSV, as ``fer2013.csv`` (``emotion,pixels,Usage``) or ``icml_face_data.csv`` (``emotion, Usage,
+  pixels``), with optional columns ``valence`` and ``arousal``;
+* folders, ``train|test/<emotion>/*.jpg``, with an optional ``affect.csv`` (``image_path,valence,
+  arousal``) beside ``train``.
+
+Either may lie in a folder or in a zip archive, which is read in place. Class names decide what an
+image is labelled with; ids occur in the CSV layouts only, whose order is `CSV_CLASSES`.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+from affectlab.core.errors import DataError
+from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SIDE = 48
+"""Height and width of every image, in pixels."""
+
+CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+"""Class names in the order of our own ids (and the original project's)."""
+
+CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""Class names in the order of the ids of the CSV files, which is another one."""
+
+SPLITS = ("train", "validation", "test")
+
+USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+"""The official split, as the CSV files and the names of the image files tell it."""
+
+SYNONYMS = {
+    "anger": "angry",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+}
+"""Other spellings of the classes in folder names and label columns."""
+
+FOLDER_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+"""Splits by folder, for files whose names do not tell the official split."""
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
+AFFECT_NAME = "affect.csv"
+MAX_IMAGE_BYTES = 1 << 20
+JPEG_END = b"\xff\xd9"
+PNG_END = b"IEND\xaeB`\x82"
+_USAGE_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_")
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One image with what its source says of it.
+
+    Attributes:
+        pixels: uint8 ``[48, 48]``; None once they are stored elsewhere.
+        image_path: path of the file in the corpus, or ``<csv file>#<record>``.
+        split: one of `SPLITS`.
+        emotion: one of `CLASSES`, or the empty string for an image without a label.
+        valence: -1..1, or None.
+        arousal: -1..1, or None.
+    """
+
+    pixels: np.ndarray | None
+    image_path: str
+    split: str
+    emotion: str
+    valence: float | None = None
+    arousal: float | None = None
+
+    def without_pixels(self) -> Face:
+        """The same without the image."""
+        return replace(self, pixels=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files of a folder or of a zip archive: names, and how to open one."""
+
+    root: Path
+    names: list[str]
+    open: Callable[[str], IO[bytes]]
+
+    def locate(self, name: str) -> Path:
+        """How a file is called in messages."""
+        return self.root / name
+
+
+def class_name(text: str) -> str:
+    """The class that *text* spells.
+
+    Raises:
+        ValueError: no class is called so; the message names the nearest.
+    """
+    name = text.strip().lower()
+    name = SYNONYMS.get(name, name)
+    if name in CLASSES:
+        return name
+    near = difflib.get_close_matches(name, [*CLASSES, *SYNONYMS], n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ValueError(f"unknown class {text[:40]!r}, expected one of {', '.join(CLASSES)}{hint}")
+
+
+def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Face | BadRecord]:
+    """Yield the images of a raw folder in the order of their file.
+
+    Args:
+        directory: holds the corpus, or one zip archive with it.
+        on_bad_record: ``fail`` raises at the first bad image, ``skip`` yields it as `BadRecord`.
+
+    Raises:
+        DataError: an image is bad and *on_bad_record* is ``fail``; or the whole corpus is:
+            missing, of an unknown layout, without an image, or an archive that is damaged.
+    """
+    if on_bad_record not in ON_BAD_RECORD:
+        raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
+    with _open_files(Path(directory)) as files:
+        tables = [name for name in files.names if PurePosixPath(name).name in CSV_NAMES]
+        images = [name for name in files.names if name.lower().endswith(IMAGE_ENDINGS)]
+        if len(tables) > 1:
+            raise DataError(directory, None, f"more than one table: {', '.join(tables)}")
+        if tables:
+            items = _read_csv(files, tables[0], on_bad_record)
+        elif images:
+            items = _read_folders(files, images, on_bad_record)
+        else:
+            raise DataError(
+                directory,
+                None,
+                f"no FER2013 here: expected {' or '.join(CSV_NAMES)}, or "
+                "train|test/<emotion>/*.jpg, in the folder or in one zip archive in it",
+            )
+        good = 0
+        for item in items:
+            good += isinstance(item, Face)
+            yield item
+        if good == 0:
+            raise DataError(directory, None, "not one good image")
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """A grey 48 x 48 image from the bytes of a JPEG or PNG file, uint8.
+
+    Raises:
+        ValueError: cut off, no image, in colour, or of another size.
+    """
+    import cv2
+    import numpy as np
+
+    # OpenCV fills the missing part of a JPEG with grey and says so on stderr only.
+    whole = PNG_END in data[-16:] if data[:4] == b"\x89PNG" else JPEG_END in data[-64:]
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if image is None or not whole:
+        raise ValueError("expected a whole JPEG or PNG file; this one is cut off or is none")
+    if image.ndim == 3:
+        if (image[..., :3] != image[..., :1]).any():
+            raise ValueError("expected a grey image, found one in colour")
+        image = np.ascontiguousarray(image[..., 0])
+    if image.shape != (SIDE, SIDE):
+        height, width = image.shape
+        raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
+    if image.dtype != np.uint8:
+        raise ValueError(f"expected 8 bits per pixel, found {image.dtype}")
+    return image
+
+
+def parse_pixels(text: str) -> np.ndarray:
+    """An image from 2304 numbers between spaces, row by row, uint8 ``[48, 48]``.
+
+    Raises:
+        ValueError: another number of pixels, or one that is no integer of 0..255.
+    """
+    import numpy as np
+
+    try:
+        values = np.fromstring(text, dtype=np.int64, sep=" ")
+    except (ValueError, DeprecationWarning) as error:
+        raise ValueError("pixels: expected integers between spaces") from error
+    if len(values) != SIDE * SIDE:
+        raise ValueError(f"expected {SIDE * SIDE} pixels, found {len(values)}")
+    if values.min() < 0 or values.max() > 255:
+        raise ValueError("pixels: expected integers of 0 to 255")
+    return values.astype(np.uint8).reshape(SIDE, SIDE)
+
+
+@contextmanager
+def _open_files(directory: Path) -> Iterator[_Files]:
+    """The files of a folder, or of the one zip archive in it."""
+    if not directory.is_dir():
+        raise DataError(directory, None, "no such folder")
+    archives = sorted(directory.glob("*.zip"))
+    if not archives:
+        names = sorted(
+            path.relative_to(directory).as_posix()
+            for path in directory.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+        yield _Files(directory, names, lambda name: (directory / name).open("rb"))
+        return
+    if len(archives) > 1:
+        listed = ", ".join(path.name for path in archives)
+        raise DataError(directory, None, f"more than one archive, keep one: {listed}")
+    [archive] = archives
+    try:
+        with zipfile.ZipFile(archive) as stream:
+            members = [
+                name
+                for name in stream.namelist()
+                if not name.endswith("/") and not name.startswith("__MACOSX/")
+            ]
+            yield _Files(archive, members, stream.open)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+        raise DataError(archive, None, f"not a whole zip archive: {error}") from error
+
+
+def _read_folders(
+    files: _Files, images: list[str], on_bad_record: str
+) -> Iterator[Face | BadRecord]:
+    affect = _read_affect(files)
+    for name in images:
+        try:
+            yield _face_of_file(files, name, affect)
+        except ValueError as error:
+            if on_bad_record == "fail":
+                raise DataError(files.locate(name), None, str(error)) from error
+            yield BadRecord(name, "image", str(error))
+
+
+def _face_of_file(
+    files: _Files, name: str, affect: Mapping[str, tuple[float, float]] | None
+) -> Face:
+    path = PurePosixPath(name)
+    if len(path.parts) < 3:
+        raise ValueError("expected <split>/<emotion>/<image>")
+    prefix = _USAGE_PREFIX.match(path.name)
+    folder = path.parts[-3].lower()
+    if prefix:
+        split = USAGES[prefix[1]]
+    elif folder in FOLDER_SPLITS:
+        split = FOLDER_SPLITS[folder]
+    else:
+        known = ", ".join(FOLDER_SPLITS)
+        raise ValueError(f"unknown split {path.parts[-3]!r}, expected one of {known}")
+    # As in the archive, whatever folder it was unpacked into.
+    image_path = "/".join(path.parts[-3:])
+    emotion = class_name(path.parts[-2])
+    with files.open(name) as stream:
+        pixels = decode_image(stream.read(MAX_IMAGE_BYTES))
+    if affect is None:
+        return Face(pixels, image_path, split, emotion)
+    if image_path not in affect:
+        raise ValueError(f"no row in {AFFECT_NAME}")
+    return Face(pixels, image_path, split, emotion, *affect[image_path])
+
+
+def _read_affect(files: _Files) -> dict[str, tuple[float, float]] | None:
+    """Valence and arousal by image path, where the corpus has a table of them."""
+    tables = [name for name in files.names if PurePosixPath(name).name == AFFECT_NAME]
+    if not tables:
+        return None
+    path = files.locate(tables[0])
+    with files.open(tables[0]) as raw, _text(raw, path) as text:
+        reader = csv.DictReader(text)
+        _require_columns(reader.fieldnames or [], ["image_path", "valence", "arousal"], path)
+        found = {}
+        for row in reader:
+            try:
+                found[row["image_path"]] = (_affect(row, "valence"), _affect(row, "arousal"))
+            except ValueError as error:
+                raise DataError(path, f"line {reader.line_num}", str(error)) from error
+        return found
+
+
+def _read_csv(files: _Files, name: str, on_bad_record: str) -> Iterator[Face | BadRecord]:
+    path = files.locate(name)
+    with files.open(name) as raw, _text(raw, path) as text:
+        reader = csv.reader(text)
+        header = [cell.strip() for cell in next(reader, [])]
+        _require_columns(header, ["emotion", "pixels", "Usage"], path)
+        for number, row in enumerate(reader, start=1):
+            try:
+                yield _face_of_row(header, row, f"{PurePosixPath(name).name}#{number}")
+            except ValueError as error:
+                if on_bad_record == "fail":
+                    raise DataError(path, f"record {number}", str(error)) from error
+                yield BadRecord(name, f"record {number}", str(error))
+
+
+def _face_of_row(header: list[str], row: list[str], image_path: str) -> Face:
+    if len(row) != len(header):
+        raise ValueError(f"expected {len(header)} cells, found {len(row)}")
+    cells = dict(zip(header, row, strict=True))
+    usage = cells["Usage"].strip()
+    if usage not in USAGES:
+        raise ValueError(f"Usage {usage[:40]!r}: expected one of {', '.join(USAGES)}")
+    affect: dict[str, Any] = {
+        name: _affect(cells, name) for name in ("valence", "arousal") if name in cells
+    }
+    return Face(
+        parse_pixels(cells["pixels"]),
+        image_path,
+        USAGES[usage],
+        _class_of_cell(cells["emotion"].strip()),
+        **affect,
+    )
+
+
+def _class_of_cell(cell: str) -> str:
+    """The class that an id or a name stands for; an empty cell is an image without a label."""
+    if not cell:
+        return ""
+    if not cell.lstrip("-").isdigit():
+        return class_name(cell)
+    if not 0 <= int(cell) < len(CSV_CLASSES):
+        raise ValueError(f"emotion {cell}: expected 0 to {len(CSV_CLASSES) - 1}")
+    return CSV_CLASSES[int(cell)]
+
+
+def _affect(cells: Mapping[str, str], name: str) -> float:
+    try:
+        value = float(cells[name])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not -1 <= value <= 1:
+        raise ValueError(f"{name} {cells[name]!r}: expected a number of -1 to 1")
+    return value
+
+
+def _require_columns(header: Iterable[str], required: list[str], path: Path) -> None:
+    missing = [name for name in required if name not in header]
+    if missing:
+        problem = f"no column {', '.join(missing)}; expected {', '.join(required)}"
+        raise DataError(path, "line 1", problem)
+
+
+@contextmanager
+def _text(raw: IO[bytes], path: Path) -> Iterator[IO[str]]:
+    """*raw* as UTF-8 text, line by line."""
+    try:
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+            yield text
+    except UnicodeDecodeError as error:
+        raise DataError(path, None, f"expected UTF-8: {error.reason}") from error
