@@ -412,6 +412,26 @@ def paired_bootstrap(
     return bootstrap_interval(difference, np.hstack([first, second]), resamples, level, seed)
 
 
+def replicates_of_mean(
+    statistic: Callable[[Array], Array], tables: Sequence[Array], resamples: int, seed: int
+) -> Floats:
+    """Bootstrap replicates of a score's mean over seeds, the same groups for every seed.
+
+    Args:
+        statistic: from sums ``[..., D]`` to scores ``[...]``.
+        tables: for each seed ``[G, D]``, sums of each group, groups in the same order.
+        resamples: how many resamples.
+        seed: of the generator.
+
+    Returns:
+        ``[resamples]``, for `seeds_summary`.
+    """
+    sums = resample_sums(np.hstack(tables), resamples, seed)
+    return np.asarray(
+        np.mean([statistic(part) for part in np.split(sums, len(tables), axis=1)], axis=0)
+    )
+
+
 def mcnemar(first_correct: Array, second_correct: Array) -> McNemar:
     """McNemar's test that two classifiers err equally often, on the same items.
 

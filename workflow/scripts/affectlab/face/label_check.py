@@ -116,9 +116,7 @@ def breakage(labels: Mapping[str, np.ndarray], max_missing_share: float) -> list
     return broken
 
 
-def describe(
-    labels: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
+def describe(labels: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Distribution, missing shares, means per class, and correlation with each ingredient.
 
     Returns:

@@ -142,7 +142,7 @@ def _features_of(images: np.ndarray) -> np.ndarray:
 
 
 def class_distribution(votes: np.ndarray) -> np.ndarray:
-    """Shares of the seven classes in FER+ votes ``[N, 10]``: float64 ``[N, 7]``, NaN without any."""
+    """Shares of the seven classes in FER+ votes ``[N, 10]``: float64 ``[N, 7]``, or NaN."""
     counts = class_votes(votes).astype(np.float64)
     with np.errstate(invalid="ignore"):
         return counts / counts.sum(axis=1, keepdims=True)

@@ -112,8 +112,9 @@ def draw_faces(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray
     angle, scale = vary(-0.2, 0.2), vary(0.85, 1.15)
     x = columns - vary(-0.12, 0.12)
     y = rows - vary(-0.12, 0.12)
-    x, y = scale * (x * np.cos(angle) - y * np.sin(angle)), scale * (
-        x * np.sin(angle) + y * np.cos(angle)
+    x, y = (
+        scale * (x * np.cos(angle) - y * np.sin(angle)),
+        scale * (x * np.sin(angle) + y * np.cos(angle)),
     )
     edge = vary(0.02, 0.06)
 
@@ -170,9 +171,7 @@ def write_corpus(
         _WRITERS[layout](fresh, corpus)
 
 
-def write_votes(
-    directory: Path | str, seed: int = 0, counts: dict[str, int] | None = None
-) -> None:
+def write_votes(directory: Path | str, seed: int = 0, counts: dict[str, int] | None = None) -> None:
     """Write the FER+ votes (``fer2013new.csv``) of the corpus of the same seed and counts."""
     corpus = make_corpus(seed, counts)
     with (

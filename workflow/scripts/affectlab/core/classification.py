@@ -1,0 +1,460 @@
+"""Scoring stored predictions of a classifier: one run by itself, and runs against each other.
+
+Everything here is computed from the per-item predictions, so a score can be recomputed, or a new
+one added, without training again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from affectlab.core import stats
+from affectlab.core.errors import DataError
+from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.records import Direction, is_worse, metric
+
+BINS = 15
+"""Bins of the expected calibration error, as in Guo et al. 2017."""
+
+HELD_OUT = ("validation", "test")
+
+CONFUSION_SCORES: dict[str, Callable[[stats.Array], stats.Floats]] = {
+    "accuracy": stats.accuracy,
+    "macro_f1": stats.macro_f1,
+    "micro_f1": stats.micro_f1,
+    "macro_precision": stats.macro_precision,
+    "macro_recall": stats.macro_recall,
+}
+"""Scores of decisions: functions of the confusion matrix, higher is better."""
+
+COMPARED = ("accuracy", "macro_f1")
+"""Scores whose paired differences between runs are reported."""
+
+SUMMARISED = (*CONFUSION_SCORES, "ece", "ece_calibrated", "nll", "nll_calibrated")
+"""Scores that are averaged over seeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a run said about the items of one split, in the order of their ids.
+
+    ``labels`` and ``predicted`` are ``[n]`` class ids, ``probabilities`` ``[n, K]``.
+    """
+
+    ids: tuple[str, ...]
+    labels: stats.Integers
+    predicted: stats.Integers
+    probabilities: stats.Floats
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def correct(self) -> stats.Array:
+        """``[n]``, whether each prediction is right."""
+        return self.predicted == self.labels
+
+    def without(self, ids: set[str]) -> Predictions:
+        """The same predictions less those of the items *ids*."""
+        kept = [place for place, name in enumerate(self.ids) if name not in ids]
+        return Predictions(
+            tuple(self.ids[place] for place in kept),
+            self.labels[kept],
+            self.predicted[kept],
+            self.probabilities[kept],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What evaluation needs of the data: no text and no image, only which items are the same.
+
+    Attributes:
+        classes: names, by id.
+        labels: split -> item -> class id; holds the splits train and those predicted.
+        group: a number per item; items with the same text, image or speaker share one.
+        majority: the commonest class of the training split, the first of equals.
+        prior: ``[K]``, shares of the classes in the training split.
+    """
+
+    classes: tuple[str, ...]
+    labels: dict[str, dict[str, int]]
+    group: dict[str, int]
+    majority: int
+    prior: stats.Floats
+
+    @classmethod
+    def of(
+        cls,
+        classes: tuple[str, ...],
+        labels: dict[str, dict[str, int]],
+        group: dict[str, int],
+    ) -> Corpus:
+        """A corpus, its majority and prior counted from the training labels."""
+        counts = np.bincount(list(labels["train"].values()), minlength=len(classes))
+        return cls(classes, labels, group, int(np.argmax(counts)), counts / counts.sum())
+
+
+class Score(NamedTuple):
+    """A score that is a function of sums over groups: see `stats.resample_sums`."""
+
+    direction: Direction
+    table: stats.Floats
+    statistic: Callable[[stats.Array], stats.Array]
+
+
+def read_predictions(
+    path: Path | str, corpus: Corpus, splits: Sequence[str] = HELD_OUT
+) -> dict[str, Predictions]:
+    """Read the predictions of *splits* and check them.
+
+    Raises:
+        DataError: a line is not a prediction, or the items are not exactly those of the corpus.
+    """
+    found: dict[str, dict[str, tuple[int, list[float]]]] = {split: {} for split in splits}
+    class_ids = {name: number for number, name in enumerate(corpus.classes)}
+    for number, line in enumerate(read_jsonl(path), start=1):
+        place = f"record {number}"
+        try:
+            split, name = line["split"], line["id"]
+            predicted = class_ids[line["prediction"]]
+            probabilities = [float(line["probabilities"][label]) for label in corpus.classes]
+        except (KeyError, TypeError, ValueError) as error:
+            problem = (
+                "expected id, split, prediction and the probabilities of "
+                f"{', '.join(corpus.classes)}; found no proper {error}"
+            )
+            raise DataError(path, place, problem) from error
+        if split not in found or name not in corpus.labels[split]:
+            raise DataError(path, place, f"{name!r} is no item of the split {split!r}")
+        if name in found[split]:
+            raise DataError(path, place, f"a second prediction for {name!r}")
+        if (
+            line.get("label") not in class_ids
+            or class_ids[line["label"]] != corpus.labels[split][name]
+        ):
+            raise DataError(path, place, f"the label of {name!r} is not that of the records")
+        if not abs(sum(probabilities) - 1) < 1e-3 or min(probabilities) < 0:
+            raise DataError(path, place, f"the probabilities of {name!r} are no distribution")
+        found[split][name] = predicted, probabilities
+    for split, lines in found.items():
+        missing = len(corpus.labels[split]) - len(lines)
+        if missing:
+            raise DataError(path, None, f"no prediction for {missing} items of the split {split}")
+    return {split: _as_arrays(lines, corpus.labels[split]) for split, lines in found.items()}
+
+
+def scores(split: Predictions, calibrated: stats.Floats, groups: Sequence[int]) -> dict[str, Score]:
+    """Every score of a split, as tables of sums a group.
+
+    Args:
+        split: the predictions.
+        calibrated: ``[n, K]``, their probabilities after temperature scaling.
+        groups: ``[n]``, the group of each item.
+    """
+    size = split.probabilities.shape[1]
+    cells = _confusion_table(split, groups)
+    found = {
+        name: Score("higher", cells, _of_sums(score, size))
+        for name, score in CONFUSION_SCORES.items()
+    }
+    for suffix, probabilities in (("", split.probabilities), ("_calibrated", calibrated)):
+        confidence = probabilities[np.arange(len(split)), split.predicted]
+        bins = stats.reliability_columns(confidence, split.correct, BINS)
+        loss = stats.log_loss_items(probabilities, split.labels)
+        found[f"ece{suffix}"] = Score(
+            "lower", stats.group_sums(bins, groups), stats.expected_calibration_error
+        )
+        found[f"nll{suffix}"] = Score(
+            "lower", stats.group_sums(np.c_[loss, np.ones(len(loss))], groups), _mean_of_sums
+        )
+    return found
+
+
+def trivial_scores(labels: stats.Integers, corpus: Corpus) -> dict[str, tuple[str, float]]:
+    """What the trivial answers reach on the same items: baseline name and value by score.
+
+    The commonest training class for the scores of decisions, the training shares of the classes
+    for the log-likelihood. The calibration error has none: the class shares are well calibrated
+    by construction, and know nothing of the item.
+    """
+    guesses = np.full(len(labels), corpus.majority)
+    confusion = stats.confusion_matrix(labels, guesses, len(corpus.classes))
+    found = {
+        name: ("majority", float(score(confusion))) for name, score in CONFUSION_SCORES.items()
+    }
+    shares = np.tile(corpus.prior, (len(labels), 1))
+    loss = ("class_shares", float(stats.log_loss_items(shares, labels).mean()))
+    return found | {"nll": loss, "nll_calibrated": loss}
+
+
+def score_split(
+    split: Predictions, temperature: float, corpus: Corpus, bootstrap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All scores of one split with intervals and trivial baselines, as `metrics.json` holds them.
+
+    Args:
+        split: the predictions.
+        temperature: fitted on the validation split.
+        corpus: groups and class shares.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+    """
+    groups = [corpus.group[name] for name in split.ids]
+    calibrated = stats.apply_temperature(split.probabilities, temperature)
+    trivial = trivial_scores(split.labels, corpus)
+    metrics = {}
+    for name, score in scores(split, calibrated, groups).items():
+        found = stats.bootstrap_interval(score.statistic, score.table, **bootstrap)
+        metrics[name] = metric(
+            found.value, score.direction, (found.low, found.high), trivial.get(name)
+        )
+    return {"n": len(split), "groups": len(set(groups)), "metrics": metrics}
+
+
+def compare_two(
+    first: Predictions, second: Predictions, corpus: Corpus, bootstrap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Two runs on the same items: paired differences with intervals, and McNemar's test.
+
+    The differences are *first* minus *second*.
+    """
+    if first.ids != second.ids:
+        raise ValueError("the two runs did not predict the same items")
+    groups = [corpus.group[name] for name in first.ids]
+    ours, theirs = (_confusion_table(split, groups) for split in (first, second))
+    differences = {}
+    for name in COMPARED:
+        statistic = _of_sums(CONFUSION_SCORES[name], len(corpus.classes))
+        found = stats.paired_bootstrap(statistic, ours, theirs, **bootstrap)
+        differences[name] = {"value": found.value, "ci": [found.low, found.high]}
+    test = stats.mcnemar(first.correct, second.correct)
+    return {
+        "differences": differences,
+        "mcnemar": {
+            "only_ours": test.only_first,
+            "only_theirs": test.only_second,
+            "exact_p": test.exact_p,
+            "chi2": test.chi2,
+            "chi2_p": test.chi2_p,
+        },
+    }
+
+
+def scored_record(
+    predictions: Mapping[str, Predictions],
+    corpus: Corpus,
+    overlapping: set[str],
+    baseline: Mapping[str, Predictions] | None,
+    bootstrap: Mapping[str, Any],
+    result_split: str = "test",
+) -> dict[str, Any]:
+    """The scores of a run, as `metrics.json` holds them, without what identifies the run.
+
+    Args:
+        predictions: of the split validation and of *result_split*.
+        corpus: labels and groups.
+        overlapping: items of the result split whose text or image is in train as well.
+        baseline: the predictions of the run to compare with, if any.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        result_split: the split whose scores are the headline.
+    """
+    validation, test = predictions["validation"], predictions[result_split]
+    temperature = stats.fit_temperature(validation.probabilities, validation.labels)
+    headline = score_split(test, temperature, corpus, bootstrap)
+    others = {"validation": score_split(validation, temperature, corpus, bootstrap)}
+    remaining = test.without(overlapping)
+    if len(remaining):
+        others[f"{result_split}_without_overlap"] = score_split(
+            remaining, temperature, corpus, bootstrap
+        )
+    confusion = stats.confusion_matrix(test.labels, test.predicted, len(corpus.classes))
+    each = stats.class_scores(confusion)
+    return {
+        "metrics": headline["metrics"],
+        "n": headline["n"],
+        "groups": headline["groups"],
+        "other_splits": others,
+        "per_class": {
+            name: {
+                "precision": float(each.precision[place]),
+                "recall": float(each.recall[place]),
+                "f1": float(each.f1[place]),
+                "support": int(each.support[place]),
+                "predicted": int(each.predicted[place]),
+            }
+            for place, name in enumerate(corpus.classes)
+        },
+        "confusion_matrix": confusion.tolist(),
+        "calibration": {"temperature": temperature, "fitted_on": "validation", "bins": BINS},
+        "comparison": None
+        if baseline is None
+        else compare_two(test, baseline[result_split], corpus, bootstrap),
+    }
+
+
+def comparison_record(
+    *,
+    wing: str,
+    metrics_paths: Sequence[Path | str],
+    predictions_paths: Sequence[Path | str],
+    corpora: Mapping[str, Corpus],
+    baseline: str | None,
+    bootstrap: Mapping[str, Any],
+    splits: Sequence[str] = HELD_OUT,
+) -> dict[str, Any]:
+    """All runs held against each other, as comparison.json holds it.
+
+    Every run is summarised over its seeds. Every pair of runs on the same data is compared by the
+    first seed of each (as listed), with McNemar's p adjusted for the number of pairs.
+
+    Args:
+        wing: name of the experiment.
+        metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
+        predictions_paths: predictions.jsonl of the same, in the same order.
+        corpora: by name of the data set.
+        baseline: name of the run that the others are held against.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        splits: splits that were predicted.
+    """
+    runs: dict[str, list[tuple[dict[str, Any], Predictions]]] = {}
+    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
+        record = read_json(metrics_path)
+        corpus = corpora[record["data"]["name"]]
+        predictions = read_predictions(predictions_path, corpus, splits)
+        headline = predictions[record["data"]["split"]]
+        runs.setdefault(record["run"], []).append((record, headline))
+    return {
+        "wing": wing,
+        "baseline": baseline,
+        "headline": ["accuracy", "macro_f1"],
+        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        "runs": [
+            summarise(seeds, corpora[seeds[0][0]["data"]["name"]], bootstrap)
+            for seeds in runs.values()
+        ],
+        "pairs": _pairs([seeds[0] for seeds in runs.values()], corpora, bootstrap),
+    }
+
+
+def summarise(
+    seeds: Sequence[tuple[Mapping[str, Any], Predictions]],
+    corpus: Corpus,
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One run over its seeds: mean, spread, and an interval for items and seeds."""
+    first = seeds[0][0]
+    groups = [corpus.group[name] for name in seeds[0][1].ids]
+    each = []
+    for record, split in seeds:
+        temperature = record["calibration"]["temperature"]
+        calibrated = stats.apply_temperature(split.probabilities, temperature)
+        each.append(scores(split, calibrated, groups))
+    trivial = trivial_scores(seeds[0][1].labels, corpus)
+    metrics = {}
+    for name in SUMMARISED:
+        same = [found[name] for found in each]
+        values = [float(score.statistic(score.table.sum(axis=0))) for score in same]
+        summary = stats.seeds_summary(
+            values,
+            stats.replicates_of_mean(
+                same[0].statistic,
+                [score.table for score in same],
+                bootstrap["resamples"],
+                bootstrap["seed"],
+            ),
+            bootstrap["level"],
+        )
+        base = trivial.get(name)
+        # The interval is symmetric about the mean; no share lies outside 0..1.
+        upper = float("inf") if name.startswith("nll") else 1.0
+        metrics[name] = {
+            "mean": summary.mean,
+            "sd": summary.sd,
+            "ci": [max(summary.low, 0.0), min(summary.high, upper)],
+            "direction": same[0].direction,
+            "baseline": None if base is None else {"name": base[0], "value": base[1]},
+            "below_baseline": base is not None
+            and is_worse(summary.mean, base[1], same[0].direction),
+        }
+    return {
+        "run": first["run"],
+        "protocol": first["protocol"],
+        "method": first["method"],
+        "model": first["model"]["name"],
+        "data": first["data"]["name"],
+        "seeds": [record["seed"] for record, _ in seeds],
+        "n": first["data"]["n"],
+        "groups": first["data"]["groups"],
+        "interval_covers": "items" if len(seeds) == 1 else "items and seeds",
+        "metrics": metrics,
+    }
+
+
+def reliability_at(split: Predictions, temperature: float) -> stats.Reliability:
+    """The reliability diagram of predictions softened by *temperature*."""
+    softened = stats.apply_temperature(split.probabilities, temperature)
+    confidence = softened[np.arange(len(split)), split.predicted]
+    return stats.reliability(confidence, split.correct, BINS)
+
+
+def _pairs(
+    firsts: Sequence[tuple[Mapping[str, Any], Predictions]],
+    corpora: Mapping[str, Corpus],
+    bootstrap: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Compare the given predictions two by two, where they are of the same data."""
+    pairs = []
+    for (one, first), (two, second) in combinations(firsts, 2):
+        data = one["data"]["name"]
+        if two["data"]["name"] != data:
+            continue
+        pairs.append(
+            {
+                "first": {"run": one["run"], "seed": one["seed"]},
+                "second": {"run": two["run"], "seed": two["seed"]},
+                "data": data,
+                "n": len(first),
+                **compare_two(first, second, corpora[data], bootstrap),
+            }
+        )
+    for data in corpora:
+        same = [pair for pair in pairs if pair["data"] == data]
+        adjusted = stats.holm([pair["mcnemar"]["exact_p"] for pair in same])
+        for pair, p_value in zip(same, adjusted, strict=True):
+            pair["holm_p"] = p_value
+    return pairs
+
+
+def _confusion_table(split: Predictions, groups: Sequence[int]) -> stats.Floats:
+    columns = stats.confusion_columns(split.labels, split.predicted, split.probabilities.shape[1])
+    return stats.group_sums(columns, groups)
+
+
+def _of_sums(
+    score: Callable[[stats.Array], stats.Floats], size: int
+) -> Callable[[stats.Array], stats.Floats]:
+    """A function of a confusion matrix, as a function of its cells in one row."""
+    return lambda sums: score(sums.reshape(*sums.shape[:-1], size, size))
+
+
+def _mean_of_sums(sums: stats.Array) -> stats.Array:
+    """From sums of a value and of ones to its mean."""
+    return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def _as_arrays(
+    lines: Mapping[str, tuple[int, list[float]]], labels: Mapping[str, int]
+) -> Predictions:
+    ids = tuple(sorted(lines))
+    return Predictions(
+        ids,
+        np.array([labels[name] for name in ids], dtype=np.int64),
+        np.array([lines[name][0] for name in ids], dtype=np.int64),
+        np.array([lines[name][1] for name in ids]),
+    )
