@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from affectlab.core.acceleration import ByteDropout, use_byte_dropout, use_sparse_embeddings
+from affectlab.core.acceleration import (
+    ByteDropout,
+    classify_by_first_token,
+    use_byte_dropout,
+    use_sparse_embeddings,
+)
 
 
 def test_byte_dropout_keeps_the_expectation_and_the_rate():
@@ -81,3 +86,50 @@ def test_sparse_embeddings_touch_only_the_rows_of_the_batch():
 def test_a_tied_table_cannot_be_sparse():
     with pytest.raises(ValueError, match="tied"):
         use_sparse_embeddings(_Tied(tied=True))
+
+
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "num_labels": 3,
+}
+
+
+def classifier(family, **settings):
+    import transformers
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(**SMALL, **settings)
+    config._attn_implementation = "eager"
+    return getattr(transformers, f"{family}ForSequenceClassification")(config).eval()
+
+
+def logits_and_gradients(model):
+    ids = torch.arange(5, 29).reshape(3, 8)
+    mask = torch.ones(3, 8, dtype=torch.int64)
+    mask[1, 5:] = mask[2, 2:] = 0
+    logits = model(input_ids=ids, attention_mask=mask).logits
+    nn.functional.cross_entropy(logits, torch.tensor([0, 2, 1])).backward()
+    return logits.detach(), {n: p.grad for n, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("family", ["Bert", "Roberta", "MPNet"])
+def test_the_last_layer_of_one_token_gives_the_same_logits_and_gradients(family):
+    logits, gradients = logits_and_gradients(classifier(family))
+    model = classifier(family)
+    assert classify_by_first_token(model)
+    same_logits, same_gradients = logits_and_gradients(model)
+    torch.testing.assert_close(same_logits, logits)
+    assert same_gradients.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(same_gradients[name], gradient, msg=name)
+    outputs = model.base_model(input_ids=torch.ones(2, 7, dtype=torch.int64))
+    assert outputs.last_hidden_state.shape == (2, 1, 32)
+
+
+def test_a_classifier_by_the_last_token_is_left_alone():
+    model = classifier("Qwen3", head_dim=8, num_key_value_heads=2, pad_token_id=0)
+    assert not classify_by_first_token(model)

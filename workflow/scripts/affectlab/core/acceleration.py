@@ -1,12 +1,16 @@
 """Making a pretrained encoder train fast on a CPU without changing what it learns.
 
-Three costs of PyTorch's CPU training are avoided (figures in ``benchmarks/README.md``): dropout
+Costs of PyTorch's CPU training that are avoided (figures in ``benchmarks/README.md``): dropout
 masks drawn one 32-bit number per element, dense gradients and optimizer steps for an embedding
-table of which a batch touches a few hundred rows, and the slow backward pass of the fused
-attention kernel.
+table of which a batch touches a few hundred rows, and outputs of the last layer that nothing
+reads.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -68,3 +72,104 @@ def use_sparse_embeddings(model: nn.Module) -> None:
     if output is not None and output.weight is table.weight:
         raise ValueError("an embedding table tied to the output layer has a dense gradient")
     table.sparse = True
+
+
+def classify_by_first_token(model: nn.Module) -> bool:
+    """Let the last layer of an encoder compute its output for the first token alone.
+
+    BERT, RoBERTa and MPNet classify by the first token, so what their last layer makes of the
+    others is never read; leaving it out changes no logit and no gradient. The layer's output then
+    has length 1. Attention dropout is not applied there.
+
+    Args:
+        model: a sequence classifier.
+
+    Returns:
+        Whether the model is one of these; others are left as they are.
+    """
+    forward_of = {"bert": _bert_layer, "roberta": _bert_layer, "mpnet": _mpnet_layer}
+    make_forward = forward_of.get(model.config.model_type)
+    if make_forward is None:
+        return False
+    layer = model.base_model.encoder.layer[-1]
+    layer.forward = make_forward(layer)
+    return True
+
+
+def _bert_layer(layer: nn.Module) -> Callable[..., torch.Tensor]:
+    attention = layer.attention.self
+
+    def forward(
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> torch.Tensor:
+        first = hidden_states[:, :1]
+        context = _attend(
+            attention.query(first),
+            attention.key(hidden_states),
+            attention.value(hidden_states),
+            heads=attention.num_attention_heads,
+            biases=[attention_mask],
+        )
+        attended = layer.attention.output(context, first)
+        return layer.output(layer.intermediate(attended), attended)
+
+    return forward
+
+
+def _mpnet_layer(layer: nn.Module) -> Callable[..., tuple[torch.Tensor]]:
+    block = layer.attention
+    attention = block.attn
+
+    def forward(
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        position_bias: torch.Tensor | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[torch.Tensor]:
+        first = hidden_states[:, :1]
+        context = _attend(
+            attention.q(first),
+            attention.k(hidden_states),
+            attention.v(hidden_states),
+            heads=attention.num_attention_heads,
+            biases=[position_bias, attention_mask],
+        )
+        attended = block.LayerNorm(block.dropout(attention.o(context)) + first)
+        return (layer.output(layer.intermediate(attended), attended),)
+
+    return forward
+
+
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    heads: int,
+    biases: Sequence[torch.Tensor | None],
+) -> torch.Tensor:
+    """Scaled dot-product attention of one query.
+
+    Args:
+        query: (b, 1, d).
+        key: (b, length, d).
+        value: (b, length, d).
+        heads: number of heads.
+        biases: added to the scores, each (b or 1, heads or 1, length or 1, length): of their
+            queries the first counts.
+
+    Returns:
+        (b, 1, d).
+    """
+    query, key, value = (
+        tensor.unflatten(-1, (heads, -1)).transpose(1, 2) for tensor in (query, key, value)
+    )
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    for bias in biases:
+        if bias is not None:
+            scores = scores + bias[:, :, :1]
+    return (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)

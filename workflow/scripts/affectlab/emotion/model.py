@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from affectlab.core.acceleration import use_byte_dropout
+from affectlab.core.acceleration import classify_by_first_token, use_byte_dropout
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError
 from affectlab.core.text_models import load_pretrained
@@ -39,7 +39,7 @@ def load_network(
     training: bool = False,
 ) -> PreTrainedModel:
     """Load a checkpoint as a six-class sequence classifier: see `text_models.load_pretrained`."""
-    return load_pretrained(
+    network = load_pretrained(
         directory,
         AutoModelForSequenceClassification,
         purpose="a text classifier",
@@ -54,6 +54,9 @@ def load_network(
         device=device,
         training=training,
     )
+    if training and device.type == "cpu":
+        classify_by_first_token(network)
+    return network
 
 
 def prepare_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:
