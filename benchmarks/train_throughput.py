@@ -69,6 +69,7 @@ def recipe(precision: str) -> training.Recipe:
         evaluations_per_epoch=1,
         checkpoint_minutes=60,
         sparse_embeddings=True,
+        ema_decay=None,
     )
 
 

@@ -45,6 +45,7 @@ TRAINING = {
     "evaluations_per_epoch": 1,
     "checkpoint_minutes": 60,
     "sparse_embeddings": False,
+    "ema_decay": None,
 }
 RUNS = {
     "full": {

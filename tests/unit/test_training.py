@@ -47,6 +47,7 @@ RECIPE = Recipe(
     evaluations_per_epoch=1,
     checkpoint_minutes=60,
     sparse_embeddings=False,
+    ema_decay=None,
 )
 
 
@@ -279,9 +280,12 @@ def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path, caplog):
     assert result["history"] == expected["history"]
 
 
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, caplog, precision):
-    recipe = replace(RECIPE, precision=precision, sparse_embeddings=True)
+def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(
+    tmp_path, caplog, precision, ema_decay
+):
+    recipe = replace(RECIPE, precision=precision, sparse_embeddings=True, ema_decay=ema_decay)
     undisturbed, expected = run(tmp_path / "undisturbed", recipe)
     with pytest.raises(SystemExit) as stop:
         run(tmp_path / "disturbed", recipe, loss_sum=_loss_that_sends_sigterm(after=11))
@@ -291,6 +295,30 @@ def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, caplog, 
     assert "resuming from update 12 of 24" in caplog.text
     assert weights(network) == weights(undisturbed)
     assert result["history"] == expected["history"]
+
+
+def test_the_average_follows_its_recursion_and_does_not_disturb_the_training(tmp_path):
+    """Against the recursion over the weights that a run without average has after each update."""
+    torch.manual_seed(0)
+    network = Network()
+    start = [p.detach().clone() for p in network.parameters()]
+    seen = []
+
+    def remember(module):
+        seen.append([p.detach().clone() for p in module.parameters()])
+        return {"loss": 0.0}
+
+    recipe = replace(RECIPE, schedule="constant", evaluations_per_epoch=8)
+    run(tmp_path / "plain", recipe, network, evaluate=remember, select_by=None)
+    assert len(seen) == 24
+    expected = start
+    for n, present in enumerate(seen):
+        decay = min(0.7, (1 + n) / (10 + n))
+        expected = [decay * e + (1 - decay) * p for e, p in zip(expected, present, strict=True)]
+    averaged, _ = run(tmp_path / "averaged", replace(recipe, ema_decay=0.7), select_by=None)
+    for parameter, value in zip(averaged.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.detach(), value)
+    assert not torch.allclose(expected[0], seen[-1][0])
 
 
 class Normalised(nn.Module):

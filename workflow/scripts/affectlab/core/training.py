@@ -64,6 +64,7 @@ class Recipe:
     evaluations_per_epoch: int
     checkpoint_minutes: float
     sparse_embeddings: bool
+    ema_decay: float | None
 
 
 @dataclass(slots=True)
@@ -240,13 +241,14 @@ def fit(
     master = _Weights(model, dtype)
     if processes.num_processes > 1 and master.sparse:
         raise UserError("training.sparse_embeddings: must be false with several processes")
+    average = _Average(master, recipe.ema_decay)
     optimizers = _optimizers(master, recipe, head)
     progress = Progress()
     checkpoint_path = checkpoint_directory / CHECKPOINT_NAME
     best_path = checkpoint_directory / BEST_NAME
     if checkpoint_path.exists():
         restored = _load_checkpoint(
-            checkpoint_path, checkpoint_fingerprint, master, optimizers, device
+            checkpoint_path, checkpoint_fingerprint, master, average, optimizers, device
         )
         if restored is not None:
             progress = restored
@@ -258,7 +260,9 @@ def fit(
 
     def save_checkpoint() -> None:
         if processes.is_main_process:
-            _save_checkpoint(checkpoint_path, checkpoint_fingerprint, master, optimizers, progress)
+            _save_checkpoint(
+                checkpoint_path, checkpoint_fingerprint, master, average, optimizers, progress
+            )
 
     def evaluate_and_keep_best(epoch: float) -> None:
         model.eval()
@@ -333,6 +337,7 @@ def fit(
                 for optimizer in optimizers:
                     optimizer.step()
                 master.publish(touched_only=True)
+                average.update(progress.step)
                 for optimizer in optimizers:
                     optimizer.zero_grad(set_to_none=True)
                 progress.step += 1
@@ -342,7 +347,8 @@ def fit(
                 progress.loss_weight += group_weight
                 bar(loss)
                 if progress.group in evaluation_points:
-                    evaluate_and_keep_best(progress.epoch + progress.group / len(groups))
+                    with average.in_place():
+                        evaluate_and_keep_best(progress.epoch + progress.group / len(groups))
                     if _patience_is_over(recipe, progress):
                         break
                 now = time.monotonic()
@@ -465,6 +471,52 @@ class _Weights:
         self.publish()
 
 
+class _Average:
+    """A moving average of the weights over updates, which then is what is evaluated and kept.
+
+    Exponential, as of Polyak and Juditsky 1992, https://doi.org/10.1137/0330046; early on the
+    decay is (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten.
+    Running statistics are averaged too; tables with row-sparse gradients are not. Without a decay
+    there is no average.
+    """
+
+    def __init__(self, weights: _Weights, decay: float | None) -> None:
+        self.weights = weights
+        self.decay = decay
+        self.averaged: dict[str, torch.Tensor] = {}
+        if decay is not None:
+            floats = {n: b for n, b in weights.buffers.items() if b.is_floating_point()}
+            self.averaged = {n: master.data for n, master in weights.dense.items()} | floats
+        self.values = {name: tensor.clone() for name, tensor in self.averaged.items()}
+
+    @torch.no_grad()
+    def update(self, updates: int) -> None:
+        """Take in the present weights, after *updates* earlier ones."""
+        if self.decay is not None:
+            decay = min(self.decay, (1 + updates) / (10 + updates))
+            torch._foreach_lerp_(
+                list(self.values.values()), list(self.averaged.values()), 1.0 - decay
+            )
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """While the block runs, masters and network hold the average."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for name, value in self.values.items():
+            kept = value.clone()
+            value.copy_(self.averaged[name])
+            self.averaged[name].copy_(kept)
+        if self.values:
+            self.weights.publish()
+
+
 class _StopRequest:
     """Notes a SIGTERM, so that the loop can finish its update and save."""
 
@@ -582,6 +634,7 @@ def _save_checkpoint(
     path: Path,
     owner: str,
     weights: _Weights,
+    average: _Average,
     optimizers: Sequence[torch.optim.Optimizer],
     progress: Progress,
 ) -> None:
@@ -589,6 +642,7 @@ def _save_checkpoint(
         "fingerprint": owner,
         "progress": asdict(progress),
         "parameters": weights.state(),
+        "average": average.values,
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "random_state": torch.get_rng_state(),
         "gpu_random_state": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -601,6 +655,7 @@ def _load_checkpoint(
     path: Path,
     owner: str,
     weights: _Weights,
+    average: _Average,
     optimizers: Sequence[torch.optim.Optimizer],
     device: torch.device,
 ) -> Progress | None:
@@ -617,6 +672,8 @@ def _load_checkpoint(
         logger.warning("%s belongs to another recipe, data or model: starting anew", path)
         return None
     weights.load(state["parameters"])
+    for name, value in average.values.items():
+        value.copy_(state["average"][name])
     for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(stored)
     torch.set_rng_state(state["random_state"])
