@@ -76,7 +76,7 @@ def test_an_environment_is_complete(path):
 def test_channels_and_python(path):
     content = environment(path)
     assert content["channels"] == ["conda-forge", "nodefaults"]
-    assert content["dependencies"][:2] == ["python=3.11.*", "pip"]
+    assert content["dependencies"][:2] == ["python=3.11", "pip"]
 
 
 def test_the_lock_is_complete_and_is_what_is_installed(lock):
