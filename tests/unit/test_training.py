@@ -447,15 +447,21 @@ import test_training as t
 from accelerate import PartialState
 processes = PartialState(cpu=True)
 torch.manual_seed(0)
-recipe = replace(t.RECIPE, gradient_accumulation=2 // processes.num_processes)
-network, result = t.run(Path(sys.argv[1]), recipe, t.Network(dropout=0))
+sparse = sys.argv[2] == "sparse"
+# The last batch holds one item: one of two processes has no share in it.
+recipe = replace(t.RECIPE, batch_size=59, gradient_accumulation=2, sparse_embeddings=sparse)
+network = t.Network(sparse=sparse, dropout=0)
+network.unused = t.nn.Linear(2, 2)
+folder = Path(sys.argv[1])
+network, result = t.run(folder, recipe, network, tensorboard_directory=folder / "board")
 if processes.is_main_process:
     Path(sys.argv[1], "weights").write_bytes(t.weights(network))
     Path(sys.argv[1], "processes").write_text(str(result["processes"]))
 """
 
 
-def test_two_processes_make_the_updates_of_one(tmp_path):
+@pytest.mark.parametrize("table", ["dense", "sparse"])
+def test_two_processes_make_the_updates_of_one(tmp_path, table):
     program = tmp_path / "share.py"
     program.write_text(SHARE.format(scripts=str(SCRIPTS), tests=str(Path(__file__).parent)))
     found = {}
@@ -464,11 +470,12 @@ def test_two_processes_make_the_updates_of_one(tmp_path):
         folder.mkdir()
         launch = ["torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
         subprocess.run(
-            [sys.executable, "-m", *launch, str(program), str(folder)],
+            [sys.executable, "-m", *launch, str(program), str(folder), table],
             check=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         assert (folder / "processes").read_text() == str(count)
+        assert len(list((folder / "board").iterdir())) == 1
         found[count] = np.frombuffer((folder / "weights").read_bytes(), np.float32)
     np.testing.assert_allclose(found[1], found[2], rtol=1e-4, atol=1e-6)
 

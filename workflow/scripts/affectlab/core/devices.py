@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from typing import Literal
 
@@ -13,26 +14,30 @@ from affectlab.core.errors import UserError
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+NO_DEVICE = ("", "-1", "NoDevFiles")
+"""Values of ``CUDA_VISIBLE_DEVICES`` that hide every GPU; the last is SLURM's."""
+
 logger = logging.getLogger(__name__)
 
 
-def choose_device(*, require_gpu: bool = False) -> torch.device:
+def choose_device() -> torch.device:
     """The device of this process: a GPU if one is visible, else the CPU.
 
-    ``CUDA_VISIBLE_DEVICES`` and, under ``accelerate launch`` or ``torchrun``, the local rank are
+    ``CUDA_VISIBLE_DEVICES`` and, in one of several processes (`core.launch`), the local rank are
     honoured.
 
     Raises:
-        UserError: *require_gpu* is set and no GPU is visible.
+        UserError: ``CUDA_VISIBLE_DEVICES``, which schedulers set, names a GPU but none is visible.
     """
     from accelerate import PartialState
 
     gpu_visible = torch.cuda.is_available()
-    if require_gpu and not gpu_visible:
+    granted = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if not gpu_visible and granted not in NO_DEVICE:
         raise UserError(
-            "this job asks for a GPU (`gpu: 1`) but none is visible to PyTorch "
-            f"{torch.__version__}: check CUDA_VISIBLE_DEVICES, the driver, and that the "
-            "environment holds a CUDA build of torch"
+            f"this job was given a GPU (CUDA_VISIBLE_DEVICES={granted}) but none is visible to "
+            f"PyTorch {torch.__version__}: check the driver, and that the environment holds a CUDA "
+            "build of torch; to use the CPU, set CUDA_VISIBLE_DEVICES to nothing"
         )
     return torch.device(PartialState(cpu=not gpu_visible).device)
 

@@ -12,8 +12,10 @@ from affectlab.core.errors import UserError
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def configure_logging(log_file: Path | str | None = None, level: int = logging.INFO) -> None:
-    """Send log records to stderr and, if given, to *log_file*.
+def configure_logging(
+    log_file: Path | str | None = None, level: int = logging.INFO, *, append: bool = False
+) -> None:
+    """Send log records to stderr and, if given, to *log_file*, which is emptied or appended to.
 
     An uncaught exception goes there too: a `UserError` as its message alone,
     since it tells the user what to do; anything else with its traceback.
@@ -21,7 +23,9 @@ def configure_logging(log_file: Path | str | None = None, level: int = logging.I
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file is not None:
         Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+        handlers.append(
+            logging.FileHandler(log_file, mode="a" if append else "w", encoding="utf-8")
+        )
     logging.basicConfig(level=level, format=FORMAT, handlers=handlers, force=True)
     sys.excepthook = log_uncaught
 

@@ -197,8 +197,8 @@ def fit(
     A run that was killed goes on from its checkpoint in *checkpoint_directory*; on the CPU, with
     the same number of threads, it ends in the same bytes as a run never disturbed. SIGTERM (as
     schedulers send before they take a machine away) writes a checkpoint and ends the process.
-    Under ``accelerate launch`` each process takes a share of every update's batches; gradients
-    are summed over processes, so that the result is that of one process.
+    Several processes (`core.launch`) each take a share of every batch and sum their gradients:
+    the updates are those of one process, dropout apart.
 
     Args:
         model: the network, on *device*; parameters with ``requires_grad`` are trained.
@@ -223,24 +223,19 @@ def fit(
         ``seconds``, ``samples_per_second``, ``peak_memory_mb``, ``precision``, ``device``.
 
     Raises:
-        UserError: the loss is not finite, the checkpoint cannot be read, or several processes
-            are to train sparse embeddings.
+        UserError: the loss is not finite, or the checkpoint cannot be read.
     """
     from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
 
     processes = PartialState()
     dtype = compute_dtype(recipe.precision, device)
     weights = np.ones(len(lengths)) if item_weights is None else np.asarray(item_weights, float)
-    schedule = [
-        _update_groups(lengths, recipe, seed, epoch, processes.num_processes)
-        for epoch in range(recipe.epochs)
-    ]
+    schedule = [_update_groups(lengths, recipe, seed, epoch) for epoch in range(recipe.epochs)]
     total_steps = sum(len(groups) for groups in schedule)
     warmup = recipe.warmup_steps
     warmup_steps = round(warmup * total_steps) if isinstance(warmup, float) else warmup
     master = _Weights(model, dtype)
-    if processes.num_processes > 1 and master.sparse:
-        raise UserError("training.sparse_embeddings: must be false with several processes")
     average = _Average(master, recipe.ema_decay)
     optimizers = _optimizers(master, recipe, head)
     progress = Progress()
@@ -253,9 +248,15 @@ def fit(
         if restored is not None:
             progress = restored
             logger.info("resuming from update %d of %d", progress.step, total_steps)
-    board = _summary_writer(tensorboard_directory, progress.step)
+    if processes.num_processes > 1:
+        # Each process draws its own dropout; equal streams would drop alike in every share.
+        stream = np.random.default_rng([seed, progress.step, processes.process_index])
+        torch.manual_seed(int(stream.integers(2**63)))
+    board = _summary_writer(
+        tensorboard_directory if processes.is_main_process else None, progress.step
+    )
     stop_requested = _StopRequest()
-    dense = list(master.dense.values())
+    dense, sparse = list(master.dense.values()), list(master.sparse.values())
     last_checkpoint = time.monotonic()
 
     def save_checkpoint() -> None:
@@ -267,7 +268,8 @@ def fit(
     def evaluate_and_keep_best(epoch: float) -> None:
         model.eval()
         with torch.inference_mode():
-            metrics = dict(evaluate(model))
+            # All processes decide by the same numbers, to the last bit.
+            [metrics] = broadcast_object_list([dict(evaluate(model))])
         model.train()
         rate = optimizers[0].param_groups[0]["lr"]
         train_row = {"loss": progress.loss_sum / progress.loss_weight, "learning_rate": rate}
@@ -317,7 +319,7 @@ def fit(
                 loss = _accumulate_gradients(
                     model,
                     master,
-                    group[processes.process_index :: processes.num_processes],
+                    [batch[processes.process_index :: processes.num_processes] for batch in group],
                     collate,
                     loss_sum,
                     group_weight,
@@ -327,6 +329,7 @@ def fit(
                 if processes.num_processes > 1:
                     # The signal may reach the processes at different updates.
                     loss, stops = _sum_over_processes(dense, loss, float(stop_now))
+                    _sum_sparse_over_processes(sparse)
                     stop_now = stops > 0
                 if not math.isfinite(loss):
                     raise UserError(
@@ -359,6 +362,7 @@ def fit(
                     save_checkpoint()
                 if stop_now:
                     logger.warning("SIGTERM: checkpoint written at update %d", progress.step)
+                    processes.wait_for_everyone()
                     raise SystemExit(TERMINATED_EXIT_STATUS)
             progress.epoch += 1
             progress.group = 0
@@ -367,6 +371,8 @@ def fit(
     _load_weights(master, best_path)
     master.restore()
     model.eval()
+    # From here on the main process may remove what the others have just read.
+    processes.wait_for_everyone()
     return {
         "history": progress.history,
         "best_epoch": progress.best_epoch,
@@ -538,7 +544,7 @@ class _StopRequest:
 
 
 def _update_groups(
-    lengths: Sequence[int], recipe: Recipe, seed: int, epoch: int, processes: int
+    lengths: Sequence[int], recipe: Recipe, seed: int, epoch: int
 ) -> list[list[np.ndarray]]:
     """An epoch's batches, gathered by the optimizer update they belong to."""
     batches = bucketed_batches(
@@ -548,7 +554,7 @@ def _update_groups(
         seed=seed,
         epoch=epoch,
     )
-    size = recipe.gradient_accumulation * processes
+    size = recipe.gradient_accumulation
     return [batches[i : i + size] for i in range(0, len(batches), size)]
 
 
@@ -582,9 +588,14 @@ def _accumulate_gradients(
     group_weight: float,
     device: torch.device,
 ) -> float:
-    """Add the gradients of *batches* to the masters'; return their share of the mean loss."""
+    """Add the gradients of *batches* to the masters'; return their share of the mean loss.
+
+    A batch may be empty: the share of a process where there are more processes than items.
+    """
     total = 0.0
     for indices in batches:
+        if not len(indices):
+            continue
         batch = {
             name: tensor.to(device, non_blocking=True) for name, tensor in collate(indices).items()
         }
@@ -596,20 +607,39 @@ def _accumulate_gradients(
 
 
 def _sum_over_processes(parameters: Sequence[nn.Parameter], *numbers: float) -> list[float]:
-    """Sum gradients, in place, and *numbers* over all processes with one reduction."""
+    """Sum gradients, in place, and *numbers* over all processes with one reduction.
+
+    A parameter that no process has a gradient for stays without, so that no optimizer moves it.
+    """
     from accelerate.utils import reduce
 
     gradients = [
         torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in parameters
     ]
-    flat = torch.cat([*gradients, gradients[0].new_tensor(numbers)])
+    present = [float(p.grad is not None) for p in parameters]
+    flat = torch.cat([*gradients, gradients[0].new_tensor([*present, *numbers])])
     flat = reduce(flat, reduction="sum")
-    start = 0
-    for parameter in parameters:
-        end = start + parameter.numel()
-        parameter.grad = flat[start:end].view_as(parameter)
-        start = end
-    return flat[start:].tolist()
+    *summed, rest = flat.split([*(p.numel() for p in parameters), len(present) + len(numbers)])
+    counts = rest.tolist()
+    for parameter, gradient, count in zip(parameters, summed, counts, strict=False):
+        parameter.grad = gradient.view_as(parameter) if count else None
+    return counts[len(present) :]
+
+
+def _sum_sparse_over_processes(tables: Sequence[nn.Parameter]) -> None:
+    """Sum row-sparse gradients, in place, over all processes."""
+    from accelerate.utils import reduce
+
+    for table in tables:
+        total = torch.zeros_like(table)
+        touched = torch.zeros(len(table), device=table.device)
+        if table.grad is not None:
+            gradient = table.grad.coalesce()
+            [rows] = gradient.indices()
+            total[rows], touched[rows] = gradient.values(), 1.0
+        total, touched = reduce(total, reduction="sum"), reduce(touched, reduction="sum")
+        rows = touched.nonzero().flatten()
+        table.grad = torch.sparse_coo_tensor(rows[None], total[rows], table.shape).coalesce()
 
 
 def _patience_is_over(recipe: Recipe, progress: Progress) -> bool:

@@ -31,9 +31,10 @@ def train_network(
     history_path: Path,
     facts_path: Path,
     work_directory: Path,
-    require_gpu: bool = False,
 ) -> None:
     """Fine-tune a pretrained network on the train split, choosing weights by validation accuracy.
+
+    May be called in several processes (`core.launch`); the main one writes.
 
     Args:
         records_path: the tidy table of records.
@@ -45,12 +46,12 @@ def train_network(
         history_path: CSV with losses and validation scores over the run.
         facts_path: JSON with durations, memory, device: what may differ between equal runs.
         work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
-        require_gpu: fail where no GPU is visible.
 
     Raises:
         UserError: no records to train on or choose by, an unusable model, a broken checkpoint.
     """
     import torch
+    from accelerate import PartialState
 
     from affectlab.core import devices, text_models, training
     from affectlab.core.acceleration import use_sparse_embeddings
@@ -59,7 +60,7 @@ def train_network(
 
     by_split = _records_by_split(records_path)
     devices.set_threads(threads)
-    device = devices.choose_device(require_gpu=require_gpu)
+    device = devices.choose_device()
     recipe = training.Recipe(**run["training"])
     dtype = devices.compute_dtype(recipe.precision, device)
     devices.seed_everything(seed)
@@ -113,6 +114,8 @@ def train_network(
         ),
         tensorboard_directory=work_directory / "tensorboard",
     )
+    if not PartialState().is_main_process:
+        return
     _store(network, tokenizer, base_model, model_directory, is_lora=is_lora)
     write_history(history_path, result.pop("history"))
     write_json(facts_path, result)
