@@ -55,6 +55,17 @@ def _parser() -> argparse.ArgumentParser:
     results = commands.add_parser("results", help="print the results of a run in a few lines")
     results.add_argument("folder", nargs="?", type=Path, default=Path("results"))
     results.set_defaults(run=_results)
+
+    cluster = commands.add_parser("cluster", help="runs on a SLURM cluster")
+    cluster_commands = cluster.add_subparsers(required=True, metavar="COMMAND")
+    orphans = cluster_commands.add_parser(
+        "orphans", help="list the jobs that a killed Snakemake left behind"
+    )
+    orphans.add_argument(
+        "folder", nargs="?", type=Path, default=Path(), help="its run directory (default: here)"
+    )
+    orphans.add_argument("--cancel", action="store_true", help="cancel them, and wait for it")
+    orphans.set_defaults(run=_orphans)
     return parser
 
 
@@ -82,6 +93,27 @@ def _results(options: argparse.Namespace) -> int:
 
     print(summarise(options.folder))
     return 0
+
+
+def _orphans(options: argparse.Namespace) -> int:
+    from affectlab.core import slurm
+
+    folder = options.folder.resolve()
+    jobs = slurm.queued_jobs(folder)
+    controller = slurm.controlling_process(folder)
+    if controller is not None:
+        raise UserError(
+            f"{folder}: Snakemake (process {controller}) is at work here, the {len(jobs)} jobs in "
+            "the queue are its own; to end them, interrupt it"
+        )
+    for job in jobs:
+        print(job.identifier, job.state, job.rule, sep="\t")
+    if not jobs:
+        print(f"no jobs of {folder} in the queue")
+    elif options.cancel:
+        slurm.cancel(jobs, folder)
+        print(f"{len(jobs)} cancelled; go on with: snakemake --unlock, then --rerun-incomplete")
+    return 1 if jobs and not options.cancel else 0
 
 
 def _project() -> Path:
