@@ -434,6 +434,8 @@ class _Weights:
         names = {name for name, parameter in self.working.items() if id(parameter) in tables}
         self.sparse = {name: self.masters[name] for name in names}
         self.dense = {name: p for name, p in self.masters.items() if name not in names}
+        # Kept between updates: fresh memory of this size costs more than the copy into it.
+        self.gradients: dict[str, torch.Tensor] = {}
 
     def collect_gradients(self) -> None:
         """Add the network's gradients to the masters', in float32."""
@@ -443,8 +445,15 @@ class _Weights:
             master = self.masters[name]
             if parameter.grad is None or master is parameter:
                 continue
-            gradient = parameter.grad.float()
-            master.grad = gradient if master.grad is None else master.grad + gradient
+            if name in self.sparse:
+                gradient = parameter.grad.float()
+                master.grad = gradient if master.grad is None else master.grad + gradient
+            elif master.grad is None:
+                if name not in self.gradients:
+                    self.gradients[name] = torch.empty_like(master)
+                master.grad = self.gradients[name].copy_(parameter.grad)
+            else:
+                master.grad += parameter.grad
             parameter.grad = None
 
     @torch.no_grad()
