@@ -2,8 +2,8 @@
 
 The original pads every text to 512 tokens and trains in float32 with batches of 8. We pad to the
 longest text of a batch, group by length, keep the frozen weights in bfloat16 where the hardware
-multiplies it, and use batches of 800 tokens, about 35 texts. Both train the same adapters of the same checkpoint on the
-same texts, in one process.
+multiplies it, and use batches of 800 tokens, about 35 texts. Both train the same adapters of the
+same checkpoint on the same texts, in one process.
 
     python benchmarks/lora_throughput.py RECORDS MODEL [--texts 640] [--slow-texts 24]
 
