@@ -2,8 +2,9 @@
 
 Both fine-tune the whole of a small encoder on the emotion records: same checkpoint, learning
 rate, length grouping, dynamic padding, number format and texts, in one process, in turns. The
-Trainer's batches hold 32 texts; ours as many tokens as those do on average. The Trainer is run as it comes (PyTorch's fused attention) and, to be fair to
-it, with the plain attention that we choose on CPUs too.
+Trainer's batches hold 32 texts; ours as many tokens as those do on average. The Trainer is run as
+it comes (PyTorch's fused attention) and, to be fair to it, with the plain attention that we choose
+on CPUs too.
 
     python benchmarks/train_throughput.py RECORDS MODEL [--texts 3200] [--rounds 2]
 
