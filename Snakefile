@@ -28,6 +28,7 @@ report: "workflow/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/fetch.smk"
 include: "rules/emotion.smk"
+include: "rules/entity.smk"
 include: "rules/report.smk"
 
 
@@ -36,6 +37,7 @@ localrules:
     report,
     emotion,
     emotion_data,
+    entity,
 
 
 # Everything: the experiments that `wings` names, their report, and the configuration they ran with.
@@ -64,3 +66,10 @@ rule emotion:
 rule emotion_data:
     input:
         emotion_data_targets,
+
+
+# The entity experiment: every selected run, its card, and the comparison of runs.
+rule entity:
+    input:
+        rules.store_config.output,
+        entity_targets,

@@ -86,8 +86,8 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
     ("path", "value", "expected"),
     [
         (["dataroot"], "x", "dataroot: unknown key; did you mean 'data_root'?"),
-        (["wings"], ["emotoin"], "wings.0: expected one of emotion, found \"emotoin\"; "
-         "did you mean 'emotion'?"),
+        (["wings"], ["emotoin"], f"wings.0: expected one of {', '.join(SETTINGS)}, found "
+         "\"emotoin\"; did you mean 'emotion'?"),
         (["wings"], [], "wings: expected at least 1, found 0"),
         (["on_bad_record"], "Fail", "on_bad_record: expected one of fail, skip, found \"Fail\"; "
          "did you mean 'fail'?"),

@@ -399,10 +399,10 @@ def test_captions_can_be_filled_in_and_are_valid(path):
     from docutils.core import publish_string
     from jinja2 import Environment, StrictUndefined
 
-    job = {
-        "wildcards": {"run": "minilm", "seed": "42", "data": "emotion"},
-        "config": yaml.safe_load((PROJECT / "config" / "config.yaml").read_text()),
-    }
+    config = yaml.safe_load((PROJECT / "config" / "config.yaml").read_text())
+    block = config.get(path.stem.partition("_")[0], {"runs": {"minilm": {}}})
+    run = next(iter(block["runs"]))
+    job = {"wildcards": {"run": run, "seed": "42", "data": "emotion"}, "config": config}
     filled = Environment(undefined=StrictUndefined).from_string(path.read_text())
     text = filled.render(snakemake=job)
     assert "{{" not in text

@@ -3,6 +3,7 @@
 from affectlab.core.fetch import fetch_dataset
 from affectlab.core.logs import configure_logging
 from affectlab.samples.emotion import write_corpus
+from affectlab.samples.entity import write_goemotions, write_spans
 
 configure_logging(snakemake.log[0])
 fetch_dataset(
@@ -10,5 +11,9 @@ fetch_dataset(
     snakemake.params.entry,
     snakemake.output.manifest,
     snakemake.params.data_root,
-    generators={"emotion": write_corpus},
+    generators={
+        "emotion": write_corpus,
+        "entity_spans": write_spans,
+        "goemotions": write_goemotions,
+    },
 )

@@ -2,7 +2,7 @@
 
 from affectlab.core.fetch import fetch_model
 from affectlab.core.logs import configure_logging
-from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3
+from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3, write_tiny_roberta
 
 configure_logging(snakemake.log[0])
 fetch_model(
@@ -10,5 +10,9 @@ fetch_model(
     snakemake.params.entry,
     snakemake.output.manifest,
     snakemake.params.model_root,
-    generators={"bert": write_tiny_bert, "qwen3": write_tiny_qwen3},
+    generators={
+        "bert": write_tiny_bert,
+        "qwen3": write_tiny_qwen3,
+        "roberta": write_tiny_roberta,
+    },
 )

@@ -10,6 +10,8 @@ from pathlib import Path
 from affectlab import __version__
 from affectlab.core.errors import UserError
 from affectlab.emotion.cli import add_predict_command as add_emotion
+from affectlab.entity.cli import add_commands as add_entity_commands
+from affectlab.entity.cli import add_predict_command as add_entity
 
 USER_ERROR_STATUS = 2
 
@@ -35,8 +37,9 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="ask a trained model")
     wings = predict.add_subparsers(required=True, metavar="WING")
-    for add_command in (add_emotion,):
+    for add_command in (add_emotion, add_entity):
         add_command(wings)
+    add_entity_commands(commands)
 
     check = commands.add_parser(
         "check", help="list every data set and model that a configuration needs"

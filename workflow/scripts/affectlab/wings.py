@@ -20,6 +20,7 @@ from affectlab.core.config import (
 )
 from affectlab.core.errors import ConfigError
 from affectlab.emotion import settings as emotion
+from affectlab.entity import settings as entity
 
 
 class Settings(Protocol):
@@ -36,7 +37,7 @@ class Settings(Protocol):
         """Names of the data sets and of the models that a valid block needs."""
 
 
-SETTINGS: Mapping[str, Settings] = {"emotion": emotion}
+SETTINGS: Mapping[str, Settings] = {"emotion": emotion, "entity": entity}
 
 
 def validate_config(config: dict[str, Any], project: Path) -> Registries:

@@ -187,18 +187,20 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
                 axes.legend()
 
 
-def read_history(path: Path | str) -> dict[str, dict[str, Array]]:
-    """Read history.csv: for each split its columns, NaN where a cell is empty.
+def read_history(
+    path: Path | str, names: Sequence[str] = HISTORY_COLUMNS
+) -> dict[str, dict[str, Array]]:
+    """Read history.csv: for each split the columns *names*, NaN where a cell is empty.
 
     Raises:
         DataError: a column is missing or a cell is no number.
     """
     reader = csv.DictReader(io.StringIO(read_text(path)))
-    missing = [name for name in HISTORY_COLUMNS if name not in (reader.fieldnames or [])]
+    missing = [name for name in names if name not in (reader.fieldnames or [])]
     if missing:
         raise DataError(path, "line 1", f"expected the columns {', '.join(missing)}")
     columns: dict[str, dict[str, list[float]]] = {}
-    numbers = [name for name in HISTORY_COLUMNS if name != "split"]
+    numbers = [name for name in names if name != "split"]
     for row in reader:
         split = columns.setdefault(row["split"], {name: [] for name in numbers})
         for name in numbers:

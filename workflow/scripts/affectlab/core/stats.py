@@ -15,7 +15,7 @@ Conventions, the same everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -342,6 +342,31 @@ def bootstrap_interval(
     return percentile_interval(value, statistic(resample_sums(table, resamples, seed)), level)
 
 
+def resampled_items(groups: Sequence[Any] | Array, resamples: int, seed: int) -> Iterator[Integers]:
+    """Draw groups with replacement and yield the items of each resample.
+
+    For scores that are no function of sums, such as a rank correlation; many scores of one
+    resample can then be computed together.
+
+    Args:
+        groups: ``[n]``; items of one group are drawn together.
+        resamples: how many resamples.
+        seed: equal seeds draw equal groups.
+
+    Raises:
+        ValueError: there are no items.
+    """
+    if len(groups) == 0:
+        raise ValueError("no items")
+    _, codes = np.unique(np.asarray(groups), return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+    generator = np.random.default_rng(seed)
+    for _ in range(resamples):
+        drawn = generator.integers(len(members), size=len(members))
+        yield np.concatenate([members[group] for group in drawn])
+
+
 def bootstrap_metric(
     metric: Callable[..., float],
     arrays: Sequence[Array],
@@ -366,17 +391,10 @@ def bootstrap_metric(
     Raises:
         ValueError: nothing was given, or the score exists for less than half of the resamples.
     """
-    if len(groups) == 0:
-        raise ValueError("no items")
-    _, codes = np.unique(np.asarray(groups), return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(codes))[:-1])
-    generator = np.random.default_rng(seed)
-    scores = []
-    for _ in range(resamples):
-        drawn = generator.integers(len(members), size=len(members))
-        items = np.concatenate([members[group] for group in drawn])
-        scores.append(metric(*(array[items] for array in arrays)))
+    scores = [
+        metric(*(array[items] for array in arrays))
+        for items in resampled_items(groups, resamples, seed)
+    ]
     replicates = np.asarray(scores, dtype=np.float64)
     defined = replicates[~np.isnan(replicates)]
     if 2 * len(defined) < resamples:

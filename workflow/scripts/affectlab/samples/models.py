@@ -20,7 +20,7 @@ from affectlab.samples.emotion import LABELS, make_sentence
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-QWEN_VOCABULARY = 1600
+BPE_VOCABULARY = 1600
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
@@ -45,7 +45,7 @@ def write_tiny_qwen3(directory: Path | str, seed: int = 0) -> None:
     tokenizer.train_from_iterator(
         _sentences(),
         trainers.BpeTrainer(
-            vocab_size=QWEN_VOCABULARY,
+            vocab_size=BPE_VOCABULARY,
             special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
@@ -116,6 +116,50 @@ def write_tiny_bert(directory: Path | str, seed: int = 0) -> None:
                 num_attention_heads=2,
                 max_position_embeddings=512,
                 pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+    _save(model, tokenizer, Path(directory))
+
+
+def write_tiny_roberta(directory: Path | str, seed: int = 0) -> None:
+    """Write a RobertaModel of about 100,000 parameters with a byte-level BPE tokenizer.
+
+    Two layers, hidden size 48, two heads: the architecture of roberta-base. The same seed gives
+    the same bytes; an existing *directory* is replaced as a whole.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import RobertaConfig, RobertaModel, RobertaTokenizer
+
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.train_from_iterator(
+        _sentences(),
+        trainers.BpeTrainer(
+            vocab_size=BPE_VOCABULARY,
+            special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    parts = json.loads(trained.to_str())["model"]
+    tokenizer = RobertaTokenizer(
+        vocab=parts["vocab"],
+        merges=[tuple(pair) for pair in parts["merges"]],
+        model_max_length=512,
+    )
+    with _seeded(seed):
+        model = RobertaModel(
+            RobertaConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=48,
+                intermediate_size=96,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                max_position_embeddings=514,
+                type_vocab_size=1,
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
             )
         )
     _save(model, tokenizer, Path(directory))

@@ -1,0 +1,288 @@
+# The entity experiment: a probabilistic emotion embedding of sentences and of spans in them.
+#
+# REQUIRED INPUTS:
+#   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
+# OUTPUTS:
+#   <results>/entity/data/{data}/     records, quarantine, audit
+#   <results>/entity/{run}/seed{seed}/     model, predictions, metrics, figures, card
+#   <results>/entity/comparison.json     seeds together, runs against each other
+# STEPS: convert -> audit; train (stage by stage) -> predict -> evaluate -> card; curves, compare
+
+
+include: "entity_common.smk"
+
+
+rule entity_convert:
+    input:
+        manifest="<resources>/raw/{data}/manifest.json",
+        lib=lib("entity_convert"),
+    output:
+        records=ensure("<results>/entity/data/{data}/records.jsonl", non_empty=True),
+        quarantine="<results>/entity/data/{data}/quarantine.jsonl",
+    log:
+        "<logs>/entity_convert/{data}.log",
+    benchmark:
+        "<benchmarks>/entity_convert/{data}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    params:
+        layout=entity_layout,
+        on_bad_record=config["on_bad_record"],
+        split=ENTITY["split"],
+    script:
+        "../workflow/scripts/entity_convert.py"
+
+
+rule entity_audit:
+    input:
+        records="<results>/entity/data/{data}/records.jsonl",
+        quarantine="<results>/entity/data/{data}/quarantine.jsonl",
+        lib=lib("entity_audit"),
+    output:
+        audit=report(
+            ensure("<results>/entity/data/{data}/audit.json", non_empty=True),
+            caption="../workflow/report/entity_audit.rst",
+            category="Entity",
+            subcategory="Data",
+            labels={"data": "{data}", "what": "audit"},
+        ),
+    log:
+        "<logs>/entity_audit/{data}.log",
+    benchmark:
+        "<benchmarks>/entity_audit/{data}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    params:
+        layout=entity_layout,
+        expected=entity_expected,
+    script:
+        "../workflow/scripts/entity_audit.py"
+
+
+# One stage after the other. Checkpoints lie beside the outputs, so an interrupted job goes on in the
+# stage it was in.
+rule entity_train:
+    input:
+        records=entity_stage_files("records.jsonl"),
+        audits=entity_stage_files("audit.json"),
+        model=entity_model_of,
+        start_from=entity_origin_of,
+        lib=lib("entity_train"),
+    output:
+        model=directory("<results>/entity/{run}/seed{seed}/model"),
+        history=ensure("<results>/entity/{run}/seed{seed}/history.csv", non_empty=True),
+        training=ensure(
+            "<results>/entity/{run}/seed{seed}/training.json", non_empty=True
+        ),
+    log:
+        "<logs>/entity_train/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_train/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(16000),
+        runtime=1440,
+        gpu=1,
+    params:
+        recipe=entity_recipe,
+        data=entity_stage_data,
+        subset_seed=ENTITY["split"]["seed"],
+    script:
+        "../workflow/scripts/entity_train.py"
+
+
+rule entity_predict:
+    input:
+        trained="<results>/entity/{run}/seed{seed}/model",
+        model=entity_model_of,
+        records=entity_data_of("<results>/entity/data/{data}/records.jsonl"),
+        lib=lib("entity_predict"),
+    output:
+        predictions=ensure(
+            "<results>/entity/{run}/seed{seed}/predictions.parquet", non_empty=True
+        ),
+    log:
+        "<logs>/entity_predict/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_predict/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(8000),
+        runtime=120,
+        gpu=1,
+    params:
+        corruption_seed=ENTITY["corruption_seed"],
+    script:
+        "../workflow/scripts/entity_predict.py"
+
+
+rule entity_evaluate:
+    input:
+        predictions="<results>/entity/{run}/seed{seed}/predictions.parquet",
+        records=entity_data_of("<results>/entity/data/{data}/records.jsonl"),
+        training="<results>/entity/{run}/seed{seed}/training.json",
+        trained="<results>/entity/{run}/seed{seed}/model",
+        model=entity_model_of,
+        metrics_schema=schema("metrics"),
+        run_schema=schema("run"),
+        lib=lib("entity_evaluate"),
+    output:
+        metrics=report(
+            ensure("<results>/entity/{run}/seed{seed}/metrics.json", non_empty=True),
+            caption="../workflow/report/entity_metrics.rst",
+            category="Entity",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "scores"},
+        ),
+        run=ensure("<results>/entity/{run}/seed{seed}/run.json", non_empty=True),
+        kappa=report(
+            ensure(
+                "<results>/entity/{run}/seed{seed}/figures/kappa.svg", non_empty=True
+            ),
+            caption="../workflow/report/entity_kappa.rst",
+            category="Entity",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "kappa"},
+        ),
+        kappa_png=ensure(
+            "<results>/entity/{run}/seed{seed}/figures/kappa.png", non_empty=True
+        ),
+        map=report(
+            ensure(
+                "<results>/entity/{run}/seed{seed}/figures/map.svg", non_empty=True
+            ),
+            caption="../workflow/report/entity_map.rst",
+            category="Entity",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "map"},
+        ),
+        map_png=ensure(
+            "<results>/entity/{run}/seed{seed}/figures/map.png", non_empty=True
+        ),
+        reliability=report(
+            ensure(
+                "<results>/entity/{run}/seed{seed}/figures/reliability.svg",
+                non_empty=True,
+            ),
+            caption="../workflow/report/entity_reliability.rst",
+            category="Entity",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "reliability"},
+        ),
+        reliability_png=ensure(
+            "<results>/entity/{run}/seed{seed}/figures/reliability.png", non_empty=True
+        ),
+    log:
+        "<logs>/entity_evaluate/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_evaluate/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=120,
+    params:
+        recipe=entity_run,
+        bootstrap=ENTITY["bootstrap"],
+    script:
+        "../workflow/scripts/entity_evaluate.py"
+
+
+rule entity_curves:
+    input:
+        history="<results>/entity/{run}/seed{seed}/history.csv",
+        lib=lib("entity_curves"),
+    output:
+        svg=report(
+            ensure(
+                "<results>/entity/{run}/seed{seed}/figures/training_curves.svg",
+                non_empty=True,
+            ),
+            caption="../workflow/report/entity_curves.rst",
+            category="Entity",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "training curves"},
+        ),
+        png=ensure(
+            "<results>/entity/{run}/seed{seed}/figures/training_curves.png",
+            non_empty=True,
+        ),
+    log:
+        "<logs>/entity_curves/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_curves/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    script:
+        "../workflow/scripts/entity_curves.py"
+
+
+rule entity_compare:
+    input:
+        metrics=entity_results("metrics.json"),
+        predictions=entity_results("predictions.parquet"),
+        trained=entity_results("model"),
+        records=entity_data_files("records.jsonl"),
+        schema=schema("comparison"),
+        lib=lib("entity_compare"),
+    output:
+        comparison=ensure("<results>/entity/comparison.json", non_empty=True),
+    log:
+        "<logs>/entity_compare.log",
+    benchmark:
+        "<benchmarks>/entity_compare.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=240,
+    params:
+        data=ENTITY_DATA,
+        bootstrap=ENTITY["bootstrap"],
+    script:
+        "../workflow/scripts/entity_compare.py"
+
+
+rule entity_card:
+    input:
+        metrics="<results>/entity/{run}/seed{seed}/metrics.json",
+        lib=lib("entity_card"),
+    output:
+        card=ensure("<results>/entity/{run}/seed{seed}/model_card.md", non_empty=True),
+        example=ensure(
+            "<results>/entity/{run}/seed{seed}/inference_example.py", non_empty=True
+        ),
+    log:
+        "<logs>/entity_card/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_card/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(1000),
+        runtime=15,
+    params:
+        recipe=entity_run,
+        datasets=entity_dataset_entries,
+        model=entity_model_entry,
+    script:
+        "../workflow/scripts/entity_card.py"

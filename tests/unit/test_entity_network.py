@@ -1,0 +1,577 @@
+"""The entity wing's networks, from a tiny checkpoint to predictions, files and command line."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+
+from affectlab import cli
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_json, write_json
+from affectlab.core.text_models import load_tokenizer
+from affectlab.entity import model as networks
+from affectlab.entity import original
+from affectlab.entity import train as training
+from affectlab.entity.card import write_card
+from affectlab.entity.data import convert, read_records
+from affectlab.entity.evaluate import compare, evaluate
+from affectlab.entity.labels import CLASSES
+from affectlab.entity.predict import GbertPredictor, Query, predict_records
+from affectlab.samples.entity import write_goemotions, write_spans
+from affectlab.samples.models import write_tiny_bert, write_tiny_roberta
+
+CPU = torch.device("cpu")
+SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
+TRAINING = {
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": 1.0e-3,
+    "head_learning_rate": 3.0e-3,
+    "weight_decay": 0.01,
+    "warmup_steps": 2,
+    "schedule": "linear",
+    "gradient_accumulation": 1,
+    "max_grad_norm": 1.0,
+    "label_smoothing": 0.0,
+    "precision": "fp32",
+    "token_budget": None,
+    "early_stopping_patience": 3,
+    "gradient_checkpointing": False,
+    "evaluations_per_epoch": 1,
+    "checkpoint_minutes": 60,
+    "sparse_embeddings": True,
+    "ema_decay": None,
+}
+VMF = {
+    "kappa_min": 1.0,
+    "kappa_start": 42.0,
+    "temperature": 0.1,
+    "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
+}
+GBERT = {
+    "train_on": "sentence",
+    "normalise_labels": False,
+    "kappa_weight": 0.1,
+    "auxiliary_weight": 0.05,
+}
+COMMON = {"data": "spans", "max_length": 64, "start_from": None}
+RUNS = {
+    "vmf": COMMON
+    | {
+        "method": "vmf",
+        "protocol": "sound",
+        "model": "bert",
+        "vmf": VMF,
+        "stages": [
+            {"data": "sentences", "entities": None, "training": TRAINING},
+            {"data": "spans", "entities": None, "training": TRAINING | {"ema_decay": 0.9}},
+        ],
+    },
+    "gbert": COMMON
+    | {
+        "method": "gbert",
+        "protocol": "published",
+        "model": "roberta",
+        "gbert": GBERT,
+        "stages": [
+            {
+                "data": "spans",
+                "entities": count,
+                "training": TRAINING
+                | {"epochs": 1, "gradient_accumulation": 2, "gradient_checkpointing": True},
+            }
+            for count in (20, None)
+        ],
+    },
+}
+TEXT = "Ada was in love with the old map."
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("entity")
+    write_spans(folder / "raw_spans", seed=1, texts=90)
+    write_goemotions(folder / "raw_sentences", seed=1, train=80, validation=30, test=30)
+    for name, layout in (("spans", "entity_spans"), ("sentences", "goemotions")):
+        convert(
+            folder / f"raw_{name}",
+            folder / f"{name}.jsonl",
+            folder / f"{name}.quarantine.jsonl",
+            layout=layout,
+            on_bad_record="fail",
+            split={"validation": 0.2, "test": 0.3, "seed": 0},
+        )
+    write_tiny_bert(folder / "bert")
+    write_tiny_roberta(folder / "roberta")
+    return folder
+
+
+def train(work: Path, name: str, folder: Path, **changes) -> Path:
+    run = RUNS[name]
+    arguments = {
+        "records_paths": {data: work / f"{data}.jsonl" for data in ("sentences", "spans")},
+        "base_model": work / run["model"],
+        "start_from": None,
+        "run": run,
+        "subset_seed": 0,
+        "seed": 3,
+        "threads": 1,
+        "model_directory": folder / "model",
+        "history_path": folder / "history.csv",
+        "facts_path": folder / "training.json",
+        "work_directory": folder / "work",
+    }
+    training.train(**arguments | changes)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(work) -> dict[str, Path]:
+    return {name: train(work, name, work / "runs" / name) for name in RUNS}
+
+
+@pytest.fixture(scope="module")
+def predictor(trained) -> GbertPredictor:
+    return GbertPredictor.from_checkpoint(trained["vmf"] / "model", device="cpu")
+
+
+# Tokens and offsets
+
+
+@pytest.mark.parametrize("model", ["bert", "roberta"])
+def test_spans_are_found_by_offset_beside_emoji_and_cjk(work, model):
+    tokenizer = load_tokenizer(work / model)
+    text = "😀 花子 met Ada; Ada felt 😀 fine."
+    start = text.rindex("Ada")
+    rows, cut = networks.encode(tokenizer, [text], [[(start, start + 3), (2, 4)]], max_length=64)
+    assert cut == 0
+    (row,) = rows
+    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    for (_, first, last), (left, right) in zip(
+        row.spans, [(start, start + 3), (2, 4)], strict=True
+    ):
+        assert offsets[first][0] == left
+        assert offsets[last - 1][1] == right
+
+
+def test_many_spans_of_a_text_cost_one_pass_and_windows_cut_none(work):
+    tokenizer = load_tokenizer(work / "bert")
+    words = [f"word{n:02d}" for n in range(40)]
+    text = " ".join(words)
+    spans = [(7 * n, 7 * n + 6) for n in (0, 1, 20, 21, 39)]
+    (row,), _ = networks.encode(tokenizer, [text], [spans], max_length=512)
+    assert [target for target, _, _ in row.spans] == [0, 1, 2, 3, 4]
+    rows, _ = networks.encode(tokenizer, [text], [spans], max_length=40)
+    assert 1 < len(rows) <= 4
+    whole = tokenizer(text)["input_ids"]
+    for row in rows:
+        assert len(row.token_ids) <= 40
+        assert (row.token_ids[0], row.token_ids[-1]) == (whole[0], whole[-1])
+        for target, first, last in row.spans:
+            left, right = spans[target]
+            expected = tokenizer(text[left:right], add_special_tokens=False)["input_ids"]
+            assert row.token_ids[first:last] == expected
+    with pytest.raises(UserError, match="does not fit into max_length 16"):
+        networks.encode(tokenizer, [text], [[(0, len(text))]], max_length=16)
+    rows, cut = networks.encode(tokenizer, [text], [[None]], max_length=16)
+    assert (len(rows[0].token_ids), cut) == (16, 1)
+
+
+def test_more_tokens_than_the_encoder_takes_are_refused(work):
+    with pytest.raises(UserError, match="at most 512"):
+        networks.encode(load_tokenizer(work / "bert"), [TEXT], [[None]], max_length=513)
+
+
+def test_batches_give_what_single_spans_give(work):
+    """Pooling over a batch with padding is the mean over each span's own tokens."""
+    tokenizer = load_tokenizer(work / "bert")
+    encoder = networks.load_encoder(work / "bert", device=CPU).eval()
+    torch.manual_seed(0)
+    network = networks.EmotionEmbedder(encoder, networks.Heads(48, method="vmf")).eval()
+    texts = [TEXT, "The letter, Ada said, is long gone and nobody minds."]
+    spans = [[(0, 3), (21, 32), None], [(12, 15)]]
+    rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
+    batch = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1]))
+    with torch.inference_mode():
+        mu, kappa, logits, _ = network(batch)
+        for row in rows:
+            ids = torch.tensor([row.token_ids])
+            states = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            heads = network.heads
+            hidden = torch.nn.functional.gelu(heads.hidden(states[0]))
+            for target, first, last in row.spans:
+                direction = heads.direction(hidden[first:last]).mean(dim=0)
+                expected = direction / direction.norm()
+                torch.testing.assert_close(mu[target], expected, atol=1e-5, rtol=1e-4)
+                energy = heads.energy(hidden[first:last]).mean() * networks.KAPPA_SCALE
+                wanted = 1.0 + torch.nn.functional.softplus(energy)
+                torch.testing.assert_close(kappa[target], wanted, atol=1e-3, rtol=1e-4)
+    assert 30 < kappa.mean().item() < 55
+    assert logits.shape == (4, len(CLASSES))
+
+
+def test_the_published_concentration_is_the_maximum_over_tokens(work):
+    torch.manual_seed(0)
+    heads = networks.Heads(48, method="gbert")
+    states = torch.randn(1, 6, 48)
+    found = heads(states, torch.arange(1, 5), torch.tensor([0]))
+    energy = torch.nn.functional.softplus(heads.energy(states[0, 1:5])).max()
+    torch.testing.assert_close(found.kappa[0], 1 + 50 * energy)
+
+
+# Training
+
+
+def test_a_run_leaves_model_history_and_facts(trained):
+    for name, folder in trained.items():
+        files = {path.name for path in (folder / "model").iterdir()}
+        assert {"config.json", "model.safetensors", "heads.safetensors", "gbert.json"} <= files
+        facts = read_json(folder / "training.json")
+        assert len(facts["stages"]) == 2
+        rows = (folder / "history.csv").read_text().splitlines()
+        assert rows[0].startswith("step,epoch,split,loss")
+        steps = [int(row.split(",")[0]) for row in rows[1:]]
+        assert steps == sorted(steps)
+        assert not (folder / "work" / "checkpoints").exists(), name
+
+
+def test_the_published_log_shows_the_loss_times_the_accumulated_batches(trained):
+    header, *rows = (trained["gbert"] / "history.csv").read_text().splitlines()
+    columns = header.split(",")
+    logged = [dict(zip(columns, row.split(","), strict=True)) for row in rows]
+    for row in logged:
+        if row["split"] == "train":
+            assert float(row["logged_loss"]) == pytest.approx(2 * float(row["loss"]))
+
+
+def test_only_the_published_run_trains_on_whole_sentences(work, monkeypatch):
+    seen = {}
+    collator = networks.collator
+
+    def spy(rows, labels, *, pad_id, whole_texts=False):
+        if labels is not None:
+            seen.setdefault(labels.sum(axis=1).round(4).max(), set()).add(whole_texts)
+        return collator(rows, labels, pad_id=pad_id, whole_texts=whole_texts)
+
+    monkeypatch.setattr(networks, "collator", spy)
+    for name in RUNS:
+        seen.clear()
+        train(work, name, work / "spied" / name)
+        assert set().union(*seen.values()) == {name == "gbert"}
+        # Labels of v2 sum to less than 1 here unless they are scaled.
+        assert (1.0 in seen) or name == "gbert"
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(work, trained, tmp_path, monkeypatch):
+    """The second stage is broken off; the first is not trained again."""
+    from affectlab.core import training as loop
+
+    fit, calls = loop.fit, []
+
+    def failing(*arguments, **options):
+        calls.append(options["checkpoint_directory"].name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(loop, "fit", failing)
+    with pytest.raises(KeyboardInterrupt):
+        train(work, "vmf", tmp_path)
+    assert not (tmp_path / "model").exists()
+    train(work, "vmf", tmp_path)
+    assert calls == ["stage0", "stage1", "stage1"]
+    for name in ("model/model.safetensors", "model/heads.safetensors", "model/gbert.json"):
+        assert (tmp_path / name).read_bytes() == (trained["vmf"] / name).read_bytes()
+
+
+def test_a_run_starts_from_another_one(work, trained, tmp_path):
+    base = trained["vmf"] / "model"
+    run = RUNS["vmf"] | {"stages": [RUNS["vmf"]["stages"][1]]}
+    still = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
+    run["stages"] = [{**run["stages"][0], "training": still}]
+    train(work, "vmf", tmp_path, run=run, start_from=base)
+    before, after = (
+        GbertPredictor.from_checkpoint(folder, device="cpu").embed([TEXT])[0]
+        for folder in (base, tmp_path / "model")
+    )
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_texts_are_needed_in_every_split(work, tmp_path):
+    lines = (work / "spans.jsonl").read_text().splitlines()
+    kept = [line for line in lines if '"split": "validation"' not in line]
+    (tmp_path / "spans.jsonl").write_text("\n".join(kept))
+    paths = {"spans": tmp_path / "spans.jsonl", "sentences": work / "sentences.jsonl"}
+    with pytest.raises(UserError, match="no texts to validation on"):
+        train(work, "gbert", tmp_path, records_paths=paths)
+
+
+# Predicting
+
+
+def test_a_prediction_is_whole_and_json_able(predictor):
+    answer = predictor.predict("I love this movie!")
+    assert math.hypot(*answer.mu) == pytest.approx(1.0, abs=1e-5)
+    assert sum(answer.probabilities.values()) == pytest.approx(1.0)
+    assert answer.kappa > 0
+    assert len(json.loads(json.dumps(answer.to_dict()))["mu"]) == 64
+    assert answer.top(28)[0][1] >= answer.top(28)[27][1]
+    assert answer.span is None
+
+
+def test_spans_of_one_text_are_answered_together_as_alone(predictor):
+    queries = [Query(TEXT, "Ada"), "Greta is sad.", Query(TEXT, "the old map"), Query(TEXT)]
+    together = predictor.predict_batch(queries)
+    for query, answer in zip(queries, together, strict=True):
+        alone = predictor.predict(*([query] if isinstance(query, str) else query))
+        np.testing.assert_allclose(alone.mu, answer.mu, atol=1e-5)
+        assert alone.kappa == pytest.approx(answer.kappa, rel=1e-4)
+    assert together[2].span == (21, 32)
+    mu, kappa = predictor.embed([TEXT])
+    np.testing.assert_allclose(mu[0], together[3].mu, atol=1e-5)
+    assert kappa[0] == pytest.approx(together[3].kappa, rel=1e-4)
+
+
+def test_an_ambiguous_span_warns_and_takes_the_first(predictor):
+    text = "Ada met Ada."
+    with pytest.warns(UserWarning, match="more than once"):
+        first = predictor.predict(text=text, span_text="Ada")
+    assert first.span == (0, 3)
+    assert predictor.predict(text=text, span_text="Ada", char_start=8).span == (8, 11)
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        (Query(" "), "text 1: is empty"),
+        (Query(TEXT, "dog"), "'dog' is not in the text"),
+        (Query(TEXT, "Ada", 2), "does not stand at 2"),
+        (Query(TEXT, "Ada", -3), "does not stand at -3"),
+        (Query(TEXT, ""), "the span is empty"),
+        (Query(TEXT, None, 3), "char_start without span_text"),
+    ],
+)
+def test_a_bad_query_is_named(predictor, query, problem):
+    with pytest.raises(UserError, match=problem):
+        predictor.predict_batch([query])
+
+
+def test_a_directory_without_a_model_is_refused(tmp_path, trained):
+    with pytest.raises(UserError, match="no such checkpoint"):
+        GbertPredictor.from_checkpoint(tmp_path / "nothing")
+    with pytest.raises(UserError, match="no model of the entity wing here"):
+        GbertPredictor.from_checkpoint(tmp_path)
+    broken = tmp_path / "broken"
+    shutil.copytree(trained["vmf"] / "model", broken)
+    (broken / "heads.safetensors").write_bytes(b"x" * 40)
+    with pytest.raises(UserError, match=r"heads\.safetensors: cannot be loaded"):
+        GbertPredictor.from_checkpoint(broken)
+    stored = read_json(broken / "gbert.json")
+    write_json(broken / "gbert.json", stored | {"classes": ["joy"]})
+    with pytest.raises(UserError, match="expected the classes"):
+        GbertPredictor.from_checkpoint(broken)
+
+
+# Original checkpoints
+
+
+def original_state(network: networks.EmotionEmbedder) -> dict[str, torch.Tensor]:
+    """The weights under names as the original project gives them."""
+    names = {
+        "encoder.": "encoder.",
+        "heads.hidden.": "mu_head.0.",
+        "heads.direction.": "mu_head.2.",
+        "heads.energy.": "energy_head.",
+        "heads.auxiliary.0.": "aux_head.0.",
+        "heads.auxiliary.2.": "aux_head.2.",
+        "heads.prototypes": "emotion_prototypes",
+    }
+    state = {}
+    for name, tensor in network.state_dict().items():
+        prefix = next(prefix for prefix in names if name.startswith(prefix))
+        state[name.replace(prefix, names[prefix], 1)] = tensor
+    return state | {"encoder.pooler.dense.weight": torch.zeros(48, 48)}
+
+
+def test_an_original_checkpoint_is_loaded_and_converted(work, trained, tmp_path):
+    network, _, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
+    path = tmp_path / "best_model.pt"
+    torch.save({"model_state_dict": original_state(network)}, path)
+    theirs = GbertPredictor.from_checkpoint(path, work / "roberta", "cpu")
+    mu, _ = theirs.embed([TEXT])
+    ours, _ = GbertPredictor.from_checkpoint(trained["gbert"] / "model", device="cpu").embed([TEXT])
+    np.testing.assert_allclose(mu, ours, atol=1e-6)
+    original.convert_original(path, work / "roberta", tmp_path / "converted")
+    again = GbertPredictor.from_checkpoint(tmp_path / "converted", device="cpu")
+    np.testing.assert_allclose(again.embed([TEXT])[0], ours, atol=1e-6)
+    with pytest.raises(UserError, match="model_name"):
+        GbertPredictor.from_checkpoint(path)
+
+
+def test_a_foreign_checkpoint_is_refused(work, trained, tmp_path):
+    network, _, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
+    state = original_state(network)
+    path = tmp_path / "best_model.pt"
+    for broken, problem in (
+        ({**state, "strange.weight": torch.zeros(1)}, "strange.weight has no place"),
+        ({k: v for k, v in state.items() if "prototypes" not in k}, "heads.prototypes"),
+        ({k: v for k, v in state.items() if "mu_head.2" not in k}, "expected 2 linear layers"),
+        ({"epoch": 3}, "expected a state dict"),
+    ):
+        torch.save(broken, path)
+        with pytest.raises(UserError, match=problem):
+            original.load_original(path, work / "roberta", device=CPU)
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="not a state dict of tensors"):
+        original.load_original(path, work / "roberta", device=CPU)
+
+
+# Scoring and cards
+
+
+@pytest.fixture(scope="module")
+def scored(work, trained) -> dict[str, Path]:
+    write_json(work / "manifest.json", {"files": [], "source": {"kind": "sample"}})
+    for name, folder in trained.items():
+        run = RUNS[name]
+        predict_records(
+            records_path=work / "spans.jsonl",
+            model_directory=folder / "model",
+            base_model=work / run["model"],
+            predictions_path=folder / "predictions.parquet",
+            corruption_seed=0,
+            threads=1,
+        )
+        evaluate(
+            predictions_path=folder / "predictions.parquet",
+            records_path=work / "spans.jsonl",
+            training_path=folder / "training.json",
+            model_directory=folder / "model",
+            model_manifest_path=work / "manifest.json",
+            run=name,
+            seed=3,
+            recipe=run,
+            bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
+            threads=1,
+            metrics_schema=SCHEMAS / "metrics.schema.json",
+            run_schema=SCHEMAS / "run.schema.json",
+            metrics_path=folder / "metrics.json",
+            run_path=folder / "run.json",
+            figures=folder / "figures",
+        )
+    return trained
+
+
+def test_stored_predictions_are_those_of_the_predictor(work, scored):
+    table = pyarrow.parquet.read_table(scored["vmf"] / "predictions.parquet").to_pylist()
+    rows = {(row["id"], row["variant"]): row for row in table}
+    predictor = GbertPredictor.from_checkpoint(scored["vmf"] / "model", device="cpu")
+    record = next(r for r in read_records(work / "spans.jsonl") if r.split == "test")
+    target = record.targets[1]
+    answer = predictor.predict(
+        record.text, record.text[target.start : target.end], char_start=target.start
+    )
+    row = rows[target.id, "clean"]
+    assert row["kappa"] == pytest.approx(answer.kappa, rel=1e-4)
+    np.testing.assert_allclose(row["mu"], answer.mu, atol=1e-5)
+    assert rows[target.id, "typos"]["pooled"] is None
+    assert len(row["pooled"]) == 48
+
+
+def test_a_run_is_scored_with_baselines_and_intervals(scored):
+    record = read_json(scored["vmf"] / "metrics.json")
+    accuracy = record["metrics"]["accuracy"]
+    assert accuracy["baseline"]["name"] == "always_neutral"
+    assert accuracy["ci"][0] <= accuracy["value"] <= accuracy["ci"][1]
+    assert record["metrics"]["retrieval_map"]["baseline"]["name"] == "encoder_pooled"
+    assert sum(map(sum, record["confusion_matrix"])) == record["data"]["n"]
+    assert read_json(scored["gbert"] / "metrics.json")["details"]["kappa_scale"] is None
+    for name in ("kappa", "map", "reliability"):
+        assert (scored["vmf"] / "figures" / f"{name}.svg").stat().st_size > 0
+
+
+def test_runs_are_compared_on_the_same_targets(work, scored, tmp_path):
+    compare(
+        metrics_paths=[folder / "metrics.json" for folder in scored.values()],
+        predictions_paths=[folder / "predictions.parquet" for folder in scored.values()],
+        model_directories=[folder / "model" for folder in scored.values()],
+        records_paths={"spans": work / "spans.jsonl"},
+        bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
+        schema=SCHEMAS / "comparison.schema.json",
+        output_path=tmp_path / "comparison.json",
+    )
+    record = read_json(tmp_path / "comparison.json")
+    values = {run["run"]: run["metrics"]["macro_f1"]["mean"] for run in record["runs"]}
+    (pair,) = record["pairs"]
+    assert pair["differences"]["macro_f1"]["value"] == pytest.approx(
+        values["vmf"] - values["gbert"], abs=1e-7
+    )
+
+
+def test_the_card_says_what_was_measured_and_what_not_to_do(scored, tmp_path):
+    entry = {
+        "title": "A generated corpus",
+        "version": "1",
+        "licence": "MIT",
+        "terms": "none",
+        "citation": "nobody",
+        "sources": [{"kind": "sample"}],
+    }
+    write_card(
+        metrics_path=scored["vmf"] / "metrics.json",
+        recipe=RUNS["vmf"],
+        datasets={"spans": entry},
+        model={"title": "A tiny BERT", "licence": "MIT"},
+        card_path=tmp_path / "model_card.md",
+        example_path=tmp_path / "inference_example.py",
+    )
+    card = (tmp_path / "model_card.md").read_text()
+    accuracy = read_json(scored["vmf"] / "metrics.json")["metrics"]["accuracy"]["value"]
+    assert f"| {accuracy:.4f} |" in card
+    assert "Article 5(1)(f)" in card
+    assert "say nothing about language" in card
+    compile((tmp_path / "inference_example.py").read_text(), "inference_example.py", "exec")
+
+
+# Command line
+
+
+def ask(capsys, *arguments: object) -> str:
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_commands(trained, tmp_path, capsys):
+    model = trained["vmf"] / "model"
+    common = ("--model", model, "--device", "cpu")
+    line = json.loads(ask(capsys, "predict", "entity", *common, "--span", "Ada", TEXT))
+    assert line["span"] == [0, 3]
+    assert len(line["probabilities"]) == 3
+    line = json.loads(ask(capsys, "predict", "entity", *common, "--embedding", TEXT))
+    assert len(line["mu"]) == 64
+    texts = [TEXT, "Greta is sad about the letter.", "Jun mended the bridge."]
+    (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n")
+    table = tmp_path / "embeddings.parquet"
+    ask(capsys, "embed", *common, "--file", tmp_path / "texts.txt", "--output", table)
+    assert pyarrow.parquet.read_table(table)["text"].to_pylist() == texts
+    found = json.loads(
+        ask(capsys, "nearest", *common, "--embeddings", table, "--top-k", 2, texts[1])
+    )
+    assert found["nearest"][0]["text"] == texts[1]
+    assert found["nearest"][0]["cosine"] == pytest.approx(1.0, abs=1e-5)
+    assert len(found["nearest"]) == 2
+
+
+def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
+    model = str(trained["vmf"] / "model")
+    assert cli.main(["predict", "entity", "--model", model]) == 2
+    assert cli.main(["predict", "entity", "--model", model, "--span", "a", "b", "c"]) == 2
+    (tmp_path / "x.parquet").write_text("no table")
+    arguments = ["nearest", "--model", model, "--embeddings", str(tmp_path / "x.parquet"), "a"]
+    assert cli.main(arguments) == 2
+    assert "not a table written by" in capsys.readouterr().err

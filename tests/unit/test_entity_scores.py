@@ -1,0 +1,187 @@
+"""Scores of the entity wing against scikit-learn, scipy and counts made by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+from scipy.spatial.distance import jensenshannon
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, log_loss
+
+from affectlab.core import stats
+from affectlab.entity import decisions, scores
+from affectlab.entity.labels import CLASSES, NEUTRAL
+
+K = len(CLASSES)
+RNG = np.random.default_rng(0)
+CALIBRATION = {
+    "temperature": 1.3,
+    "kappa": None,
+    "neutral_threshold": None,
+    "thresholds": [0.1] * K,
+    "prototypes": np.eye(64)[:K],
+}
+
+
+def distributions(n, sharpness=1.0):
+    return RNG.dirichlet(np.full(K, 1.0 / sharpness), size=n)
+
+
+def unit(n, width=64):
+    vectors = RNG.normal(size=(n, width))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def items(n=120, *, whole_texts=False):
+    labels = distributions(n, 6.0)
+    if whole_texts:
+        labels = np.where(labels >= np.sort(labels, axis=1)[:, [-2]], 0.5, 0.0)
+    return scores.Items(
+        labels=labels,
+        intensity=labels.max(axis=1),
+        groups=np.arange(n) // 2,
+        probabilities=distributions(n, 4.0),
+        kappa=RNG.gamma(5.0, 8.0, size=n),
+        mu=unit(n),
+        pooled=unit(n, 10),
+        damaged_kappa={name: RNG.gamma(5.0, 8.0, size=n) for name in ("typos", "dropout")},
+        whole_texts=whole_texts,
+    )
+
+
+def all_scores(found):
+    table = scores.columns(found, CALIBRATION, np.full(K, 1 / K))
+    return scores.score(table, np.arange(len(found.labels))), scores.trivial_scores(table), table
+
+
+def test_scores_of_spans_agree_with_scikit_learn_and_scipy():
+    found = items()
+    values, trivial, _ = all_scores(found)
+    truth, predicted = found.labels.argmax(axis=1), found.probabilities.argmax(axis=1)
+    assert values["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+    assert values["macro_f1"] == pytest.approx(f1_score(truth, predicted, average="macro"))
+    softened = stats.apply_temperature(found.probabilities, 1.3)
+    distance = jensenshannon(softened, found.labels, base=2, axis=1).mean()
+    assert values["js_distance"] == pytest.approx(distance)
+    weights = found.labels.ravel()
+    rows = np.repeat(found.probabilities, K, axis=0)
+    expected = log_loss(
+        np.tile(np.arange(K), len(truth)), rows, sample_weight=weights, labels=range(K)
+    )
+    assert values["nll"] == pytest.approx(expected)
+    ranks = scipy_stats.spearmanr(found.kappa, scipy_stats.entropy(found.labels, axis=1)).statistic
+    assert values["kappa_entropy_spearman"] == pytest.approx(ranks)
+    by_size = np.argsort(-found.probabilities, axis=1)
+    for k in (1, 3, 5):
+        hits = np.mean([t in row[:k] for t, row in zip(truth, by_size, strict=True)])
+        assert values[f"top{k}_accuracy"] == pytest.approx(hits)
+    assert values["top5_accuracy_as_published"] == values["top3_accuracy"]
+    assert trivial["accuracy"] == ("always_neutral", pytest.approx(np.mean(truth == NEUTRAL)))
+    assert trivial["nll"][1] == pytest.approx(np.log(K))
+
+
+def test_scores_of_sentences_with_several_classes():
+    found = items(whole_texts=True)
+    values, _, table = all_scores(found)
+    truth, decided = found.labels > 0, table["decided"]
+    assert values["accuracy"] == pytest.approx(accuracy_score(truth, decided))
+    for average in ("macro", "micro"):
+        expected = f1_score(truth, decided, average=average, zero_division=0)
+        assert values[f"{average}_f1"] == pytest.approx(expected)
+
+
+def test_scores_of_non_neutral_targets_by_hand():
+    truth = np.eye(K, dtype=bool)[[0, 0, 1, NEUTRAL, NEUTRAL]]
+    decided = np.eye(K, dtype=bool)[[0, 1, NEUTRAL, NEUTRAL, 5]]
+    found = scores._decision_scores(truth, decided)
+    assert found["non_neutral_accuracy"] == pytest.approx(1 / 3)
+    assert found["non_neutral_recall"] == pytest.approx(2 / 3)
+    assert found["non_neutral_precision"] == pytest.approx(2 / 3)
+
+
+def test_the_area_under_the_risk_coverage_curve_by_hand():
+    confidence = np.array([0.9, 0.1, 0.8, 0.4])
+    right = np.array([True, False, False, True])
+    # Surest first: right, wrong, right, wrong.
+    assert scores.aurc(confidence, right) == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
+    assert scores.aurc(confidence, np.array([True] * 4)) == 0.0
+
+
+def test_retrieval_agrees_with_average_precision():
+    n = 40
+    mu, groups = unit(n), np.arange(n)
+    classes = RNG.integers(0, 4, size=n)
+    classes[classes == 3] = NEUTRAL
+    found = scores.retrieval(mu, np.eye(K, dtype=bool)[classes], groups)
+    for query in range(n):
+        if classes[query] == NEUTRAL:
+            assert np.isnan(found[query]).all()
+            continue
+        others = np.flatnonzero(groups != groups[query])
+        similarity, relevant = mu[others] @ mu[query], classes[others] == classes[query]
+        assert found[query, 2] == pytest.approx(average_precision_score(relevant, similarity))
+        order = np.argsort(-similarity)
+        assert found[query, 0] == relevant[order[0]]
+        assert found[query, 1] == relevant[order[:5]].any()
+
+
+def test_a_text_does_not_find_itself():
+    mu = np.repeat(unit(10), 2, axis=0)
+    classes = np.repeat(np.arange(10), 2)
+    found = scores.retrieval(mu, np.eye(K, dtype=bool)[classes], np.repeat(np.arange(10), 2))
+    assert np.isnan(found).all()
+
+
+def test_the_cosine_gap_is_zero_where_kappa_is_right():
+    kappa = np.linspace(1, 100, 50)
+    foretold = scores.mean_cosine(kappa)
+    assert scores.cosine_gap(kappa, foretold, foretold) == 0.0
+    assert scores.cosine_gap(kappa, foretold - 0.2, foretold) == pytest.approx(0.2)
+
+
+def test_the_scale_of_kappa_is_found_again():
+    """Cosines as a true concentration foretells them; the model says its square root."""
+    true = RNG.gamma(4.0, 15.0, size=4000)
+    scale = decisions.fit_kappa_scale(np.sqrt(true), scores.mean_cosine(true))
+    found = decisions.scaled_kappa(np.sqrt(true), scale)
+    np.testing.assert_allclose(found, true, rtol=0.02)
+    assert decisions.scaled_kappa(true, None) is true
+
+
+def test_the_neutral_threshold_is_no_worse_than_always_neutral():
+    classes = np.where(RNG.random(300) < 0.85, NEUTRAL, RNG.integers(0, NEUTRAL, 300))
+    probabilities = np.full((300, K), 0.2 / (K - 1))
+    probabilities[np.arange(300), classes] = 0.8
+    noise = distributions(300, 1.0)
+    mixed = 0.5 * probabilities + 0.5 * noise
+    threshold = decisions.fit_neutral_threshold(mixed, classes)
+    predicted = decisions.one_class(mixed, threshold)
+    assert np.mean(predicted == classes) >= np.mean(classes == NEUTRAL)
+    assert np.mean(predicted[classes != NEUTRAL] == classes[classes != NEUTRAL]) > 0.5
+    useless = decisions.fit_neutral_threshold(noise, classes)
+    assert np.mean(decisions.one_class(noise, useless) == classes) >= np.mean(classes == NEUTRAL)
+
+
+def test_thresholds_maximise_f1_of_each_class():
+    probabilities, truth = distributions(200, 2.0), RNG.random((200, K)) < 0.1
+    truth[:, 5] = False
+    thresholds = decisions.fit_thresholds(probabilities, truth)
+    assert thresholds[5] == 1.0
+    for column in (0, 9, NEUTRAL):
+        reached = f1_score(truth[:, column], probabilities[:, column] >= thresholds[column])
+        best = max(
+            f1_score(truth[:, column], probabilities[:, column] >= candidate)
+            for candidate in probabilities[:, column]
+        )
+        assert reached == pytest.approx(best)
+
+
+def test_a_sentence_always_gets_a_class():
+    probabilities = distributions(50, 3.0)
+    decided = decisions.several_classes(probabilities, np.full(K, 0.99))
+    assert (decided.sum(axis=1) == 1).all()
+    assert (decided.argmax(axis=1) == probabilities.argmax(axis=1)).all()
+
+
+def test_the_temperature_is_found_again():
+    true = distributions(3000, 2.0)
+    sharpened = stats.apply_temperature(true, 0.5)
+    assert decisions.fit_temperature(sharpened, true) == pytest.approx(2.0, rel=1e-3)

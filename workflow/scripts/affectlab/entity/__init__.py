@@ -1,0 +1,1 @@
+"""The entity wing: a probabilistic emotion embedding of sentences and of spans in them."""

@@ -1,0 +1,171 @@
+"""The data gate of the entity wing: what is in a corpus, what is wrong with it, is it as published.
+
+Known defects (repeated texts, texts on both sides of a split, spans whose words stand in the text
+more than once) are counted and recorded; a corpus that no model should be trained on is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_jsonl, round_significant, write_json
+from affectlab.core.quarantine import BadRecord
+from affectlab.entity.data import (
+    SPLITS,
+    Record,
+    normalise_text,
+    of_split,
+    read_records,
+    targets_of,
+)
+from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
+
+MAX_QUARANTINED_SHARE = 0.1
+"""More bad records than this mean a wrong file, not a few slips."""
+
+PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
+
+
+def write_audit(
+    records_path: Path | str,
+    quarantine_path: Path | str,
+    audit_path: Path | str,
+    *,
+    layout: str,
+    expected: Mapping[str, Any],
+) -> None:
+    """Audit the files that `data.convert` wrote, and store the findings as JSON.
+
+    Raises:
+        DataError: an input is missing or damaged.
+        UserError: see `audit`.
+    """
+    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    found = audit(read_records(records_path), quarantined, layout=layout, expected=expected)
+    write_json(audit_path, found)
+
+
+def audit(
+    records: Sequence[Record],
+    quarantined: Sequence[BadRecord] = (),
+    *,
+    layout: str,
+    expected: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Describe a corpus and hold it against what is published about it.
+
+    Args:
+        records: of all splits.
+        quarantined: bad records that were left out.
+        layout: what the records were read from.
+        expected: ``counts`` and ``known_issues`` of the data registry: name -> number.
+
+    Returns:
+        A JSON object: ``weak_labels`` (whether the labels were derived, not given), ``counts``
+        for each split, ``spans`` (defects of their places), ``overlap`` (ids of held-out texts
+        that stand in another split), ``quarantine``, ``expected``.
+
+    Raises:
+        UserError: the corpus is broken (all reasons are listed).
+    """
+    by_split = {split: of_split(records, split) for split in SPLITS}
+    broken = [f"the split {split} has no texts" for split, own in by_split.items() if not own]
+    total = len(records) + len(quarantined)
+    if len(quarantined) > MAX_QUARANTINED_SHARE * total:
+        broken.append(
+            f"{len(quarantined)} of {total} records are bad, more than "
+            f"{MAX_QUARANTINED_SHARE:.0%}; quarantine.jsonl says where and why"
+        )
+    if broken:
+        raise UserError("the data cannot be used:\n" + "\n".join(f"  - {item}" for item in broken))
+    found: dict[str, Any] = {
+        "weak_labels": layout == "goemotions_spans",
+        "counts": {split: _describe(own) for split, own in by_split.items()},
+        "spans": {
+            "not_first_occurrence": sum(map(_not_first, records)),
+            "overlapping": sum(map(_overlapping, records)),
+        },
+        "duplicate_texts": len(records) - len({normalise_text(r.text) for r in records}),
+        "overlap": _overlap(by_split),
+        "quarantine": {
+            "records": len(quarantined),
+            "by_problem": dict(Counter(item.problem for item in quarantined)),
+        },
+    }
+    return found | {"expected": _compare(found, expected)}
+
+
+def _describe(records: Sequence[Record]) -> dict[str, Any]:
+    """Texts, targets and their likeliest classes in one split."""
+    targets = targets_of(records)
+    classes = Counter(CLASSES[top_class(target.label)] for target in targets)
+    return {
+        "texts": len(records),
+        "targets": len(targets),
+        "classes": {name: classes[name] for name in CLASSES},
+        "neutral_share": round_significant(classes[CLASSES[NEUTRAL]] / len(targets), 4),
+        "several_classes": sum(
+            sum(value == max(target.label) for value in target.label) > 1 for target in targets
+        ),
+    }
+
+
+def _not_first(record: Record) -> int:
+    """Spans of a text whose words stand in it earlier as well."""
+    return sum(
+        target.start is not None
+        and record.text.find(record.text[target.start : target.end]) < target.start
+        for target in record.targets
+    )
+
+
+def _overlapping(record: Record) -> int:
+    """Spans of a text that begin inside another one."""
+    places = sorted(
+        (target.start, target.end)
+        for target in record.targets
+        if target.start is not None and target.end is not None
+    )
+    return sum(later[0] < earlier[1] for earlier, later in pairwise(places))
+
+
+def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[str]]:
+    """Ids of the texts of one split that read like a text of another."""
+    texts = {
+        split: {normalise_text(record.text) for record in own} for split, own in by_split.items()
+    }
+    return {
+        f"{held_out}_in_{seen}": [
+            record.id for record in by_split[held_out] if normalise_text(record.text) in texts[seen]
+        ]
+        for held_out, seen in PAIRS
+    }
+
+
+def _compare(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Hold the findings against the registry's ``expected``, number by number."""
+    counts = found["counts"].values()
+    known = {
+        "texts": sum(part["texts"] for part in counts),
+        "targets": sum(part["targets"] for part in counts),
+        **{split: part["texts"] for split, part in found["counts"].items()},
+        "spans_not_first_occurrence": found["spans"]["not_first_occurrence"],
+        "quarantined_records": found["quarantine"]["records"],
+    }
+    wanted = {**expected.get("counts", {}), **expected.get("known_issues", {})}
+    if unknown := sorted(set(wanted) - set(known)):
+        raise UserError(f"expected.{unknown[0]}: the audit knows only {', '.join(known)}")
+    return [
+        {
+            "what": name.replace("_", " "),
+            "expected": number,
+            "found": known[name],
+            "status": "ok" if known[name] == number else "differs",
+        }
+        for name, number in wanted.items()
+    ]

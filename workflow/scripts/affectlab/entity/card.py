@@ -1,0 +1,107 @@
+"""The card that goes with a model of this wing, and a short program that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from affectlab.core import cards
+from affectlab.core.io import read_json, write_text
+
+TEMPLATES = Path(__file__).parent
+
+SHOWN = (
+    ("accuracy", "accuracy of the decision"),
+    ("macro_f1", "macro F1 of the classes that occur"),
+    ("non_neutral_accuracy", "non-neutral targets given their class"),
+    ("js_distance", "Jensen-Shannon distance to the soft label"),
+    ("nll_calibrated", "log loss (nats)"),
+    ("ece", "expected calibration error, as trained"),
+    ("ece_calibrated", "the same, after temperature scaling"),
+    ("retrieval_map", "retrieval, mean average precision"),
+    ("kappa_entropy_spearman", "rank correlation of kappa and label entropy"),
+    ("kappa_cosine_gap", "gap between cosine and what kappa foretells"),
+    ("aurc", "area under risk-coverage by kappa"),
+)
+"""Scores in the card's table, and what they are called there."""
+
+
+def write_card(
+    *,
+    metrics_path: Path | str,
+    recipe: Mapping[str, Any],
+    datasets: Mapping[str, Mapping[str, Any]],
+    model: Mapping[str, Any],
+    card_path: Path | str,
+    example_path: Path | str,
+) -> None:
+    """Write model_card.md and inference_example.py of a run.
+
+    The example expects the model's folder beside it, as ``model``.
+
+    Args:
+        metrics_path: metrics.json of the run.
+        recipe: the run's block of the configuration.
+        datasets: name -> registry entry of every data set that the weights saw.
+        model: the registry's entry of the pretrained encoder.
+        card_path: where the card goes.
+        example_path: where the program goes.
+    """
+    record = read_json(metrics_path)
+    write_text(card_path, card(record, recipe, datasets, model))
+    example = cards.render(TEMPLATES / "inference_example.py.j2", run=record["run"])
+    write_text(example_path, example)
+
+
+def card(
+    record: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    datasets: Mapping[str, Mapping[str, Any]],
+    model: Mapping[str, Any],
+) -> str:
+    """The text of the model card."""
+    shown = [(label, record["metrics"][name]) for name, label in SHOWN if name in record["metrics"]]
+    body = cards.render(
+        TEMPLATES / "model_card.md.j2",
+        record=record,
+        recipe=recipe,
+        datasets=datasets,
+        model=model,
+        shown=shown,
+        generated=_generated(datasets[record["data"]["name"]]),
+    )
+    return cards.with_front_matter(metadata(record, datasets), body)
+
+
+def metadata(
+    record: Mapping[str, Any], datasets: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The front matter: what a hub indexes, the measured values included."""
+    name = record["data"]["name"]
+    return {
+        "language": ["en"],
+        # Weights made from the data stand under the data's terms, whatever the encoder allows.
+        "license": "other",
+        "license_name": "terms-of-the-training-data",
+        "library_name": "affectlab",
+        "pipeline_tag": "feature-extraction",
+        "tags": ["emotion", "von-mises-fisher", f"{record['protocol']}-protocol"],
+        "datasets": sorted(datasets),
+        "model-index": cards.model_index(
+            f"affectlab-entity-{record['run']}",
+            {"type": "text-classification", "name": "Emotion of spans and sentences, 28 classes"},
+            {"type": name, "name": datasets[name]["title"], "split": record["data"]["split"]},
+            [
+                {"type": kind, "name": label, "value": record["metrics"][key]["value"]}
+                for key, kind, label in (
+                    ("accuracy", "accuracy", "Accuracy"),
+                    ("macro_f1", "f1", "Macro F1"),
+                )
+            ],
+        ),
+    }
+
+
+def _generated(dataset: Mapping[str, Any]) -> bool:
+    return {source["kind"] for source in dataset["sources"]} == {"sample"}

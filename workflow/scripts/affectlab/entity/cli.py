@@ -1,0 +1,123 @@
+"""``affectlab predict entity``, ``affectlab embed``, ``nearest`` and ``convert-gbert``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.terminal import batched, positive, read_texts
+
+
+def add_predict_command(wings: Any) -> None:
+    """Add the command to *wings*, the subparsers of ``affectlab predict``."""
+    entity = wings.add_parser("entity", help="28 emotions of a text, or of a span in it")
+    _add_common(entity)
+    entity.add_argument("--span", help="words of the text to be judged; with a single TEXT")
+    entity.add_argument(
+        "--char-start", type=int, help="where the span starts, if it stands there more than once"
+    )
+    entity.add_argument("--top-k", type=positive, default=3, help="classes shown (default 3)")
+    entity.add_argument("--embedding", action="store_true", help="print mu, 64 numbers, too")
+    entity.set_defaults(run=_predict)
+
+
+def add_commands(commands: Any) -> None:
+    """Add the wing's own commands to *commands*, the subparsers of ``affectlab``."""
+    embed = commands.add_parser("embed", help="write embeddings of texts as Parquet")
+    _add_common(embed)
+    embed.add_argument("--output", required=True, type=Path, help="Parquet file to write")
+    embed.set_defaults(run=_embed)
+
+    near = commands.add_parser("nearest", help="find the texts of `affectlab embed` like a text")
+    _add_common(near)
+    near.add_argument("--embeddings", required=True, type=Path, help="what `embed` wrote")
+    near.add_argument("--top-k", type=positive, default=5, help="texts shown (default 5)")
+    near.set_defaults(run=_nearest)
+
+    convert = commands.add_parser(
+        "convert-gbert", help="turn an original best_model.pt into a model directory"
+    )
+    convert.add_argument("checkpoint", type=Path)
+    convert.add_argument("--encoder", required=True, type=Path, help="pretrained encoder directory")
+    convert.add_argument("--output", required=True, type=Path, help="model directory to write")
+    convert.set_defaults(run=_convert)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts; `-` reads stdin")
+    parser.add_argument("--file", type=Path, help="UTF-8 file with one text a line")
+    parser.add_argument(
+        "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
+    )
+    parser.add_argument("--encoder", type=Path, help="pretrained encoder, for a best_model.pt")
+    parser.add_argument("--batch-size", type=positive, default=64)
+    parser.add_argument("--device", help="PyTorch device; a GPU if there is one")
+
+
+def _predictor(options: argparse.Namespace) -> Any:
+    from affectlab.entity.predict import GbertPredictor
+
+    return GbertPredictor.from_checkpoint(options.model, options.encoder, options.device)
+
+
+def _texts(options: argparse.Namespace) -> Iterator[str]:
+    if bool(options.texts) == bool(options.file):
+        raise UserError("give either texts (`-` for stdin) or --file")
+    return read_texts(options.texts, options.file)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from affectlab.entity.predict import Query
+
+    if options.span is not None and (options.file or len(options.texts) != 1):
+        raise UserError("--span goes with a single TEXT")
+    predictor = _predictor(options)
+    for batch in batched(_texts(options), options.batch_size):
+        queries = [Query(text, options.span, options.char_start) for text in batch]
+        for text, answer in zip(batch, predictor.predict_batch(queries), strict=True):
+            line: dict[str, Any] = {
+                "text": text,
+                "label": answer.label,
+                "kappa": round(answer.kappa, 4),
+                "probabilities": {
+                    name: round(value, 6) for name, value in answer.top(options.top_k)
+                },
+            }
+            if answer.span is not None:
+                line["span"] = list(answer.span)
+            if options.embedding:
+                line["mu"] = list(answer.mu)
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+    return 0
+
+
+def _embed(options: argparse.Namespace) -> int:
+    from affectlab.entity.predict import write_embeddings
+
+    texts = list(_texts(options))
+    write_embeddings(_predictor(options), texts, options.output, batch_size=options.batch_size)
+    print(f"{len(texts)} texts: {options.output}")
+    return 0
+
+
+def _nearest(options: argparse.Namespace) -> int:
+    from affectlab.entity.predict import nearest
+
+    texts = list(_texts(options))
+    mu, _ = _predictor(options).embed(texts)
+    for text, direction in zip(texts, mu, strict=True):
+        found = nearest(options.embeddings, direction, options.top_k)
+        print(json.dumps({"text": text, "nearest": found}, ensure_ascii=False), flush=True)
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from affectlab.entity.original import convert_original
+
+    convert_original(options.checkpoint, options.encoder, options.output)
+    print(options.output)
+    return 0

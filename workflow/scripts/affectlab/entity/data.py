@@ -1,0 +1,385 @@
+"""The corpora of the entity wing: from their raw layouts to one tidy table of texts.
+
+Two layouts hold the same thing, a text and the soft labels of things in it: the span corpus (JSON
+Lines, labels of spans) and GoEmotions (tab-separated, labels of whole sentences). A third reading
+of GoEmotions makes weakly labelled spans from it (`weak_spans`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.errors import DataError
+from affectlab.core.io import read_jsonl, read_text, write_jsonl
+from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.entity.labels import (
+    CLASSES,
+    GENERATIONS,
+    GOEMOTIONS_CLASSES,
+    NEUTRAL,
+    generations_of,
+    label_problem,
+    normalised,
+    soft_label_of_ids,
+)
+from affectlab.entity.settings import LAYOUTS
+from affectlab.entity.weak_spans import weak_spans
+
+SPLITS = ("train", "validation", "test")
+
+GOEMOTIONS_FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A thing with a label: a span of the text, or the whole text if *start* is None.
+
+    Attributes:
+        id: unique in the data set.
+        start: offset of the span's first character in Unicode code points.
+        end: offset after its last character.
+        label: soft label as the raw data has it, over `labels.CLASSES`.
+        intensity: as the raw data has it; 1 where it has none.
+    """
+
+    id: str
+    start: int | None
+    end: int | None
+    label: tuple[float, ...]
+    intensity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A text of one split, with everything in it that has a label."""
+
+    id: str
+    text: str
+    split: str
+    targets: tuple[Target, ...]
+
+
+def normalise_text(text: str) -> str:
+    """Fold case and make every run of white space one space, for comparing texts."""
+    return " ".join(text.casefold().split())
+
+
+def convert(
+    raw_directory: Path | str,
+    records_path: Path | str,
+    quarantine_path: Path | str,
+    *,
+    layout: str,
+    on_bad_record: str,
+    split: Mapping[str, Any],
+) -> None:
+    """Write the records of a raw folder, and its bad records, as JSON Lines.
+
+    Args:
+        raw_directory: folder with the raw files.
+        records_path: gets one `Record` a line.
+        quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
+        layout: one of `settings.LAYOUTS`.
+        on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
+        split: ``validation`` and ``test`` shares and the ``seed``, for a corpus without splits.
+
+    Raises:
+        DataError: a record is bad and *on_bad_record* is ``fail``; or a whole file is missing,
+            empty, mixes the two generations, or has no good record.
+    """
+    if on_bad_record not in ON_BAD_RECORD:
+        raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
+    if layout not in LAYOUTS:
+        raise ValueError(f"no reader for the layout {layout!r}")
+    root = Path(raw_directory)
+    items = list(_read_spans(root) if layout == "entity_spans" else _read_goemotions(root))
+    if layout == "goemotions_spans":
+        items = [weakly_labelled(item) if isinstance(item, Record) else item for item in items]
+        items = [item for item in items if isinstance(item, BadRecord) or item.targets]
+    bad = [item for item in items if isinstance(item, BadRecord)]
+    records = [item for item in items if isinstance(item, Record)]
+    if bad and on_bad_record == "fail":
+        raise DataError(root / bad[0].file, bad[0].place, bad[0].problem)
+    if not records:
+        raise DataError(root, None, "not one good record; is it another kind of data?")
+    if layout == "entity_spans":
+        records = split_records(records, **split)
+    write_jsonl(records_path, map(asdict, records))
+    write_jsonl(quarantine_path, map(asdict, bad))
+
+
+def read_records(path: Path | str) -> list[Record]:
+    """Read the table that `convert` wrote.
+
+    Raises:
+        DataError: the file is missing, or a line is not such a record.
+    """
+    records = []
+    for number, row in enumerate(read_jsonl(path), start=1):
+        try:
+            targets = tuple(
+                Target(**{**target, "label": tuple(target["label"])}) for target in row["targets"]
+            )
+            records.append(Record(row["id"], row["text"], row["split"], targets))
+        except (KeyError, TypeError) as error:
+            problem = f"expected id, text, split and targets; found no proper {error}"
+            raise DataError(path, f"record {number}", problem) from error
+    return records
+
+
+def of_split(records: Iterable[Record], split: str) -> list[Record]:
+    """The records of one split."""
+    return [record for record in records if record.split == split]
+
+
+def targets_of(records: Iterable[Record]) -> list[Target]:
+    """All targets, text by text."""
+    return [target for record in records for target in record.targets]
+
+
+def weakly_labelled(record: Record) -> Record:
+    """The record with spans in place of its sentence label (see `weak_spans`)."""
+    (sentence,) = record.targets
+    spans = weak_spans(record.text, sentence.label)
+    targets = tuple(
+        Target(f"{record.id}.{place}", start, end, tuple(label), math.hypot(*label))
+        for place, (start, end, label) in enumerate(spans)
+    )
+    return replace(record, targets=targets)
+
+
+def non_neutral_mass(record: Record) -> float:
+    """Sum over the targets of the share that their labels give to other classes than neutral."""
+    return sum(1.0 - normalised(target.label)[NEUTRAL] for target in record.targets)
+
+
+def split_records(
+    records: Sequence[Record], *, validation: float, test: float, seed: int
+) -> list[Record]:
+    """Deal the records out to the splits: grouped by text, stratified by non-neutral mass.
+
+    Texts that read the same stay together. Groups are sorted by mass, equal ones in an order
+    drawn from *seed*, and each goes to the split that is furthest behind its share.
+
+    Args:
+        records: of any split.
+        validation: share of the texts for validation.
+        test: share of the texts for the test.
+        seed: of the order among equals.
+
+    Returns:
+        The records in the order given, each with its new split.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(normalise_text(record.text), []).append(record)
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda text: -sum(non_neutral_mass(record) for record in groups[text]))
+    shares = {"train": 1.0 - validation - test, "validation": validation, "test": test}
+    dealt = dict.fromkeys(SPLITS, 0)
+    split_of = {}
+    for number, text in enumerate(order, start=1):
+        split = max(SPLITS, key=lambda name: shares[name] * number - dealt[name])
+        dealt[split] += 1
+        split_of[text] = split
+    return [replace(record, split=split_of[normalise_text(record.text)]) for record in records]
+
+
+def stage_subset(records: Sequence[Record], entities: int | None, seed: int) -> list[Record]:
+    """The first *entities* targets of the records in an order drawn from *seed*.
+
+    A smaller subset is part of a larger one of the same seed; None takes all. The last text
+    keeps only as many targets as are wanted.
+    """
+    if entities is None:
+        return list(records)
+    order = list(records)
+    random.Random(seed).shuffle(order)
+    chosen: list[Record] = []
+    missing = entities
+    for record in order:
+        if missing == 0:
+            break
+        kept = record.targets[:missing]
+        chosen.append(replace(record, targets=kept))
+        missing -= len(kept)
+    return chosen
+
+
+def _read_spans(root: Path) -> Iterator[Record | BadRecord]:
+    """The span corpus: every ``*.jsonl`` of a folder, one generation in all."""
+    paths = sorted(root.glob("*.jsonl"))
+    if not paths:
+        raise DataError(root, None, "no span corpus here: expected a file *.jsonl")
+    generation: str | None = None
+    number = 0
+    for path in paths:
+        for place, line in _numbered_lines(path):
+            number += 1
+            found = _span_record(line, f"{number:05d}")
+            if isinstance(found, str):
+                yield BadRecord(path.name, place, found)
+                continue
+            record, fits = found
+            if len(fits) == 1:
+                (own,) = fits
+                if generation is not None and own != generation:
+                    problem = (
+                        f"labels and intensity are of generation {own}, those before of "
+                        f"{generation}: keep the generations apart"
+                    )
+                    raise DataError(path, place, problem)
+                generation = own
+            yield record
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
+    text = read_text(path)
+    if text.lstrip()[:1] == "<":
+        raise DataError(path, None, "this is a web page saved under the name of the data")
+    lines = text.split("\n")
+    if not any(line.strip() for line in lines):
+        raise DataError(path, None, "the file holds no records")
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield f"line {number}", line
+
+
+def _span_record(line: str, name: str) -> tuple[Record, frozenset[str]] | str:
+    """The record of a line and the generations that it may be of, or what is wrong with it."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"not valid JSON: {getattr(error, 'msg', 'numbers or nesting out of bounds')}"
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        return 'expected an object {"text", "targets"}'
+    text, raw = row["text"], row.get("targets")
+    if not text.strip():
+        return "the text is empty"
+    if not isinstance(raw, list) or not raw:
+        return "targets: expected a list of at least one span"
+    fits = frozenset(GENERATIONS)
+    targets: list[Target] = []
+    for place, span in enumerate(raw):
+        problem = _span_problem(text, span)
+        if problem is None and any(
+            (target.start, target.end) == (span["char_start"], span["char_end"])
+            for target in targets
+        ):
+            problem = "the same span stands here twice"
+        if problem is not None:
+            return f"target {place + 1}: {problem}"
+        own = generations_of(span["soft_label"], span["intensity"])
+        fits &= own
+        if not own:
+            problem = (
+                f"intensity is {span['intensity']}, expected the largest value of the label "
+                f"(v1, if it sums to 1) or its L2 norm {math.hypot(*span['soft_label']):.6g} (v2)"
+            )
+            return f"target {place + 1}: {problem}"
+        targets.append(
+            Target(
+                f"{name}.{place}",
+                span["char_start"],
+                span["char_end"],
+                tuple(map(float, span["soft_label"])),
+                float(span["intensity"]),
+            )
+        )
+    if not fits:
+        return "the targets mix labels of the generations v1 and v2"
+    return Record(name, text, "train", tuple(targets)), fits
+
+
+def _span_problem(text: str, span: Any) -> str | None:
+    """What is wrong with one entry of ``targets``, or None."""
+    if not isinstance(span, dict):
+        return "expected an object"
+    keys = ("span_text", "char_start", "char_end", "soft_label", "intensity")
+    if missing := [key for key in keys if key not in span]:
+        return f"missing {' and '.join(missing)}"
+    start, end = span["char_start"], span["char_end"]
+    if type(start) is not int or type(end) is not int:
+        return "char_start and char_end: expected integers"
+    if problem := offset_problem(text, start, end, span["span_text"]):
+        return problem
+    intensity = span["intensity"]
+    if isinstance(intensity, bool) or not isinstance(intensity, int | float):
+        return "intensity: expected a number"
+    if not math.isfinite(intensity):
+        return f"intensity: expected a finite number, found {intensity}"
+    return label_problem(span["soft_label"])
+
+
+def offset_problem(text: str, start: int, end: int, span_text: object) -> str | None:
+    """Why ``text[start:end]`` is not the span *span_text*, or None.
+
+    Raised offsets are told apart from those that count UTF-16 units, as JavaScript does.
+    """
+    if not 0 <= start < end <= len(text):
+        return f"the span {start}..{end} lies outside the text of {len(text)} characters"
+    if not text[start:end].strip():
+        return f"the span {start}..{end} holds nothing but white space"
+    if text[start:end] == span_text:
+        return None
+    problem = f"span_text is not what stands at {start}..{end}"
+    units = text.encode("utf-16-le", "surrogatepass")[2 * start : 2 * end]
+    if units.decode("utf-16-le", "replace") == span_text:
+        problem += ": the offsets count UTF-16 units, expected Unicode code points"
+    return problem
+
+
+def _read_goemotions(root: Path) -> Iterator[Record | BadRecord]:
+    """GoEmotions: ``text TAB ids TAB comment id`` a line, ids named by emotions.txt if there."""
+    folder = root / "data" if (root / "data" / "train.tsv").is_file() else root
+    names = _goemotions_names(folder)
+    for split, file in GOEMOTIONS_FILES.items():
+        path = folder / file
+        good = 0
+        for place, line in _numbered_lines(path):
+            fields = line.split("\t")
+            problem = _goemotions_problem(fields, len(names))
+            if problem is not None:
+                yield BadRecord(path.relative_to(root).as_posix(), place, problem)
+                continue
+            good += 1
+            name = f"{split}-{place.removeprefix('line '):0>5}"
+            label = soft_label_of_ids(map(int, fields[1].split(",")), names)
+            target = Target(f"{name}.s", None, None, tuple(label), 1.0)
+            yield Record(name, fields[0], split, (target,))
+        if not good:
+            raise DataError(path, None, "not one good record in the file")
+
+
+def _goemotions_names(folder: Path) -> Sequence[str]:
+    path = folder / "emotions.txt"
+    if not path.is_file():
+        return GOEMOTIONS_CLASSES
+    names = read_text(path).split()
+    if sorted(names) != sorted(CLASSES):
+        unknown = ", ".join(sorted(set(names) ^ set(CLASSES)))
+        raise DataError(
+            path,
+            None,
+            f"expected the 28 classes once each; unknown or absent: "
+            f"{unknown or 'none, but one stands twice'}",
+        )
+    return names
+
+
+def _goemotions_problem(fields: Sequence[str], classes: int) -> str | None:
+    if len(fields) != 3:
+        return f"expected 3 fields (text, ids, comment id), found {len(fields)}"
+    if not fields[0].strip():
+        return "the text is empty"
+    for number in fields[1].split(","):
+        if not number.isdecimal() or int(number) >= classes:
+            return f"expected class ids from 0 to {classes - 1}, found {fields[1][:40]!r}"
+    return None

@@ -1,0 +1,181 @@
+"""From probabilities to decisions: what is fitted on the validation split, and how it is used.
+
+Spans have one class, sentences of GoEmotions have one or more. Probabilities are float64 (n, 28),
+after temperature scaling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from affectlab.core import stats
+from affectlab.entity.labels import CLASSES, NEUTRAL
+
+KAPPA_LIMITS = (1e-3, 1e4)
+"""Where `vmf.log_normaliser` is checked; calibrated concentrations stay inside."""
+
+
+OFFSETS = (-50.0, 50.0)
+SLOPES = (0.1, 10.0)
+"""Bounds of the scale of a concentration; a positive slope keeps the order."""
+
+
+def one_class(probabilities: stats.Floats, neutral_threshold: float) -> stats.Integers:
+    """Neutral where its probability reaches the threshold, else the likeliest other class."""
+    others = probabilities.copy()
+    others[:, NEUTRAL] = -1.0
+    return np.where(
+        probabilities[:, NEUTRAL] >= neutral_threshold, NEUTRAL, others.argmax(axis=1)
+    ).astype(np.int64)
+
+
+def fit_neutral_threshold(probabilities: stats.Floats, classes: stats.Integers) -> float:
+    """The threshold with the best macro-F1 of those that are no worse than always neutral.
+
+    No worse in accuracy; where none is, the most accurate one. Ties go to the higher threshold,
+    which says neutral less often.
+
+    Args:
+        probabilities: of the validation split.
+        classes: true classes there, (n,).
+    """
+    trivial = float(np.mean(classes == NEUTRAL))
+    best = (False, -1.0, -1.0)
+    chosen = 0.5
+    for threshold in np.unique(np.r_[probabilities[:, NEUTRAL], 0.0])[::-1]:
+        predicted = one_class(probabilities, threshold)
+        confusion = stats.confusion_matrix(classes, predicted, len(CLASSES))
+        accuracy, macro = float(stats.accuracy(confusion)), float(stats.macro_f1(confusion))
+        allowed = accuracy >= trivial
+        score = (allowed, macro if allowed else accuracy, macro)
+        if score > best:
+            best, chosen = score, float(threshold)
+    return chosen
+
+
+def several_classes(probabilities: stats.Floats, thresholds: stats.Floats) -> stats.Array:
+    """Every class that reaches its threshold, or the likeliest where none does: bool (n, 28)."""
+    decided = probabilities >= thresholds
+    empty = ~decided.any(axis=1)
+    decided[empty, probabilities[empty].argmax(axis=1)] = True
+    return decided
+
+
+def fit_thresholds(probabilities: stats.Floats, truth: stats.Array) -> stats.Floats:
+    """For each class the threshold with the best F1 on the validation split, float64 (28,).
+
+    A threshold lies midway between two neighbouring probabilities. A class that does not occur
+    gets 1.
+
+    Args:
+        probabilities: of the validation split.
+        truth: bool (n, 28).
+    """
+    thresholds = np.ones(truth.shape[1])
+    for column in np.flatnonzero(truth.any(axis=0)):
+        order = np.argsort(-probabilities[:, column], kind="stable")
+        values, hits = probabilities[order, column], truth[order, column].cumsum()
+        f1 = 2 * hits / (np.arange(1, len(order) + 1) + hits[-1])
+        # Equal probabilities are decided alike.
+        f1[:-1][values[:-1] == values[1:]] = -1.0
+        last = int(f1.argmax())
+        below = values[last + 1] if last + 1 < len(values) else 0.0
+        thresholds[column] = (values[last] + below) / 2
+    return thresholds
+
+
+def fit_temperature(probabilities: stats.Floats, labels: stats.Floats) -> float:
+    """The temperature that minimises the cross-entropy to soft labels (n, 28)."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        softened = stats.apply_temperature(probabilities, float(np.exp(log_temperature)))
+        return float(cross_entropy_items(softened, labels).mean())
+
+    bounds = tuple(np.log(stats.TEMPERATURE_RANGE))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x))
+
+
+def cross_entropy_items(probabilities: stats.Floats, labels: stats.Floats) -> stats.Floats:
+    """-sum_c y_c log p_c of each item, in nats, (n,)."""
+    logs = np.log(np.maximum(probabilities, stats.SMALLEST_PROBABILITY))
+    return -(labels * logs).sum(axis=1)
+
+
+def expected_cosine(
+    mu: stats.Floats, labels: stats.Floats, prototypes: stats.Floats
+) -> stats.Floats:
+    """sum_c y_c <mu, w_c>: the cosine that a concentration should foretell, (n,)."""
+    return (labels * (mu @ prototypes.T)).sum(axis=1)
+
+
+def fit_kappa_scale(kappa: stats.Floats, cosine: stats.Floats) -> dict[str, float]:
+    """Scale and exponent that make exp(offset) kappa^slope the likeliest concentration.
+
+    The likelihood is that of the cosines under von Mises-Fisher distributions; the counterpart
+    of a temperature.
+
+    Args:
+        kappa: raw concentrations of the validation split, (n,).
+        cosine: see `expected_cosine`, (n,).
+    """
+    import torch
+    from scipy.optimize import minimize
+
+    from affectlab.entity.vmf import log_normaliser
+
+    logs = np.log(kappa)
+
+    def loss(parameters: stats.Floats) -> float:
+        scaled = np.exp(np.clip(parameters[0] + parameters[1] * logs, *np.log(KAPPA_LIMITS)))
+        density = log_normaliser(torch.from_numpy(scaled)).numpy() + scaled * cosine
+        return -float(density.mean())
+
+    found = minimize(loss, x0=[0.0, 1.0], method="Nelder-Mead", bounds=(OFFSETS, SLOPES), tol=1e-8)
+    return {"offset": float(found.x[0]), "slope": float(found.x[1])}
+
+
+def scaled_kappa(kappa: stats.Floats, scale: Mapping[str, float] | None) -> stats.Floats:
+    """Concentrations after `fit_kappa_scale`, or as they are without a scale."""
+    if scale is None:
+        return kappa
+    return np.exp(np.clip(scale["offset"] + scale["slope"] * np.log(kappa), *np.log(KAPPA_LIMITS)))
+
+
+def fit_calibration(
+    *,
+    mu: stats.Floats,
+    kappa: stats.Floats,
+    probabilities: stats.Floats,
+    prototypes: stats.Floats,
+    labels: stats.Floats,
+    whole_texts: bool,
+) -> dict[str, Any]:
+    """Everything that is fitted on the validation split and stored with a model.
+
+    Args:
+        mu: (n, 64).
+        kappa: (n,).
+        probabilities: (n, 28), without temperature.
+        prototypes: (28, 64).
+        labels: soft, summing to 1, (n, 28).
+        whole_texts: whether the targets are sentences, with several classes each.
+
+    Returns:
+        ``temperature``, ``kappa`` (see `fit_kappa_scale`), and of ``neutral_threshold`` and
+        ``thresholds`` the one that applies, the other being None.
+    """
+    temperature = fit_temperature(probabilities, labels)
+    softened = stats.apply_temperature(probabilities, temperature)
+    return {
+        "temperature": temperature,
+        "kappa": fit_kappa_scale(kappa, expected_cosine(mu, labels, prototypes)),
+        "neutral_threshold": None
+        if whole_texts
+        else fit_neutral_threshold(softened, labels.argmax(axis=1)),
+        "thresholds": fit_thresholds(softened, labels > 0).tolist() if whole_texts else None,
+    }

@@ -1,0 +1,110 @@
+"""Figures of the entity wing: concentration, map of the embedding, training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectlab.core import plots, stats
+from affectlab.entity.labels import CLASSES, NEUTRAL
+
+HISTORY_COLUMNS = ("step", "epoch", "split", "stage", "loss", "kappa")
+"""What `training_curves` needs of history.csv."""
+
+
+def kappa_plot(
+    stem: Path | str,
+    bins: Sequence[Mapping[str, float]],
+    table: Mapping[str, stats.Array],
+) -> None:
+    """Draw what a concentration foretells and what is found, and concentration by label entropy.
+
+    Args:
+        stem: path without an ending.
+        bins: as `evaluate.kappa_bins` gives them.
+        table: as `scores.columns` gives it.
+    """
+    with plots.figure(stem, 9.0, 4.2) as drawing:
+        left, right = drawing.subplots(1, 2)
+        foretold = [row["foretold_cosine"] for row in bins]
+        left.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, label="as foretold")
+        left.plot(foretold, [row["cosine"] for row in bins], color=plots.BLUE, marker="o")
+        left.set_xlabel("mean cosine that kappa foretells, A(kappa)")
+        left.set_ylabel("mean cosine to the label's prototypes")
+        left.set_title("Is the concentration calibrated?")
+        left.legend()
+        right.plot(table["entropy"], table["kappa"], ".", color=plots.BLUE, alpha=0.4)
+        right.set_xlabel("entropy of the soft label (nats)")
+        right.set_ylabel("kappa")
+        right.set_yscale("log")
+        right.set_title("Does it fall where labels are mixed?")
+        for axes in (left, right):
+            axes.grid(visible=True)
+
+
+def embedding_map(
+    stem: Path | str,
+    mu: stats.Floats,
+    prototypes: stats.Floats,
+    table: Mapping[str, stats.Array],
+) -> None:
+    """Draw the two directions of most variance of the embedding, and the class prototypes.
+
+    Args:
+        stem: path without an ending.
+        mu: mean directions of the targets, (n, 64).
+        prototypes: unit directions of the classes, (28, 64).
+        table: as `scores.columns` gives it.
+    """
+    centre = mu.mean(axis=0)
+    _, spread, axes_of_variance = np.linalg.svd(mu - centre, full_matrices=False)
+    shares = spread**2 / max(float((spread**2).sum()), 1e-12)
+    plane = axes_of_variance[:2].T
+    points, anchors = (mu - centre) @ plane, (prototypes - centre) @ plane
+    emotional = ~table["truth"][:, NEUTRAL]
+    with plots.figure(stem, 7.0, 6.0) as drawing:
+        axes = drawing.add_subplot()
+        for chosen, colour, name in (
+            (~emotional, plots.GREY, "neutral"),
+            (emotional, plots.ORANGE, "another class"),
+        ):
+            axes.plot(*points[chosen].T, ".", color=colour, alpha=0.4, markersize=5, label=name)
+        for place, name in enumerate(CLASSES):
+            axes.annotate(name, anchors[place], fontsize=7, ha="center", color=plots.BLUE)
+        axes.set_xlabel(f"first principal axis ({shares[0]:.0%} of the variance)")
+        axes.set_ylabel(f"second principal axis ({shares[1]:.0%})")
+        axes.set_title("Embedding of the test split; names stand at their class prototypes")
+        axes.legend()
+
+
+def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, stats.Array]]) -> None:
+    """Draw train and validation loss, and the mean concentration on validation, over the steps.
+
+    The train loss is the true one, not multiplied by the accumulated batches.
+
+    Args:
+        stem: path without an ending.
+        history: `HISTORY_COLUMNS` of history.csv by split.
+    """
+    with plots.figure(stem, 7.0, 5.5) as drawing:
+        losses, kappas = drawing.subplots(2, 1, sharex=True)
+        for (split, rows), (colour, dash, marker) in zip(
+            history.items(), plots.SERIES, strict=False
+        ):
+            look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": marker}
+            losses.plot(rows["step"], rows["loss"], label=split, **look)
+            if split == "validation":
+                kappas.plot(rows["step"], rows["kappa"], **look)
+                ends = rows["step"][:-1][np.diff(rows["stage"]) > 0]
+                for axes in (losses, kappas):
+                    for end in ends:
+                        axes.axvline(end, color=plots.GREY, linewidth=1)
+        losses.set_ylabel("loss (nats)")
+        losses.legend()
+        kappas.set_ylabel("mean kappa, validation")
+        kappas.set_xlabel("optimiser step (vertical lines: ends of stages)")
+        for axes in (losses, kappas):
+            axes.grid(visible=True)

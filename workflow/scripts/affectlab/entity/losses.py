@@ -1,0 +1,110 @@
+"""What the two models are trained on: the published loss, and one with a proper likelihood.
+
+All functions take the targets of one batch: mu (m, 64) of unit length, kappa (m,), logits and soft
+labels (m, 28), unit prototypes (28, 64); they return one loss per target, (m,), in nats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from affectlab.entity import vmf
+from affectlab.entity.labels import NEUTRAL
+from affectlab.entity.model import Embedding
+
+PUBLISHED_ENERGY = 50.0
+"""Scale between the published model's energy and its concentration, and between label and both."""
+
+
+FAR = -1e4
+"""A similarity that adds nothing to a sum of exponentials."""
+
+
+def soft_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-sum_c y_c log softmax(logits)_c."""
+    return -(labels * functional.log_softmax(logits, dim=-1)).sum(dim=-1)
+
+
+def kl_divergence(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """sum_c y_c (log y_c - log softmax(logits)_c); labels need not sum to 1."""
+    return torch.special.xlogy(labels, labels).sum(dim=-1) + soft_cross_entropy(logits, labels)
+
+
+def vmf_negative_log_likelihood(
+    mu: torch.Tensor, kappa: torch.Tensor, labels: torch.Tensor, prototypes: torch.Tensor
+) -> torch.Tensor:
+    """-sum_c y_c (log C(kappa) + kappa <mu, w_c>), the density taken against the uniform one."""
+    expected_cosine = (labels * (mu @ prototypes.T)).sum(dim=-1)
+    return -(labels.sum(dim=-1) * vmf.log_normaliser(kappa) + kappa * expected_cosine)
+
+
+def sincere(mu: torch.Tensor, labels: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Supervised contrastive loss in the SINCERE form (Feeney and Hughes, arXiv 2309.14277).
+
+    The classes are those of the largest label. For each pair of an anchor and a positive the
+    denominator holds that positive and all negatives, but no other positive. An anchor without a
+    positive in the batch gets 0, as does one without a negative.
+    """
+    classes = labels.argmax(dim=-1)
+    similarity = mu @ mu.T / temperature
+    same = classes[:, None] == classes[None, :]
+    positive = same & ~torch.eye(len(mu), dtype=torch.bool, device=mu.device)
+    # Not minus infinity: the gradient of an anchor without negatives would not exist.
+    negatives = similarity.masked_fill(same, FAR).logsumexp(dim=-1, keepdim=True)
+    pairs = torch.logaddexp(similarity, negatives) - similarity
+    count = positive.sum(dim=-1)
+    total = torch.where(positive, pairs, 0.0).sum(dim=-1)
+    return total / count.clamp(min=1)
+
+
+def published_loss(
+    settings: Mapping[str, Any],
+) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:
+    """The original's loss: KL to the prototypes, squared error of kappa, KL of the side head.
+
+    Args:
+        settings: the ``gbert`` block of a run: ``kappa_weight`` and ``auxiliary_weight``.
+    """
+
+    def loss(found: Embedding, labels: torch.Tensor) -> torch.Tensor:
+        logits = found.kappa.detach()[:, None] * (found.mu @ found.prototypes.T)
+        strongest = labels.index_fill(-1, torch.tensor([NEUTRAL], device=labels.device), 0.0)
+        wanted = 1.0 + PUBLISHED_ENERGY * strongest.amax(dim=-1)
+        return (
+            kl_divergence(logits, labels)
+            + settings["kappa_weight"] * (found.kappa - wanted) ** 2
+            + settings["auxiliary_weight"] * kl_divergence(found.logits, labels)
+        )
+
+    return loss
+
+
+def sound_loss(settings: Mapping[str, Any]) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:
+    """Soft cross-entropy, contrast, vMF likelihood, and a weak pull to the uniform distribution.
+
+    Args:
+        settings: the ``vmf`` block of a run: ``temperature`` of the contrast, and ``weights``.
+    """
+    weights = settings["weights"]
+
+    def loss(found: Embedding, labels: torch.Tensor) -> torch.Tensor:
+        return (
+            weights["cross_entropy"] * soft_cross_entropy(found.logits, labels)
+            + weights["contrast"] * sincere(found.mu, labels, settings["temperature"])
+            + weights["likelihood"]
+            * vmf_negative_log_likelihood(found.mu, found.kappa, labels, found.prototypes)
+            + weights["uniform"] * vmf.kl_to_uniform(found.kappa)
+        )
+
+    return loss
+
+
+def loss_of(
+    method: str, settings: Mapping[str, Any]
+) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:
+    """The loss of a run: *settings* is its ``gbert`` or ``vmf`` block."""
+    return {"gbert": published_loss, "vmf": sound_loss}[method](settings)

@@ -1,0 +1,434 @@
+"""The embedding network: a pretrained encoder whose tokens are pooled per span.
+
+Each text passes the encoder once, however many spans it has; a span, or the whole text, is the
+mean of its tokens' projections. `encode` turns texts and offsets into rows of tokens, `collator`
+rows into batches, `EmotionEmbedder` batches into one `Embedding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
+
+from affectlab.core.devices import autocast
+from affectlab.core.errors import UserError
+from affectlab.core.io import atomic_path, read_json, write_json
+from affectlab.core.text_models import load_pretrained, load_tokenizer
+from affectlab.core.training import Batch
+from affectlab.entity.labels import CLASSES
+from affectlab.entity.vmf import DIMENSION
+
+HEAD_NAMES = ("heads.",)
+"""Name part of everything that is not the pretrained encoder."""
+
+DESCRIPTION_FILE = "gbert.json"
+HEADS_FILE = "heads.safetensors"
+
+PROJECTION_WIDTH = 256
+AUXILIARY_WIDTH = 128
+KAPPA_SCALE = 16.0
+"""Of the linear layer before the softplus: concentrations live on a scale of tens."""
+
+Span = tuple[int, int] | None
+"""Character offsets of a span, or None for the whole text."""
+
+
+class Embedding(NamedTuple):
+    """What the network says of m targets.
+
+    Attributes:
+        mu: mean directions, unit length, float32 (m, 64).
+        kappa: concentrations, float32 (m,).
+        logits: of the 28 classes, float32 (m, 28).
+        prototypes: unit directions of the classes, float32 (28, 64).
+    """
+
+    mu: torch.Tensor
+    kappa: torch.Tensor
+    logits: torch.Tensor
+    prototypes: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One encoder input, and which of its tokens belong to which target.
+
+    ``spans`` holds (number of the target, first token, token after the last).
+    """
+
+    token_ids: list[int]
+    spans: list[tuple[int, int, int]]
+
+
+class Heads(nn.Module):
+    """Token projection, concentration, class prototypes and the 28-class side head.
+
+    Args:
+        width: of the encoder's hidden states.
+        method: ``gbert``, the published form, or ``vmf``, the sound one.
+        kappa_min: smallest concentration of ``vmf``.
+        kappa_start: mean concentration of ``vmf`` before training.
+    """
+
+    def __init__(
+        self, width: int, *, method: str, kappa_min: float = 1.0, kappa_start: float = 42.0
+    ) -> None:
+        super().__init__()
+        self.method = method
+        self.kappa_min = kappa_min
+        self.hidden = nn.Linear(width, PROJECTION_WIDTH)
+        self.direction = nn.Linear(PROJECTION_WIDTH, DIMENSION)
+        self.energy = nn.Linear(width if method == "gbert" else PROJECTION_WIDTH, 1)
+        self.auxiliary = nn.Sequential(
+            nn.Linear(DIMENSION, AUXILIARY_WIDTH),
+            nn.GELU(),
+            nn.Linear(AUXILIARY_WIDTH, len(CLASSES)),
+        )
+        self.prototypes = nn.Parameter(torch.randn(len(CLASSES), DIMENSION))
+        if method == "vmf":
+            nn.init.constant_(self.energy.bias, (kappa_start - kappa_min) / KAPPA_SCALE)
+
+    def forward(
+        self, states: torch.Tensor, tokens: torch.Tensor, offsets: torch.Tensor
+    ) -> Embedding:
+        """Pool token states (b, t, width) over each target's *tokens*.
+
+        Args:
+            states: of the encoder.
+            tokens: positions in the flattened (b * t) states, target after target, int64.
+            offsets: where each target starts in *tokens*, int64 (m,).
+        """
+        flat = states.flatten(0, 1)
+        hidden = functional.gelu(self.hidden(flat))
+
+        def pooled(values: torch.Tensor, mode: str) -> torch.Tensor:
+            return functional.embedding_bag(tokens, values.float(), offsets, mode=mode)
+
+        mu = functional.normalize(pooled(self.direction(hidden), "mean"), dim=-1)
+        prototypes = self.directions()
+        if self.method == "gbert":
+            energy = pooled(functional.softplus(self.energy(flat).float()), "max")
+            kappa = 1.0 + 50.0 * energy[:, 0]
+            return Embedding(mu, kappa, self._side_head(mu), prototypes)
+        energy = pooled(self.energy(hidden), "mean")[:, 0]
+        kappa = self.kappa_min + functional.softplus(KAPPA_SCALE * energy)
+        # Unit variance of the inputs in place of unit length.
+        return Embedding(mu, kappa, self._side_head(mu * DIMENSION**0.5), prototypes)
+
+    def directions(self) -> torch.Tensor:
+        """Unit prototypes of the classes, float32 (28, 64)."""
+        return functional.normalize(self.prototypes.float(), dim=-1)
+
+    def _side_head(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.auxiliary(inputs.to(self.auxiliary[0].weight.dtype)).float()
+
+
+class EmotionEmbedder(nn.Module):
+    """Encoder and heads."""
+
+    def __init__(self, encoder: PreTrainedModel, heads: Heads) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = heads
+
+    def forward(self, batch: Mapping[str, torch.Tensor]) -> Embedding:
+        """Embed the targets of a batch that `collator` made."""
+        states = self.encoder(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).last_hidden_state
+        return self.heads(states, batch["tokens"], batch["offsets"])
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model directory says of itself, beside encoder, tokenizer and weights.
+
+    Attributes:
+        method: ``gbert`` or ``vmf``.
+        encoder: registry name of the pretrained encoder.
+        max_length: tokens per encoder input.
+        heads: settings of `Heads`.
+        calibration: what was fitted on the validation split; see `decisions.fit_calibration`.
+    """
+
+    method: str
+    encoder: str
+    max_length: int
+    heads: dict[str, float]
+    calibration: dict[str, Any] | None
+
+
+def load_encoder(
+    directory: Path, *, device: torch.device, training: bool = False
+) -> PreTrainedModel:
+    """Load the encoder of a checkpoint in float32, without a pooling layer."""
+    encoder = load_pretrained(
+        directory,
+        AutoModel,
+        purpose="a text encoder",
+        settings={},
+        dtype=torch.float32,
+        device=device,
+        training=training,
+    )
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
+    return encoder
+
+
+def load_model(
+    directory: Path, *, device: torch.device, training: bool = False
+) -> tuple[EmotionEmbedder, PreTrainedTokenizerBase, Description]:
+    """Load what `save_model` wrote.
+
+    Raises:
+        UserError: no such directory, or it holds no model of this wing.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not (directory / DESCRIPTION_FILE).is_file():
+        raise UserError(f"{directory}: no model of the entity wing here ({DESCRIPTION_FILE})")
+    stored = read_json(directory / DESCRIPTION_FILE)
+    if tuple(stored.pop("classes", ())) != CLASSES:
+        raise UserError(f"{directory / DESCRIPTION_FILE}: expected the classes {CLASSES}")
+    description = Description(**stored)
+    encoder = load_encoder(directory, device=device, training=training)
+    heads = Heads(encoder.config.hidden_size, method=description.method, **description.heads)
+    try:
+        heads.load_state_dict(load_file(directory / HEADS_FILE))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{directory / HEADS_FILE}: cannot be loaded: {str(error).splitlines()[0]}"
+        ) from error
+    return (
+        EmotionEmbedder(encoder, heads.to(device)).eval(),
+        load_tokenizer(directory),
+        description,
+    )
+
+
+def save_model(
+    directory: Path,
+    network: EmotionEmbedder,
+    tokenizer: PreTrainedTokenizerBase,
+    description: Description,
+) -> None:
+    """Write encoder, heads, tokenizer and description into one directory, atomically."""
+    from dataclasses import asdict
+
+    from safetensors.torch import save_file
+
+    with atomic_path(directory) as temporary:
+        network.encoder.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        state = {name: value.contiguous() for name, value in network.heads.state_dict().items()}
+        save_file(state, temporary / HEADS_FILE)
+        write_json(temporary / DESCRIPTION_FILE, asdict(description) | {"classes": list(CLASSES)})
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    spans: Sequence[Sequence[Span]],
+    *,
+    max_length: int,
+) -> tuple[list[Row], int]:
+    """Tokenise texts and find the tokens of each span by its character offsets.
+
+    A text longer than *max_length* tokens becomes one row or more, each a window around spans,
+    so that no span is cut. A whole text that is too long is cut at its end.
+
+    Args:
+        tokenizer: a fast one.
+        texts: the texts.
+        spans: for each text its spans; targets are numbered over all of them in this order.
+        max_length: tokens per row, special tokens included.
+
+    Returns:
+        The rows, and how many whole texts were cut.
+
+    Raises:
+        UserError: a span has no token, or more than fit into one row; *max_length* is more than
+            the tokenizer allows.
+    """
+    if max_length > tokenizer.model_max_length:
+        raise UserError(
+            f"max_length is {max_length}, but the encoder takes at most "
+            f"{tokenizer.model_max_length} tokens"
+        )
+    encoded = tokenizer(
+        list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
+    )
+    rows: list[Row] = []
+    cut = target = 0
+    for place, wanted in enumerate(spans):
+        ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
+        special = encoded["special_tokens_mask"][place]
+        starts = special.index(0) if 0 in special else 0
+        ends = len(special) - (special[::-1].index(0) if 0 in special else 0)
+        room = max_length - (len(ids) - (ends - starts))
+        windows: dict[tuple[int, int], Row] = {}
+        for span in wanted:
+            first, last = _token_range(texts[place], span, offsets, starts, ends)
+            if span is None and len(ids) > max_length:
+                cut += 1
+                last = starts + room
+            elif span is not None and last - first > room:
+                raise UserError(
+                    f"a span of {last - first} tokens does not fit into max_length {max_length}: "
+                    f"{texts[place][slice(*span)][:40]!r}..."
+                )
+            left, right = _window(first, last, starts, ends, room, list(windows))
+            row = windows.setdefault(
+                (left, right), Row([*ids[:starts], *ids[left:right], *ids[ends:]], [])
+            )
+            if span is None:
+                row.spans.append((target, 0, len(row.token_ids)))
+            else:
+                row.spans.append((target, first - left + starts, last - left + starts))
+            target += 1
+        rows += windows.values()
+    return rows, cut
+
+
+def _token_range(
+    text: str, span: Span, offsets: Sequence[tuple[int, int]], starts: int, ends: int
+) -> tuple[int, int]:
+    """First token of a span and the one after its last; tokens *starts* to *ends* are text."""
+    if span is None:
+        return starts, ends
+    inside = [
+        place
+        for place in range(starts, ends)
+        if offsets[place][0] < span[1] and offsets[place][1] > span[0]
+    ]
+    if not inside:
+        raise UserError(f"no token stands at {span[0]}..{span[1]} of {text[:40]!r}...")
+    return inside[0], inside[-1] + 1
+
+
+def _window(
+    first: int, last: int, starts: int, ends: int, room: int, known: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
+    """At most *room* tokens around first..last: a window that is *known*, if one holds it."""
+    for left, right in known:
+        if left <= first and last <= right:
+            return left, right
+    left = max(starts, min((first + last - room) // 2, ends - room))
+    return left, min(ends, left + room)
+
+
+def collator(
+    rows: Sequence[Row], labels: np.ndarray | None, *, pad_id: int, whole_texts: bool = False
+) -> Callable[[np.ndarray], Batch]:
+    """A function from row numbers (b,) to a batch for `EmotionEmbedder`.
+
+    Args:
+        rows: as `encode` made them.
+        labels: soft labels of all targets, float32 (n, 28), or None.
+        pad_id: of the tokenizer.
+        whole_texts: pool each target over its whole row, as the original trains.
+    """
+
+    def collate(indices: np.ndarray) -> Batch:
+        chosen = [rows[i] for i in indices]
+        length = max(len(row.token_ids) for row in chosen)
+        input_ids = np.full((len(chosen), length), pad_id, dtype=np.int64)
+        mask = np.zeros((len(chosen), length), dtype=np.int64)
+        tokens: list[int] = []
+        offsets: list[int] = []
+        targets: list[int] = []
+        for place, row in enumerate(chosen):
+            size = len(row.token_ids)
+            input_ids[place, :size] = row.token_ids
+            mask[place, :size] = 1
+            for target, first, last in row.spans:
+                offsets.append(len(tokens))
+                targets.append(target)
+                inside = range(size) if whole_texts else range(first, last)
+                tokens += [place * length + token for token in inside]
+        batch = {
+            "input_ids": torch.from_numpy(input_ids),
+            "attention_mask": torch.from_numpy(mask),
+            "tokens": torch.tensor(tokens),
+            "offsets": torch.tensor(offsets),
+            "targets": torch.tensor(targets),
+        }
+        if labels is not None:
+            batch["labels"] = torch.from_numpy(labels[targets])
+        return batch
+
+    return collate
+
+
+@torch.inference_mode()
+def embed_rows(
+    network: Callable[[Mapping[str, torch.Tensor]], Sequence[torch.Tensor]],
+    rows: Sequence[Row],
+    *,
+    pad_id: int,
+    batch_size: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> list[np.ndarray]:
+    """What *network* says of every target, in the order of their numbers.
+
+    Rows are batched by length, so that little is spent on padding.
+
+    Args:
+        network: from a batch to tensors (m, ...), such as `EmotionEmbedder` in eval mode.
+        rows: as `encode` made them; at least one target.
+        pad_id: of the tokenizer.
+        batch_size: rows per batch.
+        dtype: of matrix products.
+        device: where to compute.
+
+    Returns:
+        For each tensor of *network* with a row per target one float32 array.
+    """
+    collate = collator(rows, None, pad_id=pad_id)
+    order = np.argsort([len(row.token_ids) for row in rows], kind="stable")
+    targets: list[np.ndarray] = []
+    parts: list[list[np.ndarray]] = []
+    for start in range(0, len(order), batch_size):
+        batch = {
+            name: tensor.to(device)
+            for name, tensor in collate(order[start : start + batch_size]).items()
+        }
+        with autocast(dtype, device):
+            found = network(batch)
+        targets.append(batch["targets"].cpu().numpy())
+        parts.append([tensor.float().cpu().numpy() for tensor in found])
+    place = np.argsort(np.concatenate(targets), kind="stable")
+    return [np.concatenate(column)[place] for column in zip(*parts, strict=True)]
+
+
+def without_prototypes(
+    network: EmotionEmbedder,
+) -> Callable[[Mapping[str, torch.Tensor]], Sequence[torch.Tensor]]:
+    """The network as `embed_rows` takes it: mu, kappa and logits."""
+    return lambda batch: network(batch)[:3]
+
+
+def mean_states(
+    encoder: PreTrainedModel,
+) -> Callable[[Mapping[str, torch.Tensor]], Sequence[torch.Tensor]]:
+    """The mean of the encoder's own states over each target's tokens, for `embed_rows`."""
+
+    def pool(batch: Mapping[str, torch.Tensor]) -> Sequence[torch.Tensor]:
+        states = encoder(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).last_hidden_state
+        flat = states.flatten(0, 1).float()
+        return [functional.embedding_bag(batch["tokens"], flat, batch["offsets"], mode="mean")]
+
+    return pool

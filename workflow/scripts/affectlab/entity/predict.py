@@ -1,0 +1,418 @@
+"""Asking a trained model: `GbertPredictor`, and the predictions of a run."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import atomic_path
+from affectlab.entity.labels import CLASSES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from affectlab.entity.data import Record
+
+DEFAULT_BATCH_SIZE = 64
+TYPO_SHARE = 0.3
+DROPOUT_SHARE = 0.3
+VARIANTS = ("clean", "typos", "dropout")
+"""The test split as it is, and twice damaged: see `corrupt`."""
+
+
+class Query(NamedTuple):
+    """A text, and perhaps a span in it: its words and, where they stand more than once, where."""
+
+    text: str
+    span_text: str | None = None
+    char_start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityEmotion:
+    """What a model says of a text or of a span in it.
+
+    Attributes:
+        label: the class decided on: the likeliest, or neutral where the model's threshold says so.
+        probabilities: of all 28 classes.
+        mu: mean direction of the embedding, 64 numbers of unit length.
+        kappa: its concentration; higher is surer.
+        span: offsets of the span, None for the whole text.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    mu: tuple[float, ...]
+    kappa: float
+    span: tuple[int, int] | None
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """The *k* likeliest classes with their probabilities, likeliest first."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-able values."""
+        return {
+            "label": self.label,
+            "top": [[name, value] for name, value in self.top(3)],
+            "kappa": self.kappa,
+            "mu": list(self.mu),
+            "probabilities": self.probabilities,
+            "span": None if self.span is None else list(self.span),
+        }
+
+
+class GbertPredictor:
+    """A trained model of the entity wing.
+
+    Example:
+        >>> predictor = GbertPredictor.from_checkpoint("results/entity/spans_minilm/seed13/model")
+        >>> predictor.predict("I love this movie!").label
+        'love'
+        >>> predictor.predict(text="The cat was happy.", span_text="cat").kappa
+        51.3
+    """
+
+    classes: tuple[str, ...] = CLASSES
+
+    def __init__(self, network: Any, tokenizer: Any, description: Any, device: Any) -> None:
+        self._network = network
+        self._tokenizer = tokenizer
+        self._description = description
+        self._device = device
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint_path: Path | str,
+        model_name: Path | str | None = None,
+        device: str | None = None,
+        *,
+        threads: int | None = None,
+    ) -> GbertPredictor:
+        """Load a model.
+
+        Args:
+            checkpoint_path: the ``model`` directory of a run, or an original ``best_model.pt``.
+            model_name: directory of the pretrained encoder; an original checkpoint needs it, a
+                model directory holds its own.
+            device: a PyTorch device name; the GPU if there is one, by default.
+            threads: CPU threads; PyTorch's own choice by default.
+
+        Raises:
+            UserError: no such checkpoint, or not one of this wing.
+        """
+        import torch
+
+        from affectlab.core.devices import choose_device, set_threads
+        from affectlab.entity.model import load_model
+        from affectlab.entity.original import load_original
+
+        if threads is not None:
+            set_threads(threads)
+        chosen = torch.device(device) if device else choose_device()
+        path = Path(checkpoint_path)
+        if path.is_dir():
+            return cls(*load_model(path, device=chosen), chosen)
+        if not path.is_file():
+            raise UserError(f"{path}: no such checkpoint")
+        if model_name is None:
+            raise UserError(
+                f"{path}: an original checkpoint lacks encoder and tokenizer; name the directory "
+                "of its pretrained encoder as model_name"
+            )
+        return cls(*load_original(path, Path(model_name), device=chosen), chosen)
+
+    def predict(
+        self, text: str, span_text: str | None = None, char_start: int | None = None
+    ) -> EntityEmotion:
+        """What the model says of *text*, or of the span *span_text* in it.
+
+        A span that stands in the text more than once is told by *char_start*; without it a
+        warning is given and the first one is taken.
+
+        Raises:
+            UserError: the text is empty, or the span is not in it.
+        """
+        return self.predict_batch([Query(text, span_text, char_start)])[0]
+
+    def predict_batch(
+        self,
+        queries: Sequence[str | Query | tuple[Any, ...]],
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> list[EntityEmotion]:
+        """Answer many queries in their order; spans of one text share one encoder pass.
+
+        Args:
+            queries: texts, or `Query`, or tuples of its fields.
+            batch_size: texts per encoder pass.
+        """
+        if isinstance(queries, str):
+            raise TypeError("expected a sequence of queries, not one string")
+        asked = [Query(query) if isinstance(query, str) else Query(*query) for query in queries]
+        if not asked:
+            return []
+        spans = [_locate(query, number) for number, query in enumerate(asked, start=1)]
+        return self._answers([query.text for query in asked], spans, batch_size)
+
+    def embed(
+        self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Embed whole texts: mu, float32 (n, 64), and kappa, float32 (n,)."""
+        for number, text in enumerate(texts, start=1):
+            _locate(Query(text), number)
+        mu, kappa, _ = self.raw(texts, [None] * len(texts), batch_size=batch_size)
+        return mu, self._scaled(kappa).astype("float32")
+
+    def raw(
+        self,
+        texts: Sequence[str],
+        spans: Sequence[tuple[int, int] | None],
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        network: Callable[..., Any] | None = None,
+    ) -> list[np.ndarray]:
+        """Outputs without calibration, one target per text: mu, kappa, logits, or of *network*."""
+        import torch
+
+        from affectlab.entity.model import embed_rows, encode, without_prototypes
+
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(texts):
+            places.setdefault(text, []).append(place)
+        rows, _ = encode(
+            self._tokenizer,
+            list(places),
+            [[spans[place] for place in same] for same in places.values()],
+            max_length=self._description.max_length,
+        )
+        order = [place for same in places.values() for place in same]
+        columns = embed_rows(
+            network or without_prototypes(self._network),
+            rows,
+            pad_id=self._tokenizer.pad_token_id,
+            batch_size=batch_size,
+            dtype=torch.float32,
+            device=self._device,
+        )
+        back = sorted(range(len(order)), key=order.__getitem__)
+        return [column[back] for column in columns]
+
+    def _scaled(self, kappa: np.ndarray) -> np.ndarray:
+        from affectlab.entity.decisions import scaled_kappa
+
+        calibration = self._description.calibration
+        return scaled_kappa(kappa.astype("float64"), calibration and calibration["kappa"])
+
+    def _answers(
+        self, texts: Sequence[str], spans: Sequence[tuple[int, int] | None], batch_size: int
+    ) -> list[EntityEmotion]:
+        from scipy.special import softmax
+
+        from affectlab.core.stats import apply_temperature
+        from affectlab.entity.decisions import one_class
+
+        mu, kappa, logits = self.raw(texts, spans, batch_size=batch_size)
+        probabilities = softmax(logits.astype("float64"), axis=1)
+        calibration = self._description.calibration
+        if calibration is not None:
+            probabilities = apply_temperature(probabilities, calibration["temperature"])
+        decided = probabilities.argmax(axis=1)
+        if calibration is not None and calibration["neutral_threshold"] is not None:
+            decided = one_class(probabilities, calibration["neutral_threshold"])
+        return [
+            EntityEmotion(
+                label=CLASSES[int(label)],
+                probabilities=dict(zip(CLASSES, row.tolist(), strict=True)),
+                mu=tuple(direction.tolist()),
+                kappa=float(concentration),
+                span=span,
+            )
+            for label, row, direction, concentration, span in zip(
+                decided, probabilities, mu, self._scaled(kappa), spans, strict=True
+            )
+        ]
+
+
+def _locate(query: Query, number: int) -> tuple[int, int] | None:
+    """Offsets of a query's span, None for the whole text."""
+    text, span_text, char_start = query
+    if not text.strip():
+        raise UserError(f"text {number}: is empty")
+    if span_text is None:
+        if char_start is not None:
+            raise UserError(f"text {number}: char_start without span_text")
+        return None
+    if not span_text.strip():
+        raise UserError(f"text {number}: the span is empty")
+    if char_start is not None:
+        if char_start < 0 or text[char_start : char_start + len(span_text)] != span_text:
+            raise UserError(f"text {number}: {span_text!r} does not stand at {char_start}")
+        return char_start, char_start + len(span_text)
+    first = text.find(span_text)
+    if first < 0:
+        raise UserError(f"text {number}: {span_text!r} is not in the text")
+    if text.find(span_text, first + 1) >= 0:
+        warnings.warn(
+            f"text {number}: {span_text!r} stands in the text more than once; the first one is "
+            "taken, give char_start to choose",
+            stacklevel=4,
+        )
+    return first, first + len(span_text)
+
+
+def predict_records(
+    *,
+    records_path: Path,
+    model_directory: Path,
+    base_model: Path,
+    predictions_path: Path,
+    corruption_seed: int,
+    threads: int,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> None:
+    """Store what a model says of every held-out target, as Parquet.
+
+    Columns: ``id``, ``split``, ``variant`` (`VARIANTS`; only the test split is damaged),
+    ``kappa`` without and with scale, ``probabilities`` (28) without temperature, ``mu`` (64),
+    and, for the clean test split, ``pooled``: the pretrained encoder's own mean state.
+
+    Args:
+        records_path: the tidy table.
+        model_directory: see `model.save_model`.
+        base_model: checkpoint directory of the pretrained encoder.
+        predictions_path: where the table goes.
+        corruption_seed: of typos and left-out words.
+        threads: CPU threads.
+        batch_size: texts per encoder pass.
+    """
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import parquet
+    from scipy.special import softmax
+
+    from affectlab.core.devices import choose_device
+    from affectlab.entity.data import of_split, read_records
+    from affectlab.entity.model import load_encoder, mean_states
+
+    records = read_records(records_path)
+    device = choose_device()
+    predictor = GbertPredictor.from_checkpoint(model_directory, device=str(device), threads=threads)
+    base = load_encoder(base_model, device=device).eval()
+    parts = []
+    for split, variant in (("validation", "clean"), *(("test", name) for name in VARIANTS)):
+        ids, texts, spans = _targets_as_queries(
+            of_split(records, split), variant, random.Random(corruption_seed)
+        )
+        mu, kappa, logits = predictor.raw(texts, spans, batch_size=batch_size)
+        pooled: list[Any] = [None] * len(ids)
+        if (split, variant) == ("test", "clean"):
+            (states,) = predictor.raw(
+                texts, spans, batch_size=batch_size, network=mean_states(base)
+            )
+            pooled = list(states)
+        parts.append(
+            pa.table(
+                {
+                    "id": ids,
+                    "split": [split] * len(ids),
+                    "variant": [variant] * len(ids),
+                    "kappa_raw": kappa.astype(np.float64),
+                    "kappa": predictor._scaled(kappa),
+                    "probabilities": list(softmax(logits.astype(np.float64), axis=1)),
+                    "mu": pa.array(list(mu), pa.list_(pa.float32())),
+                    "pooled": pa.array(pooled, pa.list_(pa.float32())),
+                }
+            )
+        )
+    with atomic_path(predictions_path) as temporary:
+        parquet.write_table(pa.concat_tables(parts), temporary)
+
+
+def _targets_as_queries(
+    records: Sequence[Record], variant: str, rng: random.Random
+) -> tuple[list[str], list[str], list[tuple[int, int] | None]]:
+    """Ids, texts and spans of all targets, the texts damaged as *variant* says."""
+    from affectlab.entity.corrupt import with_typos, without_words
+
+    ids: list[str] = []
+    texts: list[str] = []
+    spans: list[tuple[int, int] | None] = []
+    for record in records:
+        text = record.text
+        offsets = {
+            target.id: (target.start, target.end)
+            for target in record.targets
+            if target.start is not None and target.end is not None
+        }
+        if variant == "typos":
+            text = with_typos(text, TYPO_SHARE, rng)
+        elif variant == "dropout":
+            text, moved = without_words(text, list(offsets.values()), DROPOUT_SHARE, rng)
+            offsets = dict(zip(offsets, moved, strict=True))
+        for target in record.targets:
+            ids.append(target.id)
+            texts.append(text)
+            spans.append(offsets.get(target.id))
+    return ids, texts, spans
+
+
+def write_embeddings(
+    predictor: GbertPredictor, texts: Sequence[str], path: Path, *, batch_size: int
+) -> None:
+    """Embed whole texts and write a Parquet table for a retrieval system.
+
+    Columns: ``text``, ``mu`` (fixed list of 64 float32, unit length: the inner product is the
+    cosine), ``kappa``, ``label``.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    answers = predictor.predict_batch(list(texts), batch_size=batch_size)
+    table = pa.table(
+        {
+            "text": list(texts),
+            "mu": pa.array([answer.mu for answer in answers], pa.list_(pa.float32(), 64)),
+            "kappa": pa.array([answer.kappa for answer in answers], pa.float32()),
+            "label": [answer.label for answer in answers],
+        }
+    )
+    with atomic_path(path) as temporary:
+        parquet.write_table(table, temporary)
+
+
+def nearest(path: Path, mu: np.ndarray, k: int) -> list[dict[str, Any]]:
+    """The *k* rows of a table of `write_embeddings` with the largest cosine to *mu* (64,).
+
+    Exact search: one product of a matrix and a vector, which at 64 numbers a text takes less than
+    a tenth of a second for a million texts, so that no index is needed.
+
+    Raises:
+        UserError: the file is no such table.
+    """
+    import numpy as np
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+        texts, labels = table["text"], table["label"]
+        flat = table["mu"].combine_chunks().flatten().to_numpy()
+    except (OSError, KeyError, pyarrow.ArrowException) as error:
+        raise UserError(f"{path}: not a table written by `affectlab embed`: {error}") from error
+    cosines = flat.reshape(-1, len(mu)) @ mu
+    best = np.argsort(-cosines, kind="stable")[:k]
+    return [
+        {
+            "text": texts[int(place)].as_py(),
+            "label": labels[int(place)].as_py(),
+            "cosine": float(cosines[place]),
+        }
+        for place in best
+    ]

@@ -1,0 +1,303 @@
+"""Scores of the entity wing: functions of arrays, one row per target.
+
+`columns` works out once what every score needs of an item; `score` then turns any choice of items
+into all scores, so that a bootstrap costs one call a resample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from affectlab.core import stats
+from affectlab.core.records import Direction
+from affectlab.entity import decisions
+from affectlab.entity.labels import CLASSES, NEUTRAL
+
+BINS = 15
+"""Bins of the expected calibration error, as in Guo et al. 2017."""
+
+KAPPA_BINS = 10
+"""Bins of the concentration, each with as many items."""
+
+QUERY_CHUNK = 512
+
+DIRECTIONS: dict[str, Direction] = {
+    "accuracy": "higher",
+    "macro_f1": "higher",
+    "micro_f1": "higher",
+    "non_neutral_accuracy": "higher",
+    "non_neutral_precision": "higher",
+    "non_neutral_recall": "higher",
+    "top1_accuracy": "higher",
+    "top3_accuracy": "higher",
+    "top5_accuracy": "higher",
+    "top5_accuracy_as_published": "higher",
+    "js_distance": "lower",
+    "nll": "lower",
+    "nll_calibrated": "lower",
+    "ece": "lower",
+    "ece_calibrated": "lower",
+    "retrieval_r1": "higher",
+    "retrieval_r5": "higher",
+    "retrieval_map": "higher",
+    "kappa_entropy_spearman": "lower",
+    "kappa_intensity_spearman": "higher",
+    "kappa_cosine_gap": "lower",
+    "aurc": "lower",
+    "kappa_falls_typos": "higher",
+    "kappa_falls_dropout": "higher",
+}
+"""Every score and which way is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What a run said of the targets of one split.
+
+    Attributes:
+        labels: soft labels that sum to 1, (n, 28).
+        intensity: (n,).
+        groups: number of the text that a target is in, (n,).
+        probabilities: without temperature, (n, 28).
+        kappa: as the predictor gives it, (n,).
+        mu: (n, 64).
+        pooled: the pretrained encoder's mean states, (n, width), or None.
+        damaged_kappa: variant of the text -> (n,).
+        whole_texts: whether the targets are sentences with several classes each.
+    """
+
+    labels: stats.Floats
+    intensity: stats.Floats
+    groups: stats.Integers
+    probabilities: stats.Floats
+    kappa: stats.Floats
+    mu: stats.Floats
+    pooled: stats.Floats | None
+    damaged_kappa: Mapping[str, stats.Floats]
+    whole_texts: bool
+
+
+def columns(
+    items: Items, calibration: Mapping[str, Any], train_prior: stats.Floats
+) -> dict[str, stats.Array]:
+    """Everything that `score` needs, one row per target.
+
+    Args:
+        items: of a split.
+        calibration: what the model stores, with the unit ``prototypes`` (28, 64).
+        train_prior: mean soft label of the training split, (28,).
+    """
+    softened = stats.apply_temperature(items.probabilities, calibration["temperature"])
+    n = len(items.labels)
+    rows = np.arange(n)
+    truth = items.labels > 0 if items.whole_texts else _one_hot(items.labels.argmax(axis=1))
+    decided = _decided(softened, calibration, whole_texts=items.whole_texts)
+    likeliest = items.probabilities.argmax(axis=1)
+    ranked = np.argsort(-items.probabilities, axis=1, kind="stable")
+    by_frequency = np.argsort(-train_prior, kind="stable")
+    shares = np.tile(train_prior, (n, 1))
+    found: dict[str, stats.Array] = {
+        "truth": truth,
+        "decided": decided,
+        "right": np.asarray((truth & decided).any(axis=1)),
+        "neutral_decided": np.eye(len(CLASSES), dtype=bool)[np.full(n, NEUTRAL)],
+        "js_distance": js_distance(softened, items.labels),
+        "js_distance_prior": js_distance(shares, items.labels),
+        "nll": decisions.cross_entropy_items(items.probabilities, items.labels),
+        "nll_calibrated": decisions.cross_entropy_items(softened, items.labels),
+        "nll_prior": decisions.cross_entropy_items(shares, items.labels),
+        "entropy": entropy(items.labels),
+        "intensity": items.intensity,
+        "kappa": items.kappa,
+        "confidence": softened.max(axis=1),
+        "cosine": decisions.expected_cosine(
+            items.mu, items.labels, np.asarray(calibration["prototypes"])
+        ),
+        "foretold_cosine": mean_cosine(items.kappa),
+    }
+    for k in (1, 3, 5):
+        found[f"top{k}"] = np.asarray(truth[rows[:, None], ranked[:, :k]].any(axis=1))
+        found[f"top{k}_prior"] = np.asarray(truth[:, by_frequency[:k]].any(axis=1))
+    for name, probabilities in (("ece", items.probabilities), ("ece_calibrated", softened)):
+        found[name] = stats.reliability_columns(
+            np.minimum(probabilities.max(axis=1), 1.0), truth[rows, likeliest], BINS
+        )
+    for name, embedding in (("mu", items.mu), ("pooled", items.pooled)):
+        if embedding is not None:
+            found[f"retrieval_{name}"] = retrieval(embedding, truth, items.groups)
+    for variant, kappa in items.damaged_kappa.items():
+        found[f"falls_{variant}"] = kappa < items.kappa
+    return found
+
+
+def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str, float]:
+    """All scores of the items *chosen* (with repeats); NaN where one does not exist."""
+    part = {name: column[chosen] for name, column in table.items()}
+    found = {
+        **_decision_scores(part["truth"], part["decided"]),
+        "top1_accuracy": part["top1"].mean(),
+        "top3_accuracy": part["top3"].mean(),
+        "top5_accuracy": part["top5"].mean(),
+        # The original's evaluator looks at three classes here too.
+        "top5_accuracy_as_published": part["top3"].mean(),
+        "js_distance": part["js_distance"].mean(),
+        "nll": part["nll"].mean(),
+        "nll_calibrated": part["nll_calibrated"].mean(),
+        "ece": stats.expected_calibration_error(part["ece"].sum(axis=0)),
+        "ece_calibrated": stats.expected_calibration_error(part["ece_calibrated"].sum(axis=0)),
+        "kappa_entropy_spearman": spearman(part["kappa"], part["entropy"]),
+        "kappa_intensity_spearman": spearman(part["kappa"], part["intensity"]),
+        "kappa_cosine_gap": cosine_gap(part["kappa"], part["cosine"], part["foretold_cosine"]),
+        "aurc": aurc(part["kappa"], part["right"]),
+    }
+    if "retrieval_mu" in part:
+        found |= _retrieval_scores(part["retrieval_mu"])
+    for variant in ("typos", "dropout"):
+        if f"falls_{variant}" in part:
+            found[f"kappa_falls_{variant}"] = part[f"falls_{variant}"].mean()
+    return {name: float(value) for name, value in found.items()}
+
+
+def trivial_scores(table: Mapping[str, stats.Array]) -> dict[str, tuple[str, float]]:
+    """What answers without skill reach on the same items: baseline name and value by score."""
+    always = _decision_scores(table["truth"], table["neutral_decided"])
+    found = {name: ("always_neutral", float(value)) for name, value in always.items()}
+    # No item is called non-neutral, so of those that are called so nothing can be said.
+    del found["non_neutral_precision"]
+    for k, name in ((1, "top1"), (3, "top3"), (5, "top5")):
+        baseline = ("commonest_classes", float(table[f"{name}_prior"].mean()))
+        found[f"top{k}_accuracy"] = baseline
+    found["top5_accuracy_as_published"] = found["top3_accuracy"]
+    found["js_distance"] = ("class_shares", float(table["js_distance_prior"].mean()))
+    for name in ("nll", "nll_calibrated"):
+        found[name] = ("class_shares", float(table["nll_prior"].mean()))
+    if "retrieval_pooled" in table:
+        for name, value in _retrieval_scores(table["retrieval_pooled"]).items():
+            found[name] = ("encoder_pooled", float(value))
+    found["aurc"] = ("max_probability", aurc(table["confidence"], table["right"]))
+    for variant in ("typos", "dropout"):
+        found[f"kappa_falls_{variant}"] = ("chance", 0.5)
+    return found
+
+
+def mean_cosine(kappa: stats.Floats) -> stats.Floats:
+    """A_64(kappa) = I_32(kappa) / I_31(kappa), from scipy's scaled Bessel functions."""
+    from scipy.special import ive
+
+    return np.asarray(ive(32, kappa) / ive(31, kappa))
+
+
+def js_distance(first: stats.Floats, second: stats.Floats) -> stats.Floats:
+    """Jensen-Shannon distance of paired distributions (n, K): root of the divergence in bits."""
+    from scipy.special import rel_entr
+
+    middle = (first + second) / 2
+    divergence = (rel_entr(first, middle) + rel_entr(second, middle)).sum(axis=1) / 2
+    return np.sqrt(np.maximum(divergence, 0.0) / np.log(2))
+
+
+def entropy(distributions: stats.Floats) -> stats.Floats:
+    """Entropy of each row, in nats."""
+    from scipy.special import entr
+
+    return np.asarray(entr(distributions).sum(axis=1))
+
+
+def spearman(first: stats.Floats, second: stats.Floats) -> float:
+    """Spearman's rank correlation; NaN where one side is constant."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values) for values in (first, second)]
+    if any(np.ptp(rank) == 0 for rank in ranks):
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def aurc(confidence: stats.Floats, right: stats.Array) -> float:
+    """Area under the risk-coverage curve: mean error rate over the k surest items, k = 1..n.
+
+    Geifman and El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017.
+    """
+    wrong = ~np.asarray(right, bool)[np.argsort(-confidence, kind="stable")]
+    return float((wrong.cumsum() / np.arange(1, len(wrong) + 1)).mean())
+
+
+def cosine_gap(kappa: stats.Floats, cosine: stats.Floats, foretold: stats.Floats) -> float:
+    """Mean over bins of equal size of |mean cosine - mean cosine that kappa foretells|."""
+    order = np.argsort(kappa, kind="stable")
+    bins = [part for part in np.array_split(order, KAPPA_BINS) if len(part)]
+    return float(np.mean([abs(cosine[part].mean() - foretold[part].mean()) for part in bins]))
+
+
+def retrieval(embedding: stats.Floats, truth: stats.Array, groups: stats.Integers) -> stats.Floats:
+    """For each item as a query: R@1, R@5 and average precision, (n, 3).
+
+    The gallery is every item of another text; those that share a class other than neutral with
+    the query are relevant. NaN for queries without such a class, or without a relevant item.
+    """
+    unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    emotional = np.delete(truth, NEUTRAL, axis=1).astype(np.float32)
+    result = np.full((len(unit), 3), np.nan)
+    for start in range(0, len(unit), QUERY_CHUNK):
+        queries = np.arange(start, min(start + QUERY_CHUNK, len(unit)))
+        queries = queries[emotional[queries].any(axis=1)]
+        similarity = unit[queries] @ unit.T
+        similarity[groups[queries][:, None] == groups[None, :]] = -np.inf
+        order = np.argsort(-similarity, axis=1, kind="stable")
+        relevant = (emotional[queries] @ emotional.T > 0) & np.isfinite(similarity)
+        hits = np.take_along_axis(relevant, order, axis=1)
+        count = hits.sum(axis=1)
+        precision = hits.cumsum(axis=1) / np.arange(1, len(unit) + 1)
+        average = (precision * hits).sum(axis=1) / np.maximum(count, 1)
+        rows = np.column_stack([hits[:, 0], hits[:, :5].any(axis=1), average])
+        rows[count == 0] = np.nan
+        result[queries] = rows
+    return result
+
+
+def _decided(
+    softened: stats.Floats, calibration: Mapping[str, Any], *, whole_texts: bool
+) -> stats.Array:
+    """The decisions as bool (n, 28): several classes of a sentence, one of a span."""
+    if whole_texts:
+        return decisions.several_classes(softened, np.asarray(calibration["thresholds"]))
+    if calibration["neutral_threshold"] is None:
+        return _one_hot(softened.argmax(axis=1))
+    return _one_hot(decisions.one_class(softened, calibration["neutral_threshold"]))
+
+
+def _one_hot(classes: stats.Integers) -> stats.Array:
+    return np.eye(len(CLASSES), dtype=bool)[classes]
+
+
+def _decision_scores(truth: stats.Array, decided: stats.Array) -> dict[str, Any]:
+    """Scores of decisions, both sides bool (n, 28)."""
+    hits = (truth & decided).sum(axis=0)
+    support, predicted = truth.sum(axis=0), decided.sum(axis=0)
+    occurring = support + predicted > 0
+    f1 = 2 * hits[occurring] / (support + predicted)[occurring]
+    emotional, called = np.delete(truth, NEUTRAL, 1).any(1), np.delete(decided, NEUTRAL, 1).any(1)
+    both = np.sum(emotional & called)
+    right = (np.delete(truth, NEUTRAL, 1) & np.delete(decided, NEUTRAL, 1)).any(axis=1)
+    return {
+        "accuracy": (truth == decided).all(axis=1).mean(),
+        "macro_f1": f1.mean(),
+        "micro_f1": 2 * hits.sum() / (support + predicted).sum(),
+        "non_neutral_accuracy": _share(np.sum(right & emotional), emotional.sum()),
+        "non_neutral_precision": _share(both, called.sum()),
+        "non_neutral_recall": _share(both, emotional.sum()),
+    }
+
+
+def _retrieval_scores(rows: stats.Floats) -> dict[str, float]:
+    known = rows[~np.isnan(rows[:, 0])]
+    means = known.mean(axis=0) if len(known) else np.full(3, np.nan)
+    return dict(zip(("retrieval_r1", "retrieval_r5", "retrieval_map"), means, strict=True))
+
+
+def _share(part: Any, whole: Any) -> float:
+    return float(part / whole) if whole else 0.0

@@ -1,0 +1,368 @@
+"""Fitting one run of the entity wing: its stages one after the other, then its calibration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_json, sha256_file, write_json
+from affectlab.entity.data import Record, of_split, read_records, stage_subset, targets_of
+from affectlab.entity.labels import normalised
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from affectlab.entity.model import EmotionEmbedder, Row
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 64
+
+
+def train(
+    *,
+    records_paths: Mapping[str, Path],
+    base_model: Path,
+    start_from: Path | None,
+    run: Mapping[str, Any],
+    subset_seed: int,
+    seed: int,
+    threads: int,
+    model_directory: Path,
+    history_path: Path,
+    facts_path: Path,
+    work_directory: Path,
+) -> None:
+    """Train the stages of a run, calibrate on validation, and store the model.
+
+    A run that was interrupted goes on in the stage it was in. May be called in several processes
+    (`core.launch`); the main one writes.
+
+    Args:
+        records_paths: name of a data set -> its tidy table.
+        base_model: checkpoint directory of the pretrained encoder.
+        start_from: model directory of another run of this wing to start from, or None.
+        run: the run's block of the configuration.
+        subset_seed: of the order in which stages take entities.
+        seed: of initialisation, dropout and data order.
+        threads: CPU threads.
+        model_directory: written at the end; see `model.save_model`.
+        history_path: CSV with losses and validation scores over all stages.
+        facts_path: JSON with durations, memory, device: what may differ between equal runs.
+        work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
+
+    Raises:
+        UserError: no records to train on or choose by, an unusable model, a broken checkpoint.
+    """
+    from accelerate import PartialState
+
+    from affectlab.core import devices, text_models, training
+    from affectlab.core.history import write_history
+    from affectlab.entity import model as networks
+
+    devices.set_threads(threads)
+    device = devices.choose_device()
+    devices.seed_everything(seed)
+    heads_settings = (
+        {key: run["vmf"][key] for key in ("kappa_min", "kappa_start")}
+        if run["method"] == "vmf"
+        else {}
+    )
+    if start_from is None:
+        tokenizer = text_models.load_tokenizer(base_model)
+        encoder = networks.load_encoder(base_model, device=device, training=True)
+        heads = networks.Heads(encoder.config.hidden_size, method=run["method"], **heads_settings)
+        network = networks.EmotionEmbedder(encoder, heads.to(device))
+    else:
+        network, tokenizer, _ = networks.load_model(start_from, device=device, training=True)
+    corpora = {name: read_records(path) for name, path in records_paths.items()}
+    owner = [
+        run,
+        subset_seed,
+        seed,
+        threads,
+        {name: sha256_file(path) for name, path in records_paths.items()},
+        text_models.weights_digest(start_from or base_model),
+    ]
+    results = [
+        _stage(
+            network,
+            number=number,
+            stage=stage,
+            records=corpora[stage["data"]],
+            tokenizer=tokenizer,
+            run=run,
+            subset_seed=subset_seed,
+            seed=seed,
+            device=device,
+            directory=work_directory,
+            owner=training.fingerprint(number, *owner),
+        )
+        for number, stage in enumerate(run["stages"])
+    ]
+    if not PartialState().is_main_process:
+        return
+    description = networks.Description(
+        method=run["method"],
+        encoder=run["model"],
+        max_length=run["max_length"],
+        heads=heads_settings,
+        calibration=_calibration(network, tokenizer, corpora[run["data"]], run, device),
+    )
+    networks.save_model(model_directory, network, tokenizer, description)
+    write_history(history_path, joined_history([result.pop("history") for result in results]))
+    write_json(facts_path, combined_facts(results))
+    training.remove_checkpoints(work_directory / "checkpoints")
+
+
+def _stage(
+    network: EmotionEmbedder,
+    *,
+    number: int,
+    stage: Mapping[str, Any],
+    records: Sequence[Record],
+    tokenizer: Any,
+    run: Mapping[str, Any],
+    subset_seed: int,
+    seed: int,
+    device: torch.device,
+    directory: Path,
+    owner: str,
+) -> dict[str, Any]:
+    """Train one stage, or load what it came to before an interruption; return `fit`'s facts."""
+    from accelerate import PartialState
+    from safetensors.torch import load_file, save_file
+
+    from affectlab.core import devices, training
+    from affectlab.core.io import atomic_path
+    from affectlab.entity import losses
+    from affectlab.entity import model as networks
+
+    weights_path = directory / "checkpoints" / f"stage{number}.safetensors"
+    facts_path = directory / "checkpoints" / f"stage{number}.json"
+    if facts_path.exists():
+        stored = read_json(facts_path)
+        if stored["owner"] == owner:
+            network.load_state_dict(load_file(weights_path))
+            logger.info("stage %d was finished before", number + 1)
+            return dict(stored["result"])
+    train = stage_subset(of_split(records, "train"), stage["entities"], subset_seed)
+    validation = of_split(records, "validation")
+    for split, members in (("train", train), ("validation", validation)):
+        if not members:
+            raise UserError(f"stage {number + 1}, data {stage['data']}: no texts to {split} on")
+    recipe = training.Recipe(**stage["training"])
+    published = run["method"] == "gbert"
+    whole_texts = published and run["gbert"]["train_on"] == "sentence"
+    scale_labels = not published or run["gbert"]["normalise_labels"]
+    rows = encode_records(tokenizer, train, run["max_length"])
+    held_out = encode_records(tokenizer, validation, run["max_length"])
+    network.encoder.get_input_embeddings().sparse = recipe.sparse_embeddings
+    if recipe.gradient_checkpointing:
+        network.encoder.activation_checkpointing_enable({"use_reentrant": False})
+    item_loss = losses.loss_of(run["method"], run[run["method"]])
+    validation_labels = soft_labels(validation, scaled=scale_labels)
+
+    def loss_sum(module: torch.nn.Module, batch: training.Batch) -> torch.Tensor:
+        return item_loss(module(batch), batch["labels"]).sum()
+
+    logger.info(
+        "stage %d: %d texts and %d targets of %s, %d to validate on",
+        *(number + 1, len(train), len(targets_of(train)), stage["data"]),
+        len(targets_of(validation)),
+    )
+    devices.seed_everything(seed)
+    result = training.fit(
+        network,
+        recipe=recipe,
+        lengths=[len(row.token_ids) for row in rows],
+        collate=networks.collator(
+            rows,
+            soft_labels(train, scaled=scale_labels),
+            pad_id=tokenizer.pad_token_id,
+            whole_texts=whole_texts,
+        ),
+        loss_sum=loss_sum,
+        evaluate=_evaluator(
+            held_out,
+            validation_labels,
+            item_loss if published else None,
+            pad_id=tokenizer.pad_token_id,
+            dtype=devices.compute_dtype(recipe.precision, device),
+            device=device,
+        ),
+        select_by="negative_loss",
+        head=networks.HEAD_NAMES,
+        item_weights=[len(row.spans) for row in rows],
+        seed=seed,
+        device=device,
+        checkpoint_directory=directory / "checkpoints" / f"stage{number}",
+        checkpoint_fingerprint=owner,
+        tensorboard_directory=directory / "tensorboard" / f"stage{number}",
+    )
+    for row in result["history"]:
+        row["stage"] = number + 1
+        if published and row["split"] == "train":
+            # The original's log shows the loss times the accumulated batches.
+            row["logged_loss"] = row["loss"] * recipe.gradient_accumulation
+    if PartialState().is_main_process:
+        with atomic_path(weights_path) as temporary:
+            state = network.state_dict()
+            save_file({name: value.contiguous() for name, value in state.items()}, temporary)
+        write_json(facts_path, {"owner": owner, "result": result})
+    return result
+
+
+def encode_records(tokenizer: Any, records: Sequence[Record], max_length: int) -> list[Row]:
+    """Rows of all targets of the records, numbered in the order of `data.targets_of`."""
+    from affectlab.entity.model import encode
+
+    rows, cut = encode(
+        tokenizer,
+        [record.text for record in records],
+        [
+            [
+                None if target.start is None or target.end is None else (target.start, target.end)
+                for target in record.targets
+            ]
+            for record in records
+        ],
+        max_length=max_length,
+    )
+    if cut:
+        logger.warning("%d whole texts are longer than %d tokens and were cut", cut, max_length)
+    return rows
+
+
+def soft_labels(records: Sequence[Record], *, scaled: bool = True) -> np.ndarray:
+    """Labels of all targets, float32 (n, 28), *scaled* to a sum of 1 or as they stand."""
+    import numpy as np
+
+    labels = [target.label for target in targets_of(records)]
+    return np.array([normalised(label) if scaled else label for label in labels], dtype=np.float32)
+
+
+def validation_scores(
+    kappa: np.ndarray, logits: np.ndarray, labels: np.ndarray
+) -> dict[str, float]:
+    """Log-loss of the side head (nats), its accuracy, and the mean concentration."""
+    from scipy.special import log_softmax
+
+    log_probabilities = log_softmax(logits.astype("float64"), axis=1)
+    shares = labels / labels.sum(axis=1, keepdims=True)
+    loss = float(-(shares * log_probabilities).sum(axis=1).mean())
+    return {
+        "loss": loss,
+        "negative_loss": -loss,
+        "accuracy": float((logits.argmax(axis=1) == labels.argmax(axis=1)).mean()),
+        "kappa": float(kappa.mean()),
+    }
+
+
+def _evaluator(
+    rows: Sequence[Row],
+    labels: np.ndarray,
+    item_loss: Callable[..., torch.Tensor] | None,
+    *,
+    pad_id: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Callable[[Any], dict[str, float]]:
+    """Validation scores of a network; with *item_loss* the loss is that, else the log-loss.
+
+    The contrastive part of the sound loss depends on what else is in a batch and says nothing of
+    one item, so the log-loss chooses the weights there.
+    """
+    import torch
+
+    from affectlab.entity import model as networks
+
+    def evaluate(network: EmotionEmbedder) -> dict[str, float]:
+        mu, kappa, logits = networks.embed_rows(
+            networks.without_prototypes(network),
+            rows,
+            pad_id=pad_id,
+            batch_size=EVALUATION_BATCH,
+            dtype=dtype,
+            device=device,
+        )
+        scores = validation_scores(kappa, logits, labels)
+        if item_loss is not None:
+            found = networks.Embedding(
+                torch.from_numpy(mu),
+                torch.from_numpy(kappa),
+                torch.from_numpy(logits),
+                network.heads.directions().cpu(),
+            )
+            loss = float(item_loss(found, torch.from_numpy(labels)).mean())
+            scores |= {"loss": loss, "negative_loss": -loss}
+        return scores
+
+    return evaluate
+
+
+def _calibration(
+    network: EmotionEmbedder,
+    tokenizer: Any,
+    records: Sequence[Record],
+    run: Mapping[str, Any],
+    device: torch.device,
+) -> dict[str, Any]:
+    """See `decisions.fit_calibration`; on the validation split, in float32."""
+    import torch
+    from scipy.special import softmax
+
+    from affectlab.entity import decisions
+    from affectlab.entity import model as networks
+
+    validation = of_split(records, "validation")
+    mu, kappa, logits = networks.embed_rows(
+        networks.without_prototypes(network),
+        encode_records(tokenizer, validation, run["max_length"]),
+        pad_id=tokenizer.pad_token_id,
+        batch_size=EVALUATION_BATCH,
+        dtype=torch.float32,
+        device=device,
+    )
+    calibration = decisions.fit_calibration(
+        mu=mu.astype("float64"),
+        kappa=kappa.astype("float64"),
+        probabilities=softmax(logits.astype("float64"), axis=1),
+        prototypes=network.heads.directions().detach().cpu().double().numpy(),
+        labels=soft_labels(validation).astype("float64"),
+        whole_texts=targets_of(validation)[0].start is None,
+    )
+    if run["method"] == "gbert":
+        # The published model's concentration and decisions are used as they come.
+        calibration |= {"kappa": None, "neutral_threshold": None}
+    return calibration
+
+
+def joined_history(stages: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The histories of all stages as one, with steps and epochs counted on."""
+    joined: list[dict[str, Any]] = []
+    steps, epochs = 0, 0.0
+    for rows in stages:
+        joined += [
+            {**row, "step": steps + row["step"], "epoch": epochs + row["epoch"]} for row in rows
+        ]
+        if joined:
+            steps, epochs = joined[-1]["step"], joined[-1]["epoch"]
+    return joined
+
+
+def combined_facts(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of all stages, with sums over the run on top."""
+    return {
+        "steps": sum(stage["steps"] for stage in stages),
+        "seconds": sum(stage["seconds"] for stage in stages),
+        "best_epoch": stages[-1]["best_epoch"],
+        "device": stages[-1]["device"],
+        "precision": stages[-1]["precision"],
+        "peak_memory_mb": max(stage["peak_memory_mb"] for stage in stages),
+        "stages": [dict(stage) for stage in stages],
+    }

@@ -1,0 +1,171 @@
+"""The entity experiment in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.io import read_json
+from affectlab.report.results import (
+    SeedResult,
+    below_baseline,
+    published_for,
+    read_seed,
+    results_rows,
+    split_means,
+    split_sizes,
+)
+from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.words import count, percent
+
+FIGURES = {
+    "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
+    " foretells. Right: kappa against the entropy of the soft label. Test split.",
+    "map": "The two principal axes of the embedding of the test split; class names stand at their"
+    " prototypes.",
+    "reliability": "Reliability of the likeliest class on the test split, before and after"
+    " temperature scaling.",
+    "training_curves": "Training and validation loss, and the mean kappa on validation, over the"
+    " optimiser’s steps.",
+}
+
+COLUMNS = (
+    "accuracy",
+    "macro_f1",
+    "non_neutral_accuracy",
+    "js_distance",
+    "nll_calibrated",
+    "ece_calibrated",
+)
+KAPPA_COLUMNS = (
+    "kappa_entropy_spearman",
+    "kappa_intensity_spearman",
+    "kappa_cosine_gap",
+    "aurc",
+    "kappa_falls_typos",
+    "kappa_falls_dropout",
+)
+OTHER_COLUMNS = (
+    "top1_accuracy",
+    "top3_accuracy",
+    "top5_accuracy",
+    "top5_accuracy_as_published",
+    "retrieval_r1",
+    "retrieval_r5",
+    "retrieval_map",
+)
+
+
+def section(
+    folder: Path,
+    block: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+    sample_data: Sequence[str],
+) -> Section:
+    """The section of the report.
+
+    Args:
+        folder: ``results/entity``.
+        block: the wing's block of the effective configuration.
+        published: the registry of published numbers, of all experiments.
+        sample_data: names of the data sets that are generated, so that their scores are not
+            taken for results.
+
+    Raises:
+        DataError: a record of a selected run is missing or broken.
+    """
+    comparison = read_json(folder / "comparison.json")
+    runs = {
+        run["run"]: [read_seed(folder / run["run"] / f"seed{seed}") for seed in run["seeds"]]
+        for run in comparison["runs"]
+    }
+    views = [_run_view(name, seeds) for name, seeds in runs.items()]
+    known = published_for("entity", views, published)
+    data = sorted({run["data"] for run in comparison["runs"]})
+    audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    return Section(
+        name="entity",
+        title="Emotion of spans and sentences",
+        sentences=_headline(comparison, views, audits, block["selected"], sample_data),
+        warnings=below_baseline(comparison),
+        rows=results_rows(comparison, known),
+        provenance=provenance(runs),
+        html=render(
+            "entity.html.j2",
+            comparison=comparison,
+            tables=(
+                ("Decisions and probabilities", COLUMNS),
+                ("Does the concentration mean something?", KAPPA_COLUMNS),
+                ("Published scores, and retrieval", OTHER_COLUMNS),
+            ),
+            runs=views,
+            published=known,
+            audits=audits,
+        ),
+    )
+
+
+def _headline(
+    comparison: Mapping[str, Any],
+    views: Sequence[Mapping[str, Any]],
+    audits: Mapping[str, Mapping[str, Any]],
+    selected: Sequence[str],
+    sample_data: Sequence[str],
+) -> list[str]:
+    """What was found, in plain sentences; the first is the main one."""
+    summaries = {run["run"]: run for run in comparison["runs"]}
+    validation = {view["run"]: view["values"]["validation"] for view in views}
+    sound = [name for name in selected if summaries[name]["protocol"] == "sound"] or list(selected)
+    # The best one is named by validation: naming it by test would favour luck.
+    best = min(sound, key=lambda name: validation[name]["nll_calibrated"])
+    run = summaries[best]
+    metrics = run["metrics"]
+    accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
+    sentences = [
+        f"{best}, the run with the lowest validation log-loss, decides {percent(accuracy['mean'])}"
+        f" of {run['n']:,} unseen targets rightly ({count(len(run['seeds']), 'seed')}); always"
+        f" neutral gives {percent(accuracy['baseline']['value'])}.",
+        f"Macro-F1 over the classes that occur: {macro['mean']:.3f} (always neutral:"
+        f" {macro['baseline']['value']:.3f}); of the targets that are not neutral"
+        f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",
+    ]
+    if "kappa_entropy_spearman" in metrics:
+        rank = metrics["kappa_entropy_spearman"]["mean"]
+        sentences.append(
+            f"Its concentration kappa has a rank correlation of {rank:+.2f} with the entropy of"
+            f" the label and foretells the cosine with a mean gap of"
+            f" {metrics['kappa_cosine_gap']['mean']:.3f}."
+        )
+    for name, audit in audits.items():
+        differing = [row["what"] for row in audit["expected"] if row["status"] != "ok"]
+        if differing:
+            sentences.append(
+                f"The data at hand are not the {name} that the registry describes: they differ in"
+                f" {', '.join(differing)}."
+            )
+        if audit["weak_labels"]:
+            sentences.append(f"The labels of {name} are weak: derived by rules, not given.")
+    if run["data"] in sample_data:
+        sentences.append(
+            f"The data set {run['data']} is generated: these numbers show that the workflow runs,"
+            " and nothing about emotion."
+        )
+    return sentences
+
+
+def _run_view(run: str, seeds: Sequence[SeedResult]) -> dict[str, Any]:
+    """One run as the page shows it: figures and tables of its first seed, means over all."""
+    first = seeds[0]
+    return {
+        "run": run,
+        "data": first.metrics["data"]["name"],
+        "values": split_means(seeds),
+        "sizes": split_sizes(first.metrics),
+        "record": first.metrics,
+        "figures": [
+            figure(path, description)
+            for name, description in FIGURES.items()
+            if (path := first.folder / "figures" / f"{name}.svg").exists()
+        ],
+    }

@@ -1,0 +1,13 @@
+"""Audit a data set: counts, places of spans, overlap of splits, what differs from expectation."""
+
+from affectlab.core.logs import configure_logging
+from affectlab.entity.audit import write_audit
+
+configure_logging(snakemake.log[0])
+write_audit(
+    snakemake.input.records,
+    snakemake.input.quarantine,
+    snakemake.output.audit,
+    layout=snakemake.params.layout,
+    expected=snakemake.params.expected,
+)

@@ -1,0 +1,15 @@
+"""Bring the seeds of each run together, and hold runs on the same data against each other."""
+
+from affectlab.core.logs import configure_logging
+from affectlab.entity.evaluate import compare
+
+configure_logging(snakemake.log[0])
+compare(
+    metrics_paths=snakemake.input.metrics,
+    predictions_paths=snakemake.input.predictions,
+    model_directories=snakemake.input.trained,
+    records_paths=dict(zip(snakemake.params.data, snakemake.input.records, strict=True)),
+    bootstrap=snakemake.params.bootstrap,
+    schema=snakemake.input.schema,
+    output_path=snakemake.output.comparison,
+)

@@ -1,0 +1,15 @@
+"""Turn the raw files of a data set into one tidy table of texts, whatever their layout."""
+
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.logs import configure_logging
+from affectlab.entity.data import convert
+
+configure_logging(snakemake.log[0])
+convert(
+    manifest_directory(snakemake.input.manifest),
+    snakemake.output.records,
+    snakemake.output.quarantine,
+    layout=snakemake.params.layout,
+    on_bad_record=snakemake.params.on_bad_record,
+    split=snakemake.params.split,
+)

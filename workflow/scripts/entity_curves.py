@@ -1,0 +1,13 @@
+"""Draw the training curves of a run: train and validation loss, and kappa."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.core.plots import read_history
+from affectlab.entity.figures import HISTORY_COLUMNS, training_curves
+
+configure_logging(snakemake.log[0])
+training_curves(
+    Path(snakemake.output.svg).with_suffix(""),
+    read_history(snakemake.input.history, HISTORY_COLUMNS),
+)

@@ -1,0 +1,17 @@
+"""Store what a trained model says of every held-out target, and of damaged copies of the test."""
+
+from pathlib import Path
+
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.logs import configure_logging
+from affectlab.entity.predict import predict_records
+
+configure_logging(snakemake.log[0])
+predict_records(
+    records_path=Path(snakemake.input.records),
+    model_directory=Path(snakemake.input.trained),
+    base_model=manifest_directory(snakemake.input.model),
+    predictions_path=Path(snakemake.output.predictions),
+    corruption_seed=snakemake.params.corruption_seed,
+    threads=snakemake.threads,
+)
