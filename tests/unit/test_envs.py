@@ -1,44 +1,32 @@
 """The environments of the rules and the pin file of .venv are one set of pins, and complete."""
 
 import ast
-import re
 import sys
 import tomllib
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 import yaml
+from environment_files import (
+    ENVIRONMENTS,
+    OPTIONAL,
+    PROJECT,
+    SCRIPTS,
+    environment_pins,
+    pins_of,
+    read_rules,
+)
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PROJECT = Path(__file__).parents[2]
-SCRIPTS = PROJECT / "workflow" / "scripts"
-ENVIRONMENTS = sorted((PROJECT / "envs").glob("*.yaml"))
 # Imported name -> distribution, where they differ.
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
-# PyPI's torch on Linux brings CUDA by itself, in versions that torch pins.
-OPTIONAL = re.compile(r"^(nvidia|cuda|triton)")
-
-
-def pins_of(lines):
-    pins = {}
-    for line in lines:
-        name, version = line.strip().split("==")
-        assert canonicalize_name(name) not in pins, f"{name} stands twice"
-        pins[canonicalize_name(name)] = version
-    return pins
 
 
 @pytest.fixture(scope="module")
 def lock():
     lines = (PROJECT / "requirements.lock").read_text().splitlines()
     return pins_of(line for line in lines if line and not line.startswith("#"))
-
-
-def environment_pins(path):
-    (pip,) = [part["pip"] for part in environment(path)["dependencies"] if isinstance(part, dict)]
-    return pins_of(pip)
 
 
 def environment(path):
@@ -93,18 +81,6 @@ def test_the_lock_holds_what_the_project_asks_for(lock):
         assert canonicalize_name(Requirement(line).name) in lock
 
 
-def rules_with_environments():
-    """(script, environment) of every rule, read from the rule files."""
-    pairs = []
-    for path in sorted((PROJECT / "rules").glob("*.smk")):
-        blocks = re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]
-        for block in blocks:
-            (environment_file,) = re.findall(r'"\.\./envs/(\w+)\.yaml"', block)
-            (script,) = re.findall(r'"\.\./workflow/scripts/(\w+)\.py"', block)
-            pairs.append((script, environment_file))
-    return pairs
-
-
 def top_level_imports(source):
     """Names of the modules that are imported as soon as *source* is."""
     for node in ast.parse(source.read_text()).body:
@@ -130,12 +106,13 @@ def loaded_at_start(script):
     return outside - set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize(("script", "name"), rules_with_environments())
-def test_an_environment_holds_what_its_scripts_load(script, name):
-    pins = environment_pins(PROJECT / "envs" / f"{name}.yaml")
-    needed = {canonicalize_name(DISTRIBUTIONS.get(top, top)) for top in loaded_at_start(script)}
+@pytest.mark.parametrize("rule", read_rules(), ids=lambda rule: rule.name)
+def test_an_environment_holds_what_its_scripts_load(rule):
+    pins = environment_pins(PROJECT / "envs" / f"{rule.environment}.yaml")
+    loaded = loaded_at_start(rule.script)
+    needed = {canonicalize_name(DISTRIBUTIONS.get(top, top)) for top in loaded}
     assert needed <= set(pins)
-    assert ("torch" in needed) <= (name == "text")
+    assert ("torch" in needed) <= (rule.environment == "text")
 
 
 def test_only_what_a_job_uses_is_loaded():
@@ -143,5 +120,5 @@ def test_only_what_a_job_uses_is_loaded():
     heavy = {"torch", "transformers", "sklearn", "pandas", "matplotlib"}
     # Exporting a network is work on PyTorch modules from its first line to its last.
     used = {"emotion_export": {"torch", "transformers"}}
-    for script, _ in rules_with_environments():
+    for script in {rule.script for rule in read_rules()}:
         assert not loaded_at_start(script) & (heavy - used.get(script, set())), script

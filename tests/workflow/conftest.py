@@ -13,16 +13,7 @@ import yaml
 
 CHECKOUT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles")
-# The demo less its one real model: what is left is made by generators.
-TINY = {
-    "wings": ["emotion"],
-    "emotion": {
-        "selected": ["qwen3_tiny", "tfidf_demo"],
-        "export": ["qwen3_tiny"],
-        "bootstrap": {"resamples": 100},
-        "runs": {"qwen3_tiny": {"padding": "dynamic", "training": {"batch_size": 32}}},
-    },
-}
+TINY = {"wings": ["emotion"]} | yaml.safe_load((CHECKOUT / "tests" / "tiny.yaml").read_text())
 
 
 @dataclass(frozen=True)
