@@ -29,15 +29,14 @@ include: "rules/common.smk"
 include: "rules/fetch.smk"
 include: "rules/emotion.smk"
 include: "rules/entity.smk"
+include: "rules/summary.smk"
 include: "rules/report.smk"
+include: "rules/targets.smk"
 
 
 localrules:
     all,
     report,
-    emotion,
-    emotion_data,
-    entity,
 
 
 # Everything: the experiments that `wings` names, their report, and the configuration they ran with.
@@ -53,23 +52,3 @@ rule all:
 rule report:
     input:
         rules.report_build.output,
-
-
-# The emotion experiment: every selected run, its card, exports, and the comparison of runs.
-rule emotion:
-    input:
-        rules.store_config.output,
-        emotion_targets,
-
-
-# Its data: the tidy table, the audit, and the search for wrong labels.
-rule emotion_data:
-    input:
-        emotion_data_targets,
-
-
-# The entity experiment: every selected run, its card, and the comparison of runs.
-rule entity:
-    input:
-        rules.store_config.output,
-        entity_targets,

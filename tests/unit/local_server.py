@@ -18,6 +18,7 @@ class LocalServer:
     url: str
     replies: dict[str, Reply] = field(default_factory=dict)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    posted: list[bytes] = field(default_factory=list)
 
     def asked(self, path: str) -> list[dict[str, str]]:
         """The headers of each GET of *path*, in order."""
@@ -38,6 +39,10 @@ def serve() -> Iterator[LocalServer]:
                 self.close_connection = True
 
         do_HEAD = do_GET  # noqa: N815
+
+        def do_POST(self) -> None:
+            local.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:
             """Tests read `LocalServer.requests` instead."""

@@ -220,6 +220,7 @@ def test_merge_does_as_snakemake_does():
 
 
 def test_needed_assets_follow_the_selection(config):
+    config["wings"] = ["emotion"]
     assert needed_assets(config) == (
         ["emotion"],
         ["minilm-l6", "mpnet-base", "qwen3-0.6b", "smollm2-135m"],

@@ -390,3 +390,16 @@ def test_seeds_interval_covers_the_truth_over_new_seeds_and_items():
         summary = stats.seeds_summary(scores.mean(axis=1), sums[:, 0] / sums[:, 1], 0.95)
         covered += summary.low <= 0 <= summary.high
     assert 0.93 <= covered / trials <= 0.99
+
+
+def test_replicates_of_a_mean_resample_the_same_groups_for_every_seed():
+    tables = [np.array([[0.0 + k, 1.0], [1.0 + k, 1.0], [1.0 + k, 1.0]]) for k in (0, 2)]
+
+    def mean(sums):
+        return sums[..., 0] / sums[..., 1]
+
+    both = stats.replicates_of_mean(mean, tables, resamples=50, seed=3)
+    first = stats.replicates_of_mean(mean, tables[:1], resamples=50, seed=3)
+    # The second seed scores 2 higher on every item, so the mean lies 1 above the first's.
+    np.testing.assert_allclose(both, first + 1)
+    assert len(set(first)) > 1

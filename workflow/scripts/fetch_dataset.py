@@ -4,6 +4,7 @@ from affectlab.core.fetch import fetch_dataset
 from affectlab.core.logs import configure_logging
 from affectlab.samples.emotion import write_corpus
 from affectlab.samples.entity import write_goemotions, write_spans
+from affectlab.samples.summary import write_longemotion, write_psyqa
 
 configure_logging(snakemake.log[0])
 fetch_dataset(
@@ -13,6 +14,8 @@ fetch_dataset(
     snakemake.params.data_root,
     generators={
         "emotion": write_corpus,
+        "longemotion": write_longemotion,
+        "psyqa": write_psyqa,
         "entity_spans": write_spans,
         "goemotions": write_goemotions,
     },

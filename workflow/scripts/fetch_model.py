@@ -3,6 +3,7 @@
 from affectlab.core.fetch import fetch_model
 from affectlab.core.logs import configure_logging
 from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3, write_tiny_roberta
+from affectlab.samples.summary_models import write_tiny_qwen2
 
 configure_logging(snakemake.log[0])
 fetch_model(
@@ -12,6 +13,7 @@ fetch_model(
     snakemake.params.model_root,
     generators={
         "bert": write_tiny_bert,
+        "qwen2": write_tiny_qwen2,
         "qwen3": write_tiny_qwen3,
         "roberta": write_tiny_roberta,
     },

@@ -21,6 +21,7 @@ from affectlab.core.config import (
 from affectlab.core.errors import ConfigError
 from affectlab.emotion import settings as emotion
 from affectlab.entity import settings as entity
+from affectlab.summary import settings as summary
 
 
 class Settings(Protocol):
@@ -37,7 +38,7 @@ class Settings(Protocol):
         """Names of the data sets and of the models that a valid block needs."""
 
 
-SETTINGS: Mapping[str, Settings] = {"emotion": emotion, "entity": entity}
+SETTINGS: Mapping[str, Settings] = {"emotion": emotion, "entity": entity, "summary": summary}
 
 
 def validate_config(config: dict[str, Any], project: Path) -> Registries:

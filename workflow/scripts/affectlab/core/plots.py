@@ -44,6 +44,9 @@ STYLE = {
 
 HISTORY_COLUMNS = ("step", "epoch", "split", "loss", "accuracy", "macro_f1", "learning_rate")
 
+DRAWN_SCORES = {"accuracy": (None, "accuracy"), "macro_f1": (GREEN, "macro-F1")}
+"""Scores that the training curves show: colour (None: that of the split) and name."""
+
 
 @contextmanager
 def figure(stem: Path | str, width: float, height: float) -> Iterator[Figure]:
@@ -147,15 +150,62 @@ def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
         below.grid(visible=True, axis="y")
 
 
+def grouped_bars(stem: Path | str, rows: Mapping[str, Mapping[str, float]], *, ylabel: str) -> None:
+    """Draw bars side by side for each row.
+
+    Args:
+        stem: path without an ending.
+        rows: name of a group of bars -> name of a bar -> height; the same bars in each, at most
+            four.
+        ylabel: what the heights are.
+    """
+    bars = list(next(iter(rows.values())))
+    width = 0.8 / len(bars)
+    with figure(stem, 2.0 + 1.3 * len(rows), 4.0) as drawing:
+        axes = drawing.add_subplot()
+        for place, (bar, (colour, _, _)) in enumerate(zip(bars, SERIES, strict=False)):
+            offsets = [group + (place - (len(bars) - 1) / 2) * width for group in range(len(rows))]
+            heights = [row[bar] for row in rows.values()]
+            axes.bar(offsets, heights, width, color=colour, label=bar.replace("_", " "))
+        labels = [name.replace("_", " ") for name in rows]
+        axes.set_xticks(range(len(rows)), labels, rotation=20, ha="right", rotation_mode="anchor")
+        axes.set_ylabel(ylabel)
+        axes.grid(visible=True, axis="y")
+        axes.legend()
+
+
+def histogram(
+    stem: Path | str,
+    values: Sequence[float],
+    *,
+    xlabel: str,
+    ylabel: str,
+    limit: tuple[str, float] | None = None,
+) -> None:
+    """Draw how often values occur, with a line at a *limit* (name, value) if there is one."""
+    with figure(stem, 7.0, 4.0) as drawing:
+        axes = drawing.add_subplot()
+        axes.hist(values, bins=30, color=BLUE)
+        if limit is not None:
+            axes.axvline(limit[1], color=ORANGE, linestyle="--", label=limit[0])
+            axes.legend()
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        axes.grid(visible=True, axis="y")
+
+
 def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]) -> None:
-    """Draw loss, validation scores and learning rate over the steps of a training.
+    """Draw loss, validation scores, if there are any, and learning rate over a training.
 
     Args:
         stem: path without an ending.
         history: as `read_history` gives it.
     """
-    with figure(stem, 7.0, 7.0) as drawing:
-        losses, shares, rates = drawing.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
+    drawn = [name for name in DRAWN_SCORES if any(name in rows for rows in history.values())]
+    ratios = (3, 3, 2) if drawn else (3, 2)
+    with figure(stem, 7.0, 7.0 if drawn else 5.0) as drawing:
+        panels = drawing.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
+        losses, rates = panels[0], panels[-1]
         for (split, rows), (colour, dash, marker) in zip(history.items(), SERIES, strict=False):
             look = {
                 "color": colour,
@@ -164,24 +214,19 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
             }
             _line(losses, rows, "loss", label=split, **look)
             _line(rates, rows, "learning_rate", color=GREY)
-            if split != "train":
-                _line(shares, rows, "accuracy", label=f"{split} accuracy", **look)
-                _line(
-                    shares,
-                    rows,
-                    "macro_f1",
-                    label=f"{split} macro-F1",
-                    color=GREEN,
-                    linestyle="-.",
-                    marker="^",
-                )
+            for name in drawn:
+                own, label = DRAWN_SCORES[name]
+                if split != "train":
+                    other = {"color": own, "linestyle": "-.", "marker": "^"} if own else {}
+                    _line(panels[1], rows, name, label=f"{split} {label}", **(look | other))
         losses.set_ylabel("loss (nats)")
         losses.set_ylim(bottom=0)
-        shares.set_ylabel("score")
+        if drawn:
+            panels[1].set_ylabel("score")
         rates.set_ylabel("learning rate")
         rates.set_xlabel("optimiser step")
         rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-        for axes in (losses, shares, rates):
+        for axes in panels:
             axes.grid(visible=True)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend()

@@ -24,8 +24,13 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json
 WEIGHT_FILES = ("*.safetensors", "*.bin")
 
 
-def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint directory.
+
+    Args:
+        directory: the checkpoint.
+        pad_with_end: let the end token stand in for a padding token that is missing, as in some
+            language models.
 
     Raises:
         UserError: the directory holds none, or one without a padding token.
@@ -36,6 +41,8 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
             + ", ".join(TOKENIZER_FILES)
         )
     tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    if tokenizer.pad_token_id is None and pad_with_end:
+        tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
         raise UserError(f"{directory}: the tokenizer has no padding token (pad_token)")
     tokenizer.padding_side = "right"
@@ -51,12 +58,15 @@ def load_pretrained(
     dtype: torch.dtype,
     device: torch.device,
     training: bool = False,
+    attention: str | None = None,
+    quantization: Any = None,
 ) -> PreTrainedModel:
     """Load a checkpoint with one of the Auto classes of transformers, on *device* in *dtype*.
 
-    On the CPU attention is computed in plain operators: the backward pass of PyTorch's fused
-    kernel takes longer there than all other layers together. For training, dropout on attention
-    weights is off and other dropout draws bytes (`core.acceleration`).
+    Unless *attention* says otherwise, on the CPU it is computed in plain operators: for short
+    texts the backward pass of PyTorch's fused kernel takes longer there than all other layers
+    together. For training, dropout on attention weights is off and other dropout draws bytes
+    (`core.acceleration`).
 
     Args:
         directory: the checkpoint.
@@ -66,6 +76,8 @@ def load_pretrained(
         dtype: number format of the weights.
         device: where they go.
         training: whether the model is going to be trained.
+        attention: name of the attention function, or None.
+        quantization: quantization configuration of transformers, or None.
 
     Raises:
         UserError: the directory holds no readable checkpoint.
@@ -84,7 +96,10 @@ def load_pretrained(
             directory,
             config=config,
             dtype=dtype,
-            attn_implementation="eager" if on_cpu else None,
+            attn_implementation=attention or ("eager" if on_cpu else None),
+            quantization_config=quantization,
+            # A quantized model cannot be moved afterwards.
+            device_map=None if quantization is None else {"": device},
             local_files_only=True,
         )
     except (OSError, ValueError, SafetensorError) as error:
@@ -93,7 +108,7 @@ def load_pretrained(
         ) from error
     if training and on_cpu:
         use_byte_dropout(network)
-    return network.to(device)
+    return network if quantization is not None else network.to(device)
 
 
 def weights_digest(model_directory: Path) -> list[str]:

@@ -14,9 +14,9 @@ import yaml
 from affectlab.core.io import read_text, write_text
 from affectlab.report.results import results_csv
 from affectlab.report.section import render
-from affectlab.report.sections import emotion, entity
+from affectlab.report.sections import emotion, entity, summary
 
-SECTIONS = {"emotion": emotion.section, "entity": entity.section}
+SECTIONS = {"emotion": emotion.section, "entity": entity.section, "summary": summary.section}
 STYLE = Path(__file__).with_name("page.css")
 
 

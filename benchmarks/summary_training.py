@@ -1,0 +1,156 @@
+"""LoRA training on whole counselling cases: our way against the published way.
+
+The published way pads every case to 8,192 tokens, two to a batch, and computes the loss over
+prompt and answer. We pack cases into rows without padding, let none see another, and compute
+logits for the answers alone. Both train the same adapters of the same checkpoint in the same
+number format on the same cases, in one process, with activations recomputed.
+
+    python benchmarks/summary_training.py RECORDS MODEL [--cases 8] [--slow-cases 2]
+
+RECORDS is the summary wing's records.jsonl. Prints tokens of cases (padding not counted) per
+second and the ratio; with --losses also the loss per answer token of the same case with the same
+weights.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from affectlab.core import devices, training
+from affectlab.summary import model as networks
+from affectlab.summary import packing
+from affectlab.summary.cases import read_cases
+from affectlab.summary.train import batches, encode
+
+LENGTH = 8192
+LORA = {
+    "rank": 16,
+    "alpha": 32,
+    "dropout": 0.05,
+    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+}
+OURS = {"loss": "answer", "packing": True, "max_length": LENGTH}
+PUBLISHED = {"loss": "all", "packing": False, "max_length": LENGTH}
+
+
+def recipe(batch_size: int) -> training.Recipe:
+    """One pass at a constant rate."""
+    return training.Recipe(
+        epochs=1,
+        batch_size=batch_size,
+        learning_rate=2e-4,
+        head_learning_rate=None,
+        weight_decay=0.0,
+        warmup_steps=0,
+        schedule="constant",
+        gradient_accumulation=1,
+        max_grad_norm=1.0,
+        label_smoothing=0.0,
+        precision="auto",
+        token_budget=None,
+        early_stopping_patience=None,
+        gradient_checkpointing=True,
+        evaluations_per_epoch=1,
+        checkpoint_minutes=60,
+        sparse_embeddings=False,
+        ema_decay=None,
+    )
+
+
+def load(directory: Path, way: dict[str, Any]) -> torch.nn.Module:
+    """The network with fresh adapters, the same for both ways."""
+    devices.seed_everything(0)
+    device = devices.choose_device()
+    network = networks.load_network(
+        directory,
+        dtype=devices.compute_dtype("auto", device),
+        device=device,
+        four_bit=False,
+        attention=packing.PACKED_ATTENTION if way["packing"] else "sdpa",
+    )
+    network.activation_checkpointing_enable({"use_reentrant": False})
+    return networks.add_lora(network, LORA)
+
+
+def speed(
+    directory: Path, examples: list[packing.Example], way: dict[str, Any], batch: int
+) -> float:
+    """Tokens of *examples* per second, padding not counted."""
+    lengths, weights, collate = batches(examples, way, pad_id=0)
+    with tempfile.TemporaryDirectory() as folder:
+        network = load(directory, way)
+        started = time.perf_counter()
+        training.fit(
+            network,
+            recipe=recipe(batch),
+            lengths=lengths,
+            collate=collate,
+            loss_sum=packing.next_token_loss_sum,
+            evaluate=lambda _: {"loss": 0.0},
+            select_by="loss",
+            item_weights=weights,
+            seed=0,
+            device=devices.choose_device(),
+            checkpoint_directory=Path(folder),
+            checkpoint_fingerprint="benchmark",
+        )
+        seconds = time.perf_counter() - started
+    return sum(len(example.ids) for example in examples) / seconds
+
+
+def answer_loss(directory: Path, examples: list[packing.Example], way: dict[str, Any]) -> float:
+    """Mean loss per answer token, by the attention and batching of *way*."""
+    network = load(directory, way).eval()
+    lengths, weights, collate = batches(examples, way | {"loss": "answer"}, pad_id=0)
+    with torch.inference_mode():
+        total = sum(
+            packing.next_token_loss_sum(network, collate(np.array([row]))).item()
+            for row in range(len(lengths))
+        )
+    return total / sum(weights)
+
+
+def main() -> None:
+    """Run both sides and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("records", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--cases", type=int, default=8)
+    parser.add_argument("--slow-cases", type=int, default=2)
+    parser.add_argument("--losses", action="store_true")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    devices.set_threads(options.threads)
+    tokenizer = networks.load_tokenizer(options.model)
+    cases = [case for case in read_cases(options.records) if case.split == "train"]
+    examples = encode(
+        cases[: options.cases],
+        tokenizer,
+        {"prompt": "v1", "max_length": LENGTH, "max_answer_tokens": 512},
+    )
+    speeds = {
+        "published": speed(options.model, examples[: options.slow_cases], PUBLISHED, 2),
+        "affectlab": speed(options.model, examples, OURS, 1),
+    }
+    report: dict[str, Any] = {
+        "threads": options.threads,
+        "tokens": sum(len(example.ids) for example in examples),
+        "tokens_per_second": speeds,
+        "ratio": speeds["affectlab"] / speeds["published"],
+    }
+    if options.losses:
+        report["answer_loss_same_weights"] = {
+            name: answer_loss(options.model, examples[:1], way)
+            for name, way in (("published", PUBLISHED), ("affectlab", OURS))
+        }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,378 @@
+# The summary experiment: counselling cases, summarised by language models and by baselines.
+#
+# REQUIRED INPUTS:
+#   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
+# OUTPUTS:
+#   <results>/summary/data/{data}/     cases, quarantine, audit
+#   <results>/summary/{run}/lengths.json, lengths.svg     the cases in the run's tokens
+#   <results>/summary/{run}/seed{seed}/     model, predictions, details, metrics, figures, card
+#   <results>/summary/comparison.json     seeds together, runs against each other
+# STEPS: convert -> audit, lengths; train -> generate (or baseline) -> evaluate -> card, judge, compare
+
+
+include: "summary_common.smk"
+
+
+rule summary_convert:
+    input:
+        manifest="<resources>/raw/{data}/manifest.json",
+        lib=lib("summary_convert"),
+    output:
+        records=ensure("<results>/summary/data/{data}/records.jsonl", non_empty=True),
+        quarantine="<results>/summary/data/{data}/quarantine.jsonl",
+    log:
+        "<logs>/summary_convert/{data}.log",
+    benchmark:
+        "<benchmarks>/summary_convert/{data}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    params:
+        layout=lambda wildcards: REGISTRIES.datasets[wildcards.data]["layout"],
+        split=SUMMARY["split"],
+        on_bad_record=config["on_bad_record"],
+    script:
+        "../workflow/scripts/summary_convert.py"
+
+
+rule summary_audit:
+    input:
+        records="<results>/summary/data/{data}/records.jsonl",
+        quarantine="<results>/summary/data/{data}/quarantine.jsonl",
+        lib=lib("summary_audit"),
+    output:
+        audit=report(
+            ensure("<results>/summary/data/{data}/audit.json", non_empty=True),
+            caption="../workflow/report/summary_audit.rst",
+            category="Summary",
+            subcategory="Data",
+            labels={"data": "{data}", "what": "audit"},
+        ),
+    log:
+        "<logs>/summary_audit/{data}.log",
+    benchmark:
+        "<benchmarks>/summary_audit/{data}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    params:
+        expected=lambda wildcards: REGISTRIES.datasets[wildcards.data].get(
+            "expected", {}
+        ),
+    script:
+        "../workflow/scripts/summary_audit.py"
+
+
+# How long the cases are in a model's tokens, and how much of them its maximum length cuts off.
+rule summary_lengths:
+    input:
+        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        model=summary_model_of,
+        lib=lib("summary_lengths"),
+    output:
+        lengths=ensure("<results>/summary/{run}/lengths.json", non_empty=True),
+        svg=report(
+            ensure("<results>/summary/{run}/lengths.svg", non_empty=True),
+            caption="../workflow/report/summary_lengths.rst",
+            category="Summary",
+            subcategory="{run}",
+            labels={"seed": "all", "what": "lengths"},
+        ),
+        png=ensure("<results>/summary/{run}/lengths.png", non_empty=True),
+    log:
+        "<logs>/summary_lengths/{run}.log",
+    benchmark:
+        "<benchmarks>/summary_lengths/{run}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_MODELS),
+    conda:
+        "../envs/text.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=60,
+    params:
+        recipe=summary_recipe("protocol", "seeds", "lora", "training", "generation"),
+    script:
+        "../workflow/scripts/summary_lengths.py"
+
+
+# Trains adapters. Checkpoints lie beside the outputs, so an interrupted job goes on where it was.
+rule summary_train:
+    input:
+        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        audit=summary_data_of("<results>/summary/data/{data}/audit.json"),
+        model=summary_model_of,
+        lib=lib("summary_train"),
+    output:
+        model=directory("<results>/summary/{run}/seed{seed}/model"),
+        history=ensure("<results>/summary/{run}/seed{seed}/history.csv", non_empty=True),
+        training=ensure(
+            "<results>/summary/{run}/seed{seed}/training.json", non_empty=True
+        ),
+    log:
+        "<logs>/summary_train/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_train/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_TRAINED),
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(16000),
+        runtime=1440,
+        gpu=1,
+    params:
+        recipe=summary_recipe("protocol", "seeds"),
+    script:
+        "../workflow/scripts/summary_train.py"
+
+
+# Answers lie beside the outputs until all are there, so an interrupted job asks only for the rest.
+rule summary_generate:
+    input:
+        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        model=summary_model_of,
+        trained=summary_trained("model"),
+        lib=lib("summary_generate"),
+    output:
+        predictions=ensure(
+            "<results>/summary/{run}/seed{seed}/predictions.jsonl", non_empty=True
+        ),
+        details=ensure(
+            "<results>/summary/{run}/seed{seed}/details.jsonl", non_empty=True
+        ),
+    log:
+        "<logs>/summary_generate/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_generate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_MODELS),
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(16000),
+        runtime=720,
+        gpu=1,
+    params:
+        recipe=summary_recipe("protocol", "seeds"),
+    script:
+        "../workflow/scripts/summary_generate.py"
+
+
+# Beginning, end, central sentences of the case, and references of others: no model.
+rule summary_baseline:
+    input:
+        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        audit=summary_data_of("<results>/summary/data/{data}/audit.json"),
+        lib=lib("summary_baseline"),
+    output:
+        predictions=ensure(
+            "<results>/summary/{run}/seed{seed}/predictions.jsonl", non_empty=True
+        ),
+        details=ensure(
+            "<results>/summary/{run}/seed{seed}/details.jsonl", non_empty=True
+        ),
+    log:
+        "<logs>/summary_baseline/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_baseline/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_BASELINES),
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=120,
+    params:
+        method=lambda wildcards: SUMMARY["runs"][wildcards.run]["method"],
+        fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
+    script:
+        "../workflow/scripts/summary_baseline.py"
+
+
+# Scores and intervals. Also judges against the baseline run on the same cases.
+rule summary_evaluate:
+    input:
+        predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
+        details="<results>/summary/{run}/seed{seed}/details.jsonl",
+        training=summary_trained("training.json"),
+        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        model=summary_model_of,
+        baseline=summary_baseline_of,
+        metrics_schema=schema("metrics"),
+        run_schema=schema("run"),
+        lib=lib("summary_evaluate"),
+    output:
+        metrics=report(
+            ensure("<results>/summary/{run}/seed{seed}/metrics.json", non_empty=True),
+            caption="../workflow/report/summary_metrics.rst",
+            category="Summary",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "metrics"},
+        ),
+        run=ensure("<results>/summary/{run}/seed{seed}/run.json", non_empty=True),
+        text=ensure(
+            "<results>/summary/{run}/seed{seed}/evaluation_results.txt", non_empty=True
+        ),
+        fields=report(
+            ensure(
+                "<results>/summary/{run}/seed{seed}/figures/fields.svg", non_empty=True
+            ),
+            caption="../workflow/report/summary_fields.rst",
+            category="Summary",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "fields"},
+        ),
+        fields_png=ensure(
+            "<results>/summary/{run}/seed{seed}/figures/fields.png", non_empty=True
+        ),
+    log:
+        "<logs>/summary_evaluate/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_evaluate/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=120,
+    params:
+        recipe=summary_recipe("seeds"),
+        bootstrap=SUMMARY["bootstrap"],
+        baseline=SUMMARY_BASELINE,
+    script:
+        "../workflow/scripts/summary_evaluate.py"
+
+
+# Marks by a language model behind an endpoint; only where one is configured.
+rule summary_judge:
+    input:
+        predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
+        details="<results>/summary/{run}/seed{seed}/details.jsonl",
+        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        lib=lib("summary_judge"),
+    output:
+        judge=ensure("<results>/summary/{run}/seed{seed}/judge.json", non_empty=True),
+    log:
+        "<logs>/summary_judge/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_judge/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=240,
+    params:
+        fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
+        settings=SUMMARY["judge"],
+        bootstrap=SUMMARY["bootstrap"],
+    script:
+        "../workflow/scripts/summary_judge.py"
+
+
+rule summary_curves:
+    input:
+        history="<results>/summary/{run}/seed{seed}/history.csv",
+        lib=lib("summary_curves"),
+    output:
+        svg=report(
+            ensure(
+                "<results>/summary/{run}/seed{seed}/figures/training_curves.svg",
+                non_empty=True,
+            ),
+            caption="../workflow/report/summary_curves.rst",
+            category="Summary",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "training curves"},
+        ),
+        png=ensure(
+            "<results>/summary/{run}/seed{seed}/figures/training_curves.png",
+            non_empty=True,
+        ),
+    log:
+        "<logs>/summary_curves/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_curves/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_TRAINED),
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    script:
+        "../workflow/scripts/summary_curves.py"
+
+
+# Seeds of a run together, and every run against every other on the same cases.
+rule summary_compare:
+    input:
+        metrics=summary_results("metrics.json"),
+        predictions=summary_results("predictions.jsonl"),
+        details=summary_results("details.jsonl"),
+        records=expand("<results>/summary/data/{data}/records.jsonl", data=SUMMARY_DATA),
+        schema=schema("comparison"),
+        lib=lib("summary_compare"),
+    output:
+        comparison=ensure("<results>/summary/comparison.json", non_empty=True),
+    log:
+        "<logs>/summary_compare.log",
+    benchmark:
+        "<benchmarks>/summary_compare.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=120,
+    params:
+        data=SUMMARY_DATA,
+        folds={name: run["fold"] for name, run in SUMMARY_RUNS.items()},
+        baseline=SUMMARY["baseline"],
+        bootstrap=SUMMARY["bootstrap"],
+    script:
+        "../workflow/scripts/summary_compare.py"
+
+
+# The card that goes with a model, and a program of a few lines that uses it.
+rule summary_card:
+    input:
+        metrics="<results>/summary/{run}/seed{seed}/metrics.json",
+        lib=lib("summary_card"),
+    output:
+        card=ensure("<results>/summary/{run}/seed{seed}/model_card.md", non_empty=True),
+        example=ensure(
+            "<results>/summary/{run}/seed{seed}/inference_example.py", non_empty=True
+        ),
+    log:
+        "<logs>/summary_card/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_TRAINED),
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(1000),
+        runtime=15,
+    params:
+        recipe=summary_recipe("seeds"),
+        dataset=summary_dataset_entry,
+        model=lambda wildcards: REGISTRIES.models[
+            SUMMARY["runs"][wildcards.run]["model"]
+        ],
+    script:
+        "../workflow/scripts/summary_card.py"

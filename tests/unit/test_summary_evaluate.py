@@ -1,0 +1,189 @@
+"""Records of scored runs: schemas, baselines, comparison, card, report section."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from affectlab.core.io import read_json
+from affectlab.report.sections.summary import section
+from affectlab.samples.summary import write_longemotion, write_psyqa
+from affectlab.summary.audit import write_audit
+from affectlab.summary.baselines import write_baseline
+from affectlab.summary.card import write_card
+from affectlab.summary.cases import convert
+from affectlab.summary.evaluate import compare, evaluate
+
+SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
+BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+RUNS = {
+    "lead": ("lead", "cases"),
+    "nearest": ("nearest", "cases"),
+    "answer": ("template", "questions"),
+}
+SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
+
+
+def recipe(name):
+    method, data = RUNS[name]
+    return {"protocol": "sound", "method": method, "data": data, "fold": None, "seeds": [0]}
+
+
+def score(folder, name, baseline):
+    evaluate(
+        records_path=folder / "data" / RUNS[name][1] / "records.jsonl",
+        predictions_path=folder / name / "seed0" / "predictions.jsonl",
+        details_path=folder / name / "seed0" / "details.jsonl",
+        training_path=None,
+        model_manifest_path=None,
+        baseline=baseline,
+        run=name,
+        seed=0,
+        recipe=recipe(name),
+        bootstrap=BOOTSTRAP,
+        threads=1,
+        metrics_schema=SCHEMAS / "metrics.schema.json",
+        run_schema=SCHEMAS / "run.schema.json",
+        metrics_path=folder / name / "seed0" / "metrics.json",
+        run_path=folder / name / "seed0" / "run.json",
+        text_path=folder / name / "seed0" / "evaluation_results.txt",
+        figures=folder / name / "seed0" / "figures",
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The results folder of three baselines on two generated data sets."""
+    folder = tmp_path_factory.mktemp("summary")
+    for data, layout, write in (
+        ("cases", "longemotion", write_longemotion),
+        ("questions", "psyqa", write_psyqa),
+    ):
+        out = folder / "data" / data
+        out.mkdir(parents=True)
+        write(folder / "raw" / data, cases=40)
+        convert(folder / "raw" / data, layout, out / "records.jsonl", out / "q.jsonl", split=SPLIT)
+        write_audit(out / "records.jsonl", out / "q.jsonl", out / "audit.json", {})
+    for name, (method, data) in RUNS.items():
+        (folder / name / "seed0").mkdir(parents=True)
+        write_baseline(
+            method,
+            records_path=folder / "data" / data / "records.jsonl",
+            fold=None,
+            predictions_path=folder / name / "seed0" / "predictions.jsonl",
+            details_path=folder / name / "seed0" / "details.jsonl",
+        )
+    lead = folder / "lead" / "seed0"
+    for name in RUNS:
+        against = ("lead", 0, lead / "predictions.jsonl", lead / "details.jsonl")
+        score(folder, name, against if name == "nearest" else None)
+    seeds = [folder / name / "seed0" for name in RUNS]
+    compare(
+        metrics_paths=[seed / "metrics.json" for seed in seeds],
+        predictions_paths=[seed / "predictions.jsonl" for seed in seeds],
+        details_paths=[seed / "details.jsonl" for seed in seeds],
+        records_paths={n: folder / "data" / n / "records.jsonl" for n in ("cases", "questions")},
+        folds=dict.fromkeys(RUNS),
+        baseline="lead",
+        bootstrap=BOOTSTRAP,
+        schema=SCHEMAS / "comparison.schema.json",
+        output_path=folder / "comparison.json",
+    )
+    return folder
+
+
+def metrics(results, name):
+    return read_json(results / name / "seed0" / "metrics.json")
+
+
+def test_lead_is_its_own_trivial_baseline(results):
+    found = metrics(results, "lead")
+    for name in ("rouge1", "rouge2", "rouge_l", "bleu", "chrf"):
+        entry = found["metrics"][name]
+        assert entry["value"] == pytest.approx(entry["baseline"]["value"])
+        assert not entry["below_baseline"]
+        assert entry["ci"][0] <= entry["value"] <= entry["ci"][1]
+    assert found["data"]["n"] == 8
+    assert found["details"]["description"]["copy_rate"] > 0.9
+
+
+def test_references_of_a_like_case_beat_the_beginning_here(results):
+    (other,) = metrics(results, "nearest")["comparisons"]
+    assert other["with"] == "lead"
+    assert other["differences"]["rouge2"]["ci"][0] > 0
+
+
+def test_one_answer_recalls_a_template(results):
+    found = metrics(results, "answer")
+    assert found["details"]["references_from_template"]
+    assert found["metrics"]["rouge_l"]["value"] > 0.6
+    text = (results / "answer" / "seed0" / "evaluation_results.txt").read_text()
+    assert "template recall" in text
+
+
+def test_comparison_pairs_runs_on_the_same_cases_alone(results):
+    found = read_json(results / "comparison.json")
+    assert [run["run"] for run in found["runs"]] == list(RUNS)
+    assert not any(entry["below_baseline"] for entry in found["runs"][0]["metrics"].values())
+    (pair,) = found["pairs"]
+    assert {pair["first"]["run"], pair["second"]["run"]} == {"lead", "nearest"}
+    direct = metrics(results, "nearest")["comparisons"][0]["differences"]["rouge1"]["value"]
+    assert pair["differences"]["rouge1"]["value"] == pytest.approx(-direct)
+
+
+def test_scoring_again_gives_the_same_bytes(results):
+    path = results / "answer" / "seed0" / "metrics.json"
+    before = path.read_bytes()
+    score(results, "answer", None)
+    assert path.read_bytes() == before
+
+
+DATASET = {
+    "title": "Cases",
+    "version": "1",
+    "licence": "MIT",
+    "terms": "none",
+    "citation": "nobody",
+    "sources": [{"kind": "sample", "generator": "longemotion"}],
+}
+MODEL = {"title": "Tiny", "licence": "MIT", "sources": [{"kind": "hub", "repo": "a/b"}]}
+
+
+@pytest.mark.parametrize("generated", [True, False])
+def test_the_card_warns(results, tmp_path, generated):
+    dataset = DATASET if generated else DATASET | {"sources": []}
+    run = {
+        **recipe("nearest"),
+        "method": "qlora",
+        "loss": "answer",
+        "prompt": "v1",
+        "merge": False,
+        "lora": {"rank": 4, "alpha": 8},
+    }
+    write_card(
+        metrics_path=results / "nearest" / "seed0" / "metrics.json",
+        recipe=run,
+        dataset=dataset,
+        model=MODEL,
+        card_path=tmp_path / "card.md",
+        example_path=tmp_path / "example.py",
+    )
+    card = (tmp_path / "card.md").read_text()
+    assert "Not for diagnosis" in card
+    assert ("keep the weights as closely" in card) != generated
+    assert "base_model: a/b" in card
+    compile((tmp_path / "example.py").read_text(), "example.py", "exec")
+
+
+def test_the_section_shows_no_text_of_real_cases(results):
+    block = {
+        "selected": list(RUNS),
+        "baseline": "lead",
+        "runs": {name: recipe(name) for name in RUNS},
+    }
+    found = section(results, block, [], ["cases"])
+    assert "template recall" in " ".join(found.sentences)
+    assert "Generated data (cases)" in " ".join(found.sentences)
+    assert {row["run"] for row in found.rows} == set(RUNS)
+    prediction = json.loads((results / "lead" / "seed0" / "predictions.jsonl").open().readline())
+    assert prediction["predicted_cause"] not in found.html

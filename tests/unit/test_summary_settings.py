@@ -1,0 +1,67 @@
+"""Mistakes in the summary block, and what it needs."""
+
+from pathlib import Path
+
+import pytest
+
+from affectlab.core.config import load_config, load_registries
+from affectlab.summary.settings import METHOD_BLOCKS, mistakes, needed_assets
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def block():
+    return load_config(PROJECT)["summary"]
+
+
+def found(block):
+    return list(mistakes(block, load_registries(PROJECT, {})))
+
+
+@pytest.mark.parametrize("name", ["config", "cpu", "demo"])
+def test_shipped_blocks_have_none(name):
+    overlays = [] if name == "config" else [PROJECT / "config" / f"{name}.yaml"]
+    assert found(load_config(PROJECT, overlays)["summary"]) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "changes", "expected"),
+    [
+        ("qwen2_fields", {"max_answer_tokens": 5000}, "max_answer_tokens: 5000 is more than half"),
+        ("qwen2_fields", {"model": "qwen2-7b"}, "no model is called 'qwen2-7b'; did you mean"),
+        ("qwen2_fields", {"data": "emotion"}, "has the layout 'emotion', which the summary wing"),
+        ("lead", {"fold": 5}, "summary.split.folds is 5, so the last fold is 4"),
+        ("lead", {"merge": True}, "merge: does not go with method 'lead'"),
+        ("qwen2_untrained", {"method": "lora"}, "training: missing; method 'lora' needs it"),
+    ],
+)
+def test_a_mistake_is_named_with_its_path(block, run, changes, expected):
+    block["runs"][run] |= changes
+    assert any(f"summary.runs.{run}" in line and expected in line for line in found(block))
+
+
+def test_a_language_model_has_no_other_head(block):
+    training = block["runs"]["qwen2_fields"]["training"] | {"sparse_embeddings": True}
+    block["runs"]["qwen2_fields"] |= {"training": training}
+    assert found(block) == [
+        "summary.runs.qwen2_fields.training.sparse_embeddings: a language model needs False, "
+        "found True"
+    ]
+
+
+def test_shares_leave_something_to_train_on(block):
+    block["split"] |= {"validation": 0.5, "test": 0.5}
+    assert found(block) == ["summary.split: validation and test leave nothing to train on"]
+
+
+def test_needed_assets_follow_the_selection(block):
+    block |= {"selected": ["smollm2_fields"], "baseline": "psyqa_lead"}
+    assert needed_assets(block) == ({"longemotion", "psyqa"}, {"smollm2-135m"})
+
+
+def test_the_schema_knows_the_methods():
+    from affectlab.core.config import load_schema
+
+    runs = load_schema(PROJECT, "summary")["properties"]["runs"]["additionalProperties"]
+    assert set(runs["properties"]["method"]["enum"]) == set(METHOD_BLOCKS)

@@ -1,0 +1,372 @@
+"""Training, generating and asking, on a tiny random Qwen2 and generated cases."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from affectlab.core import devices
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_json, read_jsonl
+from affectlab.samples.summary import write_longemotion, write_psyqa
+from affectlab.samples.summary_models import write_tiny_qwen2
+from affectlab.summary import generate as generation
+from affectlab.summary import model as networks
+from affectlab.summary import train as fitting
+from affectlab.summary.answers import read_predictions
+from affectlab.summary.cases import FIELDS, Case, convert, read_cases
+from affectlab.summary.packing import PACKED_ATTENTION, next_token_loss_sum
+from affectlab.summary.predict import CaseSummarizer
+from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
+
+SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
+RUN = {
+    "protocol": "sound",
+    "method": "lora",
+    "model": "tiny",
+    "data": "cases",
+    "fold": None,
+    "prompt": "v1",
+    "max_length": 2048,
+    "max_answer_tokens": 40,
+    "long_input": "head_tail",
+    "loss": "answer",
+    "packing": True,
+    "merge": True,
+    "lora": {
+        "rank": 4,
+        "alpha": 8,
+        "dropout": 0.05,
+        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"],
+    },
+    "training": {
+        "epochs": 2,
+        "batch_size": 2,
+        "learning_rate": 5e-3,
+        "head_learning_rate": None,
+        "weight_decay": 0.0,
+        "warmup_steps": 0.1,
+        "schedule": "cosine",
+        "gradient_accumulation": 1,
+        "max_grad_norm": 1.0,
+        "label_smoothing": 0.0,
+        "precision": "fp32",
+        "token_budget": None,
+        "early_stopping_patience": None,
+        "gradient_checkpointing": True,
+        "evaluations_per_epoch": 1,
+        "checkpoint_minutes": 5,
+        "sparse_embeddings": False,
+        "ema_decay": None,
+    },
+    "generation": {
+        "sample": False,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 50,
+        "repetition_penalty": 1.0,
+        "batch_tokens": 3000,
+        "precision": "fp32",
+    },
+}
+PUBLISHED = RUN | {"method": "qlora", "loss": "all", "packing": False, "merge": False}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    write_tiny_qwen2(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_longemotion(folder / "raw", cases=20)
+    convert(folder / "raw", "longemotion", folder / "r.jsonl", folder / "q.jsonl", split=SPLIT)
+    return folder / "r.jsonl"
+
+
+def train(folder, records, base, run):
+    fitting.train(
+        records_path=records,
+        base_model=base,
+        run=run,
+        seed=3,
+        threads=1,
+        model_directory=folder / "model",
+        history_path=folder / "history.csv",
+        facts_path=folder / "training.json",
+        work_directory=folder / "work",
+    )
+    return folder
+
+
+def generate(folder, records, base, run, adapter):
+    generation.generate(
+        records_path=records,
+        base_model=base,
+        adapter=adapter,
+        run=run,
+        seed=3,
+        threads=1,
+        predictions_path=folder / "predictions.jsonl",
+        details_path=folder / "details.jsonl",
+        work_directory=folder / "work",
+    )
+    return list(read_jsonl(folder / "details.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, records, base):
+    return train(tmp_path_factory.mktemp("run"), records, base, RUN)
+
+
+def losses(folder, split):
+    rows = (folder / "history.csv").read_text().splitlines()
+    return [float(row.split(",")[3]) for row in rows[1:] if f",{split}," in row]
+
+
+def test_training_lowers_the_loss_and_stores_everything(trained):
+    assert losses(trained, "validation")[-1] < losses(trained, "validation")[0]
+    facts = read_json(trained / "training.json")
+    assert facts["chosen_on"] == "validation"
+    assert facts["rows"] < 14
+    names = {path.name for path in (trained / "model").iterdir()}
+    assert {"adapter", "model.safetensors", "tokenizer.json", "summary.json"} <= names
+    assert not (trained / "work" / "checkpoints").exists()
+
+
+def test_the_same_seed_gives_the_same_bytes(trained, tmp_path, records, base):
+    again = train(tmp_path, records, base, RUN)
+    name = "model/adapter/adapter_model.safetensors"
+    assert (again / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_merged_and_adapted_models_agree(trained, base):
+    cpu = torch.device("cpu")
+    ids = torch.arange(5, 60)[None]
+    outputs = []
+    for directory in (trained / "model", base):
+        network = networks.load_network(directory, dtype=torch.float32, device=cpu, four_bit=False)
+        if directory == base:
+            before = network(ids).logits
+            network = networks.load_adapter(network, trained / "model" / "adapter")
+        with torch.inference_mode():
+            outputs.append(network(ids).logits)
+    torch.testing.assert_close(*outputs, atol=1e-4, rtol=1e-4)
+    assert (before - outputs[0]).abs().max() > 1e-3
+
+
+def lora_gradients(network, batch):
+    next_token_loss_sum(network, batch).backward()
+    found = {
+        name: float(parameter.grad.abs().max())
+        for name, parameter in network.named_parameters()
+        if "lora_B" in name
+    }
+    network.zero_grad()
+    return found
+
+
+def test_four_bit_adapters_still_learn_after_an_evaluation(base, records):
+    """bitsandbytes would repack the weights in eval mode, after which nothing is learnt."""
+    device = torch.device("cpu")
+    dtype = devices.compute_dtype("auto", device)
+    devices.seed_everything(0)
+    network = networks.load_network(
+        base, dtype=dtype, device=device, four_bit=True, attention=PACKED_ATTENTION
+    )
+    kinds = {type(module).__name__ for module in network.modules()}
+    assert "Linear4bit" in kinds
+    network = networks.add_lora(network, RUN["lora"])
+    for parameter in network.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+    cases = [case for case in read_cases(records) if case.split == "train"][:2]
+    tokenizer = networks.load_tokenizer(base)
+    run = RUN | {"method": "qlora"}
+    _, _, collate = fitting.batches(fitting.encode(cases, tokenizer, run), run, pad_id=0)
+    batch = collate(np.array([0]))
+    before = lora_gradients(network.train(), batch)
+    network.eval()
+    with torch.inference_mode():
+        assert next_token_loss_sum(network, batch).isfinite()
+    after = lora_gradients(network.train(), batch)
+    assert min(before.values()) > 0
+    assert min(after.values()) > 0
+
+
+def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
+    write_psyqa(tmp_path / "raw", cases=12)
+    records = tmp_path / "r.jsonl"
+    convert(tmp_path / "raw", "psyqa", records, tmp_path / "q.jsonl", split=SPLIT)
+    run = PUBLISHED | {"max_length": 512, "training": RUN["training"] | {"epochs": 1}}
+    train(tmp_path, records, base, run)
+    facts = read_json(tmp_path / "training.json")
+    assert facts["chosen_on"] == "test"
+    assert facts["rows"] == 10
+    sampled = run | {"generation": RUN["generation"] | {"sample": True}}
+    rows = generate(tmp_path, records, base, sampled, tmp_path / "model" / "adapter")
+    assert len(rows) == 2
+    assert all(row["error"] is None for row in rows)
+    with pytest.raises(UserError, match="holds an adapter of tiny"):
+        CaseSummarizer.from_directory(tmp_path / "model")
+
+
+def test_an_unknown_module_is_named(base):
+    network = networks.load_network(
+        base, dtype=torch.float32, device=torch.device("cpu"), four_bit=False
+    )
+    with pytest.raises(UserError, match="no module called key_proj"):
+        networks.add_lora(network, RUN["lora"] | {"target_modules": ["key_proj"]})
+
+
+@pytest.fixture(scope="module")
+def generator(base):
+    return generation.load_generator(
+        base, None, RUN["generation"], four_bit=False, precision="fp32", threads=1
+    )
+
+
+def requests_of(generator, records, run=RUN):
+    return list(generation.build_requests(generator, read_cases(records)[:7], run, seed=0))
+
+
+def test_batches_answer_as_one_by_one(generator, records):
+    requests = requests_of(generator, records)
+    batches = generation.length_sorted_batches(requests, 3000)
+    assert 1 < len(batches) < len(requests)
+    assert all(len(b) * max(len(r.ids) for r in b) <= 3000 for b in batches)
+    together = generation.answer_all(generator, requests, max_tokens=20, seed=0)
+    for request in requests:
+        (alone,) = generator.answer([request.ids], max_tokens=20, seed=0)
+        assert together[request.id]["text"] == generator.tokenizer.decode(alone)
+
+
+class Failing:
+    """A generator that fails for some requests, and counts how often it is asked."""
+
+    def __init__(self, inner, fails):
+        self.inner, self.fails, self.asked = inner, fails, []
+        self.settings, self.tokenizer = inner.settings, inner.tokenizer
+
+    def answer(self, prompts, *, max_tokens, seed):
+        self.asked.append(len(prompts))
+        if any(len(ids) in self.fails for ids in prompts):
+            raise RuntimeError("out of memory")
+        return self.inner.answer(prompts, max_tokens=max_tokens, seed=seed)
+
+
+def test_a_failing_case_costs_no_other(generator, records):
+    requests = requests_of(generator, records)
+    lengths = [len(request.ids) for request in requests]
+    unlucky = next(i for i, length in enumerate(lengths) if lengths.count(length) == 1)
+    found = generation.answer_all(
+        Failing(generator, {lengths[unlucky]}), requests, max_tokens=5, seed=0
+    )
+    errors = {name for name, row in found.items() if row["error"] is not None}
+    assert errors == {requests[unlucky].id}
+    assert found[requests[unlucky].id]["error"] == "RuntimeError: out of memory"
+
+
+def test_an_interrupted_run_asks_only_for_the_rest(generator, records, tmp_path):
+    requests = requests_of(generator, records)
+    path = tmp_path / "work" / "answers.jsonl"
+    options = {"max_tokens": 5, "seed": 0, "progress_path": path, "fingerprint": "one"}
+    whole = generation.answer_all(generator, requests, **options)
+    lines = path.read_text().splitlines()
+    # Killed in the midst of the second line of the last batch.
+    path.write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:10])
+    counting = Failing(generator, set())
+    assert generation.answer_all(counting, requests, **options) == whole
+    assert len(counting.asked) == 1
+    counting = Failing(generator, set())
+    generation.answer_all(counting, requests, **(options | {"fingerprint": "two"}))
+    assert sum(counting.asked) == len(requests)
+
+
+def giant(words):
+    return Case(
+        "9",
+        "test",
+        0,
+        "en",
+        (words,),
+        ("End of the talk.",),
+        "",
+        dict.fromkeys(FIELDS, "r"),
+        False,
+        "9",
+    )
+
+
+def test_a_giant_case_keeps_head_and_tail(generator):
+    text = case_text(giant("First words. " + "They talked about it again. " * 7500))
+    assert len(text) > 200_000
+    prompt = build_prompt(
+        generator.tokenizer, text, task="fields", version="v1", language="en", max_tokens=900
+    )
+    written = generator.tokenizer.decode(prompt.ids)
+    assert len(prompt.ids) <= 900
+    assert prompt.cut_tokens > 0.9 * prompt.case_tokens
+    assert "First words." in written
+    assert "End of the talk." in written
+    assert "[...]" in written
+    with pytest.raises(ValueError, match="do not hold the instruction"):
+        build_prompt(
+            generator.tokenizer, text, task="fields", version="v1", language="en", max_tokens=50
+        )
+
+
+def test_nothing_is_cut_from_a_short_case(generator):
+    prompt = build_prompt(
+        generator.tokenizer, "A case.", task="fields", version="v1", language="zh", max_tokens=2000
+    )
+    assert prompt.cut_tokens == 0
+    assert "心理咨询" in instruction("A case.", "fields", "v1", "mixed")
+
+
+def test_map_reduce_reads_every_chunk(generator):
+    run = RUN | {"long_input": "map_reduce", "max_length": 700}
+    case = giant("They talked about the exam again. " * 150)
+    counting = Failing(generator, set())
+    (request,) = generation.build_requests(counting, [case], run, seed=0)
+    pieces = chunks(generator.tokenizer, case_text(case), 330)
+    assert sum(counting.asked) == len(pieces) > 3
+    assert request.case_tokens > 1000
+    assert len(request.ids) <= 660
+
+
+def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
+    rows = generate(tmp_path, records, base, RUN, trained / "model" / "adapter")
+    cases = [case for case in read_cases(records) if case.split == "test"]
+    assert [row["id"] for row in rows] == [case.id for case in cases]
+    predictions = read_predictions(tmp_path / "predictions.jsonl", cases)
+    assert not list((tmp_path / "work").glob("*.jsonl"))
+
+    raw = tmp_path / "mine.jsonl"
+    raw.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "id": int(case.id),
+                    "case_description": case.case_description,
+                    "consultation_process": case.consultation_process,
+                    "experience_and_reflection": case.reflection,
+                }
+            )
+            + "\n"
+            for case in cases
+        )
+    )
+    summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
+    assert summarizer.summarise_file(raw, tmp_path / "out.jsonl") == 0
+    assert read_predictions(tmp_path / "out.jsonl", cases) == predictions
+
+
+def test_not_a_model_of_this_wing(base):
+    with pytest.raises(UserError, match=r"no summary\.json here"):
+        CaseSummarizer.from_directory(Path(base))

@@ -1,0 +1,191 @@
+"""The summary experiment in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.io import read_json, read_jsonl
+from affectlab.report.results import (
+    SeedResult,
+    below_baseline,
+    published_for,
+    read_seed,
+    results_rows,
+)
+from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.words import count
+
+SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
+
+FIGURES = {
+    "fields": "ROUGE of each field by itself, mean over the test cases.",
+    "training_curves": "Loss per predicted token on training and held-out cases, and the learning"
+    " rate, over the optimiser's steps.",
+}
+
+EXAMPLES = 2
+"""Generated summaries that are shown, of generated cases only."""
+
+
+def section(
+    folder: Path,
+    block: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+    sample_data: Sequence[str],
+) -> Section:
+    """The section of the report.
+
+    Args:
+        folder: ``results/summary``.
+        block: the wing's block of the effective configuration.
+        published: the registry of published numbers, of all experiments.
+        sample_data: names of the data sets that are generated, so that their scores are not
+            taken for results and their texts may be shown.
+
+    Raises:
+        DataError: a record of a selected run is missing or broken.
+    """
+    names = list(dict.fromkeys([*block["selected"], block["baseline"]]))
+    runs = {
+        name: [read_seed(folder / name / f"seed{seed}") for seed in block["runs"][name]["seeds"]]
+        for name in names
+    }
+    comparison = read_json(folder / "comparison.json")
+    data = sorted({block["runs"][name]["data"] for name in names})
+    views = [_run_view(folder, name, seeds, sample_data) for name, seeds in runs.items()]
+    known = published_for("summary", views, published)
+    return Section(
+        name="summary",
+        title="Summaries of counselling cases",
+        sentences=_headline(comparison, runs, sample_data),
+        warnings=below_baseline(comparison),
+        rows=results_rows(comparison, known),
+        provenance=provenance(runs),
+        html=render(
+            "summary.html.j2",
+            comparison=comparison,
+            differences=_differences(comparison),
+            runs=views,
+            shown=SHOWN,
+            data=data,
+            audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
+            published=[row for row in published if row["wing"] == "summary"],
+        ),
+    )
+
+
+def _headline(
+    comparison: Mapping[str, Any],
+    runs: Mapping[str, Sequence[SeedResult]],
+    sample_data: Sequence[str],
+) -> list[str]:
+    """What was found, in plain sentences; the first is the main one."""
+    trained = [
+        run
+        for run in comparison["runs"]
+        if run["protocol"] == "sound" and run["method"] in ("lora", "qlora")
+    ]
+    pairs = _differences(comparison)
+    sentences = []
+    for run in trained:
+        score = run["metrics"]["rouge2"]
+        sentences.append(
+            f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} and ROUGE-L"
+            f" {100 * run['metrics']['rouge_l']['mean']:.1f} on {run['n']} unseen cases of"
+            f" {run['data']} ({count(len(run['seeds']), 'seed')});"
+            f" {100 * run['metrics']['valid_output']['mean']:.0f} % of its answers have the form"
+            " that was asked for, before any repair."
+        )
+        gain = pairs.get(run["run"], {}).get("rouge2")
+        if gain:
+            low, high = gain["ci"]
+            clear = "a clear" if low > 0 or high < 0 else "no clear"
+            sentences.append(
+                f"Against {comparison['baseline']} on the same cases, ROUGE-2 differs by"
+                f" {100 * gain['value']:+.1f} (interval {100 * low:+.1f} to {100 * high:+.1f}):"
+                f" {clear} difference."
+            )
+    if not trained:
+        best = max(comparison["runs"], key=lambda run: run["metrics"]["rouge2"]["mean"])
+        sentences.append(
+            f"No model was trained on whole cases; {best['run']} has the highest ROUGE-2,"
+            f" {100 * best['metrics']['rouge2']['mean']:.1f}."
+        )
+    templated = sorted(
+        {
+            seeds[0].metrics["data"]["name"]
+            for seeds in runs.values()
+            if seeds[0].metrics["details"]["references_from_template"]
+        }
+    )
+    if templated:
+        sentences.append(
+            f"The references of {', '.join(templated)} were made from a template, as in the"
+            " original project: scores on them are template recall."
+        )
+    generated = sorted({run["data"] for run in comparison["runs"]} & set(sample_data))
+    if generated:
+        sentences.append(
+            f"Generated data ({', '.join(generated)}): these numbers show that the workflow runs,"
+            " and nothing about counselling."
+        )
+    return sentences
+
+
+def _differences(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Run -> its paired differences from the baseline."""
+    baseline = comparison["baseline"]
+    found = {}
+    for pair in comparison["pairs"]:
+        first, second = pair["first"]["run"], pair["second"]["run"]
+        if second == baseline:
+            found[first] = pair["differences"]
+        elif first == baseline:
+            found[second] = {
+                name: {"value": -entry["value"], "ci": [-entry["ci"][1], -entry["ci"][0]]}
+                for name, entry in pair["differences"].items()
+            }
+    return found
+
+
+def _run_view(
+    folder: Path, run: str, seeds: Sequence[SeedResult], sample_data: Sequence[str]
+) -> dict[str, Any]:
+    """One run as the page shows it, by its first seed."""
+    first = seeds[0]
+    lengths, judge = folder / run / "lengths.json", first.folder / "judge.json"
+    figures = [
+        figure(path, text)
+        for name, text in FIGURES.items()
+        if (path := first.folder / "figures" / f"{name}.svg").exists()
+    ]
+    if lengths.exists():
+        figures.append(
+            figure(
+                folder / run / "lengths.svg",
+                "Lengths of the prompts in this model's tokens, and the room that the maximum"
+                " length leaves.",
+            )
+        )
+    shown = first.metrics["data"]["name"] in sample_data and first.metrics["method"] in (
+        "lora",
+        "qlora",
+        "prompt",
+    )
+    values = {name: entry["value"] for name, entry in first.metrics["metrics"].items()}
+    marks = read_json(judge) if judge.exists() else None
+    if marks is not None:
+        values["judge_score"] = marks["score"]
+    return {
+        "run": run,
+        "data": first.metrics["data"]["name"],
+        "values": {"test": values},
+        "sizes": {"test": first.metrics["data"]["n"]},
+        "record": first.metrics,
+        "figures": figures,
+        "lengths": read_json(lengths) if lengths.exists() else None,
+        "judge": marks,
+        "examples": list(read_jsonl(first.folder / "details.jsonl"))[:EXAMPLES] if shown else [],
+    }

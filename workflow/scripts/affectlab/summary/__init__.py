@@ -1,0 +1,1 @@
+"""The summary wing: counselling cases, summarised and scored."""

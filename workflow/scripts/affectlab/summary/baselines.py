@@ -1,0 +1,179 @@
+"""Summaries without a language model, for scores to be held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affectlab.core.errors import UserError
+from affectlab.summary.answers import write_details, write_predictions
+from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.scores import Answer
+from affectlab.summary.text import Language, default_unit, sentences, tokens
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SUMMARY_LENGTH = {"words": 200, "characters": 300}
+"""How long the extractive summaries are, all fields together."""
+
+TAIL_SENTENCES = 8
+
+DAMPING = 0.85
+"""Of PageRank, as in Mihalcea and Tarau, TextRank, EMNLP 2004."""
+
+Answers = Callable[[Sequence[Case], Sequence[Case]], list[dict[str, str]]]
+
+
+def lead(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]]:
+    """The beginning of each case, cut into equal parts for its fields."""
+    return [_dealt(_first_tokens(case.text, case.language), case) for case in cases]
+
+
+def tail(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]]:
+    """The last `TAIL_SENTENCES` sentences: of the reflection, else of the whole case."""
+    return [
+        _dealt(sentences(case.reflection or case.text)[-TAIL_SENTENCES:], case) for case in cases
+    ]
+
+
+def textrank(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]]:
+    """The most central sentences by TextRank, in the order of the text."""
+    return [_dealt(_central_sentences(case.text, case.language), case) for case in cases]
+
+
+def template(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]]:
+    """One answer for every case: per field, the training reference most like all others."""
+    answer = {
+        field: _medoid([case.references[field] for case in train], train[0].language)
+        for field in train[0].fields
+    }
+    return [answer for _ in cases]
+
+
+def nearest(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]]:
+    """The references of the training case with the most similar text (TF-IDF cosine)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    def analyse(case: Case) -> list[str]:
+        return tokens(case.text, case.language)
+
+    vectorizer = TfidfVectorizer(analyzer=analyse, sublinear_tf=True)
+    known = vectorizer.fit_transform(train)
+    similarity = vectorizer.transform(cases) @ known.T
+    return [dict(train[int(row.argmax())].references) for row in similarity]
+
+
+BASELINES: dict[str, Answers] = {
+    "lead": lead,
+    "tail": tail,
+    "textrank": textrank,
+    "template": template,
+    "nearest": nearest,
+}
+"""Method of a run -> function from cases to answer and training cases to answers."""
+
+
+def write_baseline(
+    method: str,
+    *,
+    records_path: Path,
+    fold: int | None,
+    predictions_path: Path,
+    details_path: Path,
+) -> None:
+    """Store what a baseline says of the test cases, in the form of a model's answers.
+
+    Raises:
+        UserError: there are no test cases, or none to learn from.
+    """
+    cases = with_fold(read_cases(records_path), fold)
+    train = [case for case in cases if case.split == "train"]
+    test = [case for case in cases if case.split == "test"]
+    if not train or not test:
+        raise UserError(f"{records_path}: expected cases in the splits train and test")
+    found = BASELINES[method](test, train)
+    answers = [Answer(fields, all(fields.values()), False, False) for fields in found]
+    write_predictions(predictions_path, test, answers)
+    write_details(
+        details_path,
+        (
+            {
+                "id": case.id,
+                "split": case.split,
+                "text": "",
+                "valid": answer.valid,
+                "repaired": False,
+                "error": None,
+                "case_tokens": None,
+                "cut_tokens": None,
+                "answer_tokens": None,
+            }
+            for case, answer in zip(test, answers, strict=True)
+        ),
+    )
+
+
+def _dealt(parts: Sequence[str], case: Case) -> dict[str, str]:
+    """Deal pieces of text out to the case's fields, in order, as evenly as they go."""
+    fields = case.fields
+    joint = "" if case.language in ("zh", "mixed") else " "
+    bounds = [len(parts) * i // len(fields) for i in range(len(fields) + 1)]
+    return {field: joint.join(parts[bounds[i] : bounds[i + 1]]) for i, field in enumerate(fields)}
+
+
+def _first_tokens(text: str, language: Language) -> list[str]:
+    """The first pieces of *text*: characters in Chinese, else words with their punctuation."""
+    unit = default_unit(language)
+    pieces = list("".join(text.split())) if unit == "characters" else text.split()
+    return pieces[: SUMMARY_LENGTH[unit]]
+
+
+def _central_sentences(text: str, language: Language) -> list[str]:
+    """Sentences by falling rank until the summary is long enough, in the order of the text."""
+    unit = default_unit(language)
+    found = sentences(text)
+    cut = [tokens(sentence, language, unit) for sentence in found]
+    chosen: list[int] = []
+    length = 0
+    for place in _pagerank(_overlap([set(words) for words in cut])).argsort(kind="stable")[::-1]:
+        if length >= SUMMARY_LENGTH[unit]:
+            break
+        chosen.append(int(place))
+        length += len(cut[place])
+    return [found[place] for place in sorted(chosen)]
+
+
+def _overlap(bags: Sequence[set[str]]) -> np.ndarray:
+    """TextRank's similarity of sentences: shared words over the logs of the lengths, (n, n)."""
+    import numpy as np
+
+    logs = np.log([max(len(bag), 1) for bag in bags])
+    shared = np.array([[len(one & other) for other in bags] for one in bags], dtype=float)
+    scale = logs[:, None] + logs[None, :]
+    similarity = np.divide(shared, scale, out=np.zeros_like(shared), where=scale > 0)
+    np.fill_diagonal(similarity, 0.0)
+    return similarity
+
+
+def _pagerank(weights: np.ndarray) -> np.ndarray:
+    """Stationary ranks (n,) of a symmetric weighted graph with `DAMPING`."""
+    import numpy as np
+
+    size = len(weights)
+    totals = weights.sum(axis=1, keepdims=True)
+    moves = np.divide(weights, totals, out=np.full_like(weights, 1 / size), where=totals > 0)
+    system = np.eye(size) - DAMPING * moves.T
+    return np.linalg.solve(system, np.full(size, (1 - DAMPING) / size))
+
+
+def _medoid(texts: Sequence[str], language: Language) -> str:
+    """The text with the largest mean word overlap (F1 of the sets) with all of *texts*."""
+    bags = [set(tokens(text, language)) for text in texts]
+
+    def likeness(place: int) -> float:
+        bag = bags[place]
+        return sum(2 * len(bag & other) / max(len(bag) + len(other), 1) for other in bags)
+
+    return texts[max(range(len(texts)), key=likeness)]

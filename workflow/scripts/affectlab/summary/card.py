@@ -1,0 +1,93 @@
+"""The card that goes with a model of this wing, and a short program that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from affectlab.core import cards
+from affectlab.core.io import read_json, write_text
+
+CARD = "model_card.md.j2"
+EXAMPLE = "inference_example.py.j2"
+TEMPLATES = Path(__file__).parent
+
+
+def write_card(
+    *,
+    metrics_path: Path | str,
+    recipe: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    model: Mapping[str, Any],
+    card_path: Path | str,
+    example_path: Path | str,
+) -> None:
+    """Write model_card.md and inference_example.py of a trained run.
+
+    Args:
+        metrics_path: metrics.json of the run.
+        recipe: the run's block of the configuration.
+        dataset: the registry's entry of its data set.
+        model: the registry's entry of its pretrained model.
+        card_path: where the card goes.
+        example_path: where the program goes; it expects the model's folder beside it.
+    """
+    record = read_json(metrics_path)
+    body = cards.render(
+        TEMPLATES / CARD,
+        record=record,
+        recipe=recipe,
+        dataset=dataset,
+        model=model,
+        generated=all(source["kind"] == "sample" for source in dataset["sources"])
+        and bool(dataset["sources"]),
+    )
+    write_text(card_path, cards.with_front_matter(_metadata(record, recipe, dataset, model), body))
+    write_text(
+        example_path,
+        cards.render(TEMPLATES / EXAMPLE, run=record["run"], merged=recipe["merge"]),
+    )
+
+
+def _metadata(
+    record: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    model: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The front matter: what a hub indexes, the measured values included."""
+    data_id = _hub_repository(dataset) or record["data"]["name"]
+    base = _hub_repository(model)
+    names = {
+        "rouge1": "ROUGE-1",
+        "rouge2": "ROUGE-2",
+        "rouge_l": "ROUGE-L",
+        "bleu": "BLEU",
+        "chrf": "chrF",
+    }
+    return {
+        "language": record["details"]["languages"],
+        # Weights made from the data stand under the data's terms, whatever the base model allows.
+        "license": "other",
+        "license_name": "terms-of-the-training-data",
+        "library_name": "peft",
+        "pipeline_tag": "summarization",
+        "tags": ["counselling", recipe["method"], f"{record['protocol']}-protocol"],
+        "datasets": [data_id],
+        **({} if base is None else {"base_model": base}),
+        "model-index": cards.model_index(
+            f"affectlab-summary-{record['run']}",
+            {"type": "summarization", "name": "Summaries of counselling cases"},
+            {"type": data_id, "name": dataset["title"], "split": record["data"]["split"]},
+            [
+                {"type": key, "name": name, "value": record["metrics"][key]["value"]}
+                for key, name in names.items()
+            ],
+        ),
+    }
+
+
+def _hub_repository(entry: Mapping[str, Any]) -> str | None:
+    """The hub id among the sources of a registry entry, if there is one."""
+    return next((str(s["repo"]) for s in entry["sources"] if s["kind"] == "hub"), None)

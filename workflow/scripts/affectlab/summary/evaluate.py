@@ -1,0 +1,376 @@
+"""Score stored summaries: one run by itself, and all runs against each other.
+
+Everything is computed from the stored predictions, so a score can be recomputed, or a new one
+added, without training again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from affectlab.core import stats
+from affectlab.core.errors import DataError
+from affectlab.core.io import (
+    read_json,
+    read_jsonl,
+    round_significant,
+    sha256_file,
+    write_text,
+)
+from affectlab.core.records import (
+    is_worse,
+    metric,
+    model_identity,
+    process_record,
+    write_record,
+)
+from affectlab.summary.answers import read_answers
+from affectlab.summary.baselines import lead
+from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.scores import Answer, Score, all_scores, description, field_scores
+
+TASK_VERSION = 1
+"""Rises when references or scoring change, so that only comparable numbers are compared."""
+
+COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
+"""Scores whose paired differences between runs are reported, and that `lead` has too."""
+
+HEADLINE = ("rouge1", "rouge2", "rouge_l", "valid_output")
+
+INTERVAL = "percentile bootstrap over groups"
+
+
+def evaluate(
+    *,
+    records_path: Path | str,
+    predictions_path: Path | str,
+    details_path: Path | str,
+    training_path: Path | str | None,
+    model_manifest_path: Path | str | None,
+    baseline: tuple[str, int, Path | str, Path | str] | None,
+    run: str,
+    seed: int,
+    recipe: Mapping[str, Any],
+    bootstrap: Mapping[str, Any],
+    threads: int,
+    metrics_schema: Path | str,
+    run_schema: Path | str,
+    metrics_path: Path | str,
+    run_path: Path | str,
+    text_path: Path | str,
+    figures: Path | str,
+) -> None:
+    """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
+
+    Args:
+        records_path: records.jsonl of its data.
+        predictions_path: predictions.jsonl of the run.
+        details_path: details.jsonl of the run.
+        training_path: training.json of the run; None where nothing was trained.
+        model_manifest_path: of the pretrained model; None where the method has none.
+        baseline: run name, seed, predictions and details to compare with; None for the baseline
+            itself and for runs on other data.
+        run: name of the run.
+        seed: of its training and sampling.
+        recipe: the run's block of the configuration.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        threads: how many this job was given, for the record.
+        metrics_schema: schema of metrics.json.
+        run_schema: schema of run.json.
+        metrics_path: where metrics.json goes.
+        run_path: where run.json goes.
+        text_path: where evaluation_results.txt goes.
+        figures: folder of the figures.
+
+    Raises:
+        DataError: an input does not hold what it should.
+    """
+    from affectlab.core import plots
+
+    started = time.perf_counter()
+    cases = test_cases(records_path, recipe["fold"])
+    answers = read_answers(predictions_path, details_path, cases)
+    groups = [case.group for case in cases]
+    found = all_scores(cases, answers)
+    plain = trivial_scores(cases)
+    manifest = None if model_manifest_path is None else read_json(model_manifest_path)
+    record = {
+        "wing": "summary",
+        "run": run,
+        "protocol": recipe["protocol"],
+        "method": recipe["method"],
+        "seed": seed,
+        "task_version": TASK_VERSION,
+        "data": {
+            "name": recipe["data"],
+            "sha256": sha256_file(records_path),
+            "split": "test",
+            "n": len(cases),
+            "groups": len(set(groups)),
+        },
+        "model": model_identity(recipe.get("model", recipe["method"]), manifest),
+        "interval": {"method": INTERVAL, **bootstrap},
+        "metrics": {
+            name: metric(
+                interval.value, score.direction, (interval.low, interval.high), plain.get(name)
+            )
+            for name, score in found.items()
+            for interval in [_interval(score, groups, bootstrap)]
+        },
+        "comparisons": []
+        if baseline is None
+        else [
+            {
+                "with": baseline[0],
+                "seed": baseline[1],
+                "differences": differences(
+                    found,
+                    all_scores(cases, read_answers(baseline[2], baseline[3], cases)),
+                    groups,
+                    bootstrap,
+                ),
+            }
+        ],
+        "details": {
+            "fields": field_scores(cases, answers),
+            "description": description(cases, answers),
+            "references_from_template": any(case.template for case in cases),
+            "languages": sorted({case.language for case in cases}),
+            "tokens": _token_counts(details_path),
+        },
+    }
+    plots.grouped_bars(
+        Path(figures) / "fields",
+        {
+            name: {score: row[score] for score in ("rouge1", "rouge2", "rouge_l")}
+            for name, row in record["details"]["fields"].items()
+        },
+        ylabel="F1",
+    )
+    write_text(text_path, results_text(record))
+    write_record(
+        run_path,
+        {
+            "wing": "summary",
+            "run": run,
+            "seed": seed,
+            "training": {} if training_path is None else read_json(training_path),
+            "evaluation": process_record(started, threads),
+        },
+        run_schema,
+    )
+    write_record(metrics_path, record, metrics_schema)
+
+
+def test_cases(records_path: Path | str, fold: int | None) -> list[Case]:
+    """The cases of the test split, by id.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = [case for case in with_fold(read_cases(records_path), fold) if case.split == "test"]
+    if not found:
+        raise DataError(records_path, None, "no cases in the test split")
+    return sorted(found, key=lambda case: case.id)
+
+
+def trivial_scores(cases: Sequence[Case]) -> dict[str, tuple[str, float]]:
+    """What the beginning of each case reaches as its summary: baseline name and value by score."""
+    answers = [Answer(fields, True, False, False) for fields in lead(cases, ())]
+    found = all_scores(cases, answers)
+    groups = [case.group for case in cases]
+    return {name: ("lead", value_of(found[name], groups)) for name in COMPARED}
+
+
+def value_of(score: Score, groups: Sequence[str]) -> float:
+    """The score of all cases together; summed as its interval is, to the last bit."""
+    return float(score.statistic(stats.group_sums(score.columns, groups).sum(axis=0)))
+
+
+def differences(
+    ours: Mapping[str, Score],
+    theirs: Mapping[str, Score],
+    groups: Sequence[str],
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Paired differences (ours minus theirs) of `COMPARED`, with intervals."""
+    found = {}
+    for name in COMPARED:
+        tables = [stats.group_sums(scores[name].columns, groups) for scores in (ours, theirs)]
+        interval = stats.paired_bootstrap(ours[name].statistic, tables[0], tables[1], **bootstrap)
+        found[name] = {"value": interval.value, "ci": [interval.low, interval.high]}
+    return found
+
+
+def results_text(record: Mapping[str, Any]) -> str:
+    """The text of evaluation_results.txt."""
+    data = record["data"]
+    lines = [
+        f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
+        f"model: {record['model']['name']}; data: {data['name']}, split {data['split']},"
+        f" n = {data['n']}",
+        "",
+        f"{'metric':<20}{'value':>8}  {record['interval']['level']:.0%} interval"
+        "      beginning of the case",
+    ]
+    for name, entry in record["metrics"].items():
+        low, high = entry["ci"]
+        line = f"{name:<20}{entry['value']:>8.4f}  [{low:.4f}, {high:.4f}]  "
+        if entry["baseline"]:
+            line += f"{entry['baseline']['value']:.4f}"
+        if entry["below_baseline"]:
+            line += "  BELOW THE TRIVIAL BASELINE"
+        lines.append(line.rstrip())
+    for other in record["comparisons"]:
+        lines += ["", f"minus {other['with']}, seed {other['seed']}, on the same cases"]
+        for name, entry in other["differences"].items():
+            low, high = entry["ci"]
+            lines.append(f"{name:<20}{entry['value']:>+8.4f}  [{low:+.4f}, {high:+.4f}]")
+    lines += ["", f"{'field':<28}{'rouge1':>8}{'rouge2':>8}{'rouge_l':>8}{'chrf':>8}"]
+    lines += [
+        f"{name:<28}"
+        + "".join(f"{row[score]:>8.4f}" for score in ("rouge1", "rouge2", "rouge_l", "chrf"))
+        for name, row in record["details"]["fields"].items()
+    ]
+    lines += [""] + [
+        f"{name:<20}{value:>8.4f}" for name, value in record["details"]["description"].items()
+    ]
+    if record["details"]["references_from_template"]:
+        lines += ["", "The references were made from a template: these scores are template recall."]
+    return "\n".join(lines) + "\n"
+
+
+def compare(
+    *,
+    metrics_paths: Sequence[Path | str],
+    predictions_paths: Sequence[Path | str],
+    details_paths: Sequence[Path | str],
+    records_paths: Mapping[str, Path | str],
+    folds: Mapping[str, int | None],
+    baseline: str,
+    bootstrap: Mapping[str, Any],
+    schema: Path | str,
+    output_path: Path | str,
+) -> None:
+    """Hold all runs against each other: comparison.json.
+
+    Every run is summarised over its seeds; every pair of runs on the same cases is compared by
+    the first seed of each.
+
+    Args:
+        metrics_paths: metrics.json of every run and seed, in the order wanted.
+        predictions_paths: predictions.jsonl of the same, in the same order.
+        details_paths: details.jsonl of the same, in the same order.
+        records_paths: records.jsonl by name of the data set.
+        folds: fold of each run, by name.
+        baseline: name of the run that the others are held against.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        schema: schema of comparison.json.
+        output_path: where comparison.json goes.
+    """
+    runs: dict[str, list[tuple[dict[str, Any], dict[str, Score]]]] = {}
+    cases: dict[tuple[str, int | None], list[Case]] = {}
+    for metrics_path, predictions, details in zip(
+        metrics_paths, predictions_paths, details_paths, strict=True
+    ):
+        record = read_json(metrics_path)
+        key = record["data"]["name"], folds[record["run"]]
+        if key not in cases:
+            cases[key] = test_cases(records_paths[key[0]], key[1])
+        scores = all_scores(cases[key], read_answers(predictions, details, cases[key]))
+        runs.setdefault(record["run"], []).append((record, scores))
+    keys = {name: (seeds[0][0]["data"]["name"], folds[name]) for name, seeds in runs.items()}
+    record = {
+        "wing": "summary",
+        "baseline": baseline,
+        "headline": list(HEADLINE),
+        "interval": {"method": INTERVAL, **bootstrap},
+        "runs": [
+            _summary(seeds, [case.group for case in cases[keys[name]]], bootstrap)
+            for name, seeds in runs.items()
+        ],
+        "pairs": [
+            {
+                "first": {"run": one, "seed": runs[one][0][0]["seed"]},
+                "second": {"run": two, "seed": runs[two][0][0]["seed"]},
+                "data": keys[one][0],
+                "n": len(cases[keys[one]]),
+                "differences": differences(
+                    runs[one][0][1],
+                    runs[two][0][1],
+                    [case.group for case in cases[keys[one]]],
+                    bootstrap,
+                ),
+            }
+            for one, two in combinations(runs, 2)
+            if keys[one] == keys[two]
+        ],
+    }
+    write_record(output_path, record, schema)
+
+
+def _summary(
+    seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, Score]]],
+    groups: Sequence[str],
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One run over its seeds: mean, spread, and an interval for cases and seeds."""
+    first = seeds[0][0]
+    metrics = {}
+    for name, score in seeds[0][1].items():
+        tables = [stats.group_sums(scores[name].columns, groups) for _, scores in seeds]
+        replicates = stats.replicates_of_mean(
+            score.statistic, tables, bootstrap["resamples"], bootstrap["seed"]
+        )
+        found = stats.seeds_summary(
+            [value_of(scores[name], groups) for _, scores in seeds], replicates, bootstrap["level"]
+        )
+        base = first["metrics"][name]["baseline"]
+        metrics[name] = {
+            "mean": found.mean,
+            "sd": found.sd,
+            # The interval is symmetric about the mean; no share lies outside 0..1.
+            "ci": [max(found.low, 0.0), min(found.high, 1.0)],
+            "direction": score.direction,
+            "baseline": base,
+            "below_baseline": base is not None
+            # As stored, so that a run that is its own baseline is not below it.
+            and is_worse(round_significant(found.mean), base["value"], score.direction),
+        }
+    return {
+        "run": first["run"],
+        "protocol": first["protocol"],
+        "method": first["method"],
+        "model": first["model"]["name"],
+        "data": first["data"]["name"],
+        "split": "test",
+        "seeds": [record["seed"] for record, _ in seeds],
+        "n": first["data"]["n"],
+        "groups": first["data"]["groups"],
+        "interval_covers": "items" if len(seeds) == 1 else "items and seeds",
+        "metrics": metrics,
+    }
+
+
+def _interval(score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]) -> stats.Interval:
+    table = stats.group_sums(score.columns, groups)
+    return stats.bootstrap_interval(score.statistic, table, **bootstrap)
+
+
+def _token_counts(details_path: Path | str) -> dict[str, Any] | None:
+    """How long the cases were for the model, and how much of them it lost; None without one."""
+    rows = [row for row in read_jsonl(details_path) if row["case_tokens"] is not None]
+    if not rows:
+        return None
+    lengths = sorted(row["case_tokens"] for row in rows)
+    return {
+        "median": lengths[len(lengths) // 2],
+        "longest": lengths[-1],
+        "share_cut": sum(row["cut_tokens"] for row in rows) / sum(lengths),
+        "cases_cut": sum(row["cut_tokens"] > 0 for row in rows),
+        "median_answer": sorted(row["answer_tokens"] for row in rows)[len(rows) // 2],
+    }

@@ -1,0 +1,376 @@
+"""Writing summaries with a language model: batched, resumable, no case lost to another's error."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_jsonl
+from affectlab.summary.answers import parse, write_details, write_predictions
+from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.prompts import (
+    build_prompt,
+    case_text,
+    chunks,
+    task_of,
+)
+from affectlab.summary.scores import Answer
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+    from affectlab.core.devices import Precision
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_NAME = "answers.jsonl"
+
+NOTES_TOKENS = 200
+"""Longest note on one chunk of a case in map-reduce."""
+
+
+class Request(NamedTuple):
+    """What the model is to answer: its tokens, and what became of the case on the way."""
+
+    id: str
+    ids: list[int]
+    case_tokens: int
+    cut_tokens: int
+
+
+class Generator:
+    """A loaded language model that answers prompts in batches."""
+
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        device: torch.device,
+        settings: Mapping[str, Any],
+    ) -> None:
+        """Take a network in eval mode.
+
+        Args:
+            network: causal language model, with or without adapters, on *device*.
+            tokenizer: of the network.
+            device: where prompts are moved to.
+            settings: the ``generation`` block of a run: ``sample``, ``temperature``, ``top_p``,
+                ``top_k``, ``repetition_penalty``, ``batch_tokens``.
+        """
+        from affectlab.summary.model import stop_ids
+
+        self.network, self.tokenizer, self.device = network, tokenizer, device
+        self.settings = settings
+        # The checkpoint's own settings would mix with ours.
+        sampling = (
+            {name: settings[name] for name in ("temperature", "top_p", "top_k")}
+            if settings["sample"]
+            else {"temperature": None, "top_p": None, "top_k": None}
+        )
+        self._options = {
+            "do_sample": settings["sample"],
+            "repetition_penalty": settings["repetition_penalty"],
+            "pad_token_id": tokenizer.pad_token_id,
+            "eos_token_id": stop_ids(tokenizer, network),
+            **sampling,
+        }
+
+    def answer(
+        self, prompts: Sequence[Sequence[int]], *, max_tokens: int, seed: int
+    ) -> list[list[int]]:
+        """Answer a batch, padded on the left; token ids without the end token."""
+        import torch
+
+        longest = max(len(ids) for ids in prompts)
+        pad = self.tokenizer.pad_token_id
+        rows = [[pad] * (longest - len(ids)) + list(ids) for ids in prompts]
+        mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
+        torch.manual_seed(seed)
+        with torch.inference_mode():
+            output = self.network.generate(
+                input_ids=torch.tensor(rows, device=self.device),
+                attention_mask=torch.tensor(mask, device=self.device),
+                max_new_tokens=max_tokens,
+                **self._options,
+            )
+        ends = {*self._options["eos_token_id"], pad}
+        return [_until(row, ends) for row in output[:, longest:].tolist()]
+
+
+def length_sorted_batches(requests: Sequence[Request], batch_tokens: int) -> list[list[Request]]:
+    """Requests of similar length together, longest first, at most *batch_tokens* padded tokens."""
+    batches: list[list[Request]] = []
+    for request in sorted(requests, key=lambda one: (-len(one.ids), one.id)):
+        if batches and (len(batches[-1]) + 1) * len(batches[-1][0].ids) <= batch_tokens:
+            batches[-1].append(request)
+        else:
+            batches.append([request])
+    return batches
+
+
+def answer_all(
+    generator: Generator,
+    requests: Sequence[Request],
+    *,
+    max_tokens: int,
+    seed: int,
+    progress_path: Path | None = None,
+    fingerprint: str = "",
+) -> dict[str, dict[str, Any]]:
+    """Answer every request; a failing batch is tried one by one, a failing request recorded.
+
+    With *progress_path*, batches that were answered before (under the same *fingerprint*) are not
+    answered again; a batch is sampled from its own seed, so that an interrupted run ends in the
+    same answers.
+
+    Returns:
+        Request id -> ``text``, ``answer_tokens``, ``error`` (None, or what went wrong).
+    """
+    from tqdm import tqdm
+
+    batches = length_sorted_batches(requests, generator.settings["batch_tokens"])
+    done = _read_progress(progress_path, fingerprint)
+    with tqdm(total=len(requests), desc="generating", unit="case", mininterval=1.0) as bar:
+        for number, batch in enumerate(batches):
+            if all(request.id in done for request in batch):
+                bar.update(len(batch))
+                continue
+            found = _answer_batch(generator, batch, max_tokens=max_tokens, seed=seed + number)
+            done |= found
+            _append_progress(progress_path, fingerprint, found)
+            bar.update(len(batch))
+    failed = [request.id for request in requests if done[request.id]["error"] is not None]
+    if failed:
+        logger.warning("%d of %d cases were not answered: %s", len(failed), len(requests), failed)
+    return {request.id: done[request.id] for request in requests}
+
+
+def _answer_batch(
+    generator: Generator, batch: Sequence[Request], *, max_tokens: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    try:
+        answers = generator.answer([r.ids for r in batch], max_tokens=max_tokens, seed=seed)
+    except (RuntimeError, ValueError, IndexError) as error:
+        if len(batch) > 1:
+            logger.warning("a batch of %d failed (%s): one by one", len(batch), error)
+            parts = [
+                _answer_batch(generator, [one], max_tokens=max_tokens, seed=seed) for one in batch
+            ]
+            return {name: row for part in parts for name, row in part.items()}
+        problem = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return {batch[0].id: {"text": "", "answer_tokens": 0, "error": problem}}
+    return {
+        request.id: {
+            "text": generator.tokenizer.decode(ids, skip_special_tokens=True),
+            "answer_tokens": len(ids),
+            "error": None,
+        }
+        for request, ids in zip(batch, answers, strict=True)
+    }
+
+
+def build_requests(
+    generator: Generator, cases: Sequence[Case], run: Mapping[str, Any], *, seed: int
+) -> Iterator[Request]:
+    """A request for each case; with ``map_reduce``, long cases are first turned into notes."""
+    room = run["max_length"] - run["max_answer_tokens"]
+    for case in cases:
+        text = case_text(case)
+        whole = _request(generator.tokenizer, case, text, run, room)
+        if whole.cut_tokens and run["long_input"] == "map_reduce":
+            notes = "\n".join(_notes(generator, case, text, run, room, seed=seed))
+            reduced = _request(generator.tokenizer, case, notes, run, room)
+            yield reduced._replace(case_tokens=whole.case_tokens)
+        else:
+            yield whole
+
+
+def _request(
+    tokenizer: PreTrainedTokenizerBase, case: Case, text: str, run: Mapping[str, Any], room: int
+) -> Request:
+    prompt = build_prompt(
+        tokenizer,
+        text,
+        task=task_of(case),
+        version=run["prompt"],
+        language=case.language,
+        max_tokens=room,
+    )
+    return Request(case.id, prompt.ids, prompt.case_tokens, prompt.cut_tokens)
+
+
+def _notes(
+    generator: Generator, case: Case, text: str, run: Mapping[str, Any], room: int, *, seed: int
+) -> list[str]:
+    """The model's notes on each chunk of a long case."""
+    # A chunk leaves room for the instruction around it.
+    pieces = chunks(generator.tokenizer, text, room // 2)
+    requests = []
+    for number, piece in enumerate(pieces):
+        prompt = build_prompt(
+            generator.tokenizer,
+            piece,
+            task="notes",
+            version=run["prompt"],
+            language=case.language,
+            max_tokens=room,
+        )
+        requests.append(Request(str(number), prompt.ids, prompt.case_tokens, prompt.cut_tokens))
+    longest = min(NOTES_TOKENS, run["max_answer_tokens"])
+    found = answer_all(generator, requests, max_tokens=longest, seed=seed)
+    return [found[request.id]["text"].strip() for request in requests]
+
+
+def generate(
+    *,
+    records_path: Path,
+    base_model: Path,
+    adapter: Path | None,
+    run: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    predictions_path: Path,
+    details_path: Path,
+    work_directory: Path,
+) -> None:
+    """Summarise the test cases of a run with its model.
+
+    Args:
+        records_path: the tidy table of cases.
+        base_model: checkpoint directory of the pretrained model.
+        adapter: the run's adapter; None for a model as it is (method ``prompt``).
+        run: the run's block of the configuration.
+        seed: of the sampling.
+        threads: CPU threads.
+        predictions_path: gets the fields in the benchmark's submission format.
+        details_path: gets one line a case: split, raw text, validity, token counts, error.
+        work_directory: holds the answers so far; they go when all is stored.
+    """
+    from affectlab.core.io import sha256_file
+    from affectlab.core.text_models import weights_digest
+    from affectlab.core.training import fingerprint
+
+    cases = [
+        case for case in with_fold(read_cases(records_path), run["fold"]) if case.split == "test"
+    ]
+    if not cases:
+        raise UserError(f"{records_path}: no cases in the test split")
+    generator = load_generator(
+        base_model,
+        adapter,
+        run["generation"],
+        four_bit=run["method"] == "qlora",
+        precision=run["generation"]["precision"],
+        threads=threads,
+    )
+    requests = list(build_requests(generator, cases, run, seed=seed))
+    found = answer_all(
+        generator,
+        requests,
+        max_tokens=run["max_answer_tokens"],
+        seed=seed,
+        progress_path=work_directory / PROGRESS_NAME,
+        fingerprint=fingerprint(
+            dict(run), seed, sha256_file(records_path), weights_digest(adapter or base_model)
+        ),
+    )
+    store_answers(cases, requests, found, predictions_path, details_path)
+    (work_directory / PROGRESS_NAME).unlink(missing_ok=True)
+
+
+def load_generator(
+    base_model: Path,
+    adapter: Path | None,
+    settings: Mapping[str, Any],
+    *,
+    four_bit: bool,
+    precision: Precision,
+    threads: int | None = None,
+    device: str | None = None,
+) -> Generator:
+    """Load a model, and its adapter if it has one, for generation."""
+    import torch
+
+    from affectlab.core import devices
+    from affectlab.summary import model as networks
+
+    if threads is not None:
+        devices.set_threads(threads)
+    place = torch.device(device) if device else devices.choose_device()
+    dtype = devices.compute_dtype(precision, place)
+    network: Any
+    if adapter is not None and not four_bit:
+        # A merged model is as fast as its base.
+        network = networks.merge_adapter(base_model, adapter).to(place, dtype)
+    else:
+        network = networks.load_network(base_model, dtype=dtype, device=place, four_bit=four_bit)
+        if adapter is not None:
+            network = networks.load_adapter(network, adapter)
+    return Generator(network.eval(), networks.load_tokenizer(base_model), place, settings)
+
+
+def store_answers(
+    cases: Sequence[Case],
+    requests: Sequence[Request],
+    found: Mapping[str, Mapping[str, Any]],
+    predictions_path: Path,
+    details_path: Path,
+) -> None:
+    """Write predictions and details of answered requests."""
+    answers: list[Answer] = []
+    rows = []
+    for case, request in zip(cases, requests, strict=True):
+        row = found[case.id]
+        answer = parse(row["text"], case.fields)._replace(failed=row["error"] is not None)
+        answers.append(answer)
+        rows.append(
+            {
+                "id": case.id,
+                "split": case.split,
+                "text": row["text"],
+                "valid": answer.valid,
+                "repaired": answer.repaired,
+                "error": row["error"],
+                "case_tokens": request.case_tokens,
+                "cut_tokens": request.cut_tokens,
+                "answer_tokens": row["answer_tokens"],
+            }
+        )
+    write_predictions(predictions_path, cases, answers)
+    write_details(details_path, rows)
+
+
+def _until(row: Sequence[int], ends: set[int]) -> list[int]:
+    """The tokens before the first end token."""
+    for place, token in enumerate(row):
+        if token in ends:
+            return list(row[:place])
+    return list(row)
+
+
+def _read_progress(path: Path | None, fingerprint: str) -> dict[str, dict[str, Any]]:
+    """Answers stored under *fingerprint*; a line that was cut short by a crash is passed over."""
+    if path is None or not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")
+    path.write_text("".join(f"{line}\n" for line in lines[:-1]), encoding="utf-8")
+    return {
+        row["id"]: row["answer"] for row in read_jsonl(path) if row["fingerprint"] == fingerprint
+    }
+
+
+def _append_progress(
+    path: Path | None, fingerprint: str, found: Mapping[str, Mapping[str, Any]]
+) -> None:
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        for name, answer in found.items():
+            row = {"id": name, "fingerprint": fingerprint, "answer": answer}
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,0 +1,162 @@
+"""The language model: loading it, plain or in 4 bits, and its low-rank adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from affectlab.core import text_models
+from affectlab.core.errors import UserError
+
+ADAPTER_FOLDER = "adapter"
+"""Where, inside a run's model directory, the adapter lies."""
+
+SETTINGS_NAME = "summary.json"
+"""What `CaseSummarizer` has to know of a run's model."""
+
+
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a chat model.
+
+    Raises:
+        UserError: there is none, or it has no chat template.
+    """
+    tokenizer = text_models.load_tokenizer(directory, pad_with_end=True)
+    if not tokenizer.chat_template:
+        raise UserError(f"{directory}: the tokenizer has no chat template: take a chat model")
+    return tokenizer
+
+
+def load_network(
+    directory: Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    four_bit: bool,
+    attention: str = "sdpa",
+) -> PreTrainedModel:
+    """Load a causal language model on *device*.
+
+    Args:
+        directory: checkpoint.
+        dtype: of the weights, and of the products of 4-bit ones.
+        device: where it computes.
+        four_bit: hold the linear layers as NF4 with double quantisation (Dettmers et al. 2023,
+            arXiv 2305.14314), on a GPU or on the CPU.
+        attention: name of the attention function.
+
+    Raises:
+        UserError: no readable checkpoint, or no bitsandbytes for 4 bits.
+    """
+    network = text_models.load_pretrained(
+        directory,
+        AutoModelForCausalLM,
+        purpose="a language model",
+        settings={},
+        dtype=dtype,
+        device=device,
+        attention=attention,
+        quantization=_four_bit_config(dtype) if four_bit else None,
+    )
+    if four_bit:
+        _keep_weights_unpacked(network)
+    return network
+
+
+def _four_bit_config(dtype: torch.dtype) -> Any:
+    from importlib.util import find_spec
+
+    from transformers import BitsAndBytesConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise UserError(
+            "method qlora needs the package bitsandbytes; method lora trains without it"
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _keep_weights_unpacked(network: nn.Module) -> None:
+    """Keep bitsandbytes from repacking weights in eval mode, after which nothing is learnt.
+
+    On CPUs with AVX512-BF16 the first forward pass in eval mode replaces each 4-bit weight by
+    another layout that has no gradient.
+    """
+    for module in network.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def add_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:
+    """Freeze *network* and wrap it with LoRA adapters in float32 (arXiv 2106.09685).
+
+    Raises:
+        UserError: the network lacks a module named in ``target_modules``.
+    """
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    present = {name.rpartition(".")[2] for name, _ in network.named_modules()}
+    if absent := sorted(set(lora["target_modules"]) - present):
+        raise UserError(
+            f"lora.target_modules: {type(network).__name__} has no module called "
+            + " or ".join(absent)
+        )
+    wrapped = get_peft_model(
+        network,
+        LoraConfig(
+            task_type=TaskType.CAUSAL_LM,
+            r=lora["rank"],
+            lora_alpha=lora["alpha"],
+            lora_dropout=lora["dropout"],
+            target_modules=list(lora["target_modules"]),
+        ),
+    )
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return wrapped
+
+
+def load_adapter(network: PreTrainedModel, directory: Path) -> nn.Module:
+    """*network* with the adapter in *directory*, for generation.
+
+    Raises:
+        UserError: there is no adapter that fits.
+    """
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(network, str(directory)).eval()
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{directory}: cannot be loaded as an adapter: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def merge_adapter(base: Path, adapter: Path) -> PreTrainedModel:
+    """Fold an adapter into its base model, in float32; the result has the base's number format."""
+    network = load_network(base, dtype=torch.float32, device=torch.device("cpu"), four_bit=False)
+    stored = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
+    return load_adapter(network, adapter).merge_and_unload().to(stored)
+
+
+def stop_ids(tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel) -> list[int]:
+    """Tokens that end an answer: those of the model's generation settings and the tokenizer's."""
+    known = network.generation_config.eos_token_id
+    listed = known if isinstance(known, list) else [known]
+    return sorted({i for i in (*listed, tokenizer.eos_token_id) if i is not None})

@@ -1,0 +1,189 @@
+"""Several cases in one row of tokens, none of which sees another; and the loss over answers.
+
+A row is as long as its cases together: nothing is padded. Attention runs case by case
+(`packed_attention`), positions start anew with each case, and the vocabulary is only computed
+where the loss needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+from transformers import AttentionInterface
+
+from affectlab.core.training import Batch
+
+PACKED_ATTENTION = "affectlab_packed"
+IGNORED = -100
+VOCABULARY_CHUNK = 1024
+"""Positions whose logits are held at once."""
+
+
+class Example(NamedTuple):
+    """Tokens of one case: prompt, answer and end token, and how many of them are the prompt."""
+
+    ids: list[int]
+    prompt_length: int
+
+
+def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Put items into rows of at most *capacity* tokens, first fit by falling length.
+
+    Returns:
+        Item numbers of each row; a longer item has a row of its own.
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for item in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        for row, free in enumerate(room):
+            if lengths[item] <= free:
+                rows[row].append(item)
+                room[row] -= lengths[item]
+                break
+        else:
+            rows.append([item])
+            room.append(capacity - lengths[item])
+    return rows
+
+
+def labels_of(example: Example, *, answer_only: bool) -> list[int]:
+    """The tokens to be predicted; the first of a case never is, nor the prompt if *answer_only*."""
+    ignored = example.prompt_length if answer_only else 1
+    return [IGNORED] * ignored + example.ids[ignored:]
+
+
+def packed_collator(
+    examples: Sequence[Example], rows: Sequence[Sequence[int]], *, answer_only: bool
+) -> Callable[[np.ndarray], Batch]:
+    """A function from row numbers (b,) to one row with all their cases, each apart.
+
+    The batch holds ``input_ids``, ``labels`` and ``position_ids``, int64 (1, length), and
+    ``bounds``, int64 (cases + 1,): where each case starts, and the end.
+    """
+
+    def collate(indices: np.ndarray) -> Batch:
+        chosen = [examples[item] for row in indices for item in rows[row]]
+        lengths = [len(example.ids) for example in chosen]
+        return {
+            "input_ids": torch.tensor([[i for example in chosen for i in example.ids]]),
+            "labels": torch.tensor(
+                [[i for one in chosen for i in labels_of(one, answer_only=answer_only)]]
+            ),
+            "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+            "bounds": torch.tensor([0, *np.cumsum(lengths)]),
+        }
+
+    return collate
+
+
+def padded_collator(
+    examples: Sequence[Example], *, pad_id: int, pad_to: int, answer_only: bool
+) -> Callable[[np.ndarray], Batch]:
+    """The published way: one case a row, every row padded on the right to *pad_to* tokens.
+
+    The batch holds ``input_ids``, ``labels`` and ``attention_mask``, int64 (b, pad_to).
+    """
+
+    def collate(indices: np.ndarray) -> Batch:
+        shape = (len(indices), pad_to)
+        ids = torch.full(shape, pad_id)
+        labels = torch.full(shape, IGNORED)
+        mask = torch.zeros(shape, dtype=torch.long)
+        for row, item in enumerate(indices):
+            example = examples[item]
+            length = len(example.ids)
+            ids[row, :length] = torch.tensor(example.ids)
+            labels[row, :length] = torch.tensor(labels_of(example, answer_only=answer_only))
+            mask[row, :length] = 1
+        return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+
+    return collate
+
+
+def target_tokens(example: Example, *, answer_only: bool) -> int:
+    """How many tokens of a case are predicted."""
+    return len(example.ids) - (example.prompt_length if answer_only else 1)
+
+
+def next_token_loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
+    """Summed cross-entropy in nats of the batch's labels, a loss for `core.training.fit`.
+
+    Logits are made in chunks and again in the backward pass, so that memory does not grow with
+    length times vocabulary.
+    """
+    # PEFT's wrapper; the layers inside hold the adapters either way.
+    causal = network.get_base_model() if hasattr(network, "get_base_model") else network
+    inputs = {
+        name: batch[name]
+        for name in ("input_ids", "position_ids", "attention_mask", "bounds")
+        if name in batch
+    }
+    states = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state[:, :-1]
+    labels = batch["labels"][:, 1:]
+    wanted = labels != IGNORED
+    head = causal.get_output_embeddings()
+    parts = zip(
+        states[wanted].split(VOCABULARY_CHUNK), labels[wanted].split(VOCABULARY_CHUNK), strict=True
+    )
+    losses = [
+        checkpoint(_chunk_loss, head, part, goal, use_reentrant=False) for part, goal in parts
+    ]
+    return torch.stack(losses).sum()
+
+
+def _chunk_loss(head: nn.Module, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(head(states).float(), labels, reduction="sum")
+
+
+def packed_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    bounds: torch.Tensor,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention inside each case of a packed row.
+
+    Args:
+        module: the attention layer.
+        query: (1, heads, length, size).
+        key: (1, key heads, length, size).
+        value: as *key*.
+        attention_mask: None; there is no padding.
+        bounds: int64 (cases + 1,), where each case starts, and the end.
+        scaling: of the products.
+        dropout: on the attention weights.
+
+    Returns:
+        (1, length, heads, size), and no weights.
+    """
+    if query.shape[1] != key.shape[1]:
+        groups = query.shape[1] // key.shape[1]
+        key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
+    edges = bounds.tolist()
+    parts = [
+        nn.functional.scaled_dot_product_attention(
+            query[:, :, start:end],
+            key[:, :, start:end],
+            value[:, :, start:end],
+            is_causal=True,
+            scale=scaling,
+            dropout_p=dropout,
+        )
+        for start, end in pairwise(edges)
+    ]
+    return torch.cat(parts, dim=2).transpose(1, 2), None
+
+
+AttentionInterface.register(PACKED_ATTENTION, packed_attention)

@@ -1,0 +1,103 @@
+"""Asking a trained model: `CaseSummarizer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_json
+from affectlab.summary.answers import parse, write_predictions
+from affectlab.summary.cases import TASKS, Case, read_requests
+from affectlab.summary.generate import (
+    Generator,
+    answer_all,
+    build_requests,
+    load_generator,
+)
+from affectlab.summary.scores import Answer
+
+
+class CaseSummarizer:
+    """A trained model of the summary wing.
+
+    Example:
+        >>> summarizer = CaseSummarizer.from_directory("results/summary/smollm2/seed42/model")
+        >>> summarizer.summarise(read_requests("cases.jsonl", summarizer.fields))[0].fields
+        {'causes': ..., 'symptoms': ..., ...}
+    """
+
+    def __init__(self, generator: Generator, settings: dict[str, Any]) -> None:
+        self._generator = generator
+        self._settings = settings
+
+    @classmethod
+    def from_directory(
+        cls,
+        directory: Path | str,
+        *,
+        base_model: Path | str | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> CaseSummarizer:
+        """Load the ``model`` directory of a run.
+
+        Args:
+            directory: with ``summary.json``, and an adapter or a merged checkpoint.
+            base_model: checkpoint that the adapter belongs to; not needed for a merged one.
+            device: a PyTorch device name; the GPU if there is one, by default.
+            threads: CPU threads; PyTorch's own choice by default.
+
+        Raises:
+            UserError: not a model of this wing, or its base model is needed and not given.
+        """
+        from affectlab.summary.model import ADAPTER_FOLDER, SETTINGS_NAME
+
+        folder = Path(directory)
+        if not (folder / SETTINGS_NAME).is_file():
+            raise UserError(f"{folder}: no {SETTINGS_NAME} here: not a model of the summary wing")
+        settings = read_json(folder / SETTINGS_NAME)
+        merged = settings["merge"] and base_model is None
+        if not merged and base_model is None:
+            raise UserError(
+                f"{folder}: holds an adapter of {settings['base_model']} and no merged model: name "
+                "the folder of that model (--base-model)"
+            )
+        generator = load_generator(
+            folder if merged or base_model is None else Path(base_model),
+            None if merged else folder / ADAPTER_FOLDER,
+            settings["generation"],
+            four_bit=settings["method"] == "qlora" and not merged,
+            precision=settings["generation"]["precision"],
+            threads=threads,
+            device=device,
+        )
+        return cls(generator, settings)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What the model writes about a case."""
+        return TASKS[self._settings["task"]]
+
+    def summarise(self, cases: Sequence[Case], *, seed: int = 0) -> list[Answer]:
+        """Summarise *cases*, in their order; a case that fails has an answer marked so."""
+        requests = list(build_requests(self._generator, cases, self._settings, seed=seed))
+        found = answer_all(
+            self._generator, requests, max_tokens=self._settings["max_answer_tokens"], seed=seed
+        )
+        return [
+            parse(found[case.id]["text"], self.fields)._replace(
+                failed=found[case.id]["error"] is not None
+            )
+            for case in cases
+        ]
+
+    def summarise_file(
+        self, cases_path: Path | str, predictions_path: Path, *, seed: int = 0
+    ) -> int:
+        """Summarise a file of cases into one in the submission format; return how many failed."""
+        cases = read_requests(cases_path, self.fields)
+        answers = self.summarise(cases, seed=seed)
+        write_predictions(predictions_path, cases, answers)
+        return sum(answer.failed for answer in answers)

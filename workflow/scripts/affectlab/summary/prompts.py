@@ -1,0 +1,121 @@
+"""What a model is asked: versioned templates in files, filled with a case, as chat tokens.
+
+A case that is too long loses its middle (`head_tail`), and what it loses is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from affectlab.core.io import read_text
+from affectlab.summary.cases import REFLECTION, Case
+from affectlab.summary.text import Language
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TEMPLATES = {
+    ("fields", "v1", "en"): "prompt_fields_v1_en.txt",
+    ("fields", "v1", "zh"): "prompt_fields_v1_zh.txt",
+    ("reflection", "v1", "en"): "prompt_reflection_v1_en.txt",
+    ("reflection", "v1", "zh"): "prompt_reflection_v1_zh.txt",
+    ("notes", "v1", "en"): "prompt_notes_v1_en.txt",
+    ("notes", "v1", "zh"): "prompt_notes_v1_zh.txt",
+}
+"""Task, version, language -> file. A changed text is a new version."""
+
+HEADINGS = {
+    "en": ("Case description:", "Consultation process:", "Experience and reflection:"),
+    "zh": ("案例描述：", "咨询过程：", "经验与反思："),
+}
+
+GAP = "\n[...]\n"
+"""Stands where the middle of a long case was cut out."""
+
+
+class Prompt(NamedTuple):
+    """Token ids of a prompt, and how many tokens the case had and has lost."""
+
+    ids: list[int]
+    case_tokens: int
+    cut_tokens: int
+
+
+def task_of(case: Case) -> str:
+    """``reflection`` or ``fields``, by what the case's references are."""
+    return "reflection" if case.fields == (REFLECTION,) else "fields"
+
+
+def case_text(case: Case) -> str:
+    """The case under its headings, paragraphs on lines of their own."""
+    parts = (case.case_description, case.consultation_process, (case.reflection,))
+    sections = [
+        "\n".join([heading, *paragraphs])
+        for heading, paragraphs in zip(HEADINGS[_language(case.language)], parts, strict=True)
+        if any(paragraphs)
+    ]
+    return "\n\n".join(sections)
+
+
+def instruction(text: str, task: str, version: str, language: Language) -> str:
+    """The template of *task* around *text*; Chinese for Chinese and mixed cases."""
+    name = TEMPLATES[task, version, _language(language)]
+    return read_text(Path(__file__).with_name(name)).strip().replace("{case}", text)
+
+
+def chat_ids(tokenizer: PreTrainedTokenizerBase, content: str) -> list[int]:
+    """Tokens of one user turn in the model's chat template, up to where the answer begins."""
+    encoded = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, return_dict=True
+    )
+    return list(encoded["input_ids"])
+
+
+def build_prompt(
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    *,
+    task: str,
+    version: str,
+    language: Language,
+    max_tokens: int,
+) -> Prompt:
+    """The prompt for *text*, at most *max_tokens* long; a longer text keeps head and tail.
+
+    Raises:
+        ValueError: the instruction alone is longer.
+    """
+    case_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = chat_ids(tokenizer, instruction(text, task, version, language))
+    kept = len(case_ids)
+    while len(ids) > max_tokens:
+        # Decoding and encoding again may give a few more tokens than were kept.
+        kept -= max(len(ids) - max_tokens, 8)
+        if kept <= 0:
+            raise ValueError(f"{max_tokens} tokens do not hold the instruction")
+        shorter = head_and_tail(tokenizer, case_ids, kept)
+        ids = chat_ids(tokenizer, instruction(shorter, task, version, language))
+    return Prompt(ids, len(case_ids), len(case_ids) - kept)
+
+
+def head_and_tail(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], kept: int) -> str:
+    """The text of the first and last tokens of *ids*, *kept* together, with a gap between."""
+    head, rest = kept - kept // 2, kept // 2
+    parts = (ids[:head], ids[len(ids) - rest :])
+    # A cut may fall inside a character of several bytes.
+    return GAP.join(tokenizer.decode(list(part)).strip("\ufffd") for part in parts)
+
+
+def chunks(tokenizer: PreTrainedTokenizerBase, text: str, size: int) -> list[str]:
+    """*text* cut into pieces of at most *size* tokens, for map-reduce."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return [
+        tokenizer.decode(ids[start : start + size]).strip("\ufffd")
+        for start in range(0, len(ids), size)
+    ]
+
+
+def _language(language: Language) -> str:
+    return "zh" if language in ("zh", "mixed") else "en"

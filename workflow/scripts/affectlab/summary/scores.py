@@ -1,0 +1,275 @@
+"""Scores of summaries, each as columns that are summed over cases.
+
+Every score is a function of sums over cases, so that thousands of resamples cost little
+(`core.stats.resample_sums`). All scores are shares from 0 to 1; BLEU and chrF are sacrebleu's over
+100. The language decides how a text is cut: see `text.tokens`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from affectlab.core.records import Direction
+from affectlab.core.stats import Array, Floats
+from affectlab.summary.cases import Case
+from affectlab.summary.text import Language, Unit, default_unit, sentences, tokens
+
+COPIED_NGRAM = 4
+"""Length of the n-grams of the copy rate."""
+
+REPEATED_NGRAM = 3
+"""Length of the n-grams of the repetition rate."""
+
+ROUGE = {"rouge1": "rouge1", "rouge2": "rouge2", "rouge_l": "rougeL"}
+"""Name here -> name in the rouge-score package."""
+
+BLEU_ORDER = 4
+
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NAME = re.compile(r"\b[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
+_CHINESE_NAMES = ("nr", "ns", "nt")
+"""Jieba's tags of people, places and organisations."""
+
+
+class Answer(NamedTuple):
+    """What a run says of one case.
+
+    Attributes:
+        fields: field -> text; empty where the model gave none.
+        valid: whether its raw output had the form that was asked for.
+        repaired: whether fields were found in an output that was not valid.
+        failed: whether there is no output at all.
+    """
+
+    fields: Mapping[str, str]
+    valid: bool
+    repaired: bool
+    failed: bool
+
+
+class Score(NamedTuple):
+    """A score as columns (n, D) over cases, and the function of their sums (..., D)."""
+
+    direction: Direction
+    columns: Floats
+    statistic: Callable[[Array], Array]
+
+
+class _Cutter:
+    """A tokenizer in the form that rouge-score asks for."""
+
+    def __init__(self, language: Language, unit: Unit) -> None:
+        self._language, self._unit = language, unit
+
+    def tokenize(self, text: str) -> list[str]:
+        return tokens(text, self._language, self._unit)
+
+
+def rouge(
+    reference: str, prediction: str, language: Language, unit: Unit | None = None
+) -> dict[str, float]:
+    """F1 of ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004), by the rouge-score package.
+
+    Args:
+        reference: what should have been written.
+        prediction: what was written.
+        language: of the reference.
+        unit: what is counted; characters in Chinese and words elsewhere if None.
+    """
+    found = _rouge_scorer(language, unit or default_unit(language)).score(reference, prediction)
+    return {name: float(found[theirs].fmeasure) for name, theirs in ROUGE.items()}
+
+
+@cache
+def _rouge_scorer(language: Language, unit: Unit) -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(list(ROUGE.values()), tokenizer=_Cutter(language, unit))
+
+
+def bleu_columns(reference: str, prediction: str, language: Language) -> list[float]:
+    """Lengths, n-gram matches and n-gram totals of one pair, by sacrebleu's counting."""
+    found = _bleu(language).sentence_score(prediction, [reference])
+    return [found.sys_len, found.ref_len, *found.counts, *found.totals]
+
+
+def bleu_of_sums(sums: Array) -> Array:
+    """Corpus BLEU over 100 (exponential smoothing, as sacrebleu) of sums (..., 10)."""
+    from sacrebleu.metrics import BLEU
+
+    rows = np.asarray(sums).reshape(-1, 2 + 2 * BLEU_ORDER)
+    values = [
+        BLEU.compute_bleu(
+            correct=[int(x) for x in row[2 : 2 + BLEU_ORDER]],
+            total=[int(x) for x in row[2 + BLEU_ORDER :]],
+            sys_len=int(row[0]),
+            ref_len=int(row[1]),
+            smooth_method="exp",
+        ).score
+        for row in rows
+    ]
+    return np.asarray(values).reshape(np.shape(sums)[:-1]) / 100
+
+
+@cache
+def _bleu(language: Language) -> Any:
+    from sacrebleu.metrics import BLEU
+
+    return BLEU(tokenize="zh" if language in ("zh", "mixed") else "13a", effective_order=True)
+
+
+def chrf(reference: str, prediction: str) -> float:
+    """chrF (Popovic 2015) of one pair, by sacrebleu, over 100."""
+    return float(_chrf().sentence_score(prediction, [reference]).score) / 100
+
+
+@cache
+def _chrf() -> Any:
+    from sacrebleu.metrics import CHRF
+
+    return CHRF()
+
+
+def copied(prediction: str, source: str, language: Language) -> tuple[int, int]:
+    """How many of the prediction's n-grams stand in the source, and how many there are."""
+    unit = default_unit(language)
+    ours = _ngrams(tokens(prediction, language, unit), COPIED_NGRAM)
+    theirs = set(_ngrams(tokens(source, language, unit), COPIED_NGRAM))
+    return sum(ngram in theirs for ngram in ours), len(ours)
+
+
+def repeated(prediction: str, language: Language) -> tuple[int, int]:
+    """How many of the prediction's n-grams it has said before, and how many there are."""
+    found = _ngrams(tokens(prediction, language, default_unit(language)), REPEATED_NGRAM)
+    return len(found) - len(set(found)), len(found)
+
+
+def unsupported_numbers(prediction: str, source: str) -> tuple[int, int]:
+    """How many of the prediction's numbers are not in the source, and how many there are."""
+    known = {_plain_number(number) for number in _NUMBER.findall(source)}
+    ours = [_plain_number(number) for number in _NUMBER.findall(prediction)]
+    return sum(number not in known for number in ours), len(ours)
+
+
+def unsupported_names(prediction: str, source: str, language: Language) -> tuple[int, int]:
+    """How many of the prediction's names are not in the source, and how many there are.
+
+    English names are runs of capitalised words that do not open a sentence; Chinese ones are what
+    jieba tags as people, places and organisations.
+    """
+    known = source.casefold()
+    ours = names(prediction, language)
+    return sum(name.casefold() not in known for name in ours), len(ours)
+
+
+def names(text: str, language: Language) -> list[str]:
+    """The different names in a text, in order."""
+    if language in ("zh", "mixed"):
+        import rjieba
+
+        found = [word for word, tag in rjieba.tag(text) if tag in _CHINESE_NAMES and len(word) > 1]
+    else:
+        found = [
+            # The first word of a sentence is capitalised whatever it is.
+            match.group() if match.start() else match.group().partition(" ")[2]
+            for sentence in sentences(text)
+            for match in _NAME.finditer(sentence)
+        ]
+    return [name for name in dict.fromkeys(found) if name not in ("", "I")]
+
+
+def joined(fields: Mapping[str, str], order: Sequence[str], language: Language) -> str:
+    """All fields as one text, in order."""
+    space = "" if language in ("zh", "mixed") else " "
+    return space.join(fields.get(name, "") for name in order)
+
+
+def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Score]:
+    """Every headline score of the answers, over all fields together.
+
+    Args:
+        cases: what was to be summarised.
+        answers: one a case, in the same order.
+    """
+    rouges, bleus, chrfs, shares = [], [], [], []
+    for case, answer in zip(cases, answers, strict=True):
+        reference = joined(case.references, case.fields, case.language)
+        prediction = joined(answer.fields, case.fields, case.language)
+        found = rouge(reference, prediction, case.language)
+        rouges.append([*found.values(), 1.0])
+        bleus.append(bleu_columns(reference, prediction, case.language))
+        chrfs.append([chrf(reference, prediction), 1.0])
+        shares.append(
+            [
+                *repeated(prediction, case.language),
+                *unsupported_numbers(prediction, case.text),
+                *unsupported_names(prediction, case.text, case.language),
+            ]
+        )
+    means, counts = np.array(rouges), np.array(shares, dtype=float)
+    flags = np.array([[answer.valid, answer.failed, 1.0] for answer in answers], dtype=float)
+    return {
+        **{name: Score("higher", means[:, [i, 3]], _ratio) for i, name in enumerate(ROUGE)},
+        "bleu": Score("higher", np.array(bleus, dtype=float), bleu_of_sums),
+        "chrf": Score("higher", np.array(chrfs), _ratio),
+        "valid_output": Score("higher", flags[:, [0, 2]], _ratio),
+        "failed": Score("lower", flags[:, [1, 2]], _ratio),
+        "repetition": Score("lower", counts[:, 0:2], _ratio),
+        "unsupported_numbers": Score("lower", counts[:, 2:4], _ratio),
+        "unsupported_names": Score("lower", counts[:, 4:6], _ratio),
+    }
+
+
+def field_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
+    """Mean ROUGE and chrF of each field by itself."""
+    table: dict[str, list[dict[str, float]]] = {}
+    for case, answer in zip(cases, answers, strict=True):
+        for name in case.fields:
+            reference, prediction = case.references[name], answer.fields.get(name, "")
+            found = rouge(reference, prediction, case.language)
+            found["chrf"] = chrf(reference, prediction)
+            table.setdefault(name, []).append(found)
+    return {
+        name: {score: float(np.mean([row[score] for row in rows])) for score in rows[0]}
+        for name, rows in table.items()
+    }
+
+
+def description(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, float]:
+    """What is neither good nor bad by itself: lengths, copying, repairs, word-wise ROUGE."""
+    units = [default_unit(case.language) for case in cases]
+    lengths, goals, copies, words = [], [], [], []
+    for case, answer, unit in zip(cases, answers, units, strict=True):
+        reference = joined(case.references, case.fields, case.language)
+        prediction = joined(answer.fields, case.fields, case.language)
+        lengths.append(len(tokens(prediction, case.language, unit)))
+        goals.append(len(tokens(reference, case.language, unit)))
+        copies.append(copied(prediction, case.text, case.language))
+        words.append(rouge(reference, prediction, case.language, "words"))
+    found = float(np.sum([count for _, count in copies]))
+    return {
+        "mean_length": float(np.mean(lengths)),
+        "length_ratio": float(np.sum(lengths) / np.sum(goals)),
+        "copy_rate": float(np.sum([hits for hits, _ in copies]) / found) if found else 0.0,
+        "repaired": float(np.mean([answer.repaired for answer in answers])),
+        **{f"{name}_words": float(np.mean([row[name] for row in words])) for name in ROUGE},
+    }
+
+
+def _ngrams(parts: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(parts[i : i + size]) for i in range(len(parts) - size + 1)]
+
+
+def _plain_number(number: str) -> str:
+    return number.replace(",", "").rstrip(".")
+
+
+def _ratio(sums: Array) -> Array:
+    """First sum over second; 0 / 0 is 0."""
+    above, below = sums[..., 0], sums[..., 1]
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

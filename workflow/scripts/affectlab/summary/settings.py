@@ -1,0 +1,83 @@
+"""The summary wing's block of the configuration: what it needs, and mistakes in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlab.core.config import (
+    Registries,
+    as_mapping,
+    as_names,
+    block_mistakes,
+    dataset_mistakes,
+    training_mistakes,
+    unknown_name,
+)
+
+LAYOUTS = frozenset({"longemotion", "psyqa"})
+
+PROMPTED = {"model", "prompt", "max_length", "max_answer_tokens", "long_input", "generation"}
+TRAINED = PROMPTED | {"loss", "packing", "merge", "lora", "training"}
+BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
+
+# The keys that a run of each method has beside protocol, method, data, fold and seeds.
+METHOD_BLOCKS = {
+    "lora": TRAINED,
+    "qlora": TRAINED,
+    "prompt": PROMPTED,
+    **{method: set() for method in BASELINE_METHODS},
+}
+
+# What the common training block has to hold for a language model, whose head is its own.
+FIXED = {"head_learning_rate": None, "label_smoothing": 0, "sparse_embeddings": False}
+
+
+def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
+    """See `affectlab.wings.Settings`."""
+    runs = as_mapping(block.get("runs"))
+    folds = as_mapping(block.get("split")).get("folds")
+    for name, run in runs.items():
+        yield from _run_mistakes(f"summary.runs.{name}", as_mapping(run), folds, registries)
+    for position, name in enumerate(as_names(block.get("selected"))):
+        yield from unknown_name(f"summary.selected.{position}", name, runs, "run")
+    yield from unknown_name("summary.baseline", block.get("baseline"), runs, "run")
+    split = as_mapping(block.get("split"))
+    shares = [split.get(name) for name in ("validation", "test")]
+    if sum(share for share in shares if isinstance(share, float)) >= 1:
+        yield "summary.split: validation and test leave nothing to train on"
+
+
+def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name -> recipe of the runs that are carried out, the baseline among them."""
+    names = dict.fromkeys([*block["selected"], block["baseline"]])
+    return {name: block["runs"][name] for name in names}
+
+
+def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """See `affectlab.wings.Settings`."""
+    runs = selected_runs(block).values()
+    return {run["data"] for run in runs}, {run["model"] for run in runs if "model" in run}
+
+
+def _run_mistakes(
+    path: str, run: Mapping[str, Any], folds: Any, registries: Registries
+) -> Iterator[str]:
+    yield from block_mistakes(path, run, METHOD_BLOCKS)
+    yield from training_mistakes(f"{path}.training", run.get("training"))
+    if "model" in run:
+        yield from unknown_name(f"{path}.model", run["model"], registries.models, "model")
+    yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    for name, value in FIXED.items():
+        found = as_mapping(run.get("training")).get(name, value)
+        if found != value:
+            yield f"{path}.training.{name}: a language model needs {value}, found {found}"
+    longest, answer = run.get("max_length"), run.get("max_answer_tokens")
+    if isinstance(longest, int) and isinstance(answer, int) and 2 * answer > longest:
+        yield (
+            f"{path}.max_answer_tokens: {answer} is more than half of max_length ({longest}), "
+            "which holds the case as well"
+        )
+    fold = run.get("fold")
+    if isinstance(fold, int) and isinstance(folds, int) and fold >= folds:
+        yield f"{path}.fold: summary.split.folds is {folds}, so the last fold is {folds - 1}"

@@ -1,0 +1,77 @@
+"""Language, tokens and sentences of a text: Chinese by characters or words, English by words."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Language = Literal["en", "zh", "mixed", "other"]
+Unit = Literal["words", "characters"]
+
+CHINESE_SHARE = 0.5
+"""Share of Han characters among the letters from which a text is Chinese."""
+
+MIXED_SHARE = 0.05
+"""From this share of the other script a text is mixed."""
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
+_LETTER = re.compile(r"[^\W\d_]")
+_CHARACTER = re.compile(rf"{_HAN.pattern}|(?:(?!{_HAN.pattern})[^\W_])+")
+_WORD = re.compile(r"[^\W_]+")
+_ENGLISH_WORD = re.compile(r"[a-z0-9]+")
+_SENTENCE_END = re.compile(r"(?<=[。！？；])\s*|(?<=[.!?])[\"'”’)]*\s+|\n+")
+
+
+def detect_language(text: str) -> Language:
+    """The language of *text* by the script of its letters.
+
+    Chinese and English are told apart, and texts that mix the two; ``other`` is anything else,
+    a text without letters included.
+    """
+    letters = len(_LETTER.findall(text))
+    if not letters:
+        return "other"
+    han, latin = (len(pattern.findall(text)) / letters for pattern in (_HAN, _LATIN))
+    if han + latin < 0.9:
+        return "other"
+    if min(han, latin) >= MIXED_SHARE:
+        return "mixed"
+    return "zh" if han >= CHINESE_SHARE else "en"
+
+
+def tokens(text: str, language: Language, unit: Unit = "words") -> list[str]:
+    """Lower-case tokens without punctuation.
+
+    Args:
+        text: any text.
+        language: of the text; ``zh`` and ``mixed`` are cut as Chinese.
+        unit: ``words`` cuts Chinese with the jieba dictionary; ``characters`` takes each Han
+            character as one token, and runs of other letters and digits as one. English has
+            words either way.
+    """
+    lowered = text.lower()
+    if language == "en":
+        return _ENGLISH_WORD.findall(lowered)
+    if language == "other":
+        return _WORD.findall(lowered)
+    if unit == "characters":
+        return _CHARACTER.findall(lowered)
+    import rjieba
+
+    return [word for word in rjieba.cut(lowered) if _WORD.search(word)]
+
+
+def default_unit(language: Language) -> Unit:
+    """What the headline scores count: characters in Chinese, words elsewhere."""
+    return "characters" if language in ("zh", "mixed") else "words"
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a Chinese or English text, by final punctuation and line ends."""
+    return [part.strip() for part in _SENTENCE_END.split(text) if part and part.strip()]
+
+
+def normalise(text: str) -> str:
+    """Fold case and make every run of white space one space, for comparing texts."""
+    return " ".join(text.casefold().split())

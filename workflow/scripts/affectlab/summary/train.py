@@ -1,0 +1,249 @@
+"""Fitting a language model's adapters to write summaries: LoRA, or QLoRA in 4 bits."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import atomic_path, sha256_file, write_json
+from affectlab.summary.answers import target_text
+from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.prompts import build_prompt, case_text, task_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from affectlab.summary.packing import Example
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    *,
+    records_path: Path,
+    base_model: Path,
+    run: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    model_directory: Path,
+    history_path: Path,
+    facts_path: Path,
+    work_directory: Path,
+) -> None:
+    """Train adapters on the train split; the weights with the lowest held-out loss are kept.
+
+    Data without a validation split (PsyQA, as published) is chosen by on its test split, and the
+    facts say so. May be called in several processes (`core.launch`); the main one writes.
+
+    Args:
+        records_path: the tidy table of cases.
+        base_model: checkpoint directory of the pretrained model.
+        run: the run's block of the configuration (``method`` ``lora`` or ``qlora``).
+        seed: of initialisation, dropout and data order.
+        threads: CPU threads.
+        model_directory: written at the end: adapter, tokenizer, what prediction needs to know
+            and, with ``merge``, the merged checkpoint.
+        history_path: CSV with losses over the run.
+        facts_path: JSON with durations, memory, device: what may differ between equal runs.
+        work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
+
+    Raises:
+        UserError: no cases to train on or choose by, an unusable model, a broken checkpoint.
+    """
+    from accelerate import PartialState
+
+    from affectlab.core import devices, text_models, training
+    from affectlab.core.history import write_history
+    from affectlab.summary import model as networks
+    from affectlab.summary import packing
+
+    cases = with_fold(read_cases(records_path), run["fold"])
+    chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
+    devices.set_threads(threads)
+    device = devices.choose_device()
+    recipe = training.Recipe(**run["training"])
+    dtype = devices.compute_dtype(recipe.precision, device)
+    devices.seed_everything(seed)
+    tokenizer = networks.load_tokenizer(base_model)
+    network: nn.Module = networks.load_network(
+        base_model,
+        dtype=dtype,
+        device=device,
+        four_bit=run["method"] == "qlora",
+        attention=packing.PACKED_ATTENTION if run["packing"] else "sdpa",
+    )
+    if recipe.gradient_checkpointing:
+        network.activation_checkpointing_enable({"use_reentrant": False})
+    network = networks.add_lora(network, run["lora"])
+    examples = {
+        split: encode([case for case in cases if case.split == split], tokenizer, run)
+        for split in ("train", chosen_on)
+    }
+    if not all(examples.values()):
+        raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
+    batching = {
+        split: batches(members, run, pad_id=tokenizer.pad_token_id)
+        for split, members in examples.items()
+    }
+    lengths, weights, collate = batching["train"]
+    logger.info(
+        "%s, method %s: %d trainable parameters, %s; %d cases in %d rows, longest %d tokens",
+        type(network.get_base_model()).__name__,
+        run["method"],
+        sum(p.numel() for p in network.parameters() if p.requires_grad),
+        dtype,
+        len(examples["train"]),
+        len(lengths),
+        max(lengths),
+    )
+    result = training.fit(
+        network,
+        recipe=recipe,
+        lengths=lengths,
+        collate=collate,
+        loss_sum=packing.next_token_loss_sum,
+        evaluate=_evaluator(*batching[chosen_on], device),
+        select_by="log_likelihood",
+        item_weights=weights,
+        seed=seed,
+        device=device,
+        checkpoint_directory=work_directory / "checkpoints",
+        checkpoint_fingerprint=training.fingerprint(
+            run, seed, sha256_file(records_path), text_models.weights_digest(base_model), threads
+        ),
+        tensorboard_directory=work_directory / "tensorboard",
+    )
+    if not PartialState().is_main_process:
+        return
+    _store(network, tokenizer, base_model, run, task_of(cases[0]), model_directory)
+    tokens = sum(len(example.ids) for example in examples["train"])
+    result |= {
+        "chosen_on": chosen_on,
+        "rows": len(lengths),
+        "tokens_per_epoch": tokens,
+        "tokens_per_second": tokens * result["samples_per_second"] / len(lengths),
+    }
+    write_history(history_path, result.pop("history"))
+    write_json(facts_path, result)
+    training.remove_checkpoints(work_directory / "checkpoints")
+
+
+def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> list[Example]:
+    """Prompt, answer and end token of each case, together at most ``max_length`` tokens."""
+    from affectlab.summary.packing import Example
+
+    examples = []
+    for case in cases:
+        answer = tokenizer(target_text(case.references), add_special_tokens=False)["input_ids"]
+        answer = [*answer[: run["max_answer_tokens"] - 1], tokenizer.eos_token_id]
+        prompt = build_prompt(
+            tokenizer,
+            case_text(case),
+            task=task_of(case),
+            version=run["prompt"],
+            language=case.language,
+            max_tokens=run["max_length"] - len(answer),
+        )
+        examples.append(Example([*prompt.ids, *answer], len(prompt.ids)))
+    return examples
+
+
+def batches(
+    examples: Sequence[Example], run: Mapping[str, Any], *, pad_id: int
+) -> tuple[list[int], list[int], Callable[..., Any]]:
+    """How examples are fed to the network: length and target tokens of each item, and a collator.
+
+    An item is a packed row, or with ``packing: false`` one example padded to ``max_length``.
+    """
+    from affectlab.summary import packing
+
+    answer_only = run["loss"] == "answer"
+    targets = [packing.target_tokens(one, answer_only=answer_only) for one in examples]
+    if not run["packing"]:
+        collate = packing.padded_collator(
+            examples, pad_id=pad_id, pad_to=run["max_length"], answer_only=answer_only
+        )
+        return [run["max_length"]] * len(examples), targets, collate
+    sizes = [len(one.ids) for one in examples]
+    rows = packing.pack(sizes, run["max_length"])
+    return (
+        [sum(sizes[item] for item in row) for row in rows],
+        [sum(targets[item] for item in row) for row in rows],
+        packing.packed_collator(examples, rows, answer_only=answer_only),
+    )
+
+
+def _evaluator(
+    lengths: Sequence[int], weights: Sequence[int], collate: Callable[..., Any], device: Any
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Mean loss per predicted token of held-out rows, one row at a time."""
+    import numpy as np
+
+    from affectlab.summary.packing import next_token_loss_sum
+
+    def evaluate(network: nn.Module) -> dict[str, float]:
+        total = 0.0
+        for row in range(len(lengths)):
+            batch = {n: t.to(device) for n, t in collate(np.array([row])).items()}
+            total += next_token_loss_sum(network, batch).item()
+        loss = total / sum(weights)
+        return {"loss": loss, "log_likelihood": -loss, "perplexity": math.exp(min(loss, 50.0))}
+
+    return evaluate
+
+
+def _store(
+    network: Any,
+    tokenizer: Any,
+    base_model: Path,
+    run: Mapping[str, Any],
+    task: str,
+    model_directory: Path,
+) -> None:
+    """Write the adapter, check that it reads back the same, and merge it if asked for."""
+    from affectlab.summary import model as networks
+
+    with atomic_path(model_directory) as temporary:
+        adapter = temporary / networks.ADAPTER_FOLDER
+        network.save_pretrained(adapter)
+        _check_reload(network, adapter)
+        tokenizer.save_pretrained(temporary)
+        if run["merge"]:
+            networks.merge_adapter(base_model, adapter).save_pretrained(temporary)
+        write_json(
+            temporary / networks.SETTINGS_NAME,
+            {
+                "task": task,
+                "base_model": run["model"],
+                **{
+                    name: run[name]
+                    for name in (
+                        "method",
+                        "prompt",
+                        "max_length",
+                        "max_answer_tokens",
+                        "long_input",
+                        "generation",
+                        "merge",
+                    )
+                },
+            },
+        )
+
+
+def _check_reload(network: Any, adapter: Path) -> None:
+    """Raise unless the stored adapter holds exactly the network's."""
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    stored = load_file(adapter / "adapter_model.safetensors")
+    ours = get_peft_model_state_dict(network)
+    if set(stored) != set(ours) or not all(
+        torch.equal(stored[name], tensor.cpu()) for name, tensor in ours.items()
+    ):
+        raise UserError(f"{adapter}: the adapter does not read back as it was written")

@@ -1,0 +1,14 @@
+"""Write a run's model card and a short program that uses its model."""
+
+from affectlab.core.logs import configure_logging
+from affectlab.summary.card import write_card
+
+configure_logging(snakemake.log[0])
+write_card(
+    metrics_path=snakemake.input.metrics,
+    recipe=snakemake.params.recipe,
+    dataset=snakemake.params.dataset,
+    model=snakemake.params.model,
+    card_path=snakemake.output.card,
+    example_path=snakemake.output.example,
+)

@@ -1,0 +1,17 @@
+"""Hold all runs against each other, and bring the seeds of each together."""
+
+from affectlab.core.logs import configure_logging
+from affectlab.summary.evaluate import compare
+
+configure_logging(snakemake.log[0])
+compare(
+    metrics_paths=snakemake.input.metrics,
+    predictions_paths=snakemake.input.predictions,
+    details_paths=snakemake.input.details,
+    records_paths=dict(zip(snakemake.params.data, snakemake.input.records, strict=True)),
+    folds=snakemake.params.folds,
+    baseline=snakemake.params.baseline,
+    bootstrap=snakemake.params.bootstrap,
+    schema=snakemake.input.schema,
+    output_path=snakemake.output.comparison,
+)

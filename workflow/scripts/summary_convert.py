@@ -1,0 +1,15 @@
+"""Turn the raw file of a data set into one tidy table of cases, whatever its layout."""
+
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.logs import configure_logging
+from affectlab.summary.cases import convert
+
+configure_logging(snakemake.log[0])
+convert(
+    manifest_directory(snakemake.input.manifest),
+    snakemake.params.layout,
+    snakemake.output.records,
+    snakemake.output.quarantine,
+    split=snakemake.params.split,
+    on_bad_record=snakemake.params.on_bad_record,
+)

@@ -1,0 +1,13 @@
+"""Draw the training curves of a run."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.core.plots import read_history, training_curves
+
+COLUMNS = ("step", "epoch", "split", "loss", "learning_rate")
+
+configure_logging(snakemake.log[0])
+training_curves(
+    Path(snakemake.output.svg).with_suffix(""), read_history(snakemake.input.history, COLUMNS)
+)

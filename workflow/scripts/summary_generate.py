@@ -1,0 +1,22 @@
+"""Summarise the test cases with a run's model; cases that were answered before are kept."""
+
+from pathlib import Path
+
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.logs import configure_logging
+from affectlab.summary.generate import generate
+
+configure_logging(snakemake.log[0])
+predictions = Path(snakemake.output.predictions)
+trained = snakemake.input.get("trained")
+generate(
+    records_path=Path(snakemake.input.records),
+    base_model=manifest_directory(snakemake.input.model),
+    adapter=Path(trained) / "adapter" if trained else None,
+    run=snakemake.params.recipe,
+    seed=int(snakemake.wildcards.seed),
+    threads=snakemake.threads,
+    predictions_path=predictions,
+    details_path=Path(snakemake.output.details),
+    work_directory=predictions.parent / "work",
+)

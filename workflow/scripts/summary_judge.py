@@ -1,0 +1,19 @@
+"""Have a run's summaries judged by a language model behind an endpoint."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.summary.judge import judge_run
+
+configure_logging(snakemake.log[0])
+output = Path(snakemake.output.judge)
+judge_run(
+    records_path=Path(snakemake.input.records),
+    predictions_path=Path(snakemake.input.predictions),
+    details_path=Path(snakemake.input.details),
+    fold=snakemake.params.fold,
+    settings=snakemake.params.settings,
+    bootstrap=snakemake.params.bootstrap,
+    cache=output.parent / "work" / "judge",
+    output_path=output,
+)

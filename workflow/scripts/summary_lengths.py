@@ -1,0 +1,16 @@
+"""Count the cases in a run's tokens, and what its maximum length cuts off."""
+
+from pathlib import Path
+
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.logs import configure_logging
+from affectlab.summary.audit import write_lengths
+
+configure_logging(snakemake.log[0])
+write_lengths(
+    records_path=Path(snakemake.input.records),
+    model_directory=manifest_directory(snakemake.input.model),
+    run=snakemake.params.recipe,
+    lengths_path=Path(snakemake.output.lengths),
+    figure_stem=Path(snakemake.output.svg).with_suffix(""),
+)
