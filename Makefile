@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint install
+.PHONY: demo test test-slurm nightly lint install
 
 # Every experiment on generated corpora with small models; the results go to demo/.
 demo: $(INSTALLED)
@@ -14,6 +14,14 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# The pipeline on a real SLURM cluster, and what can go wrong there; skipped without the cluster's
+# script (tests/slurm/conftest.py says where it is looked for). `nightly` takes half an hour.
+test-slurm: $(INSTALLED)
+	$(BIN)/python -m pytest tests/slurm -m "not nightly"
+
+nightly: $(INSTALLED)
+	$(BIN)/python -m pytest tests/slurm -m nightly
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
