@@ -102,14 +102,22 @@ class Cluster:
         self.tool("ctld-up")
         self.wait_for(lambda: self("sinfo", "-h", "-p", "spare", check=False), 30, "no controller")
 
-    def queue(self):
-        """(id, state, comment) of every job in the queue."""
-        table = self("squeue", "--noheader", "--format", "%i|%T|%k")
-        return [tuple(line.split("|", 2)) for line in table.splitlines()]
+    def queue(self, run):
+        """(id, state, comment) of every job of one run that is in the queue."""
+        table = self("squeue", "--noheader", "--format", "%Z|%i|%T|%k")
+        rows = (line.split("|", 3) for line in table.splitlines())
+        return [tuple(row) for folder, *row in rows if folder == str(run.directory)]
 
-    def running(self, rule):
+    def running(self, run, rule="emotion_train"):
         """Ids of the running jobs of *rule*."""
-        return [i for i, state, text in self.queue() if state == "RUNNING" and rule in text]
+        return [i for i, state, text in self.queue(run) if state == "RUNNING" and rule in text]
+
+    def clear(self, run):
+        """End a run, and what a killed one left in the queue."""
+        run.interrupt()
+        for identifier, *_ in self.queue(run):
+            self("scancel", identifier)
+        self.wait_for(lambda: not self.queue(run), 60, "jobs are left")
 
     def jobs(self, run):
         """What accounting knows of the jobs of one run, as dictionaries, by job id."""
@@ -150,6 +158,7 @@ class Run:
 
     def start(self, *arguments):
         """Start it, or start it once more with further arguments."""
+        self.started = time.time()
         with self.log.open("w") as stream:
             self.process = subprocess.Popen(
                 [*self.command, *arguments],
@@ -213,12 +222,9 @@ def pipeline(cluster, runs):
 
 
 @pytest.fixture
-def run_folder(cluster, runs, request):
-    """A function from a name to a run directory of this test; no job survives the test."""
-    yield lambda name="": runs / re.sub(r"\W+", "_", f"{request.node.name}_{name}")
-    for identifier, *_ in cluster.queue():
-        cluster("scancel", identifier)
-    cluster.wait_for(lambda: not cluster.queue(), 60, "jobs are left")
+def run_folder(runs, request):
+    """A function from a name to a run directory of this test."""
+    return lambda name="": runs / re.sub(r"\W+", "_", f"{request.node.name}_{name}")
 
 
 @pytest.fixture
@@ -232,7 +238,7 @@ def fresh_run(cluster, run_folder):
 
     yield start
     for run in started:
-        run.interrupt()
+        cluster.clear(run)
 
 
 @pytest.fixture
@@ -251,4 +257,4 @@ def training(cluster, pipeline, run_folder):
 
     yield start
     for run in started:
-        run.interrupt()
+        cluster.clear(run)
