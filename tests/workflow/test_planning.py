@@ -238,7 +238,7 @@ def test_the_profiles_name_rules_that_exist(project):
     rules = "\n".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
     for name in ("default", "slurm"):
         profile = yaml.safe_load((project.root / "profiles" / name / "profile.yaml").read_text())
-        for rule in profile.get("set-resources", {}):
+        for rule in profile.get("groups", {}):
             assert f"rule {rule}:" in rules
         # Would submit again what is still running after the controlling process was killed.
         assert "rerun-incomplete" not in profile
