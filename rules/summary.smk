@@ -281,6 +281,34 @@ rule summary_judge:
         "../workflow/scripts/summary_judge.py"
 
 
+# BERTScore, and support of sentences by inference; only where their models are configured.
+rule summary_neural:
+    input:
+        predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
+        details="<results>/summary/{run}/seed{seed}/details.jsonl",
+        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        bertscore=summary_scoring_model("bertscore_model"),
+        nli=summary_scoring_model("nli_model"),
+        lib=lib("summary_neural"),
+    output:
+        neural=ensure("<results>/summary/{run}/seed{seed}/neural.json", non_empty=True),
+    log:
+        "<logs>/summary_neural/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_neural/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/text.yaml"
+    threads: 4
+    resources:
+        mem_mb=scaled(8000),
+        runtime=240,
+    params:
+        fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
+        bootstrap=SUMMARY["bootstrap"],
+    script:
+        "../workflow/scripts/summary_neural.py"
+
+
 rule summary_curves:
     input:
         history="<results>/summary/{run}/seed{seed}/history.csv",

@@ -1,6 +1,6 @@
 # What the rules of the summary experiment ask of the configuration.
 
-from affectlab.summary.settings import BASELINE_METHODS
+from affectlab.summary.settings import BASELINE_METHODS, SCORING_MODELS
 from affectlab.summary.settings import selected_runs as selected_summary_runs
 
 SUMMARY = config["summary"]
@@ -86,6 +86,13 @@ def summary_judged():
     ]
 
 
+def summary_scoring_model(key):
+    """An input function: the manifest of the model that `summary.KEY` names, if it names one."""
+    return lambda wildcards: (
+        f"<resources>/models/{SUMMARY[key]}/manifest.json" if SUMMARY[key] else []
+    )
+
+
 def summary_data_targets(wildcards):
     return [
         *(f"<results>/summary/data/{name}/audit.json" for name in SUMMARY_DATA),
@@ -102,6 +109,11 @@ def summary_targets(wildcards):
         *summary_data_targets(wildcards),
         *summary_results("metrics.json"),
         *summary_results("judge.json", summary_judged()),
+        *(
+            summary_results("neural.json")
+            if any(SUMMARY[key] for key in SCORING_MODELS)
+            else []
+        ),
         *summary_results("figures/training_curves.svg", SUMMARY_TRAINED),
         *summary_results("model_card.md", SUMMARY_TRAINED),
         "<results>/summary/comparison.json",

@@ -118,7 +118,7 @@ def test_an_environment_holds_what_its_scripts_load(rule):
 def test_only_what_a_job_uses_is_loaded():
     """The fixed cost of a job: nothing heavy stands at the top of a module that all use."""
     heavy = {"torch", "transformers", "sklearn", "pandas", "matplotlib"}
-    # Exporting a network is work on PyTorch modules from its first line to its last.
-    used = {"emotion_export": {"torch", "transformers"}}
+    # Work on PyTorch modules from its first line to its last.
+    used = {name: {"torch", "transformers"} for name in ("emotion_export", "summary_neural")}
     for script in {rule.script for rule in read_rules()}:
         assert not loaded_at_start(script) & (heavy - used.get(script, set())), script

@@ -58,6 +58,8 @@ def test_shares_leave_something_to_train_on(block):
 def test_needed_assets_follow_the_selection(block):
     block |= {"selected": ["smollm2_fields"], "baseline": "psyqa_lead"}
     assert needed_assets(block) == ({"longemotion", "psyqa"}, {"smollm2-135m"})
+    block |= {"bertscore_model": "minilm-l6"}
+    assert needed_assets(block)[1] == {"minilm-l6", "smollm2-135m"}
 
 
 def test_the_schema_knows_the_methods():

@@ -24,7 +24,7 @@ from affectlab.core.io import read_json, read_text, write_json
 from affectlab.summary.answers import read_answers
 from affectlab.summary.cases import FIELDS, Case
 from affectlab.summary.evaluate import test_cases
-from affectlab.summary.scores import Answer
+from affectlab.summary.scores import Answer, ratio
 
 PROMPT = "judge_prompt_v1.txt"
 CRITERIA = ("factual_consistency", "completeness", "clarity")
@@ -206,9 +206,7 @@ def _record(
         raise UserError(f"{settings['base_url']}: no summary could be judged: {'; '.join(errors)}")
     columns = np.array([[row["score"], 1.0] for row in found])
     table = stats.group_sums(columns, [case.group for case in cases])
-    interval = stats.bootstrap_interval(
-        lambda sums: sums[..., 0] / sums[..., 1], table, **bootstrap
-    )
+    interval = stats.bootstrap_interval(ratio, table, **bootstrap)
     tokens = sum(row["tokens"] for row in found)
     price = settings["price_per_million_tokens"]
     return {

@@ -214,14 +214,14 @@ def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Sc
     means, counts = np.array(rouges), np.array(shares, dtype=float)
     flags = np.array([[answer.valid, answer.failed, 1.0] for answer in answers], dtype=float)
     return {
-        **{name: Score("higher", means[:, [i, 3]], _ratio) for i, name in enumerate(ROUGE)},
+        **{name: Score("higher", means[:, [i, 3]], ratio) for i, name in enumerate(ROUGE)},
         "bleu": Score("higher", np.array(bleus, dtype=float), bleu_of_sums),
-        "chrf": Score("higher", np.array(chrfs), _ratio),
-        "valid_output": Score("higher", flags[:, [0, 2]], _ratio),
-        "failed": Score("lower", flags[:, [1, 2]], _ratio),
-        "repetition": Score("lower", counts[:, 0:2], _ratio),
-        "unsupported_numbers": Score("lower", counts[:, 2:4], _ratio),
-        "unsupported_names": Score("lower", counts[:, 4:6], _ratio),
+        "chrf": Score("higher", np.array(chrfs), ratio),
+        "valid_output": Score("higher", flags[:, [0, 2]], ratio),
+        "failed": Score("lower", flags[:, [1, 2]], ratio),
+        "repetition": Score("lower", counts[:, 0:2], ratio),
+        "unsupported_numbers": Score("lower", counts[:, 2:4], ratio),
+        "unsupported_names": Score("lower", counts[:, 4:6], ratio),
     }
 
 
@@ -269,7 +269,7 @@ def _plain_number(number: str) -> str:
     return number.replace(",", "").rstrip(".")
 
 
-def _ratio(sums: Array) -> Array:
+def ratio(sums: Array) -> Array:
     """First sum over second; 0 / 0 is 0."""
     above, below = sums[..., 0], sums[..., 1]
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

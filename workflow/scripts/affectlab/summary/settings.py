@@ -21,6 +21,8 @@ PROMPTED = {"model", "prompt", "max_length", "max_answer_tokens", "long_input", 
 TRAINED = PROMPTED | {"loss", "packing", "merge", "lora", "training"}
 BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
 
+SCORING_MODELS = ("bertscore_model", "nli_model")
+
 # The keys that a run of each method has beside protocol, method, data, fold and seeds.
 METHOD_BLOCKS = {
     "lora": TRAINED,
@@ -42,6 +44,8 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     for position, name in enumerate(as_names(block.get("selected"))):
         yield from unknown_name(f"summary.selected.{position}", name, runs, "run")
     yield from unknown_name("summary.baseline", block.get("baseline"), runs, "run")
+    for key in SCORING_MODELS:
+        yield from unknown_name(f"summary.{key}", block.get(key), registries.models, "model")
     split = as_mapping(block.get("split"))
     shares = [split.get(name) for name in ("validation", "test")]
     if sum(share for share in shares if isinstance(share, float)) >= 1:
@@ -57,7 +61,9 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.wings.Settings`."""
     runs = selected_runs(block).values()
-    return {run["data"] for run in runs}, {run["model"] for run in runs if "model" in run}
+    models = {run["model"] for run in runs if "model" in run}
+    models |= {block[key] for key in SCORING_MODELS if block[key] is not None}
+    return {run["data"] for run in runs}, models
 
 
 def _run_mistakes(

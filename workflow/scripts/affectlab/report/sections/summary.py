@@ -156,6 +156,7 @@ def _run_view(
     """One run as the page shows it, by its first seed."""
     first = seeds[0]
     lengths, judge = folder / run / "lengths.json", first.folder / "judge.json"
+    neural = first.folder / "neural.json"
     figures = [
         figure(path, text)
         for name, text in FIGURES.items()
@@ -187,5 +188,6 @@ def _run_view(
         "figures": figures,
         "lengths": read_json(lengths) if lengths.exists() else None,
         "judge": marks,
+        "neural": read_json(neural) if neural.exists() else {},
         "examples": list(read_jsonl(first.folder / "details.jsonl"))[:EXAMPLES] if shown else [],
     }

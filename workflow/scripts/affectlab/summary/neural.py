@@ -1,0 +1,197 @@
+"""Scores by further models, where they are configured: BERTScore, and support by inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from affectlab.core import devices, stats
+from affectlab.core.errors import UserError
+from affectlab.core.io import write_json
+from affectlab.core.text_models import load_pretrained, load_tokenizer
+from affectlab.summary.answers import read_answers
+from affectlab.summary.evaluate import test_cases
+from affectlab.summary.scores import joined, ratio
+from affectlab.summary.text import Language, sentences, tokens
+
+MAX_TOKENS = 512
+BATCH = 16
+
+PREMISE_SENTENCES = 3
+"""Sentences of the case that a sentence of the summary is held against: those most like it."""
+
+
+def score_run(
+    *,
+    records_path: Path,
+    predictions_path: Path,
+    details_path: Path,
+    fold: int | None,
+    bertscore_model: Path | None,
+    nli_model: Path | None,
+    bootstrap: Mapping[str, Any],
+    threads: int,
+    output_path: Path,
+) -> None:
+    """Store the mean BERTScore and the share of supported sentences, with intervals.
+
+    Args:
+        records_path: the tidy table of cases.
+        predictions_path: predictions.jsonl of the run.
+        details_path: details.jsonl of the run.
+        fold: of the run.
+        bertscore_model: checkpoint of a text encoder, or None.
+        nli_model: checkpoint of a classifier with a class of entailment, or None.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        threads: CPU threads.
+        output_path: gets name -> value, ci, n.
+
+    Raises:
+        UserError: a model cannot be loaded, or the classifier has no class of entailment.
+    """
+    devices.set_threads(threads)
+    device = devices.choose_device()
+    cases = test_cases(records_path, fold)
+    answers = read_answers(predictions_path, details_path, cases)
+    columns = {}
+    if bertscore_model is not None:
+        encoder = _load(bertscore_model, AutoModel, "a text encoder", device)
+        pairs = [
+            (
+                joined(case.references, case.fields, case.language),
+                joined(answer.fields, case.fields, case.language),
+            )
+            for case, answer in zip(cases, answers, strict=True)
+        ]
+        columns["bertscore"] = [(score, 1.0) for score in bert_scores(pairs, *encoder)]
+    if nli_model is not None:
+        judge = _load(nli_model, AutoModelForSequenceClassification, "a text classifier", device)
+        columns["entailed_sentences"] = [
+            entailed_sentences(
+                joined(answer.fields, case.fields, case.language), case.text, case.language, *judge
+            )
+            for case, answer in zip(cases, answers, strict=True)
+        ]
+    groups = [case.group for case in cases]
+    found = {}
+    for name, rows in columns.items():
+        table = stats.group_sums(np.array(rows, dtype=float), groups)
+        interval = stats.bootstrap_interval(ratio, table, **bootstrap)
+        found[name] = {
+            "value": interval.value,
+            "ci": [interval.low, interval.high],
+            "n": len(cases),
+        }
+    write_json(output_path, found)
+
+
+def bert_scores(
+    pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel
+) -> list[float]:
+    """BERTScore F1 (Zhang et al., ICLR 2020) of reference and prediction, last layer, no weights.
+
+    Each token is matched with the most similar one of the other text (cosine); special tokens are
+    left out, texts are cut at `MAX_TOKENS`. No rescaling; 0 where a text is empty.
+    """
+    return [
+        _matched(
+            _token_states(reference, tokenizer, encoder),
+            _token_states(prediction, tokenizer, encoder),
+        )
+        for reference, prediction in pairs
+    ]
+
+
+def entailed_sentences(
+    prediction: str,
+    source: str,
+    language: Language,
+    tokenizer: PreTrainedTokenizerBase,
+    classifier: PreTrainedModel,
+) -> tuple[int, int]:
+    """How many sentences of the prediction the source entails, and how many there are.
+
+    The premise of each is the `PREMISE_SENTENCES` sentences of the source that share most words
+    with it; it counts if entailment is the likeliest class.
+    """
+    claims = sentences(prediction)
+    known = sentences(source)
+    bags = [set(tokens(sentence, language)) for sentence in known]
+    premises = []
+    for claim in claims:
+        words = set(tokens(claim, language))
+        best = sorted(range(len(known)), key=lambda i: -len(words & bags[i]))[:PREMISE_SENTENCES]
+        premises.append(" ".join(known[i] for i in sorted(best)))
+    wanted = entailment_class(classifier.config.id2label)
+    hits = 0
+    for start in range(0, len(claims), BATCH):
+        batch = tokenizer(
+            premises[start : start + BATCH],
+            claims[start : start + BATCH],
+            padding=True,
+            truncation="only_first",
+            max_length=MAX_TOKENS,
+            return_tensors="pt",
+        ).to(classifier.device)
+        with torch.inference_mode():
+            hits += int((classifier(**batch).logits.argmax(dim=1) == wanted).sum())
+    return hits, len(claims)
+
+
+def entailment_class(names: Mapping[int, str]) -> int:
+    """The number of the class called entailment.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    found = [int(i) for i, name in names.items() if name.lower().startswith("entail")]
+    if len(found) != 1:
+        raise UserError(
+            f"summary.nli_model: expected one class called entailment, found {dict(names)}"
+        )
+    return found[0]
+
+
+def _load(
+    directory: Path, auto_class: Any, purpose: str, device: torch.device
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    network = load_pretrained(
+        directory, auto_class, purpose=purpose, settings={}, dtype=torch.float32, device=device
+    )
+    return load_tokenizer(directory), network.eval()
+
+
+def _token_states(
+    text: str, tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel
+) -> torch.Tensor:
+    """Unit vectors of the tokens of *text*, (n, size)."""
+    batch = tokenizer(
+        text,
+        truncation=True,
+        max_length=MAX_TOKENS,
+        return_special_tokens_mask=True,
+        return_tensors="pt",
+    )
+    inner = batch.pop("special_tokens_mask")[0] == 0
+    with torch.inference_mode():
+        states = encoder(**batch.to(encoder.device)).last_hidden_state[0].cpu()
+    return torch.nn.functional.normalize(states[inner], dim=1)
+
+
+def _matched(reference: torch.Tensor, prediction: torch.Tensor) -> float:
+    if not len(reference) or not len(prediction):
+        return 0.0
+    similarity = prediction @ reference.T
+    precision = float(similarity.max(dim=1).values.mean())
+    recall = float(similarity.max(dim=0).values.mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

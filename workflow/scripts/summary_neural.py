@@ -1,0 +1,21 @@
+"""Score a run's summaries by further models: BERTScore, support by inference."""
+
+from pathlib import Path
+
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.logs import configure_logging
+from affectlab.summary.neural import score_run
+
+configure_logging(snakemake.log[0])
+bertscore, nli = snakemake.input.get("bertscore"), snakemake.input.get("nli")
+score_run(
+    records_path=Path(snakemake.input.records),
+    predictions_path=Path(snakemake.input.predictions),
+    details_path=Path(snakemake.input.details),
+    fold=snakemake.params.fold,
+    bertscore_model=manifest_directory(bertscore) if bertscore else None,
+    nli_model=manifest_directory(nli) if nli else None,
+    bootstrap=snakemake.params.bootstrap,
+    threads=snakemake.threads,
+    output_path=Path(snakemake.output.neural),
+)
