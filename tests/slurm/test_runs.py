@@ -79,7 +79,10 @@ def test_ctrl_c_leaves_no_job_behind(cluster, training):
 
 
 def test_a_runtime_limit_is_enforced_and_reported(cluster, training):
-    run = training(*("--set-resources", "emotion_train:runtime=1", "--retries", "0"), epochs=2000)
+    run = training(
+        *("--set-resources", "emotion_train:runtime=1", "--retries", "0"),
+        training={"epochs": 2000},
+    )
     assert run.wait(300) == 1
     [job] = cluster.jobs(run)
     assert job["State"] == "TIMEOUT"
