@@ -119,8 +119,8 @@ class Cluster:
             self("scancel", identifier)
         self.wait_for(lambda: not self.queue(run), 60, "jobs are left")
 
-    def jobs(self, run):
-        """What accounting knows of the jobs of one run, as dictionaries, by job id."""
+    def jobs(self, run, rule=""):
+        """What accounting knows of the jobs of one run (and rule), as dictionaries, by job id."""
         table = self(
             *("sacct", "-X", "-P", "--noheader", "--name", run.slurm_id),
             *("--format", ",".join(SACCT_FIELDS)),
@@ -128,7 +128,8 @@ class Cluster:
         rows = (
             dict(zip(SACCT_FIELDS, line.split("|"), strict=True)) for line in table.splitlines()
         )
-        return sorted(rows, key=lambda row: int(row["JobIDRaw"]))
+        chosen = (row for row in rows if rule in row["Comment"])
+        return sorted(chosen, key=lambda row: int(row["JobIDRaw"]))
 
 
 class Run:

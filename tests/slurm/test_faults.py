@@ -34,7 +34,7 @@ def begun(cluster, run):
 
 
 def states(cluster, run):
-    return [job["State"] for job in cluster.jobs(run)]
+    return [job["State"] for job in cluster.jobs(run, "emotion_train")]
 
 
 def test_a_node_that_crashes(cluster, training):
@@ -173,7 +173,7 @@ def test_several_processes_train_as_one(cluster, training):
             lora={"dropout": 0.0},
         )
         assert run.wait(400) == 0, run.output
-        [job] = cluster.jobs(run)
+        [job] = cluster.jobs(run, "emotion_train")
         assert granted in job["AllocTRES"].split(",")
         facts = read_json(run.directory / FOLDER / "training.json")
         assert facts["processes"] == (1 if granted == "node=1" else 2)

@@ -84,7 +84,7 @@ def test_a_runtime_limit_is_enforced_and_reported(cluster, training):
         training={"epochs": 2000},
     )
     assert run.wait(300) == 1
-    [job] = cluster.jobs(run)
+    [job] = cluster.jobs(run, "emotion_train")
     assert job["State"] == "TIMEOUT"
     assert "Error in rule emotion_train:" in run.output
     assert "SLURM status is: 'TIMEOUT'" in run.output
