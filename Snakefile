@@ -27,6 +27,7 @@ report: "workflow/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/fetch.smk"
+include: "rules/face.smk"
 include: "rules/emotion.smk"
 include: "rules/entity.smk"
 include: "rules/summary.smk"

@@ -5,11 +5,19 @@
 
 
 localrules:
+    face,
     emotion,
     emotion_data,
     entity,
     summary,
     summary_data,
+
+
+# The face experiment: every selected run, its blur test and card, and the comparison of runs.
+rule face:
+    input:
+        rules.store_config.output,
+        face_targets,
 
 
 # The emotion experiment: every selected run, its card, exports, and the comparison of runs.

@@ -2,9 +2,7 @@
 
 from affectlab.core.fetch import fetch_dataset
 from affectlab.core.logs import configure_logging
-from affectlab.samples.emotion import write_corpus
-from affectlab.samples.entity import write_goemotions, write_spans
-from affectlab.samples.summary import write_longemotion, write_psyqa
+from affectlab.samples import emotion, entity, face, summary
 
 configure_logging(snakemake.log[0])
 fetch_dataset(
@@ -13,10 +11,12 @@ fetch_dataset(
     snakemake.output.manifest,
     snakemake.params.data_root,
     generators={
-        "emotion": write_corpus,
-        "longemotion": write_longemotion,
-        "psyqa": write_psyqa,
-        "entity_spans": write_spans,
-        "goemotions": write_goemotions,
+        "emotion": emotion.write_corpus,
+        "entity_spans": entity.write_spans,
+        "goemotions": entity.write_goemotions,
+        "face": face.write_corpus,
+        "face_votes": face.write_votes,
+        "longemotion": summary.write_longemotion,
+        "psyqa": summary.write_psyqa,
     },
 )

@@ -2,7 +2,13 @@
 
 from affectlab.core.fetch import fetch_model
 from affectlab.core.logs import configure_logging
-from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3, write_tiny_roberta
+from affectlab.samples.models import (
+    write_tiny_bert,
+    write_tiny_qwen3,
+    write_tiny_resnet,
+    write_tiny_roberta,
+    write_tiny_vit,
+)
 from affectlab.samples.summary_models import write_tiny_qwen2
 
 configure_logging(snakemake.log[0])
@@ -16,5 +22,7 @@ fetch_model(
         "qwen2": write_tiny_qwen2,
         "qwen3": write_tiny_qwen3,
         "roberta": write_tiny_roberta,
+        "resnet": write_tiny_resnet,
+        "vit": write_tiny_vit,
     },
 )

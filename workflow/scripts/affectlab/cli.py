@@ -12,6 +12,7 @@ from affectlab.core.errors import UserError
 from affectlab.emotion.cli import add_predict_command as add_emotion
 from affectlab.entity.cli import add_commands as add_entity_commands
 from affectlab.entity.cli import add_predict_command as add_entity
+from affectlab.face.cli import add_predict_command as add_face
 from affectlab.summary.cli import add_predict_command as add_summary
 
 USER_ERROR_STATUS = 2
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="ask a trained model")
     wings = predict.add_subparsers(required=True, metavar="WING")
-    for add_command in (add_emotion, add_entity, add_summary):
+    for add_command in (add_face, add_entity, add_emotion, add_summary):
         add_command(wings)
     add_entity_commands(commands)
 

@@ -21,6 +21,7 @@ from affectlab.core.config import (
 from affectlab.core.errors import ConfigError
 from affectlab.emotion import settings as emotion
 from affectlab.entity import settings as entity
+from affectlab.face import settings as face
 from affectlab.summary import settings as summary
 
 
@@ -38,7 +39,12 @@ class Settings(Protocol):
         """Names of the data sets and of the models that a valid block needs."""
 
 
-SETTINGS: Mapping[str, Settings] = {"emotion": emotion, "entity": entity, "summary": summary}
+SETTINGS: Mapping[str, Settings] = {
+    "face": face,
+    "entity": entity,
+    "emotion": emotion,
+    "summary": summary,
+}
 
 
 def validate_config(config: dict[str, Any], project: Path) -> Registries:

@@ -388,6 +388,7 @@ def summarise(
         "method": first["method"],
         "model": first["model"]["name"],
         "data": first["data"]["name"],
+        "split": first["data"]["split"],
         "seeds": [record["seed"] for record, _ in seeds],
         "n": first["data"]["n"],
         "groups": first["data"]["groups"],

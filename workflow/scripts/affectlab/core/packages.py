@@ -46,6 +46,7 @@ CHECKPOINT_FILES = (
     "vocab.txt",
 )
 
+PROCESSOR_FILE = "preprocessor_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -527,7 +528,7 @@ CONVERTERS: Mapping[str, Callable[[Sequence[Path], Path, Path, Pins], None]] = {
 
 
 def check_checkpoint(directory: Path) -> None:
-    """See that a model directory can be loaded: config, whole safetensors weights, tokenizer.
+    """See that a model directory can be loaded: config, whole safetensors weights, preprocessing.
 
     Only names, JSON and the length of the weight files are looked at.
 
@@ -551,8 +552,11 @@ def check_checkpoint(directory: Path) -> None:
             raise FetchError(f"{directory}: lacks {', '.join(missing)} of its weights")
     for path in weights:
         check_safetensors(path)
-    if not any((directory / name).is_file() for name in TOKENIZER_FILES):
-        raise FetchError(f"{directory}: has no tokenizer (tokenizer.json or a vocabulary file)")
+    if not any((directory / name).is_file() for name in (*TOKENIZER_FILES, PROCESSOR_FILE)):
+        raise FetchError(
+            f"{directory}: has no tokenizer (tokenizer.json or a vocabulary file) and no "
+            f"{PROCESSOR_FILE}"
+        )
 
 
 def check_safetensors(path: Path) -> None:

@@ -14,9 +14,14 @@ import yaml
 from affectlab.core.io import read_text, write_text
 from affectlab.report.results import results_csv
 from affectlab.report.section import render
-from affectlab.report.sections import emotion, entity, summary
+from affectlab.report.sections import emotion, entity, face, summary
 
-SECTIONS = {"emotion": emotion.section, "entity": entity.section, "summary": summary.section}
+SECTIONS = {
+    "face": face.section,
+    "entity": entity.section,
+    "emotion": emotion.section,
+    "summary": summary.section,
+}
 STYLE = Path(__file__).with_name("page.css")
 
 

@@ -154,11 +154,12 @@ def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
     """Mean over seeds of every metric of every split."""
     means: dict[str, dict[str, float]] = {}
     first = seeds[0].metrics
-    splits = ["test", *first["other_splits"]]
+    headline = first["data"]["split"]
+    splits = [headline, *first["other_splits"]]
     for split in splits:
         blocks = [
             seed.metrics["metrics"]
-            if split == "test"
+            if split == headline
             else seed.metrics["other_splits"][split]["metrics"]
             for seed in seeds
         ]
@@ -171,7 +172,7 @@ def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
 def split_sizes(record: Mapping[str, Any]) -> dict[str, int]:
     """How many items each split of a run's scores has."""
     others = {split: block["n"] for split, block in record["other_splits"].items()}
-    return {"test": record["data"]["n"], **others}
+    return {record["data"]["split"]: record["data"]["n"], **others}
 
 
 def below_baseline(comparison: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from affectlab.samples.emotion import LABELS, make_sentence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.image_processing_base import ImageProcessingMixin
 
 BPE_VOCABULARY = 1600
 CHAT_TEMPLATE = (
@@ -165,6 +166,47 @@ def write_tiny_roberta(directory: Path | str, seed: int = 0) -> None:
     _save(model, tokenizer, Path(directory))
 
 
+def write_tiny_resnet(directory: Path | str, seed: int = 0) -> None:
+    """Write a ResNetModel of about 100,000 parameters: basic blocks, as ResNet-18 has them.
+
+    The same seed gives the same bytes; an existing *directory* is replaced as a whole.
+    """
+    from transformers import ConvNextImageProcessor, ResNetConfig, ResNetModel
+
+    with _seeded(seed):
+        model = ResNetModel(
+            ResNetConfig(
+                embedding_size=8,
+                hidden_sizes=[8, 16, 32, 64],
+                depths=[1, 1, 1, 1],
+                layer_type="basic",
+            )
+        )
+    _save(model, ConvNextImageProcessor(size={"shortest_edge": 64}), Path(directory))
+
+
+def write_tiny_vit(directory: Path | str, seed: int = 0) -> None:
+    """Write a ViTModel of about 60,000 parameters, for images of 64 x 64 in patches of 16 x 16.
+
+    The same seed gives the same bytes; an existing *directory* is replaced as a whole.
+    """
+    from transformers import ViTConfig, ViTImageProcessor, ViTModel
+
+    with _seeded(seed):
+        model = ViTModel(
+            ViTConfig(
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                image_size=64,
+                patch_size=16,
+            ),
+            add_pooling_layer=False,
+        )
+    _save(model, ViTImageProcessor(size={"height": 64, "width": 64}), Path(directory))
+
+
 def _sentences(count: int = 3000) -> list[str]:
     """The text that tokenizers are made from; it does not depend on the model's seed."""
     rng = random.Random(0)
@@ -181,7 +223,11 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
+def _save(
+    model: PreTrainedModel,
+    preparation: PreTrainedTokenizerBase | ImageProcessingMixin,
+    directory: Path,
+) -> None:
     with atomic_path(directory) as temporary:
         model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
+        preparation.save_pretrained(temporary)

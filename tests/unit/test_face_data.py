@@ -1,0 +1,306 @@
+"""The face corpus: every layout, every kind of bad input, votes, and the converted files."""
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.quarantine import BadRecord
+from affectlab.face.data import convert, read_faces, require_images
+from affectlab.face.raw import CLASSES, CSV_CLASSES, decode_image, parse_pixels, read_raw
+from affectlab.face.votes import TAGS, match_pixels
+from affectlab.samples import face as samples
+
+COUNTS = {"Training": 30, "PublicTest": 12, "PrivateTest": 12}
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return samples.make_corpus(3, COUNTS)
+
+
+def write(directory: Path, layout: str) -> Path:
+    samples.write_corpus(directory, 3, layout, COUNTS)
+    return directory
+
+
+def converted(directory: Path, votes: Path | None = None, **changes):
+    paths = {
+        "faces_path": directory / "out" / "faces.npy",
+        "metadata_path": directory / "out" / "metadata.csv",
+        "quarantine_path": directory / "out" / "quarantine.jsonl",
+    }
+    convert(raw_directory=directory / "raw", votes_directory=votes, **paths, **changes)
+    return read_faces(paths["faces_path"], paths["metadata_path"])
+
+
+@pytest.mark.parametrize("layout", samples.LAYOUTS)
+def test_every_layout_gives_the_same_corpus(tmp_path, corpus, layout):
+    write(tmp_path / "raw", layout)
+    faces = converted(tmp_path)
+    exact = layout in ("csv", "icml")
+    # Files come in the order of their names, rows in the order of the table.
+    order = (
+        np.arange(len(faces))
+        if exact
+        else np.array([int(path.rsplit("_", 1)[1].removesuffix(".jpg")) for path in faces.paths])
+    )
+    assert sorted(order) == list(range(len(corpus.images)))
+    error = np.abs(faces.images.astype(int) - corpus.images[order]).mean()
+    assert error == 0 if exact else error < 4
+    assert [str(name) for name in faces.emotions] == [
+        CSV_CLASSES[corpus.labels[row]] for row in order
+    ]
+    splits = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+    assert faces.splits.tolist() == [splits[corpus.usages[row]] for row in order]
+    assert faces.images.dtype == np.uint8
+    assert (tmp_path / "out" / "quarantine.jsonl").read_text() == ""
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    for layout in samples.LAYOUTS:
+        for name in ("a", "b"):
+            write(tmp_path / layout / name, layout)
+        first, second = (
+            {p.relative_to(root): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+            for root in (tmp_path / layout / "a", tmp_path / layout / "b")
+        )
+        assert first == second
+
+
+def test_synonyms_and_names_in_the_label_column_are_read(tmp_path, corpus):
+    pixels = " ".join(map(str, corpus.images[0].ravel()))
+    (tmp_path / "fer2013.csv").write_text(
+        f"emotion,pixels,Usage\nHappiness,{pixels},Training\n,{pixels},Training\n"
+    )
+    assert [face.emotion for face in read_raw(tmp_path)] == ["happy", ""]
+
+
+def test_valence_and_arousal_are_taken_over(tmp_path, corpus):
+    pixels = " ".join(map(str, corpus.images[0].ravel()))
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "fer2013.csv").write_text(
+        f"emotion,pixels,Usage,valence,arousal\n3,{pixels},Training,0.5,-0.25\n"
+    )
+    assert converted(tmp_path).affect.tolist() == [[0.5, -0.25]]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("3,{short},Training", "record 2: expected 2304 pixels, found 2303"),
+        ("3,{letters},Training", "record 2: pixels: expected integers"),
+        ("3,{large},Training", "record 2: pixels: expected integers of 0 to 255"),
+        ("7,{pixels},Training", "record 2: emotion 7: expected 0 to 6"),
+        ("-1,{pixels},Training", "record 2: emotion -1: expected 0 to 6"),
+        ("hapy,{pixels},Training", "record 2: unknown class 'hapy'.*did you mean happy"),
+        ("3,{pixels},Test", "record 2: Usage 'Test': expected one of Training"),
+        ("3,{pixels}", "record 2: expected 3 cells, found 2"),
+    ],
+)
+def test_a_bad_row_is_named_or_set_aside(tmp_path, corpus, row, message):
+    values = list(map(str, corpus.images[0].ravel()))
+    texts = {
+        "pixels": " ".join(values),
+        "short": " ".join(values[:-1]),
+        "letters": " ".join([*values[:-1], "x"]),
+        "large": " ".join([*values[:-1], "256"]),
+    }
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "fer2013.csv").write_text(
+        f"emotion,pixels,Usage\n3,{texts['pixels']},Training\n{row.format(**texts)}\n"
+    )
+    with pytest.raises(DataError, match=rf"fer2013\.csv, {message}"):
+        converted(tmp_path)
+    assert not (tmp_path / "out" / "faces.npy").exists()
+    assert len(converted(tmp_path, on_bad_record="skip")) == 1
+    (line,) = (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()
+    assert BadRecord(**json.loads(line)).place == "record 2"
+
+
+@pytest.mark.parametrize("value", ["nan", "", "1.5", "high"])
+def test_valence_must_be_a_number_within_its_range(tmp_path, corpus, value):
+    pixels = " ".join(map(str, corpus.images[0].ravel()))
+    (tmp_path / "fer2013.csv").write_text(
+        f"emotion,pixels,Usage,valence,arousal\n3,{pixels},Training,{value},0\n"
+    )
+    with pytest.raises(DataError, match=r"valence .*: expected a number of -1 to 1"):
+        list(read_raw(tmp_path))
+
+
+def encoded(image: np.ndarray, ending: str = ".jpg") -> bytes:
+    return cv2.imencode(ending, image)[1].tobytes()
+
+
+def colour_image() -> np.ndarray:
+    image = np.zeros((48, 48, 3), np.uint8)
+    image[..., 2] = 200
+    return image
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (encoded(np.zeros((48, 48), np.uint8))[:-200], "cut off"),
+        (encoded(np.zeros((48, 48), np.uint8), ".png")[:-20], "cut off"),
+        (b"", "cut off or is none"),
+        (b"<html>", "cut off or is none"),
+        (encoded(colour_image(), ".png"), "grey image, found one in colour"),
+        (encoded(np.zeros((48, 47), np.uint8)), "48x48 pixels, found 47x48"),
+    ],
+)
+def test_a_bad_image_is_named(tmp_path, data, message):
+    path = tmp_path / "train" / "happy" / "Training_1.jpg"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=rf"Training_1\.jpg: .*{message}"):
+        list(read_raw(tmp_path))
+
+
+def test_grey_stored_as_colour_is_grey():
+    image = np.full((48, 48), 77, np.uint8)
+    stored = encoded(np.repeat(image[..., None], 3, axis=2), ".png")
+    assert np.array_equal(decode_image(stored), image)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("train/hapy/Training_1.jpg", "unknown class 'hapy'.*did you mean happy"),
+        ("other/happy/1.jpg", "unknown split 'other'"),
+        ("happy/1.jpg", "expected <split>/<emotion>/<image>"),
+    ],
+)
+def test_a_folder_that_is_no_class_or_split_is_named(tmp_path, name, message):
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_bytes(encoded(np.zeros((48, 48), np.uint8)))
+    with pytest.raises(DataError, match=message):
+        list(read_raw(tmp_path))
+
+
+def test_a_folder_without_a_corpus_says_what_was_expected(tmp_path):
+    with pytest.raises(DataError, match=r"no FER2013 here: expected fer2013\.csv"):
+        list(read_raw(tmp_path))
+    (tmp_path / "a.zip").write_bytes(b"PK no zip")
+    with pytest.raises(DataError, match="not a whole zip archive"):
+        list(read_raw(tmp_path))
+
+
+def test_a_damaged_member_of_an_archive_is_an_error(tmp_path):
+    write(tmp_path / "raw", "zip")
+    archive = tmp_path / "raw" / "archive.zip"
+    with zipfile.ZipFile(archive) as bundle:
+        start = bundle.infolist()[5].header_offset
+    data = bytearray(archive.read_bytes())
+    data[start + 120] ^= 0xFF
+    archive.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"archive\.zip.*CRC"):
+        converted(tmp_path)
+
+
+def test_parsed_pixels_are_row_by_row():
+    image = parse_pixels(" ".join(str(i % 256) for i in range(2304)))
+    assert image[1, 0] == 48
+    assert image[0, 1] == 1
+
+
+def test_an_empty_split_is_an_error(tmp_path):
+    samples.write_corpus(tmp_path / "raw", 0, "csv", {"Training": 20})
+    faces = converted(tmp_path)
+    with pytest.raises(UserError, match="no labelled images in the test split"):
+        require_images(faces, "test", "metadata.csv")
+
+
+# --- votes
+
+
+@pytest.fixture
+def votes(tmp_path):
+    samples.write_votes(tmp_path / "votes", 3, COUNTS)
+    return tmp_path / "votes"
+
+
+def test_votes_of_a_table_are_joined_row_by_row(tmp_path, corpus, votes):
+    write(tmp_path / "raw", "csv")
+    faces = converted(tmp_path, votes)
+    assert np.array_equal(faces.votes, corpus.votes)
+    assert set(faces.votes_status) == {"own"}
+
+
+def test_votes_of_image_files_are_joined_by_a_mapping(tmp_path, corpus, votes):
+    write(tmp_path / "raw", "folder")
+    names = [
+        path.relative_to(tmp_path / "raw").as_posix()
+        for path in sorted((tmp_path / "raw").rglob("*.jpg"))
+    ]
+    rows = [["image_path", "ferplus_image", "mae", "n_identical_candidates"]]
+    order = [int(name.rsplit("_", 1)[1].removesuffix(".jpg")) for name in names]
+    is_face = corpus.votes[order, TAGS.index("NF")] == 0
+    twin = int(np.flatnonzero(is_face)[0])
+    for place, (name, number) in enumerate(zip(names, order, strict=True)):
+        image = f"fer{number:07d}.png" if is_face[place] else ""
+        rows.append([name, image, "1.0", 2 if place == twin else 1])
+    with (votes / "mapping.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    faces = converted(tmp_path, votes)
+    expected = np.where(is_face, "own", "none").astype(object)
+    expected[twin] = "twin"
+    assert faces.votes_status.tolist() == expected.tolist()
+    assert np.array_equal(faces.votes, np.where(is_face[:, None], corpus.votes[order], 0))
+
+
+def test_votes_of_image_files_are_joined_by_pixels(tmp_path, corpus, votes):
+    write(tmp_path / "raw", "zip")
+    samples.write_corpus(tmp_path / "table", 3, "csv", COUNTS)
+    (tmp_path / "table" / "fer2013.csv").rename(votes / "fer2013.csv")
+    faces = converted(tmp_path, votes)
+    order = [int(path.rsplit("_", 1)[1].removesuffix(".jpg")) for path in faces.paths]
+    groups = {image.tobytes(): [] for image in corpus.images}
+    for row, image in enumerate(corpus.images):
+        groups[image.tobytes()].append(row)
+    for place, row in enumerate(order):
+        same = groups[corpus.images[row].tobytes()]
+        assert faces.votes_status[place] == ("own" if len(same) == 1 else "twin")
+        assert np.array_equal(faces.votes[place], corpus.votes[same].sum(axis=0))
+
+
+def test_an_image_that_is_no_copy_matches_nothing(corpus):
+    other = samples.draw_faces(np.arange(5), np.random.default_rng(99))
+    assert match_pixels(other, corpus.images).tolist() == [-1] * 5
+    assert match_pixels(corpus.images[:4], corpus.images).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("cut", ["the last row", "a row in the middle"])
+def test_votes_with_missing_rows_are_refused(tmp_path, votes, cut):
+    write(tmp_path / "raw", "csv")
+    path = votes / "fer2013new.csv"
+    lines = path.read_text().splitlines()
+    del lines[-1 if cut == "the last row" else 10]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match="rows are missing"):
+        converted(tmp_path, votes)
+
+
+def test_votes_of_image_files_need_something_to_join_by(tmp_path, votes):
+    write(tmp_path / "raw", "folder")
+    with pytest.raises(DataError, match="image files need a mapping table"):
+        converted(tmp_path, votes)
+
+
+def test_votes_must_be_whole_numbers(tmp_path, votes):
+    write(tmp_path / "raw", "csv")
+    path = votes / "fer2013new.csv"
+    path.write_text(path.read_text().replace("Training,fer0000000.png,", "Training,x.png,1.5", 1))
+    with pytest.raises(DataError, match=r"fer2013new\.csv, line 2: expected whole numbers"):
+        converted(tmp_path, votes)
+
+
+def test_class_names_of_all_tables_agree():
+    assert sorted(CLASSES) == sorted(CSV_CLASSES) == sorted(samples.CSV_CLASSES)
+    assert samples.CSV_CLASSES == CSV_CLASSES
+    assert samples.TAGS == TAGS

@@ -1,0 +1,365 @@
+"""Scores of the face wing against scikit-learn, the blur test, the card and the configuration."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+from torch import nn
+
+from affectlab.core import stats
+from affectlab.core.config import load_registries
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import read_json, write_json, write_jsonl
+from affectlab.core.records import read_record
+from affectlab.face import blur, evaluate, labels, settings
+from affectlab.face.card import card
+from affectlab.face.data import convert, read_faces
+from affectlab.face.raw import CLASSES
+from affectlab.report.sections.face import section
+from affectlab.samples import face as samples
+from affectlab.wings import validate_config
+
+PROJECT = Path(__file__).parents[2]
+SCHEMAS = PROJECT / "workflow" / "schemas"
+BOOTSTRAP = {"resamples": 100, "level": 0.95, "seed": 0}
+COUNTS = {"Training": 60, "PublicTest": 30, "PrivateTest": 60}
+RECIPE = {
+    "protocol": "sound",
+    "method": "compact",
+    "data": "face_sample",
+    "train_on": ["train"],
+    "select_on": "validation",
+    "test_time": "flip",
+    "network": {"widths": [8], "depths": [1], "dropout": 0.0},
+    "training": {"epochs": 1, "batch_size": 8},
+}
+LABELS = {"formulas": "original_code", "affect": "auto", "max_missing_share": 0.05}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    samples.write_corpus(folder / "raw", 0, "csv", COUNTS)
+    paths = {"faces_path": folder / "faces.npy", "metadata_path": folder / "metadata.csv"}
+    convert(
+        raw_directory=folder / "raw",
+        votes_directory=None,
+        quarantine_path=folder / "quarantine.jsonl",
+        **paths,
+    )
+    labels.write_labels(**paths, labels_path=folder / "labels.csv", settings=LABELS, threads=1)
+    return folder
+
+
+def write_predictions(data, path, *, skill=0.7, seed=0):
+    """Predictions right for about *skill* of the images; regressed values near their labels."""
+    generator = np.random.default_rng(seed)
+    faces = read_faces(data / "faces.npy", data / "metadata.csv")
+    true = labels.read_labels(data / "labels.csv")
+    lines = []
+    for row in faces.rows_of("validation", "test"):
+        logits = generator.normal(size=7)
+        right = CLASSES.index(faces.emotions[row])
+        logits[right if generator.random() < skill else generator.integers(7)] += 4
+        shares = np.exp(logits) / np.exp(logits).sum()
+        lines.append(
+            {
+                "id": faces.paths[row],
+                "split": str(faces.splits[row]),
+                "label": str(faces.emotions[row]),
+                "prediction": CLASSES[int(shares.argmax())],
+                "probabilities": dict(zip(CLASSES, shares.tolist(), strict=True)),
+                **{
+                    name: float(true[name][row] + generator.normal(0, 0.1))
+                    for name in (*evaluate.AFFECT, *evaluate.PROXIES)
+                },
+            }
+        )
+    write_jsonl(path, lines)
+    return lines
+
+
+class Brightness(nn.Module):
+    """Answers with the spread of the grey levels as "IQ", and with the first class."""
+
+    def forward(self, images):
+        answers = torch.zeros(len(images), 11)
+        answers[:, 0] = 1
+        answers[:, 9] = images.std(dim=(1, 2, 3))
+        return answers
+
+
+def blur_curves(data):
+    faces = read_faces(data / "faces.npy", data / "metadata.csv")
+    rows = faces.rows_of("test")
+    parts = blur._subset(labels.ingredients(faces, "auto"), rows)
+    return blur.blur_test(Brightness(), faces, rows, parts, "original_code", "none", 1)
+
+
+@pytest.fixture(scope="module")
+def evaluated(data, tmp_path_factory):
+    """The folder of a scored run, as the workflow lays it out."""
+    root = tmp_path_factory.mktemp("results") / "face"
+    folder = root / "made" / "seed1"
+    folder.mkdir(parents=True)
+    write_predictions(data, folder / "predictions.jsonl")
+    faces = read_faces(data / "faces.npy", data / "metadata.csv")
+    from affectlab.face.audit import audit
+
+    (root / "data" / "face_sample").mkdir(parents=True)
+    write_json(
+        root / "data" / "face_sample" / "audit.json",
+        audit(faces, [], ["train", "validation", "test"], {}),
+    )
+    from affectlab.face.label_check import write_check
+
+    write_check(
+        labels_path=data / "labels.csv",
+        faces_path=data / "faces.npy",
+        metadata_path=data / "metadata.csv",
+        check_path=root / "data" / "face_sample" / "label_check.json",
+        figure=root / "data" / "face_sample" / "labels",
+        settings=LABELS,
+        threads=1,
+    )
+    write_json(folder / "training.json", {"seconds": 1.0, "device": "cpu", "steps": 3})
+    write_json(folder / "blur.json", {"split": "test", "images": 60, **blur_curves(data)})
+    evaluate.evaluate(
+        predictions_path=folder / "predictions.jsonl",
+        faces_path=data / "faces.npy",
+        metadata_path=data / "metadata.csv",
+        labels_path=data / "labels.csv",
+        audit_path=root / "data" / "face_sample" / "audit.json",
+        training_path=folder / "training.json",
+        blur_path=folder / "blur.json",
+        model_manifest_path=None,
+        run="made",
+        seed=1,
+        recipe=RECIPE,
+        result_split="test",
+        bootstrap=BOOTSTRAP,
+        threads=1,
+        metrics_schema=SCHEMAS / "metrics.schema.json",
+        run_schema=SCHEMAS / "run.schema.json",
+        metrics_path=folder / "metrics.json",
+        run_path=folder / "run.json",
+        figures=folder / "figures",
+    )
+    evaluate.compare(
+        metrics_paths=[folder / "metrics.json"],
+        predictions_paths=[folder / "predictions.jsonl"],
+        data_paths={"face_sample": (data / "faces.npy", data / "metadata.csv")},
+        result_split="test",
+        bootstrap=BOOTSTRAP,
+        schema=SCHEMAS / "comparison.schema.json",
+        output_path=root / "comparison.json",
+    )
+    return folder
+
+
+def test_scores_are_those_of_scikit_learn(data, evaluated):
+    record = read_record(evaluated / "metrics.json", SCHEMAS / "metrics.schema.json")
+    lines = [
+        line
+        for line in write_predictions(data, evaluated.parent / "again.jsonl")
+        if line["split"] == "test"
+    ]
+    true, found = ([line[key] for line in lines] for key in ("label", "prediction"))
+    assert record["metrics"]["accuracy"]["value"] == pytest.approx(
+        metrics.accuracy_score(true, found)
+    )
+    assert record["metrics"]["macro_f1"]["value"] == pytest.approx(
+        metrics.f1_score(true, found, average="macro"), rel=1e-6
+    )
+    assert record["confusion_matrix"] == (
+        metrics.confusion_matrix(true, found, labels=CLASSES).tolist()
+    )
+    labelled = labels.read_labels(data / "labels.csv")
+    place = {path: row for row, path in enumerate(labelled["image_path"])}
+    rows = [place[line["id"]] for line in lines]
+    for name in evaluate.PROXIES:
+        truth, guess = labelled[name][rows], np.array([line[name] for line in lines])
+        block = record["metrics"]
+        assert block[f"{name}_mae"]["value"] == pytest.approx(
+            metrics.mean_absolute_error(truth, guess), rel=1e-6
+        )
+        assert block[f"{name}_r2"]["value"] == pytest.approx(
+            metrics.r2_score(truth, guess), rel=1e-6
+        )
+        mean = np.full(len(truth), labelled[name][labelled["split"] == "train"].mean())
+        assert block[f"{name}_mae"]["baseline"] == {
+            "name": "training_mean",
+            "value": pytest.approx(metrics.mean_absolute_error(truth, mean), rel=1e-6),
+        }
+    assert record["other_splits"]["test_without_overlap"]["n"] == 60 - samples.TWINS
+    assert record["details"]["seen_in_training"] is False
+    assert sum(record["details"]["output_histograms"]["iq_proxy"]["counts"]) <= 60
+
+
+def test_concordance_by_definition():
+    generator = np.random.default_rng(0)
+    true = generator.normal(size=300)
+    found = 0.5 * true + generator.normal(0, 0.3, 300) + 0.2
+    sums = stats.pair_columns(found, true).sum(axis=0)
+    correlation = np.corrcoef(found, true)[0, 1]
+    expected = (
+        2
+        * correlation
+        * found.std()
+        * true.std()
+        / (found.var() + true.var() + (found.mean() - true.mean()) ** 2)
+    )
+    assert stats.concordance(sums) == pytest.approx(expected)
+    assert stats.concordance(stats.pair_columns(true, true).sum(axis=0)) == pytest.approx(1)
+    constant = stats.pair_columns(np.zeros(9), np.zeros(9)).sum(axis=0)
+    assert stats.concordance(constant) == stats.r_squared(constant) == 0
+    with pytest.raises(ValueError, match="no items"):
+        stats.pair_columns([], [])
+    with pytest.raises(ValueError, match="2 predictions for 1 values"):
+        stats.pair_columns([1, 2], [1])
+
+
+def test_predictions_without_a_value_are_named(data, tmp_path):
+    lines = write_predictions(data, tmp_path / "p.jsonl")
+    del lines[-1]["arousal"]
+    write_jsonl(tmp_path / "p.jsonl", lines)
+    with pytest.raises(DataError, match=f"record {len(lines)}: no arousal"):
+        evaluate.read_regressed(tmp_path / "p.jsonl", "test")
+
+
+def test_the_blur_test_follows_the_picture(data):
+    curves = blur_curves(data)
+    for kind in ("blur", "contrast"):
+        assert len(curves[kind]) == 5
+        for name in ("predicted_iq", "formula_iq"):
+            values = [row[name] for row in curves[kind]]
+            assert values == sorted(values, reverse=True)
+            assert values[0] > values[-1]
+    faces = read_faces(data / "faces.npy", data / "metadata.csv")
+    share = np.mean(faces.emotions[faces.rows_of("test")] == CLASSES[0])
+    assert curves["blur"][0]["accuracy"] == pytest.approx(share)
+    # Nothing known of a face changes with its picture but sharpness and contrast.
+    assert curves["contrast"][0]["formula_eq"] == curves["contrast"][-1]["formula_eq"]
+
+
+def test_blur_and_contrast_of_known_images():
+    images = samples.draw_faces(np.arange(4), np.random.default_rng(0))
+    assert blur.blurred(images, 0) is images
+    assert np.array_equal(blur.with_contrast(images, 1.0), images)
+    flat = blur.with_contrast(images, 0.0)
+    assert (flat.std(axis=(1, 2)) == 0).all()
+    point = np.zeros((1, 48, 48), np.uint8)
+    point[0, 24, 24] = 255
+    expected = 255 / (2 * np.pi * 2.0**2)
+    assert blur.blurred(point, 2.0)[0, 24, 24] == pytest.approx(expected, abs=1)
+
+
+def test_too_few_faces_are_not_averaged(data, tmp_path):
+    with pytest.raises(UserError, match="30 faces in validation, need 50"):
+        blur.write_blur_test(
+            faces_path=data / "faces.npy",
+            metadata_path=data / "metadata.csv",
+            model_directory=tmp_path,
+            result_path=tmp_path / "blur.json",
+            figure=tmp_path / "blur",
+            split="validation",
+            labels=LABELS,
+            images=60,
+            seed=0,
+            threads=1,
+        )
+
+
+def test_the_card_says_what_the_indices_are_not(evaluated):
+    record = read_json(evaluated / "metrics.json")
+    check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
+    registries = load_registries(PROJECT, {})
+    entry = registries.datasets["fer2013"]
+    text = card(record, check, RECIPE, LABELS, entry, None)
+    for sentence in (
+        "](figures/blur_test.png)",
+        "10.1177/1529100619832930",
+        "Article 5(1)(f)",
+        "Not intelligence and not emotional intelligence",
+        "web search",
+    ):
+        assert sentence in text
+    first_page = text.split("## Results")[0]
+    assert "blur_test.png" in first_page
+    assert "were trained on" not in text
+    record["details"]["seen_in_training"] = True
+    generated = registries.datasets["face_sample"]
+    text = card(record, check, RECIPE, LABELS, generated, None)
+    assert "were trained on" in text
+    assert "drawn by a program" in text
+
+
+def test_the_report_section_is_whole(evaluated):
+    block = {"selected": ["made"], "runs": {"made": {"seeds": [1], "data": "face_sample"}}}
+    made = section(evaluated.parents[1], block, [], ["face_sample"])
+    text = " ".join(made.sentences)
+    assert "measures the camera" in text
+    assert "generated" in text
+    assert made.html.count('<img src="data:image/') == 1 + 3
+    assert {row["split"] for row in made.rows} == {"test"}
+
+
+def config(**changes):
+    run = {
+        **{key: value for key, value in RECIPE.items() if key != "training"},
+        "seeds": [1],
+        "loss": {"votes_weight": 0.0, "affect_weight": 0.1, "proxy_weight": 0.1},
+        "augmentation": {"mixup": 0.5, "cutmix": 0.5},
+        "training": {"warmup_steps": 0.1},
+    }
+    return {"selected": ["made"], "votes": {}, "runs": {"made": run | changes}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({}, None),
+        ({"data": "emotion"}, "face.runs.made.data: 'emotion' has the layout 'emotion'"),
+        ({"method": "backbone"}, "face.runs.made.model: missing; method 'backbone' needs it"),
+        ({"model": "resnet-tiny"}, "face.runs.made.model: does not go with method 'compact'"),
+        (
+            {"network": {"widths": [8, 8], "depths": [1], "dropout": 0.0}},
+            "face.runs.made.network.depths: one number per stage: 1 depths for 2 widths",
+        ),
+        (
+            {"network": {"image_size": 64, "dropout": 0.0}},
+            "face.runs.made.network.image_size: does not go with method 'compact'",
+        ),
+        (
+            {"loss": {"votes_weight": 0.3}},
+            "face.runs.made.loss.votes_weight: above 0, but face.votes names no votes",
+        ),
+        (
+            {"augmentation": {"mixup": 0.7, "cutmix": 0.5}},
+            "face.runs.made.augmentation.cutmix: mixup and cutmix are chances",
+        ),
+        (
+            {"training": {"warmup_steps": 2.0}},
+            "face.runs.made.training.warmup_steps: with a point it is a share",
+        ),
+    ],
+)
+def test_mistakes_in_the_configuration_are_told(changes, mistake):
+    registries = load_registries(PROJECT, {})
+    found = list(settings.mistakes(config(**changes), registries))
+    assert found == [] if mistake is None else any(mistake in text for text in found)
+
+
+def test_what_a_block_needs():
+    block = config(data="fer2013") | {"votes": {"fer2013": "ferplus", "face_sample": "other"}}
+    assert settings.needed_assets(block) == ({"fer2013", "ferplus"}, set())
+
+
+@pytest.mark.parametrize("overlay", [[], ["cpu.yaml"], ["demo.yaml"]])
+def test_the_shipped_configurations_are_valid(overlay):
+    from affectlab.core.config import load_config
+
+    shipped = load_config(PROJECT, [PROJECT / "config" / name for name in overlay])
+    validate_config(shipped, PROJECT)

@@ -1,0 +1,346 @@
+"""Networks of the face wing: sizes, augmentation, targets, training, and the predictor."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from affectlab.cli import main
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import read_json, read_jsonl
+from affectlab.face import model, predict, train
+from affectlab.face.augment import augment, mix
+from affectlab.face.data import convert, read_faces
+from affectlab.face.labels import read_labels, write_labels
+from affectlab.face.raw import CLASSES
+from affectlab.samples import face as samples
+from affectlab.samples.models import write_tiny_resnet, write_tiny_vit
+
+COUNTS = {"Training": 84, "PublicTest": 21, "PrivateTest": 21}
+STILL = {
+    **dict.fromkeys(("shift", "rotation", "scale", "light", "flip", "erasing"), 0.0),
+    **dict.fromkeys(("mixup", "cutmix"), 0.0),
+    "alpha": 1.0,
+}
+RUN = {
+    "method": "compact",
+    "train_on": ["train"],
+    "select_on": "validation",
+    "test_time": "flip",
+    "network": {"widths": [8, 8], "depths": [1, 1], "dropout": 0.1},
+    "augmentation": {**STILL, "shift": 0.05, "flip": 0.5, "mixup": 0.3, "cutmix": 0.3},
+    "loss": {"votes_weight": 0.3, "affect_weight": 0.1, "proxy_weight": 0.05},
+    "training": {
+        "epochs": 2,
+        "batch_size": 21,
+        "learning_rate": 0.01,
+        "head_learning_rate": None,
+        "weight_decay": 0.01,
+        "warmup_steps": 1,
+        "schedule": "cosine",
+        "gradient_accumulation": 1,
+        "max_grad_norm": 5.0,
+        "label_smoothing": 0.1,
+        "precision": "fp32",
+        "token_budget": None,
+        "early_stopping_patience": None,
+        "gradient_checkpointing": False,
+        "evaluations_per_epoch": 1,
+        "checkpoint_minutes": 60,
+        "sparse_embeddings": False,
+        "ema_decay": 0.9,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A converted corpus with votes and labels."""
+    folder = tmp_path_factory.mktemp("face")
+    samples.write_corpus(folder / "raw", 0, "csv", COUNTS)
+    samples.write_votes(folder / "votes", 0, COUNTS)
+    convert(
+        raw_directory=folder / "raw",
+        votes_directory=folder / "votes",
+        faces_path=folder / "faces.npy",
+        metadata_path=folder / "metadata.csv",
+        quarantine_path=folder / "quarantine.jsonl",
+    )
+    write_labels(
+        faces_path=folder / "faces.npy",
+        metadata_path=folder / "metadata.csv",
+        labels_path=folder / "labels.csv",
+        settings={"formulas": "original_code", "affect": "auto"},
+        threads=1,
+    )
+    return folder
+
+
+def trained(data: Path, folder: Path, base_model: Path | None = None, **changes) -> Path:
+    train.train_network(
+        faces_path=data / "faces.npy",
+        metadata_path=data / "metadata.csv",
+        labels_path=data / "labels.csv",
+        base_model=base_model,
+        run=RUN | changes,
+        seed=3,
+        threads=1,
+        model_directory=folder / "model",
+        history_path=folder / "history.csv",
+        facts_path=folder / "training.json",
+        work_directory=folder / "work",
+    )
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def network(data, tmp_path_factory):
+    """The directory of a network trained for a moment."""
+    return trained(data, tmp_path_factory.mktemp("run"))
+
+
+def test_the_compact_network_of_the_config_keeps_to_its_budget():
+    settings = {"widths": [64, 128, 224], "depths": [1, 2, 1], "dropout": 0.2}
+    made = model.build_network({"method": "compact", "network": settings}, None)
+    assert sum(p.numel() for p in made.parameters()) <= 1_500_000
+    multiplications = 0
+
+    def count(module, _inputs, output):
+        nonlocal multiplications
+        multiplications += output[0].numel() * module.weight[0].numel()
+
+    for module in made.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        made.eval()(torch.zeros(1, 1, 48, 48))
+    assert multiplications <= 150e6
+
+
+def test_standing_still_changes_nothing():
+    images = torch.rand(4, 1, 48, 48)
+    assert torch.allclose(augment(images, STILL), images, atol=1e-5)
+    targets = torch.rand(4, 11)
+    same, wanted = mix(images, targets, STILL)
+    assert same is images
+    assert wanted is targets
+
+
+def test_a_mirror_image_and_a_shift_are_what_they_say():
+    images = torch.rand(3, 1, 48, 48)
+    mirrored = augment(images, {**STILL, "flip": 1.0})
+    assert torch.allclose(mirrored, images.flip(3), atol=1e-5)
+    ramp = torch.linspace(0, 1, 48).expand(64, 1, 48, 48)
+    torch.manual_seed(0)
+    shifted = augment(ramp, {**STILL, "shift": 0.1})
+    # Away from the border a ramp rises by the shift, which is at most a tenth of the side.
+    change = (shifted - ramp)[:, 0, 10:-10, 10:-10] * 47
+    assert change.abs().max() <= 4.8 + 1e-3
+    assert change.flatten(1).std(dim=1).max() < 1e-3
+    assert change[:, 0, 0].std() > 1
+
+
+def test_erasing_covers_part_of_the_chosen_images():
+    torch.manual_seed(0)
+    images = torch.rand(200, 1, 48, 48)
+    changed = (augment(images, {**STILL, "erasing": 0.5}) - images).abs() > 1e-4
+    shares = changed.float().mean(dim=(1, 2, 3))
+    assert 0.35 < (shares > 0).float().mean() < 0.65
+    assert shares.max() <= 0.3
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_mixing_blends_targets_as_it_blends_images(kind):
+    torch.manual_seed(1)
+    # Image k is k everywhere and its target is k: the blend's mean is its target.
+    levels = torch.arange(6.0)
+    images = levels.view(6, 1, 1, 1).expand(6, 1, 48, 48)
+    blended, wanted = mix(images, levels[:, None], {**STILL, kind: 1.0})
+    assert torch.allclose(blended.mean(dim=(1, 2, 3)), wanted[:, 0], atol=1e-4)
+    assert not torch.equal(blended, images)
+
+
+def test_an_unknown_target_stays_unknown_and_costs_nothing():
+    settings = {"affect_weight": 1.0, "proxy_weight": 1.0}
+    loss = train.loss_function(settings)
+    answers = nn.Parameter(torch.zeros(2, 11))
+    targets = torch.zeros(2, 11)
+    targets[:, 0] = 1
+    targets[0, 7:] = torch.tensor([0.5, torch.nan, 1.0, torch.nan])
+    targets[1, 7:] = torch.nan
+    value = loss(lambda _: answers, {"images": None, "targets": targets})
+    assert value.item() == pytest.approx(2 * np.log(7) + 0.25 + 1.0)
+    value.backward()
+    assert torch.isfinite(answers.grad).all()
+    assert answers.grad[1, 7:].abs().max() == 0
+
+
+def test_targets_follow_label_and_votes(data):
+    faces = read_faces(data / "faces.npy", data / "metadata.csv")
+    labels = read_labels(data / "labels.csv")
+    plain = train.target_table(faces, labels, {"votes_weight": 0.0}, "labels.csv")
+    assert np.array_equal(plain[:, :7].argmax(axis=1), faces.class_ids(np.arange(len(faces))))
+    mixed = train.target_table(faces, labels, {"votes_weight": 0.4}, "labels.csv")
+    assert np.allclose(mixed[:, :7].sum(axis=1), 1)
+    assert (mixed[:, :7].max(axis=1) >= 0.6 - 1e-6).all()
+    assert np.allclose(mixed[:, 9], labels["iq_proxy"], atol=1e-6)
+    other = labels | {"image_path": labels["image_path"][::-1]}
+    with pytest.raises(DataError, match="not those of the corpus"):
+        train.target_table(faces, other, {"votes_weight": 0.0}, "labels.csv")
+
+
+def test_views_at_test_time():
+    images = torch.rand(2, 1, 48, 48)
+    assert [tuple(v.shape[2:]) for v in model.views(images, "ten_crop")] == [(44, 44)] * 10
+    first, second = model.views(images, "flip")
+    assert torch.equal(first, images)
+    assert torch.equal(second, images.flip(3))
+    with pytest.raises(ValueError, match="none, flip or ten_crop"):
+        model.views(images, "five_crop")
+
+
+def test_a_trained_network_is_stored_with_its_curve(network):
+    facts = read_json(network.parent / "training.json")
+    assert facts["steps"] == 2 * 84 // 21
+    assert facts["images"] == 84
+    rows = (network.parent / "history.csv").read_text().splitlines()
+    assert "macro_f1" in rows[0]
+    assert len(rows) == 1 + 2 * 2
+    assert not (network.parent / "work" / "checkpoints").exists()
+
+
+def test_equal_runs_end_in_equal_bytes(data, network, tmp_path):
+    again = trained(data, tmp_path)
+    for name in (model.CONFIG_NAME, model.WEIGHTS_NAME):
+        assert (again / name).read_bytes() == (network / name).read_bytes()
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(data, network, tmp_path, monkeypatch):
+    whole = train.loss_function
+
+    def stopping(settings):
+        loss, calls = whole(settings), iter(range(100))
+
+        def loss_sum(module, batch):
+            if next(calls) == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return loss(module, batch)
+
+        return loss_sum
+
+    monkeypatch.setattr(train, "loss_function", stopping)
+    with pytest.raises(SystemExit):
+        trained(data, tmp_path)
+    assert not (tmp_path / "model").exists()
+    monkeypatch.undo()
+    again = trained(data, tmp_path)
+    assert (again / model.WEIGHTS_NAME).read_bytes() == (network / model.WEIGHTS_NAME).read_bytes()
+
+
+@pytest.mark.parametrize("write", [write_tiny_resnet, write_tiny_vit])
+def test_backbones_of_transformers_are_trained_and_read_back(data, tmp_path, write):
+    write(tmp_path / "base")
+    directory = trained(
+        data,
+        tmp_path,
+        tmp_path / "base",
+        method="backbone",
+        network={"image_size": 64, "dropout": 0.1},
+        train_on=["train", "validation", "test"],
+        select_on=None,
+        training=RUN["training"] | {"epochs": 1, "ema_decay": None},
+    )
+    loaded, config = model.load_network(directory)
+    assert config["method"] == "backbone"
+    images = samples.draw_faces(np.arange(3), np.random.default_rng(0))
+    probabilities, regressed = model.predict_images(
+        loaded, images, test_time="none", batch_size=2, device=torch.device("cpu")
+    )
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert regressed.shape == (3, 4)
+    assert read_json(tmp_path / "training.json")["images"] == 126
+
+
+def test_a_directory_without_such_a_model_is_named(tmp_path, network):
+    with pytest.raises(DataError, match=r"config\.json: no such file"):
+        model.load_network(tmp_path)
+    (tmp_path / "config.json").write_text((network / "config.json").read_text())
+    (tmp_path / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(DataError, match="not a model of the face wing"):
+        model.load_network(tmp_path)
+
+
+def test_predictions_of_a_run_are_those_of_the_predictor(data, network, tmp_path):
+    predict.predict_corpus(
+        faces_path=data / "faces.npy",
+        metadata_path=data / "metadata.csv",
+        model_directory=network,
+        predictions_path=tmp_path / "predictions.jsonl",
+        splits=["validation", "test"],
+        threads=1,
+    )
+    lines = list(read_jsonl(tmp_path / "predictions.jsonl"))
+    assert [line["split"] for line in lines] == ["validation"] * 21 + ["test"] * 21
+    faces = read_faces(data / "faces.npy", data / "metadata.csv")
+    rows = faces.rows_of("validation", "test")
+    readings = predict.FacePredictor.from_directory(network).predict(faces.images[rows])
+    for line, reading in zip(lines, readings, strict=True):
+        assert line["prediction"] == reading.label
+        assert line["probabilities"] == pytest.approx(reading.probabilities, abs=1e-5)
+        assert line["valence"] == pytest.approx(reading.valence, abs=1e-5)
+        assert -2 <= line["iq_proxy"] <= 2
+
+
+def test_the_indices_are_named_for_what_they_are(network):
+    predictor = predict.FacePredictor.from_directory(network, device="cpu")
+    image = samples.draw_faces(np.array([3]), np.random.default_rng(0))[0]
+    (reading,) = predictor.predict(image)
+    shown = reading.as_dict()["indices"]
+    assert set(shown) == {
+        'capture-quality index (published as "IQ")',
+        'expressivity index (published as "EQ")',
+    }
+    for index in shown.values():
+        assert 0 <= index["value"] <= 100
+        assert "not a measure of" in index["warning"]
+    assert predictor.predict([]) == []
+
+
+def test_any_size_and_colour_of_face_is_read(network):
+    predictor = predict.FacePredictor.from_directory(network)
+    grey = samples.draw_faces(np.array([3]), np.random.default_rng(0))[0]
+    colour = np.repeat(cv2.resize(grey, (96, 96))[..., None], 3, axis=2)
+    assert [reading.label for reading in predictor.predict([grey, colour])]
+    assert len(predictor.predict(colour)) == 1
+    for bad in (grey.astype(float), np.zeros((48, 48, 2), np.uint8), np.zeros(48, np.uint8)):
+        with pytest.raises(UserError, match=r"expected (a uint8 image|1 or 3 channels)"):
+            predictor.predict([bad])
+
+
+def test_the_command_reads_files_and_folders(network, tmp_path, capsys):
+    image = samples.draw_faces(np.array([3]), np.random.default_rng(0))[0]
+    (tmp_path / "pictures").mkdir()
+    cv2.imwrite(str(tmp_path / "pictures" / "a.png"), image)
+    cv2.imwrite(str(tmp_path / "b.png"), image)
+    command = ["predict", "face", "--model", str(network)]
+    assert main([*command, str(tmp_path / "pictures"), str(tmp_path / "b.png")]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first["faces"] == second["faces"]
+    assert first["faces"][0]["label"] in CLASSES
+    assert main([*command, str(tmp_path / "c.png")]) == 2
+    assert "c.png: cannot be read" in capsys.readouterr().err
+
+
+def test_a_picture_without_a_face_has_none(network, tmp_path):
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((120, 120), 90, np.uint8))
+    predictor = predict.FacePredictor.from_directory(network)
+    assert predictor.predict_file(tmp_path / "grey.png", detect=True) == []
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no images"):
+        list(predictor.predict_folder(tmp_path / "empty"))

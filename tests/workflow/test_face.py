@@ -1,0 +1,134 @@
+"""The face wing through Snakemake: what a run leaves, and what runs again after what change."""
+
+import json
+
+import pytest
+
+from affectlab.samples import face as samples
+
+RUN = "results/face/compact_demo/seed13"
+AFTER_EVALUATION = {"face_evaluate", "face_card", "face_compare", "report_build"}
+AFTER_TRAINING = {"face_predict", "face_blur", "face_curves"} | AFTER_EVALUATION
+
+
+@pytest.fixture(scope="session")
+def face_overlays(project):
+    """The wing alone, at its smallest."""
+    alone = project.write_overlay("face_alone", {"wings": ["face"]})
+    return [project.root / "config" / "demo.yaml", project.overlay, alone]
+
+
+@pytest.fixture(scope="session")
+def finished_face(project, face_overlays):
+    """The folder of a complete run; for reading only."""
+    directory = project.directory("finished_face")
+    result = project.snakemake(directory=directory, overlays=face_overlays)
+    assert result.status == 0, result.output
+    return directory
+
+
+def rules_to_run(result):
+    assert result.status == 0, result.output
+    return set(result.jobs) - {"all"}
+
+
+def test_a_run_leaves_every_artefact(finished_face):
+    folder = finished_face / RUN
+    for name in (
+        "metrics.json",
+        "run.json",
+        "predictions.jsonl",
+        "history.csv",
+        "training.json",
+        "blur.json",
+        "model_card.md",
+        "inference_example.py",
+        "model/model.safetensors",
+        "figures/blur_test.png",
+        "figures/confusion_matrix.svg",
+        "figures/reliability.svg",
+        "figures/outputs.svg",
+        "figures/training_curves.png",
+    ):
+        assert (folder / name).stat().st_size > 0, name
+    data = finished_face / "results" / "face" / "data" / "face_sample"
+    audit = json.loads((data / "audit.json").read_text())
+    assert audit["blank"]["images"] == samples.BLANKS
+    assert len(audit["overlap"]["test_in_train"]) == samples.TWINS
+    assert json.loads((data / "label_check.json").read_text())["images"] == sum(
+        samples.COUNTS.values()
+    )
+    header = (data / "metadata_with_labels.csv").read_text().split("\n")[0]
+    assert header == "image_path,emotion_label,valence,arousal,iq_proxy,eq_proxy,split"
+    page = (finished_face / "results" / "report" / "index.html").read_text()
+    assert 'id="face-results"' in page
+    table = (finished_face / "results" / "tables" / "results.csv").read_text()
+    assert "ours,face,compact_demo,sound" in table
+
+
+def test_a_second_run_does_nothing(project, face_overlays, finished_face):
+    result = project.snakemake(directory=finished_face, overlays=face_overlays)
+    assert result.status == 0, result.output
+    assert "Nothing to be done" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"bootstrap": {"resamples": 101}}, AFTER_EVALUATION),
+        ({"blur_test": {"seed": 1}}, {"face_blur"} | AFTER_EVALUATION),
+        (
+            {"labels": {"formulas": "documented_weights"}},
+            {"face_label", "face_check_labels", "face_train"} | AFTER_TRAINING,
+        ),
+        (
+            {"runs": {"compact_demo": {"loss": {"affect_weight": 0.2}}}},
+            {"face_train"} | AFTER_TRAINING,
+        ),
+    ],
+    ids=["bootstrap", "blur_test", "labels", "recipe"],
+)
+def test_a_changed_setting_reruns_what_it_decides(
+    project, face_overlays, finished_face, change, expected, request
+):
+    overlay = project.write_overlay(f"face_{request.node.callspec.id}", {"face": change})
+    result = project.snakemake("-n", directory=finished_face, overlays=[*face_overlays, overlay])
+    assert rules_to_run(result) == expected | {"store_config"}
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("face/card.py", {"face_card", "report_build"}),
+        ("face/augment.py", {"face_train"} | AFTER_TRAINING),
+        ("report/sections/face.py", {"report_build"}),
+        ("face/cli.py", set()),
+    ],
+)
+def test_an_edited_module_reruns_its_users(project, face_overlays, finished_face, module, expected):
+    path = project.root / "workflow" / "scripts" / "affectlab" / module
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b"\n# edited\n")
+        result = project.snakemake("-n", directory=finished_face, overlays=face_overlays)
+        assert rules_to_run(result) == expected
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_damaged_image_stops_with_its_cause_and_leaves_nothing(project, face_overlays):
+    directory = project.directory("face_damaged")
+    corpus = directory / "mine" / "face_sample"
+    samples.write_corpus(corpus, 0, "folder", {"Training": 8})
+    damaged = sorted(corpus.rglob("*.jpg"))[3]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    target = "results/face/data/face_sample/faces.npy"
+    result = project.snakemake(
+        target,
+        *("--config", f"data_root={directory}/mine"),
+        directory=directory,
+        overlays=face_overlays,
+    )
+    assert result.status == 1
+    assert f"{damaged.name}: expected a whole JPEG or PNG file" in result.output
+    assert not (directory / target).exists()

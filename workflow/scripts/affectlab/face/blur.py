@@ -1,0 +1,221 @@
+"""The blur test: the same faces, blurred and with less contrast, and what the indices do.
+
+The proxy published as "IQ" is made of sharpness and contrast to 40 %. If it measured anything of
+a person, it would not fall when the camera is out of focus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affectlab.core.errors import UserError
+from affectlab.core.io import round_significant, write_json
+from affectlab.face.data import Faces, read_faces, require_images
+from affectlab.face.labels import Ingredients, image_features, ingredients, proxies, shown_values
+from affectlab.face.raw import CLASSES
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BLURS = (0.0, 0.5, 1.0, 2.0, 3.0)
+"""Standard deviations of the Gaussian blur, in pixels of the 48 x 48 image."""
+
+CONTRASTS = (1.0, 0.75, 0.5, 0.3, 0.15)
+"""Factors on the deviation of each pixel from the image's mean."""
+
+SMALLEST_AVERAGE = 50
+"""Fewer faces than this are not averaged into a picture: single people could be seen in it."""
+
+BATCH_SIZE = 256
+
+
+def write_blur_test(
+    *,
+    faces_path: Path,
+    metadata_path: Path,
+    model_directory: Path,
+    result_path: Path,
+    figure: Path,
+    split: str,
+    labels: Mapping[str, str],
+    images: int,
+    seed: int,
+    threads: int,
+) -> None:
+    """Run the blur test on faces of one split; store the curves and draw them.
+
+    Args:
+        faces_path: images of the corpus.
+        metadata_path: their table.
+        model_directory: a trained network.
+        result_path: gets the curves, JSON.
+        figure: path of the figure without an ending; it shows the average of the faces.
+        split: where the faces come from.
+        labels: ``formulas`` and ``affect``, as for `labels.write_labels`.
+        images: how many faces are drawn at random.
+        seed: of the draw.
+        threads: CPU threads.
+
+    Raises:
+        UserError: too few faces to average.
+    """
+    from affectlab.core import devices
+    from affectlab.face.model import load_network
+
+    faces = read_faces(faces_path, metadata_path)
+    rows = require_images(faces, split, metadata_path)
+    if len(rows) < SMALLEST_AVERAGE:
+        raise UserError(f"{metadata_path}: {len(rows)} faces in {split}, need {SMALLEST_AVERAGE}")
+    chosen = np.random.default_rng(seed).permutation(rows)[:images]
+    chosen.sort()
+    devices.set_threads(threads)
+    network, config = load_network(model_directory)
+    parts = _subset(ingredients(faces, labels["affect"], threads), chosen)
+    curves = blur_test(
+        network, faces, chosen, parts, labels["formulas"], config["test_time"], threads
+    )
+    write_json(result_path, {"split": split, "images": len(chosen), **curves})
+    _draw(figure, curves, faces.images[chosen].mean(axis=0))
+
+
+def blur_test(
+    network: nn.Module,
+    faces: Faces,
+    rows: np.ndarray,
+    parts: Ingredients,
+    formulas: str,
+    test_time: str,
+    threads: int,
+) -> dict[str, Any]:
+    """Mean indices, by network and by formula, at each level of blur and of contrast.
+
+    Args:
+        network: in eval mode.
+        faces: the corpus.
+        rows: the faces that are shown.
+        parts: ingredients of the formulas for these rows, of the unchanged images.
+        formulas: see `labels.proxies`.
+        test_time: see `model.views`.
+        threads: for the image features.
+
+    Returns:
+        ``blur`` and ``contrast``: a list with, per level, ``level``, ``accuracy``, and the means of
+        ``predicted_iq``, ``predicted_eq``, ``formula_iq`` and ``formula_eq`` as the original shows
+        them (0..100), and ``at_the_limit``, the share of formula "IQ" labels cut off at 2.
+    """
+    import torch
+
+    from affectlab.face.model import predict_images
+
+    original = np.array(faces.images[rows])
+    truth = faces.class_ids(rows)
+
+    def measure(level: float, images: np.ndarray) -> dict[str, float]:
+        probabilities, regressed = predict_images(
+            network,
+            images,
+            test_time=test_time,
+            batch_size=BATCH_SIZE,
+            device=torch.device("cpu"),
+        )
+        predicted = shown_values(regressed[:, 2], regressed[:, 3])
+        raw = proxies(replace(parts, image=image_features(images, threads)), formulas)
+        by_formula = shown_values(*raw)
+        values = {
+            "level": level,
+            "accuracy": (probabilities.argmax(axis=1) == truth).mean(),
+            "predicted_iq": predicted[0].mean(),
+            "predicted_eq": predicted[1].mean(),
+            "formula_iq": by_formula[0].mean(),
+            "formula_eq": by_formula[1].mean(),
+            "at_the_limit": (raw[0] >= 2.0).mean(),
+        }
+        return {name: round_significant(float(value)) for name, value in values.items()}
+
+    return {
+        "blur": [measure(level, blurred(original, level)) for level in BLURS],
+        "contrast": [measure(level, with_contrast(original, level)) for level in CONTRASTS],
+        "classes": list(CLASSES),
+        "formulas": formulas,
+    }
+
+
+def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
+    """uint8 images ``[N, H, W]`` after a Gaussian blur of *deviation* pixels; 0 changes nothing."""
+    if deviation == 0:
+        return images
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(images.astype(np.float32), (0, deviation, deviation), mode="nearest")
+    return _as_bytes(smooth)
+
+
+def with_contrast(images: np.ndarray, factor: float) -> np.ndarray:
+    """uint8 images ``[N, H, W]`` with each pixel's deviation from the mean times *factor*."""
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    return _as_bytes((images - mean) * factor + mean)
+
+
+def _as_bytes(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+def _subset(parts: Ingredients, rows: np.ndarray) -> Ingredients:
+    return Ingredients(
+        image=type(parts.image)(*(values[rows] for values in parts.image)),
+        emotions=parts.emotions[rows],
+        valence=parts.valence[rows],
+        arousal=parts.arousal[rows],
+        entropy=parts.entropy[rows],
+    )
+
+
+def _draw(stem: Path, curves: Mapping[str, Any], mean: np.ndarray) -> None:
+    from affectlab.core.plots import SERIES, figure
+
+    average = _as_bytes(mean)[None]
+    kinds = (
+        ("blur", "blur (standard deviation, pixels)", blurred),
+        ("contrast", "contrast (factor)", with_contrast),
+    )
+    series = {
+        "predicted_iq": 'capture-quality index ("IQ"), network',
+        "formula_iq": "the same by formula",
+        "predicted_eq": 'expressivity index ("EQ"), network',
+        "formula_eq": "the same by formula",
+    }
+    with figure(stem, 9.0, 6.4) as drawing:
+        grid = drawing.add_gridspec(2, 10, height_ratios=(1, 3.2))
+        axes = None
+        for half, (kind, label, change) in enumerate(kinds):
+            levels = [row["level"] for row in curves[kind]]
+            for place, level in enumerate(levels):
+                picture = drawing.add_subplot(grid[0, 5 * half + place])
+                picture.imshow(change(average, level)[0], cmap="gray", vmin=0, vmax=255)
+                picture.set_axis_off()
+                picture.set_title(f"{level:g}", fontsize=9)
+            axes = drawing.add_subplot(grid[1, 5 * half : 5 * half + 5], sharey=axes)
+            for (name, title), (colour, dash, marker) in zip(series.items(), SERIES, strict=True):
+                values = [row[name] for row in curves[kind]]
+                axes.plot(
+                    range(len(levels)),
+                    values,
+                    color=colour,
+                    linestyle=dash,
+                    marker=marker,
+                    label=title,
+                )
+            axes.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
+            axes.set_xlabel(label)
+            axes.set_ylabel("mean index (0 to 100)")
+            axes.grid(visible=True)
+            if half == 0:
+                axes.legend(fontsize=8, loc="best")
+        drawing.suptitle(
+            "The same faces, worse pictures (above: the average of all of them)", fontsize=11
+        )

@@ -1,0 +1,121 @@
+"""The card that goes with a model of the face wing, and a short program that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from affectlab.core import cards
+from affectlab.core.io import read_json, write_text
+
+TEMPLATES = Path(__file__).parent
+
+# Name in metrics.json, type and name on the hub.
+_HUB_METRICS = (
+    ("accuracy", "accuracy", "Accuracy"),
+    ("macro_f1", "f1", "Macro F1"),
+    ("ece", "expected_calibration_error", "Expected calibration error"),
+)
+
+_LABELS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "ece": "expected calibration error",
+    "ece_calibrated": "the same, after temperature scaling",
+    "valence_ccc": "valence, concordance",
+    "arousal_ccc": "arousal, concordance",
+    "iq_proxy_mae": '"IQ" proxy, mean absolute error',
+    "iq_proxy_r2": '"IQ" proxy, R2',
+    "eq_proxy_mae": '"EQ" proxy, mean absolute error',
+    "eq_proxy_r2": '"EQ" proxy, R2',
+}
+
+
+def write_card(
+    *,
+    metrics_path: Path,
+    check_path: Path,
+    recipe: Mapping[str, Any],
+    labels: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    model: Mapping[str, Any] | None,
+    card_path: Path,
+    example_path: Path,
+) -> None:
+    """Write model_card.md and inference_example.py of a run.
+
+    The card shows ``figures/blur_test.png`` and the example uses the folder ``model``, both
+    beside them.
+
+    Args:
+        metrics_path: metrics.json of the run.
+        check_path: label_check.json of its data.
+        recipe: the run's block of the configuration.
+        labels: the block that says how labels are made.
+        dataset: the registry's entry of its data set.
+        model: the registry's entry of its pretrained backbone; None where there is none.
+        card_path: where the card goes.
+        example_path: where the program goes.
+    """
+    record, check = read_json(metrics_path), read_json(check_path)
+    write_text(card_path, card(record, check, recipe, labels, dataset, model))
+    write_text(example_path, cards.render(TEMPLATES / "inference.py.j2", run=record["run"]))
+
+
+def card(
+    record: Mapping[str, Any],
+    check: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    labels: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    model: Mapping[str, Any] | None,
+) -> str:
+    """The text of the model card."""
+    body = cards.render(
+        TEMPLATES / "model_card.md.j2",
+        record=record,
+        check=check,
+        recipe=recipe,
+        labels=labels,
+        dataset=dataset,
+        model=model,
+        rows=[
+            (label, record["metrics"][name])
+            for name, label in _LABELS.items()
+            if name in record["metrics"]
+        ],
+        generated={source["kind"] for source in dataset["sources"]} == {"sample"},
+    )
+    return cards.with_front_matter(metadata(record, dataset, model), body)
+
+
+def metadata(
+    record: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The front matter: what a hub indexes, the measured values included."""
+    metrics = [
+        {"type": kind, "name": name, "value": record["metrics"][key]["value"]}
+        for key, kind, name in _HUB_METRICS
+    ]
+    repositories = [s["repo"] for s in (model or {"sources": []})["sources"] if s["kind"] == "hub"]
+    return {
+        # Weights made from the data stand under the data's terms, whatever a backbone allows.
+        "license": "other",
+        "license_name": "terms-of-the-training-data",
+        "library_name": "affectlab",
+        "pipeline_tag": "image-classification",
+        "tags": ["facial-expression", "affective-computing", f"{record['protocol']}-protocol"],
+        "datasets": [record["data"]["name"]],
+        **({"base_model": repositories[0]} if repositories else {}),
+        "model-index": cards.model_index(
+            f"affectlab-face-{record['run']}",
+            {"type": "image-classification", "name": "Facial expression, seven classes"},
+            {
+                "type": record["data"]["name"],
+                "name": dataset["title"],
+                "split": record["data"]["split"],
+            },
+            metrics,
+        ),
+    }

@@ -1,0 +1,303 @@
+"""Score stored predictions of the face wing: one run by itself, and all against each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectlab.core import stats
+from affectlab.core.classification import (
+    Corpus,
+    comparison_record,
+    read_predictions,
+    reliability_at,
+    scored_record,
+)
+from affectlab.core.errors import DataError
+from affectlab.core.io import read_json, read_jsonl, sha256_file
+from affectlab.core.records import Direction, metric, model_identity, process_record, write_record
+from affectlab.face.audit import twin_groups
+from affectlab.face.data import read_faces
+from affectlab.face.labels import RAW_RANGE, read_labels
+from affectlab.face.raw import CLASSES
+
+TASK_VERSION = 1
+"""Rises when labels or scoring change, so that only comparable numbers are compared."""
+
+_Score = tuple[str, Direction, Callable[[stats.Array], stats.Floats]]
+
+AFFECT = ("valence", "arousal")
+PROXIES = ("iq_proxy", "eq_proxy")
+_CONCORDANCE: tuple[_Score, ...] = (("ccc", "higher", stats.concordance),)
+_ERROR: tuple[_Score, ...] = (("mae", "lower", stats.mean_error), ("r2", "higher", stats.r_squared))
+SCORES = dict.fromkeys(AFFECT, _CONCORDANCE) | dict.fromkeys(PROXIES, _ERROR)
+"""Scores of each regressed value: name, which way is better, function of sums over images."""
+
+HISTOGRAM_EDGES = np.linspace(-RAW_RANGE, RAW_RANGE, 21)
+
+
+def held_out(result_split: str) -> list[str]:
+    """The splits that are predicted: validation, which fits the temperature, and the result's."""
+    return list(dict.fromkeys(["validation", result_split]))
+
+
+def read_corpus(faces_path: Path | str, metadata_path: Path | str, result_split: str) -> Corpus:
+    """Labels and groups of the labelled images; images with the same pixels are one group."""
+    faces = read_faces(faces_path, metadata_path)
+    groups = twin_groups(faces.images)
+    labels: dict[str, dict[str, int]] = {}
+    for split in ("train", *held_out(result_split)):
+        rows = faces.rows_of(split, labelled=True)
+        if len(rows) == 0:
+            raise DataError(metadata_path, None, f"no labelled images of the split {split}")
+        ids = faces.class_ids(rows).tolist()
+        labels[split] = {faces.paths[row]: label for row, label in zip(rows, ids, strict=True)}
+    group = {path: int(number) for path, number in zip(faces.paths, groups, strict=True)}
+    return Corpus.of(CLASSES, labels, group)
+
+
+def read_regressed(path: Path | str, split: str) -> dict[str, np.ndarray]:
+    """The regressed values of one split: arrays by name, and the items as ``id``.
+
+    Raises:
+        DataError: a line lacks one of them.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in ("id", *AFFECT, *PROXIES)}
+    for number, line in enumerate(read_jsonl(path), start=1):
+        if line.get("split") != split:
+            continue
+        for name, values in columns.items():
+            if name not in line:
+                raise DataError(path, f"record {number}", f"no {name}")
+            values.append(line[name])
+    return {name: np.array(values) for name, values in columns.items()}
+
+
+def regression_metrics(
+    predicted: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    group: Mapping[str, int],
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Concordance of valence and arousal, error and explained variance of the proxies.
+
+    The trivial answer is the mean of the training labels.
+
+    Args:
+        predicted: as `read_regressed` gives them.
+        labels: as `labels.read_labels` gives them.
+        group: number of the group of each image.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+    """
+    place = {path: row for row, path in enumerate(labels["image_path"].tolist())}
+    rows = np.array([place[path] for path in predicted["id"].tolist()])
+    groups = np.array([group[path] for path in predicted["id"].tolist()])
+    train = labels["split"] == "train"
+    found = {}
+    for name, of_name in SCORES.items():
+        true = labels[name][rows]
+        known = ~np.isnan(true)
+        if not known.any():
+            continue
+        table = stats.group_sums(
+            stats.pair_columns(predicted[name][known], true[known]), groups[known]
+        )
+        mean = np.full(known.sum(), np.nanmean(labels[name][train]))
+        trivial = stats.pair_columns(mean, true[known]).sum(axis=0)
+        for short, direction, statistic in of_name:
+            interval = stats.bootstrap_interval(statistic, table, **bootstrap)
+            found[f"{name}_{short}"] = metric(
+                interval.value,
+                direction,
+                (interval.low, interval.high),
+                ("training_mean", float(statistic(trivial))),
+            )
+    return found
+
+
+def evaluate(
+    *,
+    predictions_path: Path,
+    faces_path: Path,
+    metadata_path: Path,
+    labels_path: Path,
+    audit_path: Path,
+    training_path: Path,
+    blur_path: Path,
+    model_manifest_path: Path | None,
+    run: str,
+    seed: int,
+    recipe: Mapping[str, Any],
+    result_split: str,
+    bootstrap: Mapping[str, Any],
+    threads: int,
+    metrics_schema: Path,
+    run_schema: Path,
+    metrics_path: Path,
+    run_path: Path,
+    figures: Path,
+) -> None:
+    """Score one run: metrics.json, run.json and the figures.
+
+    Args:
+        predictions_path: predictions.jsonl of the run.
+        faces_path: images of its data.
+        metadata_path: their table.
+        labels_path: their valence, arousal and proxies.
+        audit_path: audit.json of its data, for the images that have a twin in train.
+        training_path: training.json of the run.
+        blur_path: blur.json of the run.
+        model_manifest_path: of the pretrained backbone; None where there is none.
+        run: name of the run.
+        seed: of its training.
+        recipe: the run's block of the configuration.
+        result_split: the split whose scores are the result.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        threads: how many this job was given, for the record.
+        metrics_schema: schema of metrics.json.
+        run_schema: schema of run.json.
+        metrics_path: where metrics.json goes.
+        run_path: where run.json goes.
+        figures: folder of the figures.
+
+    Raises:
+        DataError: an input does not hold what it should.
+    """
+    from affectlab.core import plots
+
+    started = time.perf_counter()
+    corpus = read_corpus(faces_path, metadata_path, result_split)
+    predictions = read_predictions(predictions_path, corpus, held_out(result_split))
+    overlapping = overlapping_images(audit_path, result_split)
+    scored = scored_record(predictions, corpus, overlapping, None, bootstrap, result_split)
+    del scored["comparison"]
+    regressed = read_regressed(predictions_path, result_split)
+    labels = read_labels(labels_path)
+    scored["metrics"] |= regression_metrics(regressed, labels, corpus.group, bootstrap)
+    manifest = None if model_manifest_path is None else read_json(model_manifest_path)
+    record = {
+        "wing": "face",
+        "run": run,
+        "protocol": recipe["protocol"],
+        "method": recipe["method"],
+        "seed": seed,
+        "task_version": TASK_VERSION,
+        "data": {
+            "name": recipe["data"],
+            "sha256": sha256_file(metadata_path),
+            "split": result_split,
+            "n": scored.pop("n"),
+            "groups": scored.pop("groups"),
+            "classes": list(CLASSES),
+        },
+        "model": model_identity(recipe.get("model", recipe["method"]), manifest),
+        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        "details": {
+            "train_on": list(recipe["train_on"]),
+            "seen_in_training": result_split in recipe["train_on"],
+            "selected_on_result": result_split == "validation" and bool(recipe["select_on"]),
+            "output_histograms": {
+                name: {
+                    "edges": HISTOGRAM_EDGES.tolist(),
+                    "counts": np.histogram(regressed[name], HISTOGRAM_EDGES)[0].tolist(),
+                }
+                for name in (*AFFECT, *PROXIES)
+            },
+            "blur_test": read_json(blur_path),
+        },
+        **scored,
+    }
+    shown = predictions[result_split]
+    plots.confusion_matrix(
+        figures / "confusion_matrix", np.array(record["confusion_matrix"]), CLASSES
+    )
+    plots.reliability(
+        figures / "reliability",
+        {
+            "as trained": reliability_at(shown, 1.0),
+            "after temperature scaling": reliability_at(
+                shown, scored["calibration"]["temperature"]
+            ),
+        },
+    )
+    _draw_outputs(figures / "outputs", regressed, labels)
+    run_record = {
+        "wing": "face",
+        "run": run,
+        "seed": seed,
+        "training": read_json(training_path),
+        "evaluation": process_record(started, threads),
+    }
+    write_record(run_path, run_record, run_schema)
+    write_record(metrics_path, record, metrics_schema)
+
+
+def overlapping_images(audit_path: Path | str, result_split: str) -> set[str]:
+    """Images of the result split that have a pixel-identical twin in train."""
+    audit = read_json(audit_path)
+    try:
+        return set(audit["overlap"][f"{result_split}_in_train"])
+    except (KeyError, TypeError) as error:
+        problem = f"expected the list overlap.{result_split}_in_train"
+        raise DataError(audit_path, None, problem) from error
+
+
+def compare(
+    *,
+    metrics_paths: Sequence[Path],
+    predictions_paths: Sequence[Path],
+    data_paths: Mapping[str, tuple[Path, Path]],
+    result_split: str,
+    bootstrap: Mapping[str, Any],
+    schema: Path,
+    output_path: Path,
+) -> None:
+    """Hold all runs against each other: comparison.json.
+
+    Args:
+        metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
+        predictions_paths: predictions.jsonl of the same, in the same order.
+        data_paths: faces.npy and metadata.csv by name of the data set.
+        result_split: the split whose scores are the result.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        schema: schema of comparison.json.
+        output_path: where comparison.json goes.
+    """
+    corpora = {name: read_corpus(*paths, result_split) for name, paths in data_paths.items()}
+    record = comparison_record(
+        wing="face",
+        metrics_paths=metrics_paths,
+        predictions_paths=predictions_paths,
+        corpora=corpora,
+        baseline=None,
+        bootstrap=bootstrap,
+        splits=held_out(result_split),
+    )
+    write_record(output_path, record, schema)
+
+
+def _draw_outputs(
+    stem: Path, predicted: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
+) -> None:
+    """Draw how the regressed values are distributed, beside their labels."""
+    from affectlab.core.plots import BLUE, ORANGE, figure
+
+    known = np.isin(labels["image_path"], predicted["id"])
+    titles = ("valence", "arousal", '"IQ" proxy (raw)', '"EQ" proxy (raw)')
+    limits = (1.0, 1.0, RAW_RANGE, RAW_RANGE)
+    with figure(stem, 8.0, 6.0) as drawing:
+        panels = drawing.subplots(2, 2).ravel()
+        for axes, name, title, limit in zip(
+            panels, (*AFFECT, *PROXIES), titles, limits, strict=True
+        ):
+            edges = np.linspace(-limit, limit, 41)
+            true = labels[name][known]
+            axes.hist(true[~np.isnan(true)], edges, color=BLUE, alpha=0.6, label="label")
+            axes.hist(predicted[name], edges, histtype="step", color=ORANGE, label="network")
+            axes.set_xlabel(title)
+            axes.set_ylabel("images")
+            axes.legend()

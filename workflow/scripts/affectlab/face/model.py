@@ -1,0 +1,289 @@
+"""Networks of the face wing: a compact one of our own, or a backbone of `transformers`.
+
+All of them answer with one row of numbers per image: logits of the seven classes, then valence,
+arousal and the two raw proxies (`REGRESSED`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from affectlab.core.errors import DataError
+from affectlab.core.io import atomic_path, read_json, write_json
+from affectlab.face.raw import CLASSES
+
+REGRESSED = ("valence", "arousal", "iq_proxy", "eq_proxy")
+LIMITS = (1.0, 1.0, 2.0, 2.0)
+"""The regressed values lie between minus and plus these."""
+
+OUTPUTS = len(CLASSES) + len(REGRESSED)
+HEAD_NAMES = ("head",)
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+
+# Mean and deviation of grey levels (0..1): of our own network's input, and of ImageNet's in grey.
+COMPACT_SCALE = (0.5, 0.25)
+IMAGENET_SCALE = (0.449, 0.226)
+
+CROP_SHARE = 11 / 12
+"""Side of a test crop, as a share of the image's: 44 of 48."""
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut (He et al. 2016), halving the size if *stride* is 2.
+
+    A shortcut that changes size averages before its 1 x 1 convolution, so that it uses every
+    pixel (He et al. 2019, ResNet-D).
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
+                nn.Conv2d(inputs, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``[B, inputs, H, W]`` to ``[B, outputs, H / stride, W / stride]``."""
+        y = functional.relu(self.first_norm(self.first(x)), inplace=True)
+        y = self.second_norm(self.second(y))
+        return functional.relu(y + self.shortcut(x), inplace=True)
+
+
+class CompactBody(nn.Module):
+    """A short residual network for 48 x 48 grey images.
+
+    The first convolution halves the size at once: dense products on few, wide maps keep a CPU
+    busy, where many thin layers would wait for memory.
+    """
+
+    def __init__(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, widths[0], 5, stride=2, padding=2, bias=False)
+        self.stem_norm = nn.BatchNorm2d(widths[0])
+        blocks: list[nn.Module] = []
+        inputs = widths[0]
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            for place in range(depth):
+                stride = 2 if stage > 0 and place == 0 else 1
+                blocks.append(ResidualBlock(inputs, width, stride))
+                inputs = width
+        self.blocks = nn.Sequential(*blocks)
+        self.features = inputs
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map images ``[B, 1, H, W]`` to features ``[B, features]``."""
+        x = functional.relu(self.stem_norm(self.stem(images)), inplace=True)
+        return self.blocks(x).mean(dim=(2, 3))
+
+
+class BackboneBody(nn.Module):
+    """An image network of `transformers` (ResNet, ViT) on grey images, resized and tripled."""
+
+    def __init__(self, backbone: nn.Module, image_size: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.image_size = image_size
+        config: Any = backbone.config
+        self.features = config.hidden_sizes[-1] if hasattr(config, "hidden_sizes") else 0
+        self.features = self.features or config.hidden_size
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map images ``[B, 1, H, W]`` to features ``[B, features]``."""
+        size = (self.image_size, self.image_size)
+        if images.shape[2:] != size:
+            images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
+        hidden = self.backbone(images.expand(-1, 3, -1, -1)).last_hidden_state
+        # Maps of a convolutional network, or the class token of a ViT.
+        return hidden.mean(dim=(2, 3)) if hidden.ndim == 4 else hidden[:, 0]
+
+
+class FaceNetwork(nn.Module):
+    """A body, dropout, and one linear layer for all heads.
+
+    Args:
+        body: maps images to features.
+        scale: mean and deviation of the grey levels, of 0..1.
+        dropout: share of the features dropped in training.
+    """
+
+    def __init__(
+        self, body: CompactBody | BackboneBody, scale: tuple[float, float], dropout: float
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.scale = scale
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(body.features, OUTPUTS)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map grey levels of 0..1, ``[B, 1, H, W]``, to float32 ``[B, 11]``."""
+        mean, deviation = self.scale
+        standard = ((images - mean) / deviation).to(self.head.weight.dtype)
+        return self.head(self.dropout(self.body(standard))).float()
+
+
+def build_network(run: Mapping[str, Any], base_model: Path | None) -> FaceNetwork:
+    """A network to train, in float32.
+
+    Args:
+        run: the run's block: ``method`` (``compact`` or ``backbone``), ``network``.
+        base_model: checkpoint directory of the pretrained backbone; None for ``compact``.
+
+    Raises:
+        UserError: the checkpoint is no image network.
+    """
+    settings = run["network"]
+    if run["method"] == "compact":
+        return _compact(settings)
+    assert base_model is not None
+    return _with_backbone(_load_backbone(base_model), settings)
+
+
+def _compact(settings: Mapping[str, Any]) -> FaceNetwork:
+    body = CompactBody(settings["widths"], settings["depths"])
+    network = FaceNetwork(body, COMPACT_SCALE, settings["dropout"])
+    # Neighbouring channels side by side: what the convolutions of oneDNN and cuDNN want.
+    return network.to(memory_format=torch.channels_last)
+
+
+def _with_backbone(backbone: nn.Module, settings: Mapping[str, Any]) -> FaceNetwork:
+    body = BackboneBody(backbone, settings["image_size"])
+    return FaceNetwork(body, IMAGENET_SCALE, settings["dropout"])
+
+
+def _load_backbone(directory: Path) -> nn.Module:
+    from transformers import AutoModel
+
+    try:
+        return AutoModel.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(directory, None, f"no image network can be loaded: {error}") from error
+
+
+def save_network(network: FaceNetwork, run: Mapping[str, Any], directory: Path) -> None:
+    """Write weights and configuration; `load_network` reads them.
+
+    Args:
+        network: in float32.
+        run: the run's block: ``method``, ``network`` and ``test_time``.
+        directory: made or replaced.
+    """
+    from safetensors.torch import save_file
+
+    config: dict[str, Any] = {
+        "method": run["method"],
+        "network": dict(run["network"]),
+        "test_time": run["test_time"],
+        "classes": list(CLASSES),
+        "regressed": list(REGRESSED),
+    }
+    if isinstance(network.body, BackboneBody):
+        config["backbone"] = network.body.backbone.config.to_dict()
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    with atomic_path(directory) as fresh:
+        fresh.mkdir()
+        write_json(fresh / CONFIG_NAME, config)
+        save_file(state, fresh / WEIGHTS_NAME)
+
+
+def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
+    """Read what `save_network` wrote: the network in eval mode, and its configuration.
+
+    Raises:
+        DataError: the directory holds no such network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = read_json(directory / CONFIG_NAME)
+    try:
+        if tuple(config["classes"]) != CLASSES or tuple(config["regressed"]) != REGRESSED:
+            raise ValueError("it has other classes or heads than this version")
+        if config["method"] == "compact":
+            network = _compact(config["network"])
+        else:
+            network = _with_backbone(_backbone_of(config["backbone"]), config["network"])
+        network.load_state_dict(load_file(directory / WEIGHTS_NAME))
+    except (
+        *(KeyError, TypeError, ValueError, RuntimeError),
+        *(FileNotFoundError, SafetensorError),
+    ) as error:
+        raise DataError(directory, None, f"not a model of the face wing: {error}") from error
+    return network.eval(), config
+
+
+def _backbone_of(config: Mapping[str, Any]) -> nn.Module:
+    from transformers import AutoConfig, AutoModel
+
+    return AutoModel.from_config(AutoConfig.for_model(**config))
+
+
+def views(images: torch.Tensor, test_time: str) -> list[torch.Tensor]:
+    """What of each image is shown to a network at test time.
+
+    Args:
+        images: ``[B, 1, H, W]``.
+        test_time: ``none``, ``flip`` (the image and its mirror image), or ``ten_crop`` (centre
+            and corners, each with its mirror image).
+    """
+    if test_time == "none":
+        return [images]
+    if test_time == "flip":
+        return [images, images.flip(3)]
+    if test_time != "ten_crop":
+        raise ValueError(f"test_time must be none, flip or ten_crop, not {test_time!r}")
+    side = images.shape[2]
+    crop = round(side * CROP_SHARE)
+    far, middle = side - crop, (side - crop) // 2
+    corners = [(0, 0), (0, far), (far, 0), (far, far), (middle, middle)]
+    crops = [images[:, :, y : y + crop, x : x + crop] for y, x in corners]
+    return [*crops, *(view.flip(3) for view in crops)]
+
+
+def as_batch(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """uint8 ``[B, H, W]`` to grey levels of 0..1, float32 ``[B, 1, H, W]``, on *device*."""
+    return torch.from_numpy(np.ascontiguousarray(images)).to(device)[:, None].float() / 255
+
+
+def predict_images(
+    network: nn.Module,
+    images: np.ndarray,
+    *,
+    test_time: str,
+    batch_size: int,
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ask a network in eval mode about uint8 images ``[N, H, W]``.
+
+    Returns:
+        Class probabilities, float64 ``[N, 7]``, and the regressed values within `LIMITS`, float64
+        ``[N, 4]``; each the mean over the views.
+    """
+    probabilities = np.empty((len(images), len(CLASSES)))
+    regressed = np.empty((len(images), len(REGRESSED)))
+    for start in range(0, len(images), batch_size):
+        shown = views(as_batch(images[start : start + batch_size], device), test_time)
+        with torch.inference_mode():
+            answers = torch.stack([network(view) for view in shown])
+        logits, values = answers.split([len(CLASSES), len(REGRESSED)], dim=2)
+        end = start + shown[0].shape[0]
+        probabilities[start:end] = logits.softmax(dim=2).mean(dim=0).cpu().numpy()
+        regressed[start:end] = values.mean(dim=0).cpu().numpy()
+    # In float32 a row sums to 1 only roughly.
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return probabilities, np.clip(regressed, -np.array(LIMITS), LIMITS)

@@ -1,0 +1,305 @@
+"""Asking a trained face network: `FacePredictor`, and the predictions of a run.
+
+The two indices are named for what they follow: sharpness and contrast of the picture, and how
+strongly a face is posed. They are published as "IQ" and "EQ", and measure neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import round_significant, write_jsonl
+from affectlab.face.data import read_faces
+from affectlab.face.labels import shown_values
+from affectlab.face.raw import CLASSES, IMAGE_ENDINGS, SIDE
+
+if TYPE_CHECKING:
+    import torch
+
+    from affectlab.face.model import FaceNetwork
+
+BATCH_SIZE = 256
+DETECTOR = "haarcascade_frontalface_default.xml"
+DIGITS = 6
+
+QUALITY_NAME = 'capture-quality index (published as "IQ")'
+EXPRESSIVITY_NAME = 'expressivity index (published as "EQ")'
+WARNINGS = {
+    QUALITY_NAME: "follows sharpness and contrast of the picture and the class it is given; it is"
+    " not a measure of intelligence",
+    EXPRESSIVITY_NAME: "follows the class that the picture is given and fixed coordinates of that"
+    " class; it is not a measure of emotional intelligence",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReading:
+    """What a network says of one face image.
+
+    Attributes:
+        label: the likeliest of the seven classes.
+        probabilities: of each class.
+        valence: -1..1.
+        arousal: -1..1.
+        indices: 0..100, by `QUALITY_NAME` and `EXPRESSIVITY_NAME`; see `WARNINGS`.
+        box: left, top, width and height of the detected face in the photograph, or None.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    valence: float
+    arousal: float
+    indices: dict[str, float]
+    box: tuple[int, int, int, int] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able form, each index with its warning."""
+        return {
+            "label": self.label,
+            "probabilities": self.probabilities,
+            "valence": self.valence,
+            "arousal": self.arousal,
+            "indices": {
+                name: {"value": value, "warning": WARNINGS[name]}
+                for name, value in self.indices.items()
+            },
+        } | ({} if self.box is None else {"box": list(self.box)})
+
+
+class FacePredictor:
+    """A trained network of the face wing.
+
+    Example:
+        >>> predictor = FacePredictor.from_directory("results/face/compact/seed13/model")
+        >>> predictor.predict_file("portrait.jpg", detect=True)[0].label
+        'happy'
+    """
+
+    classes: tuple[str, ...] = CLASSES
+
+    def __init__(self, network: FaceNetwork, test_time: str, device: torch.device) -> None:
+        self._network = network
+        self._test_time = test_time
+        self._device = device
+
+    @classmethod
+    def from_directory(
+        cls, directory: Path | str, *, device: str | None = None, threads: int | None = None
+    ) -> FacePredictor:
+        """Load the ``model`` folder of a run.
+
+        Args:
+            directory: holds config.json and model.safetensors.
+            device: PyTorch device; None takes a GPU if there is one.
+            threads: CPU threads; None leaves PyTorch's choice.
+
+        Raises:
+            DataError: no such model.
+        """
+        import torch
+
+        from affectlab.core import devices
+        from affectlab.face.model import load_network
+
+        if threads is not None:
+            devices.set_threads(threads)
+        chosen = devices.choose_device() if device is None else torch.device(device)
+        network, config = load_network(Path(directory))
+        return cls(network.to(chosen), config["test_time"], chosen)
+
+    def predict(
+        self, images: np.ndarray | Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE
+    ) -> list[FaceReading]:
+        """Read face images.
+
+        Args:
+            images: one image or several: uint8, grey ``[H, W]`` or RGB ``[H, W, 3]``, of any
+                size, each showing one face.
+            batch_size: images per pass.
+
+        Raises:
+            UserError: not such images.
+        """
+        from affectlab.face.model import predict_images
+
+        single = isinstance(images, np.ndarray) and (
+            images.ndim == 2 or (images.ndim == 3 and images.shape[2] == 3)
+        )
+        listed = [images] if single else list(images)
+        if not listed:
+            return []
+        small = np.stack([prepare(np.asarray(image)) for image in listed])
+        probabilities, regressed = predict_images(
+            self._network,
+            small,
+            test_time=self._test_time,
+            batch_size=batch_size,
+            device=self._device,
+        )
+        return _readings(probabilities, regressed)
+
+    def predict_file(self, path: Path | str, *, detect: bool = False) -> list[FaceReading]:
+        """Read an image file: one face that fills it, or with *detect* each face that is found.
+
+        Raises:
+            DataError: no image file.
+        """
+        image = read_image(path)
+        if not detect:
+            return self.predict(image)
+        boxes = detect_faces(image)
+        crops = [
+            image[top : top + height, left : left + width] for left, top, width, height in boxes
+        ]
+        return [
+            FaceReading(r.label, r.probabilities, r.valence, r.arousal, r.indices, box)
+            for r, box in zip(self.predict(crops), boxes, strict=True)
+        ]
+
+    def predict_folder(
+        self, folder: Path | str, *, detect: bool = False
+    ) -> Iterator[tuple[Path, list[FaceReading]]]:
+        """Read every image file below *folder*, in the order of their names.
+
+        Raises:
+            UserError: there is none.
+            DataError: a file with the ending of an image is none.
+        """
+        paths = sorted(
+            path for path in Path(folder).rglob("*") if path.suffix.lower() in IMAGE_ENDINGS
+        )
+        if not paths:
+            raise UserError(f"{folder}: no images ({', '.join(IMAGE_ENDINGS)})")
+        for path in paths:
+            yield path, self.predict_file(path, detect=detect)
+
+
+def prepare(image: np.ndarray) -> np.ndarray:
+    """Any face image as the corpus has them: grey, 48 x 48, uint8.
+
+    Raises:
+        UserError: not uint8, or neither ``[H, W]`` nor ``[H, W, 3]``.
+    """
+    import cv2
+
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0:
+        raise UserError(
+            f"expected a uint8 image [H, W] or [H, W, 3], found {image.dtype} {list(image.shape)}"
+        )
+    if image.ndim == 3:
+        if image.shape[2] != 3:
+            raise UserError(f"expected 1 or 3 channels, found {image.shape[2]}")
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if image.shape == (SIDE, SIDE):
+        return image
+    larger = image.shape[0] > SIDE or image.shape[1] > SIDE
+    # Averaging when it shrinks; anything else would alias.
+    method = cv2.INTER_AREA if larger else cv2.INTER_LINEAR
+    return cv2.resize(image, (SIDE, SIDE), interpolation=method)
+
+
+def read_image(path: Path | str) -> np.ndarray:
+    """An image file as grey levels, uint8 ``[H, W]``, turned as its camera says.
+
+    Raises:
+        DataError: no such file, or no image.
+    """
+    import cv2
+
+    try:
+        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    except OSError as error:
+        raise DataError(path, None, f"cannot be read: {error.strerror}") from error
+    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+    if image is None:
+        raise DataError(path, None, "expected an image file")
+    return image
+
+
+def detect_faces(image: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Frontal faces in a grey photograph, from the left: left, top, width and height of each.
+
+    Uses the cascade of Viola and Jones that ships with OpenCV: quick, and blind to faces that
+    are turned or covered.
+    """
+    import cv2
+    import cv2.data
+
+    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / DETECTOR))
+    found = cascade.detectMultiScale(image, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
+    return sorted((int(x), int(y), int(w), int(h)) for x, y, w, h in found)
+
+
+def predict_corpus(
+    *,
+    faces_path: Path,
+    metadata_path: Path,
+    model_directory: Path,
+    predictions_path: Path,
+    splits: Sequence[str],
+    threads: int,
+) -> None:
+    """Store what a network says of every labelled image of *splits*, one JSON object a line.
+
+    Raises:
+        DataError: an input is damaged.
+        UserError: a split has no labelled images.
+    """
+    from affectlab.core import devices
+    from affectlab.face.data import require_images
+    from affectlab.face.model import load_network, predict_images
+
+    faces = read_faces(faces_path, metadata_path)
+    devices.set_threads(threads)
+    device = devices.choose_device()
+    network, config = load_network(model_directory)
+    rows = np.concatenate([require_images(faces, split, metadata_path) for split in splits])
+    probabilities, regressed = predict_images(
+        network.to(device),
+        faces.images[rows],
+        test_time=config["test_time"],
+        batch_size=BATCH_SIZE,
+        device=device,
+    )
+
+    def lines() -> Iterator[dict[str, Any]]:
+        for row, shares, values in zip(rows, probabilities, regressed, strict=True):
+            yield {
+                "id": faces.paths[row],
+                "split": str(faces.splits[row]),
+                "label": str(faces.emotions[row]),
+                "prediction": CLASSES[int(shares.argmax())],
+                "probabilities": dict(zip(CLASSES, _rounded(shares), strict=True)),
+                **dict(zip(config["regressed"], _rounded(values), strict=True)),
+            }
+
+    write_jsonl(predictions_path, lines())
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round_significant(float(value), DIGITS) for value in values]
+
+
+def _readings(probabilities: np.ndarray, regressed: np.ndarray) -> list[FaceReading]:
+    quality, expressivity = shown_values(regressed[:, 2], regressed[:, 3])
+    return [
+        FaceReading(
+            label=CLASSES[int(shares.argmax())],
+            probabilities=dict(zip(CLASSES, _rounded(shares), strict=True)),
+            valence=round_significant(float(values[0]), DIGITS),
+            arousal=round_significant(float(values[1]), DIGITS),
+            indices={
+                QUALITY_NAME: round_significant(float(iq), DIGITS),
+                EXPRESSIVITY_NAME: round_significant(float(eq), DIGITS),
+            },
+        )
+        for shares, values, iq, eq in zip(
+            probabilities, regressed, quality, expressivity, strict=True
+        )
+    ]

@@ -1,0 +1,84 @@
+"""The face wing's block of the configuration: what it needs, and mistakes in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlab.core.config import (
+    Registries,
+    as_mapping,
+    as_names,
+    block_mistakes,
+    dataset_mistakes,
+    training_mistakes,
+    unknown_name,
+)
+
+LAYOUTS = frozenset({"fer2013"})
+VOTES_LAYOUTS = frozenset({"ferplus"})
+# The blocks that a run of each method has beside those that all have.
+METHOD_BLOCKS = {"compact": set[str](), "backbone": {"model"}}
+# What the network block of each method consists of.
+NETWORK_KEYS = {
+    "compact": {"widths", "depths", "dropout"},
+    "backbone": {"image_size", "dropout"},
+}
+
+
+def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
+    """See `affectlab.wings.Settings`."""
+    runs = as_mapping(block.get("runs"))
+    votes = as_mapping(block.get("votes"))
+    for name, run in runs.items():
+        yield from _run_mistakes(f"face.runs.{name}", as_mapping(run), votes, registries)
+    for position, name in enumerate(as_names(block.get("selected"))):
+        yield from unknown_name(f"face.selected.{position}", name, runs, "run")
+    for data, source in votes.items():
+        path = f"face.votes.{data}"
+        yield from dataset_mistakes(path, data, registries, LAYOUTS)
+        yield from dataset_mistakes(path, source, registries, VOTES_LAYOUTS)
+
+
+def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name -> recipe of the runs that are carried out."""
+    return {name: block["runs"][name] for name in block["selected"]}
+
+
+def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """See `affectlab.wings.Settings`."""
+    runs = selected_runs(block).values()
+    datasets = {run["data"] for run in runs}
+    datasets |= {block["votes"][name] for name in datasets if name in block["votes"]}
+    return datasets, {run["model"] for run in runs if "model" in run}
+
+
+def _run_mistakes(
+    path: str, run: Mapping[str, Any], votes: Mapping[str, Any], registries: Registries
+) -> Iterator[str]:
+    yield from block_mistakes(path, run, METHOD_BLOCKS)
+    yield from training_mistakes(f"{path}.training", run.get("training"))
+    if "model" in run:
+        yield from unknown_name(f"{path}.model", run["model"], registries.models, "model")
+    yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    network = as_mapping(run.get("network"))
+    method = run.get("method")
+    if isinstance(method, str) and method in NETWORK_KEYS:
+        for key in sorted(NETWORK_KEYS[method] - network.keys()):
+            yield f"{path}.network.{key}: missing; method {method!r} needs it"
+        for key in sorted(network.keys() - NETWORK_KEYS[method]):
+            yield f"{path}.network.{key}: does not go with method {method!r}"
+    widths, depths = network.get("widths"), network.get("depths")
+    if isinstance(widths, list) and isinstance(depths, list) and len(widths) != len(depths):
+        yield (
+            f"{path}.network.depths: one number per stage: {len(depths)} depths for "
+            f"{len(widths)} widths"
+        )
+    share = as_mapping(run.get("loss")).get("votes_weight")
+    data = run.get("data")
+    if isinstance(share, int | float) and share > 0 and isinstance(data, str) and data not in votes:
+        yield f"{path}.loss.votes_weight: above 0, but face.votes names no votes for {data!r}"
+    mixing = as_mapping(run.get("augmentation"))
+    chances = [mixing[key] for key in ("mixup", "cutmix") if isinstance(mixing.get(key), float)]
+    if sum(chances) > 1:
+        yield f"{path}.augmentation.cutmix: mixup and cutmix are chances, together at most 1"

@@ -1,0 +1,232 @@
+"""Fitting one run of the face wing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import sha256_file, write_json
+from affectlab.face.data import Faces, read_faces, require_images
+from affectlab.face.labels import class_distribution, read_labels
+from affectlab.face.raw import CLASSES
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 256
+
+
+def train_network(
+    *,
+    faces_path: Path,
+    metadata_path: Path,
+    labels_path: Path,
+    base_model: Path | None,
+    run: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    model_directory: Path,
+    history_path: Path,
+    facts_path: Path,
+    work_directory: Path,
+) -> None:
+    """Train a network on emotions, valence, arousal and the two proxies.
+
+    May be called in several processes (`core.launch`); the main one writes.
+
+    Args:
+        faces_path: images of the corpus.
+        metadata_path: their table.
+        labels_path: ``metadata_with_labels.csv``.
+        base_model: checkpoint directory of the pretrained backbone, or None.
+        run: the run's block of the configuration.
+        seed: seed of initialisation, augmentation, dropout and data order.
+        threads: CPU threads.
+        model_directory: written at the end, see `model.save_network`.
+        history_path: CSV with losses and validation scores over the run.
+        facts_path: JSON with durations, memory, device: what may differ between equal runs.
+        work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
+
+    Raises:
+        DataError: an input is damaged, or the labels belong to another corpus.
+        UserError: no images to train on or to choose by, a broken checkpoint.
+    """
+    from accelerate import PartialState
+
+    from affectlab.core import devices, training
+    from affectlab.core.history import write_history
+    from affectlab.core.text_models import weights_digest
+    from affectlab.face import model as networks
+
+    faces = read_faces(faces_path, metadata_path)
+    rows = np.concatenate([faces.rows_of(s, labelled=True) for s in run["train_on"]])
+    if len(rows) == 0:
+        raise UserError(f"{metadata_path}: no labelled images in {', '.join(run['train_on'])}")
+    held_out = require_images(faces, "validation", metadata_path)
+    targets = target_table(faces, read_labels(labels_path), run["loss"], labels_path)
+    devices.set_threads(threads)
+    device = devices.choose_device()
+    recipe = training.Recipe(**run["training"])
+    devices.seed_everything(seed)
+    network = networks.build_network(run, base_model).to(device)
+    logger.info("%s network: %d parameters, %d images", run["method"], _size(network), len(rows))
+    # In memory as bytes: pages of the file would be read again in each epoch's random order.
+    images = np.array(faces.images[rows])
+    result = training.fit(
+        network,
+        recipe=recipe,
+        lengths=[1] * len(rows),
+        collate=collator(images, targets[rows], run["augmentation"], recipe.label_smoothing),
+        loss_sum=loss_function(run["loss"]),
+        evaluate=_evaluator(
+            np.array(faces.images[held_out]), faces.class_ids(held_out), targets[held_out], device
+        ),
+        select_by="accuracy" if run["select_on"] else None,
+        head=networks.HEAD_NAMES,
+        seed=seed,
+        device=device,
+        checkpoint_directory=work_directory / "checkpoints",
+        checkpoint_fingerprint=training.fingerprint(
+            run,
+            seed,
+            *map(sha256_file, (faces_path, metadata_path, labels_path)),
+            None if base_model is None else weights_digest(base_model),
+        ),
+        tensorboard_directory=work_directory / "tensorboard",
+    )
+    if not PartialState().is_main_process:
+        return
+    networks.save_network(network, run, model_directory)
+    write_history(history_path, result.pop("history"))
+    write_json(facts_path, {**result, "parameters": _size(network), "images": len(rows)})
+    training.remove_checkpoints(work_directory / "checkpoints")
+
+
+def target_table(
+    faces: Faces,
+    labels: Mapping[str, np.ndarray],
+    loss: Mapping[str, Any],
+    labels_path: Path | str,
+) -> np.ndarray:
+    """What a network should answer for each image: float32 ``[N, 11]``, NaN where unknown.
+
+    The first seven are a distribution over the classes: all on the label, or a share
+    ``votes_weight`` of it as the FER+ taggers voted.
+
+    Args:
+        faces: the corpus.
+        labels: as `labels.read_labels` gives them.
+        loss: the run's ``loss`` block.
+        labels_path: for messages.
+
+    Raises:
+        DataError: the labels belong to another corpus.
+        UserError: votes are asked for, but the corpus has none.
+    """
+    if labels["image_path"].tolist() != faces.paths:
+        raise DataError(labels_path, None, "the images are not those of the corpus")
+    classes = np.full((len(faces), len(CLASSES)), np.nan)
+    labelled = np.flatnonzero(faces.emotions != "")
+    classes[labelled] = np.eye(len(CLASSES))[faces.class_ids(labelled)]
+    if loss["votes_weight"] > 0:
+        if faces.votes is None:
+            raise UserError(
+                "loss.votes_weight is above 0, but no FER+ votes were joined: name their data set "
+                "under face.votes, or set the weight to 0"
+            )
+        voted = class_distribution(faces.votes)
+        mixed = (1 - loss["votes_weight"]) * classes + loss["votes_weight"] * voted
+        classes = np.where(np.isnan(voted), classes, mixed)
+    regressed = np.stack(
+        [labels[name] for name in ("valence", "arousal", "iq_proxy", "eq_proxy")], axis=1
+    )
+    return np.concatenate([classes, regressed], axis=1).astype(np.float32)
+
+
+def collator(
+    images: np.ndarray,
+    targets: np.ndarray,
+    augmentation: Mapping[str, Any],
+    label_smoothing: float,
+) -> Callable[[np.ndarray], dict[str, torch.Tensor]]:
+    """A function from item indices to an augmented batch: ``images`` and ``targets``.
+
+    Args:
+        images: uint8 ``[N, H, W]``.
+        targets: ``[N, 11]``, see `target_table`.
+        augmentation: the run's block, see `augment.augment` and `augment.mix`.
+        label_smoothing: share of each class target that is spread over all classes.
+    """
+    import torch
+
+    from affectlab.face.augment import augment, mix
+
+    smooth = targets.copy()
+    classes = smooth[:, : len(CLASSES)]
+    classes *= 1 - label_smoothing
+    classes += label_smoothing / len(CLASSES)
+    stored_images, stored_targets = torch.from_numpy(images), torch.from_numpy(smooth)
+
+    def collate(indices: np.ndarray) -> dict[str, torch.Tensor]:
+        chosen = torch.from_numpy(indices)
+        batch = augment(stored_images[chosen][:, None].float() / 255, augmentation)
+        batch, wanted = mix(batch, stored_targets[chosen], augmentation)
+        return {"images": batch, "targets": wanted}
+
+    return collate
+
+
+def loss_function(
+    settings: Mapping[str, Any],
+) -> Callable[[nn.Module, dict[str, torch.Tensor]], torch.Tensor]:
+    """The sum over a batch of cross-entropy and weighted errors of the regressed values.
+
+    Squared errors of valence and arousal, absolute errors of the two proxies; unknown targets
+    (NaN) cost nothing.
+    """
+    from torch.nn import functional
+
+    def loss_sum(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        logits, values = network(batch["images"]).split([len(CLASSES), 4], dim=1)
+        classes, wanted = batch["targets"].split([len(CLASSES), 4], dim=1)
+        loss = functional.cross_entropy(logits, classes, reduction="sum")
+        errors = (values - wanted).where(~wanted.isnan(), 0.0)
+        loss = loss + settings["affect_weight"] * errors[:, :2].square().sum()
+        return loss + settings["proxy_weight"] * errors[:, 2:].abs().sum()
+
+    return loss_sum
+
+
+def _evaluator(
+    images: np.ndarray, labels: np.ndarray, targets: np.ndarray, device: torch.device
+) -> Callable[[nn.Module], dict[str, float]]:
+    from affectlab.core.stats import accuracy, confusion_matrix, log_loss_items, macro_f1
+    from affectlab.face.model import predict_images
+
+    def evaluate(network: nn.Module) -> dict[str, float]:
+        probabilities, regressed = predict_images(
+            network, images, test_time="none", batch_size=EVALUATION_BATCH, device=device
+        )
+        confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(CLASSES))
+        errors = np.abs(regressed - targets[:, len(CLASSES) :])
+        return {
+            "loss": float(log_loss_items(probabilities, labels).mean()),
+            "accuracy": float(accuracy(confusion)),
+            "macro_f1": float(macro_f1(confusion)),
+            "affect_mae": float(np.nanmean(errors[:, :2])),
+            "proxy_mae": float(np.nanmean(errors[:, 2:])),
+        }
+
+    return evaluate
+
+
+def _size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

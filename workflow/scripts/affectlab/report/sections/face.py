@@ -1,0 +1,175 @@
+"""The face experiment in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.io import read_json
+from affectlab.report.results import (
+    SeedResult,
+    below_baseline,
+    published_for,
+    read_seed,
+    results_rows,
+    split_means,
+    split_sizes,
+)
+from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.words import count, interval, percent, points
+
+FIGURES = {
+    "blur_test": "Blur test: the same faces with more blur (left) and less contrast (right), and"
+    " the mean of both indices by network and by formula. The picture is the average of all faces.",
+    "confusion_matrix": "Confusion matrix: rows are true classes, columns predicted ones; each cell"
+    " has the share of its row and the count.",
+    "reliability": "Reliability diagram: accuracy against stated confidence, before and after"
+    " temperature scaling, with the number of images in each bin below.",
+    "outputs": "Distribution of the regressed values beside their labels.",
+    "training_curves": "Training curves: loss on train and validation, validation scores, learning"
+    " rate, over the optimiser's steps.",
+}
+
+REGRESSED = {
+    "valence_ccc": "valence, concordance",
+    "arousal_ccc": "arousal, concordance",
+    "iq_proxy_mae": "“IQ” proxy, mean absolute error",
+    "iq_proxy_r2": "“IQ” proxy, R²",
+    "eq_proxy_mae": "“EQ” proxy, mean absolute error",
+    "eq_proxy_r2": "“EQ” proxy, R²",
+}
+
+
+def section(
+    folder: Path,
+    block: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+    sample_data: Sequence[str],
+) -> Section:
+    """The section of the report.
+
+    Args:
+        folder: ``results/face``.
+        block: the wing's block of the effective configuration.
+        published: the registry of published numbers, of all experiments.
+        sample_data: names of the data sets that are generated, so that their scores are not
+            taken for results.
+
+    Raises:
+        DataError: a record of a selected run is missing or broken.
+    """
+    runs = {
+        name: [read_seed(folder / name / f"seed{seed}") for seed in block["runs"][name]["seeds"]]
+        for name in block["selected"]
+    }
+    comparison = read_json(folder / "comparison.json")
+    data = sorted({block["runs"][name]["data"] for name in block["selected"]})
+    audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    checks = {name: read_json(folder / "data" / name / "label_check.json") for name in data}
+    views = [_run_view(name, seeds) for name, seeds in runs.items()]
+    known = published_for("face", views, published)
+    return Section(
+        name="face",
+        title="Faces: expression classes, and the proxies published as IQ and EQ",
+        sentences=_headline(runs, comparison, audits, checks, sample_data),
+        warnings=below_baseline(comparison),
+        rows=results_rows(comparison, known),
+        provenance=provenance(runs),
+        html=render(
+            "face.html.j2",
+            runs=views,
+            comparison=comparison,
+            audits=audits,
+            checks=checks,
+            label_figures=[
+                figure(folder / "data" / name / "labels.svg", f"Proxy labels of {name}.")
+                for name in data
+            ],
+            published=known,
+            regressed=REGRESSED,
+        ),
+    )
+
+
+def _headline(
+    runs: Mapping[str, Sequence[SeedResult]],
+    comparison: Mapping[str, Any],
+    audits: Mapping[str, Mapping[str, Any]],
+    checks: Mapping[str, Mapping[str, Any]],
+    sample_data: Sequence[str],
+) -> list[str]:
+    """What was found, in plain sentences; the first is the main one."""
+    summaries = {run["run"]: run for run in comparison["runs"]}
+    unseen = [n for n, s in runs.items() if not s[0].metrics["details"]["seen_in_training"]]
+    means = {name: split_means(seeds) for name, seeds in runs.items()}
+    best = max(unseen or runs, key=lambda name: means[name]["validation"]["accuracy"])
+    run, first = summaries[best], runs[best][0].metrics
+    score = run["metrics"]["accuracy"]
+    sentences = [
+        f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
+        f" {run['n']:,} images of the {first['data']['split']} split the class they are labelled"
+        f" with ({interval(score['ci'], comparison['interval']['level'])};"
+        f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
+        f" {percent(score['baseline']['value'])}."
+    ]
+    if first["details"]["selected_on_result"]:
+        sentences.append("Its weights were chosen on the same images: this is a little too good.")
+    for name, seeds in runs.items():
+        if seeds[0].metrics["details"]["seen_in_training"]:
+            sentences.append(
+                f"{name} was trained on the very images that it is scored on, as the original was:"
+                f" its {percent(summaries[name]['metrics']['accuracy']['mean'])} is memory, not"
+                " skill."
+            )
+    blur = first["details"]["blur_test"]["blur"]
+    sentences.append(
+        "The index published as IQ falls from"
+        f" {blur[0]['predicted_iq']:.1f} to {blur[-1]['predicted_iq']:.1f} when the same faces are"
+        f" blurred (its formula: {blur[0]['formula_iq']:.1f} to {blur[-1]['formula_iq']:.1f}): it"
+        " measures the camera, not the person."
+    )
+    for name, check in checks.items():
+        share = check["distribution"]["iq_proxy"]["at_the_limits"]
+        sentences.append(
+            f"For {percent(share)} of the images of {name} the formula of that index is cut off at"
+            " its limit."
+        )
+    split = first["data"]["split"]
+    rest = first["other_splits"].get(f"{split}_without_overlap")
+    if rest and rest["n"] < run["n"]:
+        change = rest["metrics"]["accuracy"]["value"] - first["metrics"]["accuracy"]["value"]
+        sentences.append(
+            f"Leaving out the {run['n'] - rest['n']} images that have a pixel-identical twin in the"
+            f" training data changes its accuracy by {points(change)}."
+        )
+    for name, audit in audits.items():
+        differing = [row["what"] for row in audit["expected"] if row["status"] != "ok"]
+        if differing:
+            sentences.append(
+                f"The data at hand are not the {name} that the registry describes: they differ in"
+                f" {', '.join(differing)}."
+            )
+        if name in sample_data:
+            sentences.append(
+                f"The data set {name} is generated: these numbers show that the workflow runs, and"
+                " nothing about faces."
+            )
+    return sentences
+
+
+def _run_view(run: str, seeds: Sequence[SeedResult]) -> dict[str, Any]:
+    """One run as the page shows it: figures and tables of its first seed, means over all."""
+    first = seeds[0]
+    return {
+        "run": run,
+        "data": first.metrics["data"]["name"],
+        "values": split_means(seeds),
+        "sizes": split_sizes(first.metrics),
+        "record": first.metrics,
+        "figures": [
+            figure(path, description)
+            for name, description in FIGURES.items()
+            if (path := first.folder / "figures" / f"{name}.svg").exists()
+        ],
+    }

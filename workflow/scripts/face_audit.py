@@ -1,0 +1,16 @@
+"""Audit a data set: counts, blank images, twins, overlap, and what differs from expectation."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.face.audit import write_audit
+
+configure_logging(snakemake.log[0])
+write_audit(
+    faces_path=Path(snakemake.input.faces),
+    metadata_path=Path(snakemake.input.metadata),
+    quarantine_path=Path(snakemake.input.quarantine),
+    audit_path=Path(snakemake.output.audit),
+    required_splits=snakemake.params.required_splits,
+    expected=snakemake.params.expected,
+)

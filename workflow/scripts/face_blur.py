@@ -1,0 +1,19 @@
+"""Show a trained network the same faces with worse pictures."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.face.blur import write_blur_test
+
+configure_logging(snakemake.log[0])
+write_blur_test(
+    faces_path=Path(snakemake.input.faces),
+    metadata_path=Path(snakemake.input.metadata),
+    model_directory=Path(snakemake.input.model),
+    result_path=Path(snakemake.output.result),
+    figure=Path(snakemake.output.svg).with_suffix(""),
+    split=snakemake.params.split,
+    labels=snakemake.params.labels,
+    threads=snakemake.threads,
+    **snakemake.params.blur_test,
+)

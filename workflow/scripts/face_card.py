@@ -1,0 +1,18 @@
+"""Write a run's model card and a short program that uses its model."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.face.card import write_card
+
+configure_logging(snakemake.log[0])
+write_card(
+    metrics_path=Path(snakemake.input.metrics),
+    check_path=Path(snakemake.input.check),
+    recipe=snakemake.params.recipe,
+    labels=snakemake.params.labels,
+    dataset=snakemake.params.dataset,
+    model=snakemake.params.model,
+    card_path=Path(snakemake.output.card),
+    example_path=Path(snakemake.output.example),
+)

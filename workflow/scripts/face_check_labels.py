@@ -1,0 +1,17 @@
+"""Check the labels of a data set; fails where they are broken."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.face.label_check import write_check
+
+configure_logging(snakemake.log[0])
+write_check(
+    labels_path=Path(snakemake.input.labels),
+    faces_path=Path(snakemake.input.faces),
+    metadata_path=Path(snakemake.input.metadata),
+    check_path=Path(snakemake.output.check),
+    figure=Path(snakemake.output.svg).with_suffix(""),
+    settings=snakemake.params.labels,
+    threads=snakemake.threads,
+)

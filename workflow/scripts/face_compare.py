@@ -1,0 +1,19 @@
+"""Hold all runs against each other, and bring the seeds of each together."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.face.evaluate import compare
+
+configure_logging(snakemake.log[0])
+paths = snakemake.input
+files = zip(map(Path, paths.faces), map(Path, paths.metadata), strict=True)
+compare(
+    metrics_paths=[Path(path) for path in paths.metrics],
+    predictions_paths=[Path(path) for path in paths.predictions],
+    data_paths=dict(zip(snakemake.params.data, files, strict=True)),
+    result_split=snakemake.params.result_split,
+    bootstrap=snakemake.params.bootstrap,
+    schema=Path(paths.schema),
+    output_path=Path(snakemake.output.comparison),
+)

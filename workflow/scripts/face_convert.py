@@ -1,0 +1,18 @@
+"""Turn the raw images of a data set into one array and one table, FER+ votes joined."""
+
+from pathlib import Path
+
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.logs import configure_logging
+from affectlab.face.data import convert
+
+configure_logging(snakemake.log[0])
+votes = snakemake.input.get("votes")
+convert(
+    raw_directory=manifest_directory(snakemake.input.manifest),
+    votes_directory=manifest_directory(votes) if votes else None,
+    faces_path=Path(snakemake.output.faces),
+    metadata_path=Path(snakemake.output.metadata),
+    quarantine_path=Path(snakemake.output.quarantine),
+    on_bad_record=snakemake.params.on_bad_record,
+)

@@ -1,0 +1,15 @@
+"""Compute valence, arousal and the two proxy labels of every image."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.face.labels import write_labels
+
+configure_logging(snakemake.log[0])
+write_labels(
+    faces_path=Path(snakemake.input.faces),
+    metadata_path=Path(snakemake.input.metadata),
+    labels_path=Path(snakemake.output.labels),
+    settings=snakemake.params.labels,
+    threads=snakemake.threads,
+)

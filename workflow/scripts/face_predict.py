@@ -1,0 +1,16 @@
+"""Store what a trained network says of every held-out image."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.face.predict import predict_corpus
+
+configure_logging(snakemake.log[0])
+predict_corpus(
+    faces_path=Path(snakemake.input.faces),
+    metadata_path=Path(snakemake.input.metadata),
+    model_directory=Path(snakemake.input.model),
+    predictions_path=Path(snakemake.output.predictions),
+    splits=snakemake.params.splits,
+    threads=snakemake.threads,
+)

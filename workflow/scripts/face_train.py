@@ -1,0 +1,33 @@
+"""Train a face network, one process per GPU; goes on from its last checkpoint."""
+
+from pathlib import Path
+
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.launch import call
+from affectlab.core.logs import configure_logging
+from affectlab.face.train import train_network
+
+configure_logging(snakemake.log[0])
+model_directory = Path(snakemake.output.model)
+work_directory = model_directory.parent / "work"
+base = snakemake.input.get("model")
+call(
+    train_network,
+    {
+        "faces_path": Path(snakemake.input.faces),
+        "metadata_path": Path(snakemake.input.metadata),
+        "labels_path": Path(snakemake.input.labels),
+        "base_model": manifest_directory(base) if base else None,
+        "run": snakemake.params.recipe,
+        "seed": int(snakemake.wildcards.seed),
+        "model_directory": model_directory,
+        "history_path": Path(snakemake.output.history),
+        "facts_path": Path(snakemake.output.training),
+        "work_directory": work_directory,
+    },
+    gpus=snakemake.resources.get("gpu", 1),
+    nodes=snakemake.resources.get("nodes", 1),
+    threads=snakemake.threads,
+    scratch=work_directory,
+    log_file=snakemake.log[0],
+)
