@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slurm nightly lint install
+.PHONY: demo test test-conda test-slurm nightly lint install
 
 # Every experiment on generated corpora with small models; the results go to demo/.
 demo: $(INSTALLED)
@@ -14,6 +14,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# The real environments of the rules, and the demo at its smallest in them; gigabytes, for a while.
+test-conda: $(INSTALLED)
+	$(BIN)/python -m pytest tests/conda
 
 # The pipeline on a real SLURM cluster, and what can go wrong there; skipped without the cluster's
 # script (tests/slurm/conftest.py says where it is looked for). `nightly` takes half an hour.
