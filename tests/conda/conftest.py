@@ -122,9 +122,10 @@ def clone(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def demanded(clone):
+def demanded(clone, tmp_path_factory):
     """Names of the environment files that the jobs of the demo run in."""
-    result = clone.snakemake("-n", SNAKEMAKE_CONDA_PREFIX=str(clone.prefix / "none"))
+    nowhere = tmp_path_factory.mktemp("nowhere")
+    result = clone.snakemake("-n", SNAKEMAKE_CONDA_PREFIX=str(nowhere))
     assert result.status == 0, result.output
     return result.planned_environments
 

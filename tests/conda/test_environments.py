@@ -84,7 +84,6 @@ def test_an_environment_needs_nothing_of_snakemake_s(clone, environments, path):
         "from importlib.metadata import packages_distributions as installed\nprint(*installed())",
     ).output.split()
     scripts = sorted({rule.script for rule in read_rules() if rule.environment == path.stem})
-    assert scripts
     later = {name for script in scripts for name in imported_anywhere(script)} & set(lent)
     program = [
         "import sys",
