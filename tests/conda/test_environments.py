@@ -102,8 +102,15 @@ def test_one_result_asks_for_its_own_environments_only(clone, tmp_path):
     assert result.planned_environments == {"data", "report"}
 
 
+@pytest.fixture(scope="module")
+def fetched(clone, environments):
+    """What a login node does for nodes without a network: environments, data and models."""
+    result = clone.snakemake("--until", "fetch_dataset", "fetch_model")
+    assert result.status == 0, result.output
+
+
 @pytest.mark.parametrize("wing", WINGS)
-def test_an_experiment_runs_without_a_network(clone, environments, wing):
+def test_an_experiment_runs_without_a_network(clone, fetched, wing):
     result = clone.snakemake(wing, **OFFLINE)
     assert result.status == 0, result.output
     assert "Creating conda environment" not in result.output
@@ -111,7 +118,7 @@ def test_an_experiment_runs_without_a_network(clone, environments, wing):
 
 
 @pytest.fixture(scope="module")
-def finished(clone, environments):
+def finished(clone, fetched):
     """Everything, without a network."""
     result = clone.snakemake(**OFFLINE)
     assert result.status == 0, result.output
@@ -174,19 +181,19 @@ def test_a_missing_conda_is_named(clone, tmp_path):
     assert "conda: command not found" in result.output
 
 
-def test_a_pin_that_does_not_exist_is_named_and_leaves_nothing(clone, tmp_path):
+def test_a_pin_that_does_not_exist_is_named_and_leaves_nothing(clone, environments):
     file = clone.root / "envs" / "report.yaml"
     before = file.read_text()
+    folders = {path for path in clone.prefix.iterdir() if path.is_dir()}
     try:
         file.write_text(before.replace("==", "==0.0.", 1))
-        target = "results/emotion/tfidf_demo/seed0/metrics.json"
-        result = clone.snakemake(target, SNAKEMAKE_CONDA_PREFIX=str(tmp_path))
+        result = clone.snakemake("--conda-create-envs-only")
     finally:
         file.write_text(before)
     assert result.status == 1
     assert "Could not create conda environment from" in result.output
     assert "No matching distribution found for" in result.output
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert {path for path in clone.prefix.iterdir() if path.is_dir()} == folders
 
 
 def test_an_environment_is_made_again_from_kept_packages(clone, environments, tmp_path):
