@@ -31,6 +31,7 @@ include: "rules/face.smk"
 include: "rules/emotion.smk"
 include: "rules/entity.smk"
 include: "rules/summary.smk"
+include: "rules/audio.smk"
 include: "rules/report.smk"
 include: "rules/targets.smk"
 

@@ -9,6 +9,7 @@ localrules:
     emotion,
     emotion_data,
     entity,
+    audio,
     summary,
     summary_data,
 
@@ -51,3 +52,10 @@ rule summary:
 rule summary_data:
     input:
         summary_data_targets,
+
+
+# The audio experiment: every selected run, its card, and the comparison of runs.
+rule audio:
+    input:
+        rules.store_config.output,
+        audio_targets,

@@ -284,6 +284,5 @@ def test_reference_results_name_known_data_and_unique_ids(config):
     identifiers = [entry["id"] for entry in registries.reference_results]
     assert len(identifiers) == len(set(identifiers))
     assert {entry["data"] for entry in registries.reference_results} <= set(registries.datasets)
-    runs = config["emotion"]["runs"]
     for entry in registries.reference_results:
-        assert set(entry.get("runs", [])) <= set(runs)
+        assert set(entry.get("runs", [])) <= set(config[entry["wing"]]["runs"])

@@ -3,6 +3,7 @@
 from affectlab.core.fetch import fetch_dataset
 from affectlab.core.logs import configure_logging
 from affectlab.samples import emotion, entity, face, summary
+from affectlab.samples.audio import write_corpus as write_voices
 
 configure_logging(snakemake.log[0])
 fetch_dataset(
@@ -18,5 +19,6 @@ fetch_dataset(
         "face_votes": face.write_votes,
         "longemotion": summary.write_longemotion,
         "psyqa": summary.write_psyqa,
+        "eatd": write_voices,
     },
 )

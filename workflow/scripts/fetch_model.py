@@ -2,6 +2,7 @@
 
 from affectlab.core.fetch import fetch_model
 from affectlab.core.logs import configure_logging
+from affectlab.samples import audio_models
 from affectlab.samples.models import (
     write_tiny_bert,
     write_tiny_qwen3,
@@ -24,5 +25,9 @@ fetch_model(
         "roberta": write_tiny_roberta,
         "resnet": write_tiny_resnet,
         "vit": write_tiny_vit,
+        "clap": audio_models.write_tiny_clap,
+        "ge2e": audio_models.write_tiny_ge2e,
+        "qwen2_audio": audio_models.write_tiny_qwen2_audio,
+        "whisper": audio_models.write_tiny_whisper,
     },
 )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from affectlab import __version__
+from affectlab.audio.cli import add_predict_command as add_audio
 from affectlab.core.errors import UserError
 from affectlab.emotion.cli import add_predict_command as add_emotion
 from affectlab.entity.cli import add_commands as add_entity_commands
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="ask a trained model")
     wings = predict.add_subparsers(required=True, metavar="WING")
-    for add_command in (add_face, add_entity, add_emotion, add_summary):
+    for add_command in (add_face, add_entity, add_emotion, add_summary, add_audio):
         add_command(wings)
     add_entity_commands(commands)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from affectlab.audio import settings as audio
 from affectlab.core.assets import AssetStatus, asset_status
 from affectlab.core.config import (
     Registries,
@@ -44,6 +45,7 @@ SETTINGS: Mapping[str, Settings] = {
     "entity": entity,
     "emotion": emotion,
     "summary": summary,
+    "audio": audio,
 }
 
 

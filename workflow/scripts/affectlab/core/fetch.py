@@ -21,7 +21,7 @@ from affectlab.core.archives import extract, is_archive, local_copy, single_arch
 from affectlab.core.downloads import download
 from affectlab.core.errors import DataError, FetchError
 from affectlab.core.io import atomic_path, read_json, sha256_file, write_json
-from affectlab.core.packages import Pins, check_checkpoint, check_sha256, fetch_package
+from affectlab.core.packages import Pins, check_model, check_sha256, fetch_package
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
     files = _listing(directory)
     verified, notes = _compare(files, _pin_groups(entry))
     if kind == "model":
-        check_checkpoint(directory)
+        check_model(directory, entry.get("kind", ""))
         if any("sha256" in note for note in notes):
             problems = "\n  ".join(notes)
             raise FetchError(f"{archive or copy}: not the model that is pinned:\n  {problems}")
@@ -250,7 +250,7 @@ def _try_sources(
                     fresh.mkdir()
                     _obtain(kind, source, work, fresh, generators)
                     if kind == "model":
-                        check_checkpoint(fresh)
+                        check_model(fresh, entry.get("kind", ""))
         except FetchError as error:
             failures.append(f"{detail}: {error}")
             logger.warning("%s %s: %s", KIND_NAMES[kind], name, failures[-1])

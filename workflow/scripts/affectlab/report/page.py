@@ -14,13 +14,14 @@ import yaml
 from affectlab.core.io import read_text, write_text
 from affectlab.report.results import results_csv
 from affectlab.report.section import render
-from affectlab.report.sections import emotion, entity, face, summary
+from affectlab.report.sections import audio, emotion, entity, face, summary
 
 SECTIONS = {
     "face": face.section,
     "entity": entity.section,
     "emotion": emotion.section,
     "summary": summary.section,
+    "audio": audio.section,
 }
 STYLE = Path(__file__).with_name("page.css")
 

@@ -1,0 +1,90 @@
+"""The nested probe against scikit-learn's GridSearchCV in the same folds.
+
+    python benchmarks/audio_probe.py [--items 384] [--features 512] [--classes 8] [--folds 5]
+
+Both choose C by inner folds and predict each outer fold; the share of equal predictions is
+printed beside the times.
+"""
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from affectlab.audio import probe
+
+STRENGTHS = [float(f"{c:.4g}") for c in np.logspace(-4, 2, 13)]
+
+
+def speech(items, features, classes, subjects=24, seed=0):
+    """Clips with a class and a voice each."""
+    generator = np.random.default_rng(seed)
+    labels, groups = np.arange(items) % classes, np.arange(items) * subjects // items
+    centres = generator.standard_normal((classes, features))
+    voices = generator.standard_normal((subjects, features))
+    noise = generator.standard_normal((items, features))
+    return 0.25 * centres[labels] + voices[groups] + noise, labels, groups
+
+
+def peer(view, labels, groups, folds, seed):
+    """Out-of-fold predictions by scikit-learn alone."""
+    predicted = np.zeros(len(labels), dtype=int)
+    outer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000)
+    )
+    for train, test in outer.split(view, labels, groups):
+        search = GridSearchCV(
+            model,
+            {"logisticregression__C": STRENGTHS},
+            scoring="balanced_accuracy",
+            cv=StratifiedGroupKFold(folds, shuffle=True, random_state=seed),
+        )
+        search.fit(view[train], labels[train], groups=groups[train])
+        predicted[test] = search.predict(view[test])
+    return predicted
+
+
+def main():
+    """Run both on the same data and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=384)
+    parser.add_argument("--features", type=int, default=512)
+    parser.add_argument("--classes", type=int, default=8)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--alone", action="store_true", help="leave scikit-learn out")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    view, labels, groups = speech(options.items, options.features, options.classes)
+    settings = probe.Settings(
+        views=["layers"],
+        statistics=["mean"],
+        strengths=STRENGTHS,
+        outer_folds=options.folds,
+        inner_folds=options.folds,
+        repeats=1,
+        permutations=0,
+        permutation_strength=0.01,
+    )
+    started = time.perf_counter()
+    ours = probe.nested({"all": view}, labels, groups, options.classes, settings, seed=0)
+    own_seconds = time.perf_counter() - started
+    print(f"affectlab     {own_seconds:7.2f} s")
+    if options.alone:
+        return
+    started = time.perf_counter()
+    theirs = peer(view, labels, groups, options.folds, seed=0)
+    peer_seconds = time.perf_counter() - started
+    same = (ours.probabilities.argmax(axis=1) == theirs).mean()
+    print(f"GridSearchCV  {peer_seconds:7.2f} s")
+    print(f"ratio {peer_seconds / own_seconds:.1f}, same prediction for {same:.1%} of the items")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+# The audio experiment: linear probes on frozen audio encoders.
+#
+# REQUIRED INPUTS:
+#   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
+# OUTPUTS:
+#   <results>/audio/data/{data}/     records, quarantine, audit, measures of every clip
+#   <results>/audio/embeddings/{data}/{encoder}/     vectors of every clip, and their cache
+#   <results>/audio/{run}/seed{seed}/     probe, predictions, metrics, figures, card
+#   <results>/audio/comparison.json     all runs against each other
+# STEPS: convert -> audit -> embed (in shards) -> gather -> probe -> evaluate -> card, compare
+
+
+include: "audio_common.smk"
+
+
+wildcard_constraints:
+    encoder=one_of(AUDIO["encoders"]),
+    shard=r"\d+",
+
+
+rule audio_convert:
+    input:
+        manifest="<resources>/raw/{data}/manifest.json",
+        lib=lib("audio_convert"),
+    output:
+        records=ensure("<results>/audio/data/{data}/records.jsonl", non_empty=True),
+        quarantine="<results>/audio/data/{data}/quarantine.jsonl",
+    log:
+        "<logs>/audio_convert/{data}.log",
+    benchmark:
+        "<benchmarks>/audio_convert/{data}.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(1000),
+        runtime=30,
+    params:
+        layout=lambda wildcards: REGISTRIES.datasets[wildcards.data]["layout"],
+        on_bad_record=config["on_bad_record"],
+        clips=AUDIO["clips"],
+    script:
+        "../workflow/scripts/audio_convert.py"
+
+
+# Decodes every clip once: what each is like, and whether the corpus can be used.
+rule audio_audit:
+    input:
+        records="<results>/audio/data/{data}/records.jsonl",
+        quarantine="<results>/audio/data/{data}/quarantine.jsonl",
+        manifest="<resources>/raw/{data}/manifest.json",
+        lib=lib("audio_audit"),
+    output:
+        audit=report(
+            ensure("<results>/audio/data/{data}/audit.json", non_empty=True),
+            caption="../workflow/report/audio_audit.rst",
+            category="Audio",
+            subcategory="Data",
+            labels={"data": "{data}", "what": "audit"},
+        ),
+        measures=ensure("<results>/audio/data/{data}/measures.jsonl", non_empty=True),
+    log:
+        "<logs>/audio_audit/{data}.log",
+    benchmark:
+        "<benchmarks>/audio_audit/{data}.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 4
+    resources:
+        mem_mb=scaled(2000),
+        runtime=60,
+    params:
+        expected=lambda wildcards: REGISTRIES.datasets[wildcards.data].get(
+            "expected", {}
+        ),
+        on_bad_record=config["on_bad_record"],
+    script:
+        "../workflow/scripts/audio_audit.py"
+
+
+# Vectors that were computed before lie in the cache beside the outputs, so an interrupted job goes
+# on where it was and clips that are added later are the only ones embedded.
+rule audio_embed:
+    input:
+        records="<results>/audio/data/{data}/records.jsonl",
+        measures="<results>/audio/data/{data}/measures.jsonl",
+        manifest="<resources>/raw/{data}/manifest.json",
+        model=audio_encoder_model,
+        vectors=audio_encoder_vectors,
+        lib=lib("audio_embed"),
+    output:
+        ensure(
+            "<results>/audio/embeddings/{data}/{encoder}/shard{shard}.npz",
+            non_empty=True,
+        ),
+    log:
+        "<logs>/audio_embed/{data}/{encoder}/shard{shard}.log",
+    benchmark:
+        "<benchmarks>/audio_embed/{data}/{encoder}/shard{shard}.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 4
+    resources:
+        mem_mb=scaled(8000),
+        runtime=480,
+        gpu=1,
+    params:
+        spec=lambda wildcards: AUDIO["encoders"][wildcards.encoder],
+        shards=AUDIO["shards"],
+    script:
+        "../workflow/scripts/audio_embed.py"
+
+
+rule audio_gather:
+    input:
+        records="<results>/audio/data/{data}/records.jsonl",
+        measures="<results>/audio/data/{data}/measures.jsonl",
+        shards=audio_shards,
+        lib=lib("audio_gather"),
+    output:
+        ensure(
+            "<results>/audio/embeddings/{data}/{encoder}/embeddings.npz",
+            non_empty=True,
+        ),
+    log:
+        "<logs>/audio_gather/{data}/{encoder}.log",
+    benchmark:
+        "<benchmarks>/audio_gather/{data}/{encoder}.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=15,
+    script:
+        "../workflow/scripts/audio_gather.py"
+
+
+rule audio_probe:
+    input:
+        records=audio_of_run("<results>/audio/data/{data}/records.jsonl"),
+        measures=audio_of_run("<results>/audio/data/{data}/measures.jsonl"),
+        embeddings=audio_of_run(
+            "<results>/audio/embeddings/{data}/{encoder}/embeddings.npz"
+        ),
+        lib=lib("audio_probe"),
+    output:
+        predictions=ensure(
+            "<results>/audio/{run}/seed{seed}/predictions.jsonl", non_empty=True
+        ),
+        details=ensure("<results>/audio/{run}/seed{seed}/details.json", non_empty=True),
+        facts=ensure("<results>/audio/{run}/seed{seed}/fitting.json", non_empty=True),
+        model=directory("<results>/audio/{run}/seed{seed}/model"),
+    log:
+        "<logs>/audio_probe/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/audio_probe/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 4
+    resources:
+        mem_mb=scaled(4000),
+        runtime=240,
+    params:
+        recipe=audio_recipe,
+    script:
+        "../workflow/scripts/audio_probe.py"
+
+
+rule audio_evaluate:
+    input:
+        predictions="<results>/audio/{run}/seed{seed}/predictions.jsonl",
+        details="<results>/audio/{run}/seed{seed}/details.json",
+        facts="<results>/audio/{run}/seed{seed}/fitting.json",
+        model="<results>/audio/{run}/seed{seed}/model",
+        records=audio_of_run("<results>/audio/data/{data}/records.jsonl"),
+        encoder=audio_run_model,
+        metrics_schema=schema("metrics"),
+        run_schema=schema("run"),
+        lib=lib("audio_evaluate"),
+    output:
+        metrics=report(
+            ensure("<results>/audio/{run}/seed{seed}/metrics.json", non_empty=True),
+            caption="../workflow/report/audio_metrics.rst",
+            category="Audio",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "metrics"},
+        ),
+        run=ensure("<results>/audio/{run}/seed{seed}/run.json", non_empty=True),
+        text=ensure(
+            "<results>/audio/{run}/seed{seed}/evaluation_results.txt", non_empty=True
+        ),
+        confusion=report(
+            ensure(
+                "<results>/audio/{run}/seed{seed}/figures/confusion_matrix.svg",
+                non_empty=True,
+            ),
+            caption="../workflow/report/audio_confusion.rst",
+            category="Audio",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "confusion matrix"},
+        ),
+        schemes=report(
+            ensure(
+                "<results>/audio/{run}/seed{seed}/figures/schemes.svg", non_empty=True
+            ),
+            caption="../workflow/report/audio_schemes.rst",
+            category="Audio",
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "what a leak is worth"},
+        ),
+    log:
+        "<logs>/audio_evaluate/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/audio_evaluate/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=60,
+    params:
+        recipe=audio_recipe,
+        bootstrap=AUDIO["bootstrap"],
+    script:
+        "../workflow/scripts/audio_evaluate.py"
+
+
+# Seeds of a run together, every run against every other on the same items, and all in one figure.
+rule audio_compare:
+    input:
+        metrics=audio_results("metrics.json"),
+        predictions=audio_results("predictions.jsonl"),
+        schema=schema("comparison"),
+        lib=lib("audio_compare"),
+    output:
+        comparison=ensure("<results>/audio/comparison.json", non_empty=True),
+        forest=report(
+            ensure("<results>/audio/figures/forest.svg", non_empty=True),
+            caption="../workflow/report/audio_forest.rst",
+            category="Audio",
+            subcategory="All runs",
+            labels={"what": "forest plot"},
+        ),
+    log:
+        "<logs>/audio_compare.log",
+    benchmark:
+        "<benchmarks>/audio_compare.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=60,
+    params:
+        baseline=AUDIO["baseline"],
+        bootstrap=AUDIO["bootstrap"],
+    script:
+        "../workflow/scripts/audio_compare.py"
+
+
+# The card that goes with a probe, and a program of a few lines that uses it.
+rule audio_card:
+    input:
+        metrics="<results>/audio/{run}/seed{seed}/metrics.json",
+        lib=lib("audio_card"),
+    output:
+        card=ensure("<results>/audio/{run}/seed{seed}/model_card.md", non_empty=True),
+        example=ensure(
+            "<results>/audio/{run}/seed{seed}/inference_example.py", non_empty=True
+        ),
+    log:
+        "<logs>/audio_card/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/audio_card/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(1000),
+        runtime=15,
+    params:
+        recipe=audio_recipe,
+        dataset=audio_dataset_entry,
+        encoder=audio_encoder_spec,
+        model=audio_model_entry,
+    script:
+        "../workflow/scripts/audio_card.py"

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import soundfile
+
+from affectlab.audio.audit import audit, measure, write_audit
+from affectlab.audio.data import Clip, convert
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.quarantine import BadRecord
+from affectlab.samples.audio import write_corpus
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    write_corpus(tmp_path / "raw", subjects=4)
+    convert(tmp_path / "raw", "eatd", tmp_path / "records.jsonl", tmp_path / "bad.jsonl", "fail")
+    return tmp_path
+
+
+def run(folder, on_bad_record="fail", expected=None):
+    write_audit(
+        records_path=folder / "records.jsonl",
+        quarantine_path=folder / "bad.jsonl",
+        raw_directory=folder / "raw",
+        audit_path=folder / "audit.json",
+        measures_path=folder / "measures.jsonl",
+        expected=expected or {},
+        on_bad_record=on_bad_record,
+        threads=2,
+    )
+    return read_json(folder / "audit.json"), list(read_jsonl(folder / "measures.jsonl"))
+
+
+def test_a_file_is_measured(tmp_path):
+    rate = 16000
+    loud = 0.5 * np.sin(2 * np.pi * 100 * np.arange(rate) / rate)
+    soundfile.write(tmp_path / "a.wav", np.concatenate([loud, np.zeros(rate)]), rate)
+    found = measure(tmp_path / "a.wav", "a")
+    assert (found.seconds, found.rate) == (2.0, rate)
+    assert found.silent_share == pytest.approx(0.5, abs=0.02)
+    assert found.peak_db == pytest.approx(-6.02, abs=0.01)
+    # A sine of amplitude .5 over half the time: .5 / sqrt(2) / sqrt(2).
+    assert found.rms_db == pytest.approx(20 * np.log10(0.25), abs=0.01)
+    assert found.clipped_samples == 0
+
+
+def test_clipping_is_runs_at_full_scale(tmp_path):
+    samples = np.zeros(1000)
+    samples[10] = 1.0
+    samples[100:105] = 1.0
+    samples[200:204] = -1.0
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    assert measure(tmp_path / "a.wav", "a").clipped_samples == 9
+
+
+def test_silence_has_a_level_too(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 8000)
+    found = measure(tmp_path / "a.wav", "a")
+    assert (found.rms_db, found.peak_db, found.silent_share) == (-120.0, -120.0, 1.0)
+
+
+def test_a_corpus_is_described(corpus):
+    found, measures = run(
+        corpus, expected={"counts": {"train": 6}, "known_issues": {"subjects": 5}}
+    )
+    assert found["counts"]["train"] == {"clips": 6, "subjects": 2}
+    assert found["classes"]["3emo"]["neutral"] == {"clips": 4, "subjects": 4}
+    assert len(measures) == 12
+    assert [row["status"] for row in found["expected"]] == ["ok", "differs"]
+
+
+def test_identical_files_are_found(corpus):
+    clips = sorted((corpus / "raw").rglob("*_out.wav"))
+    clips[1].write_bytes(clips[0].read_bytes())
+    found, _ = run(corpus)
+    assert [len(group) for group in found["identical"]] == [2]
+
+
+def test_a_file_that_cannot_be_read_stops_the_audit(corpus):
+    path = sorted((corpus / "raw").rglob("*_out.wav"))[0]
+    path.write_bytes(b"<html>")
+    with pytest.raises(DataError, match="a web page saved"):
+        run(corpus)
+    assert not (corpus / "audit.json").exists()
+
+
+def test_or_is_set_aside(corpus):
+    path = sorted((corpus / "raw").rglob("*_out.wav"))[0]
+    path.write_bytes(b"<html>")
+    found, measures = run(corpus, "skip")
+    assert found["quarantine"]["records"] == 1
+    assert len(measures) == 11
+
+
+def clip(name, subject, split):
+    return Clip(name, f"{name}.wav", subject, {"label": "x"}, split)
+
+
+def test_a_subject_in_both_splits_is_refused():
+    clips = [clip("a", "s1", "train"), clip("b", "s1", "test")]
+    with pytest.raises(UserError, match="1 subjects are in more than one split, such as s1"):
+        audit(clips, [], [], {})
+
+
+def test_a_corpus_of_bad_clips_is_refused():
+    bad = [BadRecord("a.wav", "", "broken")]
+    with pytest.raises(UserError, match="1 of 3 clips are bad, more than 10%"):
+        audit([clip("a", "s1", None), clip("b", "s2", None)], [], bad, {})

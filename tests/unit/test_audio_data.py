@@ -1,0 +1,213 @@
+import logging
+import shutil
+import zipfile
+
+import pytest
+
+from affectlab.audio.data import Clip, convert, read_clips
+from affectlab.core.errors import DataError
+from affectlab.core.fetch import fetch_dataset, manifest_directory
+from affectlab.core.io import read_jsonl
+from affectlab.samples.audio import write_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("eatd") / "corpus"
+    write_corpus(folder, subjects=4)
+    return folder
+
+
+@pytest.fixture
+def volunteer(tmp_path):
+    """One volunteer's folder, to be spoilt."""
+    folder = tmp_path / "raw" / "t_7"
+    folder.mkdir(parents=True)
+    for prompt in ("negative", "neutral", "positive"):
+        for name in (f"{prompt}.wav", f"{prompt}_out.wav", f"{prompt}.txt"):
+            (folder / name).write_text("x")
+    (folder / "label.txt").write_text("40.0\n")
+    (folder / "new_label.txt").write_text("50.0\n")
+    return folder
+
+
+def read(folder, layout="eatd", on_bad_record="fail", clips="cleaned"):
+    records = folder.parent / "records.jsonl"
+    quarantine = folder.parent / "quarantine.jsonl"
+    convert(folder, layout, records, quarantine, on_bad_record, clips)
+    return read_clips(records), list(read_jsonl(quarantine))
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+
+
+def test_a_volunteer_gives_three_clips(corpus):
+    clips, bad = read(corpus)
+    assert len(clips) == 12
+    assert bad == []
+    assert {clip.labels["3emo"] for clip in clips} == {"negative", "neutral", "positive"}
+    assert {clip.split for clip in clips} == {"train", "validation"}
+    assert all((corpus / clip.path).is_file() and "_out" in clip.path for clip in clips)
+
+
+def test_the_raw_files_can_be_read_instead(corpus):
+    clips, _ = read(corpus, clips="raw")
+    assert len(clips) == 12
+    assert not any("_out" in clip.path for clip in clips)
+
+
+def test_the_other_convention_gives_the_same(corpus, tmp_path):
+    for folder in corpus.iterdir():
+        split = "train" if folder.name.startswith("t_") else "validation"
+        shutil.copytree(folder, tmp_path / "raw" / split / folder.name[2:])
+    ours, _ = read(tmp_path / "raw")
+    theirs, _ = read(corpus)
+    assert [(c.id, c.labels, c.split) for c in ours] == [(c.id, c.labels, c.split) for c in theirs]
+
+
+@pytest.mark.parametrize(
+    ("standard", "raw", "labels"),
+    [
+        ("53.0 \n", "42.4", ("depressed", "depressed")),
+        (" 52.5\n", "42", ("not_depressed", "depressed")),
+        ("48.75", "39", ("not_depressed", "not_depressed")),
+    ],
+)
+def test_the_thresholds_are_those_of_the_authors_and_of_the_probes(
+    volunteer, standard, raw, labels
+):
+    (volunteer / "new_label.txt").write_text(standard)
+    (volunteer / "label.txt").write_text(raw)
+    clips, _ = read(volunteer.parent)
+    assert (clips[0].labels["2dep"], clips[0].labels["2dep_50"]) == labels
+
+
+def test_a_raw_score_is_multiplied_and_said_so(volunteer, caplog):
+    (volunteer / "new_label.txt").unlink()
+    (volunteer / "label.txt").write_text("44")
+    with caplog.at_level(logging.WARNING):
+        clips, _ = read(volunteer.parent)
+    assert clips[0].labels["2dep"] == "depressed"
+    assert "1.25 x label.txt = 55" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "new_label.txt").write_text("40.0"), "is not 1.25 x the 40"),
+        (lambda f: (f / "new_label.txt").write_text("about 50"), "expected one number"),
+        (lambda f: (f / "new_label.txt").write_text("150"), "from 0 to 100"),
+        (lambda f: (f / "neutral.txt").unlink(), "transcript neutral.txt is missing"),
+        (lambda f: (f / "neutral_out.wav").unlink(), "neutral_out.wav: no such file"),
+        (
+            lambda f: [(f / n).unlink() for n in ("label.txt", "new_label.txt")],
+            "no such file, and no label.txt",
+        ),
+    ],
+)
+def test_a_bad_volunteer_is_named(volunteer, spoil, message):
+    spoil(volunteer)
+    with pytest.raises(DataError, match=message):
+        read(volunteer.parent)
+
+
+def test_a_bad_clip_can_be_set_aside(volunteer):
+    (volunteer / "neutral.txt").unlink()
+    clips, bad = read(volunteer.parent, on_bad_record="skip")
+    assert [clip.id for clip in clips] == ["t_7_negative", "t_7_positive"]
+    assert [row["file"] for row in bad] == ["t_7/neutral_out.wav"]
+
+
+def test_ravdess_names_are_understood(tmp_path):
+    touch(
+        tmp_path / "raw",
+        "Actor_03/03-01-05-01-02-01-03.wav",
+        "Actor_03/03-01-02-01-02-01-03.wav",
+        "Actor_03/03-02-05-01-02-01-03.wav",
+        "Actor_03/._03-01-05-01-02-01-03.wav",
+    )
+    clips, _ = read(tmp_path / "raw", "ravdess")
+    assert clips == [
+        Clip(
+            "03-01-02-01-02-01-03",
+            "Actor_03/03-01-02-01-02-01-03.wav",
+            "actor_03",
+            {"8emo": "calm", "3valence": "neutral"},
+            None,
+        ),
+        Clip(
+            "03-01-05-01-02-01-03",
+            "Actor_03/03-01-05-01-02-01-03.wav",
+            "actor_03",
+            {"8emo": "angry", "3valence": "negative"},
+            None,
+        ),
+    ]
+
+
+def test_a_number_out_of_range_in_a_name_is_bad(tmp_path):
+    touch(tmp_path / "raw", "03-01-09-01-02-01-03.wav")
+    with pytest.raises(DataError, match="emotion 9 or actor 3 is out of range"):
+        read(tmp_path / "raw", "ravdess")
+
+
+def test_emodb_names_are_understood(tmp_path):
+    touch(tmp_path / "raw", "wav/03a01Fa.wav", "wav/16b10Lb.wav")
+    clips, _ = read(tmp_path / "raw", "emodb")
+    assert [(c.subject, c.labels["7emo"]) for c in clips] == [
+        ("speaker_03", "happy"),
+        ("speaker_16", "bored"),
+    ]
+    touch(tmp_path / "raw", "wav/03a01Xa.wav")
+    with pytest.raises(DataError, match=r"such as 03a01Fa\.wav"):
+        read(tmp_path / "raw", "emodb")
+
+
+def test_an_archive_is_read_like_a_folder(tmp_path):
+    with zipfile.ZipFile(tmp_path / "ravdess.zip", "w") as bundle:
+        bundle.writestr("Actor_03/03-01-05-01-02-01-03.wav", "x")
+        bundle.writestr("Actor_04/03-01-06-01-02-01-04.wav", "x")
+    manifest = tmp_path / "out" / "manifest.json"
+    fetch_dataset("ravdess", {"sources": []}, manifest, tmp_path)
+    clips, _ = read(manifest_directory(manifest), "ravdess")
+    assert [clip.subject for clip in clips] == ["actor_03", "actor_04"]
+
+
+def manifest(tmp_path, text, name="manifest.csv"):
+    touch(tmp_path / "raw", "a.wav", "sub/b.flac")
+    (tmp_path / "raw" / name).write_text(text)
+    return tmp_path / "raw"
+
+
+def test_a_manifest_is_read(tmp_path):
+    text = "clip,subject,label,split,duration\na.wav,s1,yes,train,3\nsub/b.flac,s2,no,,4\n"
+    clips, _ = read(manifest(tmp_path, text), "audio_manifest")
+    assert clips == [
+        Clip("a.wav", "a.wav", "s1", {"label": "yes"}, "train"),
+        Clip("sub/b.flac", "sub/b.flac", "s2", {"label": "no"}, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,subject\na.wav,s1\n", "lacks the columns label"),
+        ("clip,subject,label\n../a.wav,s1,x\n", "line 2: .* leads out of the folder"),
+        ("clip,subject,label\n/etc/a.wav,s1,x\n", "leads out of the folder"),
+        ("clip,subject,label\nno.wav,s1,x\n", "there is no file no.wav"),
+        ("clip,subject,label\na.wav,,x\n", "subject empty"),
+        ("clip,subject,label\na.wav,s1,x\na.wav,s1,y\n", "was already used"),
+    ],
+)
+def test_a_bad_manifest_is_named(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read(manifest(tmp_path, text), "audio_manifest")
+
+
+def test_another_folder_is_no_corpus(tmp_path):
+    touch(tmp_path / "raw", "notes.txt")
+    with pytest.raises(DataError, match="no clips here; expected files such as Actor_01"):
+        read(tmp_path / "raw", "ravdess")

@@ -1,0 +1,233 @@
+"""Tiny random checkpoints go through the code that loads the published ones."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from affectlab.audio import clap, encoders
+from affectlab.audio.encoders import Moments, load_encoder, merge
+from affectlab.audio.store import embed_waves
+from affectlab.core.errors import UserError
+from affectlab.samples import audio_models
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoders")
+    audio_models.write_tiny_whisper(folder / "whisper")
+    audio_models.write_tiny_qwen2_audio(folder / "qwen2_audio")
+    audio_models.write_tiny_clap(folder / "clap")
+    audio_models.write_tiny_ge2e(folder / "ge2e")
+    return folder
+
+
+def load(checkpoints, kind, **options):
+    return load_encoder(kind, None if kind == "logmel" else checkpoints / kind, **options)
+
+
+def noise(seconds, rate, seed=0):
+    generator = np.random.default_rng(seed)
+    return (0.1 * generator.standard_normal(int(seconds * rate))).astype(np.float32)
+
+
+def cosine(first, second):
+    first, second = first.reshape(len(first), -1), second.reshape(len(second), -1)
+    return (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+
+
+@pytest.mark.parametrize("kind", ["whisper", "qwen2_audio", "clap", "ge2e", "logmel"])
+def test_the_answer_does_not_depend_on_the_batch(checkpoints, kind):
+    encoder = load(checkpoints, kind, layers="all")
+    waves = [noise(s, encoder.rate, n) for n, s in enumerate((0.7, 1.33, 0.2))]
+    together = embed_waves(waves, encoder)
+    alone = np.concatenate([embed_waves([wave], encoder) for wave in waves])
+    assert together.shape == (3, len(encoder.layers), 2, encoder.dim)
+    assert cosine(together, alone).min() >= 0.99999
+    np.testing.assert_allclose(together, alone, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["whisper", "qwen2_audio"])
+def test_a_repeated_run_gives_the_same_bytes(checkpoints, kind):
+    wave = noise(0.5, 16000)
+    first, second = (embed_waves([wave], load(checkpoints, kind)) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_a_padded_window_is_what_transformers_computes(checkpoints):
+    from transformers import WhisperFeatureExtractor, WhisperModel
+
+    wave = noise(1.0, 16000)
+    encoder = load(checkpoints, "whisper", layers="all", padding="window")
+    found = encoder.embed([wave])
+    extractor = WhisperFeatureExtractor.from_pretrained(checkpoints / "whisper")
+    model = WhisperModel.from_pretrained(checkpoints / "whisper").encoder.eval()
+    features = extractor(wave, sampling_rate=16000, return_tensors="pt").input_features
+    with torch.inference_mode():
+        expected = model(features, output_hidden_states=True)
+    sounding = expected.last_hidden_state[0, :50]
+    np.testing.assert_allclose(found.mean[0, -1], sounding.mean(0), atol=1e-4)
+    np.testing.assert_allclose(found.std[0, -1], sounding.std(0, correction=0), atol=1e-4)
+    np.testing.assert_allclose(
+        found.mean[0, 0], expected.hidden_states[1][0, :50].mean(0), atol=1e-4
+    )
+
+
+def test_the_tower_of_qwen2_audio_is_what_transformers_computes(checkpoints):
+    from transformers import Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
+
+    wave = noise(1.0, 16000)
+    found = load(checkpoints, "qwen2_audio", padding="window").embed([wave])
+    whole = Qwen2AudioForConditionalGeneration.from_pretrained(checkpoints / "qwen2_audio").eval()
+    extractor = WhisperFeatureExtractor.from_pretrained(checkpoints / "qwen2_audio")
+    features = extractor(wave, sampling_rate=16000, return_tensors="pt").input_features
+    tower = next(m for m in whole.modules() if type(m).__name__ == "Qwen2AudioEncoder")
+    with torch.inference_mode():
+        expected = tower(features).last_hidden_state[0, :25]
+    np.testing.assert_allclose(found.mean[0, -1], expected.mean(0), atol=1e-4)
+
+
+def test_clap_is_what_transformers_computes(checkpoints):
+    from transformers import ClapFeatureExtractor, ClapModel
+
+    wave = noise(1.0, 48000)
+    encoder = load(checkpoints, "clap")
+    found = encoder.embed([wave]).mean[0, 0]
+    model = ClapModel.from_pretrained(checkpoints / "clap").eval()
+    extractor = ClapFeatureExtractor.from_pretrained(checkpoints / "clap")
+    inputs = extractor(wave, sampling_rate=48000, return_tensors="pt")
+    with torch.inference_mode():
+        pooled = model.audio_model(
+            input_features=inputs["input_features"].float(),
+            is_longer=torch.zeros(1, 1, dtype=torch.bool),
+        ).pooler_output
+        expected = model.audio_projection(pooled)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def laion_names(state):
+    """The tensors of a transformers CLAP under the names of LAION's code."""
+    joined = {}
+    for name, tensor in state.items():
+        for ours, theirs in (
+            ("audio_model.audio_encoder.", "module.audio_branch."),
+            ("audio_projection.linear1.", "module.audio_projection.0."),
+            ("audio_projection.linear2.", "module.audio_projection.2."),
+            (".attention.output.dense.", ".attn.proj."),
+            (".attention.self.", ".attn."),
+            (".intermediate.dense.", ".mlp.fc1."),
+            (".output.dense.", ".mlp.fc2."),
+            (".layernorm_before.", ".norm1."),
+            (".layernorm_after.", ".norm2."),
+            (".batch_norm.", ".bn0."),
+        ):
+            name = name.replace(ours, theirs)
+        joined[name] = tensor
+    for name in [n for n in joined if ".query." in n]:
+        parts = [joined.pop(name.replace("query", part)) for part in ("query", "key", "value")]
+        joined[name.replace("query", "qkv")] = torch.cat(parts)
+    return joined
+
+
+def test_a_checkpoint_of_af_clap_is_mapped_by_name(checkpoints, tmp_path, monkeypatch):
+    own = load(checkpoints, "clap")
+    state = laion_names(own._network.state_dict())
+    state["module.text_branch.unused"] = torch.zeros(1)
+    torch.save({"state_dict": state}, tmp_path / "epoch_15.pt")
+    monkeypatch.setattr(clap, "AFCLAP_AUDIO", audio_models.CLAP_AUDIO)
+    encoder = load_encoder("afclap", tmp_path)
+    assert (encoder.rate, encoder.window) == (16000, 160000)
+    for name, tensor in own._network.state_dict().items():
+        assert torch.equal(encoder._network.state_dict()[name], tensor), name
+    assert encoder.embed([noise(0.5, 16000)]).mean.shape == (1, 1, 16)
+
+
+def test_an_incomplete_checkpoint_of_af_clap_is_refused(checkpoints, tmp_path, monkeypatch):
+    state = laion_names(load(checkpoints, "clap")._network.state_dict())
+    del state["module.audio_projection.0.weight"]
+    torch.save({"state_dict": state}, tmp_path / "epoch_15.pt")
+    monkeypatch.setattr(clap, "AFCLAP_AUDIO", audio_models.CLAP_AUDIO)
+    with pytest.raises(UserError, match=r"lacks 1 tensors: audio_projection\.linear1\.weight"):
+        load_encoder("afclap", tmp_path)
+
+
+def test_the_published_af_clap_has_the_published_sizes():
+    from transformers import ClapAudioConfig, ClapAudioModelWithProjection
+
+    with torch.device("meta"):
+        model = ClapAudioModelWithProjection(ClapAudioConfig(**clap.AFCLAP_AUDIO))
+    assert model.audio_projection.linear1.weight.shape == (2048, 2048)
+    assert len(model.audio_model.audio_encoder.layers[2].blocks) == 12
+
+
+@pytest.mark.parametrize(
+    ("kind", "other"), [("whisper", "clap"), ("clap", "whisper"), ("ge2e", "qwen2_audio")]
+)
+def test_a_directory_of_another_class_is_refused(checkpoints, kind, other):
+    with pytest.raises(UserError, match="expected a model of the type"):
+        load_encoder(kind, checkpoints / other)
+
+
+def test_a_missing_tensor_is_not_made_up(checkpoints, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(checkpoints / "whisper" / "model.safetensors")
+    name = next(n for n in state if n.endswith("layers.1.fc1.weight") and "encoder" in n)
+    del state[name]
+    save_file(state, tmp_path / "model.safetensors")
+    for file in ("config.json", "preprocessor_config.json"):
+        (tmp_path / file).write_bytes((checkpoints / "whisper" / file).read_bytes())
+    with pytest.raises(UserError, match=r"lacks 1 tensors: layers\.1\.fc1\.weight"):
+        load_encoder("whisper", tmp_path)
+
+
+def test_only_the_shards_of_the_tower_are_opened(checkpoints, tmp_path):
+    source = checkpoints / "qwen2_audio"
+    weight_map = json.loads((source / "model.safetensors.index.json").read_text())["weight_map"]
+    needed = {file for name, file in weight_map.items() if "audio_tower" in name}
+    assert len(needed) < len(set(weight_map.values()))
+    for path in source.iterdir():
+        if path.suffix != ".safetensors" or path.name in needed:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert load_encoder("qwen2_audio", tmp_path).dim == 32
+
+
+def test_long_clips_are_cut_into_windows(checkpoints):
+    encoder = load(checkpoints, "ge2e")
+    wave = noise(4.0, 16000)
+    pieces = [wave[start : start + encoder.window] for start in range(0, 64000, encoder.window)]
+    moments = encoder.embed(pieces)
+    expected = np.average(moments.mean[:, 0], axis=0, weights=[len(p) for p in pieces])
+    np.testing.assert_allclose(embed_waves([wave], encoder)[0, 0, 0], expected, atol=1e-5)
+
+
+def test_merged_moments_are_those_of_all_frames():
+    frames = np.random.default_rng(0).standard_normal((30, 1, 5)).astype(np.float32)
+    parts = np.split(frames, [8, 20])
+    moments = Moments(
+        np.stack([part.mean(0) for part in parts]),
+        np.stack([part.std(0) for part in parts]),
+        np.array([8.0, 12.0, 10.0]),
+    )
+    merged = merge([moments.row(place) for place in range(3)])
+    np.testing.assert_allclose(merged.mean[0], frames.mean(0), atol=1e-6)
+    np.testing.assert_allclose(merged.std[0], frames.std(0), atol=1e-6)
+
+
+def test_an_unknown_kind_is_named(tmp_path):
+    with pytest.raises(UserError, match="known are whisper"):
+        load_encoder("wav2vec", tmp_path)
+    assert set(encoders.WITHOUT_WEIGHTS) < set(encoders.KINDS)
+
+
+def test_the_spectrogram_is_librosas_definition():
+    """A tone falls into the band that holds its frequency."""
+    from affectlab.audio.acoustics import mel_spectrogram
+
+    time = np.arange(16000) / 16000
+    wave = torch.as_tensor(np.sin(2 * np.pi * 1000 * time), dtype=torch.float32)[None]
+    mel = mel_spectrogram(wave, 16000, 40, 400, 160)
+    assert mel.shape == (1, 40, 101)
+    # Slaney's scale: 200/3 Hz per mel below 1000 Hz, so 40 bands to 8 kHz are 45.2 / 41 mel apart.
+    assert abs(int(mel[0, :, 50].argmax()) + 1 - 15 / (45.245 / 41)) <= 1

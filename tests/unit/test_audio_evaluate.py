@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+
+from affectlab.audio import evaluate
+from affectlab.audio.evaluate import Predicted
+from affectlab.core.errors import DataError
+from affectlab.core.io import write_jsonl
+
+BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+
+
+def predicted(items=60, classes=3, repeats=2, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = np.arange(items) % classes
+    scores = generator.standard_normal((repeats, items, classes))
+    scores[:, np.arange(items), labels] += 1.0
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=2, keepdims=True)
+    subjects = tuple(f"s{number // 6:02d}" for number in range(items))
+    return Predicted(
+        tuple(f"c{n:03d}" for n in range(items)), subjects, labels, probabilities, None
+    )
+
+
+def test_uar_is_the_balanced_accuracy_over_repeats():
+    one = predicted()
+    expected = [balanced_accuracy_score(one.labels, decisions) for decisions in one.decisions]
+    score = evaluate.decision_scores(one, 3, BOOTSTRAP)["uar"]
+    assert score.value == pytest.approx(np.mean(expected))
+    assert score.each == pytest.approx(expected)
+
+
+def test_the_interval_resamples_subjects():
+    """Copying every clip of a subject adds no information, so the interval stays."""
+    one = predicted()
+    doubled = Predicted(
+        (*one.ids, *(f"{name}+" for name in one.ids)),
+        one.subjects * 2,
+        np.tile(one.labels, 2),
+        np.concatenate([one.probabilities] * 2, axis=1),
+        None,
+    )
+    first, second = (
+        evaluate.score_scheme(given, ["a", "b", "c"], BOOTSTRAP)["metrics"]["uar"]["ci"]
+        for given in (one, doubled)
+    )
+    assert first == pytest.approx(second)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_areas_are_those_of_scikit_learn(classes):
+    one = predicted(classes=classes)
+    found = evaluate.ranking_scores(one, classes, BOOTSTRAP)
+    if classes == 2:
+        areas = [roc_auc_score(one.labels, p[:, 1]) for p in one.probabilities]
+        precision = [average_precision_score(one.labels, p[:, 1]) for p in one.probabilities]
+        assert found["pr_auc"]["value"] == pytest.approx(np.mean(precision))
+        assert found["pr_auc"]["baseline"]["value"] == 0.5
+    else:
+        areas = [
+            roc_auc_score(one.labels, p, multi_class="ovr", average="macro")
+            for p in one.probabilities
+        ]
+    assert found["auc"]["value"] == pytest.approx(np.mean(areas))
+
+
+def test_ties_count_half():
+    assert evaluate.roc_area(np.array([True, False, True]), np.array([1.0, 1.0, 2.0])) == 0.75
+    assert np.isnan(evaluate.roc_area(np.array([True, True]), np.array([1.0, 2.0])))
+
+
+def test_the_published_score_and_its_trivial_answers():
+    one = predicted()
+    found = evaluate.one_vs_rest_scores(one, ["a", "b", "c"], BOOTSTRAP)
+    right = np.mean([(d == 0) == (one.labels == 0) for d in one.decisions])
+    assert found["ovr_accuracy_a"]["value"] == pytest.approx(right)
+    baseline = found["ovr_accuracy_a"]["baseline"]
+    assert baseline == {"name": "never", "value": pytest.approx(2 / 3)}
+
+
+def test_the_majority_is_the_baseline():
+    labels = np.array([0, 0, 0, 1])
+    found = evaluate.trivial_scores(labels, 2)
+    assert found["accuracy"] == ("majority", 0.75)
+    assert found["uar"] == ("majority", 0.5)
+
+
+def test_a_run_does_not_differ_from_itself():
+    one = predicted()
+    score = evaluate._mean_over_repeats(evaluate.DECISIONS["uar"], 3)
+    found = evaluate.paired(score, one, one, 3, BOOTSTRAP)
+    assert found == (0.0, 0.0, 0.0)
+
+
+def lines(**changes):
+    line = {
+        "id": "a",
+        "subject": "s",
+        "label": "yes",
+        "scheme": "grouped",
+        "repeat": 0,
+        "probabilities": [0.5, 0.5],
+    }
+    return [line, line | {"id": "b"} | changes]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": "perhaps"}, "record 2"),
+        ({"probabilities": [1.0]}, "record 2"),
+        ({"id": "a"}, "a second line for 'a'"),
+        ({"repeat": 1}, "not of the same items"),
+    ],
+)
+def test_broken_predictions_are_named(tmp_path, changes, message):
+    write_jsonl(tmp_path / "p.jsonl", lines(**changes))
+    with pytest.raises(DataError, match=message):
+        evaluate.read_predictions(tmp_path / "p.jsonl", ["no", "yes"])

@@ -1,0 +1,196 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from affectlab.audio import probe
+from affectlab.audio.probe import Settings
+from affectlab.core.errors import UserError
+
+SETTINGS = Settings(
+    views=["layers", "mix"],
+    statistics=["mean"],
+    strengths=[1e-3, 1e-2, 1e-1],
+    outer_folds=4,
+    inner_folds=3,
+    repeats=1,
+    permutations=40,
+    permutation_strength=0.01,
+)
+
+
+def speech(subjects=12, clips=4, features=20, signal=1.5, voice=2.0, seed=0):
+    """Clips of two classes, each with its speaker's voice on top."""
+    generator = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(subjects), clips)
+    labels = np.tile(np.arange(clips) % 2, subjects)
+    directions = generator.standard_normal((2, features)) / features**0.5
+    voices = voice * generator.standard_normal((subjects, features))
+    noise = generator.standard_normal((len(labels), features))
+    return signal * directions[labels] * 3 + voices[groups] + noise, labels, groups
+
+
+def test_no_subject_is_on_both_sides():
+    _, labels, groups = speech()
+    for train, test in probe.grouped_folds(labels, groups, 4, seed=1):
+        assert not set(groups[train]) & set(groups[test])
+    tested = np.concatenate([test for _, test in probe.grouped_folds(labels, groups, 4, seed=1)])
+    assert sorted(tested) == list(range(len(labels)))
+
+
+def test_too_few_subjects_are_named():
+    with pytest.raises(UserError, match="5 folds need as many subjects; there are 3"):
+        probe.grouped_folds(np.array([0, 1, 0]), np.array([0, 1, 2]), 5, seed=0)
+
+
+def by_hand(view, labels, groups, seed):
+    """The nested cross-validation with scikit-learn alone."""
+    found = np.zeros((len(labels), 2))
+
+    def fitted(strength, rows):
+        model = make_pipeline(
+            StandardScaler(),
+            LogisticRegression(
+                C=strength, class_weight="balanced", solver="newton-cg", tol=1e-9, max_iter=2000
+            ),
+        )
+        return model.fit(view[rows], labels[rows])
+
+    outer = StratifiedGroupKFold(SETTINGS.outer_folds, shuffle=True, random_state=seed)
+    for train, test in outer.split(view, labels, groups):
+        inner = StratifiedGroupKFold(SETTINGS.inner_folds, shuffle=True, random_state=seed)
+        scores = []
+        for strength in SETTINGS.strengths:
+            predicted = np.zeros(len(train), dtype=int)
+            for a, b in inner.split(view[train], labels[train], groups[train]):
+                predicted[b] = fitted(strength, train[a]).predict(view[train[b]])
+            recalls = [(predicted[labels[train] == c] == c).mean() for c in (0, 1)]
+            scores.append(np.mean(recalls))
+        best = SETTINGS.strengths[int(np.argmax(scores))]
+        found[test] = fitted(best, train).predict_proba(view[test])
+    return found
+
+
+def test_it_is_the_nested_cross_validation_of_scikit_learn():
+    view, labels, groups = speech()
+    found = probe.nested({"only": view}, labels, groups, 2, SETTINGS, seed=3)
+    np.testing.assert_allclose(
+        found.probabilities, by_hand(view, labels, groups, seed=3), atol=2e-3
+    )
+
+
+def test_the_view_with_the_signal_is_chosen():
+    view, labels, groups = speech(signal=4.0)
+    views = {"noise": np.random.default_rng(1).standard_normal(view.shape), "signal": view}
+    found = probe.nested(views, labels, groups, 2, SETTINGS, seed=0)
+    assert {choice.view for choice in found.choices} == {"signal"}
+    np.testing.assert_array_equal(found.probabilities, found.by_view["signal"])
+
+
+def test_threads_change_nothing():
+    view, labels, groups = speech(subjects=8)
+    alone, shared = (
+        probe.nested({"only": view}, labels, groups, 2, SETTINGS, seed=0, threads=threads)
+        for threads in (1, 2)
+    )
+    np.testing.assert_array_equal(alone.probabilities, shared.probabilities)
+
+
+def test_held_out_labels_are_never_looked_at():
+    """Flipping the labels of one outer fold leaves the predictions for it as they were."""
+    view, labels, groups = speech()
+    fold = probe.grouped_folds(labels, groups, SETTINGS.outer_folds, seed=0)[0]
+    flipped = labels.copy()
+    flipped[fold[1]] = 1 - flipped[fold[1]]
+    first, second = (
+        probe._outer_fold({"only": view}, given, groups, 2, SETTINGS, 0, fold)[0]["only"]
+        for given in (labels, flipped)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_views_are_layers_statistics_and_their_mix():
+    vectors = np.arange(2 * 3 * 2 * 4, dtype=np.float32).reshape(2, 3, 2, 4)
+    names = ["a", "b", "c"]
+    views = probe.make_views(vectors, names, ["layers", "mix"], ["mean", "std"])
+    assert list(views) == ["a", "b", "c", "mix"]
+    assert views["b"].tolist() == vectors[:, 1].reshape(2, -1).tolist()
+    assert views["mix"].shape == (2, 24)
+    means = probe.make_views(vectors, names, ["mix"], ["mean"])
+    assert means["mix"].tolist() == vectors[:, :, 0].reshape(2, -1).tolist()
+
+
+def test_an_empty_statistic_is_left_out():
+    vectors = np.ones((3, 1, 2, 4), dtype=np.float32)
+    vectors[:, :, 1] = 0
+    assert probe.make_views(vectors, ["only"], ["mix"], ["mean", "std"])["only"].shape == (3, 4)
+
+
+def test_subjects_are_pooled_by_their_mean():
+    vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
+    names, pooled = probe.pool_subjects(vectors, ["b", "a", "b", "b"])
+    assert names == ["a", "b"]
+    np.testing.assert_allclose(pooled, [[2, 3], [10 / 3, 13 / 3]])
+
+
+def test_uar_is_the_mean_recall():
+    assert probe.uar(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3) == pytest.approx(5 / 6)
+
+
+def test_labels_of_subjects_are_permuted_among_subjects():
+    groups = np.repeat(np.arange(6), 3)
+    labels = np.repeat([0, 0, 0, 0, 1, 1], 3)
+    moved = probe.permute(labels, groups, np.random.default_rng(1))
+    assert sorted(moved) == sorted(labels)
+    assert all(len(set(moved[groups == group])) == 1 for group in range(6))
+
+
+def test_labels_of_clips_are_permuted_within_subjects():
+    _, labels, groups = speech()
+    moved = probe.permute(labels, groups, np.random.default_rng(1))
+    assert moved.tolist() != labels.tolist()
+    for group in range(12):
+        assert sorted(moved[groups == group]) == sorted(labels[groups == group])
+
+
+def test_a_signal_beats_every_permutation():
+    view, labels, groups = speech(signal=4.0)
+    found = probe.permutation_test(view, labels, groups, 2, SETTINGS, 0)
+    assert found["p"] == 1 / 41
+    assert found["observed"] > found["chance_95"]
+
+
+def test_p_of_noise_is_uniform():
+    """The share of p values up to .25 on noise is a quarter, give or take its own error."""
+    settings = replace(SETTINGS, permutations=19, outer_folds=2)
+    generator = np.random.default_rng(0)
+    _, labels, groups = speech(subjects=8, clips=2, features=3)
+    found = [
+        probe.permutation_test(
+            generator.standard_normal((16, 3)), labels, groups, 2, settings, seed
+        )["p"]
+        for seed in range(60)
+    ]
+    # Four standard errors of 60 draws.
+    assert np.mean(np.array(found) <= 0.25) == pytest.approx(0.25, abs=0.23)
+
+
+def test_voices_are_recognised_where_there_are_voices():
+    view, _, groups = speech(voice=5.0)
+    found, chance = probe.speaker_accuracy(view, groups, SETTINGS, 0)
+    assert found > 0.9
+    assert chance == pytest.approx(1 / 12)
+    assert probe.speaker_accuracy(view, np.arange(len(view)), SETTINGS, 0) is None
+
+
+def test_a_leak_shows_when_clips_are_split_at_random():
+    """With labels that belong to subjects, voices alone give the answer away."""
+    view, _, groups = speech(signal=0.0, voice=5.0, subjects=16)
+    labels = groups % 2
+    grouped = probe.nested({"only": view}, labels, groups, 2, SETTINGS, 0).probabilities
+    leaked = probe.nested({"only": view}, labels, None, 2, SETTINGS, 0).probabilities
+    assert probe.uar(labels, leaked.argmax(1), 2) > probe.uar(labels, grouped.argmax(1), 2) + 0.2

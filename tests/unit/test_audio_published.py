@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from affectlab.audio import model as models
+from affectlab.audio.published import random_split, shared_subjects, train_head
+from affectlab.core.errors import DataError, UserError
+
+TRAINING = {
+    "epochs": 15,
+    "batch_size": 8,
+    "learning_rate": 0.01,
+    "head_learning_rate": None,
+    "weight_decay": 0.0,
+    "warmup_steps": 0,
+    "schedule": "constant",
+    "gradient_accumulation": 1,
+    "max_grad_norm": 1e6,
+    "label_smoothing": 0.0,
+    "precision": "fp32",
+    "token_budget": None,
+    "early_stopping_patience": None,
+    "gradient_checkpointing": False,
+    "evaluations_per_epoch": 1,
+    "checkpoint_minutes": 5,
+    "sparse_embeddings": False,
+    "ema_decay": None,
+}
+
+
+def blobs(count=80):
+    generator = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    return (3.0 * labels[:, None] + generator.standard_normal((count, 6))).astype(
+        np.float32
+    ), labels
+
+
+def train(tmp_path, head):
+    vectors, labels = blobs()
+    return train_head(
+        vectors,
+        labels,
+        2,
+        head=head,
+        validation_share=0.3,
+        drop_last=True,
+        training=TRAINING,
+        seed=0,
+        threads=1,
+        work_directory=tmp_path / "work",
+    )
+
+
+def test_incomplete_batches_are_dropped_on_both_sides():
+    train, validation = random_split(100, 0.3, 16, True, seed=0)
+    assert (len(train), len(validation)) == (64, 16)
+    assert not set(train) & set(validation)
+    train, validation = random_split(100, 0.3, 16, False, seed=0)
+    assert sorted([*train, *validation]) == list(range(100))
+
+
+def test_a_side_without_a_batch_is_named():
+    with pytest.raises(UserError, match="20 clips are too few for batches of 16"):
+        random_split(20, 0.3, 16, True, seed=0)
+
+
+def test_shared_subjects_are_counted():
+    subjects = np.array(["a", "a", "b", "c", "c", "d"])
+    assert shared_subjects(subjects, np.array([1, 2, 4])) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("head", "layers"), [("linear", 1), ("mlp", 4)])
+def test_a_head_learns_and_is_stored_as_it_answers(tmp_path, head, layers):
+    vectors, labels = blobs()
+    found = train(tmp_path, head)
+    right = found.probabilities.argmax(axis=1) == labels[found.validation]
+    assert right.mean() > 0.9
+    assert len(found.layers) == layers
+    facts = dict.fromkeys(models.FIELDS) | {"temperature": 1.0}
+    stored = models.ProbeModel(np.zeros(6, "f4"), np.ones(6, "f4"), found.layers, facts)
+    models.save(stored, tmp_path / "model")
+    again = models.load(tmp_path / "model")
+    np.testing.assert_allclose(
+        again.probabilities(vectors[found.validation]), found.probabilities, atol=1e-5
+    )
+    assert not (tmp_path / "work").exists()
+
+
+def test_another_directory_is_no_probe(tmp_path):
+    (tmp_path / "probe.json").write_text("{}")
+    with pytest.raises(DataError, match="not an audio probe"):
+        models.load(tmp_path)

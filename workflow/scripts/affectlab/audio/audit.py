@@ -1,0 +1,284 @@
+"""The data gate of a speech corpus: what its audio is like, and whether its splits are clean."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectlab.audio.data import Clip, read_clips
+from affectlab.audio.waveform import in_parallel, read_original
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import (
+    read_jsonl,
+    round_significant,
+    sha256_file,
+    write_json,
+    write_jsonl,
+)
+from affectlab.core.quarantine import BadRecord
+
+logger = logging.getLogger(__name__)
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+FRAME_SECONDS = 0.025
+SILENCE_DB = -40.0
+"""Below the loudest frame of a clip, in dB: a frame so quiet counts as silent."""
+
+CLIPPED_FROM = 0.999
+"""Of full scale: what an ordinary recording reaches by clipping alone."""
+
+CLIPPED_RUN = 3
+"""Samples in a row at full scale that count as clipping; a single one may be a true peak."""
+
+MAX_QUARANTINED_SHARE = 0.1
+QUIET_DB = -120.0
+"""Stands for the level of digital silence, whose logarithm does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What one file is like: length, levels (dB below full scale), silence, clipping, contents."""
+
+    id: str
+    seconds: float
+    rate: int
+    rms_db: float
+    peak_db: float
+    silent_share: float
+    clipped_samples: int
+    sha256: str
+
+
+def write_audit(
+    *,
+    records_path: Path,
+    quarantine_path: Path,
+    raw_directory: Path,
+    audit_path: Path,
+    measures_path: Path,
+    expected: Mapping[str, Any],
+    on_bad_record: str,
+    threads: int,
+) -> None:
+    """Decode every clip once; store what was found of each and of all.
+
+    Args:
+        records_path: of the corpus.
+        quarantine_path: what the conversion set aside.
+        raw_directory: the folder that clips' paths start from.
+        audit_path: gets the findings.
+        measures_path: gets one `Measure` a clip; with ``skip``, clips that cannot be read have
+            none and are left out of every probe.
+        expected: ``expected`` of the data registry.
+        on_bad_record: ``fail`` or ``skip``.
+        threads: files decoded at the same time.
+
+    Raises:
+        DataError: a file cannot be read and *on_bad_record* is ``fail``.
+        UserError: the corpus cannot be used; all reasons are listed.
+    """
+    clips = read_clips(records_path)
+    bad = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    measures: list[Measure] = []
+    for done, found in enumerate(
+        in_parallel(lambda clip: _measured(raw_directory, clip), clips, threads), start=1
+    ):
+        if isinstance(found, Measure):
+            measures.append(found)
+        elif on_bad_record == "fail":
+            raise found
+        else:
+            bad.append(BadRecord(clips[done - 1].path, found.place or "", found.problem))
+        if done % 500 == 0:
+            logger.info("%d of %d clips", done, len(clips))
+    known = {measure.id for measure in measures}
+    usable = [clip for clip in clips if clip.id in known]
+    findings = audit(usable, measures, bad, expected)
+    write_jsonl(measures_path, (asdict(measure) for measure in measures))
+    write_json(audit_path, findings)
+
+
+def measure(path: Path, name: str) -> Measure:
+    """Decode one file and describe it.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    samples, rate = read_original(path)
+    width = max(1, int(FRAME_SECONDS * rate))
+    count = max(1, len(samples) // width)
+    frames = samples[: count * width].reshape(count, -1).astype(np.float64)
+    levels = (frames**2).mean(axis=1)
+    silent = levels < levels.max() * 10 ** (SILENCE_DB / 10) if levels.max() > 0 else levels == 0
+    peak = float(np.abs(samples).max())
+    return Measure(
+        id=name,
+        seconds=round_significant(len(samples) / rate, 6),
+        rate=rate,
+        rms_db=_decibels(float(np.sqrt((samples.astype(np.float64) ** 2).mean()))),
+        peak_db=_decibels(peak),
+        silent_share=round_significant(float(silent.mean()), 4),
+        clipped_samples=_clipped(np.abs(samples) >= CLIPPED_FROM),
+        sha256=sha256_file(path),
+    )
+
+
+def audit(
+    clips: Sequence[Clip],
+    measures: Sequence[Measure],
+    quarantined: Sequence[BadRecord],
+    expected: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Describe a corpus and hold it against what is published about it.
+
+    Returns:
+        ``counts`` (clips and subjects, per split), ``classes`` (task -> class -> clips and
+        subjects), ``audio`` (rates, quantiles of length, level and silence, clips that clip or
+        are silent), ``identical`` (groups of clips with the same file contents),
+        ``subject_overlap`` (subjects in more than one split), ``quarantine``, ``expected``.
+
+    Raises:
+        UserError: nothing should be measured on this corpus; lists all reasons.
+    """
+    splits = sorted({clip.split or "all" for clip in clips})
+    overlap = _overlap(clips)
+    reasons = []
+    total = len(clips) + len(quarantined)
+    if not clips:
+        reasons.append("not one clip can be used")
+    if len(quarantined) > MAX_QUARANTINED_SHARE * total:
+        reasons.append(
+            f"{len(quarantined)} of {total} clips are bad, more than {MAX_QUARANTINED_SHARE:.0%}"
+        )
+    if overlap:
+        reasons.append(
+            f"{len(overlap)} subjects are in more than one split, such as {overlap[0]}: a score "
+            "on that split would be of voices that were trained on"
+        )
+    if reasons:
+        raise UserError("the data cannot be used:\n" + "\n".join(f"  - {r}" for r in reasons))
+    found: dict[str, Any] = {
+        "counts": {
+            split: {
+                "clips": sum((clip.split or "all") == split for clip in clips),
+                "subjects": len({c.subject for c in clips if (c.split or "all") == split}),
+            }
+            for split in splits
+        },
+        "classes": _classes(clips),
+        "audio": _audio(measures),
+        "identical": _identical(measures),
+        "subject_overlap": overlap,
+        "quarantine": {
+            "records": len(quarantined),
+            "by_problem": dict(Counter(item.problem for item in quarantined)),
+        },
+    }
+    return found | {"expected": _compare(found, expected)}
+
+
+KNOWN_ISSUES: dict[str, Callable[[dict[str, Any]], int]] = {
+    "identical_clips": lambda found: sum(len(group) for group in found["identical"]),
+    "clipped_clips": lambda found: found["audio"]["clipped_clips"],
+    "silent_clips": lambda found: found["audio"]["silent_clips"],
+    "subjects": lambda found: sum(entry["subjects"] for entry in found["counts"].values()),
+}
+"""What a registry may expect under ``known_issues``, and where the audit has it."""
+
+
+def _measured(root: Path, clip: Clip) -> Measure | DataError:
+    try:
+        return measure(root / clip.path, clip.id)
+    except DataError as error:
+        return error
+
+
+def _decibels(amplitude: float) -> float:
+    level = 20 * math.log10(amplitude) if amplitude > 0 else QUIET_DB
+    return round(max(level, QUIET_DB), 3)
+
+
+def _clipped(full: np.ndarray) -> int:
+    """Samples in runs of at least `CLIPPED_RUN` at full scale."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], full.astype(np.int8), [0]])))
+    lengths = edges[1::2] - edges[::2]
+    return int(lengths[lengths >= CLIPPED_RUN].sum())
+
+
+def _classes(clips: Sequence[Clip]) -> dict[str, dict[str, dict[str, int]]]:
+    clips_of: dict[str, Counter[str]] = defaultdict(Counter)
+    subjects_of: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for clip in clips:
+        for task, label in clip.labels.items():
+            clips_of[task][label] += 1
+            subjects_of[task, label].add(clip.subject)
+    return {
+        task: {
+            label: {"clips": count, "subjects": len(subjects_of[task, label])}
+            for label, count in sorted(counts.items())
+        }
+        for task, counts in sorted(clips_of.items())
+    }
+
+
+def _audio(measures: Sequence[Measure]) -> dict[str, Any]:
+    return {
+        "rates": {str(r): n for r, n in sorted(Counter(m.rate for m in measures).items())},
+        "hours": round_significant(sum(m.seconds for m in measures) / 3600, 6),
+        "seconds": _quantiles([m.seconds for m in measures]),
+        "rms_db": _quantiles([m.rms_db for m in measures]),
+        "silent_share": _quantiles([m.silent_share for m in measures]),
+        "clipped_clips": sum(m.clipped_samples > 0 for m in measures),
+        "silent_clips": sum(m.peak_db <= QUIET_DB for m in measures),
+    }
+
+
+def _quantiles(values: Sequence[float]) -> dict[str, float]:
+    return {f"{q:g}": round_significant(float(np.quantile(values, q)), 5) for q in QUANTILES}
+
+
+def _identical(measures: Sequence[Measure]) -> list[list[str]]:
+    by_contents: dict[str, list[str]] = defaultdict(list)
+    for one in measures:
+        by_contents[one.sha256].append(one.id)
+    return [ids for ids in by_contents.values() if len(ids) > 1]
+
+
+def _overlap(clips: Sequence[Clip]) -> list[str]:
+    splits: dict[str, set[str | None]] = defaultdict(set)
+    for clip in clips:
+        splits[clip.subject].add(clip.split)
+    return sorted(subject for subject, found in splits.items() if len(found) > 1)
+
+
+def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Hold the findings against the registry's ``expected``, number by number."""
+    rows: list[tuple[str, int, int]] = []
+    for split, number in expected.get("counts", {}).items():
+        rows.append((f"clips of {split}", number, found["counts"].get(split, {}).get("clips", 0)))
+    for name, number in expected.get("classes", {}).items():
+        task, _, label = name.partition("/")
+        entry = found["classes"].get(task, {}).get(label, {"subjects": 0})
+        rows.append((f"subjects of {name}", number, entry["subjects"]))
+    for issue, number in expected.get("known_issues", {}).items():
+        if issue not in KNOWN_ISSUES:
+            raise UserError(
+                f"expected.known_issues.{issue}: the audit knows only {', '.join(KNOWN_ISSUES)}"
+            )
+        rows.append((issue.replace("_", " "), number, KNOWN_ISSUES[issue](found)))
+    return [
+        {
+            "what": what,
+            "expected": number,
+            "found": actual,
+            "status": "ok" if actual == number else "differs",
+        }
+        for what, number, actual in rows
+    ]

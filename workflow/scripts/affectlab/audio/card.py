@@ -1,0 +1,86 @@
+"""The card that goes with a probe, and a short program that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from affectlab.audio.model import WARNING
+from affectlab.audio.tasks import TASKS
+from affectlab.core import cards
+from affectlab.core.io import read_json, write_text
+
+TEMPLATES = Path(__file__).parent
+
+
+def write_card(
+    *,
+    metrics_path: Path | str,
+    recipe: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    encoder: Mapping[str, Any],
+    model: Mapping[str, Any] | None,
+    card_path: Path | str,
+    example_path: Path | str,
+) -> None:
+    """Write model_card.md and inference_example.py of a run.
+
+    Args:
+        metrics_path: metrics.json of the run.
+        recipe: the run's block of the configuration.
+        dataset: the registry's entry of its data set.
+        encoder: the encoder's block of the configuration.
+        model: the registry's entry of the encoder's checkpoint; None for one without.
+        card_path: where the card goes.
+        example_path: where the program goes.
+    """
+    record = read_json(metrics_path)
+    write_text(card_path, card(record, recipe, dataset, encoder, model))
+    example = cards.render(
+        TEMPLATES / "inference_audio.py.j2",
+        run=record["run"],
+        encoder=encoder.get("model"),
+        warning=WARNING,
+    )
+    write_text(example_path, example)
+
+
+def card(
+    record: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    encoder: Mapping[str, Any],
+    model: Mapping[str, Any] | None,
+) -> str:
+    """The text of the model card."""
+    body = cards.render(
+        TEMPLATES / "model_card.md.j2",
+        record=record,
+        recipe=recipe,
+        dataset=dataset,
+        encoder=encoder,
+        model=model,
+        title=TASKS[recipe["task"]].title,
+        warning=WARNING,
+    )
+    score = record["metrics"]["uar"]
+    metadata = {
+        "license": "other",
+        "license_name": "terms-of-the-training-data-and-the-encoder",
+        "library_name": "affectlab",
+        "pipeline_tag": "audio-classification",
+        "tags": ["speech", "linear-probe", f"{record['protocol']}-protocol"],
+        "datasets": [record["data"]["name"]],
+        "model-index": cards.model_index(
+            f"affectlab-audio-{record['run']}",
+            {"type": "audio-classification", "name": TASKS[recipe["task"]].title},
+            {
+                "type": record["data"]["name"],
+                "name": dataset["title"],
+                "split": record["data"]["split"],
+            },
+            [{"type": "recall", "name": "Unweighted average recall", "value": score["value"]}],
+        ),
+    }
+    return cards.with_front_matter(metadata, body)

@@ -1,0 +1,148 @@
+"""The audio half of CLAP models: LAION's, and the AF-CLAP of Audio Flamingo 2.
+
+AF-CLAP is LAION's own architecture in another size: HTSAT with patches of 256 features, depths
+2-2-12-2 and heads 4-8-16-32, 64 mel bands of 50 to 8,000 Hz at 16 kHz, and a projection to 2,048
+features (``HTSAT-afclap.json`` and ``htsat.py`` of github.com/NVIDIA/audio-flamingo). So one
+class serves both; only the names in the checkpoint are translated.
+
+The published preprocessing crops clips over 10 s at random. Here clips are cut into consecutive
+windows of 10 s, so none is longer and nothing is drawn: the fusion of crops is never entered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from affectlab.audio.checkpoints import load_complete, load_part, read_config
+from affectlab.audio.encoders import Moments
+from affectlab.audio.waveform import Samples
+from affectlab.core.devices import choose_device
+from affectlab.core.errors import UserError
+
+AFCLAP_AUDIO = {
+    "patch_embeds_hidden_size": 256,
+    "depths": [2, 2, 12, 2],
+    "num_attention_heads": [4, 8, 16, 32],
+    "hidden_size": 2048,
+    "projection_dim": 2048,
+    "enable_fusion": True,
+    "fusion_type": "aff_2d",
+    "num_mel_bins": 64,
+}
+AFCLAP_FEATURES = {
+    "feature_size": 64,
+    "sampling_rate": 16_000,
+    "hop_length": 160,
+    "fft_window_size": 1024,
+    "max_length_s": 10,
+    "frequency_min": 50,
+    "frequency_max": 8_000,
+    "truncation": "fusion",
+    "padding": "repeatpad",
+}
+
+# In LAION's checkpoints -> in those of transformers; applied in this order.
+_RENAMES = (
+    (r"^module\.", ""),
+    (r"^audio_branch\.", "audio_model.audio_encoder."),
+    (r"^audio_projection\.0\.", "audio_projection.linear1."),
+    (r"^audio_projection\.2\.", "audio_projection.linear2."),
+    (r"\.attn\.proj\.", ".attention.output.dense."),
+    (r"\.attn\.", ".attention.self."),
+    (r"\.mlp\.fc1\.", ".intermediate.dense."),
+    (r"\.mlp\.fc2\.", ".output.dense."),
+    (r"\.norm1\.", ".layernorm_before."),
+    (r"\.norm2\.", ".layernorm_after."),
+    (r"\.bn0\.", ".batch_norm."),
+)
+
+
+class Clap:
+    """See `affectlab.audio.encoders.Encoder`: one vector a window, the joint space's."""
+
+    def __init__(self, directory: Path, kind: str) -> None:
+        from transformers import ClapFeatureExtractor
+
+        self._device = choose_device()
+        if kind == "afclap" and not (directory / "config.json").is_file():
+            self._network = _from_laion(directory)
+            self._features = ClapFeatureExtractor(**AFCLAP_FEATURES)
+        else:
+            self._network = _from_transformers(directory)
+            self._features = ClapFeatureExtractor.from_pretrained(directory, local_files_only=True)
+        self._network = self._network.to(self._device).eval()
+        self._fused = bool(self._network.config.enable_fusion)
+        self.rate = int(self._features.sampling_rate)
+        self.window = int(self._features.nb_max_samples)
+        self.layers: tuple[str, ...] = ("projection",)
+        self.dim = int(self._network.config.projection_dim)
+        self.settings: dict[str, Any] = {"kind": kind}
+
+    def embed(self, batch: Sequence[Samples]) -> Moments:
+        """Embed windows; see the protocol. A short one is repeated up to 10 s, as published."""
+        mels = [
+            self._features(
+                piece,
+                sampling_rate=self.rate,
+                truncation="fusion" if self._fused else "rand_trunc",
+                return_tensors="np",
+            )["input_features"][0]
+            for piece in batch
+        ]
+        inputs = torch.as_tensor(np.stack(mels), dtype=torch.float32, device=self._device)
+        # The extractor marks one short clip of each call as long, at random; none is.
+        longer = torch.zeros(len(batch), 1, dtype=torch.bool, device=self._device)
+        with torch.inference_mode():
+            vectors = self._network(input_features=inputs, is_longer=longer).audio_embeds
+        mean = vectors.float().cpu().numpy()[:, None, :]
+        seconds = np.array([len(piece) / self.rate for piece in batch])
+        return Moments(mean, np.zeros_like(mean), seconds)
+
+
+def _from_transformers(directory: Path) -> Any:
+    """The audio half of a checkpoint as transformers saves it; the text half is not read."""
+    from transformers import ClapAudioConfig, ClapAudioModelWithProjection
+
+    found = read_config(directory, ["clap", "clap_audio_model"])
+    settings = dict(found.get("audio_config", found))
+    settings["projection_dim"] = found.get("projection_dim", settings.get("projection_dim", 512))
+    network = ClapAudioModelWithProjection(ClapAudioConfig(**settings)).float()
+    load_part(network, directory, [""])
+    return network
+
+
+def _from_laion(directory: Path) -> Any:
+    """AF-CLAP from the checkpoint file that its authors publish."""
+    from transformers import ClapAudioConfig, ClapAudioModelWithProjection
+
+    files = sorted(directory.rglob("*.pt"))
+    if len(files) != 1:
+        raise UserError(f"{directory}: expected one checkpoint file (*.pt), found {len(files)}")
+    checkpoint = torch.load(files[0], map_location="cpu", weights_only=True)
+    network = ClapAudioModelWithProjection(ClapAudioConfig(**AFCLAP_AUDIO)).float()
+    load_complete(network, translate(checkpoint.get("state_dict", checkpoint)), files[0])
+    return network
+
+
+def translate(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors of LAION's naming under the names of transformers; joint qkv tensors are split.
+
+    Tensors that have no counterpart (text half, spectrogram, classifier) keep their own names.
+    """
+    translated: dict[str, torch.Tensor] = {}
+    for original, tensor in state.items():
+        name = original
+        for pattern, new in _RENAMES:
+            name = re.sub(pattern, new, name)
+        if ".qkv." in name:
+            for part, piece in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
+                translated[name.replace(".qkv.", f".{part}.")] = piece
+        else:
+            translated[name] = tensor
+    return translated

@@ -1,0 +1,38 @@
+"""``affectlab predict audio``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_predict_command(wings: Any) -> None:
+    """Add the command to *wings*, the subparsers of ``affectlab predict``."""
+    audio = wings.add_parser("audio", help="what a recording sounds like to a fitted probe")
+    audio.add_argument("files", nargs="+", metavar="FILE", type=Path, help="WAV or FLAC files")
+    audio.add_argument(
+        "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
+    )
+    audio.add_argument(
+        "--encoder", type=Path, help="checkpoint of its encoder, e.g. resources/models/.../files"
+    )
+    audio.set_defaults(run=_predict)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from affectlab.audio.predict import AudioProbe
+
+    probe = AudioProbe.from_directory(options.model, options.encoder)
+    print(probe.warning, file=sys.stderr)
+    for path in options.files:
+        for found in probe.predict([path]):
+            line = {
+                "file": found.file,
+                "label": found.label,
+                "probabilities": {k: round(p, 6) for k, p in found.probabilities.items()},
+            }
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+    return 0

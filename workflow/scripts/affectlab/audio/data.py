@@ -1,0 +1,312 @@
+"""Speech corpora: from their own layouts to one tidy table of clips.
+
+A clip is one audio file of one subject. Readers look at names and label files only; what is
+inside the audio is looked at by the audit.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from affectlab.audio.tasks import TASKS, VALENCE, depression_labels
+from affectlab.core.errors import DataError
+from affectlab.core.io import read_jsonl, read_text, write_jsonl
+from affectlab.core.quarantine import BadRecord
+
+logger = logging.getLogger(__name__)
+
+AUDIO_ENDINGS = (".wav", ".flac")
+PROMPTS = ("negative", "neutral", "positive")
+SDS_FACTOR = 1.25
+"""Standardised SDS score per raw point."""
+
+MANIFEST_NAMES = ("manifest.csv", "manifest.tsv")
+_EATD_SUBJECT = re.compile(r"(?:(?P<split>[tv])_)?(?P<number>\d+)")
+_EATD_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "t": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "v": "validation",
+}
+_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)\.(?:wav|flac)")
+_RAVDESS_EMOTIONS = TASKS["8emo"].classes
+_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])\.(?:wav|flac)")
+_EMODB_EMOTIONS = {
+    "W": "angry",
+    "L": "bored",
+    "E": "disgust",
+    "A": "fearful",
+    "F": "happy",
+    "T": "sad",
+    "N": "neutral",
+}
+
+Clips = Literal["cleaned", "raw"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One audio file.
+
+    Attributes:
+        id: unique in the corpus.
+        path: of the file inside the corpus' folder, with forward slashes.
+        subject: who speaks.
+        labels: task -> class.
+        split: of the corpus' own split, if it has one.
+    """
+
+    id: str
+    path: str
+    subject: str
+    labels: dict[str, str]
+    split: str | None
+
+
+def read_clips(path: Path | str) -> list[Clip]:
+    """Read the table that `convert` wrote.
+
+    Raises:
+        DataError: the file is missing, a line is no such record, or an id occurs twice.
+    """
+    clips: list[Clip] = []
+    seen: set[str] = set()
+    for number, row in enumerate(read_jsonl(path), start=1):
+        if set(row) != {"id", "path", "subject", "labels", "split"}:
+            problem = "expected the fields id, path, subject, labels and split"
+            raise DataError(path, f"record {number}", problem)
+        if row["id"] in seen:
+            raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
+        seen.add(row["id"])
+        clips.append(Clip(**row))
+    if not clips:
+        raise DataError(path, None, "holds no clips")
+    return clips
+
+
+def usable_clips(records_path: Path | str, measures_path: Path | str) -> list[Clip]:
+    """The clips that the audit could read, which may be fewer than the records."""
+    known = {row["id"] for row in read_jsonl(measures_path)}
+    return [clip for clip in read_clips(records_path) if clip.id in known]
+
+
+def convert(
+    raw_directory: Path | str,
+    layout: str,
+    records_path: Path | str,
+    quarantine_path: Path | str,
+    on_bad_record: str,
+    clips: Clips = "cleaned",
+) -> None:
+    """Write the clips of a corpus, and what cannot be used, as JSON Lines.
+
+    Args:
+        raw_directory: the corpus' folder.
+        layout: which reader, a key of `READERS`.
+        records_path: gets one `Clip` a line.
+        quarantine_path: gets one `BadRecord` a line.
+        on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
+        clips: which files of an EATD corpus: ``*_out.wav`` or the raw ones.
+
+    Raises:
+        DataError: the folder is no such corpus, or a record is bad and *on_bad_record* ``fail``.
+    """
+    root = Path(raw_directory)
+    good: list[Clip] = []
+    bad: list[BadRecord] = []
+    places: dict[str, str] = {}
+    for item in READERS[layout](root, clips):
+        if isinstance(item, Clip) and item.id in places:
+            problem = f"the id {item.id!r} was already used for {places[item.id]}"
+            item = BadRecord(item.path, item.id, problem)
+        if isinstance(item, BadRecord):
+            if on_bad_record == "fail":
+                raise DataError(root / item.file, item.place or None, item.problem)
+            bad.append(item)
+        else:
+            places[item.id] = item.path
+            good.append(item)
+    if not good:
+        raise DataError(root, None, f"no clips here; expected {LAYOUT_FORMS[layout]}")
+    write_jsonl(quarantine_path, (asdict(item) for item in bad))
+    write_jsonl(records_path, (asdict(item) for item in sorted(good, key=lambda clip: clip.id)))
+
+
+def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
+    """EATD-Corpus: a folder for each volunteer, three answers in each.
+
+    Both conventions are read: ``t_<n>`` and ``v_<n>`` side by side, and ``train/<n>`` beside
+    ``validation/<n>``. The depression label comes from ``new_label.txt``, the standardised score;
+    where only ``label.txt`` is there, its raw score is multiplied by 1.25. A volunteer whose two
+    files do not agree is bad, for one of them would be thresholded wrongly.
+    """
+    for folder in sorted(path for path in root.rglob("*") if path.is_dir()):
+        found = _eatd_subject(folder)
+        if found is None:
+            continue
+        subject, split = found
+        name = folder.relative_to(root).as_posix()
+        try:
+            labels = depression_labels(_sds_score(folder))
+        except DataError as error:
+            place = error.path.relative_to(root).as_posix()
+            yield BadRecord(place, error.place or "", error.problem)
+            continue
+        for prompt in PROMPTS:
+            audio = folder / (f"{prompt}_out.wav" if clips == "cleaned" else f"{prompt}.wav")
+            if not audio.is_file():
+                yield BadRecord(f"{name}/{audio.name}", "", "no such file")
+            elif not (folder / f"{prompt}.txt").is_file():
+                problem = f"the transcript {prompt}.txt is missing beside it"
+                yield BadRecord(f"{name}/{audio.name}", "", problem)
+            else:
+                path = f"{name}/{audio.name}"
+                yield Clip(f"{subject}_{prompt}", path, subject, labels | {"3emo": prompt}, split)
+
+
+def _eatd_subject(folder: Path) -> tuple[str, str] | None:
+    """Subject and split that a folder's name tells, or None for a folder that is none."""
+    match = _EATD_SUBJECT.fullmatch(folder.name)
+    if match is None:
+        return None
+    split = _EATD_FOLDERS.get(match["split"] or folder.parent.name.lower())
+    return (f"{split[0]}_{match['number']}", split) if split else None
+
+
+def _sds_score(folder: Path) -> float:
+    """The standardised SDS score of a volunteer's folder."""
+    standard, raw = folder / "new_label.txt", folder / "label.txt"
+    if not standard.is_file() and not raw.is_file():
+        raise DataError(standard, None, "no such file, and no label.txt beside it")
+    if not standard.is_file():
+        score = SDS_FACTOR * _read_score(raw)
+        logger.warning(
+            "%s: no new_label.txt; using 1.25 x label.txt = %g. Thresholding label.txt itself "
+            "would be a mistake: it holds the raw score",
+            folder.name,
+            score,
+        )
+        return score
+    score = _read_score(standard)
+    if raw.is_file() and abs(SDS_FACTOR * _read_score(raw) - score) > 0.5 * SDS_FACTOR:
+        problem = f"{score:g} is not 1.25 x the {_read_score(raw):g} of label.txt"
+        raise DataError(standard, None, problem)
+    return score
+
+
+def _read_score(path: Path) -> float:
+    """The one number in a label file; white space around it is no matter."""
+    text = read_text(path).strip()
+    try:
+        score = float(text)
+    except ValueError as error:
+        raise DataError(path, "line 1", f"expected one number, found {text[:20]!r}") from error
+    if not 0 <= score <= 100:
+        raise DataError(path, "line 1", f"expected a score from 0 to 100, found {score:g}")
+    return score
+
+
+def read_ravdess(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
+    """RAVDESS speech: seven numbers in each file name, one folder for each actor.
+
+    Only audio of speech (``03-01-...``) is read; the others of the set (song, video) are not
+    named so and passed over.
+    """
+    for path in _audio_files(root):
+        match = _RAVDESS_NAME.fullmatch(path.name)
+        name = path.relative_to(root).as_posix()
+        if match is None:
+            if path.name.startswith("03-01-"):
+                yield BadRecord(name, "", "expected seven two-digit numbers as its name")
+            continue
+        number, actor = int(match[1]), int(match[5])
+        if not 1 <= number <= len(_RAVDESS_EMOTIONS) or not 1 <= actor <= 24:
+            yield BadRecord(name, "", f"emotion {number} or actor {actor} is out of range")
+            continue
+        emotion = _RAVDESS_EMOTIONS[number - 1]
+        labels = {"8emo": emotion, "3valence": VALENCE[emotion]}
+        yield Clip(path.stem, name, f"actor_{actor:02d}", labels, None)
+
+
+def read_emodb(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
+    """EMO-DB: speaker, sentence, emotion letter and take in each file name."""
+    for path in _audio_files(root):
+        match = _EMODB_NAME.fullmatch(path.name)
+        name = path.relative_to(root).as_posix()
+        if match is None:
+            yield BadRecord(name, "", "expected a name such as 03a01Fa.wav")
+            continue
+        emotion = _EMODB_EMOTIONS[match[3]]
+        labels = {"7emo": emotion, "3valence": VALENCE[emotion]}
+        yield Clip(path.stem, name, f"speaker_{match[1]}", labels, None)
+
+
+def read_manifest(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
+    """A table ``clip,subject,label[,split]`` (other columns are passed over) beside the audio.
+
+    Paths are relative to the table and may not lead out of its folder. A clip is known by its
+    path.
+    """
+    table = next((root / name for name in MANIFEST_NAMES if (root / name).is_file()), None)
+    if table is None:
+        raise DataError(root, None, f"expected {LAYOUT_FORMS['audio_manifest']}")
+    delimiter = "\t" if table.suffix == ".tsv" else ","
+    reader = csv.DictReader(io.StringIO(read_text(table)), delimiter=delimiter, strict=True)
+    missing = {"clip", "subject", "label"} - set(reader.fieldnames or [])
+    if missing:
+        raise DataError(table, "line 1", f"lacks the columns {', '.join(sorted(missing))}")
+    try:
+        for row in reader:
+            yield _manifest_row(root, table, reader.line_num, row)
+    except csv.Error as error:
+        raise DataError(table, f"line {reader.line_num}", str(error)) from error
+
+
+def _manifest_row(root: Path, table: Path, line: int, row: dict[str, str]) -> Clip | BadRecord:
+    place = f"line {line}"
+    values = {name: (row[name] or "").strip() for name in ("clip", "subject", "label")}
+    empty = [name for name, value in values.items() if not value]
+    if empty:
+        return BadRecord(table.name, place, f"{' and '.join(empty)} empty")
+    clip = PurePosixPath(values["clip"].replace("\\", "/"))
+    if clip.is_absolute() or ".." in clip.parts:
+        return BadRecord(table.name, place, f"{clip} leads out of the folder of the table")
+    if not (root / clip).is_file():
+        return BadRecord(table.name, place, f"there is no file {clip}")
+    split = (row.get("split") or "").strip() or None
+    labels = {"label": values["label"]}
+    return Clip(clip.as_posix(), clip.as_posix(), values["subject"], labels, split)
+
+
+def _audio_files(root: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in AUDIO_ENDINGS and path.is_file() and path.name[0] != "."
+    )
+
+
+READERS: dict[str, Callable[[Path, Clips], Iterator[Clip | BadRecord]]] = {
+    "eatd": read_eatd,
+    "ravdess": read_ravdess,
+    "emodb": read_emodb,
+    "audio_manifest": read_manifest,
+}
+
+LAYOUT_FORMS = {
+    "eatd": "folders t_<n> and v_<n>, or train/<n> and validation/<n>, with new_label.txt and"
+    " negative, neutral and positive .wav and .txt",
+    "ravdess": "files such as Actor_01/03-01-05-01-02-01-01.wav",
+    "emodb": "files such as wav/03a01Fa.wav",
+    "audio_manifest": "manifest.csv or manifest.tsv with the columns clip, subject and label",
+}

@@ -1,0 +1,585 @@
+"""Score stored predictions: one run by itself, and all runs against each other."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from affectlab.audio.experiment import GROUPED, PUBLISHED
+from affectlab.audio.model import load
+from affectlab.core import stats
+from affectlab.core.errors import DataError
+from affectlab.core.io import read_json, read_jsonl, sha256_file, write_text
+from affectlab.core.records import (
+    Direction,
+    is_worse,
+    metric,
+    model_identity,
+    process_record,
+    write_record,
+)
+
+TASK_VERSION = 1
+"""Rises when labels or scoring change, so that only comparable numbers are compared."""
+
+BINS = 10
+"""Bins of the expected calibration error: there are few items."""
+
+HEADLINE = ("uar", "accuracy")
+COMPARED = ("uar", "accuracy")
+
+DECISIONS: dict[str, Callable[[stats.Array], stats.Floats]] = {
+    "uar": stats.macro_recall,
+    "accuracy": stats.accuracy,
+    "macro_f1": stats.macro_f1,
+}
+"""Scores of the confusion matrix. The unweighted average recall is the balanced accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What one scheme and its repeats said of some items.
+
+    Attributes:
+        ids: ``[n]``, sorted.
+        subjects: ``[n]``.
+        labels: ``[n]`` class ids.
+        probabilities: ``[repeats, n, K]``.
+        calibrated: the same after temperature scaling, or None.
+    """
+
+    ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    labels: stats.Integers
+    probabilities: stats.Floats
+    calibrated: stats.Floats | None
+
+    @property
+    def decisions(self) -> stats.Integers:
+        """``[repeats, n]`` class ids."""
+        return np.asarray(self.probabilities.argmax(axis=2), dtype=np.int64)
+
+
+class Score(NamedTuple):
+    """A score over repeats: its mean, and bootstrap replicates of that mean over subjects."""
+
+    value: float
+    replicates: stats.Floats
+    each: list[float]
+    direction: Direction
+
+
+def read_predictions(path: Path | str, classes: Sequence[str]) -> dict[str, Predicted]:
+    """Read predictions.jsonl: scheme -> what it said.
+
+    Raises:
+        DataError: a line is no prediction, or the repeats of a scheme are not of the same items.
+    """
+    found: dict[str, dict[int, dict[str, Mapping[str, Any]]]] = defaultdict(dict)
+    for number, line in enumerate(read_jsonl(path), start=1):
+        try:
+            repeat = found[line["scheme"]].setdefault(line["repeat"], {})
+            if line["label"] not in classes or len(line["probabilities"]) != len(classes):
+                raise ValueError("label or probabilities")
+            if line["id"] in repeat:
+                raise DataError(path, f"record {number}", f"a second line for {line['id']!r}")
+            repeat[line["id"]] = line
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(path, f"record {number}", f"no proper {error}") from error
+    return {
+        scheme: _collect(path, scheme, list(repeats.values()), classes)
+        for scheme, repeats in found.items()
+    }
+
+
+def _collect(
+    path: Path | str,
+    scheme: str,
+    repeats: Sequence[Mapping[str, Mapping[str, Any]]],
+    classes: Sequence[str],
+) -> Predicted:
+    ids = tuple(sorted(repeats[0]))
+    if any(set(repeat) != set(ids) for repeat in repeats):
+        raise DataError(path, None, f"the repeats of {scheme} are not of the same items")
+    first = [repeats[0][name] for name in ids]
+    scaled = "calibrated" in first[0]
+    return Predicted(
+        ids,
+        tuple(str(line["subject"]) for line in first),
+        np.array([classes.index(line["label"]) for line in first], dtype=np.int64),
+        np.array([[repeat[name]["probabilities"] for name in ids] for repeat in repeats]),
+        np.array([[repeat[name]["calibrated"] for name in ids] for repeat in repeats])
+        if scaled
+        else None,
+    )
+
+
+def decision_scores(
+    predicted: Predicted, classes: int, bootstrap: Mapping[str, Any]
+) -> dict[str, Score]:
+    """Scores of the confusion matrix, each over repeats, subjects resampled alike for all."""
+    table = _confusion_table(predicted, classes)
+    sums = stats.resample_sums(table, bootstrap["resamples"], bootstrap["seed"])
+    scores = {}
+    for name, function in DECISIONS.items():
+        each = [float(value) for value in function(_matrices(table.sum(axis=0), classes))]
+        replicates = function(_matrices(sums, classes)).mean(axis=-1)
+        scores[name] = Score(float(np.mean(each)), replicates, each, "higher")
+    return scores
+
+
+def _confusion_table(predicted: Predicted, classes: int) -> stats.Floats:
+    """``[subjects, repeats * K * K]``: what each subject adds to the matrix of each repeat."""
+    columns = [
+        stats.confusion_columns(predicted.labels, decisions, classes)
+        for decisions in predicted.decisions
+    ]
+    return stats.group_sums(np.hstack(columns), predicted.subjects)
+
+
+def _matrices(sums: stats.Array, classes: int) -> stats.Array:
+    """Sums ``[..., repeats * K * K]`` as matrices ``[..., repeats, K, K]``."""
+    return sums.reshape(*sums.shape[:-1], -1, classes, classes)
+
+
+def _interval(score: Score, level: float) -> tuple[float, float]:
+    found = stats.percentile_interval(score.value, score.replicates, level)
+    return found.low, found.high
+
+
+def trivial_scores(labels: stats.Integers, classes: int) -> dict[str, tuple[str, float]]:
+    """What always answering the commonest class reaches on the same items."""
+    commonest = int(np.bincount(labels, minlength=classes).argmax())
+    confusion = stats.confusion_matrix(labels, np.full(len(labels), commonest), classes)
+    return {name: ("majority", float(score(confusion))) for name, score in DECISIONS.items()}
+
+
+def ranking_scores(
+    predicted: Predicted, classes: int, bootstrap: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Area under the ROC curve, and for two classes under the precision-recall curve, too.
+
+    With more classes the ROC area is the mean over classes of each against the rest. Chance is
+    .5, and the share of positives.
+    """
+    from sklearn.metrics import average_precision_score
+
+    found = {}
+    labels = predicted.labels
+
+    def auc(rows: stats.Array, values: stats.Array) -> float:
+        places = [1] if classes == 2 else range(classes)
+        areas = [
+            roc_area(rows == place, values[:, repeat, place])
+            for place in places
+            for repeat in range(values.shape[1])
+        ]
+        return float(np.mean(areas))
+
+    def pr_auc(rows: stats.Array, values: stats.Array) -> float:
+        if not (rows == 1).any():
+            return float("nan")
+        areas = [average_precision_score(rows == 1, v) for v in values[:, :, 1].T]
+        return float(np.mean(areas))
+
+    values = predicted.probabilities.transpose(1, 0, 2)
+    scores = {"auc": (auc, ("chance", 0.5))}
+    if classes == 2:
+        scores["pr_auc"] = (pr_auc, ("positive_share", float((labels == 1).mean())))
+    for name, (function, baseline) in scores.items():
+        interval = stats.bootstrap_metric(
+            function, [labels, values], predicted.subjects, **bootstrap
+        )
+        found[name] = metric(interval.value, "higher", (interval.low, interval.high), baseline)
+    return found
+
+
+def roc_area(positive: stats.Array, scores: stats.Array) -> float:
+    """Area under the ROC curve by ranks (ties count half); NaN if a side is empty."""
+    from scipy.stats import rankdata
+
+    count = int(positive.sum())
+    rest = len(positive) - count
+    if count == 0 or rest == 0:
+        return float("nan")
+    ranks = rankdata(scores)
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * rest))
+
+
+def calibration_scores(
+    predicted: Predicted, bootstrap: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Expected calibration error, as fitted and after temperature scaling."""
+    found = {}
+    sets = {"ece": predicted.probabilities}
+    if predicted.calibrated is not None:
+        sets["ece_calibrated"] = predicted.calibrated
+    for name, probabilities in sets.items():
+        repeats = len(probabilities)
+        columns = [
+            stats.reliability_columns(
+                np.minimum(one.max(axis=1), 1.0), one.argmax(axis=1) == predicted.labels, BINS
+            )
+            for one in probabilities
+        ]
+        table = stats.group_sums(np.hstack(columns), predicted.subjects)
+
+        def mean_error(sums: stats.Array, repeats: int = repeats) -> stats.Array:
+            parts = sums.reshape(*sums.shape[:-1], repeats, -1)
+            return np.asarray(stats.expected_calibration_error(parts).mean(axis=-1))
+
+        interval = stats.bootstrap_interval(mean_error, table, **bootstrap)
+        found[name] = metric(interval.value, "lower", (interval.low, interval.high))
+    return found
+
+
+def one_vs_rest_scores(
+    predicted: Predicted, classes: Sequence[str], bootstrap: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The published "per-class accuracy": right about whether an item is of the class or not.
+
+    Its baseline is the better of two answers that listen to nothing: never and always this class.
+    """
+    found = {}
+    for place, name in enumerate(classes):
+        is_class = predicted.labels == place
+        right = np.stack([(d == place) == is_class for d in predicted.decisions]).mean(axis=0)
+        table = stats.group_sums(np.c_[right, np.ones(len(right))], predicted.subjects)
+        interval = stats.bootstrap_interval(_ratio_of_sums, table, **bootstrap)
+        share = float(is_class.mean())
+        baseline = ("never", 1 - share) if share <= 0.5 else ("always", share)
+        found[f"ovr_accuracy_{name}"] = metric(
+            interval.value, "higher", (interval.low, interval.high), baseline
+        )
+    return found
+
+
+def _ratio_of_sums(sums: stats.Array) -> stats.Array:
+    return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def score_scheme(
+    predicted: Predicted, classes: Sequence[str], bootstrap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Decision scores of a scheme with intervals and baselines, as `metrics.json` holds them."""
+    trivial = trivial_scores(predicted.labels, len(classes))
+    scores = decision_scores(predicted, len(classes), bootstrap)
+    return {
+        "n": len(predicted.ids),
+        "groups": len(set(predicted.subjects)),
+        "metrics": {
+            name: metric(
+                score.value, score.direction, _interval(score, bootstrap["level"]), trivial[name]
+            )
+            for name, score in scores.items()
+        },
+    }
+
+
+def evaluate(
+    *,
+    predictions_path: Path,
+    details_path: Path,
+    facts_path: Path,
+    records_path: Path,
+    model_directory: Path,
+    encoder_manifest_path: Path | None,
+    run: str,
+    seed: int,
+    recipe: Mapping[str, Any],
+    bootstrap: Mapping[str, Any],
+    threads: int,
+    metrics_schema: Path,
+    run_schema: Path,
+    metrics_path: Path,
+    run_path: Path,
+    text_path: Path,
+    figures: Path,
+) -> None:
+    """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
+
+    Args:
+        predictions_path: predictions.jsonl of the run.
+        details_path: details.json of the run.
+        facts_path: what the fitting cost.
+        records_path: records.jsonl of its data.
+        model_directory: of the fitted probe, for the names of its classes.
+        encoder_manifest_path: of the encoder; None for one without weights.
+        run: name of the run.
+        seed: of the run.
+        recipe: the run's block of the configuration.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        threads: how many this job was given, for the record.
+        metrics_schema: schema of metrics.json.
+        run_schema: schema of run.json.
+        metrics_path: where metrics.json goes.
+        run_path: where run.json goes.
+        text_path: where evaluation_results.txt goes.
+        figures: folder of the figures.
+    """
+    from affectlab.audio import figures as drawings
+
+    started = time.perf_counter()
+    classes = load(model_directory).facts["classes"]
+    found = read_predictions(predictions_path, classes)
+    main = PUBLISHED if recipe["protocol"] == "published" else GROUPED
+    head = found[main]
+    scored = score_scheme(head, classes, bootstrap)
+    scored["metrics"] |= ranking_scores(head, len(classes), bootstrap)
+    scored["metrics"] |= calibration_scores(head, bootstrap)
+    if recipe["protocol"] == "published":
+        scored["metrics"] |= one_vs_rest_scores(head, classes, bootstrap)
+    others = {
+        name: score_scheme(predicted, classes, bootstrap)
+        for name, predicted in found.items()
+        if name != main
+    }
+    confusion = sum(
+        stats.confusion_matrix(head.labels, decisions, len(classes)) for decisions in head.decisions
+    )
+    each = stats.class_scores(np.asarray(confusion))
+    details = read_json(details_path)
+    record = {
+        "wing": "audio",
+        "run": run,
+        "protocol": recipe["protocol"],
+        "method": recipe["task"],
+        "seed": seed,
+        "task_version": TASK_VERSION,
+        "data": {
+            "name": recipe["data"],
+            "sha256": sha256_file(records_path),
+            "split": main,
+            "n": scored["n"],
+            "groups": scored["groups"],
+            "classes": list(classes),
+        },
+        "model": model_identity(
+            recipe["encoder"],
+            None if encoder_manifest_path is None else read_json(encoder_manifest_path),
+        ),
+        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        "metrics": scored["metrics"],
+        "other_splits": others,
+        "per_class": {
+            name: {
+                "precision": float(each.precision[place]),
+                "recall": float(each.recall[place]),
+                "f1": float(each.f1[place]),
+                "support": int(each.support[place]),
+                "predicted": int(each.predicted[place]),
+            }
+            for place, name in enumerate(classes)
+        },
+        "confusion_matrix": np.asarray(confusion).tolist(),
+        "details": details
+        | {"repeats": len(head.probabilities), "task": recipe["task"], "unit": recipe["unit"]},
+    }
+    drawings.draw(figures, record)
+    write_text(text_path, results_text(record))
+    write_record(
+        run_path,
+        {
+            "wing": "audio",
+            "run": run,
+            "seed": seed,
+            "training": read_json(facts_path),
+            "evaluation": process_record(started, threads),
+        },
+        run_schema,
+    )
+    write_record(metrics_path, record, metrics_schema)
+
+
+def results_text(record: Mapping[str, Any]) -> str:
+    """The text of evaluation_results.txt."""
+    data, details = record["data"], record["details"]
+    level = f"{record['interval']['level']:.0%}"
+    lines = [
+        f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
+        f"task {details['task']} by {details['unit']}; encoder {record['model']['name']};"
+        f" data {data['name']}, n = {data['n']} of {data['groups']} subjects,"
+        f" {len(data['classes'])} classes, {details['repeats']} repeats",
+        "",
+        f"{'metric':<28}{'value':>8}  {level + ' interval':<18}baseline",
+        *(_line(name, entry) for name, entry in sorted(record["metrics"].items())),
+    ]
+    for scheme, entry in sorted(record["other_splits"].items()):
+        lines += ["", f"{scheme}, n = {entry['n']}"]
+        lines += [_line(name, entry["metrics"][name]) for name in COMPARED]
+    if details.get("permutation"):
+        test = details["permutation"]
+        lines += [
+            "",
+            f"permutation test ({test['count']}): UAR {test['observed']:.4f}, p = {test['p']:.4g};"
+            f" 95 % of the permuted lie below {test['chance_95']:.4f}",
+        ]
+    if details.get("speaker"):
+        speaker = details["speaker"]
+        lines.append(
+            f"the same embedding names the speaker in {speaker['accuracy']:.1%} of the clips"
+            f" (chance {speaker['chance']:.1%})"
+        )
+    if "shared_subjects" in details:
+        share = details["shared_subjects"]
+        lines += ["", f"{share:.1%} of the validation clips are of subjects heard in training"]
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, entry: Mapping[str, Any]) -> str:
+    low, high = entry["ci"]
+    line = f"{name:<28}{entry['value']:>8.4f}  [{low:.4f}, {high:.4f}]  "
+    if entry["baseline"] is not None:
+        line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
+    if entry["below_baseline"]:
+        line += "  BELOW THE TRIVIAL BASELINE"
+    return line.rstrip()
+
+
+def compare(
+    *,
+    metrics_paths: Sequence[Path | str],
+    predictions_paths: Sequence[Path | str],
+    baseline: str | None,
+    bootstrap: Mapping[str, Any],
+    schema: Path | str,
+    output_path: Path | str,
+    forest_path: Path,
+) -> None:
+    """Hold all runs against each other: comparison.json, and a figure with every run.
+
+    Args:
+        metrics_paths: metrics.json of every run and seed, in the order wanted.
+        predictions_paths: predictions.jsonl of the same, in the same order.
+        baseline: name of the run that others on its data and task are held against.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        schema: schema of comparison.json.
+        output_path: where it goes.
+        forest_path: where the figure goes, without an ending.
+    """
+    from affectlab.audio import figures
+
+    runs: dict[str, list[tuple[dict[str, Any], Predicted]]] = {}
+    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
+        record = read_json(metrics_path)
+        data = record["data"]
+        predicted = read_predictions(predictions_path, data["classes"])[data["split"]]
+        runs.setdefault(record["run"], []).append((record, predicted))
+    summaries = [_summary(seeds, bootstrap) for seeds in runs.values()]
+    comparison = {
+        "wing": "audio",
+        "baseline": baseline,
+        "headline": list(HEADLINE),
+        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        "runs": summaries,
+        "pairs": _pairs([seeds[0] for seeds in runs.values()], bootstrap),
+    }
+    figures.forest(forest_path, summaries)
+    write_record(output_path, comparison, schema)
+
+
+def _summary(
+    seeds: Sequence[tuple[Mapping[str, Any], Predicted]], bootstrap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One run over its seeds.
+
+    Scores of decisions get an interval for items and seeds; the others that of their first seed,
+    widened to cover the intervals of all.
+    """
+    first = seeds[0][0]
+    classes = len(first["data"]["classes"])
+    scores = [decision_scores(predicted, classes, bootstrap) for _, predicted in seeds]
+    same_items = len({predicted.ids for _, predicted in seeds}) == 1
+    metrics = {}
+    for name, entry in first["metrics"].items():
+        entries = [record["metrics"][name] for record, _ in seeds]
+        values = [one["value"] for one in entries]
+        if name in DECISIONS and same_items:
+            replicates = np.mean([found[name].replicates for found in scores], axis=0)
+            summary = stats.seeds_summary(values, replicates, bootstrap["level"])
+            mean, sd, ci = summary.mean, summary.sd, [max(summary.low, 0.0), min(summary.high, 1.0)]
+        else:
+            mean = float(np.mean(values))
+            sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            ci = [min(one["ci"][0] for one in entries), max(one["ci"][1] for one in entries)]
+        base = entry["baseline"]
+        metrics[name] = {
+            "mean": mean,
+            "sd": sd,
+            "ci": ci,
+            "direction": entry["direction"],
+            "baseline": base,
+            "below_baseline": base is not None
+            and is_worse(mean, base["value"], entry["direction"]),
+        }
+    return {
+        "run": first["run"],
+        "protocol": first["protocol"],
+        "method": first["method"],
+        "model": first["model"]["name"],
+        "data": first["data"]["name"],
+        "split": first["data"]["split"],
+        "seeds": [record["seed"] for record, _ in seeds],
+        "n": first["data"]["n"],
+        "groups": first["data"]["groups"],
+        "interval_covers": "items" if len(seeds) == 1 else "items and seeds",
+        "metrics": metrics,
+    }
+
+
+def _pairs(
+    firsts: Sequence[tuple[Mapping[str, Any], Predicted]], bootstrap: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Paired differences of runs that answered the same question about the same items."""
+    pairs = []
+    for (one, first), (two, second) in combinations(firsts, 2):
+        if (one["data"]["name"], one["method"]) != (two["data"]["name"], two["method"]):
+            continue
+        if first.ids != second.ids:
+            continue
+        classes = len(one["data"]["classes"])
+        differences = {}
+        for name in COMPARED:
+            function = _mean_over_repeats(DECISIONS[name], classes)
+            found = paired(function, first, second, classes, bootstrap)
+            differences[name] = {"value": found.value, "ci": [found.low, found.high]}
+        pairs.append(
+            {
+                "first": {"run": one["run"], "seed": one["seed"]},
+                "second": {"run": two["run"], "seed": two["seed"]},
+                "data": one["data"]["name"],
+                "n": len(first.ids),
+                "differences": differences,
+            }
+        )
+    return pairs
+
+
+def paired(
+    function: Callable[[stats.Array], stats.Array],
+    first: Predicted,
+    second: Predicted,
+    classes: int,
+    bootstrap: Mapping[str, Any],
+) -> stats.Interval:
+    """Interval of the difference of a score on the same subjects; repeats may differ in number."""
+    tables = [_confusion_table(predicted, classes) for predicted in (first, second)]
+    width = tables[0].shape[1]
+
+    def difference(sums: stats.Array) -> stats.Array:
+        return np.asarray(function(sums[..., :width]) - function(sums[..., width:]))
+
+    return stats.bootstrap_interval(difference, np.hstack(tables), **bootstrap)
+
+
+def _mean_over_repeats(
+    score: Callable[[stats.Array], stats.Floats], classes: int
+) -> Callable[[stats.Array], stats.Array]:
+    return lambda sums: np.asarray(score(_matrices(sums, classes)).mean(axis=-1))

@@ -1,0 +1,237 @@
+"""One run and seed: fit the probe by its protocol, store every prediction and a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectlab.audio import model as models
+from affectlab.audio import probe, solver
+from affectlab.audio.items import Items, make_items
+from affectlab.audio.probe import Floats, Integers
+from affectlab.audio.store import Embeddings, read_embeddings
+from affectlab.core.io import round_significant, write_json, write_jsonl
+from affectlab.core.records import process_record, rounded
+
+GROUPED, RANDOM, OFFICIAL, PUBLISHED = "grouped", "clip_random", "official", "published"
+"""Schemes by which items were predicted out of fold."""
+
+
+def run_probe(
+    *,
+    records_path: Path,
+    measures_path: Path,
+    embeddings_path: Path,
+    recipe: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    predictions_path: Path,
+    details_path: Path,
+    facts_path: Path,
+    model_directory: Path,
+) -> None:
+    """Fit one run.
+
+    Args:
+        records_path: records.jsonl of the corpus.
+        measures_path: measures.jsonl of its audit.
+        embeddings_path: the store of its encoder.
+        recipe: the run's block of the configuration.
+        seed: of folds, or of split and weights.
+        threads: of this job.
+        predictions_path: gets one line an item, scheme and repeat.
+        details_path: gets choices, curves and tests, as JSON.
+        facts_path: gets what the fitting cost, as JSON.
+        model_directory: gets a probe fitted to everything it may see.
+    """
+    started = time.perf_counter()
+    embeddings = read_embeddings(embeddings_path)
+    items = make_items(records_path, measures_path, embeddings, recipe["task"], recipe["unit"])
+    if recipe["protocol"] == "sound":
+        rows, details, fitted = _sound(items, embeddings, recipe, seed, threads)
+    else:
+        work = model_directory.parent / "work"
+        rows, details, fitted = _published(items, embeddings, recipe, seed, threads, work)
+    write_jsonl(predictions_path, rows)
+    models.save(fitted, model_directory)
+    write_json(details_path, rounded(details))
+    write_json(facts_path, process_record(started, threads))
+
+
+def _sound(
+    items: Items, embeddings: Embeddings, recipe: Mapping[str, Any], seed: int, threads: int
+) -> tuple[list[dict[str, Any]], dict[str, Any], models.ProbeModel]:
+    settings = probe.Settings(**recipe["probe"])
+    views = probe.make_views(items.vectors, embeddings.layers, settings.views, settings.statistics)
+    labels, groups, classes = items.labels, items.groups, len(items.classes)
+    rows: list[dict[str, Any]] = []
+    choices: list[dict[str, Any]] = []
+
+    def predict(name: str, features: probe.Views, folds_by: Integers | None, repeat: int) -> None:
+        found = probe.nested(
+            features, labels, folds_by, classes, settings, _mix(seed, repeat), threads
+        )
+        rows.extend(_rows(items, name, repeat, found.probabilities, found.calibrated))
+        if name != GROUPED:
+            return
+        choices.extend({"repeat": repeat, **choice._asdict()} for choice in found.choices)
+        for view, probabilities in found.by_view.items():
+            rows.extend(_rows(items, f"view_{view}", repeat, probabilities, None))
+
+    for repeat in range(settings.repeats):
+        predict(GROUPED, views, groups, repeat)
+    predict(RANDOM, views, None, 0)
+    for name, features in items.trivial.items():
+        predict(name, {name: features}, groups, 0)
+    if {"train", "validation"} <= set(items.splits):
+        rows.extend(_official(items, views, settings, seed))
+    first = next(iter(views.values()))
+    details: dict[str, Any] = {
+        "choices": choices,
+        "permutation": probe.permutation_test(first, labels, groups, classes, settings, seed)
+        if settings.permutations
+        else None,
+        "speaker": _speaker(first, groups, settings, seed),
+        "views": list(views),
+    }
+    return rows, details, _final(items, views, embeddings, recipe, settings, seed)
+
+
+def _official(
+    items: Items, views: probe.Views, settings: probe.Settings, seed: int
+) -> Iterator[dict[str, Any]]:
+    """Fit to the corpus' training split, predict its validation split, once."""
+    train = np.array([split == "train" for split in items.splits])
+    test = np.array([split == "validation" for split in items.splits])
+    classes = len(items.classes)
+    choice, best = probe.choose(
+        {name: view[train] for name, view in views.items()},
+        items.labels[train],
+        items.groups[train],
+        classes,
+        settings,
+        seed,
+    )
+    view = views[choice.view]
+    basis = solver.rotate(view[train])
+    path = settings.strengths[: best[choice.view] + 1]
+    weights = solver.fit_path(basis, items.labels[train], classes, path)[-1]
+    found = weights.probabilities(basis.transform(view[test]))
+    yield from _rows(items, OFFICIAL, 0, found, None, np.flatnonzero(test))
+
+
+def _final(
+    items: Items,
+    views: probe.Views,
+    embeddings: Embeddings,
+    recipe: Mapping[str, Any],
+    settings: probe.Settings,
+    seed: int,
+) -> models.ProbeModel:
+    """The probe that is handed on: chosen and fitted on all items."""
+    classes = len(items.classes)
+    choice, best = probe.choose(views, items.labels, items.groups, classes, settings, seed)
+    basis = solver.rotate(views[choice.view])
+    path = settings.strengths[: best[choice.view] + 1]
+    weights = solver.fit_path(basis, items.labels, classes, path)[-1]
+    features = basis.in_features(weights.coefficients).astype(np.float32)
+    layer = (features, weights.intercepts.astype(np.float32))
+    facts = _facts(items, embeddings, recipe, choice.view, settings.statistics, choice.temperature)
+    return models.ProbeModel(
+        basis.mean.astype(np.float32), basis.scale.astype(np.float32), [layer], facts
+    )
+
+
+def _published(
+    items: Items,
+    embeddings: Embeddings,
+    recipe: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    work: Path,
+) -> tuple[list[dict[str, Any]], dict[str, Any], models.ProbeModel]:
+    from affectlab.audio.published import shared_subjects, train_head
+
+    last = len(embeddings.layers) - 1
+    vectors = items.vectors[:, last, 0]
+    fitted = train_head(
+        vectors,
+        items.labels,
+        len(items.classes),
+        **recipe["published"],
+        training=recipe["training"],
+        seed=seed,
+        threads=threads,
+        work_directory=work,
+    )
+    rows = list(_rows(items, PUBLISHED, 0, fitted.probabilities, None, fitted.validation))
+    details = {
+        "shared_subjects": shared_subjects(items.subjects, fitted.validation),
+        "best_epoch": fitted.facts["best_epoch"],
+        "permutation": None,
+        "speaker": None,
+    }
+    width = vectors.shape[1]
+    facts = _facts(items, embeddings, recipe, embeddings.layers[last], ["mean"], 1.0)
+    neutral = np.zeros(width, np.float32), np.ones(width, np.float32)
+    return rows, details, models.ProbeModel(*neutral, fitted.layers, facts)
+
+
+def _facts(
+    items: Items,
+    embeddings: Embeddings,
+    recipe: Mapping[str, Any],
+    view: str,
+    statistics: Sequence[str],
+    temperature: float,
+) -> dict[str, Any]:
+    return {
+        "classes": list(items.classes),
+        "encoder": embeddings.provenance["encoder"],
+        "statistics": list(statistics),
+        "task": recipe["task"],
+        "temperature": round_significant(temperature),
+        "unit": recipe["unit"],
+        "view": view,
+        "warning": models.WARNING,
+    }
+
+
+def _speaker(
+    view: Any, groups: Integers, settings: probe.Settings, seed: int
+) -> dict[str, float] | None:
+    found = probe.speaker_accuracy(view, groups, settings, seed)
+    return None if found is None else {"accuracy": found[0], "chance": found[1]}
+
+
+def _rows(
+    items: Items,
+    scheme: str,
+    repeat: int,
+    probabilities: Floats,
+    calibrated: Floats | None,
+    places: Integers | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Lines of predictions.jsonl; *places* are the items that the rows are of."""
+    chosen = range(len(items.ids)) if places is None else places.tolist()
+    for row, place in enumerate(chosen):
+        line: dict[str, Any] = {
+            "id": items.ids[place],
+            "subject": str(items.subjects[place]),
+            "label": items.classes[items.labels[place]],
+            "scheme": scheme,
+            "repeat": repeat,
+            "probabilities": [round_significant(value, 6) for value in probabilities[row]],
+        }
+        if calibrated is not None:
+            line["calibrated"] = [round_significant(value, 6) for value in calibrated[row]]
+        yield line
+
+
+def _mix(seed: int, repeat: int) -> int:
+    """A seed of its own for each repeat."""
+    return int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])

@@ -1,0 +1,141 @@
+"""Figures of a run: confusion matrix, score by layer, and what a leak is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectlab.core import plots
+
+VIEW_PREFIX = "view_"
+SCHEMES = {
+    "grouped": "speakers kept apart",
+    "clip_random": "clips split at random",
+    "official": "the corpus' own split",
+    "published": "published protocol",
+    "duration": "duration alone",
+    "loudness": "loudness alone",
+}
+
+
+def draw(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write every figure of a run, as SVG and PNG.
+
+    Args:
+        folder: where they go.
+        record: what metrics.json is going to hold.
+    """
+    classes = record["data"]["classes"]
+    plots.confusion_matrix(
+        folder / "confusion_matrix", np.array(record["confusion_matrix"]), classes
+    )
+    scores = {record["data"]["split"]: record["metrics"]["uar"]} | {
+        name: entry["metrics"]["uar"] for name, entry in record["other_splits"].items()
+    }
+    named = {name: scores[name] for name in SCHEMES if name in scores}
+    interval_plot(
+        folder / "schemes",
+        {SCHEMES[name]: entry for name, entry in named.items()},
+        "unweighted average recall",
+        1 / len(classes),
+    )
+    views = {
+        name.removeprefix(VIEW_PREFIX): entry
+        for name, entry in scores.items()
+        if name.startswith(VIEW_PREFIX)
+    }
+    if len(views) > 1:
+        layer_curve(folder / "layers", views, 1 / len(classes))
+
+
+def interval_plot(
+    stem: Path, entries: Mapping[str, Mapping[str, Any]], label: str, chance: float
+) -> None:
+    """Draw scores with their intervals, one a row, beside a line at chance.
+
+    Args:
+        stem: path without an ending.
+        entries: name -> ``value`` and ``ci``, from top to bottom.
+        label: of the axis.
+        chance: the score of an answer that listens to nothing.
+    """
+    with plots.figure(stem, 6.5, 1.0 + 0.42 * len(entries)) as drawing:
+        axes = drawing.add_subplot()
+        for row, entry in enumerate(entries.values()):
+            low, high = entry["ci"]
+            axes.plot([low, high], [row, row], color=plots.BLUE, linewidth=2)
+            axes.plot(entry["value"], row, "o", color=plots.BLUE)
+            axes.annotate(
+                f"{entry['value']:.3f}",
+                (entry["value"], row),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
+        axes.axvline(chance, color=plots.ORANGE, linestyle="--", label=f"majority ({chance:.3f})")
+        axes.set_yticks(range(len(entries)), list(entries))
+        axes.set_ylim(len(entries) - 0.5, -0.7)
+        axes.set_xlabel(label)
+        axes.grid(visible=True, axis="x")
+        axes.legend(loc="lower right", fontsize=8)
+
+
+def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: float) -> None:
+    """Draw the score of each layer by itself and of all together.
+
+    Args:
+        stem: path without an ending.
+        views: name of the view -> ``value`` and ``ci``, layers in order.
+        chance: the score of an answer that listens to nothing.
+    """
+    layers = {name: entry for name, entry in views.items() if name != "mix"}
+    ordered = sorted(layers, key=lambda name: (len(name), name))
+    values = [layers[name]["value"] for name in ordered]
+    low, high = zip(*(layers[name]["ci"] for name in ordered), strict=True)
+    places = range(len(ordered))
+    with plots.figure(stem, 6.5, 4.0) as drawing:
+        axes = drawing.add_subplot()
+        axes.fill_between(places, low, high, color=plots.BLUE, alpha=0.2, linewidth=0)
+        axes.plot(places, values, color=plots.BLUE, marker="o", label="each layer by itself")
+        if "mix" in views:
+            value = views["mix"]["value"]
+            axes.axhline(value, color=plots.GREEN, label=f"all layers together ({value:.3f})")
+        axes.axhline(chance, color=plots.ORANGE, linestyle="--", label=f"majority ({chance:.3f})")
+        axes.set_xticks(places, ordered)
+        axes.set_ylabel("unweighted average recall")
+        axes.set_ylim(bottom=0)
+        axes.grid(visible=True, axis="y")
+        axes.legend(fontsize=8)
+
+
+def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Draw every encoder, task and protocol with its interval, beside the majority's score.
+
+    Args:
+        stem: path without an ending.
+        runs: of comparison.json, from top to bottom.
+    """
+    colours = {"sound": plots.BLUE, "published": plots.PURPLE}
+    with plots.figure(stem, 8.0, 1.2 + 0.36 * len(runs)) as drawing:
+        axes = drawing.add_subplot()
+        for row, run in enumerate(runs):
+            entry = run["metrics"]["uar"]
+            low, high = entry["ci"]
+            colour = colours[run["protocol"]]
+            axes.plot([low, high], [row, row], color=colour, linewidth=2)
+            axes.plot(entry["mean"], row, "o", color=colour)
+            axes.plot(entry["baseline"]["value"], row, "|", color=plots.ORANGE, markersize=14)
+        for name, colour in colours.items():
+            axes.plot([], [], "-o", color=colour, label=f"{name} protocol")
+        axes.plot([], [], "|", color=plots.ORANGE, markersize=14, label="majority")
+        names = [f"{run['model']}: {run['method']} on {run['data']}" for run in runs]
+        axes.set_yticks(range(len(runs)), names)
+        axes.set_ylim(len(runs) - 0.5, -0.5)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("unweighted average recall")
+        axes.grid(visible=True, axis="x")
+        axes.legend(loc="lower right", fontsize=8)

@@ -1,0 +1,65 @@
+"""The GE2E speaker encoder (Wan et al. 2018, arXiv 1710.10467) with resemblyzer's weights.
+
+Three LSTM layers over 40 mel bands, a linear layer with ReLU, and a vector of length 1. Unlike
+the original's, this preprocessing neither cuts silence out nor makes quiet clips louder: loudness
+is left as it is in all encoders, and the audit tells how much of a clip is silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from affectlab.audio.acoustics import mel_spectrogram
+from affectlab.audio.checkpoints import load_part, read_config
+from affectlab.audio.encoders import Moments
+from affectlab.audio.waveform import Samples
+
+RATE = 16_000
+MELS = 40
+FRAMES = 160
+"""Frames (of 10 ms) of a window, as in training."""
+
+
+class Ge2eNetwork(nn.Module):
+    """From mel frames ``[batch, frames, 40]`` to vectors of length 1, ``[batch, hidden]``."""
+
+    def __init__(self, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(MELS, hidden, layers, batch_first=True)
+        self.linear = nn.Linear(hidden, hidden)
+
+    def forward(self, mels: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        _, (last, _) = self.lstm(mels)
+        return functional.normalize(functional.relu(self.linear(last[-1])), dim=1)
+
+
+class Ge2e:
+    """See `affectlab.audio.encoders.Encoder`: one vector a window of 1.6 s."""
+
+    def __init__(self, directory: Path) -> None:
+        config = read_config(directory, ["ge2e"])
+        self.dim = int(config["hidden_size"])
+        self._network = Ge2eNetwork(self.dim, int(config["num_layers"])).eval()
+        load_part(self._network, directory, [""])
+        self.rate = RATE
+        self.window = FRAMES * RATE // 100
+        self.layers: tuple[str, ...] = ("speaker",)
+        self.settings: dict[str, Any] = {"kind": "ge2e"}
+
+    def embed(self, batch: Sequence[Samples]) -> Moments:
+        """Embed windows; see the protocol. A short one is filled up with silence."""
+        padded = np.stack([np.pad(piece, (0, self.window - len(piece))) for piece in batch])
+        mels = mel_spectrogram(torch.as_tensor(padded), RATE, MELS, 400, 160)[:, :, :FRAMES]
+        with torch.inference_mode():
+            vectors = self._network(mels.permute(0, 2, 1)).numpy()
+        mean = vectors[:, None, :]
+        seconds = np.array([len(piece) / RATE for piece in batch])
+        return Moments(mean, np.zeros_like(mean), seconds)

@@ -1,0 +1,120 @@
+"""What a probe is fitted to: clips or subjects with labels, vectors and trivial features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from affectlab.audio.data import Clip, usable_clips
+from affectlab.audio.probe import pool_subjects
+from affectlab.audio.store import Embeddings
+from affectlab.audio.tasks import TASKS
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_jsonl
+
+TRIVIAL = {"duration": ("seconds",), "loudness": ("rms_db", "peak_db")}
+"""Baseline -> the measures of a clip that it may look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Items of one task.
+
+    Attributes:
+        ids: of clips or subjects, ``[n]``.
+        subjects: ``[n]``.
+        labels: ``[n]`` class ids.
+        classes: names, in the order of their ids.
+        splits: of the corpus' own split, ``[n]``; None where it has none.
+        vectors: ``[n, layers, 2, dim]`` float32.
+        trivial: baseline -> ``[n, features]``.
+    """
+
+    ids: list[str]
+    subjects: npt.NDArray[np.str_]
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    splits: list[str | None]
+    vectors: npt.NDArray[np.float32]
+    trivial: dict[str, npt.NDArray[np.float64]]
+
+    @property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """``[n]``, a number for each subject."""
+        return np.unique(self.subjects, return_inverse=True)[1].astype(np.int64)
+
+
+def make_items(
+    records_path: Path,
+    measures_path: Path,
+    embeddings: Embeddings,
+    task: str,
+    unit: str,
+) -> Items:
+    """Bring records, measures and vectors together.
+
+    Args:
+        records_path: of the corpus.
+        measures_path: of the audit, one line a clip that can be used.
+        embeddings: of the corpus.
+        task: a key of `TASKS`; clips without a label for it are left out.
+        unit: ``clip``, or ``subject`` to pool all clips of a subject.
+
+    Raises:
+        UserError: the corpus has no such labels, one class only, or *unit* is ``subject`` though
+            a subject has several labels.
+    """
+    clips = [clip for clip in usable_clips(records_path, measures_path) if task in clip.labels]
+    if not clips:
+        raise UserError(f"{records_path}: no clip has a label for the task {task!r}")
+    classes = TASKS[task].classes or tuple(sorted({clip.labels[task] for clip in clips}))
+    present = {clip.labels[task] for clip in clips}
+    if len(present) < 2:
+        raise UserError(f"{records_path}: all clips are of the class {present.pop()!r}")
+    ids = [clip.id for clip in clips]
+    measured = {row["id"]: row for row in read_jsonl(measures_path)}
+    measures = [measured[name] for name in ids]
+    vectors = embeddings.of(ids)
+    subjects = [clip.subject for clip in clips]
+    trivial = {
+        name: np.array([[row[key] for key in keys] for row in measures], dtype=np.float64)
+        for name, keys in TRIVIAL.items()
+    }
+    if unit == "subject":
+        label_of, split_of = _per_subject(clips, task, records_path)
+        ids, vectors = pool_subjects(vectors, subjects)
+        trivial = {name: pool_subjects(t, subjects)[1] for name, t in trivial.items()}
+        subjects = ids
+        labels, splits = [label_of[name] for name in ids], [split_of[name] for name in ids]
+    else:
+        labels, splits = [clip.labels[task] for clip in clips], [clip.split for clip in clips]
+    return Items(
+        list(ids),
+        np.array(subjects),
+        np.array([classes.index(label) for label in labels], dtype=np.int64),
+        classes,
+        splits,
+        vectors,
+        trivial,
+    )
+
+
+def _per_subject(
+    clips: Sequence[Clip], task: str, path: Path
+) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Label and split of each subject."""
+    labels: dict[str, str] = {}
+    splits: dict[str, str | None] = {}
+    for clip in clips:
+        if labels.setdefault(clip.subject, clip.labels[task]) != clip.labels[task]:
+            raise UserError(
+                f"{path}: the subject {clip.subject} has several labels for the task {task!r}, so "
+                "its clips cannot be pooled: set unit to clip"
+            )
+        if splits.setdefault(clip.subject, clip.split) != clip.split:
+            raise UserError(f"{path}: the subject {clip.subject} is in more than one split")
+    return labels, splits

@@ -1,0 +1,88 @@
+"""A fitted probe as a directory: weights as safetensors, everything else as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affectlab.audio.solver import softmax
+from affectlab.core.errors import DataError
+from affectlab.core.io import atomic_path, read_json, write_json
+
+FACTS = "probe.json"
+WEIGHTS = "probe.safetensors"
+FIELDS = ("classes", "encoder", "statistics", "task", "temperature", "unit", "view", "warning")
+
+WARNING = (
+    "Not a diagnostic instrument: it says how a recording resembles those of its training data, "
+    "and nothing certain about the person who speaks."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeModel:
+    """Standardisation, then linear layers with ReLU between them, then softmax.
+
+    Attributes:
+        mean, scale: of the features, ``[d]``.
+        layers: weights ``[in, out]`` and biases ``[out]``.
+        facts: what the features are of and what the outputs mean; see `FIELDS`.
+    """
+
+    mean: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+    layers: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
+    facts: Mapping[str, Any]
+
+    def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Class probabilities ``[n, K]`` of features ``[n, d]``, temperature applied."""
+        values: npt.NDArray[Any] = (features.astype(np.float64) - self.mean) / self.scale
+        for number, (weights, biases) in enumerate(self.layers):
+            values = (np.maximum(values, 0.0) if number else values) @ weights + biases
+        return softmax(values / self.facts["temperature"])
+
+
+def save(model: ProbeModel, directory: Path) -> None:
+    """Write the directory, atomically."""
+    from safetensors.numpy import save_file
+
+    tensors = {"mean": model.mean, "scale": model.scale}
+    for number, (weights, biases) in enumerate(model.layers):
+        tensors |= {f"layers.{number}.weight": weights, f"layers.{number}.bias": biases}
+    with atomic_path(directory) as temporary:
+        temporary.mkdir()
+        save_file(
+            {name: np.ascontiguousarray(t, dtype=np.float32) for name, t in tensors.items()},
+            temporary / WEIGHTS,
+        )
+        write_json(temporary / FACTS, dict(model.facts))
+
+
+def load(directory: Path) -> ProbeModel:
+    """Read a directory that `save` wrote.
+
+    Raises:
+        DataError: it is none.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    facts = read_json(directory / FACTS)
+    missing = [name for name in FIELDS if name not in facts]
+    if missing:
+        raise DataError(directory / FACTS, None, f"lacks {', '.join(missing)}: not an audio probe")
+    try:
+        tensors = load_file(directory / WEIGHTS)
+        count = sum(name.endswith(".bias") for name in tensors)
+        layers = [
+            (tensors[f"layers.{number}.weight"], tensors[f"layers.{number}.bias"])
+            for number in range(count)
+        ]
+        return ProbeModel(tensors["mean"], tensors["scale"], layers, facts)
+    except (OSError, SafetensorError, KeyError) as error:
+        raise DataError(directory / WEIGHTS, None, f"cannot be read: {error}") from error

@@ -1,0 +1,88 @@
+"""Embedding a corpus, in shards that may run on different machines, and bringing them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affectlab.audio.data import usable_clips
+from affectlab.audio.encoders import load_encoder
+from affectlab.audio.store import (
+    embed_clips,
+    gather,
+    import_embeddings,
+    read_embeddings,
+    shard,
+    write_embeddings,
+)
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.io import read_json, sha256_file
+from affectlab.core.records import model_identity
+
+
+def embed_shard(
+    *,
+    records_path: Path,
+    measures_path: Path,
+    raw_directory: Path,
+    model_manifest_path: Path | None,
+    name: str,
+    spec: Mapping[str, Any],
+    number: int,
+    of: int,
+    threads: int,
+    cache: Path,
+    output_path: Path,
+) -> None:
+    """Embed every *of*-th clip of a corpus, from the clip *number* on.
+
+    Args:
+        records_path: of the corpus.
+        measures_path: of its audit.
+        raw_directory: the folder that clips' paths start from.
+        model_manifest_path: of the encoder's checkpoint, if it has one.
+        name: of the encoder in the configuration.
+        spec: its block there.
+        number: of the shard, from 0.
+        of: how many shards there are.
+        threads: of this job.
+        cache: folder of cached vectors.
+        output_path: gets the store of this shard.
+    """
+    from affectlab.core.devices import set_threads
+
+    set_threads(threads)
+    clips = shard(usable_clips(records_path, measures_path), number, of)
+    if spec["kind"] == "precomputed":
+        path = Path(spec["path"])
+        provenance = {"encoder": {"name": name, "kind": "precomputed", "sha256": sha256_file(path)}}
+        write_embeddings(output_path, import_embeddings(path, clips, provenance))
+        return
+    directory = None if model_manifest_path is None else manifest_directory(model_manifest_path)
+    manifest = None if model_manifest_path is None else read_json(model_manifest_path)
+    encoder = load_encoder(spec["kind"], directory, layers=spec["layers"], padding=spec["padding"])
+    identity = model_identity(spec.get("model", spec["kind"]), manifest)
+    provenance = {
+        "encoder": {
+            "name": name,
+            "model": identity["name"],
+            "revision": identity["revision"],
+            "sha256": identity["sha256"],
+            **encoder.settings,
+        }
+    }
+    found = embed_clips(clips, raw_directory, encoder, cache, provenance, threads)
+    write_embeddings(output_path, found)
+
+
+def gather_shards(
+    *,
+    records_path: Path,
+    measures_path: Path,
+    shard_paths: Sequence[Path],
+    output_path: Path,
+) -> None:
+    """Write the store of a whole corpus from those of its shards."""
+    parts = [read_embeddings(Path(path)) for path in shard_paths]
+    write_embeddings(output_path, gather(parts, usable_clips(records_path, measures_path)))

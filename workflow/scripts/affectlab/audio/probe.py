@@ -1,0 +1,338 @@
+"""The sound probe: nested, grouped, repeated cross-validation of a linear classifier.
+
+Nothing that is scored is ever looked at before: which layer (or all of them together) is used and
+how strongly the classifier is held back are chosen inside the training part of each outer fold,
+by folds of their own, and no subject is on both sides of any fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from affectlab.audio import solver
+from affectlab.core import stats
+from affectlab.core.errors import UserError
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Fold = tuple[Integers, Integers]
+Views = Mapping[str, npt.NDArray[Any]]
+"""Name -> ``[n, d]``: the sets of features among which the inner folds choose."""
+
+MIX = "mix"
+"""The view of all layers side by side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The ``probe`` block of a run.
+
+    Attributes:
+        views: ``layers`` (each by itself), ``mix`` (all side by side), or both.
+        statistics: of the frames that make up a vector: ``mean``, or ``mean`` and ``std``.
+        strengths: values of C, rising.
+        outer_folds, inner_folds, repeats: of the nested cross-validation.
+        permutations: how many label permutations the test draws; 0 leaves it out.
+        permutation_strength: the C of that test, fixed beforehand.
+    """
+
+    views: Sequence[str]
+    statistics: Sequence[str]
+    strengths: Sequence[float]
+    outer_folds: int
+    inner_folds: int
+    repeats: int
+    permutations: int
+    permutation_strength: float
+
+
+class Choice(NamedTuple):
+    """What the inner folds of one outer fold chose, and how well it did there."""
+
+    view: str
+    strength: float
+    score: float
+    temperature: float
+
+
+class Outcome(NamedTuple):
+    """One repeat of a nested cross-validation.
+
+    ``probabilities`` and ``calibrated`` are ``[n, K]``, out of fold. ``by_view`` holds the
+    probabilities of each view by itself, its C chosen by the same inner folds.
+    """
+
+    probabilities: Floats
+    calibrated: Floats
+    by_view: dict[str, Floats]
+    choices: list[Choice]
+
+
+def make_views(
+    vectors: npt.NDArray[np.float32],
+    layers: Sequence[str],
+    views: Sequence[str],
+    statistics: Sequence[str],
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Feature sets from stored vectors ``[n, layers, 2, dim]``.
+
+    Statistics that are 0 everywhere, as those of encoders with one vector a window, are left out.
+    """
+    columns = [0, 1] if "std" in statistics and np.any(vectors[:, :, 1]) else [0]
+    chosen = vectors[:, :, columns].reshape(len(vectors), len(layers), -1)
+    found = {}
+    if "layers" in views or len(layers) == 1:
+        found = {name: chosen[:, place] for place, name in enumerate(layers)}
+    if MIX in views and len(layers) > 1:
+        found[MIX] = chosen.reshape(len(vectors), -1)
+    return found
+
+
+def pool_subjects(
+    vectors: npt.NDArray[Any], subjects: Sequence[str]
+) -> tuple[list[str], npt.NDArray[Any]]:
+    """One item a subject: the mean of the vectors of their clips; subjects in sorted order."""
+    names, codes = np.unique(np.asarray(subjects), return_inverse=True)
+    sums = np.zeros((len(names), *vectors.shape[1:]))
+    np.add.at(sums, codes, vectors)
+    counts = np.bincount(codes).reshape(-1, *([1] * (vectors.ndim - 1)))
+    return names.tolist(), (sums / counts).astype(vectors.dtype)
+
+
+def grouped_folds(
+    labels: Integers, groups: Sequence[str] | Integers, folds: int, seed: int
+) -> list[Fold]:
+    """Stratified folds that keep every group on one side.
+
+    Raises:
+        UserError: there are fewer groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    subjects = len(set(np.asarray(groups).tolist()))
+    if subjects < folds:
+        raise UserError(f"{folds} folds need as many subjects; there are {subjects}")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    return [
+        (train, test)
+        for train, test in splitter.split(np.zeros(len(labels)), labels, groups)
+        if len(test)
+    ]
+
+
+def random_folds(labels: Integers, folds: int, seed: int) -> list[Fold]:
+    """Stratified folds that do not care who speaks: for showing what that leak is worth."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    rarest = int(np.bincount(labels)[np.unique(labels)].min())
+    kind = StratifiedKFold if rarest >= folds else KFold
+    splitter = kind(folds, shuffle=True, random_state=seed)
+    return list(splitter.split(np.zeros(len(labels)), labels))
+
+
+def nested(
+    views: Views,
+    labels: Integers,
+    groups: Integers | None,
+    classes: int,
+    settings: Settings,
+    seed: int,
+    threads: int = 1,
+) -> Outcome:
+    """One repeat of the nested cross-validation.
+
+    Args:
+        views: the feature sets, each with n rows.
+        labels: ``[n]`` class ids.
+        groups: ``[n]``, the subject of each item; None for folds that ignore subjects.
+        classes: K.
+        settings: of the probe.
+        seed: of the folds.
+        threads: outer folds that are computed at the same time.
+    """
+    from joblib import Parallel, delayed
+
+    outer = _folds(labels, groups, settings.outer_folds, seed)
+    done = Parallel(n_jobs=min(threads, len(outer)))(
+        delayed(_outer_fold)(views, labels, groups, classes, settings, seed, fold) for fold in outer
+    )
+    count = len(labels)
+    by_view = {name: np.zeros((count, classes)) for name in views}
+    probabilities, calibrated = np.zeros((count, classes)), np.zeros((count, classes))
+    choices = []
+    for (_, test), (found, choice) in zip(outer, done, strict=True):
+        for name, values in found.items():
+            by_view[name][test] = values
+        probabilities[test] = found[choice.view]
+        calibrated[test] = stats.apply_temperature(found[choice.view], choice.temperature)
+        choices.append(choice)
+    return Outcome(probabilities, calibrated, by_view, choices)
+
+
+def _outer_fold(
+    views: Views,
+    labels: Integers,
+    groups: Integers | None,
+    classes: int,
+    settings: Settings,
+    seed: int,
+    fold: Fold,
+) -> tuple[dict[str, Floats], Choice]:
+    """Choose inside the training part, then predict the test part, with every view."""
+    train, test = fold
+    choice, best = choose(
+        {name: view[train] for name, view in views.items()},
+        labels[train],
+        None if groups is None else groups[train],
+        classes,
+        settings,
+        seed,
+    )
+    found = {}
+    for name, view in views.items():
+        path = settings.strengths[: best[name] + 1]
+        basis = solver.rotate(view[train])
+        weights = solver.fit_path(basis, labels[train], classes, path)[-1]
+        found[name] = weights.probabilities(basis.transform(view[test]))
+    return found, choice
+
+
+def choose(
+    views: Views,
+    labels: Integers,
+    groups: Integers | None,
+    classes: int,
+    settings: Settings,
+    seed: int,
+) -> tuple[Choice, dict[str, int]]:
+    """Choose view and C by the unweighted average recall of inner folds.
+
+    Of equal scores the smaller C and the earlier view are taken.
+
+    Returns:
+        The choice, with a temperature fitted on the inner out-of-fold probabilities; and the
+        place of the best C for each view by itself.
+    """
+    folds = _folds(labels, groups, settings.inner_folds, seed)
+    scored: dict[str, list[float]] = {}
+    kept: dict[str, Floats] = {}
+    for name, view in views.items():
+        path = np.zeros((len(settings.strengths), len(labels), classes))
+        for train, test in folds:
+            basis = solver.rotate(view[train])
+            coordinates = basis.transform(view[test])
+            fitted = solver.fit_path(basis, labels[train], classes, settings.strengths)
+            for place, weights in enumerate(fitted):
+                path[place, test] = weights.probabilities(coordinates)
+        scored[name] = [uar(labels, values.argmax(axis=1), classes) for values in path]
+        kept[name] = path[int(np.argmax(scored[name]))]
+    best = {name: int(np.argmax(scores)) for name, scores in scored.items()}
+    chosen = max(views, key=lambda name: scored[name][best[name]])
+    return (
+        Choice(
+            chosen,
+            float(settings.strengths[best[chosen]]),
+            scored[chosen][best[chosen]],
+            stats.fit_temperature(kept[chosen], labels),
+        ),
+        best,
+    )
+
+
+def uar(labels: Integers, predicted: Integers, classes: int) -> float:
+    """Unweighted average recall: the mean over the classes that occur in *labels*."""
+    confusion = stats.confusion_matrix(labels, predicted, classes)
+    support = confusion.sum(axis=1)
+    return float((np.diagonal(confusion)[support > 0] / support[support > 0]).mean())
+
+
+def permutation_test(
+    view: npt.NDArray[Any],
+    labels: Integers,
+    groups: Integers,
+    classes: int,
+    settings: Settings,
+    seed: int,
+) -> dict[str, Any]:
+    """Test that labels and features have nothing to do with each other.
+
+    View and C are fixed beforehand, so the test is exact. Labels that belong to subjects are
+    permuted among subjects, others within each subject. Folds and their rotation do not depend
+    on the labels, so every permutation reuses them.
+
+    Returns:
+        ``count``, ``observed`` (UAR), ``p`` (one-sided, with the observed one counted) and the
+        95th percentile of the permuted scores.
+    """
+    folds = [
+        (train, test, solver.rotate(view[train]))
+        for train, test in grouped_folds(labels, groups, settings.outer_folds, seed)
+    ]
+    moved = [(train, test, basis, basis.transform(view[test])) for train, test, basis in folds]
+
+    def score(candidate: Integers) -> float:
+        predicted = np.zeros(len(labels), dtype=np.int64)
+        for train, test, basis, coordinates in moved:
+            weights = solver.fit_path(
+                basis, candidate[train], classes, [settings.permutation_strength]
+            )[0]
+            predicted[test] = weights.probabilities(coordinates).argmax(axis=1)
+        return uar(candidate, predicted, classes)
+
+    observed = score(labels)
+    generator = np.random.default_rng(seed)
+    permuted = [score(permute(labels, groups, generator)) for _ in range(settings.permutations)]
+    reached = sum(value >= observed for value in permuted)
+    return {
+        "count": settings.permutations,
+        "observed": observed,
+        "p": (1 + reached) / (1 + settings.permutations),
+        "chance_95": float(np.quantile(permuted, 0.95)),
+    }
+
+
+def permute(labels: Integers, groups: Integers, generator: np.random.Generator) -> Integers:
+    """Labels in a random order that respects what is exchangeable; see `permutation_test`."""
+    names, codes = np.unique(groups, return_inverse=True)
+    first = np.array([labels[codes == code][0] for code in range(len(names))])
+    if np.array_equal(first[codes], labels):
+        return np.asarray(generator.permutation(first)[codes])
+    result = labels.copy()
+    for code in range(len(names)):
+        own = np.flatnonzero(codes == code)
+        result[own] = labels[generator.permutation(own)]
+    return result
+
+
+def speaker_accuracy(
+    view: npt.NDArray[Any], groups: Integers, settings: Settings, seed: int
+) -> tuple[float, float] | None:
+    """How well the same probe tells who speaks, and chance; None with one clip a subject.
+
+    Folds ignore subjects, for every subject must be known; C is that of the permutation test.
+    """
+    names, codes = np.unique(groups, return_inverse=True)
+    counts = np.bincount(codes)
+    if len(names) < 2 or counts.min() < 2:
+        return None
+    folds = random_folds(codes, min(settings.outer_folds, int(counts.min())), seed)
+    right = 0
+    for train, test in folds:
+        basis = solver.rotate(view[train])
+        weights = solver.fit_path(basis, codes[train], len(names), [settings.permutation_strength])[
+            0
+        ]
+        predicted = weights.probabilities(basis.transform(view[test])).argmax(axis=1)
+        right += int((predicted == codes[test]).sum())
+    return right / len(codes), float(counts.max() / len(codes))
+
+
+def _folds(labels: Integers, groups: Integers | None, folds: int, seed: int) -> list[Fold]:
+    if groups is None:
+        return random_folds(labels, folds, seed)
+    return grouped_folds(labels, groups, folds, seed)

@@ -1,0 +1,156 @@
+"""The published probe, defects included, so that its numbers can be made again and explained.
+
+Clips are split at random, so most subjects are on both sides; the epoch is chosen by the very
+clips that are reported; and with `drop_last` the last incomplete batch is left out on both
+sides, so that the reported share is of a multiple of the batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from affectlab.core.devices import choose_device, seed_everything, set_threads
+from affectlab.core.errors import UserError
+from affectlab.core.training import Recipe, fingerprint, fit, remove_checkpoints
+
+HIDDEN = (512, 256, 128)
+"""Widths of the ``mlp`` head."""
+
+
+class Fitted(NamedTuple):
+    """A trained head and what it says of the validation clips.
+
+    ``layers`` holds weights ``[in, out]`` and biases ``[out]``, with ReLU between layers.
+    """
+
+    validation: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
+    facts: dict[str, Any]
+
+
+def random_split(
+    count: int, validation_share: float, batch_size: int, drop_last: bool, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Clips of train and validation, each in random order, whoever speaks in them.
+
+    Raises:
+        UserError: a side is smaller than a batch, so that nothing of it would be left.
+    """
+    order = np.random.default_rng(seed).permutation(count)
+    held_out = round(validation_share * count)
+    train, validation = order[held_out:], order[:held_out]
+    if drop_last:
+        train = train[: len(train) // batch_size * batch_size]
+        validation = validation[: len(validation) // batch_size * batch_size]
+    if not len(train) or not len(validation):
+        raise UserError(
+            f"{count} clips are too few for batches of {batch_size} on both sides of the split"
+        )
+    return train, validation
+
+
+def train_head(
+    vectors: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+    *,
+    head: str,
+    validation_share: float,
+    drop_last: bool,
+    training: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    work_directory: Path,
+) -> Fitted:
+    """Split at random, train a head, keep the epoch that is best on the validation clips.
+
+    Args:
+        vectors: ``[n, d]``.
+        labels: ``[n]`` class ids.
+        classes: K.
+        head: ``linear`` or ``mlp``.
+        validation_share: of the clips.
+        drop_last: whether incomplete batches are left out.
+        training: the block of `core.training.Recipe`.
+        seed: of split, weights and batches.
+        threads: of the CPU.
+        work_directory: for checkpoints; removed in the end.
+    """
+    recipe = Recipe(**training)
+    seed_everything(seed)
+    set_threads(threads)
+    device = choose_device()
+    train, validation = random_split(
+        len(vectors), validation_share, recipe.batch_size, drop_last, seed
+    )
+    features = torch.as_tensor(vectors)
+    targets = torch.as_tensor(labels)
+    network = _head(vectors.shape[1], classes, head).to(device)
+
+    def collate(items: np.ndarray) -> dict[str, torch.Tensor]:
+        chosen = train[items]
+        return {"features": features[chosen], "labels": targets[chosen]}
+
+    def loss_sum(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return functional.cross_entropy(model(batch["features"]), batch["labels"], reduction="sum")
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        logits = model(features[validation].to(device)).float().cpu()
+        loss = functional.cross_entropy(logits, targets[validation])
+        right = (logits.argmax(dim=1) == targets[validation]).float().mean()
+        return {"loss": float(loss), "accuracy": float(right)}
+
+    facts = fit(
+        network,
+        recipe=recipe,
+        lengths=[1] * len(train),
+        collate=collate,
+        loss_sum=loss_sum,
+        evaluate=evaluate,
+        select_by="accuracy",
+        seed=seed,
+        device=device,
+        checkpoint_directory=work_directory,
+        checkpoint_fingerprint=fingerprint(
+            dict(training), head, seed, vectors.shape, labels.tolist(), float(vectors.sum())
+        ),
+    )
+    with torch.inference_mode():
+        logits = network(features[validation].to(device)).double().cpu()
+    remove_checkpoints(work_directory)
+    return Fitted(validation, logits.softmax(dim=1).numpy(), _layers(network), facts)
+
+
+def shared_subjects(subjects: npt.NDArray[np.str_], validation: npt.NDArray[np.int64]) -> float:
+    """Share of the validation clips whose subject is among the other clips, too."""
+    others = np.ones(len(subjects), dtype=bool)
+    others[validation] = False
+    return float(np.isin(subjects[validation], subjects[others]).mean())
+
+
+def _head(width: int, classes: int, kind: str) -> nn.Sequential:
+    sizes = [width, *(HIDDEN if kind == "mlp" else ()), classes]
+    modules: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        modules += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*modules[:-1])
+
+
+def _layers(
+    network: nn.Sequential,
+) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    linear: Sequence[nn.Linear] = [part for part in network if isinstance(part, nn.Linear)]
+    return [
+        (part.weight.detach().cpu().numpy().T.copy(), part.bias.detach().cpu().numpy())
+        for part in linear
+    ]

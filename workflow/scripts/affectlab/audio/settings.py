@@ -1,0 +1,92 @@
+"""The audio wing's block of the configuration: what it needs, and mistakes in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlab.core.config import (
+    Registries,
+    as_mapping,
+    as_names,
+    dataset_mistakes,
+    training_mistakes,
+    unknown_name,
+)
+
+LAYOUTS = frozenset({"eatd", "ravdess", "emodb", "audio_manifest"})
+TASKS_OF = {
+    "eatd": {"2dep", "2dep_50", "3emo"},
+    "ravdess": {"8emo", "3valence"},
+    "emodb": {"7emo", "3valence"},
+    "audio_manifest": {"label"},
+}
+"""Layout -> the tasks for which its clips have labels."""
+
+PROTOCOL_BLOCKS = {"sound": {"probe"}, "published": {"published", "training"}}
+WITHOUT_MODEL = ("egemaps", "logmel", "precomputed")
+
+
+def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
+    """See `affectlab.wings.Settings`."""
+    encoders = as_mapping(block.get("encoders"))
+    for name, encoder in encoders.items():
+        yield from _encoder_mistakes(f"audio.encoders.{name}", as_mapping(encoder), registries)
+    runs = as_mapping(block.get("runs"))
+    for name, run in runs.items():
+        yield from _run_mistakes(f"audio.runs.{name}", as_mapping(run), encoders, registries)
+    for position, name in enumerate(as_names(block.get("selected"))):
+        yield from unknown_name(f"audio.selected.{position}", name, runs, "run")
+    yield from unknown_name("audio.baseline", block.get("baseline"), runs, "run")
+
+
+def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name -> recipe of the runs that are carried out."""
+    return {name: block["runs"][name] for name in block["selected"]}
+
+
+def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """See `affectlab.wings.Settings`."""
+    runs = selected_runs(block).values()
+    encoders = [block["encoders"][run["encoder"]] for run in runs]
+    return {run["data"] for run in runs}, {one["model"] for one in encoders if "model" in one}
+
+
+def _encoder_mistakes(
+    path: str, encoder: Mapping[str, Any], registries: Registries
+) -> Iterator[str]:
+    kind = encoder.get("kind")
+    if "model" in encoder:
+        yield from unknown_name(f"{path}.model", encoder["model"], registries.models, "model")
+    if isinstance(kind, str):
+        if kind in WITHOUT_MODEL and "model" in encoder:
+            yield f"{path}.model: does not go with the kind {kind!r}"
+        if kind not in WITHOUT_MODEL and "model" not in encoder:
+            yield f"{path}.model: missing; the kind {kind!r} needs it"
+        if (kind == "precomputed") != ("path" in encoder):
+            yield f"{path}.path: belongs to the kind 'precomputed', and to no other"
+
+
+def _run_mistakes(
+    path: str, run: Mapping[str, Any], encoders: Mapping[str, Any], registries: Registries
+) -> Iterator[str]:
+    yield from unknown_name(f"{path}.encoder", run.get("encoder"), encoders, "encoder")
+    yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    yield from training_mistakes(f"{path}.training", run.get("training"))
+    layout = as_mapping(registries.datasets.get(str(run.get("data")))).get("layout")
+    task = run.get("task")
+    if isinstance(task, str) and layout in TASKS_OF and task not in TASKS_OF[layout]:
+        known = ", ".join(sorted(TASKS_OF[layout]))
+        yield f"{path}.task: {run['data']!r} has no labels for {task!r}; it has: {known}"
+    protocol = run.get("protocol")
+    if isinstance(protocol, str) and protocol in PROTOCOL_BLOCKS:
+        wanted = PROTOCOL_BLOCKS[protocol]
+        for key in sorted(wanted - run.keys()):
+            yield f"{path}.{key}: missing; the protocol {protocol!r} needs it"
+        for key in sorted(({"probe", "published", "training"} - wanted) & run.keys()):
+            yield f"{path}.{key}: does not go with the protocol {protocol!r}"
+    strengths = as_mapping(run.get("probe")).get("strengths")
+    listed = strengths if isinstance(strengths, list) else []
+    numbers = [c for c in listed if isinstance(c, int | float)]
+    if numbers != sorted(numbers):
+        yield f"{path}.probe.strengths: the values of C must rise"

@@ -1,0 +1,313 @@
+"""Embeddings: computed once for each clip and encoder, kept in one file with what they are of.
+
+While a corpus is being embedded its parts lie in a cache beside the result, each vector under the
+hash of its audio. An interrupted job goes on there, and clips that are added to a corpus later
+are the only ones computed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affectlab.audio.data import Clip
+from affectlab.audio.encoders import Encoder, Moments, merge
+from affectlab.audio.waveform import Samples, in_parallel, read_audio, windows
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import atomic_path, sha256_file
+
+logger = logging.getLogger(__name__)
+
+BATCH_SECONDS = 30.0
+"""Sound in a batch, in seconds; on a CPU more of it gains nothing."""
+
+BATCH_WINDOWS = 32
+
+PART_CLIPS = 64
+"""Clips between two writes to the cache."""
+
+STATISTICS = ("mean", "std")
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors of clips.
+
+    Attributes:
+        ids: of the clips, ``[n]``.
+        subjects: ``[n]``.
+        hashes: SHA-256 of each audio file, ``[n]``; empty texts where it is not known.
+        layers: names of the layers.
+        vectors: ``[n, layers, 2, dim]`` float32: mean and standard deviation over frames.
+        provenance: encoder, its revision and settings, corpus.
+    """
+
+    ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    hashes: tuple[str, ...]
+    layers: tuple[str, ...]
+    vectors: npt.NDArray[np.float32]
+    provenance: Mapping[str, Any]
+
+    def of(self, ids: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Vectors of the given clips, in their order.
+
+        Raises:
+            UserError: a clip has none.
+        """
+        places = {name: place for place, name in enumerate(self.ids)}
+        missing = [name for name in ids if name not in places]
+        if missing:
+            raise UserError(
+                f"{len(missing)} clips have no embedding, the first is {missing[0]!r}: embed the "
+                "corpus again"
+            )
+        return self.vectors[[places[name] for name in ids]]
+
+
+def shard(clips: Sequence[Clip], number: int, of: int) -> list[Clip]:
+    """Every *of*-th clip, beginning with the clip *number* (0-based)."""
+    return list(clips[number::of])
+
+
+def embed_clips(
+    clips: Sequence[Clip],
+    raw_directory: Path,
+    encoder: Encoder,
+    cache: Path,
+    provenance: Mapping[str, Any],
+    threads: int,
+) -> Embeddings:
+    """Embed clips, using and extending the cache.
+
+    Args:
+        clips: of the corpus.
+        raw_directory: the folder that their paths start from.
+        encoder: the frozen encoder.
+        cache: folder of this encoder's cached vectors; made if need be.
+        provenance: stored with the result; the cache belongs to it.
+        threads: files decoded at the same time.
+
+    Raises:
+        DataError: an audio file cannot be read; names it.
+    """
+    known = _read_cache(cache, provenance)
+    hashes = {clip.id: sha256_file(_audio_file(raw_directory, clip)) for clip in clips}
+    wanted = [clip for clip in clips if hashes[clip.id] not in known]
+    logger.info("%d clips, %d of them already embedded", len(clips), len(clips) - len(wanted))
+    done = 0
+    for part in _embedded(wanted, raw_directory, encoder, threads):
+        vectors = {hashes[clip.id]: vector for clip, vector in part}
+        _write_part(cache, vectors, provenance)
+        known |= vectors
+        done += len(part)
+        logger.info("%d of %d clips embedded", done, len(wanted))
+    return Embeddings(
+        tuple(clip.id for clip in clips),
+        tuple(clip.subject for clip in clips),
+        tuple(hashes[clip.id] for clip in clips),
+        encoder.layers,
+        np.stack([known[hashes[clip.id]] for clip in clips]),
+        provenance,
+    )
+
+
+def embed_waves(waves: Sequence[Samples], encoder: Encoder) -> npt.NDArray[np.float32]:
+    """Vectors ``[n, layers, 2, dim]`` of clips that are already decoded at the encoder's rate."""
+    pieces = [
+        (owner, piece)
+        for owner, wave in enumerate(waves)
+        for piece in windows(wave, encoder.window)
+    ]
+    # Windows of like length share a batch, so that little of it is padding.
+    order = sorted(range(len(pieces)), key=lambda place: len(pieces[place][1]))
+    found: dict[int, Moments] = {}
+    for batch in _batches(order, pieces, encoder.rate):
+        moments = encoder.embed([pieces[place][1] for place in batch])
+        for row, place in enumerate(batch):
+            found[place] = moments.row(row)
+    vectors = []
+    for owner in range(len(waves)):
+        own = [found[place] for place, (whose, _) in enumerate(pieces) if whose == owner]
+        merged = merge(own)
+        vectors.append(np.stack([merged.mean[0], merged.std[0]], axis=1))
+    return np.stack(vectors)
+
+
+def write_embeddings(path: Path, embeddings: Embeddings) -> None:
+    """Write a store: one npz file, the same bytes for the same contents."""
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez(
+            stream,
+            ids=np.array(embeddings.ids),
+            subjects=np.array(embeddings.subjects),
+            hashes=np.array(embeddings.hashes),
+            layers=np.array(embeddings.layers),
+            vectors=embeddings.vectors,
+            provenance=np.array(json.dumps(dict(embeddings.provenance), sort_keys=True)),
+        )
+
+
+def read_embeddings(path: Path) -> Embeddings:
+    """Read a store that `write_embeddings` wrote.
+
+    Raises:
+        DataError: the file is missing or no such store.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Embeddings(
+                tuple(stored["ids"].tolist()),
+                tuple(stored["subjects"].tolist()),
+                tuple(stored["hashes"].tolist()),
+                tuple(stored["layers"].tolist()),
+                stored["vectors"],
+                json.loads(str(stored["provenance"])),
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(path, None, f"not a store of embeddings: {error}") from error
+
+
+def gather(parts: Sequence[Embeddings], clips: Sequence[Clip]) -> Embeddings:
+    """Shards as one store, in the order of *clips*."""
+    ids = [name for part in parts for name in part.ids]
+    subjects = [name for part in parts for name in part.subjects]
+    hashes = [name for part in parts for name in part.hashes]
+    order = {name: place for place, name in enumerate(ids)}
+    places = [order[clip.id] for clip in clips]
+    return Embeddings(
+        tuple(ids[place] for place in places),
+        tuple(subjects[place] for place in places),
+        tuple(hashes[place] for place in places),
+        parts[0].layers,
+        np.concatenate([part.vectors for part in parts])[places],
+        parts[0].provenance,
+    )
+
+
+def import_embeddings(
+    path: Path, clips: Sequence[Clip], provenance: Mapping[str, Any]
+) -> Embeddings:
+    """Take embeddings that were computed elsewhere.
+
+    Args:
+        path: ``.npz`` with ``ids`` and ``vectors``; ``.npy`` with a ``.csv`` beside it whose
+            column ``id`` names the rows; or ``.parquet`` with ``id`` and one column a feature.
+        clips: of the corpus; each must be there once.
+        provenance: stored with them.
+
+    Raises:
+        DataError: ids and vectors do not fit each other or the corpus, or a number is not finite.
+    """
+    ids, table = _read_foreign(path)
+    if table.ndim != 2 or len(table) != len(ids):
+        problem = f"expected one row for each of {len(ids)} ids, found the shape {table.shape}"
+        raise DataError(path, None, problem)
+    if not np.isfinite(table).all():
+        raise DataError(path, None, "holds numbers that are not finite")
+    repeated = sorted({name for name in ids if ids.count(name) > 1})
+    if repeated:
+        raise DataError(path, None, f"the id {repeated[0]!r} occurs more than once")
+    places = {name: place for place, name in enumerate(ids)}
+    missing = [clip.id for clip in clips if clip.id not in places]
+    if missing:
+        problem = f"has no vector for {len(missing)} clips, the first is {missing[0]!r}"
+        raise DataError(path, None, problem)
+    mean = table[[places[clip.id] for clip in clips]].astype(np.float32)
+    return Embeddings(
+        tuple(clip.id for clip in clips),
+        tuple(clip.subject for clip in clips),
+        ("",) * len(clips),
+        ("precomputed",),
+        np.stack([mean, np.zeros_like(mean)], axis=1)[:, None],
+        provenance,
+    )
+
+
+def _read_foreign(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as stored:
+                return [str(name) for name in stored["ids"]], stored["vectors"]
+        if path.suffix == ".npy":
+            beside = path.with_suffix(".csv")
+            with beside.open(encoding="utf-8-sig", newline="") as stream:
+                ids = [row["id"] for row in csv.DictReader(stream)]
+            return ids, np.load(path, allow_pickle=False)
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            table = pq.read_table(path)
+            columns = [name for name in table.column_names if name != "id"]
+            vectors = np.column_stack([table[name].to_numpy() for name in columns])
+            return [str(name) for name in table["id"].to_pylist()], vectors
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(path, None, f"cannot be read as embeddings: {error}") from error
+    raise DataError(path, None, "expected a file .npz, .npy (with .csv beside it) or .parquet")
+
+
+def _audio_file(root: Path, clip: Clip) -> Path:
+    path = root / clip.path
+    if not path.is_file():
+        raise DataError(path, None, f"no such file; it is the audio of the clip {clip.id}")
+    return path
+
+
+def _embedded(
+    clips: Sequence[Clip], root: Path, encoder: Encoder, threads: int
+) -> Iterator[list[tuple[Clip, npt.NDArray[np.float32]]]]:
+    """Clips with their vectors, `PART_CLIPS` at a time; decoding runs ahead in threads."""
+    decoded = in_parallel(
+        lambda clip: (clip, read_audio(root / clip.path, encoder.rate)), clips, threads
+    )
+    while part := list(islice(decoded, PART_CLIPS)):
+        vectors = embed_waves([wave for _, wave in part], encoder)
+        yield [(clip, vector) for (clip, _), vector in zip(part, vectors, strict=True)]
+
+
+def _batches(
+    order: Sequence[int], pieces: Sequence[tuple[int, Samples]], rate: int
+) -> Iterator[list[int]]:
+    """Cut *order*, by rising length, where a batch would be too long or too large."""
+    batch: list[int] = []
+    for place in order:
+        longest = len(pieces[place][1]) / rate
+        if batch and ((len(batch) + 1) * longest > BATCH_SECONDS or len(batch) == BATCH_WINDOWS):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _read_cache(cache: Path, provenance: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
+    """Hash of audio -> vectors, from all parts that were made by the same encoder."""
+    expected = json.dumps(dict(provenance), sort_keys=True)
+    known: dict[str, npt.NDArray[np.float32]] = {}
+    for path in sorted(cache.glob("*.npz")):
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["provenance"]) == expected:
+                known |= dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
+    return known
+
+
+def _write_part(
+    cache: Path, vectors: Mapping[str, npt.NDArray[np.float32]], provenance: Mapping[str, Any]
+) -> None:
+    first = min(vectors)
+    with atomic_path(cache / f"{first}.npz") as temporary, temporary.open("wb") as stream:
+        np.savez(
+            stream,
+            hashes=np.array(list(vectors)),
+            vectors=np.stack(list(vectors.values())),
+            provenance=np.array(json.dumps(dict(provenance), sort_keys=True)),
+        )

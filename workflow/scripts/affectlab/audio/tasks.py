@@ -1,0 +1,66 @@
+"""What a probe is asked: the tasks, their classes, and how labels of a corpus become theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEPRESSED_FROM = 53.0
+"""Standardised SDS score (1.25 x raw) from which the corpus' authors call a volunteer depressed."""
+
+PROBED_FROM = 50.0
+"""The threshold that the published probes used instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A question with a fixed set of answers.
+
+    Attributes:
+        title: as tables show it.
+        classes: answers, in the order of their ids; empty where the data decide.
+        of_subject: whether the answer is a trait of the subject, the same for all clips.
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    of_subject: bool
+
+
+TASKS = {
+    "2dep": Task("depressed or not (SDS >= 53)", ("not_depressed", "depressed"), True),
+    "2dep_50": Task("depressed or not (SDS >= 50)", ("not_depressed", "depressed"), True),
+    "3emo": Task("which prompt was answered", ("negative", "neutral", "positive"), False),
+    "8emo": Task(
+        "which emotion was acted",
+        ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
+        False,
+    ),
+    "7emo": Task(
+        "which emotion was acted",
+        ("neutral", "happy", "sad", "angry", "fearful", "disgust", "bored"),
+        False,
+    ),
+    "3valence": Task("valence of the emotion", ("negative", "neutral", "positive"), False),
+    "label": Task("the label of the manifest", (), False),
+}
+
+VALENCE = {
+    "neutral": "neutral",
+    "calm": "neutral",
+    "bored": "neutral",
+    "happy": "positive",
+    "surprised": "positive",
+    "sad": "negative",
+    "angry": "negative",
+    "fearful": "negative",
+    "disgust": "negative",
+}
+"""Acted emotion -> class of `3valence`; surprise in these corpora is acted as a pleasant one."""
+
+
+def depression_labels(score: float) -> dict[str, str]:
+    """Classes of the depression tasks for a standardised SDS score."""
+    return {
+        task: "depressed" if score >= threshold else "not_depressed"
+        for task, threshold in (("2dep", DEPRESSED_FROM), ("2dep_50", PROBED_FROM))
+    }

@@ -1,0 +1,153 @@
+"""The encoders of Whisper and of Qwen2-Audio: one architecture, every layer of it.
+
+Both were trained on windows of 30 s filled up with silence. Here a window is as long as its
+sound: the convolutions see zeros beyond the end, as they do at the end of a full window, and
+attention does not see the rest of the batch's padding. That is what makes short clips cheap; the
+numbers differ from those of a padded window, since attention then also looks at the silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from affectlab.audio.checkpoints import load_part, read_config
+from affectlab.audio.encoders import Moments
+from affectlab.audio.waveform import Samples
+from affectlab.core.devices import choose_device
+
+PREFIXES = {
+    "whisper": ("model.encoder.", "encoder."),
+    "qwen2_audio": ("audio_tower.", "model.audio_tower.", ""),
+}
+"""Of the encoder's tensors in the checkpoints that are around."""
+
+FRAME_STRIDE = 2
+"""Spectrogram frames per encoder frame: the second convolution halves the rate."""
+
+
+class Tower:
+    """See `affectlab.audio.encoders.Encoder`.
+
+    Layer i is the output of transformer block i, counted from 1; the last one is normalised as the
+    model hands it on. Qwen2-Audio averages pairs of frames before that last norm.
+    """
+
+    def __init__(self, directory: Path, kind: str, *, every_layer: bool, pad: bool) -> None:
+        from transformers import WhisperFeatureExtractor
+
+        self._device = choose_device()
+        self._pairs = kind == "qwen2_audio"
+        # A window is filled up to whole frames of the last layer.
+        self._stride = FRAME_STRIDE * (2 if self._pairs else 1)
+        self._network = _build(directory, kind).to(self._device).eval()
+        self._features = WhisperFeatureExtractor.from_pretrained(directory, local_files_only=True)
+        self._pad = pad
+        self._every_layer = every_layer
+        config = self._network.config
+        self.rate = int(self._features.sampling_rate)
+        positions = config.max_source_positions
+        self.window = positions * FRAME_STRIDE * self._features.hop_length
+        last = config.encoder_layers
+        self.layers = tuple(f"layer{i}" for i in (range(1, last + 1) if every_layer else [last]))
+        self.dim = int(config.d_model)
+        self.settings = {
+            "kind": kind,
+            "layers": "all" if every_layer else "last",
+            "padding": "window" if pad else "none",
+        }
+
+    def embed(self, batch: Sequence[Samples]) -> Moments:
+        """Embed windows; see the protocol."""
+        step = FRAME_STRIDE * self._features.hop_length
+        # Frames that hold sound; a frame that sound only begins to fill counts.
+        frames = [-(-len(piece) // step) for piece in batch]
+        spectra = [self._spectrum(piece) for piece in batch]
+        longest = max(spectrum.shape[1] for spectrum in spectra)
+        inputs = torch.zeros(len(batch), spectra[0].shape[0], longest)
+        filled = torch.zeros(len(batch), longest)
+        for row, spectrum in enumerate(spectra):
+            inputs[row, :, : spectrum.shape[1]] = spectrum
+            filled[row, : spectrum.shape[1]] = 1.0
+        with torch.inference_mode():
+            hidden = self._hidden(inputs.to(self._device), filled.to(self._device))
+            counts = [torch.tensor(frames, device=self._device)] * len(hidden)
+            if self._pairs:
+                counts[-1] = -(-counts[-1] // 2)
+            moments = [_moments(*layer) for layer in zip(hidden, counts, strict=True)]
+            means, deviations = zip(*moments, strict=True)
+        return Moments(
+            torch.stack(means, dim=1).cpu().numpy(),
+            torch.stack(deviations, dim=1).cpu().numpy(),
+            np.asarray(frames, dtype=np.float64),
+        )
+
+    def _spectrum(self, piece: Samples) -> torch.Tensor:
+        """Log-mel spectrogram ``[mels, frames]`` of one window by itself."""
+        step = self._stride * self._features.hop_length
+        length = self.window if self._pad else -(-len(piece) // step) * step
+        padded = np.pad(piece, (0, length - len(piece)))
+        found = self._features(
+            padded, sampling_rate=self.rate, padding=False, truncation=False, return_tensors="pt"
+        )
+        return torch.as_tensor(found.input_features[0])
+
+    def _hidden(self, inputs: torch.Tensor, filled: torch.Tensor) -> list[torch.Tensor]:
+        """Hidden states ``[batch, frames, dim]`` of the chosen layers."""
+        network: Any = self._network
+        states = functional.gelu(network.conv1(inputs)) * filled[:, None]
+        states = functional.gelu(network.conv2(states)).permute(0, 2, 1)
+        states = states + network.embed_positions.weight[: states.shape[1]]
+        unseen = filled[:, None, None, ::FRAME_STRIDE] == 0
+        mask = None
+        if unseen.any():
+            lowest = torch.finfo(states.dtype).min
+            mask = torch.zeros_like(unseen, dtype=states.dtype).masked_fill(unseen, lowest)
+            mask = mask.expand(-1, 1, states.shape[1], -1)
+        hidden = []
+        for block in network.layers:
+            states = block(states, mask)
+            hidden.append(states)
+        if self._pairs:
+            states = network.avg_pooler(states.permute(0, 2, 1)).permute(0, 2, 1)
+        hidden[-1] = network.layer_norm(states)
+        return hidden if self._every_layer else hidden[-1:]
+
+
+def _build(directory: Path, kind: str) -> nn.Module:
+    """The encoder alone, with its weights in float32."""
+    from transformers import WhisperConfig
+    from transformers.models.qwen2_audio.modeling_qwen2_audio import (
+        Qwen2AudioEncoder,
+        Qwen2AudioEncoderConfig,
+    )
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    if kind == "whisper":
+        network = WhisperEncoder(WhisperConfig(**read_config(directory, ["whisper"])))
+    else:
+        found = read_config(directory, ["qwen2_audio", "qwen2_audio_encoder"])
+        network = Qwen2AudioEncoder(Qwen2AudioEncoderConfig(**found.get("audio_config", found)))
+    network = network.float()
+    load_part(network, directory, PREFIXES[kind])
+    return network
+
+
+def _moments(states: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation ``[batch, dim]`` over the first *counts* frames.
+
+    Args:
+        states: ``[batch, frames, dim]``.
+        counts: ``[batch]``, how many frames of each window hold sound.
+    """
+    inside = torch.arange(states.shape[1], device=states.device)[None] < counts[:, None]
+    weights = (inside / counts[:, None])[..., None]
+    mean = (states * weights).sum(dim=1)
+    variance = ((states - mean[:, None]) ** 2 * weights).sum(dim=1)
+    return mean, variance.sqrt()

@@ -1,0 +1,126 @@
+"""Reading audio: any rate, channels and sample format to mono samples at one rate."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from affectlab.core.errors import DataError
+
+Samples = npt.NDArray[np.float32]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RATES = (1_000, 768_000)
+"""Sampling rates, in Hz, that are taken for those of sound."""
+
+MAX_SECONDS = 3600.0
+"""Longer files are no clips; they would not fit into memory either."""
+
+UNKNOWN_RIFF_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+"""What programs write that do not know yet how long a recording will be."""
+
+AHEAD = 4
+"""Files decoded ahead of use, per thread."""
+
+
+def read_audio(path: Path | str, rate: int) -> Samples:
+    """Read an audio file as mono samples at *rate*, loudness as it is.
+
+    Channels are averaged. The resampler is soxr at its highest quality.
+
+    Args:
+        path: WAV, FLAC or another format of libsndfile.
+        rate: wanted sampling rate in Hz.
+
+    Returns:
+        float32 ``[samples]``, full scale is 1.
+
+    Raises:
+        DataError: no such file, not audio, cut short, without samples, or with samples that are
+            not finite.
+    """
+    samples, found = read_original(path)
+    if found == rate:
+        return samples
+    import soxr
+
+    return np.asarray(soxr.resample(samples, found, rate, quality="VHQ"), dtype=np.float32)
+
+
+def read_original(path: Path | str) -> tuple[Samples, int]:
+    """Read an audio file as mono samples at its own rate; see `read_audio`."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as stream:
+            if not RATES[0] <= stream.samplerate <= RATES[1]:
+                problem = f"a sampling rate of {stream.samplerate} Hz is not one of sound"
+                raise DataError(path, None, problem)
+            if stream.frames > MAX_SECONDS * stream.samplerate:
+                raise DataError(path, None, "longer than an hour; cut it into clips")
+            frames = stream.read(dtype="float32", always_2d=True)
+            rate = int(stream.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DataError(path, None, _why_unreadable(Path(path), error)) from error
+    if len(frames) == 0:
+        raise DataError(path, None, "holds no samples")
+    _check_whole(Path(path))
+    if not np.isfinite(frames).all():
+        raise DataError(path, None, "holds samples that are not finite numbers")
+    return frames.mean(axis=1, dtype=np.float32), rate
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a WAV file that is shorter than its header says: libsndfile reads what is left."""
+    with path.open("rb") as stream:
+        tag, size = struct.unpack("<4sI", stream.read(8).ljust(8, b"\0"))
+    if tag != b"RIFF" or size in UNKNOWN_RIFF_SIZES:
+        return
+    found = path.stat().st_size
+    if found < size + 8:
+        problem = f"cut short: its header announces {size + 8} bytes, it has {found}"
+        raise DataError(path, None, problem)
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    if not path.is_file():
+        return "no such file"
+    start = path.read_bytes()[:512].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return "a web page saved under the name of an audio file"
+    if not start:
+        return "an empty file"
+    return f"not audio that can be read: {str(error).rpartition(': ')[2]}"
+
+
+def windows(samples: Samples, length: int) -> list[Samples]:
+    """Cut samples into consecutive windows of *length*, the last one shorter.
+
+    A last window of less than a tenth is dropped, unless it is the only one: it would hold a
+    syllable at most.
+    """
+    starts = range(0, len(samples), length)
+    pieces = [samples[start : start + length] for start in starts]
+    if len(pieces) > 1 and len(pieces[-1]) < length / 10:
+        pieces.pop()
+    return pieces
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """Yield ``function(item)`` in order, a few items ahead, so that memory stays bounded."""
+    source = iter(items)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        waiting = [pool.submit(function, item) for item in islice(source, AHEAD * threads)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(function, item) for item in islice(source, 1)]

@@ -1,0 +1,131 @@
+"""The audio experiment in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.io import read_json
+from affectlab.report.results import (
+    SeedResult,
+    below_baseline,
+    published_for,
+    read_seed,
+    results_rows,
+    split_means,
+    split_sizes,
+)
+from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.words import count, interval, percent, points
+
+FIGURES = {
+    "schemes": "What a leak is worth: unweighted average recall of the same probe with speakers"
+    " kept apart and with clips split at random, beside duration and loudness alone.",
+    "layers": "Unweighted average recall of each layer by itself and of all together; C chosen in"
+    " nested folds.",
+    "confusion_matrix": "Confusion matrix over all repeats: rows are true classes, columns"
+    " predicted ones.",
+}
+
+
+def section(
+    folder: Path,
+    block: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+    sample_data: Sequence[str],
+) -> Section:
+    """The section of the report; see `affectlab.report.sections.emotion.section`.
+
+    Args:
+        folder: ``results/audio``.
+        block: the wing's block of the effective configuration.
+        published: the registry of published numbers, of all experiments.
+        sample_data: names of the data sets that are generated.
+
+    Raises:
+        DataError: a record of a selected run is missing or broken.
+    """
+    runs = {
+        name: [read_seed(folder / name / f"seed{seed}") for seed in block["runs"][name]["seeds"]]
+        for name in block["selected"]
+    }
+    comparison = read_json(folder / "comparison.json")
+    views = [_run_view(name, seeds) for name, seeds in runs.items()]
+    known = published_for("audio", views, published)
+    data = sorted({block["runs"][name]["data"] for name in block["selected"]})
+    return Section(
+        name="audio",
+        title="Speech: probes on frozen audio encoders",
+        sentences=_headline(comparison, runs, sample_data),
+        warnings=below_baseline(comparison),
+        rows=results_rows(comparison, known),
+        provenance=provenance(runs),
+        html=render(
+            "audio.html.j2",
+            comparison=comparison,
+            runs=views,
+            published=known,
+            forest=figure(
+                folder / "figures" / "forest.svg",
+                "Unweighted average recall of every encoder, task and protocol with its interval;"
+                " the bar across is what the commonest class reaches.",
+            ),
+            audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
+        ),
+    )
+
+
+def _run_view(run: str, seeds: Sequence[SeedResult]) -> dict[str, Any]:
+    """One run as the page shows it: figures and tables of its first seed."""
+    first = seeds[0]
+    values = split_means(seeds)
+    sizes = split_sizes(first.metrics)
+    return {
+        "run": run,
+        "data": first.metrics["data"]["name"],
+        "values": values,
+        "sizes": sizes,
+        "record": first.metrics,
+        "details": first.metrics["details"],
+        "figures": [
+            figure(path, description)
+            for name, description in FIGURES.items()
+            if (path := first.folder / "figures" / f"{name}.svg").exists()
+        ],
+    }
+
+
+def _headline(
+    comparison: Mapping[str, Any],
+    runs: Mapping[str, Sequence[SeedResult]],
+    sample_data: Sequence[str],
+) -> list[str]:
+    """What was found, in plain sentences; the first is the main one."""
+    level = comparison["interval"]["level"]
+    summaries = comparison["runs"]
+    sound = [run for run in summaries if run["protocol"] == "sound"]
+    sentences = []
+    for run in sound or summaries:
+        score = run["metrics"]["uar"]
+        beaten = score["ci"][0] > score["baseline"]["value"]
+        sentences.append(
+            f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
+            f" {percent(score['mean'])} ({interval(score['ci'], level)};"
+            f" {count(run['groups'], 'subject')}), {'above' if beaten else 'not clearly above'}"
+            f" the {percent(score['baseline']['value'])} of the commonest class."
+        )
+        others = runs[run["run"]][0].metrics["other_splits"]
+        if "clip_random" in others:
+            gain = others["clip_random"]["metrics"]["uar"]["value"] - score["mean"]
+            sentences.append(
+                f"Splitting its clips at random, so that voices are on both sides, changes that by"
+                f" {points(gain)}."
+            )
+    if any(run["data"] in sample_data for run in summaries):
+        sentences.append(
+            "The voices of generated data sets are synthetic: their numbers show that the workflow"
+            " runs, and nothing about people."
+        )
+    sentences.append("None of this is a diagnostic instrument.")
+    return sentences

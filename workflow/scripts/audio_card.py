@@ -1,0 +1,15 @@
+"""Write a run's model card and a short program that uses its probe."""
+
+from affectlab.audio.card import write_card
+from affectlab.core.logs import configure_logging
+
+configure_logging(snakemake.log[0])
+write_card(
+    metrics_path=snakemake.input.metrics,
+    recipe=snakemake.params.recipe,
+    dataset=snakemake.params.dataset,
+    encoder=snakemake.params.encoder,
+    model=snakemake.params.model,
+    card_path=snakemake.output.card,
+    example_path=snakemake.output.example,
+)

@@ -1,0 +1,15 @@
+"""Turn a speech corpus into one tidy table of clips, whatever its layout."""
+
+from affectlab.audio.data import convert
+from affectlab.core.fetch import manifest_directory
+from affectlab.core.logs import configure_logging
+
+configure_logging(snakemake.log[0])
+convert(
+    manifest_directory(snakemake.input.manifest),
+    snakemake.params.layout,
+    snakemake.output.records,
+    snakemake.output.quarantine,
+    snakemake.params.on_bad_record,
+    snakemake.params.clips,
+)

@@ -1,0 +1,14 @@
+"""Bring the shards of a corpus' embeddings together in one file."""
+
+from pathlib import Path
+
+from affectlab.audio.pipeline import gather_shards
+from affectlab.core.logs import configure_logging
+
+configure_logging(snakemake.log[0])
+gather_shards(
+    records_path=Path(snakemake.input.records),
+    measures_path=Path(snakemake.input.measures),
+    shard_paths=snakemake.input.shards,
+    output_path=Path(snakemake.output[0]),
+)
