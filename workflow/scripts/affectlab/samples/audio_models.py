@@ -105,11 +105,10 @@ def write_tiny_clap(directory: Path | str, seed: int = 0) -> None:
 def write_tiny_ge2e(directory: Path | str, seed: int = 0) -> None:
     """Write a GE2E speaker encoder of one layer, as the conversion of resemblyzer's writes it."""
     from safetensors.torch import save_file
-
-    from affectlab.audio.ge2e import Ge2eNetwork
+    from torch import nn
 
     with _seeded(seed):
-        network = Ge2eNetwork(hidden=16, layers=1)
+        network = nn.ModuleDict({"lstm": nn.LSTM(40, 16), "linear": nn.Linear(16, 16)})
     with atomic_path(directory) as temporary:
         temporary.mkdir()
         save_file(network.state_dict(), temporary / "model.safetensors")
