@@ -4,7 +4,7 @@ from pathlib import Path
 
 from affectlab.core.fetch import manifest_directory
 from affectlab.core.logs import configure_logging
-from affectlab.summary.audit import write_lengths
+from affectlab.summary.lengths import write_lengths
 
 configure_logging(snakemake.log[0])
 write_lengths(

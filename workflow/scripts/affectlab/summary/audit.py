@@ -1,4 +1,4 @@
-"""The data gate of the cases: what is in them, what is wrong with them, how long they are."""
+"""The data gate of the cases: what is in them, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_jsonl, round_significant, write_json
+from affectlab.core.io import read_jsonl, write_json
 from affectlab.core.quarantine import BadRecord
-from affectlab.summary.cases import SPLITS, Case, read_cases, with_fold
+from affectlab.summary.cases import SPLITS, Case, read_cases
 from affectlab.summary.text import default_unit, tokens
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -93,69 +93,6 @@ def audit(
     }
 
 
-def write_lengths(
-    *,
-    records_path: Path,
-    model_directory: Path,
-    run: Mapping[str, Any],
-    lengths_path: Path,
-    figure_stem: Path,
-) -> None:
-    """Count every case in a run's tokens, and what its maximum length would cut off.
-
-    Args:
-        records_path: the tidy table of cases.
-        model_directory: holds the tokenizer.
-        run: the run's block of the configuration.
-        lengths_path: gets quantiles of prompt and reference lengths and the share cut.
-        figure_stem: path of the histogram without an ending.
-    """
-    from affectlab.core import plots
-    from affectlab.summary.answers import target_text
-    from affectlab.summary.model import load_tokenizer
-    from affectlab.summary.prompts import build_prompt, case_text, task_of
-
-    tokenizer = load_tokenizer(model_directory)
-    cases = with_fold(read_cases(records_path), run["fold"])
-    prompts = [
-        build_prompt(
-            tokenizer,
-            case_text(case),
-            task=task_of(case),
-            version=run["prompt"],
-            language=case.language,
-            max_tokens=run["max_length"] - run["max_answer_tokens"],
-        )
-        for case in cases
-    ]
-    # What the prompt would be if nothing were cut.
-    whole = [len(prompt.ids) + prompt.cut_tokens for prompt in prompts]
-    answers = [len(tokenizer(target_text(case.references))["input_ids"]) for case in cases]
-    plots.histogram(
-        figure_stem,
-        whole,
-        xlabel="tokens of the prompt with the whole case",
-        ylabel="cases",
-        limit=("room for the prompt", run["max_length"] - run["max_answer_tokens"]),
-    )
-    write_json(
-        lengths_path,
-        {
-            "model": run["model"],
-            "max_length": run["max_length"],
-            "prompt_tokens": _quantiles(whole),
-            "answer_tokens": _quantiles(answers),
-            "cases": len(cases),
-            "cases_cut": sum(prompt.cut_tokens > 0 for prompt in prompts),
-            "share_cut": round_significant(
-                sum(prompt.cut_tokens for prompt in prompts)
-                / sum(prompt.case_tokens for prompt in prompts)
-            ),
-            "answers_cut": sum(length >= run["max_answer_tokens"] for length in answers),
-        },
-    )
-
-
 def _describe(cases: Sequence[Case]) -> dict[str, Any]:
     """Cases, languages and lengths of one split."""
     references = [
@@ -168,12 +105,12 @@ def _describe(cases: Sequence[Case]) -> dict[str, Any]:
     return {
         "cases": len(cases),
         "languages": dict(sorted(Counter(case.language for case in cases).items())),
-        "characters": _quantiles([len(case.text) for case in cases]),
-        "reference_tokens": _quantiles(references),
+        "characters": quantiles([len(case.text) for case in cases]),
+        "reference_tokens": quantiles(references),
     }
 
 
-def _quantiles(values: Sequence[int]) -> dict[str, int]:
+def quantiles(values: Sequence[int]) -> dict[str, int]:
     """Quantiles of a non-empty list, each a value that occurs (the lower one if between two)."""
     ordered = sorted(values)
     return {f"{q:g}": ordered[int(q * (len(ordered) - 1))] for q in QUANTILES}

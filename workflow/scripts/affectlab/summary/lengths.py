@@ -1,0 +1,74 @@
+"""How long the cases are in a run's tokens, and what its maximum length cuts off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from affectlab.core.io import round_significant, write_json
+from affectlab.summary.answers import target_text
+from affectlab.summary.audit import quantiles
+from affectlab.summary.cases import read_cases, with_fold
+from affectlab.summary.prompts import build_prompt, case_text, task_of
+
+
+def write_lengths(
+    *,
+    records_path: Path,
+    model_directory: Path,
+    run: Mapping[str, Any],
+    lengths_path: Path,
+    figure_stem: Path,
+) -> None:
+    """Count every case in a run's tokens, and what its maximum length would cut off.
+
+    Args:
+        records_path: the tidy table of cases.
+        model_directory: holds the tokenizer.
+        run: the run's block of the configuration.
+        lengths_path: gets quantiles of prompt and reference lengths and the share cut.
+        figure_stem: path of the histogram without an ending.
+    """
+    from affectlab.core import plots
+    from affectlab.summary.model import load_tokenizer
+
+    tokenizer = load_tokenizer(model_directory)
+    cases = with_fold(read_cases(records_path), run["fold"])
+    prompts = [
+        build_prompt(
+            tokenizer,
+            case_text(case),
+            task=task_of(case),
+            version=run["prompt"],
+            language=case.language,
+            max_tokens=run["max_length"] - run["max_answer_tokens"],
+        )
+        for case in cases
+    ]
+    # What the prompt would be if nothing were cut.
+    whole = [len(prompt.ids) + prompt.cut_tokens for prompt in prompts]
+    answers = [len(tokenizer(target_text(case.references))["input_ids"]) for case in cases]
+    plots.histogram(
+        figure_stem,
+        whole,
+        xlabel="tokens of the prompt with the whole case",
+        ylabel="cases",
+        limit=("room for the prompt", run["max_length"] - run["max_answer_tokens"]),
+    )
+    write_json(
+        lengths_path,
+        {
+            "model": run["model"],
+            "max_length": run["max_length"],
+            "prompt_tokens": quantiles(whole),
+            "answer_tokens": quantiles(answers),
+            "cases": len(cases),
+            "cases_cut": sum(prompt.cut_tokens > 0 for prompt in prompts),
+            "share_cut": round_significant(
+                sum(prompt.cut_tokens for prompt in prompts)
+                / sum(prompt.case_tokens for prompt in prompts)
+            ),
+            "answers_cut": sum(length >= run["max_answer_tokens"] for length in answers),
+        },
+    )
