@@ -51,6 +51,7 @@ VMF = {
     "kappa_min": 1.0,
     "kappa_start": 42.0,
     "temperature": 0.1,
+    "damaged_share": 0.25,
     "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
 }
 GBERT = {

@@ -126,11 +126,7 @@ def _not_first(record: Record) -> int:
 
 def _overlapping(record: Record) -> int:
     """Spans of a text that begin inside another one."""
-    places = sorted(
-        (target.start, target.end)
-        for target in record.targets
-        if target.start is not None and target.end is not None
-    )
+    places = sorted(target.span for target in record.targets if target.span is not None)
     return sum(later[0] < earlier[1] for earlier, later in pairwise(places))
 
 

@@ -9,6 +9,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+
+from affectlab.entity.data import Record
+
+DAMAGE = ("typos", "dropout")
+TYPO_SHARE = 0.3
+DROPOUT_SHARE = 0.3
 
 Offsets = tuple[int, int]
 
@@ -56,3 +63,26 @@ def without_words(
         )
 
     return "".join(parts), [(moved(start), moved(end)) for start, end in spans]
+
+
+def damaged(record: Record, kind: str, rng: random.Random) -> Record:
+    """The record with its text damaged in one of the ways `DAMAGE`, its spans moved along."""
+    if kind == "typos":
+        return replace(record, text=with_typos(record.text, TYPO_SHARE, rng))
+    spans = [target.span for target in record.targets if target.span is not None]
+    text, moved = without_words(record.text, spans, DROPOUT_SHARE, rng)
+    places = iter(moved)
+    targets = []
+    for target in record.targets:
+        start, end = (None, None) if target.span is None else next(places)
+        targets.append(replace(target, start=start, end=end))
+    return replace(record, text=text, targets=tuple(targets))
+
+
+def damaged_copies(records: Sequence[Record], share: float, seed: int) -> list[Record]:
+    """Damaged copies of about *share* of the records, in either way by turns."""
+    rng = random.Random(seed)
+    chosen = [record for record in records if rng.random() < share]
+    return [
+        damaged(record, DAMAGE[place % len(DAMAGE)], rng) for place, record in enumerate(chosen)
+    ]

@@ -54,6 +54,11 @@ class Target:
     label: tuple[float, ...]
     intensity: float
 
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Start and end, or None for the whole text."""
+        return None if self.start is None or self.end is None else (self.start, self.end)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from affectlab.entity.data import Record
 
 DEFAULT_BATCH_SIZE = 64
-TYPO_SHARE = 0.3
-DROPOUT_SHARE = 0.3
 VARIANTS = ("clean", "typos", "dropout")
 """The test split as it is, and twice damaged: see `corrupt`."""
 
@@ -339,27 +337,17 @@ def _targets_as_queries(
     records: Sequence[Record], variant: str, rng: random.Random
 ) -> tuple[list[str], list[str], list[tuple[int, int] | None]]:
     """Ids, texts and spans of all targets, the texts damaged as *variant* says."""
-    from affectlab.entity.corrupt import with_typos, without_words
+    from affectlab.entity.corrupt import damaged
 
     ids: list[str] = []
     texts: list[str] = []
     spans: list[tuple[int, int] | None] = []
     for record in records:
-        text = record.text
-        offsets = {
-            target.id: (target.start, target.end)
-            for target in record.targets
-            if target.start is not None and target.end is not None
-        }
-        if variant == "typos":
-            text = with_typos(text, TYPO_SHARE, rng)
-        elif variant == "dropout":
-            text, moved = without_words(text, list(offsets.values()), DROPOUT_SHARE, rng)
-            offsets = dict(zip(offsets, moved, strict=True))
-        for target in record.targets:
+        shown = record if variant == "clean" else damaged(record, variant, rng)
+        for target in shown.targets:
             ids.append(target.id)
-            texts.append(text)
-            spans.append(offsets.get(target.id))
+            texts.append(shown.text)
+            spans.append(target.span)
     return ids, texts, spans
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, sha256_file, write_json
+from affectlab.entity.corrupt import damaged_copies
 from affectlab.entity.data import Record, of_split, read_records, stage_subset, targets_of
 from affectlab.entity.labels import normalised
 
@@ -159,6 +160,8 @@ def _stage(
     published = run["method"] == "gbert"
     whole_texts = published and run["gbert"]["train_on"] == "sentence"
     scale_labels = not published or run["gbert"]["normalise_labels"]
+    if not published:
+        train = train + damaged_copies(train, run["vmf"]["damaged_share"], subset_seed)
     rows = encode_records(tokenizer, train, run["max_length"])
     held_out = encode_records(tokenizer, validation, run["max_length"])
     network.encoder.get_input_embeddings().sparse = recipe.sparse_embeddings
@@ -224,13 +227,7 @@ def encode_records(tokenizer: Any, records: Sequence[Record], max_length: int) -
     rows, cut = encode(
         tokenizer,
         [record.text for record in records],
-        [
-            [
-                None if target.start is None or target.end is None else (target.start, target.end)
-                for target in record.targets
-            ]
-            for record in records
-        ],
+        [[target.span for target in record.targets] for record in records],
         max_length=max_length,
     )
     if cut:
