@@ -1,0 +1,216 @@
+"""Spans per second of the entity wing against one encoder pass per span, same spans, same weights.
+
+The peer works as the original project does: every span is an item of its own, padded to 128 tokens,
+16 to a training batch and one at a time to a prediction, in float32. Ours pools all spans of a text
+from one pass, batches texts of like length, and trains in the number format of `core.training`.
+Also: what the von Mises-Fisher term costs of a training step, and how long an exact search takes.
+
+    python benchmarks/entity_throughput.py RECORDS MODEL [--texts 200] [--rounds 2]
+
+RECORDS is `results/entity/data/<data>/records.jsonl`, MODEL the model directory of a run. Figures
+are of this machine; run it with nothing else at work.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
+
+from affectlab.core import devices, training
+from affectlab.entity import losses, vmf
+from affectlab.entity import model as networks
+from affectlab.entity.data import Record, of_split, read_records, targets_of
+from affectlab.entity.predict import GbertPredictor, Query
+from affectlab.entity.train import encode_records, soft_labels
+
+PADDED = 128
+BATCH = 16
+SETTINGS = {
+    "temperature": 0.1,
+    "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
+}
+CPU = torch.device("cpu")
+
+
+def recipe(precision: str) -> training.Recipe:
+    """One epoch as the shipped configuration trains."""
+    return training.Recipe(
+        epochs=1,
+        batch_size=32,
+        learning_rate=5e-5,
+        head_learning_rate=1e-3,
+        weight_decay=0.01,
+        warmup_steps=0.1,
+        schedule="linear",
+        gradient_accumulation=1,
+        max_grad_norm=1.0,
+        label_smoothing=0.0,
+        precision=precision,
+        token_budget=800,
+        early_stopping_patience=None,
+        gradient_checkpointing=False,
+        evaluations_per_epoch=1,
+        checkpoint_minutes=60,
+        sparse_embeddings=True,
+        ema_decay=None,
+    )
+
+
+def train_ours(model: Path, records: list[Record], seed: int) -> float:
+    """Spans per second of one epoch of `core.training`."""
+    network, tokenizer, _ = networks.load_model(model, device=CPU, training=True)
+    network.encoder.get_input_embeddings().sparse = True
+    rows = encode_records(tokenizer, records, PADDED)
+    loss = losses.sound_loss(SETTINGS)
+    with tempfile.TemporaryDirectory() as folder:
+        found = training.fit(
+            network,
+            recipe=recipe("auto"),
+            lengths=[len(row.token_ids) for row in rows],
+            collate=networks.collator(rows, soft_labels(records), pad_id=tokenizer.pad_token_id),
+            loss_sum=lambda module, batch: loss(module(batch), batch["labels"]).sum(),
+            evaluate=lambda _: {"loss": 0.0},
+            select_by=None,
+            head=networks.HEAD_NAMES,
+            item_weights=[len(row.spans) for row in rows],
+            seed=seed,
+            device=CPU,
+            checkpoint_directory=Path(folder),
+            checkpoint_fingerprint="",
+        )
+    return len(targets_of(records)) / found["seconds"]
+
+
+def train_one_pass_per_span(model: Path, records: list[Record], seed: int) -> float:
+    """Spans per second where each span is an item padded to 128 tokens."""
+    network, tokenizer, _ = networks.load_model(model, device=CPU, training=True)
+    items = [
+        (record.text, target.span, target.label) for record in records for target in record.targets
+    ]
+    rows, _ = networks.encode(
+        tokenizer,
+        [text for text, _, _ in items],
+        [[span] for _, span, _ in items],
+        max_length=PADDED,
+    )
+    labels = torch.tensor([label for _, _, label in items])
+    loss = losses.sound_loss(SETTINGS)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-5)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    network.train()
+    started = time.perf_counter()
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        batch = padded(networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(chosen))
+        loss(network(batch), labels[batch["targets"]]).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return len(items) / (time.perf_counter() - started)
+
+
+def padded(batch: training.Batch) -> training.Batch:
+    """The same batch with rows of 128 tokens."""
+    length = batch["input_ids"].shape[1]
+    rows = torch.div(batch["tokens"], length, rounding_mode="floor")
+    width = (0, PADDED - length)
+    return batch | {
+        "input_ids": torch.nn.functional.pad(batch["input_ids"], width),
+        "attention_mask": torch.nn.functional.pad(batch["attention_mask"], width),
+        "tokens": batch["tokens"] + rows * (PADDED - length),
+    }
+
+
+def predict_ours(model: Path, records: list[Record]) -> float:
+    """Spans per second of `GbertPredictor.predict_batch`."""
+    predictor = GbertPredictor.from_checkpoint(model, device="cpu")
+    queries = queries_of(records)
+    predictor.predict_batch(queries[:8])
+    started = time.perf_counter()
+    predictor.predict_batch(queries)
+    return len(queries) / (time.perf_counter() - started)
+
+
+def predict_one_pass_per_span(model: Path, records: list[Record]) -> float:
+    """Spans per second where each span is a padded pass of its own."""
+    network, tokenizer, _ = networks.load_model(model, device=CPU)
+    queries = queries_of(records)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for text, words, start in queries:
+            span = (start, start + len(words))
+            rows, _ = networks.encode(tokenizer, [text], [[span]], max_length=PADDED)
+            collate = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)
+            network(padded(collate(np.array([0]))))
+    return len(queries) / (time.perf_counter() - started)
+
+
+def queries_of(records: list[Record]) -> list[Query]:
+    """Every span as a query."""
+    return [
+        Query(record.text, record.text[slice(*target.span)], target.start)
+        for record in records
+        for target in record.targets
+        if target.span is not None
+    ]
+
+
+def vmf_seconds(count: int, repeats: int = 200) -> float:
+    """Seconds of the likelihood term, forward and backward, for *count* spans."""
+    kappa = torch.full((count,), 42.0, requires_grad=True)
+    started = time.perf_counter()
+    for _ in range(repeats):
+        (vmf.log_normaliser(kappa) + kappa).sum().backward()
+    return (time.perf_counter() - started) / repeats
+
+
+def search_seconds(texts: int = 1_000_000) -> float:
+    """Seconds of an exact search among *texts* embeddings."""
+    table = np.random.default_rng(0).normal(size=(texts, 64)).astype(np.float32)
+    query = table[0]
+    started = time.perf_counter()
+    np.argpartition(-(table @ query), 5)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Print medians over rounds, ours and the peer's in turns."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("records", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--texts", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    records = of_split(read_records(options.records), "train")[: options.texts]
+    spans = len(targets_of(records))
+    print(
+        f"{len(records)} texts, {spans} spans, {torch.get_num_threads()} threads, "
+        f"{devices.compute_dtype('auto', CPU)}"
+    )
+    found: dict[str, list[float]] = {}
+    for seed in range(options.rounds):
+        for name, speed in (
+            ("training, ours", train_ours(options.model, records, seed)),
+            ("training, a pass per span", train_one_pass_per_span(options.model, records, seed)),
+            ("prediction, ours", predict_ours(options.model, records)),
+            ("prediction, a pass per span", predict_one_pass_per_span(options.model, records)),
+        ):
+            found.setdefault(name, []).append(speed)
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    for name, value in medians.items():
+        print(f"{name:<30}{value:10.1f} spans/s")
+    for what in ("training", "prediction"):
+        print(f"{what}: {medians[f'{what}, ours'] / medians[f'{what}, a pass per span']:.1f} x")
+    step = 40 / medians["training, ours"]
+    print(f"vMF term, 40 spans: {100 * vmf_seconds(40) / step:.2f} % of a training step")
+    print(f"exact search among a million texts: {search_seconds():.3f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The entity experiment through Snakemake: artefacts, what reruns after what, interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+
+TINY = {
+    "wings": ["entity"],
+    "entity": {
+        "selected": ["gbert_tiny", "spans_demo"],
+        "bootstrap": {"resamples": 100},
+        "runs": {
+            # One random encoder for all: what is left is made by generators.
+            "gbert_tiny": {"seeds": [42]},
+            "goemotions_demo": {"model": "roberta-tiny"},
+            "spans_demo": {"model": "roberta-tiny"},
+        },
+    },
+}
+RUNS = ("gbert_tiny/seed42", "goemotions_demo/seed13", "spans_demo/seed13")
+ARTEFACTS = (
+    "metrics.json",
+    "run.json",
+    "predictions.parquet",
+    "history.csv",
+    "training.json",
+    "model_card.md",
+    "inference_example.py",
+    "model/gbert.json",
+    "model/model.safetensors",
+    "figures/kappa.svg",
+    "figures/map.png",
+    "figures/reliability.svg",
+    "figures/training_curves.svg",
+)
+
+
+@pytest.fixture(scope="session")
+def entity_overlays(project):
+    overlay = project.write_overlay("tiny_entity", TINY)
+    return [project.root / "config" / "demo.yaml", overlay]
+
+
+@pytest.fixture(scope="session")
+def finished_entity(project, entity_overlays):
+    """The folder of a complete run of this experiment; for reading only."""
+    directory = project.directory("finished_entity")
+    result = project.snakemake(directory=directory, overlays=entity_overlays)
+    assert result.status == 0, result.output
+    return directory
+
+
+def rules_to_run(result):
+    assert result.status == 0, result.output
+    return set(result.jobs) - {"all"}
+
+
+def test_a_run_leaves_every_artefact(finished_entity):
+    results = finished_entity / "results"
+    for run in RUNS:
+        for name in ARTEFACTS:
+            assert (results / "entity" / run / name).stat().st_size > 0, (run, name)
+    comparison = json.loads((results / "entity" / "comparison.json").read_text())
+    assert {run["run"] for run in comparison["runs"]} == {run.split("/")[0] for run in RUNS}
+    page = (results / "report" / "index.html").read_text()
+    assert 'id="entity"' in page
+    assert "always neutral" in page
+    assert "entity,gbert_tiny," in (results / "tables" / "results.csv").read_text()
+    audit = json.loads((results / "entity/data/entity_sample/audit.json").read_text())
+    assert audit["spans"]["not_first_occurrence"] > 0
+
+
+def test_a_second_run_does_nothing(project, finished_entity, entity_overlays):
+    result = project.snakemake(directory=finished_entity, overlays=entity_overlays)
+    assert result.status == 0, result.output
+    assert "Nothing to be done" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"bootstrap": {"resamples": 101}},
+            {"entity_evaluate", "entity_card", "entity_compare", "report_build", "store_config"},
+        ),
+        (
+            {"runs": {"goemotions_demo": {"vmf": {"temperature": 0.2}}}},
+            # The run that starts from it is trained again as well.
+            {"entity_train", "entity_predict", "entity_evaluate", "entity_curves", "entity_card"}
+            | {"entity_compare", "report_build", "store_config"},
+        ),
+    ],
+    ids=["bootstrap", "recipe"],
+)
+def test_a_changed_setting_reruns_what_it_decides(
+    project, finished_entity, entity_overlays, change, expected, request
+):
+    name = request.node.callspec.id
+    overlay = project.write_overlay(f"entity_{name}", {"entity": change})
+    result = project.snakemake(
+        "-n", directory=finished_entity, overlays=[*entity_overlays, overlay]
+    )
+    assert rules_to_run(result) == expected
+    if name == "recipe":
+        assert result.jobs["entity_train"] == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("entity/model_card.md.j2", {"entity_card", "report_build"}),
+        ("entity/figures.py", {"entity_evaluate", "entity_curves", "entity_compare"}
+         | {"entity_card", "report_build"}),
+        ("entity/original.py", {"entity_predict", "entity_evaluate", "entity_compare"}
+         | {"entity_card", "report_build"}),
+    ],
+)  # fmt: skip
+def test_an_edited_module_reruns_its_users(
+    project, finished_entity, entity_overlays, module, expected
+):
+    path = project.root / "workflow" / "scripts" / "affectlab" / module
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b"\n# edited\n")
+        result = project.snakemake("-n", directory=finished_entity, overlays=entity_overlays)
+        assert rules_to_run(result) == expected
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_killed_training_goes_on_to_the_same_numbers(project, finished_entity, entity_overlays):
+    """kill -9 of everything in the midst of the training; then unlock and go on."""
+    directory = project.directory("killed_entity")
+    target = "results/entity/gbert_tiny/seed42/model"
+    process = subprocess.Popen(
+        project.command(target, directory=directory, overlays=entity_overlays),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        cwd=project.folder,
+        start_new_session=True,
+    )
+    stage = directory / "results/entity/gbert_tiny/seed42/work/checkpoints/stage0.json"
+    deadline = time.monotonic() + 240
+    while not stage.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (directory / target).exists()
+    assert project.snakemake("--unlock", directory=directory, overlays=entity_overlays).status == 0
+    result = project.snakemake(
+        "--rerun-incomplete", target, directory=directory, overlays=entity_overlays
+    )
+    assert result.status == 0, result.output
+    log = directory / "logs" / "entity_train" / "gbert_tiny" / "seed42.log"
+    assert "stage 1 was finished before" in log.read_text()
+    for name in ("model.safetensors", "heads.safetensors"):
+        again, once = (folder / target / name for folder in (directory, finished_entity))
+        assert again.read_bytes() == once.read_bytes()
+
+
+def test_a_broken_line_stops_with_its_cause_on_the_console(project, entity_overlays):
+    directory = project.directory("damaged_entity")
+    corpus = directory / "mine" / "entity_sample"
+    corpus.mkdir(parents=True)
+    (corpus / "spans.jsonl").write_text('{"text": "broken\n')
+    target = "results/entity/data/entity_sample/records.jsonl"
+    arguments = (target, "--config", "data_root=mine")
+    result = project.snakemake(*arguments, directory=directory, overlays=entity_overlays)
+    assert result.status == 1
+    assert "spans.jsonl, line 1: not valid JSON" in result.output
+    assert not (directory / target).exists()
+
+
+def test_a_start_that_does_not_fit_is_named(project, entity_overlays):
+    overlay = project.write_overlay(
+        "entity_start",
+        yaml.safe_load(
+            "entity: {runs: {spans_demo: {model: minilm-l6, seeds: [99]}}, "
+            "split: {validation: 0.6, test: 0.5}}"
+        ),
+    )
+    result = project.snakemake(
+        "-n", directory=project.directory("start"), overlays=[*entity_overlays, overlay]
+    )
+    assert result.status == 1
+    assert "'goemotions_demo' has the model 'roberta-tiny', this run 'minilm-l6'" in result.output
+    assert "has no seed 99" in result.output
+    assert "entity.split: validation and test leave nothing to train on" in result.output
