@@ -6,13 +6,13 @@ and recorded; a corpus that no model should be trained on is refused.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
+from affectlab.core.expectations import KnownIssues, compare, issue_rows
 from affectlab.core.io import read_jsonl, round_significant, write_json
 from affectlab.core.quarantine import BadRecord
 from affectlab.emotion.data import CLASSES, SPLITS, Record, normalise_text, read_records
@@ -96,7 +96,7 @@ def audit(
     return found | {"expected": _compare(found, expected or {})}
 
 
-KNOWN_ISSUES: dict[str, Callable[[dict[str, Any]], int]] = {
+KNOWN_ISSUES: KnownIssues = {
     "conflicting_texts": lambda found: found["conflicts"]["train"]["texts"],
     "duplicate_texts": lambda found: found["duplicates"]["train"]["exact"]["texts"],
     "unique_train_texts": lambda found: found["counts"]["train"]["unique_texts"],
@@ -230,21 +230,4 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
     for name, number in expected.get("classes", {}).items():
         total = sum(counts[split]["classes"].get(name, 0) for split in SPLITS)
         rows.append((f"records of class {name}", number, total))
-    for issue, number in expected.get("known_issues", {}).items():
-        if issue not in KNOWN_ISSUES:
-            near = difflib.get_close_matches(issue, KNOWN_ISSUES, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(
-                f"expected.known_issues.{issue}: the audit knows only "
-                f"{', '.join(KNOWN_ISSUES)}{meant}"
-            )
-        rows.append((issue.replace("_", " "), number, KNOWN_ISSUES[issue](found)))
-    return [
-        {
-            "what": what,
-            "expected": number,
-            "found": actual,
-            "status": "ok" if actual == number else "differs",
-        }
-        for what, number, actual in rows
-    ]
+    return compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)])

@@ -6,15 +6,15 @@ and recorded; a corpus that no model should be trained on is refused.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from affectlab.core.errors import UserError
+from affectlab.core.expectations import KnownIssues, compare, issue_rows
 from affectlab.core.io import read_jsonl, write_json
 from affectlab.core.quarantine import BadRecord
 from affectlab.face.data import STATUSES, Faces, read_faces
@@ -117,7 +117,7 @@ def audit(
     return found | {"expected": _compare(found, expected)}
 
 
-KNOWN_ISSUES: dict[str, Callable[[dict[str, Any]], int]] = {
+KNOWN_ISSUES: KnownIssues = {
     "blank_images": lambda found: found["blank"]["images"],
     "twin_groups": lambda found: found["duplicates"]["groups"],
     "conflicting_groups": lambda found: len(found["duplicates"]["conflicting"]),
@@ -280,21 +280,4 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
     for name, number in expected.get("classes", {}).items():
         total = sum(counts[split]["classes"][name] for split in SPLITS)
         rows.append((f"images of class {name}", number, total))
-    for issue, number in expected.get("known_issues", {}).items():
-        if issue not in KNOWN_ISSUES:
-            near = difflib.get_close_matches(issue, KNOWN_ISSUES, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(
-                f"expected.known_issues.{issue}: the audit knows only "
-                f"{', '.join(KNOWN_ISSUES)}{meant}"
-            )
-        rows.append((issue.replace("_", " "), number, KNOWN_ISSUES[issue](found)))
-    return [
-        {
-            "what": what,
-            "expected": number,
-            "found": actual,
-            "status": "ok" if actual == number else "differs",
-        }
-        for what, number, actual in rows
-    ]
+    return compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)])
