@@ -1,0 +1,204 @@
+"""From a corpus to an answer about a recording, with the encoder that has no weights."""
+
+import json
+
+import numpy as np
+import pytest
+
+from affectlab import cli
+from affectlab.audio import settings
+from affectlab.audio.audit import write_audit
+from affectlab.audio.card import write_card
+from affectlab.audio.data import convert
+from affectlab.audio.evaluate import evaluate
+from affectlab.audio.experiment import run_probe
+from affectlab.audio.pipeline import embed_shard, gather_shards
+from affectlab.audio.predict import AudioProbe
+from affectlab.core.config import Registries
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import read_json, write_json
+from affectlab.samples.audio import write_corpus
+
+RECIPE = {
+    "protocol": "sound",
+    "task": "3emo",
+    "unit": "clip",
+    "data": "eatd_sample",
+    "encoder": "logmel",
+    "probe": {
+        "views": ["layers", "mix"],
+        "statistics": ["mean", "std"],
+        "strengths": [0.01, 1.0],
+        "outer_folds": 3,
+        "inner_folds": 2,
+        "repeats": 2,
+        "permutations": 5,
+        "permutation_strength": 0.01,
+    },
+}
+SPEC = {"kind": "logmel", "layers": "last", "padding": "none"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, schemas):
+    folder = tmp_path_factory.mktemp("run")
+    write_corpus(folder / "raw", subjects=8)
+    records, quarantine = folder / "records.jsonl", folder / "bad.jsonl"
+    convert(folder / "raw", "eatd", records, quarantine, "fail")
+    data = {"records_path": records, "measures_path": folder / "measures.jsonl"}
+    write_audit(
+        records_path=records,
+        quarantine_path=quarantine,
+        raw_directory=folder / "raw",
+        audit_path=folder / "audit.json",
+        measures_path=folder / "measures.jsonl",
+        expected={},
+        on_bad_record="fail",
+        threads=1,
+    )
+    parts = [folder / f"shard{number}.npz" for number in range(2)]
+    for number, path in enumerate(parts):
+        embed_shard(
+            **data,
+            raw_directory=folder / "raw",
+            model_manifest_path=None,
+            name="logmel",
+            spec=SPEC,
+            number=number,
+            of=2,
+            threads=1,
+            cache=folder / "cache",
+            output_path=path,
+        )
+    gather_shards(**data, shard_paths=parts, output_path=folder / "embeddings.npz")
+    fitted = {
+        "predictions_path": folder / "predictions.jsonl",
+        "details_path": folder / "details.json",
+        "facts_path": folder / "fitting.json",
+    }
+    run_probe(
+        **data,
+        **fitted,
+        embeddings_path=folder / "embeddings.npz",
+        recipe=RECIPE,
+        seed=0,
+        threads=1,
+        model_directory=folder / "model",
+    )
+    evaluate(
+        **fitted,
+        records_path=records,
+        model_directory=folder / "model",
+        encoder_manifest_path=None,
+        run="sample",
+        seed=0,
+        recipe=RECIPE,
+        bootstrap={"resamples": 50, "level": 0.95, "seed": 0},
+        threads=1,
+        metrics_schema=schemas / "metrics.schema.json",
+        run_schema=schemas / "run.schema.json",
+        metrics_path=folder / "metrics.json",
+        run_path=folder / "run.json",
+        text_path=folder / "results.txt",
+        figures=folder / "figures",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def schemas(request):
+    return request.config.rootpath / "workflow" / "schemas"
+
+
+def clips(run):
+    return sorted((run / "raw").rglob("*_out.wav"))
+
+
+def test_a_probe_answers_about_recordings(run):
+    probe = AudioProbe.from_directory(run / "model")
+    answers = probe.predict(clips(run))
+    assert [answer.file for answer in answers] == [str(path) for path in clips(run)]
+    assert all(sum(a.probabilities.values()) == pytest.approx(1) for a in answers)
+    # It was fitted to these very clips.
+    right = [
+        answer.label == path.name.split("_")[0]
+        for answer, path in zip(answers, clips(run), strict=True)
+    ]
+    assert np.mean(right) > 0.6
+    assert "Not a diagnostic instrument" in probe.warning
+    assert probe.predict([]) == []
+
+
+def test_the_command_line_warns_and_answers(run, capsys):
+    files = [str(path) for path in clips(run)[:2]]
+    assert cli.main(["predict", "audio", "--model", str(run / "model"), *files]) == 0
+    printed = capsys.readouterr()
+    assert [json.loads(line)["file"] for line in printed.out.splitlines()] == files
+    assert "Not a diagnostic instrument" in printed.err
+
+
+def test_what_cannot_be_asked_is_named(run, tmp_path):
+    with pytest.raises(UserError, match="not the model directory of an audio run"):
+        AudioProbe.from_directory(tmp_path)
+    (tmp_path / "a.wav").write_text("<html>")
+    with pytest.raises(DataError, match="a web page"):
+        AudioProbe.from_directory(run / "model").predict([tmp_path / "a.wav"])
+    facts = read_json(run / "model" / "probe.json")
+    facts["encoder"] = {"kind": "whisper", "model": "whisper-base"}
+    write_json(tmp_path / "probe.json", facts)
+    (tmp_path / "probe.safetensors").write_bytes((run / "model/probe.safetensors").read_bytes())
+    with pytest.raises(UserError, match="name the directory of its encoder, whisper-base"):
+        AudioProbe.from_directory(tmp_path)
+
+
+def test_the_card_says_what_it_is_not(run):
+    entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C"}
+    write_card(
+        metrics_path=run / "metrics.json",
+        recipe=RECIPE,
+        dataset=entry,
+        encoder=SPEC,
+        model=None,
+        card_path=run / "card.md",
+        example_path=run / "example.py",
+    )
+    text = (run / "card.md").read_text()
+    assert "Not a diagnostic instrument" in text
+    assert "clips split at random" in text
+    compile((run / "example.py").read_text(), "example.py", "exec")
+
+
+def test_mistakes_between_parts_are_named():
+    registries = Registries(
+        datasets={"r": {"layout": "ravdess"}, "e": {"layout": "emotion"}},
+        models={},
+        reference_results=[],
+    )
+    block = {
+        "selected": ["a", "gone"],
+        "baseline": None,
+        "encoders": {"w": {"kind": "whisper"}, "l": {"kind": "logmel", "path": "x"}},
+        "runs": {
+            "a": {"protocol": "sound", "task": "2dep", "data": "r", "encoder": "x"},
+            "b": {
+                "protocol": "published",
+                "task": "8emo",
+                "data": "e",
+                "encoder": "w",
+                "probe": {"strengths": [1, 0.1]},
+            },
+        },
+    }
+    text = "\n".join(settings.mistakes(block, registries))
+    for expected in (
+        "audio.encoders.w.model: missing",
+        "audio.encoders.l.path: belongs to the kind 'precomputed'",
+        "audio.runs.a.encoder: no encoder is called 'x'",
+        "audio.runs.a.task: 'r' has no labels for '2dep'; it has: 3valence, 8emo",
+        "audio.runs.a.probe: missing",
+        "audio.runs.b.data: 'e' has the layout 'emotion'",
+        "audio.runs.b.probe: does not go with the protocol 'published'",
+        "audio.runs.b.probe.strengths: the values of C must rise",
+        "audio.selected.1: no run is called 'gone'",
+    ):
+        assert expected in text
