@@ -98,7 +98,7 @@ def test_a_big_copy_is_watched_as_a_folder(tmp_path):
 
 
 def test_the_whole_config_is_checked_and_printed(tmp_path):
-    config = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"])
+    config = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"]) | {"wings": ["emotion"]}
     statuses = check_config(config, validate_config(config, PROJECT), tmp_path)
     assert [(one.kind, one.name) for one in statuses] == [
         ("dataset", "emotion_sample"),
@@ -115,7 +115,7 @@ def test_what_the_snakefile_imports_is_light():
     heavy = ("torch", "transformers", "numpy", "pandas", "sklearn", "matplotlib", "jsonschema")
     code = (
         "import sys\n"
-        "import affectlab.core.assets, affectlab.core.config, affectlab.core.sources\n"
+        "import affectlab.core.sources, affectlab.wings\n"
         f"sys.exit(','.join(name for name in {heavy!r} if name in sys.modules) or 0)"
     )
     done = subprocess.run(
