@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -410,9 +411,11 @@ def test_misuse_of_the_command_line_is_one_clear_line(trained, capsys, arguments
 
 
 def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
-    status = cli.main(["check", "--config", f"data_root={tmp_path}", "--resources", str(tmp_path)])
-    table = capsys.readouterr().out
-    assert status == 0
-    assert "qwen3-0.6b" in table
+    check = ["check", "--resources", str(tmp_path), "--config", f"data_root={tmp_path}"]
+    assert cli.main([*check, "wings=[emotion]"]) == 0
+    assert "qwen3-0.6b" in capsys.readouterr().out
+    # Corpora that must be asked for are missing, and that is its status.
+    assert cli.main(check) == 1
+    assert re.search(r"^missing +data set +eatd ", capsys.readouterr().out, re.MULTILINE)
     assert cli.main(["check", "--config", "data_rot=nowhere"]) == 2
     assert "did you mean 'data_root'" in capsys.readouterr().err
