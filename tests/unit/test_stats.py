@@ -375,6 +375,15 @@ def test_seeds_summary_of_one_seed_or_equal_seeds_covers_items_only():
         stats.seeds_summary([], replicates, 0.95)
 
 
+def test_a_seeds_interval_ends_where_scores_do():
+    replicates = np.random.default_rng(0).normal(0.99, 0.02, 5000)
+    for values in ([0.99], [0.98, 1.0]):
+        free = stats.seeds_summary(values, replicates, 0.95)
+        cut = stats.seeds_summary(values, replicates, 0.95, bounds=(0.0, 1.0))
+        assert free.high > 1
+        assert (cut.low, cut.high) == (free.low, 1.0)
+
+
 def test_seeds_interval_covers_the_truth_over_new_seeds_and_items():
     """Simulated: difficulty of items, luck of seeds, noise of both; the mean is 0."""
     generator = np.random.default_rng(1)

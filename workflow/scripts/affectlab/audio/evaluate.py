@@ -503,8 +503,8 @@ def _summary(
         values = [one["value"] for one in entries]
         if name in DECISIONS and same_items:
             replicates = np.mean([found[name].replicates for found in scores], axis=0)
-            summary = stats.seeds_summary(values, replicates, bootstrap["level"])
-            mean, sd, ci = summary.mean, summary.sd, [max(summary.low, 0.0), min(summary.high, 1.0)]
+            summary = stats.seeds_summary(values, replicates, bootstrap["level"], bounds=(0.0, 1.0))
+            mean, sd, ci = summary.mean, summary.sd, [summary.low, summary.high]
         else:
             mean = float(np.mean(values))
             sd = float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -369,14 +369,13 @@ def summarise(
                 bootstrap["seed"],
             ),
             bootstrap["level"],
+            bounds=(0.0, float("inf") if name.startswith("nll") else 1.0),
         )
         base = trivial.get(name)
-        # The interval is symmetric about the mean; no share lies outside 0..1.
-        upper = float("inf") if name.startswith("nll") else 1.0
         metrics[name] = {
             "mean": summary.mean,
             "sd": summary.sd,
-            "ci": [max(summary.low, 0.0), min(summary.high, upper)],
+            "ci": [summary.low, summary.high],
             "direction": same[0].direction,
             "baseline": None if base is None else {"name": base[0], "value": base[1]},
             "below_baseline": base is not None

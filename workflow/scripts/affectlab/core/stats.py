@@ -15,6 +15,7 @@ Conventions, the same everywhere:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -540,7 +541,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def seeds_summary(values: Sequence[float], replicates_of_mean: Array, level: float) -> SeedsSummary:
+def seeds_summary(
+    values: Sequence[float],
+    replicates_of_mean: Array,
+    level: float,
+    *,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> SeedsSummary:
     """Mean over seeds, with an interval for the choice of seeds and of items.
 
     The variance of the mean is the sum of two parts: that of the items (bootstrap replicates of
@@ -554,6 +561,8 @@ def seeds_summary(values: Sequence[float], replicates_of_mean: Array, level: flo
         values: one score a seed, all on the same items.
         replicates_of_mean: ``[resamples]``, bootstrap replicates of the mean of *values*.
         level: of the interval.
+        bounds: lowest and highest score there can be. The interval is symmetric about the mean,
+            and is cut there.
     """
     from scipy.stats import norm, t
 
@@ -564,7 +573,7 @@ def seeds_summary(values: Sequence[float], replicates_of_mean: Array, level: flo
     tail = (1 + level) / 2
     if len(values) == 1:
         reach = float(norm.ppf(tail)) * of_items**0.5
-        return SeedsSummary(mean, None, 1, mean - reach, mean + reach)
+        return SeedsSummary(mean, None, 1, *_within(bounds, mean, reach))
     sd = float(np.std(values, ddof=1))
     of_seeds = sd**2 / len(values)
     whole = of_items + of_seeds
@@ -573,7 +582,11 @@ def seeds_summary(values: Sequence[float], replicates_of_mean: Array, level: flo
     else:
         quantile = float(t.ppf(tail, (len(values) - 1) * (whole / of_seeds) ** 2))
     reach = quantile * whole**0.5
-    return SeedsSummary(mean, sd, len(values), mean - reach, mean + reach)
+    return SeedsSummary(mean, sd, len(values), *_within(bounds, mean, reach))
+
+
+def _within(bounds: tuple[float, float], mean: float, reach: float) -> tuple[float, float]:
+    return max(mean - reach, bounds[0]), min(mean + reach, bounds[1])
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

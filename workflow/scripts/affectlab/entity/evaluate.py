@@ -376,7 +376,7 @@ def _summary(
         of_mean = np.mean([drawn[name] for _, drawn in seeds], axis=0)
         values = [record["metrics"][name]["value"] for record, _ in seeds]
         known = of_mean[~np.isnan(of_mean)]
-        summary = stats.seeds_summary(values, known, level)
+        summary = stats.seeds_summary(values, known, level, bounds=_bounds(name))
         baselines = [record["metrics"][name]["baseline"] for record, _ in seeds]
         # A baseline may lean on the trained model, as max-probability does: its mean, then.
         baseline = entry["baseline"] and {
@@ -405,6 +405,13 @@ def _summary(
         "interval_covers": "items" if len(seeds) == 1 else "items and seeds",
         "metrics": found,
     }
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """Lowest and highest value that a score can have."""
+    if name.endswith("spearman"):
+        return -1.0, 1.0
+    return 0.0, float("inf") if name.startswith("nll") else 1.0
 
 
 def _pair(

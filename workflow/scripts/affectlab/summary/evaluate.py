@@ -327,14 +327,16 @@ def _summary(
             score.statistic, tables, bootstrap["resamples"], bootstrap["seed"]
         )
         found = stats.seeds_summary(
-            [value_of(scores[name], groups) for _, scores in seeds], replicates, bootstrap["level"]
+            [value_of(scores[name], groups) for _, scores in seeds],
+            replicates,
+            bootstrap["level"],
+            bounds=(0.0, 1.0),
         )
         base = first["metrics"][name]["baseline"]
         metrics[name] = {
             "mean": found.mean,
             "sd": found.sd,
-            # The interval is symmetric about the mean; no share lies outside 0..1.
-            "ci": [max(found.low, 0.0), min(found.high, 1.0)],
+            "ci": [found.low, found.high],
             "direction": score.direction,
             "baseline": base,
             "below_baseline": base is not None
