@@ -169,6 +169,9 @@ class Run:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A shell starts what runs in its background deaf to Ctrl-C, and so is what that
+                # starts in turn.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     @property
