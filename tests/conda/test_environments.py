@@ -197,12 +197,12 @@ def test_a_pin_that_does_not_exist_is_named_and_leaves_nothing(clone, environmen
 
 
 def test_an_environment_is_made_again_from_kept_packages(clone, environments, tmp_path):
-    """For pip's packages: no index is asked, only the folder that they were downloaded to."""
+    """For pip's packages: no index is asked, only the folder that they were kept in."""
     file = PROJECT / "envs" / "report.yaml"
     pins = [f"{name}=={version}" for name, version in environment_pins(file).items()]
     wheels = str(tmp_path / "wheels")
     python = environments["report"] / "bin" / "python"
-    kept = clone.run(python, "-m", "pip", "download", "--quiet", "--dest", wheels, *pins)
+    kept = clone.run(python, "-m", "pip", "wheel", "--quiet", "--wheel-dir", wheels, *pins)
     assert kept.status == 0, kept.output
     again = tmp_path / "again"
     made = clone.run(

@@ -8,28 +8,12 @@ import pytest
 import yaml
 
 RUNS = ("sample_3emo_logmel", "sample_3emo_whisper_published")
-QUICK = {
-    "outer_folds": 3,
-    "inner_folds": 2,
-    "repeats": 1,
-    "permutations": 5,
-    "strengths": [0.01, 1],
-}
-OVERLAY = {
-    "wings": ["audio"],
-    "audio": {
-        "selected": list(RUNS),
-        "shards": 2,
-        "bootstrap": {"resamples": 100},
-        "runs": {"sample_3emo_logmel": {"probe": QUICK}},
-    },
-}
 
 
 @pytest.fixture(scope="session")
 def overlays(project):
-    path = project.write_overlay("audio", OVERLAY)
-    return [project.root / "config" / "demo.yaml", path]
+    alone = project.write_overlay("audio_alone", {"wings": ["audio"]})
+    return [project.root / "config" / "demo.yaml", project.overlay, alone]
 
 
 @pytest.fixture(scope="session")

@@ -9,19 +9,6 @@ import time
 import pytest
 import yaml
 
-TINY = {
-    "wings": ["entity"],
-    "entity": {
-        "selected": ["gbert_tiny", "spans_demo"],
-        "bootstrap": {"resamples": 100},
-        "runs": {
-            # One random encoder for all: what is left is made by generators.
-            "gbert_tiny": {"seeds": [42]},
-            "goemotions_demo": {"model": "roberta-tiny"},
-            "spans_demo": {"model": "roberta-tiny"},
-        },
-    },
-}
 RUNS = ("gbert_tiny/seed42", "goemotions_demo/seed13", "spans_demo/seed13")
 ARTEFACTS = (
     "metrics.json",
@@ -42,8 +29,8 @@ ARTEFACTS = (
 
 @pytest.fixture(scope="session")
 def entity_overlays(project):
-    overlay = project.write_overlay("tiny_entity", TINY)
-    return [project.root / "config" / "demo.yaml", overlay]
+    alone = project.write_overlay("entity_alone", {"wings": ["entity"]})
+    return [project.root / "config" / "demo.yaml", project.overlay, alone]
 
 
 @pytest.fixture(scope="session")

@@ -8,48 +8,14 @@ import time
 
 import pytest
 
-# One trained run of the smallest kind, an untrained one, two baselines.
-TINY = {
-    "wings": ["summary"],
-    "summary": {
-        "selected": ["qwen2_tiny_fields", "untrained", "lead_demo"],
-        "bootstrap": {"resamples": 100},
-        "runs": {
-            "qwen2_tiny_fields": {
-                "max_answer_tokens": 32,
-                "training": {"epochs": 1, "gradient_checkpointing": False},
-            },
-            "untrained": {
-                "protocol": "sound",
-                "method": "prompt",
-                "data": "longemotion_sample",
-                "fold": 1,
-                "seeds": [0],
-                "model": "qwen2-tiny",
-                "prompt": "v1",
-                "max_length": 600,
-                "max_answer_tokens": 16,
-                "long_input": "head_tail",
-                "generation": {
-                    "sample": False,
-                    "temperature": 1.0,
-                    "top_p": 1.0,
-                    "top_k": 50,
-                    "repetition_penalty": 1.0,
-                    "batch_tokens": 8192,
-                    "precision": "fp32",
-                },
-            },
-        },
-    },
-}
 RUN = "qwen2_tiny_fields/seed42"
 AFTER_EVALUATION = {"summary_evaluate", "summary_card", "summary_compare", "report_build"}
 
 
 @pytest.fixture(scope="session")
 def overlays(project):
-    return [project.root / "config" / "demo.yaml", project.write_overlay("summary_tiny", TINY)]
+    alone = project.write_overlay("summary_alone", {"wings": ["summary"]})
+    return [project.root / "config" / "demo.yaml", project.overlay, alone]
 
 
 @pytest.fixture(scope="session")
