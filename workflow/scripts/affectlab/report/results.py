@@ -190,6 +190,25 @@ def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def read_runs(
+    folder: Path, block: Mapping[str, Any], names: Iterable[str]
+) -> dict[str, list[SeedResult]]:
+    """Read what the runs called *names* left, every seed of each.
+
+    Args:
+        folder: of the experiment, such as ``results/emotion``.
+        block: its block of the effective configuration.
+        names: of the runs, in the order of the result.
+
+    Raises:
+        DataError: a record is missing or broken.
+    """
+    return {
+        name: [read_seed(folder / name / f"seed{seed}") for seed in block["runs"][name]["seeds"]]
+        for name in names
+    }
+
+
 def read_seed(folder: Path) -> SeedResult:
     """Read what one run with one seed left in *folder*.
 

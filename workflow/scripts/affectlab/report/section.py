@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from affectlab.report.results import SeedResult
+from affectlab.report.results import SeedResult, split_means, split_sizes
 from affectlab.report.words import flat, plain
 
 HERE = Path(__file__).parent
@@ -76,6 +76,29 @@ def figure(path: Path, description: str) -> dict[str, str]:
         "name": path.stem.replace("_", " "),
         "uri": f"data:image/{kind};base64,{data}",
         "description": description,
+    }
+
+
+def run_view(run: str, seeds: Sequence[SeedResult], figures: Mapping[str, str]) -> dict[str, Any]:
+    """One run as the page shows it: figures and tables of its first seed, means over all.
+
+    Args:
+        run: its name.
+        seeds: what it left, seed by seed.
+        figures: name of a figure -> its description; those that the run has are shown.
+    """
+    first = seeds[0]
+    return {
+        "run": run,
+        "data": first.metrics["data"]["name"],
+        "values": split_means(seeds),
+        "sizes": split_sizes(first.metrics),
+        "record": first.metrics,
+        "figures": [
+            figure(path, description)
+            for name, description in figures.items()
+            if (path := first.folder / "figures" / f"{name}.svg").exists()
+        ],
     }
 
 

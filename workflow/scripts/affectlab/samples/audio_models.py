@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from affectlab.core.io import atomic_path, write_json
-from affectlab.samples.models import _seeded
+from affectlab.samples.models import seeded
 
 WHISPER = {
     "d_model": 32,
@@ -41,7 +41,7 @@ def write_tiny_whisper(directory: Path | str, seed: int = 0) -> None:
         WhisperForConditionalGeneration,
     )
 
-    with _seeded(seed):
+    with seeded(seed):
         model = WhisperForConditionalGeneration(WhisperConfig(**WHISPER))
     with atomic_path(directory) as temporary:
         model.save_pretrained(temporary)
@@ -73,7 +73,7 @@ def write_tiny_qwen2_audio(directory: Path | str, seed: int = 0) -> None:
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
     }
-    with _seeded(seed):
+    with seeded(seed):
         model = Qwen2AudioForConditionalGeneration(
             Qwen2AudioConfig(audio_config=audio, text_config=text, audio_token_index=63)
         )
@@ -95,7 +95,7 @@ def write_tiny_clap(directory: Path | str, seed: int = 0) -> None:
         "max_position_embeddings": 16,
         "projection_dim": 16,
     }
-    with _seeded(seed):
+    with seeded(seed):
         model = ClapModel(ClapConfig(text_config=text, audio_config=CLAP_AUDIO, projection_dim=16))
     with atomic_path(directory) as temporary:
         model.save_pretrained(temporary)
@@ -107,7 +107,7 @@ def write_tiny_ge2e(directory: Path | str, seed: int = 0) -> None:
     from safetensors.torch import save_file
     from torch import nn
 
-    with _seeded(seed):
+    with seeded(seed):
         network = nn.ModuleDict({"lstm": nn.LSTM(40, 16), "linear": nn.Linear(16, 16)})
     with atomic_path(directory) as temporary:
         temporary.mkdir()

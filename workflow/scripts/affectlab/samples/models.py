@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,36 +37,13 @@ def write_tiny_qwen3(directory: Path | str, seed: int = 0) -> None:
     with the special tokens of Qwen3. The same seed gives the same bytes; an existing *directory*
     is replaced as a whole.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM
+    from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        _sentences(),
-        trainers.BpeTrainer(
-            vocab_size=BPE_VOCABULARY,
-            special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=False,
-        ),
-    )
-    parts = json.loads(tokenizer.to_str())["model"]
-    fast = Qwen2Tokenizer(
-        vocab=parts["vocab"],
-        merges=[tuple(pair) for pair in parts["merges"]],
-        unk_token="<|endoftext|>",
-        pad_token="<|endoftext|>",
-        eos_token="<|im_end|>",
-        additional_special_tokens=["<|im_start|>"],
-        model_max_length=512,
-    )
-    fast.chat_template = CHAT_TEMPLATE
-    with _seeded(seed):
+    tokenizer = qwen_tokenizer(_sentences(), vocabulary=BPE_VOCABULARY, max_length=512)
+    with seeded(seed):
         model = Qwen3ForCausalLM(
             Qwen3Config(
-                vocab_size=len(fast),
+                vocab_size=len(tokenizer),
                 hidden_size=64,
                 intermediate_size=192,
                 num_hidden_layers=2,
@@ -76,11 +53,50 @@ def write_tiny_qwen3(directory: Path | str, seed: int = 0) -> None:
                 max_position_embeddings=512,
                 tie_word_embeddings=True,
                 bos_token_id=None,
-                eos_token_id=fast.eos_token_id,
-                pad_token_id=fast.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
             )
         )
-    _save(model, fast, Path(directory))
+    save(model, tokenizer, Path(directory))
+
+
+def qwen_tokenizer(
+    texts: Iterable[str], *, vocabulary: int, max_length: int
+) -> PreTrainedTokenizerBase:
+    """Train a byte-level BPE with special tokens and chat template as Qwen2 and Qwen3 have them.
+
+    Args:
+        texts: what it learns its pieces from.
+        vocabulary: number of tokens.
+        max_length: the longest input that it announces.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import Qwen2Tokenizer
+
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    trained.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    parts = json.loads(trained.to_str())["model"]
+    tokenizer = Qwen2Tokenizer(
+        vocab=parts["vocab"],
+        merges=[tuple(pair) for pair in parts["merges"]],
+        unk_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        additional_special_tokens=["<|im_start|>"],
+        model_max_length=max_length,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
 
 
 def write_tiny_bert(directory: Path | str, seed: int = 0) -> None:
@@ -107,7 +123,7 @@ def write_tiny_bert(directory: Path | str, seed: int = 0) -> None:
         do_lower_case=True,
         model_max_length=512,
     )
-    with _seeded(seed):
+    with seeded(seed):
         model = BertModel(
             BertConfig(
                 vocab_size=len(tokenizer),
@@ -119,7 +135,7 @@ def write_tiny_bert(directory: Path | str, seed: int = 0) -> None:
                 pad_token_id=tokenizer.pad_token_id,
             )
         )
-    _save(model, tokenizer, Path(directory))
+    save(model, tokenizer, Path(directory))
 
 
 def write_tiny_roberta(directory: Path | str, seed: int = 0) -> None:
@@ -148,7 +164,7 @@ def write_tiny_roberta(directory: Path | str, seed: int = 0) -> None:
         merges=[tuple(pair) for pair in parts["merges"]],
         model_max_length=512,
     )
-    with _seeded(seed):
+    with seeded(seed):
         model = RobertaModel(
             RobertaConfig(
                 vocab_size=len(tokenizer),
@@ -163,7 +179,7 @@ def write_tiny_roberta(directory: Path | str, seed: int = 0) -> None:
                 eos_token_id=tokenizer.eos_token_id,
             )
         )
-    _save(model, tokenizer, Path(directory))
+    save(model, tokenizer, Path(directory))
 
 
 def write_tiny_resnet(directory: Path | str, seed: int = 0) -> None:
@@ -173,7 +189,7 @@ def write_tiny_resnet(directory: Path | str, seed: int = 0) -> None:
     """
     from transformers import ConvNextImageProcessor, ResNetConfig, ResNetModel
 
-    with _seeded(seed):
+    with seeded(seed):
         model = ResNetModel(
             ResNetConfig(
                 embedding_size=8,
@@ -182,7 +198,7 @@ def write_tiny_resnet(directory: Path | str, seed: int = 0) -> None:
                 layer_type="basic",
             )
         )
-    _save(model, ConvNextImageProcessor(size={"shortest_edge": 64}), Path(directory))
+    save(model, ConvNextImageProcessor(size={"shortest_edge": 64}), Path(directory))
 
 
 def write_tiny_vit(directory: Path | str, seed: int = 0) -> None:
@@ -192,7 +208,7 @@ def write_tiny_vit(directory: Path | str, seed: int = 0) -> None:
     """
     from transformers import ViTConfig, ViTImageProcessor, ViTModel
 
-    with _seeded(seed):
+    with seeded(seed):
         model = ViTModel(
             ViTConfig(
                 hidden_size=32,
@@ -204,7 +220,7 @@ def write_tiny_vit(directory: Path | str, seed: int = 0) -> None:
             ),
             add_pooling_layer=False,
         )
-    _save(model, ViTImageProcessor(size={"height": 64, "width": 64}), Path(directory))
+    save(model, ViTImageProcessor(size={"height": 64, "width": 64}), Path(directory))
 
 
 def _sentences(count: int = 3000) -> list[str]:
@@ -214,7 +230,7 @@ def _sentences(count: int = 3000) -> list[str]:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Draw torch's random numbers from *seed* inside the block, and leave its state alone."""
     import torch
 
@@ -223,11 +239,12 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _save(
+def save(
     model: PreTrainedModel,
     preparation: PreTrainedTokenizerBase | ImageProcessingMixin,
     directory: Path,
 ) -> None:
+    """Write a checkpoint directory with its tokenizer or image processor, as a whole."""
     with atomic_path(directory) as temporary:
         model.save_pretrained(temporary)
         preparation.save_pretrained(temporary)

@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from affectlab.samples.models import CHAT_TEMPLATE, _save, _seeded
+from affectlab.samples.models import qwen_tokenizer, save, seeded
 from affectlab.samples.summary import chinese_question, english_case
 
 QWEN2_VOCABULARY = 1200
@@ -18,8 +18,7 @@ def write_tiny_qwen2(directory: Path | str, seed: int = 0) -> None:
     Two layers, hidden size 64, four query and two key heads, tied embeddings. The same seed gives
     the same bytes; an existing *directory* is replaced as a whole.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
+    from transformers import Qwen2Config, Qwen2ForCausalLM
 
     rng = random.Random(0)
     texts = [
@@ -27,30 +26,8 @@ def write_tiny_qwen2(directory: Path | str, seed: int = 0) -> None:
         for number in range(200)
         for make in (english_case, chinese_question)
     ]
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    bpe.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=QWEN2_VOCABULARY,
-            special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=False,
-        ),
-    )
-    parts = json.loads(bpe.to_str())["model"]
-    tokenizer = Qwen2Tokenizer(
-        vocab=parts["vocab"],
-        merges=[tuple(pair) for pair in parts["merges"]],
-        unk_token="<|endoftext|>",
-        pad_token="<|endoftext|>",
-        eos_token="<|im_end|>",
-        additional_special_tokens=["<|im_start|>"],
-        model_max_length=4096,
-    )
-    tokenizer.chat_template = CHAT_TEMPLATE
-    with _seeded(seed):
+    tokenizer = qwen_tokenizer(texts, vocabulary=QWEN2_VOCABULARY, max_length=4096)
+    with seeded(seed):
         model = Qwen2ForCausalLM(
             Qwen2Config(
                 vocab_size=len(tokenizer),
@@ -66,4 +43,4 @@ def write_tiny_qwen2(directory: Path | str, seed: int = 0) -> None:
                 pad_token_id=tokenizer.pad_token_id,
             )
         )
-    _save(model, tokenizer, Path(directory))
+    save(model, tokenizer, Path(directory))

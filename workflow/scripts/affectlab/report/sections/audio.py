@@ -11,12 +11,10 @@ from affectlab.report.results import (
     SeedResult,
     below_baseline,
     published_for,
-    read_seed,
+    read_runs,
     results_rows,
-    split_means,
-    split_sizes,
 )
-from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.section import Section, figure, provenance, render, run_view
 from affectlab.report.words import count, interval, percent, points
 
 FIGURES = {
@@ -46,12 +44,9 @@ def section(
     Raises:
         DataError: a record of a selected run is missing or broken.
     """
-    runs = {
-        name: [read_seed(folder / name / f"seed{seed}") for seed in block["runs"][name]["seeds"]]
-        for name in block["selected"]
-    }
+    runs = read_runs(folder, block, block["selected"])
     comparison = read_json(folder / "comparison.json")
-    views = [_run_view(name, seeds) for name, seeds in runs.items()]
+    views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     known = published_for("audio", views, published)
     data = sorted({block["runs"][name]["data"] for name in block["selected"]})
     return Section(
@@ -74,26 +69,6 @@ def section(
             audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
         ),
     )
-
-
-def _run_view(run: str, seeds: Sequence[SeedResult]) -> dict[str, Any]:
-    """One run as the page shows it: figures and tables of its first seed."""
-    first = seeds[0]
-    values = split_means(seeds)
-    sizes = split_sizes(first.metrics)
-    return {
-        "run": run,
-        "data": first.metrics["data"]["name"],
-        "values": values,
-        "sizes": sizes,
-        "record": first.metrics,
-        "details": first.metrics["details"],
-        "figures": [
-            figure(path, description)
-            for name, description in FIGURES.items()
-            if (path := first.folder / "figures" / f"{name}.svg").exists()
-        ],
-    }
 
 
 def _headline(

@@ -12,12 +12,11 @@ from affectlab.report.results import (
     SeedResult,
     below_baseline,
     published_for,
-    read_seed,
+    read_runs,
     results_rows,
     split_means,
-    split_sizes,
 )
-from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.section import Section, provenance, render, run_view
 from affectlab.report.words import count, flat, interval, percent, points
 
 FIGURES = {
@@ -49,7 +48,7 @@ def section(
         DataError: a record of a selected run is missing or broken.
     """
     wing = _read(folder, block)
-    runs = [_run_view(name, seeds) for name, seeds in wing.runs.items()]
+    runs = [run_view(name, seeds, FIGURES) for name, seeds in wing.runs.items()]
     known = published_for("emotion", runs, published)
     return Section(
         name="emotion",
@@ -80,10 +79,7 @@ class _Results:
 
 
 def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
-    runs = {
-        name: [read_seed(folder / name / f"seed{seed}") for seed in config["runs"][name]["seeds"]]
-        for name in config["selected"]
-    }
+    runs = read_runs(folder, config, config["selected"])
     data = sorted({config["runs"][name]["data"] for name in config["selected"]})
     noise = {
         name: read_json(path)
@@ -179,24 +175,6 @@ def _headline(
             " and nothing about emotion."
         )
     return sentences
-
-
-def _run_view(run: str, seeds: Sequence[SeedResult]) -> dict[str, Any]:
-    """One run as the page shows it: figures and tables of its first seed, means over all."""
-    first = seeds[0]
-    figures = [
-        figure(path, description)
-        for name, description in FIGURES.items()
-        if (path := first.folder / "figures" / f"{name}.svg").exists()
-    ]
-    return {
-        "run": run,
-        "data": first.metrics["data"]["name"],
-        "values": split_means(seeds),
-        "sizes": split_sizes(first.metrics),
-        "record": first.metrics,
-        "figures": figures,
-    }
 
 
 def _with_difference(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,15 +8,12 @@ from typing import Any
 
 from affectlab.core.io import read_json
 from affectlab.report.results import (
-    SeedResult,
     below_baseline,
     published_for,
-    read_seed,
+    read_runs,
     results_rows,
-    split_means,
-    split_sizes,
 )
-from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.section import Section, provenance, render, run_view
 from affectlab.report.words import count, percent
 
 FIGURES = {
@@ -76,11 +73,8 @@ def section(
         DataError: a record of a selected run is missing or broken.
     """
     comparison = read_json(folder / "comparison.json")
-    runs = {
-        run["run"]: [read_seed(folder / run["run"] / f"seed{seed}") for seed in run["seeds"]]
-        for run in comparison["runs"]
-    }
-    views = [_run_view(name, seeds) for name, seeds in runs.items()]
+    runs = read_runs(folder, block, [run["run"] for run in comparison["runs"]])
+    views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     known = published_for("entity", views, published)
     data = sorted({run["data"] for run in comparison["runs"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
@@ -152,20 +146,3 @@ def _headline(
             " and nothing about emotion."
         )
     return sentences
-
-
-def _run_view(run: str, seeds: Sequence[SeedResult]) -> dict[str, Any]:
-    """One run as the page shows it: figures and tables of its first seed, means over all."""
-    first = seeds[0]
-    return {
-        "run": run,
-        "data": first.metrics["data"]["name"],
-        "values": split_means(seeds),
-        "sizes": split_sizes(first.metrics),
-        "record": first.metrics,
-        "figures": [
-            figure(path, description)
-            for name, description in FIGURES.items()
-            if (path := first.folder / "figures" / f"{name}.svg").exists()
-        ],
-    }

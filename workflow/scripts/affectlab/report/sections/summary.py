@@ -11,7 +11,7 @@ from affectlab.report.results import (
     SeedResult,
     below_baseline,
     published_for,
-    read_seed,
+    read_runs,
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render
@@ -48,10 +48,7 @@ def section(
         DataError: a record of a selected run is missing or broken.
     """
     names = list(dict.fromkeys([*block["selected"], block["baseline"]]))
-    runs = {
-        name: [read_seed(folder / name / f"seed{seed}") for seed in block["runs"][name]["seeds"]]
-        for name in names
-    }
+    runs = read_runs(folder, block, names)
     comparison = read_json(folder / "comparison.json")
     data = sorted({block["runs"][name]["data"] for name in names})
     views = [_run_view(folder, name, seeds, sample_data) for name, seeds in runs.items()]
