@@ -4,10 +4,10 @@
 #   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
 # OUTPUTS:
 #   <results>/face/data/{data}/         faces.npy, tables, quarantine, audit, label check
-#   <results>/face/{run}/seed{seed}/    model, predictions, metrics, blur test, figures, card
+#   <results>/face/{run}/seed{seed}/    model, predictions, metrics, blur test, figures, card, export
 #   <results>/face/comparison.json      seeds together, runs against each other
 # STEPS: convert -> audit -> label -> check_labels -> train -> predict, blur -> evaluate -> card;
-#   compare
+#   export, compare
 
 
 include: "face_common.smk"
@@ -406,3 +406,34 @@ rule face_card:
         model=face_model_entry,
     script:
         "../workflow/scripts/face_card.py"
+
+
+# ONNX and int8, with accuracy and speed before and after. On the CPU, which is what they are for.
+rule face_export:
+    input:
+        model="<results>/face/{run}/seed{seed}/model",
+        faces=face_data_of("faces.npy"),
+        metadata=face_data_of("metadata.csv"),
+        lib=lib("face_export"),
+    output:
+        onnx=ensure("<results>/face/{run}/seed{seed}/export/model.onnx", non_empty=True),
+        int8=ensure(
+            "<results>/face/{run}/seed{seed}/export/model.int8.onnx", non_empty=True
+        ),
+        summary=ensure(
+            "<results>/face/{run}/seed{seed}/export/export.json", non_empty=True
+        ),
+    log:
+        "<logs>/face_export/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/face_export/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/vision.yaml"
+    threads: 4
+    resources:
+        mem_mb=scaled(8000),
+        runtime=60,
+    params:
+        split=FACE["result_split"],
+    script:
+        "../workflow/scripts/face_export.py"

@@ -63,6 +63,14 @@ def face_results(filename):
     ]
 
 
+def face_exports():
+    """What is exported: the first seed of the runs that `export` names."""
+    return [
+        f"<results>/face/{name}/seed{FACE['runs'][name]['seeds'][0]}/export/export.json"
+        for name in FACE["export"]
+    ]
+
+
 def face_data_files(filename):
     """*filename* in the folder of every data set that a selected run uses."""
     return [f"<results>/face/data/{name}/{filename}" for name in FACE_DATA]
@@ -78,6 +86,7 @@ def face_targets(wildcards):
         *face_results("metrics.json"),
         *face_results("figures/training_curves.svg"),
         *face_results("model_card.md"),
+        *face_exports(),
         "<results>/face/comparison.json",
     ]
 

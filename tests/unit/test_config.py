@@ -176,7 +176,11 @@ def test_the_baseline_must_be_on_the_data_of_the_runs(config):
 
 def test_an_export_must_be_selected(config):
     config["emotion"]["selected"] = ["mpnet", "tfidf"]
-    assert mistakes_of(config) == ["emotion.export.0: the run 'minilm' is not selected"]
+    config["face"]["export"] = ["compact", "vit"]
+    assert mistakes_of(config) == [
+        "face.export.1: the run 'vit' is not selected",
+        "emotion.export.0: the run 'minilm' is not selected",
+    ]
 
 
 def test_a_config_can_add_a_data_set_and_a_model(config):

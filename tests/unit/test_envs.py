@@ -112,7 +112,7 @@ def test_an_environment_holds_what_its_scripts_load(rule):
     loaded = loaded_at_start(rule.script)
     needed = {canonicalize_name(DISTRIBUTIONS.get(top, top)) for top in loaded}
     assert needed <= set(pins)
-    assert ("torch" in needed) <= (rule.environment == "text")
+    assert ("torch" in needed) <= (rule.environment in {"text", "vision"})
 
 
 def test_only_what_a_job_uses_is_loaded():
@@ -120,5 +120,6 @@ def test_only_what_a_job_uses_is_loaded():
     heavy = {"torch", "transformers", "sklearn", "pandas", "matplotlib"}
     # Work on PyTorch modules from its first line to its last.
     used = {name: {"torch", "transformers"} for name in ("emotion_export", "summary_neural")}
+    used["face_export"] = {"torch"}
     for script in {rule.script for rule in read_rules()}:
         assert not loaded_at_start(script) & (heavy - used.get(script, set())), script

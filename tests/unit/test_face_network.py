@@ -14,9 +14,11 @@ from torch import nn
 from affectlab.cli import main
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.onnx_export import torch_inference
 from affectlab.face import model, predict, train
 from affectlab.face.augment import augment, mix
 from affectlab.face.data import convert, read_faces
+from affectlab.face.export import BATCH, export, measure
 from affectlab.face.labels import read_labels, write_labels
 from affectlab.face.raw import CLASSES
 from affectlab.samples import face as samples
@@ -335,6 +337,70 @@ def test_the_command_reads_files_and_folders(network, tmp_path, capsys):
     assert first["faces"][0]["label"] in CLASSES
     assert main([*command, str(tmp_path / "c.png")]) == 2
     assert "c.png: cannot be read" in capsys.readouterr().err
+
+
+def exported(data, directory: Path, folder: Path) -> dict:
+    export(
+        model_directory=directory,
+        faces_path=data / "faces.npy",
+        metadata_path=data / "metadata.csv",
+        split="test",
+        threads=1,
+        onnx_path=folder / "model.onnx",
+        int8_path=folder / "model.int8.onnx",
+        summary_path=folder / "export.json",
+    )
+    return read_json(folder / "export.json")
+
+
+def test_exports_give_the_same_answers_and_serve_the_predictor(data, network, tmp_path, capsys):
+    summary = exported(data, network, tmp_path)
+    assert (summary["reference"], summary["split"], summary["n"]) == ("pytorch", "test", 21)
+    formats = summary["formats"]
+    assert list(formats) == ["onnx", "onnx_int8", "pytorch"]
+    for views in ("one_view", "flip"):
+        assert formats["onnx"][views]["accuracy"] == formats["pytorch"][views]["accuracy"]
+        speed = formats["onnx_int8"][views]["ms_per_face"]
+        assert set(speed) == {"median", "p95", f"batch_of_{BATCH}"}
+        assert min(speed.values()) > 0
+    assert formats["onnx"]["max_probability_difference"] < 1e-4
+    assert 0 < formats["onnx_int8"]["max_probability_difference"] < 0.2
+    images = read_faces(data / "faces.npy", data / "metadata.csv").images[:5]
+    plain = predict.FacePredictor.from_directory(network, device="cpu")
+    fast = predict.FacePredictor.from_directory(network, onnx=tmp_path / "model.onnx", threads=1)
+    for one, other in zip(plain.predict(images), fast.predict(images), strict=True):
+        assert one.label == other.label
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+    with pytest.raises(UserError, match="runs on the CPU, not on cuda"):
+        predict.FacePredictor.from_directory(network, onnx=tmp_path / "model.onnx", device="cuda")
+    cv2.imwrite(str(tmp_path / "face.png"), images[0])
+    command = ["predict", "face", "--model", str(network), "--onnx"]
+    assert main([*command, str(tmp_path / "model.int8.onnx"), str(tmp_path / "face.png")]) == 0
+    answer = json.loads(capsys.readouterr().out)["faces"][0]["probabilities"]
+    assert answer == pytest.approx(plain.predict(images[0])[0].probabilities, abs=0.2)
+    assert main([*command, str(tmp_path / "face.png"), str(tmp_path / "face.png")]) == 2
+    assert "face.png: no ONNX network" in capsys.readouterr().err
+
+
+def test_a_backbone_is_exported_with_its_enlarging(data, tmp_path):
+    write_tiny_resnet(tmp_path / "base")
+    settings = {"image_size": 64, "dropout": 0.1}
+    run = {"method": "backbone", "network": settings, "test_time": "ten_crop"}
+    made = model.build_network(run, tmp_path / "base")
+    model.save_network(made, run, tmp_path / "model")
+    formats = exported(data, tmp_path / "model", tmp_path)["formats"]
+    assert formats["onnx"]["max_probability_difference"] < 1e-4
+    assert set(formats["onnx"]) == {
+        *("one_view", "ten_crop", "bytes", "max_probability_difference")
+    }
+
+
+def test_one_view_is_measured_once(network):
+    loaded, _ = model.load_network(network)
+    images = samples.draw_faces(np.arange(7), np.random.default_rng(0))
+    found, probabilities = measure(torch_inference(loaded), images, np.arange(7), "none")
+    assert list(found) == ["one_view"]
+    assert found["one_view"]["accuracy"] == (probabilities.argmax(axis=1) == np.arange(7)).mean()
 
 
 def test_a_picture_without_a_face_has_none(network, tmp_path):

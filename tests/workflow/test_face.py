@@ -8,13 +8,15 @@ from affectlab.samples import face as samples
 
 RUN = "results/face/compact_demo/seed13"
 AFTER_EVALUATION = {"face_evaluate", "face_card", "face_compare", "report_build"}
-AFTER_TRAINING = {"face_predict", "face_blur", "face_curves"} | AFTER_EVALUATION
+AFTER_TRAINING = {"face_predict", "face_blur", "face_curves", "face_export"} | AFTER_EVALUATION
 
 
 @pytest.fixture(scope="session")
 def face_overlays(project):
     """The wing alone, at its smallest."""
-    alone = project.write_overlay("face_alone", {"wings": ["face"]})
+    alone = project.write_overlay(
+        "face_alone", {"wings": ["face"], "face": {"export": ["compact_demo"]}}
+    )
     return [project.root / "config" / "demo.yaml", project.overlay, alone]
 
 
@@ -44,6 +46,8 @@ def test_a_run_leaves_every_artefact(finished_face):
         "model_card.md",
         "inference_example.py",
         "model/model.safetensors",
+        "export/model.int8.onnx",
+        "export/export.json",
         "figures/blur_test.png",
         "figures/confusion_matrix.svg",
         "figures/reliability.svg",
@@ -62,6 +66,7 @@ def test_a_run_leaves_every_artefact(finished_face):
     assert header == "image_path,emotion_label,valence,arousal,iq_proxy,eq_proxy,split"
     page = (finished_face / "results" / "report" / "index.html").read_text()
     assert 'id="face-results"' in page
+    assert 'id="face-exports"' in page
     table = (finished_face / "results" / "tables" / "results.csv").read_text()
     assert "ours,face,compact_demo,sound" in table
 
@@ -101,6 +106,7 @@ def test_a_changed_setting_reruns_what_it_decides(
     [
         ("face/card.py", {"face_card", "report_build"}),
         ("face/augment.py", {"face_train"} | AFTER_TRAINING),
+        ("face/export.py", {"face_export", "report_build"}),
         ("report/sections/face.py", {"report_build"}),
         ("face/cli.py", set()),
     ],

@@ -226,6 +226,16 @@ def training_mistakes(path: str, training: Any) -> Iterator[str]:
         )
 
 
+def export_mistakes(wing: str, block: Mapping[str, Any]) -> Iterator[str]:
+    """Names in ``export`` that are no run, or a run that is not carried out."""
+    runs, selected = as_mapping(block.get("runs")), as_names(block.get("selected"))
+    for position, name in enumerate(as_names(block.get("export"))):
+        path = f"{wing}.export.{position}"
+        yield from unknown_name(path, name, runs, "run")
+        if name in runs and name not in selected:
+            yield f"{path}: the run {name!r} is not selected"
+
+
 def as_mapping(value: Any) -> Mapping[str, Any]:
     """*value* if it is a mapping, else an empty one: the schema reports what is none."""
     return value if isinstance(value, Mapping) else {}

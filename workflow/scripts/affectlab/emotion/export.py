@@ -6,10 +6,8 @@ text at a time and in throughput of batches. Times depend on the machine and are
 
 from __future__ import annotations
 
-import logging
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,11 @@ from scipy.special import softmax
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from affectlab.core import onnx_export
 from affectlab.core.devices import set_threads
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, write_json
-from affectlab.core.stats import accuracy, confusion_matrix, macro_f1
+from affectlab.core.io import write_json
+from affectlab.core.onnx_export import Format, Infer
 from affectlab.core.text_models import load_tokenizer
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.model import (
@@ -33,16 +32,7 @@ from affectlab.emotion.model import (
 )
 from affectlab.emotion.train import labels_of
 
-logger = logging.getLogger(__name__)
-
-OPSET = 18
-LATENCY_TEXTS = 100
-WARM_UP_TEXTS = 10
 THROUGHPUT_BATCH = 32
-INPUT_NAMES = ("input_ids", "attention_mask")
-
-Infer = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From token ids and mask, int64 (b, length), to logits, float32 (b, classes)."""
 
 
 def export(
@@ -80,102 +70,48 @@ def export(
     labels = labels_of(records)
 
     to_onnx(network, tokenizer, onnx_path)
-    to_int8(onnx_path, int8_path)
+    onnx_export.quantise_dynamically(onnx_path, int8_path)
 
-    formats: dict[str, tuple[Infer, int]] = {}
+    formats: dict[str, Format] = {}
     adapter = model_directory / ADAPTER_FOLDER
     if adapter.is_dir():
-        formats["adapter"] = (
-            torch_inference(_unmerged(base_model, adapter, tokenizer)),
+        formats["adapter"] = Format(
+            onnx_export.torch_inference(_Logits(_unmerged(base_model, adapter, tokenizer))),
             weight_bytes(adapter) + weight_bytes(base_model),
         )
     plain = "merged" if adapter.is_dir() else "pytorch"
-    formats[plain] = (torch_inference(network), weight_bytes(model_directory))
-    formats["onnx"] = (onnx_inference(onnx_path, threads), onnx_path.stat().st_size)
-    formats["onnx_int8"] = (onnx_inference(int8_path, threads), int8_path.stat().st_size)
+    formats[plain] = Format(
+        onnx_export.torch_inference(_Logits(network)), weight_bytes(model_directory)
+    )
+    for name, path in (("onnx", onnx_path), ("onnx_int8", int8_path)):
+        formats[name] = Format(onnx_export.onnx_inference(path, threads), path.stat().st_size)
 
-    summary: dict[str, Any] = {}
-    reference: np.ndarray | None = None
-    for name, (infer, size) in formats.items():
-        measured, probabilities = measure(infer, token_ids, labels, tokenizer.pad_token_id)
-        if reference is None:
-            reference = probabilities
-        difference = float(np.abs(probabilities - reference).max())
-        summary[name] = {**measured, "bytes": size, "max_probability_difference": difference}
-        logger.info("%s: %s", name, summary[name])
     write_json(
         summary_path,
         {
-            "formats": summary,
+            **onnx_export.compare_formats(
+                formats, lambda infer: measure(infer, token_ids, labels, tokenizer.pad_token_id)
+            ),
             "split": "test",
             "n": len(records),
             "threads": threads,
-            "reference": next(iter(formats)),
         },
     )
 
 
 def to_onnx(network: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
-    """Write *network* as one ONNX file with dynamic batch and length, and check its logits.
-
-    Raises:
-        RuntimeError: the file does not give the network's logits at another batch and length.
-    """
+    """Write *network* as one ONNX file with dynamic batch and length, and check its logits."""
     example = tokenizer(["a short text", "a text that is a little longer"], padding=True)
-    ids, mask = (torch.tensor(example[name]) for name in INPUT_NAMES)
-    dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    with atomic_path(path) as temporary:
-        torch.onnx.export(
-            _Logits(network).eval(),
-            (ids, mask),
-            str(temporary),
-            input_names=list(INPUT_NAMES),
-            output_names=["logits"],
-            dynamic_shapes=dict.fromkeys(INPUT_NAMES, dynamic),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-        longer_ids = torch.cat([ids, ids], dim=1).repeat(2, 1)
-        check = longer_ids.numpy(), torch.ones_like(longer_ids).numpy()
-        expected = torch_inference(network)(*check)
-        np.testing.assert_allclose(
-            onnx_inference(temporary, 1)(*check), expected, atol=1e-3, err_msg="ONNX logits"
-        )
-
-
-def to_int8(onnx_path: Path, path: Path) -> None:
-    """Quantise an ONNX file dynamically: int8 weights, activations quantised as they come."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with atomic_path(path) as temporary:
-        quantize_dynamic(str(onnx_path), str(temporary), weight_type=QuantType.QInt8)
-
-
-def torch_inference(network: nn.Module) -> Infer:
-    """Inference with PyTorch."""
-
-    @torch.inference_mode()
-    def infer(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        output = network(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
-        return output.logits.float().numpy()
-
-    return infer
-
-
-def onnx_inference(path: Path, threads: int) -> Infer:
-    """Inference with ONNX Runtime on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-    def infer(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        return session.run(None, dict(zip(INPUT_NAMES, (ids, mask), strict=True)))[0]
-
-    return infer
+    inputs = {name: torch.tensor(example[name]) for name in ("input_ids", "attention_mask")}
+    longer = torch.cat([inputs["input_ids"]] * 2, dim=1).repeat(2, 1)
+    onnx_export.write_onnx(
+        _Logits(network).eval(),
+        inputs,
+        path,
+        dynamic=(0, 1),
+        output="logits",
+        check=[longer, torch.ones_like(longer)],
+    )
 
 
 def measure(
@@ -194,14 +130,7 @@ def measure(
         batch = collate(indices)
         return infer(batch["input_ids"].numpy(), batch["attention_mask"].numpy())
 
-    for i in range(min(WARM_UP_TEXTS, len(token_ids))):
-        run(np.array([i]))
-    latencies = []
-    for i in range(min(LATENCY_TEXTS, len(token_ids))):
-        started = time.perf_counter()
-        run(np.array([i]))
-        latencies.append(1000 * (time.perf_counter() - started))
-
+    one_at_a_time = onnx_export.latency(lambda row: run(np.array([row])), len(token_ids))
     order = np.argsort([len(ids) for ids in token_ids], kind="stable")
     logits = np.empty((len(token_ids), len(CLASSES)), dtype=np.float64)
     started = time.perf_counter()
@@ -210,14 +139,9 @@ def measure(
         logits[indices] = run(indices)
     seconds = time.perf_counter() - started
 
-    confusion = confusion_matrix(labels, logits.argmax(axis=1), len(CLASSES))
     return {
-        "accuracy": float(accuracy(confusion)),
-        "macro_f1": float(macro_f1(confusion)),
-        "latency_ms": {
-            "median": statistics.median(latencies),
-            "p95": float(np.percentile(latencies, 95)),
-        },
+        **onnx_export.class_scores(labels, logits),
+        "latency_ms": one_at_a_time,
         "throughput": len(token_ids) / seconds,
     }, softmax(logits, axis=1)
 

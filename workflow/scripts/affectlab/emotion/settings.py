@@ -11,6 +11,7 @@ from affectlab.core.config import (
     as_names,
     block_mistakes,
     dataset_mistakes,
+    export_mistakes,
     training_mistakes,
     unknown_name,
 )
@@ -29,15 +30,19 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     runs = as_mapping(block.get("runs"))
     for name, run in runs.items():
         yield from _run_mistakes(f"emotion.runs.{name}", as_mapping(run), registries)
-    for key in ("selected", "export"):
-        chosen = block.get(key)
-        for position, name in enumerate(chosen if isinstance(chosen, list) else []):
-            yield from unknown_name(f"emotion.{key}.{position}", name, runs, "run")
+    for position, name in enumerate(as_names(block.get("selected"))):
+        yield from unknown_name(f"emotion.selected.{position}", name, runs, "run")
     yield from unknown_name("emotion.baseline", block.get("baseline"), runs, "run")
     searched = as_mapping(block.get("label_noise")).get("data")
     yield from dataset_mistakes("emotion.label_noise.data", searched, registries, LAYOUTS)
     selected = [name for name in as_names(block.get("selected")) if name in runs]
-    yield from _export_mistakes(as_names(block.get("export")), selected, runs)
+    yield from export_mistakes("emotion", block)
+    for position, name in enumerate(as_names(block.get("export"))):
+        if as_mapping(runs.get(name)).get("method") == "tfidf":
+            yield (
+                f"emotion.export.{position}: the run {name!r} is no network; only a network "
+                "can be exported"
+            )
     yield from _baseline_mistakes(block.get("baseline"), selected, runs)
 
 
@@ -60,19 +65,6 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
     if "model" in run:
         yield from unknown_name(f"{path}.model", run["model"], registries.models, "model")
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
-
-
-def _export_mistakes(
-    exported: list[str], selected: list[str], runs: Mapping[str, Any]
-) -> Iterator[str]:
-    for position, name in enumerate(exported):
-        if name in runs and name not in selected:
-            yield f"emotion.export.{position}: the run {name!r} is not selected"
-        if as_mapping(runs.get(name)).get("method") == "tfidf":
-            yield (
-                f"emotion.export.{position}: the run {name!r} is no network; only a network "
-                "can be exported"
-            )
 
 
 def _baseline_mistakes(

@@ -16,14 +16,18 @@ def add_predict_command(wings: Any) -> None:
         "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
     )
     face.add_argument("--detect", action="store_true", help="find the faces in photographs first")
-    face.add_argument("--device", help="PyTorch device; a GPU if there is one")
+    place = face.add_mutually_exclusive_group()
+    place.add_argument("--device", help="PyTorch device; a GPU if there is one")
+    place.add_argument("--onnx", type=Path, help="export of the model, to run on the CPU instead")
     face.set_defaults(run=_predict)
 
 
 def _predict(options: argparse.Namespace) -> int:
     from affectlab.face.predict import FacePredictor
 
-    predictor = FacePredictor.from_directory(options.model, device=options.device)
+    predictor = FacePredictor.from_directory(
+        options.model, onnx=options.onnx, device=options.device
+    )
     for path in options.paths:
         found = (
             predictor.predict_folder(path, detect=options.detect)

@@ -6,7 +6,7 @@ arousal and the two raw proxies (`REGRESSED`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ IMAGENET_SCALE = (0.449, 0.226)
 
 CROP_SHARE = 11 / 12
 """Side of a test crop, as a share of the image's: 44 of 48."""
+
+Network = Callable[[torch.Tensor], torch.Tensor]
+"""From grey levels of 0..1, ``[B, 1, H, W]``, to logits and regressed values, ``[B, 11]``."""
 
 
 class ResidualBlock(nn.Module):
@@ -210,10 +213,8 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = read_json(directory / CONFIG_NAME)
+    config = read_config(directory)
     try:
-        if tuple(config["classes"]) != CLASSES or tuple(config["regressed"]) != REGRESSED:
-            raise ValueError("it has other classes or heads than this version")
         if config["method"] == "compact":
             network = _compact(config["network"])
         else:
@@ -225,6 +226,27 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     ) as error:
         raise DataError(directory, None, f"not a model of the face wing: {error}") from error
     return network.eval(), config
+
+
+def as_network(infer: Callable[[np.ndarray], np.ndarray]) -> Network:
+    """Inference on arrays as a function of tensors."""
+    return lambda images: torch.from_numpy(infer(images.numpy()))
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The configuration that `save_network` wrote.
+
+    Raises:
+        DataError: there is none, or it is of other classes or heads.
+    """
+    config = read_json(directory / CONFIG_NAME)
+    try:
+        known = tuple(config["classes"]) == CLASSES and tuple(config["regressed"]) == REGRESSED
+        if not known or "test_time" not in config:
+            raise ValueError("it has other classes or heads than this version")
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(directory, None, f"not a model of the face wing: {error}") from error
+    return config
 
 
 def _backbone_of(config: Mapping[str, Any]) -> nn.Module:
@@ -261,14 +283,14 @@ def as_batch(images: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def predict_images(
-    network: nn.Module,
+    network: Network,
     images: np.ndarray,
     *,
     test_time: str,
     batch_size: int,
     device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ask a network in eval mode about uint8 images ``[N, H, W]``.
+    """Ask a network (in eval mode if it is PyTorch's) about uint8 images ``[N, H, W]``.
 
     Returns:
         Class probabilities, float64 ``[N, 7]``, and the regressed values within `LIMITS`, float64

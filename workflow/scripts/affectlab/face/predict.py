@@ -22,7 +22,7 @@ from affectlab.face.raw import CLASSES, IMAGE_ENDINGS, SIDE
 if TYPE_CHECKING:
     import torch
 
-    from affectlab.face.model import FaceNetwork
+    from affectlab.face.model import Network
 
 BATCH_SIZE = 256
 DETECTOR = "haarcascade_frontalface_default.xml"
@@ -83,32 +83,47 @@ class FacePredictor:
 
     classes: tuple[str, ...] = CLASSES
 
-    def __init__(self, network: FaceNetwork, test_time: str, device: torch.device) -> None:
+    def __init__(self, network: Network, test_time: str, device: torch.device) -> None:
         self._network = network
         self._test_time = test_time
         self._device = device
 
     @classmethod
     def from_directory(
-        cls, directory: Path | str, *, device: str | None = None, threads: int | None = None
+        cls,
+        directory: Path | str,
+        *,
+        onnx: Path | str | None = None,
+        device: str | None = None,
+        threads: int | None = None,
     ) -> FacePredictor:
         """Load the ``model`` folder of a run.
 
         Args:
             directory: holds config.json and model.safetensors.
+            onnx: an export of the same network, float32 or int8, to ask in its place, on the CPU.
             device: PyTorch device; None takes a GPU if there is one.
             threads: CPU threads; None leaves PyTorch's choice.
 
         Raises:
-            DataError: no such model.
+            DataError: no such model or export.
+            UserError: an export is to run on another device.
         """
         import torch
 
         from affectlab.core import devices
-        from affectlab.face.model import load_network
+        from affectlab.face.model import as_network, load_network, read_config
 
         if threads is not None:
             devices.set_threads(threads)
+        if onnx is not None:
+            from affectlab.core.onnx_export import onnx_inference
+
+            if device not in (None, "cpu"):
+                raise UserError(f"{onnx}: an ONNX export runs on the CPU, not on {device}")
+            infer = onnx_inference(Path(onnx), threads or 0)
+            test_time = read_config(Path(directory))["test_time"]
+            return cls(as_network(infer), test_time, torch.device("cpu"))
         chosen = devices.choose_device() if device is None else torch.device(device)
         network, config = load_network(Path(directory))
         return cls(network.to(chosen), config["test_time"], chosen)

@@ -11,6 +11,7 @@ from affectlab.core.config import (
     as_names,
     block_mistakes,
     dataset_mistakes,
+    export_mistakes,
     training_mistakes,
     unknown_name,
 )
@@ -34,6 +35,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         yield from _run_mistakes(f"face.runs.{name}", as_mapping(run), votes, registries)
     for position, name in enumerate(as_names(block.get("selected"))):
         yield from unknown_name(f"face.selected.{position}", name, runs, "run")
+    yield from export_mistakes("face", block)
     for data, source in votes.items():
         path = f"face.votes.{data}"
         yield from dataset_mistakes(path, data, registries, LAYOUTS)

@@ -64,7 +64,9 @@ def _environment() -> Any:
     environment.filters["chance"] = lambda p: "< 0.0001" if p < 1e-4 else f"{p:.4f}"
     environment.filters["plain"] = plain
     macros = environment.get_template("macros.html.j2").module
-    environment.globals |= {name: getattr(macros, name) for name in ("table", "score")}
+    environment.globals |= {
+        name: getattr(macros, name) for name in ("table", "score", "exported_models")
+    }
     return environment
 
 
@@ -117,3 +119,24 @@ def provenance(runs: Mapping[str, Sequence[SeedResult]]) -> list[dict[str, Any]]
         for name, seeds in runs.items()
         for seed in seeds
     ]
+
+
+def exports_view(runs: Mapping[str, Sequence[SeedResult]]) -> list[dict[str, Any]]:
+    """Exported models, one row a format; nested numbers become ``outer inner`` columns."""
+    tables = []
+    for name, seeds in runs.items():
+        for seed in seeds:
+            if seed.export is None:
+                continue
+            rows = {kind: flat(entry) for kind, entry in seed.export["formats"].items()}
+            columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+            tables.append(
+                {
+                    "run": name,
+                    "seed": seed.metrics["seed"],
+                    "columns": columns,
+                    "rows": rows,
+                    "facts": flat({k: v for k, v in seed.export.items() if k != "formats"}),
+                }
+            )
+    return tables

@@ -16,8 +16,8 @@ from affectlab.report.results import (
     results_rows,
     split_means,
 )
-from affectlab.report.section import Section, provenance, render, run_view
-from affectlab.report.words import count, flat, interval, percent, points
+from affectlab.report.section import Section, exports_view, provenance, render, run_view
+from affectlab.report.words import count, interval, percent, points
 
 FIGURES = {
     "confusion_matrix": "Confusion matrix of the test split: rows are true classes, columns"
@@ -63,7 +63,7 @@ def section(
             runs=runs,
             summaries=_with_difference(wing.comparison),
             published=known,
-            exports=_exports(wing),
+            exports=exports_view(wing.runs),
         ),
     )
 
@@ -193,24 +193,3 @@ def _with_difference(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
                 difference = {"value": -entry["value"], "ci": [-high, -low]}
         rows.append({**run, "difference": difference})
     return rows
-
-
-def _exports(wing: _Results) -> list[dict[str, Any]]:
-    """Exported models, one row a format; nested numbers become ``outer inner`` columns."""
-    tables = []
-    for name, seeds in wing.runs.items():
-        for seed in seeds:
-            if seed.export is None:
-                continue
-            rows = {kind: flat(entry) for kind, entry in seed.export["formats"].items()}
-            columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-            tables.append(
-                {
-                    "run": name,
-                    "seed": seed.metrics["seed"],
-                    "columns": columns,
-                    "rows": rows,
-                    "facts": flat({k: v for k, v in seed.export.items() if k != "formats"}),
-                }
-            )
-    return tables

@@ -15,7 +15,14 @@ from affectlab.report.results import (
     results_rows,
     split_means,
 )
-from affectlab.report.section import Section, figure, provenance, render, run_view
+from affectlab.report.section import (
+    Section,
+    exports_view,
+    figure,
+    provenance,
+    render,
+    run_view,
+)
 from affectlab.report.words import count, interval, percent, points
 
 FIGURES = {
@@ -84,6 +91,7 @@ def section(
             ],
             published=known,
             regressed=REGRESSED,
+            exports=exports_view(runs),
         ),
     )
 
