@@ -124,6 +124,29 @@ def test_gradients_are_those_of_plain_attention(directory):
     assert gradients[0].abs().max() > 0
 
 
+def test_bfloat16_learns_the_same_as_plain_float32(directory):
+    """On a CPU, bfloat16 takes another attention (`core.causal_attention`)."""
+    losses, gradients = [], []
+    for dtype, name in ((torch.bfloat16, PACKED_ATTENTION), (torch.float32, "eager")):
+        network = AutoModelForCausalLM.from_pretrained(
+            directory, attn_implementation=name, dtype=dtype
+        )
+        if name == "eager":
+            batch = padded_collator(EXAMPLES, pad_id=0, pad_to=64, answer_only=True)(np.arange(4))
+        else:
+            batch = packed_collator(EXAMPLES, [[0, 1, 2, 3]], answer_only=True)(np.array([0]))
+        loss = next_token_loss_sum(network, batch)
+        loss.backward()
+        losses.append(loss.item())
+        attention = network.get_decoder().layers[0].self_attn
+        gradients.append(
+            [getattr(attention, f"{part}_proj").weight.grad.float() for part in "qkvo"]
+        )
+    assert losses[0] == pytest.approx(losses[1], rel=5e-3)
+    for ours, theirs in zip(*gradients, strict=True):
+        assert float((ours - theirs).norm() / theirs.norm()) < 0.03
+
+
 def test_labels_by_hand():
     example = Example([7, 8, 9, 10, 11], 3)
     assert labels_of(example, answer_only=True) == [IGNORED] * 3 + [10, 11]

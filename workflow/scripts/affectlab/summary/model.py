@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from affectlab.core import text_models
+from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.errors import UserError
 
 ADAPTER_FOLDER = "adapter"
@@ -129,6 +130,8 @@ def add_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    if next(wrapped.parameters()).device.type == "cpu":
+        use_byte_dropout(wrapped)
     return wrapped
 
 

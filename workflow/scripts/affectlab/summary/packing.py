@@ -8,6 +8,7 @@ where the loss needs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
+from affectlab.core.causal_attention import blocked_causal_attention
 from affectlab.core.training import Batch
 
 PACKED_ATTENTION = "affectlab_packed"
@@ -168,20 +170,21 @@ def packed_attention(
     Returns:
         (1, length, heads, size), and no weights.
     """
-    if query.shape[1] != key.shape[1]:
-        groups = query.shape[1] // key.shape[1]
-        key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
-    edges = bounds.tolist()
-    parts = [
-        nn.functional.scaled_dot_product_attention(
-            query[:, :, start:end],
-            key[:, :, start:end],
-            value[:, :, start:end],
+    if scaling is None:
+        scaling = query.shape[-1] ** -0.5
+    if query.device.type == "cpu" and query.dtype is torch.bfloat16 and dropout == 0.0:
+        attend = partial(blocked_causal_attention, scale=scaling)
+    else:
+        attend = partial(
+            nn.functional.scaled_dot_product_attention,
             is_causal=True,
             scale=scaling,
             dropout_p=dropout,
+            enable_gqa=query.shape[1] != key.shape[1],
         )
-        for start, end in pairwise(edges)
+    parts = [
+        attend(*(states[:, :, start:end] for states in (query, key, value)))
+        for start, end in pairwise(bounds.tolist())
     ]
     return torch.cat(parts, dim=2).transpose(1, 2), None
 
