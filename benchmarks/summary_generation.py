@@ -27,6 +27,7 @@ SETTINGS = {
     "top_p": 1.0,
     "top_k": 50,
     "repetition_penalty": 1.0,
+    "decoding": "repaired",
 }
 
 

@@ -15,8 +15,8 @@ from affectlab.samples.summary_models import write_tiny_qwen2
 from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
 from affectlab.summary import train as fitting
-from affectlab.summary.answers import read_predictions
-from affectlab.summary.cases import FIELDS, Case, convert, read_cases
+from affectlab.summary.answers import parse, read_predictions
+from affectlab.summary.cases import FIELDS, REFLECTION, Case, convert, read_cases
 from affectlab.summary.packing import PACKED_ATTENTION, next_token_loss_sum
 from affectlab.summary.predict import CaseSummarizer
 from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
@@ -69,9 +69,13 @@ RUN = {
         "repetition_penalty": 1.0,
         "batch_tokens": 3000,
         "precision": "fp32",
+        "decoding": "repaired",
     },
 }
 PUBLISHED = RUN | {"method": "qlora", "loss": "all", "packing": False, "merge": False}
+
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -253,11 +257,11 @@ class Failing:
         self.inner, self.fails, self.asked = inner, fails, []
         self.settings, self.tokenizer = inner.settings, inner.tokenizer
 
-    def answer(self, prompts, *, max_tokens, seed):
+    def answer(self, prompts, *, max_tokens, seed, grammar=None):
         self.asked.append(len(prompts))
         if any(len(ids) in self.fails for ids in prompts):
             raise RuntimeError("out of memory")
-        return self.inner.answer(prompts, max_tokens=max_tokens, seed=seed)
+        return self.inner.answer(prompts, max_tokens=max_tokens, seed=seed, grammar=grammar)
 
 
 def test_a_failing_case_costs_no_other(generator, records):
@@ -286,6 +290,48 @@ def test_an_interrupted_run_asks_only_for_the_rest(generator, records, tmp_path)
     counting = Failing(generator, set())
     generation.answer_all(counting, requests, **(options | {"fingerprint": "two"}))
     assert sum(counting.asked) == len(requests)
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_constrained_answers_of_an_untrained_model_are_valid(generator, records, tmp_path, sample):
+    settings = RUN["generation"] | {"sample": sample, "decoding": "constrained"}
+    held = generation.Generator(generator.network, generator.tokenizer, CPU, settings)
+    requests = requests_of(held, records)
+    grammar = held.grammar(FIELDS, 90)
+    path = tmp_path / "answers.jsonl"
+    options = {
+        "max_tokens": 90,
+        "seed": 0,
+        "grammar": grammar,
+        "progress_path": path,
+        "fingerprint": "",
+    }
+    found = generation.answer_all(held, requests, **options)
+    for answer in found.values():
+        assert answer["error"] is None
+        assert answer["answer_tokens"] <= 90
+        written = json.loads(answer["text"])
+        assert list(written) == list(FIELDS)
+        assert all(value.strip() for value in written.values())
+        assert parse(answer["text"], FIELDS).valid
+    free = generation.answer_all(generator, requests, max_tokens=90, seed=0)
+    assert not any(parse(answer["text"], FIELDS).valid for answer in free.values())
+    # A killed run ends in the same answers.
+    path.write_text(path.read_text().split("\n")[0] + "\n")
+    assert generation.answer_all(held, requests, **options) == found
+    if not sample:
+        for request in requests:
+            (alone,) = held.answer([request.ids], max_tokens=90, seed=0, grammar=grammar)
+            assert found[request.id]["text"] == held.tokenizer.decode(alone)
+
+
+def test_an_object_needs_room(generator):
+    settings = RUN["generation"] | {"decoding": "constrained"}
+    held = generation.Generator(generator.network, generator.tokenizer, CPU, settings)
+    with pytest.raises(UserError, match="20 tokens do not hold an object with 5 fields"):
+        held.grammar(FIELDS, 20)
+    assert held.grammar((REFLECTION,), 20) is None
+    assert generator.grammar(FIELDS, 20) is None
 
 
 def giant(words):

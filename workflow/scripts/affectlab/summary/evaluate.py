@@ -39,7 +39,7 @@ TASK_VERSION = 1
 COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 """Scores whose paired differences between runs are reported, and that `lead` has too."""
 
-HEADLINE = ("rouge1", "rouge2", "rouge_l", "valid_output")
+HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
 
 INTERVAL = "percentile bootstrap over groups"
 
@@ -141,6 +141,7 @@ def evaluate(
             "references_from_template": any(case.template for case in cases),
             "languages": sorted({case.language for case in cases}),
             "tokens": _token_counts(details_path),
+            "decoding": recipe["generation"]["decoding"] if "generation" in recipe else None,
         },
     }
     plots.grouped_bars(
@@ -213,6 +214,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
         f"model: {record['model']['name']}; data: {data['name']}, split {data['split']},"
         f" n = {data['n']}",
+        f"decoding: {record['details']['decoding'] or 'none'}; valid_output: before any repair",
         "",
         f"{'metric':<20}{'value':>8}  {record['interval']['level']:.0%} interval"
         "      beginning of the case",

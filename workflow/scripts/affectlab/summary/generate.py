@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_jsonl
 from affectlab.summary.answers import parse, write_details, write_predictions
-from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.cases import REFLECTION, Case, read_cases, with_fold
 from affectlab.summary.prompts import (
     build_prompt,
     case_text,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from affectlab.core.devices import Precision
+    from affectlab.summary.constrain import FieldsGrammar
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Generator:
             tokenizer: of the network.
             device: where prompts are moved to.
             settings: the ``generation`` block of a run: ``sample``, ``temperature``, ``top_p``,
-                ``top_k``, ``repetition_penalty``, ``batch_tokens``.
+                ``top_k``, ``repetition_penalty``, ``batch_tokens``, ``decoding``.
         """
         from affectlab.summary.model import stop_ids
 
@@ -80,11 +81,30 @@ class Generator:
             **sampling,
         }
 
+    def grammar(self, fields: Sequence[str], max_tokens: int) -> FieldsGrammar | None:
+        """What answers with *fields* are held to; None where decoding is free, or text wanted."""
+        if self.settings["decoding"] == "repaired" or tuple(fields) == (REFLECTION,):
+            return None
+        from affectlab.summary.constrain import FieldsGrammar
+
+        return FieldsGrammar(self.tokenizer, fields, max_tokens)
+
     def answer(
-        self, prompts: Sequence[Sequence[int]], *, max_tokens: int, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_tokens: int,
+        seed: int,
+        grammar: FieldsGrammar | None = None,
     ) -> list[list[int]]:
         """Answer a batch, padded on the left; token ids without the end token."""
         import torch
+
+        processors = []
+        if grammar is not None:
+            from affectlab.summary.constrain import FieldsProcessor
+
+            processors = [FieldsProcessor(grammar, len(prompts))]
 
         longest = max(len(ids) for ids in prompts)
         pad = self.tokenizer.pad_token_id
@@ -96,6 +116,7 @@ class Generator:
                 input_ids=torch.tensor(rows, device=self.device),
                 attention_mask=torch.tensor(mask, device=self.device),
                 max_new_tokens=max_tokens,
+                logits_processor=processors,
                 **self._options,
             )
         ends = {*self._options["eos_token_id"], pad}
@@ -119,6 +140,7 @@ def answer_all(
     *,
     max_tokens: int,
     seed: int,
+    grammar: FieldsGrammar | None = None,
     progress_path: Path | None = None,
     fingerprint: str = "",
 ) -> dict[str, dict[str, Any]]:
@@ -140,7 +162,9 @@ def answer_all(
             if all(request.id in done for request in batch):
                 bar.update(len(batch))
                 continue
-            found = _answer_batch(generator, batch, max_tokens=max_tokens, seed=seed + number)
+            found = _answer_batch(
+                generator, batch, max_tokens=max_tokens, seed=seed + number, grammar=grammar
+            )
             done |= found
             _append_progress(progress_path, fingerprint, found)
             bar.update(len(batch))
@@ -151,15 +175,23 @@ def answer_all(
 
 
 def _answer_batch(
-    generator: Generator, batch: Sequence[Request], *, max_tokens: int, seed: int
+    generator: Generator,
+    batch: Sequence[Request],
+    *,
+    max_tokens: int,
+    seed: int,
+    grammar: FieldsGrammar | None,
 ) -> dict[str, dict[str, Any]]:
     try:
-        answers = generator.answer([r.ids for r in batch], max_tokens=max_tokens, seed=seed)
+        answers = generator.answer(
+            [r.ids for r in batch], max_tokens=max_tokens, seed=seed, grammar=grammar
+        )
     except (RuntimeError, ValueError, IndexError) as error:
         if len(batch) > 1:
             logger.warning("a batch of %d failed (%s): one by one", len(batch), error)
             parts = [
-                _answer_batch(generator, [one], max_tokens=max_tokens, seed=seed) for one in batch
+                _answer_batch(generator, [one], max_tokens=max_tokens, seed=seed, grammar=grammar)
+                for one in batch
             ]
             return {name: row for part in parts for name, row in part.items()}
         problem = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -274,6 +306,7 @@ def generate(
         requests,
         max_tokens=run["max_answer_tokens"],
         seed=seed,
+        grammar=generator.grammar(cases[0].fields, run["max_answer_tokens"]),
         progress_path=work_directory / PROGRESS_NAME,
         fingerprint=fingerprint(
             dict(run), seed, sha256_file(records_path), weights_digest(adapter or base_model)

@@ -83,8 +83,13 @@ class CaseSummarizer:
     def summarise(self, cases: Sequence[Case], *, seed: int = 0) -> list[Answer]:
         """Summarise *cases*, in their order; a case that fails has an answer marked so."""
         requests = list(build_requests(self._generator, cases, self._settings, seed=seed))
+        longest = self._settings["max_answer_tokens"]
         found = answer_all(
-            self._generator, requests, max_tokens=self._settings["max_answer_tokens"], seed=seed
+            self._generator,
+            requests,
+            max_tokens=longest,
+            seed=seed,
+            grammar=self._generator.grammar(self.fields, longest),
         )
         return [
             parse(found[case.id]["text"], self.fields)._replace(

@@ -214,10 +214,10 @@ def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Sc
     means, counts = np.array(rouges), np.array(shares, dtype=float)
     flags = np.array([[answer.valid, answer.failed, 1.0] for answer in answers], dtype=float)
     return {
+        "valid_output": Score("higher", flags[:, [0, 2]], ratio),
         **{name: Score("higher", means[:, [i, 3]], ratio) for i, name in enumerate(ROUGE)},
         "bleu": Score("higher", np.array(bleus, dtype=float), bleu_of_sums),
         "chrf": Score("higher", np.array(chrfs), ratio),
-        "valid_output": Score("higher", flags[:, [0, 2]], ratio),
         "failed": Score("lower", flags[:, [1, 2]], ratio),
         "repetition": Score("lower", counts[:, 0:2], ratio),
         "unsupported_numbers": Score("lower", counts[:, 2:4], ratio),

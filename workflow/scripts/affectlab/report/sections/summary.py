@@ -66,6 +66,11 @@ def section(
             differences=_differences(comparison),
             runs=views,
             shown=SHOWN,
+            decoding={
+                name: f"decoding: {way}"
+                for name, seeds in runs.items()
+                if (way := seeds[0].metrics["details"]["decoding"]) is not None
+            },
             data=data,
             audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
             published=[row for row in published if row["wing"] == "summary"],
@@ -87,13 +92,14 @@ def _headline(
     pairs = _differences(comparison)
     sentences = []
     for run in trained:
-        score = run["metrics"]["rouge2"]
+        score, details = run["metrics"]["rouge2"], runs[run["run"]][0].metrics["details"]
         sentences.append(
             f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} and ROUGE-L"
             f" {100 * run['metrics']['rouge_l']['mean']:.1f} on {run['n']} unseen cases of"
             f" {run['data']} ({count(len(run['seeds']), 'seed')});"
             f" {100 * run['metrics']['valid_output']['mean']:.0f} % of its answers have the form"
-            " that was asked for, before any repair."
+            " that was asked for, before any repair"
+            f" (decoding: {details['decoding']})."
         )
         gain = pairs.get(run["run"], {}).get("rouge2")
         if gain:
