@@ -1,14 +1,16 @@
 import logging
 import shutil
-import zipfile
 
+import numpy as np
 import pytest
 
 from affectlab.audio.data import Clip, convert, read_clips
+from affectlab.audio.tasks import TASKS
+from affectlab.audio.waveform import read_audio
 from affectlab.core.errors import DataError
 from affectlab.core.fetch import fetch_dataset, manifest_directory
 from affectlab.core.io import read_jsonl
-from affectlab.samples.audio import write_corpus
+from affectlab.samples.audio import write_corpus, write_emodb
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +168,32 @@ def test_emodb_names_are_understood(tmp_path):
         read(tmp_path / "raw", "emodb")
 
 
-def test_an_archive_is_read_like_a_folder(tmp_path):
-    with zipfile.ZipFile(tmp_path / "ravdess.zip", "w") as bundle:
-        bundle.writestr("Actor_03/03-01-05-01-02-01-03.wav", "x")
-        bundle.writestr("Actor_04/03-01-06-01-02-01-04.wav", "x")
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+@pytest.mark.parametrize(("layout", "write"), [("eatd", write_corpus), ("emodb", write_emodb)])
+def test_an_archive_is_read_like_a_folder(tmp_path, layout, write, kind):
+    folder = tmp_path / "plain" / "Corpus"
+    write(folder, 0, 4)
+    # The corpora come with a folder of their own around everything.
+    shutil.make_archive(str(tmp_path / "mine" / layout), kind, folder.parent, "Corpus")
     manifest = tmp_path / "out" / "manifest.json"
-    fetch_dataset("ravdess", {"sources": []}, manifest, tmp_path)
-    clips, _ = read(manifest_directory(manifest), "ravdess")
-    assert [clip.subject for clip in clips] == ["actor_03", "actor_04"]
+    fetch_dataset(layout, {"sources": []}, manifest, tmp_path / "mine")
+    unpacked = manifest_directory(manifest)
+    clips, bad = read(unpacked, layout)
+    expected, _ = read(folder, layout)
+    assert bad == []
+    assert [(c.id, c.subject, c.labels, c.split) for c in clips] == [
+        (c.id, c.subject, c.labels, c.split) for c in expected
+    ]
+    sounds = [read_audio(unpacked / clip.path, 16_000) for clip in (clips[0], clips[-1])]
+    assert all(np.abs(sound).max() > 0.4 for sound in sounds)
+
+
+def test_the_generated_emodb_has_each_emotion_of_each_speaker(tmp_path):
+    write_emodb(tmp_path / "corpus", speakers=3)
+    clips, _ = read(tmp_path / "corpus", "emodb")
+    pairs = {(clip.subject, clip.labels["7emo"]) for clip in clips}
+    assert len(clips) == len(pairs) == 3 * 7
+    assert {clip.labels["7emo"] for clip in clips} == set(TASKS["7emo"].classes)
 
 
 def manifest(tmp_path, text, name="manifest.csv"):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -47,40 +47,49 @@ def test_too_few_subjects_are_named():
         probe.grouped_folds(np.array([0, 1, 0]), np.array([0, 1, 2]), 5, seed=0)
 
 
-def by_hand(view, labels, groups, seed):
-    """The nested cross-validation with scikit-learn alone."""
-    found = np.zeros((len(labels), 2))
-
-    def fitted(strength, rows):
-        model = make_pipeline(
-            StandardScaler(),
-            LogisticRegression(
-                C=strength, class_weight="balanced", solver="newton-cg", tol=1e-9, max_iter=2000
-            ),
-        )
-        return model.fit(view[rows], labels[rows])
-
-    outer = StratifiedGroupKFold(SETTINGS.outer_folds, shuffle=True, random_state=seed)
+def searched(view, labels, groups, settings, seed):
+    """The nested cross-validation by scikit-learn: C of each outer fold, probabilities."""
+    model = make_pipeline(
+        StandardScaler(),
+        LogisticRegression(class_weight="balanced", solver="newton-cg", tol=1e-9, max_iter=2000),
+    )
+    found = np.zeros((len(labels), labels.max() + 1))
+    strengths = []
+    outer = StratifiedGroupKFold(settings.outer_folds, shuffle=True, random_state=seed)
     for train, test in outer.split(view, labels, groups):
-        inner = StratifiedGroupKFold(SETTINGS.inner_folds, shuffle=True, random_state=seed)
-        scores = []
-        for strength in SETTINGS.strengths:
-            predicted = np.zeros(len(train), dtype=int)
-            for a, b in inner.split(view[train], labels[train], groups[train]):
-                predicted[b] = fitted(strength, train[a]).predict(view[train[b]])
-            recalls = [(predicted[labels[train] == c] == c).mean() for c in (0, 1)]
-            scores.append(np.mean(recalls))
-        best = SETTINGS.strengths[int(np.argmax(scores))]
-        found[test] = fitted(best, train).predict_proba(view[test])
-    return found
+        search = GridSearchCV(
+            model,
+            {"logisticregression__C": settings.strengths},
+            scoring="balanced_accuracy",
+            cv=StratifiedGroupKFold(settings.inner_folds, shuffle=True, random_state=seed),
+        )
+        search.fit(view[train], labels[train], groups=groups[train])
+        strengths.append(search.best_params_["logisticregression__C"])
+        found[test] = search.predict_proba(view[test])
+    return strengths, found
 
 
 def test_it_is_the_nested_cross_validation_of_scikit_learn():
     view, labels, groups = speech()
     found = probe.nested({"only": view}, labels, groups, 2, SETTINGS, seed=3)
-    np.testing.assert_allclose(
-        found.probabilities, by_hand(view, labels, groups, seed=3), atol=2e-3
-    )
+    _, expected = searched(view, labels, groups, SETTINGS, seed=3)
+    np.testing.assert_allclose(found.probabilities, expected, atol=2e-3)
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.parametrize("seed", [3, 4, 6, 9, 11])
+def test_every_fold_chooses_the_c_of_grid_search(seed):
+    """Where folds are unequal: scored all together, these would be other choices."""
+    generator = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(16), generator.integers(1, 12, size=16))
+    labels = generator.integers(3, size=len(groups))
+    centres = generator.standard_normal((3, 20))
+    view = 0.5 * centres[labels] + generator.standard_normal((len(labels), 20))
+    strengths = [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0]
+    settings = replace(SETTINGS, strengths=strengths, inner_folds=4)
+    found = probe.nested({"only": view}, labels, groups, 3, settings, seed)
+    expected, _ = searched(view, labels, groups, settings, seed)
+    assert [choice.strength for choice in found.choices] == expected
 
 
 def test_the_view_with_the_signal_is_chosen():

@@ -1,4 +1,4 @@
-"""A small spoken corpus in the layout of EATD-Corpus, made by formant synthesis.
+"""Small spoken corpora in the layouts of EATD-Corpus and EMO-DB, made by formant synthesis.
 
 Each volunteer has a voice of their own (pitch, vocal tract length) and answers three prompts. The
 prompt changes pitch, range and pace, so that it can be learnt; the depression score flattens
@@ -19,6 +19,17 @@ RATE = 16_000
 SUBJECTS = 24
 PROMPTS = {"negative": (0.88, 0.7, 0.85), "neutral": (1.0, 1.0, 1.0), "positive": (1.18, 1.6, 1.2)}
 """Prompt -> factors on pitch, on its range, and on pace."""
+
+EMOTIONS = {
+    "W": (1.25, 1.8, 1.1),
+    "L": (0.9, 0.5, 0.8),
+    "E": (0.95, 0.8, 0.9),
+    "A": (1.35, 1.2, 1.2),
+    "F": (1.3, 1.7, 1.1),
+    "T": (0.85, 0.5, 0.75),
+    "N": (1.0, 1.0, 1.0),
+}
+"""Letter of EMO-DB -> the same three factors."""
 
 VOWELS = (
     (730, 1090, 2440),
@@ -56,6 +67,27 @@ def write_corpus(directory: Path | str, seed: int = 0, subjects: int = SUBJECTS)
             depressed = (place // 2) % 3 == 0
             raw = int(generator.integers(43, 60) if depressed else generator.integers(22, 40))
             _write_subject(temporary / f"{split}_{number}", raw, depressed, generator)
+
+
+def write_emodb(directory: Path | str, seed: int = 0, speakers: int = 4) -> None:
+    """Write a corpus as EMO-DB has it: ``wav/03a01Fa.wav``, every speaker in every emotion once.
+
+    The same seed gives the same bytes; an existing *directory* is replaced as a whole.
+
+    Args:
+        directory: where it goes.
+        seed: of everything.
+        speakers: how many; their numbers begin at 3, as the corpus' do.
+    """
+    generator = np.random.default_rng(seed)
+    with atomic_path(directory) as temporary:
+        (temporary / "wav").mkdir(parents=True)
+        for speaker in range(3, 3 + speakers):
+            pitch, tract = float(generator.uniform(95, 240)), float(generator.uniform(0.88, 1.14))
+            for place, (letter, (height, spread, speed)) in enumerate(EMOTIONS.items(), start=1):
+                voice = speak(6, pitch * height, 0.08 * spread, speed, tract, generator)
+                name = f"{speaker:02d}a{place:02d}{letter}a.wav"
+                _write_wav(temporary / "wav" / name, voice)
 
 
 def _write_subject(
