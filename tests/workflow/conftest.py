@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,12 @@ class Result:
         )
         rows = table.group(1).split("\n")[:-1] if table else []
         return {name: int(count) for name, count in (row.split() for row in rows)}
+
+    @property
+    def rules(self):
+        """Names of the rules of a run that went well, without the target that only collects."""
+        assert self.status == 0, self.output
+        return set(self.jobs) - {"all"}
 
 
 class Project:
@@ -69,6 +78,38 @@ class Project:
             check=False,
         )
         return Result(done.returncode, done.stdout)
+
+    def kill_once(self, sign, *arguments, directory, overlays=None):
+        """Run it, and kill -9 everything as soon as the file *sign* exists."""
+        process = subprocess.Popen(
+            self.command(*arguments, directory=directory, overlays=overlays),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            cwd=self.folder,
+            env=environment(),
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 240
+        try:
+            while not sign.exists():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    @contextmanager
+    def edited(self, module, ending=b"\n# edited\n"):
+        """For a while *module* (relative to the library) ends differently."""
+        path = self.root / "workflow" / "scripts" / "affectlab" / module
+        before = path.read_bytes()
+        try:
+            path.write_bytes(before + ending)
+            yield
+        finally:
+            path.write_bytes(before)
 
     def directory(self, name):
         """An empty folder to run in."""

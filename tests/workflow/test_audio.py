@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 RUNS = ("sample_3emo_logmel", "sample_3emo_whisper_published")
+AFTER_PROBE = {"audio_evaluate", "audio_compare", "audio_card", "report_build"}
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +93,37 @@ def test_a_changed_parameter_runs_its_consumers_again(
     assert found == expected
     assert "audio_audit" not in result.jobs
     assert "audio_convert" not in result.jobs
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("audio/model_card.md.j2", {"audio_card", "report_build"}),
+        ("audio/solver.py", {"audio_probe"} | AFTER_PROBE),
+        ("audio/towers.py", {"audio_embed", "audio_gather", "audio_probe"} | AFTER_PROBE),
+        ("report/sections/audio.py", {"report_build"}),
+        ("audio/cli.py", set()),
+    ],
+)
+def test_an_edited_module_reruns_its_users(project, overlays, finished_audio, module, expected):
+    with project.edited(module):
+        result = project.snakemake("-n", directory=finished_audio, overlays=overlays)
+    assert result.rules == expected
+
+
+def test_a_killed_embedding_goes_on_to_the_same_bytes(project, overlays, finished_audio):
+    """kill -9 of everything as the first shard is begun; then unlock and go on."""
+    directory = project.directory("killed_audio")
+    target = "results/audio/embeddings/eatd_sample/whisper_tiny/embeddings.npz"
+    started = directory / "logs" / "audio_embed" / "eatd_sample" / "whisper_tiny" / "shard0.log"
+    project.kill_once(started, target, directory=directory, overlays=overlays)
+    assert not (directory / target).exists()
+    assert project.snakemake("--unlock", directory=directory, overlays=overlays).status == 0
+    result = project.snakemake("--rerun-incomplete", target, directory=directory, overlays=overlays)
+    assert {"audio_embed", "audio_gather"} <= result.rules
+    # What was finished before is not done again.
+    assert "audio_convert" not in result.jobs
+    assert (directory / target).read_bytes() == (finished_audio / target).read_bytes()
 
 
 def test_a_bad_clip_stops_the_run_by_name(project, overlays, finished_audio, tmp_path):

@@ -1,10 +1,6 @@
 """The entity experiment through Snakemake: artefacts, what reruns after what, interruption."""
 
 import json
-import os
-import signal
-import subprocess
-import time
 
 import pytest
 import yaml
@@ -40,11 +36,6 @@ def finished_entity(project, entity_overlays):
     result = project.snakemake(directory=directory, overlays=entity_overlays)
     assert result.status == 0, result.output
     return directory
-
-
-def rules_to_run(result):
-    assert result.status == 0, result.output
-    return set(result.jobs) - {"all"}
 
 
 def test_a_run_leaves_every_artefact(finished_entity):
@@ -92,7 +83,7 @@ def test_a_changed_setting_reruns_what_it_decides(
     result = project.snakemake(
         "-n", directory=finished_entity, overlays=[*entity_overlays, overlay]
     )
-    assert rules_to_run(result) == expected
+    assert result.rules == expected
     if name == "recipe":
         assert result.jobs["entity_train"] == 2
 
@@ -110,34 +101,17 @@ def test_a_changed_setting_reruns_what_it_decides(
 def test_an_edited_module_reruns_its_users(
     project, finished_entity, entity_overlays, module, expected
 ):
-    path = project.root / "workflow" / "scripts" / "affectlab" / module
-    before = path.read_bytes()
-    try:
-        path.write_bytes(before + b"\n# edited\n")
+    with project.edited(module):
         result = project.snakemake("-n", directory=finished_entity, overlays=entity_overlays)
-        assert rules_to_run(result) == expected
-    finally:
-        path.write_bytes(before)
+    assert result.rules == expected
 
 
 def test_a_killed_training_goes_on_to_the_same_numbers(project, finished_entity, entity_overlays):
     """kill -9 of everything in the midst of the training; then unlock and go on."""
     directory = project.directory("killed_entity")
     target = "results/entity/gbert_tiny/seed42/model"
-    process = subprocess.Popen(
-        project.command(target, directory=directory, overlays=entity_overlays),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        cwd=project.folder,
-        start_new_session=True,
-    )
     stage = directory / "results/entity/gbert_tiny/seed42/work/checkpoints/stage0.json"
-    deadline = time.monotonic() + 240
-    while not stage.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    project.kill_once(stage, target, directory=directory, overlays=entity_overlays)
     assert not (directory / target).exists()
     assert project.snakemake("--unlock", directory=directory, overlays=entity_overlays).status == 0
     result = project.snakemake(

@@ -1,11 +1,7 @@
 """Training in two processes, through the rule; and training that is killed."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import time
 
 import pytest
 from safetensors.torch import load_file
@@ -70,22 +66,8 @@ def test_training_that_is_killed_goes_on_to_the_same_bytes(project, finished):
     result = project.snakemake(f"{RUN}/model", directory=whole, overlays=overlays)
     assert result.status == 0, result.output
     killed = copy_of(project, finished, "training_killed")
-    process = subprocess.Popen(
-        project.command(f"{RUN}/model", directory=killed, overlays=overlays),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        cwd=project.folder,
-        start_new_session=True,
-    )
     checkpoint = killed / RUN / "work" / "checkpoints" / "checkpoint.pt"
-    deadline = time.monotonic() + 240
-    while not checkpoint.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    project.kill_once(checkpoint, f"{RUN}/model", directory=killed, overlays=overlays)
     assert checkpoint.exists()
     assert project.snakemake("--unlock", directory=killed).status == 0
     result = project.snakemake(

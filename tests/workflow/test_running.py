@@ -1,23 +1,12 @@
 """What a run leaves, and what runs again after what change."""
 
 import json
-import os
-import signal
-import subprocess
-import time
 import zipfile
 
 import pytest
 
 RUNS = ("qwen3_tiny/seed42", "tfidf_demo/seed0")
 AFTER_EVALUATION = {"emotion_evaluate", "emotion_card", "emotion_compare", "report_build"}
-COLLECTORS = {"all"}
-
-
-def rules_to_run(result):
-    """The rules of a dry run, without the targets that only collect."""
-    assert result.status == 0, result.output
-    return set(result.jobs) - COLLECTORS
 
 
 def test_a_run_leaves_every_artefact(finished):
@@ -98,7 +87,7 @@ def test_a_changed_setting_reruns_what_it_decides(project, finished, change, exp
     overlay = project.write_overlay(f"change_{name}", {"emotion": change})
     overlays = [project.root / "config" / "demo.yaml", project.overlay, overlay]
     result = project.snakemake("-n", directory=finished, overlays=overlays)
-    assert rules_to_run(result) == expected
+    assert result.rules == expected
 
 
 def test_a_changed_recipe_trains_no_other_run(project, finished):
@@ -123,38 +112,19 @@ def test_a_changed_recipe_trains_no_other_run(project, finished):
     ],
 )
 def test_an_edited_module_reruns_its_users(project, finished, module, expected):
-    path = project.root / "workflow" / "scripts" / "affectlab" / module
-    before = path.read_bytes()
-    ending = b"\n/* edited */\n" if path.suffix == ".css" else b"\n# edited\n"
-    try:
-        path.write_bytes(before + ending)
-        assert rules_to_run(project.snakemake("-n", directory=finished)) == expected
-        # A new date alone, as a fresh checkout gives every file, is no edit.
-        path.write_bytes(before)
-        assert rules_to_run(project.snakemake("-n", directory=finished)) == set()
-    finally:
-        path.write_bytes(before)
+    ending = b"\n/* edited */\n" if module.endswith(".css") else b"\n# edited\n"
+    with project.edited(module, ending):
+        assert project.snakemake("-n", directory=finished).rules == expected
+    # A new date alone, as a fresh checkout gives every file, is no edit.
+    assert project.snakemake("-n", directory=finished).rules == set()
 
 
 def test_a_killed_run_goes_on_to_the_same_numbers(project, finished):
     """kill -9 of everything in the midst of a job; then unlock and go on."""
     directory = project.directory("killed")
     target = "results/emotion/tfidf_demo/seed0/metrics.json"
-    process = subprocess.Popen(
-        project.command(target, directory=directory),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        cwd=project.folder,
-        start_new_session=True,
-    )
     started = directory / "logs" / "emotion_tfidf" / "tfidf_demo" / "seed0.log"
-    deadline = time.monotonic() + 240
-    while not started.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert started.exists()
+    project.kill_once(started, target, directory=directory)
     assert not (directory / target).exists()
 
     locked = project.snakemake(target, directory=directory)

@@ -1,10 +1,6 @@
 """The summary experiment as a whole: what it leaves, what reruns, killed and damaged runs."""
 
 import json
-import os
-import signal
-import subprocess
-import time
 
 import pytest
 
@@ -25,11 +21,6 @@ def finished_summary(project, overlays):
     result = project.snakemake(directory=directory, overlays=overlays)
     assert result.status == 0, result.output
     return directory
-
-
-def rules_to_run(result):
-    assert result.status == 0, result.output
-    return set(result.jobs) - {"all"}
 
 
 def test_a_run_leaves_every_artefact(finished_summary):
@@ -91,7 +82,7 @@ def test_a_changed_setting_reruns_what_it_decides(
     name = f"summary_{request.node.callspec.id}"
     overlay = project.write_overlay(name, {"summary": change})
     result = project.snakemake("-n", directory=finished_summary, overlays=[*overlays, overlay])
-    assert rules_to_run(result) == expected
+    assert result.rules == expected
 
 
 @pytest.mark.parametrize(
@@ -107,34 +98,16 @@ def test_a_changed_setting_reruns_what_it_decides(
     ],
 )
 def test_an_edited_file_reruns_its_users(project, overlays, finished_summary, module, expected):
-    path = project.root / "workflow" / "scripts" / "affectlab" / module
-    before = path.read_bytes()
-    try:
-        path.write_bytes(before + b"\n# edited\n")
+    with project.edited(module):
         result = project.snakemake("-n", directory=finished_summary, overlays=overlays)
-        assert rules_to_run(result) == expected
-    finally:
-        path.write_bytes(before)
+    assert result.rules == expected
 
 
 def test_a_killed_training_goes_on_to_the_same_bytes(project, overlays, finished_summary):
     directory = project.directory("killed_summary")
     target = f"results/summary/{RUN}/predictions.jsonl"
-    process = subprocess.Popen(
-        project.command(target, directory=directory, overlays=overlays),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        cwd=project.folder,
-        start_new_session=True,
-    )
     started = directory / "logs" / "summary_train" / f"{RUN}.log"
-    deadline = time.monotonic() + 240
-    while not started.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert started.exists()
+    project.kill_once(started, target, directory=directory, overlays=overlays)
     assert not (directory / target).exists()
     assert project.snakemake("--unlock", directory=directory, overlays=overlays).status == 0
     result = project.snakemake("--rerun-incomplete", target, directory=directory, overlays=overlays)
