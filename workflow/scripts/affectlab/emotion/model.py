@@ -16,7 +16,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from affectlab.core.acceleration import classify_by_first_token, use_byte_dropout
+from affectlab.core.acceleration import (
+    classify_by_first_token,
+    use_byte_dropout,
+    use_fused_rms_norm,
+)
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError
 from affectlab.core.text_models import load_pretrained
@@ -92,6 +96,7 @@ def prepare_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module
             parameter.data = parameter.data.float()
     if next(wrapped.parameters()).device.type == "cpu":
         use_byte_dropout(wrapped)
+        use_fused_rms_norm(wrapped)
     return wrapped
 
 
