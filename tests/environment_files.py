@@ -20,6 +20,7 @@ class Rule(NamedTuple):
     name: str
     script: str
     environment: str
+    gpu: bool
 
 
 def read_rules():
@@ -31,7 +32,8 @@ def read_rules():
         for block in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
             (environment,) = re.findall(r'"\.\./envs/(\w+)\.yaml"', block)
             (script,) = re.findall(r'"\.\./workflow/scripts/(\w+)\.py"', block)
-            rules.append(Rule(block.partition(":")[0], script, environment))
+            gpu = "gpu=1," in block
+            rules.append(Rule(block.partition(":")[0], script, environment, gpu))
     return rules
 
 

@@ -135,8 +135,10 @@ class Cluster:
 class Run:
     """A `snakemake` process that submits to the cluster."""
 
-    def __init__(self, cluster, directory, *arguments, changes=None, environment=None):
-        """Start it; *changes* are made to the configuration of the network's run."""
+    def __init__(
+        self, cluster, directory, *arguments, wings=("emotion",), changes=None, environment=None
+    ):
+        """Start it; *changes* are made to the configuration of the emotion network's run."""
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         overlay = directory / "changes.yaml"
@@ -151,7 +153,7 @@ class Run:
             *("--snakefile", str(CHECKOUT / "Snakefile"), "--directory", str(directory)),
             *("--configfile", str(CHECKOUT / "config" / "demo.yaml")),
             *(str(CHECKOUT / "tests" / "tiny.yaml"), str(overlay)),
-            *("--config", "wings=[emotion]"),
+            *("--config", f"wings=[{','.join(wings)}]"),
             # Ends the list of values: what follows may be targets.
             *("--nocolor", *arguments, *QUICK),
         ]

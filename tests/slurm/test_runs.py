@@ -2,6 +2,10 @@
 
 import re
 
+from environment_files import read_rules
+
+from affectlab.wings import SETTINGS
+
 LOG = "logs/emotion_train/qwen3_tiny/seed42.log"
 # Rules, by what their SLURM job is called.
 JOBS = {
@@ -36,11 +40,27 @@ def test_every_job_but_the_local_ones_ran_under_slurm(cluster, pipeline):
         assert not any(rule in job["Comment"] for job in jobs)
 
 
-def test_gpu_rules_ran_on_the_gpu_partition_with_one_gpu(cluster, pipeline):
-    for job in cluster.jobs(pipeline):
-        wants_gpu = "emotion_train" in job["Comment"] or "emotion_predict" in job["Comment"]
+def assert_gpu_rules_had_one_gpu(jobs):
+    gpu_rules = [rule.name for rule in read_rules() if rule.gpu]
+    for job in jobs:
+        wants_gpu = any(rule in job["Comment"] for rule in gpu_rules)
         assert job["Partition"] == ("gpu" if wants_gpu else "cpu")
         assert ("gres/gpu=1" in job["AllocTRES"].split(",")) == wants_gpu
+
+
+def test_gpu_rules_ran_on_the_gpu_partition_with_one_gpu(cluster, pipeline):
+    assert_gpu_rules_had_one_gpu(cluster.jobs(pipeline))
+
+
+def test_every_other_experiment_runs_under_slurm_too(cluster, fresh_run):
+    others = [wing for wing in SETTINGS if wing != "emotion"]
+    run = fresh_run(wings=others)
+    assert run.wait(900) == 0, run.output
+    for wing in others:
+        assert any((run.directory / "results" / wing).rglob("metrics.json"))
+    jobs = cluster.jobs(run)
+    assert {job["State"] for job in jobs} == {"COMPLETED"}
+    assert_gpu_rules_had_one_gpu(jobs)
 
 
 def test_a_job_that_ran_out_of_memory_is_a_new_job_with_more(cluster, pipeline):
