@@ -12,8 +12,10 @@ demo: $(INSTALLED)
 	$(BIN)/snakemake --configfile config/demo.yaml --directory demo --quiet rules host
 	@$(BIN)/affectlab results demo/results
 
+# Whole files side by side, each test with one thread of its own.
+test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # The real environments of the rules, and the demo at its smallest in them; gigabytes, for a while.
 test-conda: $(INSTALLED)
