@@ -33,8 +33,11 @@ def pytest_collection_modifyitems(items):
     """Without the cluster's script there is nothing to test."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and not TOOL.exists():
-            item.add_marker(pytest.mark.skip(reason=f"no script for a cluster: {TOOL}"))
+        if here in item.path.parents:
+            # Jobs wait in a queue, and whoever comes first waits for the whole pipeline.
+            item.add_marker(pytest.mark.timeout(1800))
+            if not TOOL.exists():
+                item.add_marker(pytest.mark.skip(reason=f"no script for a cluster: {TOOL}"))
 
 
 @dataclass(frozen=True)
