@@ -15,15 +15,18 @@ import numpy as np
 from affectlab.audio.experiment import GROUPED, PUBLISHED
 from affectlab.audio.model import load
 from affectlab.core import stats
+from affectlab.core.classification import per_class
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, read_jsonl, sha256_file, write_text
+from affectlab.core.io import read_json, read_jsonl, write_text
 from affectlab.core.records import (
+    GROUP_BOOTSTRAP,
     Direction,
-    is_worse,
     metric,
-    model_identity,
-    process_record,
+    metrics_header,
+    summary_header,
+    summary_metric,
     write_record,
+    write_run_records,
 )
 
 TASK_VERSION = 1
@@ -344,58 +347,45 @@ def evaluate(
     confusion = sum(
         stats.confusion_matrix(head.labels, decisions, len(classes)) for decisions in head.decisions
     )
-    each = stats.class_scores(np.asarray(confusion))
     details = read_json(details_path)
     record = {
-        "wing": "audio",
-        "run": run,
-        "protocol": recipe["protocol"],
-        "method": recipe["task"],
-        "seed": seed,
-        "task_version": TASK_VERSION,
-        "data": {
-            "name": recipe["data"],
-            "sha256": sha256_file(records_path),
-            "split": main,
-            "n": scored["n"],
-            "groups": scored["groups"],
-            "classes": list(classes),
-        },
-        "model": model_identity(
-            recipe["encoder"],
-            None if encoder_manifest_path is None else read_json(encoder_manifest_path),
+        **metrics_header(
+            wing="audio",
+            run=run,
+            seed=seed,
+            recipe=recipe,
+            method=recipe["task"],
+            task_version=TASK_VERSION,
+            data={
+                "split": main,
+                "n": scored["n"],
+                "groups": scored["groups"],
+                "classes": list(classes),
+            },
+            data_path=records_path,
+            model=recipe["encoder"],
+            manifest_path=encoder_manifest_path,
+            bootstrap=bootstrap,
         ),
-        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
         "metrics": scored["metrics"],
         "other_splits": others,
-        "per_class": {
-            name: {
-                "precision": float(each.precision[place]),
-                "recall": float(each.recall[place]),
-                "f1": float(each.f1[place]),
-                "support": int(each.support[place]),
-                "predicted": int(each.predicted[place]),
-            }
-            for place, name in enumerate(classes)
-        },
+        "per_class": per_class(np.asarray(confusion), classes),
         "confusion_matrix": np.asarray(confusion).tolist(),
         "details": details
         | {"repeats": len(head.probabilities), "task": recipe["task"], "unit": recipe["unit"]},
     }
     drawings.draw(figures, record)
     write_text(text_path, results_text(record))
-    write_record(
-        run_path,
-        {
-            "wing": "audio",
-            "run": run,
-            "seed": seed,
-            "training": read_json(facts_path),
-            "evaluation": process_record(started, threads),
-        },
-        run_schema,
+    write_run_records(
+        record,
+        metrics_path=metrics_path,
+        metrics_schema=metrics_schema,
+        run_path=run_path,
+        run_schema=run_schema,
+        training_path=facts_path,
+        started=started,
+        threads=threads,
     )
-    write_record(metrics_path, record, metrics_schema)
 
 
 def results_text(record: Mapping[str, Any]) -> str:
@@ -477,7 +467,7 @@ def compare(
         "wing": "audio",
         "baseline": baseline,
         "headline": list(HEADLINE),
-        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
         "runs": summaries,
         "pairs": _pairs([seeds[0] for seeds in runs.values()], bootstrap),
     }
@@ -504,34 +494,13 @@ def _summary(
         if name in DECISIONS and same_items:
             replicates = np.mean([found[name].replicates for found in scores], axis=0)
             summary = stats.seeds_summary(values, replicates, bootstrap["level"], bounds=(0.0, 1.0))
-            mean, sd, ci = summary.mean, summary.sd, [summary.low, summary.high]
+            mean, sd, ci = summary.mean, summary.sd, (summary.low, summary.high)
         else:
             mean = float(np.mean(values))
             sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            ci = [min(one["ci"][0] for one in entries), max(one["ci"][1] for one in entries)]
-        base = entry["baseline"]
-        metrics[name] = {
-            "mean": mean,
-            "sd": sd,
-            "ci": ci,
-            "direction": entry["direction"],
-            "baseline": base,
-            "below_baseline": base is not None
-            and is_worse(mean, base["value"], entry["direction"]),
-        }
-    return {
-        "run": first["run"],
-        "protocol": first["protocol"],
-        "method": first["method"],
-        "model": first["model"]["name"],
-        "data": first["data"]["name"],
-        "split": first["data"]["split"],
-        "seeds": [record["seed"] for record, _ in seeds],
-        "n": first["data"]["n"],
-        "groups": first["data"]["groups"],
-        "interval_covers": "items" if len(seeds) == 1 else "items and seeds",
-        "metrics": metrics,
-    }
+            ci = (min(one["ci"][0] for one in entries), max(one["ci"][1] for one in entries))
+        metrics[name] = summary_metric(mean, sd, ci, entry["direction"], entry["baseline"])
+    return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
 
 
 def _pairs(

@@ -26,6 +26,17 @@ def model_index(
     return [{"name": name, "results": [result]}]
 
 
+def hub_repository(entry: Mapping[str, Any] | None) -> str | None:
+    """The hub id among the sources of a registry entry, if there is one."""
+    sources = [] if entry is None else entry["sources"]
+    return next((str(source["repo"]) for source in sources if source["kind"] == "hub"), None)
+
+
+def is_generated(dataset: Mapping[str, Any]) -> bool:
+    """Whether the registry's data set is a sample corpus."""
+    return {source["kind"] for source in dataset["sources"]} == {"sample"}
+
+
 def render(template: Path | str, **values: Any) -> str:
     """Fill in a Jinja2 template; a name that it uses and *values* lacks is an error."""
     from jinja2 import Environment, StrictUndefined

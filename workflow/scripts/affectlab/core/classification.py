@@ -17,7 +17,13 @@ import numpy as np
 from affectlab.core import stats
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, read_jsonl
-from affectlab.core.records import Direction, is_worse, metric
+from affectlab.core.records import (
+    GROUP_BOOTSTRAP,
+    Direction,
+    metric,
+    summary_header,
+    summary_metric,
+)
 
 BINS = 15
 """Bins of the expected calibration error, as in Guo et al. 2017."""
@@ -274,27 +280,32 @@ def scored_record(
             remaining, temperature, corpus, bootstrap
         )
     confusion = stats.confusion_matrix(test.labels, test.predicted, len(corpus.classes))
-    each = stats.class_scores(confusion)
     return {
         "metrics": headline["metrics"],
         "n": headline["n"],
         "groups": headline["groups"],
         "other_splits": others,
-        "per_class": {
-            name: {
-                "precision": float(each.precision[place]),
-                "recall": float(each.recall[place]),
-                "f1": float(each.f1[place]),
-                "support": int(each.support[place]),
-                "predicted": int(each.predicted[place]),
-            }
-            for place, name in enumerate(corpus.classes)
-        },
+        "per_class": per_class(confusion, corpus.classes),
         "confusion_matrix": confusion.tolist(),
         "calibration": {"temperature": temperature, "fitted_on": "validation", "bins": BINS},
         "comparison": None
         if baseline is None
         else compare_two(test, baseline[result_split], corpus, bootstrap),
+    }
+
+
+def per_class(confusion: stats.Integers, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Precision, recall, F1 and counts of each class, from a confusion matrix ``[K, K]``."""
+    each = stats.class_scores(confusion)
+    return {
+        name: {
+            "precision": float(each.precision[place]),
+            "recall": float(each.recall[place]),
+            "f1": float(each.f1[place]),
+            "support": int(each.support[place]),
+            "predicted": int(each.predicted[place]),
+        }
+        for place, name in enumerate(classes)
     }
 
 
@@ -333,7 +344,7 @@ def comparison_record(
         "wing": wing,
         "baseline": baseline,
         "headline": ["accuracy", "macro_f1"],
-        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
         "runs": [
             summarise(seeds, corpora[seeds[0][0]["data"]["name"]], bootstrap)
             for seeds in runs.values()
@@ -348,7 +359,6 @@ def summarise(
     bootstrap: Mapping[str, Any],
 ) -> dict[str, Any]:
     """One run over its seeds: mean, spread, and an interval for items and seeds."""
-    first = seeds[0][0]
     groups = [corpus.group[name] for name in seeds[0][1].ids]
     each = []
     for record, split in seeds:
@@ -372,28 +382,14 @@ def summarise(
             bounds=(0.0, float("inf") if name.startswith("nll") else 1.0),
         )
         base = trivial.get(name)
-        metrics[name] = {
-            "mean": summary.mean,
-            "sd": summary.sd,
-            "ci": [summary.low, summary.high],
-            "direction": same[0].direction,
-            "baseline": None if base is None else {"name": base[0], "value": base[1]},
-            "below_baseline": base is not None
-            and is_worse(summary.mean, base[1], same[0].direction),
-        }
-    return {
-        "run": first["run"],
-        "protocol": first["protocol"],
-        "method": first["method"],
-        "model": first["model"]["name"],
-        "data": first["data"]["name"],
-        "split": first["data"]["split"],
-        "seeds": [record["seed"] for record, _ in seeds],
-        "n": first["data"]["n"],
-        "groups": first["data"]["groups"],
-        "interval_covers": "items" if len(seeds) == 1 else "items and seeds",
-        "metrics": metrics,
-    }
+        metrics[name] = summary_metric(
+            summary.mean,
+            summary.sd,
+            (summary.low, summary.high),
+            same[0].direction,
+            None if base is None else {"name": base[0], "value": base[1]},
+        )
+    return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
 
 
 def reliability_at(split: Predictions, temperature: float) -> stats.Reliability:

@@ -23,9 +23,12 @@ from typing import Any, Literal
 
 from affectlab.core.config import schema_mistakes
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, round_significant, write_json
+from affectlab.core.io import read_json, round_significant, sha256_file, write_json
 
 Direction = Literal["higher", "lower"]
+
+GROUP_BOOTSTRAP = "percentile bootstrap over groups"
+"""How the intervals of `stats.bootstrap_interval` come about."""
 
 PACKAGES = (
     "accelerate",
@@ -65,6 +68,51 @@ def metric(
         "direction": direction,
         "baseline": None if baseline is None else {"name": baseline[0], "value": baseline[1]},
         "below_baseline": baseline is not None and is_worse(value, baseline[1], direction),
+    }
+
+
+def summary_metric(
+    mean: float,
+    sd: float | None,
+    ci: tuple[float, float] | None,
+    direction: Direction,
+    baseline: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """One score over seeds as `comparison.json` holds it.
+
+    Args:
+        mean: over the seeds.
+        sd: standard deviation over the seeds; None for one.
+        ci: lower and upper limit of its interval.
+        direction: which way is better.
+        baseline: ``name`` and ``value`` of the trivial answer on the same items.
+    """
+    return {
+        "mean": mean,
+        "sd": sd,
+        "ci": None if ci is None else list(ci),
+        "direction": direction,
+        "baseline": baseline,
+        # As stored, so that a run that is its own baseline is not below it.
+        "below_baseline": baseline is not None
+        and is_worse(round_significant(mean), round_significant(baseline["value"]), direction),
+    }
+
+
+def summary_header(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What `comparison.json` says of a run beside its scores.
+
+    Args:
+        records: metrics.json of each of its seeds, in the order of the configuration.
+    """
+    first = records[0]
+    return {
+        **{name: first[name] for name in ("run", "protocol", "method")},
+        "model": first["model"]["name"],
+        "data": first["data"]["name"],
+        **{name: first["data"][name] for name in ("split", "n", "groups")},
+        "seeds": [record["seed"] for record in records],
+        "interval_covers": "items" if len(records) == 1 else "items and seeds",
     }
 
 
@@ -117,6 +165,84 @@ def read_record(path: Path | str, schema_path: Path | str) -> dict[str, Any]:
         raise DataError(path, None, problem)
     checked: dict[str, Any] = record
     return checked
+
+
+def metrics_header(
+    *,
+    wing: str,
+    run: str,
+    seed: int,
+    recipe: Mapping[str, Any],
+    method: str,
+    task_version: int,
+    data: Mapping[str, Any],
+    data_path: Path | str,
+    model: str,
+    manifest_path: Path | str | None,
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What `metrics.json` says of a run beside its scores: every wing's begins with this.
+
+    Args:
+        wing: name of the experiment.
+        run: name of the run.
+        seed: of its training.
+        recipe: the run's block of the configuration: ``protocol`` and ``data``.
+        method: how its model came about.
+        task_version: of the wing's labels and scores.
+        data: ``split``, ``n``, ``groups`` and, of a classifier, ``classes``.
+        data_path: the tidy table of the data, whose hash stands for them.
+        model: registry name of the pretrained model, or the method where there is none.
+        manifest_path: of that model; None where there is none.
+        bootstrap: ``resamples``, ``level`` and ``seed`` of the intervals.
+    """
+    manifest = None if manifest_path is None else read_json(manifest_path)
+    return {
+        "wing": wing,
+        "run": run,
+        "protocol": recipe["protocol"],
+        "method": method,
+        "seed": seed,
+        "task_version": task_version,
+        "data": {"name": recipe["data"], "sha256": sha256_file(data_path), **data},
+        "model": model_identity(model, manifest),
+        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
+    }
+
+
+def write_run_records(
+    metrics: Mapping[str, Any],
+    *,
+    metrics_path: Path | str,
+    metrics_schema: Path | str,
+    run_path: Path | str,
+    run_schema: Path | str,
+    training_path: Path | str | None,
+    started: float,
+    threads: int,
+) -> None:
+    """Write `run.json`, then `metrics.json`.
+
+    Args:
+        metrics: what `metrics.json` holds.
+        metrics_path: where it goes.
+        metrics_schema: its schema.
+        run_path: where run.json goes.
+        run_schema: its schema.
+        training_path: training.json of the run; None if nothing was trained.
+        started: `time.perf_counter` when the evaluation began.
+        threads: how many it was given.
+
+    Raises:
+        ValueError: a record does not fit its schema; that file is not written.
+    """
+    run_record = {
+        **{name: metrics[name] for name in ("wing", "run", "seed")},
+        "training": {} if training_path is None else read_json(training_path),
+        "evaluation": process_record(started, threads),
+    }
+    write_record(run_path, run_record, run_schema)
+    write_record(metrics_path, metrics, metrics_schema)
 
 
 def model_identity(name: str, manifest: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def card(
         recipe=recipe,
         dataset=dataset,
         model=model,
-        base=None if model is None else _hub_repository(model),
+        base=cards.hub_repository(model),
         origin=_origin(dataset),
     )
     return cards.with_front_matter(metadata(record, dataset, model), body)
@@ -76,8 +76,8 @@ def metadata(
     record: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
-    data_id = _hub_repository(dataset) or record["data"]["name"]
-    base = None if model is None else _hub_repository(model)
+    data_id = cards.hub_repository(dataset) or record["data"]["name"]
+    base = cards.hub_repository(model)
     metrics = [
         {"type": kind, "name": name, "value": record["metrics"][key]["value"]}
         | ({"args": arguments} if arguments else {})
@@ -116,15 +116,6 @@ def inference_example(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> s
 
 def _origin(dataset: Mapping[str, Any]) -> str:
     """How the labels came about, as far as we know: hashtags, generated or unknown."""
-    if _hub_repository(dataset) == "dair-ai/emotion":
+    if cards.hub_repository(dataset) == "dair-ai/emotion":
         return "hashtags"
-    kinds = {source["kind"] for source in dataset["sources"]}
-    return "generated" if kinds == {"sample"} else "unknown"
-
-
-def _hub_repository(entry: Mapping[str, Any]) -> str | None:
-    """The hub id among the sources of a registry entry, if there is one."""
-    for source in entry["sources"]:
-        if source["kind"] == "hub":
-            return str(source["repo"])
-    return None
+    return "generated" if cards.is_generated(dataset) else "unknown"

@@ -19,8 +19,8 @@ from affectlab.core.classification import (
     scored_record,
 )
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, sha256_file, write_text
-from affectlab.core.records import model_identity, process_record, write_record
+from affectlab.core.io import read_json, write_text
+from affectlab.core.records import metrics_header, write_record, write_run_records
 from affectlab.emotion.data import CLASSES, normalise_text, read_records
 
 TASK_VERSION = 1
@@ -94,24 +94,25 @@ def evaluate(
     against = None if baseline is None else read_predictions(baseline[2], corpus)
     scored = scored_record(predictions, corpus, overlapping_ids(audit_path), against, bootstrap)
     comparison = scored.pop("comparison")
-    manifest = None if model_manifest_path is None else read_json(model_manifest_path)
     record = {
-        "wing": "emotion",
-        "run": run,
-        "protocol": recipe["protocol"],
-        "method": recipe["method"],
-        "seed": seed,
-        "task_version": TASK_VERSION,
-        "data": {
-            "name": recipe["data"],
-            "sha256": sha256_file(records_path),
-            "split": "test",
-            "n": scored.pop("n"),
-            "groups": scored.pop("groups"),
-            "classes": list(CLASSES),
-        },
-        "model": model_identity(recipe.get("model", recipe["method"]), manifest),
-        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        **metrics_header(
+            wing="emotion",
+            run=run,
+            seed=seed,
+            recipe=recipe,
+            method=recipe["method"],
+            task_version=TASK_VERSION,
+            data={
+                "split": "test",
+                "n": scored.pop("n"),
+                "groups": scored.pop("groups"),
+                "classes": list(CLASSES),
+            },
+            data_path=records_path,
+            model=recipe.get("model", recipe["method"]),
+            manifest_path=model_manifest_path,
+            bootstrap=bootstrap,
+        ),
         "comparisons": []
         if baseline is None or comparison is None
         else [{"with": baseline[0], "seed": baseline[1], **comparison}],
@@ -130,15 +131,16 @@ def evaluate(
         },
     )
     write_text(text_path, results_text(record))
-    run_record = {
-        "wing": "emotion",
-        "run": run,
-        "seed": seed,
-        "training": read_json(training_path),
-        "evaluation": process_record(started, threads),
-    }
-    write_record(run_path, run_record, run_schema)
-    write_record(metrics_path, record, metrics_schema)
+    write_run_records(
+        record,
+        metrics_path=metrics_path,
+        metrics_schema=metrics_schema,
+        run_path=run_path,
+        run_schema=run_schema,
+        training_path=training_path,
+        started=started,
+        threads=threads,
+    )
 
 
 def overlapping_ids(audit_path: Path | str) -> set[str]:

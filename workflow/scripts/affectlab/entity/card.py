@@ -69,7 +69,7 @@ def card(
         datasets=datasets,
         model=model,
         shown=shown,
-        generated=_generated(datasets[record["data"]["name"]]),
+        generated=cards.is_generated(datasets[record["data"]["name"]]),
     )
     return cards.with_front_matter(metadata(record, datasets), body)
 
@@ -101,7 +101,3 @@ def metadata(
             ],
         ),
     }
-
-
-def _generated(dataset: Mapping[str, Any]) -> bool:
-    return {source["kind"] for source in dataset["sources"]} == {"sample"}

@@ -16,8 +16,16 @@ import numpy as np
 
 from affectlab.core import stats
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, sha256_file
-from affectlab.core.records import is_worse, metric, model_identity, process_record, write_record
+from affectlab.core.io import read_json
+from affectlab.core.records import (
+    GROUP_BOOTSTRAP,
+    metric,
+    metrics_header,
+    summary_header,
+    summary_metric,
+    write_record,
+    write_run_records,
+)
 from affectlab.entity import scores
 from affectlab.entity.data import normalise_text, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, normalised
@@ -176,22 +184,24 @@ def evaluate(
     }
     test, table = found["test"], tables["test"]
     record = {
-        "wing": "entity",
-        "run": run,
-        "protocol": recipe["protocol"],
-        "method": recipe["method"],
-        "seed": seed,
-        "task_version": TASK_VERSION,
-        "data": {
-            "name": recipe["data"],
-            "sha256": sha256_file(records_path),
-            "split": "test",
-            "n": len(test.labels),
-            "groups": len(np.unique(test.groups)),
-            "classes": list(CLASSES),
-        },
-        "model": model_identity(recipe["model"], read_json(model_manifest_path)),
-        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        **metrics_header(
+            wing="entity",
+            run=run,
+            seed=seed,
+            recipe=recipe,
+            method=recipe["method"],
+            task_version=TASK_VERSION,
+            data={
+                "split": "test",
+                "n": len(test.labels),
+                "groups": len(np.unique(test.groups)),
+                "classes": list(CLASSES),
+            },
+            data_path=records_path,
+            model=recipe["model"],
+            manifest_path=model_manifest_path,
+            bootstrap=bootstrap,
+        ),
         "metrics": scored(table, test.groups, bootstrap),
         "other_splits": {
             "validation": {
@@ -229,15 +239,16 @@ def evaluate(
             "after temperature scaling": _reliability(table["ece_calibrated"]),
         },
     )
-    run_record = {
-        "wing": "entity",
-        "run": run,
-        "seed": seed,
-        "training": read_json(training_path),
-        "evaluation": process_record(started, threads),
-    }
-    write_record(run_path, run_record, run_schema)
-    write_record(metrics_path, record, metrics_schema)
+    write_run_records(
+        record,
+        metrics_path=metrics_path,
+        metrics_schema=metrics_schema,
+        run_path=run_path,
+        run_schema=run_schema,
+        training_path=training_path,
+        started=started,
+        threads=threads,
+    )
 
 
 def stored_calibration(model_directory: Path | str) -> dict[str, Any]:
@@ -353,7 +364,7 @@ def compare(
         "wing": "entity",
         "baseline": None,
         "headline": list(HEADLINE),
-        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
         "runs": [_summary(seeds, bootstrap["level"]) for seeds in runs.values()],
         "pairs": [
             _pair(first, second, bootstrap["level"])
@@ -383,28 +394,14 @@ def _summary(
             "name": entry["baseline"]["name"],
             "value": float(np.mean([one["value"] for one in baselines])),
         }
-        found[name] = {
-            "mean": summary.mean,
-            "sd": summary.sd,
-            "ci": [summary.low, summary.high] if 2 * len(known) >= len(of_mean) else None,
-            "direction": entry["direction"],
-            "baseline": baseline,
-            "below_baseline": baseline is not None
-            and is_worse(summary.mean, baseline["value"], entry["direction"]),
-        }
-    return {
-        "run": first["run"],
-        "protocol": first["protocol"],
-        "method": first["method"],
-        "model": first["model"]["name"],
-        "data": first["data"]["name"],
-        "split": "test",
-        "seeds": [record["seed"] for record, _ in seeds],
-        "n": first["data"]["n"],
-        "groups": first["data"]["groups"],
-        "interval_covers": "items" if len(seeds) == 1 else "items and seeds",
-        "metrics": found,
-    }
+        found[name] = summary_metric(
+            summary.mean,
+            summary.sd,
+            (summary.low, summary.high) if 2 * len(known) >= len(of_mean) else None,
+            entry["direction"],
+            baseline,
+        )
+    return {**summary_header([record for record, _ in seeds]), "metrics": found}
 
 
 def _bounds(name: str) -> tuple[float, float]:

@@ -85,7 +85,7 @@ def card(
             for name, label in _LABELS.items()
             if name in record["metrics"]
         ],
-        generated={source["kind"] for source in dataset["sources"]} == {"sample"},
+        generated=cards.is_generated(dataset),
     )
     return cards.with_front_matter(metadata(record, dataset, model), body)
 
@@ -98,7 +98,7 @@ def metadata(
         {"type": kind, "name": name, "value": record["metrics"][key]["value"]}
         for key, kind, name in _HUB_METRICS
     ]
-    repositories = [s["repo"] for s in (model or {"sources": []})["sources"] if s["kind"] == "hub"]
+    base = cards.hub_repository(model)
     return {
         # Weights made from the data stand under the data's terms, whatever a backbone allows.
         "license": "other",
@@ -107,7 +107,7 @@ def metadata(
         "pipeline_tag": "image-classification",
         "tags": ["facial-expression", "affective-computing", f"{record['protocol']}-protocol"],
         "datasets": [record["data"]["name"]],
-        **({"base_model": repositories[0]} if repositories else {}),
+        **({} if base is None else {"base_model": base}),
         "model-index": cards.model_index(
             f"affectlab-face-{record['run']}",
             {"type": "image-classification", "name": "Facial expression, seven classes"},

@@ -18,8 +18,14 @@ from affectlab.core.classification import (
     scored_record,
 )
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, read_jsonl, sha256_file
-from affectlab.core.records import Direction, metric, model_identity, process_record, write_record
+from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.records import (
+    Direction,
+    metric,
+    metrics_header,
+    write_record,
+    write_run_records,
+)
 from affectlab.face.audit import twin_groups
 from affectlab.face.data import read_faces
 from affectlab.face.labels import RAW_RANGE, read_labels
@@ -178,24 +184,25 @@ def evaluate(
     regressed = read_regressed(predictions_path, result_split)
     labels = read_labels(labels_path)
     scored["metrics"] |= regression_metrics(regressed, labels, corpus.group, bootstrap)
-    manifest = None if model_manifest_path is None else read_json(model_manifest_path)
     record = {
-        "wing": "face",
-        "run": run,
-        "protocol": recipe["protocol"],
-        "method": recipe["method"],
-        "seed": seed,
-        "task_version": TASK_VERSION,
-        "data": {
-            "name": recipe["data"],
-            "sha256": sha256_file(metadata_path),
-            "split": result_split,
-            "n": scored.pop("n"),
-            "groups": scored.pop("groups"),
-            "classes": list(CLASSES),
-        },
-        "model": model_identity(recipe.get("model", recipe["method"]), manifest),
-        "interval": {"method": "percentile bootstrap over groups", **bootstrap},
+        **metrics_header(
+            wing="face",
+            run=run,
+            seed=seed,
+            recipe=recipe,
+            method=recipe["method"],
+            task_version=TASK_VERSION,
+            data={
+                "split": result_split,
+                "n": scored.pop("n"),
+                "groups": scored.pop("groups"),
+                "classes": list(CLASSES),
+            },
+            data_path=metadata_path,
+            model=recipe.get("model", recipe["method"]),
+            manifest_path=model_manifest_path,
+            bootstrap=bootstrap,
+        ),
         "details": {
             "train_on": list(recipe["train_on"]),
             "seen_in_training": result_split in recipe["train_on"],
@@ -225,15 +232,16 @@ def evaluate(
         },
     )
     _draw_outputs(figures / "outputs", regressed, labels)
-    run_record = {
-        "wing": "face",
-        "run": run,
-        "seed": seed,
-        "training": read_json(training_path),
-        "evaluation": process_record(started, threads),
-    }
-    write_record(run_path, run_record, run_schema)
-    write_record(metrics_path, record, metrics_schema)
+    write_run_records(
+        record,
+        metrics_path=metrics_path,
+        metrics_schema=metrics_schema,
+        run_path=run_path,
+        run_schema=run_schema,
+        training_path=training_path,
+        started=started,
+        threads=threads,
+    )
 
 
 def overlapping_images(audit_path: Path | str, result_split: str) -> set[str]:

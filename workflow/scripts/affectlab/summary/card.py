@@ -40,8 +40,7 @@ def write_card(
         recipe=recipe,
         dataset=dataset,
         model=model,
-        generated=all(source["kind"] == "sample" for source in dataset["sources"])
-        and bool(dataset["sources"]),
+        generated=cards.is_generated(dataset),
     )
     write_text(card_path, cards.with_front_matter(_metadata(record, recipe, dataset, model), body))
     write_text(
@@ -57,8 +56,8 @@ def _metadata(
     model: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
-    data_id = _hub_repository(dataset) or record["data"]["name"]
-    base = _hub_repository(model)
+    data_id = cards.hub_repository(dataset) or record["data"]["name"]
+    base = cards.hub_repository(model)
     names = {
         "rouge1": "ROUGE-1",
         "rouge2": "ROUGE-2",
@@ -86,8 +85,3 @@ def _metadata(
             ],
         ),
     }
-
-
-def _hub_repository(entry: Mapping[str, Any]) -> str | None:
-    """The hub id among the sources of a registry entry, if there is one."""
-    return next((str(s["repo"]) for s in entry["sources"] if s["kind"] == "hub"), None)

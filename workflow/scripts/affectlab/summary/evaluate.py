@@ -17,16 +17,16 @@ from affectlab.core.errors import DataError
 from affectlab.core.io import (
     read_json,
     read_jsonl,
-    round_significant,
-    sha256_file,
     write_text,
 )
 from affectlab.core.records import (
-    is_worse,
+    GROUP_BOOTSTRAP,
     metric,
-    model_identity,
-    process_record,
+    metrics_header,
+    summary_header,
+    summary_metric,
     write_record,
+    write_run_records,
 )
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import lead
@@ -40,8 +40,6 @@ COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 """Scores whose paired differences between runs are reported, and that `lead` has too."""
 
 HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
-
-INTERVAL = "percentile bootstrap over groups"
 
 
 def evaluate(
@@ -97,23 +95,20 @@ def evaluate(
     groups = [case.group for case in cases]
     found = all_scores(cases, answers)
     plain = trivial_scores(cases)
-    manifest = None if model_manifest_path is None else read_json(model_manifest_path)
     record = {
-        "wing": "summary",
-        "run": run,
-        "protocol": recipe["protocol"],
-        "method": recipe["method"],
-        "seed": seed,
-        "task_version": TASK_VERSION,
-        "data": {
-            "name": recipe["data"],
-            "sha256": sha256_file(records_path),
-            "split": "test",
-            "n": len(cases),
-            "groups": len(set(groups)),
-        },
-        "model": model_identity(recipe.get("model", recipe["method"]), manifest),
-        "interval": {"method": INTERVAL, **bootstrap},
+        **metrics_header(
+            wing="summary",
+            run=run,
+            seed=seed,
+            recipe=recipe,
+            method=recipe["method"],
+            task_version=TASK_VERSION,
+            data={"split": "test", "n": len(cases), "groups": len(set(groups))},
+            data_path=records_path,
+            model=recipe.get("model", recipe["method"]),
+            manifest_path=model_manifest_path,
+            bootstrap=bootstrap,
+        ),
         "metrics": {
             name: metric(
                 interval.value, score.direction, (interval.low, interval.high), plain.get(name)
@@ -153,18 +148,16 @@ def evaluate(
         ylabel="F1",
     )
     write_text(text_path, results_text(record))
-    write_record(
-        run_path,
-        {
-            "wing": "summary",
-            "run": run,
-            "seed": seed,
-            "training": {} if training_path is None else read_json(training_path),
-            "evaluation": process_record(started, threads),
-        },
-        run_schema,
+    write_run_records(
+        record,
+        metrics_path=metrics_path,
+        metrics_schema=metrics_schema,
+        run_path=run_path,
+        run_schema=run_schema,
+        training_path=training_path,
+        started=started,
+        threads=threads,
     )
-    write_record(metrics_path, record, metrics_schema)
 
 
 def test_cases(records_path: Path | str, fold: int | None) -> list[Case]:
@@ -290,7 +283,7 @@ def compare(
         "wing": "summary",
         "baseline": baseline,
         "headline": list(HEADLINE),
-        "interval": {"method": INTERVAL, **bootstrap},
+        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
         "runs": [
             _summary(seeds, [case.group for case in cases[keys[name]]], bootstrap)
             for name, seeds in runs.items()
@@ -334,30 +327,14 @@ def _summary(
             bootstrap["level"],
             bounds=(0.0, 1.0),
         )
-        base = first["metrics"][name]["baseline"]
-        metrics[name] = {
-            "mean": found.mean,
-            "sd": found.sd,
-            "ci": [found.low, found.high],
-            "direction": score.direction,
-            "baseline": base,
-            "below_baseline": base is not None
-            # As stored, so that a run that is its own baseline is not below it.
-            and is_worse(round_significant(found.mean), base["value"], score.direction),
-        }
-    return {
-        "run": first["run"],
-        "protocol": first["protocol"],
-        "method": first["method"],
-        "model": first["model"]["name"],
-        "data": first["data"]["name"],
-        "split": "test",
-        "seeds": [record["seed"] for record, _ in seeds],
-        "n": first["data"]["n"],
-        "groups": first["data"]["groups"],
-        "interval_covers": "items" if len(seeds) == 1 else "items and seeds",
-        "metrics": metrics,
-    }
+        metrics[name] = summary_metric(
+            found.mean,
+            found.sd,
+            (found.low, found.high),
+            score.direction,
+            first["metrics"][name]["baseline"],
+        )
+    return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
 
 
 def _interval(score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]) -> stats.Interval:
