@@ -7,6 +7,7 @@
 #   <results>/summary/{run}/lengths.json, lengths.svg     the cases in the run's tokens
 #   <results>/summary/{run}/seed{seed}/     model, predictions, details, metrics, figures, card
 #   <results>/summary/comparison.json     seeds together, runs against each other
+#   <results>/summary/pooled.json     cross-validated runs, all folds together
 # STEPS: convert -> audit, lengths; train -> generate (or baseline) -> evaluate -> card, judge, compare
 
 
@@ -372,6 +373,35 @@ rule summary_compare:
         bootstrap=SUMMARY["bootstrap"],
     script:
         "../workflow/scripts/summary_compare.py"
+
+
+# The folds of cross-validated runs together: every case once, by a run that has not seen it.
+rule summary_pool:
+    input:
+        predictions=summary_pooled("predictions.jsonl"),
+        details=summary_pooled("details.jsonl"),
+        records=expand("<results>/summary/data/{data}/records.jsonl", data=SUMMARY_DATA),
+        lib=lib("summary_pool"),
+    output:
+        pooled=ensure("<results>/summary/pooled.json", non_empty=True),
+    log:
+        "<logs>/summary_pool.log",
+    benchmark:
+        "<benchmarks>/summary_pool.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=120,
+    params:
+        pools=SUMMARY["cross_validation"],
+        data={name: SUMMARY["runs"][name]["data"] for name in SUMMARY_POOLED},
+        folds={name: SUMMARY["runs"][name]["fold"] for name in SUMMARY_POOLED},
+        records=SUMMARY_DATA,
+        bootstrap=SUMMARY["bootstrap"],
+    script:
+        "../workflow/scripts/summary_pool.py"
 
 
 # The card that goes with a model, and a program of a few lines that uses it.

@@ -12,6 +12,12 @@ SUMMARY_BASELINES = [
     name for name, run in SUMMARY["runs"].items() if run["method"] in BASELINE_METHODS
 ]
 SUMMARY_MODELS = [name for name in SUMMARY["runs"] if name not in SUMMARY_BASELINES]
+# Runs whose answers are scored together, over all folds; each with its first seed.
+SUMMARY_POOLED = list(
+    dict.fromkeys(
+        name for members in SUMMARY["cross_validation"].values() for name in members
+    )
+)
 SUMMARY_DATA = sorted({run["data"] for run in SUMMARY_RUNS.values()})
 # Name and seed of the summaries that every other run on the same cases is held against.
 SUMMARY_BASELINE = (
@@ -86,6 +92,14 @@ def summary_judged():
     ]
 
 
+def summary_pooled(filename):
+    """*filename* in the folder of the first seed of every run that is scored with others."""
+    return [
+        f"<results>/summary/{name}/seed{SUMMARY['runs'][name]['seeds'][0]}/{filename}"
+        for name in SUMMARY_POOLED
+    ]
+
+
 def summary_scoring_model(key):
     """An input function: the manifest of the model that `summary.KEY` names, if it names one."""
     return lambda wildcards: (
@@ -117,6 +131,7 @@ def summary_targets(wildcards):
         *summary_results("figures/training_curves.svg", SUMMARY_TRAINED),
         *summary_results("model_card.md", SUMMARY_TRAINED),
         "<results>/summary/comparison.json",
+        *(["<results>/summary/pooled.json"] if SUMMARY_POOLED else []),
     ]
 
 

@@ -1,18 +1,23 @@
 """Records of scored runs: schemas, baselines, comparison, card, report section."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
 from affectlab.report.sections.summary import section
 from affectlab.samples.summary import write_longemotion, write_psyqa
+from affectlab.summary.answers import read_predictions
 from affectlab.summary.audit import write_audit
 from affectlab.summary.baselines import write_baseline
 from affectlab.summary.card import write_card
-from affectlab.summary.cases import convert
+from affectlab.summary.cases import convert, read_cases, with_fold
 from affectlab.summary.evaluate import compare, evaluate
+from affectlab.summary.pooling import pool
+from affectlab.summary.scores import joined, rouge
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
@@ -179,6 +184,7 @@ def test_the_section_shows_no_text_of_real_cases(results):
     block = {
         "selected": list(RUNS),
         "baseline": "lead",
+        "cross_validation": {},
         "runs": {name: recipe(name) for name in RUNS},
     }
     found = section(results, block, [], ["cases"])
@@ -187,3 +193,86 @@ def test_the_section_shows_no_text_of_real_cases(results):
     assert {row["run"] for row in found.rows} == set(RUNS)
     prediction = json.loads((results / "lead" / "seed0" / "predictions.jsonl").open().readline())
     assert prediction["predicted_cause"] not in found.html
+
+
+@pytest.fixture(scope="module")
+def pooled(results, tmp_path_factory):
+    """What five folds of the nearest references come to, and the paths that were pooled."""
+    folder = tmp_path_factory.mktemp("folds")
+    runs = [f"nearest{fold}" for fold in range(SPLIT["folds"])]
+    for fold, run in enumerate(runs):
+        write_baseline(
+            "nearest",
+            records_path=results / "data" / "cases" / "records.jsonl",
+            fold=fold,
+            predictions_path=folder / f"{run}.jsonl",
+            details_path=folder / f"{run}_details.jsonl",
+        )
+    arguments = {
+        "pools": {"nearest_folds": runs},
+        "data": dict.fromkeys(runs, "cases"),
+        "folds": {run: fold for fold, run in enumerate(runs)},
+        "records_paths": {"cases": results / "data" / "cases" / "records.jsonl"},
+        "predictions_paths": {run: folder / f"{run}.jsonl" for run in runs},
+        "details_paths": {run: folder / f"{run}_details.jsonl" for run in runs},
+        "bootstrap": BOOTSTRAP,
+        "output_path": folder / "pooled.json",
+    }
+    pool(**arguments)
+    return arguments
+
+
+def test_folds_together_are_one_estimate_over_all_cases(results, pooled):
+    (found,) = read_json(pooled["output_path"])["pools"]
+    cases = read_cases(results / "data" / "cases" / "records.jsonl")
+    assert found["n"] == len(cases) == 40
+    # The mean over all cases, fold by fold, by another road: files of single runs.
+    total = 0.0
+    for run, fold in pooled["folds"].items():
+        test = [case for case in with_fold(cases, fold) if case.split == "test"]
+        said = read_predictions(pooled["predictions_paths"][run], test)
+        total += sum(
+            rouge(
+                joined(case.references, case.fields, case.language),
+                joined(fields, case.fields, case.language),
+                case.language,
+            )["rouge2"]
+            for case, fields in zip(test, said, strict=True)
+        )
+    entry = found["metrics"]["rouge2"]
+    assert entry["value"] == pytest.approx(total / 40, rel=1e-5)
+    assert entry["ci"][0] <= entry["value"] <= entry["ci"][1]
+
+
+def test_folds_are_held_against_baselines_that_learnt_in_the_same_folds(pooled):
+    (found,) = read_json(pooled["output_path"])["pools"]
+    assert set(found["baselines"]) == {"lead", "tail", "textrank", "template", "nearest"}
+    # The run is that baseline, trained in each fold: no case differs.
+    for entry in found["baselines"]["nearest"]["differences"].values():
+        assert entry == {"value": 0.0, "ci": [0.0, 0.0]}
+    lead = found["baselines"]["lead"]
+    assert lead["differences"]["rouge2"]["value"] == pytest.approx(
+        found["metrics"]["rouge2"]["value"] - lead["metrics"]["rouge2"]["value"], abs=1e-6
+    )
+
+
+def test_a_missing_fold_is_named(pooled, tmp_path):
+    runs = pooled["pools"]["nearest_folds"][:4]
+    with pytest.raises(DataError, match="the folds of some do not cover it once"):
+        pool(**pooled | {"pools": {"some": runs}, "output_path": tmp_path / "p.json"})
+    assert not (tmp_path / "p.json").exists()
+
+
+def test_the_section_shows_the_folds_together(results, pooled, tmp_path):
+    folder = tmp_path / "summary"
+    shutil.copytree(results, folder)
+    shutil.copy(pooled["output_path"], folder / "pooled.json")
+    block = {
+        "selected": list(RUNS),
+        "baseline": "lead",
+        "cross_validation": pooled["pools"],
+        "runs": {name: recipe(name) for name in RUNS},
+    }
+    found = section(folder, block, [], ["cases"])
+    assert "nearest_folds, all 40 cases of cases by 5 folds" in " ".join(found.sentences)
+    assert "Cross-validation" in found.html

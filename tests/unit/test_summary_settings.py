@@ -55,6 +55,25 @@ def test_shares_leave_something_to_train_on(block):
     assert found(block) == ["summary.split: validation and test leave nothing to train on"]
 
 
+def test_folds_that_are_scored_together_fit(block):
+    names = [f"fold{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        block["runs"][name] = block["runs"]["qwen2_fields"] | {"fold": number}
+    block["selected"] = [*block["selected"], *names]
+    block["cross_validation"] = {"folds": names}
+    assert found(block) == []
+    block["runs"]["fold3"] |= {"max_answer_tokens": 300}
+    block["cross_validation"]["short"] = names[:3]
+    block["selected"].remove("fold4")
+    assert found(block) == [
+        "summary.cross_validation.folds.4: no selected run is called 'fold4'; did you mean "
+        "'fold3'?",
+        "summary.cross_validation.folds: fold3 differs from fold0 in max_answer_tokens",
+        "summary.cross_validation.short: expected a run for each fold from 0 to 4, found folds "
+        "[0, 1, 2]",
+    ]
+
+
 def test_needed_assets_follow_the_selection(block):
     block |= {"selected": ["smollm2_fields"], "baseline": "psyqa_lead"}
     assert needed_assets(block) == ({"longemotion", "psyqa"}, {"smollm2-135m"})

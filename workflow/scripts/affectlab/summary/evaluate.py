@@ -114,7 +114,7 @@ def evaluate(
                 interval.value, score.direction, (interval.low, interval.high), plain.get(name)
             )
             for name, score in found.items()
-            for interval in [_interval(score, groups, bootstrap)]
+            for interval in [interval_of(score, groups, bootstrap)]
         },
         "comparisons": []
         if baseline is None
@@ -337,7 +337,10 @@ def _summary(
     return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
 
 
-def _interval(score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]) -> stats.Interval:
+def interval_of(
+    score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]
+) -> stats.Interval:
+    """The score of all cases together, with its bootstrap interval."""
     table = stats.group_sums(score.columns, groups)
     return stats.bootstrap_interval(score.statistic, table, **bootstrap)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from affectlab.core.config import (
@@ -46,6 +46,8 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     yield from unknown_name("summary.baseline", block.get("baseline"), runs, "run")
     for key in SCORING_MODELS:
         yield from unknown_name(f"summary.{key}", block.get(key), registries.models, "model")
+    for name, members in as_mapping(block.get("cross_validation")).items():
+        yield from _pool_mistakes(f"summary.cross_validation.{name}", as_names(members), block)
     split = as_mapping(block.get("split"))
     shares = [split.get(name) for name in ("validation", "test")]
     if sum(share for share in shares if isinstance(share, float)) >= 1:
@@ -64,6 +66,24 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     models = {run["model"] for run in runs if "model" in run}
     models |= {block[key] for key in SCORING_MODELS if block[key] is not None}
     return {run["data"] for run in runs}, models
+
+
+def _pool_mistakes(path: str, members: Sequence[str], block: Mapping[str, Any]) -> Iterator[str]:
+    """Runs that are scored together: one recipe, every fold once."""
+    runs = as_mapping(block.get("runs"))
+    for position, name in enumerate(members):
+        yield from unknown_name(
+            f"{path}.{position}", name, as_names(block.get("selected")), "selected run"
+        )
+    recipes = [as_mapping(runs.get(name)) for name in members]
+    folds = as_mapping(block.get("split")).get("folds")
+    found = [recipe.get("fold") for recipe in recipes]
+    if isinstance(folds, int) and sorted(map(str, found)) != sorted(map(str, range(folds))):
+        yield f"{path}: expected a run for each fold from 0 to {folds - 1}, found folds {found}"
+    first = {key: value for key, value in recipes[0].items() if key != "fold"} if recipes else {}
+    for name, recipe in zip(members, recipes, strict=True):
+        if differing := [key for key in first if recipe.get(key) != first[key]]:
+            yield f"{path}: {name} differs from {members[0]} in {' and '.join(differing)}"
 
 
 def _run_mistakes(

@@ -50,13 +50,14 @@ def section(
     names = list(dict.fromkeys([*block["selected"], block["baseline"]]))
     runs = read_runs(folder, block, names)
     comparison = read_json(folder / "comparison.json")
+    pooled = read_json(folder / "pooled.json") if block["cross_validation"] else {"pools": []}
     data = sorted({block["runs"][name]["data"] for name in names})
     views = [_run_view(folder, name, seeds, sample_data) for name, seeds in runs.items()]
     known = published_for("summary", views, published)
     return Section(
         name="summary",
         title="Summaries of counselling cases",
-        sentences=_headline(comparison, runs, sample_data),
+        sentences=[*_headline(comparison, runs, sample_data), *_pooled(pooled["pools"])],
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known),
         provenance=provenance(runs),
@@ -65,6 +66,7 @@ def section(
             comparison=comparison,
             differences=_differences(comparison),
             runs=views,
+            pools=pooled["pools"],
             shown=SHOWN,
             decoding={
                 name: f"decoding: {way}"
@@ -133,6 +135,24 @@ def _headline(
         sentences.append(
             f"Generated data ({', '.join(generated)}): these numbers show that the workflow runs,"
             " and nothing about counselling."
+        )
+    return sentences
+
+
+def _pooled(pools: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each cross-validation found, against the best baseline on the same cases."""
+    sentences = []
+    for pool in pools:
+        value = pool["metrics"]["rouge2"]["value"]
+        best, other = max(
+            pool["baselines"].items(), key=lambda item: item[1]["metrics"]["rouge2"]["value"]
+        )
+        gain = other["differences"]["rouge2"]
+        low, high = gain["ci"]
+        sentences.append(
+            f"{pool['name']}, all {pool['n']} cases of {pool['data']} by {len(pool['runs'])} folds:"
+            f" ROUGE-2 {100 * value:.1f}, {100 * gain['value']:+.1f} against the best baseline,"
+            f" {best} (interval {100 * low:+.1f} to {100 * high:+.1f})."
         )
     return sentences
 
