@@ -13,9 +13,9 @@ CHECKOUT = Path(__file__).parents[2]
 LOCAL = {"all", "fetch_dataset", "fetch_model", "store_config"}
 
 
-def submitted(project, *overlays):
-    """Jobs that would be submitted, by rule or group, and the configuration they come from."""
-    wings = project.write_overlay("emotion_only", {"wings": ["emotion"]})
+def submitted(project, *overlays, wing="emotion"):
+    """Jobs that one experiment would submit, by rule or group."""
+    wings = project.write_overlay(f"{wing}_only", {"wings": [wing]})
     directory = project.folder / "runs" / "cluster_plan"
     directory.mkdir(parents=True, exist_ok=True)
     result = project.snakemake(
@@ -61,6 +61,15 @@ def test_the_documented_number_of_jobs(project):
     total = submitted(project).total()
     documentation = (CHECKOUT / "docs" / "cluster.md").read_text()
     assert f"The full emotion experiment submits {total} jobs" in documentation
+
+
+@pytest.mark.parametrize("wing", ["face", "entity", "summary", "audio"])
+def test_the_documented_number_of_jobs_of_the_others(project, wing):
+    jobs = submitted(project, wing=wing)
+    # The report is counted with the emotion experiment.
+    total = jobs.total() - jobs["report"]
+    documentation = (CHECKOUT / "docs" / "cluster.md").read_text()
+    assert re.search(rf"\b{wing}( submits)? {total}( jobs)?\s\(", documentation), jobs
 
 
 def test_what_runs_on_the_login_node_is_what_needs_the_network(project):

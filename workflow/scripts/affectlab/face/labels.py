@@ -49,9 +49,10 @@ COORDINATES = {
     "sad": (-0.63, -0.27),
     "surprise": (0.40, 0.67),
 }
-"""Mean ratings of pleasure and arousal of emotion words: Russell and Mehrabian, Evidence for a
-three-factor theory of emotions, Journal of Research in Personality 11 (1977) 273-294, doi
-10.1016/0092-6566(77)90037-X; neutral is the origin by definition."""
+"""Mean ratings of pleasure and arousal of the terms Angry, Disgust, Fearful, Happy, Sad and
+Surprised among 151: Russell and Mehrabian, Evidence for a three-factor theory of emotions, Journal
+of Research in Personality 11 (1977) 273-294, doi 10.1016/0092-6566(77)90037-X. Neutral, which is
+none of these terms, is the origin by definition."""
 
 CALM_BONUS = {
     "angry": -0.05,
