@@ -8,10 +8,11 @@ from typing import Any
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import write_json
+from affectlab.core.records import GROUP_BOOTSTRAP
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import BASELINES
 from affectlab.summary.cases import Case, read_cases, with_fold
-from affectlab.summary.evaluate import INTERVAL, differences, interval_of
+from affectlab.summary.evaluate import differences, interval_of
 from affectlab.summary.scores import Answer, all_scores
 
 
@@ -87,7 +88,7 @@ def pool(
                 },
             }
         )
-    write_json(output_path, {"interval": {"method": INTERVAL, **bootstrap}, "pools": found})
+    write_json(output_path, {"interval": {"method": GROUP_BOOTSTRAP, **bootstrap}, "pools": found})
 
 
 def _metrics(
