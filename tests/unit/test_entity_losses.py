@@ -132,3 +132,38 @@ def test_the_weights_of_the_sound_loss_switch_its_parts():
     parts = [loss(**{name: 1.0}) for name in off]
     np.testing.assert_allclose(parts[0], losses.soft_cross_entropy(found.logits, labels))
     np.testing.assert_allclose(loss(**dict.fromkeys(off, 1.0)), sum(parts), rtol=1e-12)
+
+
+def test_class_weights_by_hand():
+    # Label mass 4, 1, 0.5 of the classes 0 to 2; the others do not occur.
+    labels = torch.cat([hard([0, 0, 0, 0]), hard([1]), 0.5 * hard([2]) + 0.5 * hard([0])])
+    labels[-1] /= labels[-1].sum()
+    mass = {0: 4.5, 1: 1.0, 2: 0.5}
+    found = losses.class_weights(labels, 5.0)
+    raw = {0: 1.0, 1: 4.5 / mass[1], 2: 5.0}
+    mean = (4 * raw[0] + raw[1] + (raw[0] + raw[2]) / 2) / 6
+    for place in range(28):
+        assert found[place].item() == pytest.approx(raw.get(place, 5.0) / mean, rel=1e-12)
+    assert (labels @ found).mean().item() == pytest.approx(1.0, rel=1e-12)
+
+
+def test_the_weighted_loss_by_hand():
+    logits = torch.randn(3, 28, generator=GENERATOR, dtype=torch.float64)
+    found = Embedding(unit(3, 64), torch.ones(3, dtype=torch.float64), logits, unit(28, 64))
+    labels = hard([NEUTRAL, 3, NEUTRAL])
+    labels[2, 3], labels[2, NEUTRAL] = 0.25, 0.75
+    weights = torch.full((28,), 9.0, dtype=torch.float64)
+    weights[NEUTRAL], weights[3] = 0.5, 2.5
+    off = dict.fromkeys(("contrast", "likelihood", "uniform"), 0.0)
+    settings = {"temperature": 0.1, "weights": off | {"cross_entropy": 1.0}}
+    loss = losses.weighted(losses.loss_of("vmf", settings), weights)(found, labels)
+    logs = [
+        [value - math.log(sum(math.exp(other) for other in row)) for value in row]
+        for row in logits.tolist()
+    ]
+    expected = [
+        -0.5 * logs[0][NEUTRAL],
+        -2.5 * logs[1][3],
+        -(0.75 * 0.5 + 0.25 * 2.5) * (0.25 * logs[2][3] + 0.75 * logs[2][NEUTRAL]),
+    ]
+    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-10)

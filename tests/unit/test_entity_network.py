@@ -52,6 +52,7 @@ VMF = {
     "kappa_start": 42.0,
     "temperature": 0.1,
     "damaged_share": 0.25,
+    "class_weight_cap": 4.0,
     "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
 }
 GBERT = {

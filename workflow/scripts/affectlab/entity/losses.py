@@ -61,6 +61,28 @@ def sincere(mu: torch.Tensor, labels: torch.Tensor, temperature: float) -> torch
     return total / count.clamp(min=1)
 
 
+def class_weights(labels: torch.Tensor, cap: float) -> torch.Tensor:
+    """Weights (28,) by the inverse of each class's share of *labels*, (n, 28) that sum to 1.
+
+    A class weighs at most *cap* times as much as the most frequent one. Scaled so that the targets
+    of *labels* weigh 1 in the mean (see `weighted`), and learning rates mean what they meant.
+    """
+    mass = labels.sum(dim=0)
+    weights = (mass.max() / mass).clamp(max=cap)
+    return weights / (labels @ weights).mean()
+
+
+def weighted(
+    loss: Callable[[Embedding, torch.Tensor], torch.Tensor], weights: torch.Tensor
+) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:
+    """*loss* times the mean weight of each target's classes."""
+
+    def found(embedding: Embedding, labels: torch.Tensor) -> torch.Tensor:
+        return loss(embedding, labels) * (labels @ weights.to(labels))
+
+    return found
+
+
 def published_loss(
     settings: Mapping[str, Any],
 ) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:

@@ -135,6 +135,7 @@ def _stage(
     owner: str,
 ) -> dict[str, Any]:
     """Train one stage, or load what it came to before an interruption; return `fit`'s facts."""
+    import torch
     from accelerate import PartialState
     from safetensors.torch import load_file, save_file
 
@@ -167,11 +168,17 @@ def _stage(
     network.encoder.get_input_embeddings().sparse = recipe.sparse_embeddings
     if recipe.gradient_checkpointing:
         network.encoder.activation_checkpointing_enable({"use_reentrant": False})
-    item_loss = losses.loss_of(run["method"], run[run["method"]])
+    item_loss = training_loss = losses.loss_of(run["method"], run[run["method"]])
+    train_labels = soft_labels(train, scaled=scale_labels)
+    if not published and run["vmf"]["class_weight_cap"] is not None:
+        weights = losses.class_weights(
+            torch.from_numpy(train_labels), run["vmf"]["class_weight_cap"]
+        )
+        training_loss = losses.weighted(item_loss, weights)
     validation_labels = soft_labels(validation, scaled=scale_labels)
 
     def loss_sum(module: torch.nn.Module, batch: training.Batch) -> torch.Tensor:
-        return item_loss(module(batch), batch["labels"]).sum()
+        return training_loss(module(batch), batch["labels"]).sum()
 
     logger.info(
         "stage %d: %d texts and %d targets of %s, %d to validate on",
@@ -185,7 +192,7 @@ def _stage(
         lengths=[len(row.token_ids) for row in rows],
         collate=networks.collator(
             rows,
-            soft_labels(train, scaled=scale_labels),
+            train_labels,
             pad_id=tokenizer.pad_token_id,
             whole_texts=whole_texts,
         ),

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from affectlab.core import text_models
-from affectlab.core.acceleration import use_byte_dropout
+from affectlab.core.acceleration import use_byte_dropout, use_fused_rms_norm
 from affectlab.core.errors import UserError
 
 ADAPTER_FOLDER = "adapter"
@@ -132,6 +132,7 @@ def add_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:
             parameter.data = parameter.data.float()
     if next(wrapped.parameters()).device.type == "cpu":
         use_byte_dropout(wrapped)
+        use_fused_rms_norm(wrapped)
     return wrapped
 
 
