@@ -55,11 +55,12 @@ def test_coefficients_of_features_give_the_same_scores(items, features):
     np.testing.assert_allclose(basis.transform(values), basis.coordinates, atol=1e-8)
 
 
-def test_a_start_elsewhere_on_the_path_changes_nothing():
+@pytest.mark.parametrize("path", [[1e-3, 0.1, 1.0], [0.02, 0.03, 1.0]])
+def test_a_start_elsewhere_on_the_path_changes_nothing(path):
     values, labels = problem(50, 30, 3)
     basis = solver.rotate(values)
     alone = solver.fit_path(basis, labels, 3, [1.0])[0]
-    after = solver.fit_path(basis, labels, 3, [1e-3, 0.1, 1.0])[-1]
+    after = solver.fit_path(basis, labels, 3, path)[-1]
     np.testing.assert_allclose(
         alone.probabilities(basis.coordinates), after.probabilities(basis.coordinates), atol=2e-3
     )
@@ -84,7 +85,11 @@ def test_classes_weigh_the_same():
 
 @pytest.mark.parametrize(
     ("labels", "strengths", "message"),
-    [([0, 0, 0, 0], [1.0], "two classes"), ([0, 1, 0, 1], [1.0, 0.1], "rise")],
+    [
+        ([0, 0, 0, 0], [1.0], "two classes"),
+        ([0, 1, 0, 1], [1.0, 0.1], "rise"),
+        ([0, 1, 0, 1], [0.1, 0.1], "rise"),
+    ],
 )
 def test_what_cannot_be_fitted_is_refused(labels, strengths, message):
     basis = solver.rotate(np.random.default_rng(0).standard_normal((4, 2)))

@@ -6,13 +6,14 @@ Three things make it fast where features outnumber items, as embeddings do:
 * the weights of an L2 fit lie in the span of the items, so a fold is rotated once into the
   eigenbasis of its items (at most n coordinates) and every C, label set and restart reuses it;
 * in that basis the curvature is nearly diagonal, so a diagonally scaled L-BFGS needs few steps;
-* neighbouring values of C start from each other's weights.
+* each value of C starts where the weights of the two before it point to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -141,21 +142,26 @@ def fit_path(
     """
     if len(np.unique(labels)) < 2:
         raise ValueError("a classifier needs items of at least two classes")
-    if list(strengths) != sorted(strengths) or min(strengths) <= 0:
+    if min(strengths) <= 0 or any(low >= high for low, high in pairwise(strengths)):
         raise ValueError("the values of C must be positive and rise")
     weights = balanced_weights(labels, classes)
     targets = np.zeros((len(labels), classes))
     targets[np.arange(len(labels)), labels] = 1.0
     share = weights @ targets / weights.sum()
-    parameters = np.zeros((basis.coordinates.shape[1] + 1, classes))
+    start = np.zeros((basis.coordinates.shape[1] + 1, classes))
     # The intercepts of a classifier that knows nothing but how common each class is.
-    parameters[-1] = np.log(np.maximum(share, 1e-6))
-    path = []
-    for strength in strengths:
+    start[-1] = np.log(np.maximum(share, 1e-6))
+    fitted: list[Floats] = []
+    steps = np.diff(np.log(strengths))
+    for place, strength in enumerate(strengths):
         penalty = (2.0 if classes == 2 else 1.0) / strength
-        parameters = _minimise(basis, targets, weights, penalty, parameters)
-        path.append(Weights(parameters[:-1].copy(), parameters[-1].copy()))
-    return path
+        if place > 1:
+            # The weights move smoothly with log C: a further step like the last one.
+            ratio = steps[place - 1] / steps[place - 2]
+            start = fitted[-1] + ratio * (fitted[-1] - fitted[-2])
+        start = _minimise(basis, targets, weights, penalty, start)
+        fitted.append(start)
+    return [Weights(parameters[:-1], parameters[-1]) for parameters in fitted]
 
 
 def _minimise(
@@ -187,7 +193,7 @@ def _minimise(
         if np.abs(gradient).max() <= tolerance:
             break
         direction = steps.direction(gradient)
-        slope = float((direction * gradient).sum())
+        slope = float(np.vdot(direction, gradient))
         step = 1.0
         while True:
             candidate = point + step * direction
@@ -211,7 +217,7 @@ class _Memory:
         self._pairs: list[tuple[Floats, Floats, float]] = []
 
     def add(self, step: Floats, change: Floats) -> None:
-        product = float((step * change).sum())
+        product = float(np.vdot(step, change))
         if product > 0:
             self._pairs = [*self._pairs[-(MEMORY - 1) :], (step, change, 1.0 / product)]
 
@@ -220,10 +226,10 @@ class _Memory:
         result = gradient.copy()
         factors = []
         for step, change, inverse in reversed(self._pairs):
-            factor = inverse * float((step * result).sum())
+            factor = inverse * float(np.vdot(step, result))
             result -= factor * change
             factors.append(factor)
         result *= self._scaling
         for (step, change, inverse), factor in zip(self._pairs, reversed(factors), strict=True):
-            result += (factor - inverse * float((change * result).sum())) * step
+            result += (factor - inverse * float(np.vdot(change, result))) * step
         return -result
