@@ -6,7 +6,8 @@ padded on the left. A batch ends when its last answer does.
     python benchmarks/summary_generation.py RECORDS MODEL [--cases 8] [--tokens 96]
 
 RECORDS is the summary wing's records.jsonl; MODEL a chat model (a trained run's merged model, or
-an untrained one). Prints cases per minute, the ratio, and how many answers are the same text.
+an untrained one). Prints cases per minute, the ratio, and how many answers are the same text. To
+see that it works: --cases 2 --tokens 8.
 """
 
 import argparse

@@ -1,5 +1,7 @@
 """Scores of the entity wing against scikit-learn, scipy and counts made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
@@ -185,3 +187,12 @@ def test_the_temperature_is_found_again():
     true = distributions(3000, 2.0)
     sharpened = stats.apply_temperature(true, 0.5)
     assert decisions.fit_temperature(sharpened, true) == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_text_that_damage_left_as_it_was_is_no_fall_and_no_rise():
+    found = items(4)
+    damaged = found.kappa + np.array([-1.0, 0.0, 0.0, 2.0])
+    found = replace(found, damaged_kappa={"typos": damaged})
+    # One fall, two ties of half a point, one rise.
+    assert all_scores(found)[0]["kappa_falls_typos"] == 0.5
+    assert "kappa_falls_dropout" not in all_scores(found)[0]
