@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from environment_files import read_rules
 
 from affectlab.wings import SETTINGS
@@ -52,10 +53,12 @@ def test_gpu_rules_ran_on_the_gpu_partition_with_one_gpu(cluster, pipeline):
     assert_gpu_rules_had_one_gpu(cluster.jobs(pipeline))
 
 
+# Forty jobs, each with two Snakemakes to start: ten minutes.
+@pytest.mark.nightly
 def test_every_other_experiment_runs_under_slurm_too(cluster, fresh_run):
     others = [wing for wing in SETTINGS if wing != "emotion"]
     run = fresh_run(wings=others)
-    assert run.wait(900) == 0, run.output
+    assert run.wait(1500) == 0, run.output
     for wing in others:
         assert any((run.directory / "results" / wing).rglob("metrics.json"))
     jobs = cluster.jobs(run)
