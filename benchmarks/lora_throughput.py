@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from train_throughput import Work, recipe
 
 from affectlab.core import devices, training
+from affectlab.core.text_models import add_lora
 from affectlab.emotion import model as networks
 
 LORA = {"rank": 8, "alpha": 16, "dropout": 0.05, "target_modules": ["q_proj", "v_proj"]}
@@ -38,11 +39,12 @@ SLOW_BATCH = 8
 def fast(work: Work, texts: int) -> float:
     """Texts per second of `core.training`."""
     devices.seed_everything(0)
-    network = networks.prepare_lora(
+    network = add_lora(
         networks.load_network(
             work.directory, work.tokenizer, dtype=work.dtype, device=work.device, training=True
         ),
         LORA,
+        task="SEQ_CLS",
     )
     ids, labels = work.ids[:texts], work.labels[:texts]
     with tempfile.TemporaryDirectory() as folder:

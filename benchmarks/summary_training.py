@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from affectlab.core import devices, training
+from affectlab.core.text_models import add_lora
 from affectlab.summary import model as networks
 from affectlab.summary import packing
 from affectlab.summary.cases import read_cases
@@ -74,7 +75,7 @@ def load(directory: Path, way: dict[str, Any]) -> torch.nn.Module:
         attention=packing.PACKED_ATTENTION if way["packing"] else "sdpa",
     )
     network.activation_checkpointing_enable({"use_reentrant": False})
-    return networks.add_lora(network, LORA)
+    return add_lora(network, LORA, task="CAUSAL_LM")
 
 
 def speed(

@@ -8,7 +8,6 @@ from affectlab.core.acceleration import (
     ByteDropout,
     classify_by_first_token,
     use_byte_dropout,
-    use_fused_rms_norm,
     use_sparse_embeddings,
 )
 
@@ -134,55 +133,3 @@ def test_the_last_layer_of_one_token_gives_the_same_logits_and_gradients(family)
 def test_a_classifier_by_the_last_token_is_left_alone():
     model = classifier("Qwen3", head_dim=8, num_key_value_heads=2, pad_token_id=0)
     assert not classify_by_first_token(model)
-
-
-def _rms_norm(kind: str, size: int, *, frozen: bool = True) -> nn.Module:
-    from transformers.models.llama.modeling_llama import LlamaRMSNorm
-    from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
-
-    norm = {"llama": LlamaRMSNorm, "qwen3": Qwen3RMSNorm}[kind](size, eps=1e-5)
-    nn.init.uniform_(norm.weight, 0.5, 2.0)
-    norm.weight.requires_grad_(not frozen)
-    return norm
-
-
-@pytest.mark.parametrize("kind", ["llama", "qwen3"])
-def test_fused_rms_norm_equals_the_formula_and_its_gradient(kind):
-    torch.manual_seed(0)
-    norm = _rms_norm(kind, 48).double()
-    assert use_fused_rms_norm(nn.Sequential(norm)) == 1
-    inputs = torch.randn(3, 5, 48, dtype=torch.float64, requires_grad=True)
-    mean_square = inputs.pow(2).mean(-1, keepdim=True)
-    expected = inputs / torch.sqrt(mean_square + 1e-5) * norm.weight
-    torch.testing.assert_close(norm(inputs), expected)
-    assert torch.autograd.gradcheck(norm, (inputs,))
-
-
-def test_fused_rms_norm_is_as_exact_as_the_plain_one_in_bf16():
-    torch.manual_seed(0)
-    plain, fused = (_rms_norm("llama", 256).to(torch.bfloat16) for _ in range(2))
-    fused.load_state_dict(plain.state_dict())
-    use_fused_rms_norm(nn.Sequential(fused))
-    exact = torch.randn(64, 256, dtype=torch.float64).bfloat16().double().requires_grad_()
-    weight, pull = plain.weight.double(), torch.randn(64, 256).bfloat16()
-    reference = exact / torch.sqrt(exact.pow(2).mean(-1, keepdim=True) + 1e-5) * weight
-    reference.backward(pull.double())
-    errors = {}
-    for name, norm in (("plain", plain), ("fused", fused)):
-        inputs = exact.detach().bfloat16().requires_grad_()
-        outputs = norm(inputs)
-        outputs.backward(pull)
-        errors[name] = (
-            (outputs.double() - reference).abs().mean(),
-            (inputs.grad.double() - exact.grad).abs().mean(),
-        )
-    assert errors["fused"][0] <= 1.05 * errors["plain"][0]
-    # Three roundings instead of two.
-    assert errors["fused"][1] <= 2 * errors["plain"][1]
-
-
-def test_a_trained_rms_norm_is_left_alone():
-    norm = _rms_norm("llama", 8, frozen=False)
-    assert use_fused_rms_norm(nn.Sequential(norm)) == 0
-    norm(torch.randn(2, 8)).sum().backward()
-    assert norm.weight.grad is not None

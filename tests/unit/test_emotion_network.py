@@ -17,7 +17,7 @@ from transformers import pipeline
 from affectlab import cli
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, read_jsonl, write_json
-from affectlab.core.text_models import load_tokenizer
+from affectlab.core.text_models import add_lora, load_tokenizer
 from affectlab.emotion import model as networks
 from affectlab.emotion.data import CLASSES, convert
 from affectlab.emotion.export import export
@@ -171,11 +171,12 @@ def test_the_merged_lora_is_the_adapter_on_its_base(trained, bases):
 
 def test_lora_trains_adapters_and_head_only(bases):
     tokenizer = load_tokenizer(bases["lora"])
-    network = networks.prepare_lora(
+    network = add_lora(
         networks.load_network(
             bases["lora"], tokenizer, dtype=torch.bfloat16, device=CPU, training=True
         ),
         RUNS["lora"]["lora"],
+        task="SEQ_CLS",
     )
     batch = networks.collator(
         networks.encode(tokenizer, TEXTS, max_length=48),
@@ -201,7 +202,7 @@ def test_an_unknown_lora_target_is_named(bases):
     network = networks.load_network(bases["lora"], tokenizer, dtype=torch.float32, device=CPU)
     lora = RUNS["lora"]["lora"] | {"target_modules": ["q_proj", "no_such_proj"]}
     with pytest.raises(UserError, match=r"lora\.target_modules: .*no_such_proj"):
-        networks.prepare_lora(network, lora)
+        add_lora(network, lora, task="SEQ_CLS")
 
 
 def test_a_model_directory_without_tokenizer_is_refused(bases, tmp_path):

@@ -10,6 +10,7 @@ import torch
 from affectlab.core import devices
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.text_models import add_lora
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.samples.summary_models import write_tiny_qwen2
 from affectlab.summary import generate as generation
@@ -185,7 +186,7 @@ def test_four_bit_adapters_still_learn_after_an_evaluation(base, records):
     )
     kinds = {type(module).__name__ for module in network.modules()}
     assert "Linear4bit" in kinds
-    network = networks.add_lora(network, RUN["lora"])
+    network = add_lora(network, RUN["lora"], task="CAUSAL_LM")
     for parameter in network.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)
@@ -225,7 +226,7 @@ def test_an_unknown_module_is_named(base):
         base, dtype=torch.float32, device=torch.device("cpu"), four_bit=False
     )
     with pytest.raises(UserError, match="no module called key_proj"):
-        networks.add_lora(network, RUN["lora"] | {"target_modules": ["key_proj"]})
+        add_lora(network, RUN["lora"] | {"target_modules": ["key_proj"]}, task="CAUSAL_LM")
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 Costs of PyTorch's CPU training that are avoided (figures in ``benchmarks/README.md``): dropout
 masks drawn one 32-bit number per element, dense gradients and optimizer steps for an embedding
-table of which a batch touches a few hundred rows, outputs of the last layer that nothing reads, and
-norms computed in a dozen passes over their input.
+table of which a batch touches a few hundred rows, and outputs of the last layer that nothing
+reads.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ import torch
 from torch import nn
 
 BYTE_VALUES = 256
-
-RMS_NORMS = frozenset({"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"})
-"""Classes of transformers that scale by the plain weight, as RMSNorm was published."""
 
 
 class ByteDropout(nn.Module):
@@ -78,52 +75,6 @@ def use_sparse_embeddings(model: nn.Module) -> None:
     if output is not None and output.weight is table.weight:
         raise ValueError("an embedding table tied to the output layer has a dense gradient")
     table.sparse = True
-
-
-class _FrozenRMSNorm(torch.autograd.Function):
-    """Root mean square norm (Zhang and Sennrich 2019, arXiv 1910.07467) with a frozen weight.
-
-    Means are taken in float32, as in transformers, but the input is not copied to float32 for it.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, epsilon: float
-    ) -> torch.Tensor:
-        exact = torch.promote_types(inputs.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(inputs, dim=-1, keepdim=True, dtype=exact)
-        scale = norm.square_().div_(inputs.shape[-1]).add_(epsilon).rsqrt_()
-        normed = torch.mul(inputs, scale, out=torch.empty_like(inputs))
-        ctx.save_for_backward(normed, scale, weight)
-        return normed * weight
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        normed, scale, weight = ctx.saved_tensors
-        gradient = (gradients[0] * weight).to(normed.dtype)
-        along = (gradient * normed).sum(-1, keepdim=True, dtype=scale.dtype) / normed.shape[-1]
-        across = torch.addcmul(gradient, normed, along.to(normed.dtype), value=-1)
-        return torch.mul(across, scale, out=across), None, None
-
-
-def use_fused_rms_norm(model: nn.Module) -> int:
-    """Compute the frozen RMS norms of *model* in fewer passes; return how many there were.
-
-    Norms whose weight is trained, and kinds that are not `RMS_NORMS`, are left as they are.
-    """
-    replaced = 0
-    for module in model.modules():
-        if type(module).__name__ in RMS_NORMS and not module.weight.requires_grad:
-            module.forward = _rms_norm_forward(module)
-            replaced += 1
-    return replaced
-
-
-def _rms_norm_forward(norm: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    def forward(hidden_states: torch.Tensor) -> torch.Tensor:
-        return _FrozenRMSNorm.apply(hidden_states, norm.weight, norm.variance_epsilon)
-
-    return forward
 
 
 def classify_by_first_token(model: nn.Module) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -109,6 +110,52 @@ def load_pretrained(
     if training and on_cpu:
         use_byte_dropout(network)
     return network if quantization is not None else network.to(device)
+
+
+def add_lora(
+    network: PreTrainedModel,
+    lora: Mapping[str, Any],
+    *,
+    task: Literal["CAUSAL_LM", "SEQ_CLS"],
+) -> nn.Module:
+    """Freeze *network* and wrap it with LoRA adapters (Hu et al. 2021, arXiv 2106.09685).
+
+    What is trained (the adapters and, of a classifier, its head) is float32 whatever the dtype of
+    the frozen weights.
+
+    Args:
+        network: as `load_pretrained` gives it.
+        lora: the ``lora`` block of a run.
+        task: PEFT's name of what the network does.
+
+    Raises:
+        UserError: the network lacks a module named in ``target_modules`` (PEFT passes over
+            those if at least one is found).
+    """
+    from peft import LoraConfig, get_peft_model
+
+    present = {name.rpartition(".")[2] for name, _ in network.named_modules()}
+    if absent := sorted(set(lora["target_modules"]) - present):
+        raise UserError(
+            f"lora.target_modules: {type(network).__name__} has no module called "
+            + " or ".join(absent)
+        )
+    wrapped = get_peft_model(
+        network,
+        LoraConfig(
+            task_type=task,
+            r=lora["rank"],
+            lora_alpha=lora["alpha"],
+            lora_dropout=lora["dropout"],
+            target_modules=list(lora["target_modules"]),
+        ),
+    )
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    if next(wrapped.parameters()).device.type == "cpu":
+        use_byte_dropout(wrapped)
+    return wrapped
 
 
 def weights_digest(model_directory: Path) -> list[str]:

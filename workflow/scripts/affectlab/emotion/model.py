@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +15,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from affectlab.core.acceleration import (
-    classify_by_first_token,
-    use_byte_dropout,
-    use_fused_rms_norm,
-)
+from affectlab.core.acceleration import classify_by_first_token
 from affectlab.core.devices import autocast
-from affectlab.core.errors import UserError
 from affectlab.core.text_models import load_pretrained
 from affectlab.core.training import Batch
 from affectlab.emotion.data import CLASSES
@@ -61,43 +55,6 @@ def load_network(
     if training and device.type == "cpu":
         classify_by_first_token(network)
     return network
-
-
-def prepare_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:
-    """Wrap *network* with LoRA adapters (Hu et al. 2021, arXiv 2106.09685).
-
-    The adapters and the classification head are trained in float32 whatever the dtype of the
-    frozen weights.
-
-    Raises:
-        UserError: the network lacks a module named in ``target_modules`` (PEFT passes over
-            those if at least one is found).
-    """
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    present = {name.rpartition(".")[2] for name, _ in network.named_modules()}
-    if absent := sorted(set(lora["target_modules"]) - present):
-        raise UserError(
-            f"lora.target_modules: {type(network).__name__} has no module called "
-            + " or ".join(absent)
-        )
-    wrapped = get_peft_model(
-        network,
-        LoraConfig(
-            task_type=TaskType.SEQ_CLS,
-            r=lora["rank"],
-            lora_alpha=lora["alpha"],
-            lora_dropout=lora["dropout"],
-            target_modules=list(lora["target_modules"]),
-        ),
-    )
-    for parameter in wrapped.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    if next(wrapped.parameters()).device.type == "cpu":
-        use_byte_dropout(wrapped)
-        use_fused_rms_norm(wrapped)
-    return wrapped
 
 
 def merge_lora(base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

@@ -76,7 +76,7 @@ def train_network(
     if recipe.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
     if is_lora:
-        network = networks.prepare_lora(network, run["lora"])
+        network = text_models.add_lora(network, run["lora"], task="SEQ_CLS")
     elif recipe.sparse_embeddings:
         use_sparse_embeddings(network)
     token_ids = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from transformers import (
 )
 
 from affectlab.core import text_models
-from affectlab.core.acceleration import use_byte_dropout, use_fused_rms_norm
 from affectlab.core.errors import UserError
 
 ADAPTER_FOLDER = "adapter"
@@ -101,39 +99,6 @@ def _keep_weights_unpacked(network: nn.Module) -> None:
     for module in network.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
-
-
-def add_lora(network: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:
-    """Freeze *network* and wrap it with LoRA adapters in float32 (arXiv 2106.09685).
-
-    Raises:
-        UserError: the network lacks a module named in ``target_modules``.
-    """
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    present = {name.rpartition(".")[2] for name, _ in network.named_modules()}
-    if absent := sorted(set(lora["target_modules"]) - present):
-        raise UserError(
-            f"lora.target_modules: {type(network).__name__} has no module called "
-            + " or ".join(absent)
-        )
-    wrapped = get_peft_model(
-        network,
-        LoraConfig(
-            task_type=TaskType.CAUSAL_LM,
-            r=lora["rank"],
-            lora_alpha=lora["alpha"],
-            lora_dropout=lora["dropout"],
-            target_modules=list(lora["target_modules"]),
-        ),
-    )
-    for parameter in wrapped.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    if next(wrapped.parameters()).device.type == "cpu":
-        use_byte_dropout(wrapped)
-        use_fused_rms_norm(wrapped)
-    return wrapped
 
 
 def load_adapter(network: PreTrainedModel, directory: Path) -> nn.Module:

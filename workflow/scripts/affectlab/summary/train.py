@@ -78,7 +78,7 @@ def train(
     )
     if recipe.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
-    network = networks.add_lora(network, run["lora"])
+    network = text_models.add_lora(network, run["lora"], task="CAUSAL_LM")
     examples = {
         split: encode([case for case in cases if case.split == split], tokenizer, run)
         for split in ("train", chosen_on)
