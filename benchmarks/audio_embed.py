@@ -1,12 +1,14 @@
 """Embedding speed: batches without padding against one clip at a time padded to 30 s.
 
     python benchmarks/audio_embed.py CHECKPOINT [--clips 24] [--seconds 3.5] [--folder WAVS]
+                                                [--rounds 3]
 
-CHECKPOINT is a Whisper directory. Both sides compute every layer in float32. Without --folder the
-clips are noise, which costs what speech costs.
+CHECKPOINT is a Whisper directory. Both sides compute every layer in float32 and take turns; the
+median round counts. Without --folder the clips are noise, which costs what speech costs.
 """
 
 import argparse
+import statistics
 import time
 from pathlib import Path
 
@@ -21,15 +23,19 @@ from affectlab.audio.waveform import read_audio
 RATE = 16_000
 
 
-def peer(directory, waves):
+def peer(network, extractor, waves):
     """One clip at a time, padded to 30 s, by transformers itself."""
-    encoder = load_encoder("whisper", directory, layers="all", padding="window")
-    network = encoder._network
-    extractor = WhisperFeatureExtractor.from_pretrained(directory)
     with torch.inference_mode():
         for wave in waves:
             inputs = extractor(wave, sampling_rate=RATE, return_tensors="pt").input_features
             network(inputs, output_hidden_states=True)
+
+
+def seconds(work):
+    """How long *work* takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def main():
@@ -39,6 +45,7 @@ def main():
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--seconds", type=float, default=3.5)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     if options.folder is None:
         generator = np.random.default_rng(0)
@@ -52,14 +59,20 @@ def main():
         waves = [read_audio(path, RATE) for path in files]
     audio = sum(len(wave) for wave in waves) / RATE
     encoder = load_encoder("whisper", options.checkpoint, layers="all")
-    embed_waves(waves[:2], encoder)
-    started = time.perf_counter()
+    padded = load_encoder("whisper", options.checkpoint, layers="all", padding="window")
+    extractor = WhisperFeatureExtractor.from_pretrained(options.checkpoint)
     embed_waves(waves, encoder)
-    ours = (time.perf_counter() - started) / audio
-    started = time.perf_counter()
-    peer(options.checkpoint, waves)
-    theirs = (time.perf_counter() - started) / audio
-    print(f"{torch.get_num_threads()} threads, {len(waves)} clips, {audio:.0f} s of audio")
+    peer(padded._network, extractor, waves[:2])
+    rounds = [
+        (
+            seconds(lambda: embed_waves(waves, encoder)) / audio,
+            seconds(lambda: peer(padded._network, extractor, waves)) / audio,
+        )
+        for _ in range(options.rounds)
+    ]
+    ours, theirs = (statistics.median(side) for side in zip(*rounds, strict=True))
+    print(f"{torch.get_num_threads()} threads, {len(waves)} clips, {audio:.0f} s of audio, medians of")
+    print(", ".join(f"{own:.4f} against {other:.4f}" for own, other in rounds))
     print(f"affectlab, without padding   {ours:.4f} s per s")
     print(f"one at a time, padded 30 s   {theirs:.4f} s per s")
     print(f"ratio {theirs / ours:.1f}")
