@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -98,6 +99,16 @@ def test_the_view_with_the_signal_is_chosen():
     found = probe.nested(views, labels, groups, 2, SETTINGS, seed=0)
     assert {choice.view for choice in found.choices} == {"signal"}
     np.testing.assert_array_equal(found.probabilities, found.by_view["signal"])
+
+
+def threads_for_linear_algebra(_):
+    return os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]
+
+
+def test_processes_have_one_thread_each_whatever_the_environment_says(monkeypatch):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "4")
+    assert probe.side_by_side(threads_for_linear_algebra, [0, 1], 2) == [("1", "1")] * 2
 
 
 def test_threads_change_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from affectlab.audio.probe import Floats, Integers
 from affectlab.audio.store import Embeddings, read_embeddings
 from affectlab.core.io import round_significant, write_json, write_jsonl
 from affectlab.core.records import process_record, rounded
+
+logger = logging.getLogger(__name__)
 
 GROUPED, RANDOM, OFFICIAL, PUBLISHED = "grouped", "clip_random", "official", "published"
 """Schemes by which items were predicted out of fold."""
@@ -84,11 +87,13 @@ def _sound(
 
     for repeat in range(settings.repeats):
         predict(GROUPED, views, groups, repeat)
+        logger.info("%d of %d repeats of the nested folds", repeat + 1, settings.repeats)
     predict(RANDOM, views, None, 0)
     for name, features in items.trivial.items():
         predict(name, {name: features}, groups, 0)
     if {"train", "validation"} <= set(items.splits):
         rows.extend(_official(items, views, settings, seed))
+    logger.info("the baselines are done; %d permutations are next", settings.permutations)
     first = next(iter(views.values()))
     details: dict[str, Any] = {
         "choices": choices,

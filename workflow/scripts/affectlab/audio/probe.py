@@ -7,9 +7,10 @@ by folds of their own, and no subject is on both sides of any fold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from affectlab.core.errors import UserError
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Fold = tuple[Integers, Integers]
+T = TypeVar("T")
+R = TypeVar("R")
 Views = Mapping[str, npt.NDArray[Any]]
 """Name -> ``[n, d]``: the sets of features among which the inner folds choose."""
 
@@ -155,11 +158,9 @@ def nested(
         seed: of the folds.
         threads: outer folds that are computed at the same time.
     """
-    from joblib import Parallel, delayed
-
     outer = _folds(labels, groups, settings.outer_folds, seed)
-    done = Parallel(n_jobs=min(threads, len(outer)))(
-        delayed(_outer_fold)(views, labels, groups, classes, settings, seed, fold) for fold in outer
+    done = side_by_side(
+        partial(_outer_fold, views, labels, groups, classes, settings, seed), outer, threads
     )
     count = len(labels)
     by_view = {name: np.zeros((count, classes)) for name in views}
@@ -172,6 +173,21 @@ def nested(
         calibrated[test] = stats.apply_temperature(found[choice.view], choice.temperature)
         choices.append(choice)
     return Outcome(probabilities, calibrated, by_view, choices)
+
+
+def side_by_side(function: Callable[[T], R], items: Sequence[T], processes: int) -> list[R]:
+    """The results of *function* for each item, computed in up to *processes* processes.
+
+    Each has one thread for linear algebra, whatever the environment asks for: Snakemake exports
+    the threads of a job as OMP_NUM_THREADS, and several processes with as many threads each wait
+    for one another most of the time.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config("loky", inner_max_num_threads=1):
+        return list(
+            Parallel(n_jobs=min(processes, len(items)))(delayed(function)(item) for item in items)
+        )
 
 
 def _outer_fold(
