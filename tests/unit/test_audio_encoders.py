@@ -1,6 +1,8 @@
 """Tiny random checkpoints go through the code that loads the published ones."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +182,65 @@ def test_a_missing_tensor_is_not_made_up(checkpoints, tmp_path):
         (tmp_path / file).write_bytes((checkpoints / "whisper" / file).read_bytes())
     with pytest.raises(UserError, match=r"lacks 1 tensors: layers\.1\.fc1\.weight"):
         load_encoder("whisper", tmp_path)
+
+
+def shard_of_the_tower(folder):
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    return folder / next(f for n, f in index["weight_map"].items() if "audio_tower" in n)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "content", "message"),
+    [
+        ("whisper", "preprocessor_config.json", None, "it has no preprocessor_config.json"),
+        ("clap", "preprocessor_config.json", b"<html>", r"preprocessor_config.json, line 1.*JSON"),
+        ("whisper", "config.json", b"<html>", r"config\.json, line 1.*not valid JSON"),
+        ("whisper", "config.json", b"[]", r"config\.json: expected a JSON object"),
+        ("whisper", "model.safetensors", b"<html>" * 50, "not a whole safetensors file"),
+        ("whisper", "model.safetensors", None, r"has no weights \(model\.safetensors\)"),
+        ("qwen2_audio", "model.safetensors.index.json", b"<html>", "not valid JSON"),
+        ("qwen2_audio", "model.safetensors.index.json", b"{}", "expected a weight_map"),
+        ("qwen2_audio", shard_of_the_tower, None, "no such file; the index"),
+        ("qwen2_audio", shard_of_the_tower, b"cut", "not a whole safetensors file"),
+        ("ge2e", "config.json", b'{"model_type": "ge2e"}', "lacks hidden_size, num_layers"),
+    ],
+)
+def test_a_spoilt_directory_is_named(checkpoints, tmp_path, kind, file, content, message):
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoints / kind, folder)
+    path = file(folder) if callable(file) else folder / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        load_encoder(kind, folder)
+    assert str(folder) in str(error.value)
+
+
+class Execution:
+    """What a pickled file may do when it is opened carelessly."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "content", ["<html>", [1, 2], {"state_dict": 1}, {"state_dict": {"a": 1}}, Execution]
+)
+def test_a_checkpoint_of_other_things_than_tensors_is_named(tmp_path, content):
+    path = tmp_path / "epoch_15.pt"
+    if content == "<html>":
+        path.write_text(content)
+    else:
+        executed = tmp_path / "executed"
+        torch.save(content(executed) if content is Execution else content, path)
+    with pytest.raises(UserError, match=r"epoch_15\.pt: (not a checkpoint|expected a state_dict)"):
+        load_encoder("afclap", tmp_path)
+    assert not (tmp_path / "executed").exists()
 
 
 def test_only_the_shards_of_the_tower_are_opened(checkpoints, tmp_path):
