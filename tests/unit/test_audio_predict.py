@@ -1,9 +1,11 @@
 """From a corpus to an answer about a recording, with the encoder that has no weights."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from affectlab import cli
 from affectlab.audio import settings
@@ -14,6 +16,7 @@ from affectlab.audio.evaluate import evaluate
 from affectlab.audio.experiment import run_probe
 from affectlab.audio.pipeline import embed_shard, gather_shards
 from affectlab.audio.predict import AudioProbe
+from affectlab.audio.store import VERSION, read_embeddings
 from affectlab.core.config import Registries
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, write_json
@@ -129,6 +132,13 @@ def test_a_probe_answers_about_recordings(run):
     assert probe.predict([]) == []
 
 
+def test_silence_is_answered_about_too(run, tmp_path):
+    """Its log-mel frames are all the same, so that their deviation is 0."""
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16000), 16000)
+    answers = AudioProbe.from_directory(run / "model").predict([tmp_path / "silence.wav"])
+    assert sum(answers[0].probabilities.values()) == pytest.approx(1)
+
+
 def test_the_command_line_warns_and_answers(run, capsys):
     files = [str(path) for path in clips(run)[:2]]
     assert cli.main(["predict", "audio", "--model", str(run / "model"), *files]) == 0
@@ -149,6 +159,22 @@ def test_what_cannot_be_asked_is_named(run, tmp_path):
     (tmp_path / "probe.safetensors").write_bytes((run / "model/probe.safetensors").read_bytes())
     with pytest.raises(UserError, match="name the directory of its encoder, whisper-base"):
         AudioProbe.from_directory(tmp_path)
+
+
+@pytest.mark.parametrize("facts", [{"view": "layer5"}, {"view": "mix", "statistics": ["mean"]}])
+def test_an_encoder_that_is_not_the_probes_own_is_refused(run, tmp_path, facts):
+    shutil.copytree(run / "model", tmp_path / "model")
+    stored = read_json(tmp_path / "model" / "probe.json")
+    write_json(tmp_path / "model" / "probe.json", stored | facts)
+    message = r"fitted to 160 features of logmel, .*; this encoder gives 80 a layer, for logmel"
+    with pytest.raises(UserError, match=message):
+        AudioProbe.from_directory(tmp_path / "model")
+
+
+def test_what_embeddings_are_of_is_stored_with_them(run):
+    provenance = dict(read_embeddings(run / "embeddings.npz").provenance)
+    assert provenance.pop("encoder")["kind"] == "logmel"
+    assert provenance == {"rate": 16_000, "window": 480_000, "version": VERSION}
 
 
 def test_the_card_says_what_it_is_not(run):

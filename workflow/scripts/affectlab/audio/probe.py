@@ -83,14 +83,20 @@ def make_views(
 
     Statistics that are 0 everywhere, as those of encoders with one vector a window, are left out.
     """
-    columns = [0, 1] if "std" in statistics and np.any(vectors[:, :, 1]) else [0]
-    chosen = vectors[:, :, columns].reshape(len(vectors), len(layers), -1)
-    found = {}
-    if "layers" in views or len(layers) == 1:
-        found = {name: chosen[:, place] for place, name in enumerate(layers)}
+    used = statistics if np.any(vectors[:, :, 1]) else ["mean"]
+    names = list(layers) if "layers" in views or len(layers) == 1 else []
     if MIX in views and len(layers) > 1:
-        found[MIX] = chosen.reshape(len(vectors), -1)
-    return found
+        names.append(MIX)
+    return {name: make_view(vectors, layers, name, used) for name in names}
+
+
+def make_view(
+    vectors: npt.NDArray[np.float32], layers: Sequence[str], view: str, statistics: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """One feature set ``[n, d]`` from stored vectors: a layer by its name, or `MIX`."""
+    columns = [0, 1] if "std" in statistics else [0]
+    chosen = vectors if view == MIX else vectors[:, [layers.index(view)]]
+    return chosen[:, :, columns].reshape(len(vectors), -1)
 
 
 def pool_subjects(
