@@ -241,7 +241,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path, of):
     folder = manifest(tmp_path, "clip,subject,label\na.wav,s1,x\nsub/b.flac,s2,y\n")
     (folder / of).rename(tmp_path / of)
     (folder / of).symlink_to(tmp_path / of)
-    with pytest.raises(DataError, match="line [23]: .* is a link that leads out of the folder"):
+    with pytest.raises(DataError, match=r"line [23]: .* is a link that leads out of the folder"):
         read(folder, "audio_manifest")
 
 

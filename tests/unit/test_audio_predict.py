@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from affectlab.audio.predict import AudioProbe
 from affectlab.audio.store import VERSION, read_embeddings
 from affectlab.core.config import Registries
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, write_json
+from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.samples.audio import write_corpus
 
 RECIPE = {
@@ -192,6 +193,67 @@ def test_the_card_says_what_it_is_not(run):
     assert "Not a diagnostic instrument" in text
     assert "clips split at random" in text
     compile((run / "example.py").read_text(), "example.py", "exec")
+
+
+def probed(run, folder, recipe, **paths):
+    """Fit another recipe to the embeddings of the run; return its details."""
+    given = {
+        "records_path": run / "records.jsonl",
+        "measures_path": run / "measures.jsonl",
+        "embeddings_path": run / "embeddings.npz",
+        "predictions_path": folder / "predictions.jsonl",
+        "details_path": folder / "details.json",
+        "facts_path": folder / "fitting.json",
+        "model_directory": folder / "model",
+    }
+    run_probe(**given | paths, recipe=recipe, seed=0, threads=1)
+    return read_json(folder / "details.json")
+
+
+@pytest.mark.parametrize("repeat", ["sound", "pooled"])
+def test_a_leak_is_shown_on_clips_even_where_subjects_are_pooled(run, tmp_path, repeat):
+    recipe = RECIPE | {"task": "2dep", "unit": "clip" if repeat == "sound" else "subject"}
+    found = probed(run, tmp_path, recipe)
+    schemes = defaultdict(set)
+    for row in read_jsonl(tmp_path / "predictions.jsonl"):
+        schemes[row["scheme"]].add(row["id"])
+    assert len(schemes["grouped"]) == (24 if repeat == "sound" else 8)
+    # With one item a subject nothing could leak, and nobody could be recognised.
+    assert len(schemes["clip_random"]) == 24
+    assert found["speaker"]["chance"] == pytest.approx(1 / 8)
+
+
+@pytest.mark.parametrize(
+    ("names", "predicted"),
+    [
+        (("train", "validation"), "validation"),
+        (("train", "validation", "test"), "test"),
+        (("train", "test"), "test"),
+        (("validation", "test"), None),
+        ((None,), None),
+    ],
+)
+def test_the_corpus_own_split_is_used(run, tmp_path, names, predicted):
+    rows = list(read_jsonl(run / "records.jsonl"))
+    subjects = sorted({row["subject"] for row in rows})
+    # The first half trains, so that there are enough for the inner folds.
+    split_of = {
+        name: names[0]
+        if place < 4
+        else names[1 + place % (len(names) - 1)]
+        if len(names) > 1
+        else None
+        for place, name in enumerate(subjects)
+    }
+    changed = tmp_path / "records.jsonl"
+    write_jsonl(changed, (row | {"split": split_of[row["subject"]]} for row in rows))
+    probed(run, tmp_path, RECIPE, records_path=changed)
+    found = {
+        row["subject"]
+        for row in read_jsonl(tmp_path / "predictions.jsonl")
+        if row["scheme"] == "official"
+    }
+    assert found == {name for name, split in split_of.items() if predicted and split == predicted}
 
 
 def test_mistakes_between_parts_are_named():
