@@ -178,6 +178,12 @@ def test_what_embeddings_are_of_is_stored_with_them(run):
     assert provenance == {"rate": 16_000, "window": 480_000, "version": VERSION}
 
 
+def test_answers_that_listen_to_nothing_are_printed_beside(run):
+    text = (run / "results.txt").read_text()
+    for answer in ("negative", "neutral", "positive"):
+        assert f"always {answer}: uar 0.3333, accuracy 0.3333, macro_f1 0.1667" in text
+
+
 def test_the_card_says_what_it_is_not(run):
     entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C"}
     write_card(
