@@ -177,10 +177,10 @@ def constant_answers(labels: stats.Integers, classes: Sequence[str]) -> dict[str
     for answer, name in enumerate(classes):
         decisions = np.full(len(labels), answer)
         confusion = stats.confusion_matrix(labels, decisions, len(classes))
-        scores = {metric: float(score(confusion)) for metric, score in DECISIONS.items()}
-        for place, metric in enumerate(names):
+        scores = {key: float(score(confusion)) for key, score in DECISIONS.items()}
+        for place, key in enumerate(names):
             right = (decisions == place) == (labels == place)
-            scores[metric] = float(right.mean())
+            scores[key] = float(right.mean())
         found[name] = scores
     return found
 
