@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -275,6 +276,12 @@ def test_merged_moments_are_those_of_all_frames():
     merged = merge([moments.row(place) for place in range(3)])
     np.testing.assert_allclose(merged.mean[0], frames.mean(0), atol=1e-6)
     np.testing.assert_allclose(merged.std[0], frames.std(0), atol=1e-6)
+
+
+def test_egemaps_says_how_to_get_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opensmile", None)
+    with pytest.raises(UserError, match="opensmile, whose licence allows research only: `pip"):
+        load_encoder("egemaps", None)
 
 
 def test_an_unknown_kind_is_named(tmp_path):
