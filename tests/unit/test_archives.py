@@ -52,6 +52,13 @@ def refused(archive: Path, tmp_path: Path, match: str, limits: Limits | None = N
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_what_the_finder_adds_is_left_out(tmp_path: Path, name: str) -> None:
+    archive = make_any(tmp_path / name, {**FILES, "__MACOSX/._train.txt": b"x"})
+    assert extract(archive, tmp_path / "out") == [Path("deep/er/test.txt"), Path("train.txt")]
+    assert not (tmp_path / "out" / "__MACOSX").exists()
+
+
 @pytest.mark.parametrize("name", ALL_KINDS)
 def test_every_kind_arrives_whole(tmp_path: Path, name: str) -> None:
     archive = make_any(tmp_path / name, FILES)

@@ -76,6 +76,30 @@ def test_identical_files_are_found(corpus):
     assert [len(group) for group in found["identical"]] == [2]
 
 
+def test_the_same_audio_in_another_format_is_identical(tmp_path):
+    samples = np.random.default_rng(0).integers(-3000, 3000, 800).astype("int16")
+    soundfile.write(tmp_path / "a.wav", samples, 8000)
+    soundfile.write(tmp_path / "b.flac", samples, 8000)
+    first, second = (measure(tmp_path / name, name) for name in ("a.wav", "b.flac"))
+    assert first.sha256 == second.sha256
+
+
+@pytest.mark.parametrize(("stated", "fits"), [(1.04, True), (3.0, False)])
+def test_a_stated_duration_is_held_against_the_file(tmp_path, stated, fits):
+    (tmp_path / "raw").mkdir()
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / "raw" / name, np.zeros(8000), 8000)
+    text = f"clip,subject,label,duration\na.wav,s,x,{stated}\nb.wav,s,y,\n"
+    (tmp_path / "raw" / "manifest.csv").write_text(text)
+    paths = tmp_path / "records.jsonl", tmp_path / "bad.jsonl"
+    convert(tmp_path / "raw", "audio_manifest", *paths, "fail")
+    if fits:
+        assert len(run(tmp_path)[1]) == 2
+    else:
+        with pytest.raises(DataError, match=r"a\.wav: lasts 1 s; its corpus says 3 s"):
+            run(tmp_path)
+
+
 def test_a_file_that_cannot_be_read_stops_the_audit(corpus):
     path = sorted((corpus / "raw").rglob("*_out.wav"))[0]
     path.write_bytes(b"<html>")

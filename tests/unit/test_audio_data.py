@@ -96,6 +96,20 @@ def test_a_raw_score_is_multiplied_and_said_so(volunteer, caplog):
     assert "1.25 x label.txt = 55" in caplog.text
 
 
+@pytest.mark.parametrize(("raw", "warned"), [("44", True), ("40", False)])
+def test_what_a_threshold_on_the_raw_score_would_do_is_said(volunteer, caplog, raw, warned):
+    (volunteer / "label.txt").write_text(raw)
+    (volunteer / "new_label.txt").write_text(f"{1.25 * float(raw)}")
+    with caplog.at_level(logging.WARNING):
+        read(volunteer.parent)
+    assert ("would call 1 of 1 volunteers otherwise" in caplog.text) == warned
+
+
+def test_what_the_finder_adds_to_an_archive_is_passed_over(volunteer):
+    (volunteer.parent / "__MACOSX" / "t_7").mkdir(parents=True)
+    assert read(volunteer.parent)[1] == []
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -103,6 +117,11 @@ def test_a_raw_score_is_multiplied_and_said_so(volunteer, caplog):
         (lambda f: (f / "new_label.txt").write_text("about 50"), "expected one number"),
         (lambda f: (f / "new_label.txt").write_text("150"), "from 0 to 100"),
         (lambda f: (f / "neutral.txt").unlink(), "transcript neutral.txt is missing"),
+        (lambda f: (f / "neutral.txt").write_text(" \n"), "transcript neutral.txt is empty"),
+        (
+            lambda f: (f / "neutral.txt").write_bytes("天气".encode("gbk")),
+            "transcript neutral.txt is no text: expected UTF-8",
+        ),
         (lambda f: (f / "neutral_out.wav").unlink(), "neutral_out.wav: no such file"),
         (
             lambda f: [(f / n).unlink() for n in ("label.txt", "new_label.txt")],
@@ -206,9 +225,31 @@ def test_a_manifest_is_read(tmp_path):
     text = "clip,subject,label,split,duration\na.wav,s1,yes,train,3\nsub/b.flac,s2,no,,4\n"
     clips, _ = read(manifest(tmp_path, text), "audio_manifest")
     assert clips == [
-        Clip("a.wav", "a.wav", "s1", {"label": "yes"}, "train"),
-        Clip("sub/b.flac", "sub/b.flac", "s2", {"label": "no"}, None),
+        Clip("a.wav", "a.wav", "s1", {"label": "yes"}, "train", 3.0),
+        Clip("sub/b.flac", "sub/b.flac", "s2", {"label": "no"}, None, 4.0),
     ]
+
+
+def test_splits_have_many_names(tmp_path):
+    text = "clip,subject,label,split\na.wav,s1,yes,Dev\nsub/b.flac,s2,no,test\n"
+    clips, _ = read(manifest(tmp_path, text), "audio_manifest")
+    assert [clip.split for clip in clips] == ["validation", "test"]
+
+
+@pytest.mark.parametrize("of", ["a.wav", "sub"])
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path, of):
+    folder = manifest(tmp_path, "clip,subject,label\na.wav,s1,x\nsub/b.flac,s2,y\n")
+    (folder / of).rename(tmp_path / of)
+    (folder / of).symlink_to(tmp_path / of)
+    with pytest.raises(DataError, match=r"line [23]: .* is a link that leads out of the folder"):
+        read(folder, "audio_manifest")
+
+
+def test_a_link_inside_the_folder_is(tmp_path):
+    folder = manifest(tmp_path, "clip,subject,label\na.wav,s1,x\nsub/b.flac,s2,y\n")
+    (folder / "a.wav").unlink()
+    (folder / "a.wav").symlink_to(folder / "sub" / "b.flac")
+    assert len(read(folder, "audio_manifest")[0]) == 2
 
 
 @pytest.mark.parametrize(
@@ -220,6 +261,11 @@ def test_a_manifest_is_read(tmp_path):
         ("clip,subject,label\nno.wav,s1,x\n", "there is no file no.wav"),
         ("clip,subject,label\na.wav,,x\n", "subject empty"),
         ("clip,subject,label\na.wav,s1,x\na.wav,s1,y\n", "was already used"),
+        ("clip,subject,label\na.wav,s1,very, sad\n", "line 2: has more fields than the first"),
+        ('"clip"x,subject,label\na.wav,s1,x\n', "manifest.csv, line 1: ',' expected"),
+        ("clip,subject,label,split\na.wav,s1,x,trian\n", "validation or test, found 'trian'"),
+        ("clip,subject,label,duration\na.wav,s1,x,nan\n", "duration in seconds, found 'nan'"),
+        ("clip,subject,label,duration\na.wav,s1,x,3 s\n", "duration in seconds, found '3 s'"),
     ],
 )
 def test_a_bad_manifest_is_named(tmp_path, text, message):

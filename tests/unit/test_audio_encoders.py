@@ -1,6 +1,9 @@
 """Tiny random checkpoints go through the code that loads the published ones."""
 
 import json
+import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,10 +51,11 @@ def test_the_answer_does_not_depend_on_the_batch(checkpoints, kind):
     np.testing.assert_allclose(together, alone, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", ["whisper", "qwen2_audio"])
+@pytest.mark.parametrize("kind", ["whisper", "qwen2_audio", "clap", "ge2e", "logmel"])
 def test_a_repeated_run_gives_the_same_bytes(checkpoints, kind):
-    wave = noise(0.5, 16000)
-    first, second = (embed_waves([wave], load(checkpoints, kind)) for _ in range(2))
+    encoders = [load(checkpoints, kind) for _ in range(2)]
+    waves = [noise(s, encoders[0].rate, n) for n, s in enumerate((0.5, 2.1))]
+    first, second = (embed_waves(waves, encoder) for encoder in encoders)
     assert first.tobytes() == second.tobytes()
 
 
@@ -182,6 +186,65 @@ def test_a_missing_tensor_is_not_made_up(checkpoints, tmp_path):
         load_encoder("whisper", tmp_path)
 
 
+def shard_of_the_tower(folder):
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    return folder / next(f for n, f in index["weight_map"].items() if "audio_tower" in n)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "content", "message"),
+    [
+        ("whisper", "preprocessor_config.json", None, "it has no preprocessor_config.json"),
+        ("clap", "preprocessor_config.json", b"<html>", r"preprocessor_config.json, line 1.*JSON"),
+        ("whisper", "config.json", b"<html>", r"config\.json, line 1.*not valid JSON"),
+        ("whisper", "config.json", b"[]", r"config\.json: expected a JSON object"),
+        ("whisper", "model.safetensors", b"<html>" * 50, "not a whole safetensors file"),
+        ("whisper", "model.safetensors", None, r"has no weights \(model\.safetensors\)"),
+        ("qwen2_audio", "model.safetensors.index.json", b"<html>", "not valid JSON"),
+        ("qwen2_audio", "model.safetensors.index.json", b"{}", "expected a weight_map"),
+        ("qwen2_audio", shard_of_the_tower, None, "no such file; the index"),
+        ("qwen2_audio", shard_of_the_tower, b"cut", "not a whole safetensors file"),
+        ("ge2e", "config.json", b'{"model_type": "ge2e"}', "lacks hidden_size, num_layers"),
+    ],
+)
+def test_a_spoilt_directory_is_named(checkpoints, tmp_path, kind, file, content, message):
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoints / kind, folder)
+    path = file(folder) if callable(file) else folder / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        load_encoder(kind, folder)
+    assert str(folder) in str(error.value)
+
+
+class Execution:
+    """What a pickled file may do when it is opened carelessly."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "content", ["<html>", [1, 2], {"state_dict": 1}, {"state_dict": {"a": 1}}, Execution]
+)
+def test_a_checkpoint_of_other_things_than_tensors_is_named(tmp_path, content):
+    path = tmp_path / "epoch_15.pt"
+    if content == "<html>":
+        path.write_text(content)
+    else:
+        executed = tmp_path / "executed"
+        torch.save(content(executed) if content is Execution else content, path)
+    with pytest.raises(UserError, match=r"epoch_15\.pt: (not a checkpoint|expected a state_dict)"):
+        load_encoder("afclap", tmp_path)
+    assert not (tmp_path / "executed").exists()
+
+
 def test_only_the_shards_of_the_tower_are_opened(checkpoints, tmp_path):
     source = checkpoints / "qwen2_audio"
     weight_map = json.loads((source / "model.safetensors.index.json").read_text())["weight_map"]
@@ -213,6 +276,12 @@ def test_merged_moments_are_those_of_all_frames():
     merged = merge([moments.row(place) for place in range(3)])
     np.testing.assert_allclose(merged.mean[0], frames.mean(0), atol=1e-6)
     np.testing.assert_allclose(merged.std[0], frames.std(0), atol=1e-6)
+
+
+def test_egemaps_says_how_to_get_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opensmile", None)
+    with pytest.raises(UserError, match="opensmile, whose licence allows research only: `pip"):
+        load_encoder("egemaps", None)
 
 
 def test_an_unknown_kind_is_named(tmp_path):

@@ -4,7 +4,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 
 from affectlab.audio import evaluate
 from affectlab.audio.evaluate import Predicted
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import write_jsonl
 
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
@@ -83,6 +83,60 @@ def test_the_majority_is_the_baseline():
     found = evaluate.trivial_scores(labels, 2)
     assert found["accuracy"] == ("majority", 0.75)
     assert found["uar"] == ("majority", 0.5)
+
+
+def test_every_constant_answer_has_its_scores():
+    found = evaluate.constant_answers(np.array([0, 0, 0, 1]), ["no", "Yes!"])
+    assert found["no"] == {
+        "uar": 0.5,
+        "accuracy": 0.75,
+        "macro_f1": pytest.approx(3 / 7),
+        "ovr_accuracy_no": 0.75,
+        "ovr_accuracy_yes": 0.75,
+    }
+    assert found["Yes!"]["accuracy"] == found["Yes!"]["ovr_accuracy_yes"] == 0.25
+    # Never saying it is right about two of three.
+    thirds = evaluate.constant_answers(np.array([0, 1, 2]), ["a", "b", "c"])
+    assert thirds["a"]["ovr_accuracy_b"] == pytest.approx(2 / 3)
+    assert thirds["b"]["ovr_accuracy_b"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        (["not_depressed", "Very sad"], ["not_depressed", "very_sad"]),
+        (["悲", "喜"], ["class0", "class1"]),
+        (["a b", "a-b"], ["class0", "class1"]),
+    ],
+)
+def test_names_of_scores_are_plain(classes, names):
+    assert evaluate.one_vs_rest_names(classes) == [f"ovr_accuracy_{name}" for name in names]
+
+
+def test_a_class_that_does_not_occur_is_no_part_of_the_area():
+    one = predicted(classes=3)
+    kept = one.labels < 2
+    some = Predicted(
+        tuple(np.array(one.ids)[kept]),
+        tuple(np.array(one.subjects)[kept]),
+        one.labels[kept],
+        one.probabilities[:, kept],
+        None,
+    )
+    areas = [
+        roc_auc_score(some.labels == place, values[:, place])
+        for values in some.probabilities
+        for place in (0, 1)
+    ]
+    found = evaluate.ranking_scores(some, 3, BOOTSTRAP)["auc"]["value"]
+    assert found == pytest.approx(np.mean(areas))
+
+
+def test_items_of_one_class_cannot_be_scored():
+    one = predicted(classes=2)
+    single = Predicted(one.ids, one.subjects, np.zeros_like(one.labels), one.probabilities, None)
+    with pytest.raises(UserError, match="all 60 items that were predicted are of one class"):
+        evaluate.ranking_scores(single, 2, BOOTSTRAP)
 
 
 def test_a_run_does_not_differ_from_itself():

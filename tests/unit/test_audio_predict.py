@@ -1,9 +1,12 @@
 """From a corpus to an answer about a recording, with the encoder that has no weights."""
 
 import json
+import shutil
+from collections import defaultdict
 
 import numpy as np
 import pytest
+import soundfile
 
 from affectlab import cli
 from affectlab.audio import settings
@@ -14,9 +17,10 @@ from affectlab.audio.evaluate import evaluate
 from affectlab.audio.experiment import run_probe
 from affectlab.audio.pipeline import embed_shard, gather_shards
 from affectlab.audio.predict import AudioProbe
+from affectlab.audio.store import VERSION, read_embeddings
 from affectlab.core.config import Registries
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, write_json
+from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.samples.audio import write_corpus
 
 RECIPE = {
@@ -129,6 +133,13 @@ def test_a_probe_answers_about_recordings(run):
     assert probe.predict([]) == []
 
 
+def test_silence_is_answered_about_too(run, tmp_path):
+    """Its log-mel frames are all the same, so that their deviation is 0."""
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16000), 16000)
+    answers = AudioProbe.from_directory(run / "model").predict([tmp_path / "silence.wav"])
+    assert sum(answers[0].probabilities.values()) == pytest.approx(1)
+
+
 def test_the_command_line_warns_and_answers(run, capsys):
     files = [str(path) for path in clips(run)[:2]]
     assert cli.main(["predict", "audio", "--model", str(run / "model"), *files]) == 0
@@ -151,6 +162,28 @@ def test_what_cannot_be_asked_is_named(run, tmp_path):
         AudioProbe.from_directory(tmp_path)
 
 
+@pytest.mark.parametrize("facts", [{"view": "layer5"}, {"view": "mix", "statistics": ["mean"]}])
+def test_an_encoder_that_is_not_the_probes_own_is_refused(run, tmp_path, facts):
+    shutil.copytree(run / "model", tmp_path / "model")
+    stored = read_json(tmp_path / "model" / "probe.json")
+    write_json(tmp_path / "model" / "probe.json", stored | facts)
+    message = r"fitted to 160 features of logmel, .*; this encoder gives 80 a layer, for logmel"
+    with pytest.raises(UserError, match=message):
+        AudioProbe.from_directory(tmp_path / "model")
+
+
+def test_what_embeddings_are_of_is_stored_with_them(run):
+    provenance = dict(read_embeddings(run / "embeddings.npz").provenance)
+    assert provenance.pop("encoder")["kind"] == "logmel"
+    assert provenance == {"rate": 16_000, "window": 480_000, "version": VERSION}
+
+
+def test_answers_that_listen_to_nothing_are_printed_beside(run):
+    text = (run / "results.txt").read_text()
+    for answer in ("negative", "neutral", "positive"):
+        assert f"always {answer}: uar 0.3333, accuracy 0.3333, macro_f1 0.1667" in text
+
+
 def test_the_card_says_what_it_is_not(run):
     entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C"}
     write_card(
@@ -166,6 +199,67 @@ def test_the_card_says_what_it_is_not(run):
     assert "Not a diagnostic instrument" in text
     assert "clips split at random" in text
     compile((run / "example.py").read_text(), "example.py", "exec")
+
+
+def probed(run, folder, recipe, **paths):
+    """Fit another recipe to the embeddings of the run; return its details."""
+    given = {
+        "records_path": run / "records.jsonl",
+        "measures_path": run / "measures.jsonl",
+        "embeddings_path": run / "embeddings.npz",
+        "predictions_path": folder / "predictions.jsonl",
+        "details_path": folder / "details.json",
+        "facts_path": folder / "fitting.json",
+        "model_directory": folder / "model",
+    }
+    run_probe(**given | paths, recipe=recipe, seed=0, threads=1)
+    return read_json(folder / "details.json")
+
+
+@pytest.mark.parametrize("repeat", ["sound", "pooled"])
+def test_a_leak_is_shown_on_clips_even_where_subjects_are_pooled(run, tmp_path, repeat):
+    recipe = RECIPE | {"task": "2dep", "unit": "clip" if repeat == "sound" else "subject"}
+    found = probed(run, tmp_path, recipe)
+    schemes = defaultdict(set)
+    for row in read_jsonl(tmp_path / "predictions.jsonl"):
+        schemes[row["scheme"]].add(row["id"])
+    assert len(schemes["grouped"]) == (24 if repeat == "sound" else 8)
+    # With one item a subject nothing could leak, and nobody could be recognised.
+    assert len(schemes["clip_random"]) == 24
+    assert found["speaker"]["chance"] == pytest.approx(1 / 8)
+
+
+@pytest.mark.parametrize(
+    ("names", "predicted"),
+    [
+        (("train", "validation"), "validation"),
+        (("train", "validation", "test"), "test"),
+        (("train", "test"), "test"),
+        (("validation", "test"), None),
+        ((None,), None),
+    ],
+)
+def test_the_corpus_own_split_is_used(run, tmp_path, names, predicted):
+    rows = list(read_jsonl(run / "records.jsonl"))
+    subjects = sorted({row["subject"] for row in rows})
+    # The first half trains, so that there are enough for the inner folds.
+    split_of = {
+        name: names[0]
+        if place < 4
+        else names[1 + place % (len(names) - 1)]
+        if len(names) > 1
+        else None
+        for place, name in enumerate(subjects)
+    }
+    changed = tmp_path / "records.jsonl"
+    write_jsonl(changed, (row | {"split": split_of[row["subject"]]} for row in rows))
+    probed(run, tmp_path, RECIPE, records_path=changed)
+    found = {
+        row["subject"]
+        for row in read_jsonl(tmp_path / "predictions.jsonl")
+        if row["scheme"] == "official"
+    }
+    assert found == {name for name, split in split_of.items() if predicted and split == predicted}
 
 
 def test_mistakes_between_parts_are_named():

@@ -48,6 +48,25 @@ def test_too_few_subjects_are_named():
         probe.grouped_folds(np.array([0, 1, 0]), np.array([0, 1, 2]), 5, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("labels", "folds", "message"),
+    [
+        ([0, 1, 2, 0, 1, 2], 4, "4 folds need as many items of a class; no class has them"),
+        ([1, 0, 0, 0, 0, 0], 3, r"3 folds holds one class alone: .* \(5, 1 items a class\)"),
+    ],
+)
+def test_too_few_items_of_a_class_are_named(labels, folds, message):
+    with pytest.raises(UserError, match=message):
+        probe.grouped_folds(np.array(labels), np.arange(len(labels)), folds, seed=0)
+
+
+def test_folds_that_ignore_subjects_are_checked_too():
+    with pytest.raises(UserError, match="2 folds holds one class alone"):
+        probe.random_folds(np.array([1, 0, 0, 0]), 2, seed=0)
+    with pytest.raises(UserError, match="5 folds need as many items; there are 4"):
+        probe.random_folds(np.array([1, 0, 1, 0]), 5, seed=0)
+
+
 def searched(view, labels, groups, settings, seed):
     """The nested cross-validation by scikit-learn: C of each outer fold, probabilities."""
     model = make_pipeline(

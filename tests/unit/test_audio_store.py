@@ -152,6 +152,9 @@ def test_vectors_from_elsewhere_are_taken(corpus, tmp_path, ending):
         (lambda ids, v: (ids[:-1], v[:-1]), "has no vector for 1 clips"),
         (lambda ids, v: ([ids[0], *ids[:-1]], v), "occurs more than once"),
         (lambda ids, v: (ids, np.where(v == v[0, 0], np.nan, v)), "not finite"),
+        (lambda ids, v: (ids, np.where(v == v[0, 0], 1e300, v)), "not finite in single precision"),
+        (lambda ids, v: (ids, v[:, :0]), r"found the shape \(12, 0\)"),
+        (lambda ids, v: (ids, v.astype(str)), "other features than real numbers"),
     ],
 )
 def test_vectors_that_do_not_fit_are_refused(corpus, tmp_path, spoil, message):
@@ -160,3 +163,81 @@ def test_vectors_that_do_not_fit_are_refused(corpus, tmp_path, spoil, message):
     path = write_foreign(tmp_path, ".npz", *spoil(ids, vectors))
     with pytest.raises(DataError, match=message):
         store.import_embeddings(path, corpus[1], PROVENANCE)
+
+
+def test_ids_may_be_bytes(corpus, tmp_path):
+    ids = [clip.id.encode() for clip in corpus[1]]
+    path = write_foreign(tmp_path, ".npz", ids, np.ones((12, 5)))
+    assert store.import_embeddings(path, corpus[1], PROVENANCE).ids[0] == ids[0].decode()
+
+
+def cut(path):
+    np.savez(path, ids=np.array(["a"]), vectors=np.ones((1, 400)))
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def text_column(path):
+    pq.write_table(pa.table({"id": ["a"], "f": [1.0], "who": ["x"]}), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("v.npz", cut),
+        ("v.npz", lambda path: path.write_bytes(b"")),
+        ("v.npz", lambda path: path.write_text("<html>")),
+        ("v.npz", lambda path: np.savez(path, vectors=np.ones((1, 2)))),
+        ("v.npy", lambda path: np.save(path, np.ones((1, 2)))),
+        ("v.npy", lambda path: [path.write_bytes(b""), path.with_suffix(".csv").write_text("id")]),
+        ("v.npy", lambda path: [np.save(path, [[1]]), path.with_suffix(".csv").write_text("a\nb")]),
+        ("v.parquet", text_column),
+        ("v.parquet", lambda path: path.write_text("<html>")),
+        ("v.h5", lambda path: path.write_bytes(b"")),
+    ],
+)
+def test_another_file_is_refused_with_what_was_expected(corpus, tmp_path, name, write):
+    write(tmp_path / name)
+    with pytest.raises(DataError, match=r"expected \.npz with ids|other features") as error:
+        store.import_embeddings(tmp_path / name, corpus[1], PROVENANCE)
+    assert error.value.path == tmp_path / name
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04cut"])
+def test_a_damaged_store_is_named_and_a_damaged_cache_made_again(corpus, tmp_path, content):
+    clips = corpus[1][:2]
+    embed(corpus, clips, tmp_path)
+    for path in tmp_path.glob("*.npz"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="not a store of embeddings"):
+            store.read_embeddings(path)
+    encoder = Counting()
+    embed(corpus, clips, tmp_path, encoder)
+    assert encoder.asked == 2
+
+
+def test_a_shard_without_clips_is_empty(corpus, tmp_path):
+    clips = corpus[1][:2]
+    parts = [
+        embed(corpus, store.shard(clips, number, 3), tmp_path / str(number)) for number in range(3)
+    ]
+    assert [part.vectors.shape[0] for part in parts] == [1, 1, 0]
+    assert store.gather(parts, clips).vectors.shape == (2, 1, 2, 80)
+
+
+def test_only_so_much_sound_is_held_decoded(corpus, tmp_path, monkeypatch):
+    """Clips of a part stay below the bound in seconds, however many clips there are."""
+    held = []
+    whole = store.embed_waves
+
+    def watched(waves, encoder):
+        held.append(sum(map(len, waves)) / encoder.rate)
+        return whole(waves, encoder)
+
+    expected = embed(corpus, corpus[1], tmp_path / "whole")
+    monkeypatch.setattr(store, "embed_waves", watched)
+    monkeypatch.setattr(store, "PART_SECONDS", 3.0)
+    found = embed(corpus, corpus[1], tmp_path / "parts")
+    longest = max(len(store.read_audio(corpus[0] / clip.path, 16000)) for clip in corpus[1]) / 16000
+    assert len(held) > 3
+    assert max(held) <= 3.0 + longest
+    np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-5)

@@ -74,6 +74,7 @@ def test_the_hand_made_file_is_sound(tmp_path):
         (wav_bytes()[:30], "not audio that can be read|cut short"),
         (wav_bytes()[:-100], "cut short: its header announces 3244 bytes, it has 3144"),
         (wav_bytes(0), "holds no samples"),
+        (wav_bytes(15), "15 samples at 16000 Hz, less than a millisecond"),
         (b"", "an empty file"),
         (b"<!DOCTYPE html><html>404</html>", "a web page saved under the name"),
         (b"just some text that is no audio at all", "not audio that can be read"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 from collections import Counter, defaultdict
@@ -18,7 +19,6 @@ from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import (
     read_jsonl,
     round_significant,
-    sha256_file,
     write_json,
     write_jsonl,
 )
@@ -38,13 +38,21 @@ CLIPPED_RUN = 3
 """Samples in a row at full scale that count as clipping; a single one may be a true peak."""
 
 MAX_QUARANTINED_SHARE = 0.1
+
+DURATION_TOLERANCE = 0.1
+"""In seconds: how far a clip may be from the length that its corpus states; they round."""
+
 QUIET_DB = -120.0
 """Stands for the level of digital silence, whose logarithm does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What one file is like: length, levels (dB below full scale), silence, clipping, contents."""
+    """What one file is like: length, levels (dB below full scale), silence, clipping, contents.
+
+    ``sha256`` is of the rate and the decoded samples, so that the same audio in another format, or
+    under another header, has the same.
+    """
 
     id: str
     seconds: float
@@ -126,7 +134,7 @@ def measure(path: Path, name: str) -> Measure:
         peak_db=_decibels(peak),
         silent_share=round_significant(float(silent.mean()), 4),
         clipped_samples=_clipped(np.abs(samples) >= CLIPPED_FROM),
-        sha256=sha256_file(path),
+        sha256=hashlib.sha256(f"{rate} ".encode() + samples.tobytes()).hexdigest(),
     )
 
 
@@ -141,7 +149,7 @@ def audit(
     Returns:
         ``counts`` (clips and subjects, per split), ``classes`` (task -> class -> clips and
         subjects), ``audio`` (rates, quantiles of length, level and silence, clips that clip or
-        are silent), ``identical`` (groups of clips with the same file contents),
+        are silent), ``identical`` (groups of clips with the same audio),
         ``subject_overlap`` (subjects in more than one split), ``quarantine``, ``expected``.
 
     Raises:
@@ -194,10 +202,15 @@ KNOWN_ISSUES: dict[str, Callable[[dict[str, Any]], int]] = {
 
 
 def _measured(root: Path, clip: Clip) -> Measure | DataError:
+    path = root / clip.path
     try:
-        return measure(root / clip.path, clip.id)
+        found = measure(path, clip.id)
     except DataError as error:
         return error
+    if clip.seconds is not None and abs(found.seconds - clip.seconds) > DURATION_TOLERANCE:
+        problem = f"lasts {found.seconds:g} s; its corpus says {clip.seconds:g} s"
+        return DataError(path, None, problem)
+    return found
 
 
 def _decibels(amplitude: float) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,28 @@ def read_config(directory: Path, model_types: Sequence[str]) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise UserError(f"{directory}: not a model directory, it has no config.json")
-    config: dict[str, Any] = read_json(path)
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: expected a JSON object with the settings of a model")
     found = config.get("model_type")
     if found not in model_types:
         raise UserError(
             f"{directory}: expected a model of the type {' or '.join(model_types)}, found {found!r}"
         )
     return config
+
+
+def read_features(kind: Any, directory: Path) -> Any:
+    """The feature extractor of a checkpoint, of the transformers class *kind*.
+
+    Raises:
+        UserError: the directory has none, or none that can be read.
+    """
+    path = directory / "preprocessor_config.json"
+    if not path.is_file():
+        raise UserError(f"{directory}: not a whole model directory, it has no {path.name}")
+    read_json(path)
+    return kind.from_pretrained(directory, local_files_only=True)
 
 
 def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> None:
@@ -49,8 +64,6 @@ def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> No
     Raises:
         UserError: a tensor is missing or of another shape.
     """
-    from safetensors import SafetensorError, safe_open
-
     files = _files_by_name(directory)
     wanted = list(module.state_dict())
     prefix = next((p for p in prefixes if f"{p}{wanted[0]}" in files), None)
@@ -62,13 +75,10 @@ def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> No
     names = {f"{prefix}{name}": name for name in wanted if f"{prefix}{name}" in files}
     state: dict[str, torch.Tensor] = {}
     for path in sorted({files[name] for name in names}):
-        try:
-            with safe_open(path, framework="pt") as stream:
-                for name, own in names.items():
-                    if files[name] == path:
-                        state[own] = stream.get_tensor(name)
-        except SafetensorError as error:
-            raise UserError(f"{path}: not a whole safetensors file: {error}") from error
+        with _opened(path) as stream:
+            for name, own in names.items():
+                if files[name] == path:
+                    state[own] = stream.get_tensor(name)
     load_complete(module, state, directory)
 
 
@@ -95,13 +105,28 @@ def load_complete(module: nn.Module, state: Mapping[str, torch.Tensor], source: 
 
 def _files_by_name(directory: Path) -> dict[str, Path]:
     """Name of each tensor of a checkpoint -> the file that holds it."""
-    from safetensors import safe_open
-
-    if (directory / INDEX).is_file():
-        weight_map = json.loads((directory / INDEX).read_text(encoding="utf-8"))["weight_map"]
+    index = directory / INDEX
+    if index.is_file():
+        found = read_json(index)
+        weight_map = found.get("weight_map") if isinstance(found, dict) else None
+        if not isinstance(weight_map, dict):
+            raise UserError(f"{index}: expected a weight_map, from tensors to files")
         return {name: directory / file for name, file in weight_map.items()}
     path = directory / WEIGHTS
     if not path.is_file():
         raise UserError(f"{directory}: has no weights ({WEIGHTS})")
-    with safe_open(path, framework="pt") as stream:
+    with _opened(path) as stream:
         return dict.fromkeys(stream.keys(), path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; the index of the checkpoint names it")
+    try:
+        with safe_open(path, framework="pt") as stream:
+            yield stream
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file: {error}") from error

@@ -11,6 +11,7 @@ windows of 10 s, so none is longer and nothing is drawn: the fusion of crops is 
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from affectlab.audio.checkpoints import load_complete, load_part, read_config
+from affectlab.audio.checkpoints import load_complete, load_part, read_config, read_features
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
 from affectlab.core.devices import choose_device
@@ -75,7 +76,7 @@ class Clap:
             self._features = ClapFeatureExtractor(**AFCLAP_FEATURES)
         else:
             self._network = _from_transformers(directory)
-            self._features = ClapFeatureExtractor.from_pretrained(directory, local_files_only=True)
+            self._features = read_features(ClapFeatureExtractor, directory)
         self._network = self._network.to(self._device).eval()
         self._fused = bool(self._network.config.enable_fusion)
         self.rate = int(self._features.sampling_rate)
@@ -124,10 +125,24 @@ def _from_laion(directory: Path) -> Any:
     files = sorted(directory.rglob("*.pt"))
     if len(files) != 1:
         raise UserError(f"{directory}: expected one checkpoint file (*.pt), found {len(files)}")
-    checkpoint = torch.load(files[0], map_location="cpu", weights_only=True)
     network = ClapAudioModelWithProjection(ClapAudioConfig(**AFCLAP_AUDIO)).float()
-    load_complete(network, translate(checkpoint.get("state_dict", checkpoint)), files[0])
+    load_complete(network, translate(_tensors(files[0])), files[0])
     return network
+
+
+def _tensors(path: Path) -> Mapping[str, torch.Tensor]:
+    """The tensors of a pickled checkpoint; nothing in it is ever executed."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{path}: not a checkpoint that holds tensors only, or not a whole one: {reason}"
+        ) from error
+    found = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(found, dict) or not all(map(torch.is_tensor, found.values())):
+        raise UserError(f"{path}: expected a state_dict, from names to tensors")
+    return found
 
 
 def translate(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

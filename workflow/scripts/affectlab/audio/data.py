@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
-from affectlab.audio.tasks import TASKS, VALENCE, depression_labels
+from affectlab.audio.tasks import DEPRESSED_FROM, TASKS, VALENCE, depression_labels
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_jsonl, read_text, write_jsonl
 from affectlab.core.quarantine import BadRecord
@@ -26,6 +27,17 @@ AUDIO_ENDINGS = (".wav", ".flac")
 PROMPTS = ("negative", "neutral", "positive")
 SDS_FACTOR = 1.25
 """Standardised SDS score per raw point."""
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+"""What manifests call the splits -> what they are called here."""
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.tsv")
 _EATD_SUBJECT = re.compile(r"(?:(?P<split>[tv])_)?(?P<number>\d+)")
@@ -63,7 +75,8 @@ class Clip:
         path: of the file inside the corpus' folder, with forward slashes.
         subject: who speaks.
         labels: task -> class.
-        split: of the corpus' own split, if it has one.
+        split: of the corpus' own split, if it has one: train, validation or test.
+        seconds: how long the clip is said to be, if the corpus says so; the audit measures it.
     """
 
     id: str
@@ -71,6 +84,7 @@ class Clip:
     subject: str
     labels: dict[str, str]
     split: str | None
+    seconds: float | None = None
 
 
 def read_clips(path: Path | str) -> list[Clip]:
@@ -82,8 +96,8 @@ def read_clips(path: Path | str) -> list[Clip]:
     clips: list[Clip] = []
     seen: set[str] = set()
     for number, row in enumerate(read_jsonl(path), start=1):
-        if set(row) != {"id", "path", "subject", "labels", "split"}:
-            problem = "expected the fields id, path, subject, labels and split"
+        if set(row) != {"id", "path", "subject", "labels", "split", "seconds"}:
+            problem = "expected the fields id, path, subject, labels, split and seconds"
             raise DataError(path, f"record {number}", problem)
         if row["id"] in seen:
             raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
@@ -148,16 +162,22 @@ def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord
     Both conventions are read: ``t_<n>`` and ``v_<n>`` side by side, and ``train/<n>`` beside
     ``validation/<n>``. The depression label comes from ``new_label.txt``, the standardised score;
     where only ``label.txt`` is there, its raw score is multiplied by 1.25. A volunteer whose two
-    files do not agree is bad, for one of them would be thresholded wrongly.
+    files do not agree is bad, for one of them would be thresholded wrongly. How many volunteers a
+    loader would call otherwise that holds ``label.txt`` against the threshold is logged.
     """
+    read = mistaken = 0
     for folder in sorted(path for path in root.rglob("*") if path.is_dir()):
-        found = _eatd_subject(folder)
+        hidden = "__MACOSX" in folder.relative_to(root).parts
+        found = None if hidden else _eatd_subject(folder)
         if found is None:
             continue
         subject, split = found
         name = folder.relative_to(root).as_posix()
         try:
-            labels = depression_labels(_sds_score(folder))
+            score = _sds_score(folder)
+            labels = depression_labels(score)
+            read += 1
+            mistaken += depression_labels(score / SDS_FACTOR)["2dep"] != labels["2dep"]
         except DataError as error:
             place = error.path.relative_to(root).as_posix()
             yield BadRecord(place, error.place or "", error.problem)
@@ -166,12 +186,30 @@ def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord
             audio = folder / (f"{prompt}_out.wav" if clips == "cleaned" else f"{prompt}.wav")
             if not audio.is_file():
                 yield BadRecord(f"{name}/{audio.name}", "", "no such file")
-            elif not (folder / f"{prompt}.txt").is_file():
-                problem = f"the transcript {prompt}.txt is missing beside it"
+            elif problem := _transcript_problem(folder / f"{prompt}.txt"):
                 yield BadRecord(f"{name}/{audio.name}", "", problem)
             else:
                 path = f"{name}/{audio.name}"
                 yield Clip(f"{subject}_{prompt}", path, subject, labels | {"3emo": prompt}, split)
+    if mistaken:
+        logger.warning(
+            "label.txt holds raw scores: a loader that held them against %g, the threshold of "
+            "new_label.txt, would call %d of %d volunteers otherwise",
+            DEPRESSED_FROM,
+            mistaken,
+            read,
+        )
+
+
+def _transcript_problem(path: Path) -> str | None:
+    """What is wrong with a transcript. Nothing keeps it: what was said stays in the corpus."""
+    if not path.is_file():
+        return f"the transcript {path.name} is missing beside it"
+    try:
+        text = read_text(path)
+    except DataError as error:
+        return f"the transcript {path.name} is no text: {error.problem}"
+    return None if text.strip() else f"the transcript {path.name} is empty"
 
 
 def _eatd_subject(folder: Path) -> tuple[str, str] | None:
@@ -252,28 +290,31 @@ def read_emodb(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecor
 
 
 def read_manifest(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
-    """A table ``clip,subject,label[,split]`` (other columns are passed over) beside the audio.
+    """A table ``clip,subject,label[,split,duration]`` beside the audio; other columns may be there.
 
-    Paths are relative to the table and may not lead out of its folder. A clip is known by its
-    path.
+    Paths are relative to the table and may not lead out of its folder, by a link either. A clip
+    is known by its path. Durations are in seconds; the audit holds them against the files.
     """
     table = next((root / name for name in MANIFEST_NAMES if (root / name).is_file()), None)
     if table is None:
         raise DataError(root, None, f"expected {LAYOUT_FORMS['audio_manifest']}")
     delimiter = "\t" if table.suffix == ".tsv" else ","
     reader = csv.DictReader(io.StringIO(read_text(table)), delimiter=delimiter, strict=True)
-    missing = {"clip", "subject", "label"} - set(reader.fieldnames or [])
-    if missing:
-        raise DataError(table, "line 1", f"lacks the columns {', '.join(sorted(missing))}")
     try:
+        missing = {"clip", "subject", "label"} - set(reader.fieldnames or [])
+        if missing:
+            raise DataError(table, "line 1", f"lacks the columns {', '.join(sorted(missing))}")
         for row in reader:
             yield _manifest_row(root, table, reader.line_num, row)
     except csv.Error as error:
-        raise DataError(table, f"line {reader.line_num}", str(error)) from error
+        raise DataError(table, f"line {reader.line_num + 1}", str(error)) from error
 
 
-def _manifest_row(root: Path, table: Path, line: int, row: dict[str, str]) -> Clip | BadRecord:
+def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Clip | BadRecord:
     place = f"line {line}"
+    if None in row:
+        problem = "has more fields than the first line; one that holds a comma must be quoted"
+        return BadRecord(table.name, place, problem)
     values = {name: (row[name] or "").strip() for name in ("clip", "subject", "label")}
     empty = [name for name, value in values.items() if not value]
     if empty:
@@ -283,9 +324,28 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[str, str]) -> Cl
         return BadRecord(table.name, place, f"{clip} leads out of the folder of the table")
     if not (root / clip).is_file():
         return BadRecord(table.name, place, f"there is no file {clip}")
-    split = (row.get("split") or "").strip() or None
-    labels = {"label": values["label"]}
-    return Clip(clip.as_posix(), clip.as_posix(), values["subject"], labels, split)
+    if not (root / clip).resolve().is_relative_to(root.resolve()):
+        problem = f"{clip} is a link that leads out of the folder of the table"
+        return BadRecord(table.name, place, problem)
+    split, duration = ((row.get(name) or "").strip() for name in ("split", "duration"))
+    if split and split.lower() not in SPLITS:
+        problem = f"expected the split train, validation or test, found {split!r}"
+        return BadRecord(table.name, place, problem)
+    try:
+        seconds = float(duration) if duration else None
+    except ValueError:
+        seconds = math.nan
+    if seconds is not None and not 0 < seconds < math.inf:
+        problem = f"expected a duration in seconds, found {duration!r}"
+        return BadRecord(table.name, place, problem)
+    return Clip(
+        clip.as_posix(),
+        clip.as_posix(),
+        values["subject"],
+        {"label": values["label"]},
+        SPLITS.get(split.lower()),
+        seconds,
+    )
 
 
 def _audio_files(root: Path) -> list[Path]:

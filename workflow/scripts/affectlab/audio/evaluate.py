@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +17,14 @@ from affectlab.audio.experiment import GROUPED, PUBLISHED
 from affectlab.audio.model import load
 from affectlab.core import stats
 from affectlab.core.classification import per_class
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl, write_text
 from affectlab.core.records import (
     GROUP_BOOTSTRAP,
     Direction,
     metric,
     metrics_header,
+    rounded,
     summary_header,
     summary_metric,
     write_record,
@@ -164,21 +166,49 @@ def trivial_scores(labels: stats.Integers, classes: int) -> dict[str, tuple[str,
     return {name: ("majority", float(score(confusion))) for name, score in DECISIONS.items()}
 
 
+def constant_answers(labels: stats.Integers, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    """What each answer that listens to nothing reaches: always the same class.
+
+    Returns:
+        Class -> its scores if it is always answered, "per-class accuracies" among them.
+    """
+    names = one_vs_rest_names(classes)
+    found = {}
+    for answer, name in enumerate(classes):
+        decisions = np.full(len(labels), answer)
+        confusion = stats.confusion_matrix(labels, decisions, len(classes))
+        scores = {key: float(score(confusion)) for key, score in DECISIONS.items()}
+        for place, key in enumerate(names):
+            right = (decisions == place) == (labels == place)
+            scores[key] = float(right.mean())
+        found[name] = scores
+    return found
+
+
 def ranking_scores(
     predicted: Predicted, classes: int, bootstrap: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Area under the ROC curve, and for two classes under the precision-recall curve, too.
 
-    With more classes the ROC area is the mean over classes of each against the rest. Chance is
-    .5, and the share of positives.
+    With more classes the ROC area is the mean, over the classes that occur, of each against the
+    rest. Chance is .5, and the share of positives.
+
+    Raises:
+        UserError: all items are of one class, so that there is nothing to rank.
     """
     from sklearn.metrics import average_precision_score
 
     found = {}
     labels = predicted.labels
+    occurring = np.unique(labels).tolist()
+    if len(occurring) < 2:
+        raise UserError(
+            f"all {len(labels)} items that were predicted are of one class, so that no score tells "
+            "a good answer from a constant one: hold more of them out, or take another seed"
+        )
 
     def auc(rows: stats.Array, values: stats.Array) -> float:
-        places = [1] if classes == 2 else range(classes)
+        places = [1] if classes == 2 else occurring
         areas = [
             roc_area(rows == place, values[:, repeat, place])
             for place in places
@@ -251,17 +281,23 @@ def one_vs_rest_scores(
     Its baseline is the better of two answers that listen to nothing: never and always this class.
     """
     found = {}
-    for place, name in enumerate(classes):
+    for place, name in enumerate(one_vs_rest_names(classes)):
         is_class = predicted.labels == place
         right = np.stack([(d == place) == is_class for d in predicted.decisions]).mean(axis=0)
         table = stats.group_sums(np.c_[right, np.ones(len(right))], predicted.subjects)
         interval = stats.bootstrap_interval(_ratio_of_sums, table, **bootstrap)
         share = float(is_class.mean())
         baseline = ("never", 1 - share) if share <= 0.5 else ("always", share)
-        found[f"ovr_accuracy_{name}"] = metric(
-            interval.value, "higher", (interval.low, interval.high), baseline
-        )
+        found[name] = metric(interval.value, "higher", (interval.low, interval.high), baseline)
     return found
+
+
+def one_vs_rest_names(classes: Sequence[str]) -> list[str]:
+    """Names of the "per-class accuracies"; classes of a manifest may be called anything."""
+    plain = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in classes]
+    if "" in plain or len(set(plain)) < len(plain):
+        plain = [f"class{place}" for place in range(len(classes))]
+    return [f"ovr_accuracy_{name}" for name in plain]
 
 
 def _ratio_of_sums(sums: stats.Array) -> stats.Array:
@@ -372,7 +408,12 @@ def evaluate(
         "per_class": per_class(np.asarray(confusion), classes),
         "confusion_matrix": np.asarray(confusion).tolist(),
         "details": details
-        | {"repeats": len(head.probabilities), "task": recipe["task"], "unit": recipe["unit"]},
+        | {
+            "constant_answers": rounded(constant_answers(head.labels, classes)),
+            "repeats": len(head.probabilities),
+            "task": recipe["task"],
+            "unit": recipe["unit"],
+        },
     }
     drawings.draw(figures, record)
     write_text(text_path, results_text(record))
@@ -401,6 +442,12 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"{'metric':<28}{'value':>8}  {level + ' interval':<18}baseline",
         *(_line(name, entry) for name, entry in sorted(record["metrics"].items())),
     ]
+    lines += ["", "answers that listen to nothing"]
+    for answer, scores in details["constant_answers"].items():
+        listed = ", ".join(
+            f"{name} {value:.4f}" for name, value in scores.items() if name in record["metrics"]
+        )
+        lines.append(f"always {answer}: {listed}")
     for scheme, entry in sorted(record["other_splits"].items()):
         lines += ["", f"{scheme}, n = {entry['n']}"]
         lines += [_line(name, entry["metrics"][name]) for name in COMPARED]

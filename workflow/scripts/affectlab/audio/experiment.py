@@ -53,9 +53,15 @@ def run_probe(
     """
     started = time.perf_counter()
     embeddings = read_embeddings(embeddings_path)
-    items = make_items(records_path, measures_path, embeddings, recipe["task"], recipe["unit"])
+    task, unit = recipe["task"], recipe["unit"]
+    items = make_items(records_path, measures_path, embeddings, task, unit)
     if recipe["protocol"] == "sound":
-        rows, details, fitted = _sound(items, embeddings, recipe, seed, threads)
+        clips = (
+            items
+            if unit == "clip"
+            else make_items(records_path, measures_path, embeddings, task, "clip")
+        )
+        rows, details, fitted = _sound(items, clips, embeddings, recipe, seed, threads)
     else:
         work = model_directory.parent / "work"
         rows, details, fitted = _published(items, embeddings, recipe, seed, threads, work)
@@ -66,33 +72,48 @@ def run_probe(
 
 
 def _sound(
-    items: Items, embeddings: Embeddings, recipe: Mapping[str, Any], seed: int, threads: int
+    items: Items,
+    clips: Items,
+    embeddings: Embeddings,
+    recipe: Mapping[str, Any],
+    seed: int,
+    threads: int,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], models.ProbeModel]:
+    """Fit by the sound protocol.
+
+    Leak and speaker are shown on the *clips*, which are other items than *items* where those are
+    pooled: with one item a subject nothing could leak.
+    """
     settings = probe.Settings(**recipe["probe"])
-    views = probe.make_views(items.vectors, embeddings.layers, settings.views, settings.statistics)
+    layers = embeddings.layers
+    views = probe.make_views(items.vectors, layers, settings.views, settings.statistics)
+    of_clips = probe.make_views(clips.vectors, layers, settings.views, settings.statistics)
     labels, groups, classes = items.labels, items.groups, len(items.classes)
     rows: list[dict[str, Any]] = []
     choices: list[dict[str, Any]] = []
 
-    def predict(name: str, features: probe.Views, folds_by: Integers | None, repeat: int) -> None:
+    def predict(
+        name: str, of: Items, features: probe.Views, folds_by: Integers | None, repeat: int
+    ) -> None:
         found = probe.nested(
-            features, labels, folds_by, classes, settings, _mix(seed, repeat), threads
+            features, of.labels, folds_by, classes, settings, _mix(seed, repeat), threads
         )
-        rows.extend(_rows(items, name, repeat, found.probabilities, found.calibrated))
+        rows.extend(_rows(of, name, repeat, found.probabilities, found.calibrated))
         if name != GROUPED:
             return
         choices.extend({"repeat": repeat, **choice._asdict()} for choice in found.choices)
         for view, probabilities in found.by_view.items():
-            rows.extend(_rows(items, f"view_{view}", repeat, probabilities, None))
+            rows.extend(_rows(of, f"view_{view}", repeat, probabilities, None))
 
     for repeat in range(settings.repeats):
-        predict(GROUPED, views, groups, repeat)
+        predict(GROUPED, items, views, groups, repeat)
         logger.info("%d of %d repeats of the nested folds", repeat + 1, settings.repeats)
-    predict(RANDOM, views, None, 0)
+    predict(RANDOM, clips, of_clips, None, 0)
     for name, features in items.trivial.items():
-        predict(name, {name: features}, groups, 0)
-    if {"train", "validation"} <= set(items.splits):
-        rows.extend(_official(items, views, settings, seed))
+        predict(name, items, {name: features}, groups, 0)
+    held_out = _held_out_split(items)
+    if held_out:
+        rows.extend(_official(items, held_out, views, settings, seed))
     logger.info("the baselines are done; %d permutations are next", settings.permutations)
     first = next(iter(views.values()))
     details: dict[str, Any] = {
@@ -100,18 +121,26 @@ def _sound(
         "permutation": probe.permutation_test(first, labels, groups, classes, settings, seed)
         if settings.permutations
         else None,
-        "speaker": _speaker(first, groups, settings, seed),
+        "speaker": _speaker(next(iter(of_clips.values())), clips.groups, settings, seed),
         "views": list(views),
     }
     return rows, details, _final(items, views, embeddings, recipe, settings, seed)
 
 
+def _held_out_split(items: Items) -> str | None:
+    """The split of the corpus that is predicted, if it has one and another to train on."""
+    found = set(items.splits)
+    if "train" not in found:
+        return None
+    return next((split for split in ("test", "validation") if split in found), None)
+
+
 def _official(
-    items: Items, views: probe.Views, settings: probe.Settings, seed: int
+    items: Items, held_out: str, views: probe.Views, settings: probe.Settings, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """Fit to the corpus' training split, predict its validation split, once."""
+    """Fit to the corpus' training split, predict another split of it, once."""
     train = np.array([split == "train" for split in items.splits])
-    test = np.array([split == "validation" for split in items.splits])
+    test = np.array([split == held_out for split in items.splits])
     classes = len(items.classes)
     choice, best = probe.choose(
         {name: view[train] for name, view in views.items()},

@@ -20,6 +20,7 @@ from affectlab.audio.acoustics import mel_spectrogram
 from affectlab.audio.checkpoints import load_part, read_config
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
+from affectlab.core.errors import UserError
 
 RATE = 16_000
 MELS = 40
@@ -46,6 +47,9 @@ class Ge2e:
 
     def __init__(self, directory: Path) -> None:
         config = read_config(directory, ["ge2e"])
+        missing = {"hidden_size", "num_layers"} - config.keys()
+        if missing:
+            raise UserError(f"{directory}: its config.json lacks {', '.join(sorted(missing))}")
         self.dim = int(config["hidden_size"])
         self._network = Ge2eNetwork(self.dim, int(config["num_layers"])).eval()
         load_part(self._network, directory, [""])

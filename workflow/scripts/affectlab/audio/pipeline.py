@@ -9,6 +9,7 @@ from typing import Any
 from affectlab.audio.data import usable_clips
 from affectlab.audio.encoders import load_encoder
 from affectlab.audio.store import (
+    VERSION,
     embed_clips,
     gather,
     import_embeddings,
@@ -56,21 +57,24 @@ def embed_shard(
     clips = shard(usable_clips(records_path, measures_path), number, of)
     if spec["kind"] == "precomputed":
         path = Path(spec["path"])
-        provenance = {"encoder": {"name": name, "kind": "precomputed", "sha256": sha256_file(path)}}
-        write_embeddings(output_path, import_embeddings(path, clips, provenance))
+        source = {"name": name, "kind": "precomputed", "sha256": sha256_file(path)}
+        write_embeddings(output_path, import_embeddings(path, clips, {"encoder": source}))
         return
     directory = None if model_manifest_path is None else manifest_directory(model_manifest_path)
     manifest = None if model_manifest_path is None else read_json(model_manifest_path)
     encoder = load_encoder(spec["kind"], directory, layers=spec["layers"], padding=spec["padding"])
     identity = model_identity(spec.get("model", spec["kind"]), manifest)
-    provenance = {
+    provenance: dict[str, Any] = {
         "encoder": {
             "name": name,
             "model": identity["name"],
             "revision": identity["revision"],
             "sha256": identity["sha256"],
             **encoder.settings,
-        }
+        },
+        "rate": encoder.rate,
+        "window": encoder.window,
+        "version": VERSION,
     }
     found = embed_clips(clips, raw_directory, encoder, cache, provenance, threads)
     write_embeddings(output_path, found)

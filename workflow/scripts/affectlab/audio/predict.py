@@ -8,9 +8,8 @@ from pathlib import Path
 
 from affectlab.audio.encoders import WITHOUT_WEIGHTS, Encoder, load_encoder
 from affectlab.audio.model import FACTS, ProbeModel, load
-from affectlab.audio.probe import MIX, make_views
-from affectlab.audio.store import embed_waves
-from affectlab.audio.waveform import read_audio
+from affectlab.audio.probe import MIX, make_view
+from affectlab.audio.store import embed_files
 from affectlab.core.errors import UserError
 
 
@@ -37,6 +36,7 @@ class AudioProbe:
     def __init__(self, model: ProbeModel, encoder: Encoder) -> None:
         self._model = model
         self._encoder = encoder
+        self._view, self._statistics = _features_of(model, encoder)
         self.classes: tuple[str, ...] = tuple(model.facts["classes"])
         self.warning: str = model.facts["warning"]
 
@@ -51,7 +51,8 @@ class AudioProbe:
             encoder_directory: checkpoint of its encoder; None for an encoder without weights.
 
         Raises:
-            UserError: no such directory, no probe, or a probe on precomputed embeddings.
+            UserError: no such directory, no probe, a probe on precomputed embeddings, or an
+                encoder whose features are not those that it was fitted to.
         """
         folder = Path(directory)
         if not (folder / FACTS).is_file():
@@ -86,24 +87,34 @@ class AudioProbe:
         Raises:
             DataError: a file cannot be read as audio.
         """
-        waves = [read_audio(path, self._encoder.rate) for path in files]
-        if not waves:
-            return []
-        vectors = embed_waves(waves, self._encoder)
-        facts = self._model.facts
-        wanted = MIX if facts["view"] == MIX else "layers"
-        statistics = facts["statistics"]
-        # The standard deviation over frames is left out where the probe was fitted without.
-        width = len(self._model.mean) // (len(self._encoder.layers) if wanted == MIX else 1)
-        if width == self._encoder.dim:
-            statistics = ["mean"]
-        features = make_views(vectors, self._encoder.layers, [wanted], statistics)[facts["view"]]
-        rows = self._model.probabilities(features)
-        return [
-            Prediction(
-                str(path),
-                self.classes[int(row.argmax())],
-                {name: float(p) for name, p in zip(self.classes, row, strict=True)},
-            )
-            for path, row in zip(files, rows, strict=True)
-        ]
+        answers: list[Prediction] = []
+        for vectors in embed_files([Path(path) for path in files], self._encoder):
+            features = make_view(vectors, self._encoder.layers, self._view, self._statistics)
+            for row in self._model.probabilities(features):
+                answers.append(
+                    Prediction(
+                        str(files[len(answers)]),
+                        self.classes[int(row.argmax())],
+                        {name: float(p) for name, p in zip(self.classes, row, strict=True)},
+                    )
+                )
+        return answers
+
+
+def _features_of(model: ProbeModel, encoder: Encoder) -> tuple[str, list[str]]:
+    """The view and the statistics of an encoder's vectors that a probe was fitted to.
+
+    Raises:
+        UserError: the encoder cannot have been its own.
+    """
+    view, width = model.facts["view"], len(model.mean)
+    layers = len(encoder.layers) if view == MIX else 1
+    # The standard deviation over frames is left out where the probe was fitted without.
+    statistics = ["mean"] if width == layers * encoder.dim else list(model.facts["statistics"])
+    if view not in (MIX, *encoder.layers) or width != layers * encoder.dim * len(statistics):
+        own = model.facts["encoder"].get("model", model.facts["encoder"]["kind"])
+        raise UserError(
+            f"the probe was fitted to {width} features of {own}, {view}; this encoder gives "
+            f"{encoder.dim} a layer, for {', '.join(encoder.layers)}: it is another one"
+        )
+    return view, statistics

@@ -7,6 +7,7 @@ by folds of their own, and no subject is on both sides of any fold.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -86,14 +87,20 @@ def make_views(
 
     Statistics that are 0 everywhere, as those of encoders with one vector a window, are left out.
     """
-    columns = [0, 1] if "std" in statistics and np.any(vectors[:, :, 1]) else [0]
-    chosen = vectors[:, :, columns].reshape(len(vectors), len(layers), -1)
-    found = {}
-    if "layers" in views or len(layers) == 1:
-        found = {name: chosen[:, place] for place, name in enumerate(layers)}
+    used = statistics if np.any(vectors[:, :, 1]) else ["mean"]
+    names = list(layers) if "layers" in views or len(layers) == 1 else []
     if MIX in views and len(layers) > 1:
-        found[MIX] = chosen.reshape(len(vectors), -1)
-    return found
+        names.append(MIX)
+    return {name: make_view(vectors, layers, name, used) for name in names}
+
+
+def make_view(
+    vectors: npt.NDArray[np.float32], layers: Sequence[str], view: str, statistics: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """One feature set ``[n, d]`` from stored vectors: a layer by its name, or `MIX`."""
+    columns = [0, 1] if "std" in statistics else [0]
+    chosen = vectors if view == MIX else vectors[:, [layers.index(view)]]
+    return chosen[:, :, columns].reshape(len(vectors), -1)
 
 
 def pool_subjects(
@@ -113,19 +120,23 @@ def grouped_folds(
     """Stratified folds that keep every group on one side.
 
     Raises:
-        UserError: there are fewer groups than folds.
+        UserError: there are fewer groups than folds, or so few items of every class but one that
+            a training part would hold that class alone.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     subjects = len(set(np.asarray(groups).tolist()))
     if subjects < folds:
         raise UserError(f"{folds} folds need as many subjects; there are {subjects}")
+    if np.bincount(labels).max() < folds:
+        raise UserError(f"{folds} folds need as many items of a class; no class has them")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return [
-        (train, test)
-        for train, test in splitter.split(np.zeros(len(labels)), labels, groups)
-        if len(test)
-    ]
+    with warnings.catch_warnings():
+        # Rare classes, of which not every fold has an item, are what the check below is for.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        found = list(splitter.split(np.zeros(len(labels)), labels, groups))
+    _check_trainable(labels, [train for train, _ in found])
+    return [(train, test) for train, test in found if len(test)]
 
 
 def random_folds(labels: Integers, folds: int, seed: int) -> list[Fold]:
@@ -134,8 +145,24 @@ def random_folds(labels: Integers, folds: int, seed: int) -> list[Fold]:
 
     rarest = int(np.bincount(labels)[np.unique(labels)].min())
     kind = StratifiedKFold if rarest >= folds else KFold
+    if len(labels) < folds:
+        raise UserError(f"{folds} folds need as many items; there are {len(labels)}")
     splitter = kind(folds, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros(len(labels)), labels))
+    found = list(splitter.split(np.zeros(len(labels)), labels))
+    _check_trainable(labels, [train for train, _ in found])
+    return found
+
+
+def _check_trainable(labels: Integers, parts: Sequence[Integers]) -> None:
+    """See that each training part holds two classes at least."""
+    for train in parts:
+        if len(np.unique(labels[train])) < 2:
+            counts = np.bincount(labels)
+            raise UserError(
+                f"a training part of {len(parts)} folds holds one class alone: there are too few "
+                f"subjects or items of the others ({', '.join(map(str, counts[counts > 0]))} items "
+                "a class); take fewer folds, outer and inner"
+            )
 
 
 def nested(

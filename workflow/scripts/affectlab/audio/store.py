@@ -10,11 +10,12 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +34,20 @@ BATCH_SECONDS = 30.0
 BATCH_WINDOWS = 32
 
 PART_CLIPS = 64
-"""Clips between two writes to the cache."""
+"""Clips between two writes to the cache, at most."""
+
+PART_SECONDS = 600.0
+"""Sound of the clips that are held decoded at a time, in seconds, beside that of one more clip."""
 
 STATISTICS = ("mean", "std")
+
+VERSION = 1
+"""Rises when windows, pooling or an encoder's own code change the vectors of the same audio."""
+
+FOREIGN_FORMS = (
+    ".npz with ids and vectors, .npy with the column id in a .csv beside it, or .parquet with id"
+    " and one column a feature"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +117,39 @@ def embed_clips(
     wanted = [clip for clip in clips if hashes[clip.id] not in known]
     logger.info("%d clips, %d of them already embedded", len(clips), len(clips) - len(wanted))
     done = 0
-    for part in _embedded(wanted, raw_directory, encoder, threads):
-        vectors = {hashes[clip.id]: vector for clip, vector in part}
+    for part in embed_files([raw_directory / clip.path for clip in wanted], encoder, threads):
+        owners = wanted[done : done + len(part)]
+        vectors = {hashes[clip.id]: vector for clip, vector in zip(owners, part, strict=True)}
         _write_part(cache, vectors, provenance)
         known |= vectors
         done += len(part)
         logger.info("%d of %d clips embedded", done, len(wanted))
+    shape = (len(clips), len(encoder.layers), len(STATISTICS), encoder.dim)
+    found = [known[hashes[clip.id]] for clip in clips]
     return Embeddings(
         tuple(clip.id for clip in clips),
         tuple(clip.subject for clip in clips),
         tuple(hashes[clip.id] for clip in clips),
         encoder.layers,
-        np.stack([known[hashes[clip.id]] for clip in clips]),
+        np.stack(found) if found else np.zeros(shape, dtype=np.float32),
         provenance,
     )
+
+
+def embed_files(
+    paths: Sequence[Path], encoder: Encoder, threads: int = 1
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Vectors ``[part, layers, 2, dim]`` of audio files, a part of them at a time, in order.
+
+    However many files there are, only those of a part are held decoded, and a few that are read
+    ahead.
+
+    Raises:
+        DataError: a file cannot be read as audio.
+    """
+    decoded = in_parallel(lambda path: read_audio(path, encoder.rate), paths, threads)
+    for waves in _parts(decoded, PART_SECONDS * encoder.rate):
+        yield embed_waves(waves, encoder)
 
 
 def embed_waves(waves: Sequence[Samples], encoder: Encoder) -> npt.NDArray[np.float32]:
@@ -164,7 +195,7 @@ def read_embeddings(path: Path) -> Embeddings:
         DataError: the file is missing or no such store.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return Embeddings(
                 tuple(stored["ids"].tolist()),
                 tuple(stored["subjects"].tolist()),
@@ -173,7 +204,7 @@ def read_embeddings(path: Path) -> Embeddings:
                 stored["vectors"],
                 json.loads(str(stored["provenance"])),
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(path, None, f"not a store of embeddings: {error}") from error
 
 
@@ -209,12 +240,16 @@ def import_embeddings(
         DataError: ids and vectors do not fit each other or the corpus, or a number is not finite.
     """
     ids, table = _read_foreign(path)
-    if table.ndim != 2 or len(table) != len(ids):
+    if table.ndim != 2 or len(table) != len(ids) or table.shape[1] == 0:
         problem = f"expected one row for each of {len(ids)} ids, found the shape {table.shape}"
         raise DataError(path, None, problem)
+    if not np.issubdtype(table.dtype, np.number) or np.iscomplexobj(table):
+        raise DataError(path, None, "holds other features than real numbers")
+    with np.errstate(over="ignore"):
+        table = table.astype(np.float32)
     if not np.isfinite(table).all():
-        raise DataError(path, None, "holds numbers that are not finite")
-    repeated = sorted({name for name in ids if ids.count(name) > 1})
+        raise DataError(path, None, "holds numbers that are not finite in single precision")
+    repeated = sorted(name for name, count in Counter(ids).items() if count > 1)
     if repeated:
         raise DataError(path, None, f"the id {repeated[0]!r} occurs more than once")
     places = {name: place for place, name in enumerate(ids)}
@@ -222,7 +257,7 @@ def import_embeddings(
     if missing:
         problem = f"has no vector for {len(missing)} clips, the first is {missing[0]!r}"
         raise DataError(path, None, problem)
-    mean = table[[places[clip.id] for clip in clips]].astype(np.float32)
+    mean = table[[places[clip.id] for clip in clips]]
     return Embeddings(
         tuple(clip.id for clip in clips),
         tuple(clip.subject for clip in clips),
@@ -236,12 +271,12 @@ def import_embeddings(
 def _read_foreign(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as stored:
-                return [str(name) for name in stored["ids"]], stored["vectors"]
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                return stored["ids"].astype(str).tolist(), stored["vectors"]
         if path.suffix == ".npy":
             beside = path.with_suffix(".csv")
-            with beside.open(encoding="utf-8-sig", newline="") as stream:
-                ids = [row["id"] for row in csv.DictReader(stream)]
+            with beside.open(encoding="utf-8-sig", newline="") as text:
+                ids = [row["id"] for row in csv.DictReader(text)]
             return ids, np.load(path, allow_pickle=False)
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
@@ -250,9 +285,10 @@ def _read_foreign(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
             columns = [name for name in table.column_names if name != "id"]
             vectors = np.column_stack([table[name].to_numpy() for name in columns])
             return [str(name) for name in table["id"].to_pylist()], vectors
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(path, None, f"cannot be read as embeddings: {error}") from error
-    raise DataError(path, None, "expected a file .npz, .npy (with .csv beside it) or .parquet")
+    except (OSError, EOFError, TypeError, ValueError, KeyError, BadZipFile) as error:
+        problem = f"cannot be read as embeddings, expected {FOREIGN_FORMS}: {error}"
+        raise DataError(path, None, problem) from error
+    raise DataError(path, None, f"expected {FOREIGN_FORMS}")
 
 
 def _audio_file(root: Path, clip: Clip) -> Path:
@@ -262,16 +298,16 @@ def _audio_file(root: Path, clip: Clip) -> Path:
     return path
 
 
-def _embedded(
-    clips: Sequence[Clip], root: Path, encoder: Encoder, threads: int
-) -> Iterator[list[tuple[Clip, npt.NDArray[np.float32]]]]:
-    """Clips with their vectors, `PART_CLIPS` at a time; decoding runs ahead in threads."""
-    decoded = in_parallel(
-        lambda clip: (clip, read_audio(root / clip.path, encoder.rate)), clips, threads
-    )
-    while part := list(islice(decoded, PART_CLIPS)):
-        vectors = embed_waves([wave for _, wave in part], encoder)
-        yield [(clip, vector) for (clip, _), vector in zip(part, vectors, strict=True)]
+def _parts(waves: Iterable[Samples], most_samples: float) -> Iterator[list[Samples]]:
+    """Cut a stream of clips where a part has enough of them."""
+    part: list[Samples] = []
+    for wave in waves:
+        part.append(wave)
+        if len(part) == PART_CLIPS or sum(map(len, part)) >= most_samples:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _batches(
@@ -294,9 +330,12 @@ def _read_cache(cache: Path, provenance: Mapping[str, Any]) -> dict[str, npt.NDA
     expected = json.dumps(dict(provenance), sort_keys=True)
     known: dict[str, npt.NDArray[np.float32]] = {}
     for path in sorted(cache.glob("*.npz")):
-        with np.load(path, allow_pickle=False) as stored:
-            if str(stored["provenance"]) == expected:
-                known |= dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                if str(stored["provenance"]) == expected:
+                    known |= dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
+        except (EOFError, ValueError, KeyError, BadZipFile):
+            logger.warning("%s is damaged; its clips are embedded again", path)
     return known
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.audio.checkpoints import load_part, read_config
+from affectlab.audio.checkpoints import load_part, read_config, read_features
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
 from affectlab.core.devices import choose_device
@@ -47,7 +47,7 @@ class Tower:
         # A window is filled up to whole frames of the last layer.
         self._stride = FRAME_STRIDE * (2 if self._pairs else 1)
         self._network = _build(directory, kind).to(self._device).eval()
-        self._features = WhisperFeatureExtractor.from_pretrained(directory, local_files_only=True)
+        self._features = read_features(WhisperFeatureExtractor, directory)
         self._pad = pad
         self._every_layer = every_layer
         config = self._network.config

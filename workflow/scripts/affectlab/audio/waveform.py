@@ -21,6 +21,9 @@ Result = TypeVar("Result")
 RATES = (1_000, 768_000)
 """Sampling rates, in Hz, that are taken for those of sound."""
 
+MIN_SECONDS = 0.001
+"""Shorter files hold nothing to be heard, and no sample at a lower rate."""
+
 MAX_SECONDS = 3600.0
 """Longer files are no clips; they would not fit into memory either."""
 
@@ -73,6 +76,9 @@ def read_original(path: Path | str) -> tuple[Samples, int]:
     if len(frames) == 0:
         raise DataError(path, None, "holds no samples")
     _check_whole(Path(path))
+    if len(frames) < MIN_SECONDS * rate:
+        problem = f"{len(frames)} samples at {rate} Hz, less than a millisecond of sound"
+        raise DataError(path, None, problem)
     if not np.isfinite(frames).all():
         raise DataError(path, None, "holds samples that are not finite numbers")
     return frames.mean(axis=1, dtype=np.float32), rate

@@ -148,7 +148,7 @@ class _Budget:
         return DataError(self.archive, f"member {member!r}", problem)
 
     def admit(self, name: str, is_folder: bool) -> PurePosixPath | None:
-        """The member's safe relative path; None for the root folder itself."""
+        """The member's safe relative path; None for one that is not to be unpacked."""
         self.members += 1
         if self.members > self.limits.files:
             problem = f"more than {self.limits.files} members; refused as a bomb"
@@ -160,6 +160,9 @@ class _Budget:
         path = PurePosixPath(name)
         if ".." in path.parts:
             raise self.refuse(name, "leads outside the archive")
+        if path.parts[:1] == ("__MACOSX",):
+            # What the Finder writes beside the files themselves.
+            return None
         if path == PurePosixPath():
             if is_folder:
                 return None
