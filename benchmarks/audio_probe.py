@@ -69,6 +69,7 @@ def main():
     view, labels, groups = speech(options.items, options.features, options.classes)
     settings = probe.Settings(
         views=["layers"],
+        combine="choose",
         statistics=["mean"],
         strengths=STRENGTHS,
         outer_folds=options.folds,

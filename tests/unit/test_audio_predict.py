@@ -31,6 +31,7 @@ RECIPE = {
     "encoder": "logmel",
     "probe": {
         "views": ["layers", "mix"],
+        "combine": "choose",
         "statistics": ["mean", "std"],
         "strengths": [0.01, 1.0],
         "outer_folds": 3,

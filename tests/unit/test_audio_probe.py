@@ -8,12 +8,15 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from affectlab.audio import probe
+from affectlab.audio import experiment, probe
+from affectlab.audio.items import Items
 from affectlab.audio.probe import Settings
+from affectlab.audio.store import Embeddings
 from affectlab.core.errors import UserError
 
 SETTINGS = Settings(
     views=["layers", "mix"],
+    combine="choose",
     statistics=["mean"],
     strengths=[1e-3, 1e-2, 1e-1],
     outer_folds=4,
@@ -118,6 +121,54 @@ def test_the_view_with_the_signal_is_chosen():
     found = probe.nested(views, labels, groups, 2, SETTINGS, seed=0)
     assert {choice.view for choice in found.choices} == {"signal"}
     np.testing.assert_array_equal(found.probabilities, found.by_view["signal"])
+
+
+def two_layers():
+    """Vectors [n, 2, 2, 6] of two layers that each know a part of the class."""
+    first, labels, groups = speech(features=12)
+    second, _, _ = speech(features=12, seed=1)
+    vectors = np.stack([first, second], axis=1).reshape(len(labels), 2, 2, 6)
+    return vectors.astype(np.float32), labels, groups
+
+
+def test_a_blend_answers_by_the_mean_logits_of_all_views():
+    vectors, labels, groups = two_layers()
+    views = probe.make_views(vectors, ["a", "b"], ["layers", "mix"], ["mean", "std"])
+    settings = replace(SETTINGS, combine="blend")
+    found = probe.nested(views, labels, groups, 2, settings, seed=0)
+    assert {(choice.view, choice.strength) for choice in found.choices} == {("blend", None)}
+    # Of two classes the softmax of mean logits is the logistic function of the mean log odds.
+    odds = np.mean([np.log(p[:, 1] / p[:, 0]) for p in found.by_view.values()], axis=0)
+    np.testing.assert_allclose(found.probabilities[:, 1], 1 / (1 + np.exp(-odds)), rtol=1e-9)
+    chosen = probe.nested(views, labels, groups, 2, SETTINGS, seed=0)
+    for name, probabilities in chosen.by_view.items():
+        np.testing.assert_array_equal(found.by_view[name], probabilities)
+
+
+@pytest.mark.parametrize("views", [["layers", "mix"], ["layers"]])
+def test_the_blend_that_is_handed_on_is_one_classifier_that_answers_as_all_of_them(views):
+    vectors, labels, groups = two_layers()
+    settings = replace(SETTINGS, views=views, statistics=["mean", "std"], combine="blend")
+    features = probe.make_views(vectors, ["a", "b"], views, settings.statistics)
+    items = Items([], groups.astype(str), labels, ("no", "yes"), [], vectors, {})
+    embeddings = Embeddings((), (), (), ("a", "b"), vectors, {"encoder": "tiny"})
+    recipe = {"task": "2dep", "unit": "clip"}
+    model = experiment._final(items, features, embeddings, recipe, settings, 0)
+    choice, best = probe.choose(features, labels, items.groups, 2, settings, 0)
+    apart = {
+        name: make_pipeline(
+            StandardScaler(),
+            LogisticRegression(
+                C=SETTINGS.strengths[best[name]], class_weight="balanced", tol=1e-10
+            ),
+        ).fit(view.astype(np.float64), labels)
+        for name, view in features.items()
+    }
+    odds = np.mean([apart[name].decision_function(features[name]) for name in apart], axis=0)
+    assert model.facts["view"] == "mix"
+    mixed = probe.make_view(vectors, ["a", "b"], model.facts["view"], settings.statistics)
+    expected = 1 / (1 + np.exp(-odds / choice.temperature))
+    np.testing.assert_allclose(model.probabilities(mixed)[:, 1], expected, atol=2e-3)
 
 
 def threads_for_linear_algebra(_):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.audio import model as models
-from affectlab.audio import probe, solver
+from affectlab.audio import probe
 from affectlab.audio.items import Items, make_items
 from affectlab.audio.probe import Floats, Integers
 from affectlab.audio.store import Embeddings, read_embeddings
@@ -115,13 +115,16 @@ def _sound(
     if held_out:
         rows.extend(_official(items, held_out, views, settings, seed))
     logger.info("the baselines are done; %d permutations are next", settings.permutations)
-    first = next(iter(views.values()))
+    # Fixed beforehand: all layers side by side, or the only layer.
+    tested = list(views)[-1]
     details: dict[str, Any] = {
         "choices": choices,
-        "permutation": probe.permutation_test(first, labels, groups, classes, settings, seed)
+        "permutation": probe.permutation_test(
+            views[tested], labels, groups, classes, settings, seed
+        )
         if settings.permutations
         else None,
-        "speaker": _speaker(next(iter(of_clips.values())), clips.groups, settings, seed),
+        "speaker": _speaker(of_clips[tested], clips.groups, settings, seed),
         "views": list(views),
     }
     return rows, details, _final(items, views, embeddings, recipe, settings, seed)
@@ -150,12 +153,12 @@ def _official(
         settings,
         seed,
     )
-    view = views[choice.view]
-    basis = solver.rotate(view[train])
-    path = settings.strengths[: best[choice.view] + 1]
-    weights = solver.fit_path(basis, items.labels[train], classes, path)[-1]
-    found = weights.probabilities(basis.transform(view[test]))
-    yield from _rows(items, OFFICIAL, 0, found, None, np.flatnonzero(test))
+    found = {}
+    for name, view in views.items():
+        basis, weights = probe.fit(view[train], items.labels[train], classes, settings, best[name])
+        found[name] = weights.probabilities(basis.transform(view[test]))
+    answer = probe.combined(found, choice.view)
+    yield from _rows(items, OFFICIAL, 0, answer, None, np.flatnonzero(test))
 
 
 def _final(
@@ -166,18 +169,34 @@ def _final(
     settings: probe.Settings,
     seed: int,
 ) -> models.ProbeModel:
-    """The probe that is handed on: chosen and fitted on all items."""
+    """The probe that is handed on: chosen and fitted on all items.
+
+    A blend of linear classifiers of the layers and of their mix is a linear classifier of the mix.
+    """
     classes = len(items.classes)
     choice, best = probe.choose(views, items.labels, items.groups, classes, settings, seed)
-    basis = solver.rotate(views[choice.view])
-    path = settings.strengths[: best[choice.view] + 1]
-    weights = solver.fit_path(basis, items.labels, classes, path)[-1]
-    features = basis.in_features(weights.coefficients).astype(np.float32)
-    layer = (features, weights.intercepts.astype(np.float32))
-    facts = _facts(items, embeddings, recipe, choice.view, settings.statistics, choice.temperature)
-    return models.ProbeModel(
-        basis.mean.astype(np.float32), basis.scale.astype(np.float32), [layer], facts
+    blended = choice.view == probe.BLEND
+    fitted = {
+        name: probe.fit(views[name], items.labels, classes, settings, best[name])
+        for name in (views if blended else [choice.view])
+    }
+    layers = [name for name in fitted if name != probe.MIX] if blended else [choice.view]
+    mean = np.concatenate([fitted[name][0].mean for name in layers])
+    scale = np.concatenate([fitted[name][0].scale for name in layers])
+    in_features = {
+        name: basis.in_features(weights.coefficients) for name, (basis, weights) in fitted.items()
+    }
+    features = np.concatenate([in_features[name] for name in layers])
+    if blended and probe.MIX in fitted:
+        features = features + in_features[probe.MIX]
+    intercepts = np.sum([weights.intercepts for _, weights in fitted.values()], axis=0)
+    layer = (
+        (features / len(fitted)).astype(np.float32),
+        (intercepts / len(fitted)).astype(np.float32),
     )
+    view = probe.MIX if blended else choice.view
+    facts = _facts(items, embeddings, recipe, view, settings.statistics, choice.temperature)
+    return models.ProbeModel(mean.astype(np.float32), scale.astype(np.float32), [layer], facts)
 
 
 def _published(

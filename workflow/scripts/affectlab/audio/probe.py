@@ -31,6 +31,9 @@ Views = Mapping[str, npt.NDArray[Any]]
 MIX = "mix"
 """The view of all layers side by side."""
 
+BLEND = "blend"
+"""The mean of the logits of all views, each with its own C."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -38,6 +41,7 @@ class Settings:
 
     Attributes:
         views: ``layers`` (each by itself), ``mix`` (all side by side), or both.
+        combine: ``choose`` the view that the inner folds find best, or ``blend`` all.
         statistics: of the frames that make up a vector: ``mean``, or ``mean`` and ``std``.
         strengths: values of C, rising.
         outer_folds, inner_folds, repeats: of the nested cross-validation.
@@ -46,6 +50,7 @@ class Settings:
     """
 
     views: Sequence[str]
+    combine: str
     statistics: Sequence[str]
     strengths: Sequence[float]
     outer_folds: int
@@ -56,10 +61,13 @@ class Settings:
 
 
 class Choice(NamedTuple):
-    """What the inner folds of one outer fold chose, and how well it did there."""
+    """What the inner folds of one outer fold chose, and how well it did there.
+
+    ``view`` is a view or `BLEND`; ``strength`` is the C of the view, None for a blend.
+    """
 
     view: str
-    strength: float
+    strength: float | None
     score: float
     temperature: float
 
@@ -196,8 +204,9 @@ def nested(
     for (_, test), (found, choice) in zip(outer, done, strict=True):
         for name, values in found.items():
             by_view[name][test] = values
-        probabilities[test] = found[choice.view]
-        calibrated[test] = stats.apply_temperature(found[choice.view], choice.temperature)
+        answer = combined(found, choice.view)
+        probabilities[test] = answer
+        calibrated[test] = stats.apply_temperature(answer, choice.temperature)
         choices.append(choice)
     return Outcome(probabilities, calibrated, by_view, choices)
 
@@ -238,11 +247,26 @@ def _outer_fold(
     )
     found = {}
     for name, view in views.items():
-        path = settings.strengths[: best[name] + 1]
-        basis = solver.rotate(view[train])
-        weights = solver.fit_path(basis, labels[train], classes, path)[-1]
+        basis, weights = fit(view[train], labels[train], classes, settings, best[name])
         found[name] = weights.probabilities(basis.transform(view[test]))
     return found, choice
+
+
+def fit(
+    view: npt.NDArray[Any], labels: Integers, classes: int, settings: Settings, place: int
+) -> tuple[solver.Basis, solver.Weights]:
+    """A classifier of one view with the C at *place*, and the basis its weights belong to."""
+    basis = solver.rotate(view)
+    return basis, solver.fit_path(basis, labels, classes, settings.strengths[: place + 1])[-1]
+
+
+def combined(found: Mapping[str, Floats], view: str) -> Floats:
+    """The probabilities ``[n, K]`` of one view, or for `BLEND` the softmax of all mean logits."""
+    if view != BLEND:
+        return found[view]
+    smallest = np.finfo(np.float64).tiny
+    logarithms = [np.log(np.maximum(values, smallest)) for values in found.values()]
+    return solver.softmax(np.mean(logarithms, axis=0))
 
 
 def choose(
@@ -253,7 +277,7 @@ def choose(
     settings: Settings,
     seed: int,
 ) -> tuple[Choice, dict[str, int]]:
-    """Choose view and C by the unweighted average recall, as a mean over the inner folds.
+    """Choose C, and the view if one is to be chosen, by the mean UAR over the inner folds.
 
     Of equal scores the smaller C and the earlier view are taken. For one view that is the choice
     of scikit-learn's GridSearchCV.
@@ -278,16 +302,17 @@ def choose(
         scored[name] = recalls.mean(axis=1)
         kept[name] = path[int(np.argmax(scored[name]))]
     best = {name: int(np.argmax(scores)) for name, scores in scored.items()}
+    if settings.combine == BLEND and len(views) > 1:
+        blend = combined(kept, BLEND)
+        score = np.mean(
+            [uar(labels[test], blend[test].argmax(axis=1), classes) for _, test in folds]
+        )
+        temperature = stats.fit_temperature(blend, labels)
+        return Choice(BLEND, None, float(score), temperature), best
     chosen = max(views, key=lambda name: scored[name][best[name]])
-    return (
-        Choice(
-            chosen,
-            float(settings.strengths[best[chosen]]),
-            float(scored[chosen][best[chosen]]),
-            stats.fit_temperature(kept[chosen], labels),
-        ),
-        best,
-    )
+    strength, score = settings.strengths[best[chosen]], scored[chosen][best[chosen]]
+    temperature = stats.fit_temperature(kept[chosen], labels)
+    return Choice(chosen, float(strength), float(score), temperature), best
 
 
 def uar(labels: Integers, predicted: Integers, classes: int) -> float:
