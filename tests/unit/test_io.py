@@ -150,3 +150,12 @@ def test_numbers_are_rounded_to_significant_digits():
     assert json.dumps(io.round_significant(1 / 3)) == "0.33333333"
     with pytest.raises(ValueError, match="cannot store"):
         io.round_significant(float("inf"))
+
+
+def test_json_without_end_of_nesting_is_named(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 5000)
+    with pytest.raises(DataError, match=r"deep\.json: not valid JSON: nested too deeply"):
+        io.read_json(path)
+    with pytest.raises(DataError, match="line 1: not valid JSON: nested too deeply"):
+        list(io.read_jsonl(path))

@@ -91,6 +91,9 @@ BAD = {
     "lone surrogate": ({"symptoms": "a \ud83d b"}, "half a surrogate pair"),
     "empty reference": ({"treatment_effect": " "}, "treatment_effect: is empty"),
     "null": ({"experience_and_reflection": None}, "expected a string, found null"),
+    "half a pair in an id": ({"id": "\ud83d"}, "id: holds half a surrogate pair"),
+    "broken number as id": ({"id": 1.5}, "id: expected a whole number or a string, found"),
+    "blank id": ({"id": " "}, "id: is empty"),
     "duplicate id": ({"id": 1}, "the id '1' was already used in line 1"),
 }
 
@@ -116,6 +119,14 @@ def test_a_broken_line(tmp_path):
         converted(tmp_path, lines)
 
 
+QUESTION = {
+    "questionID": 1,
+    "question": "怎么办？",
+    "description": "",
+    "answers": [{"answer_text": "慢慢来。"}],
+}
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -126,6 +137,13 @@ def test_a_broken_line(tmp_path):
             "answers: is empty",
         ),
         ("not json", "not valid JSON"),
+        ("[" * 5000, "not valid JSON: nested too deeply"),
+        (json.dumps([QUESTION | {"keywords": "\ud83d"}]), "record 1: keywords: holds half a"),
+        (
+            json.dumps([QUESTION | {"keywords": ["家庭", None]}]),
+            "record 1: keywords, item 2: expected a string, found null",
+        ),
+        (json.dumps([QUESTION | {"keywords": 5}]), "keywords: expected a string or a list"),
     ],
 )
 def test_a_broken_psyqa_file(tmp_path, content, problem):

@@ -132,6 +132,22 @@ def test_a_list_becomes_one_text():
     assert parse(json.dumps(whole(causes=["a", "b"])), FIELDS).fields["causes"] == "a; b"
 
 
+def test_half_a_surrogate_pair_in_an_output_can_be_stored(tmp_path):
+    cases = [case("1"), case("2")]
+    texts = [json.dumps(whole(causes="a \ud83d b")), json.dumps(whole(causes=["a \ud83d b"]))]
+    answers = [parse(text, FIELDS) for text in texts]
+    assert [one.valid for one in answers] == [True, False]
+    write_predictions(tmp_path / "p.jsonl", cases, answers)
+    assert {row["causes"] for row in read_predictions(tmp_path / "p.jsonl", cases)} == {
+        "a \ufffd b"
+    }
+
+
+def test_an_output_nested_without_end_costs_no_other():
+    found = parse(f'{{"causes": {"[" * 700}{"]" * 700}}}', FIELDS)
+    assert not found.valid
+
+
 def stored(tmp_path, cases, rows=None):
     path = tmp_path / "predictions.jsonl"
     answers = [answer(one.references) for one in cases]
@@ -151,6 +167,18 @@ def test_a_submission_reads_back(tmp_path):
     assert read_predictions(path, cases) == [one.references for one in cases]
 
 
+def test_ids_read_back_as_they_were(tmp_path):
+    cases = [case("007"), case("7"), case("٣"), case("b")]
+    path = stored(tmp_path, cases)
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == [
+        "007",
+        7,
+        "٣",
+        "b",
+    ]
+    assert len(read_predictions(path, cases)) == 4
+
+
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
@@ -159,6 +187,10 @@ def test_a_submission_reads_back(tmp_path):
         (lambda lines: [*lines, '{"id": 77}'], "record 3: the id '77' is not one of the cases"),
         (lambda lines: ['{"id": 2}', lines[1]], "expected the field predicted_cause"),
         (lambda lines: [lines[0][:-1] + ', "x": 1}', lines[1]], "unknown field x"),
+        (
+            lambda lines: [lines[0].replace("causes of", "\\ud83d"), lines[1]],
+            "record 1: predicted_cause: holds half a surrogate pair",
+        ),
     ],
 )
 def test_a_submission_that_does_not_fit(tmp_path, rows, problem):

@@ -97,6 +97,8 @@ def read_json(path: Path | str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise DataError(path, place, f"not valid JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise DataError(path, None, "not valid JSON: nested too deeply") from error
 
 
 def write_jsonl(path: Path | str, records: Iterable[dict[str, Any]]) -> int:
@@ -122,6 +124,9 @@ def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(path, f"line {number}", f"not valid JSON: {error.msg}") from error
+        except RecursionError as error:
+            problem = "not valid JSON: nested too deeply"
+            raise DataError(path, f"line {number}", problem) from error
         if not isinstance(record, dict):
             raise DataError(path, f"line {number}", "expected a JSON object")
         yield record
