@@ -1,5 +1,6 @@
 """Scores against rouge-score, sacrebleu and counting by hand; answers and submissions."""
 
+import itertools
 import json
 
 import numpy as np
@@ -236,6 +237,32 @@ def test_textrank_takes_the_sentence_that_shares_most_words():
     )
     assert ranked.argmax() == 4
     assert ranked.sum() == pytest.approx(1)
+
+
+def test_ranks_are_those_of_the_linear_system():
+    generator = np.random.default_rng(0)
+    bags = [{str(i) for i in generator.integers(0, 30, size)} for size in [0, 0, 1, 9, 4, 6, 3, 8]]
+    weights = baselines._overlap(bags)
+    for (i, one), (j, other) in itertools.product(enumerate(bags), repeat=2):
+        scale = np.log(max(len(one), 1)) + np.log(max(len(other), 1))
+        expected = len(one & other) / scale if scale and i != j else 0
+        assert weights[i, j] == pytest.approx(expected)
+    totals = weights.sum(axis=1, keepdims=True)
+    moves = np.divide(weights, totals, out=np.full_like(weights, 1 / 8), where=totals > 0)
+    system = np.eye(8) - baselines.DAMPING * moves.T
+    expected = np.linalg.solve(system, np.full(8, (1 - baselines.DAMPING) / 8))
+    assert baselines._pagerank(weights) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_giant_case_can_be_summarised_without_a_model():
+    talk = " ".join(
+        f"They spoke about matter {i} on that day, and then of {i + 1}." for i in range(4000)
+    )
+    giant = case("1", text=talk)
+    assert len(giant.text) > 200_000
+    for method in (baselines.lead, baselines.tail, baselines.textrank):
+        (found,) = method([giant], [])
+        assert 0 < len(scores.joined(found, FIELDS, "en").split()) < 250
 
 
 def test_template_and_nearest_learn_from_train_alone():
