@@ -93,6 +93,23 @@ def test_perfect_and_empty_answers():
     assert scores.field_scores(cases, perfect)["causes"]["rouge1"] == 1
 
 
+def test_a_summary_in_another_language_than_its_case_is_cut_as_what_it_is():
+    references = dict.fromkeys(FIELDS, "她很难过，晚上睡不好。")
+    one = case(references=references)
+    for answers, expected in (([answer(references)], 1.0), ([answer({})], 0.0)):
+        found = scores.all_scores([one], answers)
+        for name in ("rouge1", "rouge2", "rouge_l", "bleu"):
+            assert found[name].statistic(found[name].columns.sum(axis=0)) == pytest.approx(expected)
+    assert scores.field_scores([one], [answer(references)])["causes"]["rouge_l"] == 1
+    assert scores.description([one], [answer(references)])["length_ratio"] == 1
+
+
+def test_references_without_a_letter_have_no_length():
+    one = case(references=dict.fromkeys(FIELDS, "..."))
+    found = scores.description([one], [answer(one.references)])
+    assert all(np.isfinite(value) for value in found.values())
+
+
 def whole(**changes):
     return {name: f"text of {name}" for name in FIELDS} | changes
 
