@@ -223,6 +223,20 @@ def test_mixed_languages_and_duplicates_are_counted(tmp_path):
     assert found["templates"]["cases"] == 0
 
 
+def test_misread_over_long_and_empty_are_named(tmp_path):
+    lines = raw_lines(tmp_path)
+    lines[2] = broken(lines[2], symptoms="she couldnâ€™t sleep")
+    lines[4] = broken(lines[4], consultation_process=["a \ufffd b"])
+    lines[5] = broken(lines[5], case_description=["They talked about it. " * 10_000])
+    lines[6] = broken(lines[6], experience_and_reflection=" ")
+    cases, _ = converted(tmp_path, lines)
+    assert max(len(case.text) for case in cases) > 200_000
+    found = audit(cases, [], {})
+    assert found["misread"] == ["3", "5"]
+    assert found["long"] == ["6"]
+    assert found["empty"] == {"reflection": 1}
+
+
 def test_a_seed_changes_the_split(tmp_path):
     cases, _ = converted(tmp_path, raw_lines(tmp_path))
     other = stratified(cases, SPLIT | {"seed": 1})
