@@ -204,6 +204,19 @@ def test_four_bit_adapters_still_learn_after_an_evaluation(base, records):
     assert min(after.values()) > 0
 
 
+def test_no_processor_is_let_repack_4_bit_weights(base, monkeypatch):
+    """Where the processor could, bitsandbytes says so in each layer; here it is made to."""
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: True)
+    import bitsandbytes
+
+    flag = "support_avx512bf16_for_cpu"
+    assert getattr(bitsandbytes.nn.Linear4bit(4, 4), flag)
+    network = networks.load_network(base, dtype=torch.float32, device=CPU, four_bit=True)
+    flags = [getattr(module, flag) for module in network.modules() if hasattr(module, flag)]
+    assert flags
+    assert not any(flags)
+
+
 def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
     write_psyqa(tmp_path / "raw", cases=12)
     records = tmp_path / "r.jsonl"
@@ -448,6 +461,16 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
     summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
     assert summarizer.summarise_file(raw, tmp_path / "out.jsonl") == 0
     assert read_predictions(tmp_path / "out.jsonl", cases) == predictions
+
+
+def test_a_wrong_target_or_device_is_named_before_any_work(trained, tmp_path, base):
+    with pytest.raises(UserError, match="device nowhere: cannot be used here"):
+        CaseSummarizer.from_directory(trained / "model", device="nowhere")
+    with pytest.raises(UserError, match="absent: no such folder, expected a language model"):
+        CaseSummarizer.from_directory(trained / "model", base_model=tmp_path / "absent")
+    summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
+    with pytest.raises(UserError, match="is a folder, expected a file"):
+        summarizer.summarise_file(tmp_path / "cases.jsonl", tmp_path)
 
 
 def test_not_a_model_of_this_wing(base):

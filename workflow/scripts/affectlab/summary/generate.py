@@ -353,14 +353,13 @@ def load_generator(
     device: str | None = None,
 ) -> Generator:
     """Load a model, and its adapter if it has one, for generation."""
-    import torch
 
     from affectlab.core import devices
     from affectlab.summary import model as networks
 
     if threads is not None:
         devices.set_threads(threads)
-    place = torch.device(device) if device else devices.choose_device()
+    place = devices.named_device(device)
     dtype = devices.compute_dtype(precision, place)
     network: Any
     if adapter is not None and not four_bit:
