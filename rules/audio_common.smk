@@ -52,7 +52,7 @@ def audio_recipe(wildcards):
 
 def audio_dataset_entry(wildcards):
     """The registry's entry of a run's data set."""
-    return REGISTRIES.datasets[AUDIO["runs"][wildcards.run]["data"]]
+    return dataset_entry(AUDIO["runs"][wildcards.run]["data"])
 
 
 def audio_encoder_spec(wildcards):

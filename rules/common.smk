@@ -12,10 +12,16 @@ ROOT = Path(str(workflow.current_basedir)).parent.resolve()
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from affectlab.core.assets import asset_status, format_table, local_files, preflight
+from affectlab.core.assets import (
+    asset_status,
+    entry_in_use,
+    format_table,
+    local_files,
+    preflight,
+)
 from affectlab.core.errors import ConfigError, UserError
 from affectlab.core.sources import imported_sources
-from affectlab.wings import SETTINGS, check_config, validate_config
+from affectlab.wings import SETTINGS, check_config, needed_assets, validate_config
 
 try:
     REGISTRIES = validate_config(config, ROOT)
@@ -104,13 +110,20 @@ def asset_table():
     return format_table(check_config(config, REGISTRIES, resources))
 
 
-def generated_data():
-    """Names of the data sets that are made on the spot: no score on them is a result."""
-    return sorted(
-        name
-        for name, entry in REGISTRIES.datasets.items()
-        if any(source["kind"] == "sample" for source in entry["sources"])
-    )
+def sample_manifests(wildcards):
+    """Manifests of the needed data sets that may be generated; they tell whether they were."""
+    return [
+        f"<resources>/raw/{name}/manifest.json"
+        for name in needed_assets(config)[0]
+        if any(
+            source["kind"] == "sample" for source in REGISTRIES.datasets[name]["sources"]
+        )
+    ]
+
+
+def dataset_entry(name):
+    """The registry's entry of a data set, as cards describe it."""
+    return entry_in_use(name, REGISTRIES.datasets[name], config["data_root"])
 
 
 def wing_targets(wildcards):

@@ -43,7 +43,7 @@ def emotion_run(wildcards):
 
 def emotion_dataset_entry(wildcards):
     """The registry's entry of a run's data set."""
-    return REGISTRIES.datasets[EMOTION["runs"][wildcards.run]["data"]]
+    return dataset_entry(EMOTION["runs"][wildcards.run]["data"])
 
 
 def emotion_model_entry(wildcards):

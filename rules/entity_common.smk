@@ -64,7 +64,7 @@ def entity_dataset_entries(wildcards):
     names = set(stage_data(run))
     if run["start_from"]:
         names.update(stage_data(ENTITY["runs"][run["start_from"]]))
-    return {name: REGISTRIES.datasets[name] for name in sorted(names)}
+    return {name: dataset_entry(name) for name in sorted(names)}
 
 
 def entity_model_entry(wildcards):

@@ -46,7 +46,7 @@ def face_run(wildcards):
 
 def face_dataset_entry(wildcards):
     """The registry's entry of a run's data set."""
-    return REGISTRIES.datasets[FACE["runs"][wildcards.run]["data"]]
+    return dataset_entry(FACE["runs"][wildcards.run]["data"])
 
 
 def face_model_entry(wildcards):

@@ -1,6 +1,7 @@
 # The roof: one page and one table over everything that was run.
 #
-# REQUIRED INPUTS: metrics, comparison, audit, label noise, figures of the selected runs
+# REQUIRED INPUTS: metrics, comparison, audit, label noise, figures of the selected runs; manifests
+#   of sample corpora
 # OUTPUTS:
 #   <results>/report/index.html     self-contained; needs no network
 #   <results>/tables/results.csv
@@ -10,6 +11,7 @@
 rule report_build:
     input:
         wing_targets,
+        samples=sample_manifests,
         config=rules.store_config.output[0],
         lib=lib("report_build"),
     output:
@@ -37,6 +39,5 @@ rule report_build:
         runtime=30,
     params:
         reference_results=REGISTRIES.reference_results,
-        sample_data=generated_data(),
     script:
         "../workflow/scripts/report_build.py"

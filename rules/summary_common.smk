@@ -69,7 +69,7 @@ def summary_baseline_of(wildcards):
 
 def summary_dataset_entry(wildcards):
     """The registry's entry of a run's data set."""
-    return REGISTRIES.datasets[SUMMARY["runs"][wildcards.run]["data"]]
+    return dataset_entry(SUMMARY["runs"][wildcards.run]["data"])
 
 
 def summary_results(filename, runs=None):

@@ -10,12 +10,15 @@ from affectlab.core.assets import (
     WATCHED_FILES,
     AssetStatus,
     asset_status,
+    entry_in_use,
     format_table,
+    generated_data,
     local_files,
     preflight,
 )
 from affectlab.core.config import load_config
 from affectlab.core.errors import UserError
+from affectlab.core.fetch import fetch_dataset
 from affectlab.wings import check_config, validate_config
 
 PROJECT = Path(__file__).parents[2]
@@ -49,6 +52,40 @@ def test_what_was_fetched_is_present(tmp_path):
     manifest.write_text("{}")
     status = asset_status("model", "m", HUB, None, tmp_path / "resources")
     assert (status.state, status.detail) == ("present", str(manifest.parent))
+
+
+def test_only_what_a_generator_made_is_generated(tmp_path):
+    sample = {"sources": [{"kind": "sample", "generator": "corpus"}]}
+    (tmp_path / "mine" / "copied").mkdir(parents=True)
+    (tmp_path / "mine" / "copied" / "real.txt").write_text("somebody's words")
+    manifests = [tmp_path / name / "manifest.json" for name in ("made", "copied")]
+    for manifest in manifests:
+        fetch_dataset(
+            manifest.parent.name,
+            sample,
+            manifest,
+            data_root=tmp_path / "mine",
+            generators={"corpus": lambda folder, **_: (folder / "made.txt").write_text("made")},
+        )
+    assert generated_data(manifests) == ["made"]
+
+
+def test_a_copy_under_the_name_of_a_sample_is_described_as_a_copy(tmp_path):
+    sample = {
+        "title": "Generated cases",
+        "licence": "MIT",
+        "terms": "none",
+        "sources": [{"kind": "sample", "generator": "corpus"}],
+    }
+    assert entry_in_use("corpus", sample, tmp_path) == sample
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "real.txt").write_text("somebody's words")
+    found = entry_in_use("corpus", sample, tmp_path)
+    assert found["sources"] == []
+    assert "Generated" not in found["title"]
+    assert found["licence"] != "MIT"
+    hub = {"sources": [{"kind": "hub", "repo": "a/b", "revision": "c"}]}
+    assert entry_in_use("corpus", hub, tmp_path) == hub
 
 
 def test_a_download_names_where_from(tmp_path, monkeypatch):

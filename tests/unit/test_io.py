@@ -150,3 +150,35 @@ def test_numbers_are_rounded_to_significant_digits():
     assert json.dumps(io.round_significant(1 / 3)) == "0.33333333"
     with pytest.raises(ValueError, match="cannot store"):
         io.round_significant(float("inf"))
+
+
+def test_json_without_end_of_nesting_is_named(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 5000)
+    with pytest.raises(DataError, match=r"deep\.json: not valid JSON: nested too deeply"):
+        io.read_json(path)
+    with pytest.raises(DataError, match="line 1: not valid JSON: nested too deeply"):
+        list(io.read_jsonl(path))
+
+
+def test_a_file_never_replaces_a_folder(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "kept.txt").write_text("x")
+    with pytest.raises(UserError, match="results: is a folder, expected a file or nothing"):
+        io.write_text(tmp_path / "results", "x")
+    with pytest.raises(UserError, match="results: is a folder, expected a file or nothing"):
+        io.check_target(tmp_path / "results")
+    assert [path.name for path in tmp_path.rglob("*")] == ["results", "kept.txt"]
+
+
+def test_a_target_is_checked_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"out\.jsonl: cannot be written"):
+        io.check_target(tmp_path / "file" / "out.jsonl")
+    io.check_target(tmp_path / "new" / "out.jsonl")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_folder_is_no_file_to_read(tmp_path):
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        io.read_text(tmp_path)

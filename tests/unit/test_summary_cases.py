@@ -91,6 +91,9 @@ BAD = {
     "lone surrogate": ({"symptoms": "a \ud83d b"}, "half a surrogate pair"),
     "empty reference": ({"treatment_effect": " "}, "treatment_effect: is empty"),
     "null": ({"experience_and_reflection": None}, "expected a string, found null"),
+    "half a pair in an id": ({"id": "\ud83d"}, "id: holds half a surrogate pair"),
+    "broken number as id": ({"id": 1.5}, "id: expected a whole number or a string, found"),
+    "blank id": ({"id": " "}, "id: is empty"),
     "duplicate id": ({"id": 1}, "the id '1' was already used in line 1"),
 }
 
@@ -116,6 +119,14 @@ def test_a_broken_line(tmp_path):
         converted(tmp_path, lines)
 
 
+QUESTION = {
+    "questionID": 1,
+    "question": "怎么办？",
+    "description": "",
+    "answers": [{"answer_text": "慢慢来。"}],
+}
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -126,6 +137,13 @@ def test_a_broken_line(tmp_path):
             "answers: is empty",
         ),
         ("not json", "not valid JSON"),
+        ("[" * 5000, "not valid JSON: nested too deeply"),
+        (json.dumps([QUESTION | {"keywords": "\ud83d"}]), "record 1: keywords: holds half a"),
+        (
+            json.dumps([QUESTION | {"keywords": ["家庭", None]}]),
+            "record 1: keywords, item 2: expected a string, found null",
+        ),
+        (json.dumps([QUESTION | {"keywords": 5}]), "keywords: expected a string or a list"),
     ],
 )
 def test_a_broken_psyqa_file(tmp_path, content, problem):
@@ -203,6 +221,20 @@ def test_mixed_languages_and_duplicates_are_counted(tmp_path):
     assert found["overlap"]["test"] == []
     assert found["expected"][0]["status"] == "differs"
     assert found["templates"]["cases"] == 0
+
+
+def test_misread_over_long_and_empty_are_named(tmp_path):
+    lines = raw_lines(tmp_path)
+    lines[2] = broken(lines[2], symptoms="she couldnâ€™t sleep")
+    lines[4] = broken(lines[4], consultation_process=["a \ufffd b"])
+    lines[5] = broken(lines[5], case_description=["They talked about it. " * 10_000])
+    lines[6] = broken(lines[6], experience_and_reflection=" ")
+    cases, _ = converted(tmp_path, lines)
+    assert max(len(case.text) for case in cases) > 200_000
+    found = audit(cases, [], {})
+    assert found["misread"] == ["3", "5"]
+    assert found["long"] == ["6"]
+    assert found["empty"] == {"reflection": 1}
 
 
 def test_a_seed_changes_the_split(tmp_path):

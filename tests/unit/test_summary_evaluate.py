@@ -195,6 +195,26 @@ def test_the_section_shows_no_text_of_real_cases(results):
     assert prediction["predicted_cause"] not in found.html
 
 
+def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path):
+    folder = tmp_path / "summary"
+    shutil.copytree(results, folder)
+    seed = folder / "lead" / "seed0"
+    record = read_json(seed / "metrics.json") | {"method": "lora"}
+    (seed / "metrics.json").write_text(json.dumps(record))
+    rows = [json.loads(line) for line in (seed / "details.jsonl").open()]
+    (seed / "details.jsonl").write_text(
+        "".join(json.dumps(row | {"text": "words of a case"}) + "\n" for row in rows)
+    )
+    block = {
+        "selected": list(RUNS),
+        "baseline": "lead",
+        "cross_validation": {},
+        "runs": {name: recipe(name) for name in RUNS},
+    }
+    assert "words of a case" in section(folder, block, [], ["cases"]).html
+    assert "words of a case" not in section(folder, block, [], ["questions"]).html
+
+
 @pytest.fixture(scope="module")
 def pooled(results, tmp_path_factory):
     """What five folds of the nearest references come to, and the paths that were pooled."""

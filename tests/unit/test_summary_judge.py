@@ -183,3 +183,31 @@ def test_an_endpoint_that_is_down_is_one_clear_error(judged):
     with pytest.raises(UserError, match="no summary could be judged: cannot be reached"):
         judge_run(settings=settings("http://127.0.0.1:9", attempts=1), **judged)
     assert not judged["output_path"].exists()
+
+
+def test_an_endpoint_that_is_down_is_not_waited_for_with_every_summary(judged, monkeypatch):
+    waits = []
+    monkeypatch.setattr("affectlab.summary.judge.time.sleep", waits.append)
+    with pytest.raises(UserError, match="cannot be reached"):
+        judge_run(settings=settings("http://127.0.0.1:9", attempts=4, wait_seconds=2), **judged)
+    assert waits == [2, 4, 8]
+
+
+def test_an_endpoint_that_goes_away_costs_the_rest_alone(server, judged):
+    def gone(handler):
+        handler.close_connection = True
+
+    server.replies[PATH] = in_turn(GOOD, gone)
+    judge_run(settings=settings(server.url, attempts=1), **judged)
+    found = json.loads(judged["output_path"].read_text())
+    assert (found["n"], found["failed"]) == (4, 3)
+    assert found["score"] == 1
+
+
+def test_summaries_without_all_15_marks_are_counted(server, judged):
+    some = json.dumps({"causes": {"clarity": 3}})
+    server.replies[PATH] = in_turn(GOOD, chat(some), chat("no"), GOOD)
+    judge_run(settings=settings(server.url, attempts=1), **judged)
+    found = json.loads(judged["output_path"].read_text())
+    assert (found["failed"], found["incomplete"]) == (1, 1)
+    assert found["score"] == pytest.approx((4 + 3 + 0 + 4) / 4)

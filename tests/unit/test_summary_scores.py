@@ -1,5 +1,6 @@
 """Scores against rouge-score, sacrebleu and counting by hand; answers and submissions."""
 
+import itertools
 import json
 
 import numpy as np
@@ -92,6 +93,23 @@ def test_perfect_and_empty_answers():
     assert scores.field_scores(cases, perfect)["causes"]["rouge1"] == 1
 
 
+def test_a_summary_in_another_language_than_its_case_is_cut_as_what_it_is():
+    references = dict.fromkeys(FIELDS, "她很难过，晚上睡不好。")
+    one = case(references=references)
+    for answers, expected in (([answer(references)], 1.0), ([answer({})], 0.0)):
+        found = scores.all_scores([one], answers)
+        for name in ("rouge1", "rouge2", "rouge_l", "bleu"):
+            assert found[name].statistic(found[name].columns.sum(axis=0)) == pytest.approx(expected)
+    assert scores.field_scores([one], [answer(references)])["causes"]["rouge_l"] == 1
+    assert scores.description([one], [answer(references)])["length_ratio"] == 1
+
+
+def test_references_without_a_letter_have_no_length():
+    one = case(references=dict.fromkeys(FIELDS, "..."))
+    found = scores.description([one], [answer(one.references)])
+    assert all(np.isfinite(value) for value in found.values())
+
+
 def whole(**changes):
     return {name: f"text of {name}" for name in FIELDS} | changes
 
@@ -132,6 +150,22 @@ def test_a_list_becomes_one_text():
     assert parse(json.dumps(whole(causes=["a", "b"])), FIELDS).fields["causes"] == "a; b"
 
 
+def test_half_a_surrogate_pair_in_an_output_can_be_stored(tmp_path):
+    cases = [case("1"), case("2")]
+    texts = [json.dumps(whole(causes="a \ud83d b")), json.dumps(whole(causes=["a \ud83d b"]))]
+    answers = [parse(text, FIELDS) for text in texts]
+    assert [one.valid for one in answers] == [True, False]
+    write_predictions(tmp_path / "p.jsonl", cases, answers)
+    assert {row["causes"] for row in read_predictions(tmp_path / "p.jsonl", cases)} == {
+        "a \ufffd b"
+    }
+
+
+def test_an_output_nested_without_end_costs_no_other():
+    found = parse(f'{{"causes": {"[" * 700}{"]" * 700}}}', FIELDS)
+    assert not found.valid
+
+
 def stored(tmp_path, cases, rows=None):
     path = tmp_path / "predictions.jsonl"
     answers = [answer(one.references) for one in cases]
@@ -151,6 +185,18 @@ def test_a_submission_reads_back(tmp_path):
     assert read_predictions(path, cases) == [one.references for one in cases]
 
 
+def test_ids_read_back_as_they_were(tmp_path):
+    cases = [case("007"), case("7"), case("٣"), case("b")]
+    path = stored(tmp_path, cases)
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == [
+        "007",
+        7,
+        "٣",
+        "b",
+    ]
+    assert len(read_predictions(path, cases)) == 4
+
+
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
@@ -159,6 +205,10 @@ def test_a_submission_reads_back(tmp_path):
         (lambda lines: [*lines, '{"id": 77}'], "record 3: the id '77' is not one of the cases"),
         (lambda lines: ['{"id": 2}', lines[1]], "expected the field predicted_cause"),
         (lambda lines: [lines[0][:-1] + ', "x": 1}', lines[1]], "unknown field x"),
+        (
+            lambda lines: [lines[0].replace("causes of", "\\ud83d"), lines[1]],
+            "record 1: predicted_cause: holds half a surrogate pair",
+        ),
     ],
 )
 def test_a_submission_that_does_not_fit(tmp_path, rows, problem):
@@ -204,6 +254,32 @@ def test_textrank_takes_the_sentence_that_shares_most_words():
     )
     assert ranked.argmax() == 4
     assert ranked.sum() == pytest.approx(1)
+
+
+def test_ranks_are_those_of_the_linear_system():
+    generator = np.random.default_rng(0)
+    bags = [{str(i) for i in generator.integers(0, 30, size)} for size in [0, 0, 1, 9, 4, 6, 3, 8]]
+    weights = baselines._overlap(bags)
+    for (i, one), (j, other) in itertools.product(enumerate(bags), repeat=2):
+        scale = np.log(max(len(one), 1)) + np.log(max(len(other), 1))
+        expected = len(one & other) / scale if scale and i != j else 0
+        assert weights[i, j] == pytest.approx(expected)
+    totals = weights.sum(axis=1, keepdims=True)
+    moves = np.divide(weights, totals, out=np.full_like(weights, 1 / 8), where=totals > 0)
+    system = np.eye(8) - baselines.DAMPING * moves.T
+    expected = np.linalg.solve(system, np.full(8, (1 - baselines.DAMPING) / 8))
+    assert baselines._pagerank(weights) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_giant_case_can_be_summarised_without_a_model():
+    talk = " ".join(
+        f"They spoke about matter {i} on that day, and then of {i + 1}." for i in range(4000)
+    )
+    giant = case("1", text=talk)
+    assert len(giant.text) > 200_000
+    for method in (baselines.lead, baselines.tail, baselines.textrank):
+        (found,) = method([giant], [])
+        assert 0 < len(scores.joined(found, FIELDS, "en").split()) < 250
 
 
 def test_template_and_nearest_learn_from_train_alone():

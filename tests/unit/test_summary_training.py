@@ -204,6 +204,19 @@ def test_four_bit_adapters_still_learn_after_an_evaluation(base, records):
     assert min(after.values()) > 0
 
 
+def test_no_processor_is_let_repack_4_bit_weights(base, monkeypatch):
+    """Where the processor could, bitsandbytes says so in each layer; here it is made to."""
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: True)
+    import bitsandbytes
+
+    flag = "support_avx512bf16_for_cpu"
+    assert getattr(bitsandbytes.nn.Linear4bit(4, 4), flag)
+    network = networks.load_network(base, dtype=torch.float32, device=CPU, four_bit=True)
+    flags = [getattr(module, flag) for module in network.modules() if hasattr(module, flag)]
+    assert flags
+    assert not any(flags)
+
+
 def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
     write_psyqa(tmp_path / "raw", cases=12)
     records = tmp_path / "r.jsonl"
@@ -362,7 +375,7 @@ def test_a_giant_case_keeps_head_and_tail(generator):
     assert "First words." in written
     assert "End of the talk." in written
     assert "[...]" in written
-    with pytest.raises(ValueError, match="do not hold the instruction"):
+    with pytest.raises(UserError, match="max_length: 50 tokens do not hold the instruction"):
         build_prompt(
             generator.tokenizer, text, task="fields", version="v1", language="en", max_tokens=50
         )
@@ -385,6 +398,42 @@ def test_map_reduce_reads_every_chunk(generator):
     assert sum(counting.asked) == len(pieces) > 3
     assert request.case_tokens > 1000
     assert len(request.ids) <= 660
+
+
+def test_notes_of_an_interrupted_run_are_kept(generator, tmp_path):
+    run = RUN | {"long_input": "map_reduce", "max_length": 700}
+    cases = [giant("They talked about the exam again. " * 150)]
+    options = {"seed": 0, "progress_path": tmp_path / "notes.jsonl", "fingerprint": "one"}
+    whole = list(generation.build_requests(generator, cases, run, **options))
+    counting = Failing(generator, set())
+    assert list(generation.build_requests(counting, cases, run, **options)) == whole
+    assert not counting.asked
+    other = options | {"fingerprint": "two"}
+    list(generation.build_requests(counting, cases, run, **other))
+    assert counting.asked
+
+
+class Noting(Failing):
+    """Fails for some requests, and answers the others with a short note."""
+
+    def answer(self, prompts, *, max_tokens, seed, grammar=None):
+        super().answer(prompts, max_tokens=1, seed=seed)
+        return [self.tokenizer("A note.")["input_ids"] for _ in prompts]
+
+
+def test_a_part_without_notes_counts_as_cut_off(generator):
+    run = RUN | {"long_input": "map_reduce", "max_length": 700, "max_answer_tokens": 8}
+    case = giant("They talked about the exam again. " * 150)
+    parts = generation._note_requests(generator.tokenizer, case, case_text(case), run, 692)
+    lengths = [len(part.ids) for part in parts]
+    # The last part is shorter than the others, so that it alone fails.
+    assert lengths.count(lengths[-1]) == 1
+    (request,) = generation.build_requests(Noting(generator, {lengths[-1]}), [case], run, seed=0)
+    assert request.cut_tokens == parts[-1].case_tokens
+    # Without any note, the case itself is read, head and tail.
+    (request,) = generation.build_requests(Noting(generator, set(lengths)), [case], run, seed=0)
+    assert "[...]" in generator.tokenizer.decode(request.ids)
+    assert 0 < request.cut_tokens < request.case_tokens
 
 
 def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
@@ -412,6 +461,16 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
     summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
     assert summarizer.summarise_file(raw, tmp_path / "out.jsonl") == 0
     assert read_predictions(tmp_path / "out.jsonl", cases) == predictions
+
+
+def test_a_wrong_target_or_device_is_named_before_any_work(trained, tmp_path, base):
+    with pytest.raises(UserError, match="device nowhere: cannot be used here"):
+        CaseSummarizer.from_directory(trained / "model", device="nowhere")
+    with pytest.raises(UserError, match="absent: no such folder, expected a language model"):
+        CaseSummarizer.from_directory(trained / "model", base_model=tmp_path / "absent")
+    summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
+    with pytest.raises(UserError, match="is a folder, expected a file"):
+        summarizer.summarise_file(tmp_path / "cases.jsonl", tmp_path)
 
 
 def test_not_a_model_of_this_wing(base):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from affectlab.core.assets import generated_data
 from affectlab.core.logs import configure_logging
 from affectlab.report.page import build
 
@@ -9,7 +10,7 @@ configure_logging(snakemake.log[0])
 build(
     results=Path(snakemake.input.config).parent,
     reference_results=snakemake.params.reference_results,
-    sample_data=snakemake.params.sample_data,
+    sample_data=generated_data(snakemake.input.samples),
     page_path=snakemake.output.page,
     table_path=snakemake.output.table,
 )

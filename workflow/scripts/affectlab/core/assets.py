@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from affectlab.core.archives import local_copy
 from affectlab.core.errors import UserError
+from affectlab.core.io import read_json
 
 Kind = Literal["dataset", "model"]
 # A local copy of more files than this is watched as a folder, not file by file.
@@ -79,6 +80,37 @@ def asset_status(
         origins = ", else ".join(_origin(source) for source in entry["sources"])
         return AssetStatus(kind, name, "downloadable", origins)
     return AssetStatus(kind, name, "missing", _how_to_get(kind, name, entry, root))
+
+
+def generated_data(manifest_paths: Iterable[Path | str]) -> list[str]:
+    """Names of the data sets that a generator made, by their manifests, sorted.
+
+    A user's own copy wins over a generator, so what the registry says of a sample corpus does not
+    tell whether its texts are anybody's.
+    """
+    manifests = [read_json(path) for path in manifest_paths]
+    return sorted(found["name"] for found in manifests if found["source"]["kind"] == "sample")
+
+
+def entry_in_use(name: str, entry: Mapping[str, Any], root: Path | str | None) -> Mapping[str, Any]:
+    """The registry's entry of a data set, or what is known where a copy stands in for a sample.
+
+    Args:
+        name: of the data set.
+        entry: its entry in the registry.
+        root: ``data_root`` of the configuration.
+    """
+    kinds = {source["kind"] for source in entry["sources"]}
+    if "sample" not in kinds or local_copy(name, root) is None:
+        return entry
+    return {
+        **entry,
+        "title": f"The user's own data under the name {name}",
+        "licence": "that of the data",
+        "terms": "those of the data",
+        "citation": "that of the data",
+        "sources": [],
+    }
 
 
 def format_table(statuses: Iterable[AssetStatus]) -> str:

@@ -42,6 +42,23 @@ def choose_device() -> torch.device:
     return torch.device(PartialState(cpu=not gpu_visible).device)
 
 
+def named_device(name: str | None) -> torch.device:
+    """The device that a user names, or the one of `choose_device`.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    if not name:
+        return choose_device()
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device {name}: cannot be used here: {reason}") from error
+    return device
+
+
 def has_native_bf16(device: torch.device) -> bool:
     """Whether *device* multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":

@@ -28,7 +28,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     is removed and *path* stays as it was.
 
     Raises:
-        UserError: the folder cannot be written to, or the disk is full.
+        UserError: the folder cannot be written to, the disk is full, or a folder stands where a
+            file should go.
     """
     target = Path(path)
     scratch: Path | None = None
@@ -38,6 +39,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary = scratch / target.name
         yield temporary
         if target.is_dir() and not target.is_symlink():
+            if not temporary.is_dir():
+                raise UserError(f"{target}: is a folder, expected a file or nothing")
             shutil.rmtree(target)
         os.replace(temporary, target)
     except OSError as error:
@@ -72,6 +75,23 @@ def atomic_writer(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
         os.fsync(stream.fileno())
 
 
+def check_target(path: Path | str) -> None:
+    """Find out before long work whether a file can be written to *path*; its folder is made.
+
+    Raises:
+        UserError: it cannot, or *path* is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise UserError(f"{target}: is a folder, expected a file or nothing")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from error
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write *text* as UTF-8, atomically."""
     with atomic_writer(path) as stream:
@@ -97,6 +117,8 @@ def read_json(path: Path | str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise DataError(path, place, f"not valid JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise DataError(path, None, "not valid JSON: nested too deeply") from error
 
 
 def write_jsonl(path: Path | str, records: Iterable[dict[str, Any]]) -> int:
@@ -122,6 +144,9 @@ def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(path, f"line {number}", f"not valid JSON: {error.msg}") from error
+        except RecursionError as error:
+            problem = "not valid JSON: nested too deeply"
+            raise DataError(path, f"line {number}", problem) from error
         if not isinstance(record, dict):
             raise DataError(path, f"line {number}", "expected a JSON object")
         yield record
@@ -131,12 +156,14 @@ def read_text(path: Path | str) -> str:
     """Read a UTF-8 file (a byte order mark is dropped, line ends become ``\\n``).
 
     Raises:
-        DataError: the file does not exist, or a byte is not UTF-8; names the line.
+        DataError: the file does not exist, cannot be read, or a byte is not UTF-8; names the line.
     """
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise DataError(path, None, "no such file") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise DataError(path, None, f"cannot be read: {error.strerror}") from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -83,6 +83,8 @@ def load_pretrained(
     Raises:
         UserError: the directory holds no readable checkpoint.
     """
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such folder, expected {purpose}")
     on_cpu = device.type == "cpu"
     # Its report on loading lists the head, which is new in every base model, as a warning.
     hf_logging.set_verbosity_error()

@@ -99,14 +99,14 @@ class _Network:
         import torch
 
         from affectlab.core import text_models
-        from affectlab.core.devices import choose_device, set_threads
+        from affectlab.core.devices import named_device, set_threads
         from affectlab.emotion import model
 
         if threads is not None:
             set_threads(threads)
         self._model = model
         self._dtype = torch.float32
-        self._device = torch.device(device) if device else choose_device()
+        self._device = named_device(device)
         self._tokenizer = text_models.load_tokenizer(directory)
         _check_classes(directory)
         self._network = model.load_network(

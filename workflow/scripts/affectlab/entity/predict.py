@@ -105,15 +105,14 @@ class GbertPredictor:
         Raises:
             UserError: no such checkpoint, or not one of this wing.
         """
-        import torch
 
-        from affectlab.core.devices import choose_device, set_threads
+        from affectlab.core.devices import named_device, set_threads
         from affectlab.entity.model import load_model
         from affectlab.entity.original import load_original
 
         if threads is not None:
             set_threads(threads)
-        chosen = torch.device(device) if device else choose_device()
+        chosen = named_device(device)
         path = Path(checkpoint_path)
         if path.is_dir():
             return cls(*load_model(path, device=chosen), chosen)

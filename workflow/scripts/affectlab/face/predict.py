@@ -124,7 +124,7 @@ class FacePredictor:
             infer = onnx_inference(Path(onnx), threads or 0)
             test_time = read_config(Path(directory))["test_time"]
             return cls(as_network(infer), test_time, torch.device("cpu"))
-        chosen = devices.choose_device() if device is None else torch.device(device)
+        chosen = devices.named_device(device)
         network, config = load_network(Path(directory))
         return cls(network.to(chosen), config["test_time"], chosen)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_jsonl, write_jsonl
-from affectlab.summary.cases import REFLECTION, Case
+from affectlab.summary.cases import REFLECTION, Case, text_problem
 from affectlab.summary.scores import Answer
 
 SUBMITTED = {
@@ -24,6 +24,10 @@ SUBMITTED = {
 """Field -> its name in the benchmark's submissions (the last one is the original project's)."""
 
 _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
+"""Ids that are written as numbers, as the benchmark's are; others could not be read back."""
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def target_text(references: Mapping[str, str]) -> str:
@@ -47,7 +51,7 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     if set(found) == set(fields) and all(
         isinstance(value, str) and value.strip() for value in found.values()
     ):
-        return Answer({name: found[name].strip() for name in fields}, True, False, False)
+        return Answer({name: _as_text(found[name]) for name in fields}, True, False, False)
     inner = _OBJECT.search(text)
     found = found or (_load(inner.group()) if inner else {})
     repaired = {name: _as_text(found[name]) for name in fields if name in found} or {
@@ -66,7 +70,7 @@ def write_predictions(path: Path, cases: Sequence[Case], answers: Sequence[Answe
     write_jsonl(
         path,
         (
-            {"id": int(case.id) if case.id.isdecimal() else case.id}
+            {"id": int(case.id) if _NUMBER.fullmatch(case.id) else case.id}
             | {SUBMITTED[name]: answer.fields.get(name, "") for name in case.fields}
             for case, answer in zip(cases, answers, strict=True)
         ),
@@ -95,6 +99,8 @@ def read_predictions(path: Path | str, cases: Sequence[Case]) -> list[dict[str, 
         for name in names:
             if not isinstance(row.get(name), str):
                 raise DataError(path, place, f"expected the field {name} with a string")
+            if problem := text_problem(name, row[name], needed=False):
+                raise DataError(path, place, problem)
         if extra := sorted(set(row) - {"id", *names}):
             raise DataError(path, place, f"unknown field {' and '.join(extra)}")
         found[identity] = {name: row[SUBMITTED[name]] for name in known[identity].fields}
@@ -136,10 +142,18 @@ def _load(text: str) -> dict[str, Any]:
 
 
 def _as_text(value: Any) -> str:
+    """A JSON value as a text that can be stored: UTF-8 knows no half of a surrogate pair."""
+    try:
+        return _SURROGATE.sub("\ufffd", _flat(value))
+    except RecursionError:
+        return ""
+
+
+def _flat(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, list):
-        return "; ".join(_as_text(item) for item in value)
+        return "; ".join(_flat(item) for item in value)
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 

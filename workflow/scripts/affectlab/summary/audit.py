@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +16,12 @@ from affectlab.summary.cases import SPLITS, Case, read_cases
 from affectlab.summary.text import default_unit, tokens
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+LONG = {"words": 32_000, "characters": 12_000}
+"""Characters from which a case is over-long: near 8,192 tokens, by how its language is cut."""
+
+_MISREAD = re.compile(r"\ufffd|â€|Ã[\u0080-\u00bf]|ï¿½|锟斤拷")
+"""What is left of characters that were read in another encoding than they were written in."""
 
 MAX_QUARANTINED_SHARE = 0.1
 """More bad records than this mean a wrong file, not a few slips."""
@@ -48,8 +55,9 @@ def audit(
     Returns:
         A JSON object: ``counts`` (per split cases, languages, lengths), ``templates`` (cases
         whose references were made from a template, and how many different references there are),
-        ``empty`` (cases without a reflection), ``duplicates`` (ids of cases with the same text),
-        ``overlap`` (ids of held-out cases whose text stands in train), ``quarantine`` and
+        ``empty`` (cases without a reflection), ``misread`` (ids of cases with remains of another
+        encoding), ``long`` (ids of over-long cases), ``duplicates`` (ids of cases with the same
+        text), ``overlap`` (ids of held-out cases whose text stands in train), ``quarantine`` and
         ``expected``. No text.
 
     Raises:
@@ -72,6 +80,12 @@ def audit(
             "different_references": len({tuple(case.references.values()) for case in cases}),
         },
         "empty": {"reflection": sum(not case.reflection for case in cases)},
+        "misread": [
+            case.id
+            for case in cases
+            if _MISREAD.search("\n".join([case.text, *case.references.values()]))
+        ],
+        "long": [case.id for case in cases if len(case.text) >= LONG[default_unit(case.language)]],
         "duplicates": _repeated(cases),
         "overlap": {
             split: [case.id for case in by_split[split] if case.group in known]

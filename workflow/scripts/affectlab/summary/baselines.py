@@ -23,6 +23,13 @@ TAIL_SENTENCES = 8
 DAMPING = 0.85
 """Of PageRank, as in Mihalcea and Tarau, TextRank, EMNLP 2004."""
 
+CONVERGED = 1e-13
+"""Change of all ranks together at which they are taken for stationary."""
+
+RANK_DIGITS = 12
+
+SENTENCES_AT_ONCE = 1024
+
 Answers = Callable[[Sequence[Case], Sequence[Case]], list[dict[str, str]]]
 
 
@@ -137,7 +144,9 @@ def _central_sentences(text: str, language: Language) -> list[str]:
     cut = [tokens(sentence, language, unit) for sentence in found]
     chosen: list[int] = []
     length = 0
-    for place in _pagerank(_overlap([set(words) for words in cut])).argsort(kind="stable")[::-1]:
+    ranks = _pagerank(_overlap([set(words) for words in cut]))
+    # Rounded, so that sentences of one rank stay in their order on any machine.
+    for place in (-ranks.round(RANK_DIGITS)).argsort(kind="stable"):
         if length >= SUMMARY_LENGTH[unit]:
             break
         chosen.append(int(place))
@@ -148,24 +157,40 @@ def _central_sentences(text: str, language: Language) -> list[str]:
 def _overlap(bags: Sequence[set[str]]) -> np.ndarray:
     """TextRank's similarity of sentences: shared words over the logs of the lengths, (n, n)."""
     import numpy as np
+    from scipy.sparse import csr_array
 
     logs = np.log([max(len(bag), 1) for bag in bags])
-    shared = np.array([[len(one & other) for other in bags] for one in bags], dtype=float)
-    scale = logs[:, None] + logs[None, :]
-    similarity = np.divide(shared, scale, out=np.zeros_like(shared), where=scale > 0)
+    columns: dict[str, int] = {}
+    words = [columns.setdefault(word, len(columns)) for bag in bags for word in sorted(bag)]
+    starts = np.cumsum([0, *(len(bag) for bag in bags)])
+    holds = csr_array((np.ones(len(words)), words, starts), shape=(len(bags), len(columns)))
+    similarity = np.zeros((len(bags), len(bags)))
+    # Block by block: a very long case has thousands of sentences.
+    for start in range(0, len(bags), SENTENCES_AT_ONCE):
+        some = slice(start, start + SENTENCES_AT_ONCE)
+        scale = logs[:, None] + logs[some]
+        shared = holds @ holds[some].T.toarray()
+        np.divide(shared, scale, out=similarity[:, some], where=scale > 0)
     np.fill_diagonal(similarity, 0.0)
     return similarity
 
 
 def _pagerank(weights: np.ndarray) -> np.ndarray:
-    """Stationary ranks (n,) of a symmetric weighted graph with `DAMPING`."""
+    """Stationary ranks (n,) of a symmetric weighted graph with `DAMPING`, by power iteration."""
     import numpy as np
 
     size = len(weights)
-    totals = weights.sum(axis=1, keepdims=True)
-    moves = np.divide(weights, totals, out=np.full_like(weights, 1 / size), where=totals > 0)
-    system = np.eye(size) - DAMPING * moves.T
-    return np.linalg.solve(system, np.full(size, (1 - DAMPING) / size))
+    totals = weights.sum(axis=1)
+    alone = totals == 0
+    shares = np.where(alone, 1.0, totals)
+    ranks = np.full(size, 1 / size)
+    while True:
+        # A sentence like no other passes its rank on to all.
+        moved = weights @ (ranks / shares) + ranks[alone].sum() / size
+        following = (1 - DAMPING) / size + DAMPING * moved
+        if np.abs(following - ranks).sum() < CONVERGED:
+            return following
+        ranks = following
 
 
 def _medoid(texts: Sequence[str], language: Language) -> str:

@@ -151,7 +151,7 @@ def read_requests(path: Path | str, fields: Sequence[str]) -> list[Case]:
             _missing(record, ("id", *lists))
             or _id_problem("id", record["id"])
             or next(filter(None, (_list_problem(name, record[name]) for name in lists)), None)
-            or _text_problem(REFLECTION, reflection, needed=False)
+            or text_problem(REFLECTION, reflection, needed=False)
         )
         if problem is None and str(record["id"]) in cases:
             problem = f"the id {record['id']!r} occurs a second time"
@@ -291,6 +291,19 @@ def template_reflection(keywords: Sequence[str], consultation: str) -> str:
     )
 
 
+def text_problem(name: str, value: Any, *, needed: bool = True) -> str | None:
+    """What is wrong with *value* as a text that is to be stored; None if nothing is."""
+    if not isinstance(value, str):
+        return f"{name}: expected a string, found {_kind(value)}"
+    if needed and not value.strip():
+        return f"{name}: is empty"
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        return f"{name}: holds half a surrogate pair, expected valid Unicode"
+    if "\0" in value:
+        return f"{name}: holds a NUL character"
+    return None
+
+
 def _case_or_problem(record: Mapping[str, Any], layout: str) -> Case | str:
     return _LAYOUTS[layout].problem(record) or _LAYOUTS[layout].case(record)
 
@@ -305,23 +318,11 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _text_problem(name: str, value: Any, *, needed: bool = True) -> str | None:
-    if not isinstance(value, str):
-        return f"{name}: expected a string, found {_kind(value)}"
-    if needed and not value.strip():
-        return f"{name}: is empty"
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        return f"{name}: holds half a surrogate pair, expected valid Unicode"
-    if "\0" in value:
-        return f"{name}: holds a NUL character"
-    return None
-
-
 def _list_problem(name: str, value: Any) -> str | None:
     if not isinstance(value, list):
         return f"{name}: expected a list of strings, found {_kind(value)}"
     for number, item in enumerate(value, start=1):
-        if problem := _text_problem(f"{name}, item {number}", item, needed=False):
+        if problem := text_problem(f"{name}, item {number}", item, needed=False):
             return problem
     return None if any(item.strip() for item in value) else f"{name}: is empty"
 
@@ -332,9 +333,11 @@ def _missing(record: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 
 def _id_problem(name: str, value: Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        return f"{name}: expected a number or a string, found {_kind(value)}"
-    return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return text_problem(name, value)
+    return f"{name}: expected a whole number or a string, found {_kind(value)}"
 
 
 def _kind(value: Any) -> str:
@@ -370,8 +373,8 @@ def _longemotion_problem(record: Mapping[str, Any]) -> str | None:
         _missing(record, ("id", *lists, REFLECTION, *FIELDS))
         or _id_problem("id", record["id"])
         or next(filter(None, (_list_problem(name, record[name]) for name in lists)), None)
-        or _text_problem(REFLECTION, record[REFLECTION], needed=False)
-        or next(filter(None, (_text_problem(name, record[name]) for name in FIELDS)), None)
+        or text_problem(REFLECTION, record[REFLECTION], needed=False)
+        or next(filter(None, (text_problem(name, record[name]) for name in FIELDS)), None)
     )
 
 
@@ -399,20 +402,19 @@ def _psyqa_problem(record: Mapping[str, Any]) -> str | None:
     if problem := (
         _missing(record, ("questionID", "question", "description", "answers"))
         or _id_problem("questionID", record["questionID"])
-        or _text_problem("question", record["question"])
-        or _text_problem("description", record["description"], needed=False)
+        or text_problem("question", record["question"])
+        or text_problem("description", record["description"], needed=False)
     ):
         return problem
-    keywords = record.get("keywords")
-    if keywords is not None and not isinstance(keywords, str | list):
-        return f"keywords: expected a string or a list, found {_kind(keywords)}"
+    if problem := _keywords_problem(record.get("keywords")):
+        return problem
     answers = record["answers"]
     if not isinstance(answers, list):
         return f"answers: expected a list, found {_kind(answers)}"
     for number, answer in enumerate(answers, start=1):
         if not isinstance(answer, dict) or "answer_text" not in answer:
             return f"answers, item {number}: expected an object with answer_text"
-        if problem := _text_problem(
+        if problem := text_problem(
             f"answers, item {number}, answer_text", answer["answer_text"], needed=False
         ):
             return problem
@@ -421,12 +423,26 @@ def _psyqa_problem(record: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _keywords_problem(keywords: Any) -> str | None:
+    if keywords is None:
+        return None
+    if isinstance(keywords, str):
+        return text_problem("keywords", keywords, needed=False)
+    if not isinstance(keywords, list):
+        return f"keywords: expected a string or a list, found {_kind(keywords)}"
+    problems = (
+        text_problem(f"keywords, item {number}", word, needed=False)
+        for number, word in enumerate(keywords, start=1)
+    )
+    return next(filter(None, problems), None)
+
+
 def _psyqa_case(record: Mapping[str, Any]) -> Case:
     consultation = [answer["answer_text"] for answer in record["answers"]]
     keywords = record.get("keywords") or []
     if isinstance(keywords, str):
         keywords = keywords.replace("，", ",").split(",")
-    named = [str(word).strip() for word in keywords if str(word).strip()]
+    named = [word.strip() for word in keywords if word.strip()]
     return _case(
         record["questionID"],
         [record["question"], record["description"]],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROGRESS_NAME = "answers.jsonl"
+NOTES_NAME = "notes.jsonl"
 
 NOTES_TOKENS = 200
 """Longest note on one chunk of a case in map-reduce."""
@@ -207,19 +208,41 @@ def _answer_batch(
 
 
 def build_requests(
-    generator: Generator, cases: Sequence[Case], run: Mapping[str, Any], *, seed: int
+    generator: Generator,
+    cases: Sequence[Case],
+    run: Mapping[str, Any],
+    *,
+    seed: int,
+    progress_path: Path | None = None,
+    fingerprint: str = "",
 ) -> Iterator[Request]:
-    """A request for each case; with ``map_reduce``, long cases are first turned into notes."""
+    """A request for each case; with ``map_reduce``, long cases are first turned into notes.
+
+    What is in parts for which the model gave no note counts as cut off; a case without any note
+    is asked about as with ``head_tail``. Notes are kept in *progress_path*, as in `answer_all`.
+    """
     room = run["max_length"] - run["max_answer_tokens"]
     for case in cases:
         text = case_text(case)
         whole = _request(generator.tokenizer, case, text, run, room)
         if whole.cut_tokens and run["long_input"] == "map_reduce":
-            notes = "\n".join(_notes(generator, case, text, run, room, seed=seed))
-            reduced = _request(generator.tokenizer, case, notes, run, room)
-            yield reduced._replace(case_tokens=whole.case_tokens)
-        else:
-            yield whole
+            requests = _note_requests(generator.tokenizer, case, text, run, room)
+            found = answer_all(
+                generator,
+                requests,
+                max_tokens=min(NOTES_TOKENS, run["max_answer_tokens"]),
+                seed=seed,
+                progress_path=progress_path,
+                fingerprint=fingerprint,
+            )
+            notes = [found[request.id]["text"].strip() for request in requests]
+            lost = sum(request.case_tokens for request in requests if found[request.id]["error"])
+            if any(notes):
+                reduced = _request(generator.tokenizer, case, "\n".join(notes), run, room)
+                whole = reduced._replace(
+                    case_tokens=whole.case_tokens, cut_tokens=reduced.cut_tokens + lost
+                )
+        yield whole
 
 
 def _request(
@@ -236,26 +259,24 @@ def _request(
     return Request(case.id, prompt.ids, prompt.case_tokens, prompt.cut_tokens)
 
 
-def _notes(
-    generator: Generator, case: Case, text: str, run: Mapping[str, Any], room: int, *, seed: int
-) -> list[str]:
-    """The model's notes on each chunk of a long case."""
-    # A chunk leaves room for the instruction around it.
-    pieces = chunks(generator.tokenizer, text, room // 2)
+def _note_requests(
+    tokenizer: PreTrainedTokenizerBase, case: Case, text: str, run: Mapping[str, Any], room: int
+) -> list[Request]:
+    """What the model is asked to note of each chunk of a long case."""
     requests = []
-    for number, piece in enumerate(pieces):
+    # A chunk leaves room for the instruction around it.
+    for number, piece in enumerate(chunks(tokenizer, text, room // 2)):
         prompt = build_prompt(
-            generator.tokenizer,
+            tokenizer,
             piece,
             task="notes",
             version=run["prompt"],
             language=case.language,
             max_tokens=room,
         )
-        requests.append(Request(str(number), prompt.ids, prompt.case_tokens, prompt.cut_tokens))
-    longest = min(NOTES_TOKENS, run["max_answer_tokens"])
-    found = answer_all(generator, requests, max_tokens=longest, seed=seed)
-    return [found[request.id]["text"].strip() for request in requests]
+        name = f"{case.id}, part {number + 1}"
+        requests.append(Request(name, prompt.ids, prompt.case_tokens, prompt.cut_tokens))
+    return requests
 
 
 def generate(
@@ -300,20 +321,25 @@ def generate(
         precision=run["generation"]["precision"],
         threads=threads,
     )
-    requests = list(build_requests(generator, cases, run, seed=seed))
+    key = fingerprint(
+        dict(run), seed, sha256_file(records_path), weights_digest(adapter or base_model)
+    )
+    notes_path, progress_path = work_directory / NOTES_NAME, work_directory / PROGRESS_NAME
+    requests = list(
+        build_requests(generator, cases, run, seed=seed, progress_path=notes_path, fingerprint=key)
+    )
     found = answer_all(
         generator,
         requests,
         max_tokens=run["max_answer_tokens"],
         seed=seed,
         grammar=generator.grammar(cases[0].fields, run["max_answer_tokens"]),
-        progress_path=work_directory / PROGRESS_NAME,
-        fingerprint=fingerprint(
-            dict(run), seed, sha256_file(records_path), weights_digest(adapter or base_model)
-        ),
+        progress_path=progress_path,
+        fingerprint=key,
     )
     store_answers(cases, requests, found, predictions_path, details_path)
-    (work_directory / PROGRESS_NAME).unlink(missing_ok=True)
+    for path in (notes_path, progress_path):
+        path.unlink(missing_ok=True)
 
 
 def load_generator(
@@ -327,14 +353,13 @@ def load_generator(
     device: str | None = None,
 ) -> Generator:
     """Load a model, and its adapter if it has one, for generation."""
-    import torch
 
     from affectlab.core import devices
     from affectlab.summary import model as networks
 
     if threads is not None:
         devices.set_threads(threads)
-    place = torch.device(device) if device else devices.choose_device()
+    place = devices.named_device(device)
     dtype = devices.compute_dtype(precision, place)
     network: Any
     if adapter is not None and not four_bit:

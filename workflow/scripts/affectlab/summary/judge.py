@@ -38,6 +38,7 @@ LABELS = {
 MAX_TOKENS = 4096
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 60.0
+UNREACHABLE = "cannot be reached"
 
 _FENCED = re.compile(r"```json\s*(.*?)\s*```", re.DOTALL)
 _OBJECT = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")
@@ -71,7 +72,8 @@ class Judge:
 
         Returns:
             ``score`` (mean of the marks, 0 without any), ``marks`` (field -> criterion -> mark)
-            and ``error``; ``tokens`` as the endpoint counts them, ``cached``.
+            and ``error``; ``tokens`` as the endpoint counts them, ``cached``, and whether the
+            endpoint was ``unreachable``.
         """
         body = {
             "model": self._settings["model"],
@@ -83,7 +85,7 @@ class Judge:
         key = hashlib.sha256(f"{self._settings['base_url']}\n{text}".encode()).hexdigest()
         path = self._cache / f"{key}.json"
         if path.exists():
-            return {**read_json(path), "cached": True}
+            return {**read_json(path), "cached": True, "unreachable": False}
         tokens = 0
         error = ""
         for attempt in range(self._settings["attempts"]):
@@ -106,9 +108,16 @@ class Judge:
                 }
                 # A failure is not kept: the next run asks again.
                 write_json(path, result)
-                return {**result, "cached": False}
+                return {**result, "cached": False, "unreachable": False}
             error = "no marks in the reply"
-        return {"score": 0.0, "marks": None, "error": error, "tokens": tokens, "cached": False}
+        return {
+            "score": 0.0,
+            "marks": None,
+            "error": error,
+            "tokens": tokens,
+            "cached": False,
+            "unreachable": error.startswith(UNREACHABLE),
+        }
 
     def _post(self, body: Mapping[str, Any]) -> tuple[str, int, str, bool]:
         """Send one question: reply, tokens, what went wrong, and whether to try again."""
@@ -123,7 +132,7 @@ class Judge:
         except requests.Timeout:
             return "", 0, "timed out", True
         except requests.RequestException as error:
-            return "", 0, f"cannot be reached ({type(error).__name__})", True
+            return "", 0, f"{UNREACHABLE} ({type(error).__name__})", True
         if response.status_code != 200:
             again = response.status_code in RETRIED
             return "", 0, f"answered with status {response.status_code}", again
@@ -175,19 +184,20 @@ def judge_run(
     """Judge a run's summaries and store marks, means, failures and costs.
 
     Raises:
-        UserError: not one summary could be judged, or the key is missing.
+        UserError: the endpoint cannot be reached from the first, not one summary could be judged,
+            or the key is missing.
     """
     from tqdm import tqdm
 
     cases = test_cases(records_path, fold)
     answers = read_answers(predictions_path, details_path, cases)
     judge = Judge(settings, cache)
-    found = [
-        judge.marks(case.references, answer.fields)
-        for case, answer in tqdm(
-            list(zip(cases, answers, strict=True)), desc="judging", unit="case"
-        )
-    ]
+    found: list[dict[str, Any]] = []
+    for case, answer in tqdm(list(zip(cases, answers, strict=True)), desc="judging", unit="case"):
+        found.append(judge.marks(case.references, answer.fields))
+        if found[-1]["unreachable"] and all(row["error"] is not None for row in found):
+            # Every other summary would be waited for as long.
+            raise _none_judged(settings, found)
     write_json(output_path, _record(cases, answers, found, settings, bootstrap))
 
 
@@ -201,9 +211,8 @@ def _record(
     import numpy as np
 
     judged = [row for row in found if row["error"] is None]
-    errors = sorted({row["error"] for row in found if row["error"] is not None})
     if not judged:
-        raise UserError(f"{settings['base_url']}: no summary could be judged: {'; '.join(errors)}")
+        raise _none_judged(settings, found)
     columns = np.array([[row["score"], 1.0] for row in found])
     table = stats.group_sums(columns, [case.group for case in cases])
     interval = stats.bootstrap_interval(ratio, table, **bootstrap)
@@ -216,13 +225,12 @@ def _record(
         "score": interval.value,
         "ci": [interval.low, interval.high],
         "failed": len(found) - len(judged),
-        "errors": errors,
+        "errors": _errors(found),
+        "incomplete": sum(_count(row["marks"]) < len(FIELDS) * len(CRITERIA) for row in judged),
         "score_without_failed": float(np.mean([row["score"] for row in judged])),
         "fields": {
             field: float(
-                np.mean(
-                    [list(row["marks"][field].values()) for row in judged if field in row["marks"]]
-                )
+                np.mean([mark for row in judged for mark in row["marks"].get(field, {}).values()])
             )
             for field in FIELDS
             if any(field in row["marks"] for row in judged)
@@ -236,6 +244,19 @@ def _record(
             for case, row in zip(cases, found, strict=True)
         ],
     }
+
+
+def _errors(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    return sorted({row["error"] for row in found if row["error"] is not None})
+
+
+def _none_judged(settings: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> UserError:
+    errors = "; ".join(_errors(found))
+    return UserError(f"{settings['base_url']}: no summary could be judged: {errors}")
+
+
+def _count(marks: Mapping[str, Mapping[str, float]]) -> int:
+    return sum(len(row) for row in marks.values())
 
 
 def _listed(fields: Mapping[str, str]) -> str:

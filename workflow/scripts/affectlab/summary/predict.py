@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_json
+from affectlab.core.io import check_target, read_json
 from affectlab.summary.answers import parse, write_predictions
 from affectlab.summary.cases import TASKS, Case, read_requests
 from affectlab.summary.generate import (
@@ -101,7 +101,13 @@ class CaseSummarizer:
     def summarise_file(
         self, cases_path: Path | str, predictions_path: Path, *, seed: int = 0
     ) -> int:
-        """Summarise a file of cases into one in the submission format; return how many failed."""
+        """Summarise a file of cases into one in the submission format; return how many failed.
+
+        Raises:
+            UserError: the file cannot be written; found out before anything is summarised.
+            DataError: a line is not a case.
+        """
+        check_target(predictions_path)
         cases = read_requests(cases_path, self.fields)
         answers = self.summarise(cases, seed=seed)
         write_predictions(predictions_path, cases, answers)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from affectlab.core.errors import UserError
 from affectlab.core.io import read_text
 from affectlab.summary.cases import REFLECTION, Case
 from affectlab.summary.text import Language
@@ -85,7 +86,7 @@ def build_prompt(
     """The prompt for *text*, at most *max_tokens* long; a longer text keeps head and tail.
 
     Raises:
-        ValueError: the instruction alone is longer.
+        UserError: the instruction alone is longer.
     """
     case_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     ids = chat_ids(tokenizer, instruction(text, task, version, language))
@@ -94,7 +95,7 @@ def build_prompt(
         # Decoding and encoding again may give a few more tokens than were kept.
         kept -= max(len(ids) - max_tokens, 8)
         if kept <= 0:
-            raise ValueError(f"{max_tokens} tokens do not hold the instruction")
+            raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
         shorter = head_and_tail(tokenizer, case_ids, kept)
         ids = chat_ids(tokenizer, instruction(shorter, task, version, language))
     return Prompt(ids, len(case_ids), len(case_ids) - kept)

@@ -17,7 +17,14 @@ import numpy as np
 from affectlab.core.records import Direction
 from affectlab.core.stats import Array, Floats
 from affectlab.summary.cases import Case
-from affectlab.summary.text import Language, Unit, default_unit, sentences, tokens
+from affectlab.summary.text import (
+    Language,
+    Unit,
+    default_unit,
+    detect_language,
+    sentences,
+    tokens,
+)
 
 COPIED_NGRAM = 4
 """Length of the n-grams of the copy rate."""
@@ -189,6 +196,11 @@ def joined(fields: Mapping[str, str], order: Sequence[str], language: Language) 
     return space.join(fields.get(name, "") for name in order)
 
 
+def summary_language(case: Case) -> Language:
+    """What the references are written in: a summary is cut as they are, whatever the case is."""
+    return detect_language(joined(case.references, case.fields, case.language))
+
+
 def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Score]:
     """Every headline score of the answers, over all fields together.
 
@@ -198,17 +210,18 @@ def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Sc
     """
     rouges, bleus, chrfs, shares = [], [], [], []
     for case, answer in zip(cases, answers, strict=True):
-        reference = joined(case.references, case.fields, case.language)
-        prediction = joined(answer.fields, case.fields, case.language)
-        found = rouge(reference, prediction, case.language)
+        language = summary_language(case)
+        reference = joined(case.references, case.fields, language)
+        prediction = joined(answer.fields, case.fields, language)
+        found = rouge(reference, prediction, language)
         rouges.append([*found.values(), 1.0])
-        bleus.append(bleu_columns(reference, prediction, case.language))
+        bleus.append(bleu_columns(reference, prediction, language))
         chrfs.append([chrf(reference, prediction), 1.0])
         shares.append(
             [
-                *repeated(prediction, case.language),
+                *repeated(prediction, language),
                 *unsupported_numbers(prediction, case.text),
-                *unsupported_names(prediction, case.text, case.language),
+                *unsupported_names(prediction, case.text, language),
             ]
         )
     means, counts = np.array(rouges), np.array(shares, dtype=float)
@@ -229,9 +242,10 @@ def field_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, 
     """Mean ROUGE and chrF of each field by itself."""
     table: dict[str, list[dict[str, float]]] = {}
     for case, answer in zip(cases, answers, strict=True):
+        language = summary_language(case)
         for name in case.fields:
             reference, prediction = case.references[name], answer.fields.get(name, "")
-            found = rouge(reference, prediction, case.language)
+            found = rouge(reference, prediction, language)
             found["chrf"] = chrf(reference, prediction)
             table.setdefault(name, []).append(found)
     return {
@@ -242,19 +256,20 @@ def field_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, 
 
 def description(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, float]:
     """What is neither good nor bad by itself: lengths, copying, repairs, word-wise ROUGE."""
-    units = [default_unit(case.language) for case in cases]
     lengths, goals, copies, words = [], [], [], []
-    for case, answer, unit in zip(cases, answers, units, strict=True):
-        reference = joined(case.references, case.fields, case.language)
-        prediction = joined(answer.fields, case.fields, case.language)
-        lengths.append(len(tokens(prediction, case.language, unit)))
-        goals.append(len(tokens(reference, case.language, unit)))
-        copies.append(copied(prediction, case.text, case.language))
-        words.append(rouge(reference, prediction, case.language, "words"))
+    for case, answer in zip(cases, answers, strict=True):
+        language = summary_language(case)
+        unit = default_unit(language)
+        reference = joined(case.references, case.fields, language)
+        prediction = joined(answer.fields, case.fields, language)
+        lengths.append(len(tokens(prediction, language, unit)))
+        goals.append(len(tokens(reference, language, unit)))
+        copies.append(copied(prediction, case.text, language))
+        words.append(rouge(reference, prediction, language, "words"))
     found = float(np.sum([count for _, count in copies]))
     return {
         "mean_length": float(np.mean(lengths)),
-        "length_ratio": float(np.sum(lengths) / np.sum(goals)),
+        "length_ratio": float(np.sum(lengths) / np.sum(goals)) if any(goals) else 0.0,
         "copy_rate": float(np.sum([hits for hits, _ in copies]) / found) if found else 0.0,
         "repaired": float(np.mean([answer.repaired for answer in answers])),
         **{f"{name}_words": float(np.mean([row[name] for row in words])) for name in ROUGE},
