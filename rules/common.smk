@@ -116,7 +116,8 @@ def sample_manifests(wildcards):
         f"<resources>/raw/{name}/manifest.json"
         for name in needed_assets(config)[0]
         if any(
-            source["kind"] == "sample" for source in REGISTRIES.datasets[name]["sources"]
+            source["kind"] == "sample"
+            for source in REGISTRIES.datasets[name]["sources"]
         )
     ]
 

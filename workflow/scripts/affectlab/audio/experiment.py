@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from affectlab.audio import model as models
 from affectlab.audio import probe
@@ -61,7 +62,9 @@ def run_probe(
             if unit == "clip"
             else make_items(records_path, measures_path, embeddings, task, "clip")
         )
-        rows, details, fitted = _sound(items, clips, embeddings, recipe, seed, threads)
+        # Its products are small; the processes of the outer folds are what uses the threads.
+        with threadpool_limits(1, "blas"):
+            rows, details, fitted = _sound(items, clips, embeddings, recipe, seed, threads)
     else:
         work = model_directory.parent / "work"
         rows, details, fitted = _published(items, embeddings, recipe, seed, threads, work)
