@@ -15,7 +15,7 @@ sys.path.insert(0, str(SCRIPTS))
 from affectlab.core.assets import asset_status, format_table, local_files, preflight
 from affectlab.core.errors import ConfigError, UserError
 from affectlab.core.sources import imported_sources
-from affectlab.wings import SETTINGS, check_config, validate_config
+from affectlab.wings import check_config, validate_config
 
 try:
     REGISTRIES = validate_config(config, ROOT)
@@ -119,7 +119,6 @@ def wing_targets(wildcards):
 
 
 wildcard_constraints:
-    run=one_of(name for wing in SETTINGS for name in config[wing]["runs"]),
     seed=r"\d+",
     data=one_of(REGISTRIES.datasets),
     model=one_of(REGISTRIES.models),
