@@ -71,9 +71,8 @@ def main():
         for _ in range(options.rounds)
     ]
     ours, theirs = (statistics.median(side) for side in zip(*rounds, strict=True))
-    print(
-        f"{torch.get_num_threads()} threads, {len(waves)} clips, {audio:.0f} s of audio, medians of"
-    )
+    threads = torch.get_num_threads()
+    print(f"{threads} threads, {len(waves)} clips, {audio:.0f} s of audio, medians of")
     print(", ".join(f"{own:.4f} against {other:.4f}" for own, other in rounds))
     print(f"affectlab, without padding   {ours:.4f} s per s")
     print(f"one at a time, padded 30 s   {theirs:.4f} s per s")

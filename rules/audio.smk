@@ -155,6 +155,8 @@ rule audio_probe:
         "<logs>/audio_probe/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_probe/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(AUDIO["runs"]),
     conda:
         "../envs/audio.yaml"
     threads: 4
@@ -213,6 +215,8 @@ rule audio_evaluate:
         "<logs>/audio_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(AUDIO["runs"]),
     conda:
         "../envs/audio.yaml"
     threads: 1
@@ -273,6 +277,8 @@ rule audio_card:
         "<logs>/audio_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(AUDIO["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1

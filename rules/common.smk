@@ -21,7 +21,7 @@ from affectlab.core.assets import (
 )
 from affectlab.core.errors import ConfigError, UserError
 from affectlab.core.sources import imported_sources
-from affectlab.wings import SETTINGS, check_config, needed_assets, validate_config
+from affectlab.wings import check_config, needed_assets, validate_config
 
 try:
     REGISTRIES = validate_config(config, ROOT)
@@ -133,7 +133,6 @@ def wing_targets(wildcards):
 
 
 wildcard_constraints:
-    run=one_of(name for wing in SETTINGS for name in config[wing]["runs"]),
     seed=r"\d+",
     data=one_of(REGISTRIES.datasets),
     model=one_of(REGISTRIES.models),

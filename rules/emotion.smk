@@ -242,6 +242,8 @@ rule emotion_evaluate:
         "<logs>/emotion_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/emotion_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -333,6 +335,8 @@ rule emotion_card:
         "<logs>/emotion_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/emotion_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1

@@ -86,6 +86,8 @@ rule entity_train:
         "<logs>/entity_train/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_train/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -115,6 +117,8 @@ rule entity_predict:
         "<logs>/entity_predict/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_predict/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -188,6 +192,8 @@ rule entity_evaluate:
         "<logs>/entity_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -224,6 +230,8 @@ rule entity_curves:
         "<logs>/entity_curves/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_curves/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -274,6 +282,8 @@ rule entity_card:
         "<logs>/entity_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1

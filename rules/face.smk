@@ -152,6 +152,8 @@ rule face_train:
         "<logs>/face_train/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_train/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE["runs"]),
     conda:
         "../envs/vision.yaml"
     threads: 8
@@ -179,6 +181,8 @@ rule face_predict:
         "<logs>/face_predict/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_predict/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE["runs"]),
     conda:
         "../envs/vision.yaml"
     threads: 8
@@ -219,6 +223,8 @@ rule face_blur:
         "<logs>/face_blur/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_blur/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE["runs"]),
     conda:
         "../envs/vision.yaml"
     threads: 4
@@ -302,6 +308,8 @@ rule face_evaluate:
         "<logs>/face_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -339,6 +347,8 @@ rule face_curves:
         "<logs>/face_curves/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_curves/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -393,6 +403,8 @@ rule face_card:
         "<logs>/face_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -427,6 +439,8 @@ rule face_export:
         "<logs>/face_export/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_export/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE["runs"]),
     conda:
         "../envs/vision.yaml"
     threads: 4

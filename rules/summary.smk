@@ -241,6 +241,8 @@ rule summary_evaluate:
         "<logs>/summary_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/summary_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -268,6 +270,8 @@ rule summary_judge:
         "<logs>/summary_judge/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/summary_judge/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY["runs"]),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -297,6 +301,8 @@ rule summary_neural:
         "<logs>/summary_neural/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/summary_neural/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY["runs"]),
     conda:
         "../envs/text.yaml"
     threads: 4

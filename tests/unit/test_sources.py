@@ -1,11 +1,13 @@
 """Which modules a script uses, found by reading it."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from affectlab.core import sources
 from affectlab.core.sources import imported_sources
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -48,6 +50,36 @@ def test_imports_are_followed_lazy_ones_and_circles_included(package):
 
 def test_a_package_counts_where_something_is_imported_from_it(package):
     assert names("pkg/d.py", package) == ["pkg/__init__.py"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import json, pkg.c\n",
+        "from pkg import (\n    c,\n)\n",
+        "from pkg import (  # (all of it)\n    c,\n)\n",
+        "from pkg import \\\n    c\n",
+        "def f():\n    if True:\n        from pkg import c\n",
+        '"""Something taken\nfrom pkg, in prose.\n"""\nimport pkg.c\n',
+        "value = (\n    1\n)\nfrom pkg import c as d\n",
+    ],
+)
+def test_imports_of_every_form_are_read(package, text):
+    (package / "form.py").write_text(text)
+    assert "pkg/c.py" in names("form.py", package)
+
+
+def test_reading_only_the_import_lines_finds_what_the_whole_file_tells():
+    """Nothing is overlooked in our own sources, and no string is taken for an import."""
+    for path in sorted(SCRIPTS.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        told = {
+            ast.unparse(node)
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Import | ast.ImportFrom) and "affectlab" in ast.unparse(node)
+        }
+        read = {ast.unparse(node) for node in sources.imports(text, "affectlab")}
+        assert read == told, path.name
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,16 @@ def test_each_target_plans_what_it_needs(project, target, absent, tmp_path):
     assert not absent & set(result.jobs)
 
 
+@pytest.mark.parametrize("wing", ["face", "entity", "emotion", "summary", "audio"])
+def test_a_run_of_another_experiment_is_no_target(project, wing, tmp_path):
+    run = "resnet18" if wing != "face" else "tfidf"
+    target = f"results/{wing}/{run}/seed42/metrics.json"
+    result = project.snakemake("-n", target, directory=tmp_path, overlays=FULL)
+    assert result.status != 0
+    assert f"No rule to produce {target}" in result.output
+    assert "Traceback" not in result.output
+
+
 def test_the_catalogue_s_snakefile_is_the_same_workflow(project, tmp_path):
     shim = project.root / "workflow" / "Snakefile"
     main = project.snakemake("-n", directory=tmp_path, overlays=FULL)
@@ -189,6 +199,14 @@ def test_every_rule_is_complete(project):
             allowed = {"output", "benchmark"} if name == "check" else set()
             assert wanted - found <= allowed, name
             assert f'lib=lib("{name}")' in block, name
+
+
+def test_every_rule_of_a_run_knows_the_runs_of_its_own_experiment(project):
+    for path in sorted((project.root / "rules").glob("*.smk")):
+        for rule in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+            outputs = rule.partition("    output:\n")[2].partition("    log:\n")[0]
+            if "{run}" in outputs:
+                assert re.search(rf"run=one_of\({path.stem.upper()}[_\[]", rule), rule.split(":")[0]
 
 
 def test_targets_only_collect(project):
