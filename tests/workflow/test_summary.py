@@ -44,11 +44,14 @@ def test_a_run_leaves_every_artefact(finished_summary):
     lengths = json.loads((results / "summary" / "untrained" / "lengths.json").read_text())
     # The tiny maximum cuts into some of the cases.
     assert 0 < lengths["cases_cut"] < lengths["cases"]
+    assert lengths["long_input"] == "head_tail"
     comparison = json.loads((results / "summary" / "comparison.json").read_text())
     assert {run["run"] for run in comparison["runs"]} >= {"lead_demo", "tail_demo", "untrained"}
     assert not list((results / "summary").rglob("answers.jsonl"))
     page = (results / "report" / "index.html").read_text()
     assert "Summaries of counselling cases" in page
+    assert "tokens cut off" in page
+    assert "read as notes" not in page
     assert "qwen2_tiny_fields" in (results / "tables" / "results.csv").read_text()
 
 

@@ -1,4 +1,4 @@
-"""How long the cases are in a run's tokens, and what its maximum length cuts off."""
+"""How long the cases are in a run's tokens, and what lies beyond its maximum length."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def write_lengths(
     lengths_path: Path,
     figure_stem: Path,
 ) -> None:
-    """Count every case in a run's tokens, and what its maximum length would cut off.
+    """Count every case in a run's tokens, and what does not fit into its maximum length.
 
     Args:
         records_path: the tidy table of cases.
         model_directory: holds the tokenizer.
         run: the run's block of the configuration.
-        lengths_path: gets quantiles of prompt and reference lengths and the share cut.
+        lengths_path: gets quantiles of prompt and reference lengths and the share that does
+            not fit.
         figure_stem: path of the histogram without an ending.
     """
     from affectlab.core import plots
@@ -61,6 +62,7 @@ def write_lengths(
         {
             "model": run["model"],
             "max_length": run["max_length"],
+            "long_input": run["long_input"],
             "prompt_tokens": quantiles(whole),
             "answer_tokens": quantiles(answers),
             "cases": len(cases),
