@@ -1,13 +1,15 @@
-"""Summaries of whole cases: batches of similar length against one case at a time.
+"""Summaries of whole cases: in batches of similar length, against one case at a time.
 
-Both use the same model, prompts, greedy decoding and cache of keys and values; the batches are
-padded on the left. A batch ends when its last answer does.
+One at a time is `generate` of transformers on one prompt after the other, as the original project
+has it. In batches, each prompt is read alone and the answers are written together. Both use the
+same model, prompts and greedy decoding. A batch ends when its last answer does. The sides take
+turns, one batch and then the same cases one by one.
 
     python benchmarks/summary_generation.py RECORDS MODEL [--cases 8] [--tokens 96]
 
 RECORDS is the summary wing's records.jsonl; MODEL a chat model (a trained run's merged model, or
-an untrained one). Prints cases per minute, the ratio, and how many answers are the same text. To
-see that it works: --cases 2 --tokens 8.
+an untrained one). Prints cases per minute, the ratio, and how many answers are the same. To see
+that it works: --cases 2 --tokens 8.
 """
 
 import argparse
@@ -19,7 +21,13 @@ import torch
 
 from affectlab.core import devices
 from affectlab.summary.cases import read_cases
-from affectlab.summary.generate import answer_all, build_requests, load_generator
+from affectlab.summary.generate import (
+    Generator,
+    build_requests,
+    length_sorted_batches,
+    load_generator,
+)
+from affectlab.summary.model import stop_ids
 
 RUN = {"prompt": "v1", "max_length": 8192, "max_answer_tokens": 512, "long_input": "head_tail"}
 SETTINGS = {
@@ -48,22 +56,46 @@ def main() -> None:
     )
     cases = [case for case in read_cases(options.records) if case.split == "test"]
     requests = list(build_requests(generator, cases[: options.cases], RUN, seed=0))
-    seconds, texts = {}, {}
-    for name, batch_tokens in (("one_by_one", 1), ("batched", options.batch_tokens)):
-        generator.settings = SETTINGS | {"batch_tokens": batch_tokens}
+    seconds = {"one_by_one": 0.0, "batched": 0.0}
+    same = 0
+    for batch in length_sorted_batches(requests, options.batch_tokens):
+        prompts = [request.ids for request in batch]
         started = time.perf_counter()
-        found = answer_all(generator, requests, max_tokens=options.tokens, seed=0)
-        seconds[name] = time.perf_counter() - started
-        texts[name] = [found[request.id]["text"] for request in requests]
-    same = sum(one == other for one, other in zip(*texts.values(), strict=True))
+        together = generator.answer(prompts, max_tokens=options.tokens, seed=0)
+        seconds["batched"] += time.perf_counter() - started
+        started = time.perf_counter()
+        alone = [answer_alone(generator, ids, options.tokens) for ids in prompts]
+        seconds["one_by_one"] += time.perf_counter() - started
+        same += sum(one == other for one, other in zip(together, alone, strict=True))
     report = {
         "threads": options.threads,
         "cases": len(requests),
+        "prompt_tokens": sum(len(request.ids) for request in requests),
         "cases_per_minute": {name: 60 * len(requests) / value for name, value in seconds.items()},
         "ratio": seconds["one_by_one"] / seconds["batched"],
-        "same_text": same,
+        "same_answers": same,
     }
     print(json.dumps(report, indent=2))
+
+
+def answer_alone(generator: Generator, ids: list[int], tokens: int) -> list[int]:
+    """Greedy answer of transformers to one prompt, without the end token."""
+    ends = stop_ids(generator.tokenizer, generator.network)
+    with torch.inference_mode():
+        output = generator.network.generate(
+            input_ids=torch.tensor([ids]),
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            max_new_tokens=tokens,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            repetition_penalty=SETTINGS["repetition_penalty"],
+            eos_token_id=ends,
+            pad_token_id=generator.tokenizer.pad_token_id,
+        )
+    answer = output[0, len(ids) :].tolist()
+    return answer[: next((i for i, token in enumerate(answer) if token in ends), len(answer))]
 
 
 if __name__ == "__main__":

@@ -74,6 +74,17 @@ def test_folds_that_are_scored_together_fit(block):
     ]
 
 
+def test_adapters_of_the_answer_need_what_goes_with_them(block):
+    run = block["runs"]["smollm2_fields"]
+    assert run["adapter_scope"] == "answer"
+    run |= {"loss": "all", "packing": False, "merge": True}
+    assert found(block) == [
+        "summary.runs.smollm2_fields.loss: adapter_scope answer needs answer",
+        "summary.runs.smollm2_fields.packing: adapter_scope answer needs true",
+        "summary.runs.smollm2_fields.merge: adapter_scope answer needs false",
+    ]
+
+
 def test_needed_assets_follow_the_selection(block):
     block |= {"selected": ["smollm2_fields"], "baseline": "psyqa_lead"}
     assert needed_assets(block) == ({"longemotion", "psyqa"}, {"smollm2-135m"})

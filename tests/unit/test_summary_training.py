@@ -21,6 +21,7 @@ from affectlab.summary.cases import FIELDS, REFLECTION, Case, convert, read_case
 from affectlab.summary.packing import PACKED_ATTENTION, next_token_loss_sum
 from affectlab.summary.predict import CaseSummarizer
 from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
+from affectlab.summary.states import PromptStore
 
 SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
 RUN = {
@@ -34,6 +35,7 @@ RUN = {
     "max_answer_tokens": 40,
     "long_input": "head_tail",
     "loss": "answer",
+    "adapter_scope": "all",
     "packing": True,
     "merge": True,
     "lora": {
@@ -232,6 +234,49 @@ def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
     assert all(row["error"] is None for row in rows)
     with pytest.raises(UserError, match="holds an adapter of tiny"):
         CaseSummarizer.from_directory(tmp_path / "model")
+
+
+def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(tmp_path, records, base, monkeypatch):
+    run = RUN | {"adapter_scope": "answer", "merge": False}
+    undisturbed = train(tmp_path / "one", records, base, run)
+    assert losses(undisturbed, "validation")[-1] < losses(undisturbed, "validation")[0]
+    assert not (undisturbed / "work" / "prompts").exists()
+    facts = read_json(undisturbed / "training.json")
+    # What is computed in an epoch: answers and their openings, no prompts.
+    answers = sum(
+        len(one.ids) - one.prompt_length
+        for one in fitting.encode(
+            [case for case in read_cases(records) if case.split == "train"],
+            networks.load_tokenizer(base),
+            run,
+        )
+    )
+    assert answers < facts["tokens_per_epoch"] < answers * 2
+
+    real = PromptStore.fill
+
+    def killed(store, network, prompts, device):
+        real(store, network, prompts[:5], device)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("affectlab.summary.states.PromptStore.fill", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "two", records, base, run)
+    stored = list((tmp_path / "two" / "work" / "prompts").rglob("*.safetensors"))
+    assert len(stored) == 5
+    resumed = train(tmp_path / "two", records, base, run)
+    name = "model/adapter/adapter_model.safetensors"
+    assert (resumed / name).read_bytes() == (undisturbed / name).read_bytes()
+
+    rows = generate(undisturbed, records, base, run, undisturbed / "model" / "adapter")
+    assert all(row["error"] is None for row in rows)
+    summarizer = CaseSummarizer.from_directory(undisturbed / "model", base_model=base, threads=1)
+    cases = [case for case in read_cases(records) if case.split == "test"]
+    again = summarizer.summarise(cases)
+    assert [answer.fields for answer in again] == [
+        parse(row["text"], FIELDS).fields for row in rows
+    ]
 
 
 def test_an_unknown_module_is_named(base):

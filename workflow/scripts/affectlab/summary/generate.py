@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,6 +55,8 @@ class Generator:
         tokenizer: PreTrainedTokenizerBase,
         device: torch.device,
         settings: Mapping[str, Any],
+        *,
+        adapted_tokens: int | None = None,
     ) -> None:
         """Take a network in eval mode.
 
@@ -63,11 +66,14 @@ class Generator:
             device: where prompts are moved to.
             settings: the ``generation`` block of a run: ``sample``, ``temperature``, ``top_p``,
                 ``top_k``, ``repetition_penalty``, ``batch_tokens``, ``decoding``.
+            adapted_tokens: of adapters that act on the answer alone: how many tokens at the end of
+                a prompt they act on too. None: they act everywhere, or there are none.
         """
         from affectlab.summary.model import stop_ids
 
         self.network, self.tokenizer, self.device = network, tokenizer, device
         self.settings = settings
+        self._adapted_tokens = adapted_tokens
         # The checkpoint's own settings would mix with ours.
         sampling = (
             {name: settings[name] for name in ("temperature", "top_p", "top_k")}
@@ -98,8 +104,13 @@ class Generator:
         seed: int,
         grammar: FieldsGrammar | None = None,
     ) -> list[list[int]]:
-        """Answer a batch, padded on the left; token ids without the end token."""
+        """Answer a batch; token ids without the end token.
+
+        Each prompt is read alone, then the answers are written together (`read_prompts`).
+        """
         import torch
+
+        from affectlab.summary.states import read_prompts, without_adapters
 
         processors = []
         if grammar is not None:
@@ -107,6 +118,11 @@ class Generator:
 
             processors = [FieldsProcessor(grammar, len(prompts))]
 
+        # What is left of the prompts goes with the answers: its logits give their first tokens.
+        rest = self._adapted_tokens or 1
+        read = [ids[:-rest] for ids in prompts]
+        with nullcontext() if self._adapted_tokens is None else without_adapters(self.network):
+            cache = read_prompts(self.network, read, self.device, room=rest + max_tokens)
         longest = max(len(ids) for ids in prompts)
         pad = self.tokenizer.pad_token_id
         rows = [[pad] * (longest - len(ids)) + list(ids) for ids in prompts]
@@ -116,6 +132,7 @@ class Generator:
             output = self.network.generate(
                 input_ids=torch.tensor(rows, device=self.device),
                 attention_mask=torch.tensor(mask, device=self.device),
+                past_key_values=cache,
                 max_new_tokens=max_tokens,
                 logits_processor=processors,
                 **self._options,
@@ -362,14 +379,21 @@ def load_generator(
     place = devices.named_device(device)
     dtype = devices.compute_dtype(precision, place)
     network: Any
-    if adapter is not None and not four_bit:
+    adapted_tokens = None if adapter is None else networks.adapted_prompt_tokens(adapter)
+    if adapter is not None and not four_bit and adapted_tokens is None:
         # A merged model is as fast as its base.
         network = networks.merge_adapter(base_model, adapter).to(place, dtype)
     else:
         network = networks.load_network(base_model, dtype=dtype, device=place, four_bit=four_bit)
         if adapter is not None:
             network = networks.load_adapter(network, adapter)
-    return Generator(network.eval(), networks.load_tokenizer(base_model), place, settings)
+    return Generator(
+        network.eval(),
+        networks.load_tokenizer(base_model),
+        place,
+        settings,
+        adapted_tokens=adapted_tokens,
+    )
 
 
 def store_answers(

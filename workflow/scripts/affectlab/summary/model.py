@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +106,73 @@ def _keep_weights_unpacked(network: nn.Module) -> None:
 def load_adapter(network: PreTrainedModel, directory: Path) -> nn.Module:
     """*network* with the adapter in *directory*, for generation.
 
+    The adapter acts on every token that the network is given; for one that acts on answers alone
+    (`adapted_prompt_tokens`) the prompt has to be read without it.
+
     Raises:
         UserError: there is no adapter that fits.
     """
     from peft import PeftModel
 
+    with _adapter_errors(directory):
+        settings = _adapter_settings(directory)
+        settings.alora_invocation_tokens = None
+        return PeftModel.from_pretrained(network, str(directory), config=settings).eval()
+
+
+def adapted_prompt_tokens(directory: Path) -> int | None:
+    """How many tokens at a prompt's end an adapter that acts on answers alone acts on too.
+
+    They are the ``alora_invocation_tokens`` of PEFT. None: the adapter acts on all tokens.
+
+    Raises:
+        UserError: there is no adapter.
+    """
+    with _adapter_errors(directory):
+        invocation = _adapter_settings(directory).alora_invocation_tokens
+    return None if invocation is None else len(invocation)
+
+
+def limit_to_answers(network: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Note in the adapter's settings that it acts from where an assistant's turn begins.
+
+    It then does so wherever PEFT loads it (activated LoRA, arXiv 2504.12397).
+    """
+    network.peft_config["default"].alora_invocation_tokens = answer_opening(tokenizer)
+
+
+def answer_opening(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens by which the model's chat template opens an answer.
+
+    Raises:
+        UserError: the template has none.
+    """
+    turn = [{"role": "user", "content": "?"}]
+    asked, opened = (
+        tokenizer.apply_chat_template(turn, add_generation_prompt=opening, return_dict=True)
+        for opening in (False, True)
+    )
+    opening = list(opened["input_ids"][len(asked["input_ids"]) :])
+    if not opening:
+        raise UserError(
+            "adapter_scope: the model's chat template has no tokens that open an answer, so the "
+            "adapters cannot be limited to it; take adapter_scope: all"
+        )
+    return opening
+
+
+def _adapter_settings(directory: Path) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig.from_pretrained(str(directory))
+
+
+@contextmanager
+def _adapter_errors(directory: Path) -> Iterator[None]:
+    """Turn what PEFT makes of an unusable adapter into a message."""
     try:
-        return PeftModel.from_pretrained(network, str(directory)).eval()
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        yield
+    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
         raise UserError(
             f"{directory}: cannot be loaded as an adapter: {str(error).splitlines()[0]}"
         ) from error

@@ -20,6 +20,7 @@ from transformers import AttentionInterface
 
 from affectlab.core.causal_attention import blocked_causal_attention
 from affectlab.core.training import Batch
+from affectlab.summary.states import PromptStates
 
 PACKED_ATTENTION = "affectlab_packed"
 IGNORED = -100
@@ -84,6 +85,49 @@ def packed_collator(
     return collate
 
 
+def answers_collator(
+    examples: Sequence[Example],
+    rows: Sequence[Sequence[int]],
+    *,
+    opening: int,
+    states_of: Callable[[Sequence[int]], PromptStates],
+) -> Callable[[np.ndarray], Batch]:
+    """As `packed_collator`, of the answers alone, with the stored states of their prompts.
+
+    Args:
+        examples: whose prompts end in the tokens that open an answer.
+        rows: item numbers of each row.
+        opening: how many tokens open an answer; they go with it.
+        states_of: the states of a prompt less its opening.
+
+    Returns:
+        A function from row numbers (b,) to a batch with the tensors of `packed_collator` and the
+        ``prompt_keys``, ``prompt_values`` and ``prompt_bounds`` of `states.answer_attention`.
+    """
+
+    def collate(indices: np.ndarray) -> Batch:
+        chosen = [examples[item] for row in indices for item in rows[row]]
+        starts = [one.prompt_length - opening for one in chosen]
+        answers = [one.ids[start:] for one, start in zip(chosen, starts, strict=True)]
+        states = [states_of(one.ids[:start]) for one, start in zip(chosen, starts, strict=True)]
+        labels = [[IGNORED] * opening + ids[opening:] for ids in answers]
+        positions = [
+            torch.arange(start, start + len(ids))
+            for start, ids in zip(starts, answers, strict=True)
+        ]
+        return {
+            "input_ids": torch.tensor([[i for ids in answers for i in ids]]),
+            "labels": torch.tensor([[i for ids in labels for i in ids]]),
+            "position_ids": torch.cat(positions)[None],
+            "bounds": torch.tensor([0, *np.cumsum([len(ids) for ids in answers])]),
+            "prompt_bounds": torch.tensor([0, *np.cumsum(starts)]),
+            "prompt_keys": torch.cat([one.keys for one in states], dim=2),
+            "prompt_values": torch.cat([one.values for one in states], dim=2),
+        }
+
+    return collate
+
+
 def padded_collator(
     examples: Sequence[Example], *, pad_id: int, pad_to: int, answer_only: bool
 ) -> Callable[[np.ndarray], Batch]:
@@ -121,11 +165,7 @@ def next_token_loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
     """
     # PEFT's wrapper; the layers inside hold the adapters either way.
     causal = network.get_base_model() if hasattr(network, "get_base_model") else network
-    inputs = {
-        name: batch[name]
-        for name in ("input_ids", "position_ids", "attention_mask", "bounds")
-        if name in batch
-    }
+    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
     states = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state[:, :-1]
     labels = batch["labels"][:, 1:]
     wanted = labels != IGNORED

@@ -18,7 +18,7 @@ from affectlab.core.config import (
 LAYOUTS = frozenset({"longemotion", "psyqa"})
 
 PROMPTED = {"model", "prompt", "max_length", "max_answer_tokens", "long_input", "generation"}
-TRAINED = PROMPTED | {"loss", "packing", "merge", "lora", "training"}
+TRAINED = PROMPTED | {"loss", "adapter_scope", "packing", "merge", "lora", "training"}
 BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
 
 SCORING_MODELS = ("bertscore_model", "nli_model")
@@ -30,6 +30,9 @@ METHOD_BLOCKS = {
     "prompt": PROMPTED,
     **{method: set() for method in BASELINE_METHODS},
 }
+
+# What adapters that act on the answer alone need of the run's other keys.
+ANSWER_SCOPE = {"loss": "answer", "packing": True, "merge": False}
 
 # What the common training block has to hold for a language model, whose head is its own.
 FIXED = {"head_learning_rate": None, "label_smoothing": 0, "sparse_embeddings": False}
@@ -98,6 +101,10 @@ def _run_mistakes(
         found = as_mapping(run.get("training")).get(name, value)
         if found != value:
             yield f"{path}.training.{name}: a language model needs {value}, found {found}"
+    if run.get("adapter_scope") == "answer":
+        for name, needed in ANSWER_SCOPE.items():
+            if run.get(name, needed) != needed:
+                yield f"{path}.{name}: adapter_scope answer needs {str(needed).lower()}"
     longest, answer = run.get("max_length"), run.get("max_answer_tokens")
     if isinstance(longest, int) and isinstance(answer, int) and 2 * answer > longest:
         yield (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from affectlab.summary.packing import Example
+    from affectlab.summary.states import PromptStates
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ def train(
             and, with ``merge``, the merged checkpoint.
         history_path: CSV with losses over the run.
         facts_path: JSON with durations, memory, device: what may differ between equal runs.
-        work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
+        work_directory: checkpoints, TensorBoard events and, with ``adapter_scope: answer``, the
+            states of all prompts; all but the events go when everything is stored.
 
     Raises:
         UserError: no cases to train on or choose by, an unusable model, a broken checkpoint.
@@ -59,7 +62,7 @@ def train(
     from affectlab.core import devices, text_models, training
     from affectlab.core.history import write_history
     from affectlab.summary import model as networks
-    from affectlab.summary import packing
+    from affectlab.summary import packing, states
 
     cases = with_fold(read_cases(records_path), run["fold"])
     chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
@@ -69,24 +72,36 @@ def train(
     dtype = devices.compute_dtype(recipe.precision, device)
     devices.seed_everything(seed)
     tokenizer = networks.load_tokenizer(base_model)
-    network: nn.Module = networks.load_network(
+    answers_alone = run["adapter_scope"] == "answer"
+    packed = run["packing"] and not answers_alone
+    network: Any = networks.load_network(
         base_model,
         dtype=dtype,
         device=device,
         four_bit=run["method"] == "qlora",
-        attention=packing.PACKED_ATTENTION if run["packing"] else "sdpa",
+        attention=packing.PACKED_ATTENTION if packed else "sdpa",
     )
-    if recipe.gradient_checkpointing:
-        network.activation_checkpointing_enable({"use_reentrant": False})
-    network = text_models.add_lora(network, run["lora"], task="CAUSAL_LM")
     examples = {
         split: encode([case for case in cases if case.split == split], tokenizer, run)
         for split in ("train", chosen_on)
     }
     if not all(examples.values()):
         raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
+    digest = text_models.weights_digest(base_model)
+    opening = len(networks.answer_opening(tokenizer))
+    store = states.PromptStore(work_directory / "prompts" / training.fingerprint(digest, dtype))
+    if answers_alone:
+        prompts = [one.ids[: one.prompt_length - opening] for e in examples.values() for one in e]
+        store.fill(network.eval(), prompts, device)
+        network.set_attn_implementation(states.ANSWER_ATTENTION)
+    if recipe.gradient_checkpointing:
+        network.activation_checkpointing_enable({"use_reentrant": False})
+    network = text_models.add_lora(network, run["lora"], task="CAUSAL_LM")
+    states_of = store.get if answers_alone else None
     batching = {
-        split: batches(members, run, pad_id=tokenizer.pad_token_id)
+        split: batches(
+            members, run, pad_id=tokenizer.pad_token_id, opening=opening, states_of=states_of
+        )
         for split, members in examples.items()
     }
     lengths, weights, collate = batching["train"]
@@ -113,14 +128,18 @@ def train(
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
         checkpoint_fingerprint=training.fingerprint(
-            run, seed, sha256_file(records_path), text_models.weights_digest(base_model), threads
+            run, seed, sha256_file(records_path), digest, threads
         ),
         tensorboard_directory=work_directory / "tensorboard",
     )
     if not PartialState().is_main_process:
         return
+    if answers_alone:
+        networks.limit_to_answers(network, tokenizer)
     _store(network, tokenizer, base_model, run, task_of(cases[0]), model_directory)
     tokens = sum(len(example.ids) for example in examples["train"])
+    if answers_alone:
+        tokens -= sum(example.prompt_length - opening for example in examples["train"])
     result |= {
         "chosen_on": chosen_on,
         "rows": len(lengths),
@@ -130,6 +149,7 @@ def train(
     write_history(history_path, result.pop("history"))
     write_json(facts_path, result)
     training.remove_checkpoints(work_directory / "checkpoints")
+    shutil.rmtree(work_directory / "prompts", ignore_errors=True)
 
 
 def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> list[Example]:
@@ -153,11 +173,17 @@ def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> lis
 
 
 def batches(
-    examples: Sequence[Example], run: Mapping[str, Any], *, pad_id: int
+    examples: Sequence[Example],
+    run: Mapping[str, Any],
+    *,
+    pad_id: int,
+    opening: int = 0,
+    states_of: Callable[[Sequence[int]], PromptStates] | None = None,
 ) -> tuple[list[int], list[int], Callable[..., Any]]:
     """How examples are fed to the network: length and target tokens of each item, and a collator.
 
-    An item is a packed row, or with ``packing: false`` one example padded to ``max_length``.
+    An item is a packed row, or with ``packing: false`` one example padded to ``max_length``. With
+    *states_of*, the stored states of a prompt less its *opening* last tokens, only answers are fed.
     """
     from affectlab.summary import packing
 
@@ -170,10 +196,14 @@ def batches(
         return [run["max_length"]] * len(examples), targets, collate
     sizes = [len(one.ids) for one in examples]
     rows = packing.pack(sizes, run["max_length"])
+    if states_of is not None:
+        collate = packing.answers_collator(examples, rows, opening=opening, states_of=states_of)
+    else:
+        collate = packing.packed_collator(examples, rows, answer_only=answer_only)
     return (
         [sum(sizes[item] for item in row) for row in rows],
         [sum(targets[item] for item in row) for row in rows],
-        packing.packed_collator(examples, rows, answer_only=answer_only),
+        collate,
     )
 
 

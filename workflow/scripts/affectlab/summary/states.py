@@ -1,0 +1,222 @@
+"""What a network keeps of a prompt: keys and values of every layer, read once.
+
+Prompts are most of the work here. Reading each by itself needs no padding, so that attention
+stays causal and fast; afterwards the answers of a batch are written together (`read_prompts`).
+And the states of a prompt do not change while adapters that act on the answer alone are trained
+(`answer_attention`; activated LoRA, Greenewald et al. 2025, arXiv 2504.12397).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+from transformers import AttentionInterface, Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from affectlab.core.io import atomic_path
+
+ANSWER_ATTENTION = "affectlab_answer"
+
+
+class PromptStates(NamedTuple):
+    """Keys and values of a prompt, each (layers, key heads, tokens, size)."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+
+@contextmanager
+def without_adapters(network: Any) -> Iterator[None]:
+    """While the block runs, *network* computes as its base, if it has adapters."""
+    if hasattr(network, "disable_adapter"):
+        with network.disable_adapter():
+            yield
+    else:
+        yield
+
+
+def read_prompt(network: Any, ids: Sequence[int], device: torch.device) -> PromptStates:
+    """The states of one prompt, in the dtype of *network*."""
+    cache = DynamicCache()
+    with torch.inference_mode():
+        _base(network).get_decoder()(
+            input_ids=torch.tensor([list(ids)], device=device),
+            past_key_values=cache,
+            use_cache=True,
+        )
+    return PromptStates(
+        torch.cat([layer.keys for layer in cache.layers]),
+        torch.cat([layer.values for layer in cache.layers]),
+    )
+
+
+def read_prompts(
+    network: Any, prompts: Sequence[Sequence[int]], device: torch.device, *, room: int
+) -> Cache:
+    """The states of a batch of prompts, each read alone, as if they were padded on the left.
+
+    Args:
+        network: causal language model in eval mode.
+        prompts: token ids, none empty.
+        device: of *network*.
+        room: further tokens that will be added to each.
+
+    Returns:
+        A cache for ``generate``; what lies before a shorter prompt is zero and has to be masked.
+    """
+    used = max(len(ids) for ids in prompts)
+    layers: list[_ReservedLayer] = []
+    for row, ids in enumerate(prompts):
+        states = read_prompt(network, ids, device)
+        if not layers:
+            count, heads, _, size = states.keys.shape
+            shape = (len(prompts), heads, used + room, size)
+            layers = [
+                _ReservedLayer(states.keys.new_zeros(shape), states.values.new_zeros(shape), used)
+                for _ in range(count)
+            ]
+        for layer, keys, values in zip(layers, *states, strict=True):
+            layer.place(row, keys, values)
+    return Cache(layers=layers)
+
+
+class _ReservedLayer(DynamicLayer):
+    """A layer of a cache whose memory is taken once: growing copies all of it for every token."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, length: int) -> None:
+        """Take memory, each (b, key heads, tokens, size), of which *length* tokens are in use."""
+        super().__init__()
+        self._all_keys, self._all_values = keys, values
+        self.dtype, self.device = keys.dtype, keys.device
+        self.is_initialized = True
+        self._show(length)
+
+    def _show(self, length: int) -> None:
+        self.keys = self._all_keys[:, :, :length]
+        self.values = self._all_values[:, :, :length]
+
+    def place(self, row: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Set the last tokens in use of one row; both (key heads, tokens, size)."""
+        self.keys[row, :, -keys.shape[1] :] = keys
+        self.values[row, :, -values.shape[1] :] = values
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add tokens, each (b, key heads, tokens, size); give all in use."""
+        start = self.get_seq_length()
+        self._show(start + key_states.shape[-2])
+        self.keys[:, :, start:] = key_states
+        self.values[:, :, start:] = value_states
+        return self.keys, self.values
+
+
+class PromptStore:
+    """States of prompts in files of a directory, which is private to one network in one dtype."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def fill(self, network: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> None:
+        """Store the states of *prompts* that are not there yet; several processes share them out.
+
+        Args:
+            network: causal language model without adapters, in eval mode, on *device*.
+            prompts: token ids.
+            device: of *network*.
+
+        Raises:
+            UserError: there is no room for them.
+        """
+        from accelerate import PartialState
+        from tqdm import tqdm
+
+        processes = PartialState()
+        own = prompts[processes.process_index :: processes.num_processes]
+        for ids in tqdm(own, desc="reading prompts", unit="case", mininterval=1.0):
+            path = self._path(ids)
+            if not path.exists():
+                states = read_prompt(network, ids, device)
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(save({n: t.cpu() for n, t in states._asdict().items()}))
+        processes.wait_for_everyone()
+
+    def get(self, ids: Sequence[int]) -> PromptStates:
+        """The stored states of one prompt, on the CPU."""
+        return PromptStates(**load_file(self._path(ids)))
+
+    def _path(self, ids: Sequence[int]) -> Path:
+        digest = hashlib.sha256(torch.tensor(list(ids)).numpy().tobytes()).hexdigest()
+        return self._directory / f"{digest}.safetensors"
+
+
+def answer_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    bounds: torch.Tensor,
+    prompt_bounds: torch.Tensor,
+    prompt_keys: torch.Tensor,
+    prompt_values: torch.Tensor,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention of answers over their own prompt's stored states and over themselves.
+
+    Args:
+        module: the attention layer; its ``layer_idx`` chooses the states.
+        query: (1, heads, length, size), answers of several cases in a row.
+        key: (1, key heads, length, size).
+        value: as *key*.
+        attention_mask: None; there is no padding.
+        bounds: int64 (cases + 1,), where each answer starts in the row, and the end.
+        prompt_bounds: int64 (cases + 1,), where the states of each prompt start, and the end.
+        prompt_keys: (layers, key heads, prompt tokens of all cases, size).
+        prompt_values: as *prompt_keys*.
+        scaling: of the products.
+        dropout: on the attention weights.
+
+    Returns:
+        (1, length, heads, size), and no weights.
+    """
+    if scaling is None:
+        scaling = query.shape[-1] ** -0.5
+    heads = key.shape[1]
+    parts = []
+    for (start, end), (first, last) in zip(
+        pairwise(bounds.tolist()), pairwise(prompt_bounds.tolist()), strict=True
+    ):
+        keys, values = (
+            torch.cat([stored[module.layer_idx, :, first:last], own[0, :, start:end]], dim=1)
+            for stored, own in ((prompt_keys, key), (prompt_values, value))
+        )
+        # Query heads that share a key head side by side: one product, no copied keys.
+        asking = query[0, :, start:end].reshape(heads, -1, query.shape[-1])
+        scores = torch.bmm(asking * scaling, keys.transpose(1, 2))
+        length = end - start
+        future = scores.new_full((length, length), -torch.inf).triu(1)
+        own_scores = scores[..., last - first :].unflatten(1, (-1, length)) + future
+        scores = torch.cat([scores[..., : last - first], own_scores.flatten(1, 2)], dim=-1)
+        weights = nn.functional.dropout(scores.softmax(dim=-1), dropout, module.training)
+        parts.append(torch.bmm(weights, values).view(query.shape[1], length, -1))
+    return torch.cat(parts, dim=1).transpose(0, 1)[None], None
+
+
+AttentionInterface.register(ANSWER_ATTENTION, answer_attention)
+
+
+def _base(network: Any) -> Any:
+    """The language model itself, inside PEFT's wrapper if it has one."""
+    return network.get_base_model() if hasattr(network, "get_base_model") else network
