@@ -142,6 +142,15 @@ def test_a_bad_clip_can_be_set_aside(volunteer):
     assert [row["file"] for row in bad] == ["t_7/neutral_out.wav"]
 
 
+def test_folders_that_are_links_are_looked_into_once(tmp_path):
+    touch(tmp_path / "elsewhere", "Actor_03/03-01-05-01-02-01-03.wav")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "Actor_03").symlink_to(tmp_path / "elsewhere" / "Actor_03")
+    (tmp_path / "elsewhere" / "Actor_03" / "back").symlink_to(tmp_path / "raw")
+    clips, _ = read(tmp_path / "raw", "ravdess")
+    assert [clip.path for clip in clips] == ["Actor_03/03-01-05-01-02-01-03.wav"]
+
+
 def test_ravdess_names_are_understood(tmp_path):
     touch(
         tmp_path / "raw",

@@ -22,6 +22,7 @@ from affectlab.core.config import Registries
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.samples.audio import write_corpus
+from affectlab.samples.audio_models import write_tiny_whisper
 
 RECIPE = {
     "protocol": "sound",
@@ -171,6 +172,41 @@ def test_an_encoder_that_is_not_the_probes_own_is_refused(run, tmp_path, facts):
     message = r"fitted to 160 features of logmel, .*; this encoder gives 80 a layer, for logmel"
     with pytest.raises(UserError, match=message):
         AudioProbe.from_directory(tmp_path / "model")
+
+
+def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
+    for seed in (0, 1):
+        write_tiny_whisper(tmp_path / f"seed{seed}", seed)
+    manifest = {"directory": "seed0", "files": [], "source": {"revision": "1"}}
+    write_json(tmp_path / "manifest.json", manifest)
+    embed_shard(
+        records_path=run / "records.jsonl",
+        measures_path=run / "measures.jsonl",
+        raw_directory=run / "raw",
+        model_manifest_path=tmp_path / "manifest.json",
+        name="whisper",
+        spec={"kind": "whisper", "model": "tiny", "layers": "last", "padding": "none"},
+        number=0,
+        of=1,
+        threads=1,
+        cache=tmp_path / "cache",
+        output_path=tmp_path / "embeddings.npz",
+    )
+    run_probe(
+        records_path=run / "records.jsonl",
+        measures_path=run / "measures.jsonl",
+        embeddings_path=tmp_path / "embeddings.npz",
+        recipe=RECIPE | {"encoder": "whisper"},
+        seed=0,
+        threads=1,
+        predictions_path=tmp_path / "predictions.jsonl",
+        details_path=tmp_path / "details.json",
+        facts_path=tmp_path / "fitting.json",
+        model_directory=tmp_path / "model",
+    )
+    AudioProbe.from_directory(tmp_path / "model", tmp_path / "seed0")
+    with pytest.raises(UserError, match="seed1: its weights are not those of tiny"):
+        AudioProbe.from_directory(tmp_path / "model", tmp_path / "seed1")
 
 
 def test_what_embeddings_are_of_is_stored_with_them(run):

@@ -10,6 +10,7 @@ import csv
 import io
 import logging
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -349,11 +350,18 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Cl
 
 
 def _audio_files(root: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in AUDIO_ENDINGS and path.is_file() and path.name[0] != "."
-    )
+    """All audio files below *root*, also of folders that are links; a loop of links is cut."""
+    found: list[Path] = []
+    seen: set[Path] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        real = Path(folder).resolve()
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        paths = (Path(folder, name) for name in names if name[0] != ".")
+        found += (path for path in paths if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
+    return sorted(found)
 
 
 READERS: dict[str, Callable[[Path, Clips], Iterator[Clip | BadRecord]]] = {

@@ -52,6 +52,7 @@ def embed_shard(
         output_path: gets the store of this shard.
     """
     from affectlab.core.devices import set_threads
+    from affectlab.core.text_models import weights_digest
 
     set_threads(threads)
     clips = shard(usable_clips(records_path, measures_path), number, of)
@@ -70,6 +71,7 @@ def embed_shard(
             "model": identity["name"],
             "revision": identity["revision"],
             "sha256": identity["sha256"],
+            "weights": [] if directory is None else weights_digest(directory),
             **encoder.settings,
         },
         "rate": encoder.rate,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from affectlab.audio.encoders import WITHOUT_WEIGHTS, Encoder, load_encoder
 from affectlab.audio.model import FACTS, ProbeModel, load
@@ -68,6 +69,8 @@ class AudioProbe:
             raise UserError(
                 f"{folder}: name the directory of its encoder, {encoder['model']} (--encoder)"
             )
+        if encoder_directory is not None:
+            _check_weights(encoder, Path(encoder_directory))
         return cls(
             model,
             load_encoder(
@@ -99,6 +102,19 @@ class AudioProbe:
                     )
                 )
         return answers
+
+
+def _check_weights(encoder: Mapping[str, Any], directory: Path) -> None:
+    """Raise unless the weight files in *directory* are those that the probe was fitted to."""
+    from affectlab.core.text_models import weights_digest
+
+    found = weights_digest(directory)
+    # No weights at all are for the loader to name.
+    if found and encoder["weights"] and found != encoder["weights"]:
+        raise UserError(
+            f"{directory}: its weights are not those of {encoder['model']} that the probe was "
+            "fitted to: answers would mean nothing"
+        )
 
 
 def _features_of(model: ProbeModel, encoder: Encoder) -> tuple[str, list[str]]:
