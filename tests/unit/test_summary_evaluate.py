@@ -161,6 +161,7 @@ def test_the_card_warns(results, tmp_path, generated):
         **recipe("nearest"),
         "method": "qlora",
         "loss": "answer",
+        "adapter_scope": "answer",
         "prompt": "v1",
         "merge": False,
         "lora": {"rank": 4, "alpha": 8},
@@ -177,6 +178,7 @@ def test_the_card_warns(results, tmp_path, generated):
     assert "Not for diagnosis" in card
     assert ("keep the weights as closely" in card) != generated
     assert "base_model: a/b" in card
+    assert "(rank 4, alpha 8) that act on the answer alone to write" in card
     compile((tmp_path / "example.py").read_text(), "example.py", "exec")
 
 
