@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,32 @@ def test_a_branch_is_no_revision(config):
     config["models"] = {"floating": entry}
     (line,) = mistakes_of(config)
     assert line.startswith('models.floating.sources.0.revision: "main" is not of the form')
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "expected"),
+    [
+        ((), True, "True: to YAML this key is true, not a text; put it into quotes"),
+        (("emotion", "runs"), 2024, "emotion.runs.2024: to YAML this key is 2024, not a text"),
+        (("datasets",), 7, "datasets.7: to YAML this key is 7, not a text"),
+    ],
+)
+def test_a_key_that_is_no_text_is_named(config, path, key, expected):
+    block = config
+    for name in path:
+        block = block.setdefault(name, {})
+    block[key] = config["emotion"]["runs"]["minilm"]
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        validate_config(config, PROJECT)
+
+
+@pytest.mark.parametrize("name", ["data_root", "model_root"])
+def test_a_folder_of_local_copies_that_is_not_there_is_named(config, tmp_path, name):
+    config[name] = str(tmp_path)
+    validate_config(config, PROJECT)
+    config[name] = str(tmp_path / "dtaa")
+    with pytest.raises(ConfigError, match=f"{name}: no folder .*dtaa', seen from /"):
+        validate_config(config, PROJECT)
 
 
 def test_merge_does_as_snakemake_does():

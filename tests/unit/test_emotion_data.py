@@ -266,6 +266,18 @@ def test_duplicate_ids(tmp_path):
     assert found == ("train.jsonl", "line 3", "the id 'x1' was already used in line 1")
 
 
+def test_duplicate_ids_in_two_parts_of_a_split(tmp_path):
+    folder = write_parquet(tmp_path / "raw", {"text": ["a"], "label": [1]})
+    (folder / "split" / "train-00000-of-00001.parquet").unlink()
+    for part in (0, 1):
+        parquet.write_table(
+            pyarrow.table({"id": [f"x{part}", "y"], "text": ["a", "b"], "label": [1, 1]}),
+            folder / "split" / f"train-{part:05d}-of-00002.parquet",
+        )
+    expected = "the id 'y' was already used in train-00000-of-00002.parquet, record 2"
+    assert problem(folder) == ("train-00001-of-00002.parquet", "record 2", expected)
+
+
 def test_id_of_another_type(tmp_path):
     folder = write_jsonl(tmp_path / "raw", '{"id": [1], "text": "a", "label": 1}\n')
     assert "the id is a list" in problem(folder)[2]

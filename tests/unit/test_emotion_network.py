@@ -340,6 +340,10 @@ def test_a_classifier_refuses_what_it_cannot_use(trained, tmp_path):
     assert classifier.predict([]) == []
     with pytest.raises(UserError, match="no such model directory"):
         EmotionClassifier.from_directory(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"no model here, expected .*; did you mean .*/model\?"):
+        EmotionClassifier.from_directory(trained["full"])
+    with pytest.raises(UserError, match=r"no model here, expected .* or tfidf\.json$"):
+        EmotionClassifier.from_directory(tmp_path)
 
 
 def test_a_model_with_other_classes_is_refused(trained, tmp_path):
@@ -350,6 +354,93 @@ def test_a_model_with_other_classes_is_refused(trained, tmp_path):
     write_json(folder / "config.json", config)
     with pytest.raises(UserError, match=r"id2label is .* not a model of the emotion wing"):
         EmotionClassifier.from_directory(folder)
+
+
+DAMAGE = {
+    "config in half": ("config.json", lambda whole: whole[:40], "config.json, line"),
+    "config is a list": ("config.json", lambda _: b"[1]", "id2label is ()"),
+    "classes are a list": (
+        "config.json",
+        lambda whole: json.dumps(json.loads(whole) | {"id2label": ["a"]}).encode(),
+        "id2label is ()",
+    ),
+    "unknown architecture": (
+        "config.json",
+        lambda whole: whole.replace(b'"bert"', b'"frobnicate"'),
+        "frobnicate",
+    ),
+    "tokenizer in half": (
+        "tokenizer.json",
+        lambda whole: whole[: len(whole) // 2],
+        "the tokenizer cannot be loaded",
+    ),
+    "weights in half": (
+        "model.safetensors",
+        lambda whole: whole[: len(whole) // 2],
+        "cannot be loaded as a text classifier",
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "harm", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_model_is_one_clear_error(trained, tmp_path, capsys, file, harm, message):
+    folder = tmp_path / "model"
+    shutil.copytree(trained["full"] / "model", folder)
+    (folder / file).write_bytes(harm((folder / file).read_bytes()))
+    status, lines, error = run_cli(capsys, "predict", "emotion", "--model", str(folder), "so glad")
+    assert (status, lines) == (2, [])
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_weights_of_another_network_are_refused_not_made_up(trained, tmp_path):
+    """transformers would draw the missing ones at random, and say so in a table alone."""
+    folder = tmp_path / "model"
+    shutil.copytree(trained["full"] / "model", folder)
+    shutil.copy(trained["lora"] / "model" / "model.safetensors", folder)
+    with pytest.raises(UserError, match=r"the checkpoint lacks \d+ of its weights, "):
+        EmotionClassifier.from_directory(folder)
+
+
+def test_a_model_cuts_texts_where_its_training_did(trained):
+    limit = RUNS["full"]["max_length"]
+    model = trained["full"] / "model"
+    assert load_tokenizer(model).model_max_length == limit
+    classifier = EmotionClassifier.from_directory(model)
+    head = "glad " * limit
+    cut, longer = classifier.predict([head + "sad", head + "angry fear " * 600])
+    assert cut.probabilities == pytest.approx(longer.probabilities, rel=1e-5)
+
+
+def test_a_length_beyond_the_model_is_refused(records, bases, tmp_path):
+    run = RUNS["full"] | {"max_length": 513}
+    with pytest.raises(UserError, match="max_length is 513, but the model takes at most 512"):
+        train_network(
+            records_path=records,
+            base_model=bases["full"],
+            run=run,
+            seed=3,
+            threads=1,
+            model_directory=tmp_path / "model",
+            history_path=tmp_path / "history.csv",
+            facts_path=tmp_path / "training.json",
+            work_directory=tmp_path / "work",
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_classifier_takes_what_data_frames_hold(trained):
+    import pandas as pd
+
+    classifier = EmotionClassifier.from_directory(trained["full"] / "model")
+    expected = classifier.predict(TEXTS)
+    for texts in (pd.Series(TEXTS, index=[5, 6, 7]), np.array(TEXTS), tuple(TEXTS)):
+        assert classifier.predict(texts) == expected
+    assert classifier.predict(pd.Series([], dtype=str)) == []
+    with pytest.raises(TypeError, match="text 2: expected a string, found float"):
+        classifier.predict(["fine", float("nan")])
+    with pytest.raises(UserError, match="text 1: holds half a surrogate pair"):
+        classifier.predict(["tr\udce8s"])
 
 
 @pytest.mark.parametrize("method", RUNS)
@@ -400,13 +491,16 @@ def test_the_command_line_takes_texts_files_and_stdin(trained, tmp_path, capsys,
     [
         ([], "give either texts"),
         (["--file", "nowhere.txt"], "nowhere.txt: no such file"),
+        (["--file", "/dev/null"], "/dev/null: the file is empty"),
+        (["tr\udce8s bien"], "text, line 1: expected UTF-8, found byte 0xe8"),
         (["fine", ""], "text, line 2: is empty"),
     ],
 )
 def test_misuse_of_the_command_line_is_one_clear_line(trained, capsys, arguments, message):
     model = str(trained["full"] / "model")
-    status, _, error = run_cli(capsys, "predict", "emotion", "--model", model, *arguments)
+    status, answers, error = run_cli(capsys, "predict", "emotion", "--model", model, *arguments)
     assert status == 2
+    assert answers == []
     assert message in error
     assert len(error.strip().splitlines()) == 1
 
@@ -420,3 +514,5 @@ def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
     assert re.search(r"^missing +data set +eatd ", capsys.readouterr().out, re.MULTILINE)
     assert cli.main(["check", "--config", "data_rot=nowhere"]) == 2
     assert "did you mean 'data_root'" in capsys.readouterr().err
+    assert cli.main(["check", "--config", "wings=[emotion"]) == 2
+    assert "--config wings=[emotion: the value is not valid YAML" in capsys.readouterr().err

@@ -130,6 +130,16 @@ def test_files_of_two_models(corpus, saved, tmp_path):
         tfidf.load(saved)
 
 
+def test_a_model_of_other_classes_is_not_asked(saved):
+    from affectlab.emotion.predict import EmotionClassifier
+
+    settings = json.loads((saved / tfidf.SETTINGS_FILE).read_text())
+    settings["classes"][0] = "zorn"
+    (saved / tfidf.SETTINGS_FILE).write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"zorn.*not a model of the emotion wing"):
+        EmotionClassifier.from_directory(saved)
+
+
 def test_settings_of_another_format(saved):
     (saved / tfidf.SETTINGS_FILE).write_text('{"format": 99}')
     with pytest.raises(UserError, match="format 1"):

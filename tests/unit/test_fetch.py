@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from local_server import LocalServer, body, cut, ranged, send, serve, status
+from local_server import LocalServer, body, cut, in_turn, ranged, send, serve, status
 from safetensors.numpy import save_file
 
 import affectlab
@@ -222,6 +222,7 @@ def test_local_model_without_any_pin_is_taken(tmp_path: Path, checkpoint: dict[s
         ({"config.json": None}, r"has no config\.json"),
         ({"config.json": b"{"}, r"config\.json: not valid JSON"),
         ({"model.safetensors": None}, "has no weights"),
+        ({"model.safetensors.index.json": b'{"weight'}, "not a whole index of weights"),
         ({"model.safetensors": b"half"}, "not a whole safetensors file"),
         ({"model.safetensors": b"\xff" * 64}, "not a whole safetensors file"),
     ],
@@ -587,6 +588,27 @@ def test_hub_refusals_are_told_apart(
     assert "a file is not in the repository" in smaller
     assert f"tokenizer.json: expected sha256 {'0' * 64}" in different
     assert not list((tmp_path / "out").rglob("manifest.json"))
+
+
+def test_hub_that_misbehaves_is_tried_again(
+    tmp_path: Path, hub: FakeHub, checkpoint: dict[str, bytes]
+) -> None:
+    """Busy at the first look, at the file itself, then the line is cut in its middle."""
+    hub.serve("some/model", checkpoint)
+    path = f"/some/model/resolve/{REVISION}/model.safetensors"
+    weights = checkpoint["model.safetensors"]
+    headers = {"X_Repo_Commit": REVISION, "ETag": f'"{sha256(weights)}"'}
+    whole, half = body(weights, **headers), cut(weights, len(weights) // 2, **headers)
+    first = f"/some/model/resolve/{REVISION}/{next(iter(checkpoint))}"
+    hub.server.replies[first] = in_turn(status(503), hub.server.replies[first])
+    # HEAD and GET of each attempt; after the cut the client itself goes on.
+    hub.server.replies[path] = in_turn(whole, status(500), whole, half, whole)
+    jobs = [("model", "m", {"sources": [hub_source("some/model", checkpoint)]})]
+    assert hub_fetch(tmp_path, hub.server.url, jobs) == [""]
+    found = read(tmp_path / "out" / "m" / "manifest.json")
+    assert {file["path"]: file["sha256"] for file in found["files"]} == pins(checkpoint)
+    asked = [method for method, at, _ in hub.server.requests if at == path]
+    assert asked == ["HEAD", "GET", "HEAD", "GET", "GET"]
 
 
 def test_hub_that_cannot_be_reached_fails_fast_and_the_next_source_serves(

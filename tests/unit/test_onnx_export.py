@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 from torch import nn
 
 from affectlab.core import onnx_export
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.onnx_export import Format
 
 IMAGES = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -40,6 +40,16 @@ def test_a_file_gives_the_network_s_outputs_for_other_lengths(network, tmp_path)
     found = onnx_export.onnx_inference(path, 1)(IMAGES.numpy())
     assert found.dtype == np.float32
     assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_a_network_too_large_for_one_file_is_refused_at_once(network, tmp_path, monkeypatch):
+    size = sum(4 * p.numel() for p in network.parameters())
+    monkeypatch.setattr(onnx_export, "LARGEST_FILE", size + 1)
+    written(network, tmp_path / "net.onnx")
+    monkeypatch.setattr(onnx_export, "LARGEST_FILE", size)
+    with pytest.raises(UserError, match=r"large\.onnx: .* do not fit into one ONNX file"):
+        written(network, tmp_path / "large.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
 def test_inputs_keep_their_order(tmp_path):

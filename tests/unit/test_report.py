@@ -86,7 +86,12 @@ NOISE = {
     "issues_by_class": dict.fromkeys(CLASSES, 6),
     "conflicting_texts": {"texts": 6, "lowest": 40, "in_lowest": 5, "expected_by_chance": 0.5},
 }
-TRAINING = {"seconds": 61.5, "device": "cpu", "peak_memory_bytes": {"host": 812_000_000}}
+TRAINING = {
+    "seconds": 61.5,
+    "device": "cpu",
+    "peak_memory_mb": 812.04,
+    "peak_device_memory_mb": None,
+}
 HISTORY = """step,epoch,split,loss,accuracy,learning_rate,macro_f1,samples_per_second
 10,0.5,train,1.2,,0.0002,,190
 20,1,validation,0.6,0.8,,0.7,
@@ -169,6 +174,7 @@ def make_results(root):
         "wings": ["emotion"],
         "emotion": {
             "selected": list(RUNS),
+            "baseline": "weak",
             "runs": {name: {**run, "data": "made"} for name, run in RUNS.items()},
         },
     }
@@ -268,7 +274,7 @@ def test_the_page_shows_the_measured_values(text, folder):
     rest = record["other_splits"]["test_without_overlap"]["metrics"]["accuracy"]["value"]
     assert f"{rest:.4f}" in text
     assert record["data"]["sha256"][:16] in text
-    for words in ("23,000,000", "median", "4.3 %", "peak memory host: 812.0 MB", "confident"):
+    for words in ("23,000,000", "median", "4.3 %", "peak memory: 812.0 MB", "confident"):
         assert words in text, words
 
 
@@ -351,6 +357,24 @@ def test_equal_results_give_equal_pages(text, folder, tmp_path):
     copy = tmp_path / "results"
     shutil.copytree(folder, copy)
     assert build(copy) == text
+
+
+def test_a_baseline_that_is_not_selected_is_shown_all_the_same(text, folder, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(folder, copy)
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    config["emotion"]["selected"] = ["strong"]
+    # The best run by validation is looked for among the sound ones, the baseline among them.
+    for seed in RUNS["weak"]["seeds"]:
+        path = copy / "emotion" / "weak" / f"seed{seed}" / "metrics.json"
+        write_json(path, read_json(path) | {"protocol": "sound"})
+    comparison = read_json(copy / "emotion" / "comparison.json")
+    comparison["runs"][1]["protocol"] = "sound"
+    write_json(copy / "emotion" / "comparison.json", comparison)
+    write_text(copy / "config.yaml", yaml.safe_dump(config))
+    found = build(copy)
+    assert "strong, the run with the highest validation accuracy" in found
+    assert found.count("<summary><h4>") == text.count("<summary><h4>") == 2
 
 
 def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path):

@@ -383,6 +383,27 @@ def test_a_checkpoint_cut_in_half_is_named(tmp_path):
         run(tmp_path)
 
 
+def test_best_weights_cut_in_half_or_gone_are_named(tmp_path):
+    """After the last update nothing writes them anew."""
+    with pytest.raises(SystemExit):
+        run(tmp_path, loss_sum=_loss_that_sends_sigterm(after=23))
+    best = tmp_path / "best.safetensors"
+    best.write_bytes(best.read_bytes()[: best.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"best\.safetensors: missing or damaged .* delete its"):
+        run(tmp_path)
+    best.unlink()
+    with pytest.raises(UserError, match=r"best\.safetensors: missing or damaged"):
+        run(tmp_path)
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_goes_away(tmp_path):
+    for name in (".checkpoint.pt.k3x", ".best.safetensors.a8_"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_bytes(b"x" * 100)
+    run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+
+
 CHILD = """
 import sys, time
 from pathlib import Path
@@ -488,6 +509,12 @@ def test_tensorboard_gets_the_history(tmp_path):
     stored = [event.value for event in events.Scalars("validation/accuracy")]
     expected = [r["accuracy"] for r in result["history"] if r["split"] == "validation"]
     assert stored == pytest.approx(expected)
+
+
+def test_events_on_a_full_disk_are_one_clear_error(tmp_path, small_disk):
+    (small_disk / "rest").write_bytes(b"x" * (1 << 20))
+    with pytest.raises(UserError, match="board: cannot be written: No space left on device"):
+        run(tmp_path / "run", tensorboard_directory=small_disk / "board")
 
 
 def test_history_is_written_as_a_table(tmp_path):

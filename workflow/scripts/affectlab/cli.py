@@ -88,7 +88,10 @@ def _check(options: argparse.Namespace) -> int:
         key, separator, value = setting.partition("=")
         if not separator:
             raise UserError(f"--config {setting}: expected KEY=VALUE")
-        config = merge(config, {key: yaml.safe_load(value)})
+        try:
+            config = merge(config, {key: yaml.safe_load(value)})
+        except yaml.YAMLError as error:
+            raise UserError(f"--config {setting}: the value is not valid YAML") from error
     statuses = check_config(config, validate_config(config, project), options.resources)
     print(format_table(statuses))
     return 1 if any(status.state == "missing" for status in statuses) else 0

@@ -14,6 +14,8 @@ from affectlab.core.assets import AssetStatus, asset_status
 from affectlab.core.config import (
     Registries,
     as_mapping,
+    folder_mistakes,
+    key_mistakes,
     listed,
     load_registries,
     load_schema,
@@ -61,6 +63,7 @@ def validate_config(config: dict[str, Any], project: Path) -> Registries:
     """
     registries = load_registries(project, config)
     mistakes = schema_mistakes(config, load_schema(project, "config"))
+    mistakes += [*key_mistakes(config), *folder_mistakes(config)]
     for name in ("datasets", "models"):
         if isinstance(config.get(name), dict):
             mistakes += schema_mistakes(config[name], load_schema(project, name), (name,))

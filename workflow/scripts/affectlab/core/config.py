@@ -61,7 +61,8 @@ def load_yaml(path: Path | str) -> Any:
 
     Raises:
         DataError: the file does not exist or is not UTF-8.
-        ConfigError: it is not YAML, or a key stands twice; names file, line and column.
+        ConfigError: it is not YAML, or a key stands twice; names file and, if it can, line and
+            column.
     """
     try:
         return yaml.load(read_text(path), Loader=_UniqueKeyLoader)
@@ -69,6 +70,9 @@ def load_yaml(path: Path | str) -> Any:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{path}{place}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        # Of control characters, which have no place in YAML.
+        raise ConfigError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
 
 
 def merge(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +162,28 @@ def schema_mistakes(value: Any, schema: dict[str, Any], prefix: tuple[str, ...] 
 
     errors = Draft202012Validator(schema).iter_errors(value)
     return sorted({text for error in errors for text in _describe(error, prefix)})
+
+
+def key_mistakes(value: Any, path: str = "") -> Iterator[str]:
+    """Keys in *value*, at every level, that are no texts, as ``1``, ``on`` and ``no`` in YAML."""
+    if isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from key_mistakes(item, _join(path, str(position)))
+    if not isinstance(value, Mapping):
+        return
+    for key, below in value.items():
+        place = _join(path, str(key))
+        if not isinstance(key, str):
+            yield f"{place}: to YAML this key is {_shown(key)}, not a text; put it into quotes"
+        yield from key_mistakes(below, place)
+
+
+def folder_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
+    """Folders of local copies that are not there: nothing would be found in them, in silence."""
+    for name in ("data_root", "model_root"):
+        root = config.get(name)
+        if isinstance(root, str) and not Path(root).expanduser().is_dir():
+            yield f"{name}: no folder {root!r}, seen from {Path.cwd()}"
 
 
 def dump_yaml(value: Any) -> str:
@@ -254,7 +280,7 @@ def listed(what: str, mistakes: list[str]) -> str:
 
 def _nearest(name: str, valid: Iterable[str]) -> str:
     """A hint at the valid name that *name* may be a slip of."""
-    names = list(valid)
+    names = [str(known) for known in valid]
     if near := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(sorted(names))}" if names else ""

@@ -113,6 +113,11 @@ def download(
     return digest
 
 
+def is_passing(status: int) -> bool:
+    """Whether an HTTP status is of the kind that may be gone at the next attempt."""
+    return status in PASSING_STATUSES or status >= 500
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """A file on its way, and beside it what is needed to go on with it."""
@@ -247,7 +252,7 @@ def _refuse_status(response: requests.Response) -> None:
     if status in (requests.codes.ok, requests.codes.partial_content):
         return
     problem = f"HTTP {status} {response.reason}"
-    if status in PASSING_STATUSES or status >= 500:
+    if is_passing(status):
         raise _TransientError(problem, _retry_after(response.headers.get("Retry-After")))
     raise FetchError(f"{response.url}: {problem}")
 

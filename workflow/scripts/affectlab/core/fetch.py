@@ -9,8 +9,11 @@ generated lies in ``files/`` beside the manifest and *directory* is relative to 
 
 from __future__ import annotations
 
+import itertools
 import logging
+import random
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +21,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from affectlab.core.archives import extract, is_archive, local_copy, single_archive
-from affectlab.core.downloads import download
+from affectlab.core.downloads import download, is_passing
 from affectlab.core.errors import DataError, FetchError
 from affectlab.core.io import atomic_path, read_json, sha256_file, write_json
 from affectlab.core.packages import Pins, check_model, check_sha256, fetch_package
@@ -33,6 +36,7 @@ Generators = Mapping[str, Callable[..., Any]]
 KIND_NAMES = {"dataset": "data set", "model": "model"}
 ROOT_KEYS = {"dataset": "data_root", "model": "model_root"}
 HUB_TIMEOUT = 10.0
+HUB_RETRIES = 3
 
 
 def fetch_dataset(
@@ -363,12 +367,7 @@ def _from_hub(kind: Kind, source: Mapping[str, Any], work: Path, fresh: Path) ->
     has arrived is not fetched again after an interruption; one cut in the middle is, since the
     hub's own client keeps no parts.
     """
-    from huggingface_hub import (
-        get_hf_file_metadata,
-        hf_hub_download,
-        hf_hub_url,
-        try_to_load_from_cache,
-    )
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.constants import is_offline_mode
 
     repo, revision = source["repo"], source["revision"]
@@ -388,11 +387,10 @@ def _from_hub(kind: Kind, source: Mapping[str, Any], work: Path, fresh: Path) ->
             # One short look first: the download itself would retry for a minute in vain
             # where there is no network.
             url = hf_hub_url(repo, path, revision=revision, repo_type=repo_type)
-            get_hf_file_metadata(url, timeout=HUB_TIMEOUT)
+            with _passing_over_busy():
+                get_hf_file_metadata(url, timeout=HUB_TIMEOUT)
         for path in wanted:
-            hf_hub_download(
-                repo, path, revision=revision, repo_type=repo_type, local_dir=work / "hub"
-            )
+            _hub_download(repo, path, revision, repo_type, work / "hub")
     for path in wanted:
         try:
             check_sha256(work / "hub" / path, source["files"][path], path)
@@ -401,6 +399,35 @@ def _from_hub(kind: Kind, source: Mapping[str, Any], work: Path, fresh: Path) ->
             raise
         (fresh / path).parent.mkdir(parents=True, exist_ok=True)
         (work / "hub" / path).replace(fresh / path)
+
+
+@contextmanager
+def _passing_over_busy() -> Iterator[None]:
+    """A hub that answers at all, if only that it is busy, can be reached."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        yield
+    except HfHubHTTPError as error:
+        if not is_passing(error.response.status_code):
+            raise
+
+
+def _hub_download(repo: str, path: str, revision: str, repo_type: str, folder: Path) -> None:
+    """Download one file, and again where the hub was busy: its client does not in mid-file."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for attempt in itertools.count():
+        try:
+            hf_hub_download(repo, path, revision=revision, repo_type=repo_type, local_dir=folder)
+            return
+        except HfHubHTTPError as error:
+            if attempt >= HUB_RETRIES or not is_passing(error.response.status_code):
+                raise
+            pause = 2**attempt * random.uniform(0.5, 1.5)
+            logger.warning("%s: %s; trying again in %.1f s", path, _first_line(error), pause)
+            time.sleep(pause)
 
 
 @contextmanager

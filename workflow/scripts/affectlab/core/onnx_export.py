@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from affectlab.core import stats
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,9 @@ WARM_UP = 10
 LATENCIES = 100
 TOLERANCE = 1e-3
 """Largest difference between a network's outputs and those of its float32 ONNX file."""
+
+LARGEST_FILE = 2**31
+"""Bytes that one ONNX file, a protocol buffer, can hold."""
 
 Infer = Callable[..., np.ndarray]
 """From a network's inputs, arrays in their order, to its one output, float32."""
@@ -60,8 +63,15 @@ def write_onnx(
         check: inputs of other lengths, for which file and network must agree.
 
     Raises:
+        UserError: the weights do not fit into one file.
         AssertionError: the file does not give the network's outputs for *check*.
     """
+    weights = sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers()))
+    if weights >= LARGEST_FILE:
+        raise UserError(
+            f"{path}: {weights / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds "
+            f"{LARGEST_FILE / 1e9:.1f} GB: leave this run out of `export`"
+        )
     axes = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
     with atomic_path(path) as temporary:
         torch.onnx.export(

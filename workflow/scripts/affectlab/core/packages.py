@@ -593,7 +593,10 @@ def check_checkpoint(directory: Path) -> None:
         raise FetchError(f"{directory}: has no weights (*.safetensors; pickled ones are not read)")
     index = directory / "model.safetensors.index.json"
     if index.is_file():
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FetchError(f"{index}: not a whole index of weights: {error}") from error
         missing = sorted(shards - {path.name for path in weights})
         if missing:
             raise FetchError(f"{directory}: lacks {', '.join(missing)} of its weights")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import io
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from affectlab.core.errors import UserError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_text
 
 Item = TypeVar("Item")
+
+_UNDECODED = re.compile("[\udc80-\udcff]")
+"""What `surrogateescape` makes of a byte that is not UTF-8."""
 
 
 def positive(text: str) -> int:
@@ -26,25 +31,54 @@ def positive(text: str) -> int:
 def read_texts(texts: Sequence[str], file: Path | None) -> Iterator[str]:
     """The texts to work on, one by one, so that a pipe may go on for ever.
 
+    A file and the texts of a command line are looked through before the first one is given out;
+    blank lines at the end of a file or a pipe are passed over.
+
     Args:
         texts: the texts themselves, or a single ``-``: the lines of standard input.
         file: UTF-8 file with one text a line, instead of *texts*.
 
     Raises:
-        UserError: a line is empty; names its source and number.
-        DataError: the file cannot be read.
+        UserError: a line is empty or not UTF-8; names its source and number.
+        DataError: the file cannot be read, or is empty.
     """
     if file is not None:
-        lines: Iterable[str] = read_text(file).rstrip("\n").split("\n")
-        source = str(file)
+        whole = read_text(file).rstrip("\n")
+        if not whole:
+            raise DataError(file, None, "the file is empty")
+        yield from list(_checked(whole.split("\n"), str(file)))
     elif list(texts) == ["-"]:
-        lines, source = (line.rstrip("\r\n") for line in sys.stdin), "standard input"
+        yield from _checked(_standard_input(), "standard input")
     else:
-        lines, source = texts, "text"
+        yield from list(_checked(texts, "text"))
+
+
+def _checked(lines: Iterable[str], source: str) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             raise UserError(f"{source}, line {number}: is empty")
+        if undecoded := _UNDECODED.search(line):
+            byte = ord(undecoded.group()) - 0xDC00
+            raise UserError(f"{source}, line {number}: expected UTF-8, found byte 0x{byte:02x}")
         yield line
+
+
+def _standard_input() -> Iterator[str]:
+    """The lines of standard input, blank ones at its end left out."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # UTF-8 whatever the locale, and a bad byte is found in its own line.
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    blank = 0
+    for number, line in enumerate(sys.stdin):
+        text = line.rstrip("\r\n")
+        if number == 0:
+            text = text.removeprefix("\ufeff")
+        if not text.strip():
+            blank += 1
+            continue
+        yield from [""] * blank
+        blank = 0
+        yield text
 
 
 def batched(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

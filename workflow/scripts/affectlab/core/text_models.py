@@ -34,14 +34,21 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
             language models.
 
     Raises:
-        UserError: the directory holds none, or one without a padding token.
+        UserError: the directory holds none, a damaged one, or one without a padding token.
     """
     if not any((directory / name).exists() for name in TOKENIZER_FILES):
         raise UserError(
             f"{directory}: no tokenizer in this model directory: expected one of "
             + ", ".join(TOKENIZER_FILES)
         )
-    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except Exception as error:
+        # For a damaged file the tokenizers library raises `Exception` itself, transformers
+        # whatever its parts happen to.
+        raise UserError(
+            f"{directory}: the tokenizer cannot be loaded: {_first_line(error)}"
+        ) from error
     if tokenizer.pad_token_id is None and pad_with_end:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
@@ -59,6 +66,7 @@ def load_pretrained(
     dtype: torch.dtype,
     device: torch.device,
     training: bool = False,
+    whole: bool = False,
     attention: str | None = None,
     quantization: Any = None,
 ) -> PreTrainedModel:
@@ -77,6 +85,8 @@ def load_pretrained(
         dtype: number format of the weights.
         device: where they go.
         training: whether the model is going to be trained.
+        whole: refuse a checkpoint that lacks a weight of the model; else it is drawn at random,
+            as the head of a pretrained model must be.
         attention: name of the attention function, or None.
         quantization: quantization configuration of transformers, or None.
 
@@ -95,7 +105,7 @@ def load_pretrained(
             setattr(config, name, value)
         if training and on_cpu and hasattr(config, "attention_probs_dropout_prob"):
             config.attention_probs_dropout_prob = 0.0
-        network = auto_class.from_pretrained(
+        network, found = auto_class.from_pretrained(
             directory,
             config=config,
             dtype=dtype,
@@ -104,11 +114,17 @@ def load_pretrained(
             # A quantized model cannot be moved afterwards.
             device_map=None if quantization is None else {"": device},
             local_files_only=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"{directory}: cannot be loaded as {purpose}: {str(error).splitlines()[0]}"
+            f"{directory}: cannot be loaded as {purpose}: {_first_line(error)}"
         ) from error
+    if whole and (missing := sorted(found["missing_keys"])):
+        raise UserError(
+            f"{directory}: cannot be used as {purpose}: the checkpoint lacks {len(missing)} of its "
+            f"weights, {missing[0]} among them"
+        )
     if training and on_cpu:
         use_byte_dropout(network)
     return network if quantization is not None else network.to(device)
@@ -158,6 +174,10 @@ def add_lora(
     if next(wrapped.parameters()).device.type == "cpu":
         use_byte_dropout(wrapped)
     return wrapped
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def weights_digest(model_directory: Path) -> list[str]:

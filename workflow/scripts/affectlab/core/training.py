@@ -223,7 +223,7 @@ def fit(
         ``seconds``, ``samples_per_second``, ``peak_memory_mb``, ``precision``, ``device``.
 
     Raises:
-        UserError: the loss is not finite, or the checkpoint cannot be read.
+        UserError: the loss is not finite, a checkpoint cannot be read, or the disk is full.
     """
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
@@ -241,6 +241,11 @@ def fit(
     progress = Progress()
     checkpoint_path = checkpoint_directory / CHECKPOINT_NAME
     best_path = checkpoint_directory / BEST_NAME
+    if processes.is_main_process:
+        for name in (CHECKPOINT_NAME, BEST_NAME):
+            for leftover in checkpoint_directory.glob(f".{name}.*"):
+                # Of a process that was killed as it wrote; each is as large as a checkpoint.
+                shutil.rmtree(leftover)
     if checkpoint_path.exists():
         restored = _load_checkpoint(
             checkpoint_path, checkpoint_fingerprint, master, average, optimizers, device
@@ -664,9 +669,17 @@ def _save_weights(weights: _Weights, path: Path) -> None:
 
 
 def _load_weights(weights: _Weights, path: Path) -> None:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    weights.load(load_file(path))
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: missing or damaged weights of the best evaluation: delete its folder to "
+            "start this run again from the beginning"
+        ) from error
+    weights.load(state)
 
 
 def _save_checkpoint(
@@ -727,11 +740,21 @@ def _summary_writer(directory: Path | None, first_step: int) -> Callable[[str, f
         return lambda name, value, step: None
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(str(directory), purge_step=first_step)
+    @contextmanager
+    def clear_errors() -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            problem = f"{directory}: cannot be written: {error.strerror or error}"
+            raise UserError(problem) from error
+
+    with clear_errors():
+        writer = SummaryWriter(str(directory), purge_step=first_step)
 
     def add(name: str, value: float, step: int) -> None:
-        writer.add_scalar(name, value, step)
-        writer.flush()
+        with clear_errors():
+            writer.add_scalar(name, value, step)
+            writer.flush()
 
     return add
 

@@ -145,12 +145,12 @@ def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Rec
     read_rows = LAYOUTS[raw.layout].read_rows
     for split in SPLITS:
         before = 0  # records in earlier files of the split, so that ids stay unique
+        first_places: dict[Any, tuple[str, str]] = {}
         for path in raw.files[split]:
             last = good = 0
-            first_places: dict[Any, str] = {}
             for row in read_rows(path):
                 last = row.number
-                problem = row.problem or _problem_of(row, first_places)
+                problem = row.problem or _problem_of(row, path.name, first_places)
                 if problem is None:
                     good += 1
                     yield Record(
@@ -255,8 +255,8 @@ def _check_single(root: Path, split: str, paths: list[Path]) -> None:
         )
 
 
-def _problem_of(row: _Row, first_places: dict[Any, str]) -> str | None:
-    """What is wrong with the values of a row; *first_places* (of ids) grows."""
+def _problem_of(row: _Row, file: str, first_places: dict[Any, tuple[str, str]]) -> str | None:
+    """What is wrong with the values of a row; *first_places* (file and place of ids) grows."""
     text, label = row.values["text"], row.values["label"]
     if not isinstance(text, str):
         return f"the text is {_kind(text)}, expected a string"
@@ -280,8 +280,10 @@ def _problem_of(row: _Row, first_places: dict[Any, str]) -> str | None:
         if not isinstance(own, (str, int)):
             return f"the id is {_kind(own)}, expected a string or an integer"
         if own in first_places:
-            return f"the id {str(own)[:40]!r} was already used in {first_places[own]}"
-        first_places[own] = row.place
+            other, place = first_places[own]
+            where = place if other == file else f"{other}, {place}"
+            return f"the id {str(own)[:40]!r} was already used in {where}"
+        first_places[own] = file, row.place
     return None
 
 

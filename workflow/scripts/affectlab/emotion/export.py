@@ -61,7 +61,11 @@ def export(
     set_threads(threads)
     tokenizer = load_tokenizer(model_directory)
     network = load_network(
-        model_directory, tokenizer, dtype=torch.float32, device=torch.device("cpu")
+        model_directory,
+        tokenizer,
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+        trained=True,
     ).eval()
     records = [record for record in read_records(records_path) if record.split == "test"]
     if not records:
@@ -121,8 +125,8 @@ def measure(
 
     Returns:
         accuracy, macro-F1, latency in ms of one text at a time (median and 95th percentile over
-        `LATENCY_TEXTS` texts), throughput in texts per second at batches of `THROUGHPUT_BATCH`;
-        and the probabilities, float64 (n, classes).
+        `onnx_export.LATENCIES` texts), throughput in texts per second at batches of
+        `THROUGHPUT_BATCH`; and the probabilities, float64 (n, classes).
     """
     collate = collator(token_ids, None, pad_id=pad_id)
 

@@ -35,6 +35,7 @@ def load_network(
     dtype: torch.dtype,
     device: torch.device,
     training: bool = False,
+    trained: bool = False,
 ) -> PreTrainedModel:
     """Load a checkpoint as a six-class sequence classifier: see `text_models.load_pretrained`."""
     network = load_pretrained(
@@ -51,6 +52,7 @@ def load_network(
         dtype=dtype,
         device=device,
         training=training,
+        whole=trained,
     )
     if training and device.type == "cpu":
         classify_by_first_token(network)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from affectlab.core.errors import UserError
 from affectlab.core.io import round_significant, write_jsonl
 from affectlab.emotion.data import CLASSES, read_records
+from affectlab.emotion.tfidf import SETTINGS_FILE
 
 if TYPE_CHECKING:
     import numpy as np
 
 DEFAULT_BATCH_SIZE = 64
-MAX_LENGTH = 512
+MAX_LENGTH = 32_768
+"""Tokens after which a text is cut where the tokenizer knows no limit; recipes go no higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +69,34 @@ class EmotionClassifier:
             raise UserError(f"{folder}: no such model directory")
         if (folder / "config.json").exists():
             return cls(_Network(folder, device, threads))
-        return cls(_TfidfModel(folder))
+        if (folder / SETTINGS_FILE).exists():
+            return cls(_TfidfModel(folder))
+        hint = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""
+        raise UserError(
+            f"{folder}: no model here, expected a folder with config.json or {SETTINGS_FILE}{hint}"
+        )
 
     def predict(
         self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE
     ) -> list[Prediction]:
         """Classify *texts*, in their order.
 
+        A text of more tokens than the model was trained with is cut there.
+
         Raises:
-            UserError: a text is empty.
+            TypeError: *texts* is one string, or holds something else than strings.
+            UserError: a text is empty or no valid Unicode.
         """
         if isinstance(texts, str):
             raise TypeError("expected a sequence of texts, not one string")
         for number, text in enumerate(texts, start=1):
+            if not isinstance(text, str):
+                raise TypeError(f"text {number}: expected a string, found {type(text).__name__}")
             if not text.strip():
                 raise UserError(f"text {number}: is empty")
-        if not texts:
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise UserError(f"text {number}: holds half a surrogate pair, no valid Unicode")
+        if len(texts) == 0:
             return []
         rows = self._backend.probabilities(texts, batch_size)
         return [
@@ -107,11 +121,12 @@ class _Network:
         self._model = model
         self._dtype = torch.float32
         self._device = named_device(device)
-        self._tokenizer = text_models.load_tokenizer(directory)
         _check_classes(directory)
+        self._tokenizer = text_models.load_tokenizer(directory)
         self._network = model.load_network(
-            directory, self._tokenizer, dtype=self._dtype, device=self._device
+            directory, self._tokenizer, dtype=self._dtype, device=self._device, trained=True
         ).eval()
+        self._max_length = min(MAX_LENGTH, self._tokenizer.model_max_length)
 
     def probabilities(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
         """Class probabilities, float64 (n, classes)."""
@@ -120,7 +135,7 @@ class _Network:
 
         logits = self._model.predict_logits(
             self._network,
-            self._model.encode(self._tokenizer, texts, max_length=MAX_LENGTH),
+            self._model.encode(self._tokenizer, texts, max_length=self._max_length),
             pad_id=self._tokenizer.pad_token_id,
             batch_size=batch_size,
             dtype=self._dtype,
@@ -134,6 +149,12 @@ class _TfidfModel:
         from affectlab.emotion import tfidf
 
         self._pipeline = tfidf.load(directory)
+        found = tuple(map(str, self._pipeline.classes_))
+        if set(found) != set(CLASSES):
+            raise UserError(
+                f"{directory / SETTINGS_FILE}: the classes are {found}, expected {CLASSES}: "
+                "not a model of the emotion wing"
+            )
         self._columns = [list(self._pipeline.classes_).index(name) for name in CLASSES]
 
     def probabilities(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
@@ -145,7 +166,9 @@ def _check_classes(directory: Path) -> None:
     """Refuse a checkpoint whose outputs are not this wing's classes in this wing's order."""
     from affectlab.core.io import read_json
 
-    stored = read_json(directory / "config.json").get("id2label") or {}
+    config = read_json(directory / "config.json")
+    stored = config.get("id2label") if isinstance(config, dict) else None
+    stored = stored if isinstance(stored, dict) else {}
     names = tuple(stored.get(str(i)) for i in range(len(stored)))
     if names != CLASSES:
         raise UserError(

@@ -48,7 +48,8 @@ def train_network(
         work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
 
     Raises:
-        UserError: no records to train on or choose by, an unusable model, a broken checkpoint.
+        UserError: no records to train on or choose by, an unusable model, a ``max_length``
+            beyond the model's, a broken checkpoint.
     """
     import torch
     from accelerate import PartialState
@@ -65,6 +66,13 @@ def train_network(
     dtype = devices.compute_dtype(recipe.precision, device)
     devices.seed_everything(seed)
     tokenizer = text_models.load_tokenizer(base_model)
+    if run["max_length"] > tokenizer.model_max_length:
+        raise UserError(
+            f"max_length is {run['max_length']}, but the model takes at most "
+            f"{tokenizer.model_max_length} tokens"
+        )
+    # Stored with the model: whoever asks it later cuts texts where training did.
+    tokenizer.model_max_length = run["max_length"]
     is_lora = run["method"] == "lora"
     network: nn.Module = networks.load_network(
         base_model,

@@ -79,8 +79,10 @@ class _Results:
 
 
 def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
-    runs = read_runs(folder, config, config["selected"])
-    data = sorted({config["runs"][name]["data"] for name in config["selected"]})
+    # The baseline is carried out and compared even where it is not selected.
+    names = dict.fromkeys([*config["selected"], config["baseline"]])
+    runs = read_runs(folder, config, names)
+    data = sorted({config["runs"][name]["data"] for name in names})
     noise = {
         name: read_json(path)
         for name in data
