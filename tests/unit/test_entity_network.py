@@ -421,6 +421,7 @@ def test_a_foreign_checkpoint_is_refused(work, trained, tmp_path):
     path = tmp_path / "best_model.pt"
     for broken, problem in (
         ({**state, "strange.weight": torch.zeros(1)}, "strange.weight has no place"),
+        ({**state, "old_prototypes": torch.zeros(28, 64)}, "a second tensor of prototypes"),
         ({k: v for k, v in state.items() if "prototypes" not in k}, "heads.prototypes"),
         ({k: v for k, v in state.items() if "mu_head.2" not in k}, "expected 2 linear layers"),
         ({"epoch": 3}, "expected a state dict"),
@@ -431,6 +432,21 @@ def test_a_foreign_checkpoint_is_refused(work, trained, tmp_path):
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="not a state dict of tensors"):
         original.load_original(path, work / "roberta", device=CPU)
+    with pytest.raises(UserError, match=r"nothing\.pt: no such checkpoint"):
+        original.load_original(tmp_path / "nothing.pt", work / "roberta", device=CPU)
+
+
+def test_a_converted_model_replaces_nothing_but_a_model(work, trained, tmp_path):
+    network, _, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
+    path = tmp_path / "best_model.pt"
+    torch.save(original_state(network), path)
+    with pytest.raises(UserError, match="is there already, and is no model of this wing"):
+        original.convert_original(path, work / "roberta", tmp_path)
+    assert path.exists()
+    (tmp_path / "model").mkdir()
+    for _ in range(2):
+        original.convert_original(path, work / "roberta", tmp_path / "model")
+        assert (tmp_path / "model" / "gbert.json").exists()
 
 
 # Scoring and cards
