@@ -15,10 +15,10 @@ from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_json
 from affectlab.core.text_models import load_tokenizer
 from affectlab.entity import model as networks
-from affectlab.entity import original
+from affectlab.entity import losses, original
 from affectlab.entity import train as training
 from affectlab.entity.card import write_card
-from affectlab.entity.data import convert, read_records
+from affectlab.entity.data import convert, of_split, read_records
 from affectlab.entity.evaluate import compare, evaluate
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.predict import GbertPredictor, Query, predict_records
@@ -249,6 +249,24 @@ def test_the_published_log_shows_the_loss_times_the_accumulated_batches(trained)
     for row in logged:
         if row["split"] == "train":
             assert float(row["logged_loss"]) == pytest.approx(2 * float(row["loss"]))
+
+
+def test_the_published_run_is_validated_as_it_is_trained(work, trained):
+    """On whole sentences: the weights that are kept are those of the least loss there."""
+    network, tokenizer, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
+    held_out = of_split(read_records(work / "spans.jsonl"), "validation")
+    rows = training.encode_records(tokenizer, held_out, 64)
+    labels = training.soft_labels(held_out, scaled=False)
+    collate = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id, whole_texts=True)
+    batch = collate(np.arange(len(rows)))
+    with torch.inference_mode():
+        expected = losses.published_loss(GBERT)(network(batch), batch["labels"]).mean().item()
+    header, *lines = (trained["gbert"] / "history.csv").read_text().splitlines()
+    rows = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
+    losses_seen = [
+        float(row["loss"]) for row in rows if row["split"] == "validation" and row["stage"] == "2"
+    ]
+    assert min(losses_seen) == pytest.approx(expected, rel=1e-4)
 
 
 def test_only_the_published_run_trains_on_whole_sentences(work, monkeypatch):

@@ -379,6 +379,7 @@ def embed_rows(
     batch_size: int,
     dtype: torch.dtype,
     device: torch.device,
+    whole_texts: bool = False,
 ) -> list[np.ndarray]:
     """What *network* says of every target, in the order of their numbers.
 
@@ -391,11 +392,12 @@ def embed_rows(
         batch_size: rows per batch.
         dtype: of matrix products.
         device: where to compute.
+        whole_texts: see `collator`.
 
     Returns:
         For each tensor of *network* with a row per target one float32 array.
     """
-    collate = collator(rows, None, pad_id=pad_id)
+    collate = collator(rows, None, pad_id=pad_id, whole_texts=whole_texts)
     order = np.argsort([len(row.token_ids) for row in rows], kind="stable")
     targets: list[np.ndarray] = []
     parts: list[list[np.ndarray]] = []

@@ -204,6 +204,7 @@ def _stage(
             pad_id=tokenizer.pad_token_id,
             dtype=devices.compute_dtype(recipe.precision, device),
             device=device,
+            whole_texts=whole_texts,
         ),
         select_by="negative_loss",
         head=networks.HEAD_NAMES,
@@ -275,8 +276,11 @@ def _evaluator(
     pad_id: int,
     dtype: torch.dtype,
     device: torch.device,
+    whole_texts: bool,
 ) -> Callable[[Any], dict[str, float]]:
     """Validation scores of a network; with *item_loss* the loss is that, else the log-loss.
+
+    What is trained is what is validated: *whole_texts* is that of the training's collator.
 
     The contrastive part of the sound loss depends on what else is in a batch and says nothing of
     one item, so the log-loss chooses the weights there.
@@ -293,6 +297,7 @@ def _evaluator(
             batch_size=EVALUATION_BATCH,
             dtype=dtype,
             device=device,
+            whole_texts=whole_texts,
         )
         scores = validation_scores(kappa, logits, labels)
         if item_loss is not None:
