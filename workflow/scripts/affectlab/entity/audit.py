@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,8 @@ def _not_first(record: Record) -> int:
 def _overlapping(record: Record) -> int:
     """Spans of a text that begin inside another one."""
     places = sorted(target.span for target in record.targets if target.span is not None)
-    return sum(later[0] < earlier[1] for earlier, later in pairwise(places))
+    ends = accumulate((end for _, end in places), max)
+    return sum(start < end for end, (start, _) in zip(ends, places[1:], strict=False))
 
 
 def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[str]]:
