@@ -334,6 +334,17 @@ def test_weak_spans_are_found_by_pattern_and_shrunk_to_neutral():
     assert all(a[1] <= b[0] for a, b in pairwise(spans))
 
 
+def test_weak_spans_stand_at_the_beginning_of_a_sentence_too():
+    sentence = label(joy=1.0)
+
+    def found(text):
+        return [text[start:end] for start, end, _ in weak_spans(text, sentence)]
+
+    assert found("We laughed. The cat slept.") == ["We", "The cat"]
+    assert found("My brother came, i.e. he did.") == ["My brother", "he"]
+    assert found("A letter! Me too. This is it.") == ["A letter", "Me"]
+
+
 def test_weak_spans_as_a_data_set(tmp_path):
     write_goemotions(tmp_path / "raw", train=60, validation=30, test=30)
     convert_goemotions(tmp_path, layout="goemotions_spans")

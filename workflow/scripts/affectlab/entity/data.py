@@ -113,7 +113,9 @@ def convert(
     items = list(_read_spans(root) if layout == "entity_spans" else _read_goemotions(root))
     if layout == "goemotions_spans":
         items = [weakly_labelled(item) if isinstance(item, Record) else item for item in items]
-        items = [item for item in items if isinstance(item, BadRecord) or item.targets]
+        kept = [item for item in items if isinstance(item, BadRecord) or item.targets]
+        logger.info("%d sentences without a span were left out", len(items) - len(kept))
+        items = kept
     bad = [item for item in items if isinstance(item, BadRecord)]
     records = [item for item in items if isinstance(item, Record)]
     if bad and on_bad_record == "fail":
