@@ -217,6 +217,14 @@ def test_batches_give_what_single_spans_give(work):
     assert logits.shape == (4, len(CLASSES))
 
 
+@pytest.mark.parametrize(("least", "start"), [(1.0, 42.0), (1.0, 1.5), (5.0, 7.0)])
+def test_the_concentration_starts_where_it_is_told_to(least, start):
+    heads = networks.Heads(48, method="vmf", kappa_min=least, kappa_start=start)
+    torch.nn.init.zeros_(heads.energy.weight)
+    found = heads(torch.randn(1, 4, 48), torch.arange(4), torch.tensor([0]))
+    assert found.kappa.item() == pytest.approx(start, rel=1e-5)
+
+
 def test_the_published_concentration_is_the_maximum_over_tokens(work):
     torch.manual_seed(0)
     heads = networks.Heads(48, method="gbert")
@@ -320,6 +328,30 @@ def test_a_run_starts_from_another_one(work, trained, tmp_path):
         for folder in (base, tmp_path / "model")
     )
     np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trained, tmp_path):
+    """What it is trained and calibrated with is what its stored model gives."""
+    stage = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
+    run = RUNS["vmf"] | {
+        "vmf": VMF | {"kappa_min": 9.0},
+        "stages": [{"data": "spans", "entities": 20, "training": stage}],
+    }
+    train(work, "vmf", tmp_path, run=run, start_from=trained["vmf"] / "model")
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    place = rows[0].split(",").index("kappa")
+    told = float(next(row for row in rows if ",validation," in row).split(",")[place])
+    held_out = of_split(read_records(work / "spans.jsonl"), "validation")
+    network, tokenizer, _ = networks.load_model(tmp_path / "model", device=CPU)
+    stored = networks.embed_rows(
+        networks.without_prototypes(network),
+        training.encode_records(tokenizer, held_out, 64),
+        pad_id=tokenizer.pad_token_id,
+        batch_size=64,
+        dtype=torch.float32,
+        device=CPU,
+    )[1]
+    assert stored.mean() == pytest.approx(told, rel=1e-4)
 
 
 def test_texts_are_needed_in_every_split(work, tmp_path):

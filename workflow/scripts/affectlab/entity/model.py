@@ -7,8 +7,9 @@ rows into batches, `EmotionEmbedder` batches into one `Embedding`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ class Heads(nn.Module):
         width: of the encoder's hidden states.
         method: ``gbert``, the published form, or ``vmf``, the sound one.
         kappa_min: smallest concentration of ``vmf``.
-        kappa_start: mean concentration of ``vmf`` before training.
+        kappa_start: mean concentration of ``vmf`` before training, larger than *kappa_min*.
     """
 
     def __init__(
@@ -94,7 +95,10 @@ class Heads(nn.Module):
         )
         self.prototypes = nn.Parameter(torch.randn(len(CLASSES), DIMENSION))
         if method == "vmf":
-            nn.init.constant_(self.energy.bias, (kappa_start - kappa_min) / KAPPA_SCALE)
+            # What the softplus of `forward` turns into kappa_start - kappa_min.
+            above = kappa_start - kappa_min
+            start = above + math.log(-math.expm1(-above))
+            nn.init.constant_(self.energy.bias, start / KAPPA_SCALE)
 
     def forward(
         self, states: torch.Tensor, tokens: torch.Tensor, offsets: torch.Tensor

@@ -80,6 +80,8 @@ def train(
         network = networks.EmotionEmbedder(encoder, heads.to(device))
     else:
         network, tokenizer, _ = networks.load_model(start_from, device=device, training=True)
+        if run["method"] == "vmf":
+            network.heads.kappa_min = run["vmf"]["kappa_min"]
     corpora = {name: read_records(path) for name, path in records_paths.items()}
     owner = [
         run,
