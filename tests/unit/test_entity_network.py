@@ -1,5 +1,6 @@
 """The entity wing's networks, from a tiny checkpoint to predictions, files and command line."""
 
+import io
 import json
 import math
 import shutil
@@ -14,8 +15,8 @@ from affectlab import cli
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_json
 from affectlab.core.text_models import load_tokenizer
-from affectlab.entity import model as networks
 from affectlab.entity import losses, original
+from affectlab.entity import model as networks
 from affectlab.entity import train as training
 from affectlab.entity.card import write_card
 from affectlab.entity.data import convert, of_split, read_records
@@ -151,7 +152,7 @@ def test_spans_are_found_by_offset_beside_emoji_and_cjk(work, model):
     text = "😀 花子 met Ada; Ada felt 😀 fine."
     start = text.rindex("Ada")
     rows, cut = networks.encode(tokenizer, [text], [[(start, start + 3), (2, 4)]], max_length=64)
-    assert cut == 0
+    assert cut == []
     (row,) = rows
     offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
     for (_, first, last), (left, right) in zip(
@@ -181,7 +182,7 @@ def test_many_spans_of_a_text_cost_one_pass_and_windows_cut_none(work):
     with pytest.raises(UserError, match="does not fit into max_length 16"):
         networks.encode(tokenizer, [text], [[(0, len(text))]], max_length=16)
     rows, cut = networks.encode(tokenizer, [text], [[None]], max_length=16)
-    assert (len(rows[0].token_ids), cut) == (16, 1)
+    assert (len(rows[0].token_ids), cut) == (16, [0])
 
 
 def test_more_tokens_than_the_encoder_takes_are_refused(work):
@@ -397,9 +398,32 @@ def test_an_ambiguous_span_warns_and_takes_the_first(predictor):
     assert predictor.predict(text=text, span_text="Ada", char_start=8).span == (8, 11)
 
 
+def test_a_whole_text_that_is_too_long_is_cut_with_a_warning(predictor, recwarn):
+    long = TEXT * 20
+    with pytest.warns(UserWarning, match=r"model's 64 tokens, .*'Ada was in love.*\(and 1 more\)"):
+        predictor.embed([TEXT, long, long])
+    recwarn.clear()
+    predictor.predict(long, "Ada", 0)
+    predictor.predict(TEXT)
+    assert not recwarn.list
+
+
+def test_no_texts_have_no_embeddings(predictor):
+    mu, kappa = predictor.embed([])
+    assert (mu.shape, kappa.shape) == ((0, 64), (0,))
+    assert predictor.predict_batch([]) == []
+    with pytest.raises(TypeError, match="not one string"):
+        predictor.embed(TEXT)
+
+
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
+        (Query(float("nan")), "text 1: expected a string, found float"),
+        (float("nan"), "text 1: expected a string, found float"),
+        (Query("half \ud83d"), "text 1: holds half a surrogate pair"),
+        (Query(TEXT, 3), "span_text is no string, but int"),
+        (Query(TEXT, "Ada", 0.0), "char_start 0.0 is no whole number"),
         (Query(" "), "text 1: is empty"),
         (Query(TEXT, "dog"), "'dog' is not in the text"),
         (Query(TEXT, "Ada", 2), "does not stand at 2"),
@@ -427,6 +451,10 @@ def test_a_directory_without_a_model_is_refused(tmp_path, trained):
     write_json(broken / "gbert.json", stored | {"classes": ["joy"]})
     with pytest.raises(UserError, match="expected the classes"):
         GbertPredictor.from_checkpoint(broken)
+    for damaged in ({**stored, "kind": "new"}, {"classes": list(CLASSES)}, ["vmf"]):
+        write_json(broken / "gbert.json", damaged)
+        with pytest.raises(UserError, match=r"gbert\.json: expected calibration, classes"):
+            GbertPredictor.from_checkpoint(broken)
 
 
 # Original checkpoints
@@ -635,6 +663,33 @@ def test_the_commands(trained, tmp_path, capsys):
     assert len(found["nearest"]) == 2
 
 
+def test_embeddings_of_another_model_are_told_apart(work, trained, tmp_path, capsys):
+    table = tmp_path / "embeddings.parquet"
+    ask(capsys, "embed", "--model", trained["gbert"] / "model", "--output", table, TEXT)
+    arguments = ["nearest", "--model", str(trained["vmf"] / "model"), "--embeddings", str(table)]
+    assert cli.main([*arguments, TEXT]) == 2
+    assert "these are embeddings by another model" in capsys.readouterr().err
+
+
+def test_an_empty_pipe_is_embedded_and_searched(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    table = tmp_path / "embeddings.parquet"
+    common = ("--model", trained["vmf"] / "model")
+    ask(capsys, "embed", *common, "--output", table, "-")
+    assert pyarrow.parquet.read_schema(table).field("label").type == "string"
+    assert ask(capsys, "nearest", *common, "--embeddings", table, "-") == ""
+    assert json.loads(ask(capsys, "nearest", *common, "--embeddings", table, TEXT))["nearest"] == []
+
+
+def test_warnings_of_the_commands_are_one_line(trained, capsys):
+    model = str(trained["vmf"] / "model")
+    arguments = ["predict", "entity", "--model", model, "--span", "Ada", "Ada met Ada."]
+    for _ in range(2):
+        assert cli.main(arguments) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("affectlab: text 1: 'Ada' stands in the text more than once")
+
+
 def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     model = str(trained["vmf"] / "model")
     assert cli.main(["predict", "entity", "--model", model]) == 2
@@ -643,3 +698,23 @@ def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     arguments = ["nearest", "--model", model, "--embeddings", str(tmp_path / "x.parquet"), "a"]
     assert cli.main(arguments) == 2
     assert "not a table written by" in capsys.readouterr().err
+    other = pyarrow.table({"text": ["a"], "label": ["joy"], "mu": [0.5]})
+    pyarrow.parquet.write_table(other, tmp_path / "x.parquet")
+    assert cli.main(arguments) == 2
+    assert "not a table written by" in capsys.readouterr().err
+    (tmp_path / "x.parquet").unlink()
+    assert cli.main(arguments) == 2
+    assert "x.parquet: no such file" in capsys.readouterr().err
+    assert cli.main(["embed", "--model", "nothing", "--output", str(tmp_path), "a"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert cli.main(["predict", "entity", "--model", model, "caf\udce9"]) == 2
+    assert "text, line 1: is not valid UTF-8" in capsys.readouterr().err
+
+
+def test_a_pipe_that_is_not_utf8_is_told(trained, capsys, monkeypatch):
+    model = str(trained["vmf"] / "model")
+    for errors, problem in (("strict", "after line 0"), ("surrogateescape", "line 2")):
+        pipe = io.TextIOWrapper(io.BytesIO(b"calm\ncaf\xe9\n"), "utf-8", errors)
+        monkeypatch.setattr("sys.stdin", pipe)
+        assert cli.main(["predict", "entity", "--model", model, "-"]) == 2
+        assert f"standard input, {problem}: is not valid UTF-8" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_text
+from affectlab.core.io import is_encodable, read_text
 
 Item = TypeVar("Item")
 
@@ -31,7 +31,7 @@ def read_texts(texts: Sequence[str], file: Path | None) -> Iterator[str]:
         file: UTF-8 file with one text a line, instead of *texts*.
 
     Raises:
-        UserError: a line is empty; names its source and number.
+        UserError: a line is empty or not UTF-8; names its source and number.
         DataError: the file cannot be read.
     """
     if file is not None:
@@ -41,10 +41,18 @@ def read_texts(texts: Sequence[str], file: Path | None) -> Iterator[str]:
         lines, source = (line.rstrip("\r\n") for line in sys.stdin), "standard input"
     else:
         lines, source = texts, "text"
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            raise UserError(f"{source}, line {number}: is empty")
-        yield line
+    number = 0
+    try:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                raise UserError(f"{source}, line {number}: is empty")
+            # Bytes of arguments and pipes that are not UTF-8 come as lone surrogates.
+            if not is_encodable(line):
+                raise UserError(f"{source}, line {number}: is not valid UTF-8")
+            yield line
+    except UnicodeDecodeError as error:
+        # Standard input is decoded in blocks, so the line is only known to come later.
+        raise UserError(f"{source}, after line {number}: is not valid UTF-8") from error
 
 
 def batched(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

@@ -202,7 +202,10 @@ def load_model(
     if not (directory / DESCRIPTION_FILE).is_file():
         raise UserError(f"{directory}: no model of the entity wing here ({DESCRIPTION_FILE})")
     stored = read_json(directory / DESCRIPTION_FILE)
-    if tuple(stored.pop("classes", ())) != CLASSES:
+    names = {field.name for field in fields(Description)} | {"classes"}
+    if not isinstance(stored, dict) or set(stored) != names:
+        raise UserError(f"{directory / DESCRIPTION_FILE}: expected {', '.join(sorted(names))}")
+    if tuple(stored.pop("classes")) != CLASSES:
         raise UserError(f"{directory / DESCRIPTION_FILE}: expected the classes {CLASSES}")
     description = Description(**stored)
     encoder = load_encoder(directory, device=device, training=training)
@@ -227,8 +230,6 @@ def save_model(
     description: Description,
 ) -> None:
     """Write encoder, heads, tokenizer and description into one directory, atomically."""
-    from dataclasses import asdict
-
     from safetensors.torch import save_file
 
     with atomic_path(directory) as temporary:
@@ -245,7 +246,7 @@ def encode(
     spans: Sequence[Sequence[Span]],
     *,
     max_length: int,
-) -> tuple[list[Row], int]:
+) -> tuple[list[Row], list[int]]:
     """Tokenise texts and find the tokens of each span by its character offsets.
 
     A text longer than *max_length* tokens becomes one row or more, each a window around spans,
@@ -258,7 +259,7 @@ def encode(
         max_length: tokens per row, special tokens included.
 
     Returns:
-        The rows, and how many whole texts were cut.
+        The rows, and the numbers of those targets that are whole texts and were cut.
 
     Raises:
         UserError: a span has no token, or more than fit into one row; *max_length* is more than
@@ -273,7 +274,8 @@ def encode(
         list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
     )
     rows: list[Row] = []
-    cut = target = 0
+    cut: list[int] = []
+    target = 0
     for place, wanted in enumerate(spans):
         ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
         special = encoded["special_tokens_mask"][place]
@@ -284,7 +286,7 @@ def encode(
         for span in wanted:
             first, last = _token_range(texts[place], span, offsets, starts, ends)
             if span is None and len(ids) > max_length:
-                cut += 1
+                cut.append(target)
                 last = starts + room
             elif span is not None and last - first > room:
                 raise UserError(

@@ -241,7 +241,9 @@ def encode_records(tokenizer: Any, records: Sequence[Record], max_length: int) -
         max_length=max_length,
     )
     if cut:
-        logger.warning("%d whole texts are longer than %d tokens and were cut", cut, max_length)
+        logger.warning(
+            "%d whole texts are longer than %d tokens and were cut", len(cut), max_length
+        )
     return rows
 
 
