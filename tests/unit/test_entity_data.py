@@ -376,6 +376,16 @@ def test_the_audit_counts_what_is_there(tmp_path):
         audit(records, layout="entity_spans", expected={"counts": {"txets": 1}})
 
 
+def test_repeated_targets_with_other_labels_are_counted(tmp_path):
+    again = filler()[:3]
+    other = [
+        line(f"ADA  saw {n}.", span(f"ADA  saw {n}.", "ADA", label(fear=0.5))) for n in range(2)
+    ]
+    records = run(tmp_path, [*filler(), *again, *other])
+    found = audit(records, layout="entity_spans", expected={})
+    assert (found["duplicate_texts"], found["conflicting_labels"]) == (5, 2)
+
+
 def test_typos_keep_the_length_and_dropout_keeps_the_spans():
     text = "Yesterday Katya repaired the wonderful lantern before breakfast."
     rng = random.Random(0)
