@@ -92,7 +92,12 @@ BAD = {
     "all zero": (GOOD | {"soft_label": label()}, "all values are 0"),
     "no number": (GOOD | {"soft_label": label(joy="high")}, "joy is no number"),
     "intensity": (GOOD | {"intensity": 0.1}, "intensity is 0.1, expected the largest value"),
+    "sum": (
+        GOOD | {"soft_label": label(joy=0.7, neutral=0.2), "intensity": 0.7},
+        "the largest value of the label, 0.7 (v1, where it sums to 1; this one to 0.9)",
+    ),
     "intensity NaN": (GOOD | {"intensity": float("nan")}, "expected a finite number"),
+    "intensity without end": (GOOD | {"intensity": 10**400}, "expected a finite number"),
     "offset as text": (GOOD | {"char_start": "4"}, "expected integers"),
     "missing field": ({"span_text": "cat"}, "missing char_start and char_end"),
 }
@@ -121,6 +126,7 @@ def test_a_bad_span_is_named_by_line(tmp_path, case):
         ('{"text": "no spans", "targets": []}', "at least one span"),
         ('{"text": " ", "targets": [{}]}', "the text is empty"),
         ("[1, 2]", "expected an object"),
+        (line("half \ud83d", GOOD), "half a surrogate pair"),
         (line(TEXT, GOOD, GOOD), "the same span stands here twice"),
     ],
 )
@@ -142,6 +148,14 @@ def test_overlapping_spans_are_kept_and_counted(tmp_path):
     ]
     records = run(tmp_path, lines)
     assert audit(records, layout="entity_spans", expected={})["spans"]["overlapping"] == 1
+
+
+def test_every_span_inside_a_longer_one_is_counted(tmp_path):
+    text = "Captain Leclere of the Marseilles sailed."
+    words = ("Captain Leclere of the Marseilles", "Captain", "Leclere", "Marseilles", "sailed")
+    targets = [span(text, own, label(joy=0.4)) for own in words]
+    records = run(tmp_path, [*filler(), line(text, *targets)])
+    assert audit(records, layout="entity_spans", expected={})["spans"]["overlapping"] == 3
 
 
 def test_offsets_count_code_points(tmp_path):
@@ -238,7 +252,23 @@ def test_a_list_of_names_decides_what_ids_mean(tmp_path):
         convert_goemotions(tmp_path)
 
 
-@pytest.mark.parametrize("bad", ["text only", "I am glad.\t28\tx", "I am glad.\tjoy\tx", " \t1\tx"])
+def test_a_heart_at_the_beginning_is_no_web_page(tmp_path):
+    write_goemotions(tmp_path / "raw", train=30, validation=10, test=10)
+    (tmp_path / "raw" / "train.tsv").write_text("<3 this\t18\tx1\n")
+    convert_goemotions(tmp_path)
+    assert read_records(tmp_path / "records.jsonl")[0].text == "<3 this"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "text only",
+        "I am glad.\t28\tx",
+        "I am glad.\t" + "9" * 5000 + "\tx",
+        "I am glad.\tjoy\tx",
+        " \t1\tx",
+    ],
+)
 def test_a_bad_comment_is_named_by_line(tmp_path, bad):
     write_goemotions(tmp_path / "raw", train=30, validation=10, test=10)
     with (tmp_path / "raw" / "dev.tsv").open("a") as stream:
@@ -304,6 +334,17 @@ def test_weak_spans_are_found_by_pattern_and_shrunk_to_neutral():
     assert all(a[1] <= b[0] for a, b in pairwise(spans))
 
 
+def test_weak_spans_stand_at_the_beginning_of_a_sentence_too():
+    sentence = label(joy=1.0)
+
+    def found(text):
+        return [text[start:end] for start, end, _ in weak_spans(text, sentence)]
+
+    assert found("We laughed. The cat slept.") == ["We", "The cat"]
+    assert found("My brother came, i.e. he did.") == ["My brother", "he"]
+    assert found("A letter! Me too. This is it.") == ["A letter", "Me"]
+
+
 def test_weak_spans_as_a_data_set(tmp_path):
     write_goemotions(tmp_path / "raw", train=60, validation=30, test=30)
     convert_goemotions(tmp_path, layout="goemotions_spans")
@@ -333,6 +374,16 @@ def test_the_audit_counts_what_is_there(tmp_path):
         audit(moved, layout="entity_spans", expected={})
     with pytest.raises(UserError, match="txets"):
         audit(records, layout="entity_spans", expected={"counts": {"txets": 1}})
+
+
+def test_repeated_targets_with_other_labels_are_counted(tmp_path):
+    again = filler()[:3]
+    other = [
+        line(f"ADA  saw {n}.", span(f"ADA  saw {n}.", "ADA", label(fear=0.5))) for n in range(2)
+    ]
+    records = run(tmp_path, [*filler(), *again, *other])
+    found = audit(records, layout="entity_spans", expected={})
+    assert (found["duplicate_texts"], found["conflicting_labels"]) == (5, 2)
 
 
 def test_typos_keep_the_length_and_dropout_keeps_the_spans():

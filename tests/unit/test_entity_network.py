@@ -1,5 +1,6 @@
 """The entity wing's networks, from a tiny checkpoint to predictions, files and command line."""
 
+import io
 import json
 import math
 import shutil
@@ -14,11 +15,11 @@ from affectlab import cli
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_json
 from affectlab.core.text_models import load_tokenizer
+from affectlab.entity import losses, original
 from affectlab.entity import model as networks
-from affectlab.entity import original
 from affectlab.entity import train as training
 from affectlab.entity.card import write_card
-from affectlab.entity.data import convert, read_records
+from affectlab.entity.data import convert, of_split, read_records
 from affectlab.entity.evaluate import compare, evaluate
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.predict import GbertPredictor, Query, predict_records
@@ -151,7 +152,7 @@ def test_spans_are_found_by_offset_beside_emoji_and_cjk(work, model):
     text = "😀 花子 met Ada; Ada felt 😀 fine."
     start = text.rindex("Ada")
     rows, cut = networks.encode(tokenizer, [text], [[(start, start + 3), (2, 4)]], max_length=64)
-    assert cut == 0
+    assert cut == []
     (row,) = rows
     offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
     for (_, first, last), (left, right) in zip(
@@ -181,7 +182,7 @@ def test_many_spans_of_a_text_cost_one_pass_and_windows_cut_none(work):
     with pytest.raises(UserError, match="does not fit into max_length 16"):
         networks.encode(tokenizer, [text], [[(0, len(text))]], max_length=16)
     rows, cut = networks.encode(tokenizer, [text], [[None]], max_length=16)
-    assert (len(rows[0].token_ids), cut) == (16, 1)
+    assert (len(rows[0].token_ids), cut) == (16, [0])
 
 
 def test_more_tokens_than_the_encoder_takes_are_refused(work):
@@ -217,6 +218,14 @@ def test_batches_give_what_single_spans_give(work):
     assert logits.shape == (4, len(CLASSES))
 
 
+@pytest.mark.parametrize(("least", "start"), [(1.0, 42.0), (1.0, 1.5), (5.0, 7.0)])
+def test_the_concentration_starts_where_it_is_told_to(least, start):
+    heads = networks.Heads(48, method="vmf", kappa_min=least, kappa_start=start)
+    torch.nn.init.zeros_(heads.energy.weight)
+    found = heads(torch.randn(1, 4, 48), torch.arange(4), torch.tensor([0]))
+    assert found.kappa.item() == pytest.approx(start, rel=1e-5)
+
+
 def test_the_published_concentration_is_the_maximum_over_tokens(work):
     torch.manual_seed(0)
     heads = networks.Heads(48, method="gbert")
@@ -249,6 +258,24 @@ def test_the_published_log_shows_the_loss_times_the_accumulated_batches(trained)
     for row in logged:
         if row["split"] == "train":
             assert float(row["logged_loss"]) == pytest.approx(2 * float(row["loss"]))
+
+
+def test_the_published_run_is_validated_as_it_is_trained(work, trained):
+    """On whole sentences: the weights that are kept are those of the least loss there."""
+    network, tokenizer, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
+    held_out = of_split(read_records(work / "spans.jsonl"), "validation")
+    rows = training.encode_records(tokenizer, held_out, 64)
+    labels = training.soft_labels(held_out, scaled=False)
+    collate = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id, whole_texts=True)
+    batch = collate(np.arange(len(rows)))
+    with torch.inference_mode():
+        expected = losses.published_loss(GBERT)(network(batch), batch["labels"]).mean().item()
+    header, *lines = (trained["gbert"] / "history.csv").read_text().splitlines()
+    rows = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
+    losses_seen = [
+        float(row["loss"]) for row in rows if row["split"] == "validation" and row["stage"] == "2"
+    ]
+    assert min(losses_seen) == pytest.approx(expected, rel=1e-4)
 
 
 def test_only_the_published_run_trains_on_whole_sentences(work, monkeypatch):
@@ -304,6 +331,30 @@ def test_a_run_starts_from_another_one(work, trained, tmp_path):
     np.testing.assert_allclose(after, before, atol=1e-5)
 
 
+def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trained, tmp_path):
+    """What it is trained and calibrated with is what its stored model gives."""
+    stage = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
+    run = RUNS["vmf"] | {
+        "vmf": VMF | {"kappa_min": 9.0},
+        "stages": [{"data": "spans", "entities": 20, "training": stage}],
+    }
+    train(work, "vmf", tmp_path, run=run, start_from=trained["vmf"] / "model")
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    place = rows[0].split(",").index("kappa")
+    told = float(next(row for row in rows if ",validation," in row).split(",")[place])
+    held_out = of_split(read_records(work / "spans.jsonl"), "validation")
+    network, tokenizer, _ = networks.load_model(tmp_path / "model", device=CPU)
+    stored = networks.embed_rows(
+        networks.without_prototypes(network),
+        training.encode_records(tokenizer, held_out, 64),
+        pad_id=tokenizer.pad_token_id,
+        batch_size=64,
+        dtype=torch.float32,
+        device=CPU,
+    )[1]
+    assert stored.mean() == pytest.approx(told, rel=1e-4)
+
+
 def test_texts_are_needed_in_every_split(work, tmp_path):
     lines = (work / "spans.jsonl").read_text().splitlines()
     kept = [line for line in lines if '"split": "validation"' not in line]
@@ -347,9 +398,32 @@ def test_an_ambiguous_span_warns_and_takes_the_first(predictor):
     assert predictor.predict(text=text, span_text="Ada", char_start=8).span == (8, 11)
 
 
+def test_a_whole_text_that_is_too_long_is_cut_with_a_warning(predictor, recwarn):
+    long = TEXT * 20
+    with pytest.warns(UserWarning, match=r"model's 64 tokens, .*'Ada was in love.*\(and 1 more\)"):
+        predictor.embed([TEXT, long, long])
+    recwarn.clear()
+    predictor.predict(long, "Ada", 0)
+    predictor.predict(TEXT)
+    assert not recwarn.list
+
+
+def test_no_texts_have_no_embeddings(predictor):
+    mu, kappa = predictor.embed([])
+    assert (mu.shape, kappa.shape) == ((0, 64), (0,))
+    assert predictor.predict_batch([]) == []
+    with pytest.raises(TypeError, match="not one string"):
+        predictor.embed(TEXT)
+
+
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
+        (Query(float("nan")), "text 1: expected a string, found float"),
+        (float("nan"), "text 1: expected a string, found float"),
+        (Query("half \ud83d"), "text 1: holds half a surrogate pair"),
+        (Query(TEXT, 3), "span_text is no string, but int"),
+        (Query(TEXT, "Ada", 0.0), "char_start 0.0 is no whole number"),
         (Query(" "), "text 1: is empty"),
         (Query(TEXT, "dog"), "'dog' is not in the text"),
         (Query(TEXT, "Ada", 2), "does not stand at 2"),
@@ -377,6 +451,10 @@ def test_a_directory_without_a_model_is_refused(tmp_path, trained):
     write_json(broken / "gbert.json", stored | {"classes": ["joy"]})
     with pytest.raises(UserError, match="expected the classes"):
         GbertPredictor.from_checkpoint(broken)
+    for damaged in ({**stored, "kind": "new"}, {"classes": list(CLASSES)}, ["vmf"]):
+        write_json(broken / "gbert.json", damaged)
+        with pytest.raises(UserError, match=r"gbert\.json: expected calibration, classes"):
+            GbertPredictor.from_checkpoint(broken)
 
 
 # Original checkpoints
@@ -421,6 +499,7 @@ def test_a_foreign_checkpoint_is_refused(work, trained, tmp_path):
     path = tmp_path / "best_model.pt"
     for broken, problem in (
         ({**state, "strange.weight": torch.zeros(1)}, "strange.weight has no place"),
+        ({**state, "old_prototypes": torch.zeros(28, 64)}, "a second tensor of prototypes"),
         ({k: v for k, v in state.items() if "prototypes" not in k}, "heads.prototypes"),
         ({k: v for k, v in state.items() if "mu_head.2" not in k}, "expected 2 linear layers"),
         ({"epoch": 3}, "expected a state dict"),
@@ -431,6 +510,21 @@ def test_a_foreign_checkpoint_is_refused(work, trained, tmp_path):
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="not a state dict of tensors"):
         original.load_original(path, work / "roberta", device=CPU)
+    with pytest.raises(UserError, match=r"nothing\.pt: no such checkpoint"):
+        original.load_original(tmp_path / "nothing.pt", work / "roberta", device=CPU)
+
+
+def test_a_converted_model_replaces_nothing_but_a_model(work, trained, tmp_path):
+    network, _, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
+    path = tmp_path / "best_model.pt"
+    torch.save(original_state(network), path)
+    with pytest.raises(UserError, match="is there already, and is no model of this wing"):
+        original.convert_original(path, work / "roberta", tmp_path)
+    assert path.exists()
+    (tmp_path / "model").mkdir()
+    for _ in range(2):
+        original.convert_original(path, work / "roberta", tmp_path / "model")
+        assert (tmp_path / "model" / "gbert.json").exists()
 
 
 # Scoring and cards
@@ -569,6 +663,33 @@ def test_the_commands(trained, tmp_path, capsys):
     assert len(found["nearest"]) == 2
 
 
+def test_embeddings_of_another_model_are_told_apart(work, trained, tmp_path, capsys):
+    table = tmp_path / "embeddings.parquet"
+    ask(capsys, "embed", "--model", trained["gbert"] / "model", "--output", table, TEXT)
+    arguments = ["nearest", "--model", str(trained["vmf"] / "model"), "--embeddings", str(table)]
+    assert cli.main([*arguments, TEXT]) == 2
+    assert "these are embeddings by another model" in capsys.readouterr().err
+
+
+def test_an_empty_pipe_is_embedded_and_searched(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    table = tmp_path / "embeddings.parquet"
+    common = ("--model", trained["vmf"] / "model")
+    ask(capsys, "embed", *common, "--output", table, "-")
+    assert pyarrow.parquet.read_schema(table).field("label").type == "string"
+    assert ask(capsys, "nearest", *common, "--embeddings", table, "-") == ""
+    assert json.loads(ask(capsys, "nearest", *common, "--embeddings", table, TEXT))["nearest"] == []
+
+
+def test_warnings_of_the_commands_are_one_line(trained, capsys):
+    model = str(trained["vmf"] / "model")
+    arguments = ["predict", "entity", "--model", model, "--span", "Ada", "Ada met Ada."]
+    for _ in range(2):
+        assert cli.main(arguments) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("affectlab: text 1: 'Ada' stands in the text more than once")
+
+
 def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     model = str(trained["vmf"] / "model")
     assert cli.main(["predict", "entity", "--model", model]) == 2
@@ -577,3 +698,23 @@ def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     arguments = ["nearest", "--model", model, "--embeddings", str(tmp_path / "x.parquet"), "a"]
     assert cli.main(arguments) == 2
     assert "not a table written by" in capsys.readouterr().err
+    other = pyarrow.table({"text": ["a"], "label": ["joy"], "mu": [0.5]})
+    pyarrow.parquet.write_table(other, tmp_path / "x.parquet")
+    assert cli.main(arguments) == 2
+    assert "not a table written by" in capsys.readouterr().err
+    (tmp_path / "x.parquet").unlink()
+    assert cli.main(arguments) == 2
+    assert "x.parquet: no such file" in capsys.readouterr().err
+    assert cli.main(["embed", "--model", "nothing", "--output", str(tmp_path), "a"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert cli.main(["predict", "entity", "--model", model, "caf\udce9"]) == 2
+    assert "text, line 1: is not valid UTF-8" in capsys.readouterr().err
+
+
+def test_a_pipe_that_is_not_utf8_is_told(trained, capsys, monkeypatch):
+    model = str(trained["vmf"] / "model")
+    for errors, problem in (("strict", "after line 0"), ("surrogateescape", "line 2")):
+        pipe = io.TextIOWrapper(io.BytesIO(b"calm\ncaf\xe9\n"), "utf-8", errors)
+        monkeypatch.setattr("sys.stdin", pipe)
+        assert cli.main(["predict", "entity", "--model", model, "-"]) == 2
+        assert f"standard input, {problem}: is not valid UTF-8" in capsys.readouterr().err

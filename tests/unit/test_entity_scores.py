@@ -107,6 +107,16 @@ def test_the_area_under_the_risk_coverage_curve_by_hand():
     assert scores.aurc(confidence, np.array([True] * 4)) == 0.0
 
 
+def test_items_of_equal_confidence_count_alike_in_any_order():
+    right = np.array([True, True, False, False])
+    assert scores.aurc(np.full(4, 0.7), right) == pytest.approx(0.5)
+    tied = np.array([0.9, 0.5, 0.5, 0.1])
+    for order in ([0, 1, 2, 3], [0, 2, 1, 3], [3, 2, 1, 0]):
+        # Surest first: right, half, half, wrong.
+        expected = (0 + 0.5 / 2 + 1 / 3 + 2 / 4) / 4
+        assert scores.aurc(tied[order], right[order]) == pytest.approx(expected)
+
+
 def test_retrieval_agrees_with_average_precision():
     n = 40
     mu, groups = unit(n), np.arange(n)

@@ -1,14 +1,15 @@
 """The data gate of the entity wing: what is in a corpus, what is wrong with it, is it as published.
 
-Known defects (repeated texts, texts on both sides of a split, spans whose words stand in the text
-more than once) are counted and recorded; a corpus that no model should be trained on is refused.
+Known defects (repeated texts, some with other labels, texts on both sides of a split, spans whose
+words stand in the text more than once) are counted and recorded; a corpus that no model should be
+trained on is refused.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ def audit(
 
     Returns:
         A JSON object: ``weak_labels`` (whether the labels were derived, not given), ``counts``
-        for each split, ``spans`` (defects of their places), ``overlap`` (ids of held-out texts
-        that stand in another split), ``quarantine``, ``expected``.
+        for each split, ``spans`` (defects of their places), ``duplicate_texts``,
+        ``conflicting_labels``, ``overlap`` (ids of held-out texts that stand in another split),
+        ``quarantine``, ``expected``.
 
     Raises:
         UserError: the corpus is broken (all reasons are listed).
@@ -91,6 +93,7 @@ def audit(
             "overlapping": sum(map(_overlapping, records)),
         },
         "duplicate_texts": len(records) - len({normalise_text(r.text) for r in records}),
+        "conflicting_labels": _conflicting(records),
         "overlap": _overlap(by_split),
         "quarantine": {
             "records": len(quarantined),
@@ -127,7 +130,18 @@ def _not_first(record: Record) -> int:
 def _overlapping(record: Record) -> int:
     """Spans of a text that begin inside another one."""
     places = sorted(target.span for target in record.targets if target.span is not None)
-    return sum(later[0] < earlier[1] for earlier, later in pairwise(places))
+    ends = accumulate((end for _, end in places), max)
+    return sum(start < end for end, (start, _) in zip(ends, places[1:], strict=False))
+
+
+def _conflicting(records: Sequence[Record]) -> int:
+    """Texts, or spans at the same place of them, that stand here with more than one label."""
+    labels: dict[tuple[str, Any], set[tuple[float, ...]]] = {}
+    for record in records:
+        for target in record.targets:
+            place = (normalise_text(record.text), target.span)
+            labels.setdefault(place, set()).add(target.label)
+    return sum(len(own) > 1 for own in labels.values())
 
 
 def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[str]]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
+from affectlab.core.io import check_target
 from affectlab.core.terminal import batched, positive, read_texts
 
 
@@ -64,6 +68,19 @@ def _predictor(options: argparse.Namespace) -> Any:
     return GbertPredictor.from_checkpoint(options.model, options.encoder, options.device)
 
 
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Every warning as one line for a user, who has no use for a place in the program."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"affectlab: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
+
+
 def _texts(options: argparse.Namespace) -> Iterator[str]:
     if bool(options.texts) == bool(options.file):
         raise UserError("give either texts (`-` for stdin) or --file")
@@ -78,7 +95,9 @@ def _predict(options: argparse.Namespace) -> int:
     predictor = _predictor(options)
     for batch in batched(_texts(options), options.batch_size):
         queries = [Query(text, options.span, options.char_start) for text in batch]
-        for text, answer in zip(batch, predictor.predict_batch(queries), strict=True):
+        with _warnings_as_lines():
+            answers = predictor.predict_batch(queries)
+        for text, answer in zip(batch, answers, strict=True):
             line: dict[str, Any] = {
                 "text": text,
                 "label": answer.label,
@@ -99,7 +118,9 @@ def _embed(options: argparse.Namespace) -> int:
     from affectlab.entity.predict import write_embeddings
 
     texts = list(_texts(options))
-    write_embeddings(_predictor(options), texts, options.output, batch_size=options.batch_size)
+    check_target(options.output)
+    with _warnings_as_lines():
+        write_embeddings(_predictor(options), texts, options.output, batch_size=options.batch_size)
     print(f"{len(texts)} texts: {options.output}")
     return 0
 
@@ -108,10 +129,16 @@ def _nearest(options: argparse.Namespace) -> int:
     from affectlab.entity.predict import nearest
 
     texts = list(_texts(options))
-    mu, _ = _predictor(options).embed(texts)
-    for text, direction in zip(texts, mu, strict=True):
-        found = nearest(options.embeddings, direction, options.top_k)
-        print(json.dumps({"text": text, "nearest": found}, ensure_ascii=False), flush=True)
+    with _warnings_as_lines():
+        found = nearest(
+            _predictor(options),
+            options.embeddings,
+            texts,
+            options.top_k,
+            batch_size=options.batch_size,
+        )
+    for text, rows in zip(texts, found, strict=True):
+        print(json.dumps({"text": text, "nearest": rows}, ensure_ascii=False), flush=True)
     return 0
 
 

@@ -8,15 +8,18 @@ of GoEmotions makes weakly labelled spans from it (`weak_spans`).
 from __future__ import annotations
 
 import json
+import logging
 import math
 import random
+import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_jsonl, read_text, write_jsonl
+from affectlab.core.io import is_encodable, read_jsonl, read_text, write_jsonl
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 from affectlab.entity.labels import (
     CLASSES,
@@ -31,7 +34,11 @@ from affectlab.entity.labels import (
 from affectlab.entity.settings import LAYOUTS
 from affectlab.entity.weak_spans import weak_spans
 
+logger = logging.getLogger(__name__)
+
 SPLITS = ("train", "validation", "test")
+
+_WEB_PAGE = re.compile(r"\s*<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
 
 GOEMOTIONS_FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 
@@ -106,7 +113,9 @@ def convert(
     items = list(_read_spans(root) if layout == "entity_spans" else _read_goemotions(root))
     if layout == "goemotions_spans":
         items = [weakly_labelled(item) if isinstance(item, Record) else item for item in items]
-        items = [item for item in items if isinstance(item, BadRecord) or item.targets]
+        kept = [item for item in items if isinstance(item, BadRecord) or item.targets]
+        logger.info("%d sentences without a span were left out", len(items) - len(kept))
+        items = kept
     bad = [item for item in items if isinstance(item, BadRecord)]
     records = [item for item in items if isinstance(item, Record)]
     if bad and on_bad_record == "fail":
@@ -247,7 +256,7 @@ def _read_spans(root: Path) -> Iterator[Record | BadRecord]:
 
 def _numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
     text = read_text(path)
-    if text.lstrip()[:1] == "<":
+    if _WEB_PAGE.match(text):
         raise DataError(path, None, "this is a web page saved under the name of the data")
     lines = text.split("\n")
     if not any(line.strip() for line in lines):
@@ -268,6 +277,8 @@ def _span_record(line: str, name: str) -> tuple[Record, frozenset[str]] | str:
     text, raw = row["text"], row.get("targets")
     if not text.strip():
         return "the text is empty"
+    if not is_encodable(text):
+        return "the text holds half a surrogate pair, expected valid Unicode"
     if not isinstance(raw, list) or not raw:
         return "targets: expected a list of at least one span"
     fits = frozenset(GENERATIONS)
@@ -284,9 +295,11 @@ def _span_record(line: str, name: str) -> tuple[Record, frozenset[str]] | str:
         own = generations_of(span["soft_label"], span["intensity"])
         fits &= own
         if not own:
+            soft = span["soft_label"]
             problem = (
-                f"intensity is {span['intensity']}, expected the largest value of the label "
-                f"(v1, if it sums to 1) or its L2 norm {math.hypot(*span['soft_label']):.6g} (v2)"
+                f"intensity is {span['intensity']}, expected the largest value of the label, "
+                f"{max(soft):.6g} (v1, where it sums to 1; this one to {math.fsum(soft):.6g}), or "
+                f"its L2 norm {math.hypot(*soft):.6g} (v2)"
             )
             return f"target {place + 1}: {problem}"
         targets.append(
@@ -318,8 +331,9 @@ def _span_problem(text: str, span: Any) -> str | None:
     intensity = span["intensity"]
     if isinstance(intensity, bool) or not isinstance(intensity, int | float):
         return "intensity: expected a number"
-    if not math.isfinite(intensity):
-        return f"intensity: expected a finite number, found {intensity}"
+    # An integer of hundreds of digits has no counterpart among floats.
+    if not -sys.float_info.max <= intensity <= sys.float_info.max:
+        return "intensity: expected a finite number"
     return label_problem(span["soft_label"])
 
 
@@ -385,6 +399,6 @@ def _goemotions_problem(fields: Sequence[str], classes: int) -> str | None:
     if not fields[0].strip():
         return "the text is empty"
     for number in fields[1].split(","):
-        if not number.isdecimal() or int(number) >= classes:
+        if not re.fullmatch("[0-9]{1,2}", number) or int(number) >= classes:
             return f"expected class ids from 0 to {classes - 1}, found {fields[1][:40]!r}"
     return None

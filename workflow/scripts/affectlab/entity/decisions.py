@@ -25,11 +25,15 @@ SLOPES = (0.1, 10.0)
 
 def one_class(probabilities: stats.Floats, neutral_threshold: float) -> stats.Integers:
     """Neutral where its probability reaches the threshold, else the likeliest other class."""
+    neutral = probabilities[:, NEUTRAL] >= neutral_threshold
+    return np.where(neutral, NEUTRAL, _likeliest_other(probabilities))
+
+
+def _likeliest_other(probabilities: stats.Floats) -> stats.Integers:
+    """The likeliest class but neutral, (n,)."""
     others = probabilities.copy()
     others[:, NEUTRAL] = -1.0
-    return np.where(
-        probabilities[:, NEUTRAL] >= neutral_threshold, NEUTRAL, others.argmax(axis=1)
-    ).astype(np.int64)
+    return np.asarray(others.argmax(axis=1), np.int64)
 
 
 def fit_neutral_threshold(probabilities: stats.Floats, classes: stats.Integers) -> float:
@@ -45,8 +49,9 @@ def fit_neutral_threshold(probabilities: stats.Floats, classes: stats.Integers) 
     trivial = float(np.mean(classes == NEUTRAL))
     best = (False, -1.0, -1.0)
     chosen = 0.5
-    for threshold in np.unique(np.r_[probabilities[:, NEUTRAL], 0.0])[::-1]:
-        predicted = one_class(probabilities, threshold)
+    neutral, others = probabilities[:, NEUTRAL], _likeliest_other(probabilities)
+    for threshold in np.unique(np.r_[neutral, 0.0])[::-1]:
+        predicted = np.where(neutral >= threshold, NEUTRAL, others)
         confusion = stats.confusion_matrix(classes, predicted, len(CLASSES))
         accuracy, macro = float(stats.accuracy(confusion)), float(stats.macro_f1(confusion))
         allowed = accuracy >= trivial

@@ -7,8 +7,9 @@ rows into batches, `EmotionEmbedder` batches into one `Embedding`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ class Heads(nn.Module):
         width: of the encoder's hidden states.
         method: ``gbert``, the published form, or ``vmf``, the sound one.
         kappa_min: smallest concentration of ``vmf``.
-        kappa_start: mean concentration of ``vmf`` before training.
+        kappa_start: mean concentration of ``vmf`` before training, larger than *kappa_min*.
     """
 
     def __init__(
@@ -94,7 +95,10 @@ class Heads(nn.Module):
         )
         self.prototypes = nn.Parameter(torch.randn(len(CLASSES), DIMENSION))
         if method == "vmf":
-            nn.init.constant_(self.energy.bias, (kappa_start - kappa_min) / KAPPA_SCALE)
+            # What the softplus of `forward` turns into kappa_start - kappa_min.
+            above = kappa_start - kappa_min
+            start = above + math.log(-math.expm1(-above))
+            nn.init.constant_(self.energy.bias, start / KAPPA_SCALE)
 
     def forward(
         self, states: torch.Tensor, tokens: torch.Tensor, offsets: torch.Tensor
@@ -198,7 +202,10 @@ def load_model(
     if not (directory / DESCRIPTION_FILE).is_file():
         raise UserError(f"{directory}: no model of the entity wing here ({DESCRIPTION_FILE})")
     stored = read_json(directory / DESCRIPTION_FILE)
-    if tuple(stored.pop("classes", ())) != CLASSES:
+    names = {field.name for field in fields(Description)} | {"classes"}
+    if not isinstance(stored, dict) or set(stored) != names:
+        raise UserError(f"{directory / DESCRIPTION_FILE}: expected {', '.join(sorted(names))}")
+    if tuple(stored.pop("classes")) != CLASSES:
         raise UserError(f"{directory / DESCRIPTION_FILE}: expected the classes {CLASSES}")
     description = Description(**stored)
     encoder = load_encoder(directory, device=device, training=training)
@@ -223,8 +230,6 @@ def save_model(
     description: Description,
 ) -> None:
     """Write encoder, heads, tokenizer and description into one directory, atomically."""
-    from dataclasses import asdict
-
     from safetensors.torch import save_file
 
     with atomic_path(directory) as temporary:
@@ -241,7 +246,7 @@ def encode(
     spans: Sequence[Sequence[Span]],
     *,
     max_length: int,
-) -> tuple[list[Row], int]:
+) -> tuple[list[Row], list[int]]:
     """Tokenise texts and find the tokens of each span by its character offsets.
 
     A text longer than *max_length* tokens becomes one row or more, each a window around spans,
@@ -254,7 +259,7 @@ def encode(
         max_length: tokens per row, special tokens included.
 
     Returns:
-        The rows, and how many whole texts were cut.
+        The rows, and the numbers of those targets that are whole texts and were cut.
 
     Raises:
         UserError: a span has no token, or more than fit into one row; *max_length* is more than
@@ -269,7 +274,8 @@ def encode(
         list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
     )
     rows: list[Row] = []
-    cut = target = 0
+    cut: list[int] = []
+    target = 0
     for place, wanted in enumerate(spans):
         ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
         special = encoded["special_tokens_mask"][place]
@@ -280,7 +286,7 @@ def encode(
         for span in wanted:
             first, last = _token_range(texts[place], span, offsets, starts, ends)
             if span is None and len(ids) > max_length:
-                cut += 1
+                cut.append(target)
                 last = starts + room
             elif span is not None and last - first > room:
                 raise UserError(
@@ -379,6 +385,7 @@ def embed_rows(
     batch_size: int,
     dtype: torch.dtype,
     device: torch.device,
+    whole_texts: bool = False,
 ) -> list[np.ndarray]:
     """What *network* says of every target, in the order of their numbers.
 
@@ -391,11 +398,12 @@ def embed_rows(
         batch_size: rows per batch.
         dtype: of matrix products.
         device: where to compute.
+        whole_texts: see `collator`.
 
     Returns:
         For each tensor of *network* with a row per target one float32 array.
     """
-    collate = collator(rows, None, pad_id=pad_id)
+    collate = collator(rows, None, pad_id=pad_id, whole_texts=whole_texts)
     order = np.argsort([len(row.token_ids) for row in rows], kind="stable")
     targets: list[np.ndarray] = []
     parts: list[list[np.ndarray]] = []

@@ -17,6 +17,7 @@ import torch
 from affectlab.core.errors import UserError
 from affectlab.core.text_models import load_tokenizer
 from affectlab.entity.model import (
+    DESCRIPTION_FILE,
     Description,
     EmotionEmbedder,
     Heads,
@@ -55,6 +56,8 @@ def load_original(
     Raises:
         UserError: the file is damaged, holds more than tensors, or is not of this architecture.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -101,6 +104,8 @@ def renamed(state: Mapping[str, torch.Tensor], encoder_names: set[str]) -> dict[
             continue
         layer = next((layer for pattern, layer in _LAYERS if pattern.search(name)), None)
         if layer == "prototypes":
+            if "heads.prototypes" in found:
+                raise ValueError(f"{name} is a second tensor of prototypes")
             found["heads.prototypes"] = tensor
         elif layer is None:
             raise ValueError(f"{name} has no place in this architecture")
@@ -118,7 +123,20 @@ def renamed(state: Mapping[str, torch.Tensor], encoder_names: set[str]) -> dict[
 
 
 def convert_original(path: Path, encoder_directory: Path, model_directory: Path) -> None:
-    """Store an original checkpoint as a model directory of this wing; errors as `load_original`."""
+    """Store an original checkpoint as a model directory of this wing.
+
+    Args:
+        path: see `load_original`.
+        encoder_directory: see `load_original`.
+        model_directory: what is written; a model of this wing that stands there is replaced.
+
+    Raises:
+        UserError: something else stands at *model_directory*; or as `load_original`.
+    """
+    is_model = (model_directory / DESCRIPTION_FILE).is_file()
+    is_empty = model_directory.is_dir() and not any(model_directory.iterdir())
+    if model_directory.exists() and not (is_model or is_empty):
+        raise UserError(f"{model_directory}: is there already, and is no model of this wing")
     network, tokenizer, description = load_original(
         path, encoder_directory, device=torch.device("cpu")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path
+from affectlab.core.io import atomic_path, is_encodable
 from affectlab.entity.labels import CLASSES
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from affectlab.entity.data import Record
 
 DEFAULT_BATCH_SIZE = 64
+SHOWN_CHARACTERS = 40
+FINGERPRINT_KEY = "affectlab.entity.model"
+"""Key of `GbertPredictor.fingerprint` in the metadata of a table of embeddings."""
+
 VARIANTS = ("clean", "typos", "dropout")
 """The test split as it is, and twice damaged: see `corrupt`."""
 
@@ -125,6 +130,14 @@ class GbertPredictor:
             )
         return cls(*load_original(path, Path(model_name), device=chosen), chosen)
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the heads' weights: tells embeddings of one model from those of another."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._network.heads.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
     def predict(
         self, text: str, span_text: str | None = None, char_start: int | None = None
     ) -> EntityEmotion:
@@ -147,12 +160,19 @@ class GbertPredictor:
         """Answer many queries in their order; spans of one text share one encoder pass.
 
         Args:
-            queries: texts, or `Query`, or tuples of its fields.
+            queries: texts, or `Query`, or tuples of its fields. Of a whole text that is longer
+                than the model reads, the beginning is read, with a warning.
             batch_size: texts per encoder pass.
+
+        Raises:
+            UserError: a text is empty or no text, a span is not in its text or longer than the
+                model reads; names the query by its number from 1.
         """
         if isinstance(queries, str):
             raise TypeError("expected a sequence of queries, not one string")
-        asked = [Query(query) if isinstance(query, str) else Query(*query) for query in queries]
+        asked = [
+            Query(*query) if isinstance(query, tuple | list) else Query(query) for query in queries
+        ]
         if not asked:
             return []
         spans = [_locate(query, number) for number, query in enumerate(asked, start=1)]
@@ -161,9 +181,17 @@ class GbertPredictor:
     def embed(
         self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Embed whole texts: mu, float32 (n, 64), and kappa, float32 (n,)."""
+        """Embed whole texts: mu, float32 (n, 64), and kappa, float32 (n,); see `predict_batch`."""
+        import numpy as np
+
+        from affectlab.entity.vmf import DIMENSION
+
+        if isinstance(texts, str):
+            raise TypeError("expected a sequence of texts, not one string")
         for number, text in enumerate(texts, start=1):
             _locate(Query(text), number)
+        if len(texts) == 0:
+            return np.empty((0, DIMENSION), np.float32), np.empty(0, np.float32)
         mu, kappa, _ = self.raw(texts, [None] * len(texts), batch_size=batch_size)
         return mu, self._scaled(kappa).astype("float32")
 
@@ -175,7 +203,10 @@ class GbertPredictor:
         batch_size: int = DEFAULT_BATCH_SIZE,
         network: Callable[..., Any] | None = None,
     ) -> list[np.ndarray]:
-        """Outputs without calibration, one target per text: mu, kappa, logits, or of *network*."""
+        """Outputs without calibration, one target per text: mu, kappa, logits, or of *network*.
+
+        At least one text.
+        """
         import torch
 
         from affectlab.entity.model import embed_rows, encode, without_prototypes
@@ -183,13 +214,20 @@ class GbertPredictor:
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
             places.setdefault(text, []).append(place)
-        rows, _ = encode(
+        rows, cut = encode(
             self._tokenizer,
             list(places),
             [[spans[place] for place in same] for same in places.values()],
             max_length=self._description.max_length,
         )
         order = [place for same in places.values() for place in same]
+        if cut:
+            more = f" (and {len(cut) - 1} more)" if len(cut) > 1 else ""
+            warnings.warn(
+                f"longer than the model's {self._description.max_length} tokens, so its end was "
+                f"not read: {texts[order[cut[0]]][:SHOWN_CHARACTERS]!r}...{more}",
+                stacklevel=2,
+            )
         columns = embed_rows(
             network or without_prototypes(self._network),
             rows,
@@ -240,15 +278,23 @@ class GbertPredictor:
 def _locate(query: Query, number: int) -> tuple[int, int] | None:
     """Offsets of a query's span, None for the whole text."""
     text, span_text, char_start = query
+    if not isinstance(text, str):
+        raise UserError(f"text {number}: expected a string, found {type(text).__name__}")
     if not text.strip():
         raise UserError(f"text {number}: is empty")
+    if not is_encodable(text):
+        raise UserError(f"text {number}: holds half a surrogate pair, expected valid Unicode")
     if span_text is None:
         if char_start is not None:
             raise UserError(f"text {number}: char_start without span_text")
         return None
+    if not isinstance(span_text, str):
+        raise UserError(f"text {number}: span_text is no string, but {type(span_text).__name__}")
     if not span_text.strip():
         raise UserError(f"text {number}: the span is empty")
     if char_start is not None:
+        if not hasattr(char_start, "__index__"):
+            raise UserError(f"text {number}: char_start {char_start!r} is no whole number")
         if char_start < 0 or text[char_start : char_start + len(span_text)] != span_text:
             raise UserError(f"text {number}: {span_text!r} does not stand at {char_start}")
         return char_start, char_start + len(span_text)
@@ -356,50 +402,74 @@ def write_embeddings(
     """Embed whole texts and write a Parquet table for a retrieval system.
 
     Columns: ``text``, ``mu`` (fixed list of 64 float32, unit length: the inner product is the
-    cosine), ``kappa``, ``label``.
+    cosine), ``kappa``, ``label``. The file's metadata name the model (`FINGERPRINT_KEY`).
     """
     import pyarrow as pa
     from pyarrow import parquet
+
+    from affectlab.entity.vmf import DIMENSION
 
     answers = predictor.predict_batch(list(texts), batch_size=batch_size)
     table = pa.table(
         {
             "text": list(texts),
-            "mu": pa.array([answer.mu for answer in answers], pa.list_(pa.float32(), 64)),
+            "mu": pa.array([answer.mu for answer in answers], pa.list_(pa.float32(), DIMENSION)),
             "kappa": pa.array([answer.kappa for answer in answers], pa.float32()),
-            "label": [answer.label for answer in answers],
-        }
+            "label": pa.array([answer.label for answer in answers], pa.string()),
+        },
+        metadata={FINGERPRINT_KEY: predictor.fingerprint()},
     )
     with atomic_path(path) as temporary:
         parquet.write_table(table, temporary)
 
 
-def nearest(path: Path, mu: np.ndarray, k: int) -> list[dict[str, Any]]:
-    """The *k* rows of a table of `write_embeddings` with the largest cosine to *mu* (64,).
+def nearest(
+    predictor: GbertPredictor,
+    path: Path,
+    texts: Sequence[str],
+    k: int,
+    *,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> list[list[dict[str, Any]]]:
+    """For each of *texts* the *k* rows of a table of `write_embeddings` with the largest cosine.
 
     Exact search: one product of a matrix and a vector, which at 64 numbers a text takes less than
     a tenth of a second for a million texts, so that no index is needed.
 
     Raises:
-        UserError: the file is no such table.
+        UserError: the file is no such table, or another model wrote it: the directions of two
+            models have nothing to do with each other.
     """
     import numpy as np
     import pyarrow
     from pyarrow import parquet
 
+    from affectlab.entity.vmf import DIMENSION
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
     try:
-        table = parquet.read_table(path)
-        texts, labels = table["text"], table["label"]
-        flat = table["mu"].combine_chunks().flatten().to_numpy()
-    except (OSError, KeyError, pyarrow.ArrowException) as error:
+        table = parquet.read_table(path, columns=["text", "label", "mu"])
+        mu = table["mu"].cast(pyarrow.list_(pyarrow.float32(), DIMENSION)).combine_chunks()
+        known = mu.flatten().to_numpy().reshape(len(table), DIMENSION)
+        stored, labels = table["text"], table["label"]
+    except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
         raise UserError(f"{path}: not a table written by `affectlab embed`: {error}") from error
-    cosines = flat.reshape(-1, len(mu)) @ mu
-    best = np.argsort(-cosines, kind="stable")[:k]
-    return [
-        {
-            "text": texts[int(place)].as_py(),
-            "label": labels[int(place)].as_py(),
-            "cosine": float(cosines[place]),
-        }
-        for place in best
-    ]
+    writer = (table.schema.metadata or {}).get(FINGERPRINT_KEY.encode())
+    if writer is not None and writer.decode() != predictor.fingerprint():
+        raise UserError(f"{path}: these are embeddings by another model; embed the texts again")
+    found = []
+    for direction in predictor.embed(texts, batch_size=batch_size)[0]:
+        cosines = known @ direction
+        best = np.argsort(-cosines, kind="stable")[:k]
+        found.append(
+            [
+                {
+                    "text": stored[int(place)].as_py(),
+                    "label": labels[int(place)].as_py(),
+                    "cosine": float(cosines[place]),
+                }
+                for place in best
+            ]
+        )
+    return found

@@ -221,9 +221,12 @@ def spearman(first: stats.Floats, second: stats.Floats) -> float:
 def aurc(confidence: stats.Floats, right: stats.Array) -> float:
     """Area under the risk-coverage curve: mean error rate over the k surest items, k = 1..n.
 
-    Geifman and El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017.
+    Geifman and El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017. Items of
+    equal confidence count with the error rate that they share, whatever order they come in.
     """
-    wrong = ~np.asarray(right, bool)[np.argsort(-confidence, kind="stable")]
+    _, tied, counts = np.unique(-confidence, return_inverse=True, return_counts=True)
+    rate = np.bincount(tied, weights=~np.asarray(right, bool)) / counts
+    wrong = np.repeat(rate, counts)
     return float((wrong.cumsum() / np.arange(1, len(wrong) + 1)).mean())
 
 

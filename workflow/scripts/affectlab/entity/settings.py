@@ -65,12 +65,18 @@ def _run_mistakes(
     yield from block_mistakes(path, run, METHOD_BLOCKS)
     yield from unknown_name(f"{path}.model", run.get("model"), registries.models, "model")
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    vmf = as_mapping(run.get("vmf"))
+    least, start = vmf.get("kappa_min"), vmf.get("kappa_start")
+    if isinstance(least, int | float) and isinstance(start, int | float) and start <= least:
+        yield f"{path}.vmf.kappa_start: must be larger than kappa_min ({least}), found {start}"
     stages = run.get("stages")
     stages = [as_mapping(stage) for stage in stages] if isinstance(stages, list) else []
     for number, stage in enumerate(stages):
         here = f"{path}.stages.{number}"
         yield from dataset_mistakes(f"{here}.data", stage.get("data"), registries, LAYOUTS)
         yield from training_mistakes(f"{here}.training", stage.get("training"))
+        if smoothing := as_mapping(stage.get("training")).get("label_smoothing"):
+            yield f"{here}.training.label_smoothing: soft labels need 0, found {smoothing}"
     if stages and stages[-1].get("data") != run.get("data"):
         yield (
             f"{path}.data: {run.get('data')!r} must be the data of the last stage, "

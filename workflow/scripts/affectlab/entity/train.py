@@ -80,6 +80,8 @@ def train(
         network = networks.EmotionEmbedder(encoder, heads.to(device))
     else:
         network, tokenizer, _ = networks.load_model(start_from, device=device, training=True)
+        if run["method"] == "vmf":
+            network.heads.kappa_min = run["vmf"]["kappa_min"]
     corpora = {name: read_records(path) for name, path in records_paths.items()}
     owner = [
         run,
@@ -204,6 +206,7 @@ def _stage(
             pad_id=tokenizer.pad_token_id,
             dtype=devices.compute_dtype(recipe.precision, device),
             device=device,
+            whole_texts=whole_texts,
         ),
         select_by="negative_loss",
         head=networks.HEAD_NAMES,
@@ -238,7 +241,9 @@ def encode_records(tokenizer: Any, records: Sequence[Record], max_length: int) -
         max_length=max_length,
     )
     if cut:
-        logger.warning("%d whole texts are longer than %d tokens and were cut", cut, max_length)
+        logger.warning(
+            "%d whole texts are longer than %d tokens and were cut", len(cut), max_length
+        )
     return rows
 
 
@@ -275,8 +280,11 @@ def _evaluator(
     pad_id: int,
     dtype: torch.dtype,
     device: torch.device,
+    whole_texts: bool,
 ) -> Callable[[Any], dict[str, float]]:
     """Validation scores of a network; with *item_loss* the loss is that, else the log-loss.
+
+    What is trained is what is validated: *whole_texts* is that of the training's collator.
 
     The contrastive part of the sound loss depends on what else is in a batch and says nothing of
     one item, so the log-loss chooses the weights there.
@@ -293,6 +301,7 @@ def _evaluator(
             batch_size=EVALUATION_BATCH,
             dtype=dtype,
             device=device,
+            whole_texts=whole_texts,
         )
         scores = validation_scores(kappa, logits, labels)
         if item_loss is not None:

@@ -1,9 +1,10 @@
 """Spans with weak labels from sentences with labels, for people without the span corpus.
 
 Nobody labelled these spans. Candidates are found by patterns: first-person and other personal
-pronouns, masked or capitalised names, and short noun phrases that start with a determiner. The
-writer's pronoun takes the sentence's label as it stands, since GoEmotions labels what the writer
-expresses; any other candidate takes it with `OTHERS_SHARE` of its weight, the rest is neutral.
+pronouns, masked or capitalised names, and beginnings of noun phrases: a determiner and the word
+after it, since no tagger is asked where the phrase ends. The writer's pronoun takes the sentence's
+label as it stands, since GoEmotions labels what the writer expresses; any other candidate
+takes it with `OTHERS_SHARE` of its weight, the rest is neutral.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from affectlab.entity.labels import NEUTRAL
 OTHERS_SHARE = 0.5
 """Weight of the sentence's label on anybody and anything but the writer."""
 
-_WRITER = re.compile(r"\b(?:I|i|me|myself|we|us)\b")
+_WRITER = re.compile(r"\b(?:I|i(?!\.e)|[Mm]e|[Mm]yself|[Ww]e|us)\b")
 _OTHERS = (
     re.compile(r"\[(?:NAME|RELIGION)\]"),
-    re.compile(r"\b(?:he|she|they|him|her|them|you|He|She|They|You)\b"),
+    re.compile(r"\b(?:[Hh]e|[Ss]he|[Tt]hey|him|her|them|[Yy]ou)\b"),
     re.compile(r"(?<=[a-z,] )[A-Z][a-z]+(?: [A-Z][a-z]+)*\b"),
     re.compile(
-        r"\b(?:the|this|that|these|those|my|your|his|their|our|a|an) "
+        r"\b(?:[Tt]h(?:e|is|at|ese|ose)|[Mm]y|[Yy]our|[Hh]is|[Tt]heir|[Oo]ur|[Aa]n?) "
         r"(?!is\b|are\b|was\b|were\b|be\b|of\b|to\b|and\b|or\b|for\b|with\b)[a-z]+\b"
     ),
 )

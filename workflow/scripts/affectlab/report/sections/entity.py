@@ -24,7 +24,8 @@ FIGURES = {
     "reliability": "Reliability of the likeliest class on the test split, before and after"
     " temperature scaling.",
     "training_curves": "Training and validation loss, and the mean kappa on validation, over the"
-    " optimiser’s steps.",
+    " optimiser’s steps. A run of method vmf is trained on all parts of its loss and validated by"
+    " the log-loss of its probabilities: compare the courses, not the heights.",
 }
 
 COLUMNS = (

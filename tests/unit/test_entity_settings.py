@@ -1,0 +1,39 @@
+"""Mistakes in the entity block that its schema cannot tell."""
+
+from pathlib import Path
+
+import pytest
+
+from affectlab.core.config import load_config, load_registries
+from affectlab.entity.settings import mistakes
+
+PROJECT = Path(__file__).parents[2]
+
+
+def found(block):
+    return list(mistakes(block, load_registries(PROJECT, {})))
+
+
+@pytest.mark.parametrize("name", ["config", "cpu", "demo"])
+def test_shipped_blocks_have_none(name):
+    overlays = [] if name == "config" else [PROJECT / "config" / f"{name}.yaml"]
+    assert found(load_config(PROJECT, overlays)["entity"]) == []
+
+
+def test_a_setting_that_would_do_nothing_is_refused():
+    block = load_config(PROJECT)["entity"]
+    run = block["runs"]["goemotions_minilm"]
+    run["stages"][0]["training"] = run["stages"][0]["training"] | {"label_smoothing": 0.1}
+    assert found(block) == [
+        "entity.runs.goemotions_minilm.stages.0.training.label_smoothing: soft labels need 0, "
+        "found 0.1"
+    ]
+
+
+def test_the_first_concentration_is_above_the_least():
+    block = load_config(PROJECT)["entity"]
+    block["runs"]["goemotions_minilm"]["vmf"] = {"kappa_min": 50.0, "kappa_start": 42.0}
+    assert found(block) == [
+        "entity.runs.goemotions_minilm.vmf.kappa_start: must be larger than kappa_min (50.0), "
+        "found 42.0"
+    ]
