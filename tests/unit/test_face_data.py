@@ -133,6 +133,89 @@ def test_valence_must_be_a_number_within_its_range(tmp_path, corpus, value):
         list(read_raw(tmp_path))
 
 
+def test_lines_with_nothing_in_them_are_no_records(tmp_path, corpus):
+    pixels = " ".join(map(str, corpus.images[0].ravel()))
+    row = f"3,{pixels},Training\n"
+    (tmp_path / "fer2013.csv").write_text(f"emotion,pixels,Usage\n{row}\n{row}\n")
+    assert [face.image_path for face in read_raw(tmp_path)] == ["fer2013.csv#1", "fer2013.csv#2"]
+
+
+def test_a_quote_that_is_left_open_is_an_error_that_names_the_table(tmp_path, corpus, votes):
+    pixels = " ".join(map(str, corpus.images[0].ravel()))
+    rows = f'3,"{pixels},Training\n' + f"3,{pixels},Training\n" * 20
+    (tmp_path / "fer2013.csv").write_text(f"emotion,pixels,Usage\n{rows}")
+    with pytest.raises(DataError, match=r"fer2013\.csv: not a CSV: .*is a quote left open"):
+        list(read_raw(tmp_path))
+    write(tmp_path / "raw", "csv")
+    with (votes / "fer2013new.csv").open("a") as stream:
+        stream.write('Training,"' + "x" * 200_000 + "\n")
+    with pytest.raises(DataError, match=r"fer2013new\.csv: not a CSV"):
+        converted(tmp_path, votes)
+
+
+def test_valence_needs_arousal(tmp_path, corpus):
+    pixels = " ".join(map(str, corpus.images[0].ravel()))
+    (tmp_path / "fer2013.csv").write_text(
+        f"emotion,pixels,Usage,valence\n3,{pixels},Training,0.5\n"
+    )
+    with pytest.raises(DataError, match="of valence and arousal, expected both or neither"):
+        list(read_raw(tmp_path))
+
+
+def write_image(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(np.zeros((48, 48), np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("train/happy/1.jpg,0.5,-0.25\n", None),
+        ("train/happy/1.jpg,nan,0\n", r"affect\.csv, line 2: valence 'nan': expected a number"),
+        ("train/happy/1.jpg,0.5\n", r"affect\.csv, line 2: arousal None: expected a number"),
+        ("train/happy/2.jpg,0,0\n", r"1\.jpg: no row in affect\.csv"),
+        (
+            "train/happy/1.jpg,0,0\ntrain/happy/1.jpg,1,0\n",
+            r"affect\.csv, line 3: a second row for train/happy/1\.jpg",
+        ),
+    ],
+)
+def test_folders_may_have_a_table_of_valence_and_arousal(tmp_path, rows, message):
+    write_image(tmp_path / "train" / "happy" / "1.jpg")
+    (tmp_path / "affect.csv").write_text(f"image_path,valence,arousal\n{rows}")
+    if message is None:
+        (face,) = read_raw(tmp_path)
+        assert (face.valence, face.arousal) == (0.5, -0.25)
+    else:
+        with pytest.raises(DataError, match=message):
+            list(read_raw(tmp_path))
+
+
+def test_two_images_of_one_name_are_told_apart_or_refused(tmp_path):
+    for copy in ("first", "second"):
+        write_image(tmp_path / "raw" / copy / "train" / "happy" / "Training_1.jpg")
+    message = r"second/train.*: a second image called train/happy/Training_1\.jpg, as first/train"
+    with pytest.raises(DataError, match=message):
+        converted(tmp_path)
+    assert len(converted(tmp_path, on_bad_record="skip")) == 1
+    assert "a second image" in (tmp_path / "out" / "quarantine.jsonl").read_text()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_that_macos_leaves_are_no_images(tmp_path, packed):
+    hidden = "train/happy/._Training_1.jpg"
+    if packed:
+        write_image(tmp_path / "image.jpg")
+        with zipfile.ZipFile(tmp_path / "archive.zip", "w") as bundle:
+            bundle.write(tmp_path / "image.jpg", "train/happy/Training_1.jpg")
+            bundle.writestr(hidden, b"what macOS leaves")
+            bundle.writestr(f"__MACOSX/{hidden}", b"what macOS leaves")
+    else:
+        write_image(tmp_path / "train" / "happy" / "Training_1.jpg")
+        (tmp_path / hidden).write_bytes(b"what macOS leaves")
+    assert [face.image_path for face in read_raw(tmp_path)] == ["train/happy/Training_1.jpg"]
+
+
 def encoded(image: np.ndarray, ending: str = ".jpg") -> bytes:
     return cv2.imencode(ending, image)[1].tobytes()
 
@@ -209,6 +292,16 @@ def test_parsed_pixels_are_row_by_row():
     assert image[0, 1] == 1
 
 
+def test_a_damaged_array_of_images_is_named(tmp_path):
+    samples.write_corpus(tmp_path / "raw", 0, "csv", {"Training": 8})
+    converted(tmp_path)
+    faces, metadata = tmp_path / "out" / "faces.npy", tmp_path / "out" / "metadata.csv"
+    for data in (faces.read_bytes()[:-10], b"no array", b""):
+        faces.write_bytes(data)
+        with pytest.raises(DataError, match=r"faces\.npy: no array of images"):
+            read_faces(faces, metadata)
+
+
 def test_an_empty_split_is_an_error(tmp_path):
     samples.write_corpus(tmp_path / "raw", 0, "csv", {"Training": 20})
     faces = converted(tmp_path)
@@ -273,6 +366,24 @@ def test_an_image_that_is_no_copy_matches_nothing(corpus):
     other = samples.draw_faces(np.arange(5), np.random.default_rng(99))
     assert match_pixels(other, corpus.images).tolist() == [-1] * 5
     assert match_pixels(corpus.images[:4], corpus.images).tolist() == [0, 1, 2, 3]
+
+
+def test_a_mapping_must_have_every_image_and_the_votes_every_name(tmp_path, votes):
+    write(tmp_path / "raw", "folder")
+    names = [
+        path.relative_to(tmp_path / "raw").as_posix()
+        for path in sorted((tmp_path / "raw").rglob("*.jpg"))
+    ]
+    header = "image_path,ferplus_image,n_identical_candidates\n"
+    rows = [f"{name},fer0000020.png,1\n" for name in names]
+    (votes / "mapping.csv").write_text(header + "".join(rows[:-1]))
+    with pytest.raises(DataError, match=rf"mapping\.csv: no row for {names[-1]}"):
+        converted(tmp_path, votes)
+    rows[2] = f"{names[2]},fer9999999.png,1\n"
+    (votes / "mapping.csv").write_text(header + "".join(rows))
+    message = rf"fer2013new\.csv: no row for fer9999999\.png, which mapping\.csv gives {names[2]}"
+    with pytest.raises(DataError, match=message):
+        converted(tmp_path, votes)
 
 
 @pytest.mark.parametrize("cut", ["the last row", "a row in the middle"])

@@ -302,6 +302,12 @@ def test_the_report_section_is_whole(evaluated):
     text = " ".join(made.sentences)
     assert "measures the camera" in text
     assert "generated" in text
+    check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
+    shown = f"{check['importance']['iq_proxy']['emotions']:.4f}"
+    row = made.html.split('<th scope="row">emotions</th>')[1].split("</tr>")[0]
+    assert shown in row
+    assert "Mean proxy labels of face_sample by emotion label" in made.html
+    assert "Missing in face_sample: " in made.html
     assert made.html.count('<img src="data:image/') == 1 + 3
     assert {row["split"] for row in made.rows} == {"test"}
 
@@ -314,7 +320,12 @@ def config(**changes):
         "augmentation": {"mixup": 0.5, "cutmix": 0.5},
         "training": {"warmup_steps": 0.1},
     }
-    return {"selected": ["made"], "votes": {}, "runs": {"made": run | changes}}
+    return {
+        "selected": ["made"],
+        "result_split": "test",
+        "votes": {},
+        "runs": {"made": run | changes},
+    }
 
 
 @pytest.mark.parametrize(
@@ -341,6 +352,22 @@ def config(**changes):
             "face.runs.made.augmentation.cutmix: mixup and cutmix are chances",
         ),
         (
+            {"augmentation": {"mixup": 1, "cutmix": 0.5}},
+            "face.runs.made.augmentation.cutmix: mixup and cutmix are chances",
+        ),
+        (
+            {"method": "backbone", "model": "minilm-l6"},
+            "face.runs.made.model: 'minilm-l6' is of the kind text-encoder, expected image-encoder",
+        ),
+        (
+            {"train_on": ["train", "test"]},
+            "face.runs.made.train_on: test is face.result_split, which a sound run leaves out",
+        ),
+        (
+            {"train_on": ["train", "validation"]},
+            "face.runs.made.select_on: validation is trained on as well, which chooses nothing",
+        ),
+        (
             {"training": {"warmup_steps": 2.0}},
             "face.runs.made.training.warmup_steps: with a point it is a share",
         ),
@@ -350,6 +377,11 @@ def test_mistakes_in_the_configuration_are_told(changes, mistake):
     registries = load_registries(PROJECT, {})
     found = list(settings.mistakes(config(**changes), registries))
     assert found == [] if mistake is None else any(mistake in text for text in found)
+
+
+def test_a_published_run_may_be_scored_on_what_it_was_trained_on():
+    published = config(protocol="published", train_on=["train", "test"], select_on=None)
+    assert list(settings.mistakes(published, load_registries(PROJECT, {}))) == []
 
 
 def test_what_a_block_needs():

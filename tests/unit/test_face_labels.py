@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import entropy as scipy_entropy
 
 from affectlab.core.errors import UserError
+from affectlab.core.io import read_json
 from affectlab.face import label_check, labels
 from affectlab.face.data import Faces
 from affectlab.face.raw import CLASSES
@@ -63,6 +64,11 @@ CASES = [
         2.0,
         4 * 0.096,
     ),
+    # No label, but valence and arousal are known: EQ .5 + .15*.5 + .15*.75 + .1*.625 + .2*.5 = .85
+    # IQ: .5 + .1 + .1 + 0 + .15*.75 + .15*.5 = .8875
+    ("original_code", {"emotion": None}, 1.55, 1.4),
+    # EQ: 0 + .4*(.625 + .625)/2 + .3*.5 = .4; IQ: .4*.5 + .3*.25 + .3*.625 = .4625
+    ("documented_weights", {"emotion": None}, -0.15, -0.4),
     # EQ: .3*2/3 + .4*(.625 + .625)/2 + .3*.5 = .6; IQ: .4*.5 + .3*.75 + .3*.625 = .6125
     ("documented_weights", {}, 0.45, 0.4),
     # Nothing but entropy log 7: EQ .3 + .4*(1+1)/2 + 0 = .7; IQ .4*.5 + .3*.25 + .3 = .575
@@ -189,6 +195,54 @@ def test_whole_labels_pass():
 )
 def test_broken_labels_are_told(changes, message):
     assert any(message in reason for reason in label_check.breakage(table(**changes), 0.05))
+
+
+def written(folder, faces):
+    """The files of a corpus and its labels, and how they are checked, by argument."""
+    np.save(folder / "faces.npy", faces.images)
+    rows = zip(faces.paths, faces.splits, faces.emotions, strict=True)
+    lines = [f"{path},{split},{emotion}\n" for path, split, emotion in rows]
+    (folder / "metadata.csv").write_text("image_path,split,emotion_label\n" + "".join(lines))
+    paths = {name: folder / name for name in ("faces.npy", "metadata.csv", "labels.csv")}
+    files = dict(zip(("faces_path", "metadata_path", "labels_path"), paths.values(), strict=True))
+    choices = {"formulas": "original_code", "affect": "circumplex"}
+    labels.write_labels(**files, settings=choices, threads=1)
+    return files | {
+        "check_path": folder / "check.json",
+        "figure": folder / "labels",
+        "settings": choices | {"max_missing_share": 0.05},
+        "threads": 1,
+    }
+
+
+def test_the_check_of_a_corpus_is_written(tmp_path):
+    faces = corpus(votes=None, votes_status=None)
+    label_check.write_check(**written(tmp_path, faces))
+    found = read_json(tmp_path / "check.json")
+    assert found["images"] == 68
+    assert found["missing"] == {"arousal": 0.0, "emotion_label": 0.0, "valence": 0.0}
+    assert found["class_means"]["iq_proxy"].keys() == set(CLASSES)
+    # Where every image has a label, which one it is enters "IQ" alone.
+    shares = found["importance"]
+    assert shares["iq_proxy"]["emotions"] > 0
+    assert shares["eq_proxy"]["emotions"] == 0
+    bonus = [labels.CALM_BONUS[str(name)] for name in faces.emotions]
+    expected = np.corrcoef(labels.read_labels(tmp_path / "labels.csv")["iq_proxy"], bonus)[0, 1]
+    assert found["correlations"]["iq_proxy"]["emotions"] == pytest.approx(expected, rel=1e-6)
+    assert (tmp_path / "labels.png").stat().st_size > 0
+
+
+def test_the_check_fails_as_the_original_should_have(tmp_path):
+    nothing = corpus(emotions=np.full(68, ""), votes=None, votes_status=None)
+    with pytest.raises(UserError, match="emotion_label is missing in every one of the 68 images"):
+        label_check.write_check(**written(tmp_path, nothing))
+    assert not (tmp_path / "check.json").exists()
+    assert not (tmp_path / "labels.png").exists()
+    arguments = written(tmp_path, corpus(votes=None, votes_status=None))
+    text = arguments["metadata_path"].read_text()
+    arguments["metadata_path"].write_text(text.replace("3.png", "300.png", 1))
+    with pytest.raises(UserError, match=r"the images are not those of .*metadata\.csv"):
+        label_check.write_check(**arguments)
 
 
 def test_correlations_and_importance():

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import zlib
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,10 @@ import torch
 from torch import nn
 
 from affectlab.cli import main
+from affectlab.core.config import load_config
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl
-from affectlab.core.onnx_export import torch_inference
+from affectlab.core.onnx_export import torch_inference, write_onnx
 from affectlab.face import model, predict, train
 from affectlab.face.augment import augment, mix
 from affectlab.face.data import convert, read_faces
@@ -22,8 +24,9 @@ from affectlab.face.export import BATCH, export, measure
 from affectlab.face.labels import read_labels, write_labels
 from affectlab.face.raw import CLASSES
 from affectlab.samples import face as samples
-from affectlab.samples.models import write_tiny_resnet, write_tiny_vit
+from affectlab.samples.models import write_tiny_bert, write_tiny_resnet, write_tiny_vit
 
+PROJECT = Path(__file__).parents[2]
 COUNTS = {"Training": 84, "PublicTest": 21, "PrivateTest": 21}
 STILL = {
     **dict.fromkeys(("shift", "rotation", "scale", "light", "flip", "erasing"), 0.0),
@@ -108,8 +111,7 @@ def network(data, tmp_path_factory):
 
 
 def test_the_compact_network_of_the_config_keeps_to_its_budget():
-    settings = {"widths": [64, 128, 224], "depths": [1, 2, 1], "dropout": 0.2}
-    made = model.build_network({"method": "compact", "network": settings}, None)
+    made = model.build_network(load_config(PROJECT)["face"]["runs"]["compact"], None)
     assert sum(p.numel() for p in made.parameters()) <= 1_500_000
     multiplications = 0
 
@@ -269,6 +271,20 @@ def test_backbones_of_transformers_are_trained_and_read_back(data, tmp_path, wri
     assert read_json(tmp_path / "training.json")["images"] == 126
 
 
+def test_a_checkpoint_that_reads_no_such_images_is_named(tmp_path):
+    run = {"method": "backbone", "network": {"image_size": 96, "dropout": 0.1}}
+    write_tiny_vit(tmp_path / "vit")
+    with pytest.raises(DataError, match="vit: reads no images of 96 x 96 pixels"):
+        model.build_network(run, tmp_path / "vit")
+    write_tiny_bert(tmp_path / "text")
+    with pytest.raises(DataError, match="text: reads no images of 96 x 96 pixels"):
+        model.build_network(run, tmp_path / "text")
+    weights = tmp_path / "vit" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(DataError, match="vit: no image network can be loaded"):
+        model.build_network(run, tmp_path / "vit")
+
+
 def test_a_directory_without_such_a_model_is_named(tmp_path, network):
     with pytest.raises(DataError, match=r"config\.json: no such file"):
         model.load_network(tmp_path)
@@ -276,6 +292,16 @@ def test_a_directory_without_such_a_model_is_named(tmp_path, network):
     (tmp_path / "model.safetensors").write_bytes(b"cut off")
     with pytest.raises(DataError, match="not a model of the face wing"):
         model.load_network(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(DataError, match="not a model of the face wing"):
+        model.load_network(tmp_path)
+    with pytest.raises(DataError, match=r"config\.json: no such model directory"):
+        model.load_network(tmp_path / "config.json")
+    for content in ("[]", '{"model_type": "bert"}', '{"test_time": "five_crop"}'):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(DataError, match="has not its classes, heads or views"):
+            model.load_network(tmp_path)
 
 
 def test_predictions_of_a_run_are_those_of_the_predictor(data, network, tmp_path):
@@ -323,6 +349,68 @@ def test_any_size_and_colour_of_face_is_read(network):
     for bad in (grey.astype(float), np.zeros((48, 48, 2), np.uint8), np.zeros(48, np.uint8)):
         with pytest.raises(UserError, match=r"expected (a uint8 image|1 or 3 channels)"):
             predictor.predict([bad])
+
+
+def test_one_image_with_a_channel_is_one_face_and_a_batch_of_them_is_several(network):
+    predictor = predict.FacePredictor.from_directory(network)
+    faces = samples.draw_faces(np.arange(4), np.random.default_rng(0))
+    plain = predictor.predict(faces)
+    assert predictor.predict(faces[..., None]) == plain
+    assert predictor.predict(faces[0][..., None]) == plain[:1]
+    with pytest.raises(UserError, match="1 or 3 channels, found 4"):
+        predictor.predict(np.zeros((48, 48, 4), np.uint8))
+    with pytest.raises(UserError, match=r"found uint8 \[2304\]"):
+        predictor.predict(faces[0].ravel())
+
+
+def test_misuse_of_the_predictor_is_told(network):
+    predictor = predict.FacePredictor.from_directory(network)
+    image = samples.draw_faces(np.arange(1), np.random.default_rng(0))
+    for path in ("portrait.jpg", Path("portrait.jpg")):
+        with pytest.raises(TypeError, match="predict_file and predict_folder read files"):
+            predictor.predict(path)
+    for size in (0, -1):
+        with pytest.raises(ValueError, match="batch_size must be at least 1"):
+            predictor.predict(image, batch_size=size)
+
+
+def huge_png() -> bytes:
+    """A PNG of 16 kB that says it is 3.6 gigapixels large."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data).to_bytes(4)
+        return len(data).to_bytes(4) + kind + data + check
+
+    header = (60_000).to_bytes(4) * 2 + bytes([8, 0, 0, 0, 0])
+    rows = zlib.compress(bytes(100))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b"")]
+    )
+
+
+def test_a_bad_picture_is_named_by_the_command(network, tmp_path, capsys):
+    picture = samples.draw_faces(np.array([3]), np.random.default_rng(0))[0]
+    data = cv2.imencode(".jpg", cv2.resize(picture, (300, 300)))[1].tobytes()
+    bad = {
+        "cut.jpg": (data[: len(data) * 2 // 3], "expected a whole image file"),
+        "empty.png": (b"", "expected a whole image file"),
+        "page.jpg": (b"<html>", "expected a whole image file"),
+        "huge.png": (huge_png(), "an image that OpenCV refuses"),
+    }
+    for name, (content, message) in bad.items():
+        (tmp_path / name).write_bytes(content)
+        assert main(["predict", "face", "--model", str(network), str(tmp_path / name)]) == 2
+        assert f"{name}: {message}" in capsys.readouterr().err
+
+
+def test_hidden_files_of_a_folder_are_passed_over(network, tmp_path):
+    picture = samples.draw_faces(np.array([3]), np.random.default_rng(0))[0]
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    (tmp_path / "._a.png").write_bytes(b"what macOS leaves beside a file")
+    predictor = predict.FacePredictor.from_directory(network)
+    assert [path.name for path, _ in predictor.predict_folder(tmp_path)] == ["a.png"]
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        list(predictor.predict_folder(tmp_path / "nowhere"))
 
 
 def test_the_command_reads_files_and_folders(network, tmp_path, capsys):
@@ -380,6 +468,16 @@ def test_exports_give_the_same_answers_and_serve_the_predictor(data, network, tm
     assert answer == pytest.approx(plain.predict(images[0])[0].probabilities, abs=0.2)
     assert main([*command, str(tmp_path / "face.png"), str(tmp_path / "face.png")]) == 2
     assert "face.png: no ONNX network" in capsys.readouterr().err
+    write_onnx(
+        nn.Linear(4, 3).eval(),
+        {"x": torch.rand(2, 4)},
+        tmp_path / "other.onnx",
+        dynamic=(0,),
+        output="y",
+        check=[torch.rand(3, 4)],
+    )
+    assert main([*command, str(tmp_path / "other.onnx"), str(tmp_path / "face.png")]) == 2
+    assert "other.onnx: not an export of the face wing" in capsys.readouterr().err
 
 
 def test_a_backbone_is_exported_with_its_enlarging(data, tmp_path):

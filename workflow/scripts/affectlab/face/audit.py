@@ -222,7 +222,7 @@ def _near_duplicates(faces: Faces, groups: np.ndarray, blank: np.ndarray) -> dic
     kept = np.setdiff1d(kept, blank)
     pairs = kept[near_pairs(faces.images[kept])]
     by_splits = Counter(" and ".join(sorted(faces.splits[pair])) for pair in pairs)
-    conflicting = sum(faces.emotions[a] != faces.emotions[b] for a, b in pairs)
+    conflicting = sum(len(set(faces.emotions[pair]) - {""}) > 1 for pair in pairs)
     return {
         "pairs": len(pairs),
         "by_splits": dict(sorted(by_splits.items())),

@@ -158,7 +158,10 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
     Raises:
         DataError: the two files do not belong together, or a row is not what `convert` writes.
     """
-    images = np.load(faces_path, mmap_mode="r")
+    try:
+        images = np.load(faces_path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(faces_path, None, f"no array of images: {error}") from error
     if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
         problem = f"expected uint8 [N, {SIDE}, {SIDE}], found {images.dtype} {images.shape}"
         raise DataError(faces_path, None, problem)

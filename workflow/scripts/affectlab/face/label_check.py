@@ -16,6 +16,7 @@ from affectlab.face.labels import (
     RAW_RANGE,
     ImageFeatures,
     Ingredients,
+    emotion_bonus,
     ingredients,
     proxies,
     read_labels,
@@ -27,6 +28,7 @@ INGREDIENTS = (
     "sharpness",
     "contrast",
     "edges",
+    "emotions",
     "valence",
     "arousal",
     "steadiness",
@@ -75,6 +77,7 @@ def write_check(
     parts = ingredients(faces, settings["affect"], threads)
     columns = {
         **parts.image._asdict(),
+        "emotions": emotion_bonus(parts.emotions),
         "valence": parts.valence,
         "arousal": parts.arousal,
         "steadiness": 1 - (np.abs(parts.valence) + np.abs(parts.arousal)) / 2,
@@ -130,6 +133,11 @@ def breakage(labels: Mapping[str, np.ndarray], max_missing_share: float) -> list
 
 def describe(labels: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Distribution, missing shares, means per class, and correlation with each ingredient.
+
+    Args:
+        labels: as `labels.read_labels` gives them.
+        columns: `INGREDIENTS` by name, float64 ``[N]``, NaN where unknown; of an emotion, what it
+            adds to "IQ".
 
     Returns:
         A JSON object; a correlation that does not exist (an ingredient that is the same

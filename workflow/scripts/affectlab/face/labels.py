@@ -208,7 +208,7 @@ def proxies(parts: Ingredients, formulas: str) -> tuple[np.ndarray, np.ndarray]:
     """The raw "IQ" and "EQ" labels, each float64 ``[N]`` in -2..2.
 
     Unknown valence and arousal count as 0, an unknown emotion gets no bonus. An image of which
-    neither emotion nor distribution is known gets its "EQ" from the pixels alone.
+    nothing is known (emotion, distribution, valence, arousal) gets its "EQ" from the pixels alone.
 
     Args:
         parts: the ingredients.
@@ -219,7 +219,7 @@ def proxies(parts: Ingredients, formulas: str) -> tuple[np.ndarray, np.ndarray]:
     steadiness = 1 - np.abs(valence), 1 - np.abs(arousal)
     balance = 1 - np.abs(valence - arousal) / 2
     positive = np.maximum(0, valence)
-    bonus = np.array([*(CALM_BONUS[name] for name in CLASSES), 0.0])[parts.emotions]
+    bonus = emotion_bonus(parts.emotions)
     has_distribution = ~np.isnan(parts.entropy)
     share_of_entropy = np.nan_to_num(parts.entropy) / MAX_ENTROPY
     sharp = np.minimum(parts.image.sharpness / SHARP_IQ, 1)
@@ -243,8 +243,14 @@ def proxies(parts: Ingredients, formulas: str) -> tuple[np.ndarray, np.ndarray]:
         + 0.3 * np.minimum(parts.image.sharpness / SHARP_EQ, 1)
         + 0.3 * contrast
     )
-    eq = np.where(has_distribution | has_label, eq, from_pixels)
+    has_affect = ~(np.isnan(parts.valence) & np.isnan(parts.arousal))
+    eq = np.where(has_distribution | has_label | has_affect, eq, from_pixels)
     return tuple(2 * RAW_RANGE * (np.clip(score, 0, 1) - 0.5) for score in (iq, eq))  # type: ignore[return-value]
+
+
+def emotion_bonus(emotions: np.ndarray) -> np.ndarray:
+    """`CALM_BONUS` of class ids ``[N]``, float64; 0 for -1, no emotion."""
+    return np.array([*(CALM_BONUS[name] for name in CLASSES), 0.0])[emotions]
 
 
 def shown_values(iq: np.ndarray, eq: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

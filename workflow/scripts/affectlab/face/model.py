@@ -32,6 +32,9 @@ WEIGHTS_NAME = "model.safetensors"
 COMPACT_SCALE = (0.5, 0.25)
 IMAGENET_SCALE = (0.449, 0.226)
 
+TEST_TIMES = ("none", "flip", "ten_crop")
+"""What of an image a network may be shown, see `views`."""
+
 CROP_SHARE = 11 / 12
 """Side of a test crop, as a share of the image's: 44 of 48."""
 
@@ -148,13 +151,21 @@ def build_network(run: Mapping[str, Any], base_model: Path | None) -> FaceNetwor
         base_model: checkpoint directory of the pretrained backbone; None for ``compact``.
 
     Raises:
-        UserError: the checkpoint is no image network.
+        DataError: the checkpoint is no image network, or none for images of this size.
     """
     settings = run["network"]
     if run["method"] == "compact":
         return _compact(settings)
     assert base_model is not None
-    return _with_backbone(_load_backbone(base_model), settings)
+    side = settings["image_size"]
+    try:
+        network = _with_backbone(_load_backbone(base_model), settings).eval()
+        with torch.inference_mode():
+            network(torch.zeros(1, 1, side, side))
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        problem = f"reads no images of {side} x {side} pixels: {str(error).splitlines()[0]}"
+        raise DataError(base_model, None, problem) from error
+    return network.train()
 
 
 def _compact(settings: Mapping[str, Any]) -> FaceNetwork:
@@ -170,11 +181,12 @@ def _with_backbone(backbone: nn.Module, settings: Mapping[str, Any]) -> FaceNetw
 
 
 def _load_backbone(directory: Path) -> nn.Module:
+    from safetensors import SafetensorError
     from transformers import AutoModel
 
     try:
         return AutoModel.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise DataError(directory, None, f"no image network can be loaded: {error}") from error
 
 
@@ -220,10 +232,10 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
         else:
             network = _with_backbone(_backbone_of(config["backbone"]), config["network"])
         network.load_state_dict(load_file(directory / WEIGHTS_NAME))
-    except (
-        *(KeyError, TypeError, ValueError, RuntimeError),
-        *(FileNotFoundError, SafetensorError),
-    ) as error:
+    except KeyError as error:
+        problem = f"not a model of the face wing: {CONFIG_NAME} lacks {error}"
+        raise DataError(directory, None, problem) from error
+    except (TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise DataError(directory, None, f"not a model of the face wing: {error}") from error
     return network.eval(), config
 
@@ -237,15 +249,19 @@ def read_config(directory: Path) -> dict[str, Any]:
     """The configuration that `save_network` wrote.
 
     Raises:
-        DataError: there is none, or it is of other classes or heads.
+        DataError: there is none, or it is of other classes, heads or views.
     """
+    if not directory.is_dir():
+        raise DataError(directory, None, "no such model directory")
     config = read_json(directory / CONFIG_NAME)
-    try:
-        known = tuple(config["classes"]) == CLASSES and tuple(config["regressed"]) == REGRESSED
-        if not known or "test_time" not in config:
-            raise ValueError("it has other classes or heads than this version")
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(directory, None, f"not a model of the face wing: {error}") from error
+    known = {"classes": list(CLASSES), "regressed": list(REGRESSED)}
+    if (
+        not isinstance(config, dict)
+        or {key: config.get(key) for key in known} != known
+        or config.get("test_time") not in TEST_TIMES
+    ):
+        problem = f"not a model of the face wing: {CONFIG_NAME} has not its classes, heads or views"
+        raise DataError(directory, None, problem)
     return config
 
 
@@ -295,7 +311,12 @@ def predict_images(
     Returns:
         Class probabilities, float64 ``[N, 7]``, and the regressed values within `LIMITS`, float64
         ``[N, 4]``; each the mean over the views.
+
+    Raises:
+        ValueError: *batch_size* is below 1.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     probabilities = np.empty((len(images), len(CLASSES)))
     regressed = np.empty((len(images), len(REGRESSED)))
     for start in range(0, len(images), batch_size):

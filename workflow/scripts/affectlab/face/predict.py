@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 BATCH_SIZE = 256
 DETECTOR = "haarcascade_frontalface_default.xml"
 DIGITS = 6
+MOST_CHANNELS = 4
 
 QUALITY_NAME = 'capture-quality index (published as "IQ")'
 EXPRESSIVITY_NAME = 'expressivity index (published as "EQ")'
@@ -112,18 +114,15 @@ class FacePredictor:
         import torch
 
         from affectlab.core import devices
-        from affectlab.face.model import as_network, load_network, read_config
+        from affectlab.face.model import load_network, read_config
 
         if threads is not None:
             devices.set_threads(threads)
         if onnx is not None:
-            from affectlab.core.onnx_export import onnx_inference
-
             if device not in (None, "cpu"):
                 raise UserError(f"{onnx}: an ONNX export runs on the CPU, not on {device}")
-            infer = onnx_inference(Path(onnx), threads or 0)
             test_time = read_config(Path(directory))["test_time"]
-            return cls(as_network(infer), test_time, torch.device("cpu"))
+            return cls(_load_export(Path(onnx), threads or 0), test_time, torch.device("cpu"))
         chosen = devices.named_device(device)
         network, config = load_network(Path(directory))
         return cls(network.to(chosen), config["test_time"], chosen)
@@ -134,19 +133,21 @@ class FacePredictor:
         """Read face images.
 
         Args:
-            images: one image or several: uint8, grey ``[H, W]`` or RGB ``[H, W, 3]``, of any
-                size, each showing one face.
+            images: one image or several: uint8, grey ``[H, W]`` or ``[H, W, 1]`` or RGB
+                ``[H, W, 3]``, of any size, each showing one face. An array of three axes whose
+                last is at most `MOST_CHANNELS` long is one image.
             batch_size: images per pass.
 
         Raises:
             UserError: not such images.
+            TypeError: a path in place of images.
+            ValueError: *batch_size* is below 1.
         """
         from affectlab.face.model import predict_images
 
-        single = isinstance(images, np.ndarray) and (
-            images.ndim == 2 or (images.ndim == 3 and images.shape[2] == 3)
-        )
-        listed = [images] if single else list(images)
+        if isinstance(images, str | bytes | PathLike):
+            raise TypeError("expected arrays; predict_file and predict_folder read files")
+        listed = [images] if isinstance(images, np.ndarray) and _is_single(images) else list(images)
         if not listed:
             return []
         small = np.stack([prepare(np.asarray(image)) for image in listed])
@@ -182,12 +183,18 @@ class FacePredictor:
     ) -> Iterator[tuple[Path, list[FaceReading]]]:
         """Read every image file below *folder*, in the order of their names.
 
+        Hidden files are passed over.
+
         Raises:
             UserError: there is none.
             DataError: a file with the ending of an image is none.
         """
+        if not Path(folder).is_dir():
+            raise UserError(f"{folder}: no such folder")
         paths = sorted(
-            path for path in Path(folder).rglob("*") if path.suffix.lower() in IMAGE_ENDINGS
+            path
+            for path in Path(folder).rglob("*")
+            if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
         )
         if not paths:
             raise UserError(f"{folder}: no images ({', '.join(IMAGE_ENDINGS)})")
@@ -199,7 +206,7 @@ def prepare(image: np.ndarray) -> np.ndarray:
     """Any face image as the corpus has them: grey, 48 x 48, uint8.
 
     Raises:
-        UserError: not uint8, or neither ``[H, W]`` nor ``[H, W, 3]``.
+        UserError: not uint8, or neither ``[H, W]`` nor ``[H, W, 1]`` nor ``[H, W, 3]``.
     """
     import cv2
 
@@ -208,15 +215,42 @@ def prepare(image: np.ndarray) -> np.ndarray:
             f"expected a uint8 image [H, W] or [H, W, 3], found {image.dtype} {list(image.shape)}"
         )
     if image.ndim == 3:
-        if image.shape[2] != 3:
+        if image.shape[2] not in (1, 3):
             raise UserError(f"expected 1 or 3 channels, found {image.shape[2]}")
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        image = image[..., 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if image.shape == (SIDE, SIDE):
         return image
     larger = image.shape[0] > SIDE or image.shape[1] > SIDE
     # Averaging when it shrinks; anything else would alias.
     method = cv2.INTER_AREA if larger else cv2.INTER_LINEAR
     return cv2.resize(image, (SIDE, SIDE), interpolation=method)
+
+
+def _load_export(path: Path, threads: int) -> Network:
+    """The network in an ONNX export; *threads* as for `core.onnx_export.onnx_inference`.
+
+    Raises:
+        DataError: no such file, no ONNX network, or one with other inputs or outputs.
+    """
+    from affectlab.core.onnx_export import onnx_inference
+    from affectlab.face.model import OUTPUTS, as_network
+
+    infer = onnx_inference(path, threads)
+    try:
+        found = infer(np.zeros((1, 1, SIDE, SIDE), np.float32)).shape
+    except Exception as error:
+        # The errors of ONNX Runtime have no class in common.
+        problem = f"not an export of the face wing: {str(error).splitlines()[0]}"
+        raise DataError(path, None, problem) from error
+    if found != (1, OUTPUTS):
+        problem = f"not an export of the face wing: expected {OUTPUTS} outputs, found {found[1:]}"
+        raise DataError(path, None, problem)
+    return as_network(infer)
+
+
+def _is_single(images: np.ndarray) -> bool:
+    """Whether an array is to be one image: right or not, for `prepare` to tell."""
+    return images.ndim not in (3, 4) or (images.ndim == 3 and images.shape[2] <= MOST_CHANNELS)
 
 
 def read_image(path: Path | str) -> np.ndarray:
@@ -231,9 +265,12 @@ def read_image(path: Path | str) -> np.ndarray:
         data = np.frombuffer(Path(path).read_bytes(), np.uint8)
     except OSError as error:
         raise DataError(path, None, f"cannot be read: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+    except cv2.error as error:
+        raise DataError(path, None, f"an image that OpenCV refuses: {error.err}") from error
     if image is None:
-        raise DataError(path, None, "expected an image file")
+        raise DataError(path, None, "expected a whole image file; this one is cut off or is none")
     return image
 
 

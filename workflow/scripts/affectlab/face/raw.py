@@ -218,7 +218,7 @@ def _open_files(directory: Path) -> Iterator[_Files]:
         names = sorted(
             path.relative_to(directory).as_posix()
             for path in directory.rglob("*")
-            if path.is_file() and not path.name.startswith(".")
+            if path.is_file() and not _is_hidden(path.name)
         )
         yield _Files(directory, names, lambda name: (directory / name).open("rb"))
         return
@@ -231,20 +231,30 @@ def _open_files(directory: Path) -> Iterator[_Files]:
             members = [
                 name
                 for name in stream.namelist()
-                if not name.endswith("/") and not name.startswith("__MACOSX/")
+                if not name.endswith("/") and not _is_hidden(PurePosixPath(name).name)
             ]
             yield _Files(archive, members, stream.open)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
 
 
+def _is_hidden(name: str) -> bool:
+    """Whether a file is one that systems leave behind, such as macOS in its archives."""
+    return name.startswith(".")
+
+
 def _read_folders(
     files: _Files, images: list[str], on_bad_record: str
 ) -> Iterator[Face | BadRecord]:
     affect = _read_affect(files)
+    seen: dict[str, str] = {}
     for name in images:
         try:
-            yield _face_of_file(files, name, affect)
+            face = _face_of_file(files, name, affect)
+            first = seen.setdefault(face.image_path, name)
+            if first is not name:
+                raise ValueError(f"a second image called {face.image_path}, as {first} is")
+            yield face
         except ValueError as error:
             if on_bad_record == "fail":
                 raise DataError(files.locate(name), None, str(error)) from error
@@ -287,9 +297,11 @@ def _read_affect(files: _Files) -> dict[str, tuple[float, float]] | None:
     with files.open(tables[0]) as raw, _text(raw, path) as text:
         reader = csv.DictReader(text)
         _require_columns(reader.fieldnames or [], ["image_path", "valence", "arousal"], path)
-        found = {}
+        found: dict[str, tuple[float, float]] = {}
         for row in reader:
             try:
+                if row["image_path"] in found:
+                    raise ValueError(f"a second row for {row['image_path']}")
                 found[row["image_path"]] = (_affect(row, "valence"), _affect(row, "arousal"))
             except ValueError as error:
                 raise DataError(path, f"line {reader.line_num}", str(error)) from error
@@ -302,7 +314,10 @@ def _read_csv(files: _Files, name: str, on_bad_record: str) -> Iterator[Face | B
         reader = csv.reader(text)
         header = [cell.strip() for cell in next(reader, [])]
         _require_columns(header, ["emotion", "pixels", "Usage"], path)
-        for number, row in enumerate(reader, start=1):
+        if ("valence" in header) != ("arousal" in header):
+            raise DataError(path, "line 1", "of valence and arousal, expected both or neither")
+        # A line with nothing in it, such as the last one of many files, is no record.
+        for number, row in enumerate(filter(None, reader), start=1):
             try:
                 yield _face_of_row(header, row, f"{PurePosixPath(name).name}#{number}")
             except ValueError as error:
@@ -361,8 +376,16 @@ def _require_columns(header: Iterable[str], required: list[str], path: Path) -> 
 @contextmanager
 def _text(raw: IO[bytes], path: Path) -> Iterator[IO[str]]:
     """*raw* as UTF-8 text, line by line."""
+    with table_errors(path), io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+        yield text
+
+
+@contextmanager
+def table_errors(path: Path) -> Iterator[None]:
+    """Within it, what is no CSV in UTF-8 is a `DataError` that names *path*."""
     try:
-        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-            yield text
+        yield
     except UnicodeDecodeError as error:
         raise DataError(path, None, f"expected UTF-8: {error.reason}") from error
+    except csv.Error as error:
+        raise DataError(path, None, f"not a CSV: {error}; is a quote left open?") from error

@@ -18,6 +18,7 @@ from affectlab.core.config import (
 
 LAYOUTS = frozenset({"fer2013"})
 VOTES_LAYOUTS = frozenset({"ferplus"})
+MODEL_KIND = "image-encoder"
 # The blocks that a run of each method has beside those that all have.
 METHOD_BLOCKS = {"compact": set[str](), "backbone": {"model"}}
 # What the network block of each method consists of.
@@ -32,7 +33,9 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     runs = as_mapping(block.get("runs"))
     votes = as_mapping(block.get("votes"))
     for name, run in runs.items():
-        yield from _run_mistakes(f"face.runs.{name}", as_mapping(run), votes, registries)
+        path = f"face.runs.{name}"
+        yield from _run_mistakes(path, as_mapping(run), votes, registries)
+        yield from _leaks(path, as_mapping(run), block.get("result_split"))
     for position, name in enumerate(as_names(block.get("selected"))):
         yield from unknown_name(f"face.selected.{position}", name, runs, "run")
     yield from export_mistakes("face", block)
@@ -62,6 +65,9 @@ def _run_mistakes(
     yield from training_mistakes(f"{path}.training", run.get("training"))
     if "model" in run:
         yield from unknown_name(f"{path}.model", run["model"], registries.models, "model")
+        kind = as_mapping(registries.models.get(str(run["model"]))).get("kind")
+        if isinstance(kind, str) and kind != MODEL_KIND:
+            yield f"{path}.model: {run['model']!r} is of the kind {kind}, expected {MODEL_KIND}"
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     network = as_mapping(run.get("network"))
     method = run.get("method")
@@ -81,6 +87,17 @@ def _run_mistakes(
     if isinstance(share, int | float) and share > 0 and isinstance(data, str) and data not in votes:
         yield f"{path}.loss.votes_weight: above 0, but face.votes names no votes for {data!r}"
     mixing = as_mapping(run.get("augmentation"))
-    chances = [mixing[key] for key in ("mixup", "cutmix") if isinstance(mixing.get(key), float)]
-    if sum(chances) > 1:
+    chances = [mixing.get(key) for key in ("mixup", "cutmix")]
+    if sum(chance for chance in chances if isinstance(chance, int | float)) > 1:
         yield f"{path}.augmentation.cutmix: mixup and cutmix are chances, together at most 1"
+
+
+def _leaks(path: str, run: Mapping[str, Any], result_split: Any) -> Iterator[str]:
+    """Splits that a sound run is trained on and judged by; the published one may, and says so."""
+    seen = as_names(run.get("train_on"))
+    if run.get("protocol") != "sound":
+        return
+    if result_split in seen:
+        yield f"{path}.train_on: {result_split} is face.result_split, which a sound run leaves out"
+    elif run.get("select_on") in seen:
+        yield f"{path}.select_on: {run['select_on']} is trained on as well, which chooses nothing"

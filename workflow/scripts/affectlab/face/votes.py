@@ -17,7 +17,7 @@ import numpy as np
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_text
-from affectlab.face.raw import CLASSES, CSV_NAMES, USAGES, Face, parse_pixels
+from affectlab.face.raw import CLASSES, CSV_NAMES, USAGES, Face, parse_pixels, table_errors
 
 TAGS = (
     "neutral",
@@ -94,12 +94,14 @@ def join_votes(faces: Sequence[Face], images: np.ndarray, directory: Path) -> Vo
     Raises:
         DataError: the votes do not belong to the corpus, or rows are missing.
     """
-    table = _read_votes(directory / VOTES_NAME)
+    with table_errors(directory / VOTES_NAME):
+        table = _read_votes(directory / VOTES_NAME)
     if "#" in faces[0].image_path:
         return _by_row(faces, table)
     mappings = [path for path in sorted(directory.glob("*.csv")) if _is_mapping(path)]
     if mappings:
-        return _by_mapping(faces, table, mappings[0])
+        with table_errors(mappings[0]):
+            return _by_mapping(faces, table, mappings[0])
     references = [directory / name for name in CSV_NAMES if (directory / name).is_file()]
     if references:
         return _by_pixels(faces, images, table, references[0])
@@ -149,7 +151,7 @@ def _read_votes(path: Path) -> _Table:
     if next(reader, []) != expected:
         raise DataError(path, "line 1", f"expected the columns {', '.join(expected)}")
     usages, names, counts = [], [], []
-    for row in reader:
+    for row in filter(None, reader):
         place = f"line {reader.line_num}"
         if len(row) != len(expected):
             raise DataError(path, place, f"expected {len(expected)} cells, found {len(row)}")
@@ -183,7 +185,7 @@ def _by_row(faces: Sequence[Face], table: _Table) -> Votes:
 
 
 def _is_mapping(path: Path) -> bool:
-    with path.open(encoding="utf-8-sig") as stream:
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
         return stream.readline().startswith("image_path,")
 
 
@@ -235,7 +237,7 @@ def _by_pixels(
 def _read_references(path: Path) -> np.ndarray:
     """The images of a ``fer2013.csv``, uint8 ``[M, 48, 48]``."""
     images = []
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    with table_errors(path), path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, skipinitialspace=True)
         for number, row in enumerate(reader, start=1):
             try:
