@@ -1,9 +1,9 @@
 """Summaries of whole cases: in batches of similar length, against one case at a time.
 
-One at a time is `generate` of transformers on one prompt after the other, as the original project
-has it. In batches, each prompt is read alone and the answers are written together. Both use the
-same model, prompts and greedy decoding. A batch ends when its last answer does. The sides take
-turns, one batch and then the same cases one by one.
+One at a time is `generate` of transformers on one prompt after the other, with the model as
+transformers loads it: the original project's way. In batches, each prompt is read alone and the
+answers are written together. Both use the same weights, prompts and greedy decoding. A batch ends
+when its last answer does. The sides take turns: a batch, then the same cases one by one.
 
     python benchmarks/summary_generation.py RECORDS MODEL [--cases 8] [--tokens 96]
 
@@ -16,18 +16,18 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from affectlab.core import devices
 from affectlab.summary.cases import read_cases
 from affectlab.summary.generate import (
-    Generator,
     build_requests,
     length_sorted_batches,
     load_generator,
 )
-from affectlab.summary.model import stop_ids
+from affectlab.summary.model import load_network, stop_ids
 
 RUN = {"prompt": "v1", "max_length": 8192, "max_answer_tokens": 512, "long_input": "head_tail"}
 SETTINGS = {
@@ -54,6 +54,12 @@ def main() -> None:
     generator = load_generator(
         options.model, None, SETTINGS, four_bit=False, precision="auto", threads=options.threads
     )
+    plain = load_network(
+        options.model,
+        dtype=generator.network.dtype,
+        device=generator.device,
+        four_bit=False,
+    ).eval()
     cases = [case for case in read_cases(options.records) if case.split == "test"]
     requests = list(build_requests(generator, cases[: options.cases], RUN, seed=0))
     seconds = {"one_by_one": 0.0, "batched": 0.0}
@@ -64,7 +70,7 @@ def main() -> None:
         together = generator.answer(prompts, max_tokens=options.tokens, seed=0)
         seconds["batched"] += time.perf_counter() - started
         started = time.perf_counter()
-        alone = [answer_alone(generator, ids, options.tokens) for ids in prompts]
+        alone = [answer_alone(plain, generator.tokenizer, ids, options.tokens) for ids in prompts]
         seconds["one_by_one"] += time.perf_counter() - started
         same += sum(one == other for one, other in zip(together, alone, strict=True))
     report = {
@@ -78,11 +84,11 @@ def main() -> None:
     print(json.dumps(report, indent=2))
 
 
-def answer_alone(generator: Generator, ids: list[int], tokens: int) -> list[int]:
+def answer_alone(network: Any, tokenizer: Any, ids: list[int], tokens: int) -> list[int]:
     """Greedy answer of transformers to one prompt, without the end token."""
-    ends = stop_ids(generator.tokenizer, generator.network)
+    ends = stop_ids(tokenizer, network)
     with torch.inference_mode():
-        output = generator.network.generate(
+        output = network.generate(
             input_ids=torch.tensor([ids]),
             attention_mask=torch.ones(1, len(ids), dtype=torch.long),
             max_new_tokens=tokens,
@@ -92,7 +98,7 @@ def answer_alone(generator: Generator, ids: list[int], tokens: int) -> list[int]
             top_k=None,
             repetition_penalty=SETTINGS["repetition_penalty"],
             eos_token_id=ends,
-            pad_token_id=generator.tokenizer.pad_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     answer = output[0, len(ids) :].tolist()
     return answer[: next((i for i, token in enumerate(answer) if token in ends), len(answer))]

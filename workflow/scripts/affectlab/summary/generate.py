@@ -387,6 +387,7 @@ def load_generator(
         network = networks.load_network(base_model, dtype=dtype, device=place, four_bit=four_bit)
         if adapter is not None:
             network = networks.load_adapter(network, adapter)
+    networks.order_weights_for_decoding(network)
     return Generator(
         network.eval(),
         networks.load_tokenizer(base_model),
