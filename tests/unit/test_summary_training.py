@@ -1,6 +1,7 @@
 """Training, generating and asking, on a tiny random Qwen2 and generated cases."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -277,6 +278,20 @@ def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(tmp_path, records, 
     assert [answer.fields for answer in again] == [
         parse(row["text"], FIELDS).fields for row in rows
     ]
+
+
+def test_adapters_of_all_tokens_need_no_opening_of_answers(tmp_path, records, base):
+    """Mistral's chat template adds nothing before an answer."""
+    folder = tmp_path / "base"
+    shutil.copytree(base, folder)
+    tokenizer = networks.load_tokenizer(folder)
+    tokenizer.chat_template = "{% for m in messages %}[INST]{{ m['content'] }}[/INST]{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    run = RUN | {"merge": False, "training": RUN["training"] | {"epochs": 1}}
+    train(tmp_path / "all", records, folder, run)
+    assert (tmp_path / "all" / "model" / "adapter").is_dir()
+    with pytest.raises(UserError, match="no tokens that open an answer"):
+        train(tmp_path / "answer", records, folder, run | {"adapter_scope": "answer"})
 
 
 def test_an_unknown_module_is_named(base):

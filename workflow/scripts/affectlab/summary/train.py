@@ -88,7 +88,7 @@ def train(
     if not all(examples.values()):
         raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
     digest = text_models.weights_digest(base_model)
-    opening = len(networks.answer_opening(tokenizer))
+    opening = len(networks.answer_opening(tokenizer)) if answers_alone else 0
     store = states.PromptStore(work_directory / "prompts" / training.fingerprint(digest, dtype))
     if answers_alone:
         prompts = [one.ids[: one.prompt_length - opening] for e in examples.values() for one in e]
