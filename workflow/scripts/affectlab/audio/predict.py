@@ -105,12 +105,12 @@ class AudioProbe:
 
 
 def _check_weights(encoder: Mapping[str, Any], directory: Path) -> None:
-    """Raise unless the weight files in *directory* are those that the probe was fitted to."""
+    """Raise if *directory* has other safetensors or .bin weights than the probe was fitted to."""
     from affectlab.core.text_models import weights_digest
 
     found = weights_digest(directory)
-    # No weights at all are for the loader to name.
-    if found and encoder["weights"] and found != encoder["weights"]:
+    # Where one side has none, as with GE2E's .pt or older probes, the loader alone judges.
+    if found and encoder.get("weights") and found != encoder["weights"]:
         raise UserError(
             f"{directory}: its weights are not those of {encoder['model']} that the probe was "
             "fitted to: answers would mean nothing"

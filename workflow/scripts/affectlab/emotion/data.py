@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import atomic_writer, read_jsonl
+from affectlab.core.io import atomic_writer, is_encodable, read_jsonl
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 
 CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
@@ -262,7 +262,7 @@ def _problem_of(row: _Row, file: str, first_places: dict[Any, tuple[str, str]]) 
         return f"the text is {_kind(text)}, expected a string"
     if _UNDECODED.search(text):
         return _not_utf8(text)
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not is_encodable(text):
         return "the text holds half a surrogate pair, expected valid Unicode"
     if not text.strip():
         return "the text is empty"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import round_significant, write_jsonl
+from affectlab.core.io import is_encodable, round_significant, write_jsonl
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.tfidf import SETTINGS_FILE
 
@@ -94,7 +94,7 @@ class EmotionClassifier:
                 raise TypeError(f"text {number}: expected a string, found {type(text).__name__}")
             if not text.strip():
                 raise UserError(f"text {number}: is empty")
-            if any("\ud800" <= character <= "\udfff" for character in text):
+            if not is_encodable(text):
                 raise UserError(f"text {number}: holds half a surrogate pair, no valid Unicode")
         if len(texts) == 0:
             return []

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, read_jsonl, read_text, write_jsonl
+from affectlab.core.io import is_encodable, read_json, read_jsonl, read_text, write_jsonl
 from affectlab.core.quarantine import BadRecord
 from affectlab.summary.text import Language, detect_language, normalise
 
@@ -297,7 +297,7 @@ def text_problem(name: str, value: Any, *, needed: bool = True) -> str | None:
         return f"{name}: expected a string, found {_kind(value)}"
     if needed and not value.strip():
         return f"{name}: is empty"
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not is_encodable(value):
         return f"{name}: holds half a surrogate pair, expected valid Unicode"
     if "\0" in value:
         return f"{name}: holds a NUL character"
