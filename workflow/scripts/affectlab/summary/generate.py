@@ -110,7 +110,7 @@ class Generator:
         """
         import torch
 
-        from affectlab.summary.states import read_prompts, without_adapters
+        from affectlab.summary.states import read_prompts
 
         processors = []
         if grammar is not None:
@@ -121,7 +121,7 @@ class Generator:
         # What is left of the prompts goes with the answers: its logits give their first tokens.
         rest = self._adapted_tokens or 1
         read = [ids[:-rest] for ids in prompts]
-        with nullcontext() if self._adapted_tokens is None else without_adapters(self.network):
+        with nullcontext() if self._adapted_tokens is None else self.network.disable_adapter():
             cache = read_prompts(self.network, read, self.device, room=rest + max_tokens)
         longest = max(len(ids) for ids in prompts)
         pad = self.tokenizer.pad_token_id

@@ -9,8 +9,7 @@ And the states of a prompt do not change while adapters that act on the answer a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,16 +30,6 @@ class PromptStates(NamedTuple):
 
     keys: torch.Tensor
     values: torch.Tensor
-
-
-@contextmanager
-def without_adapters(network: Any) -> Iterator[None]:
-    """While the block runs, *network* computes as its base, if it has adapters."""
-    if hasattr(network, "disable_adapter"):
-        with network.disable_adapter():
-            yield
-    else:
-        yield
 
 
 def read_prompt(network: Any, ids: Sequence[int], device: torch.device) -> PromptStates:
