@@ -74,6 +74,13 @@ def test_history_is_read_by_split(tmp_path):
     np.testing.assert_array_equal(history["validation"]["step"], [20])
 
 
+def test_columns_that_need_not_be_there_are_read_where_they_are(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(HISTORY)
+    history = plots.read_history(path, ("step", "split"), optional=("accuracy", "rouge_l"))
+    assert set(history["validation"]) == {"step", "accuracy"}
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

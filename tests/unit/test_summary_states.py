@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json
@@ -20,7 +21,14 @@ from affectlab.summary.packing import (
     next_token_loss_sum,
     pack,
 )
-from affectlab.summary.states import ANSWER_ATTENTION, PromptStore, read_prompt, read_prompts
+from affectlab.summary.states import (
+    ANSWER_ATTENTION,
+    ROW_ATTENTION,
+    PromptStore,
+    read_prompt,
+    read_prompts,
+    row_attention,
+)
 
 CPU = torch.device("cpu")
 LORA = {
@@ -153,6 +161,45 @@ def test_a_batch_takes_its_memory_once(base, tokenizer):
     assert keys[shortest, :, before:].any(dim=-1).all()
     with pytest.raises(RuntimeError):
         layer.update(torch.ones(shape), torch.ones(shape))
+
+
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("padding", [(0, 3, 9), (0, 0, 0)])
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_rows_attend_to_what_is_theirs(padding, window, threads, monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    draw = torch.Generator().manual_seed(1)
+    query, key, value = (
+        torch.randn(3, heads, length, 8, generator=draw)
+        for heads, length in ((4, 1), (2, 12), (2, 12))
+    )
+    mask = torch.arange(12) >= torch.tensor(padding)[:, None] if any(padding) else None
+    found, _ = row_attention(None, query, key, value, mask, sliding_window=window)
+    assert found.shape == (3, 1, 4, 8)
+    for row, before in enumerate(padding):
+        first = max(before, 12 - window) if window else before
+        for head in range(4):
+            keys, values = (
+                t[row, head // 2, first:].numpy().astype(np.float64) for t in (key, value)
+            )
+            weights = np.exp(keys @ query[row, head, 0].numpy() / np.sqrt(8))
+            np.testing.assert_allclose(
+                found[row, 0, head], weights @ values / weights.sum(), rtol=1e-5, atol=1e-6
+            )
+
+
+@pytest.mark.parametrize("settings", [{}, {"sliding_window": 6, "use_sliding_window": True}])
+def test_answers_are_the_same_row_by_row(base, tokenizer, settings):
+    prompts = [chat(tokenizer, question) for question in QUESTIONS]
+    answers = []
+    for attention in ("sdpa", ROW_ATTENTION):
+        network = AutoModelForCausalLM.from_pretrained(
+            base, attn_implementation=attention, max_window_layers=0, **settings
+        ).eval()
+        generator = generation.Generator(network, tokenizer, CPU, SETTINGS)
+        answers.append(generator.answer(prompts, max_tokens=12, seed=0))
+    assert answers[0] == answers[1]
+    assert any(answers[0])
 
 
 def answer_batch(base, tokenizer, directory, examples):

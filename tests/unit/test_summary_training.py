@@ -1,6 +1,8 @@
 """Training, generating and asking, on a tiny random Qwen2 and generated cases."""
 
+import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -38,6 +40,7 @@ RUN = {
     "loss": "answer",
     "adapter_scope": "all",
     "packing": True,
+    "select_by": "loss",
     "merge": True,
     "lora": {
         "rank": 4,
@@ -278,6 +281,103 @@ def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(tmp_path, records, 
     assert [answer.fields for answer in again] == [
         parse(row["text"], FIELDS).fields for row in rows
     ]
+
+
+def validation_rows(folder):
+    with (folder / "history.csv").open() as stream:
+        return [row for row in csv.DictReader(stream) if row["split"] == "validation"]
+
+
+@pytest.mark.parametrize("scope", ["all", "answer"])
+def test_answers_on_the_way_are_those_of_the_stored_weights(
+    tmp_path, records, base, scope, monkeypatch
+):
+    run = RUN | {"adapter_scope": scope, "merge": False, "select_by": "rouge_l"}
+    run["training"] = RUN["training"] | {"learning_rate": 2e-2}
+    seen = []
+
+    def noted(*arguments, **options):
+        seen.append(generation.answer_all(*arguments, **options))
+        return seen[-1]
+
+    monkeypatch.setattr("affectlab.summary.heldout.answer_all", noted)
+    train(tmp_path, records, base, run)
+    steps = [int(row["step"]) for row in validation_rows(tmp_path)]
+    assert len(seen) == len(steps) == 2
+    answers = seen[steps.index(read_json(tmp_path / "training.json")["best_step"])]
+    generator = generation.load_generator(
+        base,
+        tmp_path / "model" / "adapter",
+        run["generation"],
+        four_bit=False,
+        precision="fp32",
+        threads=1,
+    )
+    held_out = [case for case in read_cases(records) if case.split == "validation"]
+    requests = list(generation.build_requests(generator, held_out, run, seed=3))
+    assert generation.answer_all(generator, requests, max_tokens=40, seed=3) == answers
+    assert all(answer["text"] for answer in answers.values())
+    assert seen[0] != seen[1]
+
+
+def test_weights_can_be_chosen_by_the_answers_they_give(tmp_path, records, base, monkeypatch):
+    held_out = {case.id: case for case in read_cases(records) if case.split == "validation"}
+    # What is said in three evaluations: three words of each field, all of it, broken JSON.
+    said = [
+        {
+            name: json.dumps({f: " ".join(case.references[f].split()[:3]) for f in FIELDS})
+            for name, case in held_out.items()
+        },
+        {name: json.dumps(dict(case.references)) for name, case in held_out.items()},
+        dict.fromkeys(held_out, '{"causes": "nothing'),
+    ]
+    turns = iter(said)
+
+    def answers(generator, requests, **_):
+        turn = next(turns)
+        torch.rand(1)  # Answers may use up random numbers; the training must not notice.
+        return {r.id: {"text": turn[r.id], "answer_tokens": 1, "error": None} for r in requests}
+
+    monkeypatch.setattr("affectlab.summary.heldout.answer_all", answers)
+    run = RUN | {"select_by": "rouge_l", "training": RUN["training"] | {"epochs": 3}}
+    train(tmp_path / "answers", records, base, run | {"merge": False})
+    rows = validation_rows(tmp_path / "answers")
+    wanted = [
+        np.mean(
+            [
+                lcs_f1(
+                    words(" ".join(held_out[name].references[f] for f in FIELDS)),
+                    words(" ".join(json.loads(text)[f] for f in FIELDS)),
+                )
+                for name, text in turn.items()
+            ]
+        )
+        for turn in said[:2]
+    ]
+    assert 0 < wanted[0] < wanted[1] == 1
+    assert [float(row["rouge_l"]) for row in rows[:2]] == pytest.approx(wanted)
+    assert [float(row["valid_output"]) for row in rows] == [1, 1, 0]
+    assert read_json(tmp_path / "answers" / "training.json")["best_step"] == int(rows[1]["step"])
+
+    train(tmp_path / "loss", records, base, run | {"merge": False, "select_by": "loss"})
+    plain = validation_rows(tmp_path / "loss")
+    assert [row["loss"] for row in plain] == [row["loss"] for row in rows]
+    assert "rouge_l" not in plain[0]
+
+
+def words(text):
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def lcs_f1(one, other):
+    """F1 of the longest common subsequence (Lin 2004), by the textbook table."""
+    table = np.zeros((len(one) + 1, len(other) + 1))
+    for i, left in enumerate(one):
+        for j, right in enumerate(other):
+            table[i + 1, j + 1] = (
+                table[i, j] + 1 if left == right else max(table[i, j + 1], table[i + 1, j])
+            )
+    return 2 * table[-1, -1] / (len(one) + len(other))
 
 
 def test_adapters_of_all_tokens_need_no_opening_of_answers(tmp_path, records, base):

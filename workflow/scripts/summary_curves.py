@@ -6,8 +6,10 @@ from affectlab.core.logs import configure_logging
 from affectlab.core.plots import read_history, training_curves
 
 COLUMNS = ("step", "epoch", "split", "loss", "learning_rate")
+SCORES = ("rouge_l", "valid_output")
 
 configure_logging(snakemake.log[0])
 training_curves(
-    Path(snakemake.output.svg).with_suffix(""), read_history(snakemake.input.history, COLUMNS)
+    Path(snakemake.output.svg).with_suffix(""),
+    read_history(snakemake.input.history, COLUMNS, optional=SCORES),
 )

@@ -44,7 +44,12 @@ STYLE = {
 
 HISTORY_COLUMNS = ("step", "epoch", "split", "loss", "accuracy", "macro_f1", "learning_rate")
 
-DRAWN_SCORES = {"accuracy": (None, "accuracy"), "macro_f1": (GREEN, "macro-F1")}
+DRAWN_SCORES = {
+    "accuracy": (None, "accuracy"),
+    "macro_f1": (GREEN, "macro-F1"),
+    "rouge_l": (None, "ROUGE-L"),
+    "valid_output": (GREEN, "share in the form asked for"),
+}
 """Scores that the training curves show: colour (None: that of the split) and name."""
 
 
@@ -233,9 +238,11 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
 
 
 def read_history(
-    path: Path | str, names: Sequence[str] = HISTORY_COLUMNS
+    path: Path | str, names: Sequence[str] = HISTORY_COLUMNS, optional: Sequence[str] = ()
 ) -> dict[str, dict[str, Array]]:
     """Read history.csv: for each split the columns *names*, NaN where a cell is empty.
+
+    Columns of *optional* are read where the file has them.
 
     Raises:
         DataError: a column is missing or a cell is no number.
@@ -245,7 +252,8 @@ def read_history(
     if missing:
         raise DataError(path, "line 1", f"expected the columns {', '.join(missing)}")
     columns: dict[str, dict[str, list[float]]] = {}
-    numbers = [name for name in names if name != "split"]
+    extra = [name for name in optional if name in (reader.fieldnames or [])]
+    numbers = [name for name in (*names, *extra) if name != "split"]
     for row in reader:
         split = columns.setdefault(row["split"], {name: [] for name in numbers})
         for name in numbers:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from affectlab.core.devices import Precision
     from affectlab.summary.constrain import FieldsGrammar
+    from affectlab.summary.states import Read
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Generator:
         settings: Mapping[str, Any],
         *,
         adapted_tokens: int | None = None,
+        read: Read | None = None,
     ) -> None:
         """Take a network in eval mode.
 
@@ -68,12 +70,15 @@ class Generator:
                 ``top_k``, ``repetition_penalty``, ``batch_tokens``, ``decoding``.
             adapted_tokens: of adapters that act on the answer alone: how many tokens at the end of
                 a prompt they act on too. None: they act everywhere, or there are none.
+            read: how prompts are read; each time anew if None.
         """
         from affectlab.summary.model import stop_ids
+        from affectlab.summary.states import read_prompt
 
         self.network, self.tokenizer, self.device = network, tokenizer, device
         self.settings = settings
         self._adapted_tokens = adapted_tokens
+        self._read = read or read_prompt
         # The checkpoint's own settings would mix with ours.
         sampling = (
             {name: settings[name] for name in ("temperature", "top_p", "top_k")}
@@ -122,7 +127,9 @@ class Generator:
         rest = self._adapted_tokens or 1
         read = [ids[:-rest] for ids in prompts]
         with nullcontext() if self._adapted_tokens is None else self.network.disable_adapter():
-            cache = read_prompts(self.network, read, self.device, room=rest + max_tokens)
+            cache = read_prompts(
+                self.network, read, self.device, room=rest + max_tokens, read=self._read
+            )
         longest = max(len(ids) for ids in prompts)
         pad = self.tokenizer.pad_token_id
         rows = [[pad] * (longest - len(ids)) + list(ids) for ids in prompts]
@@ -373,6 +380,7 @@ def load_generator(
 
     from affectlab.core import devices
     from affectlab.summary import model as networks
+    from affectlab.summary import states
 
     if threads is not None:
         devices.set_threads(threads)
@@ -388,6 +396,7 @@ def load_generator(
         if adapter is not None:
             network = networks.load_adapter(network, adapter)
     networks.order_weights_for_decoding(network)
+    network.set_attn_implementation(states.decoding_attention(place))
     return Generator(
         network.eval(),
         networks.load_tokenizer(base_model),
@@ -405,12 +414,10 @@ def store_answers(
     details_path: Path,
 ) -> None:
     """Write predictions and details of answered requests."""
-    answers: list[Answer] = []
+    answers = parse_answers(cases, found, cases[0].fields)
     rows = []
-    for case, request in zip(cases, requests, strict=True):
+    for case, request, answer in zip(cases, requests, answers, strict=True):
         row = found[case.id]
-        answer = parse(row["text"], case.fields)._replace(failed=row["error"] is not None)
-        answers.append(answer)
         rows.append(
             {
                 "id": case.id,
@@ -426,6 +433,16 @@ def store_answers(
         )
     write_predictions(predictions_path, cases, answers)
     write_details(details_path, rows)
+
+
+def parse_answers(
+    cases: Sequence[Case], found: Mapping[str, Mapping[str, Any]], fields: Sequence[str]
+) -> list[Answer]:
+    """The *fields* of each case in what `answer_all` gave."""
+    return [
+        parse(found[case.id]["text"], fields)._replace(failed=found[case.id]["error"] is not None)
+        for case in cases
+    ]
 
 
 def _until(row: Sequence[int], ends: set[int]) -> list[int]:

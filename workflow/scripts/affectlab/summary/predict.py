@@ -8,13 +8,14 @@ from typing import Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import check_target, read_json
-from affectlab.summary.answers import parse, write_predictions
+from affectlab.summary.answers import write_predictions
 from affectlab.summary.cases import TASKS, Case, read_requests
 from affectlab.summary.generate import (
     Generator,
     answer_all,
     build_requests,
     load_generator,
+    parse_answers,
 )
 from affectlab.summary.scores import Answer
 
@@ -91,12 +92,7 @@ class CaseSummarizer:
             seed=seed,
             grammar=self._generator.grammar(self.fields, longest),
         )
-        return [
-            parse(found[case.id]["text"], self.fields)._replace(
-                failed=found[case.id]["error"] is not None
-            )
-            for case in cases
-        ]
+        return parse_answers(cases, found, self.fields)
 
     def summarise_file(
         self, cases_path: Path | str, predictions_path: Path, *, seed: int = 0

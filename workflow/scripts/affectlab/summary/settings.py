@@ -18,7 +18,15 @@ from affectlab.core.config import (
 LAYOUTS = frozenset({"longemotion", "psyqa"})
 
 PROMPTED = {"model", "prompt", "max_length", "max_answer_tokens", "long_input", "generation"}
-TRAINED = PROMPTED | {"loss", "adapter_scope", "packing", "merge", "lora", "training"}
+TRAINED = PROMPTED | {
+    "loss",
+    "adapter_scope",
+    "packing",
+    "select_by",
+    "merge",
+    "lora",
+    "training",
+}
 BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
 
 SCORING_MODELS = ("bertscore_model", "nli_model")

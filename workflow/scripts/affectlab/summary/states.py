@@ -9,7 +9,8 @@ And the states of a prompt do not change while adapters that act on the answer a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,15 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load_file, save
 from torch import nn
-from transformers import AttentionInterface, Cache, DynamicCache
+from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import flash_attention_mask, sdpa_mask
 
 from affectlab.core.io import atomic_path
 
 ANSWER_ATTENTION = "affectlab_answer"
+ROW_ATTENTION = "affectlab_rows"
 
 
 class PromptStates(NamedTuple):
@@ -30,6 +34,10 @@ class PromptStates(NamedTuple):
 
     keys: torch.Tensor
     values: torch.Tensor
+
+
+Read = Callable[[Any, Sequence[int], torch.device], PromptStates]
+"""A network and the token ids of a prompt, on a device, to states."""
 
 
 def read_prompt(network: Any, ids: Sequence[int], device: torch.device) -> PromptStates:
@@ -48,7 +56,12 @@ def read_prompt(network: Any, ids: Sequence[int], device: torch.device) -> Promp
 
 
 def read_prompts(
-    network: Any, prompts: Sequence[Sequence[int]], device: torch.device, *, room: int
+    network: Any,
+    prompts: Sequence[Sequence[int]],
+    device: torch.device,
+    *,
+    room: int,
+    read: Read = read_prompt,
 ) -> Cache:
     """The states of a batch of prompts, each read alone, as if they were padded on the left.
 
@@ -57,6 +70,7 @@ def read_prompts(
         prompts: token ids, none empty.
         device: of *network*.
         room: further tokens that will be added to each.
+        read: how each is read; `PromptStore.read` where their states are kept.
 
     Returns:
         A cache for ``generate``; what lies before a shorter prompt is zero and has to be masked.
@@ -64,12 +78,12 @@ def read_prompts(
     used = max(len(ids) for ids in prompts)
     layers: list[_ReservedLayer] = []
     for row, ids in enumerate(prompts):
-        states = read_prompt(network, ids, device)
+        states = read(network, ids, device)
         if not layers:
             count, heads, _, size = states.keys.shape
             shape = (len(prompts), heads, used + room, size)
             layers = [
-                _ReservedLayer(states.keys.new_zeros(shape), states.values.new_zeros(shape), used)
+                _ReservedLayer(shape, used, dtype=states.keys.dtype, device=device)
                 for _ in range(count)
             ]
         for layer, keys, values in zip(layers, *states, strict=True):
@@ -80,11 +94,15 @@ def read_prompts(
 class _ReservedLayer(DynamicLayer):
     """A layer of a cache whose memory is taken once: growing copies all of it for every token."""
 
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor, length: int) -> None:
-        """Take memory, each (b, key heads, tokens, size), of which *length* tokens are in use."""
+    def __init__(
+        self, shape: Sequence[int], length: int, *, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        """Take memory of *shape* (b, key heads, tokens, size); *length* tokens are in use."""
         super().__init__()
-        self._all_keys, self._all_values = keys, values
-        self.dtype, self.device = keys.dtype, keys.device
+        self._all_keys, self._all_values = (
+            torch.zeros(tuple(shape), dtype=dtype, device=device) for _ in range(2)
+        )
+        self.dtype, self.device = dtype, device
         self.is_initialized = True
         self._show(length)
 
@@ -131,16 +149,24 @@ class PromptStore:
         processes = PartialState()
         own = prompts[processes.process_index :: processes.num_processes]
         for ids in tqdm(own, desc="reading prompts", unit="case", mininterval=1.0):
-            path = self._path(ids)
-            if not path.exists():
-                states = read_prompt(network, ids, device)
-                with atomic_path(path) as temporary:
-                    temporary.write_bytes(save({n: t.cpu() for n, t in states._asdict().items()}))
+            if not self._path(ids).exists():
+                self._add(network, ids, device)
         processes.wait_for_everyone()
 
     def get(self, ids: Sequence[int]) -> PromptStates:
         """The stored states of one prompt, on the CPU."""
         return PromptStates(**load_file(self._path(ids)))
+
+    def read(self, network: Any, ids: Sequence[int], device: torch.device) -> PromptStates:
+        """The states of one prompt, on the CPU: `read_prompt`, but only once."""
+        if not self._path(ids).exists():
+            self._add(network, ids, device)
+        return self.get(ids)
+
+    def _add(self, network: Any, ids: Sequence[int], device: torch.device) -> None:
+        states = read_prompt(network, ids, device)
+        with atomic_path(self._path(ids)) as temporary:
+            temporary.write_bytes(save({n: t.cpu() for n, t in states._asdict().items()}))
 
     def _path(self, ids: Sequence[int]) -> Path:
         digest = hashlib.sha256(torch.tensor(list(ids)).numpy().tobytes()).hexdigest()
@@ -204,6 +230,79 @@ def answer_attention(
 
 
 AttentionInterface.register(ANSWER_ATTENTION, answer_attention)
+
+
+def row_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **settings: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention that reads hardly any padding when each row of a batch asks with one token.
+
+    In a batch, prompts of unequal length are padded to the longest, and a step of decoding takes
+    as long as reading all keys and values. As few rows as keep all threads at work are taken
+    together, and their keys from the start of the longest. More than one token a row is left to
+    PyTorch.
+
+    Args:
+        module: the attention layer.
+        query: (b, heads, 1, size).
+        key: (b, key heads, length, size), padded on the left.
+        value: as *key*.
+        attention_mask: bool (b, length), False over padding; None where there is none.
+        scaling: of the products.
+        sliding_window: how many keys at the end are seen; None for all.
+        settings: what PyTorch's attention takes besides.
+
+    Returns:
+        (b, 1, heads, size), and no weights.
+    """
+    if query.shape[2] > 1:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **settings
+        )
+    if scaling is None:
+        scaling = query.shape[-1] ** -0.5
+    length = key.shape[2]
+    starts = [0] * len(key) if attention_mask is None else attention_mask.int().argmax(1).tolist()
+    if sliding_window is not None:
+        starts = [max(start, length - sliding_window) for start in starts]
+    # Query heads that share a key head side by side: one product, no copied keys.
+    asking = (query * scaling).view(len(key), key.shape[1], -1, query.shape[-1])
+    together = math.lcm(torch.get_num_threads(), key.shape[1]) // key.shape[1]
+    parts = []
+    for first in range(0, len(key), together):
+        rows = slice(first, first + together)
+        start = min(starts[rows])
+        keys, values = (states[rows, :, start:].flatten(0, 1) for states in (key, value))
+        scores = torch.bmm(asking[rows].flatten(0, 1), keys.transpose(1, 2))
+        for row, own_start in zip(
+            scores.unflatten(0, (-1, key.shape[1])), starts[rows], strict=True
+        ):
+            row[..., : own_start - start] = -torch.inf
+        parts.append(torch.bmm(scores.softmax(dim=-1), values))
+    return torch.cat(parts).view(len(key), 1, query.shape[1], -1), None
+
+
+def _row_mask(*, q_length: int, **settings: Any) -> torch.Tensor | None:
+    """Mask of tokens for one token a row, of pairs for more; as `row_attention` takes it."""
+    masking = flash_attention_mask if q_length == 1 else sdpa_mask
+    return masking(q_length=q_length, **settings)
+
+
+def decoding_attention(device: torch.device) -> str:
+    """Name of the attention to decode with; row by row would leave a GPU idle."""
+    return ROW_ATTENTION if device.type == "cpu" else "sdpa"
+
+
+AttentionInterface.register(ROW_ATTENTION, row_attention)
+AttentionMaskInterface.register(ROW_ATTENTION, _row_mask)
 
 
 def _base(network: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.prompts import build_prompt, case_text, task_of
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from affectlab.summary.packing import Example
     from affectlab.summary.states import PromptStates
 
@@ -36,7 +33,9 @@ def train(
     facts_path: Path,
     work_directory: Path,
 ) -> None:
-    """Train adapters on the train split; the weights with the lowest held-out loss are kept.
+    """Train adapters on the train split; the weights that do best on held-out cases are kept.
+
+    ``select_by`` says what is best: the loss, or ROUGE-L of the answers they give.
 
     Data without a validation split (PsyQA, as published) is chosen by on its test split, and the
     facts say so. May be called in several processes (`core.launch`); the main one writes.
@@ -61,8 +60,8 @@ def train(
 
     from affectlab.core import devices, text_models, training
     from affectlab.core.history import write_history
+    from affectlab.summary import heldout, packing, states
     from affectlab.summary import model as networks
-    from affectlab.summary import packing, states
 
     cases = with_fold(read_cases(records_path), run["fold"])
     chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
@@ -81,10 +80,10 @@ def train(
         four_bit=run["method"] == "qlora",
         attention=packing.PACKED_ATTENTION if packed else "sdpa",
     )
-    examples = {
-        split: encode([case for case in cases if case.split == split], tokenizer, run)
-        for split in ("train", chosen_on)
+    parts = {
+        split: [case for case in cases if case.split == split] for split in ("train", chosen_on)
     }
+    examples = {split: encode(members, tokenizer, run) for split, members in parts.items()}
     if not all(examples.values()):
         raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
     digest = text_models.weights_digest(base_model)
@@ -115,14 +114,26 @@ def train(
         len(lengths),
         max(lengths),
     )
+    evaluate = heldout.loss_evaluator(*batching[chosen_on], device)
+    if run["select_by"] != "loss":
+        evaluate = heldout.with_answers(
+            evaluate,
+            parts[chosen_on],
+            tokenizer,
+            run,
+            device,
+            seed=seed,
+            adapted_tokens=opening or None,
+            read=store.read if answers_alone else None,
+        )
     result = training.fit(
         network,
         recipe=recipe,
         lengths=lengths,
         collate=collate,
         loss_sum=packing.next_token_loss_sum,
-        evaluate=_evaluator(*batching[chosen_on], device),
-        select_by="log_likelihood",
+        evaluate=evaluate,
+        select_by=heldout.SELECT_BY[run["select_by"]],
         item_weights=weights,
         seed=seed,
         device=device,
@@ -205,25 +216,6 @@ def batches(
         [sum(targets[item] for item in row) for row in rows],
         collate,
     )
-
-
-def _evaluator(
-    lengths: Sequence[int], weights: Sequence[int], collate: Callable[..., Any], device: Any
-) -> Callable[[nn.Module], dict[str, float]]:
-    """Mean loss per predicted token of held-out rows, one row at a time."""
-    import numpy as np
-
-    from affectlab.summary.packing import next_token_loss_sum
-
-    def evaluate(network: nn.Module) -> dict[str, float]:
-        total = 0.0
-        for row in range(len(lengths)):
-            batch = {n: t.to(device) for n, t in collate(np.array([row])).items()}
-            total += next_token_loss_sum(network, batch).item()
-        loss = total / sum(weights)
-        return {"loss": loss, "log_likelihood": -loss, "perplexity": math.exp(min(loss, 50.0))}
-
-    return evaluate
 
 
 def _store(

@@ -21,8 +21,9 @@ SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
 FIGURES = {
     "fields": "ROUGE of each field by itself, mean over the test cases.",
-    "training_curves": "Loss per predicted token on training and held-out cases, and the learning"
-    " rate, over the optimiser's steps.",
+    "training_curves": "Loss per predicted token on training and held-out cases, scores of the"
+    " answers to held-out cases if they were written on the way, and the learning rate, over the"
+    " optimiser's steps.",
 }
 
 EXAMPLES = 2

@@ -1,0 +1,119 @@
+"""What a language model does on held-out cases while it is trained: its loss, and its answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from affectlab.summary.cases import Case
+from affectlab.summary.evaluate import value_of
+from affectlab.summary.generate import Generator, answer_all, build_requests, parse_answers
+from affectlab.summary.packing import next_token_loss_sum
+from affectlab.summary.scores import all_scores
+from affectlab.summary.states import decoding_attention
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+    from affectlab.summary.states import Read
+
+Evaluate = Callable[["nn.Module"], dict[str, float]]
+
+SELECT_BY = {"loss": "log_likelihood", "rouge_l": "rouge_l"}
+"""What may choose the weights -> its name among the metrics of an evaluation."""
+
+ANSWER_SCORES = ("rouge1", "rouge2", "rouge_l", "valid_output")
+"""What is scored of held-out answers."""
+
+
+def loss_evaluator(
+    lengths: Sequence[int],
+    weights: Sequence[int],
+    collate: Callable[..., Mapping[str, torch.Tensor]],
+    device: torch.device,
+) -> Evaluate:
+    """Mean loss per predicted token of held-out rows, one row at a time.
+
+    Args:
+        lengths: tokens of each row.
+        weights: tokens of each row that are predicted.
+        collate: indices of rows to tensors.
+        device: of the network.
+    """
+
+    def evaluate(network: nn.Module) -> dict[str, float]:
+        total = 0.0
+        for row in range(len(lengths)):
+            batch = {name: t.to(device) for name, t in collate(np.array([row])).items()}
+            total += next_token_loss_sum(network, batch).item()
+        loss = total / sum(weights)
+        return {"loss": loss, "log_likelihood": -loss, "perplexity": math.exp(min(loss, 50.0))}
+
+    return evaluate
+
+
+def with_answers(
+    evaluate: Evaluate,
+    cases: Sequence[Case],
+    tokenizer: PreTrainedTokenizerBase,
+    run: Mapping[str, Any],
+    device: torch.device,
+    *,
+    seed: int,
+    adapted_tokens: int | None = None,
+    read: Read | None = None,
+) -> Evaluate:
+    """Add to an evaluation the scores of a network's answers to held-out cases (`ANSWER_SCORES`).
+
+    Args:
+        evaluate: gives what else is to be known.
+        cases: to be answered, as they would be after training.
+        tokenizer: of the network.
+        run: the run's block of the configuration.
+        device: of the network.
+        seed: of the sampling; the streams of the training are left as they are.
+        adapted_tokens: as `Generator` takes it.
+        read: as `Generator` takes it.
+    """
+
+    fields = cases[0].fields
+
+    def evaluate_answers(network: nn.Module) -> dict[str, float]:
+        generator = Generator(
+            network,
+            tokenizer,
+            device,
+            run["generation"],
+            adapted_tokens=adapted_tokens,
+            read=read,
+        )
+        with _decoding_attention(network, device), torch.random.fork_rng():
+            answers = answer_all(
+                generator,
+                list(build_requests(generator, cases, run, seed=seed)),
+                max_tokens=run["max_answer_tokens"],
+                seed=seed,
+                grammar=generator.grammar(fields, run["max_answer_tokens"]),
+            )
+        scores = all_scores(cases, parse_answers(cases, answers, fields))
+        groups = [case.group for case in cases]
+        return evaluate(network) | {name: value_of(scores[name], groups) for name in ANSWER_SCORES}
+
+    return evaluate_answers
+
+
+@contextmanager
+def _decoding_attention(network: Any, device: torch.device) -> Iterator[None]:
+    """Attention as for generation; that of training keeps nothing of what was read."""
+    training = network.config._attn_implementation
+    network.set_attn_implementation(decoding_attention(device))
+    try:
+        yield
+    finally:
+        network.set_attn_implementation(training)
