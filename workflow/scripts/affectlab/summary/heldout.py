@@ -11,10 +11,9 @@ import numpy as np
 import torch
 
 from affectlab.summary.cases import Case
-from affectlab.summary.evaluate import value_of
 from affectlab.summary.generate import Generator, answer_all, build_requests, parse_answers
 from affectlab.summary.packing import next_token_loss_sum
-from affectlab.summary.scores import all_scores
+from affectlab.summary.scores import Answer, compared_texts, rouge
 from affectlab.summary.states import decoding_attention
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ Evaluate = Callable[["nn.Module"], dict[str, float]]
 
 SELECT_BY = {"loss": "log_likelihood", "rouge_l": "rouge_l"}
 """What may choose the weights -> its name among the metrics of an evaluation."""
-
-ANSWER_SCORES = ("rouge1", "rouge2", "rouge_l", "valid_output")
-"""What is scored of held-out answers."""
 
 
 def loss_evaluator(
@@ -69,7 +65,7 @@ def with_answers(
     adapted_tokens: int | None = None,
     read: Read | None = None,
 ) -> Evaluate:
-    """Add to an evaluation the scores of a network's answers to held-out cases (`ANSWER_SCORES`).
+    """Add to an evaluation ROUGE and validity of a network's answers to held-out cases.
 
     Args:
         evaluate: gives what else is to be known.
@@ -81,7 +77,6 @@ def with_answers(
         adapted_tokens: as `Generator` takes it.
         read: as `Generator` takes it.
     """
-
     fields = cases[0].fields
 
     def evaluate_answers(network: nn.Module) -> dict[str, float]:
@@ -101,11 +96,18 @@ def with_answers(
                 seed=seed,
                 grammar=generator.grammar(fields, run["max_answer_tokens"]),
             )
-        scores = all_scores(cases, parse_answers(cases, answers, fields))
-        groups = [case.group for case in cases]
-        return evaluate(network) | {name: value_of(scores[name], groups) for name in ANSWER_SCORES}
+        return evaluate(network) | _scores(cases, parse_answers(cases, answers, fields))
 
     return evaluate_answers
+
+
+def _scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, float]:
+    """Mean ROUGE, and the share of answers in the form asked for."""
+    rouges = [rouge(*compared_texts(*pair)) for pair in zip(cases, answers, strict=True)]
+    return {
+        **{name: float(np.mean([row[name] for row in rouges])) for name in rouges[0]},
+        "valid_output": float(np.mean([answer.valid for answer in answers])),
+    }
 
 
 @contextmanager

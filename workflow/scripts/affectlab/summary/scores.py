@@ -201,6 +201,15 @@ def summary_language(case: Case) -> Language:
     return detect_language(joined(case.references, case.fields, case.language))
 
 
+def compared_texts(case: Case, answer: Answer) -> tuple[str, str, Language]:
+    """Reference and prediction of a case, all fields as one text, and their language."""
+    language = summary_language(case)
+    reference, prediction = (
+        joined(fields, case.fields, language) for fields in (case.references, answer.fields)
+    )
+    return reference, prediction, language
+
+
 def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Score]:
     """Every headline score of the answers, over all fields together.
 
@@ -210,9 +219,7 @@ def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Sc
     """
     rouges, bleus, chrfs, shares = [], [], [], []
     for case, answer in zip(cases, answers, strict=True):
-        language = summary_language(case)
-        reference = joined(case.references, case.fields, language)
-        prediction = joined(answer.fields, case.fields, language)
+        reference, prediction, language = compared_texts(case, answer)
         found = rouge(reference, prediction, language)
         rouges.append([*found.values(), 1.0])
         bleus.append(bleu_columns(reference, prediction, language))
@@ -258,10 +265,8 @@ def description(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, f
     """What is neither good nor bad by itself: lengths, copying, repairs, word-wise ROUGE."""
     lengths, goals, copies, words = [], [], [], []
     for case, answer in zip(cases, answers, strict=True):
-        language = summary_language(case)
+        reference, prediction, language = compared_texts(case, answer)
         unit = default_unit(language)
-        reference = joined(case.references, case.fields, language)
-        prediction = joined(answer.fields, case.fields, language)
         lengths.append(len(tokens(prediction, language, unit)))
         goals.append(len(tokens(reference, language, unit)))
         copies.append(copied(prediction, case.text, language))
