@@ -162,6 +162,7 @@ def test_the_card_warns(results, tmp_path, generated):
         "method": "qlora",
         "loss": "answer",
         "adapter_scope": "answer",
+        "select_by": "rouge_l",
         "prompt": "v1",
         "merge": False,
         "lora": {"rank": 4, "alpha": 8},
@@ -179,6 +180,7 @@ def test_the_card_warns(results, tmp_path, generated):
     assert ("keep the weights as closely" in card) != generated
     assert "base_model: a/b" in card
     assert "(rank 4, alpha 8) that act on the answer alone to write" in card
+    assert "the best answers to held-out cases, by ROUGE-L." in card
     compile((tmp_path / "example.py").read_text(), "example.py", "exec")
 
 

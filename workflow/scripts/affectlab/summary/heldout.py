@@ -78,6 +78,7 @@ def with_answers(
         read: as `Generator` takes it.
     """
     fields = cases[0].fields
+    streams = [device] if device.type == "cuda" else []
 
     def evaluate_answers(network: nn.Module) -> dict[str, float]:
         generator = Generator(
@@ -88,7 +89,7 @@ def with_answers(
             adapted_tokens=adapted_tokens,
             read=read,
         )
-        with _decoding_attention(network, device), torch.random.fork_rng():
+        with _decoding_attention(network, device), torch.random.fork_rng(streams):
             answers = answer_all(
                 generator,
                 list(build_requests(generator, cases, run, seed=seed)),
