@@ -149,8 +149,7 @@ class PromptStore:
         processes = PartialState()
         own = prompts[processes.process_index :: processes.num_processes]
         for ids in tqdm(own, desc="reading prompts", unit="case", mininterval=1.0):
-            if not self._path(ids).exists():
-                self._add(network, ids, device)
+            self._add(network, ids, device)
         processes.wait_for_everyone()
 
     def get(self, ids: Sequence[int]) -> PromptStates:
@@ -159,13 +158,16 @@ class PromptStore:
 
     def read(self, network: Any, ids: Sequence[int], device: torch.device) -> PromptStates:
         """The states of one prompt, on the CPU: `read_prompt`, but only once."""
-        if not self._path(ids).exists():
-            self._add(network, ids, device)
+        self._add(network, ids, device)
         return self.get(ids)
 
     def _add(self, network: Any, ids: Sequence[int], device: torch.device) -> None:
+        """Store the states of one prompt, unless they are there."""
+        path = self._path(ids)
+        if path.exists():
+            return
         states = read_prompt(network, ids, device)
-        with atomic_path(self._path(ids)) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_bytes(save({n: t.cpu() for n, t in states._asdict().items()}))
 
     def _path(self, ids: Sequence[int]) -> Path:
