@@ -142,6 +142,15 @@ def test_a_text_does_not_find_itself():
     assert np.isnan(found).all()
 
 
+def test_prototypes_that_fell_together_are_seen():
+    apart = np.eye(4)
+    assert scores.mean_pairwise_cosine(apart) == 0.0
+    assert scores.mean_pairwise_cosine(apart[[0, 0, 0]]) == 1.0
+    # Two equal, one at 60 degrees to both: (1 + 1/2 + 1/2) / 3.
+    vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]])
+    assert scores.mean_pairwise_cosine(vectors) == pytest.approx(2 / 3)
+
+
 def test_the_cosine_gap_is_zero_where_kappa_is_right():
     kappa = np.linspace(1, 100, 50)
     foretold = scores.mean_cosine(kappa)

@@ -192,6 +192,12 @@ def mean_cosine(kappa: stats.Floats) -> stats.Floats:
     return np.asarray(ive(32, kappa) / ive(31, kappa))
 
 
+def mean_pairwise_cosine(unit: stats.Floats) -> float:
+    """Mean cosine of any two of the unit vectors (K, d): 1 where all have fallen together."""
+    above = np.triu_indices(len(unit), k=1)
+    return float((unit @ unit.T)[above].mean())
+
+
 def js_distance(first: stats.Floats, second: stats.Floats) -> stats.Floats:
     """Jensen-Shannon distance of paired distributions (n, K): root of the divergence in bits."""
     from scipy.special import rel_entr
