@@ -53,6 +53,7 @@ VMF = {
     "kappa_start": 42.0,
     "temperature": 0.1,
     "damaged_share": 0.25,
+    "damaged_softening": 0.3,
     "class_weight_cap": 4.0,
     "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
 }
@@ -226,6 +227,19 @@ def test_the_concentration_starts_where_it_is_told_to(least, start):
     assert found.kappa.item() == pytest.approx(start, rel=1e-5)
 
 
+def test_the_sound_prototypes_stand_apart_and_stay_where_they_are(trained):
+    network, _, _ = networks.load_model(trained["vmf"] / "model", device=CPU, training=True)
+    assert "heads.prototypes" not in dict(network.named_parameters())
+    directions = network.heads.directions()
+    torch.testing.assert_close(directions @ directions.T, torch.eye(28), rtol=0, atol=0)
+
+
+def test_the_published_prototypes_are_learned(trained):
+    network, _, _ = networks.load_model(trained["gbert"] / "model", device=CPU, training=True)
+    assert network.heads.prototypes.requires_grad
+    assert dict(network.named_parameters())["heads.prototypes"].shape == (28, 64)
+
+
 def test_the_published_concentration_is_the_maximum_over_tokens(work):
     torch.manual_seed(0)
     heads = networks.Heads(48, method="gbert")
@@ -294,6 +308,32 @@ def test_only_the_published_run_trains_on_whole_sentences(work, monkeypatch):
         assert set().union(*seen.values()) == {name == "gbert"}
         # Labels of v2 sum to less than 1 here unless they are scaled.
         assert (1.0 in seen) or name == "gbert"
+
+
+def test_labels_of_damaged_copies_are_moved_towards_the_class_shares(work, tmp_path, monkeypatch):
+    seen = []
+    collator = networks.collator
+
+    def spy(rows, labels, **options):
+        if labels is not None:
+            seen.append(labels)
+        return collator(rows, labels, **options)
+
+    monkeypatch.setattr(networks, "collator", spy)
+    vmf = VMF | {"damaged_share": 1.0, "damaged_softening": 0.3, "class_weight_cap": None}
+    train(work, "vmf", tmp_path, run=RUNS["vmf"] | {"vmf": vmf})
+    labels = seen[-1].astype("float64")
+    clean, copied = np.split(labels, 2)
+    np.testing.assert_allclose(labels.sum(axis=1), 1.0, rtol=1e-5)
+    # A weighted mean of a label and of all labels, so their means agree.
+    np.testing.assert_allclose(copied.mean(axis=0), clean.mean(axis=0), atol=1e-6)
+    assert clean.std(axis=0).max() > 0.1
+    np.testing.assert_allclose(copied.std(axis=0), 0.7 * clean.std(axis=0), atol=1e-6)
+
+
+def test_no_damaged_copies_are_no_obstacle(work, tmp_path):
+    vmf = VMF | {"damaged_share": 0.0}
+    assert (train(work, "vmf", tmp_path, run=RUNS["vmf"] | {"vmf": vmf}) / "model").is_dir()
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(work, trained, tmp_path, monkeypatch):

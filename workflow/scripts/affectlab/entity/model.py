@@ -72,6 +72,8 @@ class Row:
 class Heads(nn.Module):
     """Token projection, concentration, class prototypes and the 28-class side head.
 
+    The prototypes of ``gbert`` are learned, those of ``vmf`` are the first axes of R^64.
+
     Args:
         width: of the encoder's hidden states.
         method: ``gbert``, the published form, or ``vmf``, the sound one.
@@ -93,8 +95,11 @@ class Heads(nn.Module):
             nn.GELU(),
             nn.Linear(AUXILIARY_WIDTH, len(CLASSES)),
         )
-        self.prototypes = nn.Parameter(torch.randn(len(CLASSES), DIMENSION))
-        if method == "vmf":
+        if method == "gbert":
+            self.prototypes = nn.Parameter(torch.randn(len(CLASSES), DIMENSION))
+        else:
+            # Not learned: the likelihood would draw them together, where any concentration is high.
+            self.register_buffer("prototypes", torch.eye(len(CLASSES), DIMENSION))
             # What the softplus of `forward` turns into kappa_start - kappa_min.
             above = kappa_start - kappa_min
             start = above + math.log(-math.expm1(-above))

@@ -11,7 +11,7 @@ from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, sha256_file, write_json
 from affectlab.entity.corrupt import damaged_copies
 from affectlab.entity.data import Record, of_split, read_records, stage_subset, targets_of
-from affectlab.entity.labels import normalised
+from affectlab.entity.labels import CLASSES, normalised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,6 +137,7 @@ def _stage(
     owner: str,
 ) -> dict[str, Any]:
     """Train one stage, or load what it came to before an interruption; return `fit`'s facts."""
+    import numpy as np
     import torch
     from accelerate import PartialState
     from safetensors.torch import load_file, save_file
@@ -163,15 +164,19 @@ def _stage(
     published = run["method"] == "gbert"
     whole_texts = published and run["gbert"]["train_on"] == "sentence"
     scale_labels = not published or run["gbert"]["normalise_labels"]
+    train_labels = soft_labels(train, scaled=scale_labels)
     if not published:
-        train = train + damaged_copies(train, run["vmf"]["damaged_share"], subset_seed)
+        copies = damaged_copies(train, run["vmf"]["damaged_share"], subset_seed)
+        copied = softened(
+            soft_labels(copies), train_labels.mean(axis=0), run["vmf"]["damaged_softening"]
+        )
+        train, train_labels = train + copies, np.concatenate([train_labels, copied])
     rows = encode_records(tokenizer, train, run["max_length"])
     held_out = encode_records(tokenizer, validation, run["max_length"])
     network.encoder.get_input_embeddings().sparse = recipe.sparse_embeddings
     if recipe.gradient_checkpointing:
         network.encoder.activation_checkpointing_enable({"use_reentrant": False})
     item_loss = training_loss = losses.loss_of(run["method"], run[run["method"]])
-    train_labels = soft_labels(train, scaled=scale_labels)
     if not published and run["vmf"]["class_weight_cap"] is not None:
         weights = losses.class_weights(
             torch.from_numpy(train_labels), run["vmf"]["class_weight_cap"]
@@ -252,7 +257,18 @@ def soft_labels(records: Sequence[Record], *, scaled: bool = True) -> np.ndarray
     import numpy as np
 
     labels = [target.label for target in targets_of(records)]
-    return np.array([normalised(label) if scaled else label for label in labels], dtype=np.float32)
+    found = [normalised(label) if scaled else label for label in labels]
+    return np.array(found, dtype=np.float32).reshape(-1, len(CLASSES))
+
+
+def softened(labels: np.ndarray, shares: np.ndarray, softening: float) -> np.ndarray:
+    """Labels (n, 28) moved by *softening*, 0 to 1, towards the class *shares* (28,).
+
+    For targets in a damaged text, whose label is known less surely: as in Soft Augmentation (Liu et
+    al., CVPR 2023, arXiv 2211.04625), but towards what is known without any text in place of the
+    uniform distribution.
+    """
+    return (1 - softening) * labels + softening * shares
 
 
 def validation_scores(
