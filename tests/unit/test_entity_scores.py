@@ -167,6 +167,22 @@ def test_the_scale_of_kappa_is_found_again():
     assert decisions.scaled_kappa(true, None) is true
 
 
+def test_no_other_scale_of_kappa_foretells_the_cosines_better():
+    """Held against a grid of scales, with cosines that no scale foretells exactly."""
+    rng = np.random.default_rng(5)
+    kappa = rng.uniform(20.0, 450.0, size=300)
+    cosine = np.where(rng.random(300) < np.exp(-kappa / 100), 0.0, 0.95)
+
+    def error(offset: float, slope: float) -> float:
+        scaled = decisions.scaled_kappa(kappa, {"offset": offset, "slope": slope})
+        return float(((scores.mean_cosine(scaled) - cosine) ** 2).mean())
+
+    found = error(**decisions.fit_kappa_scale(kappa, cosine))
+    grid = [error(o, s) for s in np.arange(0.2, 6, 0.1) for o in np.arange(-25, 6, 0.25)]
+    assert found <= min(grid)
+    assert found > 0.01
+
+
 def test_the_neutral_threshold_is_no_worse_than_always_neutral():
     classes = np.where(RNG.random(300) < 0.85, NEUTRAL, RNG.integers(0, NEUTRAL, 300))
     probabilities = np.full((300, K), 0.2 / (K - 1))

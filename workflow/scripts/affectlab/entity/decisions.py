@@ -119,10 +119,11 @@ def expected_cosine(
 
 
 def fit_kappa_scale(kappa: stats.Floats, cosine: stats.Floats) -> dict[str, float]:
-    """Scale and exponent that make exp(offset) kappa^slope the likeliest concentration.
+    """Scale and exponent with which exp(offset) kappa^slope foretells the cosines best.
 
-    The likelihood is that of the cosines under von Mises-Fisher distributions; the counterpart
-    of a temperature.
+    Least squares between each cosine and the mean cosine A_64 of the scaled concentration; the
+    counterpart of a temperature. The likelihood would be ruled by the few items far from their
+    class, each of which costs as many nats as kappa is large.
 
     Args:
         kappa: raw concentrations of the validation split, (n,).
@@ -131,14 +132,14 @@ def fit_kappa_scale(kappa: stats.Floats, cosine: stats.Floats) -> dict[str, floa
     import torch
     from scipy.optimize import minimize
 
-    from affectlab.entity.vmf import log_normaliser
+    from affectlab.entity.vmf import mean_resultant_length
 
     logs = np.log(kappa)
 
     def loss(parameters: stats.Floats) -> float:
         scaled = np.exp(np.clip(parameters[0] + parameters[1] * logs, *np.log(KAPPA_LIMITS)))
-        density = log_normaliser(torch.from_numpy(scaled)).numpy() + scaled * cosine
-        return -float(density.mean())
+        foretold = mean_resultant_length(torch.from_numpy(scaled)).numpy()
+        return float(((foretold - cosine) ** 2).mean())
 
     found = minimize(loss, x0=[0.0, 1.0], method="Nelder-Mead", bounds=(OFFSETS, SLOPES), tol=1e-8)
     return {"offset": float(found.x[0]), "slope": float(found.x[1])}
