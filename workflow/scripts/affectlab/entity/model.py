@@ -98,7 +98,7 @@ class Heads(nn.Module):
         if method == "gbert":
             self.prototypes = nn.Parameter(torch.randn(len(CLASSES), DIMENSION))
         else:
-            # Not learned: the likelihood would draw them together, where any concentration is high.
+            # Not learned: learned ones moved together, which the likelihood rewards.
             self.register_buffer("prototypes", torch.eye(len(CLASSES), DIMENSION))
             # What the softplus of `forward` turns into kappa_start - kappa_min.
             above = kappa_start - kappa_min
