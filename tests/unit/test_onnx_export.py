@@ -1,8 +1,10 @@
 """Networks as ONNX files: outputs, sizes, and how formats are held against each other."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from sklearn.metrics import f1_score
 from torch import nn
 
@@ -86,6 +88,28 @@ def test_int8_with_fixed_ranges_is_smaller_and_nearly_the_same(tmp_path):
     )
     difference = np.abs(rounded - exact).max()
     assert 0 < difference < 0.05 * np.abs(exact).max()
+
+
+def test_int8_sums_fit_the_registers_of_every_processor(tmp_path):
+    """Without VNNI two products of uint8 and int8 are summed in 16 bits: 2 x 255 x 127 do not fit."""
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3), nn.Flatten()).eval()
+    with torch.no_grad():
+        for layer in network[:2]:
+            layer.weight.fill_(0.1)
+    bright = np.ones((8, 1, 8, 8), np.float32)
+    path = written(network, tmp_path / "net.onnx")
+    onnx_export.quantise_statically(path, tmp_path / "int8.onnx", iter([bright, 0 * bright]))
+    stored = [
+        numpy_helper.to_array(tensor)
+        for tensor in onnx.load(tmp_path / "int8.onnx").graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+    ]
+    assert len(stored) == 2
+    assert 2 * 255 * max(np.abs(weights.astype(int)).max() for weights in stored) < 2**15
+    exact, rounded = (
+        onnx_export.onnx_inference(tmp_path / name, 1)(bright) for name in ("net.onnx", "int8.onnx")
+    )
+    assert np.abs(rounded - exact).max() < 0.02 * np.abs(exact).max()
 
 
 def test_a_file_that_is_no_network_is_named(tmp_path):

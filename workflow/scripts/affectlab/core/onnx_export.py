@@ -106,6 +106,9 @@ def quantise_dynamically(onnx_path: Path, path: Path) -> None:
 def quantise_statically(onnx_path: Path, path: Path, batches: Iterable[np.ndarray]) -> None:
     """Make weights int8, per channel, and activations uint8 in fixed ranges. For convolutions.
 
+    Weights stay within -64..64 (``reduce_range``): processors without VNNI add two products in 16
+    bits, which larger ones overflow, in silence.
+
     Args:
         onnx_path: of a network with one input.
         path: where the int8 file goes.
@@ -130,6 +133,7 @@ def quantise_statically(onnx_path: Path, path: Path, batches: Iterable[np.ndarra
             str(temporary),
             Batches(),
             per_channel=True,
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
