@@ -2,10 +2,11 @@
 
     python benchmarks/face_throughput.py [--images 2560] [--threads 2]
 
-Both train the same network on the same generated faces with the same augmentation and optimizer.
+Both train the same network on the same generated faces with the same augmentation and optimizer,
+in the number format that the processor multiplies in hardware: bfloat16, or else float32.
 The peer is what a tutorial would write: a Dataset of single images, a DataLoader, float32 weights
-under bfloat16 autocast. The share of the peak is that of bfloat16 products of 2048 x 2048
-matrices, measured in between.
+(under autocast where the format is bfloat16). The share of the peak is that of products of 2048 x
+2048 matrices in the same format, measured in between.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from affectlab.face.train import collator, loss_function
 from affectlab.samples.face import draw_faces
 
 PROJECT = Path(__file__).parents[1]
+CPU = torch.device("cpu")
 MATRIX = 2048
 ROUNDS = 3
 
@@ -45,9 +47,9 @@ class Images(Dataset):
         return image, torch.from_numpy(self.targets[row])
 
 
-def peak() -> float:
-    """Operations a second of bfloat16 matrix products."""
-    matrix = torch.randn(MATRIX, MATRIX, dtype=torch.bfloat16)
+def peak(dtype: torch.dtype) -> float:
+    """Operations a second of matrix products in *dtype*."""
+    matrix = torch.randn(MATRIX, MATRIX, dtype=dtype)
     best = 0.0
     for _ in range(5):
         started = time.perf_counter()
@@ -88,14 +90,14 @@ def ours(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
             evaluate=lambda _: {"loss": 0.0},
             select_by=None,
             seed=0,
-            device=torch.device("cpu"),
+            device=CPU,
             checkpoint_directory=Path(folder),
             checkpoint_fingerprint="benchmark",
         )
     return result["samples_per_second"]
 
 
-def plain(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
+def plain(run: dict, images: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> float:
     """Images a second of the plain loop."""
     network = build_network(run, None).train()
     recipe = training.Recipe(**run["training"])
@@ -107,7 +109,7 @@ def plain(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
     started = time.perf_counter()
     for batch, wanted in loader:
         mixed = mix(augment(batch, run["augmentation"]), wanted, run["augmentation"])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with devices.autocast(dtype, CPU):
             loss = loss_sum(network, {"images": mixed[0], "targets": mixed[1]}) / len(batch)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), recipe.max_grad_norm)
@@ -125,6 +127,7 @@ def main() -> None:
     devices.set_threads(options.threads)
     devices.seed_everything(0)
     run = load_config(PROJECT)["face"]["runs"]["compact"]
+    dtype = devices.compute_dtype(run["training"]["precision"], CPU)
     generator = np.random.default_rng(0)
     labels = generator.integers(7, size=options.images)
     images = draw_faces(labels, generator)
@@ -132,15 +135,16 @@ def main() -> None:
     targets[np.arange(options.images), labels] = 1
     speeds: dict[str, list[float]] = {"ours": [], "plain": [], "peak": []}
     for _ in range(ROUNDS):
-        speeds["peak"].append(peak())
+        speeds["peak"].append(peak(dtype))
         speeds["ours"].append(ours(run, images, targets))
-        speeds["plain"].append(plain(run, images, targets))
+        speeds["plain"].append(plain(run, images, targets, dtype))
     best = {name: max(values) for name, values in speeds.items()}
     operations = 6 * multiplications(build_network(run, None))
     print(
         json.dumps(
             {
                 "images": options.images,
+                "format": str(dtype).removeprefix("torch."),
                 "threads": options.threads,
                 "ours_images_per_second": round(best["ours"], 1),
                 "plain_images_per_second": round(best["plain"], 1),
