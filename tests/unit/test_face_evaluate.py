@@ -87,15 +87,23 @@ class Brightness(nn.Module):
     def forward(self, images):
         answers = torch.zeros(len(images), 11)
         answers[:, 0] = 1
-        answers[:, 9] = images.std(dim=(1, 2, 3))
+        answers[:, 9] = 4 * images.std(dim=(1, 2, 3))
         return answers
 
 
-def blur_curves(data):
+class Constant(nn.Module):
+    """Answers the same whatever it is shown."""
+
+    def forward(self, images):
+        return torch.zeros(len(images), 11)
+
+
+def blur_curves(data, network=None):
     faces = read_faces(data / "faces.npy", data / "metadata.csv")
     rows = faces.rows_of("test")
     parts = blur._subset(labels.ingredients(faces, "auto"), rows)
-    return blur.blur_test(Brightness(), faces, rows, parts, "original_code", "none", 1)
+    network = network or Brightness()
+    return blur.blur_test(network, faces, rows, parts, "original_code", "none", 1)
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +252,11 @@ def test_the_blur_test_follows_the_picture(data):
     assert curves["contrast"][0]["formula_eq"] == curves["contrast"][-1]["formula_eq"]
 
 
+def test_a_network_that_does_not_follow_the_picture_is_found_out(data):
+    assert blur_curves(data)["network_iq_falls"] is True
+    assert blur_curves(data, Constant())["network_iq_falls"] is False
+
+
 def test_blur_and_contrast_of_known_images():
     images = samples.draw_faces(np.arange(4), np.random.default_rng(0))
     assert blur.blurred(images, 0) is images
@@ -289,6 +302,12 @@ def test_the_card_says_what_the_indices_are_not(evaluated):
     first_page = text.split("## Results")[0]
     assert "blur_test.png" in first_page
     assert "were trained on" not in text
+    assert "it follows the camera" in first_page
+    assert "so does what it has learnt" in first_page
+    record["details"]["blur_test"]["network_iq_falls"] = False
+    text = card(record, check, RECIPE, LABELS, entry, None)
+    assert "it does not even follow the camera" in text
+    assert "so does what it has learnt" not in text
     record["details"]["seen_in_training"] = True
     generated = registries.datasets["face_sample"]
     text = card(record, check, RECIPE, LABELS, generated, None)
@@ -301,6 +320,7 @@ def test_the_report_section_is_whole(evaluated):
     made = section(evaluated.parents[1], block, [], ["face_sample"])
     text = " ".join(made.sentences)
     assert "measures the camera" in text
+    assert "so it does not even follow" not in text
     assert "generated" in text
     check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
     shown = f"{check['importance']['iq_proxy']['emotions']:.4f}"

@@ -91,7 +91,7 @@ def test_int8_with_fixed_ranges_is_smaller_and_nearly_the_same(tmp_path):
 
 
 def test_int8_sums_fit_the_registers_of_every_processor(tmp_path):
-    """Without VNNI two products of uint8 and int8 are summed in 16 bits: 2 x 255 x 127 do not fit."""
+    """Without VNNI two products of uint8 and int8 are summed in 16 bits: 2 x 255 x 127 is more."""
     network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3), nn.Flatten()).eval()
     with torch.no_grad():
         for layer in network[:2]:

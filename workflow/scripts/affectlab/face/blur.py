@@ -31,6 +31,9 @@ CONTRASTS = (1.0, 0.75, 0.5, 0.3, 0.15)
 SMALLEST_AVERAGE = 50
 """Fewer faces than this are not averaged into a picture: single people could be seen in it."""
 
+SMALLEST_FALL = 1.0
+"""An index whose mean falls by less than this, of 100, does not follow the blur."""
+
 BATCH_SIZE = 256
 
 
@@ -107,6 +110,8 @@ def blur_test(
         ``blur`` and ``contrast``: a list with, per level, ``level``, ``accuracy``, and the means of
         ``predicted_iq``, ``predicted_eq``, ``formula_iq`` and ``formula_eq`` as the original shows
         them (0..100), and ``at_the_limit``, the share of formula "IQ" labels cut off at 2.
+        ``network_iq_falls``: whether the strongest blur lowers the network's "IQ", see
+        `SMALLEST_FALL`.
     """
     import torch
 
@@ -137,8 +142,11 @@ def blur_test(
         }
         return {name: round_significant(float(value)) for name, value in values.items()}
 
+    by_blur = [measure(level, blurred(original, level)) for level in BLURS]
+    fall = by_blur[0]["predicted_iq"] - by_blur[-1]["predicted_iq"]
     return {
-        "blur": [measure(level, blurred(original, level)) for level in BLURS],
+        "blur": by_blur,
+        "network_iq_falls": fall >= SMALLEST_FALL,
         "contrast": [measure(level, with_contrast(original, level)) for level in CONTRASTS],
         "classes": list(CLASSES),
         "formulas": formulas,

@@ -126,12 +126,16 @@ def _headline(
                 f" its {percent(summaries[name]['metrics']['accuracy']['mean'])} is memory, not"
                 " skill."
             )
-    blur = first["details"]["blur_test"]["blur"]
+    test = first["details"]["blur_test"]
+    sharp, blurred = test["blur"][0], test["blur"][-1]
+    network = (
+        f"the network's goes from {sharp['predicted_iq']:.1f} to {blurred['predicted_iq']:.1f}"
+    )
     sentences.append(
-        "The index published as IQ falls from"
-        f" {blur[0]['predicted_iq']:.1f} to {blur[-1]['predicted_iq']:.1f} when the same faces are"
-        f" blurred (its formula: {blur[0]['formula_iq']:.1f} to {blur[-1]['formula_iq']:.1f}): it"
-        " measures the camera, not the person."
+        f"When the same faces are blurred, the index published as IQ goes from"
+        f" {sharp['formula_iq']:.1f} to {blurred['formula_iq']:.1f} by its formula, which measures"
+        f" the camera, not the person; {network},"
+        + (" too." if test["network_iq_falls"] else " so it does not even follow the camera.")
     )
     for name, check in checks.items():
         share = check["distribution"]["iq_proxy"]["at_the_limits"]
