@@ -90,24 +90,33 @@ def test_int8_with_fixed_ranges_is_smaller_and_nearly_the_same(tmp_path):
     assert 0 < difference < 0.05 * np.abs(exact).max()
 
 
-def test_int8_sums_fit_the_registers_of_every_processor(tmp_path):
+@pytest.mark.parametrize("way", ["statically", "dynamically"])
+def test_int8_sums_fit_the_registers_of_every_processor(tmp_path, way):
     """Without VNNI two products of uint8 and int8 are summed in 16 bits: 2 x 255 x 127 is more."""
-    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3), nn.Flatten()).eval()
-    with torch.no_grad():
-        for layer in network[:2]:
-            layer.weight.fill_(0.1)
     bright = np.ones((8, 1, 8, 8), np.float32)
-    path = written(network, tmp_path / "net.onnx")
-    onnx_export.quantise_statically(path, tmp_path / "int8.onnx", iter([bright, 0 * bright]))
+    if way == "statically":
+        layers = [nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3)]
+        network = nn.Sequential(*layers, nn.Flatten()).eval()
+    else:
+        layers = [nn.Linear(64, 32), nn.Linear(32, 8)]
+        network = nn.Sequential(nn.Flatten(), *layers).eval()
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.fill_(0.1)
+    exact_path, rounded_path = written(network, tmp_path / "net.onnx"), tmp_path / "int8.onnx"
+    if way == "statically":
+        onnx_export.quantise_statically(exact_path, rounded_path, iter([bright, 0 * bright]))
+    else:
+        onnx_export.quantise_dynamically(exact_path, rounded_path)
     stored = [
         numpy_helper.to_array(tensor)
-        for tensor in onnx.load(tmp_path / "int8.onnx").graph.initializer
-        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+        for tensor in onnx.load(rounded_path).graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and np.prod(tensor.dims) >= 72
     ]
     assert len(stored) == 2
     assert 2 * 255 * max(np.abs(weights.astype(int)).max() for weights in stored) < 2**15
     exact, rounded = (
-        onnx_export.onnx_inference(tmp_path / name, 1)(bright) for name in ("net.onnx", "int8.onnx")
+        onnx_export.onnx_inference(path, 1)(bright) for path in (exact_path, rounded_path)
     )
     assert np.abs(rounded - exact).max() < 0.02 * np.abs(exact).max()
 
