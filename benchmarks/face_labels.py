@@ -4,7 +4,8 @@
 
 Ours is `face.labels.write_labels` as the rule runs it, files read and written included. The peer
 reads each image with `cv2.imread` (the images are written to a temporary folder first, unmeasured),
-computes the same three features, and writes nothing.
+computes all three features, and writes nothing. Ours leaves Canny's edges out for images whose
+labels do not depend on them, which is every image of which anything is known.
 """
 
 import argparse

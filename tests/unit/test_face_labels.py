@@ -111,6 +111,19 @@ def test_features_are_those_of_each_image_alone(threads):
         assert found.sharpness[row] == pytest.approx(waves.var(), rel=1e-9)
         assert found.contrast[row] == pytest.approx(image.std(), rel=1e-9)
         assert found.edges[row] == np.mean(cv2.Canny(image, 50, 150) > 0)
+    some = labels.image_features(images, threads, np.arange(600) % 3 == 0)
+    assert np.array_equal(some.edges[::3], found.edges[::3])
+    assert np.isnan(np.delete(some.edges, np.s_[::3])).all()
+    assert np.array_equal(some.sharpness, found.sharpness)
+
+
+@pytest.mark.parametrize("formulas", labels.FORMULAS)
+def test_labels_are_the_same_without_the_edges_that_they_do_not_depend_on(formulas):
+    emotions = np.where(np.arange(68) % 2, corpus().emotions, "")
+    faces = corpus(emotions=emotions, votes=None, votes_status=None)
+    some, every = (labels.ingredients(faces, "auto", all_edges=every) for every in (False, True))
+    assert np.array_equal(np.isnan(some.image.edges), emotions != "")
+    assert np.array_equal(labels.proxies(some, formulas), labels.proxies(every, formulas))
 
 
 def test_distribution_and_entropy_of_votes():

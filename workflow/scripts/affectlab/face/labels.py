@@ -79,7 +79,7 @@ class ImageFeatures(NamedTuple):
     """What the formulas take from the pixels, each float64 ``[N]``.
 
     ``sharpness`` is the variance of the Laplacian, ``contrast`` the standard deviation of the
-    grey levels, ``edges`` the share of pixels that Canny's detector marks.
+    grey levels, ``edges`` the share of pixels that Canny's detector marks; NaN where not asked for.
     """
 
     sharpness: np.ndarray
@@ -106,24 +106,30 @@ class Ingredients:
     entropy: np.ndarray
 
 
-def image_features(images: np.ndarray, threads: int = 1) -> ImageFeatures:
+def image_features(
+    images: np.ndarray, threads: int = 1, edges_of: np.ndarray | None = None
+) -> ImageFeatures:
     """Sharpness, contrast and edge density of uint8 images ``[N, H, W]``.
 
-    OpenCV works without Python's lock, so *threads* share the images.
+    Args:
+        images: the images.
+        threads: these share the images; OpenCV works without Python's lock.
+        edges_of: bool ``[N]``, whose edges are wanted, for they take most of the time; None: all.
     """
+    wanted = np.ones(len(images), dtype=bool) if edges_of is None else edges_of
     table = np.empty((len(images), 3))
     starts = range(0, len(images), CHUNK)
 
     def fill(start: int) -> None:
         chunk = np.ascontiguousarray(images[start : start + CHUNK])
-        table[start : start + len(chunk)] = _features_of(chunk)
+        table[start : start + len(chunk)] = _features_of(chunk, wanted[start : start + CHUNK])
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, starts))
     return ImageFeatures(*table.T)
 
 
-def _features_of(images: np.ndarray) -> np.ndarray:
+def _features_of(images: np.ndarray, edges_of: np.ndarray) -> np.ndarray:
     import cv2
 
     # Small images gain nothing from OpenCV's own threads, and pay for starting them.
@@ -133,12 +139,13 @@ def _features_of(images: np.ndarray) -> np.ndarray:
     stack = np.concatenate([images[:, 1:2], images, images[:, -2:-1]], axis=1)
     waves = cv2.Laplacian(stack.reshape(-1, width), cv2.CV_16S)
     waves = waves.reshape(count, height + 2, width)[:, 1:-1]
-    rows = np.empty((count, 3))
+    rows = np.full((count, 3), np.nan)
     for row, image in enumerate(images):
         _, sharpness = cv2.meanStdDev(waves[row])
         _, contrast = cv2.meanStdDev(image)
-        edges = cv2.countNonZero(cv2.Canny(image, *CANNY_THRESHOLDS))
-        rows[row] = sharpness[0, 0] ** 2, contrast[0, 0], edges / image.size
+        rows[row, :2] = sharpness[0, 0] ** 2, contrast[0, 0]
+        if edges_of[row]:
+            rows[row, 2] = cv2.countNonZero(cv2.Canny(image, *CANNY_THRESHOLDS)) / image.size
     return rows
 
 
@@ -188,20 +195,39 @@ def affect(faces: Faces, source: str) -> np.ndarray:
     return found
 
 
-def ingredients(faces: Faces, source: str, threads: int = 1) -> Ingredients:
-    """What the formulas need of a corpus; *source* as for `affect`."""
+def ingredients(
+    faces: Faces, source: str, threads: int = 1, *, all_edges: bool = True
+) -> Ingredients:
+    """What the formulas need of a corpus.
+
+    Args:
+        faces: the corpus.
+        source: as for `affect`.
+        threads: for the image features.
+        all_edges: also those of images whose labels do not depend on them.
+    """
     valence, arousal = affect(faces, source).T
     emotions = np.full(len(faces), -1)
     labelled = np.flatnonzero(faces.emotions != "")
     emotions[labelled] = faces.class_ids(labelled)
-    unknown = np.full(len(faces), np.nan)
+    uncertainty = np.full(len(faces), np.nan)
+    if faces.votes is not None:
+        uncertainty = entropy(class_distribution(faces.votes))
+    edges_of = None if all_edges else ~_is_known(emotions, valence, arousal, uncertainty)
     return Ingredients(
-        image=image_features(faces.images, threads),
+        image=image_features(faces.images, threads, edges_of),
         emotions=emotions,
         valence=valence,
         arousal=arousal,
-        entropy=unknown if faces.votes is None else entropy(class_distribution(faces.votes)),
+        entropy=uncertainty,
     )
+
+
+def _is_known(
+    emotions: np.ndarray, valence: np.ndarray, arousal: np.ndarray, uncertainty: np.ndarray
+) -> np.ndarray:
+    """Whether "EQ" can be made from more than pixels, bool ``[N]``; fields as in `Ingredients`."""
+    return (emotions >= 0) | ~np.isnan([valence, arousal, uncertainty]).all(axis=0)
 
 
 def proxies(parts: Ingredients, formulas: str) -> tuple[np.ndarray, np.ndarray]:
@@ -243,8 +269,8 @@ def proxies(parts: Ingredients, formulas: str) -> tuple[np.ndarray, np.ndarray]:
         + 0.3 * np.minimum(parts.image.sharpness / SHARP_EQ, 1)
         + 0.3 * contrast
     )
-    has_affect = ~(np.isnan(parts.valence) & np.isnan(parts.arousal))
-    eq = np.where(has_distribution | has_label | has_affect, eq, from_pixels)
+    known = _is_known(parts.emotions, parts.valence, parts.arousal, parts.entropy)
+    eq = np.where(known, eq, from_pixels)
     return tuple(2 * RAW_RANGE * (np.clip(score, 0, 1) - 0.5) for score in (iq, eq))  # type: ignore[return-value]
 
 
@@ -282,7 +308,7 @@ def write_labels(
     """
     started = time.perf_counter()
     faces = read_faces(faces_path, metadata_path)
-    parts = ingredients(faces, settings["affect"], threads)
+    parts = ingredients(faces, settings["affect"], threads, all_edges=False)
     columns = (parts.valence, parts.arousal, *proxies(parts, settings["formulas"]))
     texts = [["" if np.isnan(x) else f"{x:.6g}" for x in column] for column in columns]
     with atomic_writer(labels_path) as stream:
