@@ -15,7 +15,7 @@ from affectlab.core.io import read_json, write_json, write_jsonl, write_text
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.audit import write_audit
 from affectlab.emotion.data import CLASSES, convert, read_records
-from affectlab.report import page, results
+from affectlab.report import page, results, section
 from affectlab.samples.emotion import write_corpus
 
 PROJECT = Path(__file__).parents[2]
@@ -224,6 +224,15 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes, _ in self.elements if name == tag]
+
+
+def test_a_score_that_rounds_to_nought_has_no_sign():
+    numbers = {"score": -1e-9, "limits": (-1e-9, 0.25)}
+    shown = {
+        name: section._environment().from_string(f"{{{{ value | {name} }}}}").render(value=value)
+        for name, value in numbers.items()
+    }
+    assert shown == {"score": "0.0000", "limits": "0.0000 to 0.2500"}
 
 
 def test_the_page_needs_nothing_from_elsewhere(text):
