@@ -66,13 +66,14 @@ REFERENCES = [
     },
 ]
 EXPORT = {
+    "reference": "pytorch",
     "formats": {
-        "pytorch": {"accuracy": 0.91, "latency_ms": {"median": 6.1, "p95": 7.2}, "bytes": 91000000},
         "onnx_int8": {
             "accuracy": 0.9,
             "latency_ms": {"median": 2.2, "p95": 2.9},
             "bytes": 23000000,
         },
+        "pytorch": {"accuracy": 0.91, "latency_ms": {"median": 6.1, "p95": 7.2}, "bytes": 91000000},
     },
     "split": "test",
     "n": 200,
@@ -233,6 +234,21 @@ def test_a_score_that_rounds_to_nought_has_no_sign():
         for name, value in numbers.items()
     }
     assert shown == {"score": "0.0000", "limits": "0.0000 to 0.2500"}
+
+
+def test_an_export_has_a_column_for_each_format_the_reference_first(text):
+    table = re.search(r'id="t-emotion-export-strong1".*?</table>', text, re.DOTALL).group(0)
+    rows = [
+        [re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]
+        for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)
+    ]
+    assert rows == [
+        ["measure", "pytorch", "onnx int8"],
+        ["accuracy", "0.91", "0.9"],
+        ["bytes", "91,000,000", "23,000,000"],
+        ["latency ms, median", "6.1", "2.2"],
+        ["latency ms, p95", "7.2", "2.9"],
+    ]
 
 
 def test_the_page_needs_nothing_from_elsewhere(text):

@@ -122,20 +122,27 @@ def provenance(runs: Mapping[str, Sequence[SeedResult]]) -> list[dict[str, Any]]
 
 
 def exports_view(runs: Mapping[str, Sequence[SeedResult]]) -> list[dict[str, Any]]:
-    """Exported models, one row a format; nested numbers become ``outer inner`` columns."""
+    """Exported models, one column a format, the one they are held against first.
+
+    There are up to four formats and a dozen measures: this way round the table fits a page.
+    """
     tables = []
     for name, seeds in runs.items():
         for seed in seeds:
             if seed.export is None:
                 continue
-            rows = {kind: flat(entry) for kind, entry in seed.export["formats"].items()}
-            columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+            formats, reference = seed.export["formats"], seed.export["reference"]
+            columns = sorted(formats, key=lambda kind: (kind != reference, kind))
+            measured = {kind: flat(formats[kind], joint=", ") for kind in columns}
             tables.append(
                 {
                     "run": name,
                     "seed": seed.metrics["seed"],
                     "columns": columns,
-                    "rows": rows,
+                    "rows": {
+                        measure: [measured[kind].get(measure) for kind in columns]
+                        for measure in dict.fromkeys(m for kind in columns for m in measured[kind])
+                    },
                     "facts": flat({k: v for k, v in seed.export.items() if k != "formats"}),
                 }
             )

@@ -39,13 +39,13 @@ def plain(value: Any) -> str:
     return str(value)
 
 
-def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by a space; lists as text."""
+def flat(value: Mapping[str, Any], prefix: str = "", joint: str = " ") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by *joint*; lists as text."""
     merged: dict[str, Any] = {}
     for key, item in value.items():
         name = f"{prefix}{key}".replace("_", " ")
         if isinstance(item, Mapping):
-            merged |= flat(item, f"{name} ")
+            merged |= flat(item, f"{name}{joint}", joint)
         elif isinstance(item, list | tuple):
             merged[name] = ", ".join(plain(part) for part in item)
         else:
