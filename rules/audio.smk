@@ -267,6 +267,7 @@ rule audio_compare:
 rule audio_card:
     input:
         metrics="<results>/audio/{run}/seed{seed}/metrics.json",
+        audit=audio_of_run("<results>/audio/data/{data}/audit.json"),
         lib=lib("audio_card"),
     output:
         card=ensure("<results>/audio/{run}/seed{seed}/model_card.md", non_empty=True),

@@ -72,7 +72,8 @@ rule entity_audit:
 rule entity_train:
     input:
         records=entity_stage_files("records.jsonl"),
-        audits=entity_stage_files("audit.json"),
+        # A gate: it has to pass, and what it says is not used.
+        audits=ancient(entity_stage_files("audit.json")),
         model=entity_model_of,
         start_from=entity_origin_of,
         lib=lib("entity_train"),
@@ -272,6 +273,7 @@ rule entity_compare:
 rule entity_card:
     input:
         metrics="<results>/entity/{run}/seed{seed}/metrics.json",
+        audit=entity_data_of("<results>/entity/data/{data}/audit.json"),
         lib=lib("entity_card"),
     output:
         card=ensure("<results>/entity/{run}/seed{seed}/model_card.md", non_empty=True),

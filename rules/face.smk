@@ -75,7 +75,8 @@ rule face_label:
     input:
         faces="<results>/face/data/{data}/faces.npy",
         metadata="<results>/face/data/{data}/metadata.csv",
-        audit="<results>/face/data/{data}/audit.json",
+        # A gate: it has to pass, and what it says is not used.
+        audit=ancient("<results>/face/data/{data}/audit.json"),
         lib=lib("face_label"),
     output:
         labels=ensure(
@@ -141,7 +142,8 @@ rule face_train:
         faces=face_data_of("faces.npy"),
         metadata=face_data_of("metadata.csv"),
         labels=face_data_of("metadata_with_labels.csv"),
-        check=face_data_of("label_check.json"),
+        # A gate: it has to pass, and what it says is not used.
+        check=ancient(face_data_of("label_check.json")),
         model=face_model_of,
         lib=lib("face_train"),
     output:
@@ -392,6 +394,7 @@ rule face_compare:
 rule face_card:
     input:
         metrics="<results>/face/{run}/seed{seed}/metrics.json",
+        audit=face_data_of("audit.json"),
         check=face_data_of("label_check.json"),
         lib=lib("face_card"),
     output:
@@ -415,6 +418,7 @@ rule face_card:
         recipe=face_run,
         labels=FACE["labels"],
         dataset=face_dataset_entry,
+        votes=face_votes_entry,
         model=face_model_entry,
     script:
         "../workflow/scripts/face_card.py"

@@ -49,6 +49,12 @@ def face_dataset_entry(wildcards):
     return dataset_entry(FACE["runs"][wildcards.run]["data"])
 
 
+def face_votes_entry(wildcards):
+    """The registry's entry of the votes on a run's data set, by name, if there are any."""
+    votes = FACE["votes"].get(FACE["runs"][wildcards.run]["data"])
+    return {votes: dataset_entry(votes)} if votes else {}
+
+
 def face_model_entry(wildcards):
     """The registry's entry of a run's pretrained backbone, if it has one."""
     return REGISTRIES.models.get(FACE["runs"][wildcards.run].get("model"))

@@ -222,9 +222,11 @@ def test_answers_that_listen_to_nothing_are_printed_beside(run):
 
 
 def test_the_card_says_what_it_is_not(run):
-    entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C"}
+    entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C", "sources": []}
+    write_json(run / "differs.json", {"expected": [{"what": "clips", "status": "differs"}]})
     write_card(
         metrics_path=run / "metrics.json",
+        audit_path=run / "differs.json",
         recipe=RECIPE,
         dataset=entry,
         encoder=SPEC,
@@ -234,6 +236,7 @@ def test_the_card_says_what_it_is_not(run):
     )
     text = (run / "card.md").read_text()
     assert "Not a diagnostic instrument" in text
+    assert "it differs in clips." in text
     assert "clips split at random" in text
     compile((run / "example.py").read_text(), "example.py", "exec")
 

@@ -104,7 +104,7 @@ def test_the_record_used_here_is_a_real_one():
 
 def test_the_hub_reads_the_card_back_with_its_values():
     record = make_record()
-    parsed = ModelCard(emotion_card.card(record, RECIPE, DATASET, MODEL))
+    parsed = ModelCard(emotion_card.card(record, [], RECIPE, DATASET, MODEL))
     assert parsed.data.base_model == "owner/encoder"
     assert parsed.data.datasets == ["dair-ai/emotion"]
     assert parsed.data.pipeline_tag == "text-classification"
@@ -121,7 +121,7 @@ def test_the_hub_reads_the_card_back_with_its_values():
 
 
 def test_the_card_tells_origin_ethics_and_results():
-    text = emotion_card.card(make_record(), RECIPE, DATASET, MODEL)
+    text = emotion_card.card(make_record(), [], RECIPE, DATASET, MODEL)
     for words in (
         "distant supervision",
         "Article 5(1)(f)",
@@ -143,20 +143,36 @@ def test_the_card_tells_origin_ethics_and_results():
 def test_a_run_below_its_baseline_says_so_in_the_card():
     record = make_record()
     record["metrics"]["accuracy"] = metric(0.2, "higher", (0.1, 0.3), ("majority", 0.3))
-    text = emotion_card.card(record, RECIPE, DATASET, MODEL)
+    text = emotion_card.card(record, [], RECIPE, DATASET, MODEL)
     assert text.count("**below the trivial baseline**") == 1
 
 
 def test_nothing_is_said_of_tweets_where_the_data_are_others():
     generated = DATASET | {"sources": [{"kind": "sample", "generator": "emotion"}]}
-    text = emotion_card.card(make_record(), TFIDF, generated, None)
+    text = emotion_card.card(make_record(), [], TFIDF, generated, None)
     assert "tweets" not in text
     assert "seeded program" in text
     front = yaml.safe_load(text.split("---")[1])
     assert front["datasets"] == ["d"]
     assert "base_model" not in front
     unknown = DATASET | {"sources": [{"kind": "url"}]}
-    assert "tweets" not in emotion_card.card(make_record(), TFIDF, unknown, None)
+    assert "tweets" not in emotion_card.card(make_record(), [], TFIDF, unknown, None)
+
+
+def test_scores_on_a_copy_that_differs_are_not_given_to_the_data_set_of_the_hub():
+    rows = [("train", "ok"), ("test", "differs"), ("duplicates", "differs")]
+    audit = {"expected": [{"what": what, "status": status} for what, status in rows]}
+    differs = cards.differing(audit)
+    assert differs == ["test", "duplicates"]
+    text = emotion_card.card(make_record(), differs, RECIPE, DATASET, MODEL)
+    assert "**This copy of the data is not what the registry describes**: it differs in" in text
+    assert "differs in test, duplicates. " in text
+    (result, *_) = ModelCard(text).data.eval_results
+    assert result.dataset_type == "d"
+    assert result.dataset_name == f"{DATASET['title']}, a copy that differs"
+    assert "not what the registry" not in emotion_card.card(
+        make_record(), [], RECIPE, DATASET, MODEL
+    )
 
 
 def test_a_template_that_lacks_a_value_is_an_error(tmp_path):
@@ -172,8 +188,10 @@ def test_front_matter_keeps_its_order_and_letters():
 
 def write_files(folder, recipe, model):
     write_json(folder / "metrics.json", make_record())
+    write_json(folder / "audit.json", {"expected": []})
     emotion_card.write_card(
         metrics_path=folder / "metrics.json",
+        audit_path=folder / "audit.json",
         recipe=recipe,
         dataset=DATASET,
         model=model,

@@ -8,7 +8,7 @@ from sklearn import metrics
 from affectlab.core import stats
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_json, write_jsonl
-from affectlab.core.records import read_record
+from affectlab.core.records import origin_record, read_record
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.data import CLASSES
 
@@ -75,7 +75,7 @@ def prepare(folder):
     records = make_records(folder)
     make_predictions(folder / "good.jsonl", records, 0.9, 1)
     make_predictions(folder / "weak.jsonl", records, 0.6, 2)
-    write_json(folder / "training.json", {"seconds": 1.0})
+    write_json(folder / "training.json", {"seconds": 1.0, "device": "cpu", **origin_record()})
     write_json(
         folder / "manifest.json",
         {

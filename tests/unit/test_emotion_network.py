@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,7 @@ def test_a_run_leaves_an_ordinary_checkpoint(trained, method):
     facts = read_json(folder / "training.json")
     assert facts["steps"] == 15 * RUNS[method]["training"]["epochs"]
     assert facts["peak_memory_mb"] > 50
+    assert facts["packages"]["torch"] == version("torch")
     assert (folder / "history.csv").read_text().startswith("step,epoch,split,loss,accuracy")
     assert not (folder / "work" / "checkpoints").exists()
     assert list((folder / "work" / "tensorboard").iterdir())

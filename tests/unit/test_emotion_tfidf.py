@@ -146,9 +146,14 @@ def test_settings_of_another_format(saved):
         tfidf.load(saved)
 
 
-def test_settings_without_a_field(saved):
+@pytest.mark.parametrize("path", [["terms"], ["recipe", "C"]], ids=" ".join)
+def test_settings_without_a_field(saved, path):
     settings = json.loads((saved / tfidf.SETTINGS_FILE).read_text())
-    del settings["terms"]
+    *parents, name = path
+    holder = settings
+    for parent in parents:
+        holder = holder[parent]
+    del holder[name]
     (saved / tfidf.SETTINGS_FILE).write_text(json.dumps(settings))
-    with pytest.raises(UserError, match="lacks 'terms'"):
+    with pytest.raises(UserError, match=f"lacks '{name}'"):
         tfidf.load(saved)

@@ -1,9 +1,12 @@
 """The entity wing's networks, from a tiny checkpoint to predictions, files and command line."""
 
+import copy
+import csv
 import io
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +22,12 @@ from affectlab.entity import losses, original
 from affectlab.entity import model as networks
 from affectlab.entity import train as training
 from affectlab.entity.card import write_card
-from affectlab.entity.data import convert, of_split, read_records
+from affectlab.entity.data import convert, of_split, read_records, targets_of
 from affectlab.entity.evaluate import compare, evaluate
 from affectlab.entity.labels import CLASSES
-from affectlab.entity.predict import GbertPredictor, Query, predict_records
+from affectlab.entity.predict import GbertPredictor, Query, largest, predict_records
+from affectlab.report.results import SeedResult
+from affectlab.report.sections import entity as section
 from affectlab.samples.entity import write_goemotions, write_spans
 from affectlab.samples.models import write_tiny_bert, write_tiny_roberta
 
@@ -395,6 +400,35 @@ def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trai
     assert stored.mean() == pytest.approx(told, rel=1e-4)
 
 
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("train_on", ["sentence", "span"])
+def test_the_switches_say_what_the_published_recipe_is_trained_by(
+    work, tmp_path, train_on, normalise
+):
+    gbert = GBERT | {"train_on": train_on, "normalise_labels": normalise}
+    still = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
+    stages = [{"data": "spans", "entities": 20, "training": still}]
+    train(work, "gbert", tmp_path, run=RUNS["gbert"] | {"gbert": gbert, "stages": stages})
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    place = rows[0].split(",").index("loss")
+    told = float(next(row for row in rows if ",validation," in row).split(",")[place])
+    held_out = of_split(read_records(work / "spans.jsonl"), "validation")
+    labels = np.array([target.label for target in targets_of(held_out)])
+    assert np.ptp(labels.sum(axis=1)) > 0.3, "sums that differ, for normalising to matter"
+    if normalise:
+        labels /= labels.sum(axis=1, keepdims=True)
+    predictor = GbertPredictor.from_checkpoint(tmp_path / "model", device="cpu")
+    found = predictor.raw(
+        [record.text for record in held_out for _ in record.targets],
+        [t.span if train_on == "span" else None for t in targets_of(held_out)],
+    )
+    embedding = networks.Embedding(
+        *map(torch.from_numpy, found), predictor._network.heads.directions()
+    )
+    each = losses.loss_of("gbert", gbert)(embedding, torch.from_numpy(labels).float())
+    assert float(each.mean()) == pytest.approx(told, rel=1e-3)
+
+
 def test_texts_are_needed_in_every_split(work, tmp_path):
     lines = (work / "spans.jsonl").read_text().splitlines()
     kept = [line for line in lines if '"split": "validation"' not in line]
@@ -415,6 +449,30 @@ def test_a_prediction_is_whole_and_json_able(predictor):
     assert len(json.loads(json.dumps(answer.to_dict()))["mu"]) == 64
     assert answer.top(28)[0][1] >= answer.top(28)[27][1]
     assert answer.span is None
+
+
+def test_a_model_of_sentences_decides_on_every_class_that_reaches_its_threshold(predictor):
+    spans = predictor.predict("I love this movie!")
+    assert spans.labels == (spans.label,)
+    ranked = [name for name, _ in spans.top(28)]
+    lowest = spans.probabilities[ranked[2]]
+    sentences = copy.copy(predictor)
+    calibration = predictor._description.calibration | {"thresholds": [lowest] * 28}
+    sentences._description = replace(predictor._description, calibration=calibration)
+    assert sentences.predict("I love this movie!").labels == tuple(ranked[:3])
+    assert sentences.predict("I love this movie!").label == ranked[0]
+    calibration["thresholds"] = [1.0] * 28
+    assert sentences.predict("I love this movie!").labels == (ranked[0],)
+
+
+def test_the_largest_values_come_first_and_equal_ones_in_their_order():
+    generator = np.random.default_rng(0)
+    for size in (1, 5, 200):
+        values = generator.integers(0, 20, size).astype(np.float32)
+        for k in (1, 4, size, size + 3):
+            expected = np.argsort(-values, kind="stable")[:k]
+            np.testing.assert_array_equal(largest(values, k), expected)
+    assert largest(np.empty(0, np.float32), 3).shape == (0,)
 
 
 def test_spans_of_one_text_are_answered_together_as_alone(predictor):
@@ -649,29 +707,74 @@ def test_runs_are_compared_on_the_same_targets(work, scored, tmp_path):
     )
 
 
-def test_the_card_says_what_was_measured_and_what_not_to_do(scored, tmp_path):
+def test_what_the_original_printed_and_is_no_score_stands_beside_it(scored):
+    for name, folder in scored.items():
+        metrics = read_json(folder / "metrics.json")
+        seed = SeedResult(folder=folder, metrics=metrics, run_record={}, export=None)
+        found = section._beside_the_published([seed, seed])
+        assert found["test"]["mean_kappa"] == pytest.approx(metrics["details"]["mean_kappa"])
+        if name == "vmf":
+            assert "validation" not in found
+            continue
+        with (folder / "history.csv").open() as stream:
+            rows = [row for row in csv.DictReader(stream) if row["split"] == "validation"]
+        losses_of_stage_2 = [float(row["loss"]) for row in rows if row["stage"] == "2"]
+        assert found["validation"] == {"validation_loss": pytest.approx(min(losses_of_stage_2))}
+
+
+def write_cards(scored, folder, name, *, kind="sample", weak=False, **changes) -> str:
+    """The card of a run whose data come from a source of that kind."""
     entry = {
-        "title": "A generated corpus",
+        "title": "A corpus",
         "version": "1",
         "licence": "MIT",
         "terms": "none",
         "citation": "nobody",
-        "sources": [{"kind": "sample"}],
+        "sources": [{"kind": kind}],
     }
+    audit = {"weak_labels": weak, "expected": [{"what": "spans", "status": "differs"}]}
+    write_json(folder / "audit.json", audit)
     write_card(
-        metrics_path=scored["vmf"] / "metrics.json",
-        recipe=RUNS["vmf"],
+        audit_path=folder / "audit.json",
+        metrics_path=scored[name] / "metrics.json",
+        recipe=RUNS[name] | changes,
         datasets={"spans": entry},
         model={"title": "A tiny BERT", "licence": "MIT"},
-        card_path=tmp_path / "model_card.md",
-        example_path=tmp_path / "inference_example.py",
+        card_path=folder / "model_card.md",
+        example_path=folder / "inference_example.py",
     )
-    card = (tmp_path / "model_card.md").read_text()
-    accuracy = read_json(scored["vmf"] / "metrics.json")["metrics"]["accuracy"]["value"]
-    assert f"| {accuracy:.4f} |" in card
+    compile((folder / "inference_example.py").read_text(), "inference_example.py", "exec")
+    return (folder / "model_card.md").read_text()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_card_says_what_was_measured_and_what_not_to_do(scored, tmp_path, name):
+    card = write_cards(scored, tmp_path, name)
+    metrics = read_json(scored[name] / "metrics.json")["metrics"]
+    for score in ("accuracy", "top3_accuracy", "non_neutral_recall", "kappa_falls_typos"):
+        assert f"| {metrics[score]['value']:.4f} |" in card
     assert "Article 5(1)(f)" in card
+    assert "it differs in spans." in card
     assert "say nothing about language" in card
-    compile((tmp_path / "inference_example.py").read_text(), "inference_example.py", "exec")
+    assert "trained further" not in card
+    # Tables are blocks: no blank line between their rows.
+    assert "|\n\n|" not in card
+    assert "\n\n\n" not in card
+    if name == "vmf":
+        rank = metrics["kappa_entropy_spearman"]["value"]
+        assert f"with a rank correlation of {rank:+.2f} to its entropy" in card
+        assert "| sentences | all | " in card
+    else:
+        assert "kappa was trained towards the strength of the label" in card
+        assert "| spans | 20 | 1 | " in card
+
+
+def test_the_card_says_that_labels_are_weak_and_where_weights_come_from(scored, tmp_path):
+    card = write_cards(scored, tmp_path, "vmf", kind="url", weak=True, start_from="other")
+    assert "The labels of these spans are weak" in card
+    assert "The weights of the run `other` were trained further." in card
+    assert "say nothing about language" not in card
+    assert "are weak" not in write_cards(scored, tmp_path, "vmf", kind="url")
 
 
 # Command line

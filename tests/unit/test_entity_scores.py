@@ -17,8 +17,6 @@ RNG = np.random.default_rng(0)
 CALIBRATION = {
     "temperature": 1.3,
     "kappa": None,
-    "neutral_threshold": None,
-    "thresholds": [0.1] * K,
     "prototypes": np.eye(64)[:K],
 }
 
@@ -50,16 +48,20 @@ def items(n=120, *, whole_texts=False):
 
 
 def all_scores(found):
-    table = scores.columns(found, CALIBRATION, np.full(K, 1 / K))
+    calibration = CALIBRATION | {"thresholds": [0.1] * K if found.whole_texts else None}
+    table = scores.columns(found, calibration, np.full(K, 1 / K))
     return scores.score(table, np.arange(len(found.labels))), scores.trivial_scores(table), table
 
 
 def test_scores_of_spans_agree_with_scikit_learn_and_scipy():
-    found = items()
+    found = items(24)
     values, trivial, _ = all_scores(found)
     truth, predicted = found.labels.argmax(axis=1), found.probabilities.argmax(axis=1)
     assert values["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
-    assert values["macro_f1"] == pytest.approx(f1_score(truth, predicted, average="macro"))
+    present = np.unique(truth)
+    assert set(predicted) - set(present), "a class that is decided on and not in the truth"
+    expected = f1_score(truth, predicted, average="macro", labels=present, zero_division=0)
+    assert values["macro_f1"] == pytest.approx(expected)
     softened = stats.apply_temperature(found.probabilities, 1.3)
     distance = jensenshannon(softened, found.labels, base=2, axis=1).mean()
     assert values["js_distance"] == pytest.approx(distance)
@@ -86,17 +88,35 @@ def test_scores_of_sentences_with_several_classes():
     truth, decided = found.labels > 0, table["decided"]
     assert values["accuracy"] == pytest.approx(accuracy_score(truth, decided))
     for average in ("macro", "micro"):
-        expected = f1_score(truth, decided, average=average, zero_division=0)
+        expected = f1_score(
+            truth,
+            decided,
+            average=average,
+            labels=np.flatnonzero(truth.any(axis=0)) if average == "macro" else None,
+            zero_division=0,
+        )
         assert values[f"{average}_f1"] == pytest.approx(expected)
 
 
 def test_scores_of_non_neutral_targets_by_hand():
     truth = np.eye(K, dtype=bool)[[0, 0, 1, NEUTRAL, NEUTRAL]]
     decided = np.eye(K, dtype=bool)[[0, 1, NEUTRAL, NEUTRAL, 5]]
-    found = scores._decision_scores(truth, decided)
+    found = scores._decision_scores(truth, decided, truth.any(axis=0))
+    # Classes 0 and 1 of the truth have F1 2/3 and 0, neutral 1/2; class 5 is not in the truth.
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 1 / 2) / 3)
     assert found["non_neutral_accuracy"] == pytest.approx(1 / 3)
     assert found["non_neutral_recall"] == pytest.approx(2 / 3)
     assert found["non_neutral_precision"] == pytest.approx(2 / 3)
+
+
+def test_macro_f1_of_a_resample_is_over_the_classes_of_the_whole_split():
+    """Else a rare class that a resample lacks would raise the mean, above the estimate itself."""
+    found = replace(items(4), labels=np.eye(K)[[NEUTRAL, NEUTRAL, NEUTRAL, 3]])
+    found = replace(found, probabilities=np.eye(K)[[NEUTRAL] * 4] * 0.9 + 0.1 / K)
+    _, _, table = all_scores(found)
+    # Neutral alone: F1 1, and 0 for the class that was not drawn.
+    assert scores.score(table, np.array([0, 1, 2, 0]))["macro_f1"] == pytest.approx(1 / 2)
+    assert scores.score(table, np.arange(4))["macro_f1"] == pytest.approx(6 / 7 / 2)
 
 
 def test_the_area_under_the_risk_coverage_curve_by_hand():
@@ -183,20 +203,6 @@ def test_no_other_scale_of_kappa_foretells_the_cosines_better():
     assert found > 0.01
 
 
-def test_the_neutral_threshold_is_no_worse_than_always_neutral():
-    classes = np.where(RNG.random(300) < 0.85, NEUTRAL, RNG.integers(0, NEUTRAL, 300))
-    probabilities = np.full((300, K), 0.2 / (K - 1))
-    probabilities[np.arange(300), classes] = 0.8
-    noise = distributions(300, 1.0)
-    mixed = 0.5 * probabilities + 0.5 * noise
-    threshold = decisions.fit_neutral_threshold(mixed, classes)
-    predicted = decisions.one_class(mixed, threshold)
-    assert np.mean(predicted == classes) >= np.mean(classes == NEUTRAL)
-    assert np.mean(predicted[classes != NEUTRAL] == classes[classes != NEUTRAL]) > 0.5
-    useless = decisions.fit_neutral_threshold(noise, classes)
-    assert np.mean(decisions.one_class(noise, useless) == classes) >= np.mean(classes == NEUTRAL)
-
-
 def test_thresholds_maximise_f1_of_each_class():
     probabilities, truth = distributions(200, 2.0), RNG.random((200, K)) < 0.1
     truth[:, 5] = False
@@ -213,9 +219,13 @@ def test_thresholds_maximise_f1_of_each_class():
 
 def test_a_sentence_always_gets_a_class():
     probabilities = distributions(50, 3.0)
-    decided = decisions.several_classes(probabilities, np.full(K, 0.99))
+    decided = decisions.decided_classes(probabilities, np.full(K, 0.99))
     assert (decided.sum(axis=1) == 1).all()
     assert (decided.argmax(axis=1) == probabilities.argmax(axis=1)).all()
+    assert (decisions.decided_classes(probabilities, None) == decided).all()
+    low = decisions.decided_classes(probabilities, np.full(K, 0.1))
+    assert (low == (probabilities >= 0.1))[low.sum(axis=1) > 1].all()
+    assert low.sum() > len(low)
 
 
 def test_the_temperature_is_found_again():

@@ -8,6 +8,7 @@ from affectlab.core.quarantine import BadRecord
 from affectlab.face import audit
 from affectlab.face.data import Faces
 from affectlab.face.raw import CLASSES, CSV_CLASSES, USAGES
+from affectlab.face.votes import TAGS
 from affectlab.samples import face as samples
 
 COUNTS = {"Training": 60, "PublicTest": 24, "PrivateTest": 24}
@@ -47,6 +48,17 @@ def test_planted_defects_are_found(faces):
     assert found["near_duplicates"]["by_splits"]["train and validation"] >= samples.NEAR_TWINS - 1
     assert found["counts"]["train"]["images"] == COUNTS["Training"]
     assert found["votes"] is None
+    near = found["near_duplicates"]
+    assert len(near["listed"]) == near["pairs"]
+    assert all(len(set(pair)) == 2 and set(pair) <= set(faces.paths) for pair in near["listed"])
+    assert audit.KNOWN_ISSUES["held_out_twins_in_train"](found) == samples.TWINS
+
+
+def test_where_votes_came_from_is_counted(faces):
+    status = np.array(["own"] * (len(faces) - 5) + ["twin"] * 3 + ["none"] * 2)
+    votes = np.ones((len(faces), len(TAGS)), np.int64)
+    found = audit.audit(changed(faces, votes=votes, votes_status=status), [], SPLITS, {})
+    assert found["votes"] == {"own": len(faces) - 5, "twin": 3, "none": 2}
 
 
 def test_images_are_near_that_differ_in_light_only():

@@ -191,6 +191,36 @@ def test_folders_may_have_a_table_of_valence_and_arousal(tmp_path, rows, message
             list(read_raw(tmp_path))
 
 
+def test_bad_valence_puts_its_image_into_quarantine(tmp_path):
+    for name in "12":
+        write_image(tmp_path / "raw" / "train" / "happy" / f"{name}.jpg")
+    rows = "image_path,valence,arousal\ntrain/happy/1.jpg,nan,0\ntrain/happy/2.jpg,0.5,0\n"
+    (tmp_path / "raw" / "affect.csv").write_text(rows)
+    faces = converted(tmp_path, on_bad_record="skip")
+    assert faces.paths == ["train/happy/2.jpg"]
+    kept = (tmp_path / "out" / "quarantine.jsonl").read_text()
+    assert "affect.csv, line 2: valence 'nan': expected a number" in kept
+
+
+def test_a_damaged_image_file_can_be_left_out(tmp_path):
+    for name in "12":
+        write_image(tmp_path / "raw" / "train" / "happy" / f"{name}.jpg")
+    path = tmp_path / "raw" / "train" / "happy" / "1.jpg"
+    path.write_bytes(path.read_bytes()[:-30])
+    assert converted(tmp_path, on_bad_record="skip").paths == ["train/happy/2.jpg"]
+    assert "happy/1.jpg" in (tmp_path / "out" / "quarantine.jsonl").read_text()
+
+
+def test_a_table_in_a_zip_archive_is_read_in_place(tmp_path, corpus):
+    write(tmp_path / "table", "csv")
+    (tmp_path / "raw").mkdir()
+    with zipfile.ZipFile(tmp_path / "raw" / "archive.zip", "w") as bundle:
+        bundle.write(tmp_path / "table" / "fer2013.csv", "fer2013/fer2013.csv")
+    faces = converted(tmp_path)
+    assert np.array_equal(faces.images, corpus.images)
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["archive.zip"]
+
+
 def test_two_images_of_one_name_are_told_apart_or_refused(tmp_path):
     for copy in ("first", "second"):
         write_image(tmp_path / "raw" / copy / "train" / "happy" / "Training_1.jpg")
@@ -394,6 +424,47 @@ def test_votes_with_missing_rows_are_refused(tmp_path, votes, cut):
     del lines[-1 if cut == "the last row" else 10]
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match="rows are missing"):
+        converted(tmp_path, votes)
+
+
+def test_votes_with_missing_rows_are_refused_where_pixels_join_them(tmp_path, votes):
+    write(tmp_path / "raw", "zip")
+    samples.write_corpus(tmp_path / "table", 3, "csv", COUNTS)
+    (tmp_path / "table" / "fer2013.csv").rename(votes / "fer2013.csv")
+    path = votes / "fer2013new.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"fer2013new\.csv: \d+ rows for \d+ rows of fer2013\.csv"):
+        converted(tmp_path, votes)
+    lines = (votes / "fer2013.csv").read_text().splitlines()
+    (votes / "fer2013.csv").write_text("\n".join([*lines[:3], lines[3].split(",")[0]]) + "\n")
+    with pytest.raises(DataError, match=r"fer2013\.csv, record 3: expected 2304 pixels, found 0"):
+        converted(tmp_path, votes)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("{name},fer0000020.png\n", r"line 3: expected 3 cells"),
+        ("{first},fer0000021.png,1\n", r"line 3: a second row for train/"),
+    ],
+)
+def test_a_mapping_with_a_bad_row_is_refused(tmp_path, votes, row, problem):
+    write(tmp_path / "raw", "folder")
+    first, second = (
+        path.relative_to(tmp_path / "raw").as_posix()
+        for path in sorted((tmp_path / "raw").rglob("Training*.jpg"))[:2]
+    )
+    text = "image_path,ferplus_image,n_identical_candidates\n" + f"{first},fer0000020.png,1\n"
+    (votes / "mapping.csv").write_text(text + row.format(first=first, name=second))
+    with pytest.raises(DataError, match=rf"mapping\.csv, {problem}"):
+        converted(tmp_path, votes)
+
+
+def test_an_image_file_with_a_number_sign_is_no_record_of_a_table(tmp_path, votes):
+    write(tmp_path / "raw", "folder")
+    path = sorted((tmp_path / "raw").rglob("*.jpg"))[0]
+    path.rename(path.with_name("Training_a#b.jpg"))
+    with pytest.raises(DataError, match="image files need a mapping table"):
         converted(tmp_path, votes)
 
 

@@ -1,5 +1,6 @@
 """Scores of the face wing against scikit-learn, the blur test, the card and the configuration."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from torch import nn
 from affectlab.core import stats
 from affectlab.core.config import load_registries
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, write_json, write_jsonl
-from affectlab.core.records import read_record
+from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
+from affectlab.core.records import origin_record, read_record
 from affectlab.face import blur, evaluate, labels, settings
 from affectlab.face.card import card
 from affectlab.face.data import convert, read_faces
+from affectlab.face.indices import WARNINGS
 from affectlab.face.raw import CLASSES
 from affectlab.report.sections.face import section
 from affectlab.samples import face as samples
@@ -106,6 +108,32 @@ def blur_curves(data, network=None):
     return blur.blur_test(network, faces, rows, parts, "original_code", "none", 1)
 
 
+def score(data, folder, out, recipe, split, faces=None):
+    """Score what *folder* holds of a run; its record, which lies in *out*."""
+    evaluate.evaluate(
+        predictions_path=folder / "predictions.jsonl",
+        faces_path=faces or data / "faces.npy",
+        metadata_path=data / "metadata.csv",
+        labels_path=data / "labels.csv",
+        audit_path=folder.parents[1] / "data" / "face_sample" / "audit.json",
+        training_path=folder / "training.json",
+        blur_path=folder / "blur.json",
+        model_manifest_path=None,
+        run="made",
+        seed=1,
+        recipe=recipe,
+        result_split=split,
+        bootstrap=BOOTSTRAP,
+        threads=1,
+        metrics_schema=SCHEMAS / "metrics.schema.json",
+        run_schema=SCHEMAS / "run.schema.json",
+        metrics_path=out / "metrics.json",
+        run_path=out / "run.json",
+        figures=out / "figures",
+    )
+    return read_json(out / "metrics.json")
+
+
 @pytest.fixture(scope="module")
 def evaluated(data, tmp_path_factory):
     """The folder of a scored run, as the workflow lays it out."""
@@ -132,29 +160,12 @@ def evaluated(data, tmp_path_factory):
         settings=LABELS,
         threads=1,
     )
-    write_json(folder / "training.json", {"seconds": 1.0, "device": "cpu", "steps": 3})
-    write_json(folder / "blur.json", {"split": "test", "images": 60, **blur_curves(data)})
-    evaluate.evaluate(
-        predictions_path=folder / "predictions.jsonl",
-        faces_path=data / "faces.npy",
-        metadata_path=data / "metadata.csv",
-        labels_path=data / "labels.csv",
-        audit_path=root / "data" / "face_sample" / "audit.json",
-        training_path=folder / "training.json",
-        blur_path=folder / "blur.json",
-        model_manifest_path=None,
-        run="made",
-        seed=1,
-        recipe=RECIPE,
-        result_split="test",
-        bootstrap=BOOTSTRAP,
-        threads=1,
-        metrics_schema=SCHEMAS / "metrics.schema.json",
-        run_schema=SCHEMAS / "run.schema.json",
-        metrics_path=folder / "metrics.json",
-        run_path=folder / "run.json",
-        figures=folder / "figures",
+    write_json(
+        folder / "training.json",
+        {"seconds": 1.0, "device": "cpu", "steps": 3, **origin_record()},
     )
+    write_json(folder / "blur.json", {"split": "test", "images": 60, **blur_curves(data)})
+    score(data, folder, folder, RECIPE, "test")
     evaluate.compare(
         metrics_paths=[folder / "metrics.json"],
         predictions_paths=[folder / "predictions.jsonl"],
@@ -254,6 +265,7 @@ def test_the_blur_test_follows_the_picture(data):
 
 def test_a_network_that_does_not_follow_the_picture_is_found_out(data):
     assert blur_curves(data)["network_iq_falls"] is True
+    assert blur_curves(data)["formula_iq_falls"] is True
     assert blur_curves(data, Constant())["network_iq_falls"] is False
 
 
@@ -269,17 +281,18 @@ def test_blur_and_contrast_of_known_images():
     assert blur.blurred(point, 2.0)[0, 24, 24] == pytest.approx(expected, abs=1)
 
 
-def test_too_few_faces_are_not_averaged(data, tmp_path):
-    with pytest.raises(UserError, match="30 faces in validation, need 50"):
+@pytest.mark.parametrize(("split", "images", "drawn"), [("validation", 60, 30), ("test", 20, 20)])
+def test_too_few_faces_are_not_averaged(data, tmp_path, split, images, drawn):
+    with pytest.raises(UserError, match=f"{drawn} faces of {split}, need 50: .* single people"):
         blur.write_blur_test(
             faces_path=data / "faces.npy",
             metadata_path=data / "metadata.csv",
             model_directory=tmp_path,
             result_path=tmp_path / "blur.json",
             figure=tmp_path / "blur",
-            split="validation",
+            split=split,
             labels=LABELS,
-            images=60,
+            images=images,
             seed=0,
             threads=1,
         )
@@ -290,7 +303,7 @@ def test_the_card_says_what_the_indices_are_not(evaluated):
     check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
     registries = load_registries(PROJECT, {})
     entry = registries.datasets["fer2013"]
-    text = card(record, check, RECIPE, LABELS, entry, None)
+    text = card(record, [], check, RECIPE, LABELS, entry, {}, None)
     for sentence in (
         "](figures/blur_test.png)",
         "10.1177/1529100619832930",
@@ -303,16 +316,81 @@ def test_the_card_says_what_the_indices_are_not(evaluated):
     assert "blur_test.png" in first_page
     assert "were trained on" not in text
     assert "it follows the camera" in first_page
-    assert "so does what it has learnt" in first_page
+    assert "what it has learnt follows the camera" in first_page
+    assert all(f"- *{name}*: {warning}." in text for name, warning in WARNINGS.items())
+    assert "Valence and arousal: those of the class label, mean ratings of emotion words" in text
+    assert "The temperature was fitted" not in text
     record["details"]["blur_test"]["network_iq_falls"] = False
-    text = card(record, check, RECIPE, LABELS, entry, None)
+    text = card(record, [], check, RECIPE, LABELS, entry, {}, None)
     assert "it does not even follow the camera" in text
-    assert "so does what it has learnt" not in text
+    assert "what it has learnt follows the camera" not in text
+    record["details"]["blur_test"]["formula_iq_falls"] = False
+    text = card(record, [], check, RECIPE, LABELS, entry, {}, None)
+    assert "it follows the camera" not in text
     record["details"]["seen_in_training"] = True
     generated = registries.datasets["face_sample"]
-    text = card(record, check, RECIPE, LABELS, generated, None)
+    text = card(record, ["blank images"], check, RECIPE, LABELS, generated, {}, None)
+    assert "it differs in blank images." in text
     assert "were trained on" in text
     assert "drawn by a program" in text
+
+
+def test_the_card_names_the_votes_and_what_the_temperature_was_fitted_to(evaluated):
+    record = read_json(evaluated / "metrics.json")
+    check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
+    registries = load_registries(PROJECT, {})
+    entry, votes = registries.datasets["fer2013"], {"ferplus": registries.datasets["ferplus"]}
+    recipe = RECIPE | {"loss": {"votes_weight": 0.15}}
+    record["details"]["temperature_on_result"] = True
+    check["affect_source"] = "votes"
+    text = card(record, [], check, recipe, LABELS, entry, votes, None)
+    assert "They make up 15 % of each class target in training, and enter the formula" in text
+    assert "by their entropy, and valence and arousal." in text
+    assert "Valence and arousal: the mean under the votes" in text
+    assert "Barsoum et al." in text
+    assert "Licence: MIT." in text
+    assert "- face_sample\n- ferplus\n" in text
+    assert "the calibration error after scaling is too good" in text
+    record["details"]["temperature_on_training"] = True
+    recipe["loss"]["votes_weight"] = 0
+    text = card(record, [], check, recipe, LABELS, entry, votes, None)
+    assert "They are in no class target; they enter the formula" in text
+    assert "fitted to images that were trained on" in text
+    assert "\n\n\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("split", "train_on", "on_result", "on_training"),
+    [
+        ("test", ["train"], False, False),
+        ("validation", ["train"], True, False),
+        ("test", ["train", "validation"], False, True),
+    ],
+)
+def test_the_record_says_what_the_temperature_was_fitted_to(
+    data, evaluated, tmp_path, split, train_on, on_result, on_training
+):
+    folder = tmp_path / "made" / "seed1"
+    shutil.copytree(evaluated, folder)
+    shutil.copytree(evaluated.parents[1] / "data", tmp_path / "data")
+    lines = read_jsonl(folder / "predictions.jsonl")
+    asked = ("validation", split)
+    kept = [line for line in lines if line["split"] in asked]
+    write_jsonl(folder / "predictions.jsonl", kept)
+    record = score(data, folder, folder, RECIPE | {"train_on": train_on}, split)
+    details = record["details"]
+    assert details["temperature_on_result"] is on_result
+    assert details["temperature_on_training"] is on_training
+
+
+def test_other_pixels_have_another_hash(data, evaluated, tmp_path):
+    """The table of a CSV corpus says nothing of its pixels."""
+    first = read_json(evaluated / "metrics.json")["data"]["sha256"]
+    images = np.load(data / "faces.npy")
+    images[0, 0, 0] ^= 1
+    np.save(tmp_path / "faces.npy", images)
+    other = score(data, evaluated, tmp_path, RECIPE, "test", faces=tmp_path / "faces.npy")
+    assert other["data"]["sha256"] != first
 
 
 def test_the_report_section_is_whole(evaluated):
@@ -321,6 +399,12 @@ def test_the_report_section_is_whole(evaluated):
     text = " ".join(made.sentences)
     assert "measures the camera" in text
     assert "so it does not even follow" not in text
+    record = read_json(evaluated / "metrics.json")
+    rest = record["other_splits"]["test_without_overlap"]
+    table = made.html.split('id="t-face-results"')[1].split("</table>")[0]
+    for score_name in ("accuracy", "macro_f1"):
+        assert f"{rest['metrics'][score_name]['value']:.4f}" in table
+    assert f"n = {rest['n']}" in table
     assert "generated" in text
     check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
     shown = f"{check['importance']['iq_proxy']['emotions']:.4f}"

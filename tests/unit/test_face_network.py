@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from statsmodels.stats.proportion import proportion_confint
 from torch import nn
 
 from affectlab.cli import main
@@ -108,6 +109,29 @@ def trained(data: Path, folder: Path, base_model: Path | None = None, **changes)
 def network(data, tmp_path_factory):
     """The directory of a network trained for a moment."""
     return trained(data, tmp_path_factory.mktemp("run"))
+
+
+def test_the_recipe_of_the_demo_is_clearly_better_than_chance(tmp_path):
+    """Of the sample as the demo has it: more classes right than any one answer would have."""
+    config = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"])["face"]
+    run = config["runs"]["compact_demo"]
+    samples.write_corpus(tmp_path / "raw", 0, "csv")
+    paths = {"faces_path": tmp_path / "faces.npy", "metadata_path": tmp_path / "metadata.csv"}
+    convert(
+        raw_directory=tmp_path / "raw",
+        votes_directory=None,
+        quarantine_path=tmp_path / "quarantine.jsonl",
+        **paths,
+    )
+    write_labels(**paths, labels_path=tmp_path / "labels.csv", settings=config["labels"], threads=1)
+    directory = trained(tmp_path, tmp_path, **run)
+    faces = read_faces(**paths)
+    rows = faces.rows_of("test")
+    readings = predict.FacePredictor.from_directory(directory).predict(faces.images[rows])
+    right = np.array([r.label for r in readings]) == faces.emotions[rows]
+    _, counts = np.unique(faces.emotions[rows], return_counts=True)
+    lowest = proportion_confint(right.sum(), len(right), 0.01, method="wilson")[0]
+    assert lowest > 2 * counts.max() / len(rows)
 
 
 @pytest.mark.parametrize(("run", "budget"), [("compact", 150e6), ("swift", 25e6)])
@@ -500,6 +524,42 @@ def test_one_view_is_measured_once(network):
     found, probabilities = measure(torch_inference(loaded), images, np.arange(7), "none")
     assert list(found) == ["one_view"]
     assert found["one_view"]["accuracy"] == (probabilities.argmax(axis=1) == np.arange(7)).mean()
+
+
+def test_each_face_of_a_photograph_is_read_where_it_was_found(
+    network, tmp_path, monkeypatch, capsys
+):
+    """Boxes are left, top, width and height; none of them square, so that no two may be swapped."""
+    photograph = np.random.default_rng(0).integers(0, 256, (120, 200), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "group.png"), photograph)
+    boxes = [(10, 20, 48, 30), (100, 5, 60, 90)]
+    monkeypatch.setattr(predict, "detect_faces", lambda image: boxes)
+    predictor = predict.FacePredictor.from_directory(network, device="cpu")
+    found = predictor.predict_file(tmp_path / "group.png", detect=True)
+    alone = predictor.predict([photograph[20:50, 10:58], photograph[5:95, 100:160]])
+    assert [reading.box for reading in found] == boxes
+    for one, other in zip(found, alone, strict=True):
+        assert one.as_dict() == {**other.as_dict(), "box": list(one.box)}
+    command = ["predict", "face", "--model", str(network), "--device", "cpu", "--detect"]
+    assert main([*command, str(tmp_path / "group.png")]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [face["box"] for line in lines for face in line["faces"]] == [list(b) for b in boxes]
+
+
+@pytest.mark.parametrize(
+    ("write", "scale"), [(write_tiny_resnet, (0.449, 0.226)), (write_tiny_vit, (0.5, 0.5))]
+)
+def test_a_backbone_gets_its_grey_levels_as_in_its_pretraining(tmp_path, write, scale):
+    write(tmp_path / "base")
+    settings = {"image_size": 64, "dropout": 0.1}
+    run = {"method": "backbone", "network": settings, "test_time": "none"}
+    made = model.build_network(run, tmp_path / "base")
+    assert made.scale == pytest.approx(scale, abs=1e-3)
+    model.save_network(made, run, tmp_path / "model")
+    assert model.load_network(tmp_path / "model")[0].scale == made.scale
+    (tmp_path / "base" / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(DataError, match=r"preprocessor_config\.json: expected the numbers image_m"):
+        model.build_network(run, tmp_path / "base")
 
 
 def test_a_picture_without_a_face_has_none(network, tmp_path):

@@ -116,6 +116,19 @@ def test_local_data_without_known_checksums_is_not_called_verified(tmp_path: Pat
     assert found["notes"] == ["not verified: no checksum is known for val.txt"]
 
 
+def test_an_absent_file_without_a_known_checksum_is_not_verified(tmp_path: Path) -> None:
+    put(tmp_path / "root" / "set", {"train.txt": TEXTS["train.txt"], "other.txt": b"x;joy\n"})
+    manifest = tmp_path / "out" / "manifest.json"
+    some = {"train.txt": pins(TEXTS)["train.txt"], "val.txt": None}
+    fetch_dataset("set", dataset(files=some), manifest, tmp_path / "root")
+    found = read(manifest)
+    assert found["verified"] is False
+    assert found["notes"] == [
+        "not verified: val.txt not there",
+        "not verified: no checksum is known for other.txt",
+    ]
+
+
 def test_one_whole_rendering_does_not_excuse_a_wrong_other(tmp_path: Path) -> None:
     parquet = {"split/train.parquet": b"PAR1"}
     put(tmp_path / "root" / "set", {**parquet, **TEXTS, "val.txt": b"other;joy\n"})

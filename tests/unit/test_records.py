@@ -119,6 +119,20 @@ def test_model_identity_does_not_depend_on_the_order_of_files():
     }
 
 
+def test_a_training_that_does_not_say_what_made_it_is_refused(tmp_path):
+    evaluation = records.process_record(time.perf_counter(), threads=1)
+    training = {"seconds": 1.0, "device": "cpu", **records.origin_record()}
+    record = {"wing": "face", "run": "r", "seed": 1, "evaluation": evaluation}
+    path, schema = tmp_path / "run.json", SCHEMAS / "run.schema.json"
+    records.write_record(path, record | {"training": training}, schema)
+    for name in ("packages", "git", "seconds"):
+        lacking = {key: value for key, value in training.items() if key != name}
+        with pytest.raises(ValueError, match=name):
+            records.write_record(path, record | {"training": lacking}, schema)
+    with pytest.raises(ValueError, match="surprise"):
+        records.write_record(path, record | {"training": training | {"surprise": 1}}, schema)
+
+
 def test_process_record_fits_the_run_schema(tmp_path):
     process = records.process_record(time.perf_counter() - 2, threads=2)
     record = {"wing": "emotion", "run": "r", "seed": 1, "training": {}, "evaluation": process}

@@ -3,7 +3,9 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 
 import numpy as np
 import pytest
@@ -92,6 +94,12 @@ TRAINING = {
     "device": "cpu",
     "peak_memory_mb": 812.04,
     "peak_device_memory_mb": None,
+    "time": "2026-01-02T03:04:05Z",
+    "host": "trainer",
+    "platform": "Linux",
+    "python": "3.11.4",
+    "packages": {"torch": "2.1.0"},
+    "git": {"commit": "c" * 40, "dirty": False},
 }
 HISTORY = """step,epoch,split,loss,accuracy,learning_rate,macro_f1,samples_per_second
 10,0.5,train,1.2,,0.0002,,190
@@ -176,6 +184,8 @@ def make_results(root):
         "emotion": {
             "selected": list(RUNS),
             "baseline": "weak",
+            "export": ["strong"],
+            "label_noise": {"data": "made"},
             "runs": {name: {**run, "data": "made"} for name, run in RUNS.items()},
         },
     }
@@ -234,6 +244,16 @@ def test_a_score_that_rounds_to_nought_has_no_sign():
         for name, value in numbers.items()
     }
     assert shown == {"score": "0.0000", "limits": "0.0000 to 0.2500"}
+
+
+def test_what_trained_a_run_is_told_beside_what_scored_it(text):
+    row = re.search(r'<tr><th scope="row">strong<small>emotion, seed 1.*?</tr>', text, re.DOTALL)
+    assert f"{'c' * 12}</span><small>training</small>" in row.group(0)
+    assert "2026-01-02T03:04:05Z<small>trainer</small>" in row.group(0)
+    assert "<small>peak memory: 812.0 MB</small>" in row.group(0)
+    assert f"<dt>python</dt><dd>{', '.join(sorted({'3.11.4', python_version()}))}</dd>" in text
+    torch = ", ".join(sorted({"2.1.0", version("torch")}))
+    assert f"<dt>torch</dt><dd>{torch}</dd>" in text
 
 
 def test_an_export_has_a_column_for_each_format_the_reference_first(text):
@@ -406,9 +426,10 @@ def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path
     copy = tmp_path / "results"
     shutil.copytree(folder, copy)
     config = yaml.safe_load((copy / "config.yaml").read_text())
-    config["emotion"]["selected"] = ["weak"]
+    # What is left of another configuration is not shown.
+    config["emotion"] |= {"selected": ["weak"], "export": [], "label_noise": {"data": "other"}}
     write_text(copy / "config.yaml", yaml.safe_dump(config))
-    (copy / "emotion" / "data" / "made" / "label_noise.json").unlink()
+    write_json(copy / "emotion" / "weak" / "seed0" / "export" / "export.json", EXPORT)
     comparison = read_json(copy / "emotion" / "comparison.json")
     comparison["runs"] = comparison["runs"][1:]
     comparison["pairs"] = []
@@ -425,6 +446,7 @@ def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path
     assert "nothing to compare" in text
     assert "No published number is known" in text
     assert "Exported models" not in text
+    assert "onfident learning" not in text
 
 
 def test_a_missing_record_is_one_clear_error(folder, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json
+from affectlab.core.io import read_json, write_json
 from affectlab.report.sections.summary import section
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.summary.answers import read_predictions
@@ -167,7 +167,9 @@ def test_the_card_warns(results, tmp_path, generated):
         "merge": False,
         "lora": {"rank": 4, "alpha": 8},
     }
+    write_json(tmp_path / "audit.json", {"expected": [{"what": "cases", "status": "differs"}]})
     write_card(
+        audit_path=tmp_path / "audit.json",
         metrics_path=results / "nearest" / "seed0" / "metrics.json",
         recipe=run,
         dataset=dataset,
@@ -177,6 +179,7 @@ def test_the_card_warns(results, tmp_path, generated):
     )
     card = (tmp_path / "card.md").read_text()
     assert "Not for diagnosis" in card
+    assert "it differs in cases." in card
     assert ("keep the weights as closely" in card) != generated
     assert "base_model: a/b" in card
     assert "(rank 4, alpha 8) that act on the answer alone to write" in card

@@ -91,6 +91,7 @@ def test_a_changed_setting_reruns_what_it_decides(
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
+        ("entity/audit.py", {"entity_audit", "entity_card", "report_build"}),
         ("entity/model_card.md.j2", {"entity_card", "report_build"}),
         ("entity/figures.py", {"entity_evaluate", "entity_curves", "entity_compare"}
          | {"entity_card", "report_build"}),

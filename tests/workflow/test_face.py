@@ -99,6 +99,8 @@ def test_a_changed_setting_reruns_what_it_decides(
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
+        ("face/audit.py", {"face_audit"} | AFTER_EVALUATION),
+        ("face/label_check.py", {"face_check_labels", "face_card", "report_build"}),
         ("face/card.py", {"face_card", "report_build"}),
         ("face/augment.py", {"face_train"} | AFTER_TRAINING),
         ("face/export.py", {"face_export", "report_build"}),

@@ -91,6 +91,10 @@ def test_a_changed_setting_reruns_what_it_decides(
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
+        (
+            "summary/audit.py",
+            {"summary_audit", "summary_lengths", "summary_card", "report_build"},
+        ),
         ("summary/model_card.md.j2", {"summary_card", "report_build"}),
         ("summary/judge.py", set()),
         (

@@ -6,6 +6,7 @@ from affectlab.core.logs import configure_logging
 configure_logging(snakemake.log[0])
 write_card(
     metrics_path=snakemake.input.metrics,
+    audit_path=snakemake.input.audit,
     recipe=snakemake.params.recipe,
     dataset=snakemake.params.dataset,
     encoder=snakemake.params.encoder,

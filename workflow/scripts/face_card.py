@@ -8,10 +8,12 @@ from affectlab.face.card import write_card
 configure_logging(snakemake.log[0])
 write_card(
     metrics_path=Path(snakemake.input.metrics),
+    audit_path=Path(snakemake.input.audit),
     check_path=Path(snakemake.input.check),
     recipe=snakemake.params.recipe,
     labels=snakemake.params.labels,
     dataset=snakemake.params.dataset,
+    votes=snakemake.params.votes,
     model=snakemake.params.model,
     card_path=Path(snakemake.output.card),
     example_path=Path(snakemake.output.example),

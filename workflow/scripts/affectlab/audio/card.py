@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ TEMPLATES = Path(__file__).parent
 def write_card(
     *,
     metrics_path: Path | str,
+    audit_path: Path | str,
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     encoder: Mapping[str, Any],
@@ -28,6 +29,7 @@ def write_card(
 
     Args:
         metrics_path: metrics.json of the run.
+        audit_path: audit.json of its data.
         recipe: the run's block of the configuration.
         dataset: the registry's entry of its data set.
         encoder: the encoder's block of the configuration.
@@ -35,8 +37,8 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record = read_json(metrics_path)
-    write_text(card_path, card(record, recipe, dataset, encoder, model))
+    record, differs = read_json(metrics_path), cards.differing(read_json(audit_path))
+    write_text(card_path, card(record, differs, recipe, dataset, encoder, model))
     example = cards.render(
         TEMPLATES / "inference_audio.py.j2",
         run=record["run"],
@@ -48,12 +50,13 @@ def write_card(
 
 def card(
     record: Mapping[str, Any],
+    differs: Sequence[str],
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     encoder: Mapping[str, Any],
     model: Mapping[str, Any] | None,
 ) -> str:
-    """The text of the model card."""
+    """The text of the model card; *differs* as in `cards.differing`."""
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -62,6 +65,7 @@ def card(
         encoder=encoder,
         model=model,
         title=TASKS[recipe["task"]].title,
+        difference=cards.difference_note(differs),
         warning=WARNING,
     )
     score = record["metrics"]["uar"]
@@ -75,11 +79,7 @@ def card(
         "model-index": cards.model_index(
             f"affectlab-audio-{record['run']}",
             {"type": "audio-classification", "name": TASKS[recipe["task"]].title},
-            {
-                "type": record["data"]["name"],
-                "name": dataset["title"],
-                "split": record["data"]["split"],
-            },
+            cards.scored_dataset(record, dataset, differs),
             [{"type": "recall", "name": "Unweighted average recall", "value": score["value"]}],
         ),
     }

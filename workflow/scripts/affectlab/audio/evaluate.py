@@ -398,7 +398,7 @@ def evaluate(
                 "groups": scored["groups"],
                 "classes": list(classes),
             },
-            data_path=records_path,
+            data_paths=(records_path,),
             model=recipe["encoder"],
             manifest_path=encoder_manifest_path,
             bootstrap=bootstrap,

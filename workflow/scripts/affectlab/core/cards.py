@@ -26,6 +26,38 @@ def model_index(
     return [{"name": name, "results": [result]}]
 
 
+def differing(audit: Mapping[str, Any]) -> list[str]:
+    """In what the data at hand differ from what the registry says of them, by their audit."""
+    return [row["what"] for row in audit["expected"] if row["status"] != "ok"]
+
+
+def difference_note(differs: Sequence[str]) -> str:
+    """What a card says of scores on a copy that differs (`differing`); empty if it does not."""
+    if not differs:
+        return ""
+    return (
+        "**This copy of the data is not what the registry describes**: it differs in"
+        f" {', '.join(differs)}. The scores cannot be compared with those on the whole data set."
+    )
+
+
+def scored_dataset(
+    record: Mapping[str, Any], dataset: Mapping[str, Any], differs: Sequence[str]
+) -> dict[str, str]:
+    """What `model_index` says the scores are of.
+
+    Args:
+        record: metrics.json of the run.
+        dataset: the registry's entry of its data set.
+        differs: see `differing`. Scores on a copy that differs are not listed under the hub's id.
+    """
+    name = record["data"]["name"]
+    identity = {"type": hub_repository(dataset) or name, "name": dataset["title"]}
+    if differs:
+        identity = {"type": name, "name": f"{dataset['title']}, a copy that differs"}
+    return {**identity, "split": record["data"]["split"]}
+
+
 def hub_repository(entry: Mapping[str, Any] | None) -> str | None:
     """The hub id among the sources of a registry entry, if there is one."""
     sources = [] if entry is None else entry["sources"]

@@ -205,13 +205,22 @@ def _compare(files: list[dict[str, Any]], groups: list[Pins]) -> tuple[bool, lis
         if path in found and None not in digests and found[path] not in digests
     ]
     for group in groups:
-        if all(found.get(path) == digest for path, digest in group.items()):
+        if all(digest is not None and found.get(path) == digest for path, digest in group.items()):
             return not notes, notes
     if not notes:
-        unknown = sorted(path for path in found if known.get(path, {None}) == {None})
-        listed = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-        notes.append(f"not verified: no checksum is known for {listed}")
+        absences = [[path for path in group if path not in found] for group in groups]
+        absent = min(absences, key=len, default=[])
+        if absent:
+            notes.append(f"not verified: {_listed(absent)} not there")
+        unknown = [path for path in found if known.get(path, {None}) == {None}]
+        if unknown:
+            notes.append(f"not verified: no checksum is known for {_listed(unknown)}")
     return False, notes
+
+
+def _listed(paths: list[str]) -> str:
+    """The first of them, in order of their names."""
+    return ", ".join(sorted(paths)[:5]) + (", ..." if len(paths) > 5 else "")
 
 
 def _manifest(

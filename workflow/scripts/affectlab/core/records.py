@@ -176,7 +176,7 @@ def metrics_header(
     method: str,
     task_version: int,
     data: Mapping[str, Any],
-    data_path: Path | str,
+    data_paths: Sequence[Path | str],
     model: str,
     manifest_path: Path | str | None,
     bootstrap: Mapping[str, Any],
@@ -191,7 +191,8 @@ def metrics_header(
         method: how its model came about.
         task_version: of the wing's labels and scores.
         data: ``split``, ``n``, ``groups`` and, of a classifier, ``classes``.
-        data_path: the tidy table of the data, whose hash stands for them.
+        data_paths: the files that hold the data, whose hash stands for them: of one its SHA-256,
+            of several that of their digests, a line each.
         model: registry name of the pretrained model, or the method where there is none.
         manifest_path: of that model; None where there is none.
         bootstrap: ``resamples``, ``level`` and ``seed`` of the intervals.
@@ -204,10 +205,17 @@ def metrics_header(
         "method": method,
         "seed": seed,
         "task_version": task_version,
-        "data": {"name": recipe["data"], "sha256": sha256_file(data_path), **data},
+        "data": {"name": recipe["data"], "sha256": _data_digest(data_paths), **data},
         "model": model_identity(model, manifest),
         "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
     }
+
+
+def _data_digest(paths: Sequence[Path | str]) -> str:
+    digests = [sha256_file(path) for path in paths]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
 
 
 def write_run_records(
@@ -267,13 +275,10 @@ def model_identity(name: str, manifest: Mapping[str, Any] | None) -> dict[str, A
     }
 
 
-def process_record(started: float, threads: int, device: str = "cpu") -> dict[str, Any]:
-    """What this process ran on and what it cost so far.
+def origin_record() -> dict[str, Any]:
+    """When, where and by which code and packages something was made: by this process, now.
 
-    Args:
-        started: `time.perf_counter` when the work began.
-        threads: how many it was given.
-        device: where it computed.
+    Every rule has packages of its own, so what trained a run is told by its training alone.
     """
     return {
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -282,6 +287,19 @@ def process_record(started: float, threads: int, device: str = "cpu") -> dict[st
         "python": platform.python_version(),
         "packages": package_versions(PACKAGES),
         "git": git_state(Path(__file__).parent),
+    }
+
+
+def process_record(started: float, threads: int, device: str = "cpu") -> dict[str, Any]:
+    """`origin_record`, and what this process cost so far.
+
+    Args:
+        started: `time.perf_counter` when the work began.
+        threads: how many it was given.
+        device: where it computed.
+    """
+    return {
+        **origin_record(),
         "threads": threads,
         "device": device,
         "seconds": time.perf_counter() - started,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ _HUB_METRICS = (
 def write_card(
     *,
     metrics_path: Path | str,
+    audit_path: Path | str,
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     model: Mapping[str, Any] | None,
@@ -42,24 +43,26 @@ def write_card(
 
     Args:
         metrics_path: metrics.json of the run.
+        audit_path: audit.json of its data.
         recipe: the run's block of the configuration.
         dataset: the registry's entry of its data set.
         model: the registry's entry of its pretrained model; None where the method has none.
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record = read_json(metrics_path)
-    write_text(card_path, card(record, recipe, dataset, model))
+    record, differs = read_json(metrics_path), cards.differing(read_json(audit_path))
+    write_text(card_path, card(record, differs, recipe, dataset, model))
     write_text(example_path, inference_example(record, recipe))
 
 
 def card(
     record: Mapping[str, Any],
+    differs: Sequence[str],
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     model: Mapping[str, Any] | None,
 ) -> str:
-    """The text of the model card."""
+    """The text of the model card; *differs* as in `cards.differing`."""
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -68,12 +71,16 @@ def card(
         model=model,
         base=cards.hub_repository(model),
         origin=_origin(dataset),
+        difference=cards.difference_note(differs),
     )
-    return cards.with_front_matter(metadata(record, dataset, model), body)
+    return cards.with_front_matter(metadata(record, differs, dataset, model), body)
 
 
 def metadata(
-    record: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any] | None
+    record: Mapping[str, Any],
+    differs: Sequence[str],
+    dataset: Mapping[str, Any],
+    model: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
     data_id = cards.hub_repository(dataset) or record["data"]["name"]
@@ -97,7 +104,7 @@ def metadata(
         "model-index": cards.model_index(
             f"affectlab-emotion-{record['run']}",
             {"type": "text-classification", "name": "Emotion classification, six classes"},
-            {"type": data_id, "name": dataset["title"], "split": record["data"]["split"]},
+            cards.scored_dataset(record, dataset, differs),
             metrics,
         ),
     }

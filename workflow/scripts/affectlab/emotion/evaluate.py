@@ -108,7 +108,7 @@ def evaluate(
                 "groups": scored.pop("groups"),
                 "classes": list(CLASSES),
             },
-            data_path=records_path,
+            data_paths=(records_path,),
             model=recipe.get("model", recipe["method"]),
             manifest_path=model_manifest_path,
             bootstrap=bootstrap,

@@ -114,7 +114,8 @@ def load(directory: Path | str) -> Pipeline:
             f"{folder / WEIGHTS_FILE}: not a readable safetensors file; it is cut off or damaged"
         ) from error
     try:
-        recipe, classes, terms = settings["recipe"], settings["classes"], settings["terms"]
+        pipeline = build_pipeline(settings["recipe"])
+        classes, terms = settings["classes"], settings["terms"]
         idf, coefficients = weights["idf"], weights["coefficients"]
         intercepts = weights["intercepts"]
     except KeyError as error:
@@ -127,7 +128,6 @@ def load(directory: Path | str) -> Pipeline:
     ):
         raise UserError(f"{folder}: {SETTINGS_FILE} and {WEIGHTS_FILE} are not of the same model")
 
-    pipeline = build_pipeline(recipe)
     vectorizer, classifier = pipeline["tfidf"], pipeline["classifier"]
     vectorizer.vocabulary = {term: number for number, term in enumerate(terms)}
     vectorizer.idf_ = idf

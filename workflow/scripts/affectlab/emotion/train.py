@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path, sha256_file, write_json
+from affectlab.core.records import origin_record
 from affectlab.emotion.data import CLASSES, Record, read_records
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def train_network(
         return
     _store(network, tokenizer, base_model, model_directory, is_lora=is_lora)
     write_history(history_path, result.pop("history"))
-    write_json(facts_path, result)
+    write_json(facts_path, {**result, **origin_record()})
     training.remove_checkpoints(work_directory / "checkpoints")
 
 
@@ -163,7 +164,8 @@ def train_tfidf(
     seconds = time.monotonic() - started
     tfidf.save(pipeline, model_directory)
     write_history(history_path, history)
-    write_json(facts_path, {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0})
+    facts = {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0}
+    write_json(facts_path, {**facts, **origin_record()})
 
 
 def _records_by_split(records_path: Path) -> dict[str, list[Record]]:

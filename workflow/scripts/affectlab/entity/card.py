@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,12 @@ TEMPLATES = Path(__file__).parent
 
 SHOWN = (
     ("accuracy", "accuracy of the decision"),
+    ("top3_accuracy", "class among the three likeliest"),
+    ("top5_accuracy", "class among the five likeliest"),
     ("macro_f1", "macro F1 of the classes that occur"),
     ("non_neutral_accuracy", "non-neutral targets given their class"),
+    ("non_neutral_precision", "of those called non-neutral, such that are"),
+    ("non_neutral_recall", "of the non-neutral, those called so"),
     ("js_distance", "Jensen-Shannon distance to the soft label"),
     ("nll_calibrated", "log loss (nats)"),
     ("ece", "expected calibration error, as trained"),
@@ -23,6 +27,8 @@ SHOWN = (
     ("kappa_entropy_spearman", "rank correlation of kappa and label entropy"),
     ("kappa_cosine_gap", "gap between cosine and what kappa foretells"),
     ("aurc", "area under risk-coverage by kappa"),
+    ("kappa_falls_typos", "targets whose kappa falls with typos"),
+    ("kappa_falls_dropout", "the same with words left out"),
 )
 """Scores in the card's table, and what they are called there."""
 
@@ -30,6 +36,7 @@ SHOWN = (
 def write_card(
     *,
     metrics_path: Path | str,
+    audit_path: Path | str,
     recipe: Mapping[str, Any],
     datasets: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
@@ -42,25 +49,28 @@ def write_card(
 
     Args:
         metrics_path: metrics.json of the run.
+        audit_path: audit.json of the data that it was scored on.
         recipe: the run's block of the configuration.
         datasets: name -> registry entry of every data set that the weights saw.
         model: the registry's entry of the pretrained encoder.
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record = read_json(metrics_path)
-    write_text(card_path, card(record, recipe, datasets, model))
+    record, audit = read_json(metrics_path), read_json(audit_path)
+    write_text(card_path, card(record, audit, recipe, datasets, model))
     example = cards.render(TEMPLATES / "inference_example.py.j2", run=record["run"])
     write_text(example_path, example)
 
 
 def card(
     record: Mapping[str, Any],
+    audit: Mapping[str, Any],
     recipe: Mapping[str, Any],
     datasets: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
 ) -> str:
     """The text of the model card."""
+    differs = cards.differing(audit)
     shown = [(label, record["metrics"][name]) for name, label in SHOWN if name in record["metrics"]]
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
@@ -70,15 +80,18 @@ def card(
         model=model,
         shown=shown,
         generated=cards.is_generated(datasets[record["data"]["name"]]),
+        weak=audit["weak_labels"],
+        difference=cards.difference_note(differs),
     )
-    return cards.with_front_matter(metadata(record, datasets), body)
+    return cards.with_front_matter(metadata(record, differs, datasets), body)
 
 
 def metadata(
-    record: Mapping[str, Any], datasets: Mapping[str, Mapping[str, Any]]
+    record: Mapping[str, Any],
+    differs: Sequence[str],
+    datasets: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
-    name = record["data"]["name"]
     return {
         "language": ["en"],
         # Weights made from the data stand under the data's terms, whatever the encoder allows.
@@ -91,7 +104,7 @@ def metadata(
         "model-index": cards.model_index(
             f"affectlab-entity-{record['run']}",
             {"type": "text-classification", "name": "Emotion of spans and sentences, 28 classes"},
-            {"type": name, "name": datasets[name]["title"], "split": record["data"]["split"]},
+            cards.scored_dataset(record, datasets[record["data"]["name"]], differs),
             [
                 {"type": kind, "name": label, "value": record["metrics"][key]["value"]}
                 for key, kind, label in (

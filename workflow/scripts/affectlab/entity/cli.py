@@ -101,6 +101,7 @@ def _predict(options: argparse.Namespace) -> int:
             line: dict[str, Any] = {
                 "text": text,
                 "label": answer.label,
+                "labels": list(answer.labels),
                 "kappa": round(answer.kappa, 4),
                 "probabilities": {
                     name: round(value, 6) for name, value in answer.top(options.top_k)

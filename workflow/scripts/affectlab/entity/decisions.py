@@ -1,18 +1,18 @@
 """From probabilities to decisions: what is fitted on the validation split, and how it is used.
 
-Spans have one class, sentences of GoEmotions have one or more. Probabilities are float64 (n, 28),
-after temperature scaling.
+Spans have one class, the likeliest: no rule is fitted for them, for a few hundred spans, most of
+them neutral, are too few to fit one. Sentences of GoEmotions have one class or more, by thresholds.
+Probabilities are float64 (n, 28), after temperature scaling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from affectlab.core import stats
-from affectlab.entity.labels import CLASSES, NEUTRAL
 
 KAPPA_LIMITS = (1e-3, 1e4)
 """Where `vmf.log_normaliser` is checked; calibrated concentrations stay inside."""
@@ -23,49 +23,20 @@ SLOPES = (0.1, 10.0)
 """Bounds of the scale of a concentration; a positive slope keeps the order."""
 
 
-def one_class(probabilities: stats.Floats, neutral_threshold: float) -> stats.Integers:
-    """Neutral where its probability reaches the threshold, else the likeliest other class."""
-    neutral = probabilities[:, NEUTRAL] >= neutral_threshold
-    return np.where(neutral, NEUTRAL, _likeliest_other(probabilities))
-
-
-def _likeliest_other(probabilities: stats.Floats) -> stats.Integers:
-    """The likeliest class but neutral, (n,)."""
-    others = probabilities.copy()
-    others[:, NEUTRAL] = -1.0
-    return np.asarray(others.argmax(axis=1), np.int64)
-
-
-def fit_neutral_threshold(probabilities: stats.Floats, classes: stats.Integers) -> float:
-    """The threshold with the best macro-F1 of those that are no worse than always neutral.
-
-    No worse in accuracy; where none is, the most accurate one. Ties go to the higher threshold,
-    which says neutral less often.
+def decided_classes(
+    probabilities: stats.Floats, thresholds: Sequence[float] | stats.Floats | None
+) -> stats.Array:
+    """The decisions, bool (n, 28), at least one class in each row.
 
     Args:
-        probabilities: of the validation split.
-        classes: true classes there, (n,).
+        probabilities: (n, 28).
+        thresholds: of each class, those that reach theirs being decided on, or the likeliest where
+            none does; None where a target has one class, the likeliest.
     """
-    trivial = float(np.mean(classes == NEUTRAL))
-    best = (False, -1.0, -1.0)
-    chosen = 0.5
-    neutral, others = probabilities[:, NEUTRAL], _likeliest_other(probabilities)
-    for threshold in np.unique(np.r_[neutral, 0.0])[::-1]:
-        predicted = np.where(neutral >= threshold, NEUTRAL, others)
-        confusion = stats.confusion_matrix(classes, predicted, len(CLASSES))
-        accuracy, macro = float(stats.accuracy(confusion)), float(stats.macro_f1(confusion))
-        allowed = accuracy >= trivial
-        score = (allowed, macro if allowed else accuracy, macro)
-        if score > best:
-            best, chosen = score, float(threshold)
-    return chosen
-
-
-def several_classes(probabilities: stats.Floats, thresholds: stats.Floats) -> stats.Array:
-    """Every class that reaches its threshold, or the likeliest where none does: bool (n, 28)."""
-    decided = probabilities >= thresholds
+    likeliest = probabilities.argmax(axis=1)
+    decided = probabilities >= (np.inf if thresholds is None else np.asarray(thresholds))
     empty = ~decided.any(axis=1)
-    decided[empty, probabilities[empty].argmax(axis=1)] = True
+    decided[empty, likeliest[empty]] = True
     return decided
 
 
@@ -172,16 +143,13 @@ def fit_calibration(
         whole_texts: whether the targets are sentences, with several classes each.
 
     Returns:
-        ``temperature``, ``kappa`` (see `fit_kappa_scale`), and of ``neutral_threshold`` and
-        ``thresholds`` the one that applies, the other being None.
+        ``temperature``, ``kappa`` (see `fit_kappa_scale`), and ``thresholds`` of the classes of
+        whole texts, None for spans.
     """
     temperature = fit_temperature(probabilities, labels)
     softened = stats.apply_temperature(probabilities, temperature)
     return {
         "temperature": temperature,
         "kappa": fit_kappa_scale(kappa, expected_cosine(mu, labels, prototypes)),
-        "neutral_threshold": None
-        if whole_texts
-        else fit_neutral_threshold(softened, labels.argmax(axis=1)),
         "thresholds": fit_thresholds(softened, labels > 0).tolist() if whole_texts else None,
     }

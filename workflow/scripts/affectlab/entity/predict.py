@@ -41,14 +41,17 @@ class EntityEmotion:
     """What a model says of a text or of a span in it.
 
     Attributes:
-        label: the class decided on: the likeliest, or neutral where the model's threshold says so.
+        label: the likeliest class.
+        labels: the classes decided on, likeliest first: by a model of sentences each that reaches
+            its threshold, by a model of spans the likeliest alone.
         probabilities: of all 28 classes.
         mu: mean direction of the embedding, 64 numbers of unit length.
-        kappa: its concentration; higher is surer.
+        kappa: its concentration: how near mu is to the directions of its classes, by the model.
         span: offsets of the span, None for the whole text.
     """
 
     label: str
+    labels: tuple[str, ...]
     probabilities: dict[str, float]
     mu: tuple[float, ...]
     kappa: float
@@ -62,6 +65,7 @@ class EntityEmotion:
         """Everything as JSON-able values."""
         return {
             "label": self.label,
+            "labels": list(self.labels),
             "top": [[name, value] for name, value in self.top(3)],
             "kappa": self.kappa,
             "mu": list(self.mu),
@@ -251,25 +255,24 @@ class GbertPredictor:
         from scipy.special import softmax
 
         from affectlab.core.stats import apply_temperature
-        from affectlab.entity.decisions import one_class
+        from affectlab.entity.decisions import decided_classes
 
         mu, kappa, logits = self.raw(texts, spans, batch_size=batch_size)
         probabilities = softmax(logits.astype("float64"), axis=1)
         calibration = self._description.calibration
         if calibration is not None:
             probabilities = apply_temperature(probabilities, calibration["temperature"])
-        decided = probabilities.argmax(axis=1)
-        if calibration is not None and calibration["neutral_threshold"] is not None:
-            decided = one_class(probabilities, calibration["neutral_threshold"])
+        decided = decided_classes(probabilities, calibration and calibration["thresholds"])
         return [
             EntityEmotion(
-                label=CLASSES[int(label)],
+                label=CLASSES[row.argmax()],
+                labels=tuple(CLASSES[place] for place in (-row).argsort() if chosen[place]),
                 probabilities=dict(zip(CLASSES, row.tolist(), strict=True)),
                 mu=tuple(direction.tolist()),
                 kappa=float(concentration),
                 span=span,
             )
-            for label, row, direction, concentration, span in zip(
+            for chosen, row, direction, concentration, span in zip(
                 decided, probabilities, mu, self._scaled(kappa), spans, strict=True
             )
         ]
@@ -433,14 +436,12 @@ def nearest(
 ) -> list[list[dict[str, Any]]]:
     """For each of *texts* the *k* rows of a table of `write_embeddings` with the largest cosine.
 
-    Exact search: one product of a matrix and a vector, which at 64 numbers a text takes less than
-    a tenth of a second for a million texts, so that no index is needed.
+    Exact search, which at 64 numbers a text needs no index.
 
     Raises:
         UserError: the file is no such table, or another model wrote it: the directions of two
             models have nothing to do with each other.
     """
-    import numpy as np
     import pyarrow
     from pyarrow import parquet
 
@@ -461,7 +462,7 @@ def nearest(
     found = []
     for direction in predictor.embed(texts, batch_size=batch_size)[0]:
         cosines = known @ direction
-        best = np.argsort(-cosines, kind="stable")[:k]
+        best = largest(cosines, k)
         found.append(
             [
                 {
@@ -473,3 +474,16 @@ def nearest(
             ]
         )
     return found
+
+
+def largest(values: np.ndarray, k: int) -> np.ndarray:
+    """Places of the *k* largest of *values* (n,), largest first, equal ones in their order."""
+    import numpy as np
+
+    if k < len(values):
+        # All that reach the k-th largest: more than k where values are equal.
+        least = np.partition(values, len(values) - k)[len(values) - k]
+        places = np.flatnonzero(values >= least)
+    else:
+        places = np.arange(len(values))
+    return places[np.argsort(-values[places], kind="stable")][:k]

@@ -95,7 +95,7 @@ def columns(
     n = len(items.labels)
     rows = np.arange(n)
     truth = items.labels > 0 if items.whole_texts else _one_hot(items.labels.argmax(axis=1))
-    decided = _decided(softened, calibration, whole_texts=items.whole_texts)
+    decided = decisions.decided_classes(softened, calibration["thresholds"])
     likeliest = items.probabilities.argmax(axis=1)
     ranked = np.argsort(-items.probabilities, axis=1, kind="stable")
     by_frequency = np.argsort(-train_prior, kind="stable")
@@ -139,7 +139,7 @@ def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str,
     """All scores of the items *chosen* (with repeats); NaN where one does not exist."""
     part = {name: column[chosen] for name, column in table.items()}
     found = {
-        **_decision_scores(part["truth"], part["decided"]),
+        **_decision_scores(part["truth"], part["decided"], np.asarray(table["truth"].any(axis=0))),
         "top1_accuracy": part["top1"].mean(),
         "top3_accuracy": part["top3"].mean(),
         "top5_accuracy": part["top5"].mean(),
@@ -165,7 +165,8 @@ def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str,
 
 def trivial_scores(table: Mapping[str, stats.Array]) -> dict[str, tuple[str, float]]:
     """What answers without skill reach on the same items: baseline name and value by score."""
-    always = _decision_scores(table["truth"], table["neutral_decided"])
+    present = np.asarray(table["truth"].any(axis=0))
+    always = _decision_scores(table["truth"], table["neutral_decided"], present)
     found = {name: ("always_neutral", float(value)) for name, value in always.items()}
     # No item is called non-neutral, so of those that are called so nothing can be said.
     del found["non_neutral_precision"]
@@ -269,27 +270,24 @@ def retrieval(embedding: stats.Floats, truth: stats.Array, groups: stats.Integer
     return result
 
 
-def _decided(
-    softened: stats.Floats, calibration: Mapping[str, Any], *, whole_texts: bool
-) -> stats.Array:
-    """The decisions as bool (n, 28): several classes of a sentence, one of a span."""
-    if whole_texts:
-        return decisions.several_classes(softened, np.asarray(calibration["thresholds"]))
-    if calibration["neutral_threshold"] is None:
-        return _one_hot(softened.argmax(axis=1))
-    return _one_hot(decisions.one_class(softened, calibration["neutral_threshold"]))
-
-
 def _one_hot(classes: stats.Integers) -> stats.Array:
     return np.eye(len(CLASSES), dtype=bool)[classes]
 
 
-def _decision_scores(truth: stats.Array, decided: stats.Array) -> dict[str, Any]:
-    """Scores of decisions, both sides bool (n, 28)."""
+def _decision_scores(
+    truth: stats.Array, decided: stats.Array, present: stats.Array
+) -> dict[str, Any]:
+    """Scores of decisions.
+
+    Args:
+        truth: bool (n, 28).
+        decided: bool (n, 28).
+        present: the classes that macro-F1 is the mean of, bool (28,): those of the whole split,
+            whichever items of it these are. One that is neither there nor decided on has F1 0.
+    """
     hits = (truth & decided).sum(axis=0)
     support, predicted = truth.sum(axis=0), decided.sum(axis=0)
-    occurring = support + predicted > 0
-    f1 = 2 * hits[occurring] / (support + predicted)[occurring]
+    f1 = 2 * hits[present] / np.maximum(support + predicted, 1)[present]
     emotional, called = np.delete(truth, NEUTRAL, 1).any(1), np.delete(decided, NEUTRAL, 1).any(1)
     both = np.sum(emotional & called)
     right = (np.delete(truth, NEUTRAL, 1) & np.delete(decided, NEUTRAL, 1)).any(axis=1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, sha256_file, write_json
+from affectlab.core.records import origin_record
 from affectlab.entity.corrupt import damaged_copies
 from affectlab.entity.data import Record, of_split, read_records, stage_subset, targets_of
 from affectlab.entity.labels import CLASSES, normalised
@@ -118,7 +119,7 @@ def train(
     )
     networks.save_model(model_directory, network, tokenizer, description)
     write_history(history_path, joined_history([result.pop("history") for result in results]))
-    write_json(facts_path, combined_facts(results))
+    write_json(facts_path, {**combined_facts(results), **origin_record()})
     training.remove_checkpoints(work_directory / "checkpoints")
 
 
@@ -366,8 +367,8 @@ def _calibration(
         whole_texts=targets_of(validation)[0].start is None,
     )
     if run["method"] == "gbert":
-        # The published model's concentration and decisions are used as they come.
-        calibration |= {"kappa": None, "neutral_threshold": None}
+        # The published model's concentration is used as it comes.
+        calibration["kappa"] = None
     return calibration
 
 

@@ -78,7 +78,8 @@ def audit(
         - ``blank``: images that show nothing: paths, and counts per split and class;
         - ``duplicates``: groups of pixel-identical images (blank ones left out), how many images
           would go if each were kept once, and the groups with more than one label;
-        - ``near_duplicates``: pairs that are nearly, but not exactly the same, per pair of splits;
+        - ``near_duplicates``: pairs that are nearly, but not exactly the same: how many, how many
+          per pair of splits, and their paths;
         - ``overlap``: ``test_in_train`` and so on: images of the first split with a
           pixel-identical twin in the second, by path;
         - ``votes``: where FER+ votes came from, or None;
@@ -123,6 +124,9 @@ KNOWN_ISSUES: KnownIssues = {
     "conflicting_groups": lambda found: len(found["duplicates"]["conflicting"]),
     "test_twins_in_train": lambda found: len(found["overlap"]["test_in_train"]),
     "validation_twins_in_train": lambda found: len(found["overlap"]["validation_in_train"]),
+    "held_out_twins_in_train": lambda found: (
+        len(found["overlap"]["test_in_train"]) + len(found["overlap"]["validation_in_train"])
+    ),
     "quarantined_images": lambda found: found["quarantine"]["images"],
 }
 """What a registry may expect under ``known_issues``, and where the audit has it."""
@@ -225,6 +229,7 @@ def _near_duplicates(faces: Faces, groups: np.ndarray, blank: np.ndarray) -> dic
     conflicting = sum(len(set(faces.emotions[pair]) - {""}) > 1 for pair in pairs)
     return {
         "pairs": len(pairs),
+        "listed": [[faces.paths[row] for row in pair] for pair in pairs],
         "by_splits": dict(sorted(by_splits.items())),
         "other_label": int(conflicting),
         "rule": f"hashes within {NEAR_BITS} of 64 bits, correlation at least {NEAR_CORRELATION}",

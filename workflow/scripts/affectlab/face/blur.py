@@ -72,10 +72,13 @@ def write_blur_test(
 
     faces = read_faces(faces_path, metadata_path)
     rows = require_images(faces, split, metadata_path)
-    if len(rows) < SMALLEST_AVERAGE:
-        raise UserError(f"{metadata_path}: {len(rows)} faces in {split}, need {SMALLEST_AVERAGE}")
     chosen = np.random.default_rng(seed).permutation(rows)[:images]
     chosen.sort()
+    if len(chosen) < SMALLEST_AVERAGE:
+        raise UserError(
+            f"{metadata_path}: {len(chosen)} faces of {split}, need {SMALLEST_AVERAGE}: an average"
+            " of fewer would show single people"
+        )
     devices.set_threads(threads)
     network, config = load_network(model_directory)
     parts = _subset(ingredients(faces, labels["affect"], threads), chosen)
@@ -110,8 +113,8 @@ def blur_test(
         ``blur`` and ``contrast``: a list with, per level, ``level``, ``accuracy``, and the means of
         ``predicted_iq``, ``predicted_eq``, ``formula_iq`` and ``formula_eq`` as the original shows
         them (0..100), and ``at_the_limit``, the share of formula "IQ" labels cut off at 2.
-        ``network_iq_falls``: whether the strongest blur lowers the network's "IQ", see
-        `SMALLEST_FALL`.
+        ``network_iq_falls``, ``formula_iq_falls``: whether the strongest blur lowers the "IQ" of
+        the network and that of the formula, see `SMALLEST_FALL`.
     """
     import torch
 
@@ -143,10 +146,14 @@ def blur_test(
         return {name: round_significant(float(value)) for name, value in values.items()}
 
     by_blur = [measure(level, blurred(original, level)) for level in BLURS]
-    fall = by_blur[0]["predicted_iq"] - by_blur[-1]["predicted_iq"]
+    fall = {
+        kind: by_blur[0][f"{kind}_iq"] - by_blur[-1][f"{kind}_iq"]
+        for kind in ("predicted", "formula")
+    }
     return {
         "blur": by_blur,
-        "network_iq_falls": fall >= SMALLEST_FALL,
+        "network_iq_falls": fall["predicted"] >= SMALLEST_FALL,
+        "formula_iq_falls": fall["formula"] >= SMALLEST_FALL,
         "contrast": [measure(level, with_contrast(original, level)) for level in CONTRASTS],
         "classes": list(CLASSES),
         "formulas": formulas,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from affectlab.core import cards
 from affectlab.core.io import read_json, write_text
+from affectlab.face.indices import WARNINGS
 
 TEMPLATES = Path(__file__).parent
 
@@ -32,13 +33,28 @@ _LABELS = {
 }
 
 
+_COORDINATES = (
+    "mean ratings of emotion words (Russell and Mehrabian, Journal of Research in Personality 11"
+    " (1977) 273-294, [doi 10.1016/0092-6566(77)90037-X]"
+    "(https://doi.org/10.1016/0092-6566\\(77\\)90037-X))"
+)
+AFFECT_SOURCES = {
+    "metadata": "given by the data",
+    "votes": f"the mean under the votes of {_COORDINATES}; of the class label where there are none",
+    "circumplex": f"those of the class label, {_COORDINATES}",
+}
+"""Where valence and arousal come from, by `labels.affect_source`, as the card says it."""
+
+
 def write_card(
     *,
     metrics_path: Path,
+    audit_path: Path,
     check_path: Path,
     recipe: Mapping[str, Any],
     labels: Mapping[str, Any],
     dataset: Mapping[str, Any],
+    votes: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any] | None,
     card_path: Path,
     example_path: Path,
@@ -50,28 +66,33 @@ def write_card(
 
     Args:
         metrics_path: metrics.json of the run.
+        audit_path: audit.json of its data.
         check_path: label_check.json of its data.
         recipe: the run's block of the configuration.
         labels: the block that says how labels are made.
         dataset: the registry's entry of its data set.
+        votes: that of the votes on it, by name; empty where there are none.
         model: the registry's entry of its pretrained backbone; None where there is none.
         card_path: where the card goes.
         example_path: where the program goes.
     """
     record, check = read_json(metrics_path), read_json(check_path)
-    write_text(card_path, card(record, check, recipe, labels, dataset, model))
+    differs = cards.differing(read_json(audit_path))
+    write_text(card_path, card(record, differs, check, recipe, labels, dataset, votes, model))
     write_text(example_path, cards.render(TEMPLATES / "inference.py.j2", run=record["run"]))
 
 
 def card(
     record: Mapping[str, Any],
+    differs: Sequence[str],
     check: Mapping[str, Any],
     recipe: Mapping[str, Any],
     labels: Mapping[str, Any],
     dataset: Mapping[str, Any],
+    votes: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any] | None,
 ) -> str:
-    """The text of the model card."""
+    """The text of the model card; *differs* as in `cards.differing`."""
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -79,6 +100,9 @@ def card(
         recipe=recipe,
         labels=labels,
         dataset=dataset,
+        votes=votes,
+        affect_source=AFFECT_SOURCES[check["affect_source"]],
+        warnings=WARNINGS,
         model=model,
         rows=[
             (label, record["metrics"][name])
@@ -86,12 +110,17 @@ def card(
             if name in record["metrics"]
         ],
         generated=cards.is_generated(dataset),
+        difference=cards.difference_note(differs),
     )
-    return cards.with_front_matter(metadata(record, dataset, model), body)
+    return cards.with_front_matter(metadata(record, differs, dataset, votes, model), body)
 
 
 def metadata(
-    record: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any] | None
+    record: Mapping[str, Any],
+    differs: Sequence[str],
+    dataset: Mapping[str, Any],
+    votes: Mapping[str, Mapping[str, Any]],
+    model: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
     metrics = [
@@ -106,16 +135,12 @@ def metadata(
         "library_name": "affectlab",
         "pipeline_tag": "image-classification",
         "tags": ["facial-expression", "affective-computing", f"{record['protocol']}-protocol"],
-        "datasets": [record["data"]["name"]],
+        "datasets": [record["data"]["name"], *votes],
         **({} if base is None else {"base_model": base}),
         "model-index": cards.model_index(
             f"affectlab-face-{record['run']}",
             {"type": "image-classification", "name": "Facial expression, seven classes"},
-            {
-                "type": record["data"]["name"],
-                "name": dataset["title"],
-                "split": record["data"]["split"],
-            },
+            cards.scored_dataset(record, dataset, differs),
             metrics,
         ),
     }

@@ -198,7 +198,7 @@ def evaluate(
                 "groups": scored.pop("groups"),
                 "classes": list(CLASSES),
             },
-            data_path=metadata_path,
+            data_paths=(faces_path, metadata_path),
             model=recipe.get("model", recipe["method"]),
             manifest_path=model_manifest_path,
             bootstrap=bootstrap,
@@ -207,6 +207,8 @@ def evaluate(
             "train_on": list(recipe["train_on"]),
             "seen_in_training": result_split in recipe["train_on"],
             "selected_on_result": result_split == "validation" and bool(recipe["select_on"]),
+            "temperature_on_result": result_split == scored["calibration"]["fitted_on"],
+            "temperature_on_training": scored["calibration"]["fitted_on"] in recipe["train_on"],
             "output_histograms": {
                 name: {
                     "edges": HISTOGRAM_EDGES.tolist(),

@@ -16,6 +16,7 @@ from affectlab.face.labels import (
     RAW_RANGE,
     ImageFeatures,
     Ingredients,
+    affect_source,
     emotion_bonus,
     ingredients,
     proxies,
@@ -86,6 +87,7 @@ def write_check(
         "entropy": parts.entropy,
     }
     found = describe(labels, columns)
+    found["affect_source"] = affect_source(faces, settings["affect"])
     found["importance"] = importance(parts, settings["formulas"])
     write_json(check_path, found)
     _draw(figure, labels)

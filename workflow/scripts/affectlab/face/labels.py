@@ -162,8 +162,8 @@ def entropy(distribution: np.ndarray) -> np.ndarray:
     return -(distribution * logarithms).sum(axis=1)
 
 
-def affect(faces: Faces, source: str) -> np.ndarray:
-    """Valence and arousal of each image, float64 ``[N, 2]``, NaN where unknown.
+def affect_source(faces: Faces, source: str) -> str:
+    """Where valence and arousal of a corpus come from: *source*, or what ``auto`` comes to.
 
     Args:
         faces: the corpus.
@@ -176,10 +176,19 @@ def affect(faces: Faces, source: str) -> np.ndarray:
     """
     needed = {"metadata": faces.affect, "votes": faces.votes}
     if source == "auto":
-        source = next((name for name, there in needed.items() if there is not None), "circumplex")
-    elif source in needed and needed[source] is None:
+        return next((name for name, there in needed.items() if there is not None), "circumplex")
+    if source in needed and needed[source] is None:
         what = "valence and arousal" if source == "metadata" else "FER+ votes"
         raise UserError(f"face.labels.affect is {source!r}, but the corpus has no {what}")
+    return source
+
+
+def affect(faces: Faces, source: str) -> np.ndarray:
+    """Valence and arousal of each image, float64 ``[N, 2]``, NaN where unknown.
+
+    *source* and errors as for `affect_source`.
+    """
+    source = affect_source(faces, source)
     if source == "metadata":
         assert faces.affect is not None
         return faces.affect

@@ -29,8 +29,8 @@ CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 
 # Mean and deviation of grey levels (0..1): of our own network's input, and of ImageNet's in grey.
+PREPROCESSOR_NAME = "preprocessor_config.json"
 COMPACT_SCALE = (0.5, 0.25)
-IMAGENET_SCALE = (0.449, 0.226)
 
 TEST_TIMES = ("none", "flip", "ten_crop")
 """What of an image a network may be shown, see `views`."""
@@ -159,7 +159,8 @@ def build_network(run: Mapping[str, Any], base_model: Path | None) -> FaceNetwor
     assert base_model is not None
     side = settings["image_size"]
     try:
-        network = _with_backbone(_load_backbone(base_model), settings).eval()
+        scale = backbone_scale(base_model)
+        network = _with_backbone(_load_backbone(base_model), settings, scale).eval()
         with torch.inference_mode():
             network(torch.zeros(1, 1, side, side))
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
@@ -175,9 +176,29 @@ def _compact(settings: Mapping[str, Any]) -> FaceNetwork:
     return network.to(memory_format=torch.channels_last)
 
 
-def _with_backbone(backbone: nn.Module, settings: Mapping[str, Any]) -> FaceNetwork:
+def _with_backbone(
+    backbone: nn.Module, settings: Mapping[str, Any], scale: Sequence[float]
+) -> FaceNetwork:
     body = BackboneBody(backbone, settings["image_size"])
-    return FaceNetwork(body, IMAGENET_SCALE, settings["dropout"])
+    mean, deviation = scale
+    return FaceNetwork(body, (mean, deviation), settings["dropout"])
+
+
+def backbone_scale(directory: Path) -> tuple[float, float]:
+    """Mean and deviation of the grey levels that a backbone was pretrained with, of 0..1.
+
+    The means over the channels of what its `PREPROCESSOR_NAME` says.
+
+    Raises:
+        DataError: the file is missing or does not say so.
+    """
+    path = directory / PREPROCESSOR_NAME
+    settings = read_json(path)
+    try:
+        mean, deviation = (float(np.mean(settings[key])) for key in ("image_mean", "image_std"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(path, None, "expected the numbers image_mean and image_std") from error
+    return mean, deviation
 
 
 def _load_backbone(directory: Path) -> nn.Module:
@@ -209,6 +230,7 @@ def save_network(network: FaceNetwork, run: Mapping[str, Any], directory: Path) 
     }
     if isinstance(network.body, BackboneBody):
         config["backbone"] = network.body.backbone.config.to_dict()
+        config["scale"] = list(network.scale)
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(directory) as fresh:
         fresh.mkdir()
@@ -230,7 +252,9 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
         if config["method"] == "compact":
             network = _compact(config["network"])
         else:
-            network = _with_backbone(_backbone_of(config["backbone"]), config["network"])
+            network = _with_backbone(
+                _backbone_of(config["backbone"]), config["network"], config["scale"]
+            )
         network.load_state_dict(load_file(directory / WEIGHTS_NAME))
     except KeyError as error:
         problem = f"not a model of the face wing: {CONFIG_NAME} lacks {error}"

@@ -1,7 +1,8 @@
 """Asking a trained face network: `FacePredictor`, and the predictions of a run.
 
-The two indices are named for what they follow: sharpness and contrast of the picture, and how
-strongly a face is posed. They are published as "IQ" and "EQ", and measure neither.
+The two indices are named for what their formulas are made of: sharpness and contrast of the
+picture, and how strongly a face is posed. They are published as "IQ" and "EQ", and measure neither:
+see `indices`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import round_significant, write_jsonl
 from affectlab.face.data import read_faces
+from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import shown_values
 from affectlab.face.raw import CLASSES, IMAGE_ENDINGS, SIDE
 
@@ -30,15 +32,6 @@ DETECTOR = "haarcascade_frontalface_default.xml"
 DIGITS = 6
 MOST_CHANNELS = 4
 
-QUALITY_NAME = 'capture-quality index (published as "IQ")'
-EXPRESSIVITY_NAME = 'expressivity index (published as "EQ")'
-WARNINGS = {
-    QUALITY_NAME: "follows sharpness and contrast of the picture and the class it is given; it is"
-    " not a measure of intelligence",
-    EXPRESSIVITY_NAME: "follows the class that the picture is given and fixed coordinates of that"
-    " class; it is not a measure of emotional intelligence",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class FaceReading:
@@ -49,7 +42,7 @@ class FaceReading:
         probabilities: of each class.
         valence: -1..1.
         arousal: -1..1.
-        indices: 0..100, by `QUALITY_NAME` and `EXPRESSIVITY_NAME`; see `WARNINGS`.
+        indices: 0..100, by `QUALITY_NAME` and `EXPRESSIVITY_NAME`; see `indices.WARNINGS`.
         box: left, top, width and height of the detected face in the photograph, or None.
     """
 

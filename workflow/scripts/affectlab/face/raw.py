@@ -246,7 +246,7 @@ def _is_hidden(name: str) -> bool:
 def _read_folders(
     files: _Files, images: list[str], on_bad_record: str
 ) -> Iterator[Face | BadRecord]:
-    affect = _read_affect(files)
+    affect = _read_affect(files, on_bad_record)
     seen: dict[str, str] = {}
     for name in images:
         try:
@@ -262,7 +262,7 @@ def _read_folders(
 
 
 def _face_of_file(
-    files: _Files, name: str, affect: Mapping[str, tuple[float, float]] | None
+    files: _Files, name: str, affect: Mapping[str, tuple[float, float] | ValueError] | None
 ) -> Face:
     path = PurePosixPath(name)
     if len(path.parts) < 3:
@@ -285,11 +285,16 @@ def _face_of_file(
         return Face(pixels, image_path, split, emotion)
     if image_path not in affect:
         raise ValueError(f"no row in {AFFECT_NAME}")
-    return Face(pixels, image_path, split, emotion, *affect[image_path])
+    given = affect[image_path]
+    if isinstance(given, ValueError):
+        raise given
+    return Face(pixels, image_path, split, emotion, *given)
 
 
-def _read_affect(files: _Files) -> dict[str, tuple[float, float]] | None:
-    """Valence and arousal by image path, where the corpus has a table of them."""
+def _read_affect(
+    files: _Files, on_bad_record: str
+) -> dict[str, tuple[float, float] | ValueError] | None:
+    """Valence and arousal by image path, or what is wrong with them; None without a table."""
     tables = [name for name in files.names if PurePosixPath(name).name == AFFECT_NAME]
     if not tables:
         return None
@@ -297,14 +302,17 @@ def _read_affect(files: _Files) -> dict[str, tuple[float, float]] | None:
     with files.open(tables[0]) as raw, _text(raw, path) as text:
         reader = csv.DictReader(text)
         _require_columns(reader.fieldnames or [], ["image_path", "valence", "arousal"], path)
-        found: dict[str, tuple[float, float]] = {}
+        found: dict[str, tuple[float, float] | ValueError] = {}
         for row in reader:
+            name, place = row["image_path"], f"line {reader.line_num}"
             try:
-                if row["image_path"] in found:
-                    raise ValueError(f"a second row for {row['image_path']}")
-                found[row["image_path"]] = (_affect(row, "valence"), _affect(row, "arousal"))
+                if name in found:
+                    raise ValueError(f"a second row for {name}")
+                found[name] = (_affect(row, "valence"), _affect(row, "arousal"))
             except ValueError as error:
-                raise DataError(path, f"line {reader.line_num}", str(error)) from error
+                if on_bad_record == "fail":
+                    raise DataError(path, place, str(error)) from error
+                found[name] = ValueError(f"{AFFECT_NAME}, {place}: {error}")
         return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import sha256_file, write_json
+from affectlab.core.records import origin_record
 from affectlab.face.data import Faces, read_faces, require_images
 from affectlab.face.labels import class_distribution, read_labels
 from affectlab.face.raw import CLASSES
@@ -106,7 +107,8 @@ def train_network(
         return
     networks.save_network(network, run, model_directory)
     write_history(history_path, result.pop("history"))
-    write_json(facts_path, {**result, "parameters": _size(network), "images": len(rows)})
+    facts = {**result, "parameters": _size(network), "images": len(rows)}
+    write_json(facts_path, {**facts, **origin_record()})
     training.remove_checkpoints(work_directory / "checkpoints")
 
 

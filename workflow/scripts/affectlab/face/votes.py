@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,9 @@ CANDIDATES = 3
 
 CHUNK = 1024
 
+_CSV_RECORD = re.compile(r"[^/]+\.csv#\d+", re.IGNORECASE)
+"""Path of an image that is a record of a CSV file; of an image file it has folders."""
+
 
 @dataclass(frozen=True, slots=True)
 class Votes:
@@ -96,7 +100,7 @@ def join_votes(faces: Sequence[Face], images: np.ndarray, directory: Path) -> Vo
     """
     with table_errors(directory / VOTES_NAME):
         table = _read_votes(directory / VOTES_NAME)
-    if "#" in faces[0].image_path:
+    if all(_CSV_RECORD.fullmatch(face.image_path) for face in faces):
         return _by_row(faces, table)
     mappings = [path for path in sorted(directory.glob("*.csv")) if _is_mapping(path)]
     if mappings:
@@ -194,7 +198,15 @@ def _by_mapping(faces: Sequence[Face], table: _Table, path: Path) -> Votes:
     columns = ("ferplus_image", "n_identical_candidates")
     if not set(columns) <= set(reader.fieldnames or []):
         raise DataError(path, "line 1", f"expected the columns image_path, {', '.join(columns)}")
-    mapping = {row["image_path"]: (row[columns[0]], row[columns[1]]) for row in reader}
+    mapping: dict[str, tuple[str, str]] = {}
+    for row in reader:
+        name, candidates = row[columns[0]], row[columns[1]]
+        place = f"line {reader.line_num}"
+        if name is None or candidates is None:
+            raise DataError(path, place, f"expected {len(reader.fieldnames or [])} cells")
+        if row["image_path"] in mapping:
+            raise DataError(path, place, f"a second row for {row['image_path']}")
+        mapping[row["image_path"]] = name, candidates
     place_of = {name: place for place, name in enumerate(table.names) if name}
     counts = np.zeros((len(faces), len(TAGS)), dtype=np.int64)
     status = []
@@ -241,8 +253,10 @@ def _read_references(path: Path) -> np.ndarray:
         reader = csv.DictReader(stream, skipinitialspace=True)
         for number, row in enumerate(reader, start=1):
             try:
-                images.append(parse_pixels(row["pixels"]))
-            except (KeyError, ValueError) as error:
+                images.append(parse_pixels(row["pixels"] or ""))
+            except KeyError as error:
+                raise DataError(path, "line 1", "expected the column pixels") from error
+            except ValueError as error:
                 raise DataError(path, f"record {number}", str(error)) from error
     return np.stack(images)
 

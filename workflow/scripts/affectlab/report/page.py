@@ -13,7 +13,7 @@ import yaml
 
 from affectlab.core.io import read_text, write_text
 from affectlab.report.results import results_csv
-from affectlab.report.section import render
+from affectlab.report.section import Section, render
 from affectlab.report.sections import audio, emotion, entity, face, summary
 
 SECTIONS = {
@@ -54,6 +54,24 @@ def build(
         SECTIONS[wing](folder / wing, config[wing], reference_results, sample_data)
         for wing in config["wings"]
     ]
-    page = render("page.html.j2", css=read_text(STYLE), sections=sections, config_text=config_text)
+    page = render(
+        "page.html.j2",
+        css=read_text(STYLE),
+        sections=sections,
+        versions=versions(sections),
+        config_text=config_text,
+    )
     write_text(table_path, results_csv(row for section in sections for row in section.rows))
     write_text(page_path, page)
+
+
+def versions(sections: Sequence[Section]) -> dict[str, list[str]]:
+    """Python, platform and packages -> each version that trained or scored a run, sorted."""
+    found: dict[str, set[str]] = {}
+    for section in sections:
+        for row in section.provenance:
+            for made in filter(None, (row["training"], row["evaluation"])):
+                own = {"python": made["python"], "platform": made["platform"], **made["packages"]}
+                for name, version in own.items():
+                    found.setdefault(name, set()).add(version)
+    return {name: sorted(found[name]) for name in sorted(found)}

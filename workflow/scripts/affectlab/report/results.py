@@ -203,14 +203,19 @@ def read_runs(
     Raises:
         DataError: a record is missing or broken.
     """
+    # What was exported before and is no longer asked for may be of older weights.
+    exported = {name: block["runs"][name]["seeds"][0] for name in block.get("export", ())}
     return {
-        name: [read_seed(folder / name / f"seed{seed}") for seed in block["runs"][name]["seeds"]]
+        name: [
+            read_seed(folder / name / f"seed{seed}", exported=exported.get(name) == seed)
+            for seed in block["runs"][name]["seeds"]
+        ]
         for name in names
     }
 
 
-def read_seed(folder: Path) -> SeedResult:
-    """Read what one run with one seed left in *folder*.
+def read_seed(folder: Path, *, exported: bool) -> SeedResult:
+    """Read what one run with one seed left in *folder*; its exports if it was *exported*.
 
     Raises:
         DataError: a record is missing or broken.
@@ -218,10 +223,9 @@ def read_seed(folder: Path) -> SeedResult:
     metrics = read_json(folder / "metrics.json")
     if not isinstance(metrics, dict) or "metrics" not in metrics:
         raise DataError(folder / "metrics.json", None, "expected a record of scores")
-    export = folder / "export" / "export.json"
     return SeedResult(
         folder=folder,
         metrics=metrics,
         run_record=read_json(folder / "run.json"),
-        export=read_json(export) if export.exists() else None,
+        export=read_json(folder / "export" / "export.json") if exported else None,
     )

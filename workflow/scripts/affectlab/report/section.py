@@ -114,7 +114,7 @@ def provenance(runs: Mapping[str, Sequence[SeedResult]]) -> list[dict[str, Any]]
             "model": seed.metrics["model"],
             "task_version": seed.metrics["task_version"],
             "evaluation": seed.run_record["evaluation"],
-            "training": flat(seed.run_record["training"]),
+            "training": seed.run_record["training"],
         }
         for name, seeds in runs.items()
         for seed in seeds

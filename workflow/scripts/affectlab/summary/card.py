@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ TEMPLATES = Path(__file__).parent
 def write_card(
     *,
     metrics_path: Path | str,
+    audit_path: Path | str,
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     model: Mapping[str, Any],
@@ -27,13 +28,14 @@ def write_card(
 
     Args:
         metrics_path: metrics.json of the run.
+        audit_path: audit.json of its data.
         recipe: the run's block of the configuration.
         dataset: the registry's entry of its data set.
         model: the registry's entry of its pretrained model.
         card_path: where the card goes.
         example_path: where the program goes; it expects the model's folder beside it.
     """
-    record = read_json(metrics_path)
+    record, differs = read_json(metrics_path), cards.differing(read_json(audit_path))
     body = cards.render(
         TEMPLATES / CARD,
         record=record,
@@ -41,8 +43,10 @@ def write_card(
         dataset=dataset,
         model=model,
         generated=cards.is_generated(dataset),
+        difference=cards.difference_note(differs),
     )
-    write_text(card_path, cards.with_front_matter(_metadata(record, recipe, dataset, model), body))
+    metadata = _metadata(record, differs, recipe, dataset, model)
+    write_text(card_path, cards.with_front_matter(metadata, body))
     write_text(
         example_path,
         cards.render(TEMPLATES / EXAMPLE, run=record["run"], merged=recipe["merge"]),
@@ -51,6 +55,7 @@ def write_card(
 
 def _metadata(
     record: Mapping[str, Any],
+    differs: Sequence[str],
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     model: Mapping[str, Any],
@@ -78,7 +83,7 @@ def _metadata(
         "model-index": cards.model_index(
             f"affectlab-summary-{record['run']}",
             {"type": "summarization", "name": "Summaries of counselling cases"},
-            {"type": data_id, "name": dataset["title"], "split": record["data"]["split"]},
+            cards.scored_dataset(record, dataset, differs),
             [
                 {"type": key, "name": name, "value": record["metrics"][key]["value"]}
                 for key, name in names.items()

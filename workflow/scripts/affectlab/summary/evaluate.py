@@ -104,7 +104,7 @@ def evaluate(
             method=recipe["method"],
             task_version=TASK_VERSION,
             data={"split": "test", "n": len(cases), "groups": len(set(groups))},
-            data_path=records_path,
+            data_paths=(records_path,),
             model=recipe.get("model", recipe["method"]),
             manifest_path=model_manifest_path,
             bootstrap=bootstrap,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path, sha256_file, write_json
+from affectlab.core.records import origin_record
 from affectlab.summary.answers import target_text
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.prompts import build_prompt, case_text, task_of
@@ -158,7 +159,7 @@ def train(
         "tokens_per_second": tokens * result["samples_per_second"] / len(lengths),
     }
     write_history(history_path, result.pop("history"))
-    write_json(facts_path, result)
+    write_json(facts_path, {**result, **origin_record()})
     training.remove_checkpoints(work_directory / "checkpoints")
     shutil.rmtree(work_directory / "prompts", ignore_errors=True)
 

@@ -83,16 +83,13 @@ def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
     names = dict.fromkeys([*config["selected"], config["baseline"]])
     runs = read_runs(folder, config, names)
     data = sorted({config["runs"][name]["data"] for name in names})
-    noise = {
-        name: read_json(path)
-        for name in data
-        if (path := folder / "data" / name / "label_noise.json").exists()
-    }
+    searched = config["label_noise"]["data"]
+    noise = folder / "data" / searched / "label_noise.json"
     return _Results(
         runs=runs,
         comparison=read_json(folder / "comparison.json"),
         audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
-        label_noise=noise,
+        label_noise={searched: read_json(noise)} if searched in data else {},
     )
 
 

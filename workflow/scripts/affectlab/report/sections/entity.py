@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from affectlab.core.io import read_json
+from affectlab.core.plots import read_history
 from affectlab.report.results import (
+    SeedResult,
     below_baseline,
     published_for,
     read_runs,
@@ -76,6 +79,9 @@ def section(
     comparison = read_json(folder / "comparison.json")
     runs = read_runs(folder, block, [run["run"] for run in comparison["runs"]])
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
+    for view in views:
+        for split, values in _beside_the_published(runs[view["run"]]).items():
+            view["values"][split] |= values
     known = published_for("entity", views, published)
     data = sorted({run["data"] for run in comparison["runs"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
@@ -99,6 +105,23 @@ def section(
             audits=audits,
         ),
     )
+
+
+def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
+    """What the original printed and is no score: mean kappa, lowest loss of the last stage.
+
+    The loss is that which is trained, so it is of runs of the original's method alone.
+    """
+    found = {"test": {"mean_kappa": fmean(seed.metrics["details"]["mean_kappa"] for seed in seeds)}}
+    if seeds[0].metrics["method"] == "gbert":
+        lowest = []
+        for seed in seeds:
+            columns = ("split", "stage", "loss")
+            history = read_history(seed.folder / "history.csv", columns)["validation"]
+            last = history["stage"] == history["stage"].max()
+            lowest.append(float(history["loss"][last].min()))
+        found["validation"] = {"validation_loss": fmean(lowest)}
+    return found
 
 
 def _headline(

@@ -133,9 +133,14 @@ def _headline(
     )
     sentences.append(
         f"When the same faces are blurred, the index published as IQ goes from"
-        f" {sharp['formula_iq']:.1f} to {blurred['formula_iq']:.1f} by its formula, which measures"
-        f" the camera, not the person; {network},"
-        + (" too." if test["network_iq_falls"] else " so it does not even follow the camera.")
+        f" {sharp['formula_iq']:.1f} to {blurred['formula_iq']:.1f} by its formula"
+        + (", which measures the camera, not the person; " if test["formula_iq_falls"] else "; ")
+        + network
+        + (
+            ": what it has learnt measures the camera."
+            if test["network_iq_falls"]
+            else ", so it does not even follow the camera."
+        )
     )
     for name, check in checks.items():
         share = check["distribution"]["iq_proxy"]["at_the_limits"]
