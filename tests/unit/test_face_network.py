@@ -124,6 +124,7 @@ def test_the_recipe_of_the_demo_is_clearly_better_than_chance(tmp_path):
         **paths,
     )
     write_labels(**paths, labels_path=tmp_path / "labels.csv", settings=config["labels"], threads=1)
+    del run["data"]
     directory = trained(tmp_path, tmp_path, **run)
     faces = read_faces(**paths)
     rows = faces.rows_of("test")

@@ -188,6 +188,7 @@ def write_tiny_resnet(directory: Path | str, seed: int = 0) -> None:
     The same seed gives the same bytes; an existing *directory* is replaced as a whole.
     """
     from transformers import ConvNextImageProcessor, ResNetConfig, ResNetModel
+    from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
     with seeded(seed):
         model = ResNetModel(
@@ -198,7 +199,12 @@ def write_tiny_resnet(directory: Path | str, seed: int = 0) -> None:
                 layer_type="basic",
             )
         )
-    save(model, ConvNextImageProcessor(size={"shortest_edge": 64}), Path(directory))
+    processor = ConvNextImageProcessor(
+        size={"shortest_edge": 64},
+        image_mean=IMAGENET_DEFAULT_MEAN,
+        image_std=IMAGENET_DEFAULT_STD,
+    )
+    save(model, processor, Path(directory))
 
 
 def write_tiny_vit(directory: Path | str, seed: int = 0) -> None:
