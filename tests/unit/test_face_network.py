@@ -65,12 +65,10 @@ RUN = {
 }
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def make_data(folder, counts=None):
     """A converted corpus with votes and labels."""
-    folder = tmp_path_factory.mktemp("face")
-    samples.write_corpus(folder / "raw", 0, "csv", COUNTS)
-    samples.write_votes(folder / "votes", 0, COUNTS)
+    samples.write_corpus(folder / "raw", 0, "csv", counts)
+    samples.write_votes(folder / "votes", 0, counts)
     convert(
         raw_directory=folder / "raw",
         votes_directory=folder / "votes",
@@ -86,6 +84,11 @@ def data(tmp_path_factory):
         threads=1,
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("face"), COUNTS)
 
 
 def trained(data: Path, folder: Path, base_model: Path | None = None, **changes) -> Path:
@@ -113,20 +116,11 @@ def network(data, tmp_path_factory):
 
 def test_the_recipe_of_the_demo_is_clearly_better_than_chance(tmp_path):
     """Of the sample as the demo has it: more classes right than any one answer would have."""
-    config = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"])["face"]
-    run = config["runs"]["compact_demo"]
-    samples.write_corpus(tmp_path / "raw", 0, "csv")
-    paths = {"faces_path": tmp_path / "faces.npy", "metadata_path": tmp_path / "metadata.csv"}
-    convert(
-        raw_directory=tmp_path / "raw",
-        votes_directory=None,
-        quarantine_path=tmp_path / "quarantine.jsonl",
-        **paths,
-    )
-    write_labels(**paths, labels_path=tmp_path / "labels.csv", settings=config["labels"], threads=1)
+    run = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"])["face"]["runs"]["compact_demo"]
     del run["data"]
-    directory = trained(tmp_path, tmp_path, **run)
-    faces = read_faces(**paths)
+    made = make_data(tmp_path)
+    directory = trained(made, tmp_path, **run)
+    faces = read_faces(made / "faces.npy", made / "metadata.csv")
     rows = faces.rows_of("test")
     readings = predict.FacePredictor.from_directory(directory).predict(faces.images[rows])
     right = np.array([r.label for r in readings]) == faces.emotions[rows]
