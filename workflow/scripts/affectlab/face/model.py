@@ -30,6 +30,7 @@ WEIGHTS_NAME = "model.safetensors"
 
 # Mean and deviation of grey levels (0..1): of our own network's input, and of ImageNet's in grey.
 PREPROCESSOR_NAME = "preprocessor_config.json"
+UNSCALED = (0.0, 1.0)
 COMPACT_SCALE = (0.5, 0.25)
 
 TEST_TIMES = ("none", "flip", "ten_crop")
@@ -159,13 +160,13 @@ def build_network(run: Mapping[str, Any], base_model: Path | None) -> FaceNetwor
     assert base_model is not None
     side = settings["image_size"]
     try:
-        scale = backbone_scale(base_model)
-        network = _with_backbone(_load_backbone(base_model), settings, scale).eval()
+        network = _with_backbone(_load_backbone(base_model), settings, UNSCALED).eval()
         with torch.inference_mode():
             network(torch.zeros(1, 1, side, side))
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         problem = f"reads no images of {side} x {side} pixels: {str(error).splitlines()[0]}"
         raise DataError(base_model, None, problem) from error
+    network.scale = backbone_scale(base_model)
     return network.train()
 
 
