@@ -12,6 +12,7 @@ from jinja2 import UndefinedError
 
 from affectlab.core import cards
 from affectlab.core.config import load_schema, schema_mistakes
+from affectlab.core.expectations import differing
 from affectlab.core.io import write_json
 from affectlab.core.records import metric
 from affectlab.emotion import card as emotion_card
@@ -162,7 +163,7 @@ def test_nothing_is_said_of_tweets_where_the_data_are_others():
 def test_scores_on_a_copy_that_differs_are_not_given_to_the_data_set_of_the_hub():
     rows = [("train", "ok"), ("test", "differs"), ("duplicates", "differs")]
     audit = {"expected": [{"what": what, "status": status} for what, status in rows]}
-    differs = cards.differing(audit)
+    differs = differing(audit)
     assert differs == ["test", "duplicates"]
     text = emotion_card.card(make_record(), differs, RECIPE, DATASET, MODEL)
     assert "**This copy of the data is not what the registry describes**: it differs in" in text

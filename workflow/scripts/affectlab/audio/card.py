@@ -9,6 +9,7 @@ from typing import Any
 from affectlab.audio.model import WARNING
 from affectlab.audio.tasks import TASKS
 from affectlab.core import cards
+from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
@@ -37,7 +38,7 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, differs = read_json(metrics_path), cards.differing(read_json(audit_path))
+    record, differs = read_json(metrics_path), differing(read_json(audit_path))
     write_text(card_path, card(record, differs, recipe, dataset, encoder, model))
     example = cards.render(
         TEMPLATES / "inference_audio.py.j2",
@@ -56,7 +57,7 @@ def card(
     encoder: Mapping[str, Any],
     model: Mapping[str, Any] | None,
 ) -> str:
-    """The text of the model card; *differs* as in `cards.differing`."""
+    """The text of the model card; *differs* as in `expectations.differing`."""
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,

@@ -26,13 +26,8 @@ def model_index(
     return [{"name": name, "results": [result]}]
 
 
-def differing(audit: Mapping[str, Any]) -> list[str]:
-    """In what the data at hand differ from what the registry says of them, by their audit."""
-    return [row["what"] for row in audit["expected"] if row["status"] != "ok"]
-
-
 def difference_note(differs: Sequence[str]) -> str:
-    """What a card says of scores on a copy that differs (`differing`); empty if it does not."""
+    """What a card says of scores on data that *differs* (`expectations.differing`), or nothing."""
     if not differs:
         return ""
     return (
@@ -49,7 +44,8 @@ def scored_dataset(
     Args:
         record: metrics.json of the run.
         dataset: the registry's entry of its data set.
-        differs: see `differing`. Scores on a copy that differs are not listed under the hub's id.
+        differs: see `expectations.differing`. Scores on a copy that differs are not listed under
+            the hub's id.
     """
     name = record["data"]["name"]
     identity = {"type": hub_repository(dataset) or name, "name": dataset["title"]}

@@ -25,6 +25,11 @@ def compare(rows: Iterable[tuple[str, int, int]]) -> list[dict[str, Any]]:
     ]
 
 
+def differing(audit: Mapping[str, Any]) -> list[str]:
+    """In what the data at hand differ from what the registry says of them, by their audit."""
+    return [row["what"] for row in audit["expected"] if row["status"] != "ok"]
+
+
 def issue_rows(
     expected: Mapping[str, Any], known: KnownIssues, found: dict[str, Any]
 ) -> list[tuple[str, int, int]]:

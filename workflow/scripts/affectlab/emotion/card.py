@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core import cards
+from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
@@ -50,7 +51,7 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, differs = read_json(metrics_path), cards.differing(read_json(audit_path))
+    record, differs = read_json(metrics_path), differing(read_json(audit_path))
     write_text(card_path, card(record, differs, recipe, dataset, model))
     write_text(example_path, inference_example(record, recipe))
 
@@ -62,7 +63,7 @@ def card(
     dataset: Mapping[str, Any],
     model: Mapping[str, Any] | None,
 ) -> str:
-    """The text of the model card; *differs* as in `cards.differing`."""
+    """The text of the model card; *differs* as in `expectations.differing`."""
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,

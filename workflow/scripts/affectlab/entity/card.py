@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core import cards
+from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
@@ -70,7 +71,7 @@ def card(
     model: Mapping[str, Any],
 ) -> str:
     """The text of the model card."""
-    differs = cards.differing(audit)
+    differs = differing(audit)
     shown = [(label, record["metrics"][name]) for name, label in SHOWN if name in record["metrics"]]
     body = cards.render(
         TEMPLATES / "model_card.md.j2",

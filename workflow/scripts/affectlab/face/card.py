@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core import cards
+from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
 from affectlab.face.indices import WARNINGS
 
@@ -77,7 +78,7 @@ def write_card(
         example_path: where the program goes.
     """
     record, check = read_json(metrics_path), read_json(check_path)
-    differs = cards.differing(read_json(audit_path))
+    differs = differing(read_json(audit_path))
     write_text(card_path, card(record, differs, check, recipe, labels, dataset, votes, model))
     write_text(example_path, cards.render(TEMPLATES / "inference.py.j2", run=record["run"]))
 
@@ -92,7 +93,7 @@ def card(
     votes: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any] | None,
 ) -> str:
-    """The text of the model card; *differs* as in `cards.differing`."""
+    """The text of the model card; *differs* as in `expectations.differing`."""
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,

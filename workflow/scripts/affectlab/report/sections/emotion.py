@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
 from affectlab.report.results import (
     SeedResult,
@@ -162,11 +163,11 @@ def _headline(
             " (confident learning; an estimate, not a count of errors)."
         )
     for name, audit in results.audits.items():
-        differing = [row["what"] for row in audit["expected"] if row["status"] != "ok"]
-        if differing:
+        differs = differing(audit)
+        if differs:
             sentences.append(
                 f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differing)}."
+                f" {', '.join(differs)}."
             )
     if run["data"] in sample_data:
         sentences.append(

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
 from affectlab.core.plots import read_history
 from affectlab.report.results import (
@@ -156,11 +157,11 @@ def _headline(
             f" {metrics['kappa_cosine_gap']['mean']:.3f}."
         )
     for name, audit in audits.items():
-        differing = [row["what"] for row in audit["expected"] if row["status"] != "ok"]
-        if differing:
+        differs = differing(audit)
+        if differs:
             sentences.append(
                 f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differing)}."
+                f" {', '.join(differs)}."
             )
         if audit["weak_labels"]:
             sentences.append(f"The labels of {name} are weak: derived by rules, not given.")

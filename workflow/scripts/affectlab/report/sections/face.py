@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
 from affectlab.report.results import (
     SeedResult,
@@ -157,11 +158,11 @@ def _headline(
             f" training data changes its accuracy by {points(change)}."
         )
     for name, audit in audits.items():
-        differing = [row["what"] for row in audit["expected"] if row["status"] != "ok"]
-        if differing:
+        differs = differing(audit)
+        if differs:
             sentences.append(
                 f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differing)}."
+                f" {', '.join(differs)}."
             )
         if name in sample_data:
             sentences.append(
