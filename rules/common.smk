@@ -17,7 +17,9 @@ from affectlab.core.assets import (
     entry_in_use,
     format_table,
     local_files,
+    manifest_path,
     preflight,
+    unchanged_files,
 )
 from affectlab.core.errors import ConfigError, UserError
 from affectlab.core.sources import imported_sources
@@ -86,14 +88,24 @@ def note_request(kind, name):
 
 def local_data(wildcards):
     """The user's own copy of a data set, if there is one."""
-    note_request("dataset", wildcards.data)
-    return local_files(wildcards.data, config["data_root"])
+    return watched("dataset", wildcards.data, config["data_root"])
 
 
 def local_model(wildcards):
     """The user's own copy of a model, if there is one."""
-    note_request("model", wildcards.model)
-    return local_files(wildcards.model, config["model_root"])
+    return watched("model", wildcards.model, config["model_root"])
+
+
+def watched(kind, name, root):
+    """The files of a local copy; the time of those that were only put there anew does not count.
+
+    Snakemake itself compares contents up to a megabyte only.
+    """
+    note_request(kind, name)
+    files = local_files(name, root)
+    manifest = manifest_path(kind, name, workflow.pathvars.get("resources"))
+    unchanged = unchanged_files(files, manifest)
+    return [ancient(path) if path in unchanged else path for path in files]
 
 
 def stop_if_missing():

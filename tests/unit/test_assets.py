@@ -1,5 +1,6 @@
 """What stands where: present, downloadable or missing, and how to get what is missing."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from affectlab.core.assets import (
     format_table,
     generated_data,
     local_files,
+    manifest_path,
     preflight,
+    unchanged_files,
 )
 from affectlab.core.config import load_config
 from affectlab.core.errors import UserError
@@ -132,6 +135,40 @@ def test_a_big_copy_is_watched_as_a_folder(tmp_path):
     assert len(local_files("x", tmp_path)) == WATCHED_FILES
     (tmp_path / "x" / "one_more.txt").write_text("")
     assert local_files("x", tmp_path) == [str(tmp_path / "x")]
+
+
+@pytest.fixture
+def fetched(tmp_path):
+    """A local copy of two files that has been fetched, and its manifest."""
+    copy = tmp_path / "root" / "x"
+    copy.mkdir(parents=True)
+    for name in ("train.txt", "test.txt"):
+        (copy / name).write_text("i am glad;joy\n")
+    manifest = manifest_path("dataset", "x", tmp_path / "resources")
+    fetch_dataset("x", GATED, manifest, tmp_path / "root")
+    os.utime(manifest, (0, 0))
+    return copy, manifest
+
+
+def test_newer_files_of_the_same_content_are_unchanged(fetched):
+    copy, manifest = fetched
+    files = local_files("x", copy.parent)
+    assert unchanged_files(files, manifest) == {str(copy / "train.txt"), str(copy / "test.txt")}
+    (copy / "train.txt").write_text("i am sad;fear\n")
+    (copy / "more.txt").write_text("i am glad;joy\n")
+    files = local_files("x", copy.parent)
+    assert unchanged_files(files, manifest) == {str(copy / "test.txt")}
+
+
+def test_a_copy_in_another_place_is_not_the_one_that_was_fetched(fetched, tmp_path):
+    copy, manifest = fetched
+    other = copy.parent.rename(tmp_path / "other")
+    assert unchanged_files(local_files("x", other), manifest) == set()
+
+
+def test_nothing_is_unchanged_before_it_was_fetched(fetched, tmp_path):
+    files = local_files("x", fetched[0].parent)
+    assert unchanged_files(files, manifest_path("model", "x", tmp_path)) == set()
 
 
 def test_the_whole_config_is_checked_and_printed(tmp_path):

@@ -173,6 +173,28 @@ def test_an_edited_local_copy_is_read_again(project):
     assert len((directory / target).read_text().splitlines()) == 7
 
 
+def test_a_local_copy_put_there_anew_with_the_same_content_reruns_nothing(project):
+    directory = project.directory("copied")
+    corpus = directory / "mine" / "emotion"
+    corpus.mkdir(parents=True)
+    for name in ("train.txt", "val.txt", "test.txt"):
+        (corpus / name).write_text("i am glad;joy\ni am low;sadness\n")
+    # Of a size that Snakemake does not compare by content itself.
+    with (corpus / "train.txt").open("a") as stream:
+        stream.writelines(f"i am number {number};joy\n" for number in range(60_000))
+    target = "results/emotion/data/emotion/records.jsonl"
+    arguments = (target, "--config", "data_root=mine")
+    first = project.snakemake(*arguments, directory=directory)
+    assert first.status == 0, first.output
+    for path in corpus.iterdir():
+        path.touch()
+    assert project.snakemake(*arguments, directory=directory).rules == set()
+    path = corpus / "train.txt"
+    path.write_bytes(path.read_bytes()[:-5] + b"fear\n")
+    third = project.snakemake(*arguments, "--dry-run", directory=directory)
+    assert "fetch_dataset" in third.rules
+
+
 def test_snakemake_s_own_report_builds(project, finished, tmp_path):
     target = tmp_path / "report.zip"
     result = project.snakemake("--report", str(target), directory=finished)

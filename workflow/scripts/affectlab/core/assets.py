@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from affectlab.core.archives import local_copy
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_json
+from affectlab.core.io import read_json, sha256_file
 
 Kind = Literal["dataset", "model"]
 # A local copy of more files than this is watched as a folder, not file by file.
@@ -54,6 +54,37 @@ def local_files(name: str, root: Path | str | None) -> list[str]:
     return sorted(files)
 
 
+def manifest_path(kind: Kind, name: str, resources: Path | str) -> Path:
+    """Where the manifest of a data set or model lies once it has been fetched."""
+    return Path(resources, RESOURCE_FOLDERS[kind], name, "manifest.json")
+
+
+def unchanged_files(paths: Iterable[str], manifest: Path) -> set[str]:
+    """Those of a local copy's files that are newer than its manifest but have the content it lists.
+
+    A copy made anew gives every file a new time, which alone is no reason to read it again. Only
+    newer files are read here.
+    """
+    if not manifest.is_file():
+        return set()
+    written = manifest.stat().st_mtime_ns
+    newer = [
+        path for path in map(Path, paths) if path.is_file() and path.stat().st_mtime_ns > written
+    ]
+    if not newer:
+        return set()
+    content = read_json(manifest)
+    directory = manifest.parent / content["directory"]
+    listed = {(directory / file["path"]).resolve(): file for file in content["files"]}
+    return {
+        str(path)
+        for path in newer
+        if (file := listed.get(path.resolve())) is not None
+        and path.stat().st_size == file["bytes"]
+        and sha256_file(path) == file["sha256"]
+    }
+
+
 def asset_status(
     kind: Kind,
     name: str,
@@ -73,7 +104,7 @@ def asset_status(
     copy = local_copy(name, root)
     if copy is not None:
         return AssetStatus(kind, name, "present", str(copy))
-    manifest = Path(resources, RESOURCE_FOLDERS[kind], name, "manifest.json")
+    manifest = manifest_path(kind, name, resources)
     if manifest.is_file():
         return AssetStatus(kind, name, "present", str(manifest.parent))
     if entry["sources"]:
