@@ -32,7 +32,7 @@ rule entity_convert:
     params:
         layout=entity_layout,
         on_bad_record=config["on_bad_record"],
-        split=ENTITY["split"],
+        split=entity_split,
     script:
         "../workflow/scripts/entity_convert.py"
 

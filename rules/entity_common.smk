@@ -12,6 +12,11 @@ def entity_layout(wildcards):
     return REGISTRIES.datasets[wildcards.data]["layout"]
 
 
+def entity_split(wildcards):
+    """How a corpus without splits of its own is dealt out; None where it has them."""
+    return ENTITY["split"] if entity_layout(wildcards) == "entity_spans" else None
+
+
 def entity_expected(wildcards):
     """What the registry expects of a data set."""
     return REGISTRIES.datasets[wildcards.data].get("expected", {})

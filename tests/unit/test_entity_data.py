@@ -234,7 +234,7 @@ def convert_goemotions(folder, layout="goemotions"):
         folder / "quarantine.jsonl",
         layout=layout,
         on_bad_record="fail",
-        split=SPLIT,
+        split=None,
     )
 
 

@@ -106,14 +106,18 @@ def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("entity")
     write_spans(folder / "raw_spans", seed=1, texts=90)
     write_goemotions(folder / "raw_sentences", seed=1, train=80, validation=30, test=30)
-    for name, layout in (("spans", "entity_spans"), ("sentences", "goemotions")):
+    dealt = {"validation": 0.2, "test": 0.3, "seed": 0}
+    for name, layout, split in (
+        ("spans", "entity_spans", dealt),
+        ("sentences", "goemotions", None),
+    ):
         convert(
             folder / f"raw_{name}",
             folder / f"{name}.jsonl",
             folder / f"{name}.quarantine.jsonl",
             layout=layout,
             on_bad_record="fail",
-            split={"validation": 0.2, "test": 0.3, "seed": 0},
+            split=split,
         )
     write_tiny_bert(folder / "bert")
     write_tiny_roberta(folder / "roberta")

@@ -88,6 +88,18 @@ def test_a_changed_setting_reruns_what_it_decides(
         assert result.jobs["entity_train"] == 2
 
 
+def test_another_split_leaves_a_corpus_with_splits_of_its_own_alone(
+    project, finished_entity, entity_overlays
+):
+    overlay = project.write_overlay("entity_split", {"entity": {"split": {"test": 0.25}}})
+    result = project.snakemake(
+        "-n", directory=finished_entity, overlays=[*entity_overlays, overlay]
+    )
+    assert {"entity_convert", "entity_train"} <= result.rules
+    assert result.jobs["entity_convert"] == 1
+    assert "run=goemotions_demo" not in result.output
+
+
 @pytest.mark.parametrize(
     ("module", "expected"),
     [

@@ -89,7 +89,7 @@ def convert(
     *,
     layout: str,
     on_bad_record: str,
-    split: Mapping[str, Any],
+    split: Mapping[str, Any] | None,
 ) -> None:
     """Write the records of a raw folder, and its bad records, as JSON Lines.
 
@@ -99,7 +99,7 @@ def convert(
         quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
         layout: one of `settings.LAYOUTS`.
         on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
-        split: ``validation`` and ``test`` shares and the ``seed``, for a corpus without splits.
+        split: ``validation`` and ``test`` shares and the ``seed``; None: the corpus has splits.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``; or a whole file is missing,
@@ -122,7 +122,7 @@ def convert(
         raise DataError(root / bad[0].file, bad[0].place, bad[0].problem)
     if not records:
         raise DataError(root, None, "not one good record; is it another kind of data?")
-    if layout == "entity_spans":
+    if split is not None:
         records = split_records(records, **split)
     write_jsonl(records_path, map(asdict, records))
     write_jsonl(quarantine_path, map(asdict, bad))
