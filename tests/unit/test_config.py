@@ -184,6 +184,14 @@ def test_an_export_must_be_selected(config):
     ]
 
 
+def test_an_export_that_no_onnx_file_can_hold_is_refused_before_it_is_trained(config):
+    config["emotion"]["export"] = ["minilm", "qwen3_lora"]
+    assert mistakes_of(config) == [
+        "emotion.export.1: the 596,049,920 weights of qwen3-0.6b are 2.4 GB in float32, and one "
+        "ONNX file holds 2.1 GB",
+    ]
+
+
 def test_a_config_can_add_a_data_set_and_a_model(config):
     registries = load_registries(PROJECT, config)
     config["datasets"] = {"mine": registries.datasets["emotion"] | {"title": "Mine"}}

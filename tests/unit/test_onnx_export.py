@@ -46,9 +46,9 @@ def test_a_file_gives_the_network_s_outputs_for_other_lengths(network, tmp_path)
 
 def test_a_network_too_large_for_one_file_is_refused_at_once(network, tmp_path, monkeypatch):
     size = sum(4 * p.numel() for p in network.parameters())
-    monkeypatch.setattr(onnx_export, "LARGEST_FILE", size + 1)
+    monkeypatch.setattr(onnx_export, "LARGEST_ONNX_FILE", size + 1)
     written(network, tmp_path / "net.onnx")
-    monkeypatch.setattr(onnx_export, "LARGEST_FILE", size)
+    monkeypatch.setattr(onnx_export, "LARGEST_ONNX_FILE", size)
     with pytest.raises(UserError, match=r"large\.onnx: .* do not fit into one ONNX file"):
         written(network, tmp_path / "large.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]

@@ -20,6 +20,10 @@ from affectlab.core.io import read_text
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
+FLOAT32_BYTES = 4
+LARGEST_ONNX_FILE = 2**31
+"""Bytes that one ONNX file, a protocol buffer, can hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registries:
@@ -252,14 +256,22 @@ def training_mistakes(path: str, training: Any) -> Iterator[str]:
         )
 
 
-def export_mistakes(wing: str, block: Mapping[str, Any]) -> Iterator[str]:
-    """Names in ``export`` that are no run, or a run that is not carried out."""
+def export_mistakes(wing: str, block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
+    """Names in ``export`` that are no run, or one not carried out or too large for a file."""
     runs, selected = as_mapping(block.get("runs")), as_names(block.get("selected"))
     for position, name in enumerate(as_names(block.get("export"))):
         path = f"{wing}.export.{position}"
         yield from unknown_name(path, name, runs, "run")
         if name in runs and name not in selected:
             yield f"{path}: the run {name!r} is not selected"
+        model = as_mapping(runs.get(name)).get("model")
+        weights = as_mapping(registries.models.get(str(model))).get("parameters")
+        if isinstance(weights, int) and weights * FLOAT32_BYTES >= LARGEST_ONNX_FILE:
+            yield (
+                f"{path}: the {weights:,} weights of {model} are "
+                f"{weights * FLOAT32_BYTES / 1e9:.1f} GB in float32, and one ONNX file holds "
+                f"{LARGEST_ONNX_FILE / 1e9:.1f} GB"
+            )
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:

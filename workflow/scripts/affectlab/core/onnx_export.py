@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from affectlab.core import stats
+from affectlab.core.config import LARGEST_ONNX_FILE
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import atomic_path
 
@@ -28,9 +29,6 @@ WARM_UP = 10
 LATENCIES = 100
 TOLERANCE = 1e-3
 """Largest difference between a network's outputs and those of its float32 ONNX file."""
-
-LARGEST_FILE = 2**31
-"""Bytes that one ONNX file, a protocol buffer, can hold."""
 
 Infer = Callable[..., np.ndarray]
 """From a network's inputs, arrays in their order, to its one output, float32."""
@@ -67,10 +65,10 @@ def write_onnx(
         AssertionError: the file does not give the network's outputs for *check*.
     """
     weights = sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers()))
-    if weights >= LARGEST_FILE:
+    if weights >= LARGEST_ONNX_FILE:
         raise UserError(
             f"{path}: {weights / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds "
-            f"{LARGEST_FILE / 1e9:.1f} GB: leave this run out of `export`"
+            f"{LARGEST_ONNX_FILE / 1e9:.1f} GB: leave this run out of `export`"
         )
     axes = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
     with atomic_path(path) as temporary:

@@ -36,7 +36,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     searched = as_mapping(block.get("label_noise")).get("data")
     yield from dataset_mistakes("emotion.label_noise.data", searched, registries, LAYOUTS)
     selected = [name for name in as_names(block.get("selected")) if name in runs]
-    yield from export_mistakes("emotion", block)
+    yield from export_mistakes("emotion", block, registries)
     for position, name in enumerate(as_names(block.get("export"))):
         if as_mapping(runs.get(name)).get("method") == "tfidf":
             yield (

@@ -38,7 +38,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         yield from _leaks(path, as_mapping(run), block.get("result_split"))
     for position, name in enumerate(as_names(block.get("selected"))):
         yield from unknown_name(f"face.selected.{position}", name, runs, "run")
-    yield from export_mistakes("face", block)
+    yield from export_mistakes("face", block, registries)
     for data, source in votes.items():
         path = f"face.votes.{data}"
         yield from dataset_mistakes(path, data, registries, LAYOUTS)
