@@ -1,5 +1,6 @@
 """Real `snakemake` processes on a copy of the checkout; corpus and models are generated."""
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
+from pyarrow import parquet
 
 CHECKOUT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles")
@@ -127,6 +130,24 @@ class Project:
 def environment():
     """Of the processes: no hub, one thread per core that is asked for, nothing of a caller's."""
     return os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def misfits():
+    """A function: where the rows of predictions do not fit the published schema of their wing."""
+
+    def find(path, wing):
+        schema = CHECKOUT / "workflow" / "schemas" / f"predictions_{wing}.schema.json"
+        validator = Draft202012Validator(json.loads(schema.read_text()))
+        rows = (
+            parquet.read_table(path).to_pylist()
+            if path.suffix == ".parquet"
+            else [json.loads(line) for line in path.read_text().splitlines()]
+        )
+        assert rows
+        return [error.message for row in rows for error in validator.iter_errors(row)]
+
+    return find
 
 
 @pytest.fixture(scope="session")

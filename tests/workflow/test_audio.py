@@ -54,6 +54,12 @@ def test_a_run_leaves_every_artefact(finished_audio):
     assert "sample_3emo_logmel" in (results / "tables" / "results.csv").read_text()
 
 
+def test_predictions_fit_their_schema(finished_audio, misfits):
+    for run in RUNS:
+        path = finished_audio / "results" / "audio" / run / "seed0" / "predictions.jsonl"
+        assert misfits(path, "audio") == []
+
+
 def test_the_sound_protocol_shows_its_baselines(finished_audio):
     path = finished_audio / "results/audio/sample_3emo_logmel/seed0/metrics.json"
     record = json.loads(path.read_text())

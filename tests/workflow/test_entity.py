@@ -53,6 +53,12 @@ def test_a_run_leaves_every_artefact(finished_entity):
     assert audit["spans"]["not_first_occurrence"] > 0
 
 
+def test_predictions_fit_their_schema(finished_entity, misfits):
+    for run in RUNS:
+        path = finished_entity / "results" / "entity" / run / "predictions.parquet"
+        assert misfits(path, "entity") == []
+
+
 def test_a_second_run_does_nothing(project, finished_entity, entity_overlays):
     result = project.snakemake(directory=finished_entity, overlays=entity_overlays)
     assert result.status == 0, result.output

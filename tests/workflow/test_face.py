@@ -66,6 +66,10 @@ def test_a_run_leaves_every_artefact(finished_face):
     assert "ours,face,compact_demo,sound" in table
 
 
+def test_predictions_fit_their_schema(finished_face, misfits):
+    assert misfits(finished_face / RUN / "predictions.jsonl", "face") == []
+
+
 def test_a_second_run_does_nothing(project, face_overlays, finished_face):
     result = project.snakemake(directory=finished_face, overlays=face_overlays)
     assert result.status == 0, result.output

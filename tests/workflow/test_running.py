@@ -36,6 +36,12 @@ def test_a_run_leaves_every_artefact(finished):
     assert audit["overlap"]["test_in_train"]
 
 
+def test_predictions_fit_their_schema(finished, misfits):
+    for run in RUNS:
+        path = finished / "results" / "emotion" / run / "predictions.jsonl"
+        assert misfits(path, "emotion") == []
+
+
 def test_every_job_leaves_a_log_and_a_benchmark(finished):
     benchmarks = finished / "logs" / "benchmarks"
     for path in benchmarks.rglob("*.jsonl"):

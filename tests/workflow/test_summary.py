@@ -55,6 +55,12 @@ def test_a_run_leaves_every_artefact(finished_summary):
     assert "qwen2_tiny_fields" in (results / "tables" / "results.csv").read_text()
 
 
+def test_predictions_fit_their_schema(finished_summary, misfits):
+    paths = sorted((finished_summary / "results" / "summary").glob("*/seed*/predictions.jsonl"))
+    assert len(paths) >= 3
+    assert [misfits(path, "summary") for path in paths] == [[]] * len(paths)
+
+
 def test_a_second_run_does_nothing(project, overlays, finished_summary):
     result = project.snakemake(directory=finished_summary, overlays=overlays)
     assert "Nothing to be done" in result.output
