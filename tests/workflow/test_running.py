@@ -162,12 +162,18 @@ def test_damaged_data_stops_with_its_cause_on_the_console(project):
     assert not (directory / target).exists()
 
 
-def test_an_edited_local_copy_is_read_again(project):
-    directory = project.directory("edited")
+def own_corpus(directory):
+    """A user's own copy of the emotion data, with `data_root=mine`."""
     corpus = directory / "mine" / "emotion"
     corpus.mkdir(parents=True)
     for name in ("train.txt", "val.txt", "test.txt"):
         (corpus / name).write_text("i am glad;joy\ni am low;sadness\n")
+    return corpus
+
+
+def test_an_edited_local_copy_is_read_again(project):
+    directory = project.directory("edited")
+    corpus = own_corpus(directory)
     target = "results/emotion/data/emotion/records.jsonl"
     arguments = (target, "--config", "data_root=mine")
     first = project.snakemake(*arguments, directory=directory)
@@ -181,10 +187,7 @@ def test_an_edited_local_copy_is_read_again(project):
 
 def test_a_local_copy_put_there_anew_with_the_same_content_reruns_nothing(project):
     directory = project.directory("copied")
-    corpus = directory / "mine" / "emotion"
-    corpus.mkdir(parents=True)
-    for name in ("train.txt", "val.txt", "test.txt"):
-        (corpus / name).write_text("i am glad;joy\ni am low;sadness\n")
+    corpus = own_corpus(directory)
     # Of a size that Snakemake does not compare by content itself.
     with (corpus / "train.txt").open("a") as stream:
         stream.writelines(f"i am number {number};joy\n" for number in range(60_000))
