@@ -103,6 +103,7 @@ def test_another_split_leaves_a_corpus_with_splits_of_its_own_alone(
     )
     assert {"entity_convert", "entity_train"} <= result.rules
     assert result.jobs["entity_convert"] == 1
+    assert "run=spans_demo" in result.output
     assert "run=goemotions_demo" not in result.output
 
 
