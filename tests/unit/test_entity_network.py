@@ -60,6 +60,7 @@ VMF = {
     "damaged_share": 0.25,
     "damaged_softening": 0.3,
     "class_weight_cap": 4.0,
+    "span_adapter": None,
     "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
 }
 GBERT = {
@@ -404,6 +405,95 @@ def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trai
     assert stored.mean() == pytest.approx(told, rel=1e-4)
 
 
+@pytest.fixture(scope="module")
+def sentences(work) -> Path:
+    """A model of whole sentences, with thresholds."""
+    run = RUNS["vmf"] | {"data": "sentences", "stages": RUNS["vmf"]["stages"][:1]}
+    return train(work, "vmf", work / "runs" / "sentences", run=run)
+
+
+@pytest.fixture(scope="module")
+def adapted(work, sentences) -> Path:
+    """A small network for spans upon it."""
+    run = RUNS["vmf"] | {
+        "vmf": VMF | {"span_adapter": {"hidden": 32, "dropout": 0.5}},
+        "stages": [{"data": "spans", "entities": None, "training": TRAINING | {"epochs": 6}}],
+    }
+    folder = work / "runs" / "adapted"
+    return train(work, "vmf", folder, run=run, start_from=sentences / "model")
+
+
+def test_an_adapter_changes_spans_and_leaves_whole_texts_alone(sentences, adapted):
+    before, after = (
+        GbertPredictor.from_checkpoint(folder / "model", device="cpu")
+        for folder in (sentences, adapted)
+    )
+    queries = [TEXT, (TEXT, "Ada"), ("No more of this!", None)]
+    told, found = before.predict_batch(queries), after.predict_batch(queries)
+    assert [told[0], told[2]] == [found[0], found[2]]
+    assert not np.allclose(told[1].mu, found[1].mu, atol=0.02)
+    stored = read_json(adapted / "model" / "gbert.json")
+    assert stored["heads"]["adapter"] == {"layers": 2, "hidden": 32, "dropout": 0.5}
+    old = read_json(sentences / "model" / "gbert.json")["calibration"]
+    assert stored["calibration"]["texts"] == old["texts"]
+    assert stored["calibration"]["texts"]["thresholds"] is not None
+    assert stored["calibration"]["spans"]["thresholds"] is None
+
+
+def test_an_adapter_learns(adapted):
+    with (adapted / "history.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    for split in ("train", "validation"):
+        losses = [float(row["loss"]) for row in rows if row["split"] == split]
+        assert min(losses) < losses[0]
+
+
+def test_an_adapter_begins_without_a_correction(work, trained):
+    """Its inputs are the mean states of span and text; by hand for one span of two tokens."""
+    network, tokenizer, _ = networks.load_model(trained["vmf"] / "model", device=CPU)
+    rows, _ = networks.encode(tokenizer, [TEXT, "So?"], [[(0, 6), None], [None]], max_length=64)
+    batch = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
+    with torch.inference_mode():
+        plain = network(batch)
+        network.add_adapter(hidden=7, dropout=0.0)
+        for old, new in zip(plain, network.eval()(batch), strict=True):
+            torch.testing.assert_close(new, old)
+        adapter = network.heads.adapter
+        torch.nn.init.normal_(adapter.output.weight)
+        found = network(batch)
+        states = network.encoder(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            output_hidden_states=True,
+        ).hidden_states[1:]
+        length = int(batch["attention_mask"][1].sum())
+        span = next(row for row in rows if len(row.token_ids) == length).spans[0]
+        means = [layer[1, span[1] : span[2]].mean(dim=0) for layer in states]
+        means += [layer[1, :length].mean(dim=0) for layer in states]
+        inputs = torch.cat([(m - m.mean()) / (m.var(correction=0) + 1e-5).sqrt() for m in means])
+        corrections = adapter.output(
+            torch.nn.functional.gelu(adapter.hidden(10.0 * inputs / inputs.norm()))
+        )
+    place = batch["targets"].tolist().index(0)
+    torch.testing.assert_close(
+        found.logits[place] - network.heads._side_head(8.0 * found.mu[place]), corrections[65:]
+    )
+    others = [other for other in range(3) if other != place]
+    torch.testing.assert_close(found.mu[others], plain.mu[others])
+
+
+def test_only_the_adapter_is_trained_and_nothing_else_drops_out(trained):
+    network, *_ = networks.load_model(trained["vmf"] / "model", device=CPU, training=True)
+    network.add_adapter(hidden=7, dropout=0.5)
+    network.train()
+    names = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert names
+    assert all(name.startswith("heads.adapter.") for name in names)
+    dropping = [name for name, module in network.named_modules() if module.training]
+    assert dropping
+    assert not any(name.startswith("encoder") for name in dropping)
+
+
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("train_on", ["sentence", "span"])
 def test_the_switches_say_what_the_published_recipe_is_trained_by(
@@ -461,11 +551,12 @@ def test_a_model_of_sentences_decides_on_every_class_that_reaches_its_threshold(
     ranked = [name for name, _ in spans.top(28)]
     lowest = spans.probabilities[ranked[2]]
     sentences = copy.copy(predictor)
-    calibration = predictor._description.calibration | {"thresholds": [lowest] * 28}
+    texts = predictor._description.calibration["texts"] | {"thresholds": [lowest] * 28}
+    calibration = predictor._description.calibration | {"texts": texts}
     sentences._description = replace(predictor._description, calibration=calibration)
     assert sentences.predict("I love this movie!").labels == tuple(ranked[:3])
     assert sentences.predict("I love this movie!").label == ranked[0]
-    calibration["thresholds"] = [1.0] * 28
+    texts["thresholds"] = [1.0] * 28
     assert sentences.predict("I love this movie!").labels == (ranked[0],)
 
 
@@ -779,6 +870,13 @@ def test_the_card_says_that_labels_are_weak_and_where_weights_come_from(scored, 
     assert "The weights of the run `other` were trained further." in card
     assert "say nothing about language" not in card
     assert "are weak" not in write_cards(scored, tmp_path, "vmf", kind="url")
+
+
+def test_the_card_says_what_an_adapter_leaves_alone(scored, tmp_path):
+    vmf = VMF | {"span_adapter": {"hidden": 32, "dropout": 0.5}}
+    card = write_cards(scored, tmp_path, "vmf", start_from="other", vmf=vmf)
+    assert "The weights of the run `other` are in it unchanged" in card
+    assert "trained further" not in card
 
 
 # Command line

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
+from scipy.optimize import brentq
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, log_loss
 
@@ -184,7 +185,33 @@ def test_the_scale_of_kappa_is_found_again():
     scale = decisions.fit_kappa_scale(np.sqrt(true), scores.mean_cosine(true))
     found = decisions.scaled_kappa(np.sqrt(true), scale)
     np.testing.assert_allclose(found, true, rtol=0.02)
-    assert decisions.scaled_kappa(true, None) is true
+
+
+def test_the_concentration_that_goes_with_probabilities():
+    """Held against the root of scipy's A_64(kappa) = |sum_c p_c w_c|, prototypes at any angle."""
+    probabilities, prototypes = distributions(40, 8.0), unit(K)
+    found = decisions.matched_kappa(probabilities, prototypes)
+    for row, kappa in zip(probabilities, found, strict=True):
+        length = np.linalg.norm((row[:, None] * prototypes).sum(axis=0))
+        exact = brentq(lambda k, r=length: scores.mean_cosine(k) - r, 1e-2, 1e3)
+        assert kappa == pytest.approx(exact, rel=0.02)
+    sure = decisions.matched_kappa(np.eye(K)[:1], prototypes)
+    assert sure == decisions.KAPPA_LIMITS[1], "a probability of 1 has no finite concentration"
+
+
+def test_a_calibration_joins_both_concentrations():
+    kappa, probabilities, prototypes = np.array([9.0, 40.0]), distributions(2), unit(K)
+    softened = stats.apply_temperature(probabilities, 2.0)
+    matched = decisions.matched_kappa(softened, prototypes)
+    given = {"kappa": kappa, "probabilities": probabilities, "prototypes": prototypes}
+    scale = {"offset": np.log(3.0), "slope": 2.0}
+    found = decisions.calibrated({"temperature": 2.0, "kappa": scale}, **given)
+    np.testing.assert_allclose(found[0], softened)
+    np.testing.assert_allclose(found[1], 3.0 * kappa * matched)
+    found = decisions.calibrated({"temperature": 2.0, "kappa": None}, **given)
+    np.testing.assert_allclose(found[0], softened)
+    np.testing.assert_array_equal(found[1], kappa)
+    assert decisions.calibrated(None, **given) == (probabilities, kappa)
 
 
 def test_no_other_scale_of_kappa_foretells_the_cosines_better():

@@ -30,6 +30,19 @@ def test_a_setting_that_would_do_nothing_is_refused():
     ]
 
 
+def test_an_adapter_needs_spans_and_a_model_of_texts():
+    block = load_config(PROJECT)["entity"]
+    run = block["runs"]["spans_minilm"]
+    run["stages"] = [run["stages"][0] | {"data": "goemotions"}]
+    run |= {"data": "goemotions", "start_from": None}
+    assert found(block) == [
+        "entity.runs.spans_minilm.vmf.span_adapter: it alone is trained, so the run must start "
+        "from another one",
+        "entity.runs.spans_minilm.stages.0.data: 'goemotions' has whole texts, and "
+        "vmf.span_adapter corrects spans",
+    ]
+
+
 def test_the_first_concentration_is_above_the_least():
     block = load_config(PROJECT)["entity"]
     block["runs"]["goemotions_minilm"]["vmf"] = {"kappa_min": 50.0, "kappa_start": 42.0}

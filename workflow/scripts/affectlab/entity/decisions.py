@@ -89,6 +89,29 @@ def expected_cosine(
     return (labels * (mu @ prototypes.T)).sum(axis=1)
 
 
+def matched_kappa(probabilities: stats.Floats, prototypes: stats.Floats) -> stats.Floats:
+    """The concentration that goes with the probabilities alone, (n,).
+
+    Under probabilities p the prototypes have the mean sum_c p_c w_c; a von Mises-Fisher
+    distribution with a mean of that length has this concentration, by the approximation of
+    Banerjee et al. 2005 (JMLR 6:1345-1382, eq. 4.4).
+
+    Args:
+        probabilities: (n, 28).
+        prototypes: of unit length, (28, 64).
+    """
+    length = np.linalg.norm(probabilities @ prototypes, axis=1)
+    rest = np.maximum(1.0 - length**2, np.finfo(float).eps)
+    return np.clip(length * (prototypes.shape[1] - length**2) / rest, *KAPPA_LIMITS)
+
+
+def joined_kappa(
+    kappa: stats.Floats, probabilities: stats.Floats, prototypes: stats.Floats
+) -> stats.Floats:
+    """Geometric mean of the learned concentrations (n,) and `matched_kappa`."""
+    return np.sqrt(kappa * matched_kappa(probabilities, prototypes))
+
+
 def fit_kappa_scale(kappa: stats.Floats, cosine: stats.Floats) -> dict[str, float]:
     """Scale and exponent with which exp(offset) kappa^slope foretells the cosines best.
 
@@ -97,7 +120,7 @@ def fit_kappa_scale(kappa: stats.Floats, cosine: stats.Floats) -> dict[str, floa
     class, each of which costs as many nats as kappa is large.
 
     Args:
-        kappa: raw concentrations of the validation split, (n,).
+        kappa: unscaled concentrations of the validation split, (n,).
         cosine: see `expected_cosine`, (n,).
     """
     import torch
@@ -116,10 +139,8 @@ def fit_kappa_scale(kappa: stats.Floats, cosine: stats.Floats) -> dict[str, floa
     return {"offset": float(found.x[0]), "slope": float(found.x[1])}
 
 
-def scaled_kappa(kappa: stats.Floats, scale: Mapping[str, float] | None) -> stats.Floats:
-    """Concentrations after `fit_kappa_scale`, or as they are without a scale."""
-    if scale is None:
-        return kappa
+def scaled_kappa(kappa: stats.Floats, scale: Mapping[str, float]) -> stats.Floats:
+    """Concentrations after `fit_kappa_scale`."""
     return np.exp(np.clip(scale["offset"] + scale["slope"] * np.log(kappa), *np.log(KAPPA_LIMITS)))
 
 
@@ -150,6 +171,29 @@ def fit_calibration(
     softened = stats.apply_temperature(probabilities, temperature)
     return {
         "temperature": temperature,
-        "kappa": fit_kappa_scale(kappa, expected_cosine(mu, labels, prototypes)),
+        "kappa": fit_kappa_scale(
+            joined_kappa(kappa, softened, prototypes), expected_cosine(mu, labels, prototypes)
+        ),
         "thresholds": fit_thresholds(softened, labels > 0).tolist() if whole_texts else None,
     }
+
+
+def calibrated(
+    calibration: Mapping[str, Any] | None,
+    *,
+    kappa: stats.Floats,
+    probabilities: stats.Floats,
+    prototypes: stats.Floats,
+) -> tuple[stats.Floats, stats.Floats]:
+    """Probabilities (n, 28) and concentrations (n,) after `fit_calibration`.
+
+    Without a calibration both are as they come; where it has no scale of kappa, as that of the
+    published model, the concentrations are.
+    """
+    if calibration is None:
+        return probabilities, kappa
+    softened = stats.apply_temperature(probabilities, calibration["temperature"])
+    if calibration["kappa"] is None:
+        return softened, kappa
+    joined = joined_kappa(kappa, softened, prototypes)
+    return softened, scaled_kappa(joined, calibration["kappa"])

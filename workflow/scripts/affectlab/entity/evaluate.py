@@ -177,7 +177,7 @@ def evaluate(
     started = time.perf_counter()
     corpus = read_corpus(records_path)
     found = read_predictions(predictions_path, corpus)
-    calibration = stored_calibration(model_directory)
+    calibration = stored_calibration(model_directory, corpus)
     tables = {
         split: scores.columns(items, calibration, corpus.train_prior)
         for split, items in found.items()
@@ -251,14 +251,15 @@ def evaluate(
     )
 
 
-def stored_calibration(model_directory: Path | str) -> dict[str, Any]:
-    """What a model directory holds of its calibration, and its unit prototypes."""
+def stored_calibration(model_directory: Path | str, corpus: Corpus) -> dict[str, Any]:
+    """A model's calibration for the targets of the corpus, and its unit ``prototypes``."""
     from safetensors.numpy import load_file
 
     folder = Path(model_directory)
     prototypes = load_file(folder / "heads.safetensors")["prototypes"].astype(np.float64)
     prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
-    return {**read_json(folder / "gbert.json")["calibration"], "prototypes": prototypes}
+    kind = "texts" if corpus.whole_texts else "spans"
+    return {**read_json(folder / "gbert.json")["calibration"][kind], "prototypes": prototypes}
 
 
 def replicates(
@@ -357,7 +358,7 @@ def compare(
         record = read_json(metrics_path)
         corpus = corpora[record["data"]["name"]]
         items = read_predictions(predictions_path, corpus)["test"]
-        table = scores.columns(items, stored_calibration(directory), corpus.train_prior)
+        table = scores.columns(items, stored_calibration(directory, corpus), corpus.train_prior)
         drawn = replicates(table, items.groups, bootstrap)
         runs.setdefault(record["run"], []).append((record, drawn))
     record = {

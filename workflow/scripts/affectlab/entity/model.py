@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -37,6 +37,9 @@ PROJECTION_WIDTH = 256
 AUXILIARY_WIDTH = 128
 KAPPA_SCALE = 16.0
 """Of the linear layer before the softplus: concentrations live on a scale of tens."""
+
+ADAPTER_INPUT_NORM = 10.0
+"""Length of a `SpanAdapter`'s inputs: with unit variance of each, Adam's steps are too large."""
 
 Span = tuple[int, int] | None
 """Character offsets of a span, or None for the whole text."""
@@ -69,6 +72,51 @@ class Row:
     spans: list[tuple[int, int, int]]
 
 
+class SpanAdapter(nn.Module):
+    """What a span adds to a model of sentences: corrections of direction, energy and logits.
+
+    It reads the mean states of the span's tokens and those of all tokens beside it, from every
+    layer of the encoder: the last one, which learnt emotion of sentences, has lost much of what
+    tells a span with an emotion from one without. It starts with no correction.
+
+    Args:
+        width: of the encoder's hidden states.
+        layers: of the encoder.
+        hidden: width of the hidden layer.
+        dropout: of the inputs.
+    """
+
+    def __init__(self, width: int, *, layers: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = nn.Linear(2 * layers * width, hidden)
+        self.output = nn.Linear(hidden, DIMENSION + 1 + len(CLASSES))
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(
+        self, states: Sequence[torch.Tensor], batch: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Corrections (m, 64 + 1 + 28), float32; 0 for whole texts.
+
+        Args:
+            states: of all layers, (b, t, width) each.
+            batch: see `collator`.
+        """
+        tokens, offsets, mask = batch["tokens"], batch["offsets"], batch["attention_mask"]
+        rows = torch.div(tokens[offsets], mask.shape[1], rounding_mode="floor")
+        share = (mask / mask.sum(dim=1, keepdim=True))[:, None].float()
+        means = [
+            functional.embedding_bag(tokens, layer.flatten(0, 1).float(), offsets, mode="mean")
+            for layer in states
+        ] + [(share @ layer.float())[rows, 0] for layer in states]
+        scaled = [functional.layer_norm(mean, mean.shape[-1:]) for mean in means]
+        inputs = functional.normalize(torch.cat(scaled, dim=-1), dim=-1) * ADAPTER_INPUT_NORM
+        inputs = self.dropout(inputs).to(self.hidden.weight.dtype)
+        corrections = self.output(functional.gelu(self.hidden(inputs))).float()
+        return corrections * batch["is_span"][:, None]
+
+
 class Heads(nn.Module):
     """Token projection, concentration, class prototypes and the 28-class side head.
 
@@ -79,12 +127,20 @@ class Heads(nn.Module):
         method: ``gbert``, the published form, or ``vmf``, the sound one.
         kappa_min: smallest concentration of ``vmf``.
         kappa_start: mean concentration of ``vmf`` before training, larger than *kappa_min*.
+        adapter: settings of a `SpanAdapter` for ``vmf``, or None.
     """
 
     def __init__(
-        self, width: int, *, method: str, kappa_min: float = 1.0, kappa_start: float = 42.0
+        self,
+        width: int,
+        *,
+        method: str,
+        kappa_min: float = 1.0,
+        kappa_start: float = 42.0,
+        adapter: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self.adapter = None if adapter is None else SpanAdapter(width, **adapter)
         self.method = method
         self.kappa_min = kappa_min
         self.hidden = nn.Linear(width, PROJECTION_WIDTH)
@@ -106,14 +162,19 @@ class Heads(nn.Module):
             nn.init.constant_(self.energy.bias, start / KAPPA_SCALE)
 
     def forward(
-        self, states: torch.Tensor, tokens: torch.Tensor, offsets: torch.Tensor
+        self,
+        states: torch.Tensor,
+        tokens: torch.Tensor,
+        offsets: torch.Tensor,
+        corrections: torch.Tensor | None = None,
     ) -> Embedding:
         """Pool token states (b, t, width) over each target's *tokens*.
 
         Args:
-            states: of the encoder.
+            states: of the encoder's last layer.
             tokens: positions in the flattened (b * t) states, target after target, int64.
             offsets: where each target starts in *tokens*, int64 (m,).
+            corrections: of the adapter, or None.
         """
         flat = states.flatten(0, 1)
         hidden = functional.gelu(self.hidden(flat))
@@ -121,16 +182,21 @@ class Heads(nn.Module):
         def pooled(values: torch.Tensor, mode: str) -> torch.Tensor:
             return functional.embedding_bag(tokens, values.float(), offsets, mode=mode)
 
-        mu = functional.normalize(pooled(self.direction(hidden), "mean"), dim=-1)
+        direction = pooled(self.direction(hidden), "mean")
+        if corrections is None:
+            corrections = direction.new_zeros(len(direction), DIMENSION + 1 + len(CLASSES))
+        turn, rise, shift = corrections.split((DIMENSION, 1, len(CLASSES)), dim=-1)
+        mu = functional.normalize(direction + turn, dim=-1)
         prototypes = self.directions()
         if self.method == "gbert":
             energy = pooled(functional.softplus(self.energy(flat).float()), "max")
             kappa = 1.0 + 50.0 * energy[:, 0]
             return Embedding(mu, kappa, self._side_head(mu), prototypes)
-        energy = pooled(self.energy(hidden), "mean")[:, 0]
+        energy = (pooled(self.energy(hidden), "mean") + rise)[:, 0]
         kappa = self.kappa_min + functional.softplus(KAPPA_SCALE * energy)
         # Unit variance of the inputs in place of unit length.
-        return Embedding(mu, kappa, self._side_head(mu * DIMENSION**0.5), prototypes)
+        logits = self._side_head(mu * DIMENSION**0.5) + shift
+        return Embedding(mu, kappa, logits, prototypes)
 
     def directions(self) -> torch.Tensor:
         """Unit prototypes of the classes, float32 (28, 64)."""
@@ -150,10 +216,34 @@ class EmotionEmbedder(nn.Module):
 
     def forward(self, batch: Mapping[str, torch.Tensor]) -> Embedding:
         """Embed the targets of a batch that `collator` made."""
-        states = self.encoder(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-        ).last_hidden_state
-        return self.heads(states, batch["tokens"], batch["offsets"])
+        adapter = self.heads.adapter
+        found = self.encoder(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            output_hidden_states=adapter is not None,
+        )
+        # The first of the hidden states are the embeddings of the tokens.
+        corrections = None if adapter is None else adapter(found.hidden_states[1:], batch)
+        return self.heads(found.last_hidden_state, batch["tokens"], batch["offsets"], corrections)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module; an encoder that an adapter is trained upon keeps no dropout."""
+        super().train(mode)
+        if self.heads.adapter is not None:
+            self.encoder.eval()
+        return self
+
+    def add_adapter(self, *, hidden: int, dropout: float) -> dict[str, Any]:
+        """Put a new `SpanAdapter` upon a model of sentences and freeze all the rest.
+
+        Returns:
+            The adapter's settings, as `Heads` takes them.
+        """
+        config = self.encoder.config
+        settings = {"layers": config.num_hidden_layers, "hidden": hidden, "dropout": dropout}
+        self.requires_grad_(False)
+        self.heads.adapter = SpanAdapter(config.hidden_size, **settings).to(self.encoder.device)
+        return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +255,14 @@ class Description:
         encoder: registry name of the pretrained encoder.
         max_length: tokens per encoder input.
         heads: settings of `Heads`.
-        calibration: what was fitted on the validation split; see `decisions.fit_calibration`.
+        calibration: of whole ``texts`` and of ``spans``, what was fitted on a validation split; see
+            `decisions.fit_calibration`.
     """
 
     method: str
     encoder: str
     max_length: int
-    heads: dict[str, float]
+    heads: dict[str, Any]
     calibration: dict[str, Any] | None
 
 
@@ -358,6 +449,7 @@ def collator(
         tokens: list[int] = []
         offsets: list[int] = []
         targets: list[int] = []
+        is_span: list[bool] = []
         for place, row in enumerate(chosen):
             size = len(row.token_ids)
             input_ids[place, :size] = row.token_ids
@@ -365,6 +457,7 @@ def collator(
             for target, first, last in row.spans:
                 offsets.append(len(tokens))
                 targets.append(target)
+                is_span.append((first, last) != (0, size))
                 inside = range(size) if whole_texts else range(first, last)
                 tokens += [place * length + token for token in inside]
         batch = {
@@ -373,6 +466,7 @@ def collator(
             "tokens": torch.tensor(tokens),
             "offsets": torch.tensor(offsets),
             "targets": torch.tensor(targets),
+            "is_span": torch.tensor(is_span),
         }
         if labels is not None:
             batch["labels"] = torch.from_numpy(labels[targets])

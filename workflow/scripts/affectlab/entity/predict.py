@@ -42,8 +42,8 @@ class EntityEmotion:
 
     Attributes:
         label: the likeliest class.
-        labels: the classes decided on, likeliest first: by a model of sentences each that reaches
-            its threshold, by a model of spans the likeliest alone.
+        labels: the classes decided on, likeliest first: where the model learnt whole texts, each
+            class of one that reaches its threshold; of anything else the likeliest alone.
         probabilities: of all 28 classes.
         mu: mean direction of the embedding, 64 numbers of unit length.
         kappa: its concentration: how near mu is to the directions of its classes, by the model.
@@ -196,8 +196,9 @@ class GbertPredictor:
             _locate(Query(text), number)
         if len(texts) == 0:
             return np.empty((0, DIMENSION), np.float32), np.empty(0, np.float32)
-        mu, kappa, _ = self.raw(texts, [None] * len(texts), batch_size=batch_size)
-        return mu, self._scaled(kappa).astype("float32")
+        spans = [None] * len(texts)
+        mu, kappa, logits = self.raw(texts, spans, batch_size=batch_size)
+        return mu, self._calibrated(spans, kappa, logits)[1].astype("float32")
 
     def raw(
         self,
@@ -243,26 +244,39 @@ class GbertPredictor:
         back = sorted(range(len(order)), key=order.__getitem__)
         return [column[back] for column in columns]
 
-    def _scaled(self, kappa: np.ndarray) -> np.ndarray:
-        from affectlab.entity.decisions import scaled_kappa
+    def _calibrated(
+        self, spans: Sequence[tuple[int, int] | None], kappa: np.ndarray, logits: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Probabilities (n, 28), concentrations (n,) and decisions, bool (n, 28)."""
+        import numpy as np
+        from scipy.special import softmax
 
-        calibration = self._description.calibration
-        return scaled_kappa(kappa.astype("float64"), calibration and calibration["kappa"])
+        from affectlab.entity.decisions import calibrated, decided_classes
+
+        probabilities = softmax(logits.astype("float64"), axis=1)
+        kappa = kappa.astype("float64")
+        decided = np.zeros(probabilities.shape, dtype=bool)
+        prototypes = self._network.heads.directions().detach().cpu().double().numpy()
+        whole = np.array([span is None for span in spans])
+        stored = self._description.calibration or {}
+        for kind, chosen in (("texts", whole), ("spans", ~whole)):
+            calibration = stored.get(kind)
+            probabilities[chosen], kappa[chosen] = calibrated(
+                calibration,
+                kappa=kappa[chosen],
+                probabilities=probabilities[chosen],
+                prototypes=prototypes,
+            )
+            decided[chosen] = decided_classes(
+                probabilities[chosen], calibration and calibration["thresholds"]
+            )
+        return probabilities, kappa, decided
 
     def _answers(
         self, texts: Sequence[str], spans: Sequence[tuple[int, int] | None], batch_size: int
     ) -> list[EntityEmotion]:
-        from scipy.special import softmax
-
-        from affectlab.core.stats import apply_temperature
-        from affectlab.entity.decisions import decided_classes
-
         mu, kappa, logits = self.raw(texts, spans, batch_size=batch_size)
-        probabilities = softmax(logits.astype("float64"), axis=1)
-        calibration = self._description.calibration
-        if calibration is not None:
-            probabilities = apply_temperature(probabilities, calibration["temperature"])
-        decided = decided_classes(probabilities, calibration and calibration["thresholds"])
+        probabilities, kappa, decided = self._calibrated(spans, kappa, logits)
         return [
             EntityEmotion(
                 label=CLASSES[row.argmax()],
@@ -273,7 +287,7 @@ class GbertPredictor:
                 span=span,
             )
             for chosen, row, direction, concentration, span in zip(
-                decided, probabilities, mu, self._scaled(kappa), spans, strict=True
+                decided, probabilities, mu, kappa, spans, strict=True
             )
         ]
 
@@ -326,7 +340,7 @@ def predict_records(
     """Store what a model says of every held-out target, as Parquet.
 
     Columns: ``id``, ``split``, ``variant`` (`VARIANTS`; only the test split is damaged),
-    ``kappa`` without and with scale, ``probabilities`` (28) without temperature, ``mu`` (64),
+    ``kappa`` without and with calibration, ``probabilities`` (28) without temperature, ``mu`` (64),
     and, for the clean test split, ``pooled``: the pretrained encoder's own mean state.
 
     Args:
@@ -370,7 +384,7 @@ def predict_records(
                     "split": [split] * len(ids),
                     "variant": [variant] * len(ids),
                     "kappa_raw": kappa.astype(np.float64),
-                    "kappa": predictor._scaled(kappa),
+                    "kappa": predictor._calibrated(spans, kappa, logits)[1],
                     "probabilities": list(softmax(logits.astype(np.float64), axis=1)),
                     "mu": pa.array(list(mu), pa.list_(pa.float32())),
                     "pooled": pa.array(pooled, pa.list_(pa.float32())),

@@ -15,7 +15,8 @@ from affectlab.core.config import (
     unknown_name,
 )
 
-LAYOUTS = frozenset({"entity_spans", "goemotions", "goemotions_spans"})
+TEXT_LAYOUT = "goemotions"
+LAYOUTS = frozenset({"entity_spans", TEXT_LAYOUT, "goemotions_spans"})
 # The block that a run of each method has beside those that all runs have.
 METHOD_BLOCKS = {"gbert": {"gbert"}, "vmf": {"vmf"}}
 
@@ -69,11 +70,20 @@ def _run_mistakes(
     least, start = vmf.get("kappa_min"), vmf.get("kappa_start")
     if isinstance(least, int | float) and isinstance(start, int | float) and start <= least:
         yield f"{path}.vmf.kappa_start: must be larger than kappa_min ({least}), found {start}"
+    adapted = vmf.get("span_adapter") is not None
+    if adapted and run.get("start_from") is None:
+        yield (
+            f"{path}.vmf.span_adapter: it alone is trained, so the run must start from another one"
+        )
     stages = run.get("stages")
     stages = [as_mapping(stage) for stage in stages] if isinstance(stages, list) else []
     for number, stage in enumerate(stages):
         here = f"{path}.stages.{number}"
         yield from dataset_mistakes(f"{here}.data", stage.get("data"), registries, LAYOUTS)
+        data = stage.get("data")
+        entry = registries.datasets.get(data) if isinstance(data, str) else None
+        if adapted and as_mapping(entry).get("layout") == TEXT_LAYOUT:
+            yield f"{here}.data: {data!r} has whole texts, and vmf.span_adapter corrects spans"
         yield from training_mistakes(f"{here}.training", stage.get("training"))
         if smoothing := as_mapping(stage.get("training")).get("label_smoothing"):
             yield f"{here}.training.label_smoothing: soft labels need 0, found {smoothing}"

@@ -79,10 +79,20 @@ def train(
         encoder = networks.load_encoder(base_model, device=device, training=True)
         heads = networks.Heads(encoder.config.hidden_size, method=run["method"], **heads_settings)
         network = networks.EmotionEmbedder(encoder, heads.to(device))
+        origin = None
     else:
-        network, tokenizer, _ = networks.load_model(start_from, device=device, training=True)
+        network, tokenizer, origin = networks.load_model(start_from, device=device, training=True)
         if run["method"] == "vmf":
             network.heads.kappa_min = run["vmf"]["kappa_min"]
+    adapter = run["vmf"]["span_adapter"] if run["method"] == "vmf" else None
+    if adapter is not None:
+        heads_settings["adapter"] = network.add_adapter(**adapter)
+    # In bfloat16 training rounds what it does not train, too.
+    frozen = {
+        name: parameter.detach().clone()
+        for name, parameter in network.named_parameters()
+        if not parameter.requires_grad
+    }
     corpora = {name: read_records(path) for name, path in records_paths.items()}
     owner = [
         run,
@@ -110,12 +120,20 @@ def train(
     ]
     if not PartialState().is_main_process:
         return
+    for name, parameter in network.named_parameters():
+        if name in frozen:
+            parameter.data = frozen[name]
+    calibration = _calibration(network, tokenizer, corpora[run["data"]], run, device)
+    # Whole texts are what they were before an adapter came.
+    texts = calibration
+    if adapter is not None and origin is not None and origin.calibration is not None:
+        texts = origin.calibration["texts"]
     description = networks.Description(
         method=run["method"],
         encoder=run["model"],
         max_length=run["max_length"],
         heads=heads_settings,
-        calibration=_calibration(network, tokenizer, corpora[run["data"]], run, device),
+        calibration={"texts": texts, "spans": calibration},
     )
     networks.save_model(model_directory, network, tokenizer, description)
     write_history(history_path, joined_history([result.pop("history") for result in results]))
