@@ -412,15 +412,18 @@ def sentences(work) -> Path:
     return train(work, "vmf", work / "runs" / "sentences", run=run)
 
 
-@pytest.fixture(scope="module")
-def adapted(work, sentences) -> Path:
-    """A small network for spans upon it."""
+def train_adapter(work, sentences, folder, **training) -> Path:
+    """A small network for spans upon the model of sentences."""
     run = RUNS["vmf"] | {
         "vmf": VMF | {"span_adapter": {"hidden": 32, "dropout": 0.5}},
-        "stages": [{"data": "spans", "entities": None, "training": TRAINING | {"epochs": 6}}],
+        "stages": [{"data": "spans", "entities": None, "training": TRAINING | training}],
     }
-    folder = work / "runs" / "adapted"
     return train(work, "vmf", folder, run=run, start_from=sentences / "model")
+
+
+@pytest.fixture(scope="module")
+def adapted(work, sentences) -> Path:
+    return train_adapter(work, sentences, work / "runs" / "adapted", epochs=6)
 
 
 def test_an_adapter_changes_spans_and_leaves_whole_texts_alone(sentences, adapted):
@@ -438,6 +441,15 @@ def test_an_adapter_changes_spans_and_leaves_whole_texts_alone(sentences, adapte
     assert stored["calibration"]["texts"] == old["texts"]
     assert stored["calibration"]["texts"]["thresholds"] is not None
     assert stored["calibration"]["spans"]["thresholds"] is None
+
+
+def test_an_adapter_trained_in_bfloat16_rounds_nothing_else(work, sentences, tmp_path):
+    train_adapter(work, sentences, tmp_path, epochs=1, precision="bf16")
+    before, after = (
+        GbertPredictor.from_checkpoint(folder / "model", device="cpu").predict(TEXT)
+        for folder in (sentences, tmp_path)
+    )
+    assert before == after
 
 
 def test_an_adapter_learns(adapted):

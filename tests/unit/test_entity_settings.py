@@ -43,9 +43,21 @@ def test_an_adapter_needs_spans_and_a_model_of_texts():
     ]
 
 
+def test_an_adapter_keeps_the_least_concentration_of_whole_texts():
+    block = load_config(PROJECT)["entity"]
+    run = block["runs"]["spans_minilm"]
+    run["vmf"] = run["vmf"] | {"kappa_min": 2.0}
+    assert found(block) == [
+        "entity.runs.spans_minilm.vmf.kappa_min: with a span_adapter it must be that of "
+        "'goemotions_minilm' (1.0), found 2.0"
+    ]
+
+
 def test_the_first_concentration_is_above_the_least():
     block = load_config(PROJECT)["entity"]
     block["runs"]["goemotions_minilm"]["vmf"] = {"kappa_min": 50.0, "kappa_start": 42.0}
+    # Its adapter would have to have the same.
+    block["runs"]["spans_minilm"]["vmf"]["span_adapter"] = None
     assert found(block) == [
         "entity.runs.goemotions_minilm.vmf.kappa_start: must be larger than kappa_min (50.0), "
         "found 42.0"

@@ -111,6 +111,12 @@ def _origin_mistakes(
                 f"{path}.start_from: {origin!r} has the {key} {other.get(key)!r}, this run "
                 f"{run.get(key)!r}"
             )
+    vmf, other_vmf = as_mapping(run.get("vmf")), as_mapping(other.get("vmf"))
+    if vmf.get("span_adapter") is not None and vmf.get("kappa_min") != other_vmf.get("kappa_min"):
+        yield (
+            f"{path}.vmf.kappa_min: with a span_adapter it must be that of {origin!r} "
+            f"({other_vmf.get('kappa_min')}), found {vmf.get('kappa_min')}"
+        )
     if other.get("start_from") is not None:
         yield f"{path}.start_from: {origin!r} itself starts from another run"
     own, theirs = run.get("seeds"), other.get("seeds")
