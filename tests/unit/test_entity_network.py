@@ -460,8 +460,8 @@ def test_an_adapter_learns(adapted):
         assert min(losses) < losses[0]
 
 
-def test_an_adapter_begins_without_a_correction(work, trained):
-    """Its inputs are the mean states of span and text; by hand for one span of two tokens."""
+def test_an_adapter_begins_without_a_correction(trained):
+    """Afterwards, with other weights, its correction of a span is worked out by hand."""
     network, tokenizer, _ = networks.load_model(trained["vmf"] / "model", device=CPU)
     rows, _ = networks.encode(tokenizer, [TEXT, "So?"], [[(0, 6), None], [None]], max_length=64)
     batch = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))

@@ -75,7 +75,7 @@ class Row:
 class SpanAdapter(nn.Module):
     """What a span adds to a model of sentences: corrections of direction, energy and logits.
 
-    It reads the mean states of the span's tokens and those of all tokens beside it, from every
+    It reads the mean state of the span's tokens and that of all tokens of its row, from every
     layer of the encoder: the last one, which learnt emotion of sentences, has lost much of what
     tells a span with an emotion from one without. It starts with no correction.
 
@@ -457,6 +457,7 @@ def collator(
             for target, first, last in row.spans:
                 offsets.append(len(tokens))
                 targets.append(target)
+                # Only whole texts take in the special tokens at both ends.
                 is_span.append((first, last) != (0, size))
                 inside = range(size) if whole_texts else range(first, last)
                 tokens += [place * length + token for token in inside]
