@@ -7,9 +7,11 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test test-conda test-slurm nightly lint install
 
-# Every experiment on generated corpora with small models; the results go to demo/.
+# Every experiment on generated corpora with small models; the results go to demo/. Models this small
+# keep hardly more than one core busy: a thread for each job, and several jobs at a time.
 demo: $(INSTALLED)
-	$(BIN)/snakemake --configfile config/demo.yaml --directory demo --quiet rules host
+	$(BIN)/snakemake --configfile config/demo.yaml --directory demo --quiet rules host \
+		--max-threads 1 --resources gpu=4
 	@$(BIN)/affectlab results demo/results
 
 # Whole files side by side, each test with one thread of its own.

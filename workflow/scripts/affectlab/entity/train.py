@@ -186,9 +186,7 @@ def _stage(
     train_labels = soft_labels(train, scaled=scale_labels)
     if not published:
         copies = damaged_copies(train, run["vmf"]["damaged_share"], subset_seed)
-        copied = softened(
-            soft_labels(copies), train_labels.mean(axis=0), run["vmf"]["damaged_softening"]
-        )
+        copied = softened(soft_labels(copies), run["vmf"]["damaged_softening"])
         train, train_labels = train + copies, np.concatenate([train_labels, copied])
     rows = encode_records(tokenizer, train, run["max_length"])
     held_out = encode_records(tokenizer, validation, run["max_length"])
@@ -280,14 +278,14 @@ def soft_labels(records: Sequence[Record], *, scaled: bool = True) -> np.ndarray
     return np.array(found, dtype=np.float32).reshape(-1, len(CLASSES))
 
 
-def softened(labels: np.ndarray, shares: np.ndarray, softening: float) -> np.ndarray:
-    """Labels (n, 28) moved by *softening*, 0 to 1, towards the class *shares* (28,).
+def softened(labels: np.ndarray, softening: float) -> np.ndarray:
+    """Labels (n, 28) moved by *softening*, 0 to 1, towards the uniform distribution.
 
-    For targets in a damaged text, whose label is known less surely: as in Soft Augmentation (Liu et
-    al., CVPR 2023, arXiv 2211.04625), but towards what is known without any text in place of the
-    uniform distribution.
+    For targets in a damaged text, whose label is known less surely: Soft Augmentation (Liu et al.,
+    CVPR 2023, arXiv 2211.04625). Towards the class shares it would hardly be less sure where one
+    class has most of them, as with spans, seven of eight of which are neutral.
     """
-    return (1 - softening) * labels + softening * shares
+    return (1 - softening) * labels + softening / labels.shape[1]
 
 
 def validation_scores(
