@@ -23,7 +23,7 @@ from affectlab.core.assets import (
 )
 from affectlab.core.errors import ConfigError, UserError
 from affectlab.core.sources import imported_sources
-from affectlab.wings import check_config, needed_assets, validate_config
+from affectlab.wings import check_config, needed_assets, validate_config, wings_without
 
 try:
     REGISTRIES = validate_config(config, ROOT)
@@ -110,10 +110,17 @@ def watched(kind, name, root):
 
 def stop_if_missing():
     """Before the first job: name everything that is missing, and start nothing."""
+    statuses = [status_of(kind, name) for kind, name in sorted(REQUESTED)]
     try:
-        preflight(status_of(kind, name) for kind, name in sorted(REQUESTED))
+        preflight(statuses)
     except UserError as error:
-        sys.exit(str(error))
+        missing = {(one.kind, one.name) for one in statuses if one.state == "missing"}
+        free = ",".join(wings_without(config, missing))
+        hint = (
+            f"\nExperiments that need none of this: {free}. "
+            f"To run these alone: --config 'wings=[{free}]'"
+        )
+        sys.exit(f"{error}{hint if free else ''}")
 
 
 def asset_table():

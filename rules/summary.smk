@@ -274,6 +274,8 @@ rule summary_judge:
         "<benchmarks>/summary_judge/{run}/seed{seed}.jsonl"
     wildcard_constraints:
         run=one_of(SUMMARY["runs"]),
+    # It needs the network, which compute nodes seldom have.
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1

@@ -20,7 +20,7 @@ from affectlab.core.config import (
 )
 from affectlab.core.errors import ConfigError, DataError
 from affectlab.emotion.settings import selected_runs
-from affectlab.wings import SETTINGS, needed_assets, validate_config
+from affectlab.wings import SETTINGS, needed_assets, validate_config, wings_without
 
 PROJECT = Path(__file__).parents[2]
 SCHEMAS = sorted((PROJECT / "workflow" / "schemas").glob("*.json"))
@@ -256,6 +256,14 @@ def test_merge_does_as_snakemake_does():
     before = copy.deepcopy(base)
     assert merge(base, overlay) == theirs
     assert base == before
+
+
+def test_wings_are_told_by_what_they_need(config):
+    config["wings"] = ["emotion", "face", "audio"]
+    assert wings_without(config, {("dataset", "fer2013")}) == ["emotion", "audio"]
+    assert wings_without(config, {("dataset", "eatd"), ("model", "minilm-l6")}) == ["face"]
+    # A model of that name is not the data set.
+    assert wings_without(config, {("model", "emotion")}) == config["wings"]
 
 
 def test_needed_assets_follow_the_selection(config):

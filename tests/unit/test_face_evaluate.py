@@ -491,6 +491,11 @@ def test_a_published_run_may_be_scored_on_what_it_was_trained_on():
 def test_what_a_block_needs():
     block = config(data="fer2013") | {"votes": {"fer2013": "ferplus", "face_sample": "other"}}
     assert settings.needed_assets(block) == ({"fer2013", "ferplus"}, set())
+    # What an overlay can do, which cannot take a name out.
+    block["votes"]["fer2013"] = None
+    assert settings.needed_assets(block) == ({"fer2013"}, set())
+    [mistake] = settings.mistakes(block, load_registries(PROJECT, {}))
+    assert mistake.startswith("face.votes.face_sample: no data set is called 'other'")
 
 
 @pytest.mark.parametrize("overlay", [[], ["cpu.yaml"], ["demo.yaml"]])

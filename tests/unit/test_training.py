@@ -280,6 +280,21 @@ def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path, caplog):
     assert result["history"] == expected["history"]
 
 
+def test_with_other_threads_a_run_goes_on_and_says_what_that_means(tmp_path, caplog):
+    with pytest.raises(SystemExit):
+        run(tmp_path, loss_sum=_loss_that_sends_sigterm(after=4))
+    caplog.set_level("INFO")
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        _, result = run(tmp_path)
+    finally:
+        torch.set_num_threads(before)
+    assert "resuming from update 5 of 24" in caplog.text
+    assert f"with {before + 1} threads where {before} began" in caplog.text
+    assert result["steps"] == 24
+
+
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(

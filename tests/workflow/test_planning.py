@@ -145,10 +145,21 @@ def test_everything_missing_is_named_before_any_job_starts(project, gated, tmp_p
     assert "data set closed: Ask its authors; then put it into a folder closed/" in result.output
     assert "model own: " in result.output
     assert "Traceback" not in result.output
+    assert "To run" not in result.output
     assert not (tmp_path / "results").exists()
     # Nothing is left locked: a second try gets as far.
     again = project.snakemake(directory=tmp_path, overlays=[gated])
     assert "2 things are missing" in again.output
+
+
+def test_experiments_that_need_nothing_missing_are_named(project, tmp_path):
+    overlay = project.write_overlay("two_wings", {"wings": ["face", "emotion"]})
+    result = project.snakemake(directory=tmp_path, overlays=[overlay])
+    assert "data set fer2013: " in result.output
+    assert (
+        "Experiments that need none of this: emotion. "
+        "To run these alone: --config 'wings=[emotion]'" in result.output
+    )
 
 
 def test_a_target_that_does_not_need_it_is_not_held_up(project, gated, tmp_path):

@@ -85,6 +85,17 @@ def needed_assets(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return sorted(datasets), sorted(models)
 
 
+def wings_without(config: Mapping[str, Any], assets: set[tuple[str, str]]) -> list[str]:
+    """The wings of a valid *config* that need none of *assets*, pairs of kind and name."""
+    found = []
+    for name in config["wings"]:
+        datasets, models = SETTINGS[name].needed_assets(config[name])
+        needed = {("dataset", one) for one in datasets} | {("model", one) for one in models}
+        if not needed & assets:
+            found.append(name)
+    return found
+
+
 def check_config(
     config: Mapping[str, Any], registries: Registries, resources: Path | str
 ) -> list[AssetStatus]:

@@ -195,7 +195,8 @@ def fit(
     """Fit *model* in place; its trained weights end as those of the best evaluation, in float32.
 
     A run that was killed goes on from its checkpoint in *checkpoint_directory*; on the CPU, with
-    the same number of threads, it ends in the same bytes as a run never disturbed. SIGTERM (as
+    the same number of threads, it ends in the same bytes as a run never disturbed (with another
+    number the log warns). SIGTERM (as
     schedulers send before they take a machine away) writes a checkpoint and ends the process.
     Several processes (`core.launch`) each take a share of every batch and sum their gradients:
     the updates are those of one process, dropout apart.
@@ -692,6 +693,7 @@ def _save_checkpoint(
 ) -> None:
     state = {
         "fingerprint": owner,
+        "threads": torch.get_num_threads(),
         "progress": asdict(progress),
         "parameters": weights.state(),
         "average": average.values,
@@ -723,6 +725,15 @@ def _load_checkpoint(
     if state["fingerprint"] != owner:
         logger.warning("%s belongs to another recipe, data or model: starting anew", path)
         return None
+    threads = torch.get_num_threads()
+    began_with = state.get("threads", threads)
+    if device.type == "cpu" and began_with != threads:
+        logger.warning(
+            "going on with %d threads where %d began: sums are rounded in another order, so the "
+            "result will not be, to the byte, that of a run never disturbed",
+            threads,
+            began_with,
+        )
     weights.load(state["parameters"])
     for name, value in average.values.items():
         value.copy_(state["average"][name])

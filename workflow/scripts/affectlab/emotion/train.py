@@ -119,7 +119,7 @@ def train_network(
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
         checkpoint_fingerprint=training.fingerprint(
-            run, seed, sha256_file(records_path), text_models.weights_digest(base_model), threads
+            run, seed, sha256_file(records_path), text_models.weights_digest(base_model)
         ),
         tensorboard_directory=work_directory / "tensorboard",
     )

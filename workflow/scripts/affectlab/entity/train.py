@@ -98,7 +98,6 @@ def train(
         run,
         subset_seed,
         seed,
-        threads,
         {name: sha256_file(path) for name, path in records_paths.items()},
         text_models.weights_digest(start_from or base_model),
     ]

@@ -42,7 +42,8 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     for data, source in votes.items():
         path = f"face.votes.{data}"
         yield from dataset_mistakes(path, data, registries, LAYOUTS)
-        yield from dataset_mistakes(path, source, registries, VOTES_LAYOUTS)
+        if source is not None:
+            yield from dataset_mistakes(path, source, registries, VOTES_LAYOUTS)
 
 
 def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -54,7 +55,7 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.wings.Settings`."""
     runs = selected_runs(block).values()
     datasets = {run["data"] for run in runs}
-    datasets |= {block["votes"][name] for name in datasets if name in block["votes"]}
+    datasets |= {votes for name in datasets if (votes := block["votes"].get(name))}
     return datasets, {run["model"] for run in runs if "model" in run}
 
 
@@ -84,7 +85,12 @@ def _run_mistakes(
         )
     share = as_mapping(run.get("loss")).get("votes_weight")
     data = run.get("data")
-    if isinstance(share, int | float) and share > 0 and isinstance(data, str) and data not in votes:
+    if (
+        isinstance(share, int | float)
+        and share > 0
+        and isinstance(data, str)
+        and not votes.get(data)
+    ):
         yield f"{path}.loss.votes_weight: above 0, but face.votes names no votes for {data!r}"
     mixing = as_mapping(run.get("augmentation"))
     chances = [mixing.get(key) for key in ("mixup", "cutmix")]

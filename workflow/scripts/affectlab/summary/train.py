@@ -139,9 +139,7 @@ def train(
         seed=seed,
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=training.fingerprint(
-            run, seed, sha256_file(records_path), digest, threads
-        ),
+        checkpoint_fingerprint=training.fingerprint(run, seed, sha256_file(records_path), digest),
         tensorboard_directory=work_directory / "tensorboard",
     )
     if not PartialState().is_main_process:
