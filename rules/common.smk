@@ -15,12 +15,14 @@ sys.path.insert(0, str(SCRIPTS))
 from affectlab.core.assets import (
     asset_status,
     entry_in_use,
+    fetched_part,
     format_table,
     local_files,
     manifest_path,
     preflight,
     unchanged_files,
 )
+from affectlab.core.archives import local_copy
 from affectlab.core.errors import ConfigError, UserError
 from affectlab.core.sources import imported_sources
 from affectlab.wings import check_config, needed_assets, validate_config, wings_without

@@ -52,9 +52,10 @@ def emotion_model_entry(wildcards):
 
 
 def emotion_baseline_of(wildcards):
-    """Predictions of the baseline, unless the run is the baseline."""
+    """Predictions of the baseline, where the run is another on the same data."""
     name, seed = EMOTION_BASELINE
-    if wildcards.run == name:
+    runs = EMOTION["runs"]
+    if wildcards.run == name or runs[wildcards.run]["data"] != runs[name]["data"]:
         return []
     return f"<results>/emotion/{name}/seed{seed}/predictions.jsonl"
 

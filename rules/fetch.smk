@@ -26,8 +26,9 @@ rule fetch_dataset:
         mem_mb=scaled(1000),
         runtime=120,
     params:
-        entry=lambda wildcards: REGISTRIES.datasets[wildcards.data],
-        data_root=config["data_root"],
+        entry=lambda wildcards: fetched_part(REGISTRIES.datasets[wildcards.data]),
+        # Another root without a copy in it changes nothing; the script reads it for its messages.
+        copy=lambda wildcards: str(local_copy(wildcards.data, config["data_root"]) or ""),
     script:
         "../workflow/scripts/fetch_dataset.py"
 
@@ -50,8 +51,9 @@ rule fetch_model:
         mem_mb=scaled(4000),
         runtime=240,
     params:
-        entry=lambda wildcards: REGISTRIES.models[wildcards.model],
-        model_root=config["model_root"],
+        entry=lambda wildcards: fetched_part(REGISTRIES.models[wildcards.model]),
+        # Another root without a copy in it changes nothing; the script reads it for its messages.
+        copy=lambda wildcards: str(local_copy(wildcards.model, config["model_root"]) or ""),
     script:
         "../workflow/scripts/fetch_model.py"
 

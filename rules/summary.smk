@@ -141,6 +141,7 @@ rule summary_train:
 rule summary_generate:
     input:
         records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        audit=ancient(summary_data_of("<results>/summary/data/{data}/audit.json")),
         model=summary_model_of,
         trained=summary_trained("model"),
         lib=lib("summary_generate"),
@@ -313,6 +314,7 @@ rule summary_neural:
     resources:
         mem_mb=scaled(8000),
         runtime=240,
+        gpu=1,
     params:
         fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
         bootstrap=SUMMARY["bootstrap"],

@@ -12,6 +12,7 @@ from affectlab.core.assets import (
     AssetStatus,
     asset_status,
     entry_in_use,
+    fetched_part,
     format_table,
     generated_data,
     local_files,
@@ -47,6 +48,19 @@ def test_an_empty_folder_is_no_copy(tmp_path):
     (tmp_path / "x").mkdir()
     assert asset_status("dataset", "x", HUB, tmp_path, tmp_path / "r").state == "downloadable"
     assert local_files("x", tmp_path) == []
+
+
+def test_hidden_folders_are_not_watched(tmp_path):
+    """As of a clone, where `git fetch` writes in `.git`."""
+    (tmp_path / "x" / ".git" / "refs").mkdir(parents=True)
+    (tmp_path / "x" / ".git" / "refs" / "head").write_text("1")
+    (tmp_path / "x" / "train.txt").write_text("i am glad;joy")
+    assert local_files("x", tmp_path) == [str(tmp_path / "x" / "train.txt")]
+
+
+def test_what_is_fetched_depends_on_sources_and_contents_alone():
+    entry = {**HUB, "title": "A", "citation": "B", "expected": {}, "unpack": False}
+    assert fetched_part(entry) == {**HUB, "unpack": False}
 
 
 def test_what_was_fetched_is_present(tmp_path):

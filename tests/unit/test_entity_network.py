@@ -438,6 +438,7 @@ def test_an_adapter_changes_spans_and_leaves_whole_texts_alone(sentences, adapte
     assert stored["heads"]["adapter"] == {"layers": 2, "hidden": 32, "dropout": 0.5}
     old = read_json(sentences / "model" / "gbert.json")["calibration"]
     assert stored["calibration"]["texts"] == old["texts"]
+    assert old["spans"] == old["texts"] | {"thresholds": None}
     assert stored["calibration"]["texts"]["thresholds"] is not None
     assert stored["calibration"]["spans"]["thresholds"] is None
 

@@ -56,8 +56,9 @@ def test_an_adapter_keeps_the_least_concentration_of_whole_texts():
 def test_the_first_concentration_is_above_the_least():
     block = load_config(PROJECT)["entity"]
     block["runs"]["goemotions_minilm"]["vmf"] = {"kappa_min": 50.0, "kappa_start": 42.0}
-    # Its adapter would have to have the same.
-    block["runs"]["spans_minilm"]["vmf"]["span_adapter"] = None
+    # Their adapters would have to have the same.
+    for run in ("spans_minilm", "weak_spans_minilm"):
+        block["runs"][run]["vmf"]["span_adapter"] = None
     assert found(block) == [
         "entity.runs.goemotions_minilm.vmf.kappa_start: must be larger than kappa_min (50.0), "
         "found 42.0"

@@ -208,6 +208,16 @@ def test_broken_local_archive_is_an_error_not_a_download(
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+def test_local_model_may_hold_a_file_of_checksums(
+    tmp_path: Path, checkpoint: dict[str, bytes]
+) -> None:
+    put(tmp_path / "root" / "m", {**checkpoint, "sha256sums.txt": b"whatever"})
+    manifest = tmp_path / "out" / "manifest.json"
+    fetch_model("m", {"sources": []}, manifest, tmp_path / "root")
+    assert read(manifest)["verified"] is False
+    assert "no checksum is known for" in read(manifest)["notes"][0]
+
+
 def test_local_model_that_differs_is_refused(tmp_path: Path, checkpoint: dict[str, bytes]) -> None:
     put(tmp_path / "root" / "m", {**checkpoint, "README.md": b"extra files do not matter"})
     manifest = tmp_path / "out" / "manifest.json"

@@ -89,6 +89,28 @@ def test_the_cause_of_a_failure_is_in_the_log(work, tmp_path):
     assert "the loss became nan" in (tmp_path / "log").read_text()
 
 
+def test_the_last_word_of_this_process_stands_below_the_others(work, tmp_path):
+    program = f"""
+        import logging, sys
+        from pathlib import Path
+        sys.path[:0] = [{str(SCRIPTS)!r}]
+        import launched_work
+        from affectlab.core.launch import call
+        from affectlab.core.logs import configure_logging
+        folder = Path(sys.argv[1])
+        configure_logging(folder / "log")
+        logging.info("begun")
+        call(launched_work.fail, dict(folder=str(folder)), gpus=2, threads=1, scratch=folder,
+             log_file=folder / "log")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 1
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0].endswith("begun")
+    assert any("ERROR" in line and line.endswith("the loss became nan") for line in lines[1:-1])
+    assert lines[-1].endswith("its message stands above")
+
+
 def test_gpus_that_nodes_cannot_share_are_an_error(work, tmp_path):
     with pytest.raises(UserError, match="3 GPUs cannot be shared evenly by 2 nodes"):
         run(work.note, tmp_path, gpus=3, nodes=2)

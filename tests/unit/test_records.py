@@ -143,6 +143,12 @@ def test_process_record_fits_the_run_schema(tmp_path):
     assert process["peak_device_memory_mb"] is None
 
 
+def test_peak_memory_where_the_kernel_does_not_tell_it(monkeypatch):
+    """As in gVisor, whose /proc/self/status lacks the line."""
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "VmSize:\t 100 kB\n")
+    assert records.peak_memory_mb() > 10
+
+
 @pytest.mark.parametrize("ballast", [0, 60_000_000])
 def test_peak_memory_is_of_this_process_alone(ballast):
     """An allocation of 200 MB is seen, however large the parent process is."""

@@ -3,7 +3,9 @@
 import pytest
 
 from affectlab.core.errors import DataError
-from affectlab.report.results import results_csv
+from affectlab.core.io import write_json
+from affectlab.report.results import SeedResult, results_csv, split_means
+from affectlab.report.sections import summary
 from affectlab.report.summary import summarise
 
 ROW = {
@@ -57,3 +59,36 @@ def test_a_table_without_a_column_is_named(tmp_path):
 def test_a_folder_without_results_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         summarise(tmp_path)
+
+
+def seed_result(folder, **metrics):
+    record = {
+        "data": {"name": "made", "split": "test", "n": 9},
+        "method": "lora",
+        "metrics": {name: {"value": value} for name, value in metrics.items()},
+        "other_splits": {},
+    }
+    return SeedResult(folder=folder, metrics=record, run_record={}, export=None)
+
+
+def test_a_score_that_one_seed_lacks_has_no_mean(tmp_path):
+    """As a rank correlation has where one side is constant."""
+    seeds = [seed_result(tmp_path, accuracy=0.5, rank=0.1), seed_result(tmp_path, accuracy=0.7)]
+    assert split_means(seeds) == {"test": {"accuracy": pytest.approx(0.6)}}
+    assert split_means(seeds[::-1]) == split_means(seeds)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_marks_of_an_earlier_configuration_are_not_shown(tmp_path, asked):
+    seed = seed_result(tmp_path / "run" / "seed0", rouge2=0.1)
+    write_json(seed.folder / "judge.json", {"score": 3.5})
+    write_json(seed.folder / "neural.json", {"bertscore": 0.8})
+    block = {
+        "judge": {"model": "one"} if asked else None,
+        "bertscore_model": "minilm-l6" if asked else None,
+        "nli_model": None,
+    }
+    view = summary._run_view(tmp_path, "run", block, [seed], [])
+    assert view["judge"] == ({"score": 3.5} if asked else None)
+    assert view["neural"] == ({"bertscore": 0.8} if asked else {})
+    assert ("judge_score" in view["values"]["test"]) is asked

@@ -30,9 +30,10 @@ def test_a_pipe_is_utf_8_whatever_the_locale(pipe):
 
 
 def test_blank_lines_end_a_file_and_a_pipe_alike(pipe, tmp_path):
-    (tmp_path / "texts.txt").write_text("one\ntwo\n\n\n", encoding="utf-8")
-    assert list(read_texts([], tmp_path / "texts.txt")) == ["one", "two"]
-    assert list(pipe(b"one\ntwo\n\n\n")) == ["one", "two"]
+    for end in ("\n\n\n", "\n \n\t"):
+        (tmp_path / "texts.txt").write_text("one\ntwo" + end, encoding="utf-8")
+        assert list(read_texts([], tmp_path / "texts.txt")) == ["one", "two"]
+        assert list(pipe(b"one\ntwo" + end.encode())) == ["one", "two"]
     assert list(pipe(b"")) == []
 
 

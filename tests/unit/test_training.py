@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
+from affectlab.core import training
 from affectlab.core.errors import UserError
 from affectlab.core.history import write_history
 from affectlab.core.training import (
@@ -402,21 +404,67 @@ def test_best_weights_cut_in_half_or_gone_are_named(tmp_path):
     """After the last update nothing writes them anew."""
     with pytest.raises(SystemExit):
         run(tmp_path, loss_sum=_loss_that_sends_sigterm(after=23))
-    best = tmp_path / "best.safetensors"
+    [best] = tmp_path.glob("best-*.safetensors")
     best.write_bytes(best.read_bytes()[: best.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"best\.safetensors: missing or damaged .* delete its"):
+    with pytest.raises(UserError, match=r"best-\d+\.safetensors: missing or damaged .* delete its"):
         run(tmp_path)
     best.unlink()
-    with pytest.raises(UserError, match=r"best\.safetensors: missing or damaged"):
+    with pytest.raises(UserError, match=r"best-\d+\.safetensors: missing or damaged"):
         run(tmp_path)
 
 
 def test_what_a_killed_process_left_of_a_checkpoint_goes_away(tmp_path):
-    for name in (".checkpoint.pt.k3x", ".best.safetensors.a8_"):
+    for name in (".checkpoint.pt.k3x", ".best-8.safetensors.a8_"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").write_bytes(b"x" * 100)
-    run(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+    _, result = run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f"best-{result['best_step']}.safetensors"]
+
+
+def test_better_weights_of_a_killed_process_are_not_taken_for_the_resumed_ones(tmp_path):
+    """What it learnt after its checkpoint is lost, and so are those weights."""
+    with pytest.raises(SystemExit):
+        run(tmp_path, loss_sum=_loss_that_sends_sigterm(after=9), evaluate=_falling_losses())
+    # After the checkpoint, at update 10 of 24, it went on to the evaluation at update 16.
+    known = tmp_path / "best-8.safetensors"
+    (tmp_path / "best-16.safetensors").write_bytes(b"weights that nobody can load")
+    network, result = run(tmp_path, evaluate=_falling_losses(worse_from=1))
+    assert result["best_step"] == 8
+    assert weights(network) == b"".join(
+        load_file(known)[name].numpy().tobytes() for name, _ in network.named_parameters()
+    )
+
+
+def _falling_losses(worse_from: int = 99):
+    """Validation that improves from one evaluation to the next, up to number *worse_from*."""
+    calls = 0
+
+    def evaluate(_network):
+        nonlocal calls
+        calls += 1
+        gain = calls if calls < worse_from else -calls
+        return {"loss": 10.0 - gain, "accuracy": 0.5 + 0.01 * gain}
+
+    return evaluate
+
+
+def test_the_random_state_is_that_of_the_process_own_gpu(tmp_path, monkeypatch):
+    """A run stopped on the second GPU of several goes on where only one is visible."""
+    asked, given = [], []
+    monkeypatch.setattr(
+        torch.cuda, "get_rng_state", lambda device: asked.append(device) or torch.zeros(8).byte()
+    )
+    monkeypatch.setattr(
+        torch.cuda, "set_rng_state", lambda state, device: given.append((len(state), device))
+    )
+    network = Network()
+    parts = training._Weights(network, torch.float32)
+    average = training._Average(parts, None)
+    path = tmp_path / "checkpoint.pt"
+    second, first = torch.device("cuda", 1), torch.device("cuda", 0)
+    training._save_checkpoint(path, "mine", parts, average, [], second, training.Progress())
+    assert training._load_checkpoint(path, "mine", parts, average, [], first) is not None
+    assert (asked, given) == ([second], [(8, first)])
 
 
 CHILD = """

@@ -138,6 +138,16 @@ def gated(project):
     )
 
 
+def test_a_run_on_other_data_waits_for_no_baseline(project, tmp_path):
+    run = load_config(project.root)["emotion"]["runs"]["tfidf"] | {"data": "emotion_sample"}
+    overlay = project.write_overlay("other_data", {"emotion": {"runs": {"mine": run}}})
+    target = "results/emotion/mine/seed0/metrics.json"
+    result = project.snakemake("-n", target, directory=tmp_path, overlays=[overlay])
+    assert result.status == 0, result.output
+    assert result.jobs["emotion_tfidf"] == 1
+    assert result.jobs["fetch_dataset"] == 1
+
+
 def test_everything_missing_is_named_before_any_job_starts(project, gated, tmp_path):
     result = project.snakemake(directory=tmp_path, overlays=[gated])
     assert result.status == 1

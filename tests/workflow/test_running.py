@@ -5,6 +5,8 @@ import zipfile
 
 import pytest
 
+from affectlab.core.config import load_registries
+
 RUNS = ("qwen3_tiny/seed42", "tfidf_demo/seed0")
 AFTER_EVALUATION = {"emotion_evaluate", "emotion_card", "emotion_compare", "report_build"}
 
@@ -94,6 +96,22 @@ def test_a_changed_setting_reruns_what_it_decides(project, finished, change, exp
     overlays = [project.root / "config" / "demo.yaml", project.overlay, overlay]
     result = project.snakemake("-n", directory=finished, overlays=overlays)
     assert result.rules == expected
+
+
+def test_a_root_without_copies_and_a_corrected_entry_fetch_nothing_again(
+    project, finished, tmp_path
+):
+    entry = load_registries(project.root, {}).datasets["emotion_sample"]
+    changes = {
+        "data_root": str(tmp_path),
+        "model_root": str(tmp_path),
+        "datasets": {"emotion_sample": entry | {"citation": "corrected"}},
+    }
+    overlay = project.write_overlay("roots", changes)
+    overlays = [project.root / "config" / "demo.yaml", project.overlay, overlay]
+    result = project.snakemake("-n", directory=finished, overlays=overlays)
+    assert result.status == 0, result.output
+    assert not result.rules & {"fetch_dataset", "fetch_model", "emotion_convert", "emotion_train"}
 
 
 def test_a_changed_recipe_trains_no_other_run(project, finished):

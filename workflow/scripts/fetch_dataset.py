@@ -10,7 +10,7 @@ fetch_dataset(
     snakemake.wildcards.data,
     snakemake.params.entry,
     snakemake.output.manifest,
-    snakemake.params.data_root,
+    snakemake.config["data_root"],
     generators={
         "emotion": emotion.write_corpus,
         "entity_spans": entity.write_spans,

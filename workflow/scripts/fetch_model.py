@@ -17,7 +17,7 @@ fetch_model(
     snakemake.wildcards.model,
     snakemake.params.entry,
     snakemake.output.manifest,
-    snakemake.params.model_root,
+    snakemake.config["model_root"],
     generators={
         "bert": write_tiny_bert,
         "qwen2": write_tiny_qwen2,

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.core.devices import choose_device, seed_everything, set_threads
+from affectlab.core.devices import seed_everything, set_threads
 from affectlab.core.errors import UserError
 from affectlab.core.training import Recipe, fingerprint, fit, remove_checkpoints
 
@@ -89,7 +89,8 @@ def train_head(
     recipe = Recipe(**training)
     seed_everything(seed)
     set_threads(threads)
-    device = choose_device()
+    # A small head on stored features: no work for a GPU, and its rule asks for none.
+    device = torch.device("cpu")
     train, validation = random_split(
         len(vectors), validation_share, recipe.batch_size, drop_last, seed
     )

@@ -39,7 +39,8 @@ class AssetStatus:
 def local_files(name: str, root: Path | str | None) -> list[str]:
     """What to watch so that a change of the user's own copy is noticed, sorted.
 
-    The files of the copy, or, where they are very many, the copy's folder.
+    The files of the copy, those in hidden folders left out; or, where they are very many, the
+    copy's folder.
     """
     copy = local_copy(name, root)
     if copy is None:
@@ -47,7 +48,8 @@ def local_files(name: str, root: Path | str | None) -> list[str]:
     if copy.is_file():
         return [str(copy)]
     files: list[str] = []
-    for folder, _, names in os.walk(copy):
+    for folder, folders, names in os.walk(copy):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         files += [str(Path(folder, name)) for name in names if not name.startswith(".")]
         if len(files) > WATCHED_FILES:
             return [str(copy)]
@@ -83,6 +85,15 @@ def unchanged_files(paths: Iterable[str], manifest: Path) -> set[str]:
         and path.stat().st_size == file["bytes"]
         and sha256_file(path) == file["sha256"]
     }
+
+
+def fetched_part(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a registry's entry decides what is fetched, or how its failure is explained.
+
+    A corrected title or citation, or another expectation of the audit, fetches nothing again.
+    """
+    keys = ("sources", "files", "unpack", "kind", "access", "ask")
+    return {key: entry[key] for key in keys if key in entry}
 
 
 def asset_status(

@@ -144,15 +144,14 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
         directory = _without_shell(folder / "files", _pin_groups(entry))
         stored = directory.relative_to(folder).as_posix()
     files = _listing(directory)
-    verified, notes = _compare(files, _pin_groups(entry))
+    verified, mismatches, notes = _compare(files, _pin_groups(entry))
     if kind == "model":
         check_model(directory, entry.get("kind", ""))
-        if any("sha256" in note for note in notes):
-            problems = "\n  ".join(notes)
+        if mismatches:
+            problems = "\n  ".join(mismatches)
             raise FetchError(f"{archive or copy}: not the model that is pinned:\n  {problems}")
-    return _manifest(
-        stored, files, {"kind": "local", "detail": str(archive or copy)}, verified, notes
-    )
+    origin = {"kind": "local", "detail": str(archive or copy)}
+    return _manifest(stored, files, origin, verified, [*mismatches, *notes])
 
 
 def _without_shell(directory: Path, groups: list[Pins]) -> Path:
@@ -187,27 +186,28 @@ def _pin_groups(entry: Entry) -> list[Pins]:
     return groups + [source["files"] for source in entry["sources"] if "files" in source]
 
 
-def _compare(files: list[dict[str, Any]], groups: list[Pins]) -> tuple[bool, list[str]]:
+def _compare(files: list[dict[str, Any]], groups: list[Pins]) -> tuple[bool, list[str], list[str]]:
     """Hold files against pins, whichever group they belong to.
 
     Returns:
-        Whether one group is there completely and every digest is pinned and right; and notes on
-        what differs or cannot be told.
+        Whether one group is there completely and every digest is pinned and right; what differs
+        from its pins; and, where nothing does, notes on what cannot be told.
     """
     found = {file["path"]: file["sha256"] for file in files}
     known: dict[str, set[str | None]] = {}
     for group in groups:
         for path, digest in group.items():
             known.setdefault(path, set()).add(digest)
-    notes = [
+    mismatches = [
         f"{path}: sha256 {found[path]} is not the pinned {', '.join(sorted(filter(None, digests)))}"
         for path, digests in sorted(known.items())
         if path in found and None not in digests and found[path] not in digests
     ]
     for group in groups:
         if all(digest is not None and found.get(path) == digest for path, digest in group.items()):
-            return not notes, notes
-    if not notes:
+            return not mismatches, mismatches, []
+    notes = []
+    if not mismatches:
         absences = [[path for path in group if path not in found] for group in groups]
         absent = min(absences, key=len, default=[])
         if absent:
@@ -215,7 +215,7 @@ def _compare(files: list[dict[str, Any]], groups: list[Pins]) -> tuple[bool, lis
         unknown = [path for path in found if known.get(path, {None}) == {None}]
         if unknown:
             notes.append(f"not verified: no checksum is known for {_listed(unknown)}")
-    return False, notes
+    return False, mismatches, notes
 
 
 def _listed(paths: list[str]) -> str:

@@ -22,10 +22,12 @@ def configure_logging(
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file is not None:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(
-            logging.FileHandler(log_file, mode="a" if append else "w", encoding="utf-8")
-        )
+        path = Path(log_file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not append:
+            path.write_bytes(b"")
+        # Always at its end: other processes (`core.launch`) may have written there meanwhile.
+        handlers.append(logging.FileHandler(path, mode="a", encoding="utf-8"))
     logging.basicConfig(level=level, format=FORMAT, handlers=handlers, force=True)
     sys.excepthook = log_uncaught
 

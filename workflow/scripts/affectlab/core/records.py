@@ -338,11 +338,14 @@ def peak_memory_mb() -> float:
         # getrusage would do, but on Linux its figure starts at that of the parent process.
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        # macOS counts in bytes, the other systems in KiB.
-        return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-    [kibibytes] = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(kibibytes) * 1024 / 1e6
+        status = ""
+    # Not every Linux has the line: sandboxes may leave it out.
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    if found:
+        return int(found[1]) * 1024 / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts in bytes, the other systems in KiB.
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def peak_device_memory_mb() -> float | None:

@@ -43,10 +43,12 @@ def read_texts(texts: Sequence[str], file: Path | None) -> Iterator[str]:
         DataError: the file cannot be read, or is empty.
     """
     if file is not None:
-        whole = read_text(file).rstrip("\n")
-        if not whole:
+        lines = read_text(file).split("\n")
+        while lines and not lines[-1].strip():
+            lines.pop()
+        if not lines:
             raise DataError(file, None, "the file is empty")
-        yield from list(_checked(whole.split("\n"), str(file)))
+        yield from list(_checked(lines, str(file)))
     elif list(texts) == ["-"]:
         yield from _checked(_standard_input(), "standard input")
     else:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,7 +39,7 @@ LossSum = Callable[[nn.Module, Batch], torch.Tensor]
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 
 CHECKPOINT_NAME = "checkpoint.pt"
-BEST_NAME = "best.safetensors"
+BEST_NAME = "best-{step}.safetensors"
 BUCKET_BATCHES = 50
 TERMINATED_EXIT_STATUS = 128 + signal.SIGTERM
 
@@ -241,12 +242,11 @@ def fit(
     optimizers = _optimizers(master, recipe, head)
     progress = Progress()
     checkpoint_path = checkpoint_directory / CHECKPOINT_NAME
-    best_path = checkpoint_directory / BEST_NAME
     if processes.is_main_process:
-        for name in (CHECKPOINT_NAME, BEST_NAME):
-            for leftover in checkpoint_directory.glob(f".{name}.*"):
-                # Of a process that was killed as it wrote; each is as large as a checkpoint.
-                shutil.rmtree(leftover)
+        patterns = (f".{CHECKPOINT_NAME}.*", "." + BEST_NAME.format(step="*") + ".*")
+        for leftover in chain.from_iterable(map(checkpoint_directory.glob, patterns)):
+            # Of a process that was killed as it wrote; each is as large as a checkpoint.
+            shutil.rmtree(leftover)
     if checkpoint_path.exists():
         restored = _load_checkpoint(
             checkpoint_path, checkpoint_fingerprint, master, average, optimizers, device
@@ -265,11 +265,22 @@ def fit(
     dense, sparse = list(master.dense.values()), list(master.sparse.values())
     last_checkpoint = time.monotonic()
 
+    # The best step that the checkpoint on the disk names.
+    resumable_best = progress.best_step
+
     def save_checkpoint() -> None:
+        nonlocal resumable_best
         if processes.is_main_process:
             _save_checkpoint(
-                checkpoint_path, checkpoint_fingerprint, master, average, optimizers, progress
+                checkpoint_path,
+                checkpoint_fingerprint,
+                master,
+                average,
+                optimizers,
+                device,
+                progress,
             )
+            resumable_best = progress.best_step
 
     def evaluate_and_keep_best(epoch: float) -> None:
         model.eval()
@@ -293,7 +304,12 @@ def fit(
             progress.best_epoch, progress.best_step = round(epoch, 4), progress.step
             progress.evaluations_without_gain = 0
             if processes.is_main_process:
+                best_path = _best_path(checkpoint_directory, progress.best_step)
                 _save_weights(master, best_path)
+                # A run that is killed now goes on from the checkpoint, and with its best weights.
+                kept = {best_path, _best_path(checkpoint_directory, resumable_best)}
+                for path in set(checkpoint_directory.glob(BEST_NAME.format(step="*"))) - kept:
+                    path.unlink()
         else:
             progress.evaluations_without_gain += 1
         logger.info(
@@ -374,7 +390,7 @@ def fit(
             progress.group = 0
     progress.seconds += time.monotonic() - started
     processes.wait_for_everyone()
-    _load_weights(master, best_path)
+    _load_weights(master, _best_path(checkpoint_directory, progress.best_step))
     master.restore()
     model.eval()
     # From here on the main process may remove what the others have just read.
@@ -662,6 +678,11 @@ def _patience_is_over(recipe: Recipe, progress: Progress) -> bool:
     return patience is not None and progress.evaluations_without_gain >= patience
 
 
+def _best_path(directory: Path, step: int) -> Path:
+    """Where the weights after *step* updates lie, if they are or were the best."""
+    return directory / BEST_NAME.format(step=step)
+
+
 def _save_weights(weights: _Weights, path: Path) -> None:
     from safetensors.torch import save_file
 
@@ -689,6 +710,7 @@ def _save_checkpoint(
     weights: _Weights,
     average: _Average,
     optimizers: Sequence[torch.optim.Optimizer],
+    device: torch.device,
     progress: Progress,
 ) -> None:
     state = {
@@ -699,7 +721,8 @@ def _save_checkpoint(
         "average": average.values,
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "random_state": torch.get_rng_state(),
-        "gpu_random_state": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        # Of this process's GPU alone: the next one may see fewer.
+        "gpu_random_state": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
     with atomic_path(path) as temporary:
         torch.save(state, temporary)
@@ -740,8 +763,8 @@ def _load_checkpoint(
     for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(stored)
     torch.set_rng_state(state["random_state"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state_all(state["gpu_random_state"])
+    if device.type == "cuda" and state["gpu_random_state"] is not None:
+        torch.cuda.set_rng_state(state["gpu_random_state"], device)
     return Progress(**state["progress"])
 
 

@@ -132,7 +132,8 @@ def train(
         encoder=run["model"],
         max_length=run["max_length"],
         heads=heads_settings,
-        calibration={"texts": texts, "spans": calibration},
+        # A span gets its likeliest class alone, whatever was found for whole texts.
+        calibration={"texts": texts, "spans": {**calibration, "thresholds": None}},
     )
     networks.save_model(model_directory, network, tokenizer, description)
     write_history(history_path, joined_history([result.pop("history") for result in results]))

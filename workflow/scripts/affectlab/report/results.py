@@ -151,7 +151,7 @@ def published_for(
 
 
 def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
-    """Mean over seeds of every metric of every split."""
+    """Mean over seeds of every metric of every split that all of them have."""
     means: dict[str, dict[str, float]] = {}
     first = seeds[0].metrics
     headline = first["data"]["split"]
@@ -164,7 +164,9 @@ def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
             for seed in seeds
         ]
         means[split] = {
-            name: sum(block[name]["value"] for block in blocks) / len(blocks) for name in blocks[0]
+            name: sum(block[name]["value"] for block in blocks) / len(blocks)
+            for name in blocks[0]
+            if all(name in block for block in blocks)
         }
     return means
 

@@ -26,6 +26,9 @@ FIGURES = {
     " optimiser's steps.",
 }
 
+TRAINED_METHODS = ("lora", "qlora")
+MODEL_METHODS = (*TRAINED_METHODS, "prompt")
+
 EXAMPLES = 2
 """Generated summaries that are shown, of generated cases only."""
 
@@ -53,7 +56,7 @@ def section(
     comparison = read_json(folder / "comparison.json")
     pooled = read_json(folder / "pooled.json") if block["cross_validation"] else {"pools": []}
     data = sorted({block["runs"][name]["data"] for name in names})
-    views = [_run_view(folder, name, seeds, sample_data) for name, seeds in runs.items()]
+    views = [_run_view(folder, name, block, seeds, sample_data) for name, seeds in runs.items()]
     known = published_for("summary", views, published)
     return Section(
         name="summary",
@@ -90,7 +93,7 @@ def _headline(
     trained = [
         run
         for run in comparison["runs"]
-        if run["protocol"] == "sound" and run["method"] in ("lora", "qlora")
+        if run["protocol"] == "sound" and run["method"] in TRAINED_METHODS
     ]
     pairs = _differences(comparison)
     sentences = []
@@ -175,18 +178,34 @@ def _differences(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _run_view(
-    folder: Path, run: str, seeds: Sequence[SeedResult], sample_data: Sequence[str]
+    folder: Path,
+    run: str,
+    block: Mapping[str, Any],
+    seeds: Sequence[SeedResult],
+    sample_data: Sequence[str],
 ) -> dict[str, Any]:
-    """One run as the page shows it, by its first seed."""
+    """One run as the page shows it, by its first seed.
+
+    What the configuration no longer asks for may still lie there, of an earlier model: only what it
+    asks for is read.
+    """
     first = seeds[0]
-    lengths, judge = folder / run / "lengths.json", first.folder / "judge.json"
-    neural = first.folder / "neural.json"
+    method = first.metrics["method"]
+    asked_for = {
+        "lengths": method in MODEL_METHODS,
+        "judge": block["judge"] is not None,
+        "neural": any(block[key] for key in ("bertscore_model", "nli_model")),
+        "training_curves": method in TRAINED_METHODS,
+    }
+    lengths = _if_there(folder / run / "lengths.json", asked_for["lengths"])
+    judge = _if_there(first.folder / "judge.json", asked_for["judge"])
+    neural = _if_there(first.folder / "neural.json", asked_for["neural"])
     figures = [
         figure(path, text)
         for name, text in FIGURES.items()
-        if (path := first.folder / "figures" / f"{name}.svg").exists()
+        if asked_for.get(name, True) and (path := first.folder / "figures" / f"{name}.svg").exists()
     ]
-    if lengths.exists():
+    if lengths is not None:
         figures.append(
             figure(
                 folder / run / "lengths.svg",
@@ -194,15 +213,10 @@ def _run_view(
                 " length leaves.",
             )
         )
-    shown = first.metrics["data"]["name"] in sample_data and first.metrics["method"] in (
-        "lora",
-        "qlora",
-        "prompt",
-    )
+    shown = first.metrics["data"]["name"] in sample_data and method in MODEL_METHODS
     values = {name: entry["value"] for name, entry in first.metrics["metrics"].items()}
-    marks = read_json(judge) if judge.exists() else None
-    if marks is not None:
-        values["judge_score"] = marks["score"]
+    if judge is not None:
+        values["judge_score"] = judge["score"]
     return {
         "run": run,
         "data": first.metrics["data"]["name"],
@@ -210,8 +224,13 @@ def _run_view(
         "sizes": {"test": first.metrics["data"]["n"]},
         "record": first.metrics,
         "figures": figures,
-        "lengths": read_json(lengths) if lengths.exists() else None,
-        "judge": marks,
-        "neural": read_json(neural) if neural.exists() else {},
+        "lengths": lengths,
+        "judge": judge,
+        "neural": neural or {},
         "examples": list(read_jsonl(first.folder / "details.jsonl"))[:EXAMPLES] if shown else [],
     }
+
+
+def _if_there(path: Path, asked_for: bool) -> Any:
+    """The record in *path*, or None."""
+    return read_json(path) if asked_for and path.exists() else None
