@@ -99,6 +99,30 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
          "emotion.export.0: the run 'tfidf' is no network; only a network can be exported"),
         (["emotion", "bootstrap", "level"], 95,
          "emotion.bootstrap.level: expected less than 1, found 95"),
+        (["emotion", "runs", "minilm", "training", "epochs"], 3.0,
+         "emotion.runs.minilm.training.epochs: expected integer, found 3.0"),
+        (["emotion", "runs", "tfidf", "tfidf", "ngram_range"], [2, 1],
+         "emotion.runs.tfidf.tfidf.ngram_range: the first must not be larger, found [2, 1]"),
+        (["emotion", "runs", "minilm", "model"], "resnet-18",
+         "emotion.runs.minilm.model: 'resnet-18' is of the kind image-encoder, expected "
+         "causal-lm or text-encoder"),
+        (["summary", "runs", "qwen2_fields", "model"], "minilm-l6",
+         "summary.runs.qwen2_fields.model: 'minilm-l6' is of the kind text-encoder, expected "
+         "causal-lm"),
+        (["summary", "bertscore_model"], "whisper-base",
+         "summary.bertscore_model: 'whisper-base' is of the kind audio-encoder, expected "
+         "text-encoder"),
+        (["audio", "encoders", "afclap", "model"], "whisper-base",
+         "audio.encoders.afclap.model: 'whisper-base' is of the kind audio-encoder, expected "
+         "audio-checkpoint"),
+        (["audio", "runs", "ravdess_8emo_whisper", "unit"], "subject",
+         "audio.runs.ravdess_8emo_whisper.unit: the clips of a subject differ in '8emo'; "
+         "expected clip"),
+        (["audio", "runs", "eatd_3emo_afclap_published", "training", "gradient_checkpointing"],
+         True, "audio.runs.eatd_3emo_afclap_published.training.gradient_checkpointing: a published "
+         "head needs false, found true"),
+        (["face", "runs", "vit", "training", "token_budget"], 800,
+         "face.runs.vit.training.token_budget: an image net needs null, found 800"),
         (["emotion", "runs", "minilm", "model"], "minilm",
          "emotion.runs.minilm.model: no model is called 'minilm'; did you mean 'minilm-l6'?"),
         (["emotion", "runs", "minilm", "data"], "emotions",
@@ -333,3 +357,9 @@ def test_reference_results_name_known_data_and_unique_ids(config):
     assert {entry["data"] for entry in registries.reference_results} <= set(registries.datasets)
     for entry in registries.reference_results:
         assert set(entry.get("runs", [])) <= set(config[entry["wing"]]["runs"])
+
+
+def test_a_template_that_was_not_filled_in_is_named_with_its_place(tmp_path):
+    (tmp_path / "mine.yaml").write_text("wings: [emotion]\ndata_root: {{home}}\n")
+    with pytest.raises(ConfigError, match="mine.yaml, line 2, column 13: a key must be a text"):
+        load_config(PROJECT, [tmp_path / "mine.yaml"])

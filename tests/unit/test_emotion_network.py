@@ -514,6 +514,13 @@ def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
     # Corpora that must be asked for are missing, and that is its status.
     assert cli.main(check) == 1
     assert re.search(r"^missing +data set +eatd ", capsys.readouterr().out, re.MULTILINE)
+    # What was fetched lies where the configuration has it.
+    manifest = tmp_path / "elsewhere" / "models" / "qwen3-0.6b" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    places = f"pathvars={{resources: {tmp_path / 'elsewhere'}}}"
+    assert cli.main(["check", "--config", "wings=[emotion]", places]) == 0
+    assert re.search(r"^present +model +qwen3-0.6b", capsys.readouterr().out, re.MULTILINE)
     assert cli.main(["check", "--config", "data_rot=nowhere"]) == 2
     assert "did you mean 'data_root'" in capsys.readouterr().err
     assert cli.main(["check", "--config", "wings=[emotion"]) == 2

@@ -208,6 +208,19 @@ def test_broken_local_archive_is_an_error_not_a_download(
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+def test_an_archive_that_is_a_link_is_known_by_its_own_name(tmp_path: Path) -> None:
+    """As into a cache whose files have no endings."""
+    stored = tmp_path / "store" / "0123abcd"
+    stored.parent.mkdir()
+    with zipfile.ZipFile(stored, "w") as archive:
+        archive.writestr("train.txt", "i am glad;joy")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "set.zip").symlink_to(stored)
+    manifest = tmp_path / "out" / "manifest.json"
+    fetch_dataset("set", {"sources": []}, manifest, tmp_path / "root")
+    assert [file["path"] for file in read(manifest)["files"]] == ["train.txt"]
+
+
 def test_local_model_may_hold_a_file_of_checksums(
     tmp_path: Path, checkpoint: dict[str, bytes]
 ) -> None:

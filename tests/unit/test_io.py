@@ -1,5 +1,6 @@
 """Files are written whole or not at all, whatever goes wrong."""
 
+import errno
 import json
 import subprocess
 from pathlib import Path
@@ -46,6 +47,21 @@ def test_a_read_only_folder_is_one_clear_error(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(UserError, match=r"metrics\.json: cannot be written: Read-only file system"):
         io.write_json(small_disk / "metrics.json", {})
+
+
+def test_what_cannot_be_read_is_not_blamed_on_the_target(tmp_path):
+    source = tmp_path / "source" / "data.zip"
+    denied = PermissionError(errno.EACCES, "Permission denied", str(source))
+    with (
+        pytest.raises(UserError, match=r"data\.zip: cannot be read: Permission denied"),
+        io.atomic_path(tmp_path / "out" / "files"),
+    ):
+        raise denied
+    with (
+        pytest.raises(UserError, match="files: cannot be written: Permission denied"),
+        io.atomic_path(tmp_path / "out" / "files") as temporary,
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied", str(temporary))
 
 
 def _write_half(path: Path, error: BaseException) -> None:

@@ -69,13 +69,16 @@ def test_cancel_takes_them_out_of_the_queue_and_leaves_the_rest(queue, folder, c
     assert orphans(capsys, folder.parent)[0] == 1
 
 
-def test_nothing_is_cancelled_under_a_snakemake_at_work(queue, folder, capsys):
+@pytest.mark.parametrize("allocation", [{}, {"SLURM_JOB_ID": "42"}])
+def test_nothing_is_cancelled_under_a_snakemake_at_work(queue, folder, capsys, allocation):
+    """Be it in a login shell, or in an allocation as of salloc."""
     queue(f"7|RUNNING|{RUN}|{folder}|rule_a")
     process = subprocess.Popen(
         ["snakemake", "-c", "input()"],
         executable=sys.executable,
         cwd=folder,
         stdin=subprocess.PIPE,
+        env=os.environ | allocation,
     )
     try:
         status, printed = orphans(capsys, "--cancel", folder)
@@ -84,6 +87,21 @@ def test_nothing_is_cancelled_under_a_snakemake_at_work(queue, folder, capsys):
     finally:
         process.communicate(b"\n")
     assert orphans(capsys, folder)[0] == 1
+
+
+def test_the_snakemake_inside_a_job_is_not_the_one_at_work(queue, folder, capsys):
+    queue(f"7|RUNNING|{RUN}|{folder}|rule_a")
+    process = subprocess.Popen(
+        ["snakemake", "-c", "input()", "--target-jobs", "a:"],
+        executable=sys.executable,
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        env=os.environ | {"SLURM_JOB_ID": "7"},
+    )
+    try:
+        assert orphans(capsys, folder)[0] == 1
+    finally:
+        process.communicate(b"\n")
 
 
 def test_without_slurm_it_says_so(folder, capsys, monkeypatch):

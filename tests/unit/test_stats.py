@@ -412,3 +412,23 @@ def test_replicates_of_a_mean_resample_the_same_groups_for_every_seed():
     # The second seed scores 2 higher on every item, so the mean lies 1 above the first's.
     np.testing.assert_allclose(both, first + 1)
     assert len(set(first)) > 1
+
+
+@pytest.mark.parametrize("constant", [0.1, 1 / 3, 1e6 + 0.1, 0.0])
+@pytest.mark.parametrize("n", [1, 7, 1000])
+def test_of_a_constant_truth_nothing_is_explained(constant, n):
+    """Its deviations are rounding alone, and so were scores made of them."""
+    truth = np.full(n, constant)
+    spread = np.linspace(-1, 1, n) + constant
+    sums = stats.pair_columns(spread, truth).sum(axis=0)
+    assert stats.r_squared(sums) == 0
+    alike = stats.pair_columns(truth, truth).sum(axis=0)
+    assert stats.concordance(alike) == 0
+
+
+def test_a_small_spread_upon_a_large_mean_is_none_of_rounding():
+    generator = np.random.default_rng(0)
+    truth = 100 + 0.01 * generator.normal(size=500)
+    sums = stats.pair_columns(truth, truth).sum(axis=0)
+    assert stats.r_squared(sums) == pytest.approx(1, abs=1e-3)
+    assert stats.concordance(sums) == pytest.approx(1, abs=1e-3)

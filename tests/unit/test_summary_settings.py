@@ -45,8 +45,8 @@ def test_a_language_model_has_no_other_head(block):
     training = block["runs"]["qwen2_fields"]["training"] | {"sparse_embeddings": True}
     block["runs"]["qwen2_fields"] |= {"training": training}
     assert found(block) == [
-        "summary.runs.qwen2_fields.training.sparse_embeddings: a language model needs False, "
-        "found True"
+        "summary.runs.qwen2_fields.training.sparse_embeddings: a language model needs false, "
+        "found true"
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +23,13 @@ USER_ERROR_STATUS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status (0 done, 1 something missing, 2 misuse)."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # JSON is UTF-8 whatever the locale; a byte of a file's name that is none stays what it is.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
-        return options.run(options)
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"affectlab: {error}", file=sys.stderr)
         return USER_ERROR_STATUS
@@ -54,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config", nargs="*", default=[], metavar="KEY=VALUE", help="values, as for snakemake"
     )
     check.add_argument(
-        "--resources", type=Path, default=Path("resources"), help="folder of fetched things"
+        "--resources", type=Path, help="folder of fetched things (default: the configuration's)"
     )
     check.set_defaults(run=_check)
 
@@ -92,7 +98,9 @@ def _check(options: argparse.Namespace) -> int:
             config = merge(config, {key: yaml.safe_load(value)})
         except yaml.YAMLError as error:
             raise UserError(f"--config {setting}: the value is not valid YAML") from error
-    statuses = check_config(config, validate_config(config, project), options.resources)
+    registries = validate_config(config, project)
+    resources = options.resources or config.get("pathvars", {}).get("resources", "resources")
+    statuses = check_config(config, registries, resources)
     print(format_table(statuses))
     return 1 if any(status.state == "missing" for status in statuses) else 0
 

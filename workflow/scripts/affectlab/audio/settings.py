@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from affectlab.audio.tasks import TASKS
 from affectlab.core.config import (
+    WITHOUT_TOKENS,
     Registries,
     as_mapping,
     as_names,
     dataset_mistakes,
+    fixed_mistakes,
+    model_mistakes,
     training_mistakes,
     unknown_name,
 )
@@ -23,6 +27,7 @@ TASKS_OF = {
 }
 """Layout -> the tasks for which its clips have labels."""
 
+FIXED = WITHOUT_TOKENS | {"label_smoothing": 0}
 PROTOCOL_BLOCKS = {"sound": {"probe"}, "published": {"published", "training"}}
 WITHOUT_MODEL = ("egemaps", "logmel", "precomputed")
 
@@ -57,7 +62,8 @@ def _encoder_mistakes(
 ) -> Iterator[str]:
     kind = encoder.get("kind")
     if "model" in encoder:
-        yield from unknown_name(f"{path}.model", encoder["model"], registries.models, "model")
+        checkpoint = "audio-checkpoint" if kind == "afclap" else "audio-encoder"
+        yield from model_mistakes(f"{path}.model", encoder["model"], registries, [checkpoint])
     if isinstance(kind, str):
         if kind in WITHOUT_MODEL and "model" in encoder:
             yield f"{path}.model: does not go with the kind {kind!r}"
@@ -72,12 +78,19 @@ def _run_mistakes(
 ) -> Iterator[str]:
     yield from unknown_name(f"{path}.encoder", run.get("encoder"), encoders, "encoder")
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
-    yield from training_mistakes(f"{path}.training", run.get("training"))
+    training = f"{path}.training"
+    yield from training_mistakes(training, run.get("training"))
+    yield from fixed_mistakes(training, run.get("training"), FIXED, "a published head")
     layout = as_mapping(registries.datasets.get(str(run.get("data")))).get("layout")
     task = run.get("task")
     if isinstance(task, str) and layout in TASKS_OF and task not in TASKS_OF[layout]:
         known = ", ".join(sorted(TASKS_OF[layout]))
         yield f"{path}.task: {run['data']!r} has no labels for {task!r}; it has: {known}"
+    known_task = TASKS.get(task) if isinstance(task, str) else None
+    # Of a manifest's own labels only its records tell.
+    by_clip = known_task is not None and known_task.classes and not known_task.of_subject
+    if run.get("unit") == "subject" and by_clip:
+        yield f"{path}.unit: the clips of a subject differ in {task!r}; expected clip"
     protocol = run.get("protocol")
     if isinstance(protocol, str) and protocol in PROTOCOL_BLOCKS:
         wanted = PROTOCOL_BLOCKS[protocol]

@@ -47,7 +47,12 @@ class _UniqueKeyLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yam
 def _construct_unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[str] = set()
     for key, _ in node.value:
-        if key.tag != "tag:yaml.org,2002:merge" and isinstance(key.value, str):
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(
+                problem="a key must be a text; braces of a template that was not filled in?",
+                problem_mark=key.start_mark,
+            )
+        if key.tag != "tag:yaml.org,2002:merge":
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark
@@ -163,8 +168,13 @@ def load_schema(project: Path, name: str) -> dict[str, Any]:
 def schema_mistakes(value: Any, schema: dict[str, Any], prefix: tuple[str, ...] = ()) -> list[str]:
     """Every way in which *value* breaks *schema*, as ``dotted.path: problem``, sorted."""
     from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
 
-    errors = Draft202012Validator(schema).iter_errors(value)
+    # JSON Schema takes 3.0 for an integer, and what counts with it would fail hours later.
+    types = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, found: isinstance(found, int) and not isinstance(found, bool)
+    )
+    errors = extend(Draft202012Validator, type_checker=types)(schema).iter_errors(value)
     return sorted({text for error in errors for text in _describe(error, prefix)})
 
 
@@ -225,6 +235,28 @@ def dataset_mistakes(
         if isinstance(layout, str) and layout not in layouts:
             wing = path.partition(".")[0]
             yield f"{path}: {name!r} has the layout {layout!r}, which the {wing} wing cannot read"
+
+
+def model_mistakes(
+    path: str, name: Any, registries: Registries, kinds: Iterable[str]
+) -> Iterator[str]:
+    """A mistake if *name* is no model of the registry, or of a kind not in *kinds*."""
+    yield from unknown_name(path, name, registries.models, "model")
+    kind = as_mapping(registries.models.get(str(name))).get("kind")
+    if isinstance(kind, str) and kind not in kinds:
+        yield f"{path}: {name!r} is of the kind {kind}, expected {' or '.join(sorted(kinds))}"
+
+
+WITHOUT_TOKENS = {"token_budget": None, "gradient_checkpointing": False, "sparse_embeddings": False}
+"""What a training block has to hold where the items are no texts."""
+
+
+def fixed_mistakes(path: str, training: Any, fixed: Mapping[str, Any], what: str) -> Iterator[str]:
+    """Keys of a training block that *what* can have one value of only, and that have another."""
+    for name, value in fixed.items():
+        found = as_mapping(training).get(name, value)
+        if found != value:
+            yield f"{path}.{name}: {what} needs {json.dumps(value)}, found {json.dumps(found)}"
 
 
 def block_mistakes(

@@ -117,7 +117,9 @@ def _fetch(
         shutil.rmtree(leftover)
     copy = local_copy(name, root)
     if copy is not None:
-        manifest = _take_local(kind, entry, manifest_path.parent, copy.resolve())
+        # An archive is known by its name, which what a link leads to need not have.
+        whole = copy.absolute() if copy.is_file() else copy.resolve()
+        manifest = _take_local(kind, entry, manifest_path.parent, whole)
     else:
         manifest = _try_sources(kind, name, entry, manifest_path.parent, root, generators)
     write_json(manifest_path, {"name": name, "kind": kind, **manifest})

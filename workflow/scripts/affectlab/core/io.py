@@ -46,6 +46,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None or isinstance(error, FileNotFoundError):
             raise
+        # What was to be copied may be at fault, not where it was to go.
+        culprit = Path(os.fsdecode(error.filename)) if error.filename is not None else target
+        on_its_way = culprit in target.parents or target.parent in culprit.parents
+        if isinstance(error, PermissionError) and not on_its_way:
+            raise UserError(f"{culprit}: cannot be read: {error.strerror}") from error
         raise UserError(f"{target}: cannot be written: {error.strerror}") from error
     except Exception as error:
         # Libraries that write by themselves report a full disk as an error of their own kind.

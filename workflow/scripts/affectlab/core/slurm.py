@@ -47,17 +47,20 @@ def queued_jobs(directory: Path) -> list[QueuedJob]:
 
 
 def controlling_process(directory: Path) -> int | None:
-    """Id of a Snakemake on this machine that works in *directory*, other than inside a job."""
+    """Id of a Snakemake on this machine that works in *directory* and submits jobs.
+
+    It may itself run in an allocation, as of salloc or JupyterHub; the Snakemake inside a job that
+    was submitted is known by the option that tells it its target.
+    """
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
             folder = (process / "cwd").readlink()
-            environment = (process / "environ").read_bytes().split(b"\0")
         except OSError:
             # Ended meanwhile, or somebody else's.
             continue
         names = {Path(os.fsdecode(word)).name for word in words[:3]}
-        in_a_job = any(entry.startswith(b"SLURM_JOB_ID=") for entry in environment)
+        in_a_job = b"--target-jobs" in words
         if "snakemake" in names and not in_a_job and folder == directory.resolve():
             return int(process.name)
     return None

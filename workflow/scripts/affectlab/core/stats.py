@@ -316,8 +316,8 @@ def concordance(sums: Array) -> Floats:
     """
     n, x, y, xx, yy, xy, _ = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
     twice_covariance = 2 * (xy / n - x * y / n**2)
-    spread = xx / n + yy / n - 2 * x * y / n**2
-    return _ratio(np.asarray(twice_covariance), np.asarray(spread))
+    spread = _beyond_rounding(xx / n + yy / n - 2 * x * y / n**2, (xx + yy) / n, n)
+    return _ratio(np.asarray(twice_covariance), spread)
 
 
 def r_squared(sums: Array) -> Floats:
@@ -327,7 +327,7 @@ def r_squared(sums: Array) -> Floats:
     truth is constant.
     """
     n, _, y, xx, yy, xy, _ = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
-    squared_deviations = np.asarray(yy - y**2 / n)
+    squared_deviations = _beyond_rounding(yy - y**2 / n, yy, n)
     explained = np.asarray(squared_deviations - (xx - 2 * xy + yy))
     return _ratio(explained, squared_deviations)
 
@@ -587,6 +587,12 @@ def seeds_summary(
 
 def _within(bounds: tuple[float, float], mean: float, reach: float) -> tuple[float, float]:
     return max(mean - reach, bounds[0]), min(mean + reach, bounds[1])
+
+
+def _beyond_rounding(difference: Floats, of_sums: Floats, n: Floats) -> Floats:
+    """*difference* of sums of *n* terms, 0 where it is no more than the rounding of *of_sums*."""
+    noise = n * np.finfo(np.float64).eps * of_sums
+    return np.asarray(np.where(difference <= noise, 0.0, difference))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

@@ -12,11 +12,13 @@ from affectlab.core.config import (
     block_mistakes,
     dataset_mistakes,
     export_mistakes,
+    model_mistakes,
     training_mistakes,
     unknown_name,
 )
 
 LAYOUTS = frozenset({"emotion"})
+MODEL_KINDS = frozenset({"text-encoder", "causal-lm"})
 # The blocks that a run of each method has beside protocol, method, data and seeds.
 METHOD_BLOCKS = {
     "full": {"model", "max_length", "padding", "training"},
@@ -63,8 +65,17 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
     yield from block_mistakes(path, run, METHOD_BLOCKS)
     yield from training_mistakes(f"{path}.training", run.get("training"))
     if "model" in run:
-        yield from unknown_name(f"{path}.model", run["model"], registries.models, "model")
+        yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    yield from _ngram_mistakes(path, run)
+
+
+def _ngram_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:
+    """The shortest of the word groups must not be longer than the longest."""
+    sizes = as_mapping(run.get("tfidf")).get("ngram_range")
+    numbers = [size for size in sizes if isinstance(size, int)] if isinstance(sizes, list) else []
+    if numbers != sorted(numbers):
+        yield f"{path}.tfidf.ngram_range: the first must not be larger, found {sizes}"
 
 
 def _baseline_mistakes(

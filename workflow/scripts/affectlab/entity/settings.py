@@ -11,10 +11,12 @@ from affectlab.core.config import (
     as_names,
     block_mistakes,
     dataset_mistakes,
+    model_mistakes,
     training_mistakes,
     unknown_name,
 )
 
+MODEL_KINDS = frozenset({"text-encoder"})
 TEXT_LAYOUT = "goemotions"
 LAYOUTS = frozenset({"entity_spans", TEXT_LAYOUT, "goemotions_spans"})
 # The block that a run of each method has beside those that all runs have.
@@ -64,7 +66,7 @@ def _run_mistakes(
     path: str, run: Mapping[str, Any], runs: Mapping[str, Any], registries: Registries
 ) -> Iterator[str]:
     yield from block_mistakes(path, run, METHOD_BLOCKS)
-    yield from unknown_name(f"{path}.model", run.get("model"), registries.models, "model")
+    yield from model_mistakes(f"{path}.model", run.get("model"), registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     vmf = as_mapping(run.get("vmf"))
     least, start = vmf.get("kappa_min"), vmf.get("kappa_start")

@@ -6,19 +6,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from affectlab.core.config import (
+    WITHOUT_TOKENS,
     Registries,
     as_mapping,
     as_names,
     block_mistakes,
     dataset_mistakes,
     export_mistakes,
+    fixed_mistakes,
+    model_mistakes,
     training_mistakes,
     unknown_name,
 )
 
 LAYOUTS = frozenset({"fer2013"})
 VOTES_LAYOUTS = frozenset({"ferplus"})
-MODEL_KIND = "image-encoder"
+MODEL_KINDS = frozenset({"image-encoder"})
 # The blocks that a run of each method has beside those that all have.
 METHOD_BLOCKS = {"compact": set[str](), "backbone": {"model"}}
 # What the network block of each method consists of.
@@ -64,11 +67,11 @@ def _run_mistakes(
 ) -> Iterator[str]:
     yield from block_mistakes(path, run, METHOD_BLOCKS)
     yield from training_mistakes(f"{path}.training", run.get("training"))
+    yield from fixed_mistakes(
+        f"{path}.training", run.get("training"), WITHOUT_TOKENS, "an image net"
+    )
     if "model" in run:
-        yield from unknown_name(f"{path}.model", run["model"], registries.models, "model")
-        kind = as_mapping(registries.models.get(str(run["model"]))).get("kind")
-        if isinstance(kind, str) and kind != MODEL_KIND:
-            yield f"{path}.model: {run['model']!r} is of the kind {kind}, expected {MODEL_KIND}"
+        yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     network = as_mapping(run.get("network"))
     method = run.get("method")

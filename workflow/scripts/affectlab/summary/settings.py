@@ -11,6 +11,8 @@ from affectlab.core.config import (
     as_names,
     block_mistakes,
     dataset_mistakes,
+    fixed_mistakes,
+    model_mistakes,
     training_mistakes,
     unknown_name,
 )
@@ -29,6 +31,8 @@ TRAINED = PROMPTED | {
 }
 BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
 
+MODEL_KINDS = frozenset({"causal-lm"})
+SCORING_KINDS = frozenset({"text-encoder"})
 SCORING_MODELS = ("bertscore_model", "nli_model")
 
 # The keys that a run of each method has beside protocol, method, data, fold and seeds.
@@ -56,7 +60,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         yield from unknown_name(f"summary.selected.{position}", name, runs, "run")
     yield from unknown_name("summary.baseline", block.get("baseline"), runs, "run")
     for key in SCORING_MODELS:
-        yield from unknown_name(f"summary.{key}", block.get(key), registries.models, "model")
+        yield from model_mistakes(f"summary.{key}", block.get(key), registries, SCORING_KINDS)
     for name, members in as_mapping(block.get("cross_validation")).items():
         yield from _pool_mistakes(f"summary.cross_validation.{name}", as_names(members), block)
     split = as_mapping(block.get("split"))
@@ -103,12 +107,9 @@ def _run_mistakes(
     yield from block_mistakes(path, run, METHOD_BLOCKS)
     yield from training_mistakes(f"{path}.training", run.get("training"))
     if "model" in run:
-        yield from unknown_name(f"{path}.model", run["model"], registries.models, "model")
+        yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
-    for name, value in FIXED.items():
-        found = as_mapping(run.get("training")).get(name, value)
-        if found != value:
-            yield f"{path}.training.{name}: a language model needs {value}, found {found}"
+    yield from fixed_mistakes(f"{path}.training", run.get("training"), FIXED, "a language model")
     if run.get("adapter_scope") == "answer":
         for name, needed in ANSWER_SCOPE.items():
             if run.get(name, needed) != needed:
