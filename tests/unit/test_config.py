@@ -361,5 +361,5 @@ def test_reference_results_name_known_data_and_unique_ids(config):
 
 def test_a_template_that_was_not_filled_in_is_named_with_its_place(tmp_path):
     (tmp_path / "mine.yaml").write_text("wings: [emotion]\ndata_root: {{home}}\n")
-    with pytest.raises(ConfigError, match="mine.yaml, line 2, column 13: a key must be a text"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml, line 2, column 13: a key must be a text"):
         load_config(PROJECT, [tmp_path / "mine.yaml"])
