@@ -103,7 +103,9 @@ rule audio_embed:
     resources:
         mem_mb=scaled(8000),
         runtime=480,
-        gpu=1,
+        gpu=lambda wildcards: int(
+            AUDIO["encoders"][wildcards.encoder]["kind"] in GPU_KINDS
+        ),
     params:
         spec=lambda wildcards: AUDIO["encoders"][wildcards.encoder],
         shards=AUDIO["shards"],

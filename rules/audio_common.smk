@@ -1,5 +1,6 @@
 # What the rules of the audio experiment ask of the configuration.
 
+from affectlab.audio.settings import GPU_KINDS
 from affectlab.audio.settings import selected_runs as selected_audio_runs
 
 AUDIO = config["audio"]
@@ -27,8 +28,8 @@ def audio_encoder_model(wildcards):
 
 
 def audio_encoder_vectors(wildcards):
-    """The file of an encoder whose vectors were computed elsewhere."""
-    return AUDIO["encoders"][wildcards.encoder].get("path", [])
+    """The files of an encoder whose vectors were computed elsewhere."""
+    return vector_files(AUDIO["encoders"][wildcards.encoder].get("path"))
 
 
 def audio_run_model(wildcards):

@@ -132,7 +132,8 @@ rule summary_train:
         runtime=1440,
         gpu=1,
     params:
-        recipe=summary_recipe("protocol", "seeds"),
+        # Decides when to train again; the script reads the whole run.
+        recipe=lambda wildcards: training_part(SUMMARY["runs"][wildcards.run]),
     script:
         "../workflow/scripts/summary_train.py"
 

@@ -2,6 +2,7 @@
 
 from affectlab.summary.settings import BASELINE_METHODS, SCORING_MODELS
 from affectlab.summary.settings import selected_runs as selected_summary_runs
+from affectlab.summary.settings import training_part
 
 SUMMARY = config["summary"]
 SUMMARY_RUNS = selected_summary_runs(SUMMARY)

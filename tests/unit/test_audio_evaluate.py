@@ -30,6 +30,27 @@ def test_uar_is_the_balanced_accuracy_over_repeats():
     assert score.each == pytest.approx(expected)
 
 
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_a_class_that_is_only_predicted_does_not_lower_it():
+    probabilities = np.eye(3)[[0, 0, 1, 2]][None]
+    one = Predicted(tuple("abcd"), tuple("stuv"), np.array([0, 0, 1, 1]), probabilities, None)
+    assert evaluate.decision_scores(one, 3, BOOTSTRAP)["uar"].value == 0.75
+    assert balanced_accuracy_score([0, 0, 1, 1], [0, 0, 1, 2]) == 0.75
+
+
+def test_an_area_that_most_resamples_lack_has_no_interval():
+    """Of four classes two are spoken by one subject each, and seldom are both drawn."""
+    subjects = [*"aabbccddeeffgghh", *"iijj"]
+    labels = np.array([0, 1] * 8 + [2] * 2 + [3] * 2)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(4), (1, 20))
+    ids = tuple(f"c{n:02d}" for n in range(20))
+    one = Predicted(ids, tuple(subjects), labels, probabilities, None)
+    found = evaluate.ranking_scores(one, 4, BOOTSTRAP)["auc"]
+    assert found["ci"] is None
+    expected = roc_auc_score(labels, probabilities[0], multi_class="ovr", average="macro")
+    assert found["value"] == pytest.approx(expected)
+
+
 def test_the_interval_resamples_subjects():
     """Copying every clip of a subject adds no information, so the interval stays."""
     one = predicted()

@@ -336,3 +336,9 @@ def test_mistakes_between_parts_are_named():
         "audio.selected.1: no run is called 'gone'",
     ):
         assert expected in text
+
+
+def test_ids_beside_vectors_are_watched_too():
+    assert settings.vector_files(None) == []
+    assert settings.vector_files("v/a.npz") == ["v/a.npz"]
+    assert settings.vector_files("v/a.npy") == ["v/a.npy", "v/a.csv"]

@@ -257,6 +257,29 @@ def test_a_signal_beats_every_permutation():
     assert found["observed"] > found["chance_95"]
 
 
+def test_a_permutation_may_put_a_rare_class_into_one_fold():
+    """Three of fifteen subjects: somewhere a training part has none of them."""
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(15), 2)
+    labels = (groups < 3).astype(np.int64)
+    settings = replace(SETTINGS, permutations=200, outer_folds=5)
+    found = probe.permutation_test(
+        generator.standard_normal((30, 4)), labels, groups, 2, settings, 0
+    )
+    assert found["count"] == 200
+    assert 0 < found["p"] <= 1
+
+
+def test_a_view_holds_the_statistics_that_are_named():
+    vectors = np.arange(2 * 1 * 2 * 3, dtype=np.float32).reshape(2, 1, 2, 3)
+    for names, expected in (
+        (["mean"], vectors[:, 0, 0]),
+        (["std"], vectors[:, 0, 1]),
+        (["mean", "std"], vectors.reshape(2, 6)),
+    ):
+        assert np.array_equal(probe.make_view(vectors, ["last"], "last", names), expected)
+
+
 def test_p_of_noise_is_uniform():
     """The share of p values up to .25 on noise is a quarter, give or take its own error."""
     settings = replace(SETTINGS, permutations=19, outer_folds=2)

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -279,6 +281,14 @@ def test_grey_stored_as_colour_is_grey():
     image = np.full((48, 48), 77, np.uint8)
     stored = encoded(np.repeat(image[..., None], 3, axis=2), ".png")
     assert np.array_equal(decode_image(stored), image)
+
+
+def test_an_image_that_claims_more_pixels_than_opencv_takes_is_no_image():
+    size = struct.pack(">II", 40_000, 40_000) + b"\x08\0\0\0\0"
+    header = struct.pack(">I", 13) + b"IHDR" + size + struct.pack(">I", zlib.crc32(b"IHDR" + size))
+    end = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
+    with pytest.raises(ValueError, match="JPEG or PNG"):
+        decode_image(b"\x89PNG\r\n\x1a\n" + header + end)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,10 @@ def test_scores_equal_scikit_learn(n, classes, seed):
     assert stats.macro_recall(confusion) == pytest.approx(
         metrics.recall_score(labels, predictions, average="macro", zero_division=0)
     )
+    # And over those among the labels.
+    assert stats.balanced_accuracy(confusion) == pytest.approx(
+        metrics.balanced_accuracy_score(labels, predictions)
+    )
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         labels, predictions, labels=every, zero_division=0
     )
@@ -61,6 +65,7 @@ def test_scores_of_many_matrices_at_once():
         stats.micro_f1,
         stats.macro_precision,
         stats.macro_recall,
+        stats.balanced_accuracy,
     ):
         together = score(matrices)
         assert together.shape == (5, 1)

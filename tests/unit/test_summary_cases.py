@@ -156,6 +156,8 @@ def test_two_files_or_none(tmp_path):
     (tmp_path / "raw").mkdir()
     with pytest.raises(DataError, match="found none"):
         convert(tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q", split=SPLIT)
+    (tmp_path / "raw" / "._other.jsonl").write_bytes(b"what macOS leaves on other disks")
+    assert len(converted(tmp_path, lines)[0]) == 20
     (tmp_path / "raw" / "other.jsonl").write_text("")
     with pytest.raises(DataError, match=r"found Emotion_Summary.jsonl, other.jsonl"):
         converted(tmp_path, lines)

@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from affectlab.core.config import load_config, load_registries
-from affectlab.summary.settings import METHOD_BLOCKS, mistakes, needed_assets
+from affectlab.summary.settings import (
+    METHOD_BLOCKS,
+    mistakes,
+    needed_assets,
+    training_part,
+)
 
 PROJECT = Path(__file__).parents[2]
 
@@ -97,3 +102,13 @@ def test_the_schema_knows_the_methods():
 
     runs = load_schema(PROJECT, "summary")["properties"]["runs"]["additionalProperties"]
     assert set(runs["properties"]["method"]["enum"]) == set(METHOD_BLOCKS)
+
+
+def test_how_answers_are_written_trains_nothing_again_unless_they_choose_the_weights(block):
+    run = block["runs"]["qwen2_fields"]
+    other = run | {"generation": run["generation"] | {"batch_tokens": 1}, "seeds": [9]}
+    assert run["select_by"] == "loss"
+    assert training_part(run) == training_part(other)
+    by_answers = {"select_by": "rouge_l"}
+    assert training_part(run | by_answers) != training_part(other | by_answers)
+    assert training_part(run) != training_part(run | {"loss": "all"})

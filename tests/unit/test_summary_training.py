@@ -457,7 +457,8 @@ def test_an_interrupted_run_asks_only_for_the_rest(generator, records, tmp_path)
     whole = generation.answer_all(generator, requests, **options)
     lines = path.read_text().splitlines()
     # Killed in the midst of the second line of the last batch.
-    path.write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:10])
+    # ... and of a Chinese character.
+    path.write_bytes("\n".join([*lines[:-1], "{" + "心" * 9]).encode()[:-1])
     counting = Failing(generator, set())
     assert generation.answer_all(counting, requests, **options) == whole
     assert len(counting.asked) == 1

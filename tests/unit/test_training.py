@@ -592,6 +592,14 @@ def test_history_is_written_as_a_table(tmp_path):
     assert float(table[1]["accuracy"]) == 0.25
 
 
+def test_how_often_checkpoints_are_written_is_no_matter_of_whose_they_are():
+    stages = [{"data": "a", "training": {"epochs": 1, "checkpoint_minutes": 5}}]
+    other = [{"data": "a", "training": {"epochs": 1, "checkpoint_minutes": 1}}]
+    assert fingerprint({"stages": stages}, 3) == fingerprint({"stages": other}, 3)
+    other[0]["training"]["epochs"] = 2
+    assert fingerprint({"stages": stages}, 3) != fingerprint({"stages": other}, 3)
+
+
 def test_fingerprints_tell_recipes_apart():
     assert fingerprint({"a": 1, "b": 2}, 3) == fingerprint({"b": 2, "a": 1}, 3)
     assert fingerprint({"a": 1}, 3) != fingerprint({"a": 1}, 4)

@@ -51,9 +51,9 @@ _EATD_FOLDERS = {
     "val": "validation",
     "v": "validation",
 }
-_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)\.(?:wav|flac)")
+_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)\.(?i:wav|flac)")
 _RAVDESS_EMOTIONS = TASKS["8emo"].classes
-_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])\.(?:wav|flac)")
+_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])\.(?i:wav|flac)")
 _EMODB_EMOTIONS = {
     "W": "angry",
     "L": "bored",
@@ -229,17 +229,15 @@ def _sds_score(folder: Path) -> float:
         raise DataError(standard, None, "no such file, and no label.txt beside it")
     if not standard.is_file():
         score = SDS_FACTOR * _read_score(raw)
+        # No log or record says whose score it is, nor what it is.
         logger.warning(
-            "%s: no new_label.txt; using 1.25 x label.txt = %g. Thresholding label.txt itself "
-            "would be a mistake: it holds the raw score",
-            folder.name,
-            score,
+            "a folder has no new_label.txt: using 1.25 x label.txt. Thresholding label.txt itself "
+            "would be a mistake: it holds the raw score"
         )
         return score
     score = _read_score(standard)
     if raw.is_file() and abs(SDS_FACTOR * _read_score(raw) - score) > 0.5 * SDS_FACTOR:
-        problem = f"{score:g} is not 1.25 x the {_read_score(raw):g} of label.txt"
-        raise DataError(standard, None, problem)
+        raise DataError(standard, None, "the score is not 1.25 x that of label.txt")
     return score
 
 

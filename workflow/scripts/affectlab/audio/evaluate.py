@@ -31,7 +31,7 @@ from affectlab.core.records import (
     write_run_records,
 )
 
-TASK_VERSION = 1
+TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 BINS = 10
@@ -41,7 +41,7 @@ HEADLINE = ("uar", "accuracy")
 COMPARED = ("uar", "accuracy")
 
 DECISIONS: dict[str, Callable[[stats.Array], stats.Floats]] = {
-    "uar": stats.macro_recall,
+    "uar": stats.balanced_accuracy,
     "accuracy": stats.accuracy,
     "macro_f1": stats.macro_f1,
 }
@@ -227,10 +227,15 @@ def ranking_scores(
     if classes == 2:
         scores["pr_auc"] = (pr_auc, ("positive_share", float((labels == 1).mean())))
     for name, (function, baseline) in scores.items():
-        interval = stats.bootstrap_metric(
-            function, [labels, values], predicted.subjects, **bootstrap
-        )
-        found[name] = metric(interval.value, "higher", (interval.low, interval.high), baseline)
+        try:
+            interval = stats.bootstrap_metric(
+                function, [labels, values], predicted.subjects, **bootstrap
+            )
+            limits = (interval.low, interval.high)
+        except stats.TooFewReplicatesError:
+            # Of so few subjects with a class that most resamples have none of them.
+            limits = None
+        found[name] = metric(function(labels, values), "higher", limits, baseline)
     return found
 
 
@@ -535,6 +540,7 @@ def _summary(
     scores = [decision_scores(predicted, classes, bootstrap) for _, predicted in seeds]
     same_items = len({predicted.ids for _, predicted in seeds}) == 1
     metrics = {}
+    ci: tuple[float, float] | None
     for name, entry in first["metrics"].items():
         entries = [record["metrics"][name] for record, _ in seeds]
         values = [one["value"] for one in entries]
@@ -545,8 +551,14 @@ def _summary(
         else:
             mean = float(np.mean(values))
             sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            ci = (min(one["ci"][0] for one in entries), max(one["ci"][1] for one in entries))
-        metrics[name] = summary_metric(mean, sd, ci, entry["direction"], entry["baseline"])
+            known = [one["ci"] for one in entries]
+            ci = None if None in known else (min(c[0] for c in known), max(c[1] for c in known))
+        # Seeds may hold out other clips, and so have other trivial answers.
+        baseline = entry["baseline"] and {
+            "name": entry["baseline"]["name"],
+            "value": float(np.mean([one["baseline"]["value"] for one in entries])),
+        }
+        metrics[name] = summary_metric(mean, sd, ci, entry["direction"], baseline)
     return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from affectlab.audio.data import usable_clips
 from affectlab.audio.encoders import load_encoder
+from affectlab.audio.settings import vector_files
 from affectlab.audio.store import (
     VERSION,
     embed_clips,
@@ -58,7 +60,9 @@ def embed_shard(
     clips = shard(usable_clips(records_path, measures_path), number, of)
     if spec["kind"] == "precomputed":
         path = Path(spec["path"])
-        source = {"name": name, "kind": "precomputed", "sha256": sha256_file(path)}
+        digests = [sha256_file(file) for file in vector_files(spec["path"])]
+        digest = digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
+        source = {"name": name, "kind": "precomputed", "sha256": digest}
         write_embeddings(output_path, import_embeddings(path, clips, {"encoder": source}))
         return
     directory = None if model_manifest_path is None else manifest_directory(model_manifest_path)

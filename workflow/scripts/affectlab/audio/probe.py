@@ -106,7 +106,7 @@ def make_view(
     vectors: npt.NDArray[np.float32], layers: Sequence[str], view: str, statistics: Sequence[str]
 ) -> npt.NDArray[np.float32]:
     """One feature set ``[n, d]`` from stored vectors: a layer by its name, or `MIX`."""
-    columns = [0, 1] if "std" in statistics else [0]
+    columns = [place for place, name in enumerate(("mean", "std")) if name in statistics]
     chosen = vectors if view == MIX else vectors[:, [layers.index(view)]]
     return chosen[:, :, columns].reshape(len(vectors), -1)
 
@@ -318,9 +318,7 @@ def choose(
 
 def uar(labels: Integers, predicted: Integers, classes: int) -> float:
     """Unweighted average recall: the mean over the classes that occur in *labels*."""
-    confusion = stats.confusion_matrix(labels, predicted, classes)
-    support = confusion.sum(axis=1)
-    return float((np.diagonal(confusion)[support > 0] / support[support > 0]).mean())
+    return float(stats.balanced_accuracy(stats.confusion_matrix(labels, predicted, classes)))
 
 
 def permutation_test(
@@ -333,23 +331,30 @@ def permutation_test(
 ) -> dict[str, Any]:
     """Test that labels and features have nothing to do with each other.
 
-    View and C are fixed beforehand, so the test is exact. Labels that belong to subjects are
-    permuted among subjects, others within each subject. Folds and their rotation do not depend
-    on the labels, so every permutation reuses them.
+    View and C are fixed beforehand, and subjects are dealt out to the folds whatever their labels,
+    so the test is exact, and every permutation reuses folds and rotations. Labels that belong to
+    subjects are permuted among subjects, others within each subject. A training part that a
+    permutation leaves with one class answers that class.
 
     Returns:
         ``count``, ``observed`` (UAR), ``p`` (one-sided, with the observed one counted) and the
         95th percentile of the permuted scores.
     """
+    from sklearn.model_selection import GroupKFold
+
+    splitter = GroupKFold(settings.outer_folds, shuffle=True, random_state=seed)
     folds = [
         (train, test, solver.rotate(view[train]))
-        for train, test in grouped_folds(labels, groups, settings.outer_folds, seed)
+        for train, test in splitter.split(view, groups=groups)
     ]
     moved = [(train, test, basis, basis.transform(view[test])) for train, test, basis in folds]
 
     def score(candidate: Integers) -> float:
         predicted = np.zeros(len(labels), dtype=np.int64)
         for train, test, basis, coordinates in moved:
+            if len(np.unique(candidate[train])) == 1:
+                predicted[test] = candidate[train][0]
+                continue
             weights = solver.fit_path(
                 basis, candidate[train], classes, [settings.permutation_strength]
             )[0]

@@ -123,7 +123,14 @@ def train_head(
         device=device,
         checkpoint_directory=work_directory,
         checkpoint_fingerprint=fingerprint(
-            dict(training), head, seed, vectors.shape, labels.tolist(), float(vectors.sum())
+            dict(training),
+            head,
+            validation_share,
+            drop_last,
+            seed,
+            vectors.shape,
+            labels.tolist(),
+            float(vectors.sum()),
         ),
     )
     with torch.inference_mode():

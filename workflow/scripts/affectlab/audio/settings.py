@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from affectlab.audio.tasks import TASKS
@@ -27,8 +28,9 @@ TASKS_OF = {
 }
 """Layout -> the tasks for which its clips have labels."""
 
-FIXED = WITHOUT_TOKENS | {"label_smoothing": 0}
+FIXED = WITHOUT_TOKENS | {"label_smoothing": 0, "head_learning_rate": None}
 PROTOCOL_BLOCKS = {"sound": {"probe"}, "published": {"published", "training"}}
+GPU_KINDS = ("whisper", "qwen2_audio", "clap", "afclap")
 WITHOUT_MODEL = ("egemaps", "logmel", "precomputed")
 
 
@@ -55,6 +57,14 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     runs = selected_runs(block).values()
     encoders = [block["encoders"][run["encoder"]] for run in runs]
     return {run["data"] for run in runs}, {one["model"] for one in encoders if "model" in one}
+
+
+def vector_files(path: str | None) -> list[str]:
+    """The files of vectors that were computed elsewhere: ``.npy`` has its ids beside it."""
+    if path is None:
+        return []
+    beside = [str(Path(path).with_suffix(".csv"))] if path.endswith(".npy") else []
+    return [path, *beside]
 
 
 def _encoder_mistakes(

@@ -151,9 +151,23 @@ def macro_precision(confusion: Array) -> Floats:
 
 
 def macro_recall(confusion: Array) -> Floats:
-    """Mean recall of the classes that occur (unweighted average recall)."""
+    """Mean recall of the classes that occur, in the labels or the predictions."""
     scores = class_scores(confusion)
     return _mean_of_occurring(scores.recall, scores)
+
+
+def balanced_accuracy(confusion: Array) -> Floats:
+    """Mean recall of the classes that occur in the labels (unweighted average recall).
+
+    Other than in `macro_recall`, a class that is only predicted does not count as one more of
+    recall 0. As `sklearn.metrics.balanced_accuracy_score`.
+    """
+    scores = class_scores(confusion)
+    occurring = scores.support > 0
+    if not occurring.any(axis=-1).all():
+        raise ValueError("a confusion matrix without items")
+    recalls = (scores.recall * occurring).sum(-1) / occurring.sum(-1)
+    return np.asarray(recalls, dtype=np.float64)
 
 
 def log_loss_items(probabilities: Array, labels: Array) -> Floats:
@@ -416,6 +430,10 @@ def resampled_items(groups: Sequence[Any] | Array, resamples: int, seed: int) ->
         yield np.concatenate([members[group] for group in drawn])
 
 
+class TooFewReplicatesError(ValueError):
+    """A score exists for too few resamples to have an interval."""
+
+
 def bootstrap_metric(
     metric: Callable[..., float],
     arrays: Sequence[Array],
@@ -438,7 +456,8 @@ def bootstrap_metric(
         seed: of the generator.
 
     Raises:
-        ValueError: nothing was given, or the score exists for less than half of the resamples.
+        TooFewReplicatesError: the score exists for less than half of the resamples.
+        ValueError: nothing was given.
     """
     scores = [
         metric(*(array[items] for array in arrays))
@@ -447,7 +466,9 @@ def bootstrap_metric(
     replicates = np.asarray(scores, dtype=np.float64)
     defined = replicates[~np.isnan(replicates)]
     if 2 * len(defined) < resamples:
-        raise ValueError(f"the score exists for {len(defined)} of {resamples} resamples only")
+        raise TooFewReplicatesError(
+            f"the score exists for {len(defined)} of {resamples} resamples only"
+        )
     return percentile_interval(float(metric(*arrays)), defined, level)
 
 

@@ -172,7 +172,17 @@ def parameter_groups(
 
 
 def fingerprint(*parts: Any) -> str:
-    """Hash of what a checkpoint belongs to (recipe, data, model, seed): JSON-able values."""
+    """Hash of what a checkpoint belongs to (recipe, data, model, seed): JSON-able values.
+
+    How often checkpoints are written is not part of it, wherever it stands in a recipe.
+    """
+
+    def decisive(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            return {k: decisive(v) for k, v in part.items() if k != "checkpoint_minutes"}
+        return [decisive(v) for v in part] if isinstance(part, list | tuple) else part
+
+    parts = tuple(map(decisive, parts))
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -174,7 +174,11 @@ def decode_image(data: bytes) -> np.ndarray:
 
     # OpenCV fills the missing part of a JPEG with grey and says so on stderr only.
     whole = PNG_END in data[-16:] if data[:4] == b"\x89PNG" else JPEG_END in data[-64:]
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    except cv2.error as error:
+        # Of an image whose header claims more pixels than OpenCV takes.
+        raise ValueError("expected a JPEG or PNG file that OpenCV can read") from error
     if image is None or not whole:
         raise ValueError("expected a whole JPEG or PNG file; this one is cut off or is none")
     if image.ndim == 3:

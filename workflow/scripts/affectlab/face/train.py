@@ -96,7 +96,8 @@ def train_network(
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
         checkpoint_fingerprint=training.fingerprint(
-            run,
+            # How it is shown test images is no matter of training.
+            {key: value for key, value in run.items() if key != "test_time"},
             seed,
             *map(sha256_file, (faces_path, metadata_path, labels_path)),
             None if base_model is None else weights_digest(base_model),

@@ -56,7 +56,9 @@ def _environment() -> Any:
     )
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:z.4f}"
     environment.filters["signed"] = lambda value: f"{value:+.4f}".replace("-", "−")
-    environment.filters["limits"] = lambda pair: f"{pair[0]:z.4f} to {pair[1]:z.4f}"
+    environment.filters["limits"] = lambda pair: (
+        "no interval" if pair is None else f"{pair[0]:z.4f} to {pair[1]:z.4f}"
+    )
     environment.filters["signed_limits"] = lambda pair: f"{pair[0]:+.4f} to {pair[1]:+.4f}".replace(
         "-", "−"
     )

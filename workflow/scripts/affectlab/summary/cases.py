@@ -182,7 +182,11 @@ def find_file(directory: Path, layout: str) -> Path:
     ending = _LAYOUTS[layout].ending
     if not directory.is_dir():
         raise DataError(directory, None, "no such folder")
-    found = [path for path in sorted(directory.rglob(f"*{ending}")) if path.name != "manifest.json"]
+    found = [
+        path
+        for path in sorted(directory.rglob(f"*{ending}"))
+        if path.name != "manifest.json" and not path.name.startswith(".")
+    ]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise DataError(

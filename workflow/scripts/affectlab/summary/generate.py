@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_jsonl
+from affectlab.core.io import atomic_writer, read_jsonl
 from affectlab.summary.answers import parse, write_details, write_predictions
 from affectlab.summary.cases import REFLECTION, Case, read_cases, with_fold
 from affectlab.summary.prompts import (
@@ -457,8 +457,11 @@ def _read_progress(path: Path | None, fingerprint: str) -> dict[str, dict[str, A
     """Answers stored under *fingerprint*; a line that was cut short by a crash is passed over."""
     if path is None or not path.exists():
         return {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    path.write_text("".join(f"{line}\n" for line in lines[:-1]), encoding="utf-8")
+    stored = path.read_bytes()
+    whole = stored[: stored.rfind(b"\n") + 1]
+    if whole != stored:
+        with atomic_writer(path, "wb") as stream:
+            stream.write(whole)
     return {
         row["id"]: row["answer"] for row in read_jsonl(path) if row["fingerprint"] == fingerprint
     }

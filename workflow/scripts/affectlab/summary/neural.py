@@ -139,7 +139,8 @@ def entailed_sentences(
             premises[start : start + BATCH],
             claims[start : start + BATCH],
             padding=True,
-            truncation="only_first",
+            # The premise is the longer one, but for answers that never end.
+            truncation="longest_first",
             max_length=MAX_TOKENS,
             return_tensors="pt",
         ).to(classifier.device)

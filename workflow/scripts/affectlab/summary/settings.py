@@ -83,6 +83,17 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     return {run["data"] for run in runs}, models
 
 
+def training_part(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run decides the weights of its adapters.
+
+    How answers are written does so only where answers choose the weights.
+    """
+    irrelevant = {"protocol", "seeds", "long_input"}
+    if run["select_by"] == "loss":
+        irrelevant.add("generation")
+    return {key: value for key, value in run.items() if key not in irrelevant}
+
+
 def _pool_mistakes(path: str, members: Sequence[str], block: Mapping[str, Any]) -> Iterator[str]:
     """Runs that are scored together: one recipe, every fold once."""
     runs = as_mapping(block.get("runs"))

@@ -14,6 +14,7 @@ from affectlab.core.records import origin_record
 from affectlab.summary.answers import target_text
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.prompts import build_prompt, case_text, task_of
+from affectlab.summary.settings import training_part
 
 if TYPE_CHECKING:
     from affectlab.summary.packing import Example
@@ -139,7 +140,9 @@ def train(
         seed=seed,
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=training.fingerprint(run, seed, sha256_file(records_path), digest),
+        checkpoint_fingerprint=training.fingerprint(
+            training_part(run), seed, sha256_file(records_path), digest
+        ),
         tensorboard_directory=work_directory / "tensorboard",
     )
     if not PartialState().is_main_process:
