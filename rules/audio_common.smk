@@ -2,6 +2,7 @@
 
 from affectlab.audio.settings import GPU_KINDS
 from affectlab.audio.settings import selected_runs as selected_audio_runs
+from affectlab.audio.settings import vector_files
 
 AUDIO = config["audio"]
 AUDIO_RUNS = selected_audio_runs(AUDIO)

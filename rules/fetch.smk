@@ -28,7 +28,9 @@ rule fetch_dataset:
     params:
         entry=lambda wildcards: fetched_part(REGISTRIES.datasets[wildcards.data]),
         # Another root without a copy in it changes nothing; the script reads it for its messages.
-        local_copy=lambda wildcards: str(local_copy(wildcards.data, config["data_root"]) or ""),
+        local_copy=lambda wildcards: str(
+            local_copy(wildcards.data, config["data_root"]) or ""
+        ),
     script:
         "../workflow/scripts/fetch_dataset.py"
 
@@ -53,7 +55,9 @@ rule fetch_model:
     params:
         entry=lambda wildcards: fetched_part(REGISTRIES.models[wildcards.model]),
         # Another root without a copy in it changes nothing; the script reads it for its messages.
-        local_copy=lambda wildcards: str(local_copy(wildcards.model, config["model_root"]) or ""),
+        local_copy=lambda wildcards: str(
+            local_copy(wildcards.model, config["model_root"]) or ""
+        ),
     script:
         "../workflow/scripts/fetch_model.py"
 
