@@ -244,7 +244,8 @@ def test_loss_and_gradients_are_those_of_peft_over_whole_cases(base, tokenizer, 
     trained = [(n, a.grad, b.grad) for (n, a), (_, b) in pairs if a.requires_grad]
     assert trained
     for name, found, wanted in trained:
-        torch.testing.assert_close(found, wanted, msg=name, rtol=1e-4, atol=1e-5)
+        # Sums in float32, in another order: with one thread on AMD's AVX512 2e-5 apart.
+        torch.testing.assert_close(found, wanted, msg=name, rtol=1e-3, atol=5e-5)
 
 
 def test_a_stored_adapter_answers_as_peft_alone_has_it(base, tokenizer, adapter):
