@@ -61,6 +61,8 @@ def test_hidden_folders_are_not_watched(tmp_path):
 def test_what_is_fetched_depends_on_sources_and_contents_alone():
     entry = {**HUB, "title": "A", "citation": "B", "expected": {}, "unpack": False}
     assert fetched_part(entry) == {**HUB, "unpack": False}
+    turned = {"sources": [dict(reversed(source.items())) for source in HUB["sources"]]}
+    assert repr(fetched_part(turned)) == repr(fetched_part(HUB))
 
 
 def test_what_was_fetched_is_present(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -90,10 +91,12 @@ def unchanged_files(paths: Iterable[str], manifest: Path) -> set[str]:
 def fetched_part(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What of a registry's entry decides what is fetched, or how its failure is explained.
 
-    A corrected title or citation, or another expectation of the audit, fetches nothing again.
+    A corrected title or citation, another expectation of the audit, or another order of keys
+    fetches nothing again.
     """
     keys = ("sources", "files", "unpack", "kind", "access", "ask")
-    return {key: entry[key] for key in keys if key in entry}
+    part = {key: entry[key] for key in keys if key in entry}
+    return dict(json.loads(json.dumps(part, sort_keys=True)))
 
 
 def asset_status(
