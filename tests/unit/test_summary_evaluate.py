@@ -27,6 +27,7 @@ RUNS = {
     "answer": ("template", "questions"),
 }
 SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
+NOT_JUDGED = {"judge": None, "bertscore_model": None, "nli_model": None}
 
 
 def recipe(name):
@@ -191,6 +192,7 @@ def test_the_section_shows_no_text_of_real_cases(results):
     block = {
         "selected": list(RUNS),
         "baseline": "lead",
+        **NOT_JUDGED,
         "cross_validation": {},
         "runs": {name: recipe(name) for name in RUNS},
     }
@@ -215,6 +217,7 @@ def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path)
     block = {
         "selected": list(RUNS),
         "baseline": "lead",
+        **NOT_JUDGED,
         "cross_validation": {},
         "runs": {name: recipe(name) for name in RUNS},
     }
@@ -297,6 +300,7 @@ def test_the_section_shows_the_folds_together(results, pooled, tmp_path):
     block = {
         "selected": list(RUNS),
         "baseline": "lead",
+        **NOT_JUDGED,
         "cross_validation": pooled["pools"],
         "runs": {name: recipe(name) for name in RUNS},
     }
