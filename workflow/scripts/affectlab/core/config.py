@@ -24,6 +24,9 @@ FLOAT32_BYTES = 4
 LARGEST_ONNX_FILE = 2**31
 """Bytes that one ONNX file, a protocol buffer, can hold."""
 
+WITHOUT_TOKENS = {"token_budget": None, "gradient_checkpointing": False, "sparse_embeddings": False}
+"""What a training block has to hold where the items are no texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registries:
@@ -245,10 +248,6 @@ def model_mistakes(
     kind = as_mapping(registries.models.get(str(name))).get("kind")
     if isinstance(kind, str) and kind not in kinds:
         yield f"{path}: {name!r} is of the kind {kind}, expected {' or '.join(sorted(kinds))}"
-
-
-WITHOUT_TOKENS = {"token_budget": None, "gradient_checkpointing": False, "sparse_embeddings": False}
-"""What a training block has to hold where the items are no texts."""
 
 
 def fixed_mistakes(path: str, training: Any, fixed: Mapping[str, Any], what: str) -> Iterator[str]:
