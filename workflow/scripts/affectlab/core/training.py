@@ -207,10 +207,9 @@ def fit(
 
     A run that was killed goes on from its checkpoint in *checkpoint_directory*; on the CPU, with
     the same number of threads, it ends in the same bytes as a run never disturbed (with another
-    number the log warns). SIGTERM (as
-    schedulers send before they take a machine away) writes a checkpoint and ends the process.
-    Several processes (`core.launch`) each take a share of every batch and sum their gradients:
-    the updates are those of one process, dropout apart.
+    number the log warns). SIGTERM (as schedulers send before they take a machine away) writes a
+    checkpoint and ends the process. Several processes (`core.launch`) each take a share of every
+    batch and sum their gradients: the updates are those of one process, dropout apart.
 
     Args:
         model: the network, on *device*; parameters with ``requires_grad`` are trained.
