@@ -7,6 +7,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import soundfile
+from scored_runs import scored_run
 
 from affectlab import cli
 from affectlab.audio import settings
@@ -46,7 +47,7 @@ SPEC = {"kind": "logmel", "layers": "last", "padding": "none"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, schemas):
+def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     write_corpus(folder / "raw", subjects=8)
     records, quarantine = folder / "records.jsonl", folder / "bad.jsonl"
@@ -80,40 +81,25 @@ def run(tmp_path_factory, schemas):
     fitted = {
         "predictions_path": folder / "predictions.jsonl",
         "details_path": folder / "details.json",
-        "facts_path": folder / "fitting.json",
+        "model_directory": folder / "model",
     }
     run_probe(
         **data,
         **fitted,
+        facts_path=folder / "fitting.json",
         embeddings_path=folder / "embeddings.npz",
         recipe=RECIPE,
         seed=0,
         threads=1,
-        model_directory=folder / "model",
     )
     evaluate(
+        scored_run(folder, RECIPE, training_path=folder / "fitting.json"),
         **fitted,
         records_path=records,
-        model_directory=folder / "model",
-        encoder_manifest_path=None,
-        run="sample",
-        seed=0,
-        recipe=RECIPE,
-        bootstrap={"resamples": 50, "level": 0.95, "seed": 0},
-        threads=1,
-        metrics_schema=schemas / "metrics.schema.json",
-        run_schema=schemas / "run.schema.json",
-        metrics_path=folder / "metrics.json",
-        run_path=folder / "run.json",
         text_path=folder / "results.txt",
         figures=folder / "figures",
     )
     return folder
-
-
-@pytest.fixture(scope="module")
-def schemas(request):
-    return request.config.rootpath / "workflow" / "schemas"
 
 
 def clips(run):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scored_runs import scored_run
 from sklearn import metrics
 
 from affectlab.core import stats
@@ -91,27 +92,22 @@ def run(tmp_path):
     return prepare(tmp_path)
 
 
-def evaluate(folder, output="out", predictions="good.jsonl", **changes):
+def evaluate(folder, output="out", predictions="good.jsonl", run=None, **changes):
+    this = {
+        "recipe": RECIPE,
+        "bootstrap": BOOTSTRAP,
+        "training_path": folder / "training.json",
+        "manifest_path": folder / "manifest.json",
+    }
     arguments = {
         "predictions_path": folder / predictions,
         "records_path": folder / "records.jsonl",
         "audit_path": folder / "audit.json",
-        "training_path": folder / "training.json",
-        "model_manifest_path": folder / "manifest.json",
         "baseline": ("weak", 0, folder / "weak.jsonl"),
-        "run": "good",
-        "seed": 1,
-        "recipe": RECIPE,
-        "bootstrap": BOOTSTRAP,
-        "threads": 1,
-        "metrics_schema": SCHEMAS / "metrics.schema.json",
-        "run_schema": SCHEMAS / "run.schema.json",
-        "metrics_path": folder / output / "metrics.json",
-        "run_path": folder / output / "run.json",
         "text_path": folder / output / "evaluation_results.txt",
         "figures": folder / output / "figures",
     }
-    ev.evaluate(**(arguments | changes))
+    ev.evaluate(scored_run(folder / output, **(this | (run or {}))), **(arguments | changes))
     return folder / output
 
 
@@ -161,7 +157,7 @@ def test_data_and_model_are_identified(run):
     assert record["data"]["classes"] == list(CLASSES)
     assert record["model"]["revision"] == "abc"
     tfidf = {"protocol": "sound", "method": "tfidf", "data": "made"}
-    out = evaluate(run, "other", recipe=tfidf, model_manifest_path=None, baseline=None)
+    out = evaluate(run, "other", run={"recipe": tfidf, "manifest_path": None}, baseline=None)
     record = read_json(out / "metrics.json")
     assert record["model"] == {"name": "tfidf", "revision": None, "sha256": None}
     assert record["comparisons"] == []
@@ -328,7 +324,9 @@ def compared(tmp_path_factory):
     for name, skill, seeds in (("good", 0.9, (1, 2, 3)), ("weak", 0.6, (4,)), ("odd", 0.8, (5,))):
         for seed in seeds:
             make_predictions(run / f"{name}{seed}.jsonl", records, skill, seed)
-            out = evaluate(run, f"{name}{seed}", f"{name}{seed}.jsonl", run=name, seed=seed)
+            out = evaluate(
+                run, f"{name}{seed}", f"{name}{seed}.jsonl", {"name": name, "seed": seed}
+            )
             folders.append((out / "metrics.json", run / f"{name}{seed}.jsonl"))
     ev.compare(
         metrics_paths=[first for first, _ in folders],

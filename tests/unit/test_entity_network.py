@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from scored_runs import scored_run
 
 from affectlab import cli
 from affectlab.core.errors import UserError
@@ -749,20 +750,18 @@ def scored(work, trained) -> dict[str, Path]:
             threads=1,
         )
         evaluate(
+            scored_run(
+                folder,
+                run,
+                name=name,
+                seed=3,
+                bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
+                training_path=folder / "training.json",
+                manifest_path=work / "manifest.json",
+            ),
             predictions_path=folder / "predictions.parquet",
             records_path=work / "spans.jsonl",
-            training_path=folder / "training.json",
             model_directory=folder / "model",
-            model_manifest_path=work / "manifest.json",
-            run=name,
-            seed=3,
-            recipe=run,
-            bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
-            threads=1,
-            metrics_schema=SCHEMAS / "metrics.schema.json",
-            run_schema=SCHEMAS / "run.schema.json",
-            metrics_path=folder / "metrics.json",
-            run_path=folder / "run.json",
             figures=folder / "figures",
         )
     return trained

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scored_runs import scored_run
 from sklearn import metrics
 from torch import nn
 
@@ -111,24 +112,14 @@ def blur_curves(data, network=None):
 def score(data, folder, out, recipe, split, faces=None):
     """Score what *folder* holds of a run; its record, which lies in *out*."""
     evaluate.evaluate(
+        scored_run(out, recipe, training_path=folder / "training.json"),
         predictions_path=folder / "predictions.jsonl",
         faces_path=faces or data / "faces.npy",
         metadata_path=data / "metadata.csv",
         labels_path=data / "labels.csv",
         audit_path=folder.parents[1] / "data" / "face_sample" / "audit.json",
-        training_path=folder / "training.json",
         blur_path=folder / "blur.json",
-        model_manifest_path=None,
-        run="made",
-        seed=1,
-        recipe=recipe,
         result_split=split,
-        bootstrap=BOOTSTRAP,
-        threads=1,
-        metrics_schema=SCHEMAS / "metrics.schema.json",
-        run_schema=SCHEMAS / "run.schema.json",
-        metrics_path=out / "metrics.json",
-        run_path=out / "run.json",
         figures=out / "figures",
     )
     return read_json(out / "metrics.json")

@@ -10,6 +10,7 @@ from platform import python_version
 import numpy as np
 import pytest
 import yaml
+from scored_runs import scored_run
 
 from affectlab.core import plots
 from affectlab.core.errors import DataError
@@ -145,21 +146,17 @@ def make_results(root):
             predict(out / "predictions.jsonl", records, SKILL[name], seed)
             write_json(out / "training.json", TRAINING)
             ev.evaluate(
+                scored_run(
+                    out,
+                    {**run, "data": "made"},
+                    name=name,
+                    seed=seed,
+                    training_path=out / "training.json",
+                ),
                 predictions_path=out / "predictions.jsonl",
                 records_path=data / "records.jsonl",
                 audit_path=data / "audit.json",
-                training_path=out / "training.json",
-                model_manifest_path=None,
                 baseline=None,
-                run=name,
-                seed=seed,
-                recipe={**run, "data": "made"},
-                bootstrap=BOOTSTRAP,
-                threads=1,
-                metrics_schema=SCHEMAS / "metrics.schema.json",
-                run_schema=SCHEMAS / "run.schema.json",
-                metrics_path=out / "metrics.json",
-                run_path=out / "run.json",
                 text_path=out / "evaluation_results.txt",
                 figures=out / "figures",
             )

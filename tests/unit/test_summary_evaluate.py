@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from scored_runs import scored_run
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_json
@@ -37,21 +38,11 @@ def recipe(name):
 
 def score(folder, name, baseline):
     evaluate(
+        scored_run(folder / name / "seed0", recipe(name), name=name, seed=0, bootstrap=BOOTSTRAP),
         records_path=folder / "data" / RUNS[name][1] / "records.jsonl",
         predictions_path=folder / name / "seed0" / "predictions.jsonl",
         details_path=folder / name / "seed0" / "details.jsonl",
-        training_path=None,
-        model_manifest_path=None,
         baseline=baseline,
-        run=name,
-        seed=0,
-        recipe=recipe(name),
-        bootstrap=BOOTSTRAP,
-        threads=1,
-        metrics_schema=SCHEMAS / "metrics.schema.json",
-        run_schema=SCHEMAS / "run.schema.json",
-        metrics_path=folder / name / "seed0" / "metrics.json",
-        run_path=folder / name / "seed0" / "run.json",
         text_path=folder / name / "seed0" / "evaluation_results.txt",
         figures=folder / name / "seed0" / "figures",
     )

@@ -3,24 +3,27 @@
 from pathlib import Path
 
 from affectlab.core.logs import configure_logging
+from affectlab.core.records import ScoredRun
 from affectlab.entity.evaluate import evaluate
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input
 evaluate(
+    ScoredRun(
+        name=snakemake.wildcards.run,
+        seed=int(snakemake.wildcards.seed),
+        recipe=snakemake.params.recipe,
+        bootstrap=snakemake.params.bootstrap,
+        threads=snakemake.threads,
+        training_path=paths.training,
+        manifest_path=paths.model,
+        metrics_path=snakemake.output.metrics,
+        metrics_schema=paths.metrics_schema,
+        run_path=snakemake.output.run,
+        run_schema=paths.run_schema,
+    ),
     predictions_path=paths.predictions,
     records_path=paths.records,
-    training_path=paths.training,
     model_directory=paths.trained,
-    model_manifest_path=paths.model,
-    run=snakemake.wildcards.run,
-    seed=int(snakemake.wildcards.seed),
-    recipe=snakemake.params.recipe,
-    bootstrap=snakemake.params.bootstrap,
-    threads=snakemake.threads,
-    metrics_schema=paths.metrics_schema,
-    run_schema=paths.run_schema,
-    metrics_path=snakemake.output.metrics,
-    run_path=snakemake.output.run,
     figures=Path(snakemake.output.kappa).parent,
 )

@@ -3,27 +3,30 @@
 from pathlib import Path
 
 from affectlab.core.logs import configure_logging
+from affectlab.core.records import ScoredRun
 from affectlab.summary.evaluate import evaluate
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input
 against = paths.get("baseline")
 evaluate(
+    ScoredRun(
+        name=snakemake.wildcards.run,
+        seed=int(snakemake.wildcards.seed),
+        recipe=snakemake.params.recipe,
+        bootstrap=snakemake.params.bootstrap,
+        threads=snakemake.threads,
+        training_path=paths.get("training") or None,
+        manifest_path=paths.get("model") or None,
+        metrics_path=snakemake.output.metrics,
+        metrics_schema=paths.metrics_schema,
+        run_path=snakemake.output.run,
+        run_schema=paths.run_schema,
+    ),
     records_path=paths.records,
     predictions_path=paths.predictions,
     details_path=paths.details,
-    training_path=paths.get("training") or None,
-    model_manifest_path=paths.get("model") or None,
     baseline=(*snakemake.params.baseline, *against) if against else None,
-    run=snakemake.wildcards.run,
-    seed=int(snakemake.wildcards.seed),
-    recipe=snakemake.params.recipe,
-    bootstrap=snakemake.params.bootstrap,
-    threads=snakemake.threads,
-    metrics_schema=paths.metrics_schema,
-    run_schema=paths.run_schema,
-    metrics_path=snakemake.output.metrics,
-    run_path=snakemake.output.run,
     text_path=snakemake.output.text,
     figures=Path(snakemake.output.fields).parent,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +21,12 @@ from affectlab.core.io import read_json, read_jsonl, write_text
 from affectlab.core.records import (
     GROUP_BOOTSTRAP,
     Direction,
+    ScoredRun,
     metric,
-    metrics_header,
     rounded,
     summary_header,
     summary_metric,
     write_record,
-    write_run_records,
 )
 
 TASK_VERSION = 2
@@ -328,60 +326,39 @@ def score_scheme(
 
 
 def evaluate(
+    run: ScoredRun,
     *,
     predictions_path: Path,
     details_path: Path,
-    facts_path: Path,
     records_path: Path,
     model_directory: Path,
-    encoder_manifest_path: Path | None,
-    run: str,
-    seed: int,
-    recipe: Mapping[str, Any],
-    bootstrap: Mapping[str, Any],
-    threads: int,
-    metrics_schema: Path,
-    run_schema: Path,
-    metrics_path: Path,
-    run_path: Path,
     text_path: Path,
     figures: Path,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
     Args:
+        run: what is scored, and where its records go.
         predictions_path: predictions.jsonl of the run.
         details_path: details.json of the run.
-        facts_path: what the fitting cost.
         records_path: records.jsonl of its data.
         model_directory: of the fitted probe, for the names of its classes.
-        encoder_manifest_path: of the encoder; None for one without weights.
-        run: name of the run.
-        seed: of the run.
-        recipe: the run's block of the configuration.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
-        threads: how many this job was given, for the record.
-        metrics_schema: schema of metrics.json.
-        run_schema: schema of run.json.
-        metrics_path: where metrics.json goes.
-        run_path: where run.json goes.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
     """
     from affectlab.audio import figures as drawings
 
-    started = time.perf_counter()
     classes = load(model_directory).facts["classes"]
     found = read_predictions(predictions_path, classes)
-    main = PUBLISHED if recipe["protocol"] == "published" else GROUPED
+    main = PUBLISHED if run.recipe["protocol"] == "published" else GROUPED
     head = found[main]
-    scored = score_scheme(head, classes, bootstrap)
-    scored["metrics"] |= ranking_scores(head, len(classes), bootstrap)
-    scored["metrics"] |= calibration_scores(head, bootstrap)
-    if recipe["protocol"] == "published":
-        scored["metrics"] |= one_vs_rest_scores(head, classes, bootstrap)
+    scored = score_scheme(head, classes, run.bootstrap)
+    scored["metrics"] |= ranking_scores(head, len(classes), run.bootstrap)
+    scored["metrics"] |= calibration_scores(head, run.bootstrap)
+    if run.recipe["protocol"] == "published":
+        scored["metrics"] |= one_vs_rest_scores(head, classes, run.bootstrap)
     others = {
-        name: score_scheme(predicted, classes, bootstrap)
+        name: score_scheme(predicted, classes, run.bootstrap)
         for name, predicted in found.items()
         if name != main
     }
@@ -390,13 +367,11 @@ def evaluate(
     )
     details = read_json(details_path)
     record = {
-        **metrics_header(
-            wing="audio",
-            run=run,
-            seed=seed,
-            recipe=recipe,
-            method=recipe["task"],
-            task_version=TASK_VERSION,
+        **run.header(
+            "audio",
+            TASK_VERSION,
+            method=run.recipe["task"],
+            model=run.recipe["encoder"],
             data={
                 "split": main,
                 "n": scored["n"],
@@ -404,9 +379,6 @@ def evaluate(
                 "classes": list(classes),
             },
             data_paths=(records_path,),
-            model=recipe["encoder"],
-            manifest_path=encoder_manifest_path,
-            bootstrap=bootstrap,
         ),
         "metrics": scored["metrics"],
         "other_splits": others,
@@ -416,22 +388,13 @@ def evaluate(
         | {
             "constant_answers": rounded(constant_answers(head.labels, classes)),
             "repeats": len(head.probabilities),
-            "task": recipe["task"],
-            "unit": recipe["unit"],
+            "task": run.recipe["task"],
+            "unit": run.recipe["unit"],
         },
     }
     drawings.draw(figures, record)
     write_text(text_path, results_text(record))
-    write_run_records(
-        record,
-        metrics_path=metrics_path,
-        metrics_schema=metrics_schema,
-        run_path=run_path,
-        run_schema=run_schema,
-        training_path=facts_path,
-        started=started,
-        threads=threads,
-    )
+    run.write(record)
 
 
 def results_text(record: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -167,48 +168,85 @@ def read_record(path: Path | str, schema_path: Path | str) -> dict[str, Any]:
     return checked
 
 
-def metrics_header(
-    *,
-    wing: str,
-    run: str,
-    seed: int,
-    recipe: Mapping[str, Any],
-    method: str,
-    task_version: int,
-    data: Mapping[str, Any],
-    data_paths: Sequence[Path | str],
-    model: str,
-    manifest_path: Path | str | None,
-    bootstrap: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What `metrics.json` says of a run beside its scores: every wing's begins with this.
+@dataclass(frozen=True, slots=True)
+class ScoredRun:
+    """A run with one seed that is being scored, and where the records of it go.
 
-    Args:
-        wing: name of the experiment.
-        run: name of the run.
+    Attributes:
+        name: of the run.
         seed: of its training.
-        recipe: the run's block of the configuration: ``protocol`` and ``data``.
-        method: how its model came about.
-        task_version: of the wing's labels and scores.
-        data: ``split``, ``n``, ``groups`` and, of a classifier, ``classes``.
-        data_paths: the files that hold the data, whose hash stands for them: of one its SHA-256,
-            of several that of their digests, a line each.
-        model: registry name of the pretrained model, or the method where there is none.
-        manifest_path: of that model; None where there is none.
+        recipe: the run's block of the configuration.
         bootstrap: ``resamples``, ``level`` and ``seed`` of the intervals.
+        threads: how many the scoring was given, for the record.
+        training_path: training.json of the run; None if nothing was trained.
+        manifest_path: of its pretrained model; None where there is none.
+        metrics_path: where metrics.json goes.
+        metrics_schema: its schema.
+        run_path: where run.json goes.
+        run_schema: its schema.
+        started: `time.perf_counter` when the scoring began.
     """
-    manifest = None if manifest_path is None else read_json(manifest_path)
-    return {
-        "wing": wing,
-        "run": run,
-        "protocol": recipe["protocol"],
-        "method": method,
-        "seed": seed,
-        "task_version": task_version,
-        "data": {"name": recipe["data"], "sha256": _data_digest(data_paths), **data},
-        "model": model_identity(model, manifest),
-        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
-    }
+
+    name: str
+    seed: int
+    recipe: Mapping[str, Any]
+    bootstrap: Mapping[str, Any]
+    threads: int
+    training_path: Path | str | None
+    manifest_path: Path | str | None
+    metrics_path: Path | str
+    metrics_schema: Path | str
+    run_path: Path | str
+    run_schema: Path | str
+    started: float = field(default_factory=time.perf_counter)
+
+    def header(
+        self,
+        wing: str,
+        task_version: int,
+        *,
+        method: str,
+        model: str,
+        data: Mapping[str, Any],
+        data_paths: Sequence[Path | str],
+    ) -> dict[str, Any]:
+        """What `metrics.json` says of the run beside its scores: every wing's begins with this.
+
+        Args:
+            wing: name of the experiment.
+            task_version: of the wing's labels and scores.
+            method: how the model came about.
+            model: registry name of the pretrained model, or the method where there is none.
+            data: ``split``, ``n``, ``groups`` and, of a classifier, ``classes``.
+            data_paths: the files that hold the data, whose hash stands for them: of one its
+                SHA-256, of several that of their digests, a line each.
+        """
+        manifest = None if self.manifest_path is None else read_json(self.manifest_path)
+        return {
+            "wing": wing,
+            "run": self.name,
+            "protocol": self.recipe["protocol"],
+            "method": method,
+            "seed": self.seed,
+            "task_version": task_version,
+            "data": {"name": self.recipe["data"], "sha256": _data_digest(data_paths), **data},
+            "model": model_identity(model, manifest),
+            "interval": {"method": GROUP_BOOTSTRAP, **self.bootstrap},
+        }
+
+    def write(self, metrics: Mapping[str, Any]) -> None:
+        """Write `run.json`, then `metrics.json`, which holds *metrics*.
+
+        Raises:
+            ValueError: a record does not fit its schema; that file is not written.
+        """
+        run_record = {
+            **{name: metrics[name] for name in ("wing", "run", "seed")},
+            "training": {} if self.training_path is None else read_json(self.training_path),
+            "evaluation": process_record(self.started, self.threads),
+        }
+        write_record(self.run_path, run_record, self.run_schema)
+        write_record(self.metrics_path, metrics, self.metrics_schema)
 
 
 def _data_digest(paths: Sequence[Path | str]) -> str:
@@ -216,41 +254,6 @@ def _data_digest(paths: Sequence[Path | str]) -> str:
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
-
-
-def write_run_records(
-    metrics: Mapping[str, Any],
-    *,
-    metrics_path: Path | str,
-    metrics_schema: Path | str,
-    run_path: Path | str,
-    run_schema: Path | str,
-    training_path: Path | str | None,
-    started: float,
-    threads: int,
-) -> None:
-    """Write `run.json`, then `metrics.json`.
-
-    Args:
-        metrics: what `metrics.json` holds.
-        metrics_path: where it goes.
-        metrics_schema: its schema.
-        run_path: where run.json goes.
-        run_schema: its schema.
-        training_path: training.json of the run; None if nothing was trained.
-        started: `time.perf_counter` when the evaluation began.
-        threads: how many it was given.
-
-    Raises:
-        ValueError: a record does not fit its schema; that file is not written.
-    """
-    run_record = {
-        **{name: metrics[name] for name in ("wing", "run", "seed")},
-        "training": {} if training_path is None else read_json(training_path),
-        "evaluation": process_record(started, threads),
-    }
-    write_record(run_path, run_record, run_schema)
-    write_record(metrics_path, metrics, metrics_schema)
 
 
 def model_identity(name: str, manifest: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from affectlab.core.classification import (
 )
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_text
-from affectlab.core.records import metrics_header, write_record, write_run_records
+from affectlab.core.records import ScoredRun, write_record
 from affectlab.emotion.data import CLASSES, normalise_text, read_records
 
 TASK_VERSION = 1
@@ -42,44 +41,24 @@ def read_corpus(records_path: Path | str) -> Corpus:
 
 
 def evaluate(
+    run: ScoredRun,
     *,
     predictions_path: Path | str,
     records_path: Path | str,
     audit_path: Path | str,
-    training_path: Path | str,
-    model_manifest_path: Path | str | None,
     baseline: tuple[str, int, Path | str] | None,
-    run: str,
-    seed: int,
-    recipe: Mapping[str, Any],
-    bootstrap: Mapping[str, Any],
-    threads: int,
-    metrics_schema: Path | str,
-    run_schema: Path | str,
-    metrics_path: Path | str,
-    run_path: Path | str,
     text_path: Path | str,
     figures: Path | str,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
     Args:
+        run: what is scored, and where its records go.
         predictions_path: predictions.jsonl of the run.
         records_path: records.jsonl of its data.
         audit_path: audit.json of its data, for the test items that overlap train.
-        training_path: training.json of the run.
-        model_manifest_path: of the pretrained model; None where the method has none.
         baseline: run name, seed and predictions.jsonl to compare with; None for the baseline
             itself.
-        run: name of the run.
-        seed: of its training.
-        recipe: the run's block of the configuration.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
-        threads: how many this job was given, for the record.
-        metrics_schema: schema of metrics.json.
-        run_schema: schema of run.json.
-        metrics_path: where metrics.json goes.
-        run_path: where run.json goes.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
 
@@ -88,20 +67,17 @@ def evaluate(
     """
     from affectlab.core import plots
 
-    started = time.perf_counter()
     corpus = read_corpus(records_path)
     predictions = read_predictions(predictions_path, corpus)
     against = None if baseline is None else read_predictions(baseline[2], corpus)
-    scored = scored_record(predictions, corpus, overlapping_ids(audit_path), against, bootstrap)
+    scored = scored_record(predictions, corpus, overlapping_ids(audit_path), against, run.bootstrap)
     comparison = scored.pop("comparison")
     record = {
-        **metrics_header(
-            wing="emotion",
-            run=run,
-            seed=seed,
-            recipe=recipe,
-            method=recipe["method"],
-            task_version=TASK_VERSION,
+        **run.header(
+            "emotion",
+            TASK_VERSION,
+            method=run.recipe["method"],
+            model=run.recipe.get("model", run.recipe["method"]),
             data={
                 "split": "test",
                 "n": scored.pop("n"),
@@ -109,9 +85,6 @@ def evaluate(
                 "classes": list(CLASSES),
             },
             data_paths=(records_path,),
-            model=recipe.get("model", recipe["method"]),
-            manifest_path=model_manifest_path,
-            bootstrap=bootstrap,
         ),
         "comparisons": []
         if baseline is None or comparison is None
@@ -131,16 +104,7 @@ def evaluate(
         },
     )
     write_text(text_path, results_text(record))
-    write_run_records(
-        record,
-        metrics_path=metrics_path,
-        metrics_schema=metrics_schema,
-        run_path=run_path,
-        run_schema=run_schema,
-        training_path=training_path,
-        started=started,
-        threads=threads,
-    )
+    run.write(record)
 
 
 def overlapping_ids(audit_path: Path | str) -> set[str]:

@@ -6,7 +6,6 @@ added, without training again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -19,12 +18,11 @@ from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
 from affectlab.core.records import (
     GROUP_BOOTSTRAP,
+    ScoredRun,
     metric,
-    metrics_header,
     summary_header,
     summary_metric,
     write_record,
-    write_run_records,
 )
 from affectlab.entity import scores
 from affectlab.entity.data import normalise_text, of_split, read_records, targets_of
@@ -132,40 +130,20 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
 
 
 def evaluate(
+    run: ScoredRun,
     *,
     predictions_path: Path | str,
     records_path: Path | str,
-    training_path: Path | str,
     model_directory: Path | str,
-    model_manifest_path: Path | str,
-    run: str,
-    seed: int,
-    recipe: Mapping[str, Any],
-    bootstrap: Mapping[str, Any],
-    threads: int,
-    metrics_schema: Path | str,
-    run_schema: Path | str,
-    metrics_path: Path | str,
-    run_path: Path | str,
     figures: Path | str,
 ) -> None:
     """Score one run: metrics.json, run.json and the figures.
 
     Args:
+        run: what is scored, and where its records go.
         predictions_path: predictions.parquet of the run.
         records_path: records.jsonl of its data.
-        training_path: training.json of the run.
         model_directory: of the run, for calibration and prototypes.
-        model_manifest_path: of the pretrained encoder.
-        run: name of the run.
-        seed: of its training.
-        recipe: the run's block of the configuration.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
-        threads: how many this job was given, for the record.
-        metrics_schema: schema of metrics.json.
-        run_schema: schema of run.json.
-        metrics_path: where metrics.json goes.
-        run_path: where run.json goes.
         figures: folder of the figures.
 
     Raises:
@@ -174,7 +152,6 @@ def evaluate(
     from affectlab.core import plots
     from affectlab.entity import figures as drawings
 
-    started = time.perf_counter()
     corpus = read_corpus(records_path)
     found = read_predictions(predictions_path, corpus)
     calibration = stored_calibration(model_directory, corpus)
@@ -184,13 +161,11 @@ def evaluate(
     }
     test, table = found["test"], tables["test"]
     record = {
-        **metrics_header(
-            wing="entity",
-            run=run,
-            seed=seed,
-            recipe=recipe,
-            method=recipe["method"],
-            task_version=TASK_VERSION,
+        **run.header(
+            "entity",
+            TASK_VERSION,
+            method=run.recipe["method"],
+            model=run.recipe["model"],
             data={
                 "split": "test",
                 "n": len(test.labels),
@@ -198,16 +173,13 @@ def evaluate(
                 "classes": list(CLASSES),
             },
             data_paths=(records_path,),
-            model=recipe["model"],
-            manifest_path=model_manifest_path,
-            bootstrap=bootstrap,
         ),
-        "metrics": scored(table, test.groups, bootstrap),
+        "metrics": scored(table, test.groups, run.bootstrap),
         "other_splits": {
             "validation": {
                 "n": len(found["validation"].labels),
                 "groups": len(np.unique(found["validation"].groups)),
-                "metrics": scored(tables["validation"], found["validation"].groups, bootstrap),
+                "metrics": scored(tables["validation"], found["validation"].groups, run.bootstrap),
             }
         },
         "per_class": per_class(table["truth"], table["decided"]),
@@ -239,16 +211,7 @@ def evaluate(
             "after temperature scaling": _reliability(table["ece_calibrated"]),
         },
     )
-    write_run_records(
-        record,
-        metrics_path=metrics_path,
-        metrics_schema=metrics_schema,
-        run_path=run_path,
-        run_schema=run_schema,
-        training_path=training_path,
-        started=started,
-        threads=threads,
-    )
+    run.write(record)
 
 
 def stored_calibration(model_directory: Path | str, corpus: Corpus) -> dict[str, Any]:

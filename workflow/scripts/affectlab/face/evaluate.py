@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,9 @@ from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, read_jsonl
 from affectlab.core.records import (
     Direction,
+    ScoredRun,
     metric,
-    metrics_header,
     write_record,
-    write_run_records,
 )
 from affectlab.face.audit import twin_groups
 from affectlab.face.data import read_faces
@@ -126,48 +124,28 @@ def regression_metrics(
 
 
 def evaluate(
+    run: ScoredRun,
     *,
     predictions_path: Path,
     faces_path: Path,
     metadata_path: Path,
     labels_path: Path,
     audit_path: Path,
-    training_path: Path,
     blur_path: Path,
-    model_manifest_path: Path | None,
-    run: str,
-    seed: int,
-    recipe: Mapping[str, Any],
     result_split: str,
-    bootstrap: Mapping[str, Any],
-    threads: int,
-    metrics_schema: Path,
-    run_schema: Path,
-    metrics_path: Path,
-    run_path: Path,
     figures: Path,
 ) -> None:
     """Score one run: metrics.json, run.json and the figures.
 
     Args:
+        run: what is scored, and where its records go.
         predictions_path: predictions.jsonl of the run.
         faces_path: images of its data.
         metadata_path: their table.
         labels_path: their valence, arousal and proxies.
         audit_path: audit.json of its data, for the images that have a twin in train.
-        training_path: training.json of the run.
         blur_path: blur.json of the run.
-        model_manifest_path: of the pretrained backbone; None where there is none.
-        run: name of the run.
-        seed: of its training.
-        recipe: the run's block of the configuration.
         result_split: the split whose scores are the result.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
-        threads: how many this job was given, for the record.
-        metrics_schema: schema of metrics.json.
-        run_schema: schema of run.json.
-        metrics_path: where metrics.json goes.
-        run_path: where run.json goes.
         figures: folder of the figures.
 
     Raises:
@@ -175,23 +153,20 @@ def evaluate(
     """
     from affectlab.core import plots
 
-    started = time.perf_counter()
     corpus = read_corpus(faces_path, metadata_path, result_split)
     predictions = read_predictions(predictions_path, corpus, held_out(result_split))
     overlapping = overlapping_images(audit_path, result_split)
-    scored = scored_record(predictions, corpus, overlapping, None, bootstrap, result_split)
+    scored = scored_record(predictions, corpus, overlapping, None, run.bootstrap, result_split)
     del scored["comparison"]
     regressed = read_regressed(predictions_path, result_split)
     labels = read_labels(labels_path)
-    scored["metrics"] |= regression_metrics(regressed, labels, corpus.group, bootstrap)
+    scored["metrics"] |= regression_metrics(regressed, labels, corpus.group, run.bootstrap)
     record = {
-        **metrics_header(
-            wing="face",
-            run=run,
-            seed=seed,
-            recipe=recipe,
-            method=recipe["method"],
-            task_version=TASK_VERSION,
+        **run.header(
+            "face",
+            TASK_VERSION,
+            method=run.recipe["method"],
+            model=run.recipe.get("model", run.recipe["method"]),
             data={
                 "split": result_split,
                 "n": scored.pop("n"),
@@ -199,16 +174,13 @@ def evaluate(
                 "classes": list(CLASSES),
             },
             data_paths=(faces_path, metadata_path),
-            model=recipe.get("model", recipe["method"]),
-            manifest_path=model_manifest_path,
-            bootstrap=bootstrap,
         ),
         "details": {
-            "train_on": list(recipe["train_on"]),
-            "seen_in_training": result_split in recipe["train_on"],
-            "selected_on_result": result_split == "validation" and bool(recipe["select_on"]),
+            "train_on": list(run.recipe["train_on"]),
+            "seen_in_training": result_split in run.recipe["train_on"],
+            "selected_on_result": result_split == "validation" and bool(run.recipe["select_on"]),
             "temperature_on_result": result_split == scored["calibration"]["fitted_on"],
-            "temperature_on_training": scored["calibration"]["fitted_on"] in recipe["train_on"],
+            "temperature_on_training": scored["calibration"]["fitted_on"] in run.recipe["train_on"],
             "output_histograms": {
                 name: {
                     "edges": HISTOGRAM_EDGES.tolist(),
@@ -234,16 +206,7 @@ def evaluate(
         },
     )
     _draw_outputs(figures / "outputs", regressed, labels)
-    write_run_records(
-        record,
-        metrics_path=metrics_path,
-        metrics_schema=metrics_schema,
-        run_path=run_path,
-        run_schema=run_schema,
-        training_path=training_path,
-        started=started,
-        threads=threads,
-    )
+    run.write(record)
 
 
 def overlapping_images(audit_path: Path | str, result_split: str) -> set[str]:

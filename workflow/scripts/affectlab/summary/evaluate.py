@@ -6,7 +6,6 @@ added, without training again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -21,12 +20,11 @@ from affectlab.core.io import (
 )
 from affectlab.core.records import (
     GROUP_BOOTSTRAP,
+    ScoredRun,
     metric,
-    metrics_header,
     summary_header,
     summary_metric,
     write_record,
-    write_run_records,
 )
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import lead
@@ -43,44 +41,24 @@ HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
 
 
 def evaluate(
+    run: ScoredRun,
     *,
     records_path: Path | str,
     predictions_path: Path | str,
     details_path: Path | str,
-    training_path: Path | str | None,
-    model_manifest_path: Path | str | None,
     baseline: tuple[str, int, Path | str, Path | str] | None,
-    run: str,
-    seed: int,
-    recipe: Mapping[str, Any],
-    bootstrap: Mapping[str, Any],
-    threads: int,
-    metrics_schema: Path | str,
-    run_schema: Path | str,
-    metrics_path: Path | str,
-    run_path: Path | str,
     text_path: Path | str,
     figures: Path | str,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
     Args:
+        run: what is scored, and where its records go.
         records_path: records.jsonl of its data.
         predictions_path: predictions.jsonl of the run.
         details_path: details.jsonl of the run.
-        training_path: training.json of the run; None where nothing was trained.
-        model_manifest_path: of the pretrained model; None where the method has none.
         baseline: run name, seed, predictions and details to compare with; None for the baseline
             itself and for runs on other data.
-        run: name of the run.
-        seed: of its training and sampling.
-        recipe: the run's block of the configuration.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
-        threads: how many this job was given, for the record.
-        metrics_schema: schema of metrics.json.
-        run_schema: schema of run.json.
-        metrics_path: where metrics.json goes.
-        run_path: where run.json goes.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
 
@@ -89,32 +67,26 @@ def evaluate(
     """
     from affectlab.core import plots
 
-    started = time.perf_counter()
-    cases = test_cases(records_path, recipe["fold"])
+    cases = test_cases(records_path, run.recipe["fold"])
     answers = read_answers(predictions_path, details_path, cases)
     groups = [case.group for case in cases]
     found = all_scores(cases, answers)
     plain = trivial_scores(cases)
     record = {
-        **metrics_header(
-            wing="summary",
-            run=run,
-            seed=seed,
-            recipe=recipe,
-            method=recipe["method"],
-            task_version=TASK_VERSION,
+        **run.header(
+            "summary",
+            TASK_VERSION,
+            method=run.recipe["method"],
+            model=run.recipe.get("model", run.recipe["method"]),
             data={"split": "test", "n": len(cases), "groups": len(set(groups))},
             data_paths=(records_path,),
-            model=recipe.get("model", recipe["method"]),
-            manifest_path=model_manifest_path,
-            bootstrap=bootstrap,
         ),
         "metrics": {
             name: metric(
                 interval.value, score.direction, (interval.low, interval.high), plain.get(name)
             )
             for name, score in found.items()
-            for interval in [interval_of(score, groups, bootstrap)]
+            for interval in [interval_of(score, groups, run.bootstrap)]
         },
         "comparisons": []
         if baseline is None
@@ -126,7 +98,7 @@ def evaluate(
                     found,
                     all_scores(cases, read_answers(baseline[2], baseline[3], cases)),
                     groups,
-                    bootstrap,
+                    run.bootstrap,
                 ),
             }
         ],
@@ -136,7 +108,7 @@ def evaluate(
             "references_from_template": any(case.template for case in cases),
             "languages": sorted({case.language for case in cases}),
             "tokens": _token_counts(details_path),
-            "decoding": recipe["generation"]["decoding"] if "generation" in recipe else None,
+            "decoding": run.recipe.get("generation", {}).get("decoding"),
         },
     }
     plots.grouped_bars(
@@ -148,16 +120,7 @@ def evaluate(
         ylabel="F1",
     )
     write_text(text_path, results_text(record))
-    write_run_records(
-        record,
-        metrics_path=metrics_path,
-        metrics_schema=metrics_schema,
-        run_path=run_path,
-        run_schema=run_schema,
-        training_path=training_path,
-        started=started,
-        threads=threads,
-    )
+    run.write(record)
 
 
 def test_cases(records_path: Path | str, fold: int | None) -> list[Case]:
