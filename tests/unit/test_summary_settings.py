@@ -46,6 +46,17 @@ def test_a_mistake_is_named_with_its_path(block, run, changes, expected):
     assert any(f"summary.runs.{run}" in line and expected in line for line in found(block))
 
 
+def test_no_sound_run_chooses_its_weights_by_the_test_split(block):
+    run = block["runs"]["qwen2_fields"] | {"data": "psyqa"}
+    block["runs"]["fields_of_psyqa"] = run
+    assert found(block) == [
+        "summary.runs.fields_of_psyqa.fold: PsyQA's published split has no validation cases, so "
+        "the weights would be chosen by the test split; a run of the sound protocol needs a fold"
+    ]
+    block["runs"]["fields_of_psyqa"] = run | {"fold": 0}
+    assert found(block) == []
+
+
 def test_a_language_model_has_no_other_head(block):
     training = block["runs"]["qwen2_fields"]["training"] | {"sparse_embeddings": True}
     block["runs"]["qwen2_fields"] |= {"training": training}

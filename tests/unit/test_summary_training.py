@@ -79,7 +79,13 @@ RUN = {
         "decoding": "repaired",
     },
 }
-PUBLISHED = RUN | {"method": "qlora", "loss": "all", "packing": False, "merge": False}
+PUBLISHED = RUN | {
+    "protocol": "published",
+    "method": "qlora",
+    "loss": "all",
+    "packing": False,
+    "merge": False,
+}
 
 
 CPU = torch.device("cpu")
@@ -228,6 +234,8 @@ def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
     records = tmp_path / "r.jsonl"
     convert(tmp_path / "raw", "psyqa", records, tmp_path / "q.jsonl", split=SPLIT)
     run = PUBLISHED | {"max_length": 512, "training": RUN["training"] | {"epochs": 1}}
+    with pytest.raises(UserError, match=r"r\.jsonl: no cases in the split validation, so the"):
+        train(tmp_path, records, base, run | {"protocol": "sound"})
     train(tmp_path, records, base, run)
     facts = read_json(tmp_path / "training.json")
     assert facts["chosen_on"] == "test"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from affectlab.entity.data import Record
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_BATCH_SIZE = 64
 SHOWN_CHARACTERS = 40
@@ -370,6 +373,7 @@ def predict_records(
         ids, texts, spans = _targets_as_queries(
             of_split(records, split), variant, random.Random(corruption_seed)
         )
+        logger.info("%d targets of the %s split, %s", len(ids), split, variant)
         mu, kappa, logits = predictor.raw(texts, spans, batch_size=batch_size)
         pooled: list[Any] = [None] * len(ids)
         if (split, variant) == ("test", "clean"):

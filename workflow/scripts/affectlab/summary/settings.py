@@ -83,6 +83,11 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     return {run["data"] for run in runs}, models
 
 
+def needs_validation(run: Mapping[str, Any]) -> bool:
+    """Whether weights are chosen that must not be chosen by the test split."""
+    return "training" in run and run.get("protocol") == "sound"
+
+
 def training_part(run: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run decides the weights of its adapters.
 
@@ -134,3 +139,9 @@ def _run_mistakes(
     fold = run.get("fold")
     if isinstance(fold, int) and isinstance(folds, int) and fold >= folds:
         yield f"{path}.fold: summary.split.folds is {folds}, so the last fold is {folds - 1}"
+    entry = as_mapping(registries.datasets.get(str(run.get("data"))))
+    if needs_validation(run) and fold is None and entry.get("layout") == "psyqa":
+        yield (
+            f"{path}.fold: PsyQA's published split has no validation cases, so the weights would "
+            "be chosen by the test split; a run of the sound protocol needs a fold"
+        )

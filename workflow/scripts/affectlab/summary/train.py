@@ -14,7 +14,7 @@ from affectlab.core.records import origin_record
 from affectlab.summary.answers import target_text
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.prompts import build_prompt, case_text, task_of
-from affectlab.summary.settings import training_part
+from affectlab.summary.settings import needs_validation, training_part
 
 if TYPE_CHECKING:
     from affectlab.summary.packing import Example
@@ -40,7 +40,8 @@ def train(
     ``select_by`` says what is best: the loss, or ROUGE-L of the answers they give.
 
     Data without a validation split (PsyQA, as published) is chosen by on its test split, and the
-    facts say so. May be called in several processes (`core.launch`); the main one writes.
+    facts say so; a run of the sound protocol is refused then. May be called in several processes
+    (`core.launch`); the main one writes.
 
     Args:
         records_path: the tidy table of cases.
@@ -56,7 +57,8 @@ def train(
             states of all prompts; all but the events go when everything is stored.
 
     Raises:
-        UserError: no cases to train on or choose by, an unusable model, a broken checkpoint.
+        UserError: no cases to train on or, other than the test split's, to choose by; an unusable
+            model, a broken checkpoint.
     """
     from accelerate import PartialState
 
@@ -67,6 +69,11 @@ def train(
 
     cases = with_fold(read_cases(records_path), run["fold"])
     chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
+    if chosen_on == "test" and needs_validation(run):
+        raise UserError(
+            f"{records_path}: no cases in the split validation, so the weights would be chosen by "
+            "the test split, which a run of the sound protocol must not see"
+        )
     devices.set_threads(threads)
     device = devices.choose_device()
     recipe = training.Recipe(**run["training"])
