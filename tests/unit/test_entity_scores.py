@@ -102,22 +102,26 @@ def test_scores_of_sentences_with_several_classes():
 def test_scores_of_non_neutral_targets_by_hand():
     truth = np.eye(K, dtype=bool)[[0, 0, 1, NEUTRAL, NEUTRAL]]
     decided = np.eye(K, dtype=bool)[[0, 1, NEUTRAL, NEUTRAL, 5]]
-    found = scores._decision_scores(truth, decided, truth.any(axis=0))
-    # Classes 0 and 1 of the truth have F1 2/3 and 0, neutral 1/2; class 5 is not in the truth.
-    assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 1 / 2) / 3)
+    f1 = scores.class_f1(truth, decided)
+    assert f1[[0, 1, NEUTRAL, 5]] == pytest.approx([2 / 3, 0, 1 / 2, 0])
+    assert np.isnan(f1).sum() == K - 4
+    found = scores._decision_scores(truth, decided)
     assert found["non_neutral_accuracy"] == pytest.approx(1 / 3)
     assert found["non_neutral_recall"] == pytest.approx(2 / 3)
     assert found["non_neutral_precision"] == pytest.approx(2 / 3)
 
 
 def test_macro_f1_of_a_resample_is_over_the_classes_of_the_whole_split():
-    """Else a rare class that a resample lacks would raise the mean, above the estimate itself."""
+    """Else a rare class that a resample lacks would raise the mean, or lower it if it is known."""
     found = replace(items(4), labels=np.eye(K)[[NEUTRAL, NEUTRAL, NEUTRAL, 3]])
-    found = replace(found, probabilities=np.eye(K)[[NEUTRAL] * 4] * 0.9 + 0.1 / K)
-    _, _, table = all_scores(found)
-    # Neutral alone: F1 1, and 0 for the class that was not drawn.
+    missed = replace(found, probabilities=np.eye(K)[[NEUTRAL] * 4] * 0.9 + 0.1 / K)
+    _, _, table = all_scores(missed)
+    # Neutral alone: F1 1, and for the class that was not drawn its 0 of the whole split.
     assert scores.score(table, np.array([0, 1, 2, 0]))["macro_f1"] == pytest.approx(1 / 2)
     assert scores.score(table, np.arange(4))["macro_f1"] == pytest.approx(6 / 7 / 2)
+    known = replace(found, probabilities=found.labels * 0.9 + 0.1 / K)
+    _, _, table = all_scores(known)
+    assert scores.score(table, np.array([0, 1, 2, 0]))["macro_f1"] == 1.0
 
 
 def test_the_area_under_the_risk_coverage_curve_by_hand():

@@ -75,12 +75,11 @@ class Classifier:
 def test_a_sentence_is_held_against_the_most_similar_ones(encoder):
     classifier = Classifier(encoder[0])
     source = "i feel sad. i went home. happy days came. nobody called. angry words fell."
-    found = entailed_sentences(
-        "happy days came. furious they were.", source, "en", encoder[0], classifier
-    )
+    claims = ["happy days came.", "furious they were."]
+    found = entailed_sentences(claims, source, "en", encoder[0], classifier)
     assert found == (1, 2)
     assert "happy days came" in classifier.premises[0]
-    assert entailed_sentences("", source, "en", encoder[0], classifier) == (0, 0)
+    assert entailed_sentences([], source, "en", encoder[0], classifier) == (0, 0)
 
 
 def test_a_classifier_without_entailment():

@@ -72,8 +72,11 @@ def test_copying_repetition_and_support_by_hand():
     assert scores.unsupported_numbers("in 5 of 1,200 days", "5 and 1200") == (0, 2)
     assert scores.unsupported_numbers("about 31", "13") == (1, 1)
     source = "She met Anna Berg in Rome."
-    assert scores.unsupported_names("The talk with Anna Berg and Boris", source, "en") == (1, 2)
-    assert scores.unsupported_names("小明去了北京", "小明在上海", "zh")[1] >= 1
+    talk = "The talk with Anna Berg and Boris"
+    assert scores.unsupported_names([talk], source, "en") == (1, 2)
+    # Fields without a full stop: Sleep opens one, and Boris is one name in both.
+    assert scores.unsupported_names([talk, "Sleep without Boris"], source, "en") == (1, 2)
+    assert scores.unsupported_names(["小明去了北京"], "小明在上海", "zh")[1] >= 1
 
 
 def test_a_sentence_s_first_word_is_no_name():

@@ -209,7 +209,8 @@ def fit(
     the same number of threads, it ends in the same bytes as a run never disturbed (with another
     number the log warns). SIGTERM (as schedulers send before they take a machine away) writes a
     checkpoint and ends the process. Several processes (`core.launch`) each take a share of every
-    batch and sum their gradients: the updates are those of one process, dropout apart.
+    batch and sum their gradients: the updates are those of one process, dropout apart, if every
+    item's loss is its own (neither contrast nor batch normalisation).
 
     Args:
         model: the network, on *device*; parameters with ``requires_grad`` are trained.

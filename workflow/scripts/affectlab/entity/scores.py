@@ -138,8 +138,13 @@ def columns(
 def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str, float]:
     """All scores of the items *chosen* (with repeats); NaN where one does not exist."""
     part = {name: column[chosen] for name, column in table.items()}
+    of_class = class_f1(part["truth"], part["decided"])
+    # What is neither drawn nor decided on says nothing: with 0 in its place, the mean of a rare
+    # class over resamples would lie far below its F1, and so would the interval.
+    of_class = np.where(np.isnan(of_class), class_f1(table["truth"], table["decided"]), of_class)
     found = {
-        **_decision_scores(part["truth"], part["decided"], np.asarray(table["truth"].any(axis=0))),
+        **_decision_scores(part["truth"], part["decided"]),
+        "macro_f1": of_class[table["truth"].any(axis=0)].mean(),
         "top1_accuracy": part["top1"].mean(),
         "top3_accuracy": part["top3"].mean(),
         "top5_accuracy": part["top5"].mean(),
@@ -165,8 +170,11 @@ def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str,
 
 def trivial_scores(table: Mapping[str, stats.Array]) -> dict[str, tuple[str, float]]:
     """What answers without skill reach on the same items: baseline name and value by score."""
-    present = np.asarray(table["truth"].any(axis=0))
-    always = _decision_scores(table["truth"], table["neutral_decided"], present)
+    of_class = class_f1(table["truth"], table["neutral_decided"])
+    always = {
+        **_decision_scores(table["truth"], table["neutral_decided"]),
+        "macro_f1": of_class[table["truth"].any(axis=0)].mean(),
+    }
     found = {name: ("always_neutral", float(value)) for name, value in always.items()}
     # No item is called non-neutral, so of those that are called so nothing can be said.
     del found["non_neutral_precision"]
@@ -274,26 +282,21 @@ def _one_hot(classes: stats.Integers) -> stats.Array:
     return np.eye(len(CLASSES), dtype=bool)[classes]
 
 
-def _decision_scores(
-    truth: stats.Array, decided: stats.Array, present: stats.Array
-) -> dict[str, Any]:
-    """Scores of decisions.
+def class_f1(truth: stats.Array, decided: stats.Array) -> stats.Floats:
+    """F1 of each class, (28,); NaN for one that is neither there nor decided on; bool (n, 28)."""
+    either = truth.sum(axis=0) + decided.sum(axis=0)
+    return np.where(either, 2 * (truth & decided).sum(axis=0) / np.maximum(either, 1), np.nan)
 
-    Args:
-        truth: bool (n, 28).
-        decided: bool (n, 28).
-        present: the classes that macro-F1 is the mean of, bool (28,): those of the whole split,
-            whichever items of it these are. One that is neither there nor decided on has F1 0.
-    """
+
+def _decision_scores(truth: stats.Array, decided: stats.Array) -> dict[str, Any]:
+    """Scores of decisions, bool (n, 28), but for macro-F1."""
     hits = (truth & decided).sum(axis=0)
     support, predicted = truth.sum(axis=0), decided.sum(axis=0)
-    f1 = 2 * hits[present] / np.maximum(support + predicted, 1)[present]
     emotional, called = np.delete(truth, NEUTRAL, 1).any(1), np.delete(decided, NEUTRAL, 1).any(1)
     both = np.sum(emotional & called)
     right = (np.delete(truth, NEUTRAL, 1) & np.delete(decided, NEUTRAL, 1)).any(axis=1)
     return {
         "accuracy": (truth == decided).all(axis=1).mean(),
-        "macro_f1": f1.mean(),
         "micro_f1": 2 * hits.sum() / (support + predicted).sum(),
         "non_neutral_accuracy": _share(np.sum(right & emotional), emotional.sum()),
         "non_neutral_precision": _share(both, called.sum()),

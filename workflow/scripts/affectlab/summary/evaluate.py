@@ -37,6 +37,8 @@ TASK_VERSION = 1
 COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 """Scores whose paired differences between runs are reported, and that `lead` has too."""
 
+SUPPORT = ("unsupported_numbers", "unsupported_names")
+
 HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
 
 
@@ -105,6 +107,7 @@ def evaluate(
         "details": {
             "fields": field_scores(cases, answers),
             "description": description(cases, answers),
+            "references": support_of_references(cases),
             "references_from_template": any(case.template for case in cases),
             "languages": sorted({case.language for case in cases}),
             "tokens": _token_counts(details_path),
@@ -141,6 +144,14 @@ def trivial_scores(cases: Sequence[Case]) -> dict[str, tuple[str, float]]:
     found = all_scores(cases, answers)
     groups = [case.group for case in cases]
     return {name: ("lead", value_of(found[name], groups)) for name in COMPARED}
+
+
+def support_of_references(cases: Sequence[Case]) -> dict[str, float]:
+    """`SUPPORT` of the references: how much of it good answers have, and the count takes amiss."""
+    answers = [Answer(case.references, True, False, False) for case in cases]
+    found = all_scores(cases, answers)
+    groups = [case.group for case in cases]
+    return {name: value_of(found[name], groups) for name in SUPPORT}
 
 
 def value_of(score: Score, groups: Sequence[str]) -> float:

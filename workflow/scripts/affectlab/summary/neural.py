@@ -78,7 +78,10 @@ def score_run(
         judge = _load(nli_model, AutoModelForSequenceClassification, "a text classifier", device)
         columns["entailed_sentences"] = [
             entailed_sentences(
-                joined(answer.fields, case.fields, case.language), case.text, case.language, *judge
+                [claim for text in answer.fields.values() for claim in sentences(text)],
+                case.text,
+                case.language,
+                *judge,
             )
             for case, answer in zip(cases, answers, strict=True)
         ]
@@ -113,18 +116,17 @@ def bert_scores(
 
 
 def entailed_sentences(
-    prediction: str,
+    claims: Sequence[str],
     source: str,
     language: Language,
     tokenizer: PreTrainedTokenizerBase,
     classifier: PreTrainedModel,
 ) -> tuple[int, int]:
-    """How many sentences of the prediction the source entails, and how many there are.
+    """How many of the claims, a sentence each, the source entails, and how many there are.
 
     The premise of each is the `PREMISE_SENTENCES` sentences of the source that share most words
     with it; it counts if entailment is the likeliest class.
     """
-    claims = sentences(prediction)
     known = sentences(source)
     bags = [set(tokens(sentence, language)) for sentence in known]
     premises = []

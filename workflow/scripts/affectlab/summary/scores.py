@@ -8,7 +8,7 @@ Every score is a function of sums over cases, so that thousands of resamples cos
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -163,14 +163,17 @@ def unsupported_numbers(prediction: str, source: str) -> tuple[int, int]:
     return sum(number not in known for number in ours), len(ours)
 
 
-def unsupported_names(prediction: str, source: str, language: Language) -> tuple[int, int]:
-    """How many of the prediction's names are not in the source, and how many there are.
+def unsupported_names(
+    predictions: Iterable[str], source: str, language: Language
+) -> tuple[int, int]:
+    """How many of the different names in some texts are not in the source, and how many there are.
 
     English names are runs of capitalised words that do not open a sentence; Chinese ones are what
-    jieba tags as people, places and organisations.
+    jieba tags as people, places and organisations. Fields are texts of their own: many end without
+    a full stop, and each opens with a capital.
     """
     known = source.casefold()
-    ours = names(prediction, language)
+    ours = dict.fromkeys(name for text in predictions for name in names(text, language))
     return sum(name.casefold() not in known for name in ours), len(ours)
 
 
@@ -228,7 +231,7 @@ def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Sc
             [
                 *repeated(prediction, language),
                 *unsupported_numbers(prediction, case.text),
-                *unsupported_names(prediction, case.text, language),
+                *unsupported_names(answer.fields.values(), case.text, language),
             ]
         )
     means, counts = np.array(rouges), np.array(shares, dtype=float)
