@@ -49,6 +49,7 @@ def test_an_area_that_most_resamples_lack_has_no_interval():
     assert found["ci"] is None
     expected = roc_auc_score(labels, probabilities[0], multi_class="ovr", average="macro")
     assert found["value"] == pytest.approx(expected)
+    assert evaluate._line("auc", found).split()[:3] == ["auc", f"{expected:.4f}", "-"]
 
 
 def test_the_interval_resamples_subjects():

@@ -21,6 +21,8 @@ SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
         (0.40, "higher", 0.35, False),
         (1.9, "lower", 1.6, True),
         (1.2, "lower", 1.6, False),
+        # The same share, by two ways to it.
+        (96 / 144, "higher", 1 - 48 / 144, False),
     ],
 )
 def test_a_score_worse_than_the_trivial_one_is_flagged(value, direction, baseline, below):

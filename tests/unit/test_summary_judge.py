@@ -134,6 +134,7 @@ def test_a_missing_key(tmp_path):
         (json.dumps(all_marks(2)), all_marks(2)),
         (f"Here: {json.dumps(all_marks(5))} done", all_marks(5)),
         ('```json\n{"causes": {"clarity": 3, "beauty": 5}}\n```', {"causes": {"clarity": 3}}),
+        (json.dumps(all_marks(0)), all_marks(1)),
         ('{"causes": {"clarity": 9, "completeness": true, "factual_consistency": "4"}}', None),
         ("[1, 2]", None),
         ("", None),

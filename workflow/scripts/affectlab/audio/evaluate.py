@@ -19,7 +19,7 @@ from affectlab.core.classification import per_class
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl, write_text
 from affectlab.core.records import (
-    GROUP_BOOTSTRAP,
+    INTERVALS_OVER_SEEDS,
     Direction,
     ScoredRun,
     metric,
@@ -439,8 +439,8 @@ def results_text(record: Mapping[str, Any]) -> str:
 
 
 def _line(name: str, entry: Mapping[str, Any]) -> str:
-    low, high = entry["ci"]
-    line = f"{name:<28}{entry['value']:>8.4f}  [{low:.4f}, {high:.4f}]  "
+    limits = "-" if entry["ci"] is None else "[{:.4f}, {:.4f}]".format(*entry["ci"])
+    line = f"{name:<28}{entry['value']:>8.4f}  {limits:<16}  "
     if entry["baseline"] is not None:
         line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
     if entry["below_baseline"]:
@@ -482,7 +482,7 @@ def compare(
         "wing": "audio",
         "baseline": baseline,
         "headline": list(HEADLINE),
-        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
+        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
         "runs": summaries,
         "pairs": _pairs([seeds[0] for seeds in runs.values()], bootstrap),
     }

@@ -18,7 +18,7 @@ from affectlab.core import stats
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, read_jsonl
 from affectlab.core.records import (
-    GROUP_BOOTSTRAP,
+    INTERVALS_OVER_SEEDS,
     Direction,
     metric,
     summary_header,
@@ -344,7 +344,7 @@ def comparison_record(
         "wing": wing,
         "baseline": baseline,
         "headline": ["accuracy", "macro_f1"],
-        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
+        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
         "runs": [
             summarise(seeds, corpora[seeds[0][0]["data"]["name"]], bootstrap)
             for seeds in runs.values()

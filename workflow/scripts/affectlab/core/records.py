@@ -31,6 +31,9 @@ Direction = Literal["higher", "lower"]
 GROUP_BOOTSTRAP = "percentile bootstrap over groups"
 """How the intervals of `stats.bootstrap_interval` come about."""
 
+INTERVALS_OVER_SEEDS = f"{GROUP_BOOTSTRAP}; of several seeds Student's t for groups and seeds"
+"""How those of `stats.seeds_summary` do."""
+
 PACKAGES = (
     "accelerate",
     "cleanlab",
@@ -68,7 +71,8 @@ def metric(
         "ci": None if ci is None else list(ci),
         "direction": direction,
         "baseline": None if baseline is None else {"name": baseline[0], "value": baseline[1]},
-        "below_baseline": baseline is not None and is_worse(value, baseline[1], direction),
+        "below_baseline": baseline is not None
+        and _is_worse_as_stored(value, baseline[1], direction),
     }
 
 
@@ -94,9 +98,8 @@ def summary_metric(
         "ci": None if ci is None else list(ci),
         "direction": direction,
         "baseline": baseline,
-        # As stored, so that a run that is its own baseline is not below it.
         "below_baseline": baseline is not None
-        and is_worse(round_significant(mean), round_significant(baseline["value"]), direction),
+        and _is_worse_as_stored(mean, baseline["value"], direction),
     }
 
 
@@ -120,6 +123,11 @@ def summary_header(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def is_worse(value: float, other: float, direction: Direction) -> bool:
     """Whether *value* is worse than *other*; equal is not worse."""
     return value < other if direction == "higher" else value > other
+
+
+def _is_worse_as_stored(value: float, other: float, direction: Direction) -> bool:
+    """Of what is written: two ways to the same score may differ in the last bit."""
+    return is_worse(round_significant(value), round_significant(other), direction)
 
 
 def rounded(value: Any) -> Any:

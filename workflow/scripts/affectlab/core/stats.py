@@ -576,25 +576,25 @@ def seeds_summary(
     variance over their number). The part that seed and item share is in both, which makes the
     interval a little wide rather than narrow. It is Student's t with the Welch-Satterthwaite
     degrees of freedom, the items' part counting as known. One seed says nothing of the spread
-    between seeds; its interval is of the items alone.
+    between seeds; its interval is `percentile_interval`, of the items alone.
 
     Args:
         values: one score a seed, all on the same items.
         replicates_of_mean: ``[resamples]``, bootstrap replicates of the mean of *values*.
         level: of the interval.
-        bounds: lowest and highest score there can be. The interval is symmetric about the mean,
-            and is cut there.
+        bounds: lowest and highest score there can be. The interval of several seeds is symmetric
+            about the mean, and is cut there.
     """
     from scipy.stats import norm, t
 
     if len(values) == 0:
         raise ValueError("no seeds")
     mean = float(np.mean(values))
+    if len(values) == 1:
+        found = percentile_interval(mean, replicates_of_mean, level)
+        return SeedsSummary(mean, None, 1, found.low, found.high)
     of_items = float(np.var(replicates_of_mean, ddof=1))
     tail = (1 + level) / 2
-    if len(values) == 1:
-        reach = float(norm.ppf(tail)) * of_items**0.5
-        return SeedsSummary(mean, None, 1, *_within(bounds, mean, reach))
     sd = float(np.std(values, ddof=1))
     of_seeds = sd**2 / len(values)
     whole = of_items + of_seeds

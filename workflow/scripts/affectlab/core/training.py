@@ -138,7 +138,8 @@ def _fill_to_budget(pool: np.ndarray, sizes: np.ndarray, budget: int) -> Iterato
 def learning_rate_factor(step: int, *, total: int, warmup: int, schedule: str) -> float:
     """Factor on the peak learning rate for the update number *step* (0-based).
 
-    Linear warm-up over *warmup* updates, then linear or cosine decay to 0 at *total*, or none.
+    Linear warm-up over *warmup* updates, then linear or cosine decay to 0 at *total*, or none. The
+    first update has ``1 / warmup`` of the peak; in transformers it has 0, and all are one later.
     """
     if step < warmup:
         return (step + 1) / warmup

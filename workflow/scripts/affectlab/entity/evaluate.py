@@ -17,7 +17,7 @@ from affectlab.core import stats
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
 from affectlab.core.records import (
-    GROUP_BOOTSTRAP,
+    INTERVALS_OVER_SEEDS,
     ScoredRun,
     metric,
     summary_header,
@@ -328,7 +328,7 @@ def compare(
         "wing": "entity",
         "baseline": None,
         "headline": list(HEADLINE),
-        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
+        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
         "runs": [_summary(seeds, bootstrap["level"]) for seeds in runs.values()],
         "pairs": [
             _pair(first, second, bootstrap["level"])

@@ -19,7 +19,7 @@ from affectlab.core.io import (
     write_text,
 )
 from affectlab.core.records import (
-    GROUP_BOOTSTRAP,
+    INTERVALS_OVER_SEEDS,
     ScoredRun,
     metric,
     summary_header,
@@ -257,7 +257,7 @@ def compare(
         "wing": "summary",
         "baseline": baseline,
         "headline": list(HEADLINE),
-        "interval": {"method": GROUP_BOOTSTRAP, **bootstrap},
+        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
         "runs": [
             _summary(seeds, [case.group for case in cases[keys[name]]], bootstrap)
             for name, seeds in runs.items()

@@ -157,7 +157,8 @@ def read_marks(reply: str) -> dict[str, dict[str, float]] | None:
     """The marks in a judge's reply, read as by the benchmark: fenced JSON, else the first object.
 
     Returns:
-        Field -> criterion -> mark from 1 to 5, of the known ones; None if there are none.
+        Field -> criterion -> mark from 1 to 5, of the known ones; None if there are none. 0, which
+        judges give to a field that is empty, is 1.
     """
     for text in [*_FENCED.findall(reply)[:1], *_OBJECT.findall(reply)[:1]]:
         try:
@@ -268,12 +269,12 @@ def _known_marks(value: Any) -> dict[str, dict[str, float]]:
         return {}
     marks = {
         field: {
-            criterion: float(mark)
+            criterion: max(float(mark), 1.0)
             for criterion, mark in value[field].items()
             if criterion in CRITERIA
             and isinstance(mark, int | float)
             and not isinstance(mark, bool)
-            and 1 <= mark <= 5
+            and 0 <= mark <= 5
         }
         for field in FIELDS
         if isinstance(value.get(field), dict)
