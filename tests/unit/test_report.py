@@ -378,6 +378,19 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     build(folder)
 
 
+def test_several_experiments_stand_in_short_at_the_top(text):
+    assert 'id="short"' not in text
+    sections = [
+        section.Section("face", "Faces", ["Found."], [], [], [], ""),
+        section.Section("audio", "Speech", ["Heard.", "More."], ["too low"], [], [], ""),
+    ]
+    found = section.render("page.html.j2", css="", sections=sections, versions={}, config_text="")
+    short = re.search(r'<section id="short">(.*?)</section>', found, re.DOTALL).group(1)
+    assert re.findall(r"<dd>(\w+\.)", short) == ["Found.", "Heard."]
+    assert re.findall(r'<a href="#(\w+)">', short) == ["face", "audio"]
+    assert short.count("worse than a trivial answer") == 1
+
+
 def test_the_table_holds_every_run_and_the_published_numbers(text, folder):
     with (folder / "tables" / "results.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
