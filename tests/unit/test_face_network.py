@@ -1,5 +1,6 @@
 """Networks of the face wing: sizes, augmentation, targets, training, and the predictor."""
 
+import csv
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
+from sklearn.metrics import accuracy_score, f1_score, log_loss
 from statsmodels.stats.proportion import proportion_confint
 from torch import nn
 
@@ -237,6 +240,32 @@ def test_a_trained_network_is_stored_with_its_curve(network):
     assert "macro_f1" in rows[0]
     assert len(rows) == 1 + 2 * 2
     assert not (network.parent / "work" / "checkpoints").exists()
+
+
+def test_the_weights_are_those_of_the_best_update_on_the_validation_split(data, network):
+    """What the stored weights score there is worked out anew."""
+    with (network.parent / "history.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["split"] == "validation"]
+    best = max(rows, key=lambda row: (float(row["accuracy"]), -float(row["loss"])))
+    assert int(best["step"]) == read_json(network.parent / "training.json")["best_step"]
+    faces = read_faces(data / "faces.npy", data / "metadata.csv")
+    members = faces.rows_of("validation")
+    truth = [CLASSES.index(name) for name in faces.emotions[members]]
+    loaded, _ = model.load_network(network)
+    with torch.inference_mode():
+        answers = loaded(torch.from_numpy(faces.images[members])[:, None] / 255).double().numpy()
+    probabilities, values = softmax(answers[:, :7], axis=1), answers[:, 7:]
+    labels = read_labels(data / "labels.csv")
+    wanted = np.stack([labels[name][members] for name in model.REGRESSED], axis=1)
+    errors = np.abs(np.clip(values, [-1, -1, -2, -2], [1, 1, 2, 2]) - wanted)
+    for name, expected in {
+        "loss": log_loss(truth, probabilities, labels=range(7)),
+        "accuracy": accuracy_score(truth, probabilities.argmax(axis=1)),
+        "macro_f1": f1_score(truth, probabilities.argmax(axis=1), average="macro"),
+        "affect_mae": errors[:, :2].mean(),
+        "proxy_mae": errors[:, 2:].mean(),
+    }.items():
+        assert float(best[name]) == pytest.approx(expected, rel=1e-4), name
 
 
 def test_equal_runs_end_in_equal_bytes(data, network, tmp_path):
