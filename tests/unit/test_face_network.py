@@ -274,7 +274,9 @@ def test_equal_runs_end_in_equal_bytes(data, network, tmp_path):
         assert (again / name).read_bytes() == (network / name).read_bytes()
 
 
-def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(data, network, tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(
+    data, network, tmp_path, monkeypatch, caplog
+):
     whole = train.loss_function
 
     def stopping(settings):
@@ -292,7 +294,9 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(data, network, tmp_path
         trained(data, tmp_path)
     assert not (tmp_path / "model").exists()
     monkeypatch.undo()
-    again = trained(data, tmp_path)
+    with caplog.at_level("INFO"):
+        again = trained(data, tmp_path)
+    assert "resuming from update 6 of 8" in caplog.text
     assert (again / model.WEIGHTS_NAME).read_bytes() == (network / model.WEIGHTS_NAME).read_bytes()
 
 
