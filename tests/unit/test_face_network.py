@@ -68,6 +68,18 @@ RUN = {
 }
 
 
+TOP_LEFT = {
+    "none": [(0, 0)],
+    "flip": [(0, 0), (0, 47)],
+    "ten_crop": [
+        *((0, 0), (0, 4), (4, 0), (4, 4), (2, 2)),
+        *((0, 43), (0, 47), (4, 43), (4, 47), (2, 45)),
+    ],
+}
+"""Row and column of the image of 48 x 48 that each view begins with: crops of 44 x 44 in the four
+corners and the centre, then their mirror images."""
+
+
 def make_data(folder, counts=None):
     """A converted corpus with votes and labels."""
     samples.write_corpus(folder / "raw", 0, "csv", counts)
@@ -225,11 +237,34 @@ def test_targets_follow_label_and_votes(data):
 def test_views_at_test_time():
     images = torch.rand(2, 1, 48, 48)
     assert [tuple(v.shape[2:]) for v in model.views(images, "ten_crop")] == [(44, 44)] * 10
+    numbered = torch.arange(48 * 48).view(1, 1, 48, 48)
+    for test_time, places in TOP_LEFT.items():
+        first = [divmod(int(view[0, 0, 0, 0]), 48) for view in model.views(numbered, test_time)]
+        assert first == places
     first, second = model.views(images, "flip")
     assert torch.equal(first, images)
     assert torch.equal(second, images.flip(3))
     with pytest.raises(ValueError, match="none, flip or ten_crop"):
         model.views(images, "five_crop")
+
+
+@pytest.mark.parametrize("test_time", TOP_LEFT)
+def test_the_answer_is_the_mean_over_the_views(test_time):
+    """Of a network that sees one pixel of each, and whose other outputs are 0."""
+
+    def first_pixel(view):
+        answers = torch.zeros(len(view), model.OUTPUTS)
+        answers[:, 0] = answers[:, 7] = view[:, 0, 0, 0]
+        return answers
+
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48), dtype=np.uint8)
+    probabilities, regressed = model.predict_images(
+        first_pixel, images, test_time=test_time, batch_size=2, device=torch.device("cpu")
+    )
+    for image, shares, values in zip(images, probabilities, regressed, strict=True):
+        seen = np.array([image[place] / 255 for place in TOP_LEFT[test_time]])
+        assert values[0] == pytest.approx(seen.mean(), rel=1e-5)
+        assert shares[0] == pytest.approx((np.exp(seen) / (np.exp(seen) + 6)).mean(), rel=1e-5)
 
 
 def test_a_trained_network_is_stored_with_its_curve(network):
