@@ -25,7 +25,8 @@ from affectlab.face import model, predict, train
 from affectlab.face.augment import augment, mix
 from affectlab.face.data import convert, read_faces
 from affectlab.face.export import BATCH, export, measure
-from affectlab.face.labels import read_labels, write_labels
+from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME
+from affectlab.face.labels import read_labels, shown_values, write_labels
 from affectlab.face.raw import CLASSES
 from affectlab.samples import face as samples
 from affectlab.samples.models import write_tiny_bert, write_tiny_resnet, write_tiny_vit
@@ -410,7 +411,11 @@ def test_predictions_of_a_run_are_those_of_the_predictor(data, network, tmp_path
         assert line["prediction"] == reading.label
         assert line["probabilities"] == pytest.approx(reading.probabilities, abs=1e-5)
         assert line["valence"] == pytest.approx(reading.valence, abs=1e-5)
-        assert -2 <= line["iq_proxy"] <= 2
+        assert line["arousal"] == pytest.approx(reading.arousal, abs=1e-5)
+        quality, expressivity = shown_values(line["iq_proxy"], line["eq_proxy"])
+        assert reading.indices == pytest.approx(
+            {QUALITY_NAME: quality, EXPRESSIVITY_NAME: expressivity}, abs=1e-3
+        )
 
 
 def test_the_indices_are_named_for_what_they_are(network):
