@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from matplotlib import cbook
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from statsmodels.stats.proportion import proportion_confint
@@ -32,6 +33,7 @@ from affectlab.samples import face as samples
 from affectlab.samples.models import write_tiny_bert, write_tiny_resnet, write_tiny_vit
 
 PROJECT = Path(__file__).parents[2]
+PHOTOGRAPH = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
 COUNTS = {"Training": 84, "PublicTest": 21, "PrivateTest": 21}
 STILL = {
     **dict.fromkeys(("shift", "rotation", "scale", "light", "flip", "erasing"), 0.0),
@@ -628,6 +630,17 @@ def test_a_backbone_gets_its_grey_levels_as_in_its_pretraining(tmp_path, write, 
     (tmp_path / "base" / "preprocessor_config.json").write_text("{}")
     with pytest.raises(DataError, match=r"preprocessor_config\.json: expected the numbers image_m"):
         model.build_network(run, tmp_path / "base")
+
+
+def test_the_faces_of_a_photograph_are_found_from_left_to_right():
+    """In a portrait of Grace Hopper, in the public domain, that comes with matplotlib."""
+    image = predict.read_image(PHOTOGRAPH)
+    for picture in (image, np.hstack([image, image])):
+        boxes = predict.detect_faces(picture)
+        centres = [(left + width / 2, top + height / 2) for left, top, width, height in boxes]
+        expected = [(267 + left, 216) for left in range(0, picture.shape[1], image.shape[1])]
+        np.testing.assert_allclose(centres, expected, atol=20)
+        assert all(180 < side < 270 for box in boxes for side in box[2:])
 
 
 def test_a_picture_without_a_face_has_none(network, tmp_path):
