@@ -1,12 +1,10 @@
 import ast
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from example_programs import run_example
 from huggingface_hub import ModelCard
 from jinja2 import UndefinedError
 
@@ -19,7 +17,6 @@ from affectlab.emotion import card as emotion_card
 from affectlab.emotion.data import CLASSES
 
 PROJECT = Path(__file__).parents[2]
-SCRIPTS = PROJECT / "workflow" / "scripts"
 
 RECIPE = {"protocol": "sound", "method": "full", "model": "m", "data": "d", "max_length": 64}
 TFIDF = {"protocol": "sound", "method": "tfidf", "data": "d"}
@@ -203,23 +200,6 @@ def write_files(folder, recipe, model):
     ast.parse((folder / "inference_example.py").read_text())
 
 
-def run_example(folder, *texts, path=None):
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    if path is not None:
-        environment["PYTHONPATH"] = str(path)
-    done = subprocess.run(
-        [sys.executable, "inference_example.py", *texts],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [line.split("\t") for line in done.stdout.splitlines()]
-
-
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
 def test_the_example_of_a_network_runs_without_affectlab(tmp_path, kind):
     """It gives what the model itself says of the same texts."""
@@ -243,7 +223,7 @@ def test_the_example_of_a_network_runs_without_affectlab(tmp_path, kind):
     write_files(tmp_path, RECIPE, MODEL)
 
     texts = ["i feel happy today", "i feel so very afraid of this"]
-    rows = run_example(tmp_path, *texts)
+    rows = [line.split("\t") for line in run_example(tmp_path, *texts, affectlab=False)]
     assert [row[2] for row in rows] == texts
     for label, probability, text in rows:
         with torch.inference_mode():
@@ -251,7 +231,7 @@ def test_the_example_of_a_network_runs_without_affectlab(tmp_path, kind):
         expected = logits.softmax(dim=-1)
         assert label == CLASSES[int(expected.argmax())]
         assert float(probability) == pytest.approx(float(expected.max()), abs=2e-3)
-    assert len(run_example(tmp_path)) == 3
+    assert len(run_example(tmp_path, affectlab=False)) == 3
 
 
 def test_the_example_of_word_counts_runs(tmp_path):
@@ -273,7 +253,8 @@ def test_the_example_of_word_counts_runs(tmp_path):
     pipeline = tfidf.build_pipeline(recipe).fit(texts, labels)
     tfidf.save(pipeline, tmp_path / "model")
     write_files(tmp_path, TFIDF, None)
-    [[label, probability, text]] = run_example(tmp_path, texts[0], path=SCRIPTS)
+    (line,) = run_example(tmp_path, texts[0])
+    label, probability, text = line.split("\t")
     expected = pipeline.predict_proba([texts[0]])[0]
     assert label == pipeline.classes_[expected.argmax()]
     assert float(probability) == pytest.approx(expected.max(), abs=1e-3)

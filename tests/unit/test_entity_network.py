@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from example_programs import run_example
 from scored_runs import scored_run
 
 from affectlab import cli
@@ -26,7 +27,13 @@ from affectlab.entity.card import write_card
 from affectlab.entity.data import convert, of_split, read_records, targets_of
 from affectlab.entity.evaluate import compare, evaluate
 from affectlab.entity.labels import CLASSES
-from affectlab.entity.predict import GbertPredictor, Query, largest, predict_records
+from affectlab.entity.predict import (
+    EntityEmotion,
+    GbertPredictor,
+    Query,
+    largest,
+    predict_records,
+)
 from affectlab.report.results import SeedResult
 from affectlab.report.sections import entity as section
 from affectlab.samples.entity import write_goemotions, write_spans
@@ -849,8 +856,26 @@ def write_cards(scored, folder, name, *, kind="sample", weak=False, **changes) -
         card_path=folder / "model_card.md",
         example_path=folder / "inference_example.py",
     )
-    compile((folder / "inference_example.py").read_text(), "inference_example.py", "exec")
     return (folder / "model_card.md").read_text()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_example_answers_as_the_predictor(scored, tmp_path, name):
+    write_cards(scored, tmp_path, name)
+    shutil.copytree(scored[name] / "model", tmp_path / "model")
+    predictor = GbertPredictor.from_checkpoint(tmp_path / "model")
+
+    def compare(line: str, answer: EntityEmotion) -> str:
+        found = json.loads(line)
+        assert dict(found["top"]) == pytest.approx(dict(answer.top(3)), abs=1e-4)
+        assert found["kappa"] == pytest.approx(answer.kappa, rel=1e-3)
+        return found.get("text") or found["span"]
+
+    (line,) = run_example(tmp_path, TEXT)
+    assert compare(line, predictor.predict(TEXT)) == TEXT
+    *whole, span = run_example(tmp_path)
+    assert len({compare(line, predictor.predict(json.loads(line)["text"])) for line in whole}) == 2
+    assert compare(span, predictor.predict("The cat was happy.", "cat")) == "cat"
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shutil
 import signal
 import zlib
 from pathlib import Path
@@ -11,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from example_programs import run_example
 from matplotlib import cbook
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
@@ -18,15 +21,17 @@ from statsmodels.stats.proportion import proportion_confint
 from torch import nn
 
 from affectlab.cli import main
+from affectlab.core import cards
 from affectlab.core.config import load_config
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl
 from affectlab.core.onnx_export import torch_inference, write_onnx
 from affectlab.face import model, predict, train
 from affectlab.face.augment import augment, mix
+from affectlab.face.card import TEMPLATES
 from affectlab.face.data import convert, read_faces
 from affectlab.face.export import BATCH, export, measure
-from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME
+from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import read_labels, shown_values, write_labels
 from affectlab.face.raw import CLASSES
 from affectlab.samples import face as samples
@@ -641,6 +646,24 @@ def test_the_faces_of_a_photograph_are_found_from_left_to_right():
         expected = [(267 + left, 216) for left in range(0, picture.shape[1], image.shape[1])]
         np.testing.assert_allclose(centres, expected, atol=20)
         assert all(180 < side < 270 for box in boxes for side in box[2:])
+
+
+def test_the_example_reads_the_faces_of_pictures(network, tmp_path):
+    shutil.copytree(network, tmp_path / "model")
+    program = cards.render(TEMPLATES / "inference.py.j2", run="compact")
+    (tmp_path / "inference_example.py").write_text(program)
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((120, 120), 90, np.uint8))
+    face, *shown, none = run_example(tmp_path, PHOTOGRAPH, "grey.png")
+    predictor = predict.FacePredictor.from_directory(network)
+    (reading,) = predictor.predict_file(PHOTOGRAPH, detect=True)
+    path, label, probability = face.split("\t")
+    assert (path, label) == (PHOTOGRAPH, reading.label)
+    assert float(probability) == pytest.approx(reading.probabilities[label], abs=2e-3)
+    for line, (name, value) in zip(shown, reading.indices.items(), strict=True):
+        told, number, warning = re.fullmatch(r"\t(.+): ([\d.]+) \((.+)\)", line).groups()
+        assert (told, warning) == (name, WARNINGS[name])
+        assert float(number) == pytest.approx(value, abs=0.1)
+    assert none == "grey.png\tno frontal face found"
 
 
 def test_a_picture_without_a_face_has_none(network, tmp_path):
