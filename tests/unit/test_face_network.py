@@ -193,6 +193,58 @@ def test_a_mirror_image_and_a_shift_are_what_they_say():
     assert change[:, 0, 0].std() > 1
 
 
+def second_moments(images):
+    """Mean squared distances from the centre of brightness: down, across, and of both together."""
+    places = torch.arange(48.0)
+    shares = images[:, 0] / images.sum(dim=(1, 2, 3))[:, None, None]
+    down = places - (shares.sum(dim=2) @ places)[:, None]
+    across = places - (shares.sum(dim=1) @ places)[:, None]
+    return (
+        (shares.sum(dim=2) * down**2).sum(dim=1),
+        (shares.sum(dim=1) * across**2).sum(dim=1),
+        torch.einsum("brc,br,bc->b", shares, down, across),
+    )
+
+
+def test_a_bar_is_turned_by_at_most_the_rotation():
+    bar = torch.zeros(200, 1, 48, 48)
+    bar[:, :, 22:26, 8:40] = 1
+    torch.manual_seed(0)
+    down, across, both = second_moments(augment(bar, {**STILL, "rotation": 10.0}))
+    angles = torch.rad2deg(torch.atan2(2 * both, across - down) / 2)
+    assert angles.abs().max() < 10.2
+    assert angles.min() < -9
+    assert angles.max() > 9
+
+
+def test_a_square_grows_and_shrinks_by_at_most_the_scale():
+    square = torch.zeros(200, 1, 48, 48)
+    square[:, :, 14:34, 14:34] = 1
+    torch.manual_seed(0)
+    changed = augment(square, {**STILL, "scale": 0.2})
+    # Its area, and its extent down and across, tell of the same change of size.
+    grown = (changed.sum(dim=(1, 2, 3)) / 400).log() / 2
+    assert grown.abs().max() < 0.21
+    assert grown.min() < -0.18
+    assert grown.max() > 0.18
+    for old, new in zip(second_moments(square)[:2], second_moments(changed)[:2], strict=True):
+        assert torch.allclose((new / old).log() / 2, grown, atol=0.02)
+
+
+def test_light_changes_contrast_and_brightness_within_its_reach():
+    torch.manual_seed(0)
+    images = 0.3 + 0.4 * torch.rand(200, 1, 48, 48)
+    changed = augment(images, {**STILL, "light": 0.2})
+    brighter = (changed - images).mean(dim=(1, 2, 3))
+    contrast = (changed.std(dim=(1, 2, 3)) / images.std(dim=(1, 2, 3))).log()
+    for change, reach in ((brighter, 0.1), (contrast, 0.2)):
+        assert change.abs().max() < reach + 1e-3
+        assert change.min() < -0.9 * reach
+        assert change.max() > 0.9 * reach
+    extreme = augment(images.round(), {**STILL, "light": 1.0})
+    assert (extreme.min(), extreme.max()) == (0, 1)
+
+
 def test_erasing_covers_part_of_the_chosen_images():
     torch.manual_seed(0)
     images = torch.rand(200, 1, 48, 48)
@@ -226,6 +278,19 @@ def test_an_unknown_target_stays_unknown_and_costs_nothing():
     value.backward()
     assert torch.isfinite(answers.grad).all()
     assert answers.grad[1, 7:].abs().max() == 0
+
+
+def test_a_batch_is_of_its_images_with_their_smoothed_targets():
+    images = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    targets = np.zeros((5, 11), dtype=np.float32)
+    targets[np.arange(5), np.arange(5)] = 1
+    targets[:, 7:] = [0.5, np.nan, 1.0, -2.0]
+    batch = train.collator(images, targets, STILL, label_smoothing=0.1)(np.array([3, 0]))
+    assert np.allclose(batch["images"][:, 0], images[[3, 0]] / 255, atol=1e-5)
+    expected = targets[[3, 0]]
+    expected[:, :7] = 0.1 / 7
+    expected[[0, 1], [3, 0]] = 0.9 + 0.1 / 7
+    np.testing.assert_allclose(batch["targets"], expected, rtol=1e-5)
 
 
 def test_targets_follow_label_and_votes(data):
