@@ -15,6 +15,7 @@ import pytest
 import torch
 from example_programs import run_example
 from scored_runs import scored_run
+from sklearn.metrics import f1_score
 
 from affectlab import cli
 from affectlab.core.errors import UserError
