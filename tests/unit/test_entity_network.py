@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from example_programs import run_example
+from scipy.special import softmax
 from scored_runs import scored_run
 from sklearn.metrics import f1_score
 
@@ -236,6 +237,31 @@ def test_batches_give_what_single_spans_give(work):
                 torch.testing.assert_close(kappa[target], wanted, atol=1e-3, rtol=1e-4)
     assert 30 < kappa.mean().item() < 55
     assert logits.shape == (4, len(CLASSES))
+
+
+def test_each_row_of_a_batch_keeps_its_tokens_spans_and_labels(work):
+    """Whatever the order of the rows: label k is that of target k, and no two are equal."""
+    tokenizer = load_tokenizer(work / "bert")
+    texts = ["Ada is sad.", "The old map of Jun is gone for good.", "Greta met Mia.", "No letter."]
+    words = [["Ada"], ["old map", "Jun", "gone"], ["Greta", "Mia"], ["letter"]]
+    spans = [
+        [(text.index(word), text.index(word) + len(word)) for word in inside]
+        for text, inside in zip(texts, words, strict=True)
+    ]
+    rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
+    labels = np.eye(7, len(CLASSES), dtype=np.float32)
+    order = [2, 0, 1]
+    batch = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array(order))
+    for place, number in enumerate(order):
+        size = int(batch["attention_mask"][place].sum())
+        assert batch["input_ids"][place, :size].tolist() == tokenizer(texts[number])["input_ids"]
+        assert (batch["input_ids"][place, size:] == tokenizer.pad_token_id).all()
+    assert batch["targets"].tolist() == [4, 5, 0, 1, 2, 3]
+    assert batch["labels"].argmax(dim=1).tolist() == [4, 5, 0, 1, 2, 3]
+    flat = batch["input_ids"].flatten()[batch["tokens"]]
+    found = torch.tensor_split(flat, batch["offsets"][1:])
+    for ids, word in zip(found, ["Greta", "Mia", "Ada", "old map", "Jun", "gone"], strict=True):
+        assert ids.tolist() == tokenizer(word, add_special_tokens=False)["input_ids"]
 
 
 @pytest.mark.parametrize(("least", "start"), [(1.0, 42.0), (1.0, 1.5), (5.0, 7.0)])
@@ -801,6 +827,52 @@ def test_a_run_is_scored_with_baselines_and_intervals(scored):
     assert read_json(scored["gbert"] / "metrics.json")["details"]["kappa_scale"] is None
     for name in ("kappa", "map", "reliability"):
         assert (scored["vmf"] / "figures" / f"{name}.svg").stat().st_size > 0
+
+
+def test_whole_texts_are_scored_by_the_thresholds_of_their_classes(work, sentences, tmp_path):
+    records_path, model_directory = work / "sentences.jsonl", sentences / "model"
+    predict_records(
+        records_path=records_path,
+        model_directory=model_directory,
+        base_model=work / "bert",
+        predictions_path=tmp_path / "predictions.parquet",
+        corruption_seed=0,
+        threads=1,
+    )
+    write_json(tmp_path / "manifest.json", {"files": [], "source": {"kind": "sample"}})
+    evaluate(
+        scored_run(
+            tmp_path,
+            RUNS["vmf"] | {"data": "sentences"},
+            training_path=sentences / "training.json",
+            manifest_path=tmp_path / "manifest.json",
+        ),
+        predictions_path=tmp_path / "predictions.parquet",
+        records_path=records_path,
+        model_directory=model_directory,
+        figures=tmp_path / "figures",
+    )
+    record = read_json(tmp_path / "metrics.json")
+    table = pyarrow.parquet.read_table(tmp_path / "predictions.parquet").to_pylist()
+    answers = {row["id"]: row["probabilities"] for row in table if row["variant"] == "clean"}
+    targets = targets_of(of_split(read_records(records_path), "test"))
+    truth = np.array([target.label for target in targets]) > 0
+    stored = read_json(model_directory / "gbert.json")["calibration"]["texts"]
+    probabilities = softmax(
+        np.log([answers[target.id] for target in targets]) / stored["temperature"], axis=1
+    )
+    decided = probabilities >= np.array(stored["thresholds"])
+    likeliest = np.eye(len(CLASSES), dtype=bool)[probabilities.argmax(axis=1)]
+    decided |= likeliest & ~decided.any(axis=1, keepdims=True)
+    assert (decided != likeliest).any()
+    expected = f1_score(
+        truth, decided, average="macro", labels=np.flatnonzero(truth.any(axis=0)), zero_division=0
+    )
+    assert record["metrics"]["macro_f1"]["value"] == pytest.approx(expected)
+    loss = -(truth / truth.sum(axis=1, keepdims=True) * np.log(probabilities)).sum(axis=1).mean()
+    assert record["metrics"]["nll_calibrated"]["value"] == pytest.approx(loss)
+    assert record["details"]["thresholds"] == pytest.approx(stored["thresholds"])
+    assert "confusion_matrix" not in record
 
 
 def test_runs_are_compared_on_the_same_targets(work, scored, tmp_path):
