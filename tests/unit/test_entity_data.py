@@ -128,6 +128,10 @@ def test_a_bad_span_is_named_by_line(tmp_path, case):
         ("[1, 2]", "expected an object"),
         (line("half \ud83d", GOOD), "half a surrogate pair"),
         (line(TEXT, GOOD, GOOD), "the same span stands here twice"),
+        (
+            line(TEXT, GOOD, span(TEXT, "happy", label(joy=0.6, neutral=0.4), intensity=0.6)),
+            "the targets mix labels of the generations v1 and v2",
+        ),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, bad, problem):
