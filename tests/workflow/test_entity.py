@@ -1,6 +1,7 @@
 """The entity experiment through Snakemake: artefacts, what reruns after what, interruption."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -156,6 +157,21 @@ def test_a_broken_line_stops_with_its_cause_on_the_console(project, entity_overl
     assert result.status == 1
     assert "spans.jsonl, line 1: not valid JSON" in result.output
     assert not (directory / target).exists()
+
+
+def test_without_the_span_corpus_weak_spans_are_planned(project):
+    """With the overlay of docs/entity.md: two corpora, and the run that this one starts from."""
+    overlay = project.write_overlay(
+        "entity_weak", {"wings": ["entity"], "entity": {"selected": ["weak_spans_minilm"]}}
+    )
+    result = project.snakemake("-n", directory=project.directory("weak"), overlays=[overlay])
+    assert result.status == 0, result.output
+    assert result.jobs["fetch_dataset"] == result.jobs["entity_convert"] == 2
+    named = {key: set(re.findall(rf"\b{key}=(\w+)", result.output)) for key in ("data", "run")}
+    assert named == {
+        "data": {"goemotions", "goemotions_spans"},
+        "run": {"goemotions_minilm", "weak_spans_minilm"},
+    }
 
 
 def test_a_start_that_does_not_fit_is_named(project, entity_overlays):
