@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import math
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -718,7 +719,7 @@ def original_state(network: networks.EmotionEmbedder) -> dict[str, torch.Tensor]
     return state | {"encoder.pooler.dense.weight": torch.zeros(48, 48)}
 
 
-def test_an_original_checkpoint_is_loaded_and_converted(work, trained, tmp_path):
+def test_an_original_checkpoint_is_loaded_and_converted(work, trained, tmp_path, capsys):
     network, _, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
     path = tmp_path / "best_model.pt"
     torch.save({"model_state_dict": original_state(network)}, path)
@@ -726,11 +727,27 @@ def test_an_original_checkpoint_is_loaded_and_converted(work, trained, tmp_path)
     mu, _ = theirs.embed([TEXT])
     ours, _ = GbertPredictor.from_checkpoint(trained["gbert"] / "model", device="cpu").embed([TEXT])
     np.testing.assert_allclose(mu, ours, atol=1e-6)
-    original.convert_original(path, work / "roberta", tmp_path / "converted")
-    again = GbertPredictor.from_checkpoint(tmp_path / "converted", device="cpu")
+    converted = tmp_path / "converted"
+    told = ask(capsys, "convert-gbert", path, "--encoder", work / "roberta", "--output", converted)
+    assert told == f"{converted}\n"
+    again = GbertPredictor.from_checkpoint(converted, device="cpu")
+    assert again.fingerprint() == theirs.fingerprint()
     np.testing.assert_allclose(again.embed([TEXT])[0], ours, atol=1e-6)
     with pytest.raises(UserError, match="model_name"):
         GbertPredictor.from_checkpoint(path)
+
+
+def test_code_in_a_checkpoint_is_not_run(work, tmp_path):
+    sign = tmp_path / "was run"
+
+    class Carrier:
+        def __reduce__(self):
+            return os.mkdir, (str(sign),)
+
+    torch.save({"model_state_dict": {"encoder.weight": Carrier()}}, tmp_path / "best_model.pt")
+    with pytest.raises(UserError, match="not a state dict of tensors"):
+        original.load_original(tmp_path / "best_model.pt", work / "roberta", device=CPU)
+    assert not sign.exists()
 
 
 def test_a_foreign_checkpoint_is_refused(work, trained, tmp_path):
