@@ -1,12 +1,15 @@
 """The entity wing's networks, from a tiny checkpoint to predictions, files and command line."""
 
+import base64
 import copy
 import csv
 import io
 import json
 import math
 import os
+import re
 import shutil
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from affectlab.core.text_models import load_tokenizer
 from affectlab.entity import losses, original
 from affectlab.entity import model as networks
 from affectlab.entity import train as training
+from affectlab.entity.audit import write_audit
 from affectlab.entity.card import write_card
 from affectlab.entity.data import convert, of_split, read_records, targets_of
 from affectlab.entity.evaluate import compare, evaluate
@@ -892,7 +896,8 @@ def test_whole_texts_are_scored_by_the_thresholds_of_their_classes(work, sentenc
     assert "confusion_matrix" not in record
 
 
-def test_runs_are_compared_on_the_same_targets(work, scored, tmp_path):
+@pytest.fixture(scope="module")
+def comparison(work, scored) -> Path:
     compare(
         metrics_paths=[folder / "metrics.json" for folder in scored.values()],
         predictions_paths=[folder / "predictions.parquet" for folder in scored.values()],
@@ -900,14 +905,52 @@ def test_runs_are_compared_on_the_same_targets(work, scored, tmp_path):
         records_paths={"spans": work / "spans.jsonl"},
         bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
         schema=SCHEMAS / "comparison.schema.json",
-        output_path=tmp_path / "comparison.json",
+        output_path=work / "comparison.json",
     )
-    record = read_json(tmp_path / "comparison.json")
+    return work / "comparison.json"
+
+
+def test_runs_are_compared_on_the_same_targets(comparison):
+    record = read_json(comparison)
     values = {run["run"]: run["metrics"]["macro_f1"]["mean"] for run in record["runs"]}
     (pair,) = record["pairs"]
     assert pair["differences"]["macro_f1"]["value"] == pytest.approx(
         values["vmf"] - values["gbert"], abs=1e-7
     )
+
+
+def test_the_report_shows_the_figures_and_every_score_of_each_run(
+    work, scored, comparison, tmp_path
+):
+    shutil.copy(comparison, tmp_path / "comparison.json")
+    for name, folder in scored.items():
+        shutil.copytree(folder, tmp_path / name / "seed3", ignore=shutil.ignore_patterns("model"))
+    (tmp_path / "data" / "spans").mkdir(parents=True)
+    write_audit(
+        work / "spans.jsonl",
+        work / "spans.quarantine.jsonl",
+        tmp_path / "data" / "spans" / "audit.json",
+        layout="entity_spans",
+        expected={},
+    )
+    block = {"selected": list(RUNS), "runs": {name: {"seeds": [3]} for name in RUNS}}
+    page = section.section(tmp_path, block, [], []).html
+    records = {name: read_json(folder / "metrics.json") for name, folder in scored.items()}
+    shown = {name: {} for name in RUNS}
+    for part in re.findall(r"<table>.*?</table>", page.partition("</section>")[0], re.DOTALL):
+        columns, *rows = ET.fromstring(part).iter("tr")
+        names = [cell.text.replace(" ", "_") for cell in columns][1:-1]
+        for run, *cells, n in rows:
+            assert n.text == str(records[run.text]["data"]["n"])
+            shown[run.text] |= zip(names, [cell.findtext("b") for cell in cells], strict=True)
+    for run, found in shown.items():
+        assert {"accuracy", "kappa_cosine_gap", "retrieval_map"} <= set(found)
+        metrics = records[run]["metrics"]
+        assert found == {name: f"{metrics[name]['value']:.4f}" for name in found}
+        for figure in ("kappa", "map", "reliability"):
+            image = base64.b64encode((scored[run] / "figures" / f"{figure}.svg").read_bytes())
+            description = f"{run}: {section.FIGURES[figure]}"
+            assert f'{image.decode()}" alt="{description}"' in page
 
 
 def test_what_the_original_printed_and_is_no_score_stands_beside_it(scored):
