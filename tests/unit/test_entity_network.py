@@ -643,6 +643,12 @@ def test_an_ambiguous_span_warns_and_takes_the_first(predictor):
     assert predictor.predict(text=text, span_text="Ada", char_start=8).span == (8, 11)
 
 
+def test_an_offset_of_numpy_is_a_whole_number(predictor):
+    """As tables have them; the answer is JSON-able all the same."""
+    found = predictor.predict("Ada met Ada.", "Ada", np.int64(8))
+    assert json.loads(json.dumps(found.to_dict()))["span"] == [8, 11]
+
+
 def test_a_whole_text_that_is_too_long_is_cut_with_a_warning(predictor, recwarn):
     long = TEXT * 20
     with pytest.warns(UserWarning, match=r"model's 64 tokens, .*'Ada was in love.*\(and 1 more\)"):
@@ -669,6 +675,9 @@ def test_no_texts_have_no_embeddings(predictor):
         (Query("half \ud83d"), "text 1: holds half a surrogate pair"),
         (Query(TEXT, 3), "span_text is no string, but int"),
         (Query(TEXT, "Ada", 0.0), "char_start 0.0 is no whole number"),
+        (Query("My Mum.", "y", True), "char_start True is no whole number"),
+        (Query("My Mum.", "y", np.True_), "char_start np.True_ is no whole number"),
+        (Query(TEXT, "Ada", np.array([0])), r"char_start array\(\[0\]\) is no whole number"),
         (Query(" "), "text 1: is empty"),
         (Query(TEXT, "dog"), "'dog' is not in the text"),
         (Query(TEXT, "Ada", 2), "does not stand at 2"),

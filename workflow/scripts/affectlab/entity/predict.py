@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import operator
 import random
 import warnings
 from collections.abc import Callable, Sequence
@@ -313,11 +314,12 @@ def _locate(query: Query, number: int) -> tuple[int, int] | None:
     if not span_text.strip():
         raise UserError(f"text {number}: the span is empty")
     if char_start is not None:
-        if not hasattr(char_start, "__index__"):
+        first = _whole_number(char_start)
+        if first is None:
             raise UserError(f"text {number}: char_start {char_start!r} is no whole number")
-        if char_start < 0 or text[char_start : char_start + len(span_text)] != span_text:
-            raise UserError(f"text {number}: {span_text!r} does not stand at {char_start}")
-        return char_start, char_start + len(span_text)
+        if first < 0 or text[first : first + len(span_text)] != span_text:
+            raise UserError(f"text {number}: {span_text!r} does not stand at {first}")
+        return first, first + len(span_text)
     first = text.find(span_text)
     if first < 0:
         raise UserError(f"text {number}: {span_text!r} is not in the text")
@@ -328,6 +330,16 @@ def _locate(query: Query, number: int) -> tuple[int, int] | None:
             stacklevel=4,
         )
     return first, first + len(span_text)
+
+
+def _whole_number(value: Any) -> int | None:
+    """An integer of any kind, such as numpy's, as Python's own; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 def predict_records(
