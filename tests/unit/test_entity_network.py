@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +24,14 @@ from sklearn.metrics import f1_score
 
 from affectlab import cli
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_json, write_json
+from affectlab.core.io import read_json, write_json, write_jsonl
 from affectlab.core.text_models import load_tokenizer
 from affectlab.entity import losses, original
 from affectlab.entity import model as networks
 from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
 from affectlab.entity.card import write_card
-from affectlab.entity.data import convert, of_split, read_records, targets_of
+from affectlab.entity.data import Record, Target, convert, of_split, read_records, targets_of
 from affectlab.entity.evaluate import compare, evaluate
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.predict import (
@@ -641,6 +641,43 @@ def test_an_ambiguous_span_warns_and_takes_the_first(predictor):
         first = predictor.predict(text=text, span_text="Ada")
     assert first.span == (0, 3)
     assert predictor.predict(text=text, span_text="Ada", char_start=8).span == (8, 11)
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "problem"),
+    [
+        (TEXT * 20, TEXT * 15, r"a span of \d+ tokens does not fit into max_length 64"),
+        # What the tokenizer drops: a space of no width.
+        ("Ada \u200b slept.", "\u200b", "no token stands at 4..5 of 'Ada"),
+    ],
+)
+def test_a_span_that_cannot_be_read_is_named(
+    work, trained, predictor, tmp_path, text, span, problem
+):
+    """By the number of its query, or by its id, wherever else its text is asked for."""
+    queries = [Query(text), TEXT, Query(text, text[:3], 0), Query(text, span, text.index(span))]
+    with pytest.raises(UserError, match=f"^text 4: {problem}"):
+        predictor.predict_batch(queries)
+    start = text.index(span)
+    places = [(0, 3), (start, start + len(span))]
+    label = tuple(np.eye(len(CLASSES))[0])
+    targets = [Target(f"00007.{n}", *place, label, 1.0) for n, place in enumerate(places)]
+    records = [
+        Record("00006", TEXT, "validation", (Target("00006.0", 0, 3, label, 1.0),)),
+        Record("00007", text, "validation", tuple(targets)),
+    ]
+    with pytest.raises(UserError, match=rf"^target 00007\.1: {problem}"):
+        training.encode_records(load_tokenizer(work / "bert"), records, 64)
+    write_jsonl(tmp_path / "records.jsonl", map(asdict, records))
+    with pytest.raises(UserError, match=rf"^target 00007\.1, clean: {problem}"):
+        predict_records(
+            records_path=tmp_path / "records.jsonl",
+            model_directory=trained["vmf"] / "model",
+            base_model=work / "bert",
+            predictions_path=tmp_path / "predictions.parquet",
+            corruption_seed=0,
+            threads=1,
+        )
 
 
 def test_an_offset_of_numpy_is_a_whole_number(predictor):

@@ -342,6 +342,7 @@ def encode(
     spans: Sequence[Sequence[Span]],
     *,
     max_length: int,
+    names: Sequence[str] | None = None,
 ) -> tuple[list[Row], list[int]]:
     """Tokenise texts and find the tokens of each span by its character offsets.
 
@@ -353,6 +354,7 @@ def encode(
         texts: the texts.
         spans: for each text its spans; targets are numbered over all of them in this order.
         max_length: tokens per row, special tokens included.
+        names: what messages call the targets; their numbers from 1 if None.
 
     Returns:
         The rows, and the numbers of those targets that are whole texts and were cut.
@@ -366,6 +368,8 @@ def encode(
             f"max_length is {max_length}, but the encoder takes at most "
             f"{tokenizer.model_max_length} tokens"
         )
+    if names is None:
+        names = [f"target {number}" for number in range(1, 1 + sum(map(len, spans)))]
     encoded = tokenizer(
         list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
     )
@@ -380,14 +384,14 @@ def encode(
         room = max_length - (len(ids) - (ends - starts))
         windows: dict[tuple[int, int], Row] = {}
         for span in wanted:
-            first, last = _token_range(texts[place], span, offsets, starts, ends)
+            first, last = _token_range(names[target], texts[place], span, offsets, starts, ends)
             if span is None and len(ids) > max_length:
                 cut.append(target)
                 last = starts + room
             elif span is not None and last - first > room:
                 raise UserError(
-                    f"a span of {last - first} tokens does not fit into max_length {max_length}: "
-                    f"{texts[place][slice(*span)][:40]!r}..."
+                    f"{names[target]}: a span of {last - first} tokens does not fit into "
+                    f"max_length {max_length}: {texts[place][slice(*span)][:40]!r}..."
                 )
             left, right = _window(first, last, starts, ends, room, list(windows))
             row = windows.setdefault(
@@ -403,7 +407,7 @@ def encode(
 
 
 def _token_range(
-    text: str, span: Span, offsets: Sequence[tuple[int, int]], starts: int, ends: int
+    name: str, text: str, span: Span, offsets: Sequence[tuple[int, int]], starts: int, ends: int
 ) -> tuple[int, int]:
     """First token of a span and the one after its last; tokens *starts* to *ends* are text."""
     if span is None:
@@ -414,7 +418,7 @@ def _token_range(
         if offsets[place][0] < span[1] and offsets[place][1] > span[0]
     ]
     if not inside:
-        raise UserError(f"no token stands at {span[0]}..{span[1]} of {text[:40]!r}...")
+        raise UserError(f"{name}: no token stands at {span[0]}..{span[1]} of {text[:40]!r}...")
     return inside[0], inside[-1] + 1
 
 

@@ -211,10 +211,11 @@ class GbertPredictor:
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         network: Callable[..., Any] | None = None,
+        names: Sequence[str] | None = None,
     ) -> list[np.ndarray]:
         """Outputs without calibration, one target per text: mu, kappa, logits, or of *network*.
 
-        At least one text.
+        At least one text. Messages call the targets by *names*, or by their numbers from 1.
         """
         import torch
 
@@ -223,13 +224,14 @@ class GbertPredictor:
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
             places.setdefault(text, []).append(place)
+        order = [place for same in places.values() for place in same]
         rows, cut = encode(
             self._tokenizer,
             list(places),
             [[spans[place] for place in same] for same in places.values()],
             max_length=self._description.max_length,
+            names=[names[place] if names else f"text {place + 1}" for place in order],
         )
-        order = [place for same in places.values() for place in same]
         if cut:
             more = f" (and {len(cut) - 1} more)" if len(cut) > 1 else ""
             warnings.warn(
@@ -386,7 +388,8 @@ def predict_records(
             of_split(records, split), variant, random.Random(corruption_seed)
         )
         logger.info("%d targets of the %s split, %s", len(ids), split, variant)
-        mu, kappa, logits = predictor.raw(texts, spans, batch_size=batch_size)
+        names = [f"target {target}, {variant}" for target in ids]
+        mu, kappa, logits = predictor.raw(texts, spans, batch_size=batch_size, names=names)
         pooled: list[Any] = [None] * len(ids)
         if (split, variant) == ("test", "clean"):
             (states,) = predictor.raw(

@@ -261,6 +261,7 @@ def encode_records(tokenizer: Any, records: Sequence[Record], max_length: int) -
         [record.text for record in records],
         [[target.span for target in record.targets] for record in records],
         max_length=max_length,
+        names=[f"target {target.id}" for target in targets_of(records)],
     )
     if cut:
         logger.warning(
