@@ -1131,6 +1131,23 @@ def test_embeddings_of_another_model_are_told_apart(work, trained, tmp_path, cap
     assert "these are embeddings by another model" in capsys.readouterr().err
 
 
+def test_embeddings_of_no_known_model_are_searched_with_a_warning(trained, tmp_path, capsys):
+    table = tmp_path / "embeddings.parquet"
+    common = ("--model", trained["vmf"] / "model")
+    ask(capsys, "embed", *common, "--output", table, TEXT)
+    search = [str(word) for word in ("nearest", *common, "--embeddings", table, TEXT)]
+    assert cli.main(search) == 0
+    known = capsys.readouterr()
+    assert known.err == ""
+    bare = pyarrow.parquet.read_table(table).replace_schema_metadata(None)
+    pyarrow.parquet.write_table(bare, table)
+    assert cli.main(search) == 0
+    unknown = capsys.readouterr()
+    assert unknown.out == known.out
+    (line,) = unknown.err.splitlines()
+    assert line.startswith(f"affectlab: {table}: does not say which model made these embeddings")
+
+
 def test_an_empty_pipe_is_embedded_and_searched(trained, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     table = tmp_path / "embeddings.parquet"

@@ -469,7 +469,8 @@ def nearest(
 ) -> list[list[dict[str, Any]]]:
     """For each of *texts* the *k* rows of a table of `write_embeddings` with the largest cosine.
 
-    Exact search, which at 64 numbers a text needs no index.
+    Exact search, which at 64 numbers a text needs no index. Of a table that does not say which
+    model made it, as one that other software wrote anew, a warning is given.
 
     Raises:
         UserError: the file is no such table, or another model wrote it: the directions of two
@@ -490,7 +491,13 @@ def nearest(
     except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
         raise UserError(f"{path}: not a table written by `affectlab embed`: {error}") from error
     writer = (table.schema.metadata or {}).get(FINGERPRINT_KEY.encode())
-    if writer is not None and writer.decode() != predictor.fingerprint():
+    if writer is None:
+        warnings.warn(
+            f"{path}: does not say which model made these embeddings; if it was another one, the "
+            "cosines mean nothing",
+            stacklevel=2,
+        )
+    elif writer.decode() != predictor.fingerprint():
         raise UserError(f"{path}: these are embeddings by another model; embed the texts again")
     found = []
     for direction in predictor.embed(texts, batch_size=batch_size)[0]:
