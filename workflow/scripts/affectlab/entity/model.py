@@ -384,14 +384,14 @@ def encode(
         room = max_length - (len(ids) - (ends - starts))
         windows: dict[tuple[int, int], Row] = {}
         for span in wanted:
-            first, last = _token_range(names[target], texts[place], span, offsets, starts, ends)
+            first, last = _token_range(names[target], span, offsets, starts, ends)
             if span is None and len(ids) > max_length:
                 cut.append(target)
                 last = starts + room
             elif span is not None and last - first > room:
                 raise UserError(
                     f"{names[target]}: a span of {last - first} tokens does not fit into "
-                    f"max_length {max_length}: {texts[place][slice(*span)][:40]!r}..."
+                    f"max_length {max_length}"
                 )
             left, right = _window(first, last, starts, ends, room, list(windows))
             row = windows.setdefault(
@@ -407,7 +407,7 @@ def encode(
 
 
 def _token_range(
-    name: str, text: str, span: Span, offsets: Sequence[tuple[int, int]], starts: int, ends: int
+    name: str, span: Span, offsets: Sequence[tuple[int, int]], starts: int, ends: int
 ) -> tuple[int, int]:
     """First token of a span and the one after its last; tokens *starts* to *ends* are text."""
     if span is None:
@@ -418,7 +418,7 @@ def _token_range(
         if offsets[place][0] < span[1] and offsets[place][1] > span[0]
     ]
     if not inside:
-        raise UserError(f"{name}: no token stands at {span[0]}..{span[1]} of {text[:40]!r}...")
+        raise UserError(f"{name}: no token stands at {span[0]}..{span[1]} of its text")
     return inside[0], inside[-1] + 1
 
 

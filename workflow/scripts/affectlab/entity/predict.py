@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_BATCH_SIZE = 64
-SHOWN_CHARACTERS = 40
 FINGERPRINT_KEY = "affectlab.entity.model"
 """Key of `GbertPredictor.fingerprint` in the metadata of a table of embeddings."""
 
@@ -225,18 +224,19 @@ class GbertPredictor:
         for place, text in enumerate(texts):
             places.setdefault(text, []).append(place)
         order = [place for same in places.values() for place in same]
+        called = [names[place] if names else f"text {place + 1}" for place in order]
         rows, cut = encode(
             self._tokenizer,
             list(places),
             [[spans[place] for place in same] for same in places.values()],
             max_length=self._description.max_length,
-            names=[names[place] if names else f"text {place + 1}" for place in order],
+            names=called,
         )
         if cut:
-            more = f" (and {len(cut) - 1} more)" if len(cut) > 1 else ""
+            more = f" (as {len(cut) - 1} more)" if len(cut) > 1 else ""
             warnings.warn(
-                f"longer than the model's {self._description.max_length} tokens, so its end was "
-                f"not read: {texts[order[cut[0]]][:SHOWN_CHARACTERS]!r}...{more}",
+                f"{called[cut[0]]}: longer than the model's {self._description.max_length} tokens, "
+                f"so its end was not read{more}",
                 stacklevel=2,
             )
         columns = embed_rows(
