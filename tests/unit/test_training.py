@@ -188,43 +188,91 @@ def test_training_learns_and_keeps_the_best_weights(tmp_path):
     assert not network.training
 
 
-def test_an_update_is_that_of_adamw_on_the_mean_loss(tmp_path):
-    """One epoch without dropout against a plain loop of PyTorch's own parts."""
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_updates_are_those_of_adamw_on_the_mean_loss(tmp_path, accumulation, weighted):
+    """Three epochs without dropout against a plain loop of PyTorch's own parts.
+
+    Adam hardly sees the gradients' scale: the losses tell it, and a norm that only some exceed.
+    """
     torch.manual_seed(0)
     ours, theirs = Network(dropout=0), Network(dropout=0)
     theirs.load_state_dict(ours.state_dict())
-    recipe = replace(RECIPE, epochs=1, weight_decay=0.0, warmup_steps=0, schedule="constant")
-    run(tmp_path, recipe, ours)
-    ids, labels = corpus()
-    optimizer = torch.optim.Adam(theirs.parameters(), lr=0.01)
-    for batch in bucketed_batches([4] * 60, batch_size=8, token_budget=None, seed=5, epoch=0):
-        loss = nn.functional.cross_entropy(
-            theirs(torch.from_numpy(ids[batch])), torch.from_numpy(labels[batch])
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
-        optimizer.step()
+    item_weights = np.random.default_rng(1).integers(1, 6, 60) if weighted else np.ones(60)
+    limit = 0.28 if weighted else 0.8
+    changes = {"weight_decay": 0.1, "warmup_steps": 0, "schedule": "constant"}
+    changes |= {"gradient_accumulation": accumulation, "max_grad_norm": limit}
+    arguments = {"item_weights": item_weights.tolist()} if weighted else {}
+    _, result = run(tmp_path, replace(RECIPE, **changes), ours, select_by=None, **arguments)
+
+    ids, labels = map(torch.from_numpy, corpus())
+    matrices = [theirs.table.weight, theirs.classifier.weight]
+    vectors = [theirs.norm.weight, theirs.norm.bias, theirs.classifier.bias]
+    groups = [
+        {"params": matrices, "weight_decay": 0.1},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    losses, norms = [], []
+    for epoch in range(3):
+        batches = bucketed_batches([4] * 60, batch_size=8, token_budget=None, seed=5, epoch=epoch)
+        total = 0.0
+        for start in range(0, len(batches), accumulation):
+            update = np.concatenate(batches[start : start + accumulation])
+            loss = nn.functional.cross_entropy(theirs(ids[update]), labels[update], reduction="sum")
+            total += loss.item()
+            optimizer.zero_grad()
+            (loss / item_weights[update].sum()).backward()
+            norms.append(nn.utils.clip_grad_norm_(theirs.parameters(), limit))
+            optimizer.step()
+        losses.append(total / item_weights.sum())
+
+    assert min(norms) < 0.9 * limit
+    assert max(norms) > 1.1 * limit
+    trained = [row["loss"] for row in result["history"] if row["split"] == "train"]
+    assert trained == pytest.approx(losses, rel=1e-5)
     for mine, reference in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
 
 
-def test_accumulated_batches_make_the_update_of_one_large_batch(tmp_path):
+def test_in_a_sparse_table_only_the_rows_of_a_batch_are_updated(tmp_path):
+    """Against Adam written out for the table, whose rows' moments rest where no batch has them.
+
+    The rest is AdamW; the table has no part in the norm and does not decay.
+    """
     torch.manual_seed(0)
-    small, large = Network(dropout=0), Network(dropout=0)
-    large.load_state_dict(small.state_dict())
-    base = replace(RECIPE, epochs=1, warmup_steps=0)
-    run(tmp_path / "a", replace(base, batch_size=10, gradient_accumulation=6), small)
-    run(tmp_path / "b", replace(base, batch_size=60), large)
-    for a, b in zip(small.parameters(), large.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    ours, theirs = Network(sparse=True, dropout=0), Network(dropout=0)
+    theirs.load_state_dict(ours.state_dict())
+    changes = {"weight_decay": 0.1, "warmup_steps": 0, "schedule": "constant", "batch_size": 3}
+    recipe = replace(RECIPE, **changes, epochs=1, sparse_embeddings=True, max_grad_norm=0.5)
+    run(tmp_path, recipe, ours, select_by=None)
 
-
-def test_item_weights_divide_the_loss(tmp_path):
-    _, plain = run(tmp_path / "a")
-    _, doubled = run(tmp_path / "b", item_weights=[2.0] * 60)
-    first = [next(r["loss"] for r in x["history"]) for x in (plain, doubled)]
-    assert first[1] == pytest.approx(first[0] / 2, rel=0.2)
+    ids, labels = map(torch.from_numpy, corpus())
+    table = theirs.table.weight.detach().double().numpy().copy()
+    moments = np.zeros((2, *table.shape))
+    others = [p for name, p in theirs.named_parameters() if name != "table.weight"]
+    groups = [{"params": [p], "weight_decay": 0.1 * (p.ndim > 1)} for p in others]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    batches = bucketed_batches([4] * 60, batch_size=3, token_budget=None, seed=5, epoch=0)
+    rested = 0
+    for number, batch in enumerate(batches, start=1):
+        loss = nn.functional.cross_entropy(theirs(ids[batch]), labels[batch])
+        theirs.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(others, 0.5)
+        optimizer.step()
+        rows = ids[batch].unique().numpy()
+        rested += len(table) - len(rows)
+        gradient = theirs.table.weight.grad.double().numpy()[rows]
+        moments[0, rows] = 0.9 * moments[0, rows] + 0.1 * gradient
+        moments[1, rows] = 0.999 * moments[1, rows] + 0.001 * gradient**2
+        mean, square = moments[0, rows] / (1 - 0.9**number), moments[1, rows] / (1 - 0.999**number)
+        table[rows] -= 0.01 * mean / (np.sqrt(square) + 1e-8)
+        with torch.no_grad():
+            theirs.table.weight.copy_(torch.from_numpy(table))
+    assert rested > 100
+    for mine, reference in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-5)
 
 
 def test_early_stopping_ends_a_run_without_gain(tmp_path):
