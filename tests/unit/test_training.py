@@ -147,13 +147,28 @@ def test_a_token_budget_bounds_the_padded_size_and_is_used_up():
     assert np.median(sizes) > 340
 
 
-def test_the_learning_rate_rises_linearly_then_falls():
-    linear = [learning_rate_factor(s, total=10, warmup=4, schedule="linear") for s in range(11)]
-    assert linear[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert linear[4:] == pytest.approx([1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0])
-    cosine = learning_rate_factor(7, total=10, warmup=4, schedule="cosine")
-    assert cosine == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)))
-    assert learning_rate_factor(9, total=10, warmup=0, schedule="constant") == 1.0
+@pytest.mark.parametrize(
+    ("schedule", "falling"),
+    [
+        ("linear", lambda progress: 1 - progress),
+        ("cosine", lambda progress: math.cos(math.pi / 2 * progress) ** 2),
+        ("constant", lambda _: 1.0),
+    ],
+)
+def test_the_learning_rate_rises_linearly_then_falls(schedule, falling):
+    factors = [learning_rate_factor(s, total=10, warmup=4, schedule=schedule) for s in range(11)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert factors[4:] == pytest.approx([falling(past / 6) for past in range(7)], abs=1e-12)
+    assert learning_rate_factor(0, total=10, warmup=0, schedule=schedule) == 1.0
+
+
+def test_a_warm_up_may_be_a_share_of_the_updates(tmp_path):
+    recipe = replace(RECIPE, warmup_steps=0.25, schedule="cosine", evaluations_per_epoch=8)
+    _, result = run(tmp_path, recipe)
+    rates = [row["learning_rate"] for row in result["history"] if row["split"] == "train"]
+    rising = [0.01 * step / 6 for step in range(1, 7)]
+    falling = [0.01 * math.cos(math.pi / 2 * past / 18) ** 2 for past in range(18)]
+    assert rates == pytest.approx(rising + falling)
 
 
 def test_parameters_are_grouped_by_rate_and_decay():
