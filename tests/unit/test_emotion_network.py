@@ -1,5 +1,6 @@
 """The emotion wing's networks, from a tiny checkpoint to predictions, exports and command line."""
 
+import csv
 import io
 import json
 import re
@@ -73,7 +74,7 @@ def work(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def records(work: Path) -> Path:
-    write_corpus(work / "raw", seed=1, train=240, validation=60, test=60)
+    write_corpus(work / "raw", seed=1, train=240, validation=48, test=60)
     convert(work / "raw", work / "records.jsonl", work / "quarantine.jsonl", "fail")
     return work / "records.jsonl"
 
@@ -138,6 +139,26 @@ def test_full_fine_tuning_changes_every_part_of_the_network_and_lowers_the_loss(
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("method", RUNS)
+def test_the_stored_weights_are_those_of_the_best_validation(trained, records, method):
+    model = EmotionClassifier.from_directory(trained[method] / "model")
+    members = [row for row in read_jsonl(records) if row["split"] == "validation"]
+    predictions = model.predict([row["text"] for row in members])
+    answers = list(zip(predictions, [row["label"] for row in members], strict=True))
+    with (trained[method] / "history.csv").open() as table:
+        history = [row for row in csv.DictReader(table) if row["split"] == "validation"]
+    best_step = read_json(trained[method] / "training.json")["best_step"]
+    [best] = [row for row in history if int(row["step"]) == best_step]
+    assert float(best["accuracy"]) == max(float(row["accuracy"]) for row in history)
+    assert float(best["accuracy"]) == pytest.approx(
+        np.mean([prediction.label == label for prediction, label in answers])
+    )
+    assert float(best["loss"]) == pytest.approx(
+        -np.mean([np.log(prediction.probabilities[label]) for prediction, label in answers]),
+        rel=1e-4,
+    )
+
+
 def test_equal_runs_give_equal_files(trained, records, bases, tmp_path):
     again = train(records, bases["full"], "full", tmp_path)
     for name in ("history.csv", "model/model.safetensors"):
@@ -197,6 +218,24 @@ def test_lora_trains_adapters_and_head_only(bases):
         assert gradients
         assert min(gradients) > 0
     assert len([n for n in trainable if "lora_B" in n]) == 2 * network.config.num_hidden_layers
+
+
+@pytest.mark.parametrize("pad_to", [None, 48])
+def test_a_batch_holds_each_text_with_its_own_label(bases, pad_to):
+    tokenizer = load_tokenizer(bases["full"])
+    pad = tokenizer.pad_token_id
+    ids = networks.encode(tokenizer, TEXTS, max_length=48)
+    length = pad_to or max(map(len, ids))
+    labels = np.array([1, 0, 3])
+    collate = networks.collator(ids, labels, pad_id=pad, pad_to=pad_to)
+    chosen = np.array([2, 0, 1])
+    batch = collate(chosen)
+    assert batch["labels"].tolist() == labels[chosen].tolist()
+    assert batch["input_ids"].shape == batch["attention_mask"].shape == (3, length)
+    for row, index in enumerate(chosen):
+        padding = length - len(ids[index])
+        assert batch["input_ids"][row].tolist() == ids[index] + [pad] * padding
+        assert batch["attention_mask"][row].tolist() == [1] * len(ids[index]) + [0] * padding
 
 
 def test_an_unknown_lora_target_is_named(bases):
