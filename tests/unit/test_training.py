@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -531,53 +530,76 @@ def test_the_random_state_is_that_of_the_process_own_gpu(tmp_path, monkeypatch):
 
 
 CHILD = """
-import sys, time
+import sys
 from pathlib import Path
 sys.path[:0] = [{scripts!r}, {tests!r}]
 import torch
 torch.set_num_threads(1)
 import test_training as t
 from dataclasses import replace
-slow = float(sys.argv[2])
+from affectlab.core import training
+folder = Path(sys.argv[1])
+place, call = sys.argv[2], int(sys.argv[3])
+calls = 0
+def reached(here):
+    global calls
+    calls += here == place
+    return here == place and calls == call
+def wait_for_the_kill():
+    print("held", flush=True)
+    sys.stdin.read()
 def loss_sum(module, batch):
-    time.sleep(slow)
+    if reached("loss"):
+        wait_for_the_kill()
     return t.nn.functional.cross_entropy(
         module(batch["ids"]), batch["labels"], reduction="sum")
+def save(state, path):
+    whole(state, path)
+    if reached("checkpoint"):
+        with open(path, "r+b") as file:
+            file.truncate(1000)
+        wait_for_the_kill()
+def save_best(weights, path):
+    best(weights, path)
+    if reached("best weights"):
+        wait_for_the_kill()
+whole, torch.save = torch.save, save
+best, training._save_weights = training._save_weights, save_best
 recipe = replace(t.RECIPE, epochs=6, checkpoint_minutes=0, evaluations_per_epoch=2,
                  sparse_embeddings=True)
-network, result = t.run(Path(sys.argv[1]), recipe, loss_sum=loss_sum)
-Path(sys.argv[1], "weights").write_bytes(t.weights(network))
-t.write_history(Path(sys.argv[1], "history.csv"), result["history"])
+network, result = t.run(folder, recipe, loss_sum=loss_sum)
+Path(folder, "weights").write_bytes(t.weights(network))
+t.write_history(Path(folder, "history.csv"), result["history"])
 """
 
 
 def test_killed_three_times_a_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_path):
+    """Between better weights and their checkpoint, in an update and in mid-checkpoint."""
     code = textwrap.dedent(CHILD).format(scripts=str(SCRIPTS), tests=str(Path(__file__).parent))
 
-    def start(name: str, slow: float) -> subprocess.Popen:
+    def start(name: str, place: str = "nowhere", call: int = 0) -> subprocess.Popen:
         (tmp_path / name).mkdir(exist_ok=True)
-        return subprocess.Popen([sys.executable, "-c", code, str(tmp_path / name), str(slow)])
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / name), place, str(call)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
-    assert start("undisturbed", 0).wait() == 0
-    checkpoint = tmp_path / "killed" / "checkpoint.pt"
-    seen: set[int] = set()
-    for _ in range(3):
-        process = start("killed", 0.05)
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        deadline = time.monotonic() + 60
-        # Kill some updates after this process has written its first checkpoint.
-        while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        state = torch.load(checkpoint, weights_only=True)
-        seen.add(state["progress"]["step"])
-    assert len(seen) == 3
-    assert max(seen) < 48
-    assert start("killed", 0).wait() == 0
+    with start("undisturbed") as process:
+        assert process.wait() == 0
+    seen = []
+    for place, call in (("best weights", 2), ("loss", 11), ("checkpoint", 9)):
+        with start("killed", place, call) as process:
+            assert process.stdout.readline() == "held\n"
+            process.send_signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+        state = torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)
+        seen.append(state["progress"]["step"])
+    assert seen[1:] == [seen[0] + 10, seen[0] + 18]
+    assert seen[-1] < 47
+    with start("killed") as process:
+        assert process.wait() == 0
     for name in ("weights", "history.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (
             tmp_path / "undisturbed" / name
