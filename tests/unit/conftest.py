@@ -6,6 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_server import nobody_listens
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests to 127.0.0.1 go there, not to the proxy of this machine."""
+    if request.node.get_closest_marker("network") is None:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def dead_url() -> Iterator[str]:
+    """The address of a server that is not there."""
+    with nobody_listens() as url:
+        yield url
 
 
 @pytest.fixture

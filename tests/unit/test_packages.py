@@ -173,10 +173,12 @@ def test_pip_takes_wheels_of_another_platform_but_runs_no_source(
         download_wheel("wee==2.0", tmp_path / "wheels")
 
 
-def test_pip_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_without_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead_url: str
+) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{dead_url}/simple")
     with pytest.raises(FetchError, match=r"wee==1\.0: the package index cannot be reached"):
         download_wheel("wee==1.0", tmp_path / "wheels")
 

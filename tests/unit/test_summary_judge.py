@@ -180,17 +180,19 @@ def test_failures_stay_in_the_mean(server, judged):
     assert found["errors"] == ["no marks in the reply"]
 
 
-def test_an_endpoint_that_is_down_is_one_clear_error(judged):
+def test_an_endpoint_that_is_down_is_one_clear_error(judged, dead_url):
     with pytest.raises(UserError, match="no summary could be judged: cannot be reached"):
-        judge_run(settings=settings("http://127.0.0.1:9", attempts=1), **judged)
+        judge_run(settings=settings(dead_url, attempts=1), **judged)
     assert not judged["output_path"].exists()
 
 
-def test_an_endpoint_that_is_down_is_not_waited_for_with_every_summary(judged, monkeypatch):
+def test_an_endpoint_that_is_down_is_not_waited_for_with_every_summary(
+    judged, monkeypatch, dead_url
+):
     waits = []
     monkeypatch.setattr("affectlab.summary.judge.time.sleep", waits.append)
     with pytest.raises(UserError, match="cannot be reached"):
-        judge_run(settings=settings("http://127.0.0.1:9", attempts=4, wait_seconds=2), **judged)
+        judge_run(settings=settings(dead_url, attempts=4, wait_seconds=2), **judged)
     assert waits == [2, 4, 8]
 
 
