@@ -136,10 +136,11 @@ def test_a_training_that_does_not_say_what_made_it_is_refused(tmp_path):
 
 
 def test_process_record_fits_the_run_schema(tmp_path):
-    process = records.process_record(time.perf_counter() - 2, threads=2)
+    started = time.perf_counter() - 2
+    process = records.process_record(started, threads=2)
+    assert 2 <= process["seconds"] <= time.perf_counter() - started
     record = {"wing": "emotion", "run": "r", "seed": 1, "training": {}, "evaluation": process}
     records.write_record(tmp_path / "run.json", record, SCHEMAS / "run.schema.json")
-    assert 2 <= process["seconds"] < 60
     assert process["packages"]["numpy"]
     assert process["python"] == ".".join(map(str, sys.version_info[:3]))
     assert process["peak_device_memory_mb"] is None

@@ -1,7 +1,7 @@
 """The judge: marks as the benchmark reads them, and an endpoint that misbehaves in every way."""
 
 import json
-import time
+import threading
 
 import pytest
 from local_server import body, in_turn, serve, status
@@ -27,14 +27,6 @@ def chat(text, tokens=100):
 
 
 GOOD = chat(f"```json\n{json.dumps(all_marks(4))}\n```")
-
-
-def slow(seconds, reply):
-    def late(handler):
-        time.sleep(seconds)
-        reply(handler)
-
-    return late
 
 
 @pytest.fixture
@@ -102,9 +94,12 @@ def test_trouble_that_passes(server, tmp_path, trouble):
 
 
 def test_a_slow_endpoint_is_asked_again(server, tmp_path):
-    server.replies[PATH] = in_turn(slow(1.5, GOOD), GOOD)
-    judge = Judge(settings(server.url, timeout_seconds=0.3), tmp_path)
+    marked = threading.Event()
+    server.replies[PATH] = in_turn(lambda handler: marked.wait(60), GOOD)
+    judge = Judge(settings(server.url, timeout_seconds=2), tmp_path)
     assert judge.marks(REFERENCE, SUMMARY)["score"] == 4
+    marked.set()
+    assert len(server.posted) == 2
 
 
 @pytest.mark.parametrize(
