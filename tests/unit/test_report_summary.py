@@ -2,6 +2,7 @@
 
 import pytest
 
+from affectlab import cli
 from affectlab.core.errors import DataError
 from affectlab.core.io import write_json
 from affectlab.report.results import SeedResult, results_csv, split_means
@@ -59,6 +60,22 @@ def test_a_table_without_a_column_is_named(tmp_path):
 def test_a_folder_without_results_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         summarise(tmp_path)
+
+
+def test_the_command_line_prints_the_table_of_a_folder(tmp_path, monkeypatch, capsys):
+    (tmp_path / "results").mkdir()
+    write(tmp_path / "results", results_csv([ROW]))
+    assert cli.main(["results", str(tmp_path / "results")]) == 0
+    printed = capsys.readouterr().out
+    assert "minilm" in printed.split("\n")[1]
+    assert printed == summarise(tmp_path / "results") + "\n"
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["results"]) == 0
+    assert capsys.readouterr().out == printed
+    assert cli.main(["results", "elsewhere"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "affectlab: elsewhere/tables/results.csv: no such file\n"
 
 
 def seed_result(folder, **metrics):
