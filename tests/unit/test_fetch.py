@@ -624,6 +624,58 @@ def test_hub_refusals_are_told_apart(
     assert not list((tmp_path / "out").rglob("manifest.json"))
 
 
+def test_hub_may_redirect_to_where_large_files_are(
+    tmp_path: Path, hub: FakeHub, checkpoint: dict[str, bytes]
+) -> None:
+    """As the real one does; the token is for the hub alone."""
+    jobs = [("model", "m", {"sources": [hub_source("some/model", checkpoint)]})]
+    with serve() as store:
+        for name, data in checkpoint.items():
+            headers = {
+                "Location": f"{store.url}/{name}",
+                "X_Repo_Commit": REVISION,
+                "X_Linked_ETag": f'"{sha256(data)}"',
+                "X_Linked_Size": str(len(data)),
+            }
+            path = f"/some/model/resolve/{REVISION}/{name}"
+            hub.server.replies[path] = status(302, **headers)
+            store.replies[f"/{name}"] = body(data, ETag='"of the store"')
+        assert hub_fetch(tmp_path, hub.server.url, jobs, HF_TOKEN="hf_secret") == [""]
+    found = read(tmp_path / "out" / "m" / "manifest.json")
+    assert {file["path"]: file["sha256"] for file in found["files"]} == pins(checkpoint)
+    assert {path for _, path, _ in store.requests} == {f"/{name}" for name in checkpoint}
+    sent = {name.lower() for _, _, headers in store.requests for name in headers}
+    assert "user-agent" in sent
+    assert "authorization" not in sent
+
+
+@pytest.mark.parametrize("asked_for", ["everything", "the file itself"])
+def test_web_page_in_place_of_a_file_of_the_hub(
+    tmp_path: Path, hub: FakeHub, asked_for: str
+) -> None:
+    """Noticed without a checksum: a network that wants a log-in knows no commit and no size."""
+    files = {"split/train.parquet": b"PAR1" * 9}
+    hub.serve("datasets/some/set", files)
+    path = f"/datasets/some/set/resolve/{REVISION}/split/train.parquet"
+    page = body(b"<!DOCTYPE html><html><title>Please log in</title></html>")
+    right = hub.server.replies[path]
+
+    def portal(handler: Any) -> None:
+        looks = handler.command == "HEAD" and asked_for == "the file itself"
+        (right if looks else page)(handler)
+
+    hub.server.replies[path] = portal
+    source = hub_source("some/set", files) | {"files": dict.fromkeys(files)}
+    (outcome,) = hub_fetch(tmp_path, hub.server.url, [("dataset", "set", dataset(source))])
+    assert outcome.startswith("FetchError: data set set could not be obtained:")
+    assert not list((tmp_path / "out").rglob("files"))
+    assert not (tmp_path / "out" / "set" / "manifest.json").exists()
+    hub.server.replies[path] = right
+    assert hub_fetch(tmp_path, hub.server.url, [("dataset", "set", dataset(source))]) == [""]
+    (found,) = read(tmp_path / "out" / "set" / "manifest.json")["files"]
+    assert found["sha256"] == sha256(files["split/train.parquet"])
+
+
 def test_hub_that_misbehaves_is_tried_again(
     tmp_path: Path, hub: FakeHub, checkpoint: dict[str, bytes]
 ) -> None:
