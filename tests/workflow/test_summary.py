@@ -2,7 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
+from local_server import body, serve
+from transformers import BertConfig, BertForSequenceClassification
+
+from affectlab.samples.models import write_tiny_bert
+from affectlab.summary.cases import FIELDS
+from affectlab.summary.judge import CRITERIA
 
 RUN = "qwen2_tiny_fields/seed42"
 AFTER_EVALUATION = {"summary_evaluate", "summary_card", "summary_compare", "report_build"}
@@ -145,3 +152,138 @@ def test_damaged_data_stops_with_its_cause_on_the_console(project, overlays):
     assert result.status == 1
     assert "line 1: missing field case_description" in result.output
     assert not (directory / target).exists()
+
+
+FOLDS = [f"nearest_fold{fold}" for fold in range(3)]
+CASES = {"tail_demo": 12, **dict.fromkeys(FOLDS, 20)}
+SECRET = "not-to-be-written-down"
+
+
+def write_entailing_bert(directory):
+    """A classifier that finds every sentence entailed."""
+    write_tiny_bert(directory)
+    config = BertConfig.from_pretrained(directory)
+    config.id2label = {0: "contradiction", 1: "entailment"}
+    config.label2id = {name: number for number, name in config.id2label.items()}
+    network = BertForSequenceClassification(config)
+    network.classifier.weight.data.zero_()
+    network.classifier.bias.data.copy_(network.classifier.bias.new_tensor([0.0, 1.0]))
+    network.save_pretrained(directory)
+
+
+@pytest.fixture(scope="module")
+def scored(project, overlays, tmp_path_factory):
+    """A run with all that no shipped configuration asks for; its overlays; what was posted."""
+    models = tmp_path_factory.mktemp("models")
+    write_entailing_bert(models / "entailing-bert")
+    fold = {"protocol": "sound", "method": "nearest", "data": "longemotion_sample", "seeds": [0]}
+    marks = {field: dict.fromkeys(CRITERIA, 4) for field in FIELDS}
+    answer = {"choices": [{"message": {"content": json.dumps(marks)}}]}
+    with pytest.MonkeyPatch.context() as patch, serve() as server:
+        patch.setenv("KEY_OF_THE_JUDGE", SECRET)
+        server.replies["/v1/chat/completions"] = body(json.dumps(answer).encode())
+        block = {
+            "selected": FOLDS,
+            "split": {"folds": 3},
+            "cross_validation": {"all_folds": FOLDS},
+            "bertscore_model": "roberta-tiny",
+            "nli_model": "entailing-bert",
+            "judge": {
+                "base_url": f"{server.url}/v1",
+                "model": "patient",
+                "api_key_variable": "KEY_OF_THE_JUDGE",
+                "timeout_seconds": 60,
+                "attempts": 1,
+                "wait_seconds": 0,
+                "price_per_million_tokens": None,
+            },
+            "runs": {name: {**fold, "fold": number} for number, name in enumerate(FOLDS)},
+        }
+        entry = {"kind": "text-encoder", "title": "made here", "licence": "MIT"}
+        content = {
+            "summary": block,
+            "model_root": str(models),
+            "models": {
+                "entailing-bert": {**entry, "parameters": 90_000, "size_mb": 1, "sources": []}
+            },
+        }
+        overlays = [*overlays, project.write_overlay("summary_scored", content)]
+        directory = project.directory("scored_summary")
+        result = project.snakemake(directory=directory, overlays=overlays)
+        assert result.status == 0, result.output
+        yield directory, overlays, server
+
+
+def records_of(folder, name):
+    """Run -> its record of this name."""
+    results = folder / "results" / "summary"
+    return {run: json.loads((results / run / "seed0" / name).read_text()) for run in CASES}
+
+
+def test_folds_are_scored_together(scored):
+    folder, _, _ = scored
+    (pool,) = json.loads((folder / "results" / "summary" / "pooled.json").read_text())["pools"]
+    assert (pool["name"], pool["runs"], pool["n"]) == ("all_folds", FOLDS, 60)
+    folds = records_of(folder, "metrics.json")
+    for metric in ("rouge2", "rouge_l"):
+        # Folds of the same size.
+        wanted = np.mean([folds[name]["metrics"][metric]["value"] for name in FOLDS])
+        assert pool["metrics"][metric]["value"] == pytest.approx(wanted)
+        # The runs are this very baseline.
+        nearest, lead = (pool["baselines"][method] for method in ("nearest", "lead"))
+        assert nearest["differences"][metric] == {"value": 0, "ci": [0, 0]}
+        assert lead["differences"][metric]["value"] == pytest.approx(
+            wanted - lead["metrics"][metric]["value"]
+        )
+        assert wanted > lead["metrics"][metric]["value"] > 0
+
+
+def test_models_score_each_run_on_its_own_cases(scored):
+    found = records_of(scored[0], "neural.json")
+    assert {run: record["bertscore"]["n"] for run, record in found.items()} == CASES
+    for record in found.values():
+        low, high = record["bertscore"]["ci"]
+        assert 0 < low < record["bertscore"]["value"] < high < 1
+        assert record["entailed_sentences"] == record["bertscore"] | {"value": 1, "ci": [1, 1]}
+
+
+def test_a_judge_is_asked_once_about_each_summary(scored):
+    folder, _, server = scored
+    found = records_of(folder, "judge.json")
+    assert {run: record["n"] for run, record in found.items()} == CASES
+    for record in found.values():
+        assert (record["model"], record["score"], record["failed"]) == ("patient", 4, 0)
+    assert len(server.posted) == sum(CASES.values())
+    assert {headers["Authorization"] for _, _, headers in server.requests} == {f"Bearer {SECRET}"}
+    written = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert not [path for path in written if SECRET.encode() in path.read_bytes()]
+
+
+def test_the_report_shows_what_was_asked_for(scored):
+    page = (scored[0] / "results" / "report" / "index.html").read_text()
+    assert "all_folds: all 60 cases of longemotion_sample, each by the run that" in page
+    assert "all_folds, all 60 cases of longemotion_sample by 3 folds: ROUGE-2" in page
+    for fact in (
+        "<dt>judge (patient), 1 to 5",
+        "<dt>bertscore</dt>",
+        "<dt>entailed sentences</dt>",
+    ):
+        assert page.count(fact) == len(CASES), fact
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, set()),
+        ({"judge": {"model": "strict"}}, {"summary_judge", "report_build", "store_config"}),
+        ({"nli_model": None}, {"summary_neural", "report_build", "store_config"}),
+    ],
+    ids=["none", "judge", "nli"],
+)
+def test_a_change_of_what_scores_runs_that_again(project, scored, change, expected, request):
+    folder, overlays, _ = scored
+    overlay = project.write_overlay(
+        f"scored_{request.node.callspec.id}", {"summary": change} if change else {}
+    )
+    result = project.snakemake("-n", directory=folder, overlays=[*overlays, overlay])
+    assert result.rules == expected
