@@ -102,7 +102,7 @@ def adapter(base, tokenizer, tmp_path_factory):
     return path
 
 
-def by_transformers(network, tokenizer, prompts, tokens, **options):
+def by_transformers(network, tokenizer, prompts, tokens, *, do_sample=False, **options):
     """Answers of a batch that is padded on the left, as transformers itself would give them."""
     tokenizer.padding_side = "left"
     batch = tokenizer.pad({"input_ids": prompts}, return_tensors="pt")
@@ -110,11 +110,13 @@ def by_transformers(network, tokenizer, prompts, tokens, **options):
         output = network.generate(
             **batch,
             max_new_tokens=tokens,
-            do_sample=False,
+            do_sample=do_sample,
             pad_token_id=tokenizer.pad_token_id,
             **options,
         )
-    return output[:, batch["input_ids"].shape[1] :].tolist()
+    rows = output[:, batch["input_ids"].shape[1] :].tolist()
+    ends = {tokenizer.pad_token_id, *networks.stop_ids(tokenizer, network)}
+    return [row[: next((i for i, t in enumerate(row) if t in ends), len(row))] for row in rows]
 
 
 def test_prompts_read_alone_are_answered_as_a_padded_batch(base, tokenizer):
@@ -123,14 +125,24 @@ def test_prompts_read_alone_are_answered_as_a_padded_batch(base, tokenizer):
     generator = generation.Generator(load(base), tokenizer, CPU, SETTINGS)
     ours = generator.answer(prompts, max_tokens=12, seed=0)
     theirs = by_transformers(load(base), tokenizer, prompts, 12, repetition_penalty=1.3)
-    ends = {
-        tokenizer.eos_token_id,
-        tokenizer.pad_token_id,
-        *networks.stop_ids(tokenizer, load(base)),
-    }
-    cut = [row[: next((i for i, t in enumerate(row) if t in ends), len(row))] for row in theirs]
-    assert ours == cut
+    assert ours == theirs
     assert any(ours)
+
+
+@pytest.mark.parametrize("change", [{"temperature": 0.2}, {"top_p": 0.3}, {"top_k": 3}], ids=str)
+def test_answers_are_drawn_as_transformers_draws_them(base, tokenizer, change):
+    prompts = [chat(tokenizer, QUESTIONS[1])]
+    plain = SETTINGS | {"sample": True, "top_k": len(tokenizer)}
+    names = ("temperature", "top_p", "top_k", "repetition_penalty")
+    generator = generation.Generator(load(base), tokenizer, CPU, plain | change)
+    ours = generator.answer(prompts, max_tokens=12, seed=7)
+    torch.manual_seed(7)
+    options = {name: (plain | change)[name] for name in names}
+    assert ours == by_transformers(load(base), tokenizer, prompts, 12, do_sample=True, **options)
+    assert ours == generator.answer(prompts, max_tokens=12, seed=7)
+    assert ours != generator.answer(prompts, max_tokens=12, seed=8)
+    unchanged = generation.Generator(load(base), tokenizer, CPU, plain)
+    assert ours != unchanged.answer(prompts, max_tokens=12, seed=7)
 
 
 def test_states_are_those_of_one_pass_over_everything(base, tokenizer):
@@ -256,8 +268,7 @@ def test_a_stored_adapter_answers_as_peft_alone_has_it(base, tokenizer, adapter)
     ours = generator.answer(prompts, max_tokens=10, seed=0)
     peft = PeftModel.from_pretrained(load(base), str(adapter)).eval()
     for prompt, answer in zip(prompts, ours, strict=True):
-        (row,) = by_transformers(peft, tokenizer, [prompt], 10, repetition_penalty=1.3)
-        assert answer == row[: len(answer)]
+        assert by_transformers(peft, tokenizer, [prompt], 10, repetition_penalty=1.3) == [answer]
     plain = generation.Generator(load(base), tokenizer, CPU, SETTINGS)
     assert ours != plain.answer(prompts, max_tokens=10, seed=0)
     # Were the prompts read with the adapter, other answers would come out.
