@@ -7,6 +7,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import soundfile
+from example_programs import run_example
 from scored_runs import scored_run
 
 from affectlab import cli
@@ -218,13 +219,15 @@ def test_the_card_says_what_it_is_not(run):
         encoder=SPEC,
         model=None,
         card_path=run / "card.md",
-        example_path=run / "example.py",
+        example_path=run / "inference_example.py",
     )
     text = (run / "card.md").read_text()
     assert "Not a diagnostic instrument" in text
     assert "it differs in clips." in text
     assert "clips split at random" in text
-    compile((run / "example.py").read_text(), "example.py", "exec")
+    printed = run_example(run, *clips(run)[:2])
+    answers = AudioProbe.from_directory(run / "model").predict(clips(run)[:2])
+    assert printed == [f"{one.file} {one.label} {one.probabilities}" for one in answers]
 
 
 def probed(run, folder, recipe, **paths):

@@ -2,20 +2,25 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from example_programs import run_example
 
-from affectlab.core import devices
+from affectlab import cli
+from affectlab.core import cards, devices
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.io import read_json, read_jsonl, write_json
 from affectlab.core.text_models import add_lora
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.samples.summary_models import write_tiny_qwen2
+from affectlab.summary import card
 from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
 from affectlab.summary import train as fitting
@@ -156,6 +161,23 @@ def test_training_lowers_the_loss_and_stores_everything(trained):
     assert not (trained / "work" / "checkpoints").exists()
 
 
+def test_the_weights_that_are_kept_have_the_loss_of_held_out_cases(trained, records, base):
+    """Case by case, by transformers' own loss, with the adapter that was stored."""
+    network = networks.load_network(base, dtype=torch.float32, device=CPU, four_bit=False)
+    network = networks.load_adapter(network, trained / "model" / "adapter").eval()
+    total = tokens = 0
+    held_out = [case for case in read_cases(records) if case.split == "validation"]
+    for one in fitting.encode(held_out, networks.load_tokenizer(base), RUN):
+        labels = [-100] * one.prompt_length + one.ids[one.prompt_length :]
+        with torch.inference_mode():
+            loss = network(torch.tensor([one.ids]), labels=torch.tensor([labels])).loss.item()
+        answer = len(one.ids) - one.prompt_length
+        total, tokens = total + answer * loss, tokens + answer
+    best = min(validation_rows(trained), key=lambda row: float(row["loss"]))
+    assert float(best["loss"]) == pytest.approx(total / tokens, rel=1e-4)
+    assert read_json(trained / "training.json")["best_step"] == int(best["step"])
+
+
 def test_the_same_seed_gives_the_same_bytes(trained, tmp_path, records, base):
     again = train(tmp_path, records, base, RUN)
     name = "model/adapter/adapter_model.safetensors"
@@ -248,7 +270,9 @@ def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
         CaseSummarizer.from_directory(tmp_path / "model")
 
 
-def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(tmp_path, records, base, monkeypatch):
+def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(
+    tmp_path, records, base, monkeypatch, caplog
+):
     run = RUN | {"adapter_scope": "answer", "merge": False}
     undisturbed = train(tmp_path / "one", records, base, run)
     assert losses(undisturbed, "validation")[-1] < losses(undisturbed, "validation")[0]
@@ -277,7 +301,22 @@ def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(tmp_path, records, 
             train(tmp_path / "two", records, base, run)
     stored = list((tmp_path / "two" / "work" / "prompts").rglob("*.safetensors"))
     assert len(stored) == 5
+
+    updates = []
+
+    def stopped(network, batch):
+        updates.append(batch)
+        if len(updates) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return next_token_loss_sum(network, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("affectlab.summary.packing.next_token_loss_sum", stopped)
+        with pytest.raises(SystemExit):
+            train(tmp_path / "two", records, base, run)
+    caplog.set_level("INFO")
     resumed = train(tmp_path / "two", records, base, run)
+    assert "resuming from update 2" in caplog.text
     name = "model/adapter/adapter_model.safetensors"
     assert (resumed / name).read_bytes() == (undisturbed / name).read_bytes()
 
@@ -606,10 +645,17 @@ def test_a_part_without_notes_counts_as_cut_off(generator):
 
 
 def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
-    rows = generate(tmp_path, records, base, RUN, trained / "model" / "adapter")
+    # Of itself, a model that has learnt so little neither keeps the form nor minds the case.
+    held = RUN["generation"] | {"decoding": "constrained", "sample": True}
+    change = {"max_answer_tokens": 60, "generation": held}
+    model = shutil.copytree(trained / "model", tmp_path / "model")
+    write_json(model / "summary.json", read_json(model / "summary.json") | change)
+    rows = generate(tmp_path, records, base, RUN | change, model / "adapter")
     cases = [case for case in read_cases(records) if case.split == "test"]
     assert [row["id"] for row in rows] == [case.id for case in cases]
     predictions = read_predictions(tmp_path / "predictions.jsonl", cases)
+    assert all(text for prediction in predictions for text in prediction.values())
+    assert len({prediction["causes"] for prediction in predictions}) == len(cases)
     assert not list((tmp_path / "work").glob("*.jsonl"))
 
     raw = tmp_path / "mine.jsonl"
@@ -627,9 +673,35 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
             for case in cases
         )
     )
-    summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
-    assert summarizer.summarise_file(raw, tmp_path / "out.jsonl") == 0
-    assert read_predictions(tmp_path / "out.jsonl", cases) == predictions
+    arguments = ["predict", "summary", "--model", str(model), "--in", str(raw), "--seed", "3"]
+    for more in ([], ["--base-model", str(base)]):
+        out = tmp_path / f"out{len(more)}.jsonl"
+        assert cli.main([*arguments, "--out", str(out), *more]) == 0
+        assert read_predictions(out, cases) == predictions
+
+    answers = CaseSummarizer.from_directory(model, device="cpu").summarise(cases)
+    expected = {case.id: answer.fields for case, answer in zip(cases, answers, strict=True)}
+    for merged in (True, False):
+        example = cards.render(card.TEMPLATES / card.EXAMPLE, run="tiny", merged=merged)
+        (tmp_path / "inference_example.py").write_text(example)
+        lines = run_example(tmp_path, raw, *([] if merged else [base]))
+        assert {row.pop("id"): row for row in map(json.loads, lines)} == expected
+
+
+def test_cases_that_fail_are_counted_on_the_command_line(trained, tmp_path, monkeypatch, capsys):
+    def fails(generator, prompts, **_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("affectlab.summary.generate.Generator.answer", fails)
+    raw = tmp_path / "mine.jsonl"
+    told = {"case_description": ["A."], "consultation_process": ["B."]}
+    rows = [{"id": number, **told} for number in (1, 2)]
+    raw.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    out = tmp_path / "out.jsonl"
+    arguments = ["predict", "summary", "--model", trained / "model", "--in", raw, "--out", out]
+    assert cli.main([str(argument) for argument in arguments]) == 1
+    assert "affectlab: 2 cases could not be summarised" in capsys.readouterr().err
+    assert len(out.read_text().splitlines()) == 2
 
 
 def test_a_wrong_target_or_device_is_named_before_any_work(trained, tmp_path, base):
