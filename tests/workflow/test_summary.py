@@ -126,13 +126,17 @@ def test_an_edited_file_reruns_its_users(project, overlays, finished_summary, mo
 def test_a_killed_training_goes_on_to_the_same_bytes(project, overlays, finished_summary):
     directory = project.directory("killed_summary")
     target = f"results/summary/{RUN}/predictions.jsonl"
-    started = directory / "logs" / "summary_train" / f"{RUN}.log"
-    project.kill_once(started, target, directory=directory, overlays=overlays)
+    often = {"runs": {"qwen2_tiny_fields": {"training": {"checkpoint_minutes": 1e-6}}}}
+    overlays = [*overlays, project.write_overlay("summary_checkpoints", {"summary": often})]
+    checkpoint = directory / "results/summary" / RUN / "work/checkpoints/checkpoint.pt"
+    project.kill_once(checkpoint, target, directory=directory, overlays=overlays)
+    assert checkpoint.exists()
     assert not (directory / target).exists()
     assert project.snakemake("--unlock", directory=directory, overlays=overlays).status == 0
     result = project.snakemake("--rerun-incomplete", target, directory=directory, overlays=overlays)
     assert result.status == 0, result.output
     assert "summary_convert" not in result.jobs
+    assert "resuming from update" in (directory / f"logs/summary_train/{RUN}.log").read_text()
     assert (directory / target).read_bytes() == (finished_summary / target).read_bytes()
 
 
