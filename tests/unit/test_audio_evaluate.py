@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
@@ -84,6 +86,30 @@ def test_areas_are_those_of_scikit_learn(classes):
             for p in one.probabilities
         ]
     assert found["auc"]["value"] == pytest.approx(np.mean(areas))
+
+
+def gap(probabilities, labels, bins=10):
+    """The expected calibration error, bin by bin."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    places = np.digitize(confidence, np.arange(1, bins) / bins, right=True)
+    members = [places == place for place in np.unique(places)]
+    gaps = [abs(right[m].mean() - confidence[m].mean()) * m.mean() for m in members]
+    return sum(gaps)
+
+
+def test_calibration_errors_are_the_mean_over_repeats():
+    plain = predicted(repeats=3)
+    assert set(evaluate.calibration_scores(plain, BOOTSTRAP)) == {"ece"}
+    scaled = plain.probabilities**3
+    one = replace(plain, calibrated=scaled / scaled.sum(axis=2, keepdims=True))
+    found = evaluate.calibration_scores(one, BOOTSTRAP)
+    for name, values in (("ece", one.probabilities), ("ece_calibrated", one.calibrated)):
+        expected = np.mean([gap(each, one.labels) for each in values])
+        assert found[name]["value"] == pytest.approx(expected)
+        assert found[name]["direction"] == "lower"
+        low, high = found[name]["ci"]
+        assert 0 < low < high < 1
+    assert found["ece"]["value"] != pytest.approx(found["ece_calibrated"]["value"], abs=0.01)
 
 
 def test_ties_count_half():

@@ -2,8 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -71,32 +74,49 @@ def test_folds_that_ignore_subjects_are_checked_too():
 
 
 def searched(view, labels, groups, settings, seed):
-    """The nested cross-validation by scikit-learn: C of each outer fold, probabilities."""
+    """The nested cross-validation by scikit-learn.
+
+    C of each outer fold, probabilities, and the same with the temperature that is the likeliest
+    for what the inner folds predict.
+    """
     model = make_pipeline(
         StandardScaler(),
         LogisticRegression(class_weight="balanced", solver="newton-cg", tol=1e-9, max_iter=2000),
     )
     found = np.zeros((len(labels), labels.max() + 1))
+    calibrated = np.zeros_like(found)
     strengths = []
     outer = StratifiedGroupKFold(settings.outer_folds, shuffle=True, random_state=seed)
     for train, test in outer.split(view, labels, groups):
+        known = {"X": view[train], "y": labels[train], "groups": groups[train]}
+        inner = StratifiedGroupKFold(settings.inner_folds, shuffle=True, random_state=seed)
         search = GridSearchCV(
             model,
             {"logisticregression__C": settings.strengths},
             scoring="balanced_accuracy",
-            cv=StratifiedGroupKFold(settings.inner_folds, shuffle=True, random_state=seed),
+            cv=inner,
         )
-        search.fit(view[train], labels[train], groups=groups[train])
+        search.fit(**known)
         strengths.append(search.best_params_["logisticregression__C"])
         found[test] = search.predict_proba(view[test])
-    return strengths, found
+        logs = cross_val_predict(
+            search.best_estimator_, **known, cv=inner, method="predict_log_proba"
+        )
+        temperature = minimize_scalar(
+            lambda t, logs=logs, y=labels[train]: log_loss(y, softmax(logs / t, axis=1)),
+            bounds=(0.05, 20),
+        ).x
+        calibrated[test] = softmax(np.log(found[test]) / temperature, axis=1)
+    return strengths, found, calibrated
 
 
 def test_it_is_the_nested_cross_validation_of_scikit_learn():
     view, labels, groups = speech()
     found = probe.nested({"only": view}, labels, groups, 2, SETTINGS, seed=3)
-    _, expected = searched(view, labels, groups, SETTINGS, seed=3)
+    _, expected, calibrated = searched(view, labels, groups, SETTINGS, seed=3)
     np.testing.assert_allclose(found.probabilities, expected, atol=2e-3)
+    np.testing.assert_allclose(found.calibrated, calibrated, atol=5e-3)
+    assert abs(calibrated - expected).max() > 0.05
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
@@ -111,7 +131,7 @@ def test_every_fold_chooses_the_c_of_grid_search(seed):
     strengths = [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0]
     settings = replace(SETTINGS, strengths=strengths, inner_folds=4)
     found = probe.nested({"only": view}, labels, groups, 3, settings, seed)
-    expected, _ = searched(view, labels, groups, settings, seed)
+    expected, _, _ = searched(view, labels, groups, settings, seed)
     assert [choice.strength for choice in found.choices] == expected
 
 
@@ -194,16 +214,24 @@ def test_threads_change_nothing():
 
 
 def test_held_out_labels_are_never_looked_at():
-    """Flipping the labels of one outer fold leaves the predictions for it as they were."""
+    """Flipping the labels of one outer fold leaves all that is said of it as it was."""
     view, labels, groups = speech()
-    fold = probe.grouped_folds(labels, groups, SETTINGS.outer_folds, seed=0)[0]
+    _, test = probe.grouped_folds(labels, groups, SETTINGS.outer_folds, seed=0)[0]
     flipped = labels.copy()
-    flipped[fold[1]] = 1 - flipped[fold[1]]
+    # Every subject has as many clips of one class as of the other: the folds stay.
+    flipped[test] = 1 - flipped[test]
     first, second = (
-        probe._outer_fold({"only": view}, given, groups, 2, SETTINGS, 0, fold)[0]["only"]
+        probe.nested({"only": view}, given, groups, 2, SETTINGS, seed=0)
         for given in (labels, flipped)
     )
-    np.testing.assert_array_equal(first, second)
+    assert first.choices[0] == second.choices[0]
+    assert first.choices[1:] != second.choices[1:]
+    for one, other in (
+        (first.probabilities, second.probabilities),
+        (first.calibrated, second.calibrated),
+        (first.by_view["only"], second.by_view["only"]),
+    ):
+        np.testing.assert_array_equal(one[test], other[test])
 
 
 def test_views_are_layers_statistics_and_their_mix():
