@@ -1,22 +1,26 @@
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scored_runs import SCHEMAS, scored_run
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from affectlab.audio import evaluate
+from affectlab.audio import evaluate, model
 from affectlab.audio.evaluate import Predicted
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import write_jsonl
+from affectlab.core.io import read_json, write_json, write_jsonl
+from affectlab.core.records import read_record
+from affectlab.report.sections.audio import section
 
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
 
 
-def predicted(items=60, classes=3, repeats=2, seed=0):
+def predicted(items=60, classes=3, repeats=2, seed=0, signal=1.0):
     generator = np.random.default_rng(seed)
     labels = np.arange(items) % classes
     scores = generator.standard_normal((repeats, items, classes))
-    scores[:, np.arange(items), labels] += 1.0
+    scores[:, np.arange(items), labels] += signal
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=2, keepdims=True)
     subjects = tuple(f"s{number // 6:02d}" for number in range(items))
     return Predicted(
@@ -219,3 +223,155 @@ def test_broken_predictions_are_named(tmp_path, changes, message):
     write_jsonl(tmp_path / "p.jsonl", lines(**changes))
     with pytest.raises(DataError, match=message):
         evaluate.read_predictions(tmp_path / "p.jsonl", ["no", "yes"])
+
+
+# --- comparison over runs ------------------------------------------------------------------------
+
+CLASSES = ["a", "b", "c"]
+RECIPE = {"protocol": "sound", "task": "3emo", "unit": "clip", "data": "made", "encoder": "logmel"}
+# Run -> how much its embedding knows of the class, and the task; two seeds each.
+RUNS = {"good": (3.0, "3emo"), "weak": (0.0, "3emo"), "other": (1.0, "3valence")}
+SEEDS = (1, 2)
+
+
+def said(name, seed):
+    """What a run says with subjects kept apart, and with clips split at random."""
+    signal, _ = RUNS[name]
+    # Not as many of each class, so that the UAR is not the accuracy.
+    grouped = predicted(items=58, seed=10 * seed + len(name), signal=signal)
+    if (name, seed) == ("other", 2):
+        # As where each seed holds out clips of its own.
+        grouped = replace(grouped, ids=tuple(f"other {one}" for one in grouped.ids))
+    return {"grouped": grouped, "clip_random": predicted(seed=seed, signal=2.0)}
+
+
+def score(folder, name, seed):
+    out = folder / name / f"seed{seed}"
+    write_jsonl(
+        out / "predictions.jsonl",
+        [
+            {
+                "id": one.ids[item],
+                "subject": one.subjects[item],
+                "label": CLASSES[one.labels[item]],
+                "scheme": scheme,
+                "repeat": repeat,
+                "probabilities": probabilities[item].tolist(),
+            }
+            for scheme, one in said(name, seed).items()
+            for repeat, probabilities in enumerate(one.probabilities)
+            for item in range(len(one.ids))
+        ],
+    )
+    evaluate.evaluate(
+        scored_run(out, RECIPE | {"task": RUNS[name][1]}, name=name, seed=seed),
+        predictions_path=out / "predictions.jsonl",
+        details_path=folder / "details.json",
+        records_path=folder / "details.json",
+        model_directory=folder / "model",
+        text_path=out / "evaluation_results.txt",
+        figures=out / "figures",
+    )
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compared")
+    write_json(folder / "details.json", {"permutation": None, "speaker": None})
+    facts = dict.fromkeys(model.FIELDS) | {"classes": CLASSES}
+    ones = np.ones(2, dtype=np.float32)
+    model.save(model.ProbeModel(ones, ones, [], facts), folder / "model")
+    runs = [(name, seed) for name in RUNS for seed in SEEDS]
+    for name, seed in runs:
+        score(folder, name, seed)
+    outs = [folder / name / f"seed{seed}" for name, seed in runs]
+    evaluate.compare(
+        metrics_paths=[out / "metrics.json" for out in outs],
+        predictions_paths=[out / "predictions.jsonl" for out in outs],
+        baseline=None,
+        bootstrap=BOOTSTRAP,
+        schema=SCHEMAS / "comparison.schema.json",
+        output_path=folder / "comparison.json",
+        forest_path=folder / "figures" / "forest",
+    )
+    return folder
+
+
+def recalls(name, seed, scheme="grouped"):
+    """The mean UAR over repeats, by scikit-learn."""
+    one = said(name, seed)[scheme]
+    return np.mean([balanced_accuracy_score(one.labels, each) for each in one.decisions])
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_seeds_are_summarised(compared, name):
+    record = read_record(compared / "comparison.json", SCHEMAS / "comparison.schema.json")
+    found = dict(zip(RUNS, record["runs"], strict=True))[name]
+    assert (found["run"], found["method"], found["seeds"]) == (name, RUNS[name][1], list(SEEDS))
+    assert found["interval_covers"] == "items and seeds"
+    values = [recalls(name, seed) for seed in SEEDS]
+    uar = found["metrics"]["uar"]
+    assert uar["mean"] == pytest.approx(np.mean(values))
+    assert uar["sd"] == pytest.approx(np.std(values, ddof=1))
+    assert uar["baseline"] == {"name": "majority", "value": pytest.approx(1 / 3)}
+    assert uar["below_baseline"] == (np.mean(values) < 1 / 3)
+    assert uar["ci"][0] < min(values) < max(values) < uar["ci"][1]
+    # The widest of the seeds' own limits; of decisions, too, where the seeds' items differ.
+    seeds = [read_json(compared / name / f"seed{n}" / "metrics.json")["metrics"] for n in SEEDS]
+    for score_name in ("auc", "ece", *(["uar"] if name == "other" else [])):
+        entry = found["metrics"][score_name]
+        lows, highs = zip(*(seed[score_name]["ci"] for seed in seeds), strict=True)
+        assert entry["ci"] == [min(lows), max(highs)]
+        assert entry["mean"] == pytest.approx(np.mean([s[score_name]["value"] for s in seeds]))
+
+
+def test_runs_that_answer_the_same_question_are_paired(compared):
+    (pair,) = read_json(compared / "comparison.json")["pairs"]
+    assert (pair["first"], pair["second"]) == (
+        {"run": "good", "seed": 1},
+        {"run": "weak", "seed": 1},
+    )
+    found = pair["differences"]["uar"]
+    assert found["value"] == pytest.approx(recalls("good", 1) - recalls("weak", 1))
+    good, weak = (said(name, 1)["grouped"] for name in ("good", "weak"))
+    classes = np.eye(3)[good.labels]
+    hits = [(one.decisions == one.labels).mean(axis=0)[:, None] * classes for one in (good, weak)]
+    subjects = np.eye(10)[np.arange(58) // 6].T
+    drawn = np.random.default_rng(1).integers(10, size=(20_000, 10))
+    ours, theirs, count = ((subjects @ rows)[drawn].sum(axis=1) for rows in (*hits, classes))
+    limits = np.quantile(((ours - theirs) / count).mean(axis=1), [0.025, 0.975])
+    # Of 200 resamples, the outermost percentiles are rough.
+    assert found["ci"] == pytest.approx(limits, abs=0.02)
+
+
+def test_the_section_says_what_was_found(compared):
+    seconds = {"0": 1.0, "0.5": 2.0, "1": 3.0}
+    audio = {"hours": 0.1, "seconds": seconds, "silent_share": {"0.5": 0.2}, "clipped_clips": 0}
+    audit = {"counts": {}, "audio": audio, "identical": [], "quarantine": {"records": 0}}
+    write_json(compared / "data" / "made" / "audit.json", audit | {"expected": []})
+    runs = {name: {"seeds": list(SEEDS), "data": "made"} for name in RUNS}
+    found = section(compared, {"selected": list(RUNS), "runs": runs}, [], [])
+    entries = {run["run"]: run for run in read_json(compared / "comparison.json")["runs"]}
+    expected = []
+    for name, entry in entries.items():
+        uar = entry["metrics"]["uar"]
+        low, high = (f"{100 * limit:.1f}" for limit in uar["ci"])
+        gain = np.mean([recalls(name, seed, "clip_random") for seed in SEEDS]) - uar["mean"]
+        expected += [
+            f"{name} (logmel, task {RUNS[name][1]}): unweighted average recall"
+            f" {100 * uar['mean']:.1f} % (95 % interval {low} to {high}; 10 subjects),"
+            f" {'not clearly above' if name == 'weak' else 'above'} the 33.3 % of the commonest"
+            " class.",
+            "Splitting its clips at random, so that voices are on both sides, changes that by"
+            f" {100 * gain:+.1f} points.",
+        ]
+    assert found.sentences == [*expected, "None of this is a diagnostic instrument."]
+    for name, entry in entries.items():
+        row = found.html.split(f'<tr><th scope="row">{name}<small>')[1].split("</tr>")[0]
+        shown = [entry["metrics"][score_name] for score_name in ("uar", "accuracy", "auc")]
+        assert re.findall(r"<b>(.*?)</b>", row) == [f"{one['mean']:.4f}" for one in shown]
+        assert re.findall(r"<small>sd (.*?)</small>", row) == [f"{one['sd']:.4f}" for one in shown]
+        assert f"{entry['metrics']['ece']['mean']:.4f}</td>" in row
+    assert [(row["run"], row["value"]) for row in found.rows if row["metric"] == "uar"] == [
+        (name, entry["metrics"]["uar"]["mean"]) for name, entry in entries.items()
+    ]

@@ -13,6 +13,7 @@ from affectlab.report.results import (
     published_for,
     read_runs,
     results_rows,
+    split_means,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
 from affectlab.report.words import count, interval, percent, points
@@ -90,9 +91,9 @@ def _headline(
             f" {count(run['groups'], 'subject')}), {'above' if beaten else 'not clearly above'}"
             f" the {percent(score['baseline']['value'])} of the commonest class."
         )
-        others = runs[run["run"]][0].metrics["other_splits"]
-        if "clip_random" in others:
-            gain = others["clip_random"]["metrics"]["uar"]["value"] - score["mean"]
+        means = split_means(runs[run["run"]])
+        if "clip_random" in means:
+            gain = means["clip_random"]["uar"] - score["mean"]
             sentences.append(
                 f"Splitting its clips at random, so that voices are on both sides, changes that by"
                 f" {points(gain)}."
