@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scipy.special import softmax
+from scipy.stats import entropy
 from torch import nn
 from transformers import pipeline
 
@@ -127,18 +128,21 @@ def test_a_run_leaves_an_ordinary_checkpoint(trained, method):
     assert list((folder / "work" / "tensorboard").iterdir())
 
 
-def test_full_fine_tuning_changes_every_part_of_the_network_and_lowers_the_loss(trained, bases):
+def test_full_fine_tuning_changes_every_part_of_the_network(trained, bases):
     before = load_file(bases["full"] / "model.safetensors")
     after = load_file(trained["full"] / "model" / "model.safetensors")
     changed = {name for name, old in before.items() if not torch.equal(old, after[f"bert.{name}"])}
     assert any("word_embeddings" in name for name in changed)
     assert any("attention" in name for name in changed)
-    losses = [
-        float(line.split(",")[3])
-        for line in (trained["full"] / "history.csv").read_text().splitlines()
-        if ",train," in line
-    ]
-    assert losses[-1] < losses[0]
+
+
+def test_full_fine_tuning_learns_more_than_how_frequent_the_classes_are(trained, records):
+    """As it could not from texts with the labels of others."""
+    labels = [row["label"] for row in read_jsonl(records) if row["split"] == "train"]
+    _, counts = np.unique(labels, return_counts=True)
+    with (trained["full"] / "history.csv").open() as table:
+        losses = [float(row["loss"]) for row in csv.DictReader(table) if row["split"] == "train"]
+    assert losses[-1] < 0.7 * entropy(counts)
 
 
 @pytest.mark.parametrize("method", RUNS)
@@ -159,15 +163,6 @@ def test_the_stored_weights_are_those_of_the_best_validation(trained, records, m
         -np.mean([np.log(prediction.probabilities[label]) for prediction, label in answers]),
         rel=1e-4,
     )
-
-
-def test_a_network_learns_more_than_the_largest_class(trained, records):
-    """As it could not from texts with the labels of others."""
-    labels = [row["label"] for row in read_jsonl(records) if row["split"] == "validation"]
-    largest = max(map(labels.count, CLASSES)) / len(labels)
-    with (trained["full"] / "history.csv").open() as table:
-        found = [float(row["accuracy"] or 0) for row in csv.DictReader(table)]
-    assert max(found) > largest + 0.1
 
 
 def test_equal_runs_give_equal_files(trained, records, bases, tmp_path):
