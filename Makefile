@@ -23,8 +23,9 @@ test: $(INSTALLED)
 test-conda: $(INSTALLED)
 	$(BIN)/python -m pytest tests/conda
 
-# The pipeline on a real SLURM cluster, and what can go wrong there; skipped, and told, without its
-# script (tests/slurm/conftest.py says where it is looked for). `nightly` takes most of an hour.
+# The pipeline on a real SLURM cluster, and what can go wrong there. Without the cluster's script
+# (tests/slurm/conftest.py says where it is looked for) it says that nothing was tested. `nightly`
+# takes most of an hour.
 test-slurm: $(INSTALLED)
 	$(BIN)/python -m pytest tests/slurm -m "not nightly"
 
