@@ -368,6 +368,7 @@ rule face_compare:
         predictions=face_results("predictions.jsonl"),
         faces=face_data_files("faces.npy"),
         metadata=face_data_files("metadata.csv"),
+        labels=face_data_files("metadata_with_labels.csv"),
         schema=schema("comparison"),
         lib=lib("face_compare"),
     output:

@@ -160,7 +160,9 @@ def evaluated(data, tmp_path_factory):
     evaluate.compare(
         metrics_paths=[folder / "metrics.json"],
         predictions_paths=[folder / "predictions.jsonl"],
-        data_paths={"face_sample": (data / "faces.npy", data / "metadata.csv")},
+        data_paths={
+            "face_sample": (data / "faces.npy", data / "metadata.csv", data / "labels.csv")
+        },
         result_split="test",
         bootstrap=BOOTSTRAP,
         schema=SCHEMAS / "comparison.schema.json",
@@ -203,6 +205,14 @@ def test_scores_are_those_of_scikit_learn(data, evaluated):
             "name": "training_mean",
             "value": pytest.approx(metrics.mean_absolute_error(truth, mean), rel=1e-6),
         }
+    # What is regressed is in the comparison, the table and the warnings like any other score.
+    compared = read_json(evaluated.parents[1] / "comparison.json")["runs"][0]["metrics"]
+    for name in ("valence_ccc", "iq_proxy_r2", "eq_proxy_mae"):
+        one = record["metrics"][name]
+        assert compared[name]["mean"] == pytest.approx(one["value"])
+        assert compared[name]["ci"] == pytest.approx(one["ci"])
+        assert compared[name]["baseline"] == one["baseline"]
+        assert compared[name]["below_baseline"] == one["below_baseline"]
     assert record["other_splits"]["test_without_overlap"]["n"] == 60 - samples.TWINS
     assert record["details"]["seen_in_training"] is False
     assert sum(record["details"]["output_histograms"]["iq_proxy"]["counts"]) <= 60

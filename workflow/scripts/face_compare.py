@@ -7,7 +7,8 @@ from affectlab.face.evaluate import compare
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input
-files = zip(map(Path, paths.faces), map(Path, paths.metadata), strict=True)
+kinds = (paths.faces, paths.metadata, paths.labels)
+files = zip(*(map(Path, names) for names in kinds), strict=True)
 compare(
     metrics_paths=[Path(path) for path in paths.metrics],
     predictions_paths=[Path(path) for path in paths.predictions],

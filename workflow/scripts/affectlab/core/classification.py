@@ -6,6 +6,7 @@ one added, without training again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -368,28 +369,45 @@ def summarise(
     trivial = trivial_scores(seeds[0][1].labels, corpus)
     metrics = {}
     for name in SUMMARISED:
+        bounds = (0.0, math.inf if name.startswith("nll") else 1.0)
         same = [found[name] for found in each]
-        values = [float(score.statistic(score.table.sum(axis=0))) for score in same]
-        summary = stats.seeds_summary(
-            values,
-            stats.replicates_of_mean(
-                same[0].statistic,
-                [score.table for score in same],
-                bootstrap["resamples"],
-                bootstrap["seed"],
-            ),
-            bootstrap["level"],
-            bounds=(0.0, float("inf") if name.startswith("nll") else 1.0),
-        )
-        base = trivial.get(name)
-        metrics[name] = summary_metric(
-            summary.mean,
-            summary.sd,
-            (summary.low, summary.high),
-            same[0].direction,
-            None if base is None else {"name": base[0], "value": base[1]},
-        )
+        metrics[name] = over_seeds(same, trivial.get(name), bounds, bootstrap)
     return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
+
+
+def over_seeds(
+    scores: Sequence[Score],
+    baseline: tuple[str, float] | None,
+    bounds: tuple[float, float],
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One score over the seeds of a run, as comparison.json holds it.
+
+    Args:
+        scores: of each seed, on the same groups.
+        baseline: name and value of the trivial answer on the same items.
+        bounds: lowest and highest score there can be.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+    """
+    statistic = scores[0].statistic
+    summary = stats.seeds_summary(
+        [float(statistic(score.table.sum(axis=0))) for score in scores],
+        stats.replicates_of_mean(
+            statistic,
+            [score.table for score in scores],
+            bootstrap["resamples"],
+            bootstrap["seed"],
+        ),
+        bootstrap["level"],
+        bounds=bounds,
+    )
+    return summary_metric(
+        summary.mean,
+        summary.sd,
+        (summary.low, summary.high),
+        scores[0].direction,
+        None if baseline is None else {"name": baseline[0], "value": baseline[1]},
+    )
 
 
 def reliability_at(split: Predictions, temperature: float) -> stats.Reliability:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 from affectlab.core import stats
 from affectlab.core.classification import (
     Corpus,
+    Score,
     comparison_record,
+    over_seeds,
     read_predictions,
     reliability_at,
     scored_record,
@@ -32,14 +35,18 @@ from affectlab.face.raw import CLASSES
 TASK_VERSION = 1
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
-_Score = tuple[str, Direction, Callable[[stats.Array], stats.Floats]]
+_Score = tuple[Direction, Callable[[stats.Array], stats.Floats], tuple[float, float]]
 
 AFFECT = ("valence", "arousal")
 PROXIES = ("iq_proxy", "eq_proxy")
-_CONCORDANCE: tuple[_Score, ...] = (("ccc", "higher", stats.concordance),)
-_ERROR: tuple[_Score, ...] = (("mae", "lower", stats.mean_error), ("r2", "higher", stats.r_squared))
-SCORES = dict.fromkeys(AFFECT, _CONCORDANCE) | dict.fromkeys(PROXIES, _ERROR)
-"""Scores of each regressed value: name, which way is better, function of sums over images."""
+KINDS: dict[str, _Score] = {
+    "ccc": ("higher", stats.concordance, (-1.0, 1.0)),
+    "mae": ("lower", stats.mean_error, (0.0, math.inf)),
+    "r2": ("higher", stats.r_squared, (-math.inf, 1.0)),
+}
+"""Scores of regressed values: which way is better, function of sums over images, bounds."""
+
+SCORES = dict.fromkeys(AFFECT, ("ccc",)) | dict.fromkeys(PROXIES, ("mae", "r2"))
 
 HISTOGRAM_EDGES = np.linspace(-RAW_RANGE, RAW_RANGE, 21)
 
@@ -81,15 +88,58 @@ def read_regressed(path: Path | str, split: str) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in columns.items()}
 
 
+def regression_scores(
+    predicted: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], group: Mapping[str, int]
+) -> dict[str, Score]:
+    """Concordance of valence and arousal, error and explained variance of the proxies.
+
+    Args:
+        predicted: as `read_regressed` gives them.
+        labels: as `labels.read_labels` gives them; values without any label have no score.
+        group: number of the group of each image.
+    """
+    groups = np.array([group[path] for path in predicted["id"].tolist()])
+    found = {}
+    for name, (true, known) in _known(predicted["id"], labels).items():
+        columns = stats.pair_columns(predicted[name][known], true)
+        table = stats.group_sums(columns, groups[known])
+        for kind in SCORES[name]:
+            direction, statistic, _ = KINDS[kind]
+            found[f"{name}_{kind}"] = Score(direction, table, statistic)
+    return found
+
+
+def trivial_regression(
+    ids: np.ndarray, labels: Mapping[str, np.ndarray]
+) -> dict[str, tuple[str, float]]:
+    """What the mean of the training labels reaches on the images *ids*: baseline name and value."""
+    train = labels["split"] == "train"
+    found = {}
+    for name, (true, _) in _known(ids, labels).items():
+        mean = np.full(len(true), np.nanmean(labels[name][train]))
+        sums = stats.pair_columns(mean, true).sum(axis=0)
+        for kind in SCORES[name]:
+            found[f"{name}_{kind}"] = ("training_mean", float(KINDS[kind][1](sums)))
+    return found
+
+
+def _known(
+    ids: np.ndarray, labels: Mapping[str, np.ndarray]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each value that has any: its labels on *ids*, and which of *ids* these are, bool."""
+    place = {path: row for row, path in enumerate(labels["image_path"].tolist())}
+    rows = np.array([place[path] for path in ids.tolist()])
+    found = {name: (labels[name][rows], ~np.isnan(labels[name][rows])) for name in SCORES}
+    return {name: (true[known], known) for name, (true, known) in found.items() if known.any()}
+
+
 def regression_metrics(
     predicted: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
     group: Mapping[str, int],
     bootstrap: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Concordance of valence and arousal, error and explained variance of the proxies.
-
-    The trivial answer is the mean of the training labels.
+    """`regression_scores` with intervals and trivial answers, as metrics.json holds them.
 
     Args:
         predicted: as `read_regressed` gives them.
@@ -97,29 +147,12 @@ def regression_metrics(
         group: number of the group of each image.
         bootstrap: ``resamples``, ``level`` and ``seed``.
     """
-    place = {path: row for row, path in enumerate(labels["image_path"].tolist())}
-    rows = np.array([place[path] for path in predicted["id"].tolist()])
-    groups = np.array([group[path] for path in predicted["id"].tolist()])
-    train = labels["split"] == "train"
+    trivial = trivial_regression(predicted["id"], labels)
     found = {}
-    for name, of_name in SCORES.items():
-        true = labels[name][rows]
-        known = ~np.isnan(true)
-        if not known.any():
-            continue
-        table = stats.group_sums(
-            stats.pair_columns(predicted[name][known], true[known]), groups[known]
-        )
-        mean = np.full(known.sum(), np.nanmean(labels[name][train]))
-        trivial = stats.pair_columns(mean, true[known]).sum(axis=0)
-        for short, direction, statistic in of_name:
-            interval = stats.bootstrap_interval(statistic, table, **bootstrap)
-            found[f"{name}_{short}"] = metric(
-                interval.value,
-                direction,
-                (interval.low, interval.high),
-                ("training_mean", float(statistic(trivial))),
-            )
+    for name, score in regression_scores(predicted, labels, group).items():
+        interval = stats.bootstrap_interval(score.statistic, score.table, **bootstrap)
+        limits = (interval.low, interval.high)
+        found[name] = metric(interval.value, score.direction, limits, trivial[name])
     return found
 
 
@@ -223,7 +256,7 @@ def compare(
     *,
     metrics_paths: Sequence[Path],
     predictions_paths: Sequence[Path],
-    data_paths: Mapping[str, tuple[Path, Path]],
+    data_paths: Mapping[str, tuple[Path, Path, Path]],
     result_split: str,
     bootstrap: Mapping[str, Any],
     schema: Path,
@@ -234,13 +267,17 @@ def compare(
     Args:
         metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
         predictions_paths: predictions.jsonl of the same, in the same order.
-        data_paths: faces.npy and metadata.csv by name of the data set.
+        data_paths: faces.npy, metadata.csv and labels of the regressed values, by name of the
+            data set.
         result_split: the split whose scores are the result.
         bootstrap: ``resamples``, ``level`` and ``seed``.
         schema: schema of comparison.json.
         output_path: where comparison.json goes.
     """
-    corpora = {name: read_corpus(*paths, result_split) for name, paths in data_paths.items()}
+    corpora = {
+        name: read_corpus(faces, metadata, result_split)
+        for name, (faces, metadata, _) in data_paths.items()
+    }
     record = comparison_record(
         wing="face",
         metrics_paths=metrics_paths,
@@ -250,7 +287,37 @@ def compare(
         bootstrap=bootstrap,
         splits=held_out(result_split),
     )
+    regressed: dict[str, list[dict[str, np.ndarray]]] = {}
+    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
+        name = read_json(metrics_path)["run"]
+        regressed.setdefault(name, []).append(read_regressed(predictions_path, result_split))
+    labels = {name: read_labels(path) for name, (_, _, path) in data_paths.items()}
+    for run in record["runs"]:
+        data, seeds = run["data"], regressed[run["run"]]
+        run["metrics"] |= _regression_over_seeds(
+            seeds, labels[data], corpora[data].group, bootstrap
+        )
     write_record(output_path, record, schema)
+
+
+def _regression_over_seeds(
+    seeds: Sequence[Mapping[str, np.ndarray]],
+    labels: Mapping[str, np.ndarray],
+    group: Mapping[str, int],
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """`regression_scores` over the seeds of a run, as comparison.json holds them."""
+    trivial = trivial_regression(seeds[0]["id"], labels)
+    each = [regression_scores(predicted, labels, group) for predicted in seeds]
+    return {
+        name: over_seeds(
+            [found[name] for found in each],
+            trivial[name],
+            KINDS[name.rpartition("_")[2]][2],
+            bootstrap,
+        )
+        for name in trivial
+    }
 
 
 def _draw_outputs(
