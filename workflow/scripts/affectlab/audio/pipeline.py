@@ -19,6 +19,7 @@ from affectlab.audio.store import (
     shard,
     write_embeddings,
 )
+from affectlab.core.checkpoints import weights_digest
 from affectlab.core.fetch import manifest_directory
 from affectlab.core.io import read_json, sha256_file
 from affectlab.core.records import model_identity
@@ -54,7 +55,6 @@ def embed_shard(
         output_path: gets the store of this shard.
     """
     from affectlab.core.devices import set_threads
-    from affectlab.core.text_models import weights_digest
 
     set_threads(threads)
     clips = shard(usable_clips(records_path, measures_path), number, of)

@@ -11,6 +11,7 @@ from affectlab.audio.encoders import WITHOUT_WEIGHTS, Encoder, load_encoder
 from affectlab.audio.model import FACTS, ProbeModel, load
 from affectlab.audio.probe import MIX, make_view
 from affectlab.audio.store import embed_files
+from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
 
 
@@ -106,7 +107,6 @@ class AudioProbe:
 
 def _check_weights(encoder: Mapping[str, Any], directory: Path) -> None:
     """Raise if *directory* has other safetensors or .bin weights than the probe was fitted to."""
-    from affectlab.core.text_models import weights_digest
 
     found = weights_digest(directory)
     # Where one side has none, as with GE2E's .pt or older probes, the loader alone judges.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from affectlab.core.errors import ConfigError
+from affectlab.core.errors import ConfigError, first_line
 from affectlab.core.io import read_text
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def load_yaml(path: Path | str) -> Any:
         raise ConfigError(f"{path}{place}: {error.problem}") from error
     except yaml.YAMLError as error:
         # Of control characters, which have no place in YAML.
-        raise ConfigError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{path}: not YAML: {first_line(error)}") from error
 
 
 def merge(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:

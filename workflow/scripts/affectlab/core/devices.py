@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, first_line
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -54,7 +54,7 @@ def named_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"device {name}: cannot be used here: {reason}") from error
     return device
 

@@ -30,3 +30,8 @@ class DataError(UserError):
         self.problem = problem
         where = f"{path}, {place}" if place else f"{path}"
         super().__init__(f"{where}: {problem}")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error of another library says; its name if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

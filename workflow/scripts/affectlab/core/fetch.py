@@ -21,10 +21,11 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from affectlab.core.archives import extract, is_archive, local_copy, single_archive
+from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
-from affectlab.core.errors import DataError, FetchError
+from affectlab.core.errors import DataError, FetchError, first_line
 from affectlab.core.io import atomic_path, read_json, sha256_file, write_json
-from affectlab.core.packages import Pins, check_model, check_sha256, fetch_package
+from affectlab.core.packages import Pins, check_sha256, fetch_package
 
 logger = logging.getLogger(__name__)
 
@@ -437,7 +438,7 @@ def _hub_download(repo: str, path: str, revision: str, repo_type: str, folder: P
             if attempt >= HUB_RETRIES or not is_passing(error.response.status_code):
                 raise
             pause = 2**attempt * random.uniform(0.5, 1.5)
-            logger.warning("%s: %s; trying again in %.1f s", path, _first_line(error), pause)
+            logger.warning("%s: %s; trying again in %.1f s", path, first_line(error), pause)
             time.sleep(pause)
 
 
@@ -458,18 +459,14 @@ def _clear_hub_errors(repo: str, revision: str) -> Iterator[None]:
     except errors.LocalEntryNotFoundError as error:
         raise FetchError(f"{constants.ENDPOINT} cannot be reached") from error
     except errors.EntryNotFoundError as error:
-        raise FetchError(f"a file is not in the repository: {_first_line(error)}") from error
+        raise FetchError(f"a file is not in the repository: {first_line(error)}") from error
     except errors.HfHubHTTPError as error:
-        raise FetchError(_first_line(error)) from error
+        raise FetchError(first_line(error)) from error
     except Exception as error:
         # Whatever else goes wrong inside the client is a reason to try the next source; a full
         # or read-only disk is not.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise FetchError(
-            f"{constants.ENDPOINT} cannot be reached: {type(error).__name__}: {_first_line(error)}"
+            f"{constants.ENDPOINT} cannot be reached: {type(error).__name__}: {first_line(error)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0]

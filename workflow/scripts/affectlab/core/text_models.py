@@ -18,11 +18,8 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from affectlab.core.acceleration import use_byte_dropout
-from affectlab.core.errors import UserError
-from affectlab.core.io import sha256_file
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
-WEIGHT_FILES = ("*.safetensors", "*.bin")
+from affectlab.core.checkpoints import TOKENIZER_FILES
+from affectlab.core.errors import UserError, first_line
 
 
 def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrainedTokenizerBase:
@@ -47,7 +44,7 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
         # For a damaged file the tokenizers library raises `Exception` itself, transformers
         # whatever its parts happen to.
         raise UserError(
-            f"{directory}: the tokenizer cannot be loaded: {_first_line(error)}"
+            f"{directory}: the tokenizer cannot be loaded: {first_line(error)}"
         ) from error
     if tokenizer.pad_token_id is None and pad_with_end:
         tokenizer.pad_token = tokenizer.eos_token
@@ -118,7 +115,7 @@ def load_pretrained(
         )
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"{directory}: cannot be loaded as {purpose}: {_first_line(error)}"
+            f"{directory}: cannot be loaded as {purpose}: {first_line(error)}"
         ) from error
     if whole and (missing := sorted(found["missing_keys"])):
         raise UserError(
@@ -174,16 +171,3 @@ def add_lora(
     if next(wrapped.parameters()).device.type == "cpu":
         use_byte_dropout(wrapped)
     return wrapped
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def weights_digest(model_directory: Path) -> list[str]:
-    """SHA-256 of each weight file of a checkpoint directory, by name."""
-    return [
-        sha256_file(path)
-        for pattern in WEIGHT_FILES
-        for path in sorted(model_directory.glob(pattern))
-    ]

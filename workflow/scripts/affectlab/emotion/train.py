@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path, sha256_file, write_json
 from affectlab.core.records import origin_record
@@ -119,7 +120,7 @@ def train_network(
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
         checkpoint_fingerprint=training.fingerprint(
-            run, seed, sha256_file(records_path), text_models.weights_digest(base_model)
+            run, seed, sha256_file(records_path), weights_digest(base_model)
         ),
         tensorboard_directory=work_directory / "tensorboard",
     )

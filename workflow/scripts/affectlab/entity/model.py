@@ -20,7 +20,7 @@ from torch.nn import functional
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from affectlab.core.devices import autocast
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, first_line
 from affectlab.core.io import atomic_path, read_json, write_json
 from affectlab.core.text_models import load_pretrained, load_tokenizer
 from affectlab.core.training import Batch
@@ -310,7 +310,7 @@ def load_model(
         heads.load_state_dict(load_file(directory / HEADS_FILE))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"{directory / HEADS_FILE}: cannot be loaded: {str(error).splitlines()[0]}"
+            f"{directory / HEADS_FILE}: cannot be loaded: {first_line(error)}"
         ) from error
     return (
         EmotionEmbedder(encoder, heads.to(device)).eval(),

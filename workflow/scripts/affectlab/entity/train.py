@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, sha256_file, write_json
 from affectlab.core.records import origin_record
@@ -99,7 +100,7 @@ def train(
         subset_seed,
         seed,
         {name: sha256_file(path) for name, path in records_paths.items()},
-        text_models.weights_digest(start_from or base_model),
+        weights_digest(start_from or base_model),
     ]
     results = [
         _stage(

@@ -26,7 +26,7 @@ from affectlab.face.raw import CLASSES, SIDE, SPLITS, Face, read_raw
 from affectlab.face.votes import TAGS, Votes, join_votes
 
 STATUSES = ("own", "twin", "none")
-"""Whose FER+ votes a row holds: its own, those of all images with the same pixels, nobody's."""
+"""Whose FER+ votes a row holds: its own, those of images with the same pixels, nobody's."""
 
 _FIXED = ["image_path", "split", "emotion_label"]
 _AFFECT = ["valence", "arousal"]

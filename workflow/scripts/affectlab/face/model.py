@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, first_line
 from affectlab.core.io import atomic_path, read_json, write_json
 from affectlab.face.raw import CLASSES
 
@@ -164,7 +164,7 @@ def build_network(run: Mapping[str, Any], base_model: Path | None) -> FaceNetwor
         with torch.inference_mode():
             network(torch.zeros(1, 1, side, side))
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-        problem = f"reads no images of {side} x {side} pixels: {str(error).splitlines()[0]}"
+        problem = f"reads no images of {side} x {side} pixels: {first_line(error)}"
         raise DataError(base_model, None, problem) from error
     network.scale = backbone_scale(base_model)
     return network.train()

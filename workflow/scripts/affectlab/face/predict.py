@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectlab.core.errors import DataError, UserError
+from affectlab.core.errors import DataError, UserError, first_line
 from affectlab.core.io import round_significant, write_jsonl
 from affectlab.face.data import read_faces
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
@@ -233,7 +233,7 @@ def _load_export(path: Path, threads: int) -> Network:
         found = infer(np.zeros((1, 1, SIDE, SIDE), np.float32)).shape
     except Exception as error:
         # The errors of ONNX Runtime have no class in common.
-        problem = f"not an export of the face wing: {str(error).splitlines()[0]}"
+        problem = f"not an export of the face wing: {first_line(error)}"
         raise DataError(path, None, problem) from error
     if found != (1, OUTPUTS):
         problem = f"not an export of the face wing: expected {OUTPUTS} outputs, found {found[1:]}"

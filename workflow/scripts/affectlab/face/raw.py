@@ -39,6 +39,9 @@ CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """Class names in the order of the ids of the CSV files, which is another one."""
 
+SHOWN = 40
+"""Characters of a cell that a message shows: columns that are swapped hold whole pictures."""
+
 SPLITS = ("train", "validation", "test")
 
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
@@ -123,7 +126,7 @@ def class_name(text: str) -> str:
         return name
     near = difflib.get_close_matches(name, [*CLASSES, *SYNONYMS], n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"unknown class {text[:40]!r}, expected one of {', '.join(CLASSES)}{hint}")
+    raise ValueError(f"unknown class {text[:SHOWN]!r}, expected one of {', '.join(CLASSES)}{hint}")
 
 
 def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Face | BadRecord]:
@@ -344,7 +347,7 @@ def _face_of_row(header: list[str], row: list[str], image_path: str) -> Face:
     cells = dict(zip(header, row, strict=True))
     usage = cells["Usage"].strip()
     if usage not in USAGES:
-        raise ValueError(f"Usage {usage[:40]!r}: expected one of {', '.join(USAGES)}")
+        raise ValueError(f"Usage {usage[:SHOWN]!r}: expected one of {', '.join(USAGES)}")
     affect: dict[str, Any] = {
         name: _affect(cells, name) for name in ("valence", "arousal") if name in cells
     }
@@ -361,7 +364,7 @@ def _class_of_cell(cell: str) -> str:
     """The class that an id or a name stands for; an empty cell is an image without a label."""
     if not cell:
         return ""
-    if not cell.lstrip("-").isdigit():
+    if not re.fullmatch(r"-?[0-9]{1,9}", cell):
         return class_name(cell)
     if not 0 <= int(cell) < len(CSV_CLASSES):
         raise ValueError(f"emotion {cell}: expected 0 to {len(CSV_CLASSES) - 1}")
@@ -374,7 +377,7 @@ def _affect(cells: Mapping[str, str], name: str) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not -1 <= value <= 1:
-        raise ValueError(f"{name} {cells[name]!r}: expected a number of -1 to 1")
+        raise ValueError(f"{name} {cells[name][:SHOWN]!r}: expected a number of -1 to 1")
     return value
 
 

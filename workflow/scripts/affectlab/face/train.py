@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import sha256_file, write_json
 from affectlab.core.records import origin_record
@@ -64,7 +65,6 @@ def train_network(
 
     from affectlab.core import devices, training
     from affectlab.core.history import write_history
-    from affectlab.core.text_models import weights_digest
     from affectlab.face import model as networks
 
     faces = read_faces(faces_path, metadata_path)

@@ -18,7 +18,15 @@ import numpy as np
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_text
-from affectlab.face.raw import CLASSES, CSV_NAMES, USAGES, Face, parse_pixels, table_errors
+from affectlab.face.raw import (
+    CLASSES,
+    CSV_NAMES,
+    SHOWN,
+    USAGES,
+    Face,
+    parse_pixels,
+    table_errors,
+)
 
 TAGS = (
     "neutral",
@@ -58,6 +66,7 @@ CANDIDATES = 3
 
 CHUNK = 1024
 
+_VOTES = re.compile(r"[0-9]{1,6}")
 _CSV_RECORD = re.compile(r"[^/]+\.csv#\d+", re.IGNORECASE)
 """Path of an image that is a record of a CSV file; of an image file it has folders."""
 
@@ -160,8 +169,10 @@ def _read_votes(path: Path) -> _Table:
         if len(row) != len(expected):
             raise DataError(path, place, f"expected {len(expected)} cells, found {len(row)}")
         if row[0] not in USAGES:
-            raise DataError(path, place, f"Usage {row[0]!r}: expected one of {', '.join(USAGES)}")
-        if not all(cell.isdigit() for cell in row[2:]):
+            raise DataError(
+                path, place, f"Usage {row[0][:SHOWN]!r}: expected one of {', '.join(USAGES)}"
+            )
+        if not all(_VOTES.fullmatch(cell) for cell in row[2:]):
             raise DataError(path, place, "expected whole numbers of votes")
         usages.append(USAGES[row[0]])
         names.append(row[1])

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_writer, read_jsonl
 from affectlab.summary.answers import parse, write_details, write_predictions
@@ -329,7 +330,6 @@ def generate(
         work_directory: holds the answers so far; they go when all is stored.
     """
     from affectlab.core.io import sha256_file
-    from affectlab.core.text_models import weights_digest
     from affectlab.core.training import fingerprint
 
     cases = [

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from affectlab.core import text_models
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, first_line
 
 ADAPTER_FOLDER = "adapter"
 """Where, inside a run's model directory, the adapter lies."""
@@ -188,7 +188,7 @@ def _adapter_errors(directory: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
         raise UserError(
-            f"{directory}: cannot be loaded as an adapter: {str(error).splitlines()[0]}"
+            f"{directory}: cannot be loaded as an adapter: {first_line(error)}"
         ) from error
 
 

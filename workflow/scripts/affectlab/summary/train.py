@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path, sha256_file, write_json
 from affectlab.core.records import origin_record
@@ -95,7 +96,7 @@ def train(
     examples = {split: encode(members, tokenizer, run) for split, members in parts.items()}
     if not all(examples.values()):
         raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
-    digest = text_models.weights_digest(base_model)
+    digest = weights_digest(base_model)
     opening = len(networks.answer_opening(tokenizer)) if answers_alone else 0
     store = states.PromptStore(work_directory / "prompts" / training.fingerprint(digest, dtype))
     if answers_alone:

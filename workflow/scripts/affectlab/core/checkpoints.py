@@ -1,0 +1,96 @@
+"""Checkpoint directories by their files alone: whether one is whole, what weights it holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from affectlab.core.errors import FetchError
+from affectlab.core.io import sha256_file
+
+PROCESSOR_FILE = "preprocessor_config.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+"""Any one of these makes a tokenizer."""
+
+WEIGHT_FILES = ("*.safetensors", "*.bin")
+
+
+def check_model(directory: Path, kind: str) -> None:
+    """See that a model directory holds what a model of its kind needs.
+
+    Args:
+        directory: as it was obtained.
+        kind: of the model in the registry. An ``audio-checkpoint`` is one file ``*.pt``, opened
+            later with ``weights_only``; all others are what `check_checkpoint` knows.
+
+    Raises:
+        FetchError: names what is missing or damaged.
+    """
+    if kind != "audio-checkpoint":
+        check_checkpoint(directory)
+    elif len(list(directory.rglob("*.pt"))) != 1:
+        raise FetchError(f"{directory}: expected one checkpoint file (*.pt)")
+
+
+def check_checkpoint(directory: Path) -> None:
+    """See that a model directory can be loaded: config, whole safetensors weights, preprocessing.
+
+    Only names, JSON and the length of the weight files are looked at.
+
+    Raises:
+        FetchError: names what is missing, or the weight file that was cut short.
+    """
+    try:
+        json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FetchError(f"{directory}: not a model directory, it has no config.json") from error
+    except ValueError as error:
+        raise FetchError(f"{directory / 'config.json'}: not valid JSON: {error}") from error
+    weights = sorted(directory.glob("*.safetensors"))
+    if not weights:
+        raise FetchError(f"{directory}: has no weights (*.safetensors; pickled ones are not read)")
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FetchError(f"{index}: not a whole index of weights: {error}") from error
+        missing = sorted(shards - {path.name for path in weights})
+        if missing:
+            raise FetchError(f"{directory}: lacks {', '.join(missing)} of its weights")
+    for path in weights:
+        check_safetensors(path)
+    if not any((directory / name).is_file() for name in (*TOKENIZER_FILES, PROCESSOR_FILE)):
+        raise FetchError(
+            f"{directory}: has no tokenizer (tokenizer.json or a vocabulary file) and no "
+            f"{PROCESSOR_FILE}"
+        )
+
+
+def check_safetensors(path: Path) -> None:
+    """See that a safetensors file is whole: as long as its header says.
+
+    Raises:
+        FetchError: cut short, or not a safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except SafetensorError as error:
+        raise FetchError(f"{path}: not a whole safetensors file: {error}") from error
+
+
+def weights_digest(directory: Path) -> list[str]:
+    """SHA-256 of each weight file of a checkpoint directory, by name."""
+    return [
+        sha256_file(path) for pattern in WEIGHT_FILES for path in sorted(directory.glob(pattern))
+    ]
