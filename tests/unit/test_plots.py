@@ -9,6 +9,7 @@ from PIL import Image
 
 from affectlab.core import plots, stats
 from affectlab.core.errors import DataError
+from affectlab.core.history import read_history
 
 CLASSES = ("sadness", "joy", "love")
 HISTORY = """step,epoch,split,loss,accuracy,macro_f1,learning_rate,samples_per_second
@@ -31,7 +32,7 @@ def draw_reliability(stem):
 def draw_curves(stem):
     path = Path(f"{stem}.csv")
     path.write_text(HISTORY)
-    plots.training_curves(stem, plots.read_history(path))
+    plots.training_curves(stem, read_history(path))
 
 
 @pytest.mark.parametrize("draw", [draw_confusion, draw_reliability, draw_curves])
@@ -68,7 +69,7 @@ def test_figures_need_no_display_and_leave_the_settings_alone(tmp_path):
 def test_history_is_read_by_split(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text(HISTORY)
-    history = plots.read_history(path)
+    history = read_history(path)
     np.testing.assert_array_equal(history["train"]["loss"], [1.7, 1.2])
     assert np.isnan(history["train"]["accuracy"]).all()
     np.testing.assert_array_equal(history["validation"]["step"], [20])
@@ -77,7 +78,7 @@ def test_history_is_read_by_split(tmp_path):
 def test_columns_that_need_not_be_there_are_read_where_they_are(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text(HISTORY)
-    history = plots.read_history(path, ("step", "split"), optional=("accuracy", "rouge_l"))
+    history = read_history(path, ("step", "split"), optional=("accuracy", "rouge_l"))
     assert set(history["validation"]) == {"step", "accuracy"}
 
 
@@ -93,7 +94,7 @@ def test_broken_history_is_named(tmp_path, text, problem):
     path = tmp_path / "history.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=problem):
-        plots.read_history(path)
+        read_history(path)
 
 
 def test_importing_the_module_does_not_import_matplotlib():

@@ -14,6 +14,7 @@ from scored_runs import scored_run
 
 from affectlab.core import plots
 from affectlab.core.errors import DataError
+from affectlab.core.history import read_history
 from affectlab.core.io import read_json, write_json, write_jsonl, write_text
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.audit import write_audit
@@ -164,7 +165,7 @@ def make_results(root):
     write_text(root / "history.csv", HISTORY)
     plots.training_curves(
         folder / "strong" / "seed1" / "figures" / "training_curves",
-        plots.read_history(root / "history.csv"),
+        read_history(root / "history.csv"),
     )
     write_json(folder / "strong" / "seed1" / "export" / "export.json", EXPORT)
     ev.compare(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from affectlab.core.history import read_history
 from affectlab.core.logs import configure_logging
-from affectlab.core.plots import read_history
 from affectlab.entity.figures import HISTORY_COLUMNS, training_curves
 
 configure_logging(snakemake.log[0])

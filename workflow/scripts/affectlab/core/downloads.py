@@ -50,8 +50,6 @@ def download(
     destination: Path | str,
     *,
     sha256: str | None = None,
-    expected_bytes: int | None = None,
-    expect_html: bool = False,
     retries: int = 5,
     backoff: float = 1.0,
     timeout: float = 30.0,
@@ -59,18 +57,16 @@ def download(
     """Fetch *url* (http, https or file) into the file *destination*.
 
     The body is streamed to ``<destination>.part`` and renamed when it is whole and its digest is
-    right, so *destination* is never half a file. After a broken connection, and in a later call
-    too, the transfer goes on where it stopped if the server can do that and the file has not
-    changed meanwhile; else it starts again. Server errors, 429 (its Retry-After is respected),
+    right, so *destination* is never half a file. A web page is refused: it usually is an error or
+    log-in page sent in place of the data. After a broken connection, and in a later call too, the
+    transfer goes on where it stopped if the server can do that and the file has not changed
+    meanwhile; else it starts again. Server errors, 429 (its Retry-After is respected),
     lost connections and stalls are tried again with growing, randomised pauses.
 
     Args:
         url: what to fetch; redirects are followed.
         destination: file to write. If it exists and has *sha256*, nothing is fetched.
         sha256: expected digest in hex.
-        expected_bytes: expected size.
-        expect_html: the data is a web page; else one is refused, since it usually is an error
-            or log-in page sent in place of the data.
         retries: attempts after the first.
         backoff: first pause in seconds, doubled each time.
         timeout: seconds without a connection or without a byte that count as a failure.
@@ -91,11 +87,11 @@ def download(
         for attempt in itertools.count():
             try:
                 if urlsplit(url).scheme == "file":
-                    _copy(url, part.path, expect_html)
+                    _copy(url, part.path)
                     resumed = False
                 else:
-                    resumed = _transfer(url, part, expect_html, timeout)
-                digest = _check(part, sha256, expected_bytes, resumed)
+                    resumed = _transfer(url, part, timeout)
+                digest = _check(part, sha256, resumed)
                 break
             except _TransientError as error:
                 if attempt >= retries:
@@ -162,16 +158,11 @@ def _clear_disk_errors(target: Path, part: _Part) -> Iterator[None]:
         raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
-def _check(part: _Part, sha256: str | None, expected_bytes: int | None, resumed: bool) -> str:
-    size = part.path.stat().st_size
+def _check(part: _Part, sha256: str | None, resumed: bool) -> str:
     digest = sha256_file(part.path)
-    problem = None
-    if expected_bytes is not None and size != expected_bytes:
-        problem = f"expected {expected_bytes} bytes, got {size}"
-    elif sha256 is not None and digest != sha256:
-        problem = f"expected sha256 {sha256}, got {digest}"
-    if problem is None:
+    if sha256 in (None, digest):
         return digest
+    problem = f"expected sha256 {sha256}, got {digest}"
     part.discard()
     if resumed:
         # Two halves of different files look like this; one clean attempt tells.
@@ -179,7 +170,7 @@ def _check(part: _Part, sha256: str | None, expected_bytes: int | None, resumed:
     raise FetchError(f"{part.url}: {problem}")
 
 
-def _copy(url: str, path: Path, expect_html: bool) -> None:
+def _copy(url: str, path: Path) -> None:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise FetchError(f"{url}: a file address names no other host: file:///path")
@@ -187,12 +178,11 @@ def _copy(url: str, path: Path, expect_html: bool) -> None:
     if not source.is_file():
         raise FetchError(f"{url}: no such file")
     with source.open("rb") as stream:
-        if not expect_html:
-            _refuse_html(url, stream.read(CHUNK_BYTES), "")
+        _refuse_html(url, stream.read(CHUNK_BYTES), "")
     shutil.copyfile(source, path)
 
 
-def _transfer(url: str, part: _Part, expect_html: bool, timeout: float) -> bool:
+def _transfer(url: str, part: _Part, timeout: float) -> bool:
     """One attempt; returns whether it went on with bytes of an earlier one."""
     offset, validator = part.resume_point()
     headers = {
@@ -222,7 +212,7 @@ def _transfer(url: str, part: _Part, expect_html: bool, timeout: float) -> bool:
             logger.info("%s: going on after %d bytes", url, offset)
         else:
             offset = 0
-        _receive(response, part, offset, expect_html)
+        _receive(response, part, offset)
     return offset > 0
 
 
@@ -291,11 +281,11 @@ def _refuse_html(url: str, start: bytes, content_type: str) -> None:
     raise FetchError(f"{url}: sent a web page{named} in place of the data")
 
 
-def _receive(response: requests.Response, part: _Part, offset: int, expect_html: bool) -> None:
+def _receive(response: requests.Response, part: _Part, offset: int) -> None:
     """Write the body behind the first *offset* bytes of the part."""
     chunks = response.iter_content(CHUNK_BYTES)
     first = next(chunks, b"")
-    if not expect_html and offset == 0:
+    if offset == 0:
         _refuse_html(part.url, first, response.headers.get("Content-Type", ""))
     length = response.headers.get("Content-Length")
     encoded = "Content-Encoding" in response.headers

@@ -6,8 +6,6 @@ single-hue scale reads in grey. Lines differ in dash and marker as well as in co
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import atomic_path, read_text
+from affectlab.core.io import atomic_path
 from affectlab.core.stats import Array, Reliability
 
 if TYPE_CHECKING:
@@ -42,7 +39,6 @@ STYLE = {
     "svg.hashsalt": "affectlab",
 }
 
-HISTORY_COLUMNS = ("step", "epoch", "split", "loss", "accuracy", "macro_f1", "learning_rate")
 
 DRAWN_SCORES = {
     "accuracy": (None, "accuracy"),
@@ -235,37 +231,6 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
             axes.grid(visible=True)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend()
-
-
-def read_history(
-    path: Path | str, names: Sequence[str] = HISTORY_COLUMNS, optional: Sequence[str] = ()
-) -> dict[str, dict[str, Array]]:
-    """Read history.csv: for each split the columns *names*, NaN where a cell is empty.
-
-    Columns of *optional* are read where the file has them.
-
-    Raises:
-        DataError: a column is missing or a cell is no number.
-    """
-    reader = csv.DictReader(io.StringIO(read_text(path)))
-    missing = [name for name in names if name not in (reader.fieldnames or [])]
-    if missing:
-        raise DataError(path, "line 1", f"expected the columns {', '.join(missing)}")
-    columns: dict[str, dict[str, list[float]]] = {}
-    extra = [name for name in optional if name in (reader.fieldnames or [])]
-    numbers = [name for name in (*names, *extra) if name != "split"]
-    for row in reader:
-        split = columns.setdefault(row["split"], {name: [] for name in numbers})
-        for name in numbers:
-            try:
-                split[name].append(float(row[name]) if row[name] != "" else float("nan"))
-            except (TypeError, ValueError) as error:
-                place = f"line {reader.line_num}"
-                raise DataError(path, place, f"{name}: expected a number") from error
-    return {
-        split: {name: np.array(values) for name, values in rows.items()}
-        for split, rows in columns.items()
-    }
 
 
 def _line(axes: Any, rows: Mapping[str, Array], column: str, **look: Any) -> None:

@@ -28,7 +28,6 @@ from affectlab.face.votes import class_votes
 logger = logging.getLogger(__name__)
 
 FORMULAS = ("original_code", "documented_weights")
-AFFECT_SOURCES = ("auto", "metadata", "votes", "circumplex")
 COLUMNS = (
     "image_path",
     "emotion_label",

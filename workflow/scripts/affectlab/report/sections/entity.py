@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from affectlab.core.expectations import differing
+from affectlab.core.history import read_history
 from affectlab.core.io import read_json
-from affectlab.core.plots import read_history
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
