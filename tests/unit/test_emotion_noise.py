@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from affectlab.core.errors import UserError
+from affectlab.core.texts import normalise_text
 from affectlab.emotion import data, noise
-from affectlab.emotion.data import CLASSES, Record, normalise_text
+from affectlab.emotion.data import CLASSES, Record
 from affectlab.samples.emotion import write_corpus
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.texts import normalise_text
 from affectlab.entity import corrupt
 from affectlab.entity.audit import audit, write_audit
 from affectlab.entity.data import (
     Record,
     Target,
     convert,
-    normalise_text,
     of_split,
     read_records,
     split_records,

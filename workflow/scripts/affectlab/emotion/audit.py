@@ -15,7 +15,8 @@ from affectlab.core.errors import UserError
 from affectlab.core.expectations import KnownIssues, compare, issue_rows
 from affectlab.core.io import read_jsonl, round_significant, write_json
 from affectlab.core.quarantine import BadRecord
-from affectlab.emotion.data import CLASSES, SPLITS, Record, normalise_text, read_records
+from affectlab.core.texts import normalise_text
+from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
 
 NORMALISATION = "case folded, every run of white space made one space, ends stripped"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)

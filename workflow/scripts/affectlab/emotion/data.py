@@ -22,6 +22,7 @@ from typing import IO, Any
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import atomic_writer, is_encodable, read_jsonl
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.core.texts import kind_of
 
 CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
 """Class names; the position is the id that the corpus uses."""
@@ -68,11 +69,6 @@ class _Row:
     place: str
     values: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
-
-
-def normalise_text(text: str) -> str:
-    """Fold case and make every run of white space one space, for comparing texts."""
-    return " ".join(text.casefold().split())
 
 
 def read_records(path: Path | str) -> list[Record]:
@@ -259,7 +255,7 @@ def _problem_of(row: _Row, file: str, first_places: dict[Any, tuple[str, str]]) 
     """What is wrong with the values of a row; *first_places* (file and place of ids) grows."""
     text, label = row.values["text"], row.values["label"]
     if not isinstance(text, str):
-        return f"the text is {_kind(text)}, expected a string"
+        return f"the text is {kind_of(text)}, expected a string"
     if _UNDECODED.search(text):
         return _not_utf8(text)
     if not is_encodable(text):
@@ -272,13 +268,13 @@ def _problem_of(row: _Row, file: str, first_places: dict[Any, tuple[str, str]]) 
         if label not in CLASSES:
             return _unknown_label(label)
     elif isinstance(label, bool) or not isinstance(label, int):
-        return f"the label is {_kind(label)}, expected a class name or an integer"
+        return f"the label is {kind_of(label)}, expected a class name or an integer"
     elif not 0 <= label < len(CLASSES):
         return f"the label is {label}, expected 0 to {len(CLASSES) - 1}"
     if "id" in row.values:
         own = row.values["id"]
         if not isinstance(own, (str, int)):
-            return f"the id is {_kind(own)}, expected a string or an integer"
+            return f"the id is {kind_of(own)}, expected a string or an integer"
         if own in first_places:
             other, place = first_places[own]
             where = place if other == file else f"{other}, {place}"
@@ -289,19 +285,6 @@ def _problem_of(row: _Row, file: str, first_places: dict[Any, tuple[str, str]]) 
 
 def _class_name(label: str | int) -> str:
     return label if isinstance(label, str) else CLASSES[label]
-
-
-def _kind(value: Any) -> str:
-    """Name the type of a value that should have been another, without showing a text."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    if isinstance(value, str):
-        return "a string"
-    return "a list" if isinstance(value, list) else "an object"
 
 
 def _unknown_label(label: str) -> str:
@@ -351,7 +334,7 @@ def _read_jsonl(path: Path) -> Iterator[_Row]:
             yield _Row(number, place, problem="not valid JSON: a number or nesting out of bounds")
             continue
         if not isinstance(values, dict):
-            problem = f'expected an object {{"text", "label"}}, found {_kind(values)}'
+            problem = f'expected an object {{"text", "label"}}, found {kind_of(values)}'
             yield _Row(number, place, problem=problem)
         elif missing := [name for name in ("text", "label") if name not in values]:
             yield _Row(number, place, problem=f"missing field {' and '.join(missing)}")

@@ -20,7 +20,8 @@ from affectlab.core.classification import (
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_text
 from affectlab.core.records import ScoredRun, write_record
-from affectlab.emotion.data import CLASSES, normalise_text, read_records
+from affectlab.core.texts import normalise_text
+from affectlab.emotion.data import CLASSES, read_records
 
 TASK_VERSION = 1
 """Rises when labels or scoring change, so that only comparable numbers are compared."""

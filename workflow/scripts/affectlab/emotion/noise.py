@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_writer, round_significant, write_json
-from affectlab.emotion.data import CLASSES, Record, normalise_text, read_records
+from affectlab.core.texts import normalise_text
+from affectlab.emotion.data import CLASSES, Record, read_records
 from affectlab.emotion.tfidf import build_pipeline
 
 if TYPE_CHECKING:

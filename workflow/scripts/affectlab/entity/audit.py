@@ -16,14 +16,8 @@ from typing import Any
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_jsonl, round_significant, write_json
 from affectlab.core.quarantine import BadRecord
-from affectlab.entity.data import (
-    SPLITS,
-    Record,
-    normalise_text,
-    of_split,
-    read_records,
-    targets_of,
-)
+from affectlab.core.texts import normalise_text
+from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
 
 MAX_QUARANTINED_SHARE = 0.1

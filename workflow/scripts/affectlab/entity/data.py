@@ -21,6 +21,7 @@ from typing import Any
 from affectlab.core.errors import DataError
 from affectlab.core.io import is_encodable, read_jsonl, read_text, write_jsonl
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.core.texts import normalise_text
 from affectlab.entity.labels import (
     CLASSES,
     GENERATIONS,
@@ -75,11 +76,6 @@ class Record:
     text: str
     split: str
     targets: tuple[Target, ...]
-
-
-def normalise_text(text: str) -> str:
-    """Fold case and make every run of white space one space, for comparing texts."""
-    return " ".join(text.casefold().split())
 
 
 def convert(

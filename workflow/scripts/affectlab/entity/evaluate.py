@@ -24,8 +24,9 @@ from affectlab.core.records import (
     summary_metric,
     write_record,
 )
+from affectlab.core.texts import normalise_text
 from affectlab.entity import scores
-from affectlab.entity.data import normalise_text, of_split, read_records, targets_of
+from affectlab.entity.data import of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, normalised
 
 TASK_VERSION = 1

@@ -19,7 +19,8 @@ from typing import Any
 from affectlab.core.errors import DataError
 from affectlab.core.io import is_encodable, read_json, read_jsonl, read_text, write_jsonl
 from affectlab.core.quarantine import BadRecord
-from affectlab.summary.text import Language, detect_language, normalise
+from affectlab.core.texts import kind_of, normalise_text
+from affectlab.summary.text import Language, detect_language
 
 FIELDS = (
     "causes",
@@ -298,7 +299,7 @@ def template_reflection(keywords: Sequence[str], consultation: str) -> str:
 def text_problem(name: str, value: Any, *, needed: bool = True) -> str | None:
     """What is wrong with *value* as a text that is to be stored; None if nothing is."""
     if not isinstance(value, str):
-        return f"{name}: expected a string, found {_kind(value)}"
+        return f"{name}: expected a string, found {kind_of(value)}"
     if needed and not value.strip():
         return f"{name}: is empty"
     if not is_encodable(value):
@@ -324,7 +325,7 @@ def _digest(text: str) -> str:
 
 def _list_problem(name: str, value: Any) -> str | None:
     if not isinstance(value, list):
-        return f"{name}: expected a list of strings, found {_kind(value)}"
+        return f"{name}: expected a list of strings, found {kind_of(value)}"
     for number, item in enumerate(value, start=1):
         if problem := text_problem(f"{name}, item {number}", item, needed=False):
             return problem
@@ -341,20 +342,7 @@ def _id_problem(name: str, value: Any) -> str | None:
         return None
     if isinstance(value, str):
         return text_problem(name, value)
-    return f"{name}: expected a whole number or a string, found {_kind(value)}"
-
-
-def _kind(value: Any) -> str:
-    """Name the type of a value without showing a text."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return f"the number {value}"
-    if isinstance(value, str):
-        return "a string"
-    return "a list" if isinstance(value, list) else "an object"
+    return f"{name}: expected a whole number or a string, found {kind_of(value)}"
 
 
 def _longemotion_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
@@ -367,7 +355,9 @@ def _longemotion_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str
         except (ValueError, RecursionError):
             yield f"line {number}", "not valid JSON"
             continue
-        found = record if isinstance(record, dict) else f"expected an object, found {_kind(record)}"
+        found = (
+            record if isinstance(record, dict) else f"expected an object, found {kind_of(record)}"
+        )
         yield f"line {number}", found
 
 
@@ -396,9 +386,11 @@ def _longemotion_case(record: Mapping[str, Any]) -> Case:
 def _psyqa_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     content = read_json(path)
     if not isinstance(content, list):
-        raise DataError(path, None, f"expected a list of questions, found {_kind(content)}")
+        raise DataError(path, None, f"expected a list of questions, found {kind_of(content)}")
     for number, record in enumerate(content, start=1):
-        found = record if isinstance(record, dict) else f"expected an object, found {_kind(record)}"
+        found = (
+            record if isinstance(record, dict) else f"expected an object, found {kind_of(record)}"
+        )
         yield f"record {number}", found
 
 
@@ -414,7 +406,7 @@ def _psyqa_problem(record: Mapping[str, Any]) -> str | None:
         return problem
     answers = record["answers"]
     if not isinstance(answers, list):
-        return f"answers: expected a list, found {_kind(answers)}"
+        return f"answers: expected a list, found {kind_of(answers)}"
     for number, answer in enumerate(answers, start=1):
         if not isinstance(answer, dict) or "answer_text" not in answer:
             return f"answers, item {number}: expected an object with answer_text"
@@ -433,7 +425,7 @@ def _keywords_problem(keywords: Any) -> str | None:
     if isinstance(keywords, str):
         return text_problem("keywords", keywords, needed=False)
     if not isinstance(keywords, list):
-        return f"keywords: expected a string or a list, found {_kind(keywords)}"
+        return f"keywords: expected a string or a list, found {kind_of(keywords)}"
     problems = (
         text_problem(f"keywords, item {number}", word, needed=False)
         for number, word in enumerate(keywords, start=1)
@@ -480,7 +472,7 @@ def _case(
         reflection=reflection,
         references=references,
         template=template,
-        group=_digest(normalise(whole))[:16],
+        group=_digest(normalise_text(whole))[:16],
     )
 
 

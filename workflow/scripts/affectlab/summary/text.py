@@ -70,8 +70,3 @@ def default_unit(language: Language) -> Unit:
 def sentences(text: str) -> list[str]:
     """The sentences of a Chinese or English text, by final punctuation and line ends."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part and part.strip()]
-
-
-def normalise(text: str) -> str:
-    """Fold case and make every run of white space one space, for comparing texts."""
-    return " ".join(text.casefold().split())
