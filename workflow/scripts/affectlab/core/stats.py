@@ -190,11 +190,15 @@ def reliability(confidence: Array, correct: Array, bins: int = 15) -> Reliabilit
         correct: ``[n]``, whether the prediction is right.
         bins: how many; bin ``m`` is the interval ``((m - 1) / bins, m / bins]``.
     """
-    columns = reliability_columns(confidence, correct, bins)
-    counts, hits, confidences = columns.sum(axis=0).reshape(3, bins)
+    return reliability_of_sums(reliability_columns(confidence, correct, bins).sum(axis=0))
+
+
+def reliability_of_sums(sums: Array) -> Reliability:
+    """The diagram from the sums over items, ``[3 * bins]``, of `reliability_columns`."""
+    counts, hits, confidences = sums.reshape(3, -1)
     with np.errstate(invalid="ignore"):
         return Reliability(
-            edges=np.linspace(0.0, 1.0, bins + 1),
+            edges=np.linspace(0.0, 1.0, len(counts) + 1),
             counts=counts.astype(np.int64),
             accuracy=hits / counts,
             confidence=confidences / counts,

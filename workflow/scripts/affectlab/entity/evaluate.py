@@ -208,8 +208,10 @@ def evaluate(
     plots.reliability(
         folder / "reliability",
         {
-            "as trained": _reliability(table["ece"]),
-            "after temperature scaling": _reliability(table["ece_calibrated"]),
+            "as trained": stats.reliability_of_sums(table["ece"].sum(axis=0)),
+            "after temperature scaling": stats.reliability_of_sums(
+                table["ece_calibrated"].sum(axis=0)
+            ),
         },
     )
     run.write(record)
@@ -399,15 +401,3 @@ def _pair(
 def _existing(trivial: Mapping[str, tuple[str, float]], name: str) -> tuple[str, float] | None:
     found = trivial.get(name)
     return None if found is None or np.isnan(found[1]) else found
-
-
-def _reliability(columns: stats.Floats) -> stats.Reliability:
-    """The diagram from `stats.reliability_columns` of its items."""
-    counts, hits, confidences = columns.sum(axis=0).reshape(3, scores.BINS)
-    with np.errstate(invalid="ignore"):
-        return stats.Reliability(
-            edges=np.linspace(0.0, 1.0, scores.BINS + 1),
-            counts=counts.astype(np.int64),
-            accuracy=hits / counts,
-            confidence=confidences / counts,
-        )
