@@ -10,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from affectlab.core.errors import DataError, UserError
+from affectlab.core.texts import normalise_text
 from affectlab.emotion import data
 from affectlab.samples.emotion import LAYOUTS, write_corpus
 
@@ -540,7 +541,7 @@ def test_damaged_table(tmp_path, change, expected):
     ],
 )
 def test_normalise_text(text, expected):
-    assert data.normalise_text(text) == expected
+    assert normalise_text(text) == expected
 
 
 def test_importing_stays_light():

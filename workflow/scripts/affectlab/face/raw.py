@@ -377,7 +377,9 @@ def _affect(cells: Mapping[str, str], name: str) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not -1 <= value <= 1:
-        raise ValueError(f"{name} {cells[name][:SHOWN]!r}: expected a number of -1 to 1")
+        # A row that ends before has no cell here.
+        shown = cells[name] and cells[name][:SHOWN]
+        raise ValueError(f"{name} {shown!r}: expected a number of -1 to 1")
     return value
 
 
