@@ -141,6 +141,23 @@ def test_a_bad_volunteer_is_named(volunteer, spoil, message):
         read(volunteer.parent)
 
 
+@pytest.mark.parametrize("name", ["label.txt", "new_label.txt"])
+@pytest.mark.parametrize("found", ["41.7.", "417"])
+def test_a_score_that_is_none_is_named_but_not_shown(volunteer, caplog, name, found):
+    (volunteer / name).write_text(found)
+    with pytest.raises(DataError, match=rf"t_7/{name}, line 1: expected") as error:
+        read(volunteer.parent)
+    assert error.value.problem in ("expected one number", "expected a score from 0 to 100")
+    touch(volunteer.parent / "t_8", *(path.name for path in volunteer.iterdir()))
+    for label in ("label.txt", "new_label.txt"):
+        (volunteer.parent / "t_8" / label).write_text("0")
+    clips, bad = read(volunteer.parent, on_bad_record="skip")
+    assert {clip.subject for clip in clips} == {"t_8"}
+    assert [row["file"] for row in bad] == [f"t_7/{name}"]
+    assert bad[0]["problem"] == error.value.problem
+    assert found not in caplog.text
+
+
 def test_a_bad_clip_can_be_set_aside(volunteer):
     (volunteer / "neutral.txt").unlink()
     clips, bad = read(volunteer.parent, on_bad_record="skip")

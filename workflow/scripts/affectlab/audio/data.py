@@ -242,14 +242,16 @@ def _sds_score(folder: Path) -> float:
 
 
 def _read_score(path: Path) -> float:
-    """The one number in a label file; white space around it is no matter."""
-    text = read_text(path).strip()
+    """The one number in a label file; white space around it is no matter.
+
+    No message says what was found: it would stand beside the volunteer's folder.
+    """
     try:
-        score = float(text)
-    except ValueError as error:
-        raise DataError(path, "line 1", f"expected one number, found {text[:20]!r}") from error
+        score = float(read_text(path).strip())
+    except ValueError:
+        raise DataError(path, "line 1", "expected one number") from None
     if not 0 <= score <= 100:
-        raise DataError(path, "line 1", f"expected a score from 0 to 100, found {score:g}")
+        raise DataError(path, "line 1", "expected a score from 0 to 100")
     return score
 
 
