@@ -35,7 +35,13 @@ def draw(folder: Path, record: Mapping[str, Any]) -> None:
     scores = {record["data"]["split"]: record["metrics"]["uar"]} | {
         name: entry["metrics"]["uar"] for name, entry in record["other_splits"].items()
     }
-    named = {name: scores[name] for name in SCHEMES if name in scores}
+    # Of pooled subjects, the difference to clips would be that of pooling, too.
+    pooled = record["details"]["unit"] == "subject"
+    named = {
+        name: scores[name]
+        for name in SCHEMES
+        if name in scores and not (pooled and name == "clip_random")
+    }
     interval_plot(
         folder / "schemes",
         {SCHEMES[name]: entry for name, entry in named.items()},
