@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 from affectlab.audio import evaluate, model
 from affectlab.audio.card import card
 from affectlab.audio.evaluate import Predicted
+from affectlab.audio.figures import draw
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, write_json, write_jsonl
 from affectlab.core.records import read_record
@@ -405,3 +406,14 @@ def test_clips_are_not_held_against_pooled_subjects(compared, name):
     for shown in (text, drawing):
         assert ("clips split at random" in shown) == (name != POOLED)
     assert "the duration" in text
+
+
+def test_a_curve_of_layers_goes_when_there_is_one_view(compared, tmp_path):
+    record = read_json(compared / "good" / "seed1" / "metrics.json")
+    split = record["other_splits"]["clip_random"]
+    drawings = [tmp_path / "layers.svg", tmp_path / "layers.png"]
+    draw(tmp_path, record | {"other_splits": {"view_a": split, "view_mix": split}})
+    assert all(path.stat().st_size > 0 for path in drawings)
+    draw(tmp_path, record | {"other_splits": {"view_a": split}})
+    assert not any(path.exists() for path in drawings)
+    assert (tmp_path / "schemes.svg").exists()

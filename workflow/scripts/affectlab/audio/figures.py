@@ -24,6 +24,8 @@ SCHEMES = {
 def draw(folder: Path, record: Mapping[str, Any]) -> None:
     """Write every figure of a run, as SVG and PNG.
 
+    The curve of the layers needs two views at least; one that an earlier recipe left is deleted.
+
     Args:
         folder: where they go.
         record: what metrics.json is going to hold.
@@ -55,6 +57,9 @@ def draw(folder: Path, record: Mapping[str, Any]) -> None:
     }
     if len(views) > 1:
         layer_curve(folder / "layers", views, 1 / len(classes))
+    else:
+        for ending in ("svg", "png"):
+            (folder / f"layers.{ending}").unlink(missing_ok=True)
 
 
 def interval_plot(
