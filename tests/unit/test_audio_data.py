@@ -70,6 +70,22 @@ def test_the_other_convention_gives_the_same(corpus, tmp_path):
     assert [(c.id, c.labels, c.split) for c in ours] == [(c.id, c.labels, c.split) for c in theirs]
 
 
+def test_splits_that_are_links_are_looked_into(volunteer, tmp_path):
+    for split, number in (("train", "1"), ("validation", "2")):
+        shutil.copytree(volunteer, tmp_path / f"disk of {split}" / number)
+    shutil.rmtree(volunteer)
+    for split in ("train", "validation"):
+        (volunteer.parent / split).symlink_to(tmp_path / f"disk of {split}")
+    (tmp_path / "disk of train" / "back").symlink_to(volunteer.parent)
+    clips, _ = read(volunteer.parent)
+    assert {(clip.id, clip.split) for clip in clips} == {
+        (f"{split[0]}_{number}_{prompt}", split)
+        for split, number in (("train", 1), ("validation", 2))
+        for prompt in ("negative", "neutral", "positive")
+    }
+    assert {clip.path.split("/")[0] for clip in clips} == {"train", "validation"}
+
+
 @pytest.mark.parametrize(
     ("standard", "raw", "labels"),
     [

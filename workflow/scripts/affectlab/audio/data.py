@@ -167,7 +167,7 @@ def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord
     loader would call otherwise that holds ``label.txt`` against the threshold is logged.
     """
     read = mistaken = 0
-    for folder in sorted(path for path in root.rglob("*") if path.is_dir()):
+    for folder in sorted(path for path, _ in _folders(root) if path != root):
         hidden = "__MACOSX" in folder.relative_to(root).parts
         found = None if hidden else _eatd_subject(folder)
         if found is None:
@@ -349,19 +349,24 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Cl
     )
 
 
-def _audio_files(root: Path) -> list[Path]:
-    """All audio files below *root*, also of folders that are links; a loop of links is cut."""
-    found: list[Path] = []
+def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """*root* and each folder below it with its files, also of links; a loop of links is cut."""
     seen: set[Path] = set()
     for folder, below, names in os.walk(root, followlinks=True):
+        # Of a folder and a link to it, which is seen first must not depend on the disk.
+        below.sort()
         real = Path(folder).resolve()
         if real in seen:
             below.clear()
             continue
         seen.add(real)
-        paths = (Path(folder, name) for name in names if name[0] != ".")
-        found += (path for path in paths if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
-    return sorted(found)
+        yield Path(folder), names
+
+
+def _audio_files(root: Path) -> list[Path]:
+    """All audio files below *root*, in sorted order."""
+    paths = (folder / name for folder, names in _folders(root) for name in names if name[0] != ".")
+    return sorted(path for path in paths if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
 
 
 READERS: dict[str, Callable[[Path, Clips], Iterator[Clip | BadRecord]]] = {
