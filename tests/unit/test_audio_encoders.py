@@ -52,6 +52,13 @@ def test_the_answer_does_not_depend_on_the_batch(checkpoints, kind):
 
 
 @pytest.mark.parametrize("kind", ["whisper", "qwen2_audio", "clap", "ge2e", "logmel"])
+def test_one_vector_a_window_has_no_deviation(checkpoints, kind):
+    encoder = load(checkpoints, kind)
+    found = encoder.embed([noise(0.7, encoder.rate)])
+    assert found.std.any() == (kind not in encoders.ONE_VECTOR)
+
+
+@pytest.mark.parametrize("kind", ["whisper", "qwen2_audio", "clap", "ge2e", "logmel"])
 def test_a_repeated_run_gives_the_same_bytes(checkpoints, kind):
     encoders = [load(checkpoints, kind) for _ in range(2)]
     waves = [noise(s, encoders[0].rate, n) for n, s in enumerate((0.5, 2.1))]

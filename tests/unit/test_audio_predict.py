@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from affectlab.audio.card import write_card
 from affectlab.audio.data import convert
 from affectlab.audio.evaluate import evaluate
 from affectlab.audio.experiment import run_probe
+from affectlab.audio.model import load
 from affectlab.audio.pipeline import embed_shard, gather_shards
 from affectlab.audio.predict import AudioProbe
-from affectlab.audio.store import VERSION, read_embeddings
+from affectlab.audio.store import VERSION, read_embeddings, write_embeddings
 from affectlab.core.config import Registries
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
@@ -243,6 +245,20 @@ def probed(run, folder, recipe, **paths):
     }
     run_probe(**given | paths, recipe=recipe, seed=0, threads=1)
     return read_json(folder / "details.json")
+
+
+@pytest.mark.parametrize(("kind", "width"), [("logmel", 160), ("clap", 80), ("precomputed", 80)])
+def test_deviations_between_windows_are_no_features(run, tmp_path, kind, width):
+    """Here every clip has some, as if each had several windows."""
+    stored = read_embeddings(run / "embeddings.npz")
+    assert stored.vectors[:, :, 1].any()
+    write_embeddings(
+        tmp_path / "embeddings.npz", replace(stored, provenance={"encoder": {"kind": kind}})
+    )
+    probed(run, tmp_path, RECIPE, embeddings_path=tmp_path / "embeddings.npz")
+    model = load(tmp_path / "model")
+    assert model.facts["statistics"] == (["mean", "std"] if kind == "logmel" else ["mean"])
+    assert len(model.mean) == width
 
 
 @pytest.mark.parametrize("repeat", ["sound", "pooled"])

@@ -245,12 +245,6 @@ def test_views_are_layers_statistics_and_their_mix():
     assert means["mix"].tolist() == vectors[:, :, 0].reshape(2, -1).tolist()
 
 
-def test_an_empty_statistic_is_left_out():
-    vectors = np.ones((3, 1, 2, 4), dtype=np.float32)
-    vectors[:, :, 1] = 0
-    assert probe.make_views(vectors, ["only"], ["mix"], ["mean", "std"])["only"].shape == (3, 4)
-
-
 def test_subjects_are_pooled_by_their_mean():
     vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
     names, pooled = probe.pool_subjects(vectors, ["b", "a", "b", "b"])

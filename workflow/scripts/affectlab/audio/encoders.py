@@ -20,7 +20,7 @@ class Moments(NamedTuple):
 
     Attributes:
         mean: ``[n, layers, dim]`` float32.
-        std: the same shape; all 0 for an encoder that gives one vector a window.
+        std: the same shape; all 0 for a window of a kind in `ONE_VECTOR`.
         weight: ``[n]`` float64, how much each counts when several are merged (its frames).
     """
 
@@ -58,6 +58,9 @@ class Encoder(Protocol):
 def merge(windows: Sequence[Moments]) -> Moments:
     """The moments of a whole clip from those of its windows, as if it had been one.
 
+    Of a kind in `ONE_VECTOR` the deviation is that between windows: 0 for a clip of one, whatever
+    is said in it. No probe is given it.
+
     Returns:
         Moments of one item: mean and standard deviation over all frames of all windows.
     """
@@ -77,6 +80,8 @@ def merge(windows: Sequence[Moments]) -> Moments:
 
 KINDS = ("whisper", "qwen2_audio", "clap", "afclap", "ge2e", "egemaps", "logmel")
 WITHOUT_WEIGHTS = ("egemaps", "logmel")
+ONE_VECTOR = ("clap", "afclap", "ge2e", "egemaps", "precomputed")
+"""Kinds that give one vector a window, or a clip, and so have no frames to deviate."""
 
 
 def load_encoder(

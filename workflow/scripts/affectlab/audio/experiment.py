@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from affectlab.audio import model as models
 from affectlab.audio import probe
+from affectlab.audio.encoders import ONE_VECTOR
 from affectlab.audio.items import Items, make_items
 from affectlab.audio.probe import Floats, Integers
 from affectlab.audio.store import Embeddings, read_embeddings
@@ -87,7 +88,7 @@ def _sound(
     Leak and speaker are shown on the *clips*, which are other items than *items* where those are
     pooled: with one item a subject nothing could leak.
     """
-    settings = probe.Settings(**recipe["probe"])
+    settings = _settings(recipe["probe"], embeddings)
     layers = embeddings.layers
     views = probe.make_views(items.vectors, layers, settings.views, settings.statistics)
     of_clips = probe.make_views(clips.vectors, layers, settings.views, settings.statistics)
@@ -131,6 +132,15 @@ def _sound(
         "views": list(views),
     }
     return rows, details, _final(items, views, embeddings, recipe, settings, seed)
+
+
+def _settings(block: Mapping[str, Any], embeddings: Embeddings) -> probe.Settings:
+    """The ``probe`` block of a run, without deviations where there are no frames.
+
+    Those between the windows of a clip are 0 where it has one: they would tell how long it is.
+    """
+    one_vector = embeddings.provenance["encoder"]["kind"] in ONE_VECTOR
+    return probe.Settings(**dict(block) | ({"statistics": ["mean"]} if one_vector else {}))
 
 
 def _held_out_split(items: Items) -> str | None:

@@ -125,7 +125,7 @@ def _features_of(model: ProbeModel, encoder: Encoder) -> tuple[str, list[str]]:
     """
     view, width = model.facts["view"], len(model.mean)
     layers = len(encoder.layers) if view == MIX else 1
-    # The standard deviation over frames is left out where the probe was fitted without.
+    # Older probes name the deviation that they were fitted without, too.
     statistics = ["mean"] if width == layers * encoder.dim else list(model.facts["statistics"])
     if view not in (MIX, *encoder.layers) or width != layers * encoder.dim * len(statistics):
         own = model.facts["encoder"].get("model", model.facts["encoder"]["kind"])

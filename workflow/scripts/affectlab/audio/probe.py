@@ -45,7 +45,7 @@ class Settings:
     Attributes:
         views: ``layers`` (each by itself), ``mix`` (all side by side), or both.
         combine: ``choose`` the view that the inner folds find best, or ``blend`` all.
-        statistics: of the frames that make up a vector: ``mean``, or ``mean`` and ``std``.
+        statistics: of the frames that make up a vector: ``mean``, ``std``, or both.
         strengths: values of C, rising.
         outer_folds, inner_folds, repeats: of the nested cross-validation.
         permutations: how many label permutations the test draws; 0 leaves it out.
@@ -94,15 +94,11 @@ def make_views(
     views: Sequence[str],
     statistics: Sequence[str],
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Feature sets from stored vectors ``[n, layers, 2, dim]``.
-
-    Statistics that are 0 everywhere, as those of encoders with one vector a window, are left out.
-    """
-    used = statistics if np.any(vectors[:, :, 1]) else ["mean"]
+    """Feature sets from stored vectors ``[n, layers, 2, dim]``."""
     names = list(layers) if "layers" in views or len(layers) == 1 else []
     if MIX in views and len(layers) > 1:
         names.append(MIX)
-    return {name: make_view(vectors, layers, name, used) for name in names}
+    return {name: make_view(vectors, layers, name, statistics) for name in names}
 
 
 def make_view(
