@@ -307,6 +307,33 @@ def test_the_corpus_own_split_is_used(run, tmp_path, names, predicted):
     assert found == {name for name, split in split_of.items() if predicted and split == predicted}
 
 
+@pytest.mark.parametrize(
+    ("recipe", "trained", "message"),
+    [
+        ({"outer_folds": 9}, 4, "scheme grouped: 9 folds need as many subjects; there are 8"),
+        ({"inner_folds": 7}, 4, "scheme grouped: 7 folds need as many subjects; there are [56]"),
+        ({}, 1, "official, trained on the corpus' split train: 2 folds .* there are 1"),
+    ],
+)
+def test_data_too_few_for_the_folds_of_a_scheme_are_named_first(
+    run, tmp_path, monkeypatch, recipe, trained, message
+):
+    def fitted(*_, **__):
+        raise AssertionError("fitted before the folds were looked at")
+
+    monkeypatch.setattr("affectlab.audio.probe.nested", fitted)
+    rows = list(read_jsonl(run / "records.jsonl"))
+    training = sorted({row["subject"] for row in rows})[:trained]
+    records = tmp_path / "records.jsonl"
+    write_jsonl(
+        records,
+        (row | {"split": "train" if row["subject"] in training else "validation"} for row in rows),
+    )
+    changed = RECIPE | {"probe": RECIPE["probe"] | recipe}
+    with pytest.raises(UserError, match=message):
+        probed(run, tmp_path, changed, records_path=records)
+
+
 def test_mistakes_between_parts_are_named():
     registries = Registries(
         datasets={"r": {"layout": "ravdess"}, "e": {"layout": "emotion"}},

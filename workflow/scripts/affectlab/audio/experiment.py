@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from affectlab.audio import model as models
@@ -17,6 +18,7 @@ from affectlab.audio.encoders import ONE_VECTOR
 from affectlab.audio.items import Items, make_items
 from affectlab.audio.probe import Floats, Integers
 from affectlab.audio.store import Embeddings, read_embeddings
+from affectlab.core.errors import UserError
 from affectlab.core.io import round_significant, write_json, write_jsonl
 from affectlab.core.records import process_record, rounded
 
@@ -93,6 +95,8 @@ def _sound(
     views = probe.make_views(items.vectors, layers, settings.views, settings.statistics)
     of_clips = probe.make_views(clips.vectors, layers, settings.views, settings.statistics)
     labels, groups, classes = items.labels, items.groups, len(items.classes)
+    held_out = _held_out_split(items)
+    _check_folds(items, clips, held_out, settings, seed)
     rows: list[dict[str, Any]] = []
     choices: list[dict[str, Any]] = []
 
@@ -115,7 +119,6 @@ def _sound(
     predict(RANDOM, clips, of_clips, None, 0)
     for name, features in items.trivial.items():
         predict(name, items, {name: features}, groups, 0)
-    held_out = _held_out_split(items)
     if held_out:
         rows.extend(_official(items, held_out, views, settings, seed))
     logger.info("the baselines are done; %d permutations are next", settings.permutations)
@@ -143,6 +146,34 @@ def _settings(block: Mapping[str, Any], embeddings: Embeddings) -> probe.Setting
     return probe.Settings(**dict(block) | ({"statistics": ["mean"]} if one_vector else {}))
 
 
+def _check_folds(
+    items: Items, clips: Items, held_out: str | None, settings: probe.Settings, seed: int
+) -> None:
+    """Make the folds of every scheme before anything is fitted.
+
+    Raises:
+        UserError: a scheme has too little for them; names it.
+    """
+    scheme = GROUPED
+    try:
+        for repeat in range(settings.repeats):
+            probe.check_folds(items.labels, items.groups, settings, _mix(seed, repeat))
+        scheme = RANDOM
+        probe.check_folds(clips.labels, None, settings, _mix(seed, 0))
+        if held_out:
+            scheme = f"{OFFICIAL}, trained on the corpus' split train"
+            train = _of_split(items, "train")
+            folds = settings.inner_folds
+            probe.grouped_folds(items.labels[train], items.groups[train], folds, seed)
+    except UserError as error:
+        raise UserError(f"scheme {scheme}: {error}") from error
+
+
+def _of_split(items: Items, name: str) -> npt.NDArray[np.bool_]:
+    """``[n]``, which items are in a split of the corpus."""
+    return np.array([split == name for split in items.splits])
+
+
 def _held_out_split(items: Items) -> str | None:
     """The split of the corpus that is predicted, if it has one and another to train on."""
     found = set(items.splits)
@@ -155,8 +186,7 @@ def _official(
     items: Items, held_out: str, views: probe.Views, settings: probe.Settings, seed: int
 ) -> Iterator[dict[str, Any]]:
     """Fit to the corpus' training split, predict another split of it, once."""
-    train = np.array([split == "train" for split in items.splits])
-    test = np.array([split == held_out for split in items.splits])
+    train, test = _of_split(items, "train"), _of_split(items, held_out)
     classes = len(items.classes)
     choice, best = probe.choose(
         {name: view[train] for name, view in views.items()},

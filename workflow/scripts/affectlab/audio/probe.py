@@ -210,6 +210,17 @@ def nested(
     return Outcome(probabilities, calibrated, by_view, choices)
 
 
+def check_folds(labels: Integers, groups: Integers | None, settings: Settings, seed: int) -> None:
+    """Make the folds of `nested`, outer and inner, and fit nothing.
+
+    Raises:
+        UserError: there is too little for them.
+    """
+    for train, _ in _folds(labels, groups, settings.outer_folds, seed):
+        known = None if groups is None else groups[train]
+        _folds(labels[train], known, settings.inner_folds, seed)
+
+
 def side_by_side(function: Callable[[T], R], items: Sequence[T], processes: int) -> list[R]:
     """The results of *function* for each item, computed in up to *processes* processes.
 
