@@ -64,15 +64,20 @@ def test_a_side_without_a_batch_is_named():
         random_split(20, 0.3, 16, True, seed=0)
 
 
-def test_shared_subjects_are_counted():
+def test_subjects_that_were_heard_in_training_are_counted():
     subjects = np.array(["a", "a", "b", "c", "c", "d"])
-    assert shared_subjects(subjects, np.array([1, 2, 4])) == pytest.approx(2 / 3)
+    train, validation = np.array([0, 3, 5]), np.array([1, 2, 4])
+    assert shared_subjects(subjects, train, validation) == pytest.approx(2 / 3)
+    # The other clip of c was left out of both sides.
+    assert shared_subjects(subjects, train[[0, 2]], validation) == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(("head", "layers"), [("linear", 1), ("mlp", 4)])
 def test_a_head_learns_and_is_stored_as_it_answers(tmp_path, head, layers):
     vectors, labels = blobs()
     found = train(tmp_path, head)
+    sides = random_split(len(vectors), 0.3, TRAINING["batch_size"], True, seed=0)
+    assert [found.train.tolist(), found.validation.tolist()] == [side.tolist() for side in sides]
     right = found.probabilities.argmax(axis=1) == labels[found.validation]
     assert right.mean() > 0.9
     assert len(found.layers) == layers

@@ -266,7 +266,7 @@ def _published(
     )
     rows = list(_rows(items, PUBLISHED, 0, fitted.probabilities, None, fitted.validation))
     details = {
-        "shared_subjects": shared_subjects(items.subjects, fitted.validation),
+        "shared_subjects": shared_subjects(items.subjects, fitted.train, fitted.validation),
         "best_epoch": fitted.facts["best_epoch"],
         "permutation": None,
         "speaker": None,

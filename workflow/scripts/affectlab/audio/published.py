@@ -29,9 +29,11 @@ HIDDEN = (512, 256, 128)
 class Fitted(NamedTuple):
     """A trained head and what it says of the validation clips.
 
-    ``layers`` holds weights ``[in, out]`` and biases ``[out]``, with ReLU between layers.
+    ``train`` and ``validation`` are the clips of both sides that were not left out; ``layers``
+    holds weights ``[in, out]`` and biases ``[out]``, with ReLU between layers.
     """
 
+    train: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
     layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
@@ -136,14 +138,16 @@ def train_head(
     with torch.inference_mode():
         logits = network(features[validation].to(device)).double().cpu()
     remove_checkpoints(work_directory)
-    return Fitted(validation, logits.softmax(dim=1).numpy(), _layers(network), facts)
+    return Fitted(train, validation, logits.softmax(dim=1).numpy(), _layers(network), facts)
 
 
-def shared_subjects(subjects: npt.NDArray[np.str_], validation: npt.NDArray[np.int64]) -> float:
-    """Share of the validation clips whose subject is among the other clips, too."""
-    others = np.ones(len(subjects), dtype=bool)
-    others[validation] = False
-    return float(np.isin(subjects[validation], subjects[others]).mean())
+def shared_subjects(
+    subjects: npt.NDArray[np.str_],
+    train: npt.NDArray[np.int64],
+    validation: npt.NDArray[np.int64],
+) -> float:
+    """Share of the validation clips whose subject was heard in training."""
+    return float(np.isin(subjects[validation], subjects[train]).mean())
 
 
 def _head(width: int, classes: int, kind: str) -> nn.Sequential:
