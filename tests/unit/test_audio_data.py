@@ -321,6 +321,17 @@ def test_a_bad_manifest_is_named(tmp_path, text, message):
         read(manifest(tmp_path, text), "audio_manifest")
 
 
+def test_a_sentence_in_place_of_a_clip_is_not_shown(tmp_path):
+    said = "I have not slept for days " * 12
+    folder = manifest(tmp_path, f"clip,subject,label\n{said},s1,x\nsub/b.flac,s2,y\n")
+    with pytest.raises(DataError, match=r"manifest\.csv, line 2: clip names no file") as error:
+        read(folder, "audio_manifest")
+    assert "slept" not in str(error.value)
+    clips, bad = read(folder, "audio_manifest", on_bad_record="skip")
+    assert [clip.id for clip in clips] == ["sub/b.flac"]
+    assert "slept" not in str(bad)
+
+
 def test_another_folder_is_no_corpus(tmp_path):
     touch(tmp_path / "raw", "notes.txt")
     with pytest.raises(DataError, match="no clips here; expected files such as Actor_01"):

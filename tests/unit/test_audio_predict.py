@@ -153,6 +153,23 @@ def test_what_cannot_be_asked_is_named(run, tmp_path):
         AudioProbe.from_directory(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda facts: 7, r"probe\.json: lacks classes, encoder, .*: not an audio probe"),
+        (lambda facts: facts | {"encoder": {}}, r"probe\.json, encoder: expected an object that"),
+        (lambda facts: facts | {"encoder": "logmel"}, r"probe\.json, encoder: expected an object"),
+        (lambda facts: facts | {"encoder": {"kind": "ge2e"}}, "directory of its encoder, ge2e"),
+    ],
+)
+def test_a_spoilt_probe_is_named(run, tmp_path, spoil, message):
+    shutil.copytree(run / "model", tmp_path / "model")
+    stored = read_json(tmp_path / "model" / "probe.json")
+    write_json(tmp_path / "model" / "probe.json", spoil(stored))
+    with pytest.raises(UserError, match=message):
+        AudioProbe.from_directory(tmp_path / "model")
+
+
 @pytest.mark.parametrize("facts", [{"view": "layer5"}, {"view": "mix", "statistics": ["mean"]}])
 def test_an_encoder_that_is_not_the_probes_own_is_refused(run, tmp_path, facts):
     shutil.copytree(run / "model", tmp_path / "model")

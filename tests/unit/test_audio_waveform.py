@@ -1,5 +1,7 @@
+import errno
 import struct
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +99,18 @@ def test_samples_that_are_no_numbers_are_named(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
+        read_audio(tmp_path / "a.wav", 16000)
+
+
+@pytest.mark.parametrize("refused", ["is_file", "read_bytes"])
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, refused):
+    (tmp_path / "a.wav").write_bytes(b"")
+
+    def deny(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, refused, deny)
+    with pytest.raises(DataError, match=r"a\.wav: cannot be read: Permission denied"):
         read_audio(tmp_path / "a.wav", 16000)
 
 

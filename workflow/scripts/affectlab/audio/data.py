@@ -323,7 +323,12 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Cl
     clip = PurePosixPath(values["clip"].replace("\\", "/"))
     if clip.is_absolute() or ".." in clip.parts:
         return BadRecord(table.name, place, f"{clip} leads out of the folder of the table")
-    if not (root / clip).is_file():
+    try:
+        found = (root / clip).is_file()
+    except OSError as error:
+        # Such as a whole sentence, which is longer than a name may be and nothing to print.
+        return BadRecord(table.name, place, f"clip names no file: {error.strerror}")
+    if not found:
         return BadRecord(table.name, place, f"there is no file {clip}")
     if not (root / clip).resolve().is_relative_to(root.resolve()):
         problem = f"{clip} is a link that leads out of the folder of the table"

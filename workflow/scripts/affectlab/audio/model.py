@@ -73,7 +73,7 @@ def load(directory: Path) -> ProbeModel:
     from safetensors.numpy import load_file
 
     facts = read_json(directory / FACTS)
-    missing = [name for name in FIELDS if name not in facts]
+    missing = [name for name in FIELDS if not isinstance(facts, dict) or name not in facts]
     if missing:
         raise DataError(directory / FACTS, None, f"lacks {', '.join(missing)}: not an audio probe")
     try:

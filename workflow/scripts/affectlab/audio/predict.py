@@ -12,7 +12,7 @@ from affectlab.audio.model import FACTS, ProbeModel, load
 from affectlab.audio.probe import MIX, make_view
 from affectlab.audio.store import embed_files
 from affectlab.core.checkpoints import weights_digest
-from affectlab.core.errors import UserError
+from affectlab.core.errors import DataError, UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +61,18 @@ class AudioProbe:
             raise UserError(f"{folder}: not the model directory of an audio run (no {FACTS})")
         model = load(folder)
         encoder = model.facts["encoder"]
+        if not isinstance(encoder, dict) or "kind" not in encoder:
+            raise DataError(folder / FACTS, "encoder", "expected an object that names its kind")
+        name = encoder.get("model", encoder["kind"])
         if encoder["kind"] == "precomputed":
             raise UserError(
                 f"{folder}: this probe was fitted to precomputed embeddings; there is no encoder "
                 "to ask about a recording"
             )
         if encoder_directory is None and encoder["kind"] not in WITHOUT_WEIGHTS:
-            raise UserError(
-                f"{folder}: name the directory of its encoder, {encoder['model']} (--encoder)"
-            )
+            raise UserError(f"{folder}: name the directory of its encoder, {name} (--encoder)")
         if encoder_directory is not None:
-            _check_weights(encoder, Path(encoder_directory))
+            _check_weights(encoder, name, Path(encoder_directory))
         return cls(
             model,
             load_encoder(
@@ -105,14 +106,14 @@ class AudioProbe:
         return answers
 
 
-def _check_weights(encoder: Mapping[str, Any], directory: Path) -> None:
+def _check_weights(encoder: Mapping[str, Any], name: str, directory: Path) -> None:
     """Raise if *directory* has other safetensors or .bin weights than the probe was fitted to."""
 
     found = weights_digest(directory)
     # Where one side has none, as with GE2E's .pt or older probes, the loader alone judges.
     if found and encoder.get("weights") and found != encoder["weights"]:
         raise UserError(
-            f"{directory}: its weights are not those of {encoder['model']} that the probe was "
+            f"{directory}: its weights are not those of {name} that the probe was "
             "fitted to: answers would mean nothing"
         )
 

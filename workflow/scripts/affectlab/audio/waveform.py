@@ -47,8 +47,8 @@ def read_audio(path: Path | str, rate: int) -> Samples:
         float32 ``[samples]``, full scale is 1.
 
     Raises:
-        DataError: no such file, not audio, cut short, without samples, or with samples that are
-            not finite.
+        DataError: no such file, one that may not be read, not audio, cut short, without samples,
+            or with samples that are not finite.
     """
     samples, found = read_original(path)
     if found == rate:
@@ -97,9 +97,12 @@ def _check_whole(path: Path) -> None:
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
-    if not path.is_file():
-        return "no such file"
-    start = path.read_bytes()[:512].lstrip().lower()
+    try:
+        if not path.is_file():
+            return "no such file"
+        start = path.read_bytes()[:512].lstrip().lower()
+    except OSError as denied:
+        return f"cannot be read: {denied.strerror}"
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "a web page saved under the name of an audio file"
     if not start:
