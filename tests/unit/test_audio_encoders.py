@@ -287,7 +287,8 @@ def test_merged_moments_are_those_of_all_frames():
 
 def test_egemaps_says_how_to_get_what_it_needs(monkeypatch):
     monkeypatch.setitem(sys.modules, "opensmile", None)
-    with pytest.raises(UserError, match="opensmile, whose licence allows research only: `pip"):
+    message = r"allows research only: `pip .* with --use-conda into .* envs/audio\.yaml"
+    with pytest.raises(UserError, match=message):
         load_encoder("egemaps", None)
 
 

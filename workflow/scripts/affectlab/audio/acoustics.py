@@ -99,7 +99,9 @@ class EGemaps:
         except ImportError as error:
             raise UserError(
                 "eGeMAPS needs the package opensmile, whose licence allows research only: "
-                "`pip install opensmile==2.6.0` if its terms suit you"
+                "`pip install opensmile==2.6.0` if its terms suit you, with --use-conda into the "
+                "environment of envs/audio.yaml (`snakemake --use-conda --list-conda-envs` says "
+                "where it is)"
             ) from error
         self._smile = opensmile.Smile(
             feature_set=opensmile.FeatureSet.eGeMAPSv02,
