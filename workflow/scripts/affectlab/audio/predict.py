@@ -63,7 +63,7 @@ class AudioProbe:
         encoder = model.facts["encoder"]
         if not isinstance(encoder, dict) or "kind" not in encoder:
             raise DataError(folder / FACTS, "encoder", "expected an object that names its kind")
-        name = encoder.get("model", encoder["kind"])
+        name = str(encoder.get("model", encoder["kind"]))
         if encoder["kind"] == "precomputed":
             raise UserError(
                 f"{folder}: this probe was fitted to precomputed embeddings; there is no encoder "
