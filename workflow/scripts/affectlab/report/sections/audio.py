@@ -27,7 +27,6 @@ FIGURES = {
     " predicted ones.",
 }
 
-
 # Where clips are pooled, those split at random are other items, and stand in no figure.
 POOLED_FIGURES = FIGURES | {
     "schemes": "Unweighted average recall of the probe beside duration and loudness alone."
