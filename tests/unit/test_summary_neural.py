@@ -1,10 +1,12 @@
 """BERTScore and inference, against counting by hand, on tiny random models."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from affectlab.core.errors import UserError
@@ -88,23 +90,45 @@ def test_a_classifier_without_entailment():
         entailment_class({0: "LABEL_0", 1: "LABEL_1"})
 
 
-def test_a_run_is_scored(directory, tmp_path):
+@pytest.fixture
+def scoring(tmp_path):
+    """What `score_run` needs of a run but the models: 4 test cases and their summaries."""
     write_longemotion(tmp_path / "raw", cases=20)
     split = {"validation": 0.2, "test": 0.2, "folds": 5, "seed": 0}
     paths = {f"{name}_path": tmp_path / name for name in ("records", "predictions", "details")}
     convert(tmp_path / "raw", "longemotion", paths["records_path"], tmp_path / "q", split=split)
     write_baseline("nearest", fold=None, **paths)
-    score_run(
-        **paths,
-        fold=None,
-        bertscore_model=directory,
-        nli_model=None,
-        bootstrap={"resamples": 100, "level": 0.95, "seed": 0},
-        threads=1,
-        output_path=tmp_path / "neural.json",
-    )
-    found = json.loads((tmp_path / "neural.json").read_text())
+    return paths | {
+        "fold": None,
+        "bootstrap": {"resamples": 100, "level": 0.95, "seed": 0},
+        "threads": 1,
+        "output_path": tmp_path / "neural.json",
+    }
+
+
+def test_a_run_is_scored(directory, scoring):
+    score_run(**scoring, bertscore_model=directory, nli_model=None)
+    found = json.loads(scoring["output_path"].read_text())
     assert set(found) == {"bertscore"}
     assert found["bertscore"]["n"] == 4
     low, high = found["bertscore"]["ci"]
     assert 0 < low <= found["bertscore"]["value"] <= high < 1
+
+
+def test_an_encoder_needs_no_pooler(directory, scoring, tmp_path):
+    folder = shutil.copytree(directory, tmp_path / "bert")
+    stored = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in stored.items() if "pooler" not in name}
+    assert len(kept) < len(stored)
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    values = []
+    for model in (directory, folder):
+        score_run(**scoring, bertscore_model=model, nli_model=None)
+        values.append(json.loads(scoring["output_path"].read_text()))
+    assert values[0] == values[1]
+
+
+def test_a_classifier_without_a_trained_head_is_refused(directory, scoring):
+    with pytest.raises(UserError, match="text classifier: the checkpoint lacks 2 of its weights"):
+        score_run(**scoring, bertscore_model=None, nli_model=directory)
+    assert not scoring["output_path"].exists()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from example_programs import run_example
+from safetensors.torch import load_file, save_file
 
 from affectlab import cli
 from affectlab.core import cards, devices
@@ -197,6 +198,21 @@ def test_merged_and_adapted_models_agree(trained, base):
             outputs.append(network(ids).logits)
     torch.testing.assert_close(*outputs, atol=1e-4, rtol=1e-4)
     assert (before - outputs[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("four_bit", [False, True])
+def test_a_checkpoint_that_lacks_weights_is_refused(base, tmp_path, four_bit):
+    options = {"dtype": torch.float32, "device": CPU, "four_bit": four_bit}
+    stored = load_file(base / "model.safetensors")
+    # The output layer is the table of embeddings: it is not stored, and nothing is amiss.
+    assert "lm_head.weight" not in stored
+    networks.load_network(base, **options)
+    folder = shutil.copytree(base, tmp_path / "base")
+    del stored["model.layers.1.mlp.up_proj.weight"]
+    save_file(stored, folder / "model.safetensors", {"format": "pt"})
+    message = r"lacks 1 of its weights, model\.layers\.1\.mlp\.up_proj\.weight among them"
+    with pytest.raises(UserError, match=message):
+        networks.load_network(folder, **options)
 
 
 def lora_gradients(network, batch):

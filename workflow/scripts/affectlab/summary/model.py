@@ -58,7 +58,7 @@ def load_network(
         attention: name of the attention function.
 
     Raises:
-        UserError: no readable checkpoint, or no bitsandbytes for 4 bits.
+        UserError: no readable checkpoint, one that lacks weights, or no bitsandbytes for 4 bits.
     """
     network = text_models.load_pretrained(
         directory,
@@ -67,6 +67,7 @@ def load_network(
         settings={},
         dtype=dtype,
         device=device,
+        whole=True,
         attention=attention,
         quantization=_four_bit_config(dtype) if four_bit else None,
     )

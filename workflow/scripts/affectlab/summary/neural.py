@@ -57,7 +57,8 @@ def score_run(
         output_path: gets name -> value, ci, n.
 
     Raises:
-        UserError: a model cannot be loaded, or the classifier has no class of entailment.
+        UserError: a model cannot be loaded, or the classifier lacks weights or a class of
+            entailment.
     """
     devices.set_threads(threads)
     device = devices.choose_device()
@@ -65,7 +66,8 @@ def score_run(
     answers = read_answers(predictions_path, details_path, cases)
     columns = {}
     if bertscore_model is not None:
-        encoder = _load(bertscore_model, AutoModel, "a text encoder", device)
+        # The states of tokens need no pooler, which many encoders lack.
+        encoder = _load(bertscore_model, AutoModel, "a text encoder", device, whole=False)
         pairs = [
             (
                 joined(case.references, case.fields, case.language),
@@ -75,7 +77,13 @@ def score_run(
         ]
         columns["bertscore"] = [(score, 1.0) for score in bert_scores(pairs, *encoder)]
     if nli_model is not None:
-        judge = _load(nli_model, AutoModelForSequenceClassification, "a text classifier", device)
+        judge = _load(
+            nli_model,
+            AutoModelForSequenceClassification,
+            "a text classifier",
+            device,
+            whole=True,
+        )
         columns["entailed_sentences"] = [
             entailed_sentences(
                 [claim for text in answer.fields.values() for claim in sentences(text)],
@@ -166,10 +174,16 @@ def entailment_class(names: Mapping[int, str]) -> int:
 
 
 def _load(
-    directory: Path, auto_class: Any, purpose: str, device: torch.device
+    directory: Path, auto_class: Any, purpose: str, device: torch.device, *, whole: bool
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     network = load_pretrained(
-        directory, auto_class, purpose=purpose, settings={}, dtype=torch.float32, device=device
+        directory,
+        auto_class,
+        purpose=purpose,
+        settings={},
+        dtype=torch.float32,
+        device=device,
+        whole=whole,
     )
     return load_tokenizer(directory), network.eval()
 
