@@ -115,9 +115,15 @@ def test_the_schema_knows_the_methods():
     assert set(runs["properties"]["method"]["enum"]) == set(METHOD_BLOCKS)
 
 
-def test_how_answers_are_written_trains_nothing_again_unless_they_choose_the_weights(block):
+@pytest.mark.parametrize("key", ["generation", "long_input"])
+def test_how_answers_come_about_trains_nothing_again_unless_they_choose_the_weights(block, key):
     run = block["runs"]["qwen2_fields"]
-    other = run | {"generation": run["generation"] | {"batch_tokens": 1}, "seeds": [9]}
+    changes = {
+        "generation": run["generation"] | {"batch_tokens": 1},
+        "long_input": "map_reduce",
+    }
+    assert run[key] != changes[key]
+    other = run | {key: changes[key], "seeds": [9]}
     assert run["select_by"] == "loss"
     assert training_part(run) == training_part(other)
     by_answers = {"select_by": "rouge_l"}

@@ -91,11 +91,12 @@ def needs_validation(run: Mapping[str, Any]) -> bool:
 def training_part(run: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run decides the weights of its adapters.
 
-    How answers are written does so only where answers choose the weights.
+    How cases are read for an answer, and how it is written, does so only where answers choose the
+    weights.
     """
-    irrelevant = {"protocol", "seeds", "long_input"}
+    irrelevant = {"protocol", "seeds"}
     if run["select_by"] == "loss":
-        irrelevant.add("generation")
+        irrelevant |= {"generation", "long_input"}
     return {key: value for key, value in run.items() if key not in irrelevant}
 
 
