@@ -428,6 +428,21 @@ def test_weights_can_be_chosen_by_the_answers_they_give(tmp_path, records, base,
     assert "rouge_l" not in plain[0]
 
 
+def fails(generator, prompts, **_):
+    """In place of `Generator.answer`."""
+    raise RuntimeError("out of memory")
+
+
+def test_answers_that_all_fail_end_no_training(tmp_path, records, base, monkeypatch):
+    run = RUN | {"select_by": "rouge_l", "merge": False}
+    with monkeypatch.context() as patch:
+        patch.setattr("affectlab.summary.generate.Generator.answer", fails)
+        train(tmp_path, records, base, run)
+    rows = validation_rows(tmp_path)
+    assert [(float(row["rouge_l"]), float(row["valid_output"])) for row in rows] == [(0, 0)] * 2
+    assert (tmp_path / "model" / "adapter").is_dir()
+
+
 def words(text):
     return re.findall(r"[a-z0-9]+", text.lower())
 
@@ -511,6 +526,25 @@ def test_a_failing_case_costs_no_other(generator, records):
     errors = {name for name, row in found.items() if row["error"] is not None}
     assert errors == {requests[unlucky].id}
     assert found[requests[unlucky].id]["error"] == "RuntimeError: out of memory"
+
+
+def test_a_run_without_a_single_answer_ends_and_can_be_started_again(
+    tmp_path, records, base, monkeypatch
+):
+    run = RUN | {"method": "prompt", "max_answer_tokens": 5}
+    others = iter(["CUDA error", *["out of memory"] * 3])
+
+    def fails_for_many_reasons(generator, prompts, **_):
+        # A batch that fails is asked again one by one, and that is what counts.
+        raise RuntimeError("a whole batch" if len(prompts) > 1 else next(others))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("affectlab.summary.generate.Generator.answer", fails_for_many_reasons)
+        message = r"none of the 4 test cases could be answered, .*reason: RuntimeError: out of mem"
+        with pytest.raises(UserError, match=message):
+            generate(tmp_path, records, base, run, None)
+    assert not (tmp_path / "predictions.jsonl").exists()
+    assert [row["error"] for row in generate(tmp_path, records, base, run, None)] == [None] * 4
 
 
 def test_an_interrupted_run_asks_only_for_the_rest(generator, records, tmp_path):
@@ -705,9 +739,6 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
 
 
 def test_cases_that_fail_are_counted_on_the_command_line(trained, tmp_path, monkeypatch, capsys):
-    def fails(generator, prompts, **_):
-        raise RuntimeError("out of memory")
-
     monkeypatch.setattr("affectlab.summary.generate.Generator.answer", fails)
     raw = tmp_path / "mine.jsonl"
     told = {"case_description": ["A."], "consultation_process": ["B."]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -173,8 +174,8 @@ def answer_all(
     """Answer every request; a failing batch is tried one by one, a failing request recorded.
 
     With *progress_path*, batches that were answered before (under the same *fingerprint*) are not
-    answered again; a batch is sampled from its own seed, so that an interrupted run ends in the
-    same answers.
+    answered again, unless a request of theirs failed; a batch is sampled from its own seed, so that
+    an interrupted run ends in the same answers.
 
     Returns:
         Request id -> ``text``, ``answer_tokens``, ``error`` (None, or what went wrong).
@@ -328,6 +329,9 @@ def generate(
         predictions_path: gets the fields in the benchmark's submission format.
         details_path: gets one line a case: split, raw text, validity, token counts, error.
         work_directory: holds the answers so far; they go when all is stored.
+
+    Raises:
+        UserError: no test cases, an unusable model, or not one case could be answered.
     """
     from affectlab.core.io import sha256_file
     from affectlab.core.training import fingerprint
@@ -361,9 +365,21 @@ def generate(
         progress_path=progress_path,
         fingerprint=key,
     )
+    _check_answered(records_path, found)
     store_answers(cases, requests, found, predictions_path, details_path)
     for path in (notes_path, progress_path):
         path.unlink(missing_ok=True)
+
+
+def _check_answered(records_path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise if every case failed: scores of 0 would pass for the model's."""
+    errors = [row["error"] for row in found.values()]
+    if None not in errors:
+        ((commonest, _),) = Counter(errors).most_common(1)
+        raise UserError(
+            f"{records_path}: none of the {len(errors)} test cases could be answered, most often "
+            f"for this reason: {commonest}"
+        )
 
 
 def load_generator(
@@ -454,7 +470,7 @@ def _until(row: Sequence[int], ends: set[int]) -> list[int]:
 
 
 def _read_progress(path: Path | None, fingerprint: str) -> dict[str, dict[str, Any]]:
-    """Answers stored under *fingerprint*; a line that was cut short by a crash is passed over."""
+    """Answers stored under *fingerprint*, less failures and a line that a crash cut short."""
     if path is None or not path.exists():
         return {}
     stored = path.read_bytes()
@@ -463,7 +479,9 @@ def _read_progress(path: Path | None, fingerprint: str) -> dict[str, dict[str, A
         with atomic_writer(path, "wb") as stream:
             stream.write(whole)
     return {
-        row["id"]: row["answer"] for row in read_jsonl(path) if row["fingerprint"] == fingerprint
+        row["id"]: row["answer"]
+        for row in read_jsonl(path)
+        if row["fingerprint"] == fingerprint and row["answer"]["error"] is None
     }
 
 

@@ -67,6 +67,8 @@ def with_answers(
 ) -> Evaluate:
     """Add to an evaluation ROUGE and validity of a network's answers to held-out cases.
 
+    Answers that fail count as empty, be it all of them: later weights may do better.
+
     Args:
         evaluate: gives what else is to be known.
         cases: to be answered, as they would be after training.
