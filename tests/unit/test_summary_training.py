@@ -738,17 +738,32 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
         assert {row.pop("id"): row for row in map(json.loads, lines)} == expected
 
 
-def test_cases_that_fail_are_counted_on_the_command_line(trained, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("affectlab.summary.generate.Generator.answer", fails)
+def test_cases_that_fail_are_named_on_the_command_line(trained, tmp_path, monkeypatch, capsys):
+    answer = generation.Generator.answer
+
+    def fails_if_long(generator, prompts, **options):
+        if max(map(len, prompts)) > 1000:
+            raise RuntimeError("out of memory")
+        return answer(generator, prompts, **options)
+
+    monkeypatch.setattr("affectlab.summary.generate.Generator.answer", fails_if_long)
     raw = tmp_path / "mine.jsonl"
-    told = {"case_description": ["A."], "consultation_process": ["B."]}
-    rows = [{"id": number, **told} for number in (1, 2)]
+    told = {"a": "Short.", "b": "A long talk. " * 400, "c": "Short too.", "d": "Long talks. " * 400}
+    rows = [
+        {"id": name, "case_description": [text], "consultation_process": ["B."]}
+        for name, text in told.items()
+    ]
     raw.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     out = tmp_path / "out.jsonl"
     arguments = ["predict", "summary", "--model", trained / "model", "--in", raw, "--out", out]
     assert cli.main([str(argument) for argument in arguments]) == 1
-    assert "affectlab: 2 cases could not be summarised" in capsys.readouterr().err
-    assert len(out.read_text().splitlines()) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("affectlab:")]
+    assert said == [
+        "affectlab: case b: RuntimeError: out of memory",
+        "affectlab: case d: RuntimeError: out of memory",
+        "affectlab: 2 cases could not be summarised",
+    ]
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == list(told)
 
 
 def test_a_wrong_target_or_device_is_named_before_any_work(trained, tmp_path, base):

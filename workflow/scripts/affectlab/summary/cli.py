@@ -35,6 +35,8 @@ def _predict(options: argparse.Namespace) -> int:
         options.model, base_model=options.base_model, device=options.device
     )
     failed = summarizer.summarise_file(options.cases, options.out, seed=options.seed)
+    for name, reason in failed.items():
+        print(f"affectlab: case {name}: {reason}", file=sys.stderr)
     if failed:
-        print(f"affectlab: {failed} cases could not be summarised", file=sys.stderr)
+        print(f"affectlab: {len(failed)} cases could not be summarised", file=sys.stderr)
     return 1 if failed else 0

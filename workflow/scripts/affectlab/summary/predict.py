@@ -83,21 +83,15 @@ class CaseSummarizer:
 
     def summarise(self, cases: Sequence[Case], *, seed: int = 0) -> list[Answer]:
         """Summarise *cases*, in their order; a case that fails has an answer marked so."""
-        requests = list(build_requests(self._generator, cases, self._settings, seed=seed))
-        longest = self._settings["max_answer_tokens"]
-        found = answer_all(
-            self._generator,
-            requests,
-            max_tokens=longest,
-            seed=seed,
-            grammar=self._generator.grammar(self.fields, longest),
-        )
-        return parse_answers(cases, found, self.fields)
+        return parse_answers(cases, self._answer(cases, seed), self.fields)
 
     def summarise_file(
         self, cases_path: Path | str, predictions_path: Path, *, seed: int = 0
-    ) -> int:
-        """Summarise a file of cases into one in the submission format; return how many failed.
+    ) -> dict[str, str]:
+        """Summarise a file of cases into one in the submission format.
+
+        Returns:
+            Id of each case that failed -> the reason.
 
         Raises:
             UserError: the file cannot be written; found out before anything is summarised.
@@ -105,6 +99,18 @@ class CaseSummarizer:
         """
         check_target(predictions_path)
         cases = read_requests(cases_path, self.fields)
-        answers = self.summarise(cases, seed=seed)
-        write_predictions(predictions_path, cases, answers)
-        return sum(answer.failed for answer in answers)
+        found = self._answer(cases, seed)
+        write_predictions(predictions_path, cases, parse_answers(cases, found, self.fields))
+        return {name: row["error"] for name, row in found.items() if row["error"] is not None}
+
+    def _answer(self, cases: Sequence[Case], seed: int) -> dict[str, dict[str, Any]]:
+        """What the model says of each case, as `answer_all` gives it."""
+        requests = list(build_requests(self._generator, cases, self._settings, seed=seed))
+        longest = self._settings["max_answer_tokens"]
+        return answer_all(
+            self._generator,
+            requests,
+            max_tokens=longest,
+            seed=seed,
+            grammar=self._generator.grammar(self.fields, longest),
+        )
