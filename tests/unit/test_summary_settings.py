@@ -37,6 +37,7 @@ def test_shipped_blocks_have_none(name):
         ("qwen2_fields", {"model": "qwen2-7b"}, "no model is called 'qwen2-7b'; did you mean"),
         ("qwen2_fields", {"data": "emotion"}, "has the layout 'emotion', which the summary wing"),
         ("lead", {"fold": 5}, "summary.split.folds is 5, so the last fold is 4"),
+        ("qwen2_fields", {"merge": True}, "merge: method qlora needs false: the run's scores are"),
         ("lead", {"merge": True}, "merge: does not go with method 'lead'"),
         ("qwen2_untrained", {"method": "lora"}, "training: missing; method 'lora' needs it"),
     ],
@@ -99,6 +100,11 @@ def test_adapters_of_the_answer_need_what_goes_with_them(block):
         "summary.runs.smollm2_fields.packing: adapter_scope answer needs true",
         "summary.runs.smollm2_fields.merge: adapter_scope answer needs false",
     ]
+
+
+def test_adapters_of_plain_weights_may_be_merged(block):
+    block["runs"]["qwen2_fields"] |= {"method": "lora", "merge": True}
+    assert found(block) == []
 
 
 def test_needed_assets_follow_the_selection(block):

@@ -242,7 +242,7 @@ def test_four_bit_adapters_still_learn_after_an_evaluation(base, records):
             parameter.data = parameter.data.to(dtype)
     cases = [case for case in read_cases(records) if case.split == "train"][:2]
     tokenizer = networks.load_tokenizer(base)
-    run = RUN | {"method": "qlora"}
+    run = RUN | {"method": "qlora", "merge": False}
     _, _, collate = fitting.batches(fitting.encode(cases, tokenizer, run), run, pad_id=0)
     batch = collate(np.array([0]))
     before = lora_gradients(network.train(), batch)

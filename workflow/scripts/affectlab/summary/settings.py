@@ -131,6 +131,11 @@ def _run_mistakes(
         for name, needed in ANSWER_SCOPE.items():
             if run.get(name, needed) != needed:
                 yield f"{path}.{name}: adapter_scope answer needs {str(needed).lower()}"
+    if run.get("method") == "qlora" and run.get("merge") is True:
+        yield (
+            f"{path}.merge: method qlora needs false: the run's scores are those of 4-bit weights "
+            "with adapters, and a merged model, whose weights are whole, would be another one"
+        )
     longest, answer = run.get("max_length"), run.get("max_answer_tokens")
     if isinstance(longest, int) and isinstance(answer, int) and 2 * answer > longest:
         yield (
