@@ -776,6 +776,22 @@ def test_a_wrong_target_or_device_is_named_before_any_work(trained, tmp_path, ba
         summarizer.summarise_file(tmp_path / "cases.jsonl", tmp_path)
 
 
+def test_an_adapter_is_put_on_no_other_weights_of_the_same_shape(trained, tmp_path, base, caplog):
+    write_tiny_qwen2(tmp_path / "other", seed=1)
+    message = "other: its weights are not those of tiny that the adapter in .*model was trained on"
+    with pytest.raises(UserError, match=message):
+        CaseSummarizer.from_directory(trained / "model", base_model=tmp_path / "other")
+    CaseSummarizer.from_directory(trained / "model", base_model=base)
+    assert "does not say which weights" not in caplog.text
+    # A model of before, which does not say.
+    model = shutil.copytree(trained / "model", tmp_path / "model")
+    settings = read_json(model / "summary.json")
+    del settings["base_weights"]
+    write_json(model / "summary.json", settings)
+    CaseSummarizer.from_directory(model, base_model=base)
+    assert "model: does not say which weights its adapter was trained on" in caplog.text
+
+
 def test_not_a_model_of_this_wing(base):
     with pytest.raises(UserError, match=r"no summary\.json here"):
         CaseSummarizer.from_directory(Path(base))

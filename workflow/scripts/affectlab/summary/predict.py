@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from affectlab.summary.generate import (
     parse_answers,
 )
 from affectlab.summary.scores import Answer
+
+logger = logging.getLogger(__name__)
 
 
 class CaseSummarizer:
@@ -51,7 +54,8 @@ class CaseSummarizer:
             threads: CPU threads; PyTorch's own choice by default.
 
         Raises:
-            UserError: not a model of this wing, or its base model is needed and not given.
+            UserError: not a model of this wing, or its base model is needed and not given, or
+                another one is.
         """
         from affectlab.summary.model import ADAPTER_FOLDER, SETTINGS_NAME
 
@@ -65,6 +69,8 @@ class CaseSummarizer:
                 f"{folder}: holds an adapter of {settings['base_model']} and no merged model: name "
                 "the folder of that model (--base-model)"
             )
+        if base_model is not None:
+            _check_base(folder, settings, Path(base_model))
         generator = load_generator(
             folder if merged or base_model is None else Path(base_model),
             None if merged else folder / ADAPTER_FOLDER,
@@ -113,4 +119,24 @@ class CaseSummarizer:
             max_tokens=longest,
             seed=seed,
             grammar=self._generator.grammar(self.fields, longest),
+        )
+
+
+def _check_base(folder: Path, settings: Mapping[str, Any], base_model: Path) -> None:
+    """Raise if *base_model* has other weights than those that the adapter was trained on."""
+    from affectlab.core.text_models import weights_digest
+
+    if "base_weights" not in settings:
+        logger.warning(
+            "%s: does not say which weights its adapter was trained on; those of %s may be others",
+            folder,
+            base_model,
+        )
+        return
+    found = weights_digest(base_model)
+    # Where there are none, the loader says so.
+    if found and found != settings["base_weights"]:
+        raise UserError(
+            f"{base_model}: its weights are not those of {settings['base_model']} that the adapter "
+            f"in {folder} was trained on: answers would mean nothing"
         )

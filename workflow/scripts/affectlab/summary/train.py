@@ -157,7 +157,7 @@ def train(
         return
     if answers_alone:
         networks.limit_to_answers(network, tokenizer)
-    _store(network, tokenizer, base_model, run, task_of(cases[0]), model_directory)
+    _store(network, tokenizer, base_model, digest, run, task_of(cases[0]), model_directory)
     tokens = sum(len(example.ids) for example in examples["train"])
     if answers_alone:
         tokens -= sum(example.prompt_length - opening for example in examples["train"])
@@ -232,11 +232,15 @@ def _store(
     network: Any,
     tokenizer: Any,
     base_model: Path,
+    base_weights: Sequence[str],
     run: Mapping[str, Any],
     task: str,
     model_directory: Path,
 ) -> None:
-    """Write the adapter, check that it reads back the same, and merge it if asked for."""
+    """Write the adapter, check that it reads back the same, and merge it if asked for.
+
+    *base_weights* (`text_models.weights_digest`) is stored with it, so that it is put on no others.
+    """
     from affectlab.summary import model as networks
 
     with atomic_path(model_directory) as temporary:
@@ -251,6 +255,7 @@ def _store(
             {
                 "task": task,
                 "base_model": run["model"],
+                "base_weights": base_weights,
                 **{
                     name: run[name]
                     for name in (
