@@ -679,17 +679,26 @@ class Noting(Failing):
         return [self.tokenizer("A note.")["input_ids"] for _ in prompts]
 
 
-def test_a_part_without_notes_counts_as_cut_off(generator):
+class Silent(Noting):
+    """Answers some requests with blanks, and the others with a short note."""
+
+    def answer(self, prompts, *, max_tokens, seed, grammar=None):
+        texts = [" \n" if len(ids) in self.fails else "A note." for ids in prompts]
+        return [self.tokenizer(text)["input_ids"] for text in texts]
+
+
+@pytest.mark.parametrize("kind", [Noting, Silent])
+def test_a_part_without_notes_counts_as_cut_off(generator, kind):
     run = RUN | {"long_input": "map_reduce", "max_length": 700, "max_answer_tokens": 8}
     case = giant("They talked about the exam again. " * 150)
     parts = generation._note_requests(generator.tokenizer, case, case_text(case), run, 692)
     lengths = [len(part.ids) for part in parts]
     # The last part is shorter than the others, so that it alone fails.
     assert lengths.count(lengths[-1]) == 1
-    (request,) = generation.build_requests(Noting(generator, {lengths[-1]}), [case], run, seed=0)
+    (request,) = generation.build_requests(kind(generator, {lengths[-1]}), [case], run, seed=0)
     assert request.cut_tokens == parts[-1].case_tokens
     # Without any note, the case itself is read, head and tail.
-    (request,) = generation.build_requests(Noting(generator, set(lengths)), [case], run, seed=0)
+    (request,) = generation.build_requests(kind(generator, set(lengths)), [case], run, seed=0)
     assert "[...]" in generator.tokenizer.decode(request.ids)
     assert 0 < request.cut_tokens < request.case_tokens
 

@@ -262,7 +262,11 @@ def build_requests(
                 fingerprint=fingerprint,
             )
             notes = [found[request.id]["text"].strip() for request in requests]
-            lost = sum(request.case_tokens for request in requests if found[request.id]["error"])
+            lost = sum(
+                request.case_tokens
+                for request, note in zip(requests, notes, strict=True)
+                if not note
+            )
             if any(notes):
                 reduced = _request(generator.tokenizer, case, "\n".join(notes), run, room)
                 whole = reduced._replace(
