@@ -1,6 +1,7 @@
 """From raw files to cases: both layouts, splits, and everything that can be wrong with a file."""
 
 import json
+import random
 from collections import Counter
 
 import pytest
@@ -189,6 +190,23 @@ def test_cases_with_the_same_text_stay_together(tmp_path):
         by_group.setdefault(case.group, set()).add((case.split, case.fold))
     assert len(by_group) == 20
     assert all(len(places) == 1 for places in by_group.values())
+
+
+def test_questions_with_the_same_text_are_in_one_fold_of_the_published_split(tmp_path):
+    numbered = [
+        {**QUESTION, "questionID": i, "question": f"{i % 30}怎么办？"}  # Each twice.
+        for i in range(60)
+    ]
+    cases, _ = converted(tmp_path, json.dumps(numbered), layout="psyqa", name="PsyQA.json")
+    folds = {}
+    for case in cases:
+        folds.setdefault(case.group, set()).add(case.fold)
+    assert len(folds) == 30
+    assert Counter(fold for (fold,) in folds.values()) == dict.fromkeys(range(5), 6)
+    # The split itself is the original's, which minds no texts.
+    order = list(range(60))
+    random.Random(42).shuffle(order)
+    assert {case.id for case in cases if case.split == "train"} == set(map(str, order[:51]))
 
 
 def test_folds_share_nothing_and_cover_all(tmp_path):
