@@ -216,6 +216,44 @@ def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path)
     assert "words of a case" not in section(folder, block, [], ["questions"]).html
 
 
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, "1 failed, 2 without all 15 marks; 12,345 tokens, cost 0.0247"),
+        ({"cost": None}, "12,345 tokens"),
+        (
+            {"cached": 6},
+            "12,345 tokens, cost 0.0247, beside 6 of 8 answers that were kept from before",
+        ),
+    ],
+    ids=["all new", "no price", "some kept"],
+)
+def test_the_section_says_what_the_judge_cost(results, tmp_path, changes, shown):
+    folder = tmp_path / "summary"
+    shutil.copytree(results, folder)
+    marks = {
+        "model": "strict",
+        "n": 8,
+        "score": 3.5,
+        "ci": [3.0, 4.0],
+        "failed": 1,
+        "incomplete": 2,
+        "tokens": 12345,
+        "cost": 0.0247,
+        "cached": 0,
+    }
+    write_json(folder / "lead" / "seed0" / "judge.json", marks | changes)
+    block = {
+        "selected": list(RUNS),
+        "baseline": "lead",
+        **NOT_JUDGED,
+        "judge": {"model": "strict"},
+        "cross_validation": {},
+        "runs": {name: recipe(name) for name in RUNS},
+    }
+    assert f"{shown}</dd>" in section(folder, block, [], ["cases"]).html
+
+
 @pytest.fixture(scope="module")
 def pooled(results, tmp_path_factory):
     """What five folds of the nearest references come to, and the paths that were pooled."""

@@ -209,3 +209,14 @@ def test_summaries_without_all_15_marks_are_counted(server, judged):
     found = json.loads(judged["output_path"].read_text())
     assert (found["failed"], found["incomplete"]) == (1, 1)
     assert found["score"] == pytest.approx((4 + 3 + 0 + 4) / 4)
+
+
+def test_what_was_asked_before_costs_nothing_again(server, judged):
+    server.replies[PATH] = in_turn(GOOD, chat("no"), GOOD, GOOD)
+    judge_run(settings=settings(server.url, attempts=1), **judged)
+    assert json.loads(judged["output_path"].read_text())["tokens"] == 400
+    server.replies[PATH] = chat("no", tokens=70)
+    judge_run(settings=settings(server.url, attempts=1), **judged)
+    found = json.loads(judged["output_path"].read_text())
+    assert (found["cached"], found["failed"], found["tokens"]) == (3, 1, 70)
+    assert found["cost"] == pytest.approx(2.0 * 70 / 1e6)

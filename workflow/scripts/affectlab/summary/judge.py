@@ -217,7 +217,8 @@ def _record(
     columns = np.array([[row["score"], 1.0] for row in found])
     table = stats.group_sums(columns, [case.group for case in cases])
     interval = stats.bootstrap_interval(ratio, table, **bootstrap)
-    tokens = sum(row["tokens"] for row in found)
+    # What was cached was paid for before.
+    tokens = sum(row["tokens"] for row in found if not row["cached"])
     price = settings["price_per_million_tokens"]
     return {
         "model": settings["model"],
