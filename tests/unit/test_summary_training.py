@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from affectlab import cli
 from affectlab.core import cards, devices
-from affectlab.core.errors import UserError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl, write_json
 from affectlab.core.text_models import add_lora
 from affectlab.samples.summary import write_longemotion, write_psyqa
@@ -804,3 +804,30 @@ def test_an_adapter_is_put_on_no_other_weights_of_the_same_shape(trained, tmp_pa
 def test_not_a_model_of_this_wing(base):
     with pytest.raises(UserError, match=r"no summary\.json here"):
         CaseSummarizer.from_directory(Path(base))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"prompt": None, "merge": None}, "not of a model of the summary wing: no prompt, merge"),
+        ({"base_model": None}, "not of a model of the summary wing: no base_model"),
+        ({"generation": {}}, f"no {', '.join(f'generation.{n}' for n in networks.GENERATION)}"),
+        ({"generation": []}, "no generation.decoding, generation.sample"),
+        ({"task": "poems"}, "task: expected fields or reflection, found 'poems'"),
+    ],
+    ids=["two missing", "no base", "nothing", "a list", "another task"],
+)
+def test_damaged_settings_of_a_model_are_one_message(trained, tmp_path, changes, problem):
+    assert set(networks.GENERATION) == set(RUN["generation"])
+    settings = read_json(trained / "model" / "summary.json") | changes
+    kept = {name: value for name, value in settings.items() if value is not None}
+    write_json(tmp_path / "summary.json", kept)
+    with pytest.raises(DataError, match=r"summary\.json: ") as caught:
+        CaseSummarizer.from_directory(tmp_path)
+    assert problem in str(caught.value)
+
+
+def test_settings_that_are_no_object_are_one_message(tmp_path):
+    write_json(tmp_path / "summary.json", ["fields"])
+    with pytest.raises(DataError, match="not of a model of the summary wing: no task, base_model"):
+        CaseSummarizer.from_directory(tmp_path)

@@ -26,6 +26,29 @@ ADAPTER_FOLDER = "adapter"
 SETTINGS_NAME = "summary.json"
 """What `CaseSummarizer` has to know of a run's model."""
 
+STORED_SETTINGS = (
+    "method",
+    "prompt",
+    "max_length",
+    "max_answer_tokens",
+    "long_input",
+    "generation",
+    "merge",
+)
+"""The keys of a run that are stored there, beside ``task``, ``base_model`` and its weights."""
+
+GENERATION = (
+    "decoding",
+    "sample",
+    "temperature",
+    "top_p",
+    "top_k",
+    "repetition_penalty",
+    "batch_tokens",
+    "precision",
+)
+"""The keys of a run's ``generation``."""
+
 
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a chat model.

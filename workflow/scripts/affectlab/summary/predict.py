@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import UserError
+from affectlab.core.config import as_mapping
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
 from affectlab.summary.cases import TASKS, Case, read_requests
@@ -54,15 +55,13 @@ class CaseSummarizer:
             threads: CPU threads; PyTorch's own choice by default.
 
         Raises:
-            UserError: not a model of this wing, or its base model is needed and not given, or
-                another one is.
+            UserError: not a model of this wing, a damaged one, or its base model is needed and not
+                given, or another one is.
         """
-        from affectlab.summary.model import ADAPTER_FOLDER, SETTINGS_NAME
+        from affectlab.summary.model import ADAPTER_FOLDER
 
         folder = Path(directory)
-        if not (folder / SETTINGS_NAME).is_file():
-            raise UserError(f"{folder}: no {SETTINGS_NAME} here: not a model of the summary wing")
-        settings = read_json(folder / SETTINGS_NAME)
+        settings = _read_settings(folder)
         merged = settings["merge"] and base_model is None
         if not merged and base_model is None:
             raise UserError(
@@ -120,6 +119,30 @@ class CaseSummarizer:
             seed=seed,
             grammar=self._generator.grammar(self.fields, longest),
         )
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """What is stored of a model beside its weights.
+
+    Raises:
+        UserError: nothing is.
+        DataError: something is missing, or the task is unknown.
+    """
+    from affectlab.summary.model import GENERATION, SETTINGS_NAME, STORED_SETTINGS
+
+    path = folder / SETTINGS_NAME
+    if not path.is_file():
+        raise UserError(f"{folder}: no {SETTINGS_NAME} here: not a model of the summary wing")
+    settings = as_mapping(read_json(path))
+    missing = [n for n in ("task", "base_model", *STORED_SETTINGS) if n not in settings] or [
+        f"generation.{n}" for n in GENERATION if n not in as_mapping(settings["generation"])
+    ]
+    if missing:
+        raise DataError(path, None, f"not of a model of the summary wing: no {', '.join(missing)}")
+    if settings["task"] not in list(TASKS):
+        problem = f"task: expected {' or '.join(TASKS)}, found {settings['task']!r}"
+        raise DataError(path, None, problem)
+    return dict(settings)
 
 
 def _check_base(folder: Path, settings: Mapping[str, Any], base_model: Path) -> None:

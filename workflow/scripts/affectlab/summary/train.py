@@ -256,18 +256,7 @@ def _store(
                 "task": task,
                 "base_model": run["model"],
                 "base_weights": base_weights,
-                **{
-                    name: run[name]
-                    for name in (
-                        "method",
-                        "prompt",
-                        "max_length",
-                        "max_answer_tokens",
-                        "long_input",
-                        "generation",
-                        "merge",
-                    )
-                },
+                **{name: run[name] for name in networks.STORED_SETTINGS},
             },
         )
 
