@@ -147,7 +147,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 
 def _check_base(folder: Path, settings: Mapping[str, Any], base_model: Path) -> None:
     """Raise if *base_model* has other weights than those that the adapter was trained on."""
-    from affectlab.core.text_models import weights_digest
+    from affectlab.core.checkpoints import weights_digest
 
     if "base_weights" not in settings:
         logger.warning(

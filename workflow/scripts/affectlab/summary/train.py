@@ -239,7 +239,7 @@ def _store(
 ) -> None:
     """Write the adapter, check that it reads back the same, and merge it if asked for.
 
-    *base_weights* (`text_models.weights_digest`) is stored with it, so that it is put on no others.
+    *base_weights* (`checkpoints.weights_digest`) is stored with it, so that it is put on no others.
     """
     from affectlab.summary import model as networks
 
