@@ -124,6 +124,11 @@ def test_what_a_threshold_on_the_raw_score_would_do_is_said(volunteer, caplog, r
     assert ("would call 1 of 1 volunteers otherwise" in caplog.text) == warned
 
 
+def test_the_folder_of_one_volunteer_is_no_corpus(volunteer):
+    with pytest.raises(DataError, match="no clips here; expected folders t_<n>"):
+        read(volunteer)
+
+
 def test_what_the_finder_adds_to_an_archive_is_passed_over(volunteer):
     (volunteer.parent / "__MACOSX" / "t_7").mkdir(parents=True)
     assert read(volunteer.parent)[1] == []
@@ -184,7 +189,9 @@ def test_a_bad_clip_can_be_set_aside(volunteer):
 def test_folders_that_are_links_are_looked_into_once(tmp_path):
     touch(tmp_path / "elsewhere", "Actor_03/03-01-05-01-02-01-03.wav")
     (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "Actor_03").symlink_to(tmp_path / "elsewhere" / "Actor_03")
+    # The first by name stands for both.
+    for name in ("Actor_04", "Actor_03"):
+        (tmp_path / "raw" / name).symlink_to(tmp_path / "elsewhere" / "Actor_03")
     (tmp_path / "elsewhere" / "Actor_03" / "back").symlink_to(tmp_path / "raw")
     clips, _ = read(tmp_path / "raw", "ravdess")
     assert [clip.path for clip in clips] == ["Actor_03/03-01-05-01-02-01-03.wav"]
