@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core import stats
+from affectlab.core.downloads import is_passing
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, read_text, write_json
 from affectlab.summary.answers import read_answers
@@ -36,7 +37,6 @@ LABELS = {
     "treatment_effect": "Treatment effect",
 }
 MAX_TOKENS = 4096
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 60.0
 UNREACHABLE = "cannot be reached"
 
@@ -134,7 +134,7 @@ class Judge:
         except requests.RequestException as error:
             return "", 0, f"{UNREACHABLE} ({type(error).__name__})", True
         if response.status_code != 200:
-            again = response.status_code in RETRIED
+            again = is_passing(response.status_code)
             return "", 0, f"answered with status {response.status_code}", again
         try:
             content = response.json()
