@@ -83,6 +83,7 @@ def check_safetensors(path: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
     try:
+        # Opening holds the header against the length of the file.
         with safe_open(path, framework="numpy"):
             pass
     except SafetensorError as error:
