@@ -341,6 +341,17 @@ def test_predictions_are_stored_per_record(trained, records, tmp_path):
         assert row["prediction"] == max(row["probabilities"], key=row["probabilities"].get)
 
 
+def test_bfloat16_is_asked_for_and_answers_nearly_the_same(trained):
+    exact, coarse = (
+        EmotionClassifier.from_directory(trained["full"] / "model", device="cpu", precision=name)
+        .predict(["i feel glad"])[0]
+        .probabilities
+        for name in ("fp32", "bf16")
+    )
+    assert coarse == pytest.approx(exact, rel=0.05)
+    assert coarse != pytest.approx(exact, rel=1e-6)
+
+
 def test_a_tfidf_run_needs_no_pytorch(records, tmp_path):
     import subprocess
     import sys
@@ -549,6 +560,9 @@ def test_the_command_line_takes_texts_files_and_stdin(trained, tmp_path, capsys,
     assert run_cli(capsys, *base, "--file", str(tmp_path / "texts.txt"))[1] == from_arguments
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(TEXTS)))
     assert run_cli(capsys, *base, "-")[1] == from_arguments
+    coarse = run_cli(capsys, *base, "--precision", "bf16", *TEXTS)[1]
+    assert coarse != from_arguments
+    assert [row["label"] for row in coarse] == [row["label"] for row in from_arguments]
 
 
 @pytest.mark.parametrize(

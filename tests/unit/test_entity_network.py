@@ -23,10 +23,11 @@ from scored_runs import scored_run
 from sklearn.metrics import f1_score
 
 from affectlab import cli
+from affectlab.core import devices
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_json, write_jsonl
 from affectlab.core.text_models import load_tokenizer
-from affectlab.entity import losses, original
+from affectlab.entity import losses, original, stored_states
 from affectlab.entity import model as networks
 from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
@@ -244,6 +245,79 @@ def test_batches_give_what_single_spans_give(work):
     assert logits.shape == (4, len(CLASSES))
 
 
+@pytest.mark.parametrize("write", [write_tiny_bert, write_tiny_roberta], ids=["bert", "roberta"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_last_layer_is_computed_for_tokens_of_spans_alone(tmp_path, write, checkpointing):
+    """With the same embeddings and gradients; whole texts read all of its output."""
+    write(tmp_path / "base")
+    tokenizer = load_tokenizer(tmp_path / "base")
+    texts = [TEXT, "The letter, Ada said, is long gone and nobody minds."]
+    spans = [[(21, 32), (0, 3), (23, 32)], [(12, 15)]]
+    labels = np.eye(4, len(CLASSES), dtype=np.float32)
+    found = []
+    for shortened in (True, False):
+        encoder = networks.load_encoder(tmp_path / "base", device=CPU).eval()
+        torch.manual_seed(0)
+        network = networks.EmotionEmbedder(encoder, networks.Heads(48, method="vmf")).eval()
+        network.shortened &= shortened
+        if checkpointing:
+            encoder.activation_checkpointing_enable({"use_reentrant": False})
+            network.train()
+            for module in network.modules():
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.0
+        lengths = []
+        encoder.encoder.layer[-1].register_forward_hook(
+            lambda _, __, output, lengths=lengths: lengths.append(output.shape[1])
+        )
+        rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
+        batch = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
+        outputs = network(batch)
+        losses.sound_loss(VMF)(outputs, batch["labels"]).sum().backward()
+        found.append((outputs, {n: p.grad for n, p in network.named_parameters()}))
+        longest = batch["input_ids"].shape[1]
+        inside = [sum(last - first for _, first, last in row.spans[:2]) for row in rows]
+        assert set(lengths) == {max(inside) if shortened else longest}
+        assert 2 * max(inside) < longest
+        whole, _ = networks.encode(tokenizer, texts, [[None], [None]], max_length=64)
+        lengths.clear()
+        network(networks.collator(whole, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1])))
+        assert lengths == [max(len(row.token_ids) for row in whole)]
+    (ours, gradients), (plain, expected) = found
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients[name], gradient, atol=1e-5, rtol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize(("budget", "rows_at_most"), [(64, 8), (10_000, 3)])
+def test_batches_on_a_processor_are_small_whatever_they_hold(
+    trained, monkeypatch, budget, rows_at_most
+):
+    network, tokenizer, _ = networks.load_model(trained["vmf"] / "model", device=CPU)
+    texts = [" ".join([TEXT] * (1 + number % 3)) for number in range(9)]
+    rows, _ = networks.encode(tokenizer, texts, [[None]] * 9, max_length=512)
+    sizes = []
+
+    def watched(batch):
+        sizes.append(tuple(batch["input_ids"].shape))
+        return network(batch)[:3]
+
+    def ask(batch_size):
+        sizes.clear()
+        how = {"pad_id": tokenizer.pad_token_id, "dtype": torch.float32, "device": CPU}
+        return networks.embed_rows(watched, rows, batch_size=batch_size, **how)
+
+    alone = ask(1)
+    assert len(sizes) == 9
+    monkeypatch.setattr(networks, "CPU_TOKENS", budget)
+    for one, other in zip(ask(rows_at_most), alone, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-4)
+    assert sum(count for count, _ in sizes) == 9
+    assert all(count == 1 or count * length <= budget for count, length in sizes)
+    assert max(count for count, _ in sizes) == min(rows_at_most, max(1, budget // sizes[0][1]))
+
+
 def test_each_row_of_a_batch_keeps_its_tokens_spans_and_labels(work):
     """Whatever the order of the rows: label k is that of target k, and no two are equal."""
     tokenizer = load_tokenizer(work / "bert")
@@ -273,7 +347,7 @@ def test_each_row_of_a_batch_keeps_its_tokens_spans_and_labels(work):
 def test_the_concentration_starts_where_it_is_told_to(least, start):
     heads = networks.Heads(48, method="vmf", kappa_min=least, kappa_start=start)
     torch.nn.init.zeros_(heads.energy.weight)
-    found = heads(torch.randn(1, 4, 48), torch.arange(4), torch.tensor([0]))
+    found = heads(*heads.pool(torch.randn(1, 4, 48), torch.arange(4), torch.tensor([0])))
     assert found.kappa.item() == pytest.approx(start, rel=1e-5)
 
 
@@ -294,7 +368,7 @@ def test_the_published_concentration_is_the_maximum_over_tokens(work):
     torch.manual_seed(0)
     heads = networks.Heads(48, method="gbert")
     states = torch.randn(1, 6, 48)
-    found = heads(states, torch.arange(1, 5), torch.tensor([0]))
+    found = heads(*heads.pool(states, torch.arange(1, 5), torch.tensor([0])))
     energy = torch.nn.functional.softplus(heads.energy(states[0, 1:5])).max()
     torch.testing.assert_close(found.kappa[0], 1 + 50 * energy)
 
@@ -490,6 +564,38 @@ def test_an_adapter_trained_in_bfloat16_rounds_nothing_else(work, sentences, tmp
         for folder in (sentences, tmp_path)
     )
     assert before == after
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_states_that_are_kept_teach_an_adapter_what_the_encoder_would(
+    work, sentences, tmp_path, monkeypatch, precision
+):
+    asked = []
+    pooled = networks.EmotionEmbedder.pooled
+
+    def counted(network, batch):
+        asked[-1] += len(batch["targets"])
+        return pooled(network, batch)
+
+    monkeypatch.setattr(networks.EmotionEmbedder, "pooled", counted)
+    histories, adapters = [], []
+    for place, room in enumerate((stored_states.LARGEST_BYTES, 1000)):
+        asked.append(0)
+        monkeypatch.setattr(stored_states, "LARGEST_BYTES", room)
+        folder = train_adapter(
+            work, sentences, tmp_path / str(place), epochs=3, precision=precision
+        )
+        with (folder / "history.csv").open() as lines:
+            histories.append([float(row["loss"]) for row in csv.DictReader(lines)])
+        network, *_ = networks.load_model(folder / "model", device=CPU)
+        adapters.append(network.heads.adapter.hidden.weight.detach())
+    rough = precision == "bf16"
+    assert histories[0] == pytest.approx(histories[1], rel=0.02 if rough else 1e-4)
+    torch.testing.assert_close(*adapters, atol=0.01 if rough else 1e-4, rtol=0)
+    assert len(histories[0]) == 6
+    targets = len(targets_of(read_records(work / "spans.jsonl")))
+    # Training and validation once, validation once more to calibrate; else in each epoch.
+    assert asked[0] < 2 * targets < asked[1]
 
 
 def test_an_adapter_learns(adapted):
@@ -1123,6 +1229,23 @@ def test_the_commands(trained, tmp_path, capsys):
     assert found["nearest"][0]["text"] == texts[1]
     assert found["nearest"][0]["cosine"] == pytest.approx(1.0, abs=1e-5)
     assert len(found["nearest"]) == 2
+
+
+def test_bfloat16_is_asked_for_and_answers_nearly_the_same(trained, capsys, monkeypatch):
+    def answer(*arguments: str) -> tuple[np.ndarray, float, float]:
+        command = ("predict", "entity", "--model", trained["vmf"] / "model", "--embedding")
+        line = json.loads(ask(capsys, *command, "--top-k", 28, "--device", "cpu", *arguments, TEXT))
+        return np.array(line["mu"]), line["kappa"], line["probabilities"][CLASSES[0]]
+
+    direction, kappa, probability = answer()
+    coarse, coarse_kappa, coarse_probability = answer("--precision", "bf16")
+    assert 0 < np.abs(coarse - direction).max() < 0.02
+    assert np.linalg.norm(coarse) == pytest.approx(1.0, abs=1e-5)
+    assert coarse_kappa == pytest.approx(kappa, rel=0.02)
+    assert coarse_probability == pytest.approx(probability, rel=0.05)
+    for gains, expected in ((True, coarse), (False, direction)):
+        monkeypatch.setattr(devices, "gains_by_bf16", lambda _, gains=gains: gains)
+        np.testing.assert_array_equal(answer("--precision", "auto")[0], expected)
 
 
 def test_embeddings_of_another_model_are_told_apart(work, trained, tmp_path, capsys):

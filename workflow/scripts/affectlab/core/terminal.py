@@ -28,6 +28,17 @@ def positive(text: str) -> int:
     return value
 
 
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device`` and ``--precision``, of the networks that judge texts, to *parser*."""
+    parser.add_argument("--device", help="PyTorch device; a GPU if there is one")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "auto"),
+        default="fp32",
+        help="of matrix products; auto is bf16 where that is faster (default fp32, as evaluated)",
+    )
+
+
 def read_texts(texts: Sequence[str], file: Path | None) -> Iterator[str]:
     """The texts to work on, one by one, so that a pipe may go on for ever.
 

@@ -122,15 +122,25 @@ def bucketed_batches(
         if token_budget is None:
             batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
         else:
-            batches += list(_fill_to_budget(pool, sizes, token_budget))
+            batches += filled_to_budget(pool, sizes, token_budget)
     return [batches[i] for i in generator.permutation(len(batches))]
 
 
-def _fill_to_budget(pool: np.ndarray, sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Cut *pool*, sorted by rising size, where items x longest would pass *budget*."""
+def filled_to_budget(
+    pool: np.ndarray, sizes: np.ndarray, budget: int, *, most: int | None = None
+) -> Iterator[np.ndarray]:
+    """Cut *pool*, sorted by rising size, where items x longest would pass *budget*.
+
+    Args:
+        pool: item indices, int64 (n,).
+        sizes: tokens of every item.
+        budget: padded tokens per batch; a longer item gets a batch of its own.
+        most: items per batch.
+    """
     start = 0
     for end in range(1, len(pool) + 1):
-        if end == len(pool) or (end + 1 - start) * sizes[pool[end]] > budget:
+        full = end - start == most
+        if full or end == len(pool) or (end + 1 - start) * sizes[pool[end]] > budget:
             yield pool[start:end]
             start = end
 

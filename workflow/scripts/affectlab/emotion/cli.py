@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
-from affectlab.core.terminal import batched, positive, read_texts
+from affectlab.core.terminal import add_network_arguments, batched, positive, read_texts
 
 
 def add_predict_command(wings: Any) -> None:
@@ -21,7 +21,7 @@ def add_predict_command(wings: Any) -> None:
     emotion.add_argument("--file", type=Path, help="UTF-8 file with one text a line")
     emotion.add_argument("--top-k", type=positive, default=3, help="classes shown (default 3)")
     emotion.add_argument("--batch-size", type=positive, default=64)
-    emotion.add_argument("--device", help="PyTorch device; a GPU if there is one")
+    add_network_arguments(emotion)
     emotion.set_defaults(run=_predict)
 
 
@@ -30,7 +30,9 @@ def _predict(options: argparse.Namespace) -> int:
 
     if bool(options.texts) == bool(options.file):
         raise UserError("give either texts (`-` for stdin) or --file")
-    classifier = EmotionClassifier.from_directory(options.model, device=options.device)
+    classifier = EmotionClassifier.from_directory(
+        options.model, device=options.device, precision=options.precision
+    )
     for batch in batched(read_texts(options.texts, options.file), options.batch_size):
         predictions = classifier.predict(batch, batch_size=options.batch_size)
         for text, prediction in zip(batch, predictions, strict=True):

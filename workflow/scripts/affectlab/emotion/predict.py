@@ -15,6 +15,8 @@ from affectlab.emotion.tfidf import SETTINGS_FILE
 if TYPE_CHECKING:
     import numpy as np
 
+    from affectlab.core.devices import Precision
+
 DEFAULT_BATCH_SIZE = 64
 MAX_LENGTH = 32_768
 """Tokens after which a text is cut where the tokenizer knows no limit; recipes go no higher."""
@@ -52,7 +54,12 @@ class EmotionClassifier:
 
     @classmethod
     def from_directory(
-        cls, directory: Path | str, *, device: str | None = None, threads: int | None = None
+        cls,
+        directory: Path | str,
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+        precision: Precision = "fp32",
     ) -> EmotionClassifier:
         """Load the ``model`` directory of a run.
 
@@ -60,6 +67,8 @@ class EmotionClassifier:
             directory: a Hugging Face checkpoint with this wing's classes, or a TF-IDF model.
             device: a PyTorch device name; the GPU if there is one, by default.
             threads: CPU threads; PyTorch's own choice by default.
+            precision: of a network's matrix products. ``auto`` takes bfloat16 where the device
+                multiplies it faster, for about two digits less in the probabilities.
 
         Raises:
             UserError: no such directory, or not a model of this wing.
@@ -68,7 +77,7 @@ class EmotionClassifier:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such model directory")
         if (folder / "config.json").exists():
-            return cls(_Network(folder, device, threads))
+            return cls(_Network(folder, device, threads, precision))
         if (folder / SETTINGS_FILE).exists():
             return cls(_TfidfModel(folder))
         hint = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""
@@ -109,22 +118,24 @@ class EmotionClassifier:
 
 
 class _Network:
-    def __init__(self, directory: Path, device: str | None, threads: int | None) -> None:
+    def __init__(
+        self, directory: Path, device: str | None, threads: int | None, precision: Precision
+    ) -> None:
         import torch
 
         from affectlab.core import text_models
-        from affectlab.core.devices import named_device, set_threads
+        from affectlab.core.devices import compute_dtype, named_device, set_threads
         from affectlab.emotion import model
 
         if threads is not None:
             set_threads(threads)
         self._model = model
-        self._dtype = torch.float32
         self._device = named_device(device)
+        self._dtype = compute_dtype(precision, self._device)
         _check_classes(directory)
         self._tokenizer = text_models.load_tokenizer(directory)
         self._network = model.load_network(
-            directory, self._tokenizer, dtype=self._dtype, device=self._device, trained=True
+            directory, self._tokenizer, dtype=torch.float32, device=self._device, trained=True
         ).eval()
         self._max_length = min(MAX_LENGTH, self._tokenizer.model_max_length)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import check_target
-from affectlab.core.terminal import batched, positive, read_texts
+from affectlab.core.terminal import add_network_arguments, batched, positive, read_texts
 
 
 def add_predict_command(wings: Any) -> None:
@@ -59,13 +59,15 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--encoder", type=Path, help="pretrained encoder, for a best_model.pt")
     parser.add_argument("--batch-size", type=positive, default=64)
-    parser.add_argument("--device", help="PyTorch device; a GPU if there is one")
+    add_network_arguments(parser)
 
 
 def _predictor(options: argparse.Namespace) -> Any:
     from affectlab.entity.predict import GbertPredictor
 
-    return GbertPredictor.from_checkpoint(options.model, options.encoder, options.device)
+    return GbertPredictor.from_checkpoint(
+        options.model, options.encoder, options.device, precision=options.precision
+    )
 
 
 @contextmanager

@@ -19,11 +19,12 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from affectlab.core.acceleration import read_last_layer_at, shorten_last_layer
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError, first_line
 from affectlab.core.io import atomic_path, read_json, write_json
 from affectlab.core.text_models import load_pretrained, load_tokenizer
-from affectlab.core.training import Batch
+from affectlab.core.training import Batch, filled_to_budget
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.vmf import DIMENSION
 
@@ -40,6 +41,9 @@ KAPPA_SCALE = 16.0
 
 ADAPTER_INPUT_NORM = 10.0
 """Length of a `SpanAdapter`'s inputs: with unit variance of each, Adam's steps are too large."""
+
+CPU_TOKENS = 1024
+"""Padded tokens that pass an encoder at a time on a CPU; larger batches do not fit its caches."""
 
 Span = tuple[int, int] | None
 """Character offsets of a span, or None for the whole text."""
@@ -94,10 +98,9 @@ class SpanAdapter(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(
-        self, states: Sequence[torch.Tensor], batch: Mapping[str, torch.Tensor]
-    ) -> torch.Tensor:
-        """Corrections (m, 64 + 1 + 28), float32; 0 for whole texts.
+    @staticmethod
+    def read(states: Sequence[torch.Tensor], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What is read of the encoder, float32 (m, 2 * layers * width).
 
         Args:
             states: of all layers, (b, t, width) each.
@@ -106,15 +109,24 @@ class SpanAdapter(nn.Module):
         tokens, offsets, mask = batch["tokens"], batch["offsets"], batch["attention_mask"]
         rows = torch.div(tokens[offsets], mask.shape[1], rounding_mode="floor")
         share = (mask / mask.sum(dim=1, keepdim=True))[:, None].float()
+        exact = [layer.float() for layer in states]
         means = [
-            functional.embedding_bag(tokens, layer.flatten(0, 1).float(), offsets, mode="mean")
-            for layer in states
-        ] + [(share @ layer.float())[rows, 0] for layer in states]
+            functional.embedding_bag(tokens, layer.flatten(0, 1), offsets, mode="mean")
+            for layer in exact
+        ] + [(share @ layer)[rows, 0] for layer in exact]
         scaled = [functional.layer_norm(mean, mean.shape[-1:]) for mean in means]
-        inputs = functional.normalize(torch.cat(scaled, dim=-1), dim=-1) * ADAPTER_INPUT_NORM
+        return functional.normalize(torch.cat(scaled, dim=-1), dim=-1) * ADAPTER_INPUT_NORM
+
+    def forward(self, inputs: torch.Tensor, is_span: torch.Tensor) -> torch.Tensor:
+        """Corrections (m, 64 + 1 + 28), float32; 0 for whole texts.
+
+        Args:
+            inputs: what `read` gives.
+            is_span: whether a target is a span, bool (m,).
+        """
         inputs = self.dropout(inputs).to(self.hidden.weight.dtype)
         corrections = self.output(functional.gelu(self.hidden(inputs))).float()
-        return corrections * batch["is_span"][:, None]
+        return corrections * is_span[:, None]
 
 
 class Heads(nn.Module):
@@ -161,20 +173,18 @@ class Heads(nn.Module):
             start = above + math.log(-math.expm1(-above))
             nn.init.constant_(self.energy.bias, start / KAPPA_SCALE)
 
-    def forward(
-        self,
-        states: torch.Tensor,
-        tokens: torch.Tensor,
-        offsets: torch.Tensor,
-        corrections: torch.Tensor | None = None,
-    ) -> Embedding:
+    def pool(
+        self, states: torch.Tensor, tokens: torch.Tensor, offsets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Pool token states (b, t, width) over each target's *tokens*.
 
         Args:
             states: of the encoder's last layer.
             tokens: positions in the flattened (b * t) states, target after target, int64.
             offsets: where each target starts in *tokens*, int64 (m,).
-            corrections: of the adapter, or None.
+
+        Returns:
+            What `forward` takes: direction, float32 (m, 64), and energy, float32 (m,).
         """
         flat = states.flatten(0, 1)
         hidden = functional.gelu(self.hidden(flat))
@@ -183,17 +193,25 @@ class Heads(nn.Module):
             return functional.embedding_bag(tokens, values.float(), offsets, mode=mode)
 
         direction = pooled(self.direction(hidden), "mean")
+        if self.method == "gbert":
+            return direction, pooled(functional.softplus(self.energy(flat).float()), "max")[:, 0]
+        return direction, pooled(self.energy(hidden), "mean")[:, 0]
+
+    def forward(
+        self,
+        direction: torch.Tensor,
+        energy: torch.Tensor,
+        corrections: torch.Tensor | None = None,
+    ) -> Embedding:
+        """What the pooled states come to, with the *corrections* of an adapter or without."""
         if corrections is None:
             corrections = direction.new_zeros(len(direction), DIMENSION + 1 + len(CLASSES))
         turn, rise, shift = corrections.split((DIMENSION, 1, len(CLASSES)), dim=-1)
         mu = functional.normalize(direction + turn, dim=-1)
         prototypes = self.directions()
         if self.method == "gbert":
-            energy = pooled(functional.softplus(self.energy(flat).float()), "max")
-            kappa = 1.0 + 50.0 * energy[:, 0]
-            return Embedding(mu, kappa, self._side_head(mu), prototypes)
-        energy = (pooled(self.energy(hidden), "mean") + rise)[:, 0]
-        kappa = self.kappa_min + functional.softplus(KAPPA_SCALE * energy)
+            return Embedding(mu, 1.0 + 50.0 * energy, self._side_head(mu), prototypes)
+        kappa = self.kappa_min + functional.softplus(KAPPA_SCALE * (energy + rise[:, 0]))
         # Unit variance of the inputs in place of unit length.
         logits = self._side_head(mu * DIMENSION**0.5) + shift
         return Embedding(mu, kappa, logits, prototypes)
@@ -207,24 +225,43 @@ class Heads(nn.Module):
 
 
 class EmotionEmbedder(nn.Module):
-    """Encoder and heads."""
+    """Encoder and heads.
+
+    Without an adapter only tokens of targets are read of the last layer; where these are few, as
+    in spans, it computes no others, if `shortened` is true.
+    """
 
     def __init__(self, encoder: PreTrainedModel, heads: Heads) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = heads
+        self.shortened = shorten_last_layer(encoder)
 
     def forward(self, batch: Mapping[str, torch.Tensor]) -> Embedding:
         """Embed the targets of a batch that `collator` made."""
+        direction, energy, inputs = self.pooled(batch)
         adapter = self.heads.adapter
+        corrections = None if adapter is None else adapter(inputs, batch["is_span"])
+        return self.heads(direction, energy, corrections)
+
+    def pooled(
+        self, batch: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """All that the heads need of the encoder: see `Heads.pool` and `SpanAdapter.read`."""
+        adapter = self.heads.adapter
+        tokens = batch["tokens"]
+        if self.shortened:
+            read, tokens = tokens_read(batch) if adapter is None else (None, tokens)
+            read_last_layer_at(self.encoder, read)
         found = self.encoder(
             input_ids=batch["input_ids"],
             attention_mask=batch["attention_mask"],
             output_hidden_states=adapter is not None,
         )
+        direction, energy = self.heads.pool(found.last_hidden_state, tokens, batch["offsets"])
         # The first of the hidden states are the embeddings of the tokens.
-        corrections = None if adapter is None else adapter(found.hidden_states[1:], batch)
-        return self.heads(found.last_hidden_state, batch["tokens"], batch["offsets"], corrections)
+        inputs = None if adapter is None else adapter.read(found.hidden_states[1:], batch)
+        return direction, energy, inputs
 
     def train(self, mode: bool = True) -> Self:
         """As of any module; an encoder that an adapter is trained upon keeps no dropout."""
@@ -244,6 +281,32 @@ class EmotionEmbedder(nn.Module):
         self.requires_grad_(False)
         self.heads.adapter = SpanAdapter(config.hidden_size, **settings).to(self.encoder.device)
         return settings
+
+
+def tokens_read(batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Which tokens of each row belong to a target, and where these then stand.
+
+    Args:
+        batch: see `collator`.
+
+    Returns:
+        Positions in the rows, int64 (b, q), short rows filled up with 0, or None where q would be
+        more than half of the rows' length; and the batch's ``tokens`` as positions in what is read,
+        flattened (b * q), or as they are.
+    """
+    tokens = batch["tokens"]
+    count, length = batch["input_ids"].shape
+    members = tokens.unique()
+    rows = torch.div(members, length, rounding_mode="floor")
+    sizes = rows.bincount(minlength=count)
+    width = int(sizes.max())
+    if 2 * width > length:
+        return None, tokens
+    firsts = sizes.cumsum(0) - sizes
+    places = torch.arange(len(members), device=members.device) - firsts[rows]
+    positions = members.new_zeros(count, width)
+    positions[rows, places] = members % length
+    return positions, (rows * width + places)[torch.searchsorted(members, tokens)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,13 +556,14 @@ def embed_rows(
 ) -> list[np.ndarray]:
     """What *network* says of every target, in the order of their numbers.
 
-    Rows are batched by length, so that little is spent on padding.
+    Rows are batched by length, so that little is spent on padding; on the CPU a batch holds at most
+    `CPU_TOKENS` with it.
 
     Args:
         network: from a batch to tensors (m, ...), such as `EmotionEmbedder` in eval mode.
         rows: as `encode` made them; at least one target.
         pad_id: of the tokenizer.
-        batch_size: rows per batch.
+        batch_size: rows per batch, at most.
         dtype: of matrix products.
         device: where to compute.
         whole_texts: see `collator`.
@@ -508,20 +572,21 @@ def embed_rows(
         For each tensor of *network* with a row per target one float32 array.
     """
     collate = collator(rows, None, pad_id=pad_id, whole_texts=whole_texts)
-    order = np.argsort([len(row.token_ids) for row in rows], kind="stable")
-    targets: list[np.ndarray] = []
-    parts: list[list[np.ndarray]] = []
-    for start in range(0, len(order), batch_size):
-        batch = {
-            name: tensor.to(device)
-            for name, tensor in collate(order[start : start + batch_size]).items()
-        }
+    lengths = np.array([len(row.token_ids) for row in rows])
+    order = np.argsort(lengths, kind="stable")
+    budget = CPU_TOKENS if device.type == "cpu" else batch_size * lengths.max()
+    targets = sum(len(row.spans) for row in rows)
+    columns: list[np.ndarray] = []
+    for indices in filled_to_budget(order, lengths, budget, most=batch_size):
+        batch = {name: tensor.to(device) for name, tensor in collate(indices).items()}
         with autocast(dtype, device):
             found = network(batch)
-        targets.append(batch["targets"].cpu().numpy())
-        parts.append([tensor.float().cpu().numpy() for tensor in found])
-    place = np.argsort(np.concatenate(targets), kind="stable")
-    return [np.concatenate(column)[place] for column in zip(*parts, strict=True)]
+        if not columns:
+            columns = [np.empty((targets, *part.shape[1:]), dtype=np.float32) for part in found]
+        places = batch["targets"].cpu().numpy()
+        for column, part in zip(columns, found, strict=True):
+            column[places] = part.float().cpu().numpy()
+    return columns
 
 
 def without_prototypes(

@@ -19,6 +19,7 @@ from affectlab.entity.labels import CLASSES
 if TYPE_CHECKING:
     import numpy as np
 
+    from affectlab.core.devices import Precision
     from affectlab.entity.data import Record
 
 logger = logging.getLogger(__name__)
@@ -90,11 +91,21 @@ class GbertPredictor:
 
     classes: tuple[str, ...] = CLASSES
 
-    def __init__(self, network: Any, tokenizer: Any, description: Any, device: Any) -> None:
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        description: Any,
+        device: Any,
+        precision: Precision = "fp32",
+    ) -> None:
+        from affectlab.core.devices import compute_dtype
+
         self._network = network
         self._tokenizer = tokenizer
         self._description = description
         self._device = device
+        self._dtype = compute_dtype(precision, device)
 
     @classmethod
     def from_checkpoint(
@@ -104,6 +115,7 @@ class GbertPredictor:
         device: str | None = None,
         *,
         threads: int | None = None,
+        precision: Precision = "fp32",
     ) -> GbertPredictor:
         """Load a model.
 
@@ -113,6 +125,8 @@ class GbertPredictor:
                 model directory holds its own.
             device: a PyTorch device name; the GPU if there is one, by default.
             threads: CPU threads; PyTorch's own choice by default.
+            precision: of matrix products. ``auto`` takes bfloat16 where the device multiplies it
+                faster, for about two digits less in what is answered.
 
         Raises:
             UserError: no such checkpoint, or not one of this wing.
@@ -127,7 +141,7 @@ class GbertPredictor:
         chosen = named_device(device)
         path = Path(checkpoint_path)
         if path.is_dir():
-            return cls(*load_model(path, device=chosen), chosen)
+            return cls(*load_model(path, device=chosen), chosen, precision)
         if not path.is_file():
             raise UserError(f"{path}: no such checkpoint")
         if model_name is None:
@@ -135,7 +149,7 @@ class GbertPredictor:
                 f"{path}: an original checkpoint lacks encoder and tokenizer; name the directory "
                 "of its pretrained encoder as model_name"
             )
-        return cls(*load_original(path, Path(model_name), device=chosen), chosen)
+        return cls(*load_original(path, Path(model_name), device=chosen), chosen, precision)
 
     def fingerprint(self) -> str:
         """SHA-256 of the heads' weights: tells embeddings of one model from those of another."""
@@ -216,7 +230,6 @@ class GbertPredictor:
 
         At least one text. Messages call the targets by *names*, or by their numbers from 1.
         """
-        import torch
 
         from affectlab.entity.model import embed_rows, encode, without_prototypes
 
@@ -244,7 +257,7 @@ class GbertPredictor:
             rows,
             pad_id=self._tokenizer.pad_token_id,
             batch_size=batch_size,
-            dtype=torch.float32,
+            dtype=self._dtype,
             device=self._device,
         )
         back = sorted(range(len(order)), key=order.__getitem__)

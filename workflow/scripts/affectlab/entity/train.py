@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,27 +104,28 @@ def train(
         {name: sha256_file(path) for name, path in records_paths.items()},
         weights_digest(start_from or base_model),
     ]
-    results = [
-        _stage(
-            network,
-            number=number,
-            stage=stage,
-            records=corpora[stage["data"]],
-            tokenizer=tokenizer,
-            run=run,
-            subset_seed=subset_seed,
-            seed=seed,
-            device=device,
-            directory=work_directory,
-            owner=training.fingerprint(number, *owner),
+    results = []
+    for number, stage in enumerate(run["stages"]):
+        results.append(
+            _stage(
+                network,
+                number=number,
+                stage=stage,
+                records=corpora[stage["data"]],
+                tokenizer=tokenizer,
+                run=run,
+                subset_seed=subset_seed,
+                seed=seed,
+                device=device,
+                directory=work_directory,
+                owner=training.fingerprint(number, *owner),
+            )
         )
-        for number, stage in enumerate(run["stages"])
-    ]
+        for name, parameter in network.named_parameters():
+            if name in frozen:
+                parameter.data = frozen[name].clone()
     if not PartialState().is_main_process:
         return
-    for name, parameter in network.named_parameters():
-        if name in frozen:
-            parameter.data = frozen[name]
     calibration = _calibration(network, tokenizer, corpora[run["data"]], run, device)
     # Whole texts are what they were before an adapter came.
     texts = calibration
@@ -164,7 +167,7 @@ def _stage(
 
     from affectlab.core import devices, training
     from affectlab.core.io import atomic_path
-    from affectlab.entity import losses
+    from affectlab.entity import losses, stored_states
     from affectlab.entity import model as networks
 
     weights_path = directory / "checkpoints" / f"stage{number}.safetensors"
@@ -210,27 +213,37 @@ def _stage(
         *(number + 1, len(train), len(targets_of(train)), stage["data"]),
         len(targets_of(validation)),
     )
+    how = {
+        "pad_id": tokenizer.pad_token_id,
+        "batch_size": EVALUATION_BATCH,
+        "dtype": devices.compute_dtype(recipe.precision, device),
+        "device": device,
+    }
+    trained: torch.nn.Module = network
+    started = time.monotonic()
+    answers: Callable[[Any], list[np.ndarray]]
+    if stored_states.fit_in_memory(network, rows):
+        logger.info("the encoder is frozen: it is asked about every text once")
+        trained = stored_states.AdapterOnStates(network.heads)
+        states = stored_states.compute(network, rows, **how)
+        collate = stored_states.collator(states, rows, train_labels)
+        held_out_states = stored_states.compute(network, held_out, **how)
+        answers = partial(stored_states.answers, held_out_states, device=device)
+    else:
+        collate = networks.collator(
+            rows, train_labels, pad_id=tokenizer.pad_token_id, whole_texts=whole_texts
+        )
+        answers = partial(_answers, rows=held_out, whole_texts=whole_texts, **how)
+
+    preparing = time.monotonic() - started
     devices.seed_everything(seed)
     result = training.fit(
-        network,
+        trained,
         recipe=recipe,
         lengths=[len(row.token_ids) for row in rows],
-        collate=networks.collator(
-            rows,
-            train_labels,
-            pad_id=tokenizer.pad_token_id,
-            whole_texts=whole_texts,
-        ),
+        collate=collate,
         loss_sum=loss_sum,
-        evaluate=_evaluator(
-            held_out,
-            validation_labels,
-            item_loss if published else None,
-            pad_id=tokenizer.pad_token_id,
-            dtype=devices.compute_dtype(recipe.precision, device),
-            device=device,
-            whole_texts=whole_texts,
-        ),
+        evaluate=_evaluator(answers, validation_labels, item_loss if published else None),
         select_by="negative_loss",
         head=networks.HEAD_NAMES,
         item_weights=[len(row.spans) for row in rows],
@@ -240,6 +253,7 @@ def _stage(
         checkpoint_fingerprint=owner,
         tensorboard_directory=directory / "tensorboard" / f"stage{number}",
     )
+    result["seconds"] += preparing
     for row in result["history"]:
         row["stage"] = number + 1
         if published and row["split"] == "train":
@@ -307,19 +321,21 @@ def validation_scores(
     }
 
 
+def _answers(network: EmotionEmbedder, rows: Sequence[Row], **how: Any) -> list[np.ndarray]:
+    """Mu, kappa and logits of all targets; *how* goes to `embed_rows`."""
+    from affectlab.entity.model import embed_rows, without_prototypes
+
+    return embed_rows(without_prototypes(network), rows, **how)
+
+
 def _evaluator(
-    rows: Sequence[Row],
+    answers: Callable[[Any], list[np.ndarray]],
     labels: np.ndarray,
     item_loss: Callable[..., torch.Tensor] | None,
-    *,
-    pad_id: int,
-    dtype: torch.dtype,
-    device: torch.device,
-    whole_texts: bool,
 ) -> Callable[[Any], dict[str, float]]:
     """Validation scores of a network; with *item_loss* the loss is that, else the log-loss.
 
-    What is trained is what is validated: *whole_texts* is that of the training's collator.
+    *answers* gives mu, kappa and logits of the validation targets by a network.
 
     The contrastive part of the sound loss depends on what else is in a batch and says nothing of
     one item, so the log-loss chooses the weights there.
@@ -328,16 +344,8 @@ def _evaluator(
 
     from affectlab.entity import model as networks
 
-    def evaluate(network: EmotionEmbedder) -> dict[str, float]:
-        mu, kappa, logits = networks.embed_rows(
-            networks.without_prototypes(network),
-            rows,
-            pad_id=pad_id,
-            batch_size=EVALUATION_BATCH,
-            dtype=dtype,
-            device=device,
-            whole_texts=whole_texts,
-        )
+    def evaluate(network: Any) -> dict[str, float]:
+        mu, kappa, logits = answers(network)
         scores = validation_scores(kappa, logits, labels)
         if item_loss is not None:
             found = networks.Embedding(
@@ -365,11 +373,10 @@ def _calibration(
     from scipy.special import softmax
 
     from affectlab.entity import decisions
-    from affectlab.entity import model as networks
 
     validation = of_split(records, "validation")
-    mu, kappa, logits = networks.embed_rows(
-        networks.without_prototypes(network),
+    mu, kappa, logits = _answers(
+        network,
         encode_records(tokenizer, validation, run["max_length"]),
         pad_id=tokenizer.pad_token_id,
         batch_size=EVALUATION_BATCH,
