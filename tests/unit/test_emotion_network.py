@@ -504,6 +504,24 @@ def test_a_classifier_takes_what_data_frames_hold(trained):
         classifier.predict(["tr\udce8s"])
 
 
+def test_an_adapter_cut_in_half_is_named_and_nothing_exported(trained, bases, records, tmp_path):
+    shutil.copytree(trained["lora"] / "model", tmp_path / "model")
+    weights = tmp_path / "model" / "adapter" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    with pytest.raises(UserError, match="adapter: cannot be loaded as an adapter"):
+        export(
+            model_directory=tmp_path / "model",
+            base_model=bases["lora"],
+            records_path=records,
+            max_length=48,
+            threads=1,
+            onnx_path=tmp_path / "model.onnx",
+            int8_path=tmp_path / "model.int8.onnx",
+            summary_path=tmp_path / "export.json",
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.mark.parametrize("method", RUNS)
 def test_exports_give_the_same_answers(trained, bases, records, tmp_path, method):
     export(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,3 +172,42 @@ def add_lora(
     if next(wrapped.parameters()).device.type == "cpu":
         use_byte_dropout(wrapped)
     return wrapped
+
+
+@contextmanager
+def adapter_errors(directory: Path) -> Iterator[None]:
+    """Turn what PEFT makes of an unusable adapter in *directory* into a message."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+        raise UserError(
+            f"{directory}: cannot be loaded as an adapter: {first_line(error)}"
+        ) from error
+
+
+def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None) -> nn.Module:
+    """*network* with the adapter in *directory*, in eval mode.
+
+    Args:
+        network: the base of the adapter.
+        directory: where PEFT stored the adapter.
+        settings: PEFT's configuration in place of the stored one, or None.
+
+    Raises:
+        UserError: there is no adapter that fits.
+    """
+    from peft import PeftModel
+
+    with adapter_errors(directory):
+        return PeftModel.from_pretrained(network, str(directory), config=settings).eval()
+
+
+def merged(adapted: Any, base: Path) -> PreTrainedModel:
+    """Fold the adapter into its network; the result has the number format of the checkpoint *base*.
+
+    Args:
+        adapted: what `load_adapter` gives, its network in float32.
+        base: checkpoint directory of the network without the adapter.
+    """
+    stored = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
+    return adapted.merge_and_unload().to(stored)

@@ -22,7 +22,7 @@ from affectlab.core.devices import set_threads
 from affectlab.core.errors import UserError
 from affectlab.core.io import write_json
 from affectlab.core.onnx_export import Format, Infer
-from affectlab.core.text_models import load_tokenizer
+from affectlab.core.text_models import load_adapter, load_tokenizer
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.model import (
     ADAPTER_FOLDER,
@@ -73,9 +73,6 @@ def export(
     token_ids = encode(tokenizer, [record.text for record in records], max_length=max_length)
     labels = labels_of(records)
 
-    to_onnx(network, tokenizer, onnx_path)
-    onnx_export.quantise_dynamically(onnx_path, int8_path)
-
     formats: dict[str, Format] = {}
     adapter = model_directory / ADAPTER_FOLDER
     if adapter.is_dir():
@@ -83,6 +80,9 @@ def export(
             onnx_export.torch_inference(_Logits(_unmerged(base_model, adapter, tokenizer))),
             weight_bytes(adapter) + weight_bytes(base_model),
         )
+    to_onnx(network, tokenizer, onnx_path)
+    onnx_export.quantise_dynamically(onnx_path, int8_path)
+
     plain = "merged" if adapter.is_dir() else "pytorch"
     formats[plain] = Format(
         onnx_export.torch_inference(_Logits(network)), weight_bytes(model_directory)
@@ -167,7 +167,5 @@ class _Logits(nn.Module):
 
 
 def _unmerged(base_model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
-    from peft import PeftModel
-
     network = load_network(base_model, tokenizer, dtype=torch.float32, device=torch.device("cpu"))
-    return PeftModel.from_pretrained(network, str(adapter)).eval()
+    return load_adapter(network, adapter)

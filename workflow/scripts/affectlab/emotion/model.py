@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -17,7 +16,7 @@ from transformers import (
 
 from affectlab.core.acceleration import classify_by_first_token
 from affectlab.core.devices import autocast
-from affectlab.core.text_models import load_pretrained
+from affectlab.core.text_models import load_adapter, load_pretrained, merged
 from affectlab.core.training import Batch
 from affectlab.emotion.data import CLASSES
 
@@ -64,12 +63,8 @@ def merge_lora(base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) ->
 
     The result has the number format of the base checkpoint.
     """
-    from peft import PeftModel
-
-    stored = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
     network = load_network(base, tokenizer, dtype=torch.float32, device=torch.device("cpu"))
-    merged = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
-    return merged.to(stored)
+    return merged(load_adapter(network, adapter), base)
 
 
 def encode(

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from affectlab.core import text_models
-from affectlab.core.errors import UserError, first_line
+from affectlab.core.errors import UserError
 
 ADAPTER_FOLDER = "adapter"
 """Where, inside a run's model directory, the adapter lies."""
@@ -150,12 +146,9 @@ def load_adapter(network: PreTrainedModel, directory: Path) -> nn.Module:
     Raises:
         UserError: there is no adapter that fits.
     """
-    from peft import PeftModel
-
-    with _adapter_errors(directory):
-        settings = _adapter_settings(directory)
-        settings.alora_invocation_tokens = None
-        return PeftModel.from_pretrained(network, str(directory), config=settings).eval()
+    settings = _adapter_settings(directory)
+    settings.alora_invocation_tokens = None
+    return text_models.load_adapter(network, directory, settings)
 
 
 def adapted_prompt_tokens(directory: Path) -> int | None:
@@ -166,8 +159,7 @@ def adapted_prompt_tokens(directory: Path) -> int | None:
     Raises:
         UserError: there is no adapter.
     """
-    with _adapter_errors(directory):
-        invocation = _adapter_settings(directory).alora_invocation_tokens
+    invocation = _adapter_settings(directory).alora_invocation_tokens
     return None if invocation is None else len(invocation)
 
 
@@ -202,25 +194,14 @@ def answer_opening(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 def _adapter_settings(directory: Path) -> Any:
     from peft import LoraConfig
 
-    return LoraConfig.from_pretrained(str(directory))
-
-
-@contextmanager
-def _adapter_errors(directory: Path) -> Iterator[None]:
-    """Turn what PEFT makes of an unusable adapter into a message."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
-        raise UserError(
-            f"{directory}: cannot be loaded as an adapter: {first_line(error)}"
-        ) from error
+    with text_models.adapter_errors(directory):
+        return LoraConfig.from_pretrained(str(directory))
 
 
 def merge_adapter(base: Path, adapter: Path) -> PreTrainedModel:
     """Fold an adapter into its base model, in float32; the result has the base's number format."""
     network = load_network(base, dtype=torch.float32, device=torch.device("cpu"), four_bit=False)
-    stored = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
-    return load_adapter(network, adapter).merge_and_unload().to(stored)
+    return text_models.merged(load_adapter(network, adapter), base)
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel) -> list[int]:
