@@ -598,6 +598,19 @@ def test_states_that_are_kept_teach_an_adapter_what_the_encoder_would(
     assert asked[0] < 2 * targets < asked[1]
 
 
+def test_contrast_within_shares_of_a_batch_is_warned_of(work, sentences, tmp_path, monkeypatch):
+    from affectlab.core import training as loop
+
+    warned = []
+    monkeypatch.setattr(loop, "warn_of_shares", warned.append)
+    train_adapter(work, sentences, tmp_path / "with", epochs=1)
+    assert warned == ["contrast"]
+    weights = VMF["weights"] | {"contrast": 0.0}
+    monkeypatch.setitem(VMF, "weights", weights)
+    train_adapter(work, sentences, tmp_path / "without", epochs=1)
+    assert warned == ["contrast"]
+
+
 def test_an_adapter_learns(adapted):
     with (adapted / "history.csv").open() as lines:
         rows = list(csv.DictReader(lines))

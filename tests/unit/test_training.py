@@ -620,7 +620,7 @@ sparse = sys.argv[2] == "sparse"
 # The last batch holds one item: one of two processes has no share in it.
 recipe = replace(t.RECIPE, batch_size=59, gradient_accumulation=2, sparse_embeddings=sparse)
 network = t.Network(sparse=sparse, dropout=0)
-network.unused = t.nn.Linear(2, 2)
+network.unused = t.nn.Linear(2, 2) if sparse else t.nn.BatchNorm1d(2)
 folder = Path(sys.argv[1])
 network, result = t.run(folder, recipe, network, tensorboard_directory=folder / "board")
 if processes.is_main_process:
@@ -638,11 +638,15 @@ def test_two_processes_make_the_updates_of_one(tmp_path, table):
         folder = tmp_path / str(count)
         folder.mkdir()
         launch = ["torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", *launch, str(program), str(folder), table],
             check=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        warned = done.stderr.count("batch normalisation is that of one process's share of a batch")
+        assert warned == (count == 2 and table == "dense")
         assert (folder / "processes").read_text() == str(count)
         assert len(list((folder / "board").iterdir())) == 1
         found[count] = np.frombuffer((folder / "weights").read_bytes(), np.float32)

@@ -275,6 +275,8 @@ def fit(
         if restored is not None:
             progress = restored
             logger.info("resuming from update %d of %d", progress.step, total_steps)
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+        warn_of_shares("batch normalisation")
     if processes.num_processes > 1:
         # Each process draws its own dropout; equal streams would drop alike in every share.
         stream = np.random.default_rng([seed, progress.step, processes.process_index])
@@ -430,6 +432,20 @@ def fit(
         "processes": processes.num_processes,
         "recipe": asdict(recipe),
     }
+
+
+def warn_of_shares(what: str) -> None:
+    """Log that *what* looks at a whole batch, if several processes have but a share of it each."""
+    from accelerate import PartialState
+
+    processes = PartialState()
+    if processes.num_processes > 1 and processes.is_main_process:
+        logger.warning(
+            "%s is that of one process's share of a batch: the updates are not those of one "
+            "process; for these take a batch %d times as large, or one process",
+            what,
+            processes.num_processes,
+        )
 
 
 def remove_checkpoints(directory: Path) -> None:

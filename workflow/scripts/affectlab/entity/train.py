@@ -203,6 +203,8 @@ def _stage(
             torch.from_numpy(train_labels), run["vmf"]["class_weight_cap"]
         )
         training_loss = losses.weighted(item_loss, weights)
+    if not published and run["vmf"]["weights"]["contrast"] > 0:
+        training.warn_of_shares("contrast")
     validation_labels = soft_labels(validation, scaled=scale_labels)
 
     def loss_sum(module: torch.nn.Module, batch: training.Batch) -> torch.Tensor:
