@@ -67,8 +67,8 @@ class EmotionClassifier:
             directory: a Hugging Face checkpoint with this wing's classes, or a TF-IDF model.
             device: a PyTorch device name; the GPU if there is one, by default.
             threads: CPU threads; PyTorch's own choice by default.
-            precision: of a network's matrix products. ``auto`` takes bfloat16 where the device
-                multiplies it faster, for about two digits less in the probabilities.
+            precision: of a network's matrix products. ``auto`` takes bfloat16, of about
+                three digits, where the device multiplies it faster.
 
         Raises:
             UserError: no such directory, or not a model of this wing.

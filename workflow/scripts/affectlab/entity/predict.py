@@ -125,8 +125,8 @@ class GbertPredictor:
                 model directory holds its own.
             device: a PyTorch device name; the GPU if there is one, by default.
             threads: CPU threads; PyTorch's own choice by default.
-            precision: of matrix products. ``auto`` takes bfloat16 where the device multiplies it
-                faster, for about two digits less in what is answered.
+            precision: of matrix products. ``auto`` takes bfloat16, of about three digits, where
+                the device multiplies it faster.
 
         Raises:
             UserError: no such checkpoint, or not one of this wing.
