@@ -599,10 +599,10 @@ def test_states_that_are_kept_teach_an_adapter_what_the_encoder_would(
 
 
 def test_contrast_within_shares_of_a_batch_is_warned_of(work, sentences, tmp_path, monkeypatch):
-    from affectlab.core import training as loop
+    from affectlab.core import processes
 
     warned = []
-    monkeypatch.setattr(loop, "warn_of_shares", warned.append)
+    monkeypatch.setattr(processes, "warn_of_shares", warned.append)
     train_adapter(work, sentences, tmp_path / "with", epochs=1)
     assert warned == ["contrast"]
     weights = VMF["weights"] | {"contrast": 0.0}

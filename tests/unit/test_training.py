@@ -1,4 +1,4 @@
-"""`core.training`: batching, schedules, and runs that are disturbed in every way."""
+"""`core.training` and its parts: schedules, updates, and runs disturbed in every way."""
 
 import csv
 import math
@@ -16,17 +16,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from affectlab.core import training
+from affectlab.core.batching import bucketed_batches
 from affectlab.core.errors import UserError
 from affectlab.core.history import write_history
-from affectlab.core.training import (
-    Recipe,
-    bucketed_batches,
-    fingerprint,
-    fit,
-    learning_rate_factor,
-    parameter_groups,
-)
+from affectlab.core.resumption import CheckpointFolder, TrainingState, fingerprint
+from affectlab.core.training import Recipe, fit, learning_rate_factor, parameter_groups
+from affectlab.core.weights import MasterWeights, WeightAverage
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -113,37 +108,6 @@ def run(directory: Path, recipe: Recipe = RECIPE, network: Network | None = None
 
 def weights(network: nn.Module) -> bytes:
     return b"".join(p.detach().numpy().tobytes() for p in network.parameters())
-
-
-@pytest.mark.parametrize("budget", [None, 40])
-def test_batches_hold_every_item_once_and_are_shuffled_per_epoch(budget):
-    lengths = np.random.default_rng(0).integers(1, 30, 500)
-    plans = [
-        bucketed_batches(lengths, batch_size=7, token_budget=budget, seed=1, epoch=epoch)
-        for epoch in (0, 0, 1)
-    ]
-    for plan in plans:
-        assert sorted(np.concatenate(plan).tolist()) == list(range(500))
-    flat = [np.concatenate(plan).tolist() for plan in plans]
-    assert flat[0] == flat[1]
-    assert flat[0] != flat[2]
-
-
-def test_batches_of_similar_length_waste_little_padding():
-    lengths = np.random.default_rng(0).integers(1, 100, 6400)
-    plan = bucketed_batches(lengths, batch_size=32, token_budget=None, seed=0, epoch=0)
-    padded = sum(len(batch) * lengths[batch].max() for batch in plan)
-    assert padded / lengths.sum() < 1.05
-    assert all(len(batch) <= 32 for batch in plan)
-
-
-def test_a_token_budget_bounds_the_padded_size_and_is_used_up():
-    lengths = np.random.default_rng(0).integers(1, 50, 2000)
-    lengths[7] = 900
-    plan = bucketed_batches(lengths, batch_size=16, token_budget=400, seed=0, epoch=0)
-    sizes = [len(batch) * lengths[batch].max() for batch in plan]
-    assert [len(batch) for batch, size in zip(plan, sizes, strict=True) if size > 400] == [1]
-    assert np.median(sizes) > 340
 
 
 @pytest.mark.parametrize(
@@ -520,13 +484,20 @@ def test_the_random_state_is_that_of_the_process_own_gpu(tmp_path, monkeypatch):
         torch.cuda, "set_rng_state", lambda state, device: given.append((len(state), device))
     )
     network = Network()
-    parts = training._Weights(network, torch.float32)
-    average = training._Average(parts, None)
-    path = tmp_path / "checkpoint.pt"
-    second, first = torch.device("cuda", 1), torch.device("cuda", 0)
-    training._save_checkpoint(path, "mine", parts, average, [], second, training.Progress())
-    assert training._load_checkpoint(path, "mine", parts, average, [], first) is not None
-    assert (asked, given) == ([second], [(8, first)])
+    parts = MasterWeights(network, torch.float32)
+    second, first = (
+        TrainingState(
+            weights=parts,
+            average=WeightAverage(parts, None),
+            optimizers=[],
+            device=torch.device("cuda", number),
+        )
+        for number in (1, 0)
+    )
+    folder = CheckpointFolder(tmp_path, "mine")
+    folder.save(second)
+    assert folder.restore(first)
+    assert (asked, given) == ([second.device], [(8, first.device)])
 
 
 CHILD = """
@@ -537,7 +508,7 @@ import torch
 torch.set_num_threads(1)
 import test_training as t
 from dataclasses import replace
-from affectlab.core import training
+from affectlab.core.resumption import CheckpointFolder
 folder = Path(sys.argv[1])
 place, call = sys.argv[2], int(sys.argv[3])
 calls = 0
@@ -559,12 +530,12 @@ def save(state, path):
         with open(path, "r+b") as file:
             file.truncate(1000)
         wait_for_the_kill()
-def save_best(weights, path):
-    best(weights, path)
+def save_best(self, state):
+    best(self, state)
     if reached("best weights"):
         wait_for_the_kill()
 whole, torch.save = torch.save, save
-best, training._save_weights = training._save_weights, save_best
+best, CheckpointFolder.save_best = CheckpointFolder.save_best, save_best
 recipe = replace(t.RECIPE, epochs=6, checkpoint_minutes=0, evaluations_per_epoch=2,
                  sparse_embeddings=True)
 network, result = t.run(folder, recipe, loss_sum=loss_sum)

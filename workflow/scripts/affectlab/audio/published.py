@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from affectlab.core.devices import seed_everything, set_threads
 from affectlab.core.errors import UserError
-from affectlab.core.training import Recipe, fingerprint, fit, remove_checkpoints
+from affectlab.core.resumption import fingerprint, remove_checkpoints
+from affectlab.core.training import Recipe, fit
 
 HIDDEN = (512, 256, 128)
 """Widths of the ``mlp`` head."""

@@ -15,9 +15,9 @@ from transformers import (
 )
 
 from affectlab.core.acceleration import classify_by_first_token
+from affectlab.core.batching import Batch
 from affectlab.core.devices import autocast
 from affectlab.core.text_models import load_adapter, load_pretrained, merged
-from affectlab.core.training import Batch
 from affectlab.emotion.data import CLASSES
 
 HEAD_NAMES = ("classifier", "score", "pooler")

@@ -56,7 +56,7 @@ def train_network(
     import torch
     from accelerate import PartialState
 
-    from affectlab.core import devices, text_models, training
+    from affectlab.core import devices, resumption, text_models, training
     from affectlab.core.acceleration import use_sparse_embeddings
     from affectlab.core.history import write_history
     from affectlab.emotion import model as networks
@@ -119,7 +119,7 @@ def train_network(
         seed=seed,
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=training.fingerprint(
+        checkpoint_fingerprint=resumption.fingerprint(
             run, seed, sha256_file(records_path), weights_digest(base_model)
         ),
         tensorboard_directory=work_directory / "tensorboard",
@@ -129,7 +129,7 @@ def train_network(
     _store(network, tokenizer, base_model, model_directory, is_lora=is_lora)
     write_history(history_path, result.pop("history"))
     write_json(facts_path, {**result, **origin_record()})
-    training.remove_checkpoints(work_directory / "checkpoints")
+    resumption.remove_checkpoints(work_directory / "checkpoints")
 
 
 def train_tfidf(

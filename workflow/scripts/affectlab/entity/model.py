@@ -20,11 +20,11 @@ from torch.nn import functional
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from affectlab.core.acceleration import read_last_layer_at, shorten_last_layer
+from affectlab.core.batching import Batch, filled_to_budget
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError, first_line
 from affectlab.core.io import atomic_path, read_json, write_json
 from affectlab.core.text_models import load_pretrained, load_tokenizer
-from affectlab.core.training import Batch, filled_to_budget
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.vmf import DIMENSION
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from affectlab.core.training import Batch
+from affectlab.core.batching import Batch
 from affectlab.entity.model import Embedding, EmotionEmbedder, Heads, Row, embed_rows
 from affectlab.entity.vmf import DIMENSION
 

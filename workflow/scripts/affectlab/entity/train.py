@@ -65,7 +65,7 @@ def train(
     """
     from accelerate import PartialState
 
-    from affectlab.core import devices, text_models, training
+    from affectlab.core import devices, resumption, text_models
     from affectlab.core.history import write_history
     from affectlab.entity import model as networks
 
@@ -118,7 +118,7 @@ def train(
                 seed=seed,
                 device=device,
                 directory=work_directory,
-                owner=training.fingerprint(number, *owner),
+                owner=resumption.fingerprint(number, *owner),
             )
         )
         for name, parameter in network.named_parameters():
@@ -142,7 +142,7 @@ def train(
     networks.save_model(model_directory, network, tokenizer, description)
     write_history(history_path, joined_history([result.pop("history") for result in results]))
     write_json(facts_path, {**combined_facts(results), **origin_record()})
-    training.remove_checkpoints(work_directory / "checkpoints")
+    resumption.remove_checkpoints(work_directory / "checkpoints")
 
 
 def _stage(
@@ -165,7 +165,7 @@ def _stage(
     from accelerate import PartialState
     from safetensors.torch import load_file, save_file
 
-    from affectlab.core import devices, training
+    from affectlab.core import devices, processes, training
     from affectlab.core.io import atomic_path
     from affectlab.entity import losses, stored_states
     from affectlab.entity import model as networks
@@ -204,7 +204,7 @@ def _stage(
         )
         training_loss = losses.weighted(item_loss, weights)
     if not published and run["vmf"]["weights"]["contrast"] > 0:
-        training.warn_of_shares("contrast")
+        processes.warn_of_shares("contrast")
     validation_labels = soft_labels(validation, scaled=scale_labels)
 
     def loss_sum(module: torch.nn.Module, batch: training.Batch) -> torch.Tensor:

@@ -63,7 +63,7 @@ def train_network(
     """
     from accelerate import PartialState
 
-    from affectlab.core import devices, training
+    from affectlab.core import devices, resumption, training
     from affectlab.core.history import write_history
     from affectlab.face import model as networks
 
@@ -95,7 +95,7 @@ def train_network(
         seed=seed,
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=training.fingerprint(
+        checkpoint_fingerprint=resumption.fingerprint(
             # How it is shown test images is no matter of training.
             {key: value for key, value in run.items() if key != "test_time"},
             seed,
@@ -110,7 +110,7 @@ def train_network(
     write_history(history_path, result.pop("history"))
     facts = {**result, "parameters": _size(network), "images": len(rows)}
     write_json(facts_path, {**facts, **origin_record()})
-    training.remove_checkpoints(work_directory / "checkpoints")
+    resumption.remove_checkpoints(work_directory / "checkpoints")
 
 
 def target_table(

@@ -338,7 +338,7 @@ def generate(
         UserError: no test cases, an unusable model, or not one case could be answered.
     """
     from affectlab.core.io import sha256_file
-    from affectlab.core.training import fingerprint
+    from affectlab.core.resumption import fingerprint
 
     cases = [
         case for case in with_fold(read_cases(records_path), run["fold"]) if case.split == "test"

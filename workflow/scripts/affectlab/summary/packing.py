@@ -18,8 +18,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
+from affectlab.core.batching import Batch
 from affectlab.core.causal_attention import blocked_causal_attention
-from affectlab.core.training import Batch
 from affectlab.summary.states import PromptStates
 
 PACKED_ATTENTION = "affectlab_packed"

@@ -63,7 +63,7 @@ def train(
     """
     from accelerate import PartialState
 
-    from affectlab.core import devices, text_models, training
+    from affectlab.core import devices, resumption, text_models, training
     from affectlab.core.history import write_history
     from affectlab.summary import heldout, packing, states
     from affectlab.summary import model as networks
@@ -98,7 +98,7 @@ def train(
         raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
     digest = weights_digest(base_model)
     opening = len(networks.answer_opening(tokenizer)) if answers_alone else 0
-    store = states.PromptStore(work_directory / "prompts" / training.fingerprint(digest, dtype))
+    store = states.PromptStore(work_directory / "prompts" / resumption.fingerprint(digest, dtype))
     if answers_alone:
         prompts = [one.ids[: one.prompt_length - opening] for e in examples.values() for one in e]
         store.fill(network.eval(), prompts, device)
@@ -148,7 +148,7 @@ def train(
         seed=seed,
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=training.fingerprint(
+        checkpoint_fingerprint=resumption.fingerprint(
             training_part(run), seed, sha256_file(records_path), digest
         ),
         tensorboard_directory=work_directory / "tensorboard",
@@ -169,7 +169,7 @@ def train(
     }
     write_history(history_path, result.pop("history"))
     write_json(facts_path, {**result, **origin_record()})
-    training.remove_checkpoints(work_directory / "checkpoints")
+    resumption.remove_checkpoints(work_directory / "checkpoints")
     shutil.rmtree(work_directory / "prompts", ignore_errors=True)
 
 
