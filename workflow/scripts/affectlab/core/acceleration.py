@@ -1,4 +1,4 @@
-"""Making a pretrained encoder train fast on a CPU without changing what it learns.
+"""Making a pretrained encoder fast on a CPU without changing what it learns or says.
 
 Costs of PyTorch's CPU training that are avoided (figures in ``benchmarks/README.md``): dropout
 masks drawn one 32-bit number per element, dense gradients and optimizer steps for an embedding
@@ -140,7 +140,7 @@ def _bert_layer(
     if layer.read is None:
         return type(layer).forward(layer, hidden_states, attention_mask, *rest, **more)
     attention = layer.attention.self
-    read = layer.read.expand(len(hidden_states), -1)
+    read = layer.read.expand(hidden_states.shape[0], -1)
     chosen = _states_at(hidden_states, read)
     context = _attend(
         attention.query(chosen),
@@ -169,7 +169,7 @@ def _mpnet_layer(
         )
     block = layer.attention
     attention = block.attn
-    read = layer.read.expand(len(hidden_states), -1)
+    read = layer.read.expand(hidden_states.shape[0], -1)
     chosen = _states_at(hidden_states, read)
     context = _attend(
         attention.q(chosen),

@@ -53,7 +53,7 @@ def load_network(
         training=training,
         whole=trained,
     )
-    if training and device.type == "cpu":
+    if device.type == "cpu":
         classify_by_first_token(network)
     return network
 
