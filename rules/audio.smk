@@ -36,7 +36,7 @@ rule audio_convert:
         mem_mb=scaled(1000),
         runtime=30,
     params:
-        layout=lambda wildcards: REGISTRIES.datasets[wildcards.data]["layout"],
+        layout=data_layout,
         on_bad_record=config["on_bad_record"],
         clips=AUDIO["clips"],
     script:
@@ -70,9 +70,7 @@ rule audio_audit:
         mem_mb=scaled(2000),
         runtime=60,
     params:
-        expected=lambda wildcards: REGISTRIES.datasets[wildcards.data].get(
-            "expected", {}
-        ),
+        expected=expected_counts,
         on_bad_record=config["on_bad_record"],
     script:
         "../workflow/scripts/audio_audit.py"
@@ -140,11 +138,9 @@ rule audio_gather:
 
 rule audio_probe:
     input:
-        records=audio_of_run("<results>/audio/data/{data}/records.jsonl"),
-        measures=audio_of_run("<results>/audio/data/{data}/measures.jsonl"),
-        embeddings=audio_of_run(
-            "<results>/audio/embeddings/{data}/{encoder}/embeddings.npz"
-        ),
+        records=AUDIO_RUNS.data_of_run("records.jsonl"),
+        measures=AUDIO_RUNS.data_of_run("measures.jsonl"),
+        embeddings=audio_embeddings,
         lib=lib("audio_probe"),
     output:
         predictions=ensure(
@@ -166,7 +162,7 @@ rule audio_probe:
         mem_mb=scaled(4000),
         runtime=240,
     params:
-        recipe=audio_recipe,
+        recipe=AUDIO_RUNS.recipe("seeds"),
     script:
         "../workflow/scripts/audio_probe.py"
 
@@ -177,7 +173,7 @@ rule audio_evaluate:
         details="<results>/audio/{run}/seed{seed}/details.json",
         facts="<results>/audio/{run}/seed{seed}/fitting.json",
         model="<results>/audio/{run}/seed{seed}/model",
-        records=audio_of_run("<results>/audio/data/{data}/records.jsonl"),
+        records=AUDIO_RUNS.data_of_run("records.jsonl"),
         encoder=audio_run_model,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
@@ -226,7 +222,7 @@ rule audio_evaluate:
         mem_mb=scaled(2000),
         runtime=60,
     params:
-        recipe=audio_recipe,
+        recipe=AUDIO_RUNS.recipe("seeds"),
         bootstrap=AUDIO["bootstrap"],
     script:
         "../workflow/scripts/audio_evaluate.py"
@@ -235,8 +231,8 @@ rule audio_evaluate:
 # Seeds of a run together, every run against every other on the same items, and all in one figure.
 rule audio_compare:
     input:
-        metrics=audio_results("metrics.json"),
-        predictions=audio_results("predictions.jsonl"),
+        metrics=AUDIO_RUNS.results("metrics.json"),
+        predictions=AUDIO_RUNS.results("predictions.jsonl"),
         schema=schema("comparison"),
         lib=lib("audio_compare"),
     output:
@@ -269,7 +265,7 @@ rule audio_compare:
 rule audio_card:
     input:
         metrics="<results>/audio/{run}/seed{seed}/metrics.json",
-        audit=audio_of_run("<results>/audio/data/{data}/audit.json"),
+        audit=AUDIO_RUNS.data_of_run("audit.json"),
         lib=lib("audio_card"),
     output:
         card=ensure("<results>/audio/{run}/seed{seed}/model_card.md", non_empty=True),
@@ -289,8 +285,8 @@ rule audio_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
-        recipe=audio_recipe,
-        dataset=audio_dataset_entry,
+        recipe=AUDIO_RUNS.recipe("seeds"),
+        dataset=AUDIO_RUNS.dataset_entry,
         encoder=audio_encoder_spec,
         model=audio_model_entry,
     script:

@@ -5,16 +5,7 @@ from affectlab.audio.settings import selected_runs as selected_audio_runs
 from affectlab.audio.settings import vector_files
 
 AUDIO = config["audio"]
-AUDIO_RUNS = selected_audio_runs(AUDIO)
-AUDIO_DATA = sorted({run["data"] for run in AUDIO_RUNS.values()})
-
-
-def audio_of_run(pattern):
-    """An input function: *pattern* for the data set and encoder of the wildcard `run`."""
-    return lambda wildcards: pattern.format(
-        data=AUDIO["runs"][wildcards.run]["data"],
-        encoder=AUDIO["runs"][wildcards.run]["encoder"],
-    )
+AUDIO_RUNS = Runs("audio", selected_audio_runs(AUDIO))
 
 
 def audio_checkpoint(encoder):
@@ -35,7 +26,13 @@ def audio_encoder_vectors(wildcards):
 
 def audio_run_model(wildcards):
     """The checkpoint of the encoder of a run."""
-    return audio_checkpoint(AUDIO["runs"][wildcards.run]["encoder"])
+    return audio_checkpoint(AUDIO_RUNS[wildcards.run]["encoder"])
+
+
+def audio_embeddings(wildcards):
+    """The embeddings of a run's data set by the run's encoder."""
+    run = AUDIO_RUNS[wildcards.run]
+    return f"<results>/audio/embeddings/{run['data']}/{run['encoder']}/embeddings.npz"
 
 
 def audio_shards(wildcards):
@@ -46,20 +43,9 @@ def audio_shards(wildcards):
     ]
 
 
-def audio_recipe(wildcards):
-    """A run's own block of the configuration, less the list of its seeds."""
-    run = AUDIO["runs"][wildcards.run]
-    return {key: run[key] for key in run if key != "seeds"}
-
-
-def audio_dataset_entry(wildcards):
-    """The registry's entry of a run's data set."""
-    return dataset_entry(AUDIO["runs"][wildcards.run]["data"])
-
-
 def audio_encoder_spec(wildcards):
     """The block of the encoder of a run."""
-    return AUDIO["encoders"][AUDIO["runs"][wildcards.run]["encoder"]]
+    return AUDIO["encoders"][AUDIO_RUNS[wildcards.run]["encoder"]]
 
 
 def audio_model_entry(wildcards):
@@ -67,24 +53,15 @@ def audio_model_entry(wildcards):
     return REGISTRIES.models.get(audio_encoder_spec(wildcards).get("model"))
 
 
-def audio_results(filename):
-    """*filename* in the folder of every selected run and seed."""
-    return [
-        f"<results>/audio/{name}/seed{seed}/{filename}"
-        for name, run in AUDIO_RUNS.items()
-        for seed in run["seeds"]
-    ]
-
-
 def audio_data_targets(wildcards):
-    return [f"<results>/audio/data/{name}/audit.json" for name in AUDIO_DATA]
+    return AUDIO_RUNS.data_files("audit.json")
 
 
 def audio_targets(wildcards):
     return [
         *audio_data_targets(wildcards),
-        *audio_results("metrics.json"),
-        *audio_results("model_card.md"),
+        *AUDIO_RUNS.results("metrics.json"),
+        *AUDIO_RUNS.results("model_card.md"),
         "<results>/audio/comparison.json",
     ]
 

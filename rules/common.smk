@@ -148,6 +148,86 @@ def dataset_entry(name):
     return entry_in_use(name, REGISTRIES.datasets[name], config["data_root"])
 
 
+def data_layout(wildcards):
+    """How the raw files of the data set of the wildcard `data` are laid out."""
+    return REGISTRIES.datasets[wildcards.data]["layout"]
+
+
+def expected_counts(wildcards):
+    """What the registry expects an audit to find in the data set of the wildcard `data`."""
+    return REGISTRIES.datasets[wildcards.data].get("expected", {})
+
+
+class Runs:
+    """The runs of one experiment, as its rules ask for them.
+
+    Args:
+        wing: name of the experiment.
+        selected: the runs that are carried out, by name.
+        data: names of the data sets that these need; None for those that they are scored on.
+    """
+
+    def __init__(self, wing, selected, data=None):
+        self.folder = f"<results>/{wing}"
+        self.blocks = config[wing]["runs"]
+        self.selected = selected
+        if data is None:
+            data = {run["data"] for run in selected.values()}
+        self.data = sorted(data)
+
+    def __getitem__(self, name):
+        """The block of a run, selected or not."""
+        return self.blocks[name]
+
+    def recipe(self, *without):
+        """A params function: a run's block less the keys that do not matter to the rule."""
+        return lambda wildcards: {
+            key: value
+            for key, value in self[wildcards.run].items()
+            if key not in without
+        }
+
+    def data_of_run(self, filename):
+        """An input function: *filename* in the folder of a run's data set."""
+        return lambda wildcards: (
+            f"{self.folder}/data/{self[wildcards.run]['data']}/{filename}"
+        )
+
+    def model_of_run(self, wildcards):
+        """The manifest of a run's pretrained model, if it has one."""
+        model = self[wildcards.run].get("model")
+        return f"<resources>/models/{model}/manifest.json" if model else []
+
+    def dataset_entry(self, wildcards):
+        """The registry's entry of a run's data set."""
+        return dataset_entry(self[wildcards.run]["data"])
+
+    def model_entry(self, wildcards):
+        """The registry's entry of a run's pretrained model, if it has one."""
+        return REGISTRIES.models.get(self[wildcards.run].get("model"))
+
+    def data_files(self, filename):
+        """*filename* in the folder of every data set."""
+        return [f"{self.folder}/data/{name}/{filename}" for name in self.data]
+
+    def results(self, filename, names=None):
+        """*filename* of every selected run (or of those of *names*) and seed."""
+        return [
+            f"{self.folder}/{name}/seed{seed}/{filename}"
+            for name, run in self.selected.items()
+            if names is None or name in names
+            for seed in run["seeds"]
+        ]
+
+    def first_seed(self, name):
+        """The first seed of the run *name*."""
+        return self[name]["seeds"][0]
+
+    def of_first_seed(self, name, filename):
+        """*filename* of the run *name* with its first seed."""
+        return f"{self.folder}/{name}/seed{self.first_seed(name)}/{filename}"
+
+
 def wing_targets(wildcards):
     """What the experiments that `wings` names come to."""
     return [path for wing in config["wings"] for path in WING_TARGETS[wing](wildcards)]

@@ -59,9 +59,7 @@ rule emotion_audit:
         mem_mb=scaled(2000),
         runtime=30,
     params:
-        expected=lambda wildcards: REGISTRIES.datasets[wildcards.data].get(
-            "expected", {}
-        ),
+        expected=expected_counts,
     script:
         "../workflow/scripts/emotion_audit.py"
 
@@ -96,10 +94,10 @@ rule emotion_noise:
 # interrupted job goes on where it was.
 rule emotion_train:
     input:
-        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
         # A gate: it has to pass, and what it says is not used.
-        audit=ancient(emotion_data_of("<results>/emotion/data/{data}/audit.json")),
-        model=emotion_model_of,
+        audit=ancient(EMOTION_RUNS.data_of_run("audit.json")),
+        model=EMOTION_RUNS.model_of_run,
         lib=lib("emotion_train"),
     output:
         model=directory("<results>/emotion/{run}/seed{seed}/model"),
@@ -121,7 +119,7 @@ rule emotion_train:
         runtime=1440,
         gpu=1,
     params:
-        recipe=emotion_recipe,
+        recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
     script:
         "../workflow/scripts/emotion_train.py"
 
@@ -129,7 +127,7 @@ rule emotion_train:
 rule emotion_predict:
     input:
         model="<results>/emotion/{run}/seed{seed}/model",
-        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
         lib=lib("emotion_predict"),
     output:
         predictions=ensure(
@@ -157,9 +155,9 @@ rule emotion_predict:
 # Word counts and logistic regression: trains and predicts in seconds, without torch.
 rule emotion_tfidf:
     input:
-        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
         # A gate: it has to pass, and what it says is not used.
-        audit=ancient(emotion_data_of("<results>/emotion/data/{data}/audit.json")),
+        audit=ancient(EMOTION_RUNS.data_of_run("audit.json")),
         lib=lib("emotion_tfidf"),
     output:
         model=directory("<results>/emotion/{run}/seed{seed}/model"),
@@ -183,7 +181,7 @@ rule emotion_tfidf:
         mem_mb=scaled(4000),
         runtime=60,
     params:
-        recipe=emotion_recipe,
+        recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
         splits=["validation", "test"],
     script:
         "../workflow/scripts/emotion_tfidf.py"
@@ -194,9 +192,9 @@ rule emotion_evaluate:
     input:
         predictions="<results>/emotion/{run}/seed{seed}/predictions.jsonl",
         training="<results>/emotion/{run}/seed{seed}/training.json",
-        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
-        audit=emotion_data_of("<results>/emotion/data/{data}/audit.json"),
-        model=emotion_model_of,
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        audit=EMOTION_RUNS.data_of_run("audit.json"),
+        model=EMOTION_RUNS.model_of_run,
         baseline=emotion_baseline_of,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
@@ -254,7 +252,7 @@ rule emotion_evaluate:
         mem_mb=scaled(4000),
         runtime=60,
     params:
-        recipe=emotion_run,
+        recipe=EMOTION_RUNS.recipe("seeds"),
         bootstrap=EMOTION["bootstrap"],
         baseline=EMOTION_BASELINE,
     script:
@@ -299,9 +297,9 @@ rule emotion_curves:
 # Seeds of a run together, and every run against every other on the same items.
 rule emotion_compare:
     input:
-        metrics=emotion_results("metrics.json"),
-        predictions=emotion_results("predictions.jsonl"),
-        records=emotion_data_files("records.jsonl"),
+        metrics=EMOTION_RUNS.results("metrics.json"),
+        predictions=EMOTION_RUNS.results("predictions.jsonl"),
+        records=EMOTION_RUNS.data_files("records.jsonl"),
         schema=schema("comparison"),
         lib=lib("emotion_compare"),
     output:
@@ -317,7 +315,7 @@ rule emotion_compare:
         mem_mb=scaled(4000),
         runtime=60,
     params:
-        data=EMOTION_DATA,
+        data=EMOTION_RUNS.data,
         baseline=EMOTION["baseline"],
         bootstrap=EMOTION["bootstrap"],
     script:
@@ -328,7 +326,7 @@ rule emotion_compare:
 rule emotion_card:
     input:
         metrics="<results>/emotion/{run}/seed{seed}/metrics.json",
-        audit=emotion_data_of("<results>/emotion/data/{data}/audit.json"),
+        audit=EMOTION_RUNS.data_of_run("audit.json"),
         lib=lib("emotion_card"),
     output:
         card=ensure("<results>/emotion/{run}/seed{seed}/model_card.md", non_empty=True),
@@ -348,9 +346,9 @@ rule emotion_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
-        recipe=emotion_run,
-        dataset=emotion_dataset_entry,
-        model=emotion_model_entry,
+        recipe=EMOTION_RUNS.recipe("seeds"),
+        dataset=EMOTION_RUNS.dataset_entry,
+        model=EMOTION_RUNS.model_entry,
     script:
         "../workflow/scripts/emotion_card.py"
 
@@ -359,8 +357,8 @@ rule emotion_card:
 rule emotion_export:
     input:
         model="<results>/emotion/{run}/seed{seed}/model",
-        base=emotion_model_of,
-        records=emotion_data_of("<results>/emotion/data/{data}/records.jsonl"),
+        base=EMOTION_RUNS.model_of_run,
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
         lib=lib("emotion_export"),
     output:
         onnx=ensure(

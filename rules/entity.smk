@@ -30,7 +30,7 @@ rule entity_convert:
         mem_mb=scaled(2000),
         runtime=30,
     params:
-        layout=entity_layout,
+        layout=data_layout,
         on_bad_record=config["on_bad_record"],
         split=entity_split,
     script:
@@ -61,8 +61,8 @@ rule entity_audit:
         mem_mb=scaled(2000),
         runtime=30,
     params:
-        layout=entity_layout,
-        expected=entity_expected,
+        layout=data_layout,
+        expected=expected_counts,
     script:
         "../workflow/scripts/entity_audit.py"
 
@@ -74,7 +74,7 @@ rule entity_train:
         records=entity_stage_files("records.jsonl"),
         # A gate: it has to pass, and what it says is not used.
         audits=ancient(entity_stage_files("audit.json")),
-        model=entity_model_of,
+        model=ENTITY_RUNS.model_of_run,
         start_from=entity_origin_of,
         lib=lib("entity_train"),
     output:
@@ -97,7 +97,7 @@ rule entity_train:
         runtime=1440,
         gpu=1,
     params:
-        recipe=entity_recipe,
+        recipe=ENTITY_RUNS.recipe("protocol", "seeds"),
         data=entity_stage_data,
         subset_seed=ENTITY["split"]["seed"],
     script:
@@ -107,8 +107,8 @@ rule entity_train:
 rule entity_predict:
     input:
         trained="<results>/entity/{run}/seed{seed}/model",
-        model=entity_model_of,
-        records=entity_data_of("<results>/entity/data/{data}/records.jsonl"),
+        model=ENTITY_RUNS.model_of_run,
+        records=ENTITY_RUNS.data_of_run("records.jsonl"),
         lib=lib("entity_predict"),
     output:
         predictions=ensure(
@@ -136,10 +136,10 @@ rule entity_predict:
 rule entity_evaluate:
     input:
         predictions="<results>/entity/{run}/seed{seed}/predictions.parquet",
-        records=entity_data_of("<results>/entity/data/{data}/records.jsonl"),
+        records=ENTITY_RUNS.data_of_run("records.jsonl"),
         training="<results>/entity/{run}/seed{seed}/training.json",
         trained="<results>/entity/{run}/seed{seed}/model",
-        model=entity_model_of,
+        model=ENTITY_RUNS.model_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
         lib=lib("entity_evaluate"),
@@ -202,7 +202,7 @@ rule entity_evaluate:
         mem_mb=scaled(4000),
         runtime=120,
     params:
-        recipe=entity_run,
+        recipe=ENTITY_RUNS.recipe("seeds"),
         bootstrap=ENTITY["bootstrap"],
     script:
         "../workflow/scripts/entity_evaluate.py"
@@ -245,10 +245,10 @@ rule entity_curves:
 
 rule entity_compare:
     input:
-        metrics=entity_results("metrics.json"),
-        predictions=entity_results("predictions.parquet"),
-        trained=entity_results("model"),
-        records=entity_data_files("records.jsonl"),
+        metrics=ENTITY_RUNS.results("metrics.json"),
+        predictions=ENTITY_RUNS.results("predictions.parquet"),
+        trained=ENTITY_RUNS.results("model"),
+        records=ENTITY_RUNS.data_files("records.jsonl"),
         schema=schema("comparison"),
         lib=lib("entity_compare"),
     output:
@@ -264,7 +264,7 @@ rule entity_compare:
         mem_mb=scaled(4000),
         runtime=240,
     params:
-        data=ENTITY_DATA,
+        data=ENTITY_RUNS.data,
         bootstrap=ENTITY["bootstrap"],
     script:
         "../workflow/scripts/entity_compare.py"
@@ -273,7 +273,7 @@ rule entity_compare:
 rule entity_card:
     input:
         metrics="<results>/entity/{run}/seed{seed}/metrics.json",
-        audit=entity_data_of("<results>/entity/data/{data}/audit.json"),
+        audit=ENTITY_RUNS.data_of_run("audit.json"),
         lib=lib("entity_card"),
     output:
         card=ensure("<results>/entity/{run}/seed{seed}/model_card.md", non_empty=True),
@@ -293,8 +293,8 @@ rule entity_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
-        recipe=entity_run,
+        recipe=ENTITY_RUNS.recipe("seeds"),
         datasets=entity_dataset_entries,
-        model=entity_model_entry,
+        model=ENTITY_RUNS.model_entry,
     script:
         "../workflow/scripts/entity_card.py"

@@ -64,9 +64,7 @@ rule face_audit:
         runtime=60,
     params:
         required_splits=["train", *FACE_SPLITS],
-        expected=lambda wildcards: REGISTRIES.datasets[wildcards.data].get(
-            "expected", {}
-        ),
+        expected=expected_counts,
     script:
         "../workflow/scripts/face_audit.py"
 
@@ -139,12 +137,12 @@ rule face_check_labels:
 # Checkpoints lie beside the outputs, so an interrupted job goes on where it was.
 rule face_train:
     input:
-        faces=face_data_of("faces.npy"),
-        metadata=face_data_of("metadata.csv"),
-        labels=face_data_of("metadata_with_labels.csv"),
+        faces=FACE_RUNS.data_of_run("faces.npy"),
+        metadata=FACE_RUNS.data_of_run("metadata.csv"),
+        labels=FACE_RUNS.data_of_run("metadata_with_labels.csv"),
         # A gate: it has to pass, and what it says is not used.
-        check=ancient(face_data_of("label_check.json")),
-        model=face_model_of,
+        check=ancient(FACE_RUNS.data_of_run("label_check.json")),
+        model=FACE_RUNS.model_of_run,
         lib=lib("face_train"),
     output:
         model=directory("<results>/face/{run}/seed{seed}/model"),
@@ -164,7 +162,7 @@ rule face_train:
         runtime=1440,
         gpu=1,
     params:
-        recipe=face_recipe,
+        recipe=FACE_RUNS.recipe("protocol", "seeds", "data"),
     script:
         "../workflow/scripts/face_train.py"
 
@@ -172,8 +170,8 @@ rule face_train:
 rule face_predict:
     input:
         model="<results>/face/{run}/seed{seed}/model",
-        faces=face_data_of("faces.npy"),
-        metadata=face_data_of("metadata.csv"),
+        faces=FACE_RUNS.data_of_run("faces.npy"),
+        metadata=FACE_RUNS.data_of_run("metadata.csv"),
         lib=lib("face_predict"),
     output:
         predictions=ensure(
@@ -202,8 +200,8 @@ rule face_predict:
 rule face_blur:
     input:
         model="<results>/face/{run}/seed{seed}/model",
-        faces=face_data_of("faces.npy"),
-        metadata=face_data_of("metadata.csv"),
+        faces=FACE_RUNS.data_of_run("faces.npy"),
+        metadata=FACE_RUNS.data_of_run("metadata.csv"),
         lib=lib("face_blur"),
     output:
         result=ensure("<results>/face/{run}/seed{seed}/blur.json", non_empty=True),
@@ -247,11 +245,11 @@ rule face_evaluate:
         predictions="<results>/face/{run}/seed{seed}/predictions.jsonl",
         training="<results>/face/{run}/seed{seed}/training.json",
         blur="<results>/face/{run}/seed{seed}/blur.json",
-        faces=face_data_of("faces.npy"),
-        metadata=face_data_of("metadata.csv"),
-        labels=face_data_of("metadata_with_labels.csv"),
-        audit=face_data_of("audit.json"),
-        model=face_model_of,
+        faces=FACE_RUNS.data_of_run("faces.npy"),
+        metadata=FACE_RUNS.data_of_run("metadata.csv"),
+        labels=FACE_RUNS.data_of_run("metadata_with_labels.csv"),
+        audit=FACE_RUNS.data_of_run("audit.json"),
+        model=FACE_RUNS.model_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
         lib=lib("face_evaluate"),
@@ -319,7 +317,7 @@ rule face_evaluate:
         mem_mb=scaled(4000),
         runtime=60,
     params:
-        recipe=face_run,
+        recipe=FACE_RUNS.recipe("seeds"),
         result_split=FACE["result_split"],
         bootstrap=FACE["bootstrap"],
     script:
@@ -364,11 +362,11 @@ rule face_curves:
 # Seeds of a run together, and every run against every other on the same items.
 rule face_compare:
     input:
-        metrics=face_results("metrics.json"),
-        predictions=face_results("predictions.jsonl"),
-        faces=face_data_files("faces.npy"),
-        metadata=face_data_files("metadata.csv"),
-        labels=face_data_files("metadata_with_labels.csv"),
+        metrics=FACE_RUNS.results("metrics.json"),
+        predictions=FACE_RUNS.results("predictions.jsonl"),
+        faces=FACE_RUNS.data_files("faces.npy"),
+        metadata=FACE_RUNS.data_files("metadata.csv"),
+        labels=FACE_RUNS.data_files("metadata_with_labels.csv"),
         schema=schema("comparison"),
         lib=lib("face_compare"),
     output:
@@ -384,7 +382,7 @@ rule face_compare:
         mem_mb=scaled(4000),
         runtime=60,
     params:
-        data=FACE_DATA,
+        data=FACE_RUNS.data,
         result_split=FACE["result_split"],
         bootstrap=FACE["bootstrap"],
     script:
@@ -395,8 +393,8 @@ rule face_compare:
 rule face_card:
     input:
         metrics="<results>/face/{run}/seed{seed}/metrics.json",
-        audit=face_data_of("audit.json"),
-        check=face_data_of("label_check.json"),
+        audit=FACE_RUNS.data_of_run("audit.json"),
+        check=FACE_RUNS.data_of_run("label_check.json"),
         lib=lib("face_card"),
     output:
         card=ensure("<results>/face/{run}/seed{seed}/model_card.md", non_empty=True),
@@ -416,11 +414,11 @@ rule face_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
-        recipe=face_run,
+        recipe=FACE_RUNS.recipe("seeds"),
         labels=FACE["labels"],
-        dataset=face_dataset_entry,
+        dataset=FACE_RUNS.dataset_entry,
         votes=face_votes_entry,
-        model=face_model_entry,
+        model=FACE_RUNS.model_entry,
     script:
         "../workflow/scripts/face_card.py"
 
@@ -429,8 +427,8 @@ rule face_card:
 rule face_export:
     input:
         model="<results>/face/{run}/seed{seed}/model",
-        faces=face_data_of("faces.npy"),
-        metadata=face_data_of("metadata.csv"),
+        faces=FACE_RUNS.data_of_run("faces.npy"),
+        metadata=FACE_RUNS.data_of_run("metadata.csv"),
         lib=lib("face_export"),
     output:
         onnx=ensure("<results>/face/{run}/seed{seed}/export/model.onnx", non_empty=True),

@@ -32,7 +32,7 @@ rule summary_convert:
         mem_mb=scaled(2000),
         runtime=30,
     params:
-        layout=lambda wildcards: REGISTRIES.datasets[wildcards.data]["layout"],
+        layout=data_layout,
         split=SUMMARY["split"],
         on_bad_record=config["on_bad_record"],
     script:
@@ -63,9 +63,7 @@ rule summary_audit:
         mem_mb=scaled(2000),
         runtime=30,
     params:
-        expected=lambda wildcards: REGISTRIES.datasets[wildcards.data].get(
-            "expected", {}
-        ),
+        expected=expected_counts,
     script:
         "../workflow/scripts/summary_audit.py"
 
@@ -73,8 +71,8 @@ rule summary_audit:
 # How long the cases are in a model's tokens, and how much of them its maximum length cuts off.
 rule summary_lengths:
     input:
-        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
-        model=summary_model_of,
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
+        model=SUMMARY_RUNS.model_of_run,
         lib=lib("summary_lengths"),
     output:
         lengths=ensure("<results>/summary/{run}/lengths.json", non_empty=True),
@@ -99,7 +97,9 @@ rule summary_lengths:
         mem_mb=scaled(4000),
         runtime=60,
     params:
-        recipe=summary_recipe("protocol", "seeds", "lora", "training", "generation"),
+        recipe=SUMMARY_RUNS.recipe(
+            "protocol", "seeds", "lora", "training", "generation"
+        ),
     script:
         "../workflow/scripts/summary_lengths.py"
 
@@ -107,10 +107,10 @@ rule summary_lengths:
 # Trains adapters. Checkpoints lie beside the outputs, so an interrupted job goes on where it was.
 rule summary_train:
     input:
-        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         # A gate: it has to pass, and what it says is not used.
-        audit=ancient(summary_data_of("<results>/summary/data/{data}/audit.json")),
-        model=summary_model_of,
+        audit=ancient(SUMMARY_RUNS.data_of_run("audit.json")),
+        model=SUMMARY_RUNS.model_of_run,
         lib=lib("summary_train"),
     output:
         model=directory("<results>/summary/{run}/seed{seed}/model"),
@@ -141,9 +141,9 @@ rule summary_train:
 # Answers lie beside the outputs until all are there, so an interrupted job asks only for the rest.
 rule summary_generate:
     input:
-        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
-        audit=ancient(summary_data_of("<results>/summary/data/{data}/audit.json")),
-        model=summary_model_of,
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
+        audit=ancient(SUMMARY_RUNS.data_of_run("audit.json")),
+        model=SUMMARY_RUNS.model_of_run,
         trained=summary_trained("model"),
         lib=lib("summary_generate"),
     output:
@@ -167,7 +167,7 @@ rule summary_generate:
         runtime=720,
         gpu=1,
     params:
-        recipe=summary_recipe("protocol", "seeds"),
+        recipe=SUMMARY_RUNS.recipe("protocol", "seeds"),
     script:
         "../workflow/scripts/summary_generate.py"
 
@@ -175,9 +175,9 @@ rule summary_generate:
 # Beginning, end, central sentences of the case, and references of others: no model.
 rule summary_baseline:
     input:
-        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         # A gate: it has to pass, and what it says is not used.
-        audit=ancient(summary_data_of("<results>/summary/data/{data}/audit.json")),
+        audit=ancient(SUMMARY_RUNS.data_of_run("audit.json")),
         lib=lib("summary_baseline"),
     output:
         predictions=ensure(
@@ -211,8 +211,8 @@ rule summary_evaluate:
         predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
         details="<results>/summary/{run}/seed{seed}/details.jsonl",
         training=summary_trained("training.json"),
-        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
-        model=summary_model_of,
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
+        model=SUMMARY_RUNS.model_of_run,
         baseline=summary_baseline_of,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
@@ -254,7 +254,7 @@ rule summary_evaluate:
         mem_mb=scaled(4000),
         runtime=120,
     params:
-        recipe=summary_recipe("seeds"),
+        recipe=SUMMARY_RUNS.recipe("seeds"),
         bootstrap=SUMMARY["bootstrap"],
         baseline=SUMMARY_BASELINE,
     script:
@@ -266,7 +266,7 @@ rule summary_judge:
     input:
         predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
         details="<results>/summary/{run}/seed{seed}/details.jsonl",
-        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         lib=lib("summary_judge"),
     output:
         judge=ensure("<results>/summary/{run}/seed{seed}/judge.json", non_empty=True),
@@ -297,7 +297,7 @@ rule summary_neural:
     input:
         predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
         details="<results>/summary/{run}/seed{seed}/details.jsonl",
-        records=summary_data_of("<results>/summary/data/{data}/records.jsonl"),
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         bertscore=summary_scoring_model("bertscore_model"),
         nli=summary_scoring_model("nli_model"),
         lib=lib("summary_neural"),
@@ -361,10 +361,10 @@ rule summary_curves:
 # Seeds of a run together, and every run against every other on the same cases.
 rule summary_compare:
     input:
-        metrics=summary_results("metrics.json"),
-        predictions=summary_results("predictions.jsonl"),
-        details=summary_results("details.jsonl"),
-        records=expand("<results>/summary/data/{data}/records.jsonl", data=SUMMARY_DATA),
+        metrics=SUMMARY_RUNS.results("metrics.json"),
+        predictions=SUMMARY_RUNS.results("predictions.jsonl"),
+        details=SUMMARY_RUNS.results("details.jsonl"),
+        records=SUMMARY_RUNS.data_files("records.jsonl"),
         schema=schema("comparison"),
         lib=lib("summary_compare"),
     output:
@@ -380,8 +380,8 @@ rule summary_compare:
         mem_mb=scaled(4000),
         runtime=120,
     params:
-        data=SUMMARY_DATA,
-        folds={name: run["fold"] for name, run in SUMMARY_RUNS.items()},
+        data=SUMMARY_RUNS.data,
+        folds={name: run["fold"] for name, run in SUMMARY_RUNS.selected.items()},
         baseline=SUMMARY["baseline"],
         bootstrap=SUMMARY["bootstrap"],
     script:
@@ -391,9 +391,15 @@ rule summary_compare:
 # The folds of cross-validated runs together: every case once, by a run that has not seen it.
 rule summary_pool:
     input:
-        predictions=summary_pooled("predictions.jsonl"),
-        details=summary_pooled("details.jsonl"),
-        records=expand("<results>/summary/data/{data}/records.jsonl", data=SUMMARY_DATA),
+        predictions=[
+            SUMMARY_RUNS.of_first_seed(name, "predictions.jsonl")
+            for name in SUMMARY_POOLED
+        ],
+        details=[
+            SUMMARY_RUNS.of_first_seed(name, "details.jsonl")
+            for name in SUMMARY_POOLED
+        ],
+        records=SUMMARY_RUNS.data_files("records.jsonl"),
         lib=lib("summary_pool"),
     output:
         pooled=ensure("<results>/summary/pooled.json", non_empty=True),
@@ -411,7 +417,7 @@ rule summary_pool:
         pools=SUMMARY["cross_validation"],
         data={name: SUMMARY["runs"][name]["data"] for name in SUMMARY_POOLED},
         folds={name: SUMMARY["runs"][name]["fold"] for name in SUMMARY_POOLED},
-        records=SUMMARY_DATA,
+        records=SUMMARY_RUNS.data,
         bootstrap=SUMMARY["bootstrap"],
     script:
         "../workflow/scripts/summary_pool.py"
@@ -421,7 +427,7 @@ rule summary_pool:
 rule summary_card:
     input:
         metrics="<results>/summary/{run}/seed{seed}/metrics.json",
-        audit=summary_data_of("<results>/summary/data/{data}/audit.json"),
+        audit=SUMMARY_RUNS.data_of_run("audit.json"),
         lib=lib("summary_card"),
     output:
         card=ensure("<results>/summary/{run}/seed{seed}/model_card.md", non_empty=True),
@@ -441,8 +447,8 @@ rule summary_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
-        recipe=summary_recipe("seeds"),
-        dataset=summary_dataset_entry,
+        recipe=SUMMARY_RUNS.recipe("seeds"),
+        dataset=SUMMARY_RUNS.dataset_entry,
         model=lambda wildcards: REGISTRIES.models[
             SUMMARY["runs"][wildcards.run]["model"]
         ],

@@ -5,7 +5,9 @@ from affectlab.summary.settings import selected_runs as selected_summary_runs
 from affectlab.summary.settings import training_part
 
 SUMMARY = config["summary"]
-SUMMARY_RUNS = selected_summary_runs(SUMMARY)
+SUMMARY_RUNS = Runs("summary", selected_summary_runs(SUMMARY))
+# Name and seed of the summaries that every other run on the same cases is held against.
+SUMMARY_BASELINE = (SUMMARY["baseline"], SUMMARY_RUNS.first_seed(SUMMARY["baseline"]))
 SUMMARY_TRAINED = [
     name for name, run in SUMMARY["runs"].items() if run["method"] in ("lora", "qlora")
 ]
@@ -19,32 +21,6 @@ SUMMARY_POOLED = list(
         name for members in SUMMARY["cross_validation"].values() for name in members
     )
 )
-SUMMARY_DATA = sorted({run["data"] for run in SUMMARY_RUNS.values()})
-# Name and seed of the summaries that every other run on the same cases is held against.
-SUMMARY_BASELINE = (
-    SUMMARY["baseline"],
-    SUMMARY["runs"][SUMMARY["baseline"]]["seeds"][0],
-)
-
-
-def summary_recipe(*without):
-    """A params function: a run's block of the configuration less the keys that do not matter."""
-    return lambda wildcards: {
-        key: value
-        for key, value in SUMMARY["runs"][wildcards.run].items()
-        if key not in without
-    }
-
-
-def summary_data_of(pattern):
-    """An input function: *pattern* for the data set of the wildcard `run`."""
-    return lambda wildcards: pattern.format(data=SUMMARY["runs"][wildcards.run]["data"])
-
-
-def summary_model_of(wildcards):
-    """The manifest of the pretrained model of a run, if it has one."""
-    model = SUMMARY["runs"][wildcards.run].get("model")
-    return f"<resources>/models/{model}/manifest.json" if model else []
 
 
 def summary_trained(filename):
@@ -58,28 +34,15 @@ def summary_trained(filename):
 
 def summary_baseline_of(wildcards):
     """Predictions and details of the baseline, where the run is another on the same cases."""
-    name, seed = SUMMARY_BASELINE
-    run, baseline = SUMMARY["runs"][wildcards.run], SUMMARY["runs"][name]
+    name = SUMMARY["baseline"]
+    run, baseline = SUMMARY_RUNS[wildcards.run], SUMMARY_RUNS[name]
     if wildcards.run == name or any(
         run[key] != baseline[key] for key in ("data", "fold")
     ):
         return []
-    folder = f"<results>/summary/{name}/seed{seed}"
-    return [f"{folder}/predictions.jsonl", f"{folder}/details.jsonl"]
-
-
-def summary_dataset_entry(wildcards):
-    """The registry's entry of a run's data set."""
-    return dataset_entry(SUMMARY["runs"][wildcards.run]["data"])
-
-
-def summary_results(filename, runs=None):
-    """*filename* in the folder of every selected run (or of those of *runs*) and seed."""
     return [
-        f"<results>/summary/{name}/seed{seed}/{filename}"
-        for name, run in SUMMARY_RUNS.items()
-        if runs is None or name in runs
-        for seed in run["seeds"]
+        SUMMARY_RUNS.of_first_seed(name, filename)
+        for filename in ("predictions.jsonl", "details.jsonl")
     ]
 
 
@@ -87,17 +50,9 @@ def summary_judged():
     """Runs whose summaries a judge sees: those of the benchmark's own task."""
     return [
         name
-        for name, run in SUMMARY_RUNS.items()
+        for name, run in SUMMARY_RUNS.selected.items()
         if SUMMARY["judge"] is not None
         and REGISTRIES.datasets[run["data"]]["layout"] == "longemotion"
-    ]
-
-
-def summary_pooled(filename):
-    """*filename* in the folder of the first seed of every run that is scored with others."""
-    return [
-        f"<results>/summary/{name}/seed{SUMMARY['runs'][name]['seeds'][0]}/{filename}"
-        for name in SUMMARY_POOLED
     ]
 
 
@@ -110,10 +65,10 @@ def summary_scoring_model(key):
 
 def summary_data_targets(wildcards):
     return [
-        *(f"<results>/summary/data/{name}/audit.json" for name in SUMMARY_DATA),
+        *SUMMARY_RUNS.data_files("audit.json"),
         *(
             f"<results>/summary/{name}/lengths.json"
-            for name in SUMMARY_RUNS
+            for name in SUMMARY_RUNS.selected
             if name in SUMMARY_MODELS
         ),
     ]
@@ -122,15 +77,15 @@ def summary_data_targets(wildcards):
 def summary_targets(wildcards):
     return [
         *summary_data_targets(wildcards),
-        *summary_results("metrics.json"),
-        *summary_results("judge.json", summary_judged()),
+        *SUMMARY_RUNS.results("metrics.json"),
+        *SUMMARY_RUNS.results("judge.json", summary_judged()),
         *(
-            summary_results("neural.json")
+            SUMMARY_RUNS.results("neural.json")
             if any(SUMMARY[key] for key in SCORING_MODELS)
             else []
         ),
-        *summary_results("figures/training_curves.svg", SUMMARY_TRAINED),
-        *summary_results("model_card.md", SUMMARY_TRAINED),
+        *SUMMARY_RUNS.results("figures/training_curves.svg", SUMMARY_TRAINED),
+        *SUMMARY_RUNS.results("model_card.md", SUMMARY_TRAINED),
         "<results>/summary/comparison.json",
         *(["<results>/summary/pooled.json"] if SUMMARY_POOLED else []),
     ]
