@@ -1,7 +1,9 @@
 import json
+import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from affectlab.core import records
 from affectlab.core.errors import DataError
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,6 @@ def test_process_record_fits_the_run_schema(tmp_path):
     assert 2 <= process["seconds"] <= time.perf_counter() - started
     record = {"wing": "emotion", "run": "r", "seed": 1, "training": {}, "evaluation": process}
     records.write_record(tmp_path / "run.json", record, SCHEMAS / "run.schema.json")
-    assert process["packages"]["numpy"]
     assert process["python"] == ".".join(map(str, sys.version_info[:3]))
     assert process["peak_device_memory_mb"] is None
 
@@ -193,5 +195,17 @@ def test_git_state_of_a_checkout(tmp_path):
     assert records.git_state(tmp_path) == {"commit": commit, "dirty": True}
 
 
-def test_versions_of_what_is_not_installed_are_left_out():
-    assert set(records.package_versions(["numpy", "no-such-distribution"])) == {"numpy"}
+def test_packages_are_recorded_that_the_process_uses_not_all_that_it_could_find():
+    """Behind a rule's own packages, Snakemake lets its scripts find those that it runs from."""
+    code = (
+        "import json, sklearn; from affectlab.core.records import origin_record;"
+        "print(json.dumps(origin_record()['packages']))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    packages = json.loads(done.stdout)
+    assert packages["scikit-learn"] == version("scikit-learn")
+    assert packages["numpy"] == version("numpy")
+    assert "torch" not in packages

@@ -100,7 +100,7 @@ TRAINING = {
     "host": "trainer",
     "platform": "Linux",
     "python": "3.11.4",
-    "packages": {"torch": "2.1.0"},
+    "packages": {"numpy": "2.1.0"},
     "git": {"commit": "c" * 40, "dirty": False},
 }
 HISTORY = """step,epoch,split,loss,accuracy,learning_rate,macro_f1,samples_per_second
@@ -250,8 +250,8 @@ def test_what_trained_a_run_is_told_beside_what_scored_it(text):
     assert "2026-01-02T03:04:05Z<small>trainer</small>" in row.group(0)
     assert "<small>peak memory: 812.0 MB</small>" in row.group(0)
     assert f"<dt>python</dt><dd>{', '.join(sorted({'3.11.4', python_version()}))}</dd>" in text
-    torch = ", ".join(sorted({"2.1.0", version("torch")}))
-    assert f"<dt>torch</dt><dd>{torch}</dd>" in text
+    numpy = ", ".join(sorted({"2.1.0", version("numpy")}))
+    assert f"<dt>numpy</dt><dd>{numpy}</dd>" in text
 
 
 def test_an_export_has_a_column_for_each_format_the_reference_first(text):

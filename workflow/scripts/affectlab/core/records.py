@@ -34,22 +34,22 @@ GROUP_BOOTSTRAP = "percentile bootstrap over groups"
 INTERVALS_OVER_SEEDS = f"{GROUP_BOOTSTRAP}; of several seeds Student's t for groups and seeds"
 """How those of `stats.seeds_summary` do."""
 
-PACKAGES = (
-    "accelerate",
-    "cleanlab",
-    "matplotlib",
-    "numpy",
-    "onnxruntime",
-    "pandas",
-    "peft",
-    "safetensors",
-    "scikit-learn",
-    "scipy",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
-"""Distributions whose version can change a number."""
+PACKAGES = {
+    "accelerate": "accelerate",
+    "cleanlab": "cleanlab",
+    "matplotlib": "matplotlib",
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "pandas": "pandas",
+    "peft": "peft",
+    "safetensors": "safetensors",
+    "scikit-learn": "sklearn",
+    "scipy": "scipy",
+    "tokenizers": "tokenizers",
+    "torch": "torch",
+    "transformers": "transformers",
+}
+"""Distributions whose version can change a number -> the module that each is."""
 
 
 def metric(
@@ -296,7 +296,7 @@ def origin_record() -> dict[str, Any]:
         "host": platform.node(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "packages": package_versions(PACKAGES),
+        "packages": package_versions(),
         "git": git_state(Path(__file__).parent),
     }
 
@@ -319,15 +319,15 @@ def process_record(started: float, threads: int, device: str = "cpu") -> dict[st
     }
 
 
-def package_versions(names: Sequence[str]) -> dict[str, str]:
-    """Versions of those of the named distributions that are installed."""
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+def package_versions() -> dict[str, str]:
+    """Versions of those of `PACKAGES` that this process has imported.
+
+    Not of all that it could import: behind the packages of a rule's own environment, Snakemake
+    lets its scripts find those that it runs from itself.
+    """
+    return {
+        name: metadata.version(name) for name, module in PACKAGES.items() if module in sys.modules
+    }
 
 
 def git_state(directory: Path) -> dict[str, Any]:
