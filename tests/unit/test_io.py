@@ -21,6 +21,16 @@ def test_a_full_disk_is_one_clear_error_and_leaves_the_old_file(small_disk):
     assert list(small_disk.iterdir()) == [target]
 
 
+def test_lines_appended_to_a_full_disk_are_one_clear_error(small_disk):
+    target = small_disk / "new" / "answers.jsonl"
+    for number in range(2):
+        io.append_jsonl(target, [{"number": number}])
+    assert list(io.read_jsonl(target)) == [{"number": 0}, {"number": 1}]
+    with pytest.raises(UserError, match=r"answers\.jsonl: cannot be written: No space left"):
+        io.append_jsonl(target, ({"text": "x" * 1000} for _ in range(5000)))
+    assert target.read_text().startswith('{"number": 0}\n{"number": 1}\n')
+
+
 def test_weights_on_a_full_disk_are_one_clear_error(small_disk):
     from safetensors.numpy import save_file
 

@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -89,10 +89,16 @@ def check_target(path: Path | str) -> None:
     target = Path(path)
     if target.is_dir():
         raise UserError(f"{target}: is a folder, expected a file or nothing")
-    try:
+    with _writing_to(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
+
+
+@contextmanager
+def _writing_to(target: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from error
 
@@ -134,6 +140,24 @@ def write_jsonl(path: Path | str, records: Iterable[dict[str, Any]]) -> int:
             stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
             count += 1
     return count
+
+
+def append_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
+    """Append one JSON object a line to a file, which is made if need be, and see it on the disk.
+
+    A crash on the way may cut the last line short.
+
+    Raises:
+        UserError: the file cannot be written, or the disk is full.
+    """
+    target = Path(path)
+    with _writing_to(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("a", encoding="utf-8", newline="\n") as stream:
+            for record in records:
+                stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_writer, read_jsonl
+from affectlab.core.io import append_jsonl, atomic_writer, read_jsonl
 from affectlab.summary.answers import parse, write_details, write_predictions
 from affectlab.summary.cases import REFLECTION, Case, read_cases, with_fold
 from affectlab.summary.prompts import (
@@ -494,8 +493,10 @@ def _append_progress(
 ) -> None:
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as stream:
-        for name, answer in found.items():
-            row = {"id": name, "fingerprint": fingerprint, "answer": answer}
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+    append_jsonl(
+        path,
+        (
+            {"id": name, "fingerprint": fingerprint, "answer": answer}
+            for name, answer in found.items()
+        ),
+    )
