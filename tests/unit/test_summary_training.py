@@ -360,10 +360,11 @@ def test_answers_on_the_way_are_those_of_the_stored_weights(
     seen = []
 
     def noted(*arguments, **options):
-        seen.append(generation.answer_all(*arguments, **options))
-        return seen[-1]
+        requests, found = generation.answer_cases(*arguments, **options)
+        seen.append(found)
+        return requests, found
 
-    monkeypatch.setattr("affectlab.summary.heldout.answer_all", noted)
+    monkeypatch.setattr("affectlab.summary.heldout.answer_cases", noted)
     train(tmp_path, records, base, run)
     steps = [int(row["step"]) for row in validation_rows(tmp_path)]
     assert len(seen) == len(steps) == 2
@@ -396,12 +397,14 @@ def test_weights_can_be_chosen_by_the_answers_they_give(tmp_path, records, base,
     ]
     turns = iter(said)
 
-    def answers(generator, requests, **_):
+    def answers(generator, cases, *_, **__):
         turn = next(turns)
         torch.rand(1)  # Answers may use up random numbers; the training must not notice.
-        return {r.id: {"text": turn[r.id], "answer_tokens": 1, "error": None} for r in requests}
+        return [], {
+            case.id: {"text": turn[case.id], "answer_tokens": 1, "error": None} for case in cases
+        }
 
-    monkeypatch.setattr("affectlab.summary.heldout.answer_all", answers)
+    monkeypatch.setattr("affectlab.summary.heldout.answer_cases", answers)
     run = RUN | {"select_by": "rouge_l", "training": RUN["training"] | {"epochs": 3}}
     train(tmp_path / "answers", records, base, run | {"merge": False})
     rows = validation_rows(tmp_path / "answers")

@@ -200,6 +200,63 @@ def answer_all(
     return {request.id: done[request.id] for request in requests}
 
 
+def answer_cases(
+    generator: Generator,
+    cases: Sequence[Case],
+    run: Mapping[str, Any],
+    *,
+    fields: Sequence[str],
+    seed: int,
+    work_directory: Path | None = None,
+    fingerprint: str = "",
+) -> tuple[list[Request], dict[str, dict[str, Any]]]:
+    """Ask for the *fields* of each case, after notes on long ones if *run* wants them.
+
+    With *work_directory*, answers and notes are kept in it as in `answer_all`, until
+    `remove_progress`; that there are some of the same *fingerprint* is logged.
+
+    Returns:
+        A request for each case, in their order, and what `answer_all` gives for these.
+    """
+    notes_path = progress_path = None
+    if work_directory is not None:
+        notes_path, progress_path = work_directory / NOTES_NAME, work_directory / PROGRESS_NAME
+    notes, answers = (
+        len(_read_progress(path, fingerprint)) for path in (notes_path, progress_path)
+    )
+    if notes or answers:
+        logger.info(
+            "going on with what is kept in %s: %d of %d cases answered, %d parts of long ones "
+            "noted",
+            work_directory,
+            answers,
+            len(cases),
+            notes,
+        )
+    requests = list(
+        build_requests(
+            generator, cases, run, seed=seed, progress_path=notes_path, fingerprint=fingerprint
+        )
+    )
+    longest = run["max_answer_tokens"]
+    found = answer_all(
+        generator,
+        requests,
+        max_tokens=longest,
+        seed=seed,
+        grammar=generator.grammar(fields, longest),
+        progress_path=progress_path,
+        fingerprint=fingerprint,
+    )
+    return requests, found
+
+
+def remove_progress(work_directory: Path) -> None:
+    """Delete what `answer_cases` kept, once its answers are stored."""
+    for name in (NOTES_NAME, PROGRESS_NAME):
+        (work_directory / name).unlink(missing_ok=True)
+
+
 def _answer_batch(
     generator: Generator,
     batch: Sequence[Request],
@@ -355,23 +412,18 @@ def generate(
     key = fingerprint(
         dict(run), seed, sha256_file(records_path), weights_digest(adapter or base_model)
     )
-    notes_path, progress_path = work_directory / NOTES_NAME, work_directory / PROGRESS_NAME
-    requests = list(
-        build_requests(generator, cases, run, seed=seed, progress_path=notes_path, fingerprint=key)
-    )
-    found = answer_all(
+    requests, found = answer_cases(
         generator,
-        requests,
-        max_tokens=run["max_answer_tokens"],
+        cases,
+        run,
+        fields=cases[0].fields,
         seed=seed,
-        grammar=generator.grammar(cases[0].fields, run["max_answer_tokens"]),
-        progress_path=progress_path,
+        work_directory=work_directory,
         fingerprint=key,
     )
     _check_answered(records_path, found)
     store_answers(cases, requests, found, predictions_path, details_path)
-    for path in (notes_path, progress_path):
-        path.unlink(missing_ok=True)
+    remove_progress(work_directory)
 
 
 def _check_answered(records_path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from affectlab.summary.cases import Case
-from affectlab.summary.generate import Generator, answer_all, build_requests, parse_answers
+from affectlab.summary.generate import Generator, answer_cases, parse_answers
 from affectlab.summary.packing import next_token_loss_sum
 from affectlab.summary.scores import Answer, compared_texts, rouge
 from affectlab.summary.states import decoding_attention
@@ -92,13 +92,7 @@ def with_answers(
             read=read,
         )
         with _decoding_attention(network, device), torch.random.fork_rng(streams):
-            answers = answer_all(
-                generator,
-                list(build_requests(generator, cases, run, seed=seed)),
-                max_tokens=run["max_answer_tokens"],
-                seed=seed,
-                grammar=generator.grammar(fields, run["max_answer_tokens"]),
-            )
+            _, answers = answer_cases(generator, cases, run, fields=fields, seed=seed)
         return evaluate(network) | _scores(cases, parse_answers(cases, answers, fields))
 
     return evaluate_answers
