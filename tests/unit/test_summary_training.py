@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import re
 import shutil
@@ -779,6 +780,164 @@ def test_cases_that_fail_are_named_on_the_command_line(trained, tmp_path, monkey
         "affectlab: 2 cases could not be summarised",
     ]
     assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == list(told)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How many prompts each batch had; the process is interrupted at the one numbered *stop*."""
+    answer = generation.Generator.answer
+
+    class Asked(list):
+        stop = None
+
+    batches = Asked()
+
+    def noted(generator, prompts, **options):
+        if len(batches) == batches.stop:
+            raise KeyboardInterrupt
+        batches.append(len(prompts))
+        return answer(generator, prompts, **options)
+
+    monkeypatch.setattr("affectlab.summary.generate.Generator.answer", noted)
+    return batches
+
+
+@pytest.fixture
+def sampled_model(trained, tmp_path):
+    """A model whose answers depend on the seed, and which takes notes of long cases first."""
+    model = shutil.copytree(trained / "model", tmp_path / "model")
+    change = {
+        "max_length": 700,
+        "max_answer_tokens": 20,
+        "long_input": "map_reduce",
+        "generation": RUN["generation"] | {"sample": True, "batch_tokens": 1000},
+    }
+    write_json(model / "summary.json", read_json(model / "summary.json") | change)
+    return model
+
+
+def predict(model, out, *more, cases=6):
+    """`affectlab predict summary` on short cases and one that does not fit into a prompt."""
+    told = [f"Case {number}. " + "They talked. " * number for number in range(cases)]
+    told.append("They talked about the exam again. " * 80)
+    raw = out.with_name("mine.jsonl")
+    rows = [
+        {"id": number, "case_description": [text], "consultation_process": ["B."]}
+        for number, text in enumerate(told)
+    ]
+    raw.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    arguments = ["predict", "summary", "--model", model, "--in", raw, "--out", out, *more]
+    return cli.main([str(argument) for argument in arguments])
+
+
+def interrupt(asked, batches, *arguments, **options):
+    """Predict, interrupted after *batches*; what was asked before is forgotten."""
+    asked.clear()
+    asked.stop = batches
+    with pytest.raises(KeyboardInterrupt):
+        predict(*arguments, **options)
+    asked.stop = None
+    asked.clear()
+
+
+@pytest.mark.parametrize("store", ["notes.jsonl", "answers.jsonl"])
+def test_an_interrupted_prediction_goes_on_to_the_same_bytes(
+    sampled_model, tmp_path, asked, store, monkeypatch, capsys
+):
+    # Handlers that pytest puts there would take what a user is to see.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    assert predict(sampled_model, whole) == 0
+    total = list(asked)
+    assert len(total) > 4
+    assert "going on" not in capsys.readouterr().err
+    done = 1 if store == "notes.jsonl" else len(total) - 2
+    interrupt(asked, done, sampled_model, out)
+    kept = tmp_path / "out.jsonl.unfinished"
+    assert not out.exists()
+    # Killed in the midst of a line, and of a Chinese character.
+    with (kept / store).open("ab") as stream:
+        stream.write('{"id": "心'.encode()[:-1])
+    assert predict(sampled_model, out) == 0
+    assert asked == total[done:]
+    assert out.read_bytes() == whole.read_bytes()
+    assert not kept.exists()
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "going on" in line]
+    notes = total[0] if store == "notes.jsonl" else sum(total) - 7
+    answers = sum(total[:done]) - notes
+    assert said.endswith(
+        f"affectlab: going on with what is kept in {kept}: {answers} of 7 cases answered, "
+        f"{notes} parts of long ones noted"
+    )
+
+
+def other_seed(model, base):
+    return ["--seed", "1"], {}
+
+
+def other_weights(model, base):
+    stored = load_file(model / "model.safetensors")
+    name = "model.embed_tokens.weight"
+    save_file(stored | {name: stored[name].flip(0)}, model / "model.safetensors", {"format": "pt"})
+    return [], {}
+
+
+def other_base(model, base):
+    return ["--base-model", str(base)], {}
+
+
+def other_cases(model, base):
+    return [], {"cases": 5}
+
+
+def other_settings(model, base):
+    write_json(model / "summary.json", read_json(model / "summary.json") | {"max_answer_tokens": 9})
+    return [], {}
+
+
+@pytest.mark.parametrize(
+    "change", [other_seed, other_weights, other_base, other_cases, other_settings]
+)
+def test_answers_of_another_command_are_not_mixed_in(sampled_model, tmp_path, base, asked, change):
+    out, other = tmp_path / "out.jsonl", tmp_path / "other.jsonl"
+    interrupt(asked, 4, sampled_model, out)
+    more, options = change(sampled_model, base)
+    assert predict(sampled_model, other, *more, **options) == 0
+    total = list(asked)
+    asked.clear()
+    assert predict(sampled_model, out, *more, **options) == 0
+    assert asked == total
+    assert out.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("weights", ["model/adapter/adapter_model", "base/model"])
+def test_another_adapter_or_base_starts_anew(sampled_model, tmp_path, base, asked, weights):
+    more = ["--base-model", str(shutil.copytree(base, tmp_path / "base"))]
+    # A model of before, which does not say on which weights it was trained.
+    settings = read_json(sampled_model / "summary.json")
+    del settings["base_weights"]
+    write_json(sampled_model / "summary.json", settings)
+    interrupt(asked, 4, sampled_model, tmp_path / "out.jsonl", *more)
+    path = tmp_path / f"{weights}.safetensors"
+    save_file({name: -value for name, value in load_file(path).items()}, path, {"format": "pt"})
+    assert predict(sampled_model, tmp_path / "out.jsonl", *more) == 0
+    # Seven cases and the notes of one.
+    assert sum(asked) > 7
+
+
+def test_what_is_kept_of_a_prediction_is_not_written_over_files_of_others(
+    sampled_model, tmp_path, asked
+):
+    kept = tmp_path / "out.jsonl.unfinished"
+    kept.write_text("mine")
+    assert predict(sampled_model, tmp_path / "out.jsonl") == cli.USER_ERROR_STATUS
+    assert not asked
+    assert kept.read_text() == "mine"
+    kept.unlink()
+    kept.mkdir()
+    (kept / "mine").write_text("mine")
+    assert predict(sampled_model, tmp_path / "out.jsonl") == 0
+    assert [path.name for path in kept.iterdir()] == ["mine"]
 
 
 def test_a_wrong_target_or_device_is_named_before_any_work(trained, tmp_path, base):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def add_predict_command(wings: Any) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from affectlab.summary.predict import CaseSummarizer
 
+    logging.basicConfig(format="affectlab: %(message)s")
+    # Of other packages, warnings alone.
+    logging.getLogger("affectlab").setLevel(logging.INFO)
     summarizer = CaseSummarizer.from_directory(
         options.model, base_model=options.base_model, device=options.device
     )

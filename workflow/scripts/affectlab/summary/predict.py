@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from affectlab.core.checkpoints import weights_digest
 from affectlab.core.config import as_mapping
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
 from affectlab.summary.cases import TASKS, Case, read_requests
 from affectlab.summary.generate import (
+    PROGRESS_NAME,
     Generator,
-    answer_all,
-    build_requests,
+    answer_cases,
     load_generator,
     parse_answers,
+    remove_progress,
 )
 from affectlab.summary.scores import Answer
 
 logger = logging.getLogger(__name__)
+
+UNFINISHED_SUFFIX = ".unfinished"
+"""Added to the name of a file of summaries: the folder of the answers so far."""
 
 
 class CaseSummarizer:
@@ -33,9 +40,12 @@ class CaseSummarizer:
         {'causes': ..., 'symptoms': ..., ...}
     """
 
-    def __init__(self, generator: Generator, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, generator: Generator, settings: dict[str, Any], weights: Sequence[str]
+    ) -> None:
         self._generator = generator
         self._settings = settings
+        self._weights = weights
 
     @classmethod
     def from_directory(
@@ -68,18 +78,19 @@ class CaseSummarizer:
                 f"{folder}: holds an adapter of {settings['base_model']} and no merged model: name "
                 "the folder of that model (--base-model)"
             )
-        if base_model is not None:
-            _check_base(folder, settings, Path(base_model))
+        base = None if base_model is None else Path(base_model)
+        base_weights = [] if base is None else _check_base(folder, settings, base)
+        adapter = None if merged else folder / ADAPTER_FOLDER
         generator = load_generator(
-            folder if merged or base_model is None else Path(base_model),
-            None if merged else folder / ADAPTER_FOLDER,
+            base or folder,
+            adapter,
             settings["generation"],
             four_bit=settings["method"] == "qlora" and not merged,
             precision=settings["generation"]["precision"],
             threads=threads,
             device=device,
         )
-        return cls(generator, settings)
+        return cls(generator, settings, base_weights + weights_digest(adapter or folder))
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -88,12 +99,18 @@ class CaseSummarizer:
 
     def summarise(self, cases: Sequence[Case], *, seed: int = 0) -> list[Answer]:
         """Summarise *cases*, in their order; a case that fails has an answer marked so."""
-        return parse_answers(cases, self._answer(cases, seed), self.fields)
+        _, found = answer_cases(
+            self._generator, cases, self._settings, fields=self.fields, seed=seed
+        )
+        return parse_answers(cases, found, self.fields)
 
     def summarise_file(
         self, cases_path: Path | str, predictions_path: Path, *, seed: int = 0
     ) -> dict[str, str]:
         """Summarise a file of cases into one in the submission format.
+
+        What is answered is kept in a folder beside that file until it is whole. An interrupted
+        call goes on there with the same cases, model and seed, and ends in the same file.
 
         Returns:
             Id of each case that failed -> the reason.
@@ -102,23 +119,30 @@ class CaseSummarizer:
             UserError: the file cannot be written; found out before anything is summarised.
             DataError: a line is not a case.
         """
+        from affectlab.core.resumption import fingerprint
+
         check_target(predictions_path)
         cases = read_requests(cases_path, self.fields)
-        found = self._answer(cases, seed)
-        write_predictions(predictions_path, cases, parse_answers(cases, found, self.fields))
-        return {name: row["error"] for name, row in found.items() if row["error"] is not None}
-
-    def _answer(self, cases: Sequence[Case], seed: int) -> dict[str, dict[str, Any]]:
-        """What the model says of each case, as `answer_all` gives it."""
-        requests = list(build_requests(self._generator, cases, self._settings, seed=seed))
-        longest = self._settings["max_answer_tokens"]
-        return answer_all(
+        unfinished = Path(f"{predictions_path}{UNFINISHED_SUFFIX}")
+        check_target(unfinished / PROGRESS_NAME)
+        _, found = answer_cases(
             self._generator,
-            requests,
-            max_tokens=longest,
+            cases,
+            self._settings,
+            fields=self.fields,
             seed=seed,
-            grammar=self._generator.grammar(self.fields, longest),
+            work_directory=unfinished,
+            # The cases, and not their file, which may be a pipe.
+            fingerprint=fingerprint(
+                self._settings, seed, [asdict(case) for case in cases], self._weights
+            ),
         )
+        write_predictions(predictions_path, cases, parse_answers(cases, found, self.fields))
+        remove_progress(unfinished)
+        # What somebody else put there stays.
+        with suppress(OSError):
+            unfinished.rmdir()
+        return {name: row["error"] for name, row in found.items() if row["error"] is not None}
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
@@ -145,21 +169,19 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     return dict(settings)
 
 
-def _check_base(folder: Path, settings: Mapping[str, Any], base_model: Path) -> None:
-    """Raise if *base_model* has other weights than those that the adapter was trained on."""
-    from affectlab.core.checkpoints import weights_digest
-
+def _check_base(folder: Path, settings: Mapping[str, Any], base_model: Path) -> list[str]:
+    """The digests of *base_model*'s weights; raise if the adapter was trained on other ones."""
+    found = weights_digest(base_model)
     if "base_weights" not in settings:
         logger.warning(
             "%s: does not say which weights its adapter was trained on; those of %s may be others",
             folder,
             base_model,
         )
-        return
-    found = weights_digest(base_model)
     # Where there are none, the loader says so.
-    if found and found != settings["base_weights"]:
+    elif found and found != settings["base_weights"]:
         raise UserError(
             f"{base_model}: its weights are not those of {settings['base_model']} that the adapter "
             f"in {folder} was trained on: answers would mean nothing"
         )
+    return found
