@@ -40,7 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="affectlab", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="affectlab",
+        description="Ask a trained model, see what data is at hand and what came out.",
+        epilog="docs/commands.md explains them. Training and scoring are Snakemake's.",
+    )
     parser.add_argument("--version", action="version", version=f"affectlab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -65,7 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     results = commands.add_parser("results", help="print the results of a run in a few lines")
-    results.add_argument("folder", nargs="?", type=Path, default=Path("results"))
+    results.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("results"),
+        help="where the results lie (default: results)",
+    )
     results.set_defaults(run=_results)
 
     cluster = commands.add_parser("cluster", help="runs on a SLURM cluster")

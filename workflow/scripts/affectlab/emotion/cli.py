@@ -20,7 +20,9 @@ def add_predict_command(wings: Any) -> None:
     )
     emotion.add_argument("--file", type=Path, help="UTF-8 file with one text a line")
     emotion.add_argument("--top-k", type=positive, default=3, help="classes shown (default 3)")
-    emotion.add_argument("--batch-size", type=positive, default=64)
+    emotion.add_argument(
+        "--batch-size", type=positive, default=64, help="texts at a time (default 64)"
+    )
     add_network_arguments(emotion)
     emotion.set_defaults(run=_predict)
 

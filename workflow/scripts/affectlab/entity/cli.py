@@ -31,7 +31,9 @@ def add_predict_command(wings: Any) -> None:
 
 def add_commands(commands: Any) -> None:
     """Add the wing's own commands to *commands*, the subparsers of ``affectlab``."""
-    embed = commands.add_parser("embed", help="write embeddings of texts as Parquet")
+    embed = commands.add_parser(
+        "embed", help="write embeddings of texts by an entity model as Parquet"
+    )
     _add_common(embed)
     embed.add_argument("--output", required=True, type=Path, help="Parquet file to write")
     embed.set_defaults(run=_embed)
@@ -43,9 +45,10 @@ def add_commands(commands: Any) -> None:
     near.set_defaults(run=_nearest)
 
     convert = commands.add_parser(
-        "convert-gbert", help="turn an original best_model.pt into a model directory"
+        "convert-gbert",
+        help="turn an original best_model.pt into the model directory of an entity run",
     )
-    convert.add_argument("checkpoint", type=Path)
+    convert.add_argument("checkpoint", type=Path, help="the original best_model.pt")
     convert.add_argument("--encoder", required=True, type=Path, help="pretrained encoder directory")
     convert.add_argument("--output", required=True, type=Path, help="model directory to write")
     convert.set_defaults(run=_convert)
@@ -58,7 +61,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
     )
     parser.add_argument("--encoder", type=Path, help="pretrained encoder, for a best_model.pt")
-    parser.add_argument("--batch-size", type=positive, default=64)
+    parser.add_argument(
+        "--batch-size", type=positive, default=64, help="texts at a time (default 64)"
+    )
     add_network_arguments(parser)
 
 

@@ -35,7 +35,9 @@ class CaseSummarizer:
     """A trained model of the summary wing.
 
     Example:
-        >>> summarizer = CaseSummarizer.from_directory("results/summary/smollm2/seed42/model")
+        >>> summarizer = CaseSummarizer.from_directory(
+        ...     "results/summary/smollm2_fields/seed42/model", base_model="smollm2-135m"
+        ... )
         >>> summarizer.summarise(read_requests("cases.jsonl", summarizer.fields))[0].fields
         {'causes': ..., 'symptoms': ..., ...}
     """
