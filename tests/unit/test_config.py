@@ -123,6 +123,11 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
          "head needs false, found true"),
         (["face", "runs", "vit", "training", "token_budget"], 800,
          "face.runs.vit.training.token_budget: an image net needs null, found 800"),
+        # More than NumPy takes.
+        (["face", "runs", "vit", "seeds"], [2**32],
+         "face.runs.vit.seeds.0: expected at most 4294967295, found 4294967296"),
+        (["face", "blur_test", "seed"], 2**32,
+         "face.blur_test.seed: expected at most 4294967295, found 4294967296"),
         (["emotion", "runs", "minilm", "model"], "minilm",
          "emotion.runs.minilm.model: no model is called 'minilm'; did you mean 'minilm-l6'?"),
         (["emotion", "runs", "minilm", "data"], "emotions",
