@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +19,14 @@ from affectlab.face.cli import add_predict_command as add_face
 from affectlab.summary.cli import add_predict_command as add_summary
 
 USER_ERROR_STATUS = 2
+INTERRUPTED_STATUS = 128 + signal.SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status (0 done, 1 something missing, 2 misuse)."""
+    """Run the command line; return the exit status.
+
+    0: done. 1: something is missing. 2: misuse. 130: interrupted.
+    """
     options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # JSON is UTF-8 whatever the locale; a byte of a file's name that is none stays what it is.
@@ -33,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"affectlab: {error}", file=sys.stderr)
         return USER_ERROR_STATUS
+    except KeyboardInterrupt:
+        print("affectlab: interrupted", file=sys.stderr)
+        return INTERRUPTED_STATUS
     except BrokenPipeError:
         # The reader (`| head`) has seen enough; keep Python from flushing into the closed pipe.
         sys.stdout = None

@@ -43,11 +43,16 @@ class CaseSummarizer:
     """
 
     def __init__(
-        self, generator: Generator, settings: dict[str, Any], weights: Sequence[str]
+        self,
+        generator: Generator,
+        settings: dict[str, Any],
+        trained: Path,
+        base_weights: Sequence[str],
     ) -> None:
         self._generator = generator
         self._settings = settings
-        self._weights = weights
+        self._trained = trained
+        self._base_weights = base_weights
 
     @classmethod
     def from_directory(
@@ -92,7 +97,7 @@ class CaseSummarizer:
             threads=threads,
             device=device,
         )
-        return cls(generator, settings, base_weights + weights_digest(adapter or folder))
+        return cls(generator, settings, adapter or folder, base_weights)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -125,6 +130,7 @@ class CaseSummarizer:
 
         check_target(predictions_path)
         cases = read_requests(cases_path, self.fields)
+        weights = [*self._base_weights, *weights_digest(self._trained)]
         unfinished = Path(f"{predictions_path}{UNFINISHED_SUFFIX}")
         check_target(unfinished / PROGRESS_NAME)
         _, found = answer_cases(
@@ -136,7 +142,7 @@ class CaseSummarizer:
             work_directory=unfinished,
             # The cases, and not their file, which may be a pipe.
             fingerprint=fingerprint(
-                self._settings, seed, [asdict(case) for case in cases], self._weights
+                self._settings, seed, [asdict(case) for case in cases], weights
             ),
         )
         write_predictions(predictions_path, cases, parse_answers(cases, found, self.fields))
