@@ -1,6 +1,7 @@
 """The small pipeline on a real cluster, with the project's own profile."""
 
 import re
+import shutil
 
 import pytest
 from environment_files import read_rules
@@ -64,6 +65,24 @@ def test_every_other_experiment_runs_under_slurm_too(cluster, fresh_run):
     jobs = cluster.jobs(run)
     assert {job["State"] for job in jobs} == {"COMPLETED"}
     assert_gpu_rules_had_one_gpu(jobs)
+
+
+# Gigabytes are downloaded and unpacked before the first job.
+@pytest.mark.nightly
+@pytest.mark.skipif(shutil.which("conda") is None, reason="there is no conda on the PATH")
+def test_jobs_in_environments_of_their_own_end_in_the_same_scores(cluster, pipeline, fresh_run):
+    run = fresh_run("--use-conda")
+    assert run.wait(1500) == 0, run.output
+    jobs = cluster.jobs(run)
+    assert {job["State"] for job in jobs} == {"COMPLETED"}
+    logs = [path.read_text() for path in (run.directory / "logs" / "slurm").rglob("*.log")]
+    assert len(logs) == len(jobs)
+    assert all("Activating conda environment: .snakemake/conda/" in log for log in logs)
+    scores = list(pipeline.directory.rglob("metrics.json"))
+    assert len(scores) == 2
+    for path in scores:
+        same = run.directory / path.relative_to(pipeline.directory)
+        assert same.read_bytes() == path.read_bytes()
 
 
 def test_a_job_that_ran_out_of_memory_is_a_new_job_with_more(cluster, pipeline):

@@ -23,8 +23,8 @@ from urllib.request import url2pathname
 import requests
 from urllib3.exceptions import NameResolutionError
 
-from affectlab.core.errors import FetchError, UserError
-from affectlab.core.io import sha256_file
+from affectlab.core.errors import FetchError
+from affectlab.core.io import sha256_file, writing_to
 
 logger = logging.getLogger(__name__)
 
@@ -148,14 +148,15 @@ class _Part:
 
 @contextmanager
 def _clear_disk_errors(target: Path, part: _Part) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            # Kept, the half file would keep the disk full.
-            with suppress(OSError):
-                part.discard()
-        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
+    with writing_to(target):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                # Kept, the half file would keep the disk full.
+                with suppress(OSError):
+                    part.discard()
+            raise
 
 
 def _check(part: _Part, sha256: str | None, resumed: bool) -> str:

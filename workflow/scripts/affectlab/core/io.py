@@ -89,18 +89,23 @@ def check_target(path: Path | str) -> None:
     target = Path(path)
     if target.is_dir():
         raise UserError(f"{target}: is a folder, expected a file or nothing")
-    with _writing_to(target):
+    with writing_to(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
 
 
 @contextmanager
-def _writing_to(target: Path) -> Iterator[None]:
+def writing_to(target: Path) -> Iterator[None]:
+    """Turn what goes wrong on the disk while the block writes to *target* into a message.
+
+    Raises:
+        UserError: it cannot be written, or the disk is full.
+    """
     try:
         yield
     except OSError as error:
-        raise UserError(f"{target}: cannot be written: {error.strerror}") from error
+        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -151,7 +156,7 @@ def append_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None
         UserError: the file cannot be written, or the disk is full.
     """
     target = Path(path)
-    with _writing_to(target):
+    with writing_to(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("a", encoding="utf-8", newline="\n") as stream:
             for record in records:

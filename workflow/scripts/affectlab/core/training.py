@@ -27,6 +27,7 @@ from torch import nn
 from affectlab.core.batching import Batch, Collate, bucketed_batches, update_groups
 from affectlab.core.devices import Precision, compute_dtype
 from affectlab.core.errors import UserError
+from affectlab.core.io import writing_to
 from affectlab.core.launch import TERMINATED_EXIT_STATUS
 from affectlab.core.processes import sum_over_processes, sum_sparse_over_processes, warn_of_shares
 from affectlab.core.records import peak_device_memory_mb, peak_memory_mb
@@ -449,19 +450,11 @@ def _summary_writer(directory: Path | None, first_step: int) -> Board:
         return lambda name, value, step: None
     from torch.utils.tensorboard import SummaryWriter
 
-    @contextmanager
-    def clear_errors() -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            problem = f"{directory}: cannot be written: {error.strerror or error}"
-            raise UserError(problem) from error
-
-    with clear_errors():
+    with writing_to(directory):
         writer = SummaryWriter(str(directory), purge_step=first_step)
 
     def add(name: str, value: float, step: int) -> None:
-        with clear_errors():
+        with writing_to(directory):
             writer.add_scalar(name, value, step)
             writer.flush()
 
