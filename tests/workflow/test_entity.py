@@ -48,7 +48,10 @@ def test_a_run_leaves_every_artefact(finished_entity):
     assert {run["run"] for run in comparison["runs"]} == {run.split("/")[0] for run in RUNS}
     page = (results / "report" / "index.html").read_text()
     assert 'id="entity"' in page
-    assert "always neutral" in page
+    found = (
+        r"unseen targets rightly \(95 % interval [\d.]+ to [\d.]+; 1 seed\); always neutral gives"
+    )
+    assert re.search(found, page)
     assert "entity,gbert_tiny," in (results / "tables" / "results.csv").read_text()
     audit = json.loads((results / "entity/data/entity_sample/audit.json").read_text())
     assert audit["spans"]["not_first_occurrence"] > 0

@@ -109,12 +109,9 @@ def _headline(
         f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
         f" {run['n']:,} unseen test texts the label they carry"
         f" ({interval(score['ci'], results.comparison['interval']['level'])};"
-        f" {count(len(run['seeds']), 'seed')})."
+        f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
+        f" {percent(score['baseline']['value'])}."
     ]
-    if score["baseline"]:
-        sentences.append(
-            f"Always guessing the commonest class gives {percent(score['baseline']['value'])}."
-        )
     baseline = results.comparison["baseline"]
     for pair in results.comparison["pairs"]:
         if {pair["first"]["run"], pair["second"]["run"]} == {best, baseline}:

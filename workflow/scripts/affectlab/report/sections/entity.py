@@ -18,7 +18,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, provenance, render, run_view
-from affectlab.report.words import count, percent
+from affectlab.report.words import count, interval, percent
 
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
@@ -143,8 +143,10 @@ def _headline(
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
     sentences = [
         f"{best}, the run with the lowest validation log-loss, decides {percent(accuracy['mean'])}"
-        f" of {run['n']:,} unseen targets rightly ({count(len(run['seeds']), 'seed')}); always"
-        f" neutral gives {percent(accuracy['baseline']['value'])}.",
+        f" of {run['n']:,} unseen targets rightly"
+        f" ({interval(accuracy['ci'], comparison['interval']['level'])};"
+        f" {count(len(run['seeds']), 'seed')}); always neutral gives"
+        f" {percent(accuracy['baseline']['value'])}.",
         f"Macro-F1 over the classes that occur: {macro['mean']:.3f} (always neutral:"
         f" {macro['baseline']['value']:.3f}); of the targets that are not neutral"
         f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",

@@ -15,7 +15,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render
-from affectlab.report.words import count
+from affectlab.report.words import count, interval
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
@@ -99,13 +99,13 @@ def _headline(
     sentences = []
     for run in trained:
         score, details = run["metrics"]["rouge2"], runs[run["run"]][0].metrics["details"]
+        longest, valid = (run["metrics"][name]["mean"] for name in ("rouge_l", "valid_output"))
         sentences.append(
-            f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} and ROUGE-L"
-            f" {100 * run['metrics']['rouge_l']['mean']:.1f} on {run['n']} unseen cases of"
-            f" {run['data']} ({count(len(run['seeds']), 'seed')});"
-            f" {100 * run['metrics']['valid_output']['mean']:.0f} % of its answers have the form"
-            " that was asked for, before any repair"
-            f" (decoding: {details['decoding']})."
+            f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']} unseen cases of"
+            f" {run['data']} ({interval(score['ci'], comparison['interval']['level'])};"
+            f" {count(len(run['seeds']), 'seed')}){_beside(score['baseline'])}. Its ROUGE-L is"
+            f" {100 * longest:.1f}; {100 * valid:.0f} % of its answers have the form that was asked"
+            f" for, before any repair (decoding: {details['decoding']})."
         )
         gain = pairs.get(run["run"], {}).get("rouge2")
         if gain:
@@ -141,6 +141,13 @@ def _headline(
             " and nothing about counselling."
         )
     return sentences
+
+
+def _beside(baseline: Mapping[str, Any] | None) -> str:
+    """The score of the run that others are held against, where it was on the same cases."""
+    if baseline is None:
+        return ""
+    return f"; {baseline['name']} reaches {100 * baseline['value']:.1f}"
 
 
 def _pooled(pools: Sequence[Mapping[str, Any]]) -> list[str]:
