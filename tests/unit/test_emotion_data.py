@@ -120,6 +120,13 @@ def test_harmless_differences(tmp_path, train):
     ]
 
 
+def test_labels_of_text_and_csv_files_may_be_ids(tmp_path):
+    texts = write_txt(tmp_path / "txt", train="i feel glad;1\ni feel gloomy;0\n")
+    table = write_csv(tmp_path / "csv", "text,label\ni feel glad,1\ni feel gloomy,0\n")
+    for folder in (texts, table):
+        assert [record.label for record in train_records(folder)] == ["joy", "sadness"]
+
+
 def test_a_blank_line_is_passed_over_but_counted(tmp_path):
     records = train_records(write_txt(tmp_path / "raw", train="i feel glad;joy\n\ni feel so;joy\n"))
     assert [record.id for record in records] == ["train-00001", "train-00003"]
@@ -408,8 +415,10 @@ def test_column_twice(tmp_path):
 
 
 def test_open_quote_in_csv(tmp_path):
-    folder = write_csv(tmp_path / "raw", 'text,label\n"i feel,joy\ni feel,joy\n')
-    assert "not valid CSV" in file_problem(folder)[2]
+    folder = write_csv(tmp_path / "raw", 'text,label\ni feel,joy\n"i feel,joy\ni feel,joy\n')
+    _, place, found = file_problem(folder)
+    assert "not valid CSV" in found
+    assert place == "line 3", "where the record begins, not the end of the file"
 
 
 # --- which files

@@ -314,7 +314,12 @@ def _read_semicolon(path: Path) -> Iterator[_Row]:
             problem = f"expected 2 fields (text;label), found {len(fields)}"
             yield _Row(number, place, problem=problem)
         else:
-            yield _Row(number, place, {"text": fields[0], "label": fields[1]})
+            yield _Row(number, place, {"text": fields[0], "label": _id_or_name(fields[1])})
+
+
+def _id_or_name(label: str) -> str | int:
+    """A label of a text file, which has no types, as what it reads as."""
+    return int(label) if re.fullmatch(r"[0-9]{1,9}", label) else label
 
 
 def _read_jsonl(path: Path) -> Iterator[_Row]:
@@ -345,6 +350,7 @@ def _read_jsonl(path: Path) -> Iterator[_Row]:
 def _read_csv(path: Path) -> Iterator[_Row]:
     lines = (f"{line}\n" for _, line in _lines(path))
     reader = csv.reader(lines, strict=True)
+    start = 1
     try:
         header = next(reader, None)
         if header is None:
@@ -362,11 +368,11 @@ def _read_csv(path: Path) -> Iterator[_Row]:
                 yield _Row(number, place, problem=problem)
                 continue
             values: dict[str, Any] = dict(zip(header, fields, strict=True))
-            if re.fullmatch(r"[0-9]{1,9}", values["label"]):
-                values["label"] = int(values["label"])
+            values["label"] = _id_or_name(values["label"])
             yield _Row(number, place, values)
     except csv.Error as error:
-        raise DataError(path, f"line {reader.line_num}", f"not valid CSV: {error}") from error
+        # Where its record begins: an open quote is noticed at the end of the file.
+        raise DataError(path, f"line {start}", f"not valid CSV: {error}") from error
 
 
 def _read_parquet(path: Path) -> Iterator[_Row]:
