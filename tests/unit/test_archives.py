@@ -225,6 +225,8 @@ def test_local_copy_is_a_folder_or_an_archive(tmp_path: Path) -> None:
     assert local_copy("set", tmp_path) is None
     (tmp_path / "set").mkdir()
     assert local_copy("set", tmp_path) is None, "an empty folder is no copy"
+    (tmp_path / "set" / ".DS_Store").write_text("")
+    assert local_copy("set", tmp_path) is None, "nor is one of hidden files, which nobody reads"
     archive = make_zip(tmp_path / "set.zip", FILES)
     assert local_copy("set", tmp_path) == archive
     (tmp_path / "set" / "train.txt").write_text("x")

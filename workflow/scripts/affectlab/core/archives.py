@@ -53,6 +53,8 @@ def is_archive(path: Path | str) -> bool:
 def local_copy(name: str, root: Path | str | None) -> Path | None:
     """The user's own copy of *name* under *root*: a folder or an archive called so.
 
+    Hidden files do not make a folder a copy.
+
     Returns:
         The path, or None where *root* is None or holds no such thing.
     """
@@ -60,7 +62,9 @@ def local_copy(name: str, root: Path | str | None) -> Path | None:
         return None
     base = Path(root).expanduser()
     for candidate in [base / name, *(base / f"{name}{suffix}" for suffix in SUFFIXES)]:
-        if candidate.is_dir() and any(candidate.iterdir()):
+        if candidate.is_dir() and not all(
+            entry.name.startswith(".") for entry in candidate.iterdir()
+        ):
             return candidate
         if candidate.is_file() and is_archive(candidate):
             return candidate
