@@ -137,6 +137,15 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
         (["emotion", "runs", "minilm", "training", "learning_rate"], "2e-4",
          "emotion.runs.minilm.training.learning_rate: expected number, found \"2e-4\"; "
          "to YAML that is a text, write 0.0002"),
+        (["emotion", "runs", "minilm", "training", "epochs"], "3",
+         "emotion.runs.minilm.training.epochs: expected integer, found \"3\"; write 3 without "
+         "quotes, in a --configfile: inside --config KEY={...} every value is a text"),
+        (["emotion", "runs", "minilm", "training", "gradient_checkpointing"], "false",
+         "emotion.runs.minilm.training.gradient_checkpointing: expected boolean, found \"false\"; "
+         "write false without quotes, in a --configfile: inside --config KEY={...} every value is "
+         "a text"),
+        (["emotion", "runs", "minilm", "training", "epochs"], "3e0",
+         "emotion.runs.minilm.training.epochs: expected integer, found \"3e0\""),
         (["emotion", "runs", "minilm", "training", "warmup_steps"], 500.0,
          "emotion.runs.minilm.training.warmup_steps: with a point it is a share of all steps, "
          "at most 1.0; found 500.0"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -350,9 +350,7 @@ def _describe(error: ValidationError, prefix: tuple[str, ...]) -> Iterator[str]:
             yield f"{_join(path, key)}: missing"
         case "type":
             kinds = [expected] if isinstance(expected, str) else expected
-            hint = ""
-            if isinstance(value, str) and {"number", "integer"} & set(kinds):
-                hint = _number_hint(value)
+            hint = _text_hint(value, kinds) if isinstance(value, str) else ""
             yield f"{here}: expected {' or '.join(kinds)}, found {found}{hint}"
         case "enum":
             names = [str(name) for name in expected]
@@ -379,13 +377,26 @@ def _describe(error: ValidationError, prefix: tuple[str, ...]) -> Iterator[str]:
             yield f"{here}: {error.message}"
 
 
-def _number_hint(text: str) -> str:
-    """YAML takes 2e-4 for a text, since it wants the point: 2.0e-4."""
+def _text_hint(text: str, kinds: Sequence[str]) -> str:
+    """Why something of *kinds* may have come as a text, and how to write it."""
+    from jsonschema import Draft202012Validator
+
+    try:
+        meant = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return ""
+    if text and any(Draft202012Validator.TYPE_CHECKER.is_type(meant, kind) for kind in kinds):
+        return (
+            f"; write {text} without quotes, in a --configfile: inside --config KEY={{...}} every "
+            "value is a text"
+        )
     try:
         number = float(text)
     except ValueError:
         return ""
-    return f"; to YAML that is a text, write {yaml.safe_dump(number).split()[0]}"
+    # YAML takes 2e-4 for a text, since it wants the point: 2.0e-4.
+    point = f"; to YAML that is a text, write {yaml.safe_dump(number).split()[0]}"
+    return point if "number" in kinds else ""
 
 
 def _join(path: str, key: str) -> str:
