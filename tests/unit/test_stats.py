@@ -55,6 +55,16 @@ def test_scores_equal_scikit_learn(n, classes, seed):
     np.testing.assert_array_equal(scores.predicted, np.bincount(predictions, minlength=classes))
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16])
+def test_class_ids_may_be_of_any_integer_type(kind):
+    labels = np.array([20, 27, 3], dtype=kind)
+    predictions = np.array([20, 27, 4], dtype=kind)
+    expected = metrics.confusion_matrix(labels, predictions, labels=range(28))
+    np.testing.assert_array_equal(stats.confusion_matrix(labels, predictions, 28), expected)
+    columns = stats.confusion_columns(labels, predictions, 28)
+    np.testing.assert_array_equal(columns.sum(axis=0).reshape(28, 28), expected)
+
+
 def test_scores_of_many_matrices_at_once():
     matrices = np.stack(
         [stats.confusion_matrix(*draw(50, 4, seed), 4) for seed in range(5)]

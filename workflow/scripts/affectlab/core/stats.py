@@ -104,8 +104,7 @@ def confusion_matrix(labels: Array, predictions: Array, classes: int) -> Integer
     Raises:
         ValueError: nothing was given, the lengths differ, or an id is out of range.
     """
-    _check_pairs(labels, predictions, classes)
-    cells = np.bincount(labels * classes + predictions, minlength=classes * classes)
+    cells = np.bincount(_cells(labels, predictions, classes), minlength=classes * classes)
     return cells.reshape(classes, classes).astype(np.int64)
 
 
@@ -302,9 +301,8 @@ def group_sums(columns: Array, groups: Sequence[Any] | Array) -> Floats:
 
 def confusion_columns(labels: Array, predictions: Array, classes: int) -> Floats:
     """What each item adds to the confusion matrix: ``[n, classes ** 2]``, one cell is 1."""
-    _check_pairs(labels, predictions, classes)
     columns = np.zeros((len(labels), classes * classes))
-    columns[np.arange(len(labels)), labels * classes + predictions] = 1.0
+    columns[np.arange(len(labels)), _cells(labels, predictions, classes)] = 1.0
     return columns
 
 
@@ -631,7 +629,8 @@ def _mean_of_occurring(values: Floats, scores: ClassScores) -> Floats:
     return np.asarray((values * occurring).sum(-1) / occurring.sum(-1), dtype=np.float64)
 
 
-def _check_pairs(labels: Array, predictions: Array, classes: int) -> None:
+def _cells(labels: Array, predictions: Array, classes: int) -> Integers:
+    """The cell of a confusion matrix, counted along its rows, that each item falls into."""
     if len(labels) == 0:
         raise ValueError("no items")
     if len(labels) != len(predictions):
@@ -639,6 +638,8 @@ def _check_pairs(labels: Array, predictions: Array, classes: int) -> None:
     for what, ids in (("label", labels), ("prediction", predictions)):
         if np.min(ids) < 0 or np.max(ids) >= classes:
             raise ValueError(f"a {what} lies outside 0..{classes - 1}")
+    # Narrow integers, such as the codes of a category in pandas, cannot hold the product.
+    return np.asarray(labels, np.int64) * classes + np.asarray(predictions, np.int64)
 
 
 def _check_probabilities(probabilities: Array, labels: Array) -> None:
