@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from affectlab.core.devices import choose_device, compute_dtype
+from affectlab.core.devices import choose_device, compute_dtype, named_device
 from affectlab.core.errors import UserError
 
 
@@ -19,6 +19,13 @@ def test_where_no_gpu_was_granted_the_cpu_is_used(monkeypatch, hidden):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     assert choose_device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "cpu:x", "meta", "hpu"])
+def test_a_device_that_computes_nothing_here_is_named(name):
+    """Not only what PyTorch does not know: ``meta`` holds no numbers, ``hpu`` is a package more."""
+    with pytest.raises(UserError, match=f"device {name}: cannot be used here: "):
+        named_device(name)
 
 
 @pytest.mark.parametrize(

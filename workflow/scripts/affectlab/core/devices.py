@@ -52,8 +52,8 @@ def named_device(name: str | None) -> torch.device:
         return choose_device()
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = first_line(error)
         raise UserError(f"device {name}: cannot be used here: {reason}") from error
     return device
