@@ -1,5 +1,6 @@
 """What stands where: present, downloadable or missing, and how to get what is missing."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -48,6 +49,27 @@ def test_an_empty_folder_is_no_copy(tmp_path):
     (tmp_path / "x").mkdir()
     assert asset_status("dataset", "x", HUB, tmp_path, tmp_path / "r").state == "downloadable"
     assert local_files("x", tmp_path) == []
+
+
+@pytest.mark.parametrize("denied", ["x", "x/train.txt"])
+def test_a_local_copy_that_may_not_be_read_is_named_before_any_job(tmp_path, monkeypatch, denied):
+    """As of a corpus that a cluster keeps for a group of people."""
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "train.txt").write_text("i am glad;joy")
+    refused, scandir = str(tmp_path / denied), os.scandir
+
+    def no_entry(path):
+        if str(path) == refused:
+            raise PermissionError(errno.EACCES, "Permission denied", refused)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", no_entry)
+    monkeypatch.setattr(os, "listdir", lambda path: [entry.name for entry in no_entry(path)])
+    # The tests may run as root, who may read everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != refused)
+    status = asset_status("dataset", "x", HUB, tmp_path, tmp_path / "resources")
+    assert status.state == "missing"
+    assert status.detail.startswith(f"{refused} may not be read")
 
 
 def test_hidden_folders_are_not_watched(tmp_path):

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 
@@ -282,6 +283,13 @@ def test_a_folder_of_local_copies_that_is_not_there_is_named(config, tmp_path, n
     validate_config(config, PROJECT)
     config[name] = str(tmp_path / "dtaa")
     with pytest.raises(ConfigError, match=f"{name}: no folder .*dtaa', seen from /"):
+        validate_config(config, PROJECT)
+
+
+def test_a_folder_of_local_copies_that_may_not_be_entered_is_named(config, tmp_path, monkeypatch):
+    config["data_root"] = str(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(ConfigError, match=f"data_root: the folder '{tmp_path}' may not be entered"):
         validate_config(config, PROJECT)
 
 

@@ -53,7 +53,7 @@ def is_archive(path: Path | str) -> bool:
 def local_copy(name: str, root: Path | str | None) -> Path | None:
     """The user's own copy of *name* under *root*: a folder or an archive called so.
 
-    Hidden files do not make a folder a copy.
+    Hidden files do not make a folder a copy. What may not be read is a copy all the same.
 
     Returns:
         The path, or None where *root* is None or holds no such thing.
@@ -62,13 +62,18 @@ def local_copy(name: str, root: Path | str | None) -> Path | None:
         return None
     base = Path(root).expanduser()
     for candidate in [base / name, *(base / f"{name}{suffix}" for suffix in SUFFIXES)]:
-        if candidate.is_dir() and not all(
-            entry.name.startswith(".") for entry in candidate.iterdir()
-        ):
+        if candidate.is_dir() and _holds_anything(candidate):
             return candidate
         if candidate.is_file() and is_archive(candidate):
             return candidate
     return None
+
+
+def _holds_anything(folder: Path) -> bool:
+    try:
+        return not all(entry.name.startswith(".") for entry in folder.iterdir())
+    except PermissionError:
+        return True
 
 
 def single_archive(folder: Path) -> Path | None:

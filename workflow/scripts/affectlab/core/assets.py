@@ -27,7 +27,8 @@ class AssetStatus:
     Attributes:
         kind: ``dataset`` or ``model``.
         name: its name in the registry.
-        state: ``present``, ``downloadable`` (generated ones too) or ``missing``.
+        state: ``present``, ``downloadable`` (generated ones too) or ``missing``, as is a local copy
+            that may not be read.
         detail: where it is, where it will come from, or how to get it.
     """
 
@@ -117,6 +118,10 @@ def asset_status(
     """
     copy = local_copy(name, root)
     if copy is not None:
+        for path in (str(copy), *local_files(name, root)):
+            if not os.access(path, os.R_OK):
+                detail = f"{path} may not be read; ask its owner for the right to"
+                return AssetStatus(kind, name, "missing", detail)
         return AssetStatus(kind, name, "present", str(copy))
     manifest = manifest_path(kind, name, resources)
     if manifest.is_file():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,11 +197,19 @@ def key_mistakes(value: Any, path: str = "") -> Iterator[str]:
 
 
 def folder_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
-    """Folders of local copies that are not there: nothing would be found in them, in silence."""
+    """Folders of local copies that are not there: nothing would be found in them, in silence.
+
+    Or that may not be entered.
+    """
     for name in ("data_root", "model_root"):
         root = config.get(name)
-        if isinstance(root, str) and not Path(root).expanduser().is_dir():
+        if not isinstance(root, str):
+            continue
+        folder = Path(root).expanduser()
+        if not os.path.isdir(folder):  # noqa: PTH112 (that of `Path` raises where it may not look)
             yield f"{name}: no folder {root!r}, seen from {Path.cwd()}"
+        elif not os.access(folder, os.X_OK):
+            yield f"{name}: the folder {root!r} may not be entered"
 
 
 def dump_yaml(value: Any) -> str:
