@@ -147,6 +147,8 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
          "a text"),
         (["emotion", "runs", "minilm", "training", "epochs"], "3e0",
          "emotion.runs.minilm.training.epochs: expected integer, found \"3e0\""),
+        (["emotion", "runs", "tfidf", "tfidf", "class_weight"], "None",
+         "emotion.runs.tfidf.tfidf.class_weight: expected one of balanced, null, found \"None\""),
         (["emotion", "runs", "minilm", "training", "warmup_steps"], 500.0,
          "emotion.runs.minilm.training.warmup_steps: with a point it is a share of all steps, "
          "at most 1.0; found 500.0"),

@@ -362,7 +362,7 @@ def _describe(error: ValidationError, prefix: tuple[str, ...]) -> Iterator[str]:
             hint = _text_hint(value, kinds) if isinstance(value, str) else ""
             yield f"{here}: expected {' or '.join(kinds)}, found {found}{hint}"
         case "enum":
-            names = [str(name) for name in expected]
+            names = [name if isinstance(name, str) else json.dumps(name) for name in expected]
             near = difflib.get_close_matches(str(value), names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             yield f"{here}: expected one of {', '.join(names)}, found {found}{hint}"
