@@ -54,15 +54,15 @@ def test_no_text_is_judged_by_a_model_that_saw_it(records, monkeypatch):
     class Spy:
         classes_ = np.arange(len(CLASSES))
 
-        def fit(self, texts, labels):
-            seen.append({normalise_text(text) for text in texts})
-            return self
-
         def predict_proba(self, texts):
             judged.append({normalise_text(text) for text in texts})
             return np.full((len(texts), len(CLASSES)), 1 / len(CLASSES))
 
-    monkeypatch.setattr(noise, "build_pipeline", lambda recipe, seed: Spy())
+    def fit(pipeline, texts, labels):
+        seen.append({normalise_text(text) for text in texts})
+        return Spy()
+
+    monkeypatch.setattr(noise, "fit", fit)
     noise.out_of_fold_probabilities(records, folds=5, seed=0)
     assert len(seen) == 5
     for trained_on, held_out in zip(seen, judged, strict=True):

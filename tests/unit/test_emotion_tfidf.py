@@ -52,6 +52,21 @@ def test_round_trip_gives_the_same_probabilities(corpus, tmp_path, class_weight)
     assert list(loaded.classes_) == sorted(LABELS)
 
 
+def test_fitting_is_that_of_the_pipeline(corpus, fitted):
+    texts, labels = corpus
+    ours = tfidf.fit(tfidf.build_pipeline(RECIPE, seed=1), texts[:300], labels[:300])
+    np.testing.assert_array_equal(ours.predict_proba(texts), fitted.predict_proba(texts))
+
+
+@pytest.mark.parametrize("texts", [["zwei", "worte"], ["a", "\U0001f600"]])
+def test_texts_without_a_word_in_common_are_a_clear_error(texts):
+    """As where a language puts no spaces between its words, or `min_df` exceeds the corpus."""
+    for least in (2, 3):
+        pipeline = tfidf.build_pipeline(RECIPE | {"min_df": least})
+        with pytest.raises(UserError, match=f"no word .* occurs in {least} of the 2 texts"):
+            tfidf.fit(pipeline, texts, ["joy", "love"])
+
+
 def test_balanced_classes_favour_the_rare_one():
     texts, labels = ["same words here"] * 10, ["joy"] * 9 + ["love"]
     plain = tfidf.build_pipeline(RECIPE).fit(texts, labels)

@@ -18,7 +18,7 @@ from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_writer, round_significant, write_json
 from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, Record, read_records
-from affectlab.emotion.tfidf import build_pipeline
+from affectlab.emotion.tfidf import build_pipeline, fit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +76,8 @@ def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: in
         float64 of shape (records, classes), columns in the order of `CLASSES`.
 
     Raises:
-        UserError: a class has fewer different texts than there are folds.
+        UserError: a class has fewer different texts than there are folds, or the texts have no
+            words in common.
     """
     import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold
@@ -95,7 +96,7 @@ def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: in
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     probabilities = np.full((len(records), len(CLASSES)), np.nan)
     for rest, held_out in splitter.split(texts, labels, group_ids):
-        pipeline = build_pipeline(RECIPE, seed).fit(texts[rest], labels[rest])
+        pipeline = fit(build_pipeline(RECIPE, seed), texts[rest], labels[rest])
         columns = pipeline.classes_
         probabilities[held_out] = 0.0
         probabilities[np.ix_(held_out, columns)] = pipeline.predict_proba(texts[held_out])

@@ -6,7 +6,7 @@ pickle, so that opening a stranger's model cannot run a stranger's code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,24 @@ def build_pipeline(recipe: Mapping[str, Any], seed: int = 0) -> Pipeline:
             ),
         ]
     )
+
+
+def fit(pipeline: Pipeline, texts: Sequence[str], labels: Sequence[Any]) -> Pipeline:
+    """Fit a pipeline of `build_pipeline`, and return it.
+
+    Raises:
+        UserError: no n-gram occurs in as many texts as ``min_df`` asks for.
+    """
+    vectorizer, classifier = pipeline["tfidf"], pipeline["classifier"]
+    try:
+        features = vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise UserError(
+            f"no word or group of words occurs in {vectorizer.min_df} of the {len(texts)} texts to "
+            "learn from (min_df)"
+        ) from error
+    classifier.fit(features, labels)
+    return pipeline
 
 
 def save(pipeline: Pipeline, directory: Path | str) -> None:

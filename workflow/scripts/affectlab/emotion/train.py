@@ -151,8 +151,8 @@ def train_tfidf(
 
     by_split = _records_by_split(records_path)
     started = time.monotonic()
-    pipeline = tfidf.build_pipeline(run["tfidf"], seed)
-    pipeline.fit(
+    pipeline = tfidf.fit(
+        tfidf.build_pipeline(run["tfidf"], seed),
         [record.text for record in by_split["train"]],
         [record.label for record in by_split["train"]],
     )
