@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import signal
 import sys
@@ -25,7 +26,7 @@ INTERRUPTED_STATUS = 128 + signal.SIGINT
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status.
 
-    0: done. 1: something is missing. 2: misuse. 130: interrupted.
+    0: done. 1: something is missing. 2: misuse, or a full disk. 130: interrupted.
     """
     options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -45,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (`| head`) has seen enough; keep Python from flushing into the closed pipe.
         sys.stdout = None
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "standard output"
+        print(f"affectlab: {place}: cannot be written: {error.strerror}", file=sys.stderr)
+        sys.stdout = None
+        return USER_ERROR_STATUS
 
 
 def _parser() -> argparse.ArgumentParser:
