@@ -95,6 +95,19 @@ def test_what_was_fetched_is_present(tmp_path):
     assert (status.state, status.detail) == ("present", str(manifest.parent))
 
 
+@pytest.mark.parametrize(("entry", "state"), [(GATED, "missing"), (HUB, "downloadable")])
+def test_a_local_copy_that_is_no_longer_named_is_not_present(tmp_path, entry, state):
+    """It would be fetched anew; where it cannot be, nothing must be started, nor lost."""
+    (tmp_path / "root" / "x").mkdir(parents=True)
+    (tmp_path / "root" / "x" / "train.txt").write_text("i am glad;joy")
+    manifest = manifest_path("dataset", "x", tmp_path / "resources")
+    fetch_dataset("x", entry, manifest, tmp_path / "root")
+    for root in (None, tmp_path):
+        assert asset_status("dataset", "x", entry, root, tmp_path / "resources").state == state
+    status = asset_status("dataset", "x", entry, tmp_path / "root", tmp_path / "resources")
+    assert status.state == "present"
+
+
 def test_only_what_a_generator_made_is_generated(tmp_path):
     sample = {"sources": [{"kind": "sample", "generator": "corpus"}]}
     (tmp_path / "mine" / "copied").mkdir(parents=True)

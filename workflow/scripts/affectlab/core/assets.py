@@ -124,7 +124,8 @@ def asset_status(
                 return AssetStatus(kind, name, "missing", detail)
         return AssetStatus(kind, name, "present", str(copy))
     manifest = manifest_path(kind, name, resources)
-    if manifest.is_file():
+    # What came from a local copy is fetched anew once that is gone or its folder no longer named.
+    if manifest.is_file() and read_json(manifest).get("source", {}).get("kind") != "local":
         return AssetStatus(kind, name, "present", str(manifest.parent))
     if entry["sources"]:
         origins = ", else ".join(_origin(source) for source in entry["sources"])
