@@ -23,11 +23,15 @@ from affectlab.core.assets import (
     unchanged_files,
 )
 from affectlab.core.archives import local_copy
+from affectlab.core.config import load_yaml
 from affectlab.core.errors import ConfigError, UserError
 from affectlab.core.sources import imported_sources
 from affectlab.wings import check_config, needed_assets, validate_config, wings_without
 
 try:
+    for configuration in workflow.configfiles:
+        # Of two equal keys, Snakemake takes the last without a word.
+        load_yaml(configuration)
     REGISTRIES = validate_config(config, ROOT)
 except ConfigError as error:
     # An exception would be printed twice, with a traceback.

@@ -99,6 +99,16 @@ def test_several_typos_come_as_one_error_without_noise(project, tmp_path):
     assert "WorkflowError" not in result.output
 
 
+def test_a_block_that_stands_twice_in_an_overlay_is_named(project, tmp_path):
+    """Snakemake reads the last one, and the runs that the first one chose would be others."""
+    overlay = tmp_path / "twice.yaml"
+    overlay.write_text("emotion: {selected: [tfidf]}\nemotion: {export: []}\n", encoding="utf-8")
+    result = project.snakemake("-n", directory=tmp_path / "run", overlays=[overlay])
+    assert result.status == 1
+    assert f"{overlay}, line 2, column 1: the key 'emotion' stands here twice\n" in result.output
+    assert "Traceback" not in result.output
+
+
 def test_an_unknown_model_and_data_set_are_named(project, tmp_path):
     overlay = project.write_overlay(
         "unknown",
