@@ -80,6 +80,15 @@ def test_hidden_folders_are_not_watched(tmp_path):
     assert local_files("x", tmp_path) == [str(tmp_path / "x" / "train.txt")]
 
 
+def test_a_link_that_leads_nowhere_is_not_watched(tmp_path):
+    """As in a clone of git-annex, of files that were not asked for."""
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "train.txt").write_text("i am glad;joy")
+    (tmp_path / "x" / "recording.wav").symlink_to(tmp_path / "annex" / "recording.wav")
+    assert local_files("x", tmp_path) == [str(tmp_path / "x" / "train.txt")]
+    assert asset_status("dataset", "x", GATED, tmp_path, tmp_path / "r").state == "present"
+
+
 def test_what_is_fetched_depends_on_sources_and_contents_alone():
     entry = {**HUB, "title": "A", "citation": "B", "expected": {}, "unpack": False}
     assert fetched_part(entry) == {**HUB, "unpack": False}

@@ -41,8 +41,8 @@ class AssetStatus:
 def local_files(name: str, root: Path | str | None) -> list[str]:
     """What to watch so that a change of the user's own copy is noticed, sorted.
 
-    The files of the copy, those in hidden folders left out; or, where they are very many, the
-    copy's folder.
+    The files of the copy, those in hidden folders and links that lead nowhere left out; or, where
+    they are very many, the copy's folder.
     """
     copy = local_copy(name, root)
     if copy is None:
@@ -55,7 +55,8 @@ def local_files(name: str, root: Path | str | None) -> list[str]:
         files += [str(Path(folder, name)) for name in names if not name.startswith(".")]
         if len(files) > WATCHED_FILES:
             return [str(copy)]
-    return sorted(files)
+    # Not by `Path`, which raises where it may not look.
+    return sorted(filter(os.path.exists, files))
 
 
 def manifest_path(kind: Kind, name: str, resources: Path | str) -> Path:
@@ -118,10 +119,9 @@ def asset_status(
     """
     copy = local_copy(name, root)
     if copy is not None:
-        for path in (str(copy), *local_files(name, root)):
-            if not os.access(path, os.R_OK):
-                detail = f"{path} may not be read; ask its owner for the right to"
-                return AssetStatus(kind, name, "missing", detail)
+        if denied := _unreadable(copy, local_files(name, root)):
+            detail = f"{denied} may not be read; ask its owner for the right to"
+            return AssetStatus(kind, name, "missing", detail)
         return AssetStatus(kind, name, "present", str(copy))
     manifest = manifest_path(kind, name, resources)
     # What came from a local copy is fetched anew once that is gone or its folder no longer named.
@@ -131,6 +131,13 @@ def asset_status(
         origins = ", else ".join(_origin(source) for source in entry["sources"])
         return AssetStatus(kind, name, "downloadable", origins)
     return AssetStatus(kind, name, "missing", _how_to_get(kind, name, entry, root))
+
+
+def _unreadable(copy: Path, files: Iterable[str]) -> str | None:
+    """The first of a local copy and its *files* that may not be read, if there is one."""
+    if not os.access(copy, os.R_OK | (os.X_OK if copy.is_dir() else 0)):
+        return str(copy)
+    return next((file for file in files if not os.access(file, os.R_OK)), None)
 
 
 def generated_data(manifest_paths: Iterable[Path | str]) -> list[str]:
