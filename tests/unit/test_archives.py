@@ -181,13 +181,29 @@ def test_zip_that_lies_about_a_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize(
-    "harm", [lambda raw: raw[: len(raw) // 2], lambda raw: b"<html>no</html>", lambda raw: b""]
+    "harm",
+    [
+        lambda raw: raw[: len(raw) // 2],
+        lambda raw: raw[:3],
+        lambda raw: raw[:20] + raw[60:],
+        lambda raw: b"<html>no</html>",
+        lambda raw: b"",
+    ],
+    ids=["half", "three bytes", "a hole", "web page", "nothing"],
 )
 def test_damaged_archives(tmp_path: Path, kind: str, harm: Callable[[bytes], bytes]) -> None:
     files = {"a": bytes(range(256)) * 100, "b": bytes(range(256)) * 100}
     archive = make_any(tmp_path / kind, files)
     archive.write_bytes(harm(archive.read_bytes()))
     refused(archive, tmp_path, "cannot be unpacked")
+
+
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"a": b"x"})
+    with zipfile.ZipFile(archive, "a") as bundle:
+        bundle.writestr(zipfile.ZipInfo("."), b"x")
+        bundle.filelist[-1].filename = ""
+    refused(archive, tmp_path, "cannot be unpacked|unsafe name")
 
 
 def test_changed_byte_in_zip_is_noticed(tmp_path: Path) -> None:

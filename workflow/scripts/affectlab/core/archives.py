@@ -7,6 +7,7 @@ every file arrives or none does.
 
 from __future__ import annotations
 
+import errno
 import lzma
 import stat
 import tarfile
@@ -132,11 +133,15 @@ def _clear_errors(archive: Path) -> Iterator[None]:
         lzma.LZMAError,
         zlib.error,
         NotImplementedError,
+        # What tarfile makes of a header that is cut short, and zipfile of a member without a name.
+        TypeError,
+        IndexError,
     ) as error:
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
     except OSError as error:
-        # Damaged gzip and bzip2 data raise one without errno; a full disk has one.
-        if error.errno is not None:
+        # Damaged gzip and bzip2 data raise one without errno, a zip directory that points before
+        # the beginning of the file "invalid argument"; a full disk has another.
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
 
