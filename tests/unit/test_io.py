@@ -172,6 +172,15 @@ def test_json_without_end_of_nesting_is_named(tmp_path):
         list(io.read_jsonl(path))
 
 
+def test_json_with_an_endless_number_is_named(tmp_path):
+    path = tmp_path / "long.json"
+    path.write_text('{"id": ' + "1" * 5000 + "}")
+    with pytest.raises(DataError, match=r"long\.json: not valid JSON: a number out of bounds"):
+        io.read_json(path)
+    with pytest.raises(DataError, match="line 1: not valid JSON: a number out of bounds"):
+        list(io.read_jsonl(path))
+
+
 def test_a_file_never_replaces_a_folder(tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "kept.txt").write_text("x")

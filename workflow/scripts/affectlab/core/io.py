@@ -135,6 +135,8 @@ def read_json(path: Path | str) -> Any:
         raise DataError(path, place, f"not valid JSON: {error.msg}") from error
     except RecursionError as error:
         raise DataError(path, None, "not valid JSON: nested too deeply") from error
+    except ValueError as error:  # thousands of digits
+        raise DataError(path, None, "not valid JSON: a number out of bounds") from error
 
 
 def write_jsonl(path: Path | str, records: Iterable[dict[str, Any]]) -> int:
@@ -180,6 +182,9 @@ def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
             raise DataError(path, f"line {number}", f"not valid JSON: {error.msg}") from error
         except RecursionError as error:
             problem = "not valid JSON: nested too deeply"
+            raise DataError(path, f"line {number}", problem) from error
+        except ValueError as error:  # thousands of digits
+            problem = "not valid JSON: a number out of bounds"
             raise DataError(path, f"line {number}", problem) from error
         if not isinstance(record, dict):
             raise DataError(path, f"line {number}", "expected a JSON object")
