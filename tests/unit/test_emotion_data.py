@@ -392,6 +392,15 @@ def test_html_as_parquet(tmp_path):
     assert "web page" in file_problem(folder)[2]
 
 
+def test_text_in_parquet_that_is_not_utf_8_is_one_bad_record(tmp_path):
+    raw = pyarrow.array([b"i feel glad", b"caf\xe9", b"i feel so"], pyarrow.binary())
+    texts = pyarrow.Array.from_buffers(pyarrow.string(), 3, raw.buffers())
+    folder = write_parquet(tmp_path / "raw", {"text": texts, "label": [1, 1, 1]})
+    assert problem(folder)[1:] == ("record 2", "expected UTF-8, found other bytes")
+    records = train_records(folder, "skip")
+    assert [record.id for record in records] == ["train-00001", "train-00003"]
+
+
 def test_damaged_pages_inside_parquet(tmp_path):
     texts = [f"i feel {number}" for number in range(2000)]
     folder = write_parquet(tmp_path / "raw", {"text": texts, "label": [1] * 2000})

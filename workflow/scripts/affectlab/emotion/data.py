@@ -390,16 +390,34 @@ def _read_parquet(path: Path) -> Iterator[_Row]:
             number = 0
             wanted = [name for name in ("text", "label", "id") if name in names]
             for batch in file.iter_batches(columns=wanted):
-                for values in batch.to_pylist():
+                for values in _rows_of(batch):
                     number += 1
+                    if values is None:
+                        problem = "expected UTF-8, found other bytes"
+                        yield _Row(number, f"record {number}", problem=problem)
+                        continue
                     label = values["label"]
                     if class_names and type(label) is int and 0 <= label < len(class_names):
                         values["label"] = class_names[label]
                     yield _Row(number, f"record {number}", values)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
             path, None, "not a readable Parquet file; it is cut off or damaged, get it again"
         ) from error
+
+
+def _rows_of(batch: Any) -> Iterator[dict[str, Any] | None]:
+    """The rows of a batch of Parquet; None for one with text that is not UTF-8."""
+    try:
+        rows = batch.to_pylist()
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            yield None
+            return
+        for place in range(batch.num_rows):
+            yield from _rows_of(batch.slice(place, 1))
+        return
+    yield from rows
 
 
 def _class_names_inside(path: Path, metadata: dict[bytes, bytes]) -> list[str] | None:
