@@ -206,6 +206,12 @@ def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
     refused(archive, tmp_path, "cannot be unpacked|unsafe name")
 
 
+def test_a_name_in_a_zip_that_is_not_the_utf_8_it_claims_to_be(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"\u00e9.txt": b"x"})
+    archive.write_bytes(archive.read_bytes().replace("\u00e9".encode(), b"\xf6\xf6"))
+    refused(archive, tmp_path, "cannot be unpacked")
+
+
 def test_changed_byte_in_zip_is_noticed(tmp_path: Path) -> None:
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w") as bundle:

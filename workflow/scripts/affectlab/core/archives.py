@@ -133,9 +133,11 @@ def _clear_errors(archive: Path) -> Iterator[None]:
         lzma.LZMAError,
         zlib.error,
         NotImplementedError,
-        # What tarfile makes of a header that is cut short, and zipfile of a member without a name.
+        # What tarfile makes of a header that is cut short, and zipfile of a member without a name
+        # or with one that is not UTF-8.
         TypeError,
         IndexError,
+        UnicodeDecodeError,
     ) as error:
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
     except OSError as error:
