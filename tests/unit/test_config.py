@@ -18,6 +18,7 @@ from affectlab.core.config import (
     load_schema,
     load_yaml,
     merge,
+    schema_mistakes,
 )
 from affectlab.core.errors import ConfigError, DataError
 from affectlab.emotion.settings import selected_runs
@@ -387,3 +388,10 @@ def test_a_template_that_was_not_filled_in_is_named_with_its_place(tmp_path):
     (tmp_path / "mine.yaml").write_text("wings: [emotion]\ndata_root: {{home}}\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml, line 2, column 13: a key must be a text"):
         load_config(PROJECT, [tmp_path / "mine.yaml"])
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
+def test_numbers_are_finite(number):
+    schema = {"properties": {"rate": {"type": ["number", "null"], "minimum": 0, "maximum": 1}}}
+    [mistake] = schema_mistakes(yaml.safe_load(f"rate: {number}"), schema)
+    assert mistake.startswith("rate: expected number or null, found ")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -174,9 +175,17 @@ def schema_mistakes(value: Any, schema: dict[str, Any], prefix: tuple[str, ...] 
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    # JSON Schema takes 3.0 for an integer, and what counts with it would fail hours later.
-    types = Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, found: isinstance(found, int) and not isinstance(found, bool)
+    # JSON Schema takes 3.0 for an integer, and what counts with it would fail hours later. YAML
+    # knows .nan and .inf, which break no bounds.
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, found: isinstance(found, int) and not isinstance(found, bool),
+            "number": lambda _, found: (
+                isinstance(found, int | float)
+                and not isinstance(found, bool)
+                and math.isfinite(found)
+            ),
+        }
     )
     errors = extend(Draft202012Validator, type_checker=types)(schema).iter_errors(value)
     return sorted({text for error in errors for text in _describe(error, prefix)})
