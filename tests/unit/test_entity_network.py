@@ -18,6 +18,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from example_programs import run_example
+from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from scored_runs import scored_run
 from sklearn.metrics import f1_score
@@ -867,6 +868,23 @@ def test_a_directory_without_a_model_is_refused(tmp_path, trained):
         write_json(broken / "gbert.json", damaged)
         with pytest.raises(UserError, match=r"gbert\.json: expected calibration, classes"):
             GbertPredictor.from_checkpoint(broken)
+
+
+def test_an_encoder_that_lacks_weights_is_refused(work, trained, tmp_path):
+    """They would be drawn at random."""
+    for name, folder in (("base", work / "bert"), ("model", trained["vmf"] / "model")):
+        shutil.copytree(folder, tmp_path / name)
+        weights = load_file(tmp_path / name / "model.safetensors")
+        # The pooling layer is read by nobody.
+        kept = {key: value for key, value in weights.items() if "pooler" not in key}
+        save_file(kept, tmp_path / name / "model.safetensors", {"format": "pt"})
+        networks.load_encoder(tmp_path / name, device=CPU)
+        del kept["encoder.layer.1.output.dense.bias"]
+        save_file(kept, tmp_path / name / "model.safetensors", {"format": "pt"})
+        with pytest.raises(UserError, match=r"lacks 1 of its weights, encoder\.layer\.1\.output"):
+            networks.load_encoder(tmp_path / name, device=CPU)
+    with pytest.raises(UserError, match="as a text encoder: the checkpoint lacks"):
+        GbertPredictor.from_checkpoint(tmp_path / "model")
 
 
 # Original checkpoints

@@ -65,6 +65,7 @@ def load_pretrained(
     device: torch.device,
     training: bool = False,
     whole: bool = False,
+    unread: str | None = None,
     attention: str | None = None,
     quantization: Any = None,
 ) -> PreTrainedModel:
@@ -85,6 +86,7 @@ def load_pretrained(
         training: whether the model is going to be trained.
         whole: refuse a checkpoint that lacks a weight of the model; else it is drawn at random,
             as the head of a pretrained model must be.
+        unread: name part of weights that may be missing all the same, for nothing reads them.
         attention: name of the attention function, or None.
         quantization: quantization configuration of transformers, or None.
 
@@ -118,7 +120,10 @@ def load_pretrained(
         raise UserError(
             f"{directory}: cannot be loaded as {purpose}: {first_line(error)}"
         ) from error
-    if whole and (missing := sorted(found["missing_keys"])):
+    missing = sorted(
+        name for name in found["missing_keys"] if unread is None or unread not in name
+    )
+    if whole and missing:
         raise UserError(
             f"{directory}: cannot be used as {purpose}: the checkpoint lacks {len(missing)} of its "
             f"weights, {missing[0]} among them"

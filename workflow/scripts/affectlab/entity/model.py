@@ -332,7 +332,11 @@ class Description:
 def load_encoder(
     directory: Path, *, device: torch.device, training: bool = False
 ) -> PreTrainedModel:
-    """Load the encoder of a checkpoint in float32, without a pooling layer."""
+    """Load the encoder of a checkpoint in float32, without a pooling layer.
+
+    Raises:
+        UserError: the directory holds no readable encoder, or one that lacks weights.
+    """
     encoder = load_pretrained(
         directory,
         AutoModel,
@@ -341,6 +345,8 @@ def load_encoder(
         dtype=torch.float32,
         device=device,
         training=training,
+        whole=True,
+        unread="pooler.",
     )
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
