@@ -1323,6 +1323,15 @@ def test_warnings_of_the_commands_are_one_line(trained, capsys):
         assert line.startswith("affectlab: text 1: 'Ada' stands in the text more than once")
 
 
+def test_a_text_of_a_later_batch_is_named_by_its_own_number(trained, tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text(f"{TEXT}\n{TEXT}\n{'love ' * 200}\n")
+    common = ("--model", trained["vmf"] / "model", "--batch-size", 2)
+    arguments = ("predict", "entity", *common, "--file", tmp_path / "texts.txt")
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("affectlab: text 3: longer than the model's 64 tokens")
+
+
 def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     model = str(trained["vmf"] / "model")
     assert cli.main(["predict", "entity", "--model", model]) == 2

@@ -100,10 +100,12 @@ def _predict(options: argparse.Namespace) -> int:
     if options.span is not None and (options.file or len(options.texts) != 1):
         raise UserError("--span goes with a single TEXT")
     predictor = _predictor(options)
+    first = 1
     for batch in batched(_texts(options), options.batch_size):
         queries = [Query(text, options.span, options.char_start) for text in batch]
         with _warnings_as_lines():
-            answers = predictor.predict_batch(queries)
+            answers = predictor.predict_batch(queries, batch_size=options.batch_size, first=first)
+        first += len(batch)
         for text, answer in zip(batch, answers, strict=True):
             line: dict[str, Any] = {
                 "text": text,

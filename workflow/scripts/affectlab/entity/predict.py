@@ -177,6 +177,7 @@ class GbertPredictor:
         queries: Sequence[str | Query | tuple[Any, ...]],
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
+        first: int = 1,
     ) -> list[EntityEmotion]:
         """Answer many queries in their order; spans of one text share one encoder pass.
 
@@ -184,10 +185,11 @@ class GbertPredictor:
             queries: texts, or `Query`, or tuples of its fields. Of a whole text that is longer
                 than the model reads, the beginning is read, with a warning.
             batch_size: texts per encoder pass.
+            first: number of the first query, in messages.
 
         Raises:
             UserError: a text is empty or no text, a span is not in its text or longer than the
-                model reads; names the query by its number from 1.
+                model reads; names the query by its number.
         """
         if isinstance(queries, str):
             raise TypeError("expected a sequence of queries, not one string")
@@ -196,8 +198,9 @@ class GbertPredictor:
         ]
         if not asked:
             return []
-        spans = [_locate(query, number) for number, query in enumerate(asked, start=1)]
-        return self._answers([query.text for query in asked], spans, batch_size)
+        spans = [_locate(query, number) for number, query in enumerate(asked, start=first)]
+        names = [f"text {number}" for number in range(first, first + len(asked))]
+        return self._answers([query.text for query in asked], spans, batch_size, names)
 
     def embed(
         self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -292,9 +295,13 @@ class GbertPredictor:
         return probabilities, kappa, decided
 
     def _answers(
-        self, texts: Sequence[str], spans: Sequence[tuple[int, int] | None], batch_size: int
+        self,
+        texts: Sequence[str],
+        spans: Sequence[tuple[int, int] | None],
+        batch_size: int,
+        names: Sequence[str],
     ) -> list[EntityEmotion]:
-        mu, kappa, logits = self.raw(texts, spans, batch_size=batch_size)
+        mu, kappa, logits = self.raw(texts, spans, batch_size=batch_size, names=names)
         probabilities, kappa, decided = self._calibrated(spans, kappa, logits)
         return [
             EntityEmotion(
