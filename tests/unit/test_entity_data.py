@@ -212,6 +212,13 @@ def test_an_empty_or_foreign_file_is_refused(tmp_path):
         )
 
 
+def test_hidden_files_beside_a_corpus_are_passed_over(tmp_path):
+    """As macOS leaves them on other file systems."""
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "._spans.jsonl").write_bytes(b"\0\5\x16\7\xb0")
+    assert len(run(tmp_path, filler())) == len(filler())
+
+
 def test_the_two_orders_agree_in_four_places_only():
     same = [i for i, (a, b) in enumerate(zip(CLASSES, GOEMOTIONS_CLASSES, strict=True)) if a == b]
     assert same == [0, 1, 26, 27]

@@ -120,9 +120,7 @@ def load_pretrained(
         raise UserError(
             f"{directory}: cannot be loaded as {purpose}: {first_line(error)}"
         ) from error
-    missing = sorted(
-        name for name in found["missing_keys"] if unread is None or unread not in name
-    )
+    missing = sorted(name for name in found["missing_keys"] if unread is None or unread not in name)
     if whole and missing:
         raise UserError(
             f"{directory}: cannot be used as {purpose}: the checkpoint lacks {len(missing)} of its "

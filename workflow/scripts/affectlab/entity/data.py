@@ -224,8 +224,8 @@ def stage_subset(records: Sequence[Record], entities: int | None, seed: int) -> 
 
 
 def _read_spans(root: Path) -> Iterator[Record | BadRecord]:
-    """The span corpus: every ``*.jsonl`` of a folder, one generation in all."""
-    paths = sorted(root.glob("*.jsonl"))
+    """The span corpus: every ``*.jsonl`` of a folder that is not hidden, one generation in all."""
+    paths = [path for path in sorted(root.glob("*.jsonl")) if not path.name.startswith(".")]
     if not paths:
         raise DataError(root, None, "no span corpus here: expected a file *.jsonl")
     generation: str | None = None
