@@ -1304,6 +1304,28 @@ def test_embeddings_of_no_known_model_are_searched_with_a_warning(trained, tmp_p
     assert line.startswith(f"affectlab: {table}: does not say which model made these embeddings")
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "problem"),
+    [
+        ("text", pyarrow.array([b"caf\xe9"]).view(pyarrow.string()), "UTF8"),
+        ("mu", pyarrow.array([[math.nan] * 64]), "mu holds what is no finite number"),
+        ("mu", pyarrow.array([[math.inf] * 64]), "mu holds what is no finite number"),
+    ],
+)
+def test_damaged_embeddings_are_refused(trained, tmp_path, capsys, name, column, problem):
+    table = tmp_path / "embeddings.parquet"
+    common = ("--model", trained["vmf"] / "model")
+    ask(capsys, "embed", *common, "--output", table, TEXT)
+    whole = pyarrow.parquet.read_table(table)
+    place = whole.schema.get_field_index(name)
+    pyarrow.parquet.write_table(whole.set_column(place, name, column), table)
+    search = [str(word) for word in ("nearest", *common, "--embeddings", table, TEXT)]
+    assert cli.main(search) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not a table written by `affectlab embed`" in line
+    assert problem in line
+
+
 def test_an_empty_pipe_is_embedded_and_searched(trained, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     table = tmp_path / "embeddings.parquet"

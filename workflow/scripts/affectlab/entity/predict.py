@@ -493,9 +493,10 @@ def nearest(
     model made it, as one that other software wrote anew, a warning is given.
 
     Raises:
-        UserError: the file is no such table, or another model wrote it: the directions of two
-            models have nothing to do with each other.
+        UserError: the file is no such table, or is damaged, or another model wrote it: the
+            directions of two models have nothing to do with each other.
     """
+    import numpy as np
     import pyarrow
     from pyarrow import parquet
 
@@ -505,9 +506,12 @@ def nearest(
         raise UserError(f"{path}: no such file")
     try:
         table = parquet.read_table(path, columns=["text", "label", "mu"])
+        table.validate(full=True)
         mu = table["mu"].cast(pyarrow.list_(pyarrow.float32(), DIMENSION)).combine_chunks()
         known = mu.flatten().to_numpy().reshape(len(table), DIMENSION)
         stored, labels = table["text"], table["label"]
+        if not np.isfinite(known).all():
+            raise ValueError("mu holds what is no finite number")
     except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
         raise UserError(f"{path}: not a table written by `affectlab embed`: {error}") from error
     writer = (table.schema.metadata or {}).get(FINGERPRINT_KEY.encode())
@@ -517,7 +521,7 @@ def nearest(
             "cosines mean nothing",
             stacklevel=2,
         )
-    elif writer.decode() != predictor.fingerprint():
+    elif writer != predictor.fingerprint().encode():
         raise UserError(f"{path}: these are embeddings by another model; embed the texts again")
     found = []
     for direction in predictor.embed(texts, batch_size=batch_size)[0]:
