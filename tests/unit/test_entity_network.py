@@ -860,6 +860,9 @@ def test_a_directory_without_a_model_is_refused(tmp_path, trained):
     (broken / "heads.safetensors").write_bytes(b"x" * 40)
     with pytest.raises(UserError, match=r"heads\.safetensors: cannot be loaded"):
         GbertPredictor.from_checkpoint(broken)
+    save_file({"prototypes": torch.zeros(27, 64)}, broken / "heads.safetensors")
+    with pytest.raises(UserError, match=r'loaded: Missing key\(s\) .*"hidden\.weight", .* \.\.\.$'):
+        GbertPredictor.from_checkpoint(broken)
     stored = read_json(broken / "gbert.json")
     write_json(broken / "gbert.json", stored | {"classes": ["joy"]})
     with pytest.raises(UserError, match="expected the classes"):
@@ -948,11 +951,17 @@ def test_a_foreign_checkpoint_is_refused(work, trained, tmp_path):
         ({**state, "old_prototypes": torch.zeros(28, 64)}, "a second tensor of prototypes"),
         ({k: v for k, v in state.items() if "prototypes" not in k}, "heads.prototypes"),
         ({k: v for k, v in state.items() if "mu_head.2" not in k}, "expected 2 linear layers"),
+        (
+            {k: v[:9] if k.startswith("encoder.enc") else v for k, v in state.items()},
+            r"architecture: size mismatch for encoder\..*\[9\b",
+        ),
         ({"epoch": 3}, "expected a state dict"),
+        ({1: torch.zeros(1)}, "expected a state dict"),
     ):
         torch.save(broken, path)
-        with pytest.raises(UserError, match=problem):
+        with pytest.raises(UserError, match=problem) as caught:
             original.load_original(path, work / "roberta", device=CPU)
+        assert len(str(caught.value).splitlines()) == 1
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="not a state dict of tensors"):
         original.load_original(path, work / "roberta", device=CPU)
@@ -1373,6 +1382,12 @@ def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     assert "is a folder" in capsys.readouterr().err
     assert cli.main(["predict", "entity", "--model", model, "caf\udce9"]) == 2
     assert "text, line 1: expected UTF-8, found byte 0xe9" in capsys.readouterr().err
+    (tmp_path / "best_model.pt").touch()
+    assert cli.main(["predict", "entity", "--model", str(tmp_path / "best_model.pt"), "a"]) == 2
+    assert (
+        "name the folder of its pretrained encoder (model_name, --encoder)"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_pipe_that_is_not_utf8_is_told(trained, capsys, monkeypatch):

@@ -8,6 +8,7 @@ rows into batches, `EmotionEmbedder` batches into one `Embedding`.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,7 +23,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 from affectlab.core.acceleration import read_last_layer_at, shorten_last_layer
 from affectlab.core.batching import Batch, filled_to_budget
 from affectlab.core.devices import autocast
-from affectlab.core.errors import UserError, first_line
+from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path, read_json, write_json
 from affectlab.core.text_models import load_pretrained, load_tokenizer
 from affectlab.entity.labels import CLASSES
@@ -378,14 +379,21 @@ def load_model(
     try:
         heads.load_state_dict(load_file(directory / HEADS_FILE))
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"{directory / HEADS_FILE}: cannot be loaded: {first_line(error)}"
-        ) from error
+        raise UserError(f"{directory / HEADS_FILE}: cannot be loaded: {misfit(error)}") from error
     return (
         EmotionEmbedder(encoder, heads.to(device)).eval(),
         load_tokenizer(directory),
         description,
     )
+
+
+def misfit(error: Exception) -> str:
+    """One line of what keeps weights from being loaded.
+
+    Of PyTorch's list of all that do not fit it is the first entry, which follows a heading.
+    """
+    heading, *entries = str(error).strip().splitlines() or [type(error).__name__]
+    return textwrap.shorten(entries[0] if entries else heading, 200, placeholder=" ...")
 
 
 def save_model(

@@ -22,6 +22,7 @@ from affectlab.entity.model import (
     EmotionEmbedder,
     Heads,
     load_encoder,
+    misfit,
     save_model,
 )
 
@@ -64,7 +65,9 @@ def load_original(
         # torch.load raises half a dozen unrelated types for a damaged or foreign file.
         raise UserError(f"{path}: not a state dict of tensors ({type(error).__name__})") from error
     state = stored.get("model_state_dict", stored) if isinstance(stored, Mapping) else None
-    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not state or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
         raise UserError(f"{path}: expected a state dict: names and tensors")
     encoder = load_encoder(encoder_directory, device=torch.device("cpu"))
     heads = Heads(encoder.config.hidden_size, method="gbert")
@@ -72,7 +75,7 @@ def load_original(
     try:
         network.load_state_dict(renamed(state, set(encoder.state_dict())))
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: not a model of this architecture: {error}") from error
+        raise UserError(f"{path}: not a model of this architecture: {misfit(error)}") from error
     description = Description(
         method="gbert",
         encoder=encoder_directory.name,

@@ -146,8 +146,8 @@ class GbertPredictor:
             raise UserError(f"{path}: no such checkpoint")
         if model_name is None:
             raise UserError(
-                f"{path}: an original checkpoint lacks encoder and tokenizer; name the directory "
-                "of its pretrained encoder as model_name"
+                f"{path}: an original checkpoint lacks encoder and tokenizer; name the folder of "
+                "its pretrained encoder (model_name, --encoder)"
             )
         return cls(*load_original(path, Path(model_name), device=chosen), chosen, precision)
 
