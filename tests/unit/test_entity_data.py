@@ -174,6 +174,18 @@ def test_offsets_count_code_points(tmp_path):
         run(tmp_path, [*filler(), line(text, units)])
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "problem"),
+    [("😀 Mia", "Mia", "lies outside the text of 5"), ("😀 I am", "I", "nothing but white space")],
+)
+def test_offsets_in_utf16_are_told_apart_wherever_they_lead(tmp_path, text, words, problem):
+    units = span(text, words, label(joy=0.9))
+    units["char_start"] += 1
+    units["char_end"] += 1
+    with pytest.raises(DataError, match=f"{problem}.*: the offsets count UTF-16 units"):
+        run(tmp_path, [line(text, units)])
+
+
 def test_both_generations_are_read_and_not_mixed(tmp_path):
     for generation in ("v1", "v2"):
         write_spans(tmp_path / generation, texts=60, generation=generation)

@@ -339,14 +339,15 @@ def offset_problem(text: str, start: int, end: int, span_text: object) -> str | 
     Raised offsets are told apart from those that count UTF-16 units, as JavaScript does.
     """
     if not 0 <= start < end <= len(text):
-        return f"the span {start}..{end} lies outside the text of {len(text)} characters"
-    if not text[start:end].strip():
-        return f"the span {start}..{end} holds nothing but white space"
-    if text[start:end] == span_text:
+        problem = f"the span {start}..{end} lies outside the text of {len(text)} characters"
+    elif not text[start:end].strip():
+        problem = f"the span {start}..{end} holds nothing but white space"
+    elif text[start:end] != span_text:
+        problem = f"span_text is not what stands at {start}..{end}"
+    else:
         return None
-    problem = f"span_text is not what stands at {start}..{end}"
     units = text.encode("utf-16-le", "surrogatepass")[2 * start : 2 * end]
-    if units.decode("utf-16-le", "replace") == span_text:
+    if start >= 0 and text[start:end] != span_text == units.decode("utf-16-le", "replace"):
         problem += ": the offsets count UTF-16 units, expected Unicode code points"
     return problem
 
