@@ -28,7 +28,7 @@ from affectlab.core import devices
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_json, write_jsonl
 from affectlab.core.text_models import load_tokenizer
-from affectlab.entity import losses, original, stored_states
+from affectlab.entity import losses, original, predict, stored_states
 from affectlab.entity import model as networks
 from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
@@ -42,6 +42,7 @@ from affectlab.entity.predict import (
     Query,
     largest,
     predict_records,
+    write_embeddings,
 )
 from affectlab.report.results import SeedResult
 from affectlab.report.sections import entity as section
@@ -1333,6 +1334,27 @@ def test_damaged_embeddings_are_refused(trained, tmp_path, capsys, name, column,
     (line,) = capsys.readouterr().err.splitlines()
     assert "not a table written by `affectlab embed`" in line
     assert problem in line
+
+
+def test_embeddings_are_written_by_parts(trained, tmp_path, predictor, monkeypatch):
+    """Answers of all texts at once would take 11 KB a text."""
+    texts = [TEXT, "Greta is sad.", "love " * 200, TEXT, "Jun mended the bridge."]
+    whole, parts = tmp_path / "whole.parquet", tmp_path / "parts.parquet"
+    with pytest.warns(UserWarning, match="^text 3: longer than"):
+        write_embeddings(predictor, texts, whole, batch_size=64)
+    monkeypatch.setattr(predict, "EMBEDDED_TOGETHER", 2)
+    with pytest.warns(UserWarning, match="^text 3: longer than"):
+        write_embeddings(predictor, texts, parts, batch_size=64)
+    first, second = map(pyarrow.parquet.ParquetFile, (whole, parts))
+    assert (first.num_row_groups, second.num_row_groups) == (1, 3)
+    assert first.schema_arrow.equals(second.schema_arrow, check_metadata=True)
+    assert second.read()["text"].to_pylist() == texts
+    for name in ("mu", "kappa"):
+        values = [np.array(table.read()[name].to_pylist()) for table in (first, second)]
+        np.testing.assert_allclose(*values, rtol=1e-4, atol=1e-6)
+    with pytest.raises(UserError, match="text 5: is empty"):
+        write_embeddings(predictor, [*texts[:2], TEXT, TEXT, ""], parts, batch_size=64)
+    assert second.read().num_rows == len(texts)
 
 
 def test_an_empty_pipe_is_embedded_and_searched(trained, tmp_path, capsys, monkeypatch):

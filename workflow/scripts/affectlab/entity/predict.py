@@ -28,6 +28,9 @@ DEFAULT_BATCH_SIZE = 64
 FINGERPRINT_KEY = "affectlab.entity.model"
 """Key of `GbertPredictor.fingerprint` in the metadata of a table of embeddings."""
 
+EMBEDDED_TOGETHER = 8192
+"""Texts whose tokens and answers `write_embeddings` holds at once (about 90 MB)."""
+
 VARIANTS = ("clean", "typos", "dropout")
 """The test split as it is, and twice damaged: see `corrupt`."""
 
@@ -459,24 +462,38 @@ def write_embeddings(
 
     Columns: ``text``, ``mu`` (fixed list of 64 float32, unit length: the inner product is the
     cosine), ``kappa``, ``label``. The file's metadata name the model (`FINGERPRINT_KEY`).
+
+    Raises:
+        UserError: a text is empty or no text (before any is embedded), or the file cannot be
+            written.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
     from affectlab.entity.vmf import DIMENSION
 
-    answers = predictor.predict_batch(list(texts), batch_size=batch_size)
-    table = pa.table(
+    schema = pa.schema(
         {
-            "text": list(texts),
-            "mu": pa.array([answer.mu for answer in answers], pa.list_(pa.float32(), DIMENSION)),
-            "kappa": pa.array([answer.kappa for answer in answers], pa.float32()),
-            "label": pa.array([answer.label for answer in answers], pa.string()),
+            "text": pa.string(),
+            "mu": pa.list_(pa.float32(), DIMENSION),
+            "kappa": pa.float32(),
+            "label": pa.string(),
         },
         metadata={FINGERPRINT_KEY: predictor.fingerprint()},
     )
-    with atomic_path(path) as temporary:
-        parquet.write_table(table, temporary)
+    for number, text in enumerate(texts, start=1):
+        _locate(Query(text), number)
+    with atomic_path(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+        for start in range(0, len(texts), EMBEDDED_TOGETHER):
+            part = list(texts[start : start + EMBEDDED_TOGETHER])
+            answers = predictor.predict_batch(part, batch_size=batch_size, first=start + 1)
+            columns = {
+                "text": part,
+                "mu": [answer.mu for answer in answers],
+                "kappa": [answer.kappa for answer in answers],
+                "label": [answer.label for answer in answers],
+            }
+            writer.write_table(pa.table(columns, schema=schema))
 
 
 def nearest(
