@@ -865,6 +865,13 @@ def test_a_directory_without_a_model_is_refused(tmp_path, trained):
     with pytest.raises(UserError, match=r'loaded: Missing key\(s\) .*"hidden\.weight", .* \.\.\.$'):
         GbertPredictor.from_checkpoint(broken)
     stored = read_json(broken / "gbert.json")
+    write_json(broken / "gbert.json", stored | {"heads": {"width": 3}})
+    with pytest.raises(UserError, match=r"cannot be loaded: .*'width'"):
+        GbertPredictor.from_checkpoint(broken)
+    for wrong in ({"max_length": None}, {"calibration": {"temperature": 2.0}}, {"method": "bert"}):
+        write_json(broken / "gbert.json", stored | wrong)
+        with pytest.raises(UserError, match=rf"gbert\.json: {next(iter(wrong))}: expected"):
+            GbertPredictor.from_checkpoint(broken)
     write_json(broken / "gbert.json", stored | {"classes": ["joy"]})
     with pytest.raises(UserError, match="expected the classes"):
         GbertPredictor.from_checkpoint(broken)

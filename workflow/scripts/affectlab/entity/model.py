@@ -371,20 +371,36 @@ def load_model(
     names = {field.name for field in fields(Description)} | {"classes"}
     if not isinstance(stored, dict) or set(stored) != names:
         raise UserError(f"{directory / DESCRIPTION_FILE}: expected {', '.join(sorted(names))}")
-    if tuple(stored.pop("classes")) != CLASSES:
+    if stored.pop("classes") != list(CLASSES):
         raise UserError(f"{directory / DESCRIPTION_FILE}: expected the classes {CLASSES}")
     description = Description(**stored)
+    if problem := _description_problem(description):
+        raise UserError(f"{directory / DESCRIPTION_FILE}: {problem}")
     encoder = load_encoder(directory, device=device, training=training)
-    heads = Heads(encoder.config.hidden_size, method=description.method, **description.heads)
     try:
+        heads = Heads(encoder.config.hidden_size, method=description.method, **description.heads)
         heads.load_state_dict(load_file(directory / HEADS_FILE))
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{directory / HEADS_FILE}: cannot be loaded: {misfit(error)}") from error
     return (
         EmotionEmbedder(encoder, heads.to(device)).eval(),
         load_tokenizer(directory),
         description,
     )
+
+
+def _description_problem(description: Description) -> str | None:
+    """What a damaged or older description says wrongly, or None."""
+    if description.method not in ("gbert", "vmf"):
+        return f"method: expected gbert or vmf, found {description.method!r}"
+    if not isinstance(description.max_length, int):
+        return f"max_length: expected a whole number, found {description.max_length!r}"
+    calibration = description.calibration
+    if calibration is not None and (
+        not isinstance(calibration, dict) or set(calibration) != {"texts", "spans"}
+    ):
+        return "calibration: expected one of texts and one of spans, or null"
+    return None
 
 
 def misfit(error: Exception) -> str:
