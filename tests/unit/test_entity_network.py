@@ -9,7 +9,9 @@ import math
 import os
 import re
 import shutil
+import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -754,6 +756,22 @@ def test_spans_of_one_text_are_answered_together_as_alone(predictor):
     mu, kappa = predictor.embed([TEXT])
     np.testing.assert_allclose(mu[0], together[3].mu, atol=1e-5)
     assert kappa[0] == pytest.approx(together[3].kappa, rel=1e-4)
+
+
+def test_several_threads_may_ask(predictor, monkeypatch):
+    """Which tokens the last layer computes is a state of the network."""
+    read_last_layer_at = networks.read_last_layer_at
+
+    def slowly(*arguments):
+        read_last_layer_at(*arguments)
+        time.sleep(0.1)
+
+    queries = [Query(TEXT, "Ada"), Query(f"{TEXT} {TEXT}", "the old map", 21)]
+    expected = [predictor.predict(*query) for query in queries]
+    monkeypatch.setattr(networks, "read_last_layer_at", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda query: predictor.predict(*query), queries))
+    assert found == expected
 
 
 def test_an_ambiguous_span_warns_and_takes_the_first(predictor):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -45,6 +46,9 @@ ADAPTER_INPUT_NORM = 10.0
 
 CPU_TOKENS = 1024
 """Padded tokens that pass an encoder at a time on a CPU; larger batches do not fit its caches."""
+
+_ENCODING = threading.Lock()
+"""Held by the thread that asks an encoder: what is read of its last layer is a state of it."""
 
 Span = tuple[int, int] | None
 """Character offsets of a span, or None for the whole text."""
@@ -251,14 +255,15 @@ class EmotionEmbedder(nn.Module):
         """All that the heads need of the encoder: see `Heads.pool` and `SpanAdapter.read`."""
         adapter = self.heads.adapter
         tokens = batch["tokens"]
-        if self.shortened:
-            read, tokens = tokens_read(batch) if adapter is None else (None, tokens)
-            read_last_layer_at(self.encoder, read)
-        found = self.encoder(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            output_hidden_states=adapter is not None,
-        )
+        with _ENCODING:
+            if self.shortened:
+                read, tokens = tokens_read(batch) if adapter is None else (None, tokens)
+                read_last_layer_at(self.encoder, read)
+            found = self.encoder(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                output_hidden_states=adapter is not None,
+            )
         direction, energy = self.heads.pool(found.last_hidden_state, tokens, batch["offsets"])
         # The first of the hidden states are the embeddings of the tokens.
         inputs = None if adapter is None else adapter.read(found.hidden_states[1:], batch)
