@@ -278,6 +278,18 @@ def test_deviations_between_windows_are_no_features(run, tmp_path, kind, width):
     assert len(model.mean) == width
 
 
+def test_a_probe_of_deviations_alone_is_asked_about_deviations(run, tmp_path):
+    probed(run, tmp_path, RECIPE | {"probe": RECIPE["probe"] | {"statistics": ["std"]}})
+    stored = read_embeddings(run / "embeddings.npz")
+    expected = load(tmp_path / "model").probabilities(stored.vectors[:, 0, 1])
+    files = {f"{path.parent.name}_{path.name[:-8]}": path for path in clips(run)}
+    answers = AudioProbe.from_directory(tmp_path / "model").predict(
+        [files[name] for name in stored.ids]
+    )
+    found = [list(answer.probabilities.values()) for answer in answers]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("repeat", ["sound", "pooled"])
 def test_a_leak_is_shown_on_clips_even_where_subjects_are_pooled(run, tmp_path, repeat):
     recipe = RECIPE | {"task": "2dep", "unit": "clip" if repeat == "sound" else "subject"}

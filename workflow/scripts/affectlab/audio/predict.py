@@ -126,8 +126,10 @@ def _features_of(model: ProbeModel, encoder: Encoder) -> tuple[str, list[str]]:
     """
     view, width = model.facts["view"], len(model.mean)
     layers = len(encoder.layers) if view == MIX else 1
+    statistics = list(model.facts["statistics"])
     # Older probes name the deviation that they were fitted without, too.
-    statistics = ["mean"] if width == layers * encoder.dim else list(model.facts["statistics"])
+    if len(statistics) > 1 and width == layers * encoder.dim:
+        statistics = ["mean"]
     if view not in (MIX, *encoder.layers) or width != layers * encoder.dim * len(statistics):
         own = model.facts["encoder"].get("model", model.facts["encoder"]["kind"])
         raise UserError(
