@@ -89,6 +89,25 @@ def test_what_is_no_whole_audio_is_named(tmp_path, content, message):
     assert str(tmp_path / "a.wav") in str(error.value)
 
 
+@pytest.mark.parametrize("ending", ["wav", "aiff"])
+@pytest.mark.parametrize("endian", ["BIG", "FILE"])
+def test_a_file_cut_short_is_named_in_either_byte_order(tmp_path, ending, endian):
+    path = tmp_path / f"a.{ending}"
+    soundfile.write(path, tone(0.1, 16000), 16000, endian=endian)
+    assert len(read_original(path)[0]) == 1600
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError, match="cut short: its header announces 32"):
+        read_original(path)
+
+
+def test_audio_under_the_name_of_bare_samples_is_named(tmp_path):
+    """Of an ending .raw libsndfile wants to be told what is in it."""
+    soundfile.write(tmp_path / "a.wav", tone(0.1, 16000), 16000)
+    path = (tmp_path / "a.wav").rename(tmp_path / "a.raw")
+    with pytest.raises(DataError, match=r"a\.raw: not audio that can be read"):
+        read_original(path)
+
+
 def test_samples_that_are_no_numbers_are_named(tmp_path):
     samples = tone(0.1, 16000)
     samples[7] = np.nan

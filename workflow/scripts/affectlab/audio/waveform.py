@@ -27,7 +27,10 @@ MIN_SECONDS = 0.001
 MAX_SECONDS = 3600.0
 """Longer files are no clips; they would not fit into memory either."""
 
-UNKNOWN_RIFF_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+SIZES = {b"RIFF": "<I", b"RIFX": ">I", b"FORM": ">I"}
+"""First bytes of WAV and AIFF files -> how the size of the rest is written after them."""
+
+UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 """What programs write that do not know yet how long a recording will be."""
 
 AHEAD = 4
@@ -71,7 +74,8 @@ def read_original(path: Path | str) -> tuple[Samples, int]:
                 raise DataError(path, None, "longer than an hour; cut it into clips")
             frames = stream.read(dtype="float32", always_2d=True)
             rate = int(stream.samplerate)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    # A TypeError where the ending is .raw: bare samples, of which nothing says what they are.
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise DataError(path, None, _why_unreadable(Path(path), error)) from error
     if len(frames) == 0:
         raise DataError(path, None, "holds no samples")
@@ -85,10 +89,13 @@ def read_original(path: Path | str) -> tuple[Samples, int]:
 
 
 def _check_whole(path: Path) -> None:
-    """Refuse a WAV file that is shorter than its header says: libsndfile reads what is left."""
+    """Refuse a WAV or AIFF file shorter than its header says: libsndfile reads what is left."""
     with path.open("rb") as stream:
-        tag, size = struct.unpack("<4sI", stream.read(8).ljust(8, b"\0"))
-    if tag != b"RIFF" or size in UNKNOWN_RIFF_SIZES:
+        start = stream.read(8).ljust(8, b"\0")
+    if start[:4] not in SIZES:
+        return
+    (size,) = struct.unpack(SIZES[start[:4]], start[4:])
+    if size in UNKNOWN_SIZES:
         return
     found = path.stat().st_size
     if found < size + 8:
