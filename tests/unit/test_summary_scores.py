@@ -164,6 +164,17 @@ def test_half_a_surrogate_pair_in_an_output_can_be_stored(tmp_path):
     }
 
 
+def test_a_nul_in_an_output_can_be_stored(tmp_path):
+    cases = [case("1"), case("2")]
+    answers = [parse(json.dumps(whole(causes=text)), FIELDS) for text in ("a \0 b", ["a \0 b"])]
+    write_predictions(tmp_path / "p.jsonl", cases, answers)
+    assert {row["causes"] for row in read_predictions(tmp_path / "p.jsonl", cases)} == {
+        "a \ufffd b"
+    }
+    assert parse("a \0 b", (REFLECTION,)).fields == {REFLECTION: "a \ufffd b"}
+    assert parse('causes: "a \0 b"', FIELDS).fields["causes"] == "a \ufffd b"
+
+
 def test_an_output_nested_without_end_costs_no_other():
     found = parse(f'{{"causes": {"[" * 700}{"]" * 700}}}', FIELDS)
     assert not found.valid

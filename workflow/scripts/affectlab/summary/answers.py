@@ -27,7 +27,8 @@ _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 """Ids that are written as numbers, as the benchmark's are; others could not be read back."""
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
+"""What `text_problem` refuses: NUL, and half a surrogate pair, which UTF-8 does not know."""
 
 
 def target_text(references: Mapping[str, str]) -> str:
@@ -45,8 +46,8 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     taken, and the answer is marked as repaired.
     """
     if tuple(fields) == (REFLECTION,):
-        stripped = text.strip()
-        return Answer({REFLECTION: stripped}, bool(stripped), False, False)
+        written = _as_text(text)
+        return Answer({REFLECTION: written}, bool(written), False, False)
     found = _load(text.strip())
     if set(found) == set(fields) and all(
         isinstance(value, str) and value.strip() for value in found.values()
@@ -55,7 +56,7 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     inner = _OBJECT.search(text)
     found = found or (_load(inner.group()) if inner else {})
     repaired = {name: _as_text(found[name]) for name in fields if name in found} or {
-        name: value for name in fields if (value := _loose_field(text, name, fields))
+        name: _as_text(value) for name in fields if (value := _loose_field(text, name, fields))
     }
     return Answer(
         {name: repaired.get(name, "") for name in fields},
@@ -142,9 +143,9 @@ def _load(text: str) -> dict[str, Any]:
 
 
 def _as_text(value: Any) -> str:
-    """A JSON value as a text that can be stored: UTF-8 knows no half of a surrogate pair."""
+    """A JSON value as a text that can be stored."""
     try:
-        return _SURROGATE.sub("\ufffd", _flat(value))
+        return _UNSTORABLE.sub("\ufffd", _flat(value))
     except RecursionError:
         return ""
 
