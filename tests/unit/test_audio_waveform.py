@@ -116,6 +116,11 @@ def test_samples_that_are_no_numbers_are_named(tmp_path):
         read_audio(tmp_path / "a.wav", 16000)
 
 
+def test_a_folder_is_called_one(tmp_path):
+    with pytest.raises(DataError, match="a folder, expected an audio file"):
+        read_audio(tmp_path, 16000)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_audio(tmp_path / "a.wav", 16000)

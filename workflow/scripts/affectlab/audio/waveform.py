@@ -105,6 +105,8 @@ def _check_whole(path: Path) -> None:
 
 def _why_unreadable(path: Path, error: Exception) -> str:
     try:
+        if path.is_dir():
+            return "a folder, expected an audio file"
         if not path.is_file():
             return "no such file"
         start = path.read_bytes()[:512].lstrip().lower()
