@@ -155,6 +155,7 @@ def test_vectors_from_elsewhere_are_taken(corpus, tmp_path, ending):
         (lambda ids, v: (ids, np.where(v == v[0, 0], 1e300, v)), "not finite in single precision"),
         (lambda ids, v: (ids, v[:, :0]), r"found the shape \(12, 0\)"),
         (lambda ids, v: (ids, v.astype(str)), "other features than real numbers"),
+        (lambda ids, v: ([[name] for name in ids], v), r"one id a row, found the shape \(12, 1\)"),
     ],
 )
 def test_vectors_that_do_not_fit_are_refused(corpus, tmp_path, spoil, message):
@@ -190,6 +191,7 @@ def text_column(path):
         ("v.npy", lambda path: np.save(path, np.ones((1, 2)))),
         ("v.npy", lambda path: [path.write_bytes(b""), path.with_suffix(".csv").write_text("id")]),
         ("v.npy", lambda path: [np.save(path, [[1]]), path.with_suffix(".csv").write_text("a\nb")]),
+        ("v.npy", lambda path: path.with_suffix(".csv").write_text("id\n" + "a" * 200_000)),
         ("v.parquet", text_column),
         ("v.parquet", lambda path: path.write_text("<html>")),
         ("v.h5", lambda path: path.write_bytes(b"")),

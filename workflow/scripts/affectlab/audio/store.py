@@ -272,12 +272,16 @@ def _read_foreign(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
     try:
         if path.suffix == ".npz":
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                return stored["ids"].astype(str).tolist(), stored["vectors"]
+                ids = stored["ids"].astype(str)
+                if ids.ndim != 1:
+                    problem = f"expected one id a row, found the shape {ids.shape}"
+                    raise DataError(path, None, problem)
+                return ids.tolist(), stored["vectors"]
         if path.suffix == ".npy":
             beside = path.with_suffix(".csv")
             with beside.open(encoding="utf-8-sig", newline="") as text:
-                ids = [row["id"] for row in csv.DictReader(text)]
-            return ids, np.load(path, allow_pickle=False)
+                names = [row["id"] for row in csv.DictReader(text)]
+            return names, np.load(path, allow_pickle=False)
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
@@ -285,7 +289,7 @@ def _read_foreign(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
             columns = [name for name in table.column_names if name != "id"]
             vectors = np.column_stack([table[name].to_numpy() for name in columns])
             return [str(name) for name in table["id"].to_pylist()], vectors
-    except (OSError, EOFError, TypeError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, EOFError, TypeError, ValueError, KeyError, BadZipFile, csv.Error) as error:
         problem = f"cannot be read as embeddings, expected {FOREIGN_FORMS}: {error}"
         raise DataError(path, None, problem) from error
     raise DataError(path, None, f"expected {FOREIGN_FORMS}")
