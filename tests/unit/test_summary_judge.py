@@ -93,6 +93,12 @@ def test_trouble_that_passes(server, tmp_path, trouble):
     assert len(server.posted) == 3
 
 
+def test_marks_count_where_the_tokens_are_not_told(server, tmp_path):
+    server.replies[PATH] = chat(json.dumps(all_marks(4)), tokens=None)
+    found = Judge(settings(server.url), tmp_path).marks(REFERENCE, SUMMARY)
+    assert (found["score"], found["tokens"], len(server.posted)) == (4, 0, 1)
+
+
 def test_a_slow_endpoint_is_asked_again(server, tmp_path):
     marked = threading.Event()
     server.replies[PATH] = in_turn(lambda handler: marked.wait(60), GOOD)

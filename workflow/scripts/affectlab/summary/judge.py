@@ -139,7 +139,7 @@ class Judge:
         try:
             content = response.json()
             reply = str(content["choices"][0]["message"]["content"])
-            used = int((content.get("usage") or {}).get("total_tokens", 0))
+            used = int((content.get("usage") or {}).get("total_tokens") or 0)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             return "", 0, "the reply is not of the chat protocol", True
         return reply, used, "", False
