@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_jsonl
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.summary.audit import audit
@@ -222,7 +222,7 @@ def test_folds_share_nothing_and_cover_all(tmp_path):
         assert not parts["train"] & parts["test"]
         tested += parts["test"]
     assert sorted(tested) == sorted(case.id for case in cases)
-    with pytest.raises(ValueError, match="fold 5 of 5"):
+    with pytest.raises(UserError, match=r"fold 5: .* 5 folds, from 0 to 4"):
         with_fold(cases, 5)
     assert with_fold(cases, None) == cases
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import is_encodable, read_json, read_jsonl, read_text, write_jsonl
 from affectlab.core.quarantine import BadRecord
 from affectlab.core.texts import kind_of, normalise_text
@@ -222,13 +222,15 @@ def with_fold(cases: Sequence[Case], fold: int | None) -> list[Case]:
     The fold's cases are the test split, those of the next fold the validation split.
 
     Raises:
-        ValueError: there is no such fold.
+        UserError: there is no such fold; of few cases there are fewer than ``split.folds``.
     """
     if fold is None:
         return list(cases)
     folds = max(case.fold for case in cases) + 1
     if not 0 <= fold < folds:
-        raise ValueError(f"fold {fold} of {folds}")
+        raise UserError(
+            f"fold {fold}: the {len(cases)} cases make {folds} folds, from 0 to {folds - 1}"
+        )
     names = {fold: "test", (fold + 1) % folds: "validation"}
     return [replace(case, split=names.get(case.fold, "train")) for case in cases]
 
