@@ -27,7 +27,14 @@ from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
 from affectlab.summary import train as fitting
 from affectlab.summary.answers import parse, read_predictions
-from affectlab.summary.cases import FIELDS, REFLECTION, Case, convert, read_cases
+from affectlab.summary.cases import (
+    FIELDS,
+    REFLECTION,
+    Case,
+    convert,
+    read_cases,
+    read_requests,
+)
 from affectlab.summary.packing import PACKED_ATTENTION, next_token_loss_sum
 from affectlab.summary.predict import CaseSummarizer
 from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
@@ -947,6 +954,26 @@ def test_a_wrong_target_or_device_is_named_before_any_work(trained, tmp_path, ba
     summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
     with pytest.raises(UserError, match="is a folder, expected a file"):
         summarizer.summarise_file(tmp_path / "cases.jsonl", tmp_path)
+
+
+def test_cases_are_not_overwritten_by_their_summaries(trained, tmp_path):
+    raw = tmp_path / "cases.jsonl"
+    raw.write_text(json.dumps({"id": 1, "case_description": ["a"], "consultation_process": ["b"]}))
+    stored = raw.read_bytes()
+    summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
+    with pytest.raises(UserError, match="holds the cases"):
+        summarizer.summarise_file(raw, tmp_path / "." / "cases.jsonl")
+    assert raw.read_bytes() == stored
+
+
+def test_an_id_stands_for_one_case(trained, tmp_path):
+    """Two files may number their cases alike."""
+    raw = tmp_path / "cases.jsonl"
+    raw.write_text(json.dumps({"id": 1, "case_description": ["a"], "consultation_process": ["b"]}))
+    summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
+    cases = read_requests(raw, summarizer.fields)
+    with pytest.raises(UserError, match="the id '1' occurs more than once"):
+        summarizer.summarise(cases * 2)
 
 
 def test_an_adapter_is_put_on_no_other_weights_of_the_same_shape(trained, tmp_path, base, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -105,7 +106,14 @@ class CaseSummarizer:
         return TASKS[self._settings["task"]]
 
     def summarise(self, cases: Sequence[Case], *, seed: int = 0) -> list[Answer]:
-        """Summarise *cases*, in their order; a case that fails has an answer marked so."""
+        """Summarise *cases*, in their order; a case that fails has an answer marked so.
+
+        Raises:
+            UserError: two cases have the same id, by which answers are told apart.
+        """
+        for name, count in Counter(case.id for case in cases).items():
+            if count > 1:
+                raise UserError(f"the id {name!r} occurs more than once among the cases")
         _, found = answer_cases(
             self._generator, cases, self._settings, fields=self.fields, seed=seed
         )
@@ -123,12 +131,15 @@ class CaseSummarizer:
             Id of each case that failed -> the reason.
 
         Raises:
-            UserError: the file cannot be written; found out before anything is summarised.
+            UserError: the file cannot be written, or is that of the cases; found out before
+                anything is summarised.
             DataError: a line is not a case.
         """
         from affectlab.core.resumption import fingerprint
 
         check_target(predictions_path)
+        if predictions_path.resolve() == Path(cases_path).resolve():
+            raise UserError(f"{predictions_path}: holds the cases; name another file for summaries")
         cases = read_requests(cases_path, self.fields)
         weights = [*self._base_weights, *weights_digest(self._trained)]
         unfinished = Path(f"{predictions_path}{UNFINISHED_SUFFIX}")
