@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+import requests
 from local_server import body, in_turn, serve, status
 
 from affectlab.core.errors import UserError
@@ -195,6 +196,20 @@ def test_an_endpoint_that_is_down_is_not_waited_for_with_every_summary(
     with pytest.raises(UserError, match="cannot be reached"):
         judge_run(settings=settings(dead_url, attempts=4, wait_seconds=2), **judged)
     assert waits == [2, 4, 8]
+
+
+def test_an_endpoint_behind_a_wall_is_not_waited_for_with_every_summary(judged, monkeypatch):
+    """What a firewall drops is never refused: connecting to it times out."""
+    asked = []
+
+    def drop(url, **given):
+        asked.append(url)
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests, "post", drop)
+    with pytest.raises(UserError, match=r"cannot be reached \(ConnectTimeout\)"):
+        judge_run(settings=settings("http://127.0.0.1:9", attempts=2), **judged)
+    assert len(asked) == 2
 
 
 def test_an_endpoint_that_goes_away_costs_the_rest_alone(server, judged):

@@ -129,7 +129,7 @@ class Judge:
             response = requests.post(
                 url, json=body, headers=headers, timeout=self._settings["timeout_seconds"]
             )
-        except requests.Timeout:
+        except requests.ReadTimeout:
             return "", 0, "timed out", True
         except requests.RequestException as error:
             return "", 0, f"{UNREACHABLE} ({type(error).__name__})", True
