@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,6 +277,12 @@ def test_deviations_between_windows_are_no_features(run, tmp_path, kind, width):
     model = load(tmp_path / "model")
     assert model.facts["statistics"] == (["mean", "std"] if kind == "logmel" else ["mean"])
     assert len(model.mean) == width
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_path_is_no_sequence_of_files(run, kind):
+    with pytest.raises(TypeError, match="expected a sequence of paths, not one"):
+        AudioProbe.from_directory(run / "model").predict(kind("clip.wav"))
 
 
 def test_a_probe_of_deviations_alone_is_asked_about_deviations(run, tmp_path):

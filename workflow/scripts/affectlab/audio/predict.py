@@ -90,8 +90,11 @@ class AudioProbe:
         subject's recordings yourself.
 
         Raises:
+            TypeError: *files* is one path.
             DataError: a file cannot be read as audio.
         """
+        if isinstance(files, str | Path):
+            raise TypeError("expected a sequence of paths, not one")
         answers: list[Prediction] = []
         for vectors in embed_files([Path(path) for path in files], self._encoder):
             features = make_view(vectors, self._encoder.layers, self._view, self._statistics)
