@@ -10,8 +10,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from affectlab.core.errors import UserError
+from affectlab.core.io import read_jsonl, write_jsonl
 from affectlab.samples.models import write_tiny_bert
 from affectlab.samples.summary import write_longemotion
+from affectlab.summary import neural
 from affectlab.summary.baselines import write_baseline
 from affectlab.summary.cases import convert
 from affectlab.summary.neural import (
@@ -113,6 +115,17 @@ def test_a_run_is_scored(directory, scoring):
     assert found["bertscore"]["n"] == 4
     low, high = found["bertscore"]["ci"]
     assert 0 < low <= found["bertscore"]["value"] <= high < 1
+
+
+def test_fields_are_joined_in_the_language_of_the_references(directory, scoring, monkeypatch):
+    rows = [row | {"language": "mixed"} for row in read_jsonl(scoring["records_path"])]
+    write_jsonl(scoring["records_path"], rows)
+    seen = []
+    monkeypatch.setattr(neural, "bert_scores", lambda pairs, *_: seen.extend(pairs) or [1.0] * 4)
+    score_run(**scoring, bertscore_model=directory, nli_model=None)
+    known = {" ".join(row["references"].values()) for row in rows}
+    assert len(seen) == 4
+    assert all(text in known for pair in seen for text in pair)
 
 
 def test_an_encoder_needs_no_pooler(directory, scoring, tmp_path):

@@ -21,7 +21,7 @@ from affectlab.core.io import write_json
 from affectlab.core.text_models import load_pretrained, load_tokenizer
 from affectlab.summary.answers import read_answers
 from affectlab.summary.evaluate import test_cases
-from affectlab.summary.scores import joined, ratio
+from affectlab.summary.scores import compared_texts, ratio
 from affectlab.summary.text import Language, sentences, tokens
 
 MAX_TOKENS = 512
@@ -69,11 +69,7 @@ def score_run(
         # The states of tokens need no pooler, which many encoders lack.
         encoder = _load(bertscore_model, AutoModel, "a text encoder", device, whole=False)
         pairs = [
-            (
-                joined(case.references, case.fields, case.language),
-                joined(answer.fields, case.fields, case.language),
-            )
-            for case, answer in zip(cases, answers, strict=True)
+            compared_texts(case, answer)[:2] for case, answer in zip(cases, answers, strict=True)
         ]
         columns["bertscore"] = [(score, 1.0) for score in bert_scores(pairs, *encoder)]
     if nli_model is not None:
