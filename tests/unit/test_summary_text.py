@@ -3,7 +3,7 @@
 import pytest
 from rouge_score.tokenizers import DefaultTokenizer
 
-from affectlab.summary.text import default_unit, detect_language, sentences, tokens
+from affectlab.summary.text import characters, default_unit, detect_language, sentences, tokens
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,14 @@ def test_chinese_by_characters_and_by_words():
     assert "感觉" in words
     assert "，" not in words
     assert "".join(words) == "我在2024年用cbt感觉好多了"
+
+
+def test_blanks_stay_between_words_of_other_scripts_alone():
+    text = "她说 I feel\n low，今天 又用了 CBT 。 好 A, B"
+    assert "".join(characters(text)) == "她说I feel low，今天又用了CBT。好A,B"
+    assert tokens("".join(characters(text)), "mixed", "characters") == tokens(
+        text, "mixed", "characters"
+    )
 
 
 def test_the_unit_of_the_headline():

@@ -10,7 +10,7 @@ from affectlab.core.errors import UserError
 from affectlab.summary.answers import write_details, write_predictions
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.scores import Answer
-from affectlab.summary.text import Language, default_unit, sentences, tokens
+from affectlab.summary.text import Language, characters, default_unit, sentences, tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ def _dealt(parts: Sequence[str], case: Case) -> dict[str, str]:
 def _first_tokens(text: str, language: Language) -> list[str]:
     """The first pieces of *text*: characters in Chinese, else words with their punctuation."""
     unit = default_unit(language)
-    pieces = list("".join(text.split())) if unit == "characters" else text.split()
+    pieces = characters(text) if unit == "characters" else text.split()
     return pieces[: SUMMARY_LENGTH[unit]]
 
 

@@ -20,6 +20,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 _CHARACTER = re.compile(rf"{_HAN.pattern}|(?:(?!{_HAN.pattern})[^\W_])+")
 _WORD = re.compile(r"[^\W_]+")
 _ENGLISH_WORD = re.compile(r"[a-z0-9]+")
+_LOOSE_BLANK = re.compile(rf" (?!\w)|(?<!\w) | (?={_HAN.pattern})|(?<={_HAN.pattern}) ")
 _SENTENCE_END = re.compile(r"(?<=[。！？；])\s*|(?<=[.!?])[\"'”’)]*\s+|\n+")
 
 
@@ -60,6 +61,11 @@ def tokens(text: str, language: Language, unit: Unit = "words") -> list[str]:
     import rjieba
 
     return [word for word in rjieba.cut(lowered) if _WORD.search(word)]
+
+
+def characters(text: str) -> list[str]:
+    """The characters of a Chinese text; of its blanks those between words of other scripts."""
+    return list(_LOOSE_BLANK.sub("", " ".join(text.split())))
 
 
 def default_unit(language: Language) -> Unit:
