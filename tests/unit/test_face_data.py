@@ -337,6 +337,27 @@ def test_a_damaged_member_of_an_archive_is_an_error(tmp_path):
         converted(tmp_path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_of_another_compression_is_named(tmp_path, method):
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w", method) as bundle:
+        bundle.writestr("train/happy/Training_1.png", encoded(samples.make_corpus(3).images[0]))
+    data = bytearray(archive.read_bytes())
+    data[90:150] = bytes(byte ^ 0x5A for byte in data[90:150])
+    archive.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"archive\.zip: not a whole zip archive"):
+        list(read_raw(tmp_path))
+
+
+def test_a_name_in_an_archive_that_is_not_the_utf_8_it_claims_to_be(tmp_path):
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.writestr("train/happy/\u00e9.jpg", b"")
+    archive.write_bytes(archive.read_bytes().replace("\u00e9".encode(), b"\xf6\xf6"))
+    with pytest.raises(DataError, match=r"archive\.zip: not a whole zip archive"):
+        list(read_raw(tmp_path))
+
+
 def test_parsed_pixels_are_row_by_row():
     image = parse_pixels(" ".join(str(i % 256) for i in range(2304)))
     assert image[1, 0] == 48

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import lzma
 import math
 import re
 import zipfile
@@ -241,7 +242,20 @@ def _open_files(directory: Path) -> Iterator[_Files]:
                 if not name.endswith("/") and not _is_hidden(PurePosixPath(name).name)
             ]
             yield _Files(archive, members, stream.open)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        RuntimeError,
+        EOFError,
+        # Of a name that is not UTF-8.
+        UnicodeDecodeError,
+    ) as error:
+        raise DataError(archive, None, f"not a whole zip archive: {error}") from error
+    except OSError as error:
+        # Damaged bzip2 data raise one without errno; that of a disk has one.
+        if error.errno is not None:
+            raise
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
 
 
