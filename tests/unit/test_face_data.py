@@ -259,6 +259,26 @@ def test_files_that_macos_leaves_are_no_images(tmp_path, packed):
     assert [face.image_path for face in read_raw(tmp_path)] == ["train/happy/Training_1.jpg"]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_images_in_hidden_folders_are_none_of_the_corpus(tmp_path, packed):
+    name, hidden = "train/happy/a.jpg", "train/happy/.ipynb_checkpoints/a-checkpoint.jpg"
+    write_image(tmp_path / name)
+    write_image(tmp_path / hidden)
+    if packed:
+        with zipfile.ZipFile(tmp_path / "archive.zip", "w") as bundle:
+            bundle.write(tmp_path / name, name)
+            bundle.write(tmp_path / hidden, hidden)
+    assert [face.image_path for face in read_raw(tmp_path)] == [name]
+
+
+def test_splits_that_are_links_are_read(tmp_path):
+    write_image(tmp_path / "disk" / "happy" / "a.jpg")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "train").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "raw")
+    assert [face.image_path for face in read_raw(tmp_path / "raw")] == ["train/happy/a.jpg"]
+
+
 def encoded(image: np.ndarray, ending: str = ".jpg") -> bytes:
     return cv2.imencode(ending, image)[1].tobytes()
 

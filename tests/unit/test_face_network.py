@@ -568,12 +568,18 @@ def test_a_bad_picture_is_named_by_the_command(network, tmp_path, capsys):
         assert f"{name}: {message}" in capsys.readouterr().err
 
 
-def test_hidden_files_of_a_folder_are_passed_over(network, tmp_path):
+def test_hidden_files_and_folders_are_passed_over_and_links_are_not(network, tmp_path):
     picture = samples.draw_faces(np.array([3]), np.random.default_rng(0))[0]
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     (tmp_path / "._a.png").write_bytes(b"what macOS leaves beside a file")
     predictor = predict.FacePredictor.from_directory(network)
-    assert [path.name for path, _ in predictor.predict_folder(tmp_path)] == ["a.png"]
+    (tmp_path / ".thumbnails").mkdir()
+    shutil.copy(tmp_path / "a.png", tmp_path / ".thumbnails" / "b.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / ".thumbnails")
+    predicted = [path for path, _ in predictor.predict_folder(tmp_path)]
+    assert predicted == [tmp_path / "a.png", tmp_path / "linked" / "b.png"]
+    assert len(list(predictor.predict_folder(tmp_path / ".thumbnails"))) == 1
     with pytest.raises(UserError, match="nowhere: no such folder"):
         list(predictor.predict_folder(tmp_path / "nowhere"))
 

@@ -10,7 +10,6 @@ import csv
 import io
 import logging
 import math
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from typing import Any, Literal
 
 from affectlab.audio.tasks import DEPRESSED_FROM, TASKS, VALENCE, depression_labels
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_jsonl, read_text, write_jsonl
+from affectlab.core.io import folders_below, read_jsonl, read_text, write_jsonl
 from affectlab.core.quarantine import BadRecord
 
 logger = logging.getLogger(__name__)
@@ -167,7 +166,7 @@ def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord
     loader would call otherwise that holds ``label.txt`` against the threshold is logged.
     """
     read = mistaken = 0
-    for folder in sorted(path for path, _ in _folders(root) if path != root):
+    for folder in sorted(path for path, _ in folders_below(root) if path != root):
         hidden = "__MACOSX" in folder.relative_to(root).parts
         found = None if hidden else _eatd_subject(folder)
         if found is None:
@@ -354,23 +353,9 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Cl
     )
 
 
-def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """*root* and each folder below it with its files, also of links; a loop of links is cut."""
-    seen: set[Path] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
-        # Of a folder and a link to it, which is seen first must not depend on the disk.
-        below.sort()
-        real = Path(folder).resolve()
-        if real in seen:
-            below.clear()
-            continue
-        seen.add(real)
-        yield Path(folder), names
-
-
 def _audio_files(root: Path) -> list[Path]:
     """All audio files below *root*, in sorted order."""
-    paths = (folder / name for folder, names in _folders(root) for name in names if name[0] != ".")
+    paths = (folder / name for folder, names in folders_below(root) for name in names)
     return sorted(path for path in paths if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
 
 

@@ -217,6 +217,23 @@ def is_encodable(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """*root* and each folder below it with its files, also of links; a loop of links is cut.
+
+    Hidden folders and files are left out.
+    """
+    seen: set[Path] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        # Of a folder and a link to it, which is seen first must not depend on the disk.
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        real = Path(folder).resolve()
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        yield Path(folder), [name for name in names if not name.startswith(".")]
+
+
 def sha256_file(path: Path | str) -> str:
     """Hex SHA-256 of a file's bytes."""
     digest = hashlib.sha256()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from affectlab.core.errors import DataError, UserError, first_line
-from affectlab.core.io import round_significant, write_jsonl
+from affectlab.core.io import folders_below, round_significant, write_jsonl
 from affectlab.face.data import read_faces
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import shown_values
@@ -176,7 +176,7 @@ class FacePredictor:
     ) -> Iterator[tuple[Path, list[FaceReading]]]:
         """Read every image file below *folder*, in the order of their names.
 
-        Hidden files are passed over.
+        Hidden files and folders are passed over.
 
         Raises:
             UserError: there is none.
@@ -185,9 +185,10 @@ class FacePredictor:
         if not Path(folder).is_dir():
             raise UserError(f"{folder}: no such folder")
         paths = sorted(
-            path
-            for path in Path(folder).rglob("*")
-            if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+            below / name
+            for below, names in folders_below(Path(folder))
+            for name in names
+            if Path(name).suffix.lower() in IMAGE_ENDINGS
         )
         if not paths:
             raise UserError(f"{folder}: no images ({', '.join(IMAGE_ENDINGS)})")

@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from affectlab.core.errors import DataError
+from affectlab.core.io import folders_below
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 
 if TYPE_CHECKING:
@@ -223,11 +224,8 @@ def _open_files(directory: Path) -> Iterator[_Files]:
         raise DataError(directory, None, "no such folder")
     archives = sorted(directory.glob("*.zip"))
     if not archives:
-        names = sorted(
-            path.relative_to(directory).as_posix()
-            for path in directory.rglob("*")
-            if path.is_file() and not _is_hidden(path.name)
-        )
+        paths = (folder / name for folder, names in folders_below(directory) for name in names)
+        names = sorted(path.relative_to(directory).as_posix() for path in paths if path.is_file())
         yield _Files(directory, names, lambda name: (directory / name).open("rb"))
         return
     if len(archives) > 1:
@@ -239,7 +237,7 @@ def _open_files(directory: Path) -> Iterator[_Files]:
             members = [
                 name
                 for name in stream.namelist()
-                if not name.endswith("/") and not _is_hidden(PurePosixPath(name).name)
+                if not name.endswith("/") and not _is_hidden(name)
             ]
             yield _Files(archive, members, stream.open)
     except (
@@ -260,8 +258,8 @@ def _open_files(directory: Path) -> Iterator[_Files]:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a file is one that systems leave behind, such as macOS in its archives."""
-    return name.startswith(".")
+    """Whether a file, or a folder it is in, is one that systems leave behind, such as macOS."""
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def _read_folders(
