@@ -441,6 +441,14 @@ def test_of_a_constant_truth_nothing_is_explained(constant, n):
     assert stats.concordance(alike) == 0
 
 
+@pytest.mark.parametrize("constant", [0.1, 1 / 3, -0.0441, 1e6 + 0.1])
+def test_a_constant_answer_is_in_no_concordance(constant):
+    """Its covariance with anything is rounding alone."""
+    truth = np.random.default_rng(0).uniform(-1, 1, 280)
+    for pair in ((np.full(280, constant), truth), (truth, np.full(280, constant))):
+        assert stats.concordance(stats.pair_columns(*pair).sum(axis=0)) == 0
+
+
 def test_a_small_spread_upon_a_large_mean_is_none_of_rounding():
     generator = np.random.default_rng(0)
     truth = 100 + 0.01 * generator.normal(size=500)

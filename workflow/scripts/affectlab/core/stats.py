@@ -328,12 +328,15 @@ def concordance(sums: Array) -> Floats:
     """Lin's concordance correlation coefficient from sums of `pair_columns` ``[..., 7]``.
 
     ``2 cov / (var_x + var_y + (mean_x - mean_y)^2)`` with variances over n: Lin, Biometrics 45
-    (1989) 255, doi 10.2307/2532051. 0 where both are constant.
+    (1989) 255, doi 10.2307/2532051. 0 where either is constant.
     """
     n, x, y, xx, yy, xy, _ = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
-    twice_covariance = 2 * (xy / n - x * y / n**2)
+    varying = (_beyond_rounding(xx - x**2 / n, xx, n) > 0) & (
+        _beyond_rounding(yy - y**2 / n, yy, n) > 0
+    )
+    twice_covariance = np.where(varying, 2 * (xy / n - x * y / n**2), 0.0)
     spread = _beyond_rounding(xx / n + yy / n - 2 * x * y / n**2, (xx + yy) / n, n)
-    return _ratio(np.asarray(twice_covariance), spread)
+    return _ratio(twice_covariance, spread)
 
 
 def r_squared(sums: Array) -> Floats:
