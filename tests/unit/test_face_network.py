@@ -737,6 +737,19 @@ def test_the_example_reads_the_faces_of_pictures(network, tmp_path):
     assert none == "grey.png\tno frontal face found"
 
 
+def test_a_picture_too_large_for_the_detector_is_refused(network, tmp_path, monkeypatch):
+    """OpenCV's detector ends the process on 18000 x 18000 pixels."""
+    assert predict.MOST_PIXELS < 18_000**2
+    monkeypatch.setattr(predict, "MOST_PIXELS", 120 * 100)
+    cv2.imwrite(str(tmp_path / "fits.png"), np.full((120, 100), 90, np.uint8))
+    cv2.imwrite(str(tmp_path / "large.png"), np.full((121, 100), 90, np.uint8))
+    predictor = predict.FacePredictor.from_directory(network)
+    assert predictor.predict_file(tmp_path / "fits.png", detect=True) == []
+    assert len(predictor.predict_file(tmp_path / "large.png")) == 1
+    with pytest.raises(DataError, match=r"large\.png: 100 x 121 pixels; .* at most 12,000"):
+        predictor.predict_file(tmp_path / "large.png", detect=True)
+
+
 def test_a_picture_without_a_face_has_none(network, tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((120, 120), 90, np.uint8))
     predictor = predict.FacePredictor.from_directory(network)

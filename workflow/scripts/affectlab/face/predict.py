@@ -31,6 +31,8 @@ BATCH_SIZE = 256
 DETECTOR = "haarcascade_frontalface_default.xml"
 DIGITS = 6
 MOST_CHANNELS = 4
+MOST_PIXELS = 1 << 28
+"""Of a photograph that faces are looked for in; OpenCV's detector crashes on 324 million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +159,15 @@ class FacePredictor:
         """Read an image file: one face that fills it, or with *detect* each face that is found.
 
         Raises:
-            DataError: no image file.
+            DataError: no image file, or one that is too large to find faces in.
         """
         image = read_image(path)
         if not detect:
             return self.predict(image)
+        if image.size > MOST_PIXELS:
+            height, width = image.shape
+            problem = f"{width} x {height} pixels; faces are found in at most {MOST_PIXELS:,}"
+            raise DataError(path, None, problem)
         boxes = detect_faces(image)
         crops = [
             image[top : top + height, left : left + width] for left, top, width, height in boxes
