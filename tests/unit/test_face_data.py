@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import struct
 import zipfile
 import zlib
@@ -277,6 +278,16 @@ def test_splits_that_are_links_are_read(tmp_path):
     (tmp_path / "raw" / "train").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "back").symlink_to(tmp_path / "raw")
     assert [face.image_path for face in read_raw(tmp_path / "raw")] == ["train/happy/a.jpg"]
+
+
+def test_a_file_name_that_is_not_utf_8_is_a_bad_image(tmp_path):
+    for name in (b"a.jpg", b"\xe9.jpg"):
+        write_image(tmp_path / "raw" / "train" / "happy" / os.fsdecode(name))
+    with pytest.raises(DataError, match=r"udce9\.jpg: expected a name in UTF-8"):
+        converted(tmp_path)
+    assert converted(tmp_path, on_bad_record="skip").paths == ["train/happy/a.jpg"]
+    (bad,) = (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()
+    assert json.loads(bad)["file"] == r"train/happy/\udce9.jpg"
 
 
 def encoded(image: np.ndarray, ending: str = ".jpg") -> bytes:

@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import folders_below
+from affectlab.core.io import folders_below, is_encodable
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 
 if TYPE_CHECKING:
@@ -275,9 +275,11 @@ def _read_folders(
                 raise ValueError(f"a second image called {face.image_path}, as {first} is")
             yield face
         except ValueError as error:
+            # A name that is not UTF-8 cannot be stored as it is.
+            shown = name.encode(errors="backslashreplace").decode()
             if on_bad_record == "fail":
-                raise DataError(files.locate(name), None, str(error)) from error
-            yield BadRecord(name, "image", str(error))
+                raise DataError(files.locate(shown), None, str(error)) from error
+            yield BadRecord(shown, "image", str(error))
 
 
 def _face_of_file(
@@ -297,6 +299,8 @@ def _face_of_file(
         raise ValueError(f"unknown split {path.parts[-3]!r}, expected one of {known}")
     # As in the archive, whatever folder it was unpacked into.
     image_path = "/".join(path.parts[-3:])
+    if not is_encodable(image_path):
+        raise ValueError("expected a name in UTF-8")
     emotion = class_name(path.parts[-2])
     with files.open(name) as stream:
         pixels = decode_image(stream.read(MAX_IMAGE_BYTES))
