@@ -15,6 +15,7 @@ import pytest
 import torch
 from example_programs import run_example
 from matplotlib import cbook
+from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from statsmodels.stats.proportion import proportion_confint
@@ -444,6 +445,20 @@ def test_a_checkpoint_that_reads_no_such_images_is_named(tmp_path):
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(DataError, match="vit: no image network can be loaded"):
         model.build_network(run, tmp_path / "vit")
+
+
+@pytest.mark.parametrize("write", [write_tiny_resnet, write_tiny_vit])
+def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path, write):
+    """Those that are missing would be drawn at random, in silence."""
+    run = {"method": "backbone", "network": {"image_size": 64, "dropout": 0.1}}
+    write(tmp_path / "base")
+    weights = tmp_path / "base" / "model.safetensors"
+    kept = load_file(weights)
+    name = next(name for name in kept if name.endswith("weight"))
+    del kept[name]
+    save_file(kept, weights, {"format": "pt"})
+    with pytest.raises(DataError, match=f"base: lacks 1 of the network's weights, {name} among"):
+        model.build_network(run, tmp_path / "base")
 
 
 def test_a_directory_without_such_a_model_is_named(tmp_path, network):

@@ -152,7 +152,8 @@ def build_network(run: Mapping[str, Any], base_model: Path | None) -> FaceNetwor
         base_model: checkpoint directory of the pretrained backbone; None for ``compact``.
 
     Raises:
-        DataError: the checkpoint is no image network, or none for images of this size.
+        DataError: the checkpoint is no image network, lacks weights, or is for images of another
+            size.
     """
     settings = run["network"]
     if run["method"] == "compact":
@@ -207,9 +208,17 @@ def _load_backbone(directory: Path) -> nn.Module:
     from transformers import AutoModel
 
     try:
-        return AutoModel.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
+        network, found = AutoModel.from_pretrained(
+            directory, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise DataError(directory, None, f"no image network can be loaded: {error}") from error
+    # A ViT may come without its pooler, which is not used.
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        problem = f"lacks {len(missing)} of the network's weights, {missing[0]} among them"
+        raise DataError(directory, None, problem)
+    return network
 
 
 def save_network(network: FaceNetwork, run: Mapping[str, Any], directory: Path) -> None:
