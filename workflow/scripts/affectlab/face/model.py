@@ -213,8 +213,12 @@ def _load_backbone(directory: Path) -> nn.Module:
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise DataError(directory, None, f"no image network can be loaded: {error}") from error
-    # A ViT may come without its pooler, which is not used.
-    missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
+    # A ViT may come without its pooler, a ResNet without its counts of batches: neither is used.
+    missing = sorted(
+        name
+        for name in found["missing_keys"]
+        if not name.startswith("pooler.") and not name.endswith(".num_batches_tracked")
+    )
     if missing:
         problem = f"lacks {len(missing)} of the network's weights, {missing[0]} among them"
         raise DataError(directory, None, problem)
