@@ -100,6 +100,12 @@ def test_the_record_used_here_is_a_real_one():
     assert schema_mistakes(make_record(), load_schema(PROJECT, "metrics")) == []
 
 
+def test_no_interval_is_rounded_to_one_of_everything():
+    record = make_record()
+    record["interval"]["level"] = 0.999
+    assert "99.9 %, percentile" in emotion_card.card(record, [], RECIPE, DATASET, MODEL)
+
+
 def test_the_hub_reads_the_card_back_with_its_values():
     record = make_record()
     parsed = ModelCard(emotion_card.card(record, [], RECIPE, DATASET, MODEL))

@@ -417,6 +417,15 @@ def test_equal_results_give_equal_pages(text, folder, tmp_path):
     assert build(copy) == text
 
 
+def test_no_interval_is_rounded_to_one_of_everything(folder, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(folder, copy)
+    comparison = read_json(copy / "emotion" / "comparison.json")
+    comparison["interval"]["level"] = 0.999
+    write_json(copy / "emotion" / "comparison.json", comparison)
+    assert "with 99.9 % intervals" in build(copy)
+
+
 def test_a_baseline_that_is_not_selected_is_shown_all_the_same(text, folder, tmp_path):
     copy = tmp_path / "results"
     shutil.copytree(folder, copy)
