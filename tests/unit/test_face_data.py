@@ -428,7 +428,8 @@ def test_votes_of_a_table_are_joined_row_by_row(tmp_path, corpus, votes):
     assert set(faces.votes_status) == {"own"}
 
 
-def test_votes_of_image_files_are_joined_by_a_mapping(tmp_path, corpus, votes):
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_votes_of_image_files_are_joined_by_a_mapping(tmp_path, corpus, votes, quoting):
     write(tmp_path / "raw", "folder")
     names = [
         path.relative_to(tmp_path / "raw").as_posix()
@@ -442,7 +443,7 @@ def test_votes_of_image_files_are_joined_by_a_mapping(tmp_path, corpus, votes):
         image = f"fer{number:07d}.png" if is_face[place] else ""
         rows.append([name, image, "1.0", 2 if place == twin else 1])
     with (votes / "mapping.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows(rows)
+        csv.writer(stream, quoting=quoting).writerows(rows)
     faces = converted(tmp_path, votes)
     expected = np.where(is_face, "own", "none").astype(object)
     expected[twin] = "twin"
@@ -463,6 +464,14 @@ def test_votes_of_image_files_are_joined_by_pixels(tmp_path, corpus, votes):
         same = groups[corpus.images[row].tobytes()]
         assert faces.votes_status[place] == ("own" if len(same) == 1 else "twin")
         assert np.array_equal(faces.votes[place], corpus.votes[same].sum(axis=0))
+
+
+@pytest.mark.parametrize("text", ["", "emotion,pixels,Usage\n"])
+def test_a_table_without_images_to_join_by_is_named(tmp_path, votes, text):
+    write(tmp_path / "raw", "folder")
+    (votes / "fer2013.csv").write_text(text)
+    with pytest.raises(DataError, match=r"fer2013\.csv: no images"):
+        converted(tmp_path, votes)
 
 
 def test_an_image_that_is_no_copy_matches_nothing(corpus):

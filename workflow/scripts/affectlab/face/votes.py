@@ -200,8 +200,8 @@ def _by_row(faces: Sequence[Face], table: _Table) -> Votes:
 
 
 def _is_mapping(path: Path) -> bool:
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        return stream.readline().startswith("image_path,")
+    with table_errors(path), path.open(encoding="utf-8-sig", errors="replace") as stream:
+        return "image_path" in next(csv.reader([stream.readline()]), [])
 
 
 def _by_mapping(faces: Sequence[Face], table: _Table, path: Path) -> Votes:
@@ -269,6 +269,8 @@ def _read_references(path: Path) -> np.ndarray:
                 raise DataError(path, "line 1", "expected the column pixels") from error
             except ValueError as error:
                 raise DataError(path, f"record {number}", str(error)) from error
+    if not images:
+        raise DataError(path, None, "no images, expected one a row")
     return np.stack(images)
 
 
