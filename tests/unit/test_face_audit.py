@@ -45,6 +45,7 @@ def test_planted_defects_are_found(faces):
         f"fer2013.csv#{number}" for number in range(last - samples.TWINS + 1, last + 1)
     ]
     assert found["overlap"]["validation_in_train"] == []
+    assert found["overlap"]["validation_in_test"] == []
     assert found["near_duplicates"]["by_splits"]["train and validation"] >= samples.NEAR_TWINS - 1
     assert found["counts"]["train"]["images"] == COUNTS["Training"]
     assert found["votes"] is None

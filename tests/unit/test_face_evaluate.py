@@ -218,6 +218,23 @@ def test_scores_are_those_of_scikit_learn(data, evaluated):
     assert sum(record["details"]["output_histograms"]["iq_proxy"]["counts"]) <= 60
 
 
+def test_twins_in_every_split_that_was_trained_on_are_left_out(tmp_path):
+    overlap = {"test_in_train": ["a", "b"], "validation_in_train": ["c"]}
+    overlap |= {"test_in_validation": ["b", "d"], "validation_in_test": ["e"]}
+    write_json(tmp_path / "audit.json", {"overlap": overlap})
+    for split, trained_on, expected in (
+        ("test", ["train"], {"a", "b"}),
+        ("test", ["train", "validation"], {"a", "b", "d"}),
+        ("test", ["train", "validation", "test"], {"a", "b", "d"}),
+        ("validation", ["train", "test"], {"c", "e"}),
+    ):
+        found = evaluate.overlapping_images(tmp_path / "audit.json", split, trained_on)
+        assert found == expected
+    write_json(tmp_path / "audit.json", {"overlap": {"test_in_train": []}})
+    with pytest.raises(DataError, match=r"expected the list overlap\.test_in_validation"):
+        evaluate.overlapping_images(tmp_path / "audit.json", "test", ["train", "validation"])
+
+
 def test_concordance_by_definition():
     generator = np.random.default_rng(0)
     true = generator.normal(size=300)

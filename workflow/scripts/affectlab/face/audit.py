@@ -32,7 +32,12 @@ NEAR_CORRELATION = 0.97
 
 MAX_QUARANTINED_SHARE = 0.1
 MAX_BLANK_SHARE = 0.1
-PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
+PAIRS = (
+    ("test", "train"),
+    ("validation", "train"),
+    ("test", "validation"),
+    ("validation", "test"),
+)
 CHUNK = 1024
 
 

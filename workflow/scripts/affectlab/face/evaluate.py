@@ -176,7 +176,7 @@ def evaluate(
         faces_path: images of its data.
         metadata_path: their table.
         labels_path: their valence, arousal and proxies.
-        audit_path: audit.json of its data, for the images that have a twin in train.
+        audit_path: audit.json of its data, for the images that have a twin in training.
         blur_path: blur.json of the run.
         result_split: the split whose scores are the result.
         figures: folder of the figures.
@@ -188,7 +188,7 @@ def evaluate(
 
     corpus = read_corpus(faces_path, metadata_path, result_split)
     predictions = read_predictions(predictions_path, corpus, held_out(result_split))
-    overlapping = overlapping_images(audit_path, result_split)
+    overlapping = overlapping_images(audit_path, result_split, run.recipe["train_on"])
     scored = scored_record(predictions, corpus, overlapping, None, run.bootstrap, result_split)
     del scored["comparison"]
     regressed = read_regressed(predictions_path, result_split)
@@ -242,14 +242,22 @@ def evaluate(
     run.write(record)
 
 
-def overlapping_images(audit_path: Path | str, result_split: str) -> set[str]:
-    """Images of the result split that have a pixel-identical twin in train."""
+def overlapping_images(
+    audit_path: Path | str, result_split: str, train_on: Sequence[str]
+) -> set[str]:
+    """Images of the result split with a pixel-identical twin in another split that is trained on.
+
+    Raises:
+        DataError: the audit lacks one of these lists.
+    """
     audit = read_json(audit_path)
-    try:
-        return set(audit["overlap"][f"{result_split}_in_train"])
-    except (KeyError, TypeError) as error:
-        problem = f"expected the list overlap.{result_split}_in_train"
-        raise DataError(audit_path, None, problem) from error
+    found: set[str] = set()
+    for pair in (f"{result_split}_in_{seen}" for seen in train_on if seen != result_split):
+        try:
+            found |= set(audit["overlap"][pair])
+        except (KeyError, TypeError) as error:
+            raise DataError(audit_path, None, f"expected the list overlap.{pair}") from error
+    return found
 
 
 def compare(
