@@ -434,6 +434,25 @@ def test_the_report_section_is_whole(evaluated):
     assert {row["split"] for row in made.rows} == {"test"}
 
 
+def test_the_headline_names_no_run_that_was_trained_on_validation(evaluated, tmp_path):
+    """Its accuracy there is memory."""
+    folder = tmp_path / "face"
+    shutil.copytree(evaluated.parents[1], folder)
+    shutil.copytree(evaluated.parent, folder / "memory")
+    path = folder / "memory" / "seed1" / "metrics.json"
+    record = read_json(path) | {"run": "memory"}
+    record["details"]["train_on"] = ["train", "validation"]
+    record["other_splits"]["validation"]["metrics"]["accuracy"]["value"] = 1.0
+    write_json(path, record)
+    comparison = read_json(folder / "comparison.json")
+    comparison["runs"] += [run | {"run": "memory"} for run in comparison["runs"]]
+    write_json(folder / "comparison.json", comparison)
+    run = {"seeds": [1], "data": "face_sample"}
+    block = {"selected": ["memory", "made"], "runs": {"made": run, "memory": run}}
+    first = section(folder, block, [], []).sentences[0]
+    assert first.startswith("made, the run with the highest validation accuracy")
+
+
 def config(**changes):
     run = {
         **{key: value for key, value in RECIPE.items() if key != "training"},
