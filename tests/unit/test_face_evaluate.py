@@ -509,6 +509,10 @@ def config(**changes):
             "face.runs.made.select_on: validation is trained on as well, which chooses nothing",
         ),
         (
+            {"select_on": None, "training": {"early_stopping_patience": 2}},
+            "face.runs.made.training.early_stopping_patience: without select_on there is no score",
+        ),
+        (
             {"training": {"warmup_steps": 2.0}},
             "face.runs.made.training.warmup_steps: with a point it is a share",
         ),

@@ -70,6 +70,12 @@ def _run_mistakes(
     yield from fixed_mistakes(
         f"{path}.training", run.get("training"), WITHOUT_TOKENS, "an image net"
     )
+    patience = as_mapping(run.get("training")).get("early_stopping_patience")
+    if "select_on" in run and run["select_on"] is None and patience is not None:
+        yield (
+            f"{path}.training.early_stopping_patience: without select_on there is no score that "
+            "could stop the training, expected null"
+        )
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
