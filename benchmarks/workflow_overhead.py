@@ -6,6 +6,7 @@ With a finished run's directory (e.g. `demo`), the run with nothing to do is tim
 """
 
 import argparse
+import ast
 import json
 import statistics
 import subprocess
@@ -32,9 +33,11 @@ def seconds(command: list[str], folder: Path) -> float:
 
 
 def imports_of(script: Path) -> str:
-    """The import lines of a thin script, as a program."""
-    lines = script.read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if line.startswith(("import ", "from ")))
+    """The imports at the top of a thin script, as a program."""
+    statements = ast.parse(script.read_text(encoding="utf-8")).body
+    return "\n".join(
+        ast.unparse(s) for s in statements if isinstance(s, ast.Import | ast.ImportFrom)
+    )
 
 
 def main() -> None:
