@@ -380,6 +380,18 @@ def test_a_damaged_archive_of_another_compression_is_named(tmp_path, method):
         list(read_raw(tmp_path))
 
 
+def test_an_archive_whose_images_would_lie_before_its_beginning_is_named(tmp_path):
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.writestr("train/happy/Training_1.png", encoded(samples.make_corpus(3).images[0]))
+    data = bytearray(archive.read_bytes())
+    # Where the directory is said to begin, in the record at the end.
+    data[-6] += 1
+    archive.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"archive\.zip: not a whole zip archive"):
+        list(read_raw(tmp_path))
+
+
 def test_a_name_in_an_archive_that_is_not_the_utf_8_it_claims_to_be(tmp_path):
     archive = tmp_path / "archive.zip"
     with zipfile.ZipFile(archive, "w") as bundle:

@@ -122,6 +122,15 @@ def extract(
         return sorted(Path(name) for name in budget.files)
 
 
+def is_damage(error: OSError) -> bool:
+    """Whether what went wrong with an archive is the archive's fault, and not the disk's.
+
+    Damaged gzip and bzip2 data raise an error without number, a zip directory that points before
+    the beginning of its file "invalid argument".
+    """
+    return error.errno in (None, errno.EINVAL)
+
+
 @contextmanager
 def _clear_errors(archive: Path) -> Iterator[None]:
     try:
@@ -141,9 +150,7 @@ def _clear_errors(archive: Path) -> Iterator[None]:
     ) as error:
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
     except OSError as error:
-        # Damaged gzip and bzip2 data raise one without errno, a zip directory that points before
-        # the beginning of the file "invalid argument"; a full disk has another.
-        if error.errno not in (None, errno.EINVAL):
+        if not is_damage(error):
             raise
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
 

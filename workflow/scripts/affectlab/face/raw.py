@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
+from affectlab.core.archives import is_damage
 from affectlab.core.errors import DataError
 from affectlab.core.io import folders_below, is_encodable
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
@@ -251,8 +252,7 @@ def _open_files(directory: Path) -> Iterator[_Files]:
     ) as error:
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
     except OSError as error:
-        # Damaged bzip2 data raise one without errno; that of a disk has one.
-        if error.errno is not None:
+        if not is_damage(error):
             raise
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
 
