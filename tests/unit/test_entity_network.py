@@ -30,7 +30,7 @@ from affectlab.core import devices
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_json, write_jsonl
 from affectlab.core.text_models import load_tokenizer
-from affectlab.entity import losses, original, predict, stored_states
+from affectlab.entity import losses, original, predict, stored_states, updates
 from affectlab.entity import model as networks
 from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
@@ -1153,6 +1153,13 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
         layout="entity_spans",
         expected={},
     )
+    updates.draw(
+        tmp_path / "figures" / "updates",
+        [
+            updates.read_course(folder / "metrics.json", folder / "history.csv")
+            for folder in scored.values()
+        ],
+    )
     block = {"selected": list(RUNS), "runs": {name: {"seeds": [3]} for name in RUNS}}
     page = section.section(tmp_path, block, [], []).html
     records = {name: read_json(folder / "metrics.json") for name, folder in scored.items()}
@@ -1171,6 +1178,8 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
             image = base64.b64encode((scored[run] / "figures" / f"{figure}.svg").read_bytes())
             description = f"{run}: {section.FIGURES[figure]}"
             assert f'{image.decode()}" alt="{description}"' in page
+    drawn = base64.b64encode((tmp_path / "figures" / "updates.svg").read_bytes()).decode()
+    assert drawn in page
 
 
 def test_what_the_original_printed_and_is_no_score_stands_beside_it(scored):

@@ -74,13 +74,14 @@ def test_a_second_run_does_nothing(project, finished_entity, entity_overlays):
     [
         (
             {"bootstrap": {"resamples": 101}},
-            {"entity_evaluate", "entity_card", "entity_compare", "report_build", "store_config"},
+            {"entity_evaluate", "entity_card", "entity_compare", "entity_updates"}
+            | {"report_build", "store_config"},
         ),
         (
             {"runs": {"goemotions_demo": {"vmf": {"temperature": 0.2}}}},
             # The run that starts from it is trained again as well.
             {"entity_train", "entity_predict", "entity_evaluate", "entity_curves", "entity_card"}
-            | {"entity_compare", "report_build", "store_config"},
+            | {"entity_compare", "entity_updates", "report_build", "store_config"},
         ),
     ],
     ids=["bootstrap", "recipe"],

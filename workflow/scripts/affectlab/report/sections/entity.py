@@ -17,7 +17,7 @@ from affectlab.report.results import (
     read_runs,
     results_rows,
 )
-from affectlab.report.section import Section, provenance, render, run_view
+from affectlab.report.section import Section, figure, provenance, render, run_view
 from affectlab.report.words import count, interval, percent
 
 FIGURES = {
@@ -104,6 +104,11 @@ def section(
             runs=views,
             published=known,
             audits=audits,
+            updates=figure(
+                folder / "figures" / "updates.svg",
+                "Top 1 on validation against the number of optimiser updates, every run and seed;"
+                " the grey line is a constant prediction of neutral.",
+            ),
         ),
     )
 
