@@ -557,6 +557,14 @@ def test_exports_give_the_same_answers(trained, bases, records, tmp_path, method
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
     assert 0 < formats["onnx_int8"]["max_probability_difference"] < 0.2
     assert formats["onnx_int8"]["bytes"] < formats["onnx"]["bytes"]
+    for name in (*plain, "onnx"):
+        assert formats[name]["batch_spread"]["largest"] < 1e-4
+        assert formats[name]["batch_spread"]["changed_decisions"] == 0
+    # Padding and neighbours widen the range that int8 activations share.
+    spread = formats["onnx_int8"]["batch_spread"]
+    assert spread["items"] == min(len(members), 256)
+    assert 1e-4 < spread["largest"] < 0.5
+    assert 0 < spread["mean"] < spread["largest"]
 
 
 def run_cli(capsys, *arguments: str) -> tuple[int, list[dict], str]:
