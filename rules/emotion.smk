@@ -327,6 +327,7 @@ rule emotion_card:
     input:
         metrics="<results>/emotion/{run}/seed{seed}/metrics.json",
         audit=EMOTION_RUNS.data_of_run("audit.json"),
+        export=emotion_export_of,
         lib=lib("emotion_card"),
     output:
         card=ensure("<results>/emotion/{run}/seed{seed}/model_card.md", non_empty=True),

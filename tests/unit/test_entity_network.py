@@ -1436,8 +1436,8 @@ def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     assert "x.parquet: no such file" in capsys.readouterr().err
     assert cli.main(["embed", "--model", "nothing", "--output", str(tmp_path), "a"]) == 2
     assert "is a folder" in capsys.readouterr().err
-    assert cli.main(["predict", "entity", "--model", model, "caf\udce9"]) == 2
-    assert "text, line 1: expected UTF-8, found byte 0xe9" in capsys.readouterr().err
+    assert cli.main(["predict", "entity", "--model", model, "caf\udce9"]) == 1
+    assert "text 1: expected UTF-8, found byte 0xe9" in capsys.readouterr().err
     (tmp_path / "best_model.pt").touch()
     assert cli.main(["predict", "entity", "--model", str(tmp_path / "best_model.pt"), "a"]) == 2
     assert (
@@ -1446,10 +1446,32 @@ def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     )
 
 
-def test_a_pipe_that_is_not_utf8_is_told(trained, capsys, monkeypatch):
+def test_a_bad_line_does_not_stop_the_rest(trained, tmp_path, capsys, monkeypatch):
     model = str(trained["vmf"] / "model")
-    pipe = io.TextIOWrapper(io.BytesIO(b"calm\ncaf\xe9\n"), "utf-8")
-    monkeypatch.setattr("sys.stdin", pipe)
-    assert cli.main(["predict", "entity", "--model", model, "-"]) == 2
-    told = "standard input, line 2: expected UTF-8, found byte 0xe9"
-    assert told in capsys.readouterr().err
+    lines = b"calm\ncaf\xe9\n\n" + TEXT.encode() + b"\n" + b"love " * 200 + b"\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines), "utf-8"))
+    assert cli.main(["predict", "entity", "--model", model, "-"]) == 1
+    told = capsys.readouterr()
+    rows = [json.loads(line) for line in told.out.splitlines()]
+    assert [row.get("text", row.get("error", ""))[:12] for row in rows] == [
+        "calm",
+        "expected UTF",
+        "is empty",
+        TEXT[:12],
+        "love love lo",
+    ]
+    for place in (
+        "standard input, line 2: expected UTF-8, found byte 0xe9",
+        "standard input, line 3: is empty",
+        "text 5: longer than",
+    ):
+        assert place in told.err
+    assert told.err.splitlines()[-1] == "affectlab: 2 texts could not be read"
+    (tmp_path / "texts.txt").write_bytes(lines)
+    table = tmp_path / "embeddings.parquet"
+    arguments = ["embed", "--model", model, "--output", str(table)]
+    assert cli.main([*arguments, "--file", str(tmp_path / "texts.txt")]) == 1
+    assert "texts.txt, line 2: expected UTF-8" in capsys.readouterr().err
+    assert pyarrow.parquet.read_table(table)["text"].to_pylist()[:2] == ["calm", TEXT]
+    assert cli.main(["nearest", "--model", model, "--embeddings", str(table), "", "calm"]) == 1
+    assert "text 1: is empty" in capsys.readouterr().err

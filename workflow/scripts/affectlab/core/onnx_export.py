@@ -216,6 +216,29 @@ def class_scores(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     }
 
 
+def batch_spread(alone: np.ndarray, *batched: np.ndarray) -> dict[str, float]:
+    """Compare probabilities of items alone with those of the same items in batches.
+
+    They differ where activations are quantised in a range that all items of a batch share.
+
+    Args:
+        alone: of each item by itself, ``[m, K]``.
+        batched: the same items in batches, each ``[m, K]``.
+
+    Returns:
+        ``items``, and over items and batches the ``largest`` and ``mean`` absolute difference and
+        the share of ``changed_decisions``.
+    """
+    differences = np.abs(np.stack(batched) - alone)
+    decisions = np.stack(batched).argmax(axis=2)
+    return {
+        "items": len(alone),
+        "largest": float(differences.max()),
+        "mean": float(differences.mean()),
+        "changed_decisions": float((decisions != alone.argmax(axis=1)).mean()),
+    }
+
+
 def compare_formats(
     formats: Mapping[str, Format],
     measure: Callable[[Infer], tuple[dict[str, Any], np.ndarray]],
