@@ -35,4 +35,6 @@ def _predict(options: argparse.Namespace) -> int:
                 "probabilities": {k: round(p, 6) for k, p in found.probabilities.items()},
             }
             print(json.dumps(line, ensure_ascii=False), flush=True)
+            for warning in found.warnings:
+                print(f"{found.file}: {warning}", file=sys.stderr)
     return 0
