@@ -105,7 +105,7 @@ class Mixture:
                 "lost; save one channel by itself"
             )
         if self.silent:
-            found.append("it holds no sound: the answer is that for silence")
+            found.append("it holds no sound: the prediction is that for silence")
         return tuple(found)
 
     def _power(
