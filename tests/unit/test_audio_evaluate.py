@@ -354,7 +354,8 @@ def test_runs_that_answer_the_same_question_are_paired(compared):
 
 def test_the_section_says_what_was_found(compared):
     seconds = {"0": 1.0, "0.5": 2.0, "1": 3.0}
-    audio = {"hours": 0.1, "seconds": seconds, "silent_share": {"0.5": 0.2}, "clipped_clips": 0}
+    audio = {"hours": 0.1, "seconds": seconds, "silent_share": {"0.5": 0.2}}
+    audio |= {"clipped_clips": 0, "silent_clips": 0, "cancelling_clips": 0}
     audit = {"counts": {}, "audio": audio, "identical": [], "quarantine": {"records": 0}}
     write_json(compared / "data" / "made" / "audit.json", audit | {"expected": []})
     runs = {name: {"seeds": list(SEEDS), "data": "made"} for name in RUNS}

@@ -29,10 +29,14 @@ def _predict(options: argparse.Namespace) -> int:
     print(probe.warning, file=sys.stderr)
     for path in options.files:
         for found in probe.predict([path]):
-            line = {
+            line: dict[str, Any] = {
                 "file": found.file,
                 "label": found.label,
                 "probabilities": {k: round(p, 6) for k, p in found.probabilities.items()},
             }
+            if found.warnings:
+                line["warnings"] = list(found.warnings)
             print(json.dumps(line, ensure_ascii=False), flush=True)
+            for warning in found.warnings:
+                print(f"{found.file}: {warning}", file=sys.stderr)
     return 0
