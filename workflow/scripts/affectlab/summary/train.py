@@ -177,11 +177,14 @@ def train(
 
 def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> list[Example]:
     """Prompt, answer and end token of each case, together at most ``max_length`` tokens."""
+    from affectlab.core.text_models import encode_texts
     from affectlab.summary.packing import Example
 
     examples = []
     for case in cases:
-        answer = tokenizer(target_text(case.references), add_special_tokens=False)["input_ids"]
+        answer = encode_texts(tokenizer, target_text(case.references), add_special_tokens=False)[
+            "input_ids"
+        ]
         answer = [*answer[: run["max_answer_tokens"] - 1], tokenizer.eos_token_id]
         prompt = build_prompt(
             tokenizer,
