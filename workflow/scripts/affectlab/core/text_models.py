@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
+from tokenizers.models import Unigram
 from torch import nn
 from transformers import (
     AutoConfig,
     AutoTokenizer,
+    BatchEncoding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -52,7 +55,45 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
     if tokenizer.pad_token_id is None:
         raise UserError(f"{directory}: the tokenizer has no padding token (pad_token)")
     tokenizer.padding_side = "right"
+    _demote_special_pieces(tokenizer)
     return tokenizer
+
+
+def encode_texts(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: str | Sequence[str],
+    pairs: Sequence[str] | None = None,
+    **settings: Any,
+) -> BatchEncoding:
+    """Encode what users wrote: a special token in a text is text, not a token.
+
+    Args:
+        tokenizer: as `load_tokenizer` gives it.
+        texts: one text or several.
+        pairs: second texts of each, or None.
+        settings: of the call of the tokenizer, such as ``max_length``.
+    """
+    several = texts if isinstance(texts, str) else list(texts)
+    return tokenizer(several, pairs, split_special_tokens=True, **settings)
+
+
+UNLIKELY = -1000.0
+"""Log-probability of a piece that is never chosen: a text's letters together have more."""
+
+
+def _demote_special_pieces(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Keep a unigram model from choosing special tokens as pieces of a text, in place.
+
+    They are among its pieces, and with 0 the likeliest ones (XLM-RoBERTa, multilingual E5). That
+    special tokens are split in texts does not concern the pieces.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or type(backend.model).__name__ != "Unigram":
+        return
+    state = json.loads(backend.to_str())["model"]
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    pieces = [(piece, UNLIKELY if piece in special else score) for piece, score in state["vocab"]]
+    backend.model = Unigram(pieces, state["unk_id"], state.get("byte_fallback", False))
 
 
 def load_pretrained(

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Any
+
+CHAT_MARK = re.compile(
+    r"<[|｜][^<>|｜\s]{1,64}[|｜]?>"  # <|im_end|>, <｜User｜>, <|turn>
+    r"|<[^<>|｜\s]{1,64}[|｜]>"  # <turn|>
+    r"|</?(?:s|bos|eos|pad|unk|mask)>"
+    r"|<(?:start|end)_of_turn>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
+    r"|<</?SYS>>"
+    r"|^#{2,3} ?(?:Instruction|Input|Response|System|User|Human|Assistant)\s?:",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What common chat templates open and close turns with. Every repetition is bounded: linear."""
 
 
 def normalise_text(text: str) -> str:
     """Fold case and make every run of white space one space, for comparing texts."""
     return " ".join(text.casefold().split())
+
+
+def without_chat_marks(text: str, keep: Collection[str] = ()) -> str:
+    """Put a space into each mark of a chat in *text*, so that it opens and closes no turn.
+
+    Args:
+        text: what a user wrote.
+        keep: marks that are left as they are.
+    """
+    return CHAT_MARK.sub(
+        lambda mark: mark[0] if mark[0] in keep else f"{mark[0][0]} {mark[0][1:]}", text
+    )
 
 
 def kind_of(value: Any) -> str:

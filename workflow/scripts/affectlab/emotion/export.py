@@ -22,7 +22,7 @@ from affectlab.core.devices import set_threads
 from affectlab.core.errors import UserError
 from affectlab.core.io import write_json
 from affectlab.core.onnx_export import Format, Infer
-from affectlab.core.text_models import load_adapter, load_tokenizer
+from affectlab.core.text_models import encode_texts, load_adapter, load_tokenizer
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.model import (
     ADAPTER_FOLDER,
@@ -107,7 +107,8 @@ def export(
 
 def to_onnx(network: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
     """Write *network* as one ONNX file with dynamic batch and length, and check its logits."""
-    example = tokenizer(["a short text", "a text that is a little longer"], padding=True)
+    texts = ["a short text", "a text that is a little longer"]
+    example = encode_texts(tokenizer, texts, padding=True)
     inputs = {name: torch.tensor(example[name]) for name in ("input_ids", "attention_mask")}
     longer = torch.cat([inputs["input_ids"]] * 2, dim=1).repeat(2, 1)
     onnx_export.write_onnx(

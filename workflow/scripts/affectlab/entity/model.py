@@ -26,7 +26,7 @@ from affectlab.core.batching import Batch, filled_to_budget
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path, read_json, write_json
-from affectlab.core.text_models import load_pretrained, load_tokenizer
+from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.vmf import DIMENSION
 
@@ -468,8 +468,12 @@ def encode(
         )
     if names is None:
         names = [f"target {number}" for number in range(1, 1 + sum(map(len, spans)))]
-    encoded = tokenizer(
-        list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
+    encoded = encode_texts(
+        tokenizer,
+        texts,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        verbose=False,
     )
     rows: list[Row] = []
     cut: list[int] = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_text
+from affectlab.core.texts import without_chat_marks
 from affectlab.summary.cases import REFLECTION, Case
 from affectlab.summary.text import Language
 
@@ -67,9 +68,17 @@ def instruction(text: str, task: str, version: str, language: Language) -> str:
 
 
 def chat_ids(tokenizer: PreTrainedTokenizerBase, content: str) -> list[int]:
-    """Tokens of one user turn in the model's chat template, up to where the answer begins."""
+    """Tokens of one user turn in the model's chat template, up to where the answer begins.
+
+    The marks of turns are the template's own. In *content* they are text: special tokens are spelt
+    out in other tokens, and a space is put into marks that are no special tokens of the model.
+    """
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     encoded = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, return_dict=True
+        [{"role": "user", "content": without_chat_marks(content, keep=special)}],
+        add_generation_prompt=True,
+        return_dict=True,
+        sanitize_control_tokens=True,
     )
     return list(encoded["input_ids"])
 
@@ -88,7 +97,7 @@ def build_prompt(
     Raises:
         UserError: the instruction alone is longer.
     """
-    case_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    case_ids = _plain_ids(tokenizer, text)
     ids = chat_ids(tokenizer, instruction(text, task, version, language))
     kept = len(case_ids)
     while len(ids) > max_tokens:
@@ -111,11 +120,17 @@ def head_and_tail(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], kept: 
 
 def chunks(tokenizer: PreTrainedTokenizerBase, text: str, size: int) -> list[str]:
     """*text* cut into pieces of at most *size* tokens, for map-reduce."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = _plain_ids(tokenizer, text)
     return [
         tokenizer.decode(ids[start : start + size]).strip("\ufffd")
         for start in range(0, len(ids), size)
     ]
+
+
+def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    from affectlab.core.text_models import encode_texts
+
+    return list(encode_texts(tokenizer, text, add_special_tokens=False)["input_ids"])
 
 
 def _language(language: Language) -> str:

@@ -67,6 +67,7 @@ def train(
     from affectlab.core.history import write_history
     from affectlab.summary import heldout, packing, states
     from affectlab.summary import model as networks
+    from affectlab.summary.attention import check_training
 
     cases = with_fold(read_cases(records_path), run["fold"])
     chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
@@ -88,8 +89,9 @@ def train(
         dtype=dtype,
         device=device,
         four_bit=run["method"] == "qlora",
-        attention=packing.PACKED_ATTENTION if packed else "sdpa",
+        attention=packing.PACKED_ATTENTION if packed else states.ROW_ATTENTION,
     )
+    check_training(network, packed=run["packing"], longest=run["max_length"])
     parts = {
         split: [case for case in cases if case.split == split] for split in ("train", chosen_on)
     }
@@ -175,11 +177,14 @@ def train(
 
 def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> list[Example]:
     """Prompt, answer and end token of each case, together at most ``max_length`` tokens."""
+    from affectlab.core.text_models import encode_texts
     from affectlab.summary.packing import Example
 
     examples = []
     for case in cases:
-        answer = tokenizer(target_text(case.references), add_special_tokens=False)["input_ids"]
+        answer = encode_texts(tokenizer, target_text(case.references), add_special_tokens=False)[
+            "input_ids"
+        ]
         answer = [*answer[: run["max_answer_tokens"] - 1], tokenizer.eos_token_id]
         prompt = build_prompt(
             tokenizer,
