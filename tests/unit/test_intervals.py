@@ -23,7 +23,7 @@ def least(coverage: float, datasets: int = DATASETS) -> float:
 @pytest.mark.parametrize("n", [1, 2, 12, 20, 36, 200, 2000])
 def test_a_share_of_independent_items_has_the_exact_interval(n: int) -> None:
     for right in {0, 1, n // 3, n - 1, n}:
-        found = intervals.share_interval((np.arange(n) < right) * 1.0, np.ones(n), LEVEL)
+        found = intervals.share_interval(np.c_[np.arange(n) < right, np.ones(n)], LEVEL)
         exact = binomtest(right, n).proportion_ci(LEVEL, method="exact")
         assert found == pytest.approx((right / n, exact.low, exact.high), abs=1e-9)
 
@@ -55,7 +55,7 @@ def test_the_interval_of_a_share_covers_it_where_items_of_a_group_are_correlated
 
 
 def test_where_all_items_agree_each_group_counts_as_one_item() -> None:
-    found = intervals.share_interval(np.full(6, 10.0), np.full(6, 10.0), LEVEL)
+    found = intervals.share_interval(np.full((6, 2), 10.0), LEVEL)
     assert found.low == pytest.approx(binomtest(6, 6).proportion_ci(LEVEL, "exact").low)
 
 
@@ -124,8 +124,9 @@ def test_an_unknown_score_of_a_confusion_matrix_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
 def test_a_mean_of_equal_values_has_a_width(value: float) -> None:
-    of_shares = intervals.mean_interval(np.full(10, value), np.ones(10), LEVEL)
-    of_losses = intervals.positive_mean_interval(np.full(10, value), np.ones(10), LEVEL, 1.9)
+    table = np.c_[np.full(10, value), np.ones(10)]
+    of_shares = intervals.mean_interval(table, LEVEL)
+    of_losses = intervals.positive_mean_interval(table, LEVEL, 1.9)
     for found in (of_shares, of_losses):
         assert found.low <= found.value <= found.high
         assert found.high - found.low > 0.1
@@ -187,12 +188,10 @@ def test_the_interval_of_a_rank_correlation_covers_it() -> None:
     assert np.mean(covered) >= least(0.95, 100)
 
 
-def _overconfident(
-    generator: np.random.Generator, n: int, gap: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Confidences above 0.5, and answers that are right more rarely by *gap*."""
+def _overconfident(generator: np.random.Generator, n: int, gap: float) -> np.ndarray:
+    """Columns of confidences above 0.5, and of answers that are right more rarely by *gap*."""
     confidence = 1 - 0.4 * generator.beta(1, 4, n)
-    return confidence, generator.random(n) < confidence - gap
+    return stats.reliability_columns(confidence, generator.random(n) < confidence - gap, 15)
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.1])
@@ -200,7 +199,7 @@ def test_the_interval_of_the_calibration_error_covers_it(gap: float) -> None:
     generator = np.random.default_rng(11)
     found = [
         calibration_error(
-            *_overconfident(generator, 100, gap), np.arange(100), 15, level=LEVEL, seed=seed
+            _overconfident(generator, 100, gap), np.arange(100), level=LEVEL, seed=seed
         )
         for seed in range(60)
     ]
@@ -222,7 +221,7 @@ def test_the_interval_of_the_calibration_error_covers_it(gap: float) -> None:
 
 def test_a_perfect_and_certain_model_has_a_calibration_interval() -> None:
     found = calibration_error(
-        np.ones(20), np.ones(20, bool), np.arange(20), 15, level=LEVEL, seed=0
+        stats.reliability_columns(np.ones(20), np.ones(20), 15), np.arange(20), level=LEVEL, seed=0
     )
     assert (found.value, found.low, found.plug_in) == (0.0, 0.0, 0.0)
     # 20 right answers are not surprising down to a share of 0.83.
@@ -230,10 +229,10 @@ def test_a_perfect_and_certain_model_has_a_calibration_interval() -> None:
 
 
 def test_correlated_items_widen_the_calibration_interval() -> None:
-    confidence, correct = _overconfident(np.random.default_rng(4), 40, 0.05)
-    alone = calibration_error(confidence, correct, np.arange(40), 15, level=LEVEL, seed=0)
-    copies = (np.repeat(confidence, 5), np.repeat(correct, 5), np.repeat(np.arange(40), 5))
-    grouped = calibration_error(*copies, 15, level=LEVEL, seed=0)
+    columns = _overconfident(np.random.default_rng(4), 40, 0.05)
+    alone = calibration_error(columns, np.arange(40), level=LEVEL, seed=0)
+    copies, groups = (np.repeat(one, 5, axis=0) for one in (columns, np.arange(40)))
+    grouped = calibration_error(copies, groups, level=LEVEL, seed=0)
     assert grouped.plug_in == pytest.approx(alone.plug_in)
     assert grouped.if_calibrated == pytest.approx(alone.if_calibrated, rel=0.15)
     assert grouped.high == pytest.approx(alone.high, rel=0.15)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core.intervals import UNSEEN_GROUPS
-from affectlab.core.stats import Array, Floats, reliability_columns
+from affectlab.core.stats import Array, Floats
 
 SIMULATIONS = 1000
 """Simulated samples for each model on the path."""
@@ -80,33 +80,24 @@ class _Path(NamedTuple):
 
 
 def calibration_error(
-    confidence: Array,
-    correct: Array,
-    groups: Sequence[Any] | Array,
-    bins: int,
-    *,
-    level: float,
-    seed: int,
+    columns: Array, groups: Sequence[Any] | Array, *, level: float, seed: int
 ) -> CalibrationError:
     """Expected calibration error over bins of equal width, with its interval.
 
     Args:
-        confidence: ``[n]``, probability of the predicted class.
-        correct: ``[n]``, whether the prediction is right.
+        columns: ``[n, 3 * bins]``, `stats.reliability_columns` of each item.
         groups: ``[n]``; items of one group are not independent. Labels are redrawn at the
             effective sample size.
-        bins: how many bins; see `stats.reliability`.
         level: of the interval, such as 0.95.
         seed: of the simulated samples.
     """
-    columns = reliability_columns(confidence, correct, bins).reshape(-1, 3, bins)
+    columns = np.asarray(columns, np.float64).reshape(len(columns), 3, -1)
     counts, hits, confidences = columns.sum(axis=0)
     known = counts > 0
     counts, centres = counts[known], confidences[known] / counts[known]
     gaps = hits[known] / counts - centres
-    residuals = columns[:, 1, known].sum(axis=1) - columns[:, 2, known].sum(axis=1)
-    residuals -= columns[:, 0][:, known] @ gaps
-    right = np.asarray(correct, bool)
+    right = columns[:, 1].sum(axis=1)
+    residuals = right - columns[:, 2].sum(axis=1) - columns[:, 0][:, known] @ gaps
     effective = np.maximum(np.round(counts / _design_effect(residuals, right, groups)), 1.0)
     rates = ((centres + gaps) * effective + 0.5) / (effective + 1)
     errors = np.sqrt(rates * (1 - rates) / effective)

@@ -42,15 +42,6 @@ LARGEST_SAMPLE = 1e8
 ROUNDING = 1e-9
 """Deviations of a group below this are rounding."""
 
-METHODS = {
-    "shares": "exact at the effective sample size",
-    "class averages": "exact for a weighted sum of shares",
-    "means": "beta or gamma limits from the variance between groups",
-    "correlations": "Fisher's z, bootstrap over groups",
-    "calibration errors": "inverted parametric bootstrap",
-}
-"""Kind of score -> how its interval comes about, for the records."""
-
 
 class Limits(NamedTuple):
     """Lower and upper limits, each of the same shape ``[...]``."""
@@ -59,33 +50,33 @@ class Limits(NamedTuple):
     high: Floats
 
 
-def share_interval(hits: Array, totals: Array, level: float) -> Interval:
+def share_interval(table: Array, level: float) -> Interval:
     """Interval of a share, from counts of each group.
 
     Args:
-        hits: ``[G]``, how many items of each group have the property; or sums of shares.
-        totals: ``[G]``, how many items each group has. Groups without items do not count.
+        table: ``[G, 2]``, how many items of each group have the property (or the sum of their
+            shares), and how many items the group has. Groups without items do not count.
         level: of the interval, such as 0.95.
 
     Returns:
-        The share of all items (0 without any item) and its limits, which are 0 and 1 then.
+        The share of all items and its limits; 0, 0 and 1 without any item.
     """
-    value, limits = share_limits(np.asarray(hits)[:, None], np.asarray(totals)[:, None], level)
+    value, limits = share_limits(table[:, :1], table[:, 1:], level)
     return Interval(float(value), float(limits.low), float(limits.high))
 
 
-def f1_interval(hits: Array, unions: Array, level: float) -> Interval:
+def f1_interval(table: Array, level: float) -> Interval:
     """Interval of a pooled F1, from counts of each group.
 
     F1 is 2 J / (1 + J), where J is the share of hits among the pairs of item and class that are
     true, or predicted, or both.
 
     Args:
-        hits: ``[G]``, pairs of item and class that are true and predicted.
-        unions: ``[G]``, pairs that are true, or predicted, or both.
+        table: ``[G, 2]``, how many pairs of each group are both true and predicted, and how many
+            are true, or predicted, or both.
         level: of the interval.
     """
-    return Interval(*(_f1_of_jaccard(limit) for limit in share_interval(hits, unions, level)))
+    return Interval(*(_f1_of_jaccard(limit) for limit in share_interval(table, level)))
 
 
 def share_limits(
@@ -93,7 +84,7 @@ def share_limits(
     totals: Array,
     level: float,
     *,
-    counted: Array | None = None,
+    counted: Any = None,
     f1: bool = False,
 ) -> tuple[Floats, Limits]:
     """Limits of an average of shares over classes, for many data sets at once.
@@ -204,15 +195,14 @@ def confusion_limits(score: str, matrices: Array, level: float) -> tuple[Floats,
     raise ValueError(f"no interval of the score {score!r}")
 
 
-def mean_interval(sums: Array, counts: Array, level: float) -> Interval:
+def mean_interval(table: Array, level: float) -> Interval:
     """Interval of the mean of values from 0 to 1, such as ROUGE, from sums of each group.
 
     Args:
-        sums: ``[G]``, sums of the values of each group.
-        counts: ``[G]``, how many items each group has.
+        table: ``[G, 2]``, sum of the values of each group, and how many items the group has.
         level: of the interval.
     """
-    value, limits = mean_limits(sums, counts, level)
+    value, limits = mean_limits(table[:, 0], table[:, 1], level)
     return Interval(float(value), float(limits.low), float(limits.high))
 
 
@@ -226,17 +216,16 @@ def mean_limits(sums: Array, counts: Array, level: float) -> tuple[Floats, Limit
     return mean, _beta_limits(np.clip(mean, 0.0, 1.0), effective, level, loss=step, gain=step)
 
 
-def positive_mean_interval(sums: Array, counts: Array, level: float, scale: float) -> Interval:
+def positive_mean_interval(table: Array, level: float, scale: float) -> Interval:
     """Interval of the mean of values from 0 without an upper limit, such as a loss.
 
     Args:
-        sums: ``[G]``, sums of the values of each group.
-        counts: ``[G]``, how many items each group has.
+        table: ``[G, 2]``, sum of the values of each group, and how many items the group has.
         level: of the interval.
         scale: a value that an item without skill would have. It gives the interval a width where
             all items agree.
     """
-    value, limits = positive_mean_limits(sums, counts, level, scale)
+    value, limits = positive_mean_limits(table[:, 0], table[:, 1], level, scale)
     return Interval(float(value), float(limits.low), float(limits.high))
 
 
