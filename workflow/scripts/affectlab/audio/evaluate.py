@@ -14,7 +14,8 @@ import numpy as np
 
 from affectlab.audio.experiment import GROUPED, PUBLISHED
 from affectlab.audio.model import load
-from affectlab.core import stats
+from affectlab.core import intervals, stats
+from affectlab.core.calibration import calibration_error
 from affectlab.core.classification import per_class
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl, write_text
@@ -22,6 +23,8 @@ from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     Direction,
     ScoredRun,
+    calibration_metric,
+    calibration_note,
     metric,
     rounded,
     summary_header,
@@ -252,27 +255,26 @@ def roc_area(positive: stats.Array, scores: stats.Array) -> float:
 def calibration_scores(
     predicted: Predicted, bootstrap: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Expected calibration error, as fitted and after temperature scaling."""
+    """Expected calibration error of all repeats together, as fitted and after scaling."""
     found = {}
     sets = {"ece": predicted.probabilities}
     if predicted.calibrated is not None:
         sets["ece_calibrated"] = predicted.calibrated
     for name, probabilities in sets.items():
-        repeats = len(probabilities)
         columns = [
             stats.reliability_columns(
                 np.minimum(one.max(axis=1), 1.0), one.argmax(axis=1) == predicted.labels, BINS
             )
             for one in probabilities
         ]
-        table = stats.group_sums(np.hstack(columns), predicted.subjects)
-
-        def mean_error(sums: stats.Array, repeats: int = repeats) -> stats.Array:
-            parts = sums.reshape(*sums.shape[:-1], repeats, -1)
-            return np.asarray(stats.expected_calibration_error(parts).mean(axis=-1))
-
-        interval = stats.bootstrap_interval(mean_error, table, **bootstrap)
-        found[name] = metric(interval.value, "lower", (interval.low, interval.high))
+        # A subject's repeats are no more independent than the items of one repeat.
+        error = calibration_error(
+            np.vstack(columns),
+            np.tile(predicted.subjects, len(columns)),
+            level=bootstrap["level"],
+            seed=bootstrap["seed"],
+        )
+        found[name] = calibration_metric(error)
     return found
 
 
@@ -288,7 +290,7 @@ def one_vs_rest_scores(
         is_class = predicted.labels == place
         right = np.stack([(d == place) == is_class for d in predicted.decisions]).mean(axis=0)
         table = stats.group_sums(np.c_[right, np.ones(len(right))], predicted.subjects)
-        interval = stats.bootstrap_interval(_ratio_of_sums, table, **bootstrap)
+        interval = intervals.mean_interval(table, bootstrap["level"])
         share = float(is_class.mean())
         baseline = ("never", 1 - share) if share <= 0.5 else ("always", share)
         found[name] = metric(interval.value, "higher", (interval.low, interval.high), baseline)
@@ -301,10 +303,6 @@ def one_vs_rest_names(classes: Sequence[str]) -> list[str]:
     if "" in plain or len(set(plain)) < len(plain):
         plain = [f"class{place}" for place in range(len(classes))]
     return [f"ovr_accuracy_{name}" for name in plain]
-
-
-def _ratio_of_sums(sums: stats.Array) -> stats.Array:
-    return np.asarray(sums[..., 0] / sums[..., 1])
 
 
 def score_scheme(
@@ -441,6 +439,7 @@ def results_text(record: Mapping[str, Any]) -> str:
 def _line(name: str, entry: Mapping[str, Any]) -> str:
     limits = "-" if entry["ci"] is None else "[{:.4f}, {:.4f}]".format(*entry["ci"])
     line = f"{name:<28}{entry['value']:>8.4f}  {limits:<16}  "
+    line += calibration_note(entry)
     if entry["baseline"] is not None:
         line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
     if entry["below_baseline"]:

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.core import stats
+from affectlab.core import intervals, stats
+from affectlab.core.calibration import calibration_error
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, read_jsonl
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     Direction,
+    calibration_metric,
     metric,
     summary_header,
     summary_metric,
@@ -213,14 +215,28 @@ def score_split(
         bootstrap: ``resamples``, ``level`` and ``seed``.
     """
     groups = [corpus.group[name] for name in split.ids]
-    calibrated = stats.apply_temperature(split.probabilities, temperature)
+    level = bootstrap["level"]
     trivial = trivial_scores(split.labels, corpus)
+    cells = _confusion_table(split, groups)
     metrics = {}
-    for name, score in scores(split, calibrated, groups).items():
-        found = stats.bootstrap_interval(score.statistic, score.table, **bootstrap)
-        metrics[name] = metric(
-            found.value, score.direction, (found.low, found.high), trivial.get(name)
+    for name in CONFUSION_SCORES:
+        found = intervals.confusion_interval(name, cells, level)
+        metrics[name] = metric(found.value, "higher", (found.low, found.high), trivial[name])
+    calibrated = stats.apply_temperature(split.probabilities, temperature)
+    for suffix, probabilities in (("", split.probabilities), ("_calibrated", calibrated)):
+        confidence = probabilities[np.arange(len(split)), split.predicted]
+        error = calibration_error(
+            stats.reliability_columns(confidence, split.correct, BINS),
+            groups,
+            level=level,
+            seed=bootstrap["seed"],
         )
+        metrics[f"ece{suffix}"] = calibration_metric(error)
+        name = f"nll{suffix}"
+        losses = stats.log_loss_items(probabilities, split.labels)
+        table = stats.group_sums(np.c_[losses, np.ones(len(losses))], groups)
+        found = intervals.positive_mean_interval(table, level, scale=trivial[name][1])
+        metrics[name] = metric(found.value, "lower", (found.low, found.high), trivial[name])
     return {"n": len(split), "groups": len(set(groups)), "metrics": metrics}
 
 

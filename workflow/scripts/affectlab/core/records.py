@@ -20,18 +20,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from affectlab.core.config import schema_mistakes
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, round_significant, sha256_file, write_json
 
+if TYPE_CHECKING:
+    from affectlab.core.calibration import CalibrationError
+
 Direction = Literal["higher", "lower"]
 
-GROUP_BOOTSTRAP = "percentile bootstrap over groups"
-"""How the intervals of `stats.bootstrap_interval` come about."""
+SINGLE_RUN_INTERVALS = (
+    "shares: exact at the effective sample size; averages over classes: exact for a weighted sum of"
+    " shares; means: beta or gamma limits; correlations: Fisher's z with resampled groups;"
+    " calibration errors: inverted simulation; others: beta limits from resampled groups"
+)
+"""How the intervals of one run come about: see `affectlab.core.intervals`."""
 
-INTERVALS_OVER_SEEDS = f"{GROUP_BOOTSTRAP}; of several seeds Student's t for groups and seeds"
+INTERVALS_OVER_SEEDS = (
+    "percentile bootstrap over groups; of several seeds Student's t for groups and seeds"
+)
 """How those of `stats.seeds_summary` do."""
 
 PACKAGES = {
@@ -74,6 +83,22 @@ def metric(
         "below_baseline": baseline is not None
         and _is_worse_as_stored(value, baseline[1], direction),
     }
+
+
+def calibration_metric(error: CalibrationError) -> dict[str, Any]:
+    """One calibration error as `metrics.json` holds it: no trivial baseline says anything of it."""
+    return {
+        **metric(error.value, "lower", (error.low, error.high)),
+        "plug_in": error.plug_in,
+        "if_calibrated": error.if_calibrated,
+    }
+
+
+def calibration_note(entry: Mapping[str, Any]) -> str:
+    """What the text of the results says next to a calibration error; empty for other scores."""
+    if "plug_in" not in entry:
+        return ""
+    return f"plug-in {entry['plug_in']:.4f}; a calibrated model has {entry['if_calibrated']:.4f}"
 
 
 def summary_metric(
@@ -239,7 +264,7 @@ class ScoredRun:
             "task_version": task_version,
             "data": {"name": self.recipe["data"], "sha256": _data_digest(data_paths), **data},
             "model": model_identity(model, manifest),
-            "interval": {"method": GROUP_BOOTSTRAP, **self.bootstrap},
+            "interval": {"method": SINGLE_RUN_INTERVALS, **self.bootstrap},
         }
 
     def write(self, metrics: Mapping[str, Any]) -> None:

@@ -9,8 +9,8 @@ Conventions, the same everywhere:
   classes that occur in the labels or in the predictions, as scikit-learn's does when it is
   given no list of labels; a class that occurs in neither is left out rather than counted as 0.
 * Empty input is a `ValueError`: there is no score of nothing.
-* The interval is the percentile bootstrap over groups: items of one group (here, the same
-  text) are drawn together, because they are not independent.
+* Items of one group (here, the same text) are resampled together, because they are not
+  independent. The intervals of one run are in `affectlab.core.intervals`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from affectlab.core.classification import (
 )
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_text
-from affectlab.core.records import ScoredRun, write_record
+from affectlab.core.records import ScoredRun, calibration_note, write_record
 from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, read_records
 
@@ -190,6 +190,7 @@ def compare(
 def _metric_line(name: str, entry: Mapping[str, Any]) -> str:
     low, high = entry["ci"]
     line = f"{name:<18}{entry['value']:>9.4f}  [{low:.4f}, {high:.4f}]   "
+    line += calibration_note(entry)
     if entry["baseline"] is not None:
         line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
     if entry["below_baseline"]:

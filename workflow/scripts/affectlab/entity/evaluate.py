@@ -19,13 +19,14 @@ from affectlab.core.io import read_json
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     ScoredRun,
+    calibration_metric,
     metric,
     summary_header,
     summary_metric,
     write_record,
 )
 from affectlab.core.texts import normalise_text
-from affectlab.entity import scores
+from affectlab.entity import score_intervals, scores
 from affectlab.entity.data import of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, normalised
 
@@ -244,22 +245,32 @@ def scored(
 ) -> dict[str, Any]:
     """All scores with intervals and trivial baselines, as `metrics.json` holds them.
 
-    A score that does not exist for these items is left out; one that exists for less than half of
-    the resamples has no interval.
+    A score that does not exist for these items is left out; a rank correlation that exists for less
+    than half of the resamples has no interval.
     """
     values = scores.score(table, np.arange(len(groups)))
     trivial = scores.trivial_scores(table)
-    resampled = replicates(table, groups, bootstrap)
+    limits = score_intervals.of_counts(table, groups, bootstrap["level"])
+    limits |= score_intervals.of_means(table, groups, bootstrap["level"])
+    limits |= score_intervals.of_resamples(
+        values, replicates(table, groups, bootstrap), groups, bootstrap["level"]
+    )
+    errors = score_intervals.of_calibration(table, groups, bootstrap["level"], bootstrap["seed"])
     found = {}
     for name, value in values.items():
         if np.isnan(value):
             continue
-        known = resampled[name][~np.isnan(resampled[name])]
-        interval = None
-        if 2 * len(known) >= bootstrap["resamples"]:
-            limits = stats.percentile_interval(value, known, bootstrap["level"])
-            interval = (limits.low, limits.high)
-        found[name] = metric(value, scores.DIRECTIONS[name], interval, _existing(trivial, name))
+        if name in errors:
+            found[name] = calibration_metric(errors[name])
+            continue
+        interval = limits.get(name)
+        found[name] = metric(
+            value,
+            scores.DIRECTIONS[name],
+            # The value is summed in another order than its interval.
+            interval and (min(interval.low, value), max(interval.high, value)),
+            _existing(trivial, name),
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core import stats
+from affectlab.core import intervals, stats
 from affectlab.core.classification import (
     Corpus,
     Score,
@@ -150,10 +150,29 @@ def regression_metrics(
     trivial = trivial_regression(predicted["id"], labels)
     found = {}
     for name, score in regression_scores(predicted, labels, group).items():
-        interval = stats.bootstrap_interval(score.statistic, score.table, **bootstrap)
+        interval = _interval(name.rpartition("_")[2], score, trivial[name][1], bootstrap)
         limits = (interval.low, interval.high)
         found[name] = metric(interval.value, score.direction, limits, trivial[name])
     return found
+
+
+def _interval(
+    kind: str, score: Score, trivial: float, bootstrap: Mapping[str, Any]
+) -> stats.Interval:
+    """The interval of a score of `KINDS`, whose trivial baseline is *trivial*."""
+    level = bootstrap["level"]
+    groups, items = len(score.table), int(score.table[:, 0].sum())
+    if kind == "mae":
+        return intervals.positive_mean_interval(score.table[:, [6, 0]], level, scale=trivial)
+    value = float(score.statistic(score.table.sum(axis=0)))
+    replicates = intervals.replicates_of(
+        score.statistic, score.table, bootstrap["resamples"], bootstrap["seed"]
+    )
+    if kind == "r2":
+        return intervals.explained_variance_interval(value, replicates, groups, level)
+    return intervals.correlation_interval(
+        value, replicates, items=items, groups=groups, level=level, ranks=False
+    )
 
 
 def evaluate(

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from affectlab.core import stats
+from affectlab.core import intervals, stats
 from affectlab.core.errors import DataError
 from affectlab.core.io import (
     read_json,
@@ -38,6 +38,18 @@ COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 """Scores whose paired differences between runs are reported, and that `lead` has too."""
 
 SUPPORT = ("unsupported_numbers", "unsupported_names")
+
+COUNTED = (
+    "valid_output",
+    "failed",
+    "repetition",
+    "unsupported_numbers",
+    "unsupported_names",
+)
+"""Scores that are ratios of counts."""
+
+MEANS = ("rouge1", "rouge2", "rouge_l", "chrf")
+"""Scores that are means of one value for each case."""
 
 HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
 
@@ -88,7 +100,7 @@ def evaluate(
                 interval.value, score.direction, (interval.low, interval.high), plain.get(name)
             )
             for name, score in found.items()
-            for interval in [interval_of(score, groups, run.bootstrap)]
+            for interval in [interval_of(name, score, groups, run.bootstrap)]
         },
         "comparisons": []
         if baseline is None
@@ -312,11 +324,20 @@ def _summary(
 
 
 def interval_of(
-    score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]
+    name: str, score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]
 ) -> stats.Interval:
-    """The score of all cases together, with its bootstrap interval."""
+    """The score *name* of all cases together, with its interval."""
     table = stats.group_sums(score.columns, groups)
-    return stats.bootstrap_interval(score.statistic, table, **bootstrap)
+    if name in COUNTED:
+        return intervals.share_interval(table, bootstrap["level"])
+    if name in MEANS:
+        return intervals.mean_interval(table, bootstrap["level"])
+    replicates = intervals.replicates_of(
+        score.statistic, table, bootstrap["resamples"], bootstrap["seed"]
+    )
+    return intervals.resampled_interval(
+        value_of(score, groups), replicates, len(table), bootstrap["level"]
+    )
 
 
 def _token_counts(details_path: Path | str) -> dict[str, Any] | None:
