@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from affectlab.audio.data import Clip, read_clips
+from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import in_parallel, read_original
 from affectlab.core.errors import DataError, UserError
+from affectlab.core.expectations import report_differences
 from affectlab.core.io import (
     read_jsonl,
     round_significant,
@@ -74,8 +76,11 @@ def write_audit(
     expected: Mapping[str, Any],
     on_bad_record: str,
     threads: int,
+    manifest_path: Path | None = None,
 ) -> None:
     """Decode every clip once; store what was found of each and of all.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Args:
         records_path: of the corpus.
@@ -87,6 +92,7 @@ def write_audit(
         expected: ``expected`` of the data registry.
         on_bad_record: ``fail`` or ``skip``.
         threads: files decoded at the same time.
+        manifest_path: of the data; None: the files are not compared with pins.
 
     Raises:
         DataError: a file cannot be read and *on_bad_record* is ``fail``.
@@ -111,6 +117,7 @@ def write_audit(
     findings = audit(usable, measures, bad, expected)
     write_jsonl(measures_path, (asdict(measure) for measure in measures))
     write_json(audit_path, findings)
+    report_differences(audit_path, findings, manifest_path)
 
 
 def measure(path: Path, name: str) -> Measure:
@@ -278,8 +285,9 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
         rows.append((f"clips of {split}", number, found["counts"].get(split, {}).get("clips", 0)))
     for name, number in expected.get("classes", {}).items():
         task, _, label = name.partition("/")
-        entry = found["classes"].get(task, {}).get(label, {"subjects": 0})
-        rows.append((f"subjects of {name}", number, entry["subjects"]))
+        what = "subjects" if task in TASKS and TASKS[task].of_subject else "clips"
+        entry = found["classes"].get(task, {}).get(label, {what: 0})
+        rows.append((f"{what} of {name}", number, entry[what]))
     for issue, number in expected.get("known_issues", {}).items():
         if issue not in KNOWN_ISSUES:
             raise UserError(

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
-from affectlab.core.expectations import KnownIssues, compare, issue_rows
+from affectlab.core.expectations import (
+    KnownIssues,
+    compare,
+    issue_rows,
+    report_differences,
+    share_rows,
+)
 from affectlab.core.io import read_jsonl, round_significant, write_json
 from affectlab.core.quarantine import BadRecord
 from affectlab.core.texts import normalise_text
@@ -35,15 +41,20 @@ def write_audit(
     quarantine_path: Path | str,
     audit_path: Path | str,
     expected: Mapping[str, Any] | None = None,
+    manifest_path: Path | str | None = None,
 ) -> None:
     """Audit the files that `data.convert` wrote, and store the findings as JSON.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
         DataError: an input is missing or damaged.
         UserError: see `audit`.
     """
     quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
-    write_json(audit_path, audit(read_records(records_path), quarantined, expected))
+    found = audit(read_records(records_path), quarantined, expected)
+    write_json(audit_path, found)
+    report_differences(audit_path, found, manifest_path)
 
 
 def audit(
@@ -57,7 +68,8 @@ def audit(
         records: of all splits.
         quarantined: bad records that were left out.
         expected: ``expected`` of the data registry: ``counts`` (split -> records), ``classes``
-            (class -> records of all splits), ``known_issues`` (one of `KNOWN_ISSUES` -> how many).
+            (class -> records of all splits) or ``shares`` (class -> share), ``known_issues`` (one
+            of `KNOWN_ISSUES` -> how many).
 
     Returns:
         A JSON object:
@@ -231,4 +243,8 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
     for name, number in expected.get("classes", {}).items():
         total = sum(counts[split]["classes"].get(name, 0) for split in SPLITS)
         rows.append((f"records of class {name}", number, total))
-    return compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)])
+    classes = {name: sum(counts[split]["classes"][name] for split in SPLITS) for name in CLASSES}
+    return [
+        *compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)]),
+        *share_rows(expected.get("shares", {}), classes, "records"),
+    ]

@@ -20,6 +20,8 @@ from typing import Any
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import is_encodable, read_jsonl, read_text, write_jsonl
+from affectlab.core.label_order import LabelIds
+from affectlab.core.names import check_setting, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 from affectlab.core.texts import normalise_text
 from affectlab.entity.labels import (
@@ -31,6 +33,7 @@ from affectlab.entity.labels import (
     label_problem,
     normalised,
     soft_label_of_ids,
+    top_class,
 )
 from affectlab.entity.settings import LAYOUTS
 from affectlab.entity.weak_spans import weak_spans
@@ -86,6 +89,8 @@ def convert(
     layout: str,
     on_bad_record: str,
     split: Mapping[str, Any] | None,
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the records of a raw folder, and its bad records, as JSON Lines.
 
@@ -96,17 +101,27 @@ def convert(
         layout: one of `settings.LAYOUTS`.
         on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
         split: ``validation`` and ``test`` shares and the ``seed``; None: the corpus has splits.
+        similar_names: ``refuse`` takes the class names of ``emotions.txt`` as they are spelled
+            here only; ``merge`` also in other case, white space or Unicode form.
+        expected: ``expected`` of the data registry; the raw labels, which are ids and positions,
+            must fit its ``classes`` or ``shares``.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``; or a whole file is missing,
-            empty, mixes the two generations, or has no good record.
+            empty, mixes the two generations, or has no good record; or the labels fit another
+            order of the classes better.
     """
     if on_bad_record not in ON_BAD_RECORD:
         raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
     if layout not in LAYOUTS:
         raise ValueError(f"no reader for the layout {layout!r}")
+    check_setting(similar_names)
     root = Path(raw_directory)
-    items = list(_read_spans(root) if layout == "entity_spans" else _read_goemotions(root))
+    ids = LabelIds()
+    if layout == "entity_spans":
+        items = list(_read_spans(root, ids))
+    else:
+        items = list(_read_goemotions(root, similar_names, ids))
     if layout == "goemotions_spans":
         items = [weakly_labelled(item) if isinstance(item, Record) else item for item in items]
         kept = [item for item in items if isinstance(item, BadRecord) or item.targets]
@@ -116,6 +131,7 @@ def convert(
     records = [item for item in items if isinstance(item, Record)]
     if bad and on_bad_record == "fail":
         raise DataError(root / bad[0].file, bad[0].place, bad[0].problem)
+    ids.check(root, expected or {})
     if not records:
         raise DataError(root, None, "not one good record; is it another kind of data?")
     if split is not None:
@@ -223,7 +239,7 @@ def stage_subset(records: Sequence[Record], entities: int | None, seed: int) -> 
     return chosen
 
 
-def _read_spans(root: Path) -> Iterator[Record | BadRecord]:
+def _read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:
     """The span corpus: every ``*.jsonl`` of a folder that is not hidden, one generation in all."""
     paths = [path for path in sorted(root.glob("*.jsonl")) if not path.name.startswith(".")]
     if not paths:
@@ -247,6 +263,8 @@ def _read_spans(root: Path) -> Iterator[Record | BadRecord]:
                     )
                     raise DataError(path, place, problem)
                 generation = own
+            for target in record.targets:
+                ids.add(record.split, CLASSES, top_class(target.label))
             yield record
 
 
@@ -352,10 +370,10 @@ def offset_problem(text: str, start: int, end: int, span_text: object) -> str | 
     return problem
 
 
-def _read_goemotions(root: Path) -> Iterator[Record | BadRecord]:
+def _read_goemotions(root: Path, similar_names: str, ids: LabelIds) -> Iterator[Record | BadRecord]:
     """GoEmotions: ``text TAB ids TAB comment id`` a line, ids named by emotions.txt if there."""
     folder = root / "data" if (root / "data" / "train.tsv").is_file() else root
-    names = _goemotions_names(folder)
+    names = _goemotions_names(folder, similar_names)
     for split, file in GOEMOTIONS_FILES.items():
         path = folder / file
         good = 0
@@ -367,18 +385,23 @@ def _read_goemotions(root: Path) -> Iterator[Record | BadRecord]:
                 continue
             good += 1
             name = f"{split}-{place.removeprefix('line '):0>5}"
-            label = soft_label_of_ids(map(int, fields[1].split(",")), names)
+            chosen = [int(number) for number in fields[1].split(",")]
+            for number in chosen:
+                ids.add(split, names, number)
+            label = soft_label_of_ids(chosen, names)
             target = Target(f"{name}.s", None, None, tuple(label), 1.0)
             yield Record(name, fields[0], split, (target,))
         if not good:
             raise DataError(path, None, "not one good record in the file")
 
 
-def _goemotions_names(folder: Path) -> Sequence[str]:
+def _goemotions_names(folder: Path, similar_names: str) -> Sequence[str]:
     path = folder / "emotions.txt"
     if not path.is_file():
         return GOEMOTIONS_CLASSES
     names = read_text(path).split()
+    if similar_names == "merge":
+        names = [name_key(name) for name in names]
     if sorted(names) != sorted(CLASSES):
         unknown = ", ".join(sorted(set(names) ^ set(CLASSES)))
         raise DataError(

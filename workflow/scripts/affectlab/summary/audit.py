@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
+from affectlab.core.expectations import report_differences
 from affectlab.core.io import read_jsonl, write_json
 from affectlab.core.quarantine import BadRecord
 from affectlab.summary.cases import SPLITS, Case, read_cases
@@ -32,14 +33,19 @@ def write_audit(
     quarantine_path: Path | str,
     audit_path: Path | str,
     expected: Mapping[str, Any],
+    manifest_path: Path | str | None = None,
 ) -> None:
     """Audit the files that `cases.convert` wrote, and store the findings as JSON.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
         UserError: see `audit`.
     """
     quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
-    write_json(audit_path, audit(read_cases(records_path), quarantined, expected))
+    found = audit(read_cases(records_path), quarantined, expected)
+    write_json(audit_path, found)
+    report_differences(audit_path, found, manifest_path)
 
 
 def audit(

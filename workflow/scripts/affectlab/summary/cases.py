@@ -18,6 +18,7 @@ from typing import Any
 
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import is_encodable, read_json, read_jsonl, read_text, write_jsonl
+from affectlab.core.names import Ids
 from affectlab.core.quarantine import BadRecord
 from affectlab.core.texts import kind_of, normalise_text
 from affectlab.summary.text import Language, detect_language
@@ -95,6 +96,7 @@ def convert(
     *,
     split: Mapping[str, Any],
     on_bad_record: str = "fail",
+    similar_names: str = "refuse",
 ) -> None:
     """Write the cases of a raw folder, and its bad records, as JSON Lines.
 
@@ -106,6 +108,8 @@ def convert(
         split: ``validation`` and ``test`` (shares), ``folds`` and ``seed``; PsyQA's 85/15 split
             is the published one and takes only the folds from here.
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
+        similar_names: ``refuse`` refuses ids that differ in case, white space or Unicode form
+            only; ``merge`` takes them as ids of different cases.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``, or the whole file is.
@@ -113,13 +117,13 @@ def convert(
     path = find_file(Path(raw_directory), layout)
     cases: list[Case] = []
     bad: list[BadRecord] = []
-    first_places: dict[str, str] = {}
+    ids = Ids(similar_names)
     for place, record in _LAYOUTS[layout].rows(path):
         found = record if isinstance(record, str) else _case_or_problem(record, layout)
-        if isinstance(found, Case) and found.id in first_places:
-            found = f"the id {found.id!r} was already used in {first_places[found.id]}"
         if isinstance(found, Case):
-            first_places[found.id] = place
+            repeated = ids.add(found.id, place)
+            found = found if repeated is None else repeated.problem()
+        if isinstance(found, Case):
             cases.append(found)
         else:
             if on_bad_record == "fail":
