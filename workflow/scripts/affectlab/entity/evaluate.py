@@ -191,6 +191,7 @@ def evaluate(
         },
         "details": {
             "mean_kappa": float(test.kappa.mean()),
+            "validation_mean_kappa": float(found["validation"].kappa.mean()),
             "mean_cosine_of_mean_kappa": float(scores.mean_cosine(test.kappa.mean())),
             "mean_prototype_cosine": scores.mean_pairwise_cosine(calibration["prototypes"]),
             "kappa_scale": calibration["kappa"],

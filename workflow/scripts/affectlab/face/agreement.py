@@ -42,7 +42,7 @@ def agreement_counts(emotions: Sequence[str], votes: np.ndarray) -> np.ndarray:
     ranked = np.sort(counts, axis=1)
     clear = ranked[:, -1] > ranked[:, -2]
     table = np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64)
-    for row in np.flatnonzero(clear):
+    for row in np.flatnonzero(clear).tolist():
         if emotions[row]:
             table[CLASSES.index(emotions[row]), int(counts[row].argmax())] += 1
     return table
