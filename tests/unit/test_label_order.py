@@ -92,7 +92,10 @@ def test_an_entry_without_counts_says_that_ids_are_not_checked(tmp_path, caplog)
     with caplog.at_level(logging.WARNING):
         convert_emotion(tmp_path, folder, {})
     assert "this order is not checked" in caplog.text
-    assert "expected.classes" in caplog.text
+    assert "no expected.classes" in caplog.text
+    caplog.clear()
+    convert_emotion(tmp_path, folder, {"no_classes": "generated"})
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_a_second_column_with_names_is_compared_with_the_ids(tmp_path):

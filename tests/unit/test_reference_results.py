@@ -1,4 +1,4 @@
-"""Published numbers: the splits are those measured, and derived numbers agree with their sources."""
+"""Published numbers: the splits are those measured, and derived numbers fit their sources."""
 
 from pathlib import Path
 

@@ -148,11 +148,13 @@ def check_label_order(
         return
     shares = published_shares(expected, claimed)
     if shares is None:
-        logger.warning(
-            "%s: the labels are ids, read as %s. The data set's entry has no class counts "
-            "(expected.classes or expected.shares), so this order is not checked",
+        reason = expected.get("no_classes")
+        logger.log(
+            logging.INFO if reason else logging.WARNING,
+            "%s: the labels are ids, read as %s. %s, so this order is not checked",
             path,
             _listed(claimed),
+            reason or "The data set's entry has no expected.classes and no expected.shares",
         )
         return
     for split, own in {"": whole, **counts}.items():

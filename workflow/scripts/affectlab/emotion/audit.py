@@ -20,6 +20,7 @@ from affectlab.core.expectations import (
     share_rows,
 )
 from affectlab.core.io import read_jsonl, round_significant, write_json
+from affectlab.core.near_texts import near_duplicates
 from affectlab.core.quarantine import BadRecord
 from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
@@ -80,6 +81,8 @@ def audit(
         - ``overlap``: ``test_in_train`` and so on: ids of records of the first split whose
           normalised text stands in the second; with counts of exact copies and of copies that
           have another label than any of their twins;
+        - ``near_duplicates``: texts that are nearly, but not exactly the same, within and across
+          splits (see `near_texts.near_duplicates`);
         - ``quarantine``: how many records were left out, by file and by problem;
         - ``expected``: a list of ``{"what", "expected", "found", "status"}`` with the status
           ``ok`` or ``differs``;
@@ -100,6 +103,9 @@ def audit(
         "conflicts": {split: _conflicts(items) for split, items in by_split.items()},
         "duplicates": {split: _duplicates(items) for split, items in by_split.items()},
         "overlap": overlap,
+        "near_duplicates": near_duplicates(
+            {split: [(r.id, r.text) for r in items] for split, items in by_split.items()}, PAIRS
+        ),
         "quarantine": {
             "records": len(quarantined),
             "by_file": dict(Counter(item.file for item in quarantined)),
@@ -115,10 +121,11 @@ KNOWN_ISSUES: KnownIssues = {
     "unique_train_texts": lambda found: found["counts"]["train"]["unique_texts"],
     "test_texts_in_train": lambda found: found["overlap"]["exact"]["test_in_train"],
     "validation_texts_in_train": lambda found: found["overlap"]["exact"]["validation_in_train"],
+    "near_duplicate_groups": lambda found: len(found["near_duplicates"]["groups"]),
     "quarantined_records": lambda found: found["quarantine"]["records"],
 }
-"""What a registry may expect under ``known_issues``, and where the audit has it; all of them
-compare texts as they stand, without normalisation."""
+"""What a registry may expect under ``known_issues``, and where the audit has it; all but
+``near_duplicate_groups`` compare texts as they stand, without normalisation."""
 
 
 def _describe(records: Sequence[Record]) -> dict[str, Any]:

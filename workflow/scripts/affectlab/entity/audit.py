@@ -16,6 +16,7 @@ from typing import Any
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import report_differences, share_rows
 from affectlab.core.io import read_jsonl, round_significant, write_json
+from affectlab.core.near_texts import near_duplicates
 from affectlab.core.quarantine import BadRecord
 from affectlab.core.texts import normalise_text
 from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
@@ -71,7 +72,7 @@ def audit(
         A JSON object: ``weak_labels`` (whether the labels were derived, not given), ``counts``
         for each split, ``spans`` (defects of their places), ``duplicate_texts``,
         ``conflicting_labels``, ``overlap`` (ids of held-out texts that stand in another split),
-        ``quarantine``, ``expected``.
+        ``near_duplicates`` (see `near_texts.near_duplicates`), ``quarantine``, ``expected``.
 
     Raises:
         UserError: the corpus is broken (all reasons are listed).
@@ -96,6 +97,9 @@ def audit(
         "duplicate_texts": len(records) - len({normalise_text(r.text) for r in records}),
         "conflicting_labels": _conflicting(records),
         "overlap": _overlap(by_split),
+        "near_duplicates": near_duplicates(
+            {split: [(r.id, r.text) for r in own] for split, own in by_split.items()}, PAIRS
+        ),
         "quarantine": {
             "records": len(quarantined),
             "by_problem": dict(Counter(item.problem for item in quarantined)),

@@ -22,6 +22,7 @@ from affectlab.core.errors import DataError
 from affectlab.core.io import is_encodable, read_jsonl, read_text, write_jsonl
 from affectlab.core.label_order import LabelIds
 from affectlab.core.names import check_setting, name_key
+from affectlab.core.near_texts import near_groups
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 from affectlab.core.texts import normalise_text
 from affectlab.entity.labels import (
@@ -188,10 +189,11 @@ def non_neutral_mass(record: Record) -> float:
 def split_records(
     records: Sequence[Record], *, validation: float, test: float, seed: int
 ) -> list[Record]:
-    """Deal the records out to the splits: grouped by text, stratified by non-neutral mass.
+    """Assign the records to the splits: grouped by text, stratified by non-neutral mass.
 
-    Texts that read the same stay together. Groups are sorted by mass, equal ones in an order
-    drawn from *seed*, and each goes to the split that is furthest behind its share.
+    Texts that read the same, or nearly (see `core.near_texts`), stay together. Groups are sorted by
+    mass, equal ones in an order drawn from *seed*, and each goes to the split that is furthest
+    behind its share.
 
     Args:
         records: of any split.
@@ -202,20 +204,36 @@ def split_records(
     Returns:
         The records in the order given, each with its new split.
     """
+    plain = [normalise_text(record.text) for record in records]
+    first: dict[int, str] = {}
+    numbers = near_groups(plain)
+    for text, number in zip(plain, numbers, strict=True):
+        first[number] = min(text, first.get(number, text))
+    names = [first[number] for number in numbers]
     groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(normalise_text(record.text), []).append(record)
+    texts: dict[str, set[str]] = {}
+    for record, text, name in zip(records, plain, names, strict=True):
+        groups.setdefault(name, []).append(record)
+        texts.setdefault(name, set()).add(text)
     order = sorted(groups)
     random.Random(seed).shuffle(order)
     order.sort(key=lambda text: -sum(non_neutral_mass(record) for record in groups[text]))
     shares = {"train": 1.0 - validation - test, "validation": validation, "test": test}
-    dealt = dict.fromkeys(SPLITS, 0)
+    assigned = dict.fromkeys(SPLITS, 0)
     split_of = {}
-    for number, text in enumerate(order, start=1):
-        split = max(SPLITS, key=lambda name: shares[name] * number - dealt[name])
-        dealt[split] += 1
-        split_of[text] = split
-    return [replace(record, split=split_of[normalise_text(record.text)]) for record in records]
+    for name in order:
+        total = sum(assigned.values()) + len(texts[name])
+        split = _furthest_behind(shares, assigned, total)
+        assigned[split] += len(texts[name])
+        split_of[name] = split
+    return [
+        replace(record, split=split_of[name]) for record, name in zip(records, names, strict=True)
+    ]
+
+
+def _furthest_behind(shares: Mapping[str, float], assigned: Mapping[str, int], total: int) -> str:
+    """The split that lacks most texts of its share of *total*; of equal ones the first."""
+    return max(SPLITS, key=lambda split: shares[split] * total - assigned[split])
 
 
 def stage_subset(records: Sequence[Record], entities: int | None, seed: int) -> list[Record]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import is_encodable, read_json, read_jsonl, read_text, write_jsonl
 from affectlab.core.names import Ids
+from affectlab.core.near_texts import near_groups
 from affectlab.core.quarantine import BadRecord
 from affectlab.core.texts import kind_of, normalise_text
 from affectlab.summary.text import Language, detect_language
@@ -62,7 +63,7 @@ class Case:
         reflection: the counsellor's reflection where it is an input, else empty.
         references: field -> text that is to be generated.
         template: whether the references were made from a template.
-        group: cases with the same text share it.
+        group: cases with the same text share it; in a split of our own also nearly the same ones.
     """
 
     id: str
@@ -131,8 +132,20 @@ def convert(
             bad.append(BadRecord(path.name, place, found))
     if not cases:
         raise DataError(path, None, "not one good case in the file")
+    cases = _with_one_group(cases, [normalise_text(case.text) for case in cases])
     write_jsonl(records_path, (asdict(case) for case in _LAYOUTS[layout].assign(cases, split)))
     write_jsonl(quarantine_path, (asdict(item) for item in bad))
+
+
+def _with_one_group(cases: Sequence[Case], keys: Sequence[Hashable]) -> list[Case]:
+    """The cases with one group for those with the same key.
+
+    It is called by the smallest name among them, which does not depend on the order of the file.
+    """
+    names: dict[Hashable, str] = {}
+    for case, key in zip(cases, keys, strict=True):
+        names[key] = min(case.group, names.get(key, case.group))
+    return [replace(case, group=names[key]) for case, key in zip(cases, keys, strict=True)]
 
 
 def read_requests(path: Path | str, fields: Sequence[str]) -> list[Case]:
@@ -244,8 +257,9 @@ def stratified(cases: Sequence[Case], split: Mapping[str, Any]) -> list[Case]:
 
     Cases are ordered by language, third of length, and a hash of seed and text; every so-manieth
     goes to test, to validation, to each fold. The same file and seed give the same splits,
-    whatever the order of its lines. Cases with the same text stay together.
+    whatever the order of its lines. Cases with the same text, or nearly, stay together.
     """
+    cases = _with_one_group(cases, near_groups([case.text for case in cases]))
     groups: dict[str, list[Case]] = {}
     for case in cases:
         groups.setdefault(case.group, []).append(case)
@@ -482,7 +496,8 @@ def _case(
         reflection=reflection,
         references=references,
         template=template,
-        group=_digest(normalise_text(whole))[:16],
+        # Names the group, and so its place in the split. What belongs to it is decided later.
+        group=_digest(" ".join(whole.casefold().split()))[:16],
     )
 
 
