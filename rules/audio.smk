@@ -38,6 +38,8 @@ rule audio_convert:
     params:
         layout=data_layout,
         on_bad_record=config["on_bad_record"],
+        similar_names=config["similar_names"],
+        expected=expected_counts,
         clips=AUDIO["clips"],
     script:
         "../workflow/scripts/audio_convert.py"

@@ -31,6 +31,8 @@ rule emotion_convert:
         runtime=30,
     params:
         on_bad_record=config["on_bad_record"],
+        similar_names=config["similar_names"],
+        expected=expected_counts,
     script:
         "../workflow/scripts/emotion_convert.py"
 
@@ -39,6 +41,7 @@ rule emotion_audit:
     input:
         records="<results>/emotion/data/{data}/records.jsonl",
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
+        manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("emotion_audit"),
     output:
         audit=report(

@@ -33,6 +33,8 @@ rule entity_convert:
     params:
         layout=data_layout,
         on_bad_record=config["on_bad_record"],
+        similar_names=config["similar_names"],
+        expected=expected_counts,
         split=entity_split,
     script:
         "../workflow/scripts/entity_convert.py"
@@ -42,6 +44,7 @@ rule entity_audit:
     input:
         records="<results>/entity/data/{data}/records.jsonl",
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
+        manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("entity_audit"),
     output:
         audit=report(

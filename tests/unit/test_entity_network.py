@@ -1188,8 +1188,12 @@ def test_what_the_original_printed_and_is_no_score_stands_beside_it(scored):
         seed = SeedResult(folder=folder, metrics=metrics, run_record={}, export=None)
         found = section._beside_the_published([seed, seed])
         assert found["test"]["mean_kappa"] == pytest.approx(metrics["details"]["mean_kappa"])
+        # The original's numbers are of its validation set.
+        kappa = found["validation"].pop("mean_kappa")
+        assert kappa == pytest.approx(metrics["details"]["validation_mean_kappa"])
+        assert kappa != pytest.approx(metrics["details"]["mean_kappa"], rel=1e-9)
         if name == "vmf":
-            assert "validation" not in found
+            assert not found["validation"]
             continue
         with (folder / "history.csv").open() as stream:
             rows = [row for row in csv.DictReader(stream) if row["split"] == "validation"]

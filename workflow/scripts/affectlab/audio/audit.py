@@ -13,8 +13,10 @@ import numpy as np
 
 from affectlab.audio.data import Clip, read_clips
 from affectlab.audio.levels import Levels, decibels
+from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import Mixture, in_parallel, open_recording
 from affectlab.core.errors import DataError, UserError
+from affectlab.core.expectations import report_differences
 from affectlab.core.io import (
     read_jsonl,
     round_significant,
@@ -63,8 +65,11 @@ def write_audit(
     expected: Mapping[str, Any],
     on_bad_record: str,
     threads: int,
+    manifest_path: Path | None = None,
 ) -> None:
     """Decode every clip once; store what was found of each and of all.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Args:
         records_path: of the corpus.
@@ -76,6 +81,7 @@ def write_audit(
         expected: ``expected`` of the data registry.
         on_bad_record: ``fail`` or ``skip``.
         threads: files decoded at the same time.
+        manifest_path: of the data; None: the files are not compared with pins.
 
     Raises:
         DataError: a file cannot be read and *on_bad_record* is ``fail``.
@@ -101,6 +107,7 @@ def write_audit(
     _warn_of_lost_sound(measures)
     write_jsonl(measures_path, (asdict(measure) for measure in measures))
     write_json(audit_path, findings)
+    report_differences(audit_path, findings, manifest_path)
 
 
 def measure(path: Path, name: str) -> Measure:
@@ -274,8 +281,9 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
         rows.append((f"clips of {split}", number, found["counts"].get(split, {}).get("clips", 0)))
     for name, number in expected.get("classes", {}).items():
         task, _, label = name.partition("/")
-        entry = found["classes"].get(task, {}).get(label, {"subjects": 0})
-        rows.append((f"subjects of {name}", number, entry["subjects"]))
+        what = "subjects" if task in TASKS and TASKS[task].of_subject else "clips"
+        entry = found["classes"].get(task, {}).get(label, {what: 0})
+        rows.append((f"{what} of {name}", number, entry[what]))
     for issue, number in expected.get("known_issues", {}).items():
         if issue not in KNOWN_ISSUES:
             raise UserError(

@@ -11,14 +11,16 @@ import io
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from affectlab.audio.tasks import DEPRESSED_FROM, TASKS, VALENCE, depression_labels
 from affectlab.core.errors import DataError
 from affectlab.core.io import folders_below, read_jsonl, read_text, write_jsonl
+from affectlab.core.label_order import LabelIds
+from affectlab.core.names import Ids, Spellings
 from affectlab.core.quarantine import BadRecord
 
 logger = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ SPLITS = {
 """What manifests call the splits -> what they are called here."""
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.tsv")
-_EATD_SUBJECT = re.compile(r"(?:(?P<split>[tv])_)?(?P<number>\d+)")
+_EATD_SUBJECT = re.compile(r"(?:(?P<split>[tv])_)?(?P<number>[0-9]+)", re.IGNORECASE)
 _EATD_FOLDERS = {
     "train": "train",
     "training": "train",
@@ -50,9 +52,9 @@ _EATD_FOLDERS = {
     "val": "validation",
     "v": "validation",
 }
-_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)\.(?i:wav|flac)")
+_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)\.(?i:wav|flac)", re.ASCII)
 _RAVDESS_EMOTIONS = TASKS["8emo"].classes
-_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])\.(?i:wav|flac)")
+_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])\.(?i:wav|flac)", re.ASCII)
 _EMODB_EMOTIONS = {
     "W": "angry",
     "L": "bored",
@@ -77,6 +79,7 @@ class Clip:
         labels: task -> class.
         split: of the corpus' own split, if it has one: train, validation or test.
         seconds: how long the clip is said to be, if the corpus says so; the audit measures it.
+        place: where the corpus lists the clip, for messages of the conversion; is not stored.
     """
 
     id: str
@@ -85,6 +88,11 @@ class Clip:
     labels: dict[str, str]
     split: str | None
     seconds: float | None = None
+    place: str = field(default="", compare=False)
+
+    def stored(self) -> dict[str, Any]:
+        """The clip as a record."""
+        return {key: value for key, value in asdict(self).items() if key != "place"}
 
 
 def read_clips(path: Path | str) -> list[Clip]:
@@ -121,6 +129,9 @@ def convert(
     quarantine_path: Path | str,
     on_bad_record: str,
     clips: Clips = "cleaned",
+    *,
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the clips of a corpus, and what cannot be used, as JSON Lines.
 
@@ -131,29 +142,77 @@ def convert(
         quarantine_path: gets one `BadRecord` a line.
         on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
         clips: which files of an EATD corpus: ``*_out.wav`` or the raw ones.
+        similar_names: ``refuse`` stops where subjects, labels or clips differ in case, white space
+            or Unicode form only; ``merge`` takes such subjects and such labels as one.
+        expected: ``expected`` of the data registry; emotions that came as numbers must fit its
+            ``classes`` or ``shares``.
 
     Raises:
-        DataError: the folder is no such corpus, or a record is bad and *on_bad_record* ``fail``.
+        DataError: the folder is no such corpus; a record is bad and *on_bad_record* ``fail``;
+            names are spelled in several ways; or the numbers of emotions fit another order.
     """
     root = Path(raw_directory)
     good: list[Clip] = []
     bad: list[BadRecord] = []
-    places: dict[str, str] = {}
+    ids = Ids(similar_names)
     for item in READERS[layout](root, clips):
-        if isinstance(item, Clip) and item.id in places:
-            problem = f"the id {item.id!r} was already used for {places[item.id]}"
-            item = BadRecord(item.path, item.id, problem)
+        if isinstance(item, Clip):
+            repeated = ids.add(item.id, item.place or item.path)
+            if repeated is not None:
+                item = BadRecord(item.path, item.place or item.id, repeated.problem())
         if isinstance(item, BadRecord):
             if on_bad_record == "fail":
                 raise DataError(root / item.file, item.place or None, item.problem)
             bad.append(item)
         else:
-            places[item.id] = item.path
             good.append(item)
     if not good:
         raise DataError(root, None, f"no clips here; expected {LAYOUT_FORMS[layout]}")
+    good = _with_one_spelling(good, root, similar_names)
+    if layout == "ravdess":
+        _check_emotion_numbers(good, root, expected or {})
     write_jsonl(quarantine_path, (asdict(item) for item in bad))
-    write_jsonl(records_path, (asdict(item) for item in sorted(good, key=lambda clip: clip.id)))
+    write_jsonl(records_path, (item.stored() for item in sorted(good, key=lambda clip: clip.id)))
+
+
+def _with_one_spelling(clips: Sequence[Clip], root: Path, similar_names: str) -> list[Clip]:
+    """The clips with each subject and label spelled in one way, or an error; see `convert`."""
+    subjects = Spellings("subject")
+    labels: dict[str, Spellings] = {}
+    for clip in clips:
+        subjects.add(clip.subject, clip.place or clip.path)
+        for task, label in clip.labels.items():
+            labels.setdefault(task, Spellings("label")).add(label, clip.place or clip.path)
+    for names in (subjects, *labels.values()):
+        names.check(root, similar_names)
+    return [
+        replace(
+            clip,
+            subject=subjects.merged(clip.subject),
+            labels={task: labels[task].merged(label) for task, label in clip.labels.items()},
+        )
+        for clip in clips
+    ]
+
+
+def _check_emotion_numbers(clips: Sequence[Clip], root: Path, expected: Mapping[str, Any]) -> None:
+    """Hold the emotions, which RAVDESS writes as numbers into its file names, against counts."""
+    ids = LabelIds()
+    for clip in clips:
+        ids.add("all", _RAVDESS_EMOTIONS, _RAVDESS_EMOTIONS.index(clip.labels["8emo"]))
+    ids.check(root, class_counts(expected, "8emo"))
+
+
+def class_counts(expected: Mapping[str, Any], task: str) -> dict[str, dict[str, float]]:
+    """The ``classes`` and ``shares`` of one task, whose registry keys are ``<task>/<class>``."""
+    return {
+        kind: {
+            name.removeprefix(f"{task}/"): number
+            for name, number in expected.get(kind, {}).items()
+            if name.startswith(f"{task}/")
+        }
+        for kind in ("classes", "shares")
+    }
 
 
 def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
@@ -217,7 +276,7 @@ def _eatd_subject(folder: Path) -> tuple[str, str] | None:
     match = _EATD_SUBJECT.fullmatch(folder.name)
     if match is None:
         return None
-    split = _EATD_FOLDERS.get(match["split"] or folder.parent.name.lower())
+    split = _EATD_FOLDERS.get((match["split"] or folder.parent.name).lower())
     return (f"{split[0]}_{match['number']}", split) if split else None
 
 
@@ -350,6 +409,7 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Cl
         {"label": values["label"]},
         SPLITS.get(split.lower()),
         seconds,
+        f"{table.name}, {place}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from typing import Any
 
@@ -20,7 +21,14 @@ CHAT_MARK = re.compile(
 
 
 def normalise_text(text: str) -> str:
-    """Fold case and make every run of white space one space, for comparing texts."""
+    """Fold case, Unicode form and white space, for finding texts that read the same.
+
+    Composed and decomposed letters, full-width forms and ligatures become the same (NFKC);
+    invisible format characters are dropped; every run of white space becomes one space.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     return " ".join(text.casefold().split())
 
 

@@ -19,25 +19,32 @@ from affectlab.core.classification import (
 )
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_text
+from affectlab.core.near_texts import near_groups
 from affectlab.core.records import ScoredRun, calibration_note, write_record
-from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, read_records
 
-TASK_VERSION = 1
+TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 
 def read_corpus(records_path: Path | str) -> Corpus:
-    """Read labels and groups from `records.jsonl`."""
+    """Read labels and groups from `records.jsonl`.
+
+    Near duplicates of one held-out split are a group. Training texts are not scored, so each is
+    alone.
+    """
     labels: dict[str, dict[str, int]] = {}
-    numbers: dict[str, int] = {}
-    group = {}
+    texts: dict[str, list[str]] = {}
     for record in read_records(records_path):
         labels.setdefault(record.split, {})[record.id] = CLASSES.index(record.label)
-        group[record.id] = numbers.setdefault(normalise_text(record.text), len(numbers))
+        texts.setdefault(record.split, []).append(record.text)
+    group: dict[str, int] = {}
     for split in ("train", *HELD_OUT):
         if split not in labels:
             raise DataError(records_path, None, f"no records of the split {split}")
+        own = near_groups(texts[split]) if split in HELD_OUT else range(len(texts[split]))
+        first = len(group)
+        group |= {name: first + number for name, number in zip(labels[split], own, strict=True)}
     return Corpus.of(CLASSES, labels, group)
 
 
@@ -109,12 +116,18 @@ def evaluate(
 
 
 def overlapping_ids(audit_path: Path | str) -> set[str]:
-    """Ids of the test items whose text is in the training split too, as the audit found them."""
+    """Ids of the test items whose text, or nearly the same, is in the training split too.
+
+    Raises:
+        DataError: the audit lacks them.
+    """
     audit = read_json(audit_path)
     try:
-        return set(audit["overlap"]["test_in_train"])
+        found = set(audit["overlap"]["test_in_train"])
     except (KeyError, TypeError) as error:
         raise DataError(audit_path, None, "expected the list overlap.test_in_train") from error
+    near = audit.get("near_duplicates", {}).get("overlap", {})
+    return found | set(near.get("test_in_train", ()))
 
 
 def results_text(record: Mapping[str, Any]) -> str:

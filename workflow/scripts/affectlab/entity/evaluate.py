@@ -16,6 +16,7 @@ import numpy as np
 from affectlab.core import stats
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
+from affectlab.core.near_texts import near_groups
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     ScoredRun,
@@ -25,12 +26,11 @@ from affectlab.core.records import (
     summary_metric,
     write_record,
 )
-from affectlab.core.texts import normalise_text
 from affectlab.entity import score_intervals, scores
 from affectlab.entity.data import of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, normalised
 
-TASK_VERSION = 1
+TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 HELD_OUT = ("validation", "test")
@@ -60,22 +60,28 @@ class Corpus(NamedTuple):
 def read_corpus(records_path: Path | str) -> Corpus:
     """Read labels and groups from the tidy table.
 
+    Near duplicates of one held-out split are a group. Training texts are not scored, so each is
+    alone.
+
     Raises:
         DataError: a split is missing.
     """
     records = read_records(records_path)
-    numbers: dict[str, int] = {}
+    taken = 0
     splits = {}
     for split in ("train", *HELD_OUT):
         members = of_split(records, split)
         targets = targets_of(members)
         if not targets:
             raise DataError(records_path, None, f"no records of the split {split}")
+        texts = [record.text for record in members]
+        numbers = near_groups(texts) if split in HELD_OUT else range(len(texts))
         groups = [
-            numbers.setdefault(normalise_text(record.text), len(numbers))
-            for record in members
+            taken + number
+            for number, record in zip(numbers, members, strict=True)
             for _ in record.targets
         ]
+        taken += len(texts)
         splits[split] = Split(
             [target.id for target in targets],
             np.array([normalised(target.label) for target in targets]),
@@ -192,6 +198,7 @@ def evaluate(
         },
         "details": {
             "mean_kappa": float(test.kappa.mean()),
+            "validation_mean_kappa": float(found["validation"].kappa.mean()),
             "mean_cosine_of_mean_kappa": float(scores.mean_cosine(test.kappa.mean())),
             "mean_prototype_cosine": scores.mean_pairwise_cosine(calibration["prototypes"]),
             "kappa_scale": calibration["kappa"],

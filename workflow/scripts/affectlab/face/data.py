@@ -22,6 +22,8 @@ import numpy as np
 
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import atomic_path, atomic_writer, read_text
+from affectlab.core.label_order import LabelIds
+from affectlab.face.agreement import check_agreement
 from affectlab.face.raw import CLASSES, SIDE, SPLITS, Face, read_raw
 from affectlab.face.votes import TAGS, Votes, join_votes
 
@@ -80,6 +82,8 @@ def convert(
     metadata_path: Path,
     quarantine_path: Path,
     on_bad_record: str = "fail",
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
 ) -> None:
     """Read a raw folder once and write array, table and quarantine; all of them or none.
 
@@ -90,25 +94,33 @@ def convert(
         metadata_path: gets the table, CSV.
         quarantine_path: gets ``{"file", "place", "problem"}`` per bad image, JSON Lines.
         on_bad_record: ``fail`` raises at the first bad image, ``skip`` sets it aside.
+        similar_names: ``refuse`` or ``merge``, see `raw.read_raw`.
+        expected: ``expected`` of the data registry; labels that came as numbers must fit its
+            ``classes`` or ``shares``.
 
     Raises:
-        DataError: a record is bad and *on_bad_record* is ``fail``, a file is unusable, or the
-            votes do not belong to this corpus.
+        DataError: a record is bad and *on_bad_record* is ``fail``, a file is unusable, the
+            votes do not belong to this corpus, a class is spelled in several ways, or the label
+            ids or the votes fit another order of the classes better.
         UserError: an output cannot be written.
     """
     faces: list[Face] = []
+    ids = LabelIds()
     with atomic_path(faces_path) as fresh, atomic_writer(quarantine_path) as quarantine:
         with _array_writer(fresh) as append:
-            for item in read_raw(raw_directory, on_bad_record):
+            for item in read_raw(raw_directory, on_bad_record, similar_names, ids):
                 if isinstance(item, Face):
                     assert item.pixels is not None
                     append(item.pixels)
                     faces.append(item.without_pixels())
                 else:
                     quarantine.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+        ids.check(raw_directory, expected or {})
         votes = None
         if votes_directory is not None:
-            votes = join_votes(faces, np.load(fresh, mmap_mode="r"), votes_directory)
+            images = np.load(fresh, mmap_mode="r")
+            votes = join_votes(faces, images, votes_directory, similar_names)
+            check_agreement(faces, votes, raw_directory)
         _write_metadata(metadata_path, faces, votes)
 
 

@@ -28,6 +28,8 @@ from typing import IO, TYPE_CHECKING, Any
 from affectlab.core.archives import is_damage
 from affectlab.core.errors import DataError
 from affectlab.core.io import folders_below, is_encodable
+from affectlab.core.label_order import LabelIds
+from affectlab.core.names import Ids, Spellings, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ MAX_IMAGE_BYTES = 1 << 20
 JPEG_END = b"\xff\xd9"
 PNG_END = b"IEND\xaeB`\x82"
 _USAGE_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_")
+_CLASS_ID = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +120,22 @@ class _Files:
         return self.root / name
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names and ids that a corpus was found to use, which grow as it is read."""
+
+    classes: Spellings
+    images: Ids
+    labels: LabelIds
+
+
 def class_name(text: str) -> str:
     """The class that *text* spells.
 
     Raises:
         ValueError: no class is called so; the message names the nearest.
     """
-    name = text.strip().lower()
+    name = name_key(text)
     name = SYNONYMS.get(name, name)
     if name in CLASSES:
         return name
@@ -132,28 +144,39 @@ def class_name(text: str) -> str:
     raise ValueError(f"unknown class {text[:SHOWN]!r}, expected one of {', '.join(CLASSES)}{hint}")
 
 
-def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Face | BadRecord]:
+def read_raw(
+    directory: Path | str,
+    on_bad_record: str = "fail",
+    similar_names: str = "refuse",
+    ids: LabelIds | None = None,
+) -> Iterator[Face | BadRecord]:
     """Yield the images of a raw folder in the order of their file.
 
     Args:
         directory: holds the corpus, or one zip archive with it.
         on_bad_record: ``fail`` raises at the first bad image, ``skip`` yields it as `BadRecord`.
+        similar_names: ``refuse`` raises in the end where a class is spelled in several ways
+            (``angry`` and ``Angry``), and at images whose names differ so; ``merge`` takes the
+            spellings as one class and such images as different ones.
+        ids: gets the labels that came as numbers.
 
     Raises:
         DataError: an image is bad and *on_bad_record* is ``fail``; or the whole corpus is:
-            missing, of an unknown layout, without an image, or an archive that is damaged.
+            missing, of an unknown layout, without an image, an archive that is damaged, or with a
+            class that is spelled in several ways.
     """
     if on_bad_record not in ON_BAD_RECORD:
         raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
+    names = _Names(Spellings("class"), Ids(similar_names), ids or LabelIds())
     with _open_files(Path(directory)) as files:
         tables = [name for name in files.names if PurePosixPath(name).name in CSV_NAMES]
         images = [name for name in files.names if name.lower().endswith(IMAGE_ENDINGS)]
         if len(tables) > 1:
             raise DataError(directory, None, f"more than one table: {', '.join(tables)}")
         if tables:
-            items = _read_csv(files, tables[0], on_bad_record)
+            items = _read_csv(files, tables[0], on_bad_record, names)
         elif images:
-            items = _read_folders(files, images, on_bad_record)
+            items = _read_folders(files, images, on_bad_record, names)
         else:
             raise DataError(
                 directory,
@@ -167,6 +190,7 @@ def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Fac
             yield item
         if good == 0:
             raise DataError(directory, None, "not one good image")
+        names.classes.check(directory, similar_names)
 
 
 def decode_image(data: bytes) -> np.ndarray:
@@ -263,16 +287,18 @@ def _is_hidden(name: str) -> bool:
 
 
 def _read_folders(
-    files: _Files, images: list[str], on_bad_record: str
+    files: _Files, images: list[str], on_bad_record: str, names: _Names
 ) -> Iterator[Face | BadRecord]:
     affect = _read_affect(files, on_bad_record)
-    seen: dict[str, str] = {}
     for name in images:
         try:
             face = _face_of_file(files, name, affect)
-            first = seen.setdefault(face.image_path, name)
-            if first is not name:
-                raise ValueError(f"a second image called {face.image_path}, as {first} is")
+            if repeated := names.images.add(face.image_path, name):
+                if repeated.is_exact:
+                    problem = f"a second image called {face.image_path}, as {repeated.place} is"
+                    raise ValueError(problem)
+                raise ValueError(repeated.problem())
+            names.classes.add(PurePosixPath(name).parts[-2], name)
             yield face
         except ValueError as error:
             # A name that is not UTF-8 cannot be stored as it is.
@@ -339,7 +365,9 @@ def _read_affect(
         return found
 
 
-def _read_csv(files: _Files, name: str, on_bad_record: str) -> Iterator[Face | BadRecord]:
+def _read_csv(
+    files: _Files, name: str, on_bad_record: str, names: _Names
+) -> Iterator[Face | BadRecord]:
     path = files.locate(name)
     with files.open(name) as raw, _text(raw, path) as text:
         reader = csv.reader(text)
@@ -350,7 +378,13 @@ def _read_csv(files: _Files, name: str, on_bad_record: str) -> Iterator[Face | B
         # A line with nothing in it, such as the last one of many files, is no record.
         for number, row in enumerate(filter(None, reader), start=1):
             try:
-                yield _face_of_row(header, row, f"{PurePosixPath(name).name}#{number}")
+                face = _face_of_row(header, row, f"{PurePosixPath(name).name}#{number}")
+                label = row[header.index("emotion")].strip()
+                if _CLASS_ID.fullmatch(label):
+                    names.labels.add(face.split, CSV_CLASSES, int(label))
+                elif label:
+                    names.classes.add(label, f"record {number}")
+                yield face
             except ValueError as error:
                 if on_bad_record == "fail":
                     raise DataError(path, f"record {number}", str(error)) from error
@@ -380,7 +414,7 @@ def _class_of_cell(cell: str) -> str:
     """The class that an id or a name stands for; an empty cell is an image without a label."""
     if not cell:
         return ""
-    if not re.fullmatch(r"-?[0-9]{1,9}", cell):
+    if not _CLASS_ID.fullmatch(cell):
         return class_name(cell)
     if not 0 <= int(cell) < len(CSV_CLASSES):
         raise ValueError(f"emotion {cell}: expected 0 to {len(CSV_CLASSES) - 1}")

@@ -146,8 +146,8 @@ def _headline(
     if left_out:
         change = means[best]["test_without_overlap"]["accuracy"] - means[best]["test"]["accuracy"]
         sentences.append(
-            f"Leaving out the {left_out} test texts that stand in the training data as well"
-            f" changes its accuracy by {points(change)}."
+            f"Leaving out the {left_out} test texts that are in the training data as well, or"
+            f" nearly the same, changes its accuracy by {points(change)}."
         )
     before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
     sentences.append(

@@ -116,9 +116,14 @@ def section(
 def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
     """What the original printed and is no score: mean kappa, lowest loss of the last stage.
 
-    The loss is that which is trained, so it is of runs of the original's method alone.
+    Its numbers are of its validation set. The loss is that which is trained, so it is of runs of
+    the original's method alone.
     """
-    found = {"test": {"mean_kappa": fmean(seed.metrics["details"]["mean_kappa"] for seed in seeds)}}
+    names = {"test": "mean_kappa", "validation": "validation_mean_kappa"}
+    found = {
+        split: {"mean_kappa": fmean(seed.metrics["details"][name] for seed in seeds)}
+        for split, name in names.items()
+    }
     if seeds[0].metrics["method"] == "gbert":
         lowest = []
         for seed in seeds:
@@ -126,7 +131,7 @@ def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, fl
             history = read_history(seed.folder / "history.csv", columns)["validation"]
             last = history["stage"] == history["stage"].max()
             lowest.append(float(history["loss"][last].min()))
-        found["validation"] = {"validation_loss": fmean(lowest)}
+        found["validation"]["validation_loss"] = fmean(lowest)
     return found
 
 
