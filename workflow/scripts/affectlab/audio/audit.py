@@ -109,8 +109,8 @@ def write_audit(
     known = {measure.id for measure in measures}
     usable = [clip for clip in clips if clip.id in known]
     findings = audit(usable, measures, bad, expected)
-    write_jsonl(measures_path, (asdict(measure) for measure in measures))
-    write_json(audit_path, findings)
+    write_jsonl(measures_path, (asdict(measure) for measure in measures), sealed=True)
+    write_json(audit_path, findings, sealed=True)
 
 
 def measure(path: Path, name: str) -> Measure:

@@ -152,8 +152,10 @@ def convert(
             good.append(item)
     if not good:
         raise DataError(root, None, f"no clips here; expected {LAYOUT_FORMS[layout]}")
-    write_jsonl(quarantine_path, (asdict(item) for item in bad))
-    write_jsonl(records_path, (asdict(item) for item in sorted(good, key=lambda clip: clip.id)))
+    write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
+    write_jsonl(
+        records_path, (asdict(item) for item in sorted(good, key=lambda clip: clip.id)), sealed=True
+    )
 
 
 def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:

@@ -24,7 +24,8 @@ from affectlab.core.archives import extract, is_archive, local_copy, single_arch
 from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
 from affectlab.core.errors import DataError, FetchError, first_line
-from affectlab.core.io import atomic_path, read_json, sha256_file, write_json
+from affectlab.core.integrity import SUMS, check_sums
+from affectlab.core.io import atomic_path, read_json, sealed_path, sha256_file, write_json
 from affectlab.core.packages import Pins, check_sha256, fetch_package
 
 logger = logging.getLogger(__name__)
@@ -93,16 +94,23 @@ def fetch_model(
 
 
 def manifest_directory(manifest_path: Path | str) -> Path:
-    """The folder that holds the files of a manifest.
+    """The folder that holds the files of a manifest, after a check of their SHA-256.
 
     Raises:
-        DataError: no such manifest, or it names no directory.
+        DataError: no such manifest, it names no directory, or a file is missing or is not the one
+            that was obtained.
     """
     path = Path(manifest_path)
     manifest = read_json(path)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("directory"), str):
         raise DataError(path, None, "expected a manifest with a directory")
-    return path.parent / manifest["directory"]
+    directory = path.parent / manifest["directory"]
+    try:
+        sums = {file["path"]: file["sha256"] for file in manifest["files"]}
+    except (KeyError, TypeError) as error:
+        raise DataError(path, None, "expected a manifest with files and their sha256") from error
+    check_sums(directory, sums, path)
+    return directory
 
 
 def _fetch(
@@ -123,7 +131,7 @@ def _fetch(
         manifest = _take_local(kind, entry, manifest_path.parent, whole)
     else:
         manifest = _try_sources(kind, name, entry, manifest_path.parent, root, generators)
-    write_json(manifest_path, {"name": name, "kind": kind, **manifest})
+    write_json(manifest_path, {"name": name, "kind": kind, **manifest}, sealed=True)
     for note in manifest["notes"]:
         logger.warning("%s %s: %s", KIND_NAMES[kind], name, note)
 
@@ -170,11 +178,12 @@ def _without_shell(directory: Path, groups: list[Pins]) -> Path:
 
 
 def _listing(directory: Path) -> list[dict[str, Any]]:
-    """Path, size and digest of each file below *directory*, hidden ones left out, sorted."""
+    """Path, size and digest of each file below *directory*, hidden ones and `SUMS` left out, sorted."""
     paths = {
         path.relative_to(directory).as_posix(): path
         for path in directory.rglob("*")
         if path.is_file()
+        and path.name != SUMS
         and not any(part.startswith(".") for part in path.relative_to(directory).parts)
     }
     return [
@@ -262,7 +271,8 @@ def _try_sources(
                 logger.info("%s %s: already here", KIND_NAMES[kind], name)
             else:
                 logger.info("%s %s: from %s", KIND_NAMES[kind], name, detail)
-                with atomic_path(target) as fresh:
+                # A predictor may be given this folder without its manifest.
+                with (sealed_path if kind == "model" else atomic_path)(target) as fresh:
                     fresh.mkdir()
                     _obtain(kind, source, work, fresh, generators)
                     if kind == "model":

@@ -43,7 +43,7 @@ def write_audit(
         UserError: see `audit`.
     """
     quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
-    write_json(audit_path, audit(read_records(records_path), quarantined, expected))
+    write_json(audit_path, audit(read_records(records_path), quarantined, expected), sealed=True)
 
 
 def audit(

@@ -100,6 +100,7 @@ def export(
             "n": len(records),
             "threads": threads,
         },
+        sealed=True,
     )
 
 

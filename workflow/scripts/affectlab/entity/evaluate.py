@@ -15,6 +15,7 @@ import numpy as np
 
 from affectlab.core import stats
 from affectlab.core.errors import DataError, first_line
+from affectlab.core.integrity import check_directory, check_file
 from affectlab.core.io import read_json
 from affectlab.core.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
 from affectlab.core.records import (
@@ -118,6 +119,7 @@ def _predicted_parts(path: Path | str, corpus: Corpus) -> dict[tuple[str, str], 
     import pyarrow
     from pyarrow import parquet
 
+    check_file(path)
     try:
         rows = parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
@@ -264,6 +266,7 @@ def stored_calibration(model_directory: Path | str, corpus: Corpus) -> dict[str,
     from safetensors.numpy import load_file
 
     folder = Path(model_directory)
+    check_directory(folder)
     prototypes = load_file(folder / "heads.safetensors")["prototypes"].astype(np.float64)
     prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
     kind = "texts" if corpus.whole_texts else "spans"

@@ -58,7 +58,7 @@ def write_audit(
     """
     faces = read_faces(faces_path, metadata_path)
     quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
-    write_json(audit_path, audit(faces, quarantined, required_splits, expected))
+    write_json(audit_path, audit(faces, quarantined, required_splits, expected), sealed=True)
 
 
 def audit(

@@ -67,8 +67,17 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     )
 
 
-def write_predictions(path: Path, cases: Sequence[Case], answers: Sequence[Answer]) -> None:
-    """Write answers in the benchmark's submission format: id and one text a field."""
+def write_predictions(
+    path: Path, cases: Sequence[Case], answers: Sequence[Answer], *, sealed: bool = False
+) -> None:
+    """Write answers in the benchmark's submission format: id and one text a field.
+
+    Args:
+        path: of the file.
+        cases: that were asked about.
+        answers: of each.
+        sealed: whether its SHA-256 is kept with it (`core.io.sealed_path`).
+    """
     write_jsonl(
         path,
         (
@@ -76,6 +85,7 @@ def write_predictions(path: Path, cases: Sequence[Case], answers: Sequence[Answe
             | {SUBMITTED[name]: answer.fields.get(name, "") for name in case.fields}
             for case, answer in zip(cases, answers, strict=True)
         ),
+        sealed=sealed,
     )
 
 
@@ -117,7 +127,7 @@ def _identity(line: Line) -> str:
 
 def write_details(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write what is known of each answer beside its fields, one object a line."""
-    write_jsonl(path, (dict(row) for row in rows))
+    write_jsonl(path, (dict(row) for row in rows), sealed=True)
 
 
 def read_answers(

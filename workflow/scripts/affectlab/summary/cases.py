@@ -127,8 +127,10 @@ def convert(
             bad.append(BadRecord(path.name, place, found))
     if not cases:
         raise DataError(path, None, "not one good case in the file")
-    write_jsonl(records_path, (asdict(case) for case in _LAYOUTS[layout].assign(cases, split)))
-    write_jsonl(quarantine_path, (asdict(item) for item in bad))
+    write_jsonl(
+        records_path, (asdict(case) for case in _LAYOUTS[layout].assign(cases, split)), sealed=True
+    )
+    write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
 
 
 def read_requests(path: Path | str, fields: Sequence[str]) -> list[Case]:

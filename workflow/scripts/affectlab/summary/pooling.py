@@ -88,7 +88,11 @@ def pool(
                 },
             }
         )
-    write_json(output_path, {"interval": {"method": GROUP_BOOTSTRAP, **bootstrap}, "pools": found})
+    write_json(
+        output_path,
+        {"interval": {"method": GROUP_BOOTSTRAP, **bootstrap}, "pools": found},
+        sealed=True,
+    )
 
 
 def _metrics(
