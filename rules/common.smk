@@ -17,10 +17,8 @@ from affectlab.core.assets import (
     entry_in_use,
     fetched_part,
     format_table,
-    local_files,
-    manifest_path,
+    local_marker,
     preflight,
-    unchanged_files,
 )
 from affectlab.core.archives import local_copy
 from affectlab.core.config import load_yaml
@@ -103,15 +101,9 @@ def local_model(wildcards):
 
 
 def watched(kind, name, root):
-    """The files of a local copy; the time of those that were only put there anew does not count.
-
-    Snakemake itself compares contents up to a megabyte only.
-    """
+    """A file that changes with the content of a local copy, whatever the dates of its files."""
     note_request(kind, name)
-    files = local_files(name, root)
-    manifest = manifest_path(kind, name, workflow.pathvars.get("resources"))
-    unchanged = unchanged_files(files, manifest)
-    return [ancient(path) if path in unchanged else path for path in files]
+    return local_marker(kind, name, root, workflow.pathvars.get("resources"))
 
 
 def stop_if_missing():

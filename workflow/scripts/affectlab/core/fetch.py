@@ -25,7 +25,15 @@ from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
 from affectlab.core.errors import DataError, FetchError, first_line
 from affectlab.core.integrity import SUMS, check_sums
-from affectlab.core.io import atomic_path, read_json, sealed_path, sha256_file, write_json
+from affectlab.core.io import (
+    atomic_path,
+    is_encodable,
+    read_json,
+    sealed_path,
+    sha256_file,
+    write_json,
+)
+from affectlab.core.local_copies import copy_files, remember
 from affectlab.core.packages import Pins, check_sha256, fetch_package
 
 logger = logging.getLogger(__name__)
@@ -137,6 +145,8 @@ def _fetch(
 
 
 def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str, Any]:
+    # Before anything is read: what changes meanwhile is noticed at the next start.
+    digests = remember(copy, folder)
     archive = copy if copy.is_file() else single_archive(copy)
     packed = archive is not None and archive.suffix == ".zip" and not entry.get("unpack", True)
     if packed and copy.is_file():
@@ -154,7 +164,7 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
             raise FetchError(str(error)) from error
         directory = _without_shell(folder / "files", _pin_groups(entry))
         stored = directory.relative_to(folder).as_posix()
-    files = _listing(directory)
+    files = _listing(directory, digests)
     verified, mismatches, notes = _compare(files, _pin_groups(entry))
     if kind == "model":
         check_model(directory, entry.get("kind", ""))
@@ -177,19 +187,28 @@ def _without_shell(directory: Path, groups: list[Pins]) -> Path:
     return directory if expected else entries[0]
 
 
-def _listing(directory: Path) -> list[dict[str, Any]]:
-    """Path, size and digest of each file below *directory*, hidden ones and `SUMS` left out, sorted."""
-    paths = {
-        path.relative_to(directory).as_posix(): path
-        for path in directory.rglob("*")
-        if path.is_file()
-        and path.name != SUMS
-        and not any(part.startswith(".") for part in path.relative_to(directory).parts)
-    }
-    return [
-        {"path": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        for name, path in sorted(paths.items())
-    ]
+def _listing(directory: Path, digests: Mapping[Path, str]) -> list[dict[str, Any]]:
+    """Path, size and digest of each file below *directory*, sorted.
+
+    Hidden files and `SUMS` are left out; folders that are links are followed.
+
+    Args:
+        directory: that the paths are relative to.
+        digests: those that are known already.
+
+    Raises:
+        FetchError: a name is not UTF-8.
+    """
+    listed = []
+    for path in copy_files(directory):
+        if path.name == SUMS or not path.is_file():
+            continue
+        name = path.relative_to(directory).as_posix()
+        if not is_encodable(name):
+            raise FetchError(f"{directory}: the file name {name!a} is not UTF-8: rename it")
+        digest = digests.get(path) or sha256_file(path)
+        listed.append({"path": name, "bytes": path.stat().st_size, "sha256": digest})
+    return sorted(listed, key=lambda file: str(file["path"]))
 
 
 def _pin_groups(entry: Entry) -> list[Pins]:
@@ -296,7 +315,7 @@ def _try_sources(
         }
         return _manifest(
             target.name,
-            _listing(target),
+            _listing(target, {}),
             origin,
             bool(pins) and not unpinned,
             notes,
