@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affectlab.core.archives import local_copy
-from affectlab.core.errors import UserError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json
 from affectlab.core.local_copies import copy_files, marker
 
@@ -97,8 +97,16 @@ def asset_status(
         return AssetStatus(kind, name, "present", str(copy))
     manifest = manifest_path(kind, name, resources)
     # What came from a local copy is fetched anew once that is gone or its folder no longer named.
-    if manifest.is_file() and read_json(manifest).get("source", {}).get("kind") != "local":
-        return AssetStatus(kind, name, "present", str(manifest.parent))
+    if manifest.is_file():
+        try:
+            content = read_json(manifest)
+            fetched = content["source"]["kind"] != "local"
+        except (DataError, KeyError, TypeError) as error:
+            problem = error if isinstance(error, DataError) else f"{manifest}: no such manifest"
+            detail = f"{problem}; delete {manifest} and start again"
+            return AssetStatus(kind, name, "missing", detail)
+        if fetched:
+            return AssetStatus(kind, name, "present", str(manifest.parent))
     if entry["sources"]:
         origins = ", else ".join(_origin(source) for source in entry["sources"])
         return AssetStatus(kind, name, "downloadable", origins)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import logging
 import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +27,12 @@ from affectlab.core.integrity import (
 )
 from affectlab.core.integrity import sha256_file as sha256_file
 
+logger = logging.getLogger(__name__)
+
 FULL_BYTES = 1 << 16
+
+RANDOM_LETTERS = 8
+"""Letters that `tempfile.mkdtemp` adds to a prefix."""
 
 
 @contextmanager
@@ -33,7 +40,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary sibling of *path*; rename it to *path* on success.
 
     On any error, a full disk and Ctrl-C included, the temporary file or folder
-    is removed and *path* stays as it was.
+    is removed and *path* stays as it was. What a process left that was killed as it wrote the
+    same file is removed as well.
 
     Raises:
         UserError: the folder cannot be written to, the disk is full, or a folder stands where a
@@ -41,9 +49,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     scratch: Path | None = None
+    lock: int | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        _remove_leftovers(target)
+        scratch, lock = _locked_scratch(target)
         temporary = scratch / target.name
         yield temporary
         if target.is_dir() and not target.is_symlink():
@@ -69,6 +79,45 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked_scratch(target: Path) -> tuple[Path, int]:
+    """A new folder next to *target*, and the descriptor that keeps a lock on it.
+
+    The lock ends with the process, however that ends. Where the disk knows no locks there is none.
+    """
+    while True:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        with suppress(FileNotFoundError):
+            descriptor = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY)
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Before it was locked, another process may have taken it for a leftover.
+            if scratch.exists():
+                return scratch, descriptor
+            os.close(descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporary folders of *target* that no living process holds."""
+    prefix = f".{target.name}."
+    with os.scandir(target.parent) as entries:
+        found = [Path(entry) for entry in entries if entry.name.startswith(prefix)]
+    for path in found:
+        if len(path.name) != len(prefix) + RANDOM_LETTERS or not path.is_dir():
+            continue
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            except OSError:
+                # Held by a process that is writing, or on a disk that knows no locks.
+                logger.debug("%s is left where it is", path)
+            finally:
+                os.close(descriptor)
 
 
 def _is_full(folder: Path) -> bool:

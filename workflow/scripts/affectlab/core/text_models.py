@@ -23,6 +23,9 @@ from affectlab.core.checkpoints import TOKENIZER_FILES
 from affectlab.core.errors import UserError, first_line
 from affectlab.core.finite import check_finite_tensors
 from affectlab.core.integrity import check_directory
+from affectlab.core.io import read_json, write_json
+
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrainedTokenizerBase:
@@ -181,6 +184,18 @@ def add_lora(
     if next(wrapped.parameters()).device.type == "cpu":
         use_byte_dropout(wrapped)
     return wrapped
+
+
+def save_adapter(network: Any, directory: Path) -> None:
+    """Store the adapter of *network*, the same bytes for the same adapter.
+
+    PEFT keeps the names of the adapted modules as a set, whose order changes with each process.
+    """
+    network.save_pretrained(directory)
+    path = directory / ADAPTER_CONFIG
+    settings = read_json(path)
+    modules = settings["target_modules"]
+    write_json(path, settings | {"target_modules": sorted(modules)})
 
 
 @contextmanager

@@ -227,12 +227,13 @@ def _store(
     network: nn.Module, tokenizer: Any, base_model: Path, model_directory: Path, *, is_lora: bool
 ) -> None:
     """Write checkpoint and tokenizer; a LoRA is merged, its adapter kept beside it."""
+    from affectlab.core.text_models import save_adapter
     from affectlab.emotion.model import ADAPTER_FOLDER, merge_lora
 
     with sealed_path(model_directory) as temporary:
         if is_lora:
             adapter = temporary / ADAPTER_FOLDER
-            network.save_pretrained(adapter)
+            save_adapter(network, adapter)
             merge_lora(base_model, adapter, tokenizer).save_pretrained(temporary)
         else:
             network.save_pretrained(temporary)

@@ -241,11 +241,12 @@ def _store(
 
     *base_weights* (`checkpoints.weights_digest`) is stored with it, so that it is put on no others.
     """
+    from affectlab.core.text_models import save_adapter
     from affectlab.summary import model as networks
 
     with sealed_path(model_directory) as temporary:
         adapter = temporary / networks.ADAPTER_FOLDER
-        network.save_pretrained(adapter)
+        save_adapter(network, adapter)
         _check_reload(network, adapter)
         tokenizer.save_pretrained(temporary)
         if run["merge"]:
