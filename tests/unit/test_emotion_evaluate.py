@@ -281,11 +281,14 @@ def test_results_text_holds_the_report(run):
         (lambda lines: [*lines, lines[0]], "a second prediction for 'validation-00001'"),
         (lambda lines: [lines[0] | {"id": "test-9"}, *lines[1:]], "'test-9' is no item"),
         (lambda lines: [lines[0] | {"split": "train"}, *lines[1:]], "of the split 'train'"),
-        (lambda lines: [lines[0] | {"prediction": "glee"}, *lines[1:]], "record 1: expected id"),
-        (lambda lines: [lines[0] | {"label": "glee"}, *lines[1:]], "is not that of the records"),
+        (
+            lambda lines: [lines[0] | {"prediction": "glee"}, *lines[1:]],
+            "record 1: prediction: expected",
+        ),
+        (lambda lines: [lines[0] | {"label": "glee"}, *lines[1:]], "'glee' is not that of the rec"),
         (
             lambda lines: [lines[0] | {"probabilities": {"joy": 1.0}}, *lines[1:]],
-            "probabilities of sadness, joy",
+            "probabilities: expected a number for each of sadness, joy",
         ),
         (
             lambda lines: [lines[0] | {"probabilities": dict.fromkeys(CLASSES, 0.3)}, *lines[1:]],

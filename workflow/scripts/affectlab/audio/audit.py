@@ -105,8 +105,8 @@ def write_audit(
     usable = [clip for clip in clips if clip.id in known]
     findings = audit(usable, measures, bad, expected)
     _warn_of_lost_sound(measures)
-    write_jsonl(measures_path, (asdict(measure) for measure in measures))
-    write_json(audit_path, findings)
+    write_jsonl(measures_path, (asdict(measure) for measure in measures), sealed=True)
+    write_json(audit_path, findings, sealed=True)
     report_differences(audit_path, findings, manifest_path)
 
 

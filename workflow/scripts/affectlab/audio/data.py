@@ -171,8 +171,12 @@ def convert(
     good = _with_one_spelling(good, root, similar_names)
     if layout == "ravdess":
         _check_emotion_numbers(good, root, expected or {})
-    write_jsonl(quarantine_path, (asdict(item) for item in bad))
-    write_jsonl(records_path, (item.stored() for item in sorted(good, key=lambda clip: clip.id)))
+    write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
+    write_jsonl(
+        records_path,
+        (item.stored() for item in sorted(good, key=lambda clip: clip.id)),
+        sealed=True,
+    )
 
 
 def _with_one_spelling(clips: Sequence[Clip], root: Path, similar_names: str) -> list[Clip]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +12,12 @@ import numpy as np
 
 from affectlab.audio.experiment import GROUPED, PUBLISHED
 from affectlab.audio.model import load
+from affectlab.audio.predictions import Predicted, read_corpus, read_predictions
 from affectlab.core import intervals, stats
 from affectlab.core.calibration import calibration_error
 from affectlab.core.classification import per_class
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_jsonl, write_text
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_json, write_text
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     Direction,
@@ -49,30 +48,6 @@ DECISIONS: dict[str, Callable[[stats.Array], stats.Floats]] = {
 """Scores of the confusion matrix. The unweighted average recall is the balanced accuracy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """What one scheme and its repeats said of some items.
-
-    Attributes:
-        ids: ``[n]``, sorted.
-        subjects: ``[n]``.
-        labels: ``[n]`` class ids.
-        probabilities: ``[repeats, n, K]``.
-        calibrated: the same after temperature scaling, or None.
-    """
-
-    ids: tuple[str, ...]
-    subjects: tuple[str, ...]
-    labels: stats.Integers
-    probabilities: stats.Floats
-    calibrated: stats.Floats | None
-
-    @property
-    def decisions(self) -> stats.Integers:
-        """``[repeats, n]`` class ids."""
-        return np.asarray(self.probabilities.argmax(axis=2), dtype=np.int64)
-
-
 class Score(NamedTuple):
     """A score over repeats: its mean, and bootstrap replicates of that mean over subjects."""
 
@@ -80,51 +55,6 @@ class Score(NamedTuple):
     replicates: stats.Floats
     each: list[float]
     direction: Direction
-
-
-def read_predictions(path: Path | str, classes: Sequence[str]) -> dict[str, Predicted]:
-    """Read predictions.jsonl: scheme -> what it said.
-
-    Raises:
-        DataError: a line is no prediction, or the repeats of a scheme are not of the same items.
-    """
-    found: dict[str, dict[int, dict[str, Mapping[str, Any]]]] = defaultdict(dict)
-    for number, line in enumerate(read_jsonl(path), start=1):
-        try:
-            repeat = found[line["scheme"]].setdefault(line["repeat"], {})
-            if line["label"] not in classes or len(line["probabilities"]) != len(classes):
-                raise ValueError("label or probabilities")
-            if line["id"] in repeat:
-                raise DataError(path, f"record {number}", f"a second line for {line['id']!r}")
-            repeat[line["id"]] = line
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(path, f"record {number}", f"no proper {error}") from error
-    return {
-        scheme: _collect(path, scheme, list(repeats.values()), classes)
-        for scheme, repeats in found.items()
-    }
-
-
-def _collect(
-    path: Path | str,
-    scheme: str,
-    repeats: Sequence[Mapping[str, Mapping[str, Any]]],
-    classes: Sequence[str],
-) -> Predicted:
-    ids = tuple(sorted(repeats[0]))
-    if any(set(repeat) != set(ids) for repeat in repeats):
-        raise DataError(path, None, f"the repeats of {scheme} are not of the same items")
-    first = [repeats[0][name] for name in ids]
-    scaled = "calibrated" in first[0]
-    return Predicted(
-        ids,
-        tuple(str(line["subject"]) for line in first),
-        np.array([classes.index(line["label"]) for line in first], dtype=np.int64),
-        np.array([[repeat[name]["probabilities"] for name in ids] for repeat in repeats]),
-        np.array([[repeat[name]["calibrated"] for name in ids] for repeat in repeats])
-        if scaled
-        else None,
-    )
 
 
 def decision_scores(
@@ -329,6 +259,7 @@ def evaluate(
     predictions_path: Path,
     details_path: Path,
     records_path: Path,
+    measures_path: Path,
     model_directory: Path,
     text_path: Path,
     figures: Path,
@@ -340,15 +271,20 @@ def evaluate(
         predictions_path: predictions.jsonl of the run.
         details_path: details.json of the run.
         records_path: records.jsonl of its data.
+        measures_path: measures.jsonl of its data.
         model_directory: of the fitted probe, for the names of its classes.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
+
+    Raises:
+        DataError: an input does not hold what it should.
     """
     from affectlab.audio import figures as drawings
 
     classes = load(model_directory).facts["classes"]
-    found = read_predictions(predictions_path, classes)
+    corpus = read_corpus(records_path, measures_path, run.recipe["task"], run.recipe["unit"])
     main = PUBLISHED if run.recipe["protocol"] == "published" else GROUPED
+    found = read_predictions(predictions_path, classes, corpus, main)
     head = found[main]
     scored = score_scheme(head, classes, run.bootstrap)
     scored["metrics"] |= ranking_scores(head, len(classes), run.bootstrap)
@@ -451,6 +387,7 @@ def compare(
     *,
     metrics_paths: Sequence[Path | str],
     predictions_paths: Sequence[Path | str],
+    data_paths: Mapping[str, tuple[Path | str, Path | str]],
     baseline: str | None,
     bootstrap: Mapping[str, Any],
     schema: Path | str,
@@ -462,6 +399,7 @@ def compare(
     Args:
         metrics_paths: metrics.json of every run and seed, in the order wanted.
         predictions_paths: predictions.jsonl of the same, in the same order.
+        data_paths: records.jsonl and measures.jsonl by name of the data set.
         baseline: name of the run that others on its data and task are held against.
         bootstrap: ``resamples``, ``level`` and ``seed``.
         schema: schema of comparison.json.
@@ -474,7 +412,10 @@ def compare(
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
         record = read_json(metrics_path)
         data = record["data"]
-        predicted = read_predictions(predictions_path, data["classes"])[data["split"]]
+        details = record["details"]
+        corpus = read_corpus(*data_paths[data["name"]], details["task"], details["unit"])
+        main = data["split"]
+        predicted = read_predictions(predictions_path, data["classes"], corpus, main)[main]
         runs.setdefault(record["run"], []).append((record, predicted))
     summaries = [_summary(seeds, bootstrap) for seeds in runs.values()]
     comparison = {

@@ -32,7 +32,8 @@ from affectlab.audio.waveform import (
     windows,
 )
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import atomic_path, sha256_file
+from affectlab.core.integrity import check_file
+from affectlab.core.io import sealed_path, sha256_file
 
 logger = logging.getLogger(__name__)
 
@@ -272,7 +273,7 @@ def _windows_of(path: Path, encoder: Encoder, mixture: Mixture) -> Iterator[Samp
 
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:
     """Write a store: one npz file, the same bytes for the same contents."""
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+    with sealed_path(path) as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
             ids=np.array(embeddings.ids),
@@ -288,8 +289,9 @@ def read_embeddings(path: Path) -> Embeddings:
     """Read a store that `write_embeddings` wrote.
 
     Raises:
-        DataError: the file is missing or no such store.
+        DataError: the file is missing, no such store, or not what was written.
     """
+    check_file(path)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return Embeddings(
@@ -417,10 +419,11 @@ def _read_cache(cache: Path, provenance: Mapping[str, Any]) -> dict[str, npt.NDA
     known: dict[str, npt.NDArray[np.float32]] = {}
     for path in sorted(cache.glob("*.npz")):
         try:
+            check_file(path)
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 if str(stored["provenance"]) == expected:
                     known |= dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
-        except (EOFError, ValueError, KeyError, BadZipFile):
+        except (DataError, EOFError, ValueError, KeyError, BadZipFile):
             logger.warning("%s is damaged; its clips are embedded again", path)
     return known
 
@@ -429,7 +432,7 @@ def _write_part(
     cache: Path, vectors: Mapping[str, npt.NDArray[np.float32]], provenance: Mapping[str, Any]
 ) -> None:
     first = min(vectors)
-    with atomic_path(cache / f"{first}.npz") as temporary, temporary.open("wb") as stream:
+    with sealed_path(cache / f"{first}.npz") as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
             hashes=np.array(list(vectors)),

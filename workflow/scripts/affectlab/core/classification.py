@@ -17,8 +17,8 @@ import numpy as np
 
 from affectlab.core import intervals, stats
 from affectlab.core.calibration import calibration_error
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.io import read_json
+from affectlab.core.predictions import ROUNDING, check_items, prediction_lines
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     Direction,
@@ -127,36 +127,21 @@ def read_predictions(
         DataError: a line is not a prediction, or the items are not exactly those of the corpus.
     """
     found: dict[str, dict[str, tuple[int, list[float]]]] = {split: {} for split in splits}
-    class_ids = {name: number for number, name in enumerate(corpus.classes)}
-    for number, line in enumerate(read_jsonl(path), start=1):
-        place = f"record {number}"
-        try:
-            split, name = line["split"], line["id"]
-            predicted = class_ids[line["prediction"]]
-            probabilities = [float(line["probabilities"][label]) for label in corpus.classes]
-        except (KeyError, TypeError, ValueError) as error:
-            problem = (
-                "expected id, split, prediction and the probabilities of "
-                f"{', '.join(corpus.classes)}; found no proper {error}"
-            )
-            raise DataError(path, place, problem) from error
+    for line in prediction_lines(path):
+        split, name = line.text("split"), line.text("id")
         if split not in found or name not in corpus.labels[split]:
-            raise DataError(path, place, f"{name!r} is no item of the split {split!r}")
+            raise line.error(f"{name!r} is no item of the split {split!r}")
         if name in found[split]:
-            raise DataError(path, place, f"a second prediction for {name!r}")
-        if (
-            line.get("label") not in class_ids
-            or class_ids[line["label"]] != corpus.labels[split][name]
-        ):
-            raise DataError(path, place, f"the label of {name!r} is not that of the records")
-        if not abs(sum(probabilities) - 1) < 1e-3 or min(probabilities) < 0:
-            raise DataError(path, place, f"the probabilities of {name!r} are no distribution")
+            raise line.error(f"a second prediction for {name!r}")
+        line.same("label", corpus.classes[corpus.labels[split][name]])
+        predicted = corpus.classes.index(line.one_of("prediction", corpus.classes))
+        probabilities = line.distribution("probabilities", corpus.classes)
+        if probabilities[predicted] < max(probabilities) - ROUNDING:
+            raise line.error("prediction: another class has a higher probability")
         found[split][name] = predicted, probabilities
-    for split, lines in found.items():
-        missing = len(corpus.labels[split]) - len(lines)
-        if missing:
-            raise DataError(path, None, f"no prediction for {missing} items of the split {split}")
-    return {split: _as_arrays(lines, corpus.labels[split]) for split, lines in found.items()}
+    for split, items in found.items():
+        check_items(path, f"the split {split}", items, corpus.labels[split])
+    return {split: _as_arrays(items, corpus.labels[split]) for split, items in found.items()}
 
 
 def scores(split: Predictions, calibrated: stats.Floats, groups: Sequence[int]) -> dict[str, Score]:

@@ -20,7 +20,8 @@ from torch import nn
 from affectlab.core import stats
 from affectlab.core.config import LARGEST_ONNX_FILE
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import atomic_path
+from affectlab.core.integrity import check_file
+from affectlab.core.io import sealed_path
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def write_onnx(
             f"{LARGEST_ONNX_FILE / 1e9:.1f} GB: leave this run out of `export`"
         )
     axes = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
-    with atomic_path(path) as temporary:
+    with sealed_path(path) as temporary:
         torch.onnx.export(
             network,
             tuple(example.values()),
@@ -101,7 +102,7 @@ def quantise_dynamically(onnx_path: Path, path: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with atomic_path(path) as temporary:
+    with sealed_path(path) as temporary:
         quantize_dynamic(
             str(onnx_path),
             str(temporary),
@@ -134,7 +135,7 @@ def quantise_statically(onnx_path: Path, path: Path, batches: Iterable[np.ndarra
             batch = next(self._rest, None)
             return None if batch is None else {name: batch}
 
-    with atomic_path(path) as temporary:
+    with sealed_path(path) as temporary:
         quantize_static(
             str(onnx_path),
             str(temporary),
@@ -164,11 +165,12 @@ def onnx_inference(path: Path, threads: int) -> Infer:
         threads: of each operator; 0 leaves it to ONNX Runtime.
 
     Raises:
-        DataError: no such file, or no ONNX network.
+        DataError: no such file, no ONNX network, or not the file that was written.
     """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
+    check_file(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:

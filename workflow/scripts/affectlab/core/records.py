@@ -183,7 +183,7 @@ def write_record(path: Path | str, record: Mapping[str, Any], schema_path: Path 
     mistakes = schema_mistakes(clean, _read_schema(schema_path))
     if mistakes:
         raise ValueError("\n  ".join([f"{path} does not fit {Path(schema_path).name}:", *mistakes]))
-    write_json(path, clean)
+    write_json(path, clean, sealed=True)
 
 
 def read_record(path: Path | str, schema_path: Path | str) -> dict[str, Any]:

@@ -24,6 +24,11 @@ from transformers.utils import logging as hf_logging
 from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.checkpoints import TOKENIZER_FILES
 from affectlab.core.errors import UserError, first_line
+from affectlab.core.finite import check_finite_tensors
+from affectlab.core.integrity import check_directory
+from affectlab.core.io import read_json, write_json
+
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrainedTokenizerBase:
@@ -37,6 +42,7 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
     Raises:
         UserError: the directory holds none, a damaged one, or one without a padding token.
     """
+    check_directory(directory)
     if not any((directory / name).exists() for name in TOKENIZER_FILES):
         raise UserError(
             f"{directory}: no tokenizer in this model directory: expected one of "
@@ -133,9 +139,11 @@ def load_pretrained(
 
     Raises:
         UserError: the directory holds no readable checkpoint.
+        DataError: a file is not the one that was written, or weights are not finite.
     """
     if not directory.is_dir():
         raise UserError(f"{directory}: no such folder, expected {purpose}")
+    check_directory(directory)
     on_cpu = device.type == "cpu"
     # Its report on loading lists the head, which is new in every base model, as a warning.
     hf_logging.set_verbosity_error()
@@ -167,6 +175,7 @@ def load_pretrained(
             f"{directory}: cannot be used as {purpose}: the checkpoint lacks {len(missing)} of its "
             f"weights, {missing[0]} among them"
         )
+    check_finite_tensors(network.state_dict().items(), directory)
     if training and on_cpu:
         use_byte_dropout(network)
     return network if quantization is not None else network.to(device)
@@ -218,6 +227,18 @@ def add_lora(
     return wrapped
 
 
+def save_adapter(network: Any, directory: Path) -> None:
+    """Store the adapter of *network*, the same bytes for the same adapter.
+
+    PEFT keeps the names of the adapted modules as a set, whose order changes with each process.
+    """
+    network.save_pretrained(directory)
+    path = directory / ADAPTER_CONFIG
+    settings = read_json(path)
+    modules = settings["target_modules"]
+    write_json(path, settings | {"target_modules": sorted(modules)})
+
+
 @contextmanager
 def adapter_errors(directory: Path) -> Iterator[None]:
     """Turn what PEFT makes of an unusable adapter in *directory* into a message."""
@@ -239,11 +260,20 @@ def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None
 
     Raises:
         UserError: there is no adapter that fits.
+        DataError: a file is not the one that was written, or weights are not finite.
     """
     from peft import PeftModel
 
+    # In a run's model directory the list of all files is one level up.
+    check_directory(directory.parent)
+    check_directory(directory)
     with adapter_errors(directory):
-        return PeftModel.from_pretrained(network, str(directory), config=settings).eval()
+        adapted = PeftModel.from_pretrained(network, str(directory), config=settings).eval()
+    check_finite_tensors(
+        ((name, value) for name, value in adapted.named_parameters() if ".default." in name),
+        directory,
+    )
+    return adapted
 
 
 def merged(adapted: Any, base: Path) -> PreTrainedModel:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import atomic_writer, is_encodable, read_jsonl
+from affectlab.core.io import is_encodable, read_jsonl, sealed_writer
 from affectlab.core.label_order import LabelIds
 from affectlab.core.names import Ids, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
@@ -129,7 +129,7 @@ def convert(
         UserError: an output cannot be written.
     """
     ids = LabelIds()
-    with atomic_writer(records_path) as records, atomic_writer(quarantine_path) as quarantine:
+    with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
         for item in read_raw(raw_directory, on_bad_record, similar_names, ids):
             stream = records if isinstance(item, Record) else quarantine
             stream.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")

@@ -102,6 +102,7 @@ def export(
             "n": len(records),
             "threads": threads,
         },
+        sealed=True,
     )
 
 

@@ -61,7 +61,9 @@ def write_label_noise(
     writer.writerows(rows)
     with atomic_writer(table_path) as stream:
         stream.write(buffer.getvalue())
-    write_json(summary_path, summary | {"folds": folds, "seed": seed, "recipe": dict(RECIPE)})
+    write_json(
+        summary_path, summary | {"folds": folds, "seed": seed, "recipe": dict(RECIPE)}, sealed=True
+    )
 
 
 def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: int) -> np.ndarray:

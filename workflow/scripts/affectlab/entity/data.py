@@ -137,8 +137,8 @@ def convert(
         raise DataError(root, None, "not one good record; is it another kind of data?")
     if split is not None:
         records = split_records(records, **split)
-    write_jsonl(records_path, map(asdict, records))
-    write_jsonl(quarantine_path, map(asdict, bad))
+    write_jsonl(records_path, map(asdict, records), sealed=True)
+    write_jsonl(quarantine_path, map(asdict, bad), sealed=True)
 
 
 def read_records(path: Path | str) -> list[Record]:

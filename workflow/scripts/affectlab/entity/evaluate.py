@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core import stats
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, first_line
+from affectlab.core.integrity import check_directory, check_file
 from affectlab.core.io import read_json
 from affectlab.core.near_texts import near_groups
+from affectlab.core.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     ScoredRun,
@@ -96,45 +98,87 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
     """Read the predictions of validation and test, in the order of the corpus.
 
     Raises:
-        DataError: the file is no such table, or its items are not those of the corpus.
+        DataError: the file is no such table, a prediction is impossible, or the items are not
+            those of the corpus.
     """
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(path).to_pydict()
-        places: dict[tuple[str, str], dict[str, int]] = {}
-        for place, key in enumerate(zip(table["split"], table["variant"], strict=True)):
-            places.setdefault(key, {})[table["id"][place]] = place
-    except (OSError, KeyError, pyarrow.ArrowException) as error:
-        raise DataError(path, None, f"not a table of predictions: {error}") from error
-
-    def column(name: str, split: str, variant: str) -> Any:
-        rows = places.get((split, variant), {})
-        if set(rows) != set(corpus.splits[split].ids):
-            raise DataError(
-                path, None, f"the {variant} items of the split {split} are not those of the records"
-            )
-        return [table[name][rows[item]] for item in corpus.splits[split].ids]
-
+    parts = _predicted_parts(path, corpus)
     found = {}
     for split in HELD_OUT:
         known = corpus.splits[split]
         test = split == "test"
+        clean = parts[split, "clean"]
         found[split] = scores.Items(
             labels=known.labels,
             intensity=known.intensity,
             groups=known.groups,
-            probabilities=np.array(column("probabilities", split, "clean")),
-            kappa=np.array(column("kappa", split, "clean")),
-            mu=np.array(column("mu", split, "clean")),
-            pooled=np.array(column("pooled", split, "clean")) if test else None,
-            damaged_kappa={
-                variant: np.array(column("kappa", split, variant)) for variant in DAMAGED if test
-            },
+            probabilities=np.array([line.distribution("probabilities", CLASSES) for line in clean]),
+            kappa=_kappas(clean),
+            mu=_unit_vectors(path, clean),
+            pooled=_vectors(path, "pooled", clean, None) if test else None,
+            damaged_kappa={variant: _kappas(parts[split, variant]) for variant in DAMAGED if test},
             whole_texts=corpus.whole_texts,
         )
     return found
+
+
+def _predicted_parts(path: Path | str, corpus: Corpus) -> dict[tuple[str, str], list[Line]]:
+    """The predictions of each split and variant, in the order of the corpus."""
+    import pyarrow
+    from pyarrow import parquet
+
+    check_file(path)
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(path, None, f"not a table of predictions: {first_line(error)}") from error
+    wanted = {("validation", "clean"), *(("test", variant) for variant in ("clean", *DAMAGED))}
+    found: dict[tuple[str, str], dict[str, Line]] = {key: {} for key in wanted}
+    for number, row in enumerate(rows, start=1):
+        line = Line(Path(path), f"record {number}", row)
+        key = line.text("split"), line.text("variant")
+        if key not in wanted:
+            raise line.error(f"the split {key[0]} has no variant {key[1]}")
+        name = line.text("id")
+        if name in found[key]:
+            raise line.error(f"a second prediction for {name!r}, {key[1]}")
+        line.distribution("probabilities", CLASSES)
+        found[key][name] = line
+    for (split, variant), lines in sorted(found.items()):
+        check_items(path, f"the split {split} ({variant})", lines, corpus.splits[split].ids)
+    return {
+        key: [lines[name] for name in corpus.splits[key[0]].ids] for key, lines in found.items()
+    }
+
+
+def _kappas(lines: Sequence[Line]) -> stats.Floats:
+    """Concentrations, (n,), each above 0.
+
+    Raises:
+        DataError: one is not.
+    """
+    values = np.array([line.number("kappa", 0.0) for line in lines])
+    if len(bad := np.flatnonzero(values <= 0)):
+        raise lines[bad[0]].error(f"kappa: expected more than 0, found {values[bad[0]]:g}")
+    return values
+
+
+def _vectors(path: Path | str, name: str, lines: Sequence[Line], width: int | None) -> stats.Floats:
+    rows = [line.values.get(name) for line in lines]
+    return finite_rows(path, name, [line.place for line in lines], rows, width)
+
+
+def _unit_vectors(path: Path | str, lines: Sequence[Line]) -> stats.Floats:
+    """Mean directions, (n, 64), each of unit length.
+
+    Raises:
+        DataError: one is not.
+    """
+    values = _vectors(path, "mu", lines, None)
+    lengths = np.linalg.norm(values, axis=1)
+    if len(bad := np.flatnonzero(np.abs(lengths - 1) > SUM_TOLERANCE)):
+        problem = f"mu: expected a vector of length 1, found {lengths[bad[0]]:g}"
+        raise lines[bad[0]].error(problem)
+    return values
 
 
 def evaluate(
@@ -230,6 +274,7 @@ def stored_calibration(model_directory: Path | str, corpus: Corpus) -> dict[str,
     from safetensors.numpy import load_file
 
     folder = Path(model_directory)
+    check_directory(folder)
     prototypes = load_file(folder / "heads.safetensors")["prototypes"].astype(np.float64)
     prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
     kind = "texts" if corpus.whole_texts else "spans"

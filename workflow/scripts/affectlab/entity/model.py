@@ -25,7 +25,9 @@ from affectlab.core.acceleration import read_last_layer_at, shorten_last_layer
 from affectlab.core.batching import Batch, filled_to_budget
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, read_json, write_json
+from affectlab.core.finite import check_finite_tensors
+from affectlab.core.integrity import check_directory
+from affectlab.core.io import read_json, sealed_path, write_json
 from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.vmf import DIMENSION
@@ -372,6 +374,7 @@ def load_model(
 
     if not (directory / DESCRIPTION_FILE).is_file():
         raise UserError(f"{directory}: no model of the entity wing here ({DESCRIPTION_FILE})")
+    check_directory(directory)
     stored = read_json(directory / DESCRIPTION_FILE)
     names = {field.name for field in fields(Description)} | {"classes"}
     if not isinstance(stored, dict) or set(stored) != names:
@@ -384,9 +387,11 @@ def load_model(
     encoder = load_encoder(directory, device=device, training=training)
     try:
         heads = Heads(encoder.config.hidden_size, method=description.method, **description.heads)
-        heads.load_state_dict(load_file(directory / HEADS_FILE))
+        weights = load_file(directory / HEADS_FILE)
+        heads.load_state_dict(weights)
     except (OSError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{directory / HEADS_FILE}: cannot be loaded: {misfit(error)}") from error
+    check_finite_tensors(weights.items(), directory / HEADS_FILE)
     return (
         EmotionEmbedder(encoder, heads.to(device)).eval(),
         load_tokenizer(directory),
@@ -426,7 +431,7 @@ def save_model(
     """Write encoder, heads, tokenizer and description into one directory, atomically."""
     from safetensors.torch import save_file
 
-    with atomic_path(directory) as temporary:
+    with sealed_path(directory) as temporary:
         network.encoder.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         state = {name: value.contiguous() for name, value in network.heads.state_dict().items()}

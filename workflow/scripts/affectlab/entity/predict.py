@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, is_encodable
+from affectlab.core.io import atomic_path, is_encodable, sealed_path
 from affectlab.entity.labels import CLASSES
 
 if TYPE_CHECKING:
@@ -433,7 +433,7 @@ def predict_records(
                 }
             )
         )
-    with atomic_path(predictions_path) as temporary:
+    with sealed_path(predictions_path) as temporary:
         parquet.write_table(pa.concat_tables(parts), temporary)
 
 

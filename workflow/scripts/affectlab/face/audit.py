@@ -69,7 +69,7 @@ def write_audit(
     faces = read_faces(faces_path, metadata_path)
     quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
     found = audit(faces, quarantined, required_splits, expected)
-    write_json(audit_path, found)
+    write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 
 

@@ -21,7 +21,8 @@ from typing import IO, Any
 import numpy as np
 
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import atomic_path, atomic_writer, read_text
+from affectlab.core.integrity import check_file
+from affectlab.core.io import read_text, sealed_path, sealed_writer
 from affectlab.core.label_order import LabelIds
 from affectlab.face.agreement import check_agreement
 from affectlab.face.raw import CLASSES, SIDE, SPLITS, Face, read_raw
@@ -106,7 +107,7 @@ def convert(
     """
     faces: list[Face] = []
     ids = LabelIds()
-    with atomic_path(faces_path) as fresh, atomic_writer(quarantine_path) as quarantine:
+    with sealed_path(faces_path) as fresh, sealed_writer(quarantine_path) as quarantine:
         with _array_writer(fresh) as append:
             for item in read_raw(raw_directory, on_bad_record, similar_names, ids):
                 if isinstance(item, Face):
@@ -152,7 +153,7 @@ def _array_writer(path: Path) -> Iterator[Any]:
 def _write_metadata(path: Path, faces: list[Face], votes: Votes | None) -> None:
     has_affect = any(face.valence is not None for face in faces)
     columns = _FIXED + (_AFFECT if has_affect else []) + (_VOTES if votes else [])
-    with atomic_writer(path) as stream:
+    with sealed_writer(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         for row, face in enumerate(faces):
@@ -168,8 +169,9 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
     """Read what `convert` wrote.
 
     Raises:
-        DataError: the two files do not belong together, or a row is not what `convert` writes.
+        DataError: the two files do not belong together, or one is not what `convert` wrote.
     """
+    check_file(faces_path)
     try:
         images = np.load(faces_path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:

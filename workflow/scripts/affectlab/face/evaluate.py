@@ -20,7 +20,8 @@ from affectlab.core.classification import (
     scored_record,
 )
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.io import read_json
+from affectlab.core.predictions import prediction_lines
 from affectlab.core.records import (
     Direction,
     ScoredRun,
@@ -75,17 +76,14 @@ def read_regressed(path: Path | str, split: str) -> dict[str, np.ndarray]:
     """The regressed values of one split: arrays by name, and the items as ``id``.
 
     Raises:
-        DataError: a line lacks one of them.
+        DataError: a line lacks one of them, or one is not within the limits of the network.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in ("id", *AFFECT, *PROXIES)}
-    for number, line in enumerate(read_jsonl(path), start=1):
-        if line.get("split") != split:
-            continue
-        for name, values in columns.items():
-            if name not in line:
-                raise DataError(path, f"record {number}", f"no {name}")
-            values.append(line[name])
-    return {name: np.array(values) for name, values in columns.items()}
+    lines = [line for line in prediction_lines(path) if line.values.get("split") == split]
+    found = {"id": np.array([line.text("id") for line in lines])}
+    for name in (*AFFECT, *PROXIES):
+        limit = 1.0 if name in AFFECT else RAW_RANGE
+        found[name] = np.array([line.number(name, -limit, limit) for line in lines])
+    return found
 
 
 def regression_scores(

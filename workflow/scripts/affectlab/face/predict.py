@@ -331,7 +331,7 @@ def predict_corpus(
                 **dict(zip(config["regressed"], _rounded(values), strict=True)),
             }
 
-    write_jsonl(predictions_path, lines())
+    write_jsonl(predictions_path, lines(), sealed=True)
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_jsonl, write_jsonl
+from affectlab.core.io import write_jsonl
+from affectlab.core.predictions import Line, check_items, prediction_lines
 from affectlab.summary.cases import REFLECTION, Case, text_problem
 from affectlab.summary.scores import Answer
 
@@ -66,8 +67,17 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     )
 
 
-def write_predictions(path: Path, cases: Sequence[Case], answers: Sequence[Answer]) -> None:
-    """Write answers in the benchmark's submission format: id and one text a field."""
+def write_predictions(
+    path: Path, cases: Sequence[Case], answers: Sequence[Answer], *, sealed: bool = False
+) -> None:
+    """Write answers in the benchmark's submission format: id and one text a field.
+
+    Args:
+        path: of the file.
+        cases: that were asked about.
+        answers: of each.
+        sealed: whether its SHA-256 is kept with it (`core.io.sealed_path`).
+    """
     write_jsonl(
         path,
         (
@@ -75,6 +85,7 @@ def write_predictions(path: Path, cases: Sequence[Case], answers: Sequence[Answe
             | {SUBMITTED[name]: answer.fields.get(name, "") for name in case.fields}
             for case, answer in zip(cases, answers, strict=True)
         ),
+        sealed=sealed,
     )
 
 
@@ -89,31 +100,34 @@ def read_predictions(path: Path | str, cases: Sequence[Case]) -> list[dict[str, 
     """
     known = {case.id: case for case in cases}
     found: dict[str, dict[str, str]] = {}
-    for number, row in enumerate(read_jsonl(path), start=1):
-        place = f"record {number}"
-        identity = str(row.get("id", ""))
+    for line in prediction_lines(path):
+        identity = _identity(line)
         if identity not in known:
-            raise DataError(path, place, f"the id {identity!r} is not one of the cases")
+            raise line.error(f"the id {identity!r} is not one of the cases")
         if identity in found:
-            raise DataError(path, place, f"a second prediction for {identity!r}")
+            raise line.error(f"a second prediction for {identity!r}")
         names = [SUBMITTED[name] for name in known[identity].fields]
         for name in names:
-            if not isinstance(row.get(name), str):
-                raise DataError(path, place, f"expected the field {name} with a string")
-            if problem := text_problem(name, row[name], needed=False):
-                raise DataError(path, place, problem)
-        if extra := sorted(set(row) - {"id", *names}):
-            raise DataError(path, place, f"unknown field {' and '.join(extra)}")
-        found[identity] = {name: row[SUBMITTED[name]] for name in known[identity].fields}
-    if missing := [identity for identity in known if identity not in found]:
-        some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise DataError(path, None, f"no prediction for {len(missing)} cases: {some}")
+            if not isinstance(line.values.get(name), str):
+                raise line.error(f"expected the field {name} with a string")
+            if problem := text_problem(name, line.values[name], needed=False):
+                raise line.error(problem)
+        if extra := sorted(set(line.values) - {"id", *names}):
+            raise line.error(f"unknown field {' and '.join(extra)}")
+        found[identity] = {name: line.values[SUBMITTED[name]] for name in known[identity].fields}
+    check_items(path, "the split test", found, known)
     return [found[case.id] for case in cases]
+
+
+def _identity(line: Line) -> str:
+    """The id of a prediction, which may be written as a number."""
+    value = line.values.get("id")
+    return str(line.count("id")) if isinstance(value, int) else line.text("id")
 
 
 def write_details(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write what is known of each answer beside its fields, one object a line."""
-    write_jsonl(path, (dict(row) for row in rows))
+    write_jsonl(path, (dict(row) for row in rows), sealed=True)
 
 
 def read_answers(
@@ -124,14 +138,39 @@ def read_answers(
     Raises:
         DataError: either file does not fit the cases.
     """
-    details = {row["id"]: row for row in read_jsonl(details_path)}
+    known = {case.id for case in cases}
+    details: dict[str, tuple[bool, bool, bool]] = {}
+    for line in prediction_lines(details_path):
+        identity = line.text("id")
+        if identity not in known:
+            raise line.error(f"the id {identity!r} is not one of the cases")
+        if identity in details:
+            raise line.error(f"a second line about {identity!r}")
+        details[identity] = _details(line)
+    if missing := sorted(known - set(details)):
+        raise DataError(details_path, None, f"nothing about the case {missing[0]}")
     answers = []
     for case, fields in zip(cases, read_predictions(predictions_path, cases), strict=True):
-        if case.id not in details:
-            raise DataError(details_path, None, f"nothing about the case {case.id}")
-        row = details[case.id]
-        answers.append(Answer(fields, row["valid"], row["repaired"], row["error"] is not None))
+        valid, repaired, failed = details[case.id]
+        if valid and not all(fields.values()):
+            problem = f"the case {case.id} is called valid, but a field of its prediction is empty"
+            raise DataError(details_path, None, problem)
+        answers.append(Answer(fields, valid, repaired, failed))
     return answers
+
+
+def _details(line: Line) -> tuple[bool, bool, bool]:
+    """Whether an output was valid, was repaired, or could not be made."""
+    valid, repaired = line.flag("valid"), line.flag("repaired")
+    if valid and repaired:
+        raise line.error("valid and repaired: expected at most one of them")
+    failed = line.values.get("error") is not None
+    if failed:
+        line.text("error")
+    if line.values.get("case_tokens") is not None:
+        for name in ("case_tokens", "cut_tokens", "answer_tokens"):
+            line.count(name)
+    return valid, repaired, failed
 
 
 def _load(text: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def write_audit(
     """
     quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
     found = audit(read_cases(records_path), quarantined, expected)
-    write_json(audit_path, found)
+    write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 
 

@@ -133,8 +133,10 @@ def convert(
     if not cases:
         raise DataError(path, None, "not one good case in the file")
     cases = _with_one_group(cases, [normalise_text(case.text) for case in cases])
-    write_jsonl(records_path, (asdict(case) for case in _LAYOUTS[layout].assign(cases, split)))
-    write_jsonl(quarantine_path, (asdict(item) for item in bad))
+    write_jsonl(
+        records_path, (asdict(case) for case in _LAYOUTS[layout].assign(cases, split)), sealed=True
+    )
+    write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
 
 
 def _with_one_group(cases: Sequence[Case], keys: Sequence[Hashable]) -> list[Case]:

@@ -508,7 +508,7 @@ def store_answers(
                 "answer_tokens": row["answer_tokens"],
             }
         )
-    write_predictions(predictions_path, cases, answers)
+    write_predictions(predictions_path, cases, answers, sealed=True)
     write_details(details_path, rows)
 
 

@@ -107,7 +107,7 @@ class Judge:
                     "tokens": tokens,
                 }
                 # A failure is not kept: the next run asks again.
-                write_json(path, result)
+                write_json(path, result, sealed=True)
                 return {**result, "cached": False, "unreachable": False}
             error = "no marks in the reply"
         return {
@@ -199,7 +199,7 @@ def judge_run(
         if found[-1]["unreachable"] and all(row["error"] is not None for row in found):
             # Every other summary would be waited for as long.
             raise _none_judged(settings, found)
-    write_json(output_path, _record(cases, answers, found, settings, bootstrap))
+    write_json(output_path, _record(cases, answers, found, settings, bootstrap), sealed=True)
 
 
 def _record(

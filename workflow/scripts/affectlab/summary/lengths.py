@@ -76,4 +76,5 @@ def write_lengths(
             ),
             "answers_cut": sum(length >= run["max_answer_tokens"] for length in answers),
         },
+        sealed=True,
     )

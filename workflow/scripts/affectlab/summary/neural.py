@@ -99,7 +99,7 @@ def score_run(
             "ci": [interval.low, interval.high],
             "n": len(cases),
         }
-    write_json(output_path, found)
+    write_json(output_path, found, sealed=True)
 
 
 def bert_scores(

@@ -89,7 +89,7 @@ def pool(
             }
         )
     interval = {"method": SINGLE_RUN_INTERVALS, **bootstrap}
-    write_json(output_path, {"interval": interval, "pools": found})
+    write_json(output_path, {"interval": interval, "pools": found}, sealed=True)
 
 
 def _metrics(

@@ -28,7 +28,8 @@ from affectlab.core.causal_attention import (
     masked_attention,
 )
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path
+from affectlab.core.integrity import check_file
+from affectlab.core.io import sealed_path
 
 ANSWER_ATTENTION = "affectlab_answer"
 ROW_ATTENTION = "affectlab_rows"
@@ -162,7 +163,9 @@ class PromptStore:
 
     def get(self, ids: Sequence[int]) -> PromptStates:
         """The stored states of one prompt, on the CPU."""
-        return PromptStates(**load_file(self._path(ids)))
+        path = self._path(ids)
+        check_file(path)
+        return PromptStates(**load_file(path))
 
     def read(self, network: Any, ids: Sequence[int], device: torch.device) -> PromptStates:
         """The states of one prompt, on the CPU: `read_prompt`, but only once."""
@@ -175,7 +178,7 @@ class PromptStore:
         if path.exists():
             return
         states = read_prompt(network, ids, device)
-        with atomic_path(path) as temporary:
+        with sealed_path(path) as temporary:
             temporary.write_bytes(save({n: t.cpu() for n, t in states._asdict().items()}))
 
     def _path(self, ids: Sequence[int]) -> Path:

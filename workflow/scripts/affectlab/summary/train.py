@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, sha256_file, write_json
+from affectlab.core.io import sealed_path, sha256_file, write_json
 from affectlab.core.records import origin_record
 from affectlab.summary.answers import target_text
 from affectlab.summary.cases import Case, read_cases, with_fold
@@ -170,7 +170,7 @@ def train(
         "tokens_per_second": tokens * result["samples_per_second"] / len(lengths),
     }
     write_history(history_path, result.pop("history"))
-    write_json(facts_path, {**result, **origin_record()})
+    write_json(facts_path, {**result, **origin_record()}, sealed=True)
     resumption.remove_checkpoints(work_directory / "checkpoints")
     shutil.rmtree(work_directory / "prompts", ignore_errors=True)
 
@@ -246,11 +246,12 @@ def _store(
 
     *base_weights* (`checkpoints.weights_digest`) is stored with it, so that it is put on no others.
     """
+    from affectlab.core.text_models import save_adapter
     from affectlab.summary import model as networks
 
-    with atomic_path(model_directory) as temporary:
+    with sealed_path(model_directory) as temporary:
         adapter = temporary / networks.ADAPTER_FOLDER
-        network.save_pretrained(adapter)
+        save_adapter(network, adapter)
         _check_reload(network, adapter)
         tokenizer.save_pretrained(temporary)
         if run["merge"]:
