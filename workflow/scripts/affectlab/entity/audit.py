@@ -16,7 +16,7 @@ from typing import Any
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_jsonl, round_significant, write_json
 from affectlab.core.quarantine import BadRecord
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import normalise_text, places_of
 from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
 
@@ -116,7 +116,7 @@ def _not_first(record: Record) -> int:
     """Spans of a text whose words stand in it earlier as well."""
     return sum(
         target.start is not None
-        and record.text.find(record.text[target.start : target.end]) < target.start
+        and places_of(record.text, record.text[target.start : target.end])[0] < target.start
         for target in record.targets
     )
 

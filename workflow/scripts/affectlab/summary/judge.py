@@ -248,8 +248,9 @@ def _read_reply(body: bytes) -> tuple[str, int]:
     if not isinstance(text, str):
         raise unusable
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
-    counted = isinstance(used, int) and not isinstance(used, bool)
-    return text, used if counted and 0 <= used <= MAX_COUNTED_TOKENS else 0
+    if not isinstance(used, int) or isinstance(used, bool) or not 0 <= used <= MAX_COUNTED_TOKENS:
+        used = 0
+    return text, used
 
 
 def question(reference: Mapping[str, str], summary: Mapping[str, str]) -> str:
