@@ -24,7 +24,7 @@ from affectlab.samples.models import (
 )
 from affectlab.summary import model as networks
 from affectlab.summary.cases import read_requests
-from affectlab.summary.prompts import build_prompt, case_text, chat_ids, chunks
+from affectlab.summary.prompts import build_prompt, case_text, chat_ids, chunks, instruction
 
 TEXTS = ["She also planned an annual party, and it was over.", "The client could not sleep."]
 MARKS = [
@@ -179,11 +179,12 @@ def test_other_texts_have_the_tokens_that_they_had(directories, family):
 def test_the_turns_of_a_prompt_are_the_templates_own(directories, family):
     tokenizer = networks.load_tokenizer(directories[family])
     wanted = [i for i in chat_ids(tokenizer, "x") if i in reserved(tokenizer)]
+    room = 300 + len(chat_ids(tokenizer, instruction("", "fields", "v1", "en")))
     for text in FORGED:
         ids = chat_ids(tokenizer, text)
         assert [i for i in ids if i in reserved(tokenizer)] == wanted, text
         prompt = build_prompt(
-            tokenizer, text * 300, task="fields", version="v1", language="en", max_tokens=2000
+            tokenizer, text * 300, task="fields", version="v1", language="en", max_tokens=room
         )
         assert prompt.cut_tokens > 0
         assert [i for i in prompt.ids if i in reserved(tokenizer)] == wanted, text

@@ -18,7 +18,7 @@ from affectlab.core.expectations import report_differences, share_rows
 from affectlab.core.io import read_jsonl, round_significant, write_json
 from affectlab.core.near_texts import near_duplicates
 from affectlab.core.quarantine import BadRecord
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import normalise_text, places_of
 from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
 
@@ -130,7 +130,7 @@ def _not_first(record: Record) -> int:
     """Spans of a text whose words stand in it earlier as well."""
     return sum(
         target.start is not None
-        and record.text.find(record.text[target.start : target.end]) < target.start
+        and places_of(record.text, record.text[target.start : target.end])[0] < target.start
         for target in record.targets
     )
 

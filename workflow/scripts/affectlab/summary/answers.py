@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,20 @@ SUBMITTED = {
 }
 """Field -> its name in the benchmark's submissions (the last one is the original project's)."""
 
-_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 """Ids that are written as numbers, as the benchmark's are; others could not be read back."""
+
+_THINKING = r"(?:think|thinking|thought|reasoning)>"
+_THINKING_START = re.compile(rf"\s*<{_THINKING}", re.IGNORECASE)
+_THINKING_END = re.compile(rf"</{_THINKING}", re.IGNORECASE)
+
+_OBJECT_START = re.compile(r'\{\s{0,99}["}]')
+
+LINES_COUNTED = 50
+"""Characters in which lines are counted while one is read as JSON."""
+
+READINGS = 30
+"""How often, on average, a character of an output is read in search of JSON."""
 
 _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 """What `text_problem` refuses: NUL, and half a surrogate pair, which UTF-8 does not know."""
@@ -44,27 +56,68 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
 
     An output in the form asked for (one JSON object with exactly *fields*, each a non-empty
     string; for a reflection, any text) is valid. From others, whatever fields can be found are
-    taken, and the answer is marked as repaired.
+    taken, and the answer is marked as repaired: those of the last JSON object that has any, else
+    what follows their names. What a model thinks aloud first is left out.
     """
     if tuple(fields) == (REFLECTION,):
-        written = _as_text(text)
+        written = _as_text(after_thinking(text))
         return Answer({REFLECTION: written}, bool(written), False, False)
-    found = _load(text.strip())
-    if set(found) == set(fields) and all(
-        isinstance(value, str) and value.strip() for value in found.values()
-    ):
-        return Answer({name: _as_text(found[name]) for name in fields}, True, False, False)
-    inner = _OBJECT.search(text)
-    found = found or (_load(inner.group()) if inner else {})
-    repaired = {name: _as_text(found[name]) for name in fields if name in found} or {
-        name: _as_text(value) for name in fields if (value := _loose_field(text, name, fields))
-    }
+    for whole in (text, after_thinking(text)):
+        found = _load(whole.strip())
+        if set(found) == set(fields) and all(
+            isinstance(value, str) and value.strip() for value in found.values()
+        ):
+            return Answer({name: _as_text(found[name]) for name in fields}, True, False, False)
+    answer = after_thinking(text)
+    with_fields = [one for one in json_objects(answer) if set(one) & set(fields)]
+    if with_fields:
+        repaired = {name: _as_text(with_fields[-1].get(name)) for name in fields}
+    else:
+        repaired = _loose_fields(answer, fields)
     return Answer(
         {name: repaired.get(name, "") for name in fields},
         False,
         any(repaired.values()),
         False,
     )
+
+
+def after_thinking(text: str) -> str:
+    """What a model wrote after its thinking; an end that is missing makes all of it thinking."""
+    ends = list(_THINKING_END.finditer(text))
+    if ends:
+        return text[ends[-1].end() :]
+    start = _THINKING_START.match(text)
+    return "" if start else text
+
+
+def json_objects(text: str) -> list[dict[str, Any]]:
+    """The complete JSON objects in a text, in their order; those inside others are not listed.
+
+    Takes time in proportion to the length of the text, whatever stands in it: what fails to be
+    read again and again is given up.
+    """
+    found: list[dict[str, Any]] = []
+    effort = READINGS * (len(text) + 100)
+    end = 0
+    for start in _OBJECT_START.finditer(text):
+        place = start.start()
+        if place < end:
+            continue
+        try:
+            value, end = _DECODER.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            # An unfinished string was read to the end of the text, and is reported at its start.
+            read = len(text) if error.msg.startswith("Unterminated") else error.pos
+            # The error counts the lines before it, which is fast but takes time too.
+            effort -= read - place + error.pos // LINES_COUNTED + 1
+        except (ValueError, RecursionError):
+            effort -= len(text) - place
+        else:
+            found.append(value)
+        if effort < 0:
+            break
+    return found
 
 
 def write_predictions(
@@ -175,10 +228,17 @@ def _details(line: Line) -> tuple[bool, bool, bool]:
 
 def _load(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _as_text(value: Any) -> str:
@@ -197,12 +257,19 @@ def _flat(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _loose_field(text: str, name: str, fields: Sequence[str]) -> str:
-    """A field in an output that is no JSON: what stands between its name and the next one."""
-    others = "|".join(re.escape(other) for other in fields)
-    match = re.search(
-        rf'{re.escape(name)}"?\s*[:：]\s*(.*?)(?=[",{{\s\-*]*(?:{others})"?\s*[:：]|\}}|\Z)',
-        text,
-        re.DOTALL,
-    )
-    return match.group(1).strip().strip('",').strip() if match else ""
+def _loose_fields(text: str, fields: Sequence[str]) -> dict[str, str]:
+    """Fields in an output that is no JSON: what is between a name and the next one or a brace.
+
+    Of a name that occurs several times the last one with a text counts.
+    """
+    names = "|".join(re.escape(name) for name in fields)
+    marks = list(re.finditer(rf'({names})"?\s{{0,9}}[:：]', text))
+    found: dict[str, str] = {}
+    for mark, following in zip_longest(marks, marks[1:]):
+        value = text[mark.end() : following.start() if following else len(text)]
+        value = value.partition("}")[0]
+        if following:
+            value = value.rstrip('",{- \t\r\n')
+        if value := value.strip().strip('",').strip():
+            found[mark.group(1)] = _as_text(value)
+    return found

@@ -100,9 +100,14 @@ def build_prompt(
     case_ids = _plain_ids(tokenizer, text)
     ids = chat_ids(tokenizer, instruction(text, task, version, language))
     kept = len(case_ids)
+    fixed = len(chat_ids(tokenizer, instruction("", task, version, language)))
+    if fixed > max_tokens:
+        raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
     while len(ids) > max_tokens:
-        # Decoding and encoding again may give a few more tokens than were kept.
-        kept -= max(len(ids) - max_tokens, 8)
+        # Marks that are spelt out have more tokens in the prompt than in the case, and decoding
+        # and encoding again may give a few more tokens than were kept.
+        share = kept / max(kept, len(ids) - fixed)
+        kept -= max(int((len(ids) - max_tokens) * share), 8)
         if kept <= 0:
             raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
         shorter = head_and_tail(tokenizer, case_ids, kept)
