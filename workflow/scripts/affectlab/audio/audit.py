@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.audio.data import Clip, read_clips
+from affectlab.audio.data import Clip, read_clips, unused_recordings
 from affectlab.audio.levels import Levels, decibels
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import Mixture, in_parallel, open_recording
@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MAX_QUARANTINED_SHARE = 0.1
+
+UNUSED_NAMED = 20
+"""Recordings without a clip whose paths the audit stores."""
 
 DURATION_TOLERANCE = 0.1
 """In seconds: how far a clip may be from the length that its corpus states; they round."""
@@ -75,7 +78,8 @@ def write_audit(
         records_path: of the corpus.
         quarantine_path: what the conversion set aside.
         raw_directory: the folder that clips' paths start from.
-        audit_path: gets the findings.
+        audit_path: gets the findings: what `audit` returns, and ``unused_recordings`` (how many
+            files look like recordings and belong to no clip, and the first of them).
         measures_path: gets one `Measure` a clip; with ``skip``, clips that cannot be read have
             none and are left out of every probe.
         expected: ``expected`` of the data registry.
@@ -105,6 +109,16 @@ def write_audit(
     usable = [clip for clip in clips if clip.id in known]
     findings = audit(usable, measures, bad, expected)
     _warn_of_lost_sound(measures)
+    used = [*(clip.path for clip in clips), *(item.file for item in bad)]
+    unused = unused_recordings(raw_directory, used)
+    if unused:
+        logger.warning(
+            "%s: %d recordings belong to no clip of the corpus; the first is %s",
+            raw_directory,
+            len(unused),
+            unused[0],
+        )
+    findings["unused_recordings"] = {"count": len(unused), "first": unused[:UNUSED_NAMED]}
     write_jsonl(measures_path, (asdict(measure) for measure in measures), sealed=True)
     write_json(audit_path, findings, sealed=True)
     report_differences(audit_path, findings, manifest_path)

@@ -11,8 +11,9 @@ import io
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -20,12 +21,12 @@ from affectlab.audio.tasks import DEPRESSED_FROM, TASKS, VALENCE, depression_lab
 from affectlab.core.errors import DataError
 from affectlab.core.io import folders_below, read_jsonl, read_text, write_jsonl
 from affectlab.core.label_order import LabelIds
+from affectlab.core.media import RECORDINGS, read_head, sort_files
 from affectlab.core.names import Ids, Spellings
 from affectlab.core.quarantine import BadRecord
 
 logger = logging.getLogger(__name__)
 
-AUDIO_ENDINGS = (".wav", ".flac")
 PROMPTS = ("negative", "neutral", "positive")
 SDS_FACTOR = 1.25
 """Standardised SDS score per raw point."""
@@ -52,9 +53,9 @@ _EATD_FOLDERS = {
     "val": "validation",
     "v": "validation",
 }
-_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)\.(?i:wav|flac)", re.ASCII)
+_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)", re.ASCII)
 _RAVDESS_EMOTIONS = TASKS["8emo"].classes
-_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])\.(?i:wav|flac)", re.ASCII)
+_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])", re.ASCII)
 _EMODB_EMOTIONS = {
     "W": "angry",
     "L": "bored",
@@ -245,14 +246,21 @@ def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord
             place = error.path.relative_to(root).as_posix()
             yield BadRecord(place, error.place or "", error.problem)
             continue
+        recordings = _recordings(folder, only_here=True)
         for prompt in PROMPTS:
-            audio = folder / (f"{prompt}_out.wav" if clips == "cleaned" else f"{prompt}.wav")
-            if not audio.is_file():
-                yield BadRecord(f"{name}/{audio.name}", "", "no such file")
+            stem = f"{prompt}_out" if clips == "cleaned" else prompt
+            found_here = [one for one in recordings if one.path.stem == stem]
+            path = f"{name}/{found_here[0].path.name if found_here else f'{stem}.wav'}"
+            if not found_here:
+                yield BadRecord(path, "", "no such file")
+            elif len(found_here) > 1:
+                names = " and ".join(one.path.name for one in found_here)
+                yield BadRecord(path, "", f"more than one recording of this answer: {names}")
+            elif advice := found_here[0].advice:
+                yield BadRecord(path, "", advice)
             elif problem := _transcript_problem(folder / f"{prompt}.txt"):
-                yield BadRecord(f"{name}/{audio.name}", "", problem)
+                yield BadRecord(path, "", problem)
             else:
-                path = f"{name}/{audio.name}"
                 yield Clip(f"{subject}_{prompt}", path, subject, labels | {"3emo": prompt}, split)
     if mistaken:
         logger.warning(
@@ -323,12 +331,16 @@ def read_ravdess(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRec
     Only audio of speech (``03-01-...``) is read; the others of the set (song, video) are not
     named so and passed over.
     """
-    for path in _audio_files(root):
-        match = _RAVDESS_NAME.fullmatch(path.name)
+    for recording in _recordings(root):
+        path = recording.path
+        match = _RAVDESS_NAME.fullmatch(path.stem)
         name = path.relative_to(root).as_posix()
         if match is None:
             if path.name.startswith("03-01-"):
                 yield BadRecord(name, "", "expected seven two-digit numbers as its name")
+            continue
+        if recording.advice:
+            yield BadRecord(name, "", recording.advice)
             continue
         number, actor = int(match[1]), int(match[5])
         if not 1 <= number <= len(_RAVDESS_EMOTIONS) or not 1 <= actor <= 24:
@@ -341,11 +353,13 @@ def read_ravdess(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRec
 
 def read_emodb(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
     """EMO-DB: speaker, sentence, emotion letter and take in each file name."""
-    for path in _audio_files(root):
-        match = _EMODB_NAME.fullmatch(path.name)
+    for recording in _recordings(root):
+        path = recording.path
+        match = _EMODB_NAME.fullmatch(path.stem)
         name = path.relative_to(root).as_posix()
-        if match is None:
-            yield BadRecord(name, "", "expected a name such as 03a01Fa.wav")
+        if match is None or recording.advice:
+            problem = recording.advice or "expected a name such as 03a01Fa.wav"
+            yield BadRecord(name, "", problem)
             continue
         emotion = _EMODB_EMOTIONS[match[3]]
         labels = {"7emo": emotion, "3valence": VALENCE[emotion]}
@@ -417,10 +431,41 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Cl
     )
 
 
-def _audio_files(root: Path) -> list[Path]:
-    """All audio files below *root*, in sorted order."""
-    paths = (folder / name for folder, names in folders_below(root) for name in names)
-    return sorted(path for path in paths if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """A recording of a corpus; *advice* tells how to convert one that cannot be read."""
+
+    path: Path
+    advice: str | None
+
+
+def _recordings(root: Path, *, only_here: bool = False) -> list[_Recording]:
+    """All recordings below *root*, or *only_here* in it, in sorted order; see `core.media`."""
+    folders = islice(folders_below(root), 1) if only_here else folders_below(root)
+    names = sorted(
+        (folder / name).relative_to(root).as_posix()
+        for folder, names in folders
+        for name in names
+        if (folder / name).is_file()
+    )
+    found = sort_files(RECORDINGS, names, lambda name: read_head(root / name))
+    advice: dict[str, str | None] = {**dict.fromkeys(found.read), **dict(found.unread)}
+    return [_Recording(root / name, advice[name]) for name in names if name in advice]
+
+
+def unused_recordings(root: Path, used: Iterable[str]) -> list[str]:
+    """Recordings below *root* that neither the records nor the quarantine of a corpus name.
+
+    Args:
+        root: the corpus' folder.
+        used: paths inside it, with forward slashes.
+
+    Returns:
+        Their paths inside it, sorted; a path that is not UTF-8 with escapes.
+    """
+    known = set(used)
+    names = (one.path.relative_to(root).as_posix() for one in _recordings(root))
+    return [name.encode(errors="backslashreplace").decode() for name in names if name not in known]
 
 
 READERS: dict[str, Callable[[Path, Clips], Iterator[Clip | BadRecord]]] = {
@@ -432,7 +477,7 @@ READERS: dict[str, Callable[[Path, Clips], Iterator[Clip | BadRecord]]] = {
 
 LAYOUT_FORMS = {
     "eatd": "folders t_<n> and v_<n>, or train/<n> and validation/<n>, with new_label.txt and"
-    " negative, neutral and positive .wav and .txt",
+    " recordings and .txt files of negative, neutral and positive",
     "ravdess": "files such as Actor_01/03-01-05-01-02-01-01.wav",
     "emodb": "files such as wav/03a01Fa.wav",
     "audio_manifest": "manifest.csv or manifest.tsv with the columns clip, subject and label",

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from affectlab.audio.containers import CutShortError, PatchedFile, check_log, check_whole
 from affectlab.core.errors import DataError, first_line
+from affectlab.core.media import RECORDINGS, read_head
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -319,6 +320,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         return "a web page saved under the name of an audio file"
     if not start:
         return "an empty file"
+    if advice := RECORDINGS.advice(path.name, read_head(path)):
+        return advice
     return f"not audio that can be read: {_reason(error)}"
 
 

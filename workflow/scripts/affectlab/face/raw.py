@@ -2,8 +2,8 @@
 
 * CSV, as ``fer2013.csv`` (``emotion,pixels,Usage``) or ``icml_face_data.csv`` (``emotion, Usage,
   pixels``), with optional columns ``valence`` and ``arousal``;
-* folders, ``train|test/<emotion>/*.jpg``, with an optional ``affect.csv`` (``image_path,valence,
-  arousal``) beside ``train``.
+* folders, ``train|test/<emotion>/*.jpg`` or other images that OpenCV reads, with an optional
+  ``affect.csv`` (``image_path,valence,arousal``) beside ``train``.
 
 Either may lie in a folder or in a zip archive, which is read in place. Class names decide what an
 image is labelled with; ids occur in the CSV layouts only, whose order is `CSV_CLASSES`.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import logging
 import lzma
 import math
 import re
@@ -29,11 +30,14 @@ from affectlab.core.archives import is_damage
 from affectlab.core.errors import DataError
 from affectlab.core.io import folders_below, is_encodable
 from affectlab.core.label_order import LabelIds
+from affectlab.core.media import HEAD_BYTES, IMAGES, Sorted, sort_files
 from affectlab.core.names import Ids, Spellings, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 
 if TYPE_CHECKING:
     import numpy as np
+
+logger = logging.getLogger(__name__)
 
 SIDE = 48
 """Height and width of every image, in pixels."""
@@ -72,7 +76,6 @@ FOLDER_SPLITS = {
 }
 """Splits by folder, for files whose names do not tell the official split."""
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 AFFECT_NAME = "affect.csv"
 MAX_IMAGE_BYTES = 1 << 20
@@ -114,6 +117,11 @@ class _Files:
     root: Path
     names: list[str]
     open: Callable[[str], IO[bytes]]
+
+    def head(self, name: str) -> bytes:
+        """The first bytes of a file."""
+        with self.open(name) as stream:
+            return stream.read(HEAD_BYTES)
 
     def locate(self, name: str) -> Path:
         """How a file is called in messages."""
@@ -170,19 +178,21 @@ def read_raw(
     names = _Names(Spellings("class"), Ids(similar_names), ids or LabelIds())
     with _open_files(Path(directory)) as files:
         tables = [name for name in files.names if PurePosixPath(name).name in CSV_NAMES]
-        images = [name for name in files.names if name.lower().endswith(IMAGE_ENDINGS)]
+        images = sort_files(IMAGES, files.names, files.head)
         if len(tables) > 1:
             raise DataError(directory, None, f"more than one table: {', '.join(tables)}")
         if tables:
             items = _read_csv(files, tables[0], on_bad_record, names)
-        elif images:
+            _report_unread(directory, tables[0], images)
+        elif images.read or images.unread:
             items = _read_folders(files, images, on_bad_record, names)
         else:
             raise DataError(
                 directory,
                 None,
                 f"no FER2013 here: expected {' or '.join(CSV_NAMES)}, or "
-                "train|test/<emotion>/*.jpg, in the folder or in one zip archive in it",
+                "train|test/<emotion>/*.jpg (or other images), in the folder or in one zip "
+                "archive in it",
             )
         good = 0
         for item in items:
@@ -194,7 +204,7 @@ def read_raw(
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """A grey 48 x 48 image from the bytes of a JPEG or PNG file, uint8.
+    """A grey 48 x 48 image from the bytes of an image file, uint8.
 
     Raises:
         ValueError: cut off, no image, in colour, or of another size.
@@ -202,15 +212,20 @@ def decode_image(data: bytes) -> np.ndarray:
     import cv2
     import numpy as np
 
-    # OpenCV fills the missing part of a JPEG with grey and says so on stderr only.
-    whole = PNG_END in data[-16:] if data[:4] == b"\x89PNG" else JPEG_END in data[-64:]
+    # OpenCV fills the missing part of a JPEG with grey and reports it on stderr only. Of other
+    # formats it refuses what is cut off.
+    whole = not (
+        (data[:4] == b"\x89PNG" and PNG_END not in data[-16:])
+        or (data[:3] == b"\xff\xd8\xff" and JPEG_END not in data[-64:])
+    )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     except cv2.error as error:
         # Of an image whose header claims more pixels than OpenCV takes.
-        raise ValueError("expected a JPEG or PNG file that OpenCV can read") from error
+        raise ValueError("expected an image file that OpenCV can read") from error
     if image is None or not whole:
-        raise ValueError("expected a whole JPEG or PNG file; this one is cut off or is none")
+        advice = IMAGES.advice("image", data[:HEAD_BYTES]) if image is None else None
+        raise ValueError(advice or "expected a whole image file; this one is cut off or is none")
     if image.ndim == 3:
         if (image[..., :3] != image[..., :1]).any():
             raise ValueError("expected a grey image, found one in colour")
@@ -281,17 +296,34 @@ def _open_files(directory: Path) -> Iterator[_Files]:
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
 
 
+def _report_unread(directory: Path | str, table: str, images: Sorted) -> None:
+    """Log that image files lie beside a table, which alone is read."""
+    names = [*images.read, *(name for name, _ in images.unread)]
+    if names:
+        logger.warning(
+            "%s: %s is read; %d image files beside it are not, the first is %s",
+            directory,
+            table,
+            len(names),
+            names[0],
+        )
+
+
 def _is_hidden(name: str) -> bool:
     """Whether a file, or a folder it is in, is one that systems leave behind, such as macOS."""
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def _read_folders(
-    files: _Files, images: list[str], on_bad_record: str, names: _Names
+    files: _Files, images: Sorted, on_bad_record: str, names: _Names
 ) -> Iterator[Face | BadRecord]:
     affect = _read_affect(files, on_bad_record)
-    for name in images:
+    advice = dict(images.unread)
+    wanted = {*images.read, *advice}
+    for name in (name for name in files.names if name in wanted):
         try:
+            if name in advice:
+                raise ValueError(advice[name])
             face = _face_of_file(files, name, affect)
             if repeated := names.images.add(face.image_path, name):
                 if repeated.is_exact:
