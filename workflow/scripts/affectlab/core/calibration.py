@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.core.intervals import UNSEEN_GROUPS
+from affectlab.core.intervals import shrunk_effect
 from affectlab.core.stats import Array, Floats
 
 SIMULATIONS = 1000
@@ -191,6 +191,8 @@ def _inverted(
     value = 0.0
     if float(np.mean(calibrated >= observed - slack)) < 0.5:
         value = path.error(_last(start, -FARTHEST, lambda place: above(place) < 0.5))
+    # Sampling only adds to the error; a median of few kinds of samples may hide that.
+    value = min(value, observed)
     return CalibrationError(
         value, min(low, value), max(high, value), observed, float(calibrated.mean())
     )
@@ -214,8 +216,7 @@ def _design_effect(residuals: Floats, right: Array, groups: Sequence[Any] | Arra
 
     Args:
         residuals: ``[n]``, deviations from the mean of their bin.
-        right: ``[n]``, two outcomes; where few groups have the rarer one, the items of a group
-            are taken to agree (see `intervals.UNSEEN_GROUPS`).
+        right: ``[n]``, two outcomes; see `intervals.shrunk_effect`.
         groups: ``[n]``.
     """
     _, codes = np.unique(np.asarray(groups), return_inverse=True)
@@ -226,4 +227,4 @@ def _design_effect(residuals: Floats, right: Array, groups: Sequence[Any] | Arra
     effect = max(between / independent, 1.0) if independent > 1e-12 else agreeing
     hits = np.bincount(codes, weights=np.asarray(right, np.float64))
     rarer = min(int(np.sum(hits > 0)), int(np.sum(hits < sizes)))
-    return (rarer * effect + UNSEEN_GROUPS * agreeing) / (rarer + UNSEEN_GROUPS)
+    return float(shrunk_effect(effect, agreeing, rarer))

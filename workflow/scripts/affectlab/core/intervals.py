@@ -26,13 +26,6 @@ import numpy as np
 
 from affectlab.core.stats import Array, Floats, Interval, resample_sums
 
-UNSEEN_GROUPS = 0.5
-"""Weight of the assumption that a group's items agree, in groups that contain a rarer outcome.
-
-Where all items agree, nothing is known of the correlation within groups, and each group counts as
-one item. Each group with the rarer outcome tells more of it.
-"""
-
 POOLED_ITEMS = 1.0
 """Items that each class borrows from all classes, for the variance of its own share."""
 
@@ -326,6 +319,22 @@ def explained_variance_interval(
     return Interval(value, 1 - rest * float(np.exp(reach)), 1 - rest * float(np.exp(-reach)))
 
 
+def shrunk_effect(effect: Any, agreeing: Any, rarer: Any) -> Floats:
+    """Design effect that is safe where few groups have the rarer outcome.
+
+    Where all items have one outcome, nothing is known of the correlation within groups, and each
+    group counts as one item. The first groups with the rarer outcome tell little of it. The weights
+    ``k^2 : 1`` were chosen by simulation.
+
+    Args:
+        effect: as estimated, at least 1.
+        agreeing: the effect if all items of a group agree.
+        rarer: how many groups have the rarer outcome (k).
+    """
+    weight = np.asarray(rarer, np.float64) ** 2
+    return np.asarray((weight * effect + agreeing) / (weight + 1))
+
+
 def replicates_of(
     statistic: Callable[[Array], Array], table: Array, resamples: int, seed: int
 ) -> Floats:
@@ -345,7 +354,7 @@ def _effective_sizes(hits: Floats, totals: Floats, share: Floats) -> Floats:
     """Effective number of items ``[..., K]`` of each class, from ``[..., G, K]``.
 
     The design effect is the variance of the share between groups over that of independent items,
-    at least 1. It is mixed with the effect of groups whose items all agree (`UNSEEN_GROUPS`).
+    at least 1; see `shrunk_effect`.
     """
     items = totals.sum(axis=-2)
     groups = (totals > 0).sum(axis=-2)
@@ -357,8 +366,7 @@ def _effective_sizes(hits: Floats, totals: Floats, share: Floats) -> Floats:
     rarer = np.minimum(
         ((hits > 0) & (totals > 0)).sum(axis=-2), ((hits < totals) & (totals > 0)).sum(axis=-2)
     )
-    effect = np.maximum(effect, 1.0)
-    effect = (rarer * effect + UNSEEN_GROUPS * agreeing) / (rarer + UNSEEN_GROUPS)
+    effect = shrunk_effect(np.maximum(effect, 1.0), agreeing, rarer)
     return np.asarray(items / np.maximum(effect, 1.0))
 
 
