@@ -308,7 +308,9 @@ def test_folds_are_held_against_baselines_that_learnt_in_the_same_folds(pooled):
     assert set(found["baselines"]) == {"lead", "tail", "textrank", "template", "nearest"}
     # The run is that baseline, trained in each fold: no case differs.
     for entry in found["baselines"]["nearest"]["differences"].values():
-        assert entry == {"value": 0.0, "ci": [0.0, 0.0]}
+        assert entry["value"] == 0.0
+        # No case differs here, which does not rule out that one of the next does.
+        assert entry["ci"][0] == -entry["ci"][1] < 0
     lead = found["baselines"]["lead"]
     assert lead["differences"]["rouge2"]["value"] == pytest.approx(
         found["metrics"]["rouge2"]["value"] - lead["metrics"]["rouge2"]["value"], abs=1e-6
