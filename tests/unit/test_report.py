@@ -383,9 +383,9 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
 
 def test_too_few_seeds_make_no_clear_difference(text, folder):
     """Two seeds against one: the models differ, and nothing is known of their recipes."""
+    assert "clear difference." not in text
     (pair,) = read_json(folder / "emotion" / "comparison.json")["pairs"]
     assert pair["differences"]["accuracy"]["significant"]
-    assert "clear difference." not in text
     (sentence,) = re.findall(r"Against weak on the same items: .*?\.(?=</)", text)
     assert "interval over items" in sentence
     assert "These trained models differ on such items; a statement about their recipes" in sentence

@@ -122,7 +122,10 @@ def test_comparison_pairs_runs_on_the_same_cases_alone(results):
     found = read_json(results / "comparison.json")
     assert [run["run"] for run in found["runs"]] == list(RUNS)
     assert not any(entry["below_baseline"] for entry in found["runs"][0]["metrics"].values())
+    # Baselines that no model and no seed takes part in are recipes by themselves.
+    assert all(run["seedless"] for run in found["runs"])
     (pair,) = found["pairs"]
+    assert pair["compares"] == "recipes"
     assert {pair["first"]["run"], pair["second"]["run"]} == {"lead", "nearest"}
     direct = metrics(results, "nearest")["comparisons"][0]["differences"]["rouge1"]["value"]
     assert pair["differences"]["rouge1"]["value"] == pytest.approx(-direct)
