@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,18 +15,16 @@ from affectlab.audio.predictions import Predicted, read_corpus, read_predictions
 from affectlab.core import intervals, stats
 from affectlab.core.calibration import calibration_error
 from affectlab.core.classification import per_class
+from affectlab.core.comparison import Resamples, Run, Trials, comparison_record
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_text
 from affectlab.core.records import (
-    INTERVALS_OVER_SEEDS,
     Direction,
     ScoredRun,
     calibration_metric,
     calibration_note,
     metric,
     rounded,
-    summary_header,
-    summary_metric,
     write_record,
 )
 
@@ -39,6 +36,15 @@ BINS = 10
 
 HEADLINE = ("uar", "accuracy")
 COMPARED = ("uar", "accuracy")
+
+REFITTED = 2.25
+"""How often the variance over subjects counts in a pair of cross-validated probes.
+
+The folds share most of their training subjects, so the scores of different test folds are not
+independent. Nadeau and Bengio (Machine Learning 52 (2003) 239, doi 10.1023/A:1024068626366) add
+test over training size to the 1 over the number J of folds: the variance counts 1 + J / (J - 1)
+times, 2.25 for five folds.
+"""
 
 DECISIONS: dict[str, Callable[[stats.Array], stats.Floats]] = {
     "uar": stats.balanced_accuracy,
@@ -417,100 +423,62 @@ def compare(
         main = data["split"]
         predicted = read_predictions(predictions_path, data["classes"], corpus, main)[main]
         runs.setdefault(record["run"], []).append((record, predicted))
-    summaries = [_summary(seeds, bootstrap) for seeds in runs.values()]
-    comparison = {
-        "wing": "audio",
-        "baseline": baseline,
-        "headline": list(HEADLINE),
-        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
-        "runs": summaries,
-        "pairs": _pairs([seeds[0] for seeds in runs.values()], bootstrap),
-    }
-    figures.forest(forest_path, summaries)
+    compared = [_run(seeds, bootstrap) for seeds in runs.values()]
+    comparison = comparison_record(
+        "audio",
+        compared,
+        baseline=baseline,
+        headline=HEADLINE,
+        compared=COMPARED,
+        bootstrap=bootstrap,
+    )
+    figures.forest(forest_path, comparison["runs"])
     write_record(output_path, comparison, schema)
 
 
-def _summary(
-    seeds: Sequence[tuple[Mapping[str, Any], Predicted]], bootstrap: Mapping[str, Any]
-) -> dict[str, Any]:
-    """One run over its seeds.
+def _run(seeds: Sequence[tuple[Mapping[str, Any], Predicted]], bootstrap: Mapping[str, Any]) -> Run:
+    """A run from the record and the predictions of each seed.
 
-    Scores of decisions get an interval for items and seeds; the others that of their first seed,
-    widened to cover the intervals of all.
+    Where seeds hold out clips of their own, no resample is common to them: such a run is in no
+    pair. The random part of a cross-validated probe is the draw of its folds, so each repeat is
+    one of the recipe's trials.
     """
-    first = seeds[0][0]
-    classes = len(first["data"]["classes"])
-    scores = [decision_scores(predicted, classes, bootstrap) for _, predicted in seeds]
-    same_items = len({predicted.ids for _, predicted in seeds}) == 1
-    metrics = {}
-    ci: tuple[float, float] | None
-    for name, entry in first["metrics"].items():
-        entries = [record["metrics"][name] for record, _ in seeds]
-        values = [one["value"] for one in entries]
-        if name in DECISIONS and same_items:
-            replicates = np.mean([found[name].replicates for found in scores], axis=0)
-            summary = stats.seeds_summary(values, replicates, bootstrap["level"], bounds=(0.0, 1.0))
-            mean, sd, ci = summary.mean, summary.sd, (summary.low, summary.high)
-        else:
-            mean = float(np.mean(values))
-            sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            known = [one["ci"] for one in entries]
-            ci = None if None in known else (min(c[0] for c in known), max(c[1] for c in known))
-        # Seeds may hold out other clips, and so have other trivial answers.
-        baseline = entry["baseline"] and {
-            "name": entry["baseline"]["name"],
-            "value": float(np.mean([one["baseline"]["value"] for one in entries])),
-        }
-        metrics[name] = summary_metric(mean, sd, ci, entry["direction"], baseline)
-    return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
+    record, first = seeds[0]
+    trials: dict[str, Trials] = {}
+    repeats: dict[str, Trials] = {}
+    if len({predicted.ids for _, predicted in seeds}) == 1:
+        draws = Resamples(first.subjects, bootstrap["resamples"], bootstrap["seed"])
+        tables = [
+            _confusion_table(predicted, len(record["data"]["classes"])) for _, predicted in seeds
+        ]
+        for name, score in DECISIONS.items():
+            each = [
+                _repeated(score, table, draws, len(record["data"]["classes"])) for table in tables
+            ]
+            repeats[name] = Trials(
+                np.concatenate([one.values for one in each]),
+                np.concatenate([one.replicates for one in each]),
+            )
+            trials[name] = Trials(
+                np.array([one.mean for one in each]),
+                np.array([one.replicates.mean(axis=0) for one in each]),
+            )
+    return Run(
+        records=[one for one, _ in seeds],
+        items=(record["data"]["name"], record["method"], first.ids),
+        trials=trials,
+        bounds=dict.fromkeys(record["metrics"], (0.0, 1.0)),
+        repeats=repeats,
+        refit_factor=REFITTED if record["data"]["split"] == GROUPED else 1.0,
+    )
 
 
-def _pairs(
-    firsts: Sequence[tuple[Mapping[str, Any], Predicted]], bootstrap: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Paired differences of runs that answered the same question about the same items."""
-    pairs = []
-    for (one, first), (two, second) in combinations(firsts, 2):
-        if (one["data"]["name"], one["method"]) != (two["data"]["name"], two["method"]):
-            continue
-        if first.ids != second.ids:
-            continue
-        classes = len(one["data"]["classes"])
-        differences = {}
-        for name in COMPARED:
-            function = _mean_over_repeats(DECISIONS[name], classes)
-            found = paired(function, first, second, classes, bootstrap)
-            differences[name] = {"value": found.value, "ci": [found.low, found.high]}
-        pairs.append(
-            {
-                "first": {"run": one["run"], "seed": one["seed"]},
-                "second": {"run": two["run"], "seed": two["seed"]},
-                "data": one["data"]["name"],
-                "n": len(first.ids),
-                "differences": differences,
-            }
-        )
-    return pairs
-
-
-def paired(
-    function: Callable[[stats.Array], stats.Array],
-    first: Predicted,
-    second: Predicted,
+def _repeated(
+    score: Callable[[stats.Array], stats.Floats],
+    table: stats.Floats,
+    draws: Resamples,
     classes: int,
-    bootstrap: Mapping[str, Any],
-) -> stats.Interval:
-    """Interval of the difference of a score on the same subjects; repeats may differ in number."""
-    tables = [_confusion_table(predicted, classes) for predicted in (first, second)]
-    width = tables[0].shape[1]
-
-    def difference(sums: stats.Array) -> stats.Array:
-        return np.asarray(function(sums[..., :width]) - function(sums[..., width:]))
-
-    return stats.bootstrap_interval(difference, np.hstack(tables), **bootstrap)
-
-
-def _mean_over_repeats(
-    score: Callable[[stats.Array], stats.Floats], classes: int
-) -> Callable[[stats.Array], stats.Array]:
-    return lambda sums: np.asarray(score(_matrices(sums, classes)).mean(axis=-1))
+) -> Trials:
+    """A score of each repeat from a `_confusion_table`, with its replicates."""
+    replicates = score(_matrices(draws.sums(table), classes))
+    return Trials(score(_matrices(table.sum(axis=0), classes)), replicates.T)

@@ -77,7 +77,16 @@ def render(template: Path | str, **values: Any) -> str:
         # The output is Markdown or Python, never HTML.
         autoescape=False,
     )
+    environment.filters["difference"] = _difference
     return environment.from_string(read_text(template)).render(**values)
+
+
+def _difference(entry: Mapping[str, Any]) -> str:
+    """A paired difference of metrics.json with its limits."""
+    if entry["ci"] is None:
+        return f"{entry['value']:+.4f} (no interval)"
+    low, high = entry["ci"]
+    return f"{entry['value']:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def with_front_matter(metadata: Mapping[str, Any], body: str) -> str:

@@ -38,11 +38,6 @@ SINGLE_RUN_INTERVALS = (
 )
 """How the intervals of one run come about: see `affectlab.core.intervals`."""
 
-INTERVALS_OVER_SEEDS = (
-    "percentile bootstrap over groups; of several seeds Student's t for groups and seeds"
-)
-"""How those of `stats.seeds_summary` do."""
-
 PACKAGES = {
     "accelerate": "accelerate",
     "cleanlab": "cleanlab",
@@ -128,21 +123,10 @@ def summary_metric(
     }
 
 
-def summary_header(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What `comparison.json` says of a run beside its scores.
-
-    Args:
-        records: metrics.json of each of its seeds, in the order of the configuration.
-    """
-    first = records[0]
-    return {
-        **{name: first[name] for name in ("run", "protocol", "method")},
-        "model": first["model"]["name"],
-        "data": first["data"]["name"],
-        **{name: first["data"][name] for name in ("split", "n", "groups")},
-        "seeds": [record["seed"] for record in records],
-        "interval_covers": "items" if len(records) == 1 else "items and seeds",
-    }
+def difference_line(name: str, entry: Mapping[str, Any]) -> str:
+    """One paired difference as a line of evaluation_results.txt."""
+    limits = "no interval" if entry["ci"] is None else "[{:+.4f}, {:+.4f}]".format(*entry["ci"])
+    return f"{name:<20}{entry['value']:>+9.4f}  {limits}"
 
 
 def is_worse(value: float, other: float, direction: Direction) -> bool:

@@ -12,16 +12,18 @@ from affectlab.core.classification import (
     COMPARED,
     HELD_OUT,
     Corpus,
-    comparison_record,
     read_predictions,
+    read_runs,
     reliability_at,
     scored_record,
 )
+from affectlab.core.comparison import comparison_record
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_text
 from affectlab.core.near_texts import near_groups
-from affectlab.core.records import ScoredRun, calibration_note, write_record
+from affectlab.core.records import ScoredRun, calibration_note, difference_line, write_record
 from affectlab.emotion.data import CLASSES, read_records
+from affectlab.emotion.settings import SEEDLESS
 
 TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
@@ -156,10 +158,12 @@ def results_text(record: Mapping[str, Any]) -> str:
         lines += ["", f"{split}, n = {entry['n']}, {entry['groups']} different texts"]
         lines += [_metric_line(name, entry["metrics"][name]) for name in COMPARED]
     for other in record["comparisons"]:
-        lines += ["", f"against {other['with']}, seed {other['seed']}"]
-        for name, found in other["differences"].items():
-            low, high = found["ci"]
-            lines.append(f"{name:<18}{found['value']:>+9.4f}  [{low:+.4f}, {high:+.4f}]")
+        lines += [
+            "",
+            f"against {other['with']}, seed {other['seed']}: these two trained models, not their"
+            " recipes",
+            *(difference_line(name, found) for name, found in other["differences"].items()),
+        ]
         test = other["mcnemar"]
         lines.append(
             f"McNemar: {test['only_ours']} items right here alone, {test['only_theirs']} there"
@@ -189,12 +193,19 @@ def compare(
         schema: schema of comparison.json.
         output_path: where comparison.json goes.
     """
+    runs = read_runs(
+        metrics_paths,
+        predictions_paths,
+        {name: read_corpus(path) for name, path in records_paths.items()},
+        bootstrap,
+        seedless=SEEDLESS,
+    )
     record = comparison_record(
-        wing="emotion",
-        metrics_paths=metrics_paths,
-        predictions_paths=predictions_paths,
-        corpora={name: read_corpus(path) for name, path in records_paths.items()},
+        "emotion",
+        runs,
         baseline=baseline,
+        headline=COMPARED,
+        compared=COMPARED,
         bootstrap=bootstrap,
     )
     write_record(output_path, record, schema)

@@ -7,25 +7,22 @@ added, without training again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from affectlab.core import stats
+from affectlab.core.comparison import Run, Trials, comparison_record
 from affectlab.core.errors import DataError, first_line
 from affectlab.core.integrity import check_directory, check_file
 from affectlab.core.io import read_json
 from affectlab.core.near_texts import near_groups
 from affectlab.core.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
 from affectlab.core.records import (
-    INTERVALS_OVER_SEEDS,
     ScoredRun,
     calibration_metric,
     metric,
-    summary_header,
-    summary_metric,
     write_record,
 )
 from affectlab.entity import score_intervals, scores
@@ -390,48 +387,33 @@ def compare(
         table = scores.columns(items, stored_calibration(directory, corpus), corpus.train_prior)
         drawn = replicates(table, items.groups, bootstrap)
         runs.setdefault(record["run"], []).append((record, drawn))
-    record = {
-        "wing": "entity",
-        "baseline": None,
-        "headline": list(HEADLINE),
-        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
-        "runs": [_summary(seeds, bootstrap["level"]) for seeds in runs.values()],
-        "pairs": [
-            _pair(first, second, bootstrap["level"])
-            for first, second in combinations([seeds[0] for seeds in runs.values()], 2)
-            if first[0]["data"]["name"] == second[0]["data"]["name"]
-        ],
-    }
+    record = comparison_record(
+        "entity",
+        [_run(seeds) for seeds in runs.values()],
+        baseline=None,
+        headline=HEADLINE,
+        compared=COMPARED,
+        bootstrap=bootstrap,
+    )
     write_record(output_path, record, schema)
 
 
-def _summary(
-    seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, stats.Floats]]], level: float
-) -> dict[str, Any]:
-    """One run over its seeds: mean, spread, and an interval for items and seeds."""
-    first = seeds[0][0]
-    found = {}
-    for name, entry in first["metrics"].items():
-        if any(name not in record["metrics"] for record, _ in seeds):
-            continue
-        of_mean = np.mean([drawn[name] for _, drawn in seeds], axis=0)
-        values = [record["metrics"][name]["value"] for record, _ in seeds]
-        known = of_mean[~np.isnan(of_mean)]
-        summary = stats.seeds_summary(values, known, level, bounds=_bounds(name))
-        baselines = [record["metrics"][name]["baseline"] for record, _ in seeds]
-        # A baseline may lean on the trained model, as max-probability does: its mean, then.
-        baseline = entry["baseline"] and {
-            "name": entry["baseline"]["name"],
-            "value": float(np.mean([one["value"] for one in baselines])),
-        }
-        found[name] = summary_metric(
-            summary.mean,
-            summary.sd,
-            (summary.low, summary.high) if 2 * len(known) >= len(of_mean) else None,
-            entry["direction"],
-            baseline,
-        )
-    return {**summary_header([record for record, _ in seeds]), "metrics": found}
+def _run(seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, stats.Floats]]]) -> Run:
+    """A run from the record of each seed and its replicates."""
+    records = [record for record, _ in seeds]
+    names = [name for name in records[0]["metrics"] if all(name in r["metrics"] for r in records)]
+    return Run(
+        records=records,
+        items=records[0]["data"]["name"],
+        trials={
+            name: Trials(
+                np.array([record["metrics"][name]["value"] for record in records]),
+                np.array([drawn[name] for _, drawn in seeds]),
+            )
+            for name in names
+        },
+        bounds={name: _bounds(name) for name in names},
+    )
 
 
 def _bounds(name: str) -> tuple[float, float]:
@@ -439,26 +421,6 @@ def _bounds(name: str) -> tuple[float, float]:
     if name.endswith("spearman"):
         return -1.0, 1.0
     return 0.0, float("inf") if name.startswith("nll") else 1.0
-
-
-def _pair(
-    first: tuple[Mapping[str, Any], Mapping[str, stats.Floats]],
-    second: tuple[Mapping[str, Any], Mapping[str, stats.Floats]],
-    level: float,
-) -> dict[str, Any]:
-    """Differences of two runs, first minus second, on the same items and resamples."""
-    differences = {}
-    for name in COMPARED:
-        value = first[0]["metrics"][name]["value"] - second[0]["metrics"][name]["value"]
-        limits = stats.percentile_interval(value, first[1][name] - second[1][name], level)
-        differences[name] = {"value": value, "ci": [limits.low, limits.high]}
-    return {
-        "first": {"run": first[0]["run"], "seed": first[0]["seed"]},
-        "second": {"run": second[0]["run"], "seed": second[0]["seed"]},
-        "data": first[0]["data"]["name"],
-        "n": first[0]["data"]["n"],
-        "differences": differences,
-    }
 
 
 def _existing(trivial: Mapping[str, tuple[str, float]], name: str) -> tuple[str, float] | None:

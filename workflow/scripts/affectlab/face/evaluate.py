@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import numpy as np
 
 from affectlab.core import intervals, stats
 from affectlab.core.classification import (
+    COMPARED,
     Corpus,
     Score,
-    comparison_record,
-    over_seeds,
     read_predictions,
+    read_runs,
     reliability_at,
     scored_record,
 )
+from affectlab.core.comparison import Resamples, Run, Trials, comparison_record
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
 from affectlab.core.predictions import prediction_lines
@@ -303,46 +305,44 @@ def compare(
         name: read_corpus(faces, metadata, result_split)
         for name, (faces, metadata, _) in data_paths.items()
     }
-    record = comparison_record(
-        wing="face",
-        metrics_paths=metrics_paths,
-        predictions_paths=predictions_paths,
-        corpora=corpora,
-        baseline=None,
-        bootstrap=bootstrap,
-        splits=held_out(result_split),
-    )
-    regressed: dict[str, list[dict[str, np.ndarray]]] = {}
-    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
-        name = read_json(metrics_path)["run"]
-        regressed.setdefault(name, []).append(read_regressed(predictions_path, result_split))
     labels = {name: read_labels(path) for name, (_, _, path) in data_paths.items()}
-    for run in record["runs"]:
-        data, seeds = run["data"], regressed[run["run"]]
-        run["metrics"] |= _regression_over_seeds(
-            seeds, labels[data], corpora[data].group, bootstrap
+    runs = read_runs(
+        metrics_paths, predictions_paths, corpora, bootstrap, splits=held_out(result_split)
+    )
+    regressed: dict[str, list[dict[str, Score]]] = {}
+    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
+        header = read_json(metrics_path)
+        data = header["data"]["name"]
+        predicted = read_regressed(predictions_path, result_split)
+        regressed.setdefault(header["run"], []).append(
+            regression_scores(predicted, labels[data], corpora[data].group)
         )
+    record = comparison_record(
+        "face",
+        [with_regressed(run, regressed[run.name], bootstrap) for run in runs],
+        baseline=None,
+        headline=COMPARED,
+        compared=COMPARED,
+        bootstrap=bootstrap,
+    )
     write_record(output_path, record, schema)
 
 
-def _regression_over_seeds(
-    seeds: Sequence[Mapping[str, np.ndarray]],
-    labels: Mapping[str, np.ndarray],
-    group: Mapping[str, int],
-    bootstrap: Mapping[str, Any],
-) -> dict[str, Any]:
-    """`regression_scores` over the seeds of a run, as comparison.json holds them."""
-    trivial = trivial_regression(seeds[0]["id"], labels)
-    each = [regression_scores(predicted, labels, group) for predicted in seeds]
-    return {
-        name: over_seeds(
-            [found[name] for found in each],
-            trivial[name],
-            KINDS[name.rpartition("_")[2]][2],
-            bootstrap,
+def with_regressed(
+    run: Run, seeds: Sequence[Mapping[str, Score]], bootstrap: Mapping[str, Any]
+) -> Run:
+    """Return *run* with the `regression_scores` of each of its *seeds*."""
+    trials = {}
+    for name in seeds[0]:
+        scores = [found[name] for found in seeds]
+        # Images without a value are left out, so the groups are not those of the other scores.
+        draws = Resamples(range(len(scores[0].table)), bootstrap["resamples"], bootstrap["seed"])
+        trials[name] = Trials(
+            np.array([float(score.statistic(score.table.sum(axis=0))) for score in scores]),
+            np.array([draws.of_sums(score.statistic, score.table) for score in scores]),
         )
-        for name in trivial
-    }
+    bounds = {name: KINDS[name.rpartition("_")[2]][2] for name in trials}
+    return replace(run, trials={**run.trials, **trials}, bounds={**run.bounds, **bounds})
 
 
 def _draw_outputs(

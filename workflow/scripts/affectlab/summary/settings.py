@@ -31,6 +31,8 @@ TRAINED = PROMPTED | {
     "training",
 }
 BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
+# A model that is not trained has a random part only if its answers are sampled.
+UNTRAINED = (*BASELINE_METHODS, "prompt")
 
 MODEL_KINDS = frozenset({"causal-lm"})
 SCORING_KINDS = frozenset({"text-encoder"})

@@ -151,10 +151,11 @@ def _headline(
     run = summaries[best]
     metrics = run["metrics"]
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
+    level = comparison["interval"]["level"]
     sentences = [
         f"{best}, the run with the lowest validation log-loss, decides {percent(accuracy['mean'])}"
         f" of {run['n']:,} unseen targets rightly"
-        f" ({interval(accuracy['ci'], comparison['interval']['level'])};"
+        f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); always neutral gives"
         f" {percent(accuracy['baseline']['value'])}.",
         f"Macro-F1 over the classes that occur: {macro['mean']:.3f} (always neutral:"
