@@ -48,8 +48,10 @@ def test_a_run_leaves_every_artefact(finished_entity):
     assert {run["run"] for run in comparison["runs"]} == {run.split("/")[0] for run in RUNS}
     page = (results / "report" / "index.html").read_text()
     assert 'id="entity"' in page
-    found = r"unseen targets rightly \(95 % interval over items [\d.]+ to [\d.]+; 1 seed\);"
+    found = (
+        r"unseen targets rightly \(95 % interval over items [\d.]+ to [\d.]+; 1 seed\);"
         r" always neutral gives"
+    )
     assert re.search(found, page)
     assert "entity,gbert_tiny," in (results / "tables" / "results.csv").read_text()
     audit = json.loads((results / "entity/data/entity_sample/audit.json").read_text())

@@ -59,8 +59,10 @@ def test_a_run_leaves_every_artefact(finished_summary):
     page = (results / "report" / "index.html").read_text()
     assert "Summaries of counselling cases" in page
     assert "tokens cut off" in page
-    found = r"reaches ROUGE-2 [\d.]+ on \d+ .*"
+    found = (
+        r"reaches ROUGE-2 [\d.]+ on \d+ .*"
         r" \(95 % interval over items [\d.]+ to [\d.]+; 1 seed\); \w+ reaches"
+    )
     assert re.search(found, page)
     assert "read as notes" not in page
     assert "qwen2_tiny_fields" in (results / "tables" / "results.csv").read_text()
