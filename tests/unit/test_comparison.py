@@ -159,8 +159,8 @@ def test_the_spread_between_seeds_adds_to_that_of_the_items_by_hand():
     ]
     run = Run(records, "made", {"accuracy": trials}, {"accuracy": (0.0, 0.95)})
     low, high = comparison.summarise(run, LEVEL)["metrics"]["accuracy"]["ci"]
-    # Degrees of freedom: (1e-4 + 1.5 * 4e-4 / 3)^2 / ((1.5 * 4e-4 / 3)^2 / 2) = 4.5.
-    assert 0.92 - low == pytest.approx(2.6585 * np.sqrt(1e-4 + 4e-4 / 3), rel=1e-3)
+    # Degrees of freedom: (1e-4 + 1.7 * 4e-4 / 3)^2 / ((1.7 * 4e-4 / 3)^2 / 2) = 4.154.
+    assert 0.92 - low == pytest.approx(2.7363 * np.sqrt(1e-4 + 4e-4 / 3), rel=1e-3)
     assert high == 0.95
 
 

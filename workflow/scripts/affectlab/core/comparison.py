@@ -17,8 +17,8 @@ counted once. The degrees of freedom follow Satterthwaite (Biometrics Bulletin 2
 
 Satterthwaite's degrees of freedom take the estimated variances as the true ones. With three seeds
 the variance between seeds is often far too small by chance, and then the interval is, too. In the
-degrees of freedom the variance of k seeds therefore counts k / (k - 1) times. Simulated coverage:
-`benchmarks/coverage_comparison.py`.
+degrees of freedom the variance of k seeds therefore counts 1 + `CAUTION` / (k - 1) times. Simulated
+coverage: `benchmarks/coverage_comparison.py`.
 
 The limits of a summary keep the asymmetry of the intervals of the single models: the distance to
 each limit takes the place of a standard error times a quantile (Zou and Donner, Statistics in
@@ -43,6 +43,13 @@ SEEDS_NEEDED = 3
 
 The interval from two seeds that covers the truth is about five times as wide as it would be with a
 known spread between seeds.
+"""
+
+CAUTION = 1.4
+"""How much more the variance between seeds counts in the degrees of freedom, times their number.
+
+Chosen by simulation with three seeds of normal scores. The coverage is 0.934 or more for any share
+of the seeds in the variance (without: 0.921), and the width 1.24 times that of the oracle or less.
 """
 
 METHOD = (
@@ -453,7 +460,7 @@ def _welch_satterthwaite(of_items: _Part, of_seeds: Sequence[_Part]) -> tuple[fl
     """Standard error and degrees of freedom of a sum of independent estimates."""
     error = math.sqrt(of_items.variance + sum(part.variance for part in of_seeds))
     counted = [of_items] + [
-        _Part(part.variance * (part.freedom + 1) / part.freedom, part.freedom) for part in of_seeds
+        _Part(part.variance * (1 + CAUTION / part.freedom), part.freedom) for part in of_seeds
     ]
     whole = sum(part.variance for part in counted)
     squares = sum(part.variance**2 / part.freedom for part in counted)
