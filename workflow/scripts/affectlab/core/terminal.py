@@ -6,10 +6,12 @@ import argparse
 import io
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_text
@@ -37,6 +39,19 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         default="fp32",
         help="of matrix products; auto is bf16 where that is faster (default fp32, as evaluated)",
     )
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Every warning as one line for a user, who has no use for a place in the program."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"affectlab: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 def read_texts(texts: Sequence[str], file: Path | None) -> Iterator[str]:

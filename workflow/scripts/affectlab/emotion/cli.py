@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
-from affectlab.core.terminal import add_network_arguments, batched, positive, read_texts
+from affectlab.core.terminal import (
+    add_network_arguments,
+    batched,
+    positive,
+    read_texts,
+    warnings_as_lines,
+)
 
 
 def add_predict_command(wings: Any) -> None:
@@ -35,8 +41,11 @@ def _predict(options: argparse.Namespace) -> int:
     classifier = EmotionClassifier.from_directory(
         options.model, device=options.device, precision=options.precision
     )
+    first = 1
     for batch in batched(read_texts(options.texts, options.file), options.batch_size):
-        predictions = classifier.predict(batch, batch_size=options.batch_size)
+        with warnings_as_lines():
+            predictions = classifier.predict(batch, batch_size=options.batch_size, first=first)
+        first += len(batch)
         for text, prediction in zip(batch, predictions, strict=True):
             line = {
                 "text": text,
@@ -44,6 +53,7 @@ def _predict(options: argparse.Namespace) -> int:
                 "probabilities": {
                     name: round(value, 6) for name, value in prediction.top(options.top_k)
                 },
+                **({"cut": True} if prediction.cut else {}),
             }
             print(json.dumps(line, ensure_ascii=False), flush=True)
     return 0

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import check_target
-from affectlab.core.terminal import add_network_arguments, batched, positive, read_texts
+from affectlab.core.terminal import (
+    add_network_arguments,
+    batched,
+    positive,
+    read_texts,
+    warnings_as_lines,
+)
 
 
 def add_predict_command(wings: Any) -> None:
@@ -75,19 +78,6 @@ def _predictor(options: argparse.Namespace) -> Any:
     )
 
 
-@contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """Every warning as one line for a user, who has no use for a place in the program."""
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"affectlab: {message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show
-        yield
-
-
 def _texts(options: argparse.Namespace) -> Iterator[str]:
     if bool(options.texts) == bool(options.file):
         raise UserError("give either texts (`-` for stdin) or --file")
@@ -103,7 +93,7 @@ def _predict(options: argparse.Namespace) -> int:
     first = 1
     for batch in batched(_texts(options), options.batch_size):
         queries = [Query(text, options.span, options.char_start) for text in batch]
-        with _warnings_as_lines():
+        with warnings_as_lines():
             answers = predictor.predict_batch(queries, batch_size=options.batch_size, first=first)
         first += len(batch)
         for text, answer in zip(batch, answers, strict=True):
@@ -129,7 +119,7 @@ def _embed(options: argparse.Namespace) -> int:
 
     texts = list(_texts(options))
     check_target(options.output)
-    with _warnings_as_lines():
+    with warnings_as_lines():
         write_embeddings(_predictor(options), texts, options.output, batch_size=options.batch_size)
     print(f"{len(texts)} texts: {options.output}")
     return 0
@@ -139,7 +129,7 @@ def _nearest(options: argparse.Namespace) -> int:
     from affectlab.entity.predict import nearest
 
     texts = list(_texts(options))
-    with _warnings_as_lines():
+    with warnings_as_lines():
         found = nearest(
             _predictor(options),
             options.embeddings,
