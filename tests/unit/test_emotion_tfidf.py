@@ -115,7 +115,8 @@ def test_same_data_same_bytes(corpus, tmp_path):
 
 
 def test_no_pickle_is_written(saved):
-    assert {path.name for path in saved.iterdir()} == {"tfidf.json", "tfidf.safetensors"}
+    names = {"tfidf.json", "tfidf.safetensors", "SHA256SUMS"}
+    assert {path.name for path in saved.iterdir()} == names
 
 
 def test_missing_weights(saved):
