@@ -8,6 +8,8 @@ from affectlab.core.errors import UserError
 from affectlab.emotion import tfidf
 from affectlab.samples.emotion import LABELS, make_sentence
 
+pytestmark = pytest.mark.usefixtures("edited_models")
+
 RECIPE = {"ngram_range": [1, 2], "min_df": 2, "sublinear_tf": True, "C": 10.0, "class_weight": None}
 
 
