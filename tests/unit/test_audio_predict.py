@@ -29,6 +29,8 @@ from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.samples.audio import write_corpus
 from affectlab.samples.audio_models import write_tiny_whisper
 
+pytestmark = pytest.mark.usefixtures("edited_models")
+
 RECIPE = {
     "protocol": "sound",
     "task": "3emo",

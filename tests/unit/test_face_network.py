@@ -38,6 +38,8 @@ from affectlab.face.raw import CLASSES
 from affectlab.samples import face as samples
 from affectlab.samples.models import write_tiny_bert, write_tiny_resnet, write_tiny_vit
 
+pytestmark = pytest.mark.usefixtures("edited_models")
+
 PROJECT = Path(__file__).parents[2]
 PHOTOGRAPH = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
 COUNTS = {"Training": 84, "PublicTest": 21, "PrivateTest": 21}

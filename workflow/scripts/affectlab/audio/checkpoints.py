@@ -12,13 +12,14 @@ from torch import nn
 
 from affectlab.core.errors import UserError
 from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
 
 
+@checked("directory", check_directory)
 def read_config(directory: Path, model_types: Sequence[str]) -> dict[str, Any]:
     """The config.json of a checkpoint that must be of one of *model_types*.
 
@@ -28,7 +29,6 @@ def read_config(directory: Path, model_types: Sequence[str]) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise UserError(f"{directory}: not a model directory, it has no config.json")
-    check_directory(directory)
     config = read_json(path)
     if not isinstance(config, dict):
         raise UserError(f"{path}: expected a JSON object with the settings of a model")
@@ -40,13 +40,13 @@ def read_config(directory: Path, model_types: Sequence[str]) -> dict[str, Any]:
     return config
 
 
+@checked("directory", check_directory)
 def read_features(kind: Any, directory: Path) -> Any:
     """The feature extractor of a checkpoint, of the transformers class *kind*.
 
     Raises:
         UserError: the directory has none, or none that can be read.
     """
-    check_directory(directory)
     path = directory / "preprocessor_config.json"
     if not path.is_file():
         raise UserError(f"{directory}: not a whole model directory, it has no {path.name}")
@@ -54,6 +54,7 @@ def read_features(kind: Any, directory: Path) -> Any:
     return kind.from_pretrained(directory, local_files_only=True)
 
 
+@checked("directory", check_directory)
 def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> None:
     """Fill *module* with the tensors of a safetensors checkpoint whose names carry a prefix.
 
@@ -68,7 +69,6 @@ def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> No
     Raises:
         UserError: a tensor is missing or of another shape.
     """
-    check_directory(directory)
     files = _files_by_name(directory)
     wanted = list(module.state_dict())
     prefix = next((p for p in prefixes if f"{p}{wanted[0]}" in files), None)

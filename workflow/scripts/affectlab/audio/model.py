@@ -13,7 +13,7 @@ import numpy.typing as npt
 from affectlab.audio.solver import softmax
 from affectlab.core.errors import DataError
 from affectlab.core.finite import check_finite_arrays
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
 
 FACTS = "probe.json"
@@ -65,6 +65,7 @@ def save(model: ProbeModel, directory: Path) -> None:
         write_json(temporary / FACTS, dict(model.facts))
 
 
+@checked("directory", check_directory)
 def load(directory: Path) -> ProbeModel:
     """Read a directory that `save` wrote.
 
@@ -74,7 +75,6 @@ def load(directory: Path) -> ProbeModel:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    check_directory(directory)
     facts = read_json(directory / FACTS)
     missing = [name for name in FIELDS if not isinstance(facts, dict) or name not in facts]
     if missing:

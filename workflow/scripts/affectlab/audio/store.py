@@ -32,7 +32,7 @@ from affectlab.audio.waveform import (
     windows,
 )
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.integrity import check_file
+from affectlab.core.integrity import check_file, checked
 from affectlab.core.io import sealed_path, sha256_file
 
 logger = logging.getLogger(__name__)
@@ -285,13 +285,13 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
         )
 
 
+@checked("path", check_file)
 def read_embeddings(path: Path) -> Embeddings:
     """Read a store that `write_embeddings` wrote.
 
     Raises:
         DataError: the file is missing, no such store, or not what was written.
     """
-    check_file(path)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return Embeddings(

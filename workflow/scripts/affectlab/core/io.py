@@ -60,6 +60,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             if not temporary.is_dir():
                 raise UserError(f"{target}: is a folder, expected a file or nothing")
             shutil.rmtree(target)
+        # A file without a digest is read unchecked; with that of an older file it is refused.
+        forget_digest(target)
         os.replace(temporary, target)
     except OSError as error:
         if error.errno is None or isinstance(error, FileNotFoundError):
@@ -185,8 +187,6 @@ def sealed_path(path: Path | str) -> Iterator[Path]:
             digest = None
         else:
             digest = sha256_file(temporary)
-            # A file without a digest is read unchecked; one with that of an older file is refused.
-            forget_digest(target)
     if digest is not None:
         write_text(digest_path(target), digest_text(target, digest))
 

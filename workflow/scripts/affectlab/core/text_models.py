@@ -25,12 +25,13 @@ from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.checkpoints import TOKENIZER_FILES
 from affectlab.core.errors import UserError, first_line
 from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, write_json
 
 ADAPTER_CONFIG = "adapter_config.json"
 
 
+@checked("directory", check_directory)
 def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint directory.
 
@@ -42,7 +43,6 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
     Raises:
         UserError: the directory holds none, a damaged one, or one without a padding token.
     """
-    check_directory(directory)
     if not any((directory / name).exists() for name in TOKENIZER_FILES):
         raise UserError(
             f"{directory}: no tokenizer in this model directory: expected one of "
@@ -102,6 +102,7 @@ def _demote_special_pieces(tokenizer: PreTrainedTokenizerBase) -> None:
     backend.model = Unigram(pieces, state["unk_id"], state.get("byte_fallback", False))
 
 
+@checked("directory", check_directory)
 def load_pretrained(
     directory: Path,
     auto_class: Any,
@@ -143,7 +144,6 @@ def load_pretrained(
     """
     if not directory.is_dir():
         raise UserError(f"{directory}: no such folder, expected {purpose}")
-    check_directory(directory)
     on_cpu = device.type == "cpu"
     # Its report on loading lists the head, which is new in every base model, as a warning.
     hf_logging.set_verbosity_error()
@@ -250,6 +250,7 @@ def adapter_errors(directory: Path) -> Iterator[None]:
         ) from error
 
 
+@checked("directory", check_directory)
 def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None) -> nn.Module:
     """*network* with the adapter in *directory*, in eval mode.
 
@@ -266,7 +267,6 @@ def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None
 
     # In a run's model directory the list of all files is one level up.
     check_directory(directory.parent)
-    check_directory(directory)
     with adapter_errors(directory):
         adapted = PeftModel.from_pretrained(network, str(directory), config=settings).eval()
     check_finite_tensors(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.finite import check_finite_arrays
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def save(pipeline: Pipeline, directory: Path | str) -> None:
         )
 
 
+@checked("directory", check_directory)
 def load(directory: Path | str) -> Pipeline:
     """Read a folder of `save`; the pipeline gives the very probabilities of the saved one.
 
@@ -122,7 +123,6 @@ def load(directory: Path | str) -> Pipeline:
     from safetensors.numpy import load_file
 
     folder = Path(directory)
-    check_directory(folder)
     settings = read_json(folder / SETTINGS_FILE)
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise UserError(f"{folder / SETTINGS_FILE}: expected a TF-IDF model of format {FORMAT}")

@@ -15,7 +15,7 @@ import numpy as np
 from affectlab.core import stats
 from affectlab.core.comparison import Run, Trials, comparison_record
 from affectlab.core.errors import DataError, first_line
-from affectlab.core.integrity import check_directory, check_file
+from affectlab.core.integrity import check_directory, check_file, checked
 from affectlab.core.io import read_json
 from affectlab.core.near_texts import near_groups
 from affectlab.core.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
@@ -118,12 +118,12 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
     return found
 
 
+@checked("path", check_file)
 def _predicted_parts(path: Path | str, corpus: Corpus) -> dict[tuple[str, str], list[Line]]:
     """The predictions of each split and variant, in the order of the corpus."""
     import pyarrow
     from pyarrow import parquet
 
-    check_file(path)
     try:
         rows = parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
@@ -266,12 +266,12 @@ def evaluate(
     run.write(record)
 
 
+@checked("model_directory", check_directory)
 def stored_calibration(model_directory: Path | str, corpus: Corpus) -> dict[str, Any]:
     """A model's calibration for the targets of the corpus, and its unit ``prototypes``."""
     from safetensors.numpy import load_file
 
     folder = Path(model_directory)
-    check_directory(folder)
     prototypes = load_file(folder / "heads.safetensors")["prototypes"].astype(np.float64)
     prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
     kind = "texts" if corpus.whole_texts else "spans"

@@ -26,7 +26,7 @@ from affectlab.core.batching import Batch, filled_to_budget
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError
 from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
 from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.entity.labels import CLASSES
@@ -361,6 +361,7 @@ def load_encoder(
     return encoder
 
 
+@checked("directory", check_directory)
 def load_model(
     directory: Path, *, device: torch.device, training: bool = False
 ) -> tuple[EmotionEmbedder, PreTrainedTokenizerBase, Description]:
@@ -374,7 +375,6 @@ def load_model(
 
     if not (directory / DESCRIPTION_FILE).is_file():
         raise UserError(f"{directory}: no model of the entity wing here ({DESCRIPTION_FILE})")
-    check_directory(directory)
     stored = read_json(directory / DESCRIPTION_FILE)
     names = {field.name for field in fields(Description)} | {"classes"}
     if not isinstance(stored, dict) or set(stored) != names:

@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.integrity import check_file
+from affectlab.core.integrity import check_file, checked
 from affectlab.core.io import read_text, sealed_path, sealed_writer
 from affectlab.core.label_order import LabelIds
 from affectlab.face.agreement import check_agreement
@@ -165,13 +165,13 @@ def _write_metadata(path: Path, faces: list[Face], votes: Votes | None) -> None:
             writer.writerow(cells)
 
 
+@checked("faces_path", check_file)
 def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
     """Read what `convert` wrote.
 
     Raises:
         DataError: the two files do not belong together, or one is not what `convert` wrote.
     """
-    check_file(faces_path)
     try:
         images = np.load(faces_path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from affectlab.core.errors import DataError, first_line
 from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
 from affectlab.face.raw import CLASSES
 
@@ -205,11 +205,11 @@ def backbone_scale(directory: Path) -> tuple[float, float]:
     return mean, deviation
 
 
+@checked("directory", check_directory)
 def _load_backbone(directory: Path) -> nn.Module:
     from safetensors import SafetensorError
     from transformers import AutoModel
 
-    check_directory(directory)
     try:
         network, found = AutoModel.from_pretrained(
             directory, local_files_only=True, dtype=torch.float32, output_loading_info=True
@@ -256,6 +256,7 @@ def save_network(network: FaceNetwork, run: Mapping[str, Any], directory: Path) 
         save_file(state, fresh / WEIGHTS_NAME)
 
 
+@checked("directory", check_directory)
 def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     """Read what `save_network` wrote: the network in eval mode, and its configuration.
 
@@ -289,6 +290,7 @@ def as_network(infer: Callable[[np.ndarray], np.ndarray]) -> Network:
     return lambda images: torch.from_numpy(infer(images.numpy()))
 
 
+@checked("directory", check_directory)
 def read_config(directory: Path) -> dict[str, Any]:
     """The configuration that `save_network` wrote.
 
@@ -297,7 +299,6 @@ def read_config(directory: Path) -> dict[str, Any]:
     """
     if not directory.is_dir():
         raise DataError(directory, None, "no such model directory")
-    check_directory(directory)
     config = read_json(directory / CONFIG_NAME)
     known = {"classes": list(CLASSES), "regressed": list(REGRESSED)}
     if (
