@@ -32,7 +32,7 @@ from affectlab.core.records import (
     write_record,
 )
 
-TASK_VERSION = 2
+TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 BINS = 10

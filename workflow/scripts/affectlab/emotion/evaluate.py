@@ -23,7 +23,7 @@ from affectlab.core.records import ScoredRun, calibration_note, write_record
 from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, read_records
 
-TASK_VERSION = 1
+TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 
