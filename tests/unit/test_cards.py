@@ -9,11 +9,11 @@ from huggingface_hub import ModelCard
 from jinja2 import UndefinedError
 
 from affectlab.core import cards
-from affectlab.core.calibration import CalibrationError
+from affectlab.core.calibration import CalibrationError, calibration_metric
 from affectlab.core.config import load_schema, schema_mistakes
 from affectlab.core.expectations import differing
 from affectlab.core.io import write_json
-from affectlab.core.records import SINGLE_RUN_INTERVALS, calibration_metric, metric
+from affectlab.core.records import SINGLE_RUN_INTERVALS, metric
 from affectlab.emotion import card as emotion_card
 from affectlab.emotion.data import CLASSES
 

@@ -15,7 +15,7 @@ import numpy as np
 from affectlab.audio.experiment import GROUPED, PUBLISHED
 from affectlab.audio.model import load
 from affectlab.core import intervals, stats
-from affectlab.core.calibration import calibration_error
+from affectlab.core.calibration import calibration_error, calibration_metric
 from affectlab.core.classification import per_class
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_jsonl, write_text
@@ -23,7 +23,6 @@ from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     Direction,
     ScoredRun,
-    calibration_metric,
     calibration_note,
     metric,
     rounded,

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core import intervals, stats
-from affectlab.core.calibration import calibration_error
+from affectlab.core.calibration import calibration_error, calibration_metric
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, read_jsonl
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     Direction,
-    calibration_metric,
     metric,
     summary_header,
     summary_metric,

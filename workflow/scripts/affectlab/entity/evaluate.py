@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core import stats
+from affectlab.core.calibration import calibration_metric
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     ScoredRun,
-    calibration_metric,
     metric,
     summary_header,
     summary_metric,
