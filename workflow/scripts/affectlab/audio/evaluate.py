@@ -13,7 +13,7 @@ from affectlab.audio.experiment import GROUPED, PUBLISHED
 from affectlab.audio.model import load
 from affectlab.audio.predictions import Predicted, read_corpus, read_predictions
 from affectlab.core import intervals, stats
-from affectlab.core.calibration import calibration_error
+from affectlab.core.calibration import calibration_error, calibration_metric
 from affectlab.core.classification import per_class
 from affectlab.core.comparison import Resamples, Run, Trials, comparison_record
 from affectlab.core.errors import UserError
@@ -21,7 +21,6 @@ from affectlab.core.io import read_json, write_text
 from affectlab.core.records import (
     Direction,
     ScoredRun,
-    calibration_metric,
     calibration_note,
     metric,
     rounded,

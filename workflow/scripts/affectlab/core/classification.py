@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core import intervals, stats
-from affectlab.core.calibration import calibration_error
+from affectlab.core.calibration import calibration_error, calibration_metric
 from affectlab.core.comparison import Resamples, Run, Trials, difference
 from affectlab.core.io import read_json
 from affectlab.core.predictions import ROUNDING, check_items, prediction_lines
 from affectlab.core.records import (
     Direction,
-    calibration_metric,
     metric,
 )
 

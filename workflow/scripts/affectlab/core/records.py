@@ -20,14 +20,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from affectlab.core.config import schema_mistakes
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, round_significant, sha256_file, write_json
-
-if TYPE_CHECKING:
-    from affectlab.core.calibration import CalibrationError
 
 Direction = Literal["higher", "lower"]
 
@@ -77,15 +74,6 @@ def metric(
         "baseline": None if baseline is None else {"name": baseline[0], "value": baseline[1]},
         "below_baseline": baseline is not None
         and _is_worse_as_stored(value, baseline[1], direction),
-    }
-
-
-def calibration_metric(error: CalibrationError) -> dict[str, Any]:
-    """One calibration error as `metrics.json` holds it: no trivial baseline says anything of it."""
-    return {
-        **metric(error.value, "lower", (error.low, error.high)),
-        "plug_in": error.plug_in,
-        "if_calibrated": error.if_calibrated,
     }
 
 

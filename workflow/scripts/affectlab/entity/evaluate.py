@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core import stats
+from affectlab.core.calibration import calibration_metric
 from affectlab.core.comparison import Run, Trials, comparison_record
 from affectlab.core.errors import DataError, first_line
 from affectlab.core.integrity import check_directory, check_file, checked
@@ -21,7 +22,6 @@ from affectlab.core.near_texts import near_groups
 from affectlab.core.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
 from affectlab.core.records import (
     ScoredRun,
-    calibration_metric,
     metric,
     write_record,
 )

@@ -35,7 +35,7 @@ from affectlab.face.data import read_faces
 from affectlab.face.labels import RAW_RANGE, read_labels
 from affectlab.face.raw import CLASSES
 
-TASK_VERSION = 2
+TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 _Score = tuple[Direction, Callable[[stats.Array], stats.Floats], tuple[float, float]]
