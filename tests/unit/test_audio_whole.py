@@ -217,15 +217,33 @@ def test_mp3_without_a_count_shows_an_incomplete_last_frame(tmp_path):
         read_audio(path, rate)
 
 
-@pytest.mark.parametrize("form", ["MP3", "OGG"])
-def test_joined_recordings_are_not_read_in_part(tmp_path, form):
-    path, rate = write(tmp_path, form, {"MP3": "MPEG_LAYER_III", "OGG": "VORBIS"}[form])
-    path.write_bytes(2 * path.read_bytes())
+ID3 = b"ID3\x04\0\0\0\0\0\x6e" + bytes(110)
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype", "between"),
+    [
+        ("MP3", "MPEG_LAYER_III", b""),
+        ("MP3", "MPEG_LAYER_III", ID3),
+        ("OGG", "VORBIS", b""),
+        ("AIFF", "PCM_16", b""),
+        ("AU", "PCM_16", b""),
+    ],
+)
+def test_joined_recordings_are_not_read_in_part(tmp_path, form, subtype, between):
+    path, rate = write(tmp_path, form, subtype)
+    path.write_bytes(path.read_bytes() + between + path.read_bytes())
     with pytest.raises(DataError, match="recordings were joined"):
         read_audio(path, rate)
 
 
-@pytest.mark.parametrize("front", [b"", b"ID3\x04\0\0\0\0\0\x6e" + bytes(110)])
+def test_a_tag_after_the_sound_is_no_second_recording(tmp_path):
+    tag = b"ID3\x04\0\0\0\0\x40\0" + bytes(range(256)) * 32
+    (tmp_path / "a.wav").write_bytes(wav(36 + len(BYTES), len(BYTES), BYTES, tag))
+    assert len(read_audio(tmp_path / "a.wav", RATE)) == len(SOUND)
+
+
+@pytest.mark.parametrize("front", [b"", ID3])
 @pytest.mark.parametrize("back", [b"", b"TAG" + bytes(125), b"APETAGEX" + bytes(56)])
 def test_tags_of_mp3_files_are_no_damage(tmp_path, front, back):
     path, rate = write(tmp_path, "MP3", "MPEG_LAYER_III")
