@@ -1,6 +1,7 @@
 """Whole files are read, whatever their headers get wrong; files that were cut short are refused."""
 
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -278,3 +279,23 @@ def test_an_absurd_length_is_refused_before_it_is_decoded(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match="longer than an hour"):
         read_audio(path, RATE)
+
+
+@pytest.mark.parametrize("junk", [b"\xff", b"\xff\xfb\x90\x64", b"\0", b"no sound"])
+def test_a_search_for_frames_ends(tmp_path, junk):
+    """Each of eight million places may begin a frame; that took 25 seconds."""
+    path, rate = write(tmp_path, "MP3", "MPEG_LAYER_III")
+    frame = path.read_bytes()[:288]
+    path.write_bytes(2 * frame + junk * (8_000_000 // len(junk)))
+    started = time.process_time()
+    with pytest.raises(DataError, match="are no sound"):
+        read_audio(path, rate)
+    assert time.process_time() - started < 5
+
+
+def test_frames_after_a_little_junk_are_counted(tmp_path):
+    path, rate = write(tmp_path, "MP3", "MPEG_LAYER_III")
+    content = path.read_bytes()
+    last = content.rindex(content[:2])
+    path.write_bytes(content[:last] + b"junk" * 100 + content[last:])
+    assert len(read_audio(path, rate)) == pytest.approx(len(SOUND), abs=2500)

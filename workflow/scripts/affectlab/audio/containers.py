@@ -60,6 +60,12 @@ MP3_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1200
 TAGS = (b"TAG", b"APE", b"LYR", b"ID3")
 """Beginnings of tags that programs append to files of any kind."""
 
+MOST_SKIPPED = 1 << 20
+"""Bytes of an MP3 file that may be neither frames nor tags; searching more would take minutes."""
+
+_MP3_HEADER = re.compile(rb"\xff[\xe2-\xff][\x10-\xef]")
+"""Beginning of a frame: marks of its start, and a bit rate that exists."""
+
 COUNTS_IN_LOG = {
     "AVR": re.compile(r"Frames +: ([0-9]{1,18})"),
     "MAT4": re.compile(r"Cols +: ([0-9]{1,18})"),
@@ -458,7 +464,7 @@ def _check_mp3(file: _File) -> Patch | None:
 
 def _count_mp3(file: _File, place: int, end: int, first: _Frame) -> int:
     """How many frames there are; all of them must be whole."""
-    count = 0
+    count = skipped = 0
     while place < end:
         header = file.at(place, 4)
         frame = _mp3_frame(header)
@@ -468,7 +474,13 @@ def _count_mp3(file: _File, place: int, end: int, first: _Frame) -> int:
                 continue
             if header[:3] in TAGS or len(header) < 4:
                 break
-            place = _next_frame(file, place + 1, first)
+            following = _next_frame(file, place + 1, first)
+            skipped += following - place
+            if skipped > MOST_SKIPPED:
+                raise CutShortError(
+                    f"corrupt: {skipped} bytes of it, before {following}, are no sound"
+                )
+            place = following
             continue
         if place + frame.size > end:
             problem = f"cut short: its last frame ends at byte {place + frame.size}, it has {end}"
@@ -513,16 +525,12 @@ def _mp3_announced(file: _File, place: int, first: _Frame) -> int | None:
 
 
 def _next_frame(file: _File, place: int, first: _Frame) -> int:
-    """Where a frame of the same kind begins that another one follows; the end if none does."""
-    while place < file.size:
-        block = file.at(place, 1 << 16)
-        found = block.find(b"\xff")
-        while found >= 0:
-            if _begins_frames(file, place + found, first.kind):
-                return place + found
-            found = block.find(b"\xff", found + 1)
-        place += len(block)
-    return file.size
+    """Where two frames of the same kind begin; else where the search ends."""
+    block = file.at(place, MOST_SKIPPED + 1)
+    for found in _MP3_HEADER.finditer(block):
+        if _begins_frames(file, place + found.start(), first.kind):
+            return place + found.start()
+    return place + len(block)
 
 
 def _begins_frames(file: _File, place: int, kind: tuple[int, int, int] | None = None) -> bool:
