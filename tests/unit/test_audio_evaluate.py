@@ -399,7 +399,8 @@ def test_the_section_says_what_was_found(compared):
     audio = {"hours": 0.1, "seconds": seconds, "silent_share": {"0.5": 0.2}}
     audio |= {"clipped_clips": 0, "silent_clips": 0, "cancelling_clips": 0}
     audit = {"counts": {}, "audio": audio, "identical": [], "quarantine": {"records": 0}}
-    write_json(compared / "data" / "made" / "audit.json", audit | {"expected": []})
+    audit |= {"expected": [], "unused_recordings": {"count": 0, "first": []}}
+    write_json(compared / "data" / "made" / "audit.json", audit)
     runs = {name: {"seeds": list(SEEDS), "data": "made"} for name in RUNS}
     found = section(compared, {"selected": list(RUNS), "runs": runs}, [], [])
     entries = {run["run"]: run for run in read_json(compared / "comparison.json")["runs"]}

@@ -121,6 +121,7 @@ class Recording:
     Attributes:
         rate: of the file, in Hz.
         channels: of the file.
+        format: container and coding, such as ``WAV PCM_16``.
     """
 
     def __init__(self, path: Path, stream: SoundFile) -> None:
@@ -128,6 +129,7 @@ class Recording:
         self._stream = stream
         self.rate = int(stream.samplerate)
         self.channels = int(stream.channels)
+        self.format = f"{stream.format} {stream.subtype}"
 
     def blocks(self, mixture: Mixture | None = None) -> Iterator[Samples]:
         """Yield the recording as mono float32 samples at its own rate; channels are averaged.
