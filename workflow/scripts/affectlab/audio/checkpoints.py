@@ -12,6 +12,7 @@ from torch import nn
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json
+from affectlab.core.pretrained import from_directory
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
@@ -47,7 +48,7 @@ def read_features(kind: Any, directory: Path) -> Any:
     if not path.is_file():
         raise UserError(f"{directory}: not a whole model directory, it has no {path.name}")
     read_json(path)
-    return kind.from_pretrained(directory, local_files_only=True)
+    return from_directory(kind, directory)
 
 
 def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> None:

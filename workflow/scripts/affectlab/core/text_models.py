@@ -21,6 +21,7 @@ from transformers.utils import logging as hf_logging
 from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.checkpoints import TOKENIZER_FILES
 from affectlab.core.errors import UserError, first_line
+from affectlab.core.pretrained import check_adapter, from_directory
 
 
 def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrainedTokenizerBase:
@@ -40,7 +41,9 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
             + ", ".join(TOKENIZER_FILES)
         )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        tokenizer = from_directory(AutoTokenizer, directory)
+    except UserError:
+        raise
     except Exception as error:
         # For a damaged file the tokenizers library raises `Exception` itself, transformers
         # whatever its parts happen to.
@@ -100,12 +103,13 @@ def load_pretrained(
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
     try:
-        config = AutoConfig.from_pretrained(directory, local_files_only=True)
+        config = from_directory(AutoConfig, directory)
         for name, value in settings.items():
             setattr(config, name, value)
         if training and on_cpu and hasattr(config, "attention_probs_dropout_prob"):
             config.attention_probs_dropout_prob = 0.0
-        network, found = auto_class.from_pretrained(
+        network, found = from_directory(
+            auto_class,
             directory,
             config=config,
             dtype=dtype,
@@ -113,7 +117,6 @@ def load_pretrained(
             quantization_config=quantization,
             # A quantized model cannot be moved afterwards.
             device_map=None if quantization is None else {"": device},
-            local_files_only=True,
             output_loading_info=True,
         )
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
@@ -202,7 +205,11 @@ def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None
     from peft import PeftModel
 
     with adapter_errors(directory):
-        return PeftModel.from_pretrained(network, str(directory), config=settings).eval()
+        check_adapter(directory)
+        adapted = PeftModel.from_pretrained(
+            network, str(directory), config=settings, trust_remote_code=False
+        )
+        return adapted.eval()
 
 
 def merged(adapted: Any, base: Path) -> PreTrainedModel:
@@ -212,5 +219,5 @@ def merged(adapted: Any, base: Path) -> PreTrainedModel:
         adapted: what `load_adapter` gives, its network in float32.
         base: checkpoint directory of the network without the adapter.
     """
-    stored = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
+    stored = from_directory(AutoConfig, base).dtype or torch.float32
     return adapted.merge_and_unload().to(stored)

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from affectlab.core.errors import DataError, first_line
 from affectlab.core.io import atomic_path, read_json, write_json
+from affectlab.core.pretrained import from_config, from_directory
 from affectlab.face.raw import CLASSES
 
 REGRESSED = ("valence", "arousal", "iq_proxy", "eq_proxy")
@@ -208,8 +209,8 @@ def _load_backbone(directory: Path) -> nn.Module:
     from transformers import AutoModel
 
     try:
-        network, found = AutoModel.from_pretrained(
-            directory, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        network, found = from_directory(
+            AutoModel, directory, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise DataError(directory, None, f"no image network can be loaded: {error}") from error
@@ -267,7 +268,7 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
             network = _compact(config["network"])
         else:
             network = _with_backbone(
-                _backbone_of(config["backbone"]), config["network"], config["scale"]
+                _backbone_of(config["backbone"], directory), config["network"], config["scale"]
             )
         network.load_state_dict(load_file(directory / WEIGHTS_NAME))
     except KeyError as error:
@@ -303,10 +304,11 @@ def read_config(directory: Path) -> dict[str, Any]:
     return config
 
 
-def _backbone_of(config: Mapping[str, Any]) -> nn.Module:
-    from transformers import AutoConfig, AutoModel
+def _backbone_of(config: Mapping[str, Any], directory: Path) -> nn.Module:
+    from transformers import AutoModel
 
-    return AutoModel.from_config(AutoConfig.for_model(**config))
+    backbone: nn.Module = from_config(AutoModel, config, directory)
+    return backbone
 
 
 def views(images: torch.Tensor, test_time: str) -> list[torch.Tensor]:
