@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from affectlab.core.archives import local_copy
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_json, sha256_file
+from affectlab.core.io import read_json, sha256_file, user_path
 
 Kind = Literal["dataset", "model"]
 # A local copy of more files than this is watched as a folder, not file by file.
@@ -216,6 +216,6 @@ def _how_to_get(kind: Kind, name: str, entry: Mapping[str, Any], root: Path | st
     if root is None:
         place = f"put it into a folder {name}/ and name the folder above as {key} in the config"
     else:
-        place = f"put it into {Path(root).expanduser() / name} ({key} of the config)"
+        place = f"put it into {user_path(root) / name} ({key} of the config)"
     ask = str(entry.get("ask", "it can only be a local copy")).rstrip(". ")
     return f"{ask}; then {place}"

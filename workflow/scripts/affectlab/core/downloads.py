@@ -7,12 +7,14 @@ import errno
 import itertools
 import json
 import logging
+import queue
 import random
 import re
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,9 +34,10 @@ CHUNK_BYTES = 1 << 16
 LONGEST_PAUSE = 120.0
 SECONDS_BETWEEN_LOG_LINES = 15.0
 PASSING_STATUSES = frozenset({408, 425, 429})
-HTML_START = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
-)
+HTML_TAGS = re.compile(rb"<(?:!doctype\s++html|html|head|body)\b", re.I)
+
+SLOWEST_SECONDS = 60.0
+"""How long `CHUNK_BYTES`, or the header of an answer, may take: about a kilobyte a second."""
 
 
 class _TransientError(Exception):
@@ -196,7 +199,7 @@ def _transfer(url: str, part: _Part, timeout: float) -> bool:
     with (
         requests.Session() as session,
         _clear_request_errors(url, timeout),
-        session.get(url, headers=headers, stream=True, timeout=timeout) as response,
+        _answer(session, url, headers, timeout) as response,
     ):
         if offset and response.status_code == requests.codes.range_not_satisfiable:
             if response.headers.get("Content-Range") == f"bytes */{offset}":
@@ -215,6 +218,70 @@ def _transfer(url: str, part: _Part, timeout: float) -> bool:
             offset = 0
         _receive(response, part, offset)
     return offset > 0
+
+
+def _answer(
+    session: requests.Session, url: str, headers: Mapping[str, str], timeout: float
+) -> requests.Response:
+    """The answer with its header, whose body is still to come.
+
+    *timeout* is that of a single read, and a header may come byte by byte.
+    """
+    found: queue.SimpleQueue[requests.Response | BaseException] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found.put(session.get(url, headers=headers, stream=True, timeout=timeout))
+        except BaseException as error:
+            found.put(error)
+
+    # Nothing can end it from outside; as a daemon it does not outlive the program.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = found.get(timeout=timeout + SLOWEST_SECONDS)
+    except queue.Empty:
+        raise _TransientError(f"no whole header in {timeout + SLOWEST_SECONDS:g} s") from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+@contextmanager
+def _patience(response: requests.Response) -> Iterator[Callable[[], object]]:
+    """Cut the connection if `SLOWEST_SECONDS` pass between two calls of what is yielded.
+
+    The timeout of a request is that of a single read: a server that sends a byte now and then
+    would never be given up.
+
+    Raises:
+        _TransientError: that was so.
+    """
+    news: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    given_up = threading.Event()
+
+    def watch() -> None:
+        try:
+            while news.get(timeout=SLOWEST_SECONDS):
+                pass
+        except queue.Empty:
+            given_up.set()
+            with suppress(OSError, ValueError):
+                response.raw.shutdown()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    problem = f"less than {CHUNK_BYTES // 1024} KiB in {SLOWEST_SECONDS:g} s"
+    try:
+        yield lambda: news.put(True)
+    except requests.RequestException as error:
+        if given_up.is_set():
+            raise _TransientError(problem) from error
+        raise
+    finally:
+        news.put(False)
+        watcher.join()
+    if given_up.is_set():
+        raise _TransientError(problem)
 
 
 @contextmanager
@@ -275,15 +342,52 @@ def _validator(response: requests.Response) -> str:
 
 def _refuse_html(url: str, start: bytes, content_type: str) -> None:
     claims = content_type.split(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
-    if not claims and not HTML_START.match(start):
+    if not claims and not _begins_as_html(start):
         return
-    title = re.search(rb"<title[^>]*>(.*?)</title>", start, re.I | re.S)
-    named = f" (titled {title[1].decode('utf-8', 'replace').strip()[:80]!r})" if title else ""
+    title = _html_title(start)
+    named = f" (titled {title!r})" if title else ""
     raise FetchError(f"{url}: sent a web page{named} in place of the data")
+
+
+def _begins_as_html(start: bytes) -> bool:
+    """Whether the first tag is one of a web page; an XML declaration and comments may precede it.
+
+    Each byte is looked at once: the sender may have chosen them so that a pattern backtracks.
+    """
+    place = _behind_space(start, 0)
+    if start[place : place + 5].lower() == b"<?xml":
+        place = _behind_space(start, start.find(b">", place) + 1)
+    while start.startswith(b"<!--", place):
+        end = start.find(b"-->", place + 4)
+        place = _behind_space(start, end + 3) if end >= 0 else len(start)
+    return HTML_TAGS.match(start, place) is not None
+
+
+def _behind_space(text: bytes, place: int) -> int:
+    while place < len(text) and text[place : place + 1].isspace():
+        place += 1
+    return place
+
+
+def _html_title(start: bytes) -> str:
+    """The title of a web page, shortened; empty if it has none."""
+    lower = start.lower()
+    tag = lower.find(b"<title")
+    begin = lower.find(b">", tag) + 1 if tag >= 0 else 0
+    end = lower.find(b"</title", begin) if begin else -1
+    return start[begin:end].decode("utf-8", "replace").strip()[:80] if end >= 0 else ""
 
 
 def _receive(response: requests.Response, part: _Part, offset: int) -> None:
     """Write the body behind the first *offset* bytes of the part."""
+    with _patience(response) as arrived:
+        _write_body(response, part, offset, arrived)
+
+
+def _write_body(
+    response: requests.Response, part: _Part, offset: int, arrived: Callable[[], object]
+) -> None:
+    """See `_receive`; *arrived* is called for each chunk of the body."""
     chunks = response.iter_content(CHUNK_BYTES)
     first = next(chunks, b"")
     if offset == 0:
@@ -305,6 +409,7 @@ def _receive(response: requests.Response, part: _Part, offset: int) -> None:
         _progress(part.path.stem, offset, total) as advance,
     ):
         for chunk in itertools.chain([first], chunks):
+            arrived()
             out.write(chunk)
             advance(len(chunk))
     size = part.path.stat().st_size

@@ -24,7 +24,7 @@ from affectlab.core.archives import extract, is_archive, local_copy, single_arch
 from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
 from affectlab.core.errors import DataError, FetchError, first_line
-from affectlab.core.io import atomic_path, read_json, sha256_file, write_json
+from affectlab.core.io import atomic_path, read_json, sha256_file, user_path, write_json
 from affectlab.core.packages import Pins, check_sha256, fetch_package
 
 logger = logging.getLogger(__name__)
@@ -298,7 +298,7 @@ def _give_up(
     kind: Kind, name: str, entry: Entry, root: Path | str | None, failures: list[str]
 ) -> str:
     key = ROOT_KEYS[kind]
-    place = Path(root).expanduser() / name if root is not None else f"<{key}>/{name}"
+    place = user_path(root) / name if root is not None else f"<{key}>/{name}"
     lines = [f"{KIND_NAMES[kind]} {name} could not be obtained:"]
     lines += [f"{key}: no copy at {place}" if root is not None else f"{key} is not set"]
     lines += failures

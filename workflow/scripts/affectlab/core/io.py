@@ -234,6 +234,11 @@ def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(folder), [name for name in names if not name.startswith(".")]
 
 
+def user_path(path: Path | str) -> Path:
+    """*path* with ``~`` replaced; one of a user who is not known stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 def sha256_file(path: Path | str) -> str:
     """Hex SHA-256 of a file's bytes."""
     digest = hashlib.sha256()

@@ -13,8 +13,8 @@ from typing import Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import KnownIssues, compare, issue_rows
-from affectlab.core.io import read_jsonl, round_significant, write_json
-from affectlab.core.quarantine import BadRecord
+from affectlab.core.io import round_significant, write_json
+from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
 
@@ -42,7 +42,7 @@ def write_audit(
         DataError: an input is missing or damaged.
         UserError: see `audit`.
     """
-    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    quarantined = read_quarantine(quarantine_path)
     write_json(audit_path, audit(read_records(records_path), quarantined, expected))
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import KnownIssues, compare, issue_rows
-from affectlab.core.io import read_jsonl, write_json
-from affectlab.core.quarantine import BadRecord
+from affectlab.core.io import write_json
+from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.face.data import STATUSES, Faces, read_faces
 from affectlab.face.raw import CLASSES, SIDE, SPLITS
 
@@ -57,7 +57,7 @@ def write_audit(
         UserError: see `audit`.
     """
     faces = read_faces(faces_path, metadata_path)
-    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    quarantined = read_quarantine(quarantine_path)
     write_json(audit_path, audit(faces, quarantined, required_splits, expected))
 
 

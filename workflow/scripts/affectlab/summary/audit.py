@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import read_jsonl, write_json
-from affectlab.core.quarantine import BadRecord
+from affectlab.core.io import write_json
+from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.summary.cases import SPLITS, Case, read_cases
 from affectlab.summary.text import default_unit, tokens
 
@@ -38,7 +38,7 @@ def write_audit(
     Raises:
         UserError: see `audit`.
     """
-    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    quarantined = read_quarantine(quarantine_path)
     write_json(audit_path, audit(read_cases(records_path), quarantined, expected))
 
 
