@@ -217,7 +217,7 @@ def _cells(data: bytes, change: Change, delimiter: str) -> bytes:
         writer.writerows(rows)
     except csv.Error:
         return _bytes(data, change)
-    return text.getvalue().encode(errors="surrogateescape")
+    return text.getvalue().encode(errors="surrogatepass")
 
 
 def _safetensors(data: bytes, change: Change) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -54,7 +55,9 @@ def emotion(layout: str) -> Reader:
         sizes = {"train": 20, "validation": 8, "test": 8}
         write_corpus(folder, layout=layout, conflicting=1, duplicates=1, test_overlap=1, **sizes)
 
-    return Reader(f"emotion_{layout}", build, lambda folder: exhaust(read_raw(folder, "skip")))
+    return Reader(
+        f"emotion_{layout}", build, lambda folder: exhaust(read_raw(folder, "skip")), "**/*"
+    )
 
 
 def emotion_records() -> Reader:
@@ -128,8 +131,14 @@ def face_votes() -> Reader:
         write_votes(folder / "votes", counts=FACES)
 
     def read(folder: Path) -> None:
-        out = (folder / "faces.npy", folder / "metadata.csv", folder / "bad.jsonl")
-        convert(folder / "raw", *out, votes_directory=folder / "votes", on_bad_record="skip")
+        convert(
+            raw_directory=folder / "raw",
+            votes_directory=folder / "votes",
+            faces_path=folder / "faces.npy",
+            metadata_path=folder / "metadata.csv",
+            quarantine_path=folder / "bad.jsonl",
+            on_bad_record="skip",
+        )
 
     return Reader("face_votes", build, read, "votes/*")
 
@@ -429,7 +438,7 @@ def entity_predictions() -> Reader:
                 "pooled": [0.5] * 4,
             }
             for split in ("validation", "test")
-            for variant in ("clean", "drop10", "drop30", "typos", "word_dropout")
+            for variant in ("clean", "typos", "dropout")
             for name in known.splits[split].ids
         ]
         parquet.write_table(pa.Table.from_pylist(rows), folder / "predictions.parquet")
@@ -465,10 +474,11 @@ def summary_answers() -> Reader:
 
 
 def judge_reply() -> Reader:
-    from affectlab.summary.judge import read_marks
+    from affectlab.summary.cases import FIELDS
+    from affectlab.summary.judge import CRITERIA, read_marks
 
     def build(folder: Path) -> None:
-        marks = {"causes": {"accuracy": 4, "completeness": 3}, "symptoms": {"accuracy": 2}}
+        marks = {name: dict.fromkeys(CRITERIA, 4) for name in FIELDS}
         (folder / "reply.txt").write_text(f"So:\n```json\n{json.dumps(marks, indent=1)}\n```\n")
 
     def read(folder: Path) -> object:
@@ -478,7 +488,8 @@ def judge_reply() -> Reader:
 
 
 def judge_cache() -> Reader:
-    from affectlab.summary.judge import Judge
+    from affectlab.summary.cases import FIELDS
+    from affectlab.summary.judge import CRITERIA, Judge
 
     settings = {
         "base_url": "http://127.0.0.1:9/v1",
@@ -486,13 +497,13 @@ def judge_cache() -> Reader:
         "attempts": 1,
         "wait_seconds": 0,
         "timeout_seconds": 1,
-        "api_key_env": None,
+        "api_key_variable": None,
     }
-    result = {"score": 4.0, "marks": {"causes": {"accuracy": 4}}, "error": None, "tokens": 5}
 
     def build(folder: Path) -> None:
         judge = Judge(settings, folder)
-        judge._post = lambda body: (json.dumps(result["marks"]), 5, "", False)  # type: ignore[method-assign]
+        marks = json.dumps({FIELDS[0]: {CRITERIA[0]: 4}})
+        judge._post = lambda body: (marks, 5, "", False)  # type: ignore[method-assign]
         judge.marks({"causes": "a"}, {"causes": "b"})
 
     def read(folder: Path) -> object:
@@ -520,7 +531,8 @@ METRICS = {
     "data": {"name": "d", "sha256": "0" * 64, "split": "test", "n": 4, "groups": 4},
     "model": {"name": "tfidf", "revision": None, "sha256": None},
     "interval": {"method": "m", "resamples": 100, "level": 0.95, "seed": 0},
-    "metrics": {"test": {"accuracy": SCORE}},
+    "metrics": {"accuracy": SCORE},
+    "other_splits": {"validation": {"n": 4, "groups": 4, "metrics": {"accuracy": SCORE}}},
 }
 
 
@@ -666,19 +678,35 @@ def checkpoint() -> Reader:
 
 
 def configuration() -> Reader:
-    from affectlab.core.config import load_config
+    from affectlab.core.config import Registries, load_config, load_registries, load_yaml, merge
     from affectlab.wings import check_config, validate_config
 
     def build(folder: Path) -> None:
         (folder / "own.yaml").write_text(
             "data_root: null\nwings: [emotion]\nemotion:\n  selected: [tfidf]\n  baseline: tfidf\n"
             "  export: []\n  runs:\n    tfidf:\n      seeds: [1, 2]\n      tfidf:\n        C: 3.0\n"
-            "datasets:\n  own: {title: Mine, layout: emotion, sources: []}\n"
+            "datasets:\n  own:\n    title: Mine\n    version: '1'\n    licence: MIT\n    terms: none\n"
+            "    citation: none\n    access: open\n    layout: emotion\n    sources:\n"
+            "    - {kind: sample, generator: emotion}\n"
         )
 
+    base = load_config(PROJECT)
+    known = load_registries(PROJECT, base)
+
+    def registries(_: Path, config: dict[str, Any]) -> Registries:
+        """What `load_registries` gives, without reading the checkout's files each time."""
+        own = {
+            name: found if isinstance(found := config.get(name), dict) else {}
+            for name in ("datasets", "models")
+        }
+        datasets, models = known.datasets | own["datasets"], known.models | own["models"]
+        return Registries(datasets, models, known.reference_results)
+
     def read(folder: Path) -> None:
-        config = load_config(PROJECT, [folder / "own.yaml"])
-        check_config(config, validate_config(config, PROJECT), folder / "resources")
+        layer = load_yaml(folder / "own.yaml")
+        config = merge(base, layer if isinstance(layer, dict) else {})
+        with patch("affectlab.wings.load_registries", registries):
+            check_config(config, validate_config(config, PROJECT), folder / "resources")
 
     return Reader("config", build, read)
 
@@ -882,7 +910,7 @@ def summary_model() -> Reader:
             "precision": "fp32",
         }
         settings = {
-            "task": "longemotion",
+            "task": "fields",
             "base_model": "tiny",
             "method": "lora",
             "prompt": "plain",

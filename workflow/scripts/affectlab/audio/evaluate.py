@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -87,19 +88,41 @@ def read_predictions(path: Path | str, classes: Sequence[str]) -> dict[str, Pred
     """
     found: dict[str, dict[int, dict[str, Mapping[str, Any]]]] = defaultdict(dict)
     for number, line in enumerate(read_jsonl(path), start=1):
-        try:
-            repeat = found[line["scheme"]].setdefault(line["repeat"], {})
-            if line["label"] not in classes or len(line["probabilities"]) != len(classes):
-                raise ValueError("label or probabilities")
-            if line["id"] in repeat:
-                raise DataError(path, f"record {number}", f"a second line for {line['id']!r}")
-            repeat[line["id"]] = line
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(path, f"record {number}", f"no proper {error}") from error
+        if problem := _line_problem(line, classes):
+            raise DataError(path, f"record {number}", problem)
+        repeat = found[line["scheme"]].setdefault(line["repeat"], {})
+        if line["id"] in repeat:
+            raise DataError(path, f"record {number}", f"a second line for {line['id']!r}")
+        repeat[line["id"]] = line
     return {
         scheme: _collect(path, scheme, list(repeats.values()), classes)
         for scheme, repeats in found.items()
     }
+
+
+def _line_problem(line: Mapping[str, Any], classes: Sequence[str]) -> str | None:
+    """What is wrong with a line of the predictions, as far as its types go."""
+    for name in ("scheme", "id", "subject", "label"):
+        if not isinstance(line.get(name), str):
+            return f"no proper {name}: expected a string"
+    if line["label"] not in classes:
+        return f"no proper label: expected one of {', '.join(classes)}"
+    if type(line.get("repeat")) is not int:
+        return "no proper repeat: expected a whole number"
+    for name in ("probabilities", "calibrated"):
+        values = line.get(name)
+        if name == "calibrated" and values is None:
+            continue
+        if (
+            not isinstance(values, list)
+            or len(values) != len(classes)
+            or not all(
+                isinstance(value, int | float) and not isinstance(value, bool) for value in values
+            )
+            or not all(0 <= value < math.inf for value in values)
+        ):
+            return f"no proper {name}: expected a share for each of {', '.join(classes)}"
+    return None
 
 
 def _collect(
@@ -112,7 +135,10 @@ def _collect(
     if any(set(repeat) != set(ids) for repeat in repeats):
         raise DataError(path, None, f"the repeats of {scheme} are not of the same items")
     first = [repeats[0][name] for name in ids]
-    scaled = "calibrated" in first[0]
+    lines = [line for repeat in repeats for line in repeat.values()]
+    scaled = first[0].get("calibrated") is not None
+    if any((line.get("calibrated") is not None) != scaled for line in lines):
+        raise DataError(path, None, f"only some lines of {scheme} have calibrated probabilities")
     return Predicted(
         ids,
         tuple(str(line["subject"]) for line in first),

@@ -132,7 +132,9 @@ def read_predictions(
             split, name = line["split"], line["id"]
             predicted = class_ids[line["prediction"]]
             probabilities = [float(line["probabilities"][label]) for label in corpus.classes]
-        except (KeyError, TypeError, ValueError) as error:
+            if not isinstance(name, str) or not isinstance(split, str):
+                raise TypeError("id and split")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             problem = (
                 "expected id, split, prediction and the probabilities of "
                 f"{', '.join(corpus.classes)}; found no proper {error}"
@@ -143,7 +145,8 @@ def read_predictions(
         if name in found[split]:
             raise DataError(path, place, f"a second prediction for {name!r}")
         if (
-            line.get("label") not in class_ids
+            not isinstance(line.get("label"), str)
+            or line["label"] not in class_ids
             or class_ids[line["label"]] != corpus.labels[split][name]
         ):
             raise DataError(path, place, f"the label of {name!r} is not that of the records")

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 
+_LARGEST = sys.float_info.max
 _WEB_PAGE = re.compile(r"\s*<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
 
 GOEMOTIONS_FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
@@ -132,15 +133,43 @@ def read_records(path: Path | str) -> list[Record]:
     """
     records = []
     for number, row in enumerate(read_jsonl(path), start=1):
-        try:
-            targets = tuple(
-                Target(**{**target, "label": tuple(target["label"])}) for target in row["targets"]
-            )
-            records.append(Record(row["id"], row["text"], row["split"], targets))
-        except (KeyError, TypeError) as error:
-            problem = f"expected id, text, split and targets; found no proper {error}"
-            raise DataError(path, f"record {number}", problem) from error
+        if problem := _stored_problem(row):
+            raise DataError(path, f"record {number}", problem)
+        targets = tuple(
+            Target(**{**target, "label": tuple(target["label"])}) for target in row["targets"]
+        )
+        records.append(Record(row["id"], row["text"], row["split"], targets))
     return records
+
+
+def _stored_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with a line of the table that `convert` wrote."""
+    if set(row) != {"id", "text", "split", "targets"}:
+        return "expected the fields id, text, split and targets"
+    if not all(isinstance(row[name], str) for name in ("id", "text", "split")):
+        return "id, text and split: expected strings"
+    if row["split"] not in SPLITS:
+        return f"unknown split, expected one of {', '.join(SPLITS)}"
+    if not isinstance(row["targets"], list) or not row["targets"]:
+        return "targets: expected a list with at least one"
+    for place, target in enumerate(row["targets"], start=1):
+        if not isinstance(target, dict) or set(target) != set(Target.__dataclass_fields__):
+            return f"target {place}: expected the fields {', '.join(Target.__dataclass_fields__)}"
+        if not isinstance(target["id"], str):
+            return f"target {place}: id: expected a string"
+        start, end = target["start"], target["end"]
+        if (start, end) != (None, None) and (
+            type(start) is not int
+            or type(end) is not int
+            or not 0 <= start < end <= len(row["text"])
+        ):
+            return f"target {place}: expected the start and end of a span of the text, or null"
+        intensity = target["intensity"]
+        if not isinstance(intensity, int | float) or not -_LARGEST <= intensity <= _LARGEST:
+            return f"target {place}: intensity: expected a finite number"
+        if problem := label_problem(target["label"]):
+            return f"target {place}: {problem}"
+    return None
 
 
 def of_split(records: Iterable[Record], split: str) -> list[Record]:

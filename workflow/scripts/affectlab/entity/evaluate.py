@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core import stats
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, reading
 from affectlab.core.io import read_json
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
@@ -91,16 +91,13 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
     Raises:
         DataError: the file is no such table, or its items are not those of the corpus.
     """
-    import pyarrow
     from pyarrow import parquet
 
-    try:
+    with reading(path, "a table of predictions"):
         table = parquet.read_table(path).to_pydict()
         places: dict[tuple[str, str], dict[str, int]] = {}
         for place, key in enumerate(zip(table["split"], table["variant"], strict=True)):
             places.setdefault(key, {})[table["id"][place]] = place
-    except (OSError, KeyError, pyarrow.ArrowException) as error:
-        raise DataError(path, None, f"not a table of predictions: {error}") from error
 
     def column(name: str, split: str, variant: str) -> Any:
         rows = places.get((split, variant), {})
@@ -108,7 +105,9 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
             raise DataError(
                 path, None, f"the {variant} items of the split {split} are not those of the records"
             )
-        return [table[name][rows[item]] for item in corpus.splits[split].ids]
+        with reading(path, f"numbers in the column {name}"):
+            values = [table[name][rows[item]] for item in corpus.splits[split].ids]
+            return np.array(values, dtype=np.float64)
 
     found = {}
     for split in HELD_OUT:
@@ -118,13 +117,11 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
             labels=known.labels,
             intensity=known.intensity,
             groups=known.groups,
-            probabilities=np.array(column("probabilities", split, "clean")),
-            kappa=np.array(column("kappa", split, "clean")),
-            mu=np.array(column("mu", split, "clean")),
-            pooled=np.array(column("pooled", split, "clean")) if test else None,
-            damaged_kappa={
-                variant: np.array(column("kappa", split, variant)) for variant in DAMAGED if test
-            },
+            probabilities=column("probabilities", split, "clean"),
+            kappa=column("kappa", split, "clean"),
+            mu=column("mu", split, "clean"),
+            pooled=column("pooled", split, "clean") if test else None,
+            damaged_kappa={variant: column("kappa", split, variant) for variant in DAMAGED if test},
             whole_texts=corpus.whole_texts,
         )
     return found

@@ -84,7 +84,16 @@ def read_regressed(path: Path | str, split: str) -> dict[str, np.ndarray]:
         for name, values in columns.items():
             if name not in line:
                 raise DataError(path, f"record {number}", f"no {name}")
-            values.append(line[name])
+            value = line[name]
+            if name != "id" and (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not abs(value) < math.inf
+            ):
+                raise DataError(path, f"record {number}", f"{name}: expected a finite number")
+            if name == "id" and not isinstance(value, str):
+                raise DataError(path, f"record {number}", "id: expected a string")
+            values.append(value)
     return {name: np.array(values) for name, values in columns.items()}
 
 

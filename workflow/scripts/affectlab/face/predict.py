@@ -18,6 +18,7 @@ import numpy as np
 from affectlab.core.errors import DataError, UserError, first_line
 from affectlab.core.io import folders_below, round_significant, write_jsonl
 from affectlab.face.data import read_faces
+from affectlab.face.images import MOST_BYTES, claimed_size
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import shown_values
 from affectlab.face.raw import CLASSES, IMAGE_ENDINGS, SIDE
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from affectlab.face.model import Network
 
 BATCH_SIZE = 256
+MOST_DETECTED = 6000
+"""Longest side in pixels in which faces are looked for; larger photographs are shrunk for that."""
+
 DETECTOR = "haarcascade_frontalface_default.xml"
 DIGITS = 6
 MOST_CHANNELS = 4
@@ -262,11 +266,19 @@ def read_image(path: Path | str) -> np.ndarray:
     import cv2
 
     try:
-        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        size = Path(path).stat().st_size
+        if size > MOST_BYTES:
+            problem = f"a file of {size / 1e6:.0f} MB, expected an image of at most "
+            raise DataError(path, None, f"{problem}{MOST_BYTES / 1e6:.0f} MB")
+        data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(path, None, f"cannot be read: {error.strerror}") from error
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+        claimed_size(data)
+    except ValueError as error:
+        raise DataError(path, None, str(error)) from error
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error as error:
         raise DataError(path, None, f"an image that OpenCV refuses: {error.err}") from error
     if image is None:
@@ -284,8 +296,13 @@ def detect_faces(image: np.ndarray) -> list[tuple[int, int, int, int]]:
     import cv2.data
 
     cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / DETECTOR))
+    # It keeps sums of all pixels, of several bytes each, and its time grows with them.
+    shrink = max(1.0, max(image.shape) / MOST_DETECTED)
+    if shrink > 1.0:
+        size = (round(image.shape[1] / shrink), round(image.shape[0] / shrink))
+        image = cv2.resize(image, (max(1, size[0]), max(1, size[1])), interpolation=cv2.INTER_AREA)
     found = cascade.detectMultiScale(image, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
-    return sorted((int(x), int(y), int(w), int(h)) for x, y, w, h in found)
+    return sorted(tuple(int(value * shrink) for value in box) for box in found)  # type: ignore[misc]
 
 
 def predict_corpus(

@@ -124,7 +124,11 @@ def read_answers(
     Raises:
         DataError: either file does not fit the cases.
     """
-    details = {row["id"]: row for row in read_jsonl(details_path)}
+    details: dict[str, Mapping[str, Any]] = {}
+    for number, row in enumerate(read_jsonl(details_path), start=1):
+        if problem := _detail_problem(row):
+            raise DataError(details_path, f"record {number}", problem)
+        details[row["id"]] = row
     answers = []
     for case, fields in zip(cases, read_predictions(predictions_path, cases), strict=True):
         if case.id not in details:
@@ -132,6 +136,18 @@ def read_answers(
         row = details[case.id]
         answers.append(Answer(fields, row["valid"], row["repaired"], row["error"] is not None))
     return answers
+
+
+def _detail_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with a line of the details, as far as it is read."""
+    if not isinstance(row.get("id"), str):
+        return "expected the field id with a string"
+    for name in ("valid", "repaired"):
+        if not isinstance(row.get(name), bool):
+            return f"expected the field {name} with true or false"
+    if "error" not in row or not isinstance(row["error"], str | None):
+        return "expected the field error with a string or null"
+    return None
 
 
 def _load(text: str) -> dict[str, Any]:
