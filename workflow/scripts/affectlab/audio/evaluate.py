@@ -24,6 +24,7 @@ from affectlab.core.records import (
     Direction,
     ScoredRun,
     metric,
+    read_metrics,
     rounded,
     summary_header,
     summary_metric,
@@ -499,7 +500,7 @@ def compare(
 
     runs: dict[str, list[tuple[dict[str, Any], Predicted]]] = {}
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
-        record = read_json(metrics_path)
+        record = read_metrics(metrics_path)
         data = record["data"]
         predicted = read_predictions(predictions_path, data["classes"])[data["split"]]
         runs.setdefault(record["run"], []).append((record, predicted))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affectlab.core.archives import local_copy
-from affectlab.core.errors import UserError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, sha256_file, user_path
+from affectlab.core.urls import redact
 
 Kind = Literal["dataset", "model"]
 # A local copy of more files than this is watched as a folder, not file by file.
@@ -64,6 +65,55 @@ def manifest_path(kind: Kind, name: str, resources: Path | str) -> Path:
     return Path(resources, RESOURCE_FOLDERS[kind], name, "manifest.json")
 
 
+def read_manifest(path: Path | str) -> dict[str, Any]:
+    """Read a manifest as `core.fetch` writes it.
+
+    Raises:
+        DataError: there is none, or it is cut short or corrupt; says to delete it.
+    """
+    found = read_json(path)
+    if problem := _manifest_problem(found):
+        raise DataError(path, None, f"{problem}; delete its folder to fetch it again")
+    checked: dict[str, Any] = found
+    return checked
+
+
+def _manifest_problem(found: Any) -> str | None:
+    if not isinstance(found, dict):
+        return "expected a manifest, an object"
+    if not all(isinstance(found.get(name), str) for name in ("name", "kind", "directory")):
+        return "expected the name, kind and directory of what was fetched"
+    source, files = found.get("source"), found.get("files")
+    if not isinstance(source, dict) or not isinstance(source.get("kind"), str):
+        return "expected the source, with its kind"
+    if not isinstance(files, list):
+        return "expected a list of files"
+    for file in files:
+        if (
+            not isinstance(file, dict)
+            or not isinstance(file.get("path"), str)
+            or not isinstance(file.get("sha256"), str)
+            or type(file.get("bytes")) is not int
+        ):
+            return "expected the path, bytes and sha256 of each file"
+        if "\0" in file["path"]:
+            return "the path of a file holds a NUL character"
+    return "the directory holds a NUL character" if "\0" in found["directory"] else None
+
+
+def _is_fetched(manifest: Path) -> bool:
+    """Whether there is a manifest of what did not come from a local copy.
+
+    What a killed process or a full disk left of one is none: it is fetched again.
+    """
+    if not manifest.is_file():
+        return False
+    try:
+        return bool(read_manifest(manifest)["source"]["kind"] != "local")
+    except DataError:
+        return False
+
+
 def unchanged_files(paths: Iterable[str], manifest: Path) -> set[str]:
     """Those of a local copy's files that are newer than its manifest but have the content it lists.
 
@@ -78,7 +128,11 @@ def unchanged_files(paths: Iterable[str], manifest: Path) -> set[str]:
     ]
     if not newer:
         return set()
-    content = read_json(manifest)
+    try:
+        content = read_manifest(manifest)
+    except DataError:
+        # Fetched again, as it cannot tell what is unchanged.
+        return set()
     directory = manifest.parent / content["directory"]
     listed = {(directory / file["path"]).resolve(): file for file in content["files"]}
     return {
@@ -125,7 +179,7 @@ def asset_status(
         return AssetStatus(kind, name, "present", str(copy))
     manifest = manifest_path(kind, name, resources)
     # What came from a local copy is fetched anew once that is gone or its folder no longer named.
-    if manifest.is_file() and read_json(manifest).get("source", {}).get("kind") != "local":
+    if _is_fetched(manifest):
         return AssetStatus(kind, name, "present", str(manifest.parent))
     if entry["sources"]:
         origins = ", else ".join(_origin(source) for source in entry["sources"])
@@ -146,7 +200,7 @@ def generated_data(manifest_paths: Iterable[Path | str]) -> list[str]:
     A user's own copy wins over a generator, so what the registry says of a sample corpus does not
     tell whether its texts are anybody's.
     """
-    manifests = [read_json(path) for path in manifest_paths]
+    manifests = [read_manifest(path) for path in manifest_paths]
     return sorted(found["name"] for found in manifests if found["source"]["kind"] == "sample")
 
 
@@ -201,7 +255,7 @@ def _origin(source: Mapping[str, Any]) -> str:
             where = "the model hub's cache (HF_HUB_OFFLINE is set)" if offline else "the model hub"
             return f"{where}: {source['repo']}@{source['revision'][:8]}"
         case "url":
-            return str(source["urls"][0])
+            return redact(str(source["urls"][0]))
         case "package":
             first, *others = source["requirements"]
             return f"the package {first}" + (f" and {len(others)} more" if others else "")

@@ -17,11 +17,12 @@ import numpy as np
 
 from affectlab.core import stats
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.io import read_jsonl
 from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     Direction,
     metric,
+    read_metrics,
     summary_header,
     summary_metric,
 )
@@ -339,7 +340,7 @@ def comparison_record(
     """
     runs: dict[str, list[tuple[dict[str, Any], Predictions]]] = {}
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
-        record = read_json(metrics_path)
+        record = read_metrics(metrics_path)
         corpus = corpora[record["data"]["name"]]
         predictions = read_predictions(predictions_path, corpus, splits)
         headline = predictions[record["data"]["split"]]

@@ -19,6 +19,7 @@ import yaml
 
 from affectlab.core.errors import ConfigError, first_line
 from affectlab.core.io import read_text, user_path
+from affectlab.core.urls import redact
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -523,6 +524,15 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
+def without_secrets(value: Any) -> Any:
+    """A copy of *value* in which no address holds a password, for files that are passed on."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(below) for below in value]
+    return redact(value) if isinstance(value, str) and "://" in value else value
+
+
 def _shown(value: Any, width: int = 60) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(without_secrets(value), ensure_ascii=False, default=str)
     return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import errno
+import hashlib
 import itertools
 import json
 import logging
@@ -20,13 +21,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.request import getproxies, url2pathname
 
 import requests
 from urllib3.exceptions import NameResolutionError
 
-from affectlab.core.errors import FetchError
+from affectlab.core.errors import FetchError, first_line
 from affectlab.core.io import sha256_file, writing_to
+from affectlab.core.urls import HIDDEN, redact
 
 logger = logging.getLogger(__name__)
 
@@ -99,13 +101,13 @@ def download(
             except _TransientError as error:
                 if attempt >= retries:
                     tries = "attempt" if attempt == 0 else "attempts"
-                    message = f"{url}: gave up after {attempt + 1} {tries}: {error}"
+                    message = f"{redact(url)}: gave up after {attempt + 1} {tries}: {error}"
                     raise FetchError(message) from error
                 pause = error.after
                 if pause is None:
                     pause = backoff * 2**attempt * random.uniform(0.5, 1.5)
                 pause = min(pause, LONGEST_PAUSE)
-                logger.warning("%s: %s; trying again in %.1f s", url, error, pause)
+                logger.warning("%s: %s; trying again in %.1f s", redact(url), error, pause)
                 time.sleep(pause)
         part.path.replace(target)
         part.discard()
@@ -128,6 +130,11 @@ class _Part:
     def state(self) -> Path:
         return self.path.with_name(f"{self.path.name}.json")
 
+    @property
+    def _digest(self) -> str:
+        """What stands for the address, which may hold a password, in a file."""
+        return hashlib.sha256(self.url.encode(errors="surrogatepass")).hexdigest()
+
     def resume_point(self) -> tuple[int, str]:
         """Bytes already here and the validator they came with; (0, "") to start afresh."""
         try:
@@ -135,13 +142,15 @@ class _Part:
             size = self.path.stat().st_size
         except (FileNotFoundError, ValueError):
             return 0, ""
-        if state.get("url") != self.url or not state.get("validator"):
+        known = state if isinstance(state, dict) else {}
+        validator = known.get("validator")
+        if known.get("url") != self._digest or not isinstance(validator, str) or not validator:
             return 0, ""
-        return size, state["validator"]
+        return size, validator
 
     def remember(self, validator: str) -> None:
         self.state.write_text(
-            json.dumps({"url": self.url, "validator": validator}), encoding="utf-8"
+            json.dumps({"url": self._digest, "validator": validator}), encoding="utf-8"
         )
 
     def discard(self) -> None:
@@ -171,16 +180,16 @@ def _check(part: _Part, sha256: str | None, resumed: bool) -> str:
     if resumed:
         # Two halves of different files look like this; one clean attempt tells.
         raise _TransientError(f"{problem} after resuming", after=0.0)
-    raise FetchError(f"{part.url}: {problem}")
+    raise FetchError(f"{redact(part.url)}: {problem}")
 
 
 def _copy(url: str, path: Path) -> None:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
-        raise FetchError(f"{url}: a file address names no other host: file:///path")
+        raise FetchError(f"{redact(url)}: a file address names no other host: file:///path")
     source = Path(url2pathname(parts.path))
     if not source.is_file():
-        raise FetchError(f"{url}: no such file")
+        raise FetchError(f"{redact(url)}: no such file")
     with source.open("rb") as stream:
         _refuse_html(url, stream.read(CHUNK_BYTES), "")
     shutil.copyfile(source, path)
@@ -213,7 +222,7 @@ def _transfer(url: str, part: _Part, timeout: float) -> bool:
             if not offset or begins is None or int(begins[1]) != offset or changed:
                 part.discard()
                 raise _TransientError("the server sent another part; starting again", after=0.0)
-            logger.info("%s: going on after %d bytes", url, offset)
+            logger.info("%s: going on after %d bytes", redact(url), offset)
         else:
             offset = 0
         _receive(response, part, offset)
@@ -289,20 +298,33 @@ def _clear_request_errors(url: str, timeout: float) -> Iterator[None]:
     try:
         yield
     except requests.TooManyRedirects as error:
-        raise FetchError(f"{url}: redirects without end") from error
+        raise FetchError(f"{redact(url)}: redirects without end") from error
     except requests.exceptions.SSLError as error:
-        raise FetchError(f"{url}: no secure connection: {error}") from error
+        raise FetchError(f"{redact(url)}: no secure connection: {_told(error, url)}") from error
     except requests.Timeout as error:
         raise _TransientError(f"nothing came for {timeout:g} s") from error
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
         reason = getattr(error.args[0] if error.args else None, "reason", None)
         if isinstance(reason, NameResolutionError):
-            raise FetchError(f"{url}: the host name is not known (no network?)") from error
+            raise FetchError(f"{redact(url)}: the host name is not known (no network?)") from error
         if "timed out" in str(error).lower():
             raise _TransientError(f"nothing came for {timeout:g} s") from error
-        raise _TransientError(f"the connection broke: {error}") from error
+        raise _TransientError(f"the connection broke: {_told(error, url)}") from error
     except requests.RequestException as error:
-        raise FetchError(f"{url}: {error}") from error
+        raise FetchError(f"{redact(url)}: {_told(error, url)}") from error
+
+
+def _told(error: Exception, url: str) -> str:
+    """The first line of what requests says, without the secrets of the address and the proxies."""
+    text = first_line(error)
+    for address in (url, *getproxies().values()):
+        with suppress(ValueError):
+            parts = urlsplit(address)
+            userinfo = parts.netloc.rpartition("@")[0]
+            for secret in (userinfo, parts.password, parts.query):
+                if secret and secret in text and (secret != parts.query or redact(url) != url):
+                    text = text.replace(secret, HIDDEN)
+    return text
 
 
 def _refuse_status(response: requests.Response) -> None:
@@ -312,7 +334,7 @@ def _refuse_status(response: requests.Response) -> None:
     problem = f"HTTP {status} {response.reason}"
     if is_passing(status):
         raise _TransientError(problem, _retry_after(response.headers.get("Retry-After")))
-    raise FetchError(f"{response.url}: {problem}")
+    raise FetchError(f"{redact(response.url)}: {problem}")
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -346,7 +368,7 @@ def _refuse_html(url: str, start: bytes, content_type: str) -> None:
         return
     title = _html_title(start)
     named = f" (titled {title!r})" if title else ""
-    raise FetchError(f"{url}: sent a web page{named} in place of the data")
+    raise FetchError(f"{redact(url)}: sent a web page{named} in place of the data")
 
 
 def _begins_as_html(start: bytes) -> bool:

@@ -21,11 +21,13 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from affectlab.core.archives import extract, is_archive, local_copy, single_archive
+from affectlab.core.assets import read_manifest
 from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
 from affectlab.core.errors import DataError, FetchError, first_line
-from affectlab.core.io import atomic_path, read_json, sha256_file, user_path, write_json
+from affectlab.core.io import atomic_path, sha256_file, user_path, write_json
 from affectlab.core.packages import Pins, check_sha256, fetch_package
+from affectlab.core.urls import redact
 
 logger = logging.getLogger(__name__)
 
@@ -99,10 +101,7 @@ def manifest_directory(manifest_path: Path | str) -> Path:
         DataError: no such manifest, or it names no directory.
     """
     path = Path(manifest_path)
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("directory"), str):
-        raise DataError(path, None, "expected a manifest with a directory")
-    return path.parent / manifest["directory"]
+    return path.parent / str(read_manifest(path)["directory"])
 
 
 def _fetch(
@@ -313,7 +312,7 @@ def _describe(source: Mapping[str, Any]) -> str:
         case "hub":
             return f"hub {source['repo']}@{source['revision'][:8]}"
         case "url":
-            return " ".join(source["urls"])
+            return " ".join(map(redact, source["urls"]))
         case "package":
             return "package " + " ".join(source["requirements"])
         case "sample":
@@ -449,7 +448,7 @@ def _clear_hub_errors(repo: str, revision: str) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError as error:
-        page = f"{constants.ENDPOINT}/{repo}"
+        page = f"{redact(constants.ENDPOINT)}/{repo}"
         message = f"gated: accept its terms at {page}, then log in (`hf auth login` or HF_TOKEN)"
         raise FetchError(message) from error
     except errors.RepositoryNotFoundError as error:
@@ -457,7 +456,7 @@ def _clear_hub_errors(repo: str, revision: str) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise FetchError(f"the repository has no commit {revision}") from error
     except errors.LocalEntryNotFoundError as error:
-        raise FetchError(f"{constants.ENDPOINT} cannot be reached") from error
+        raise FetchError(f"{redact(constants.ENDPOINT)} cannot be reached") from error
     except errors.EntryNotFoundError as error:
         raise FetchError(f"a file is not in the repository: {first_line(error)}") from error
     except errors.HfHubHTTPError as error:
@@ -467,6 +466,5 @@ def _clear_hub_errors(repo: str, revision: str) -> Iterator[None]:
         # or read-only disk is not.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise FetchError(
-            f"{constants.ENDPOINT} cannot be reached: {type(error).__name__}: {first_line(error)}"
-        ) from error
+        place, reason = redact(constants.ENDPOINT), f"{type(error).__name__}: {first_line(error)}"
+        raise FetchError(f"{place} cannot be reached: {reason}") from error

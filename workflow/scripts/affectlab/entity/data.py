@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import is_encodable, read_jsonl, read_text, write_jsonl
+from affectlab.core.io import atomic_writer, is_encodable, read_jsonl, read_lines, read_text
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 from affectlab.core.texts import normalise_text
 from affectlab.entity.labels import (
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 SPLITS = ("train", "validation", "test")
 
 _LARGEST = sys.float_info.max
-_WEB_PAGE = re.compile(r"\s*<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
+_WEB_PAGE = re.compile(r"\s*+<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
 
 GOEMOTIONS_FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 
@@ -107,22 +107,40 @@ def convert(
     if layout not in LAYOUTS:
         raise ValueError(f"no reader for the layout {layout!r}")
     root = Path(raw_directory)
-    items = list(_read_spans(root) if layout == "entity_spans" else _read_goemotions(root))
-    if layout == "goemotions_spans":
-        items = [weakly_labelled(item) if isinstance(item, Record) else item for item in items]
-        kept = [item for item in items if isinstance(item, BadRecord) or item.targets]
-        logger.info("%d sentences without a span were left out", len(items) - len(kept))
-        items = kept
-    bad = [item for item in items if isinstance(item, BadRecord)]
-    records = [item for item in items if isinstance(item, Record)]
-    if bad and on_bad_record == "fail":
-        raise DataError(root / bad[0].file, bad[0].place, bad[0].problem)
-    if not records:
-        raise DataError(root, None, "not one good record; is it another kind of data?")
-    if split is not None:
-        records = split_records(records, **split)
-    write_jsonl(records_path, map(asdict, records))
-    write_jsonl(quarantine_path, map(asdict, bad))
+    with atomic_writer(records_path) as records, atomic_writer(quarantine_path) as quarantine:
+
+        def good() -> Iterator[Record]:
+            for item in _read(root, layout):
+                if isinstance(item, Record):
+                    yield item
+                elif on_bad_record == "fail":
+                    raise DataError(root / item.file, item.place, item.problem)
+                else:
+                    quarantine.write(f"{json.dumps(asdict(item), ensure_ascii=False)}\n")
+
+        # A corpus with splits of its own is written as it is read: it may be of any size.
+        found = good() if split is None else iter(split_records(list(good()), **split))
+        written = 0
+        for record in found:
+            records.write(f"{json.dumps(asdict(record), ensure_ascii=False)}\n")
+            written += 1
+        if not written:
+            raise DataError(root, None, "not one good record; is it another kind of data?")
+
+
+def _read(root: Path, layout: str) -> Iterator[Record | BadRecord]:
+    """The records of a raw folder, one after the other."""
+    if layout != "goemotions_spans":
+        yield from _read_spans(root) if layout == "entity_spans" else _read_goemotions(root)
+        return
+    left_out = 0
+    for item in _read_goemotions(root):
+        labelled = weakly_labelled(item) if isinstance(item, Record) else item
+        if isinstance(labelled, Record) and not labelled.targets:
+            left_out += 1
+            continue
+        yield labelled
+    logger.info("%d sentences without a span were left out", left_out)
 
 
 def read_records(path: Path | str) -> list[Record]:
@@ -280,15 +298,16 @@ def _read_spans(root: Path) -> Iterator[Record | BadRecord]:
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
-    text = read_text(path)
-    if _WEB_PAGE.match(text):
-        raise DataError(path, None, "this is a web page saved under the name of the data")
-    lines = text.split("\n")
-    if not any(line.strip() for line in lines):
+    found = False
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        if not found and _WEB_PAGE.match(line):
+            raise DataError(path, None, "this is a web page saved under the name of the data")
+        found = True
+        yield f"line {number}", line
+    if not found:
         raise DataError(path, None, "the file holds no records")
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield f"line {number}", line
 
 
 def _span_record(line: str, name: str) -> tuple[Record, frozenset[str]] | str:

@@ -20,6 +20,7 @@ from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     ScoredRun,
     metric,
+    read_metrics,
     summary_header,
     summary_metric,
     write_record,
@@ -318,7 +319,7 @@ def compare(
     for metrics_path, predictions_path, directory in zip(
         metrics_paths, predictions_paths, model_directories, strict=True
     ):
-        record = read_json(metrics_path)
+        record = read_metrics(metrics_path)
         corpus = corpora[record["data"]["name"]]
         items = read_predictions(predictions_path, corpus)["test"]
         table = scores.columns(items, stored_calibration(directory, corpus), corpus.train_prior)

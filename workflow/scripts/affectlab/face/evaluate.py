@@ -25,6 +25,7 @@ from affectlab.core.records import (
     Direction,
     ScoredRun,
     metric,
+    read_metrics,
     write_record,
 )
 from affectlab.face.audit import twin_groups
@@ -306,7 +307,7 @@ def compare(
     )
     regressed: dict[str, list[dict[str, np.ndarray]]] = {}
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
-        name = read_json(metrics_path)["run"]
+        name = read_metrics(metrics_path)["run"]
         regressed.setdefault(name, []).append(read_regressed(predictions_path, result_split))
     labels = {name: read_labels(path) for name, (_, _, path) in data_paths.items()}
     for run in record["runs"]:

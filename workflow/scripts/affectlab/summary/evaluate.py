@@ -14,7 +14,6 @@ from typing import Any
 from affectlab.core import stats
 from affectlab.core.errors import DataError
 from affectlab.core.io import (
-    read_json,
     read_jsonl,
     write_text,
 )
@@ -22,6 +21,7 @@ from affectlab.core.records import (
     INTERVALS_OVER_SEEDS,
     ScoredRun,
     metric,
+    read_metrics,
     summary_header,
     summary_metric,
     write_record,
@@ -246,7 +246,7 @@ def compare(
     for metrics_path, predictions, details in zip(
         metrics_paths, predictions_paths, details_paths, strict=True
     ):
-        record = read_json(metrics_path)
+        record = read_metrics(metrics_path)
         key = record["data"]["name"], folds[record["run"]]
         if key not in cases:
             cases[key] = test_cases(records_paths[key[0]], key[1])
