@@ -29,7 +29,11 @@ test-conda: $(INSTALLED)
 test-slurm: $(INSTALLED)
 	$(BIN)/python -m pytest tests/slurm -m "not nightly"
 
+# The long searches: 5,000 mutations for each reader, then the cluster's faults.
+nightly: export OMP_NUM_THREADS = 1
 nightly: $(INSTALLED)
+	AFFECTLAB_FUZZ=5000 $(BIN)/python -m pytest tests/fuzz --timeout 7200 --numprocesses logical \
+		--maxprocesses 4
 	$(BIN)/python -m pytest tests/slurm -m nightly
 
 lint: $(INSTALLED)

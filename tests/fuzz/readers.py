@@ -5,7 +5,6 @@ import random
 import wave
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -685,7 +684,8 @@ def configuration() -> Reader:
         (folder / "own.yaml").write_text(
             "data_root: null\nwings: [emotion]\nemotion:\n  selected: [tfidf]\n  baseline: tfidf\n"
             "  export: []\n  runs:\n    tfidf:\n      seeds: [1, 2]\n      tfidf:\n        C: 3.0\n"
-            "datasets:\n  own:\n    title: Mine\n    version: '1'\n    licence: MIT\n    terms: none\n"
+            "datasets:\n  own:\n    title: Mine\n    version: '1'\n    licence: MIT\n"
+            "    terms: none\n"
             "    citation: none\n    access: open\n    layout: emotion\n    sources:\n"
             "    - {kind: sample, generator: emotion}\n"
         )
@@ -739,7 +739,7 @@ def wheel_checkpoint() -> Reader:
         "model_files",
         lambda f: write_tiny_bert(f / "m"),
         lambda f: check_checkpoint(f / "m"),
-        "m/*.*",
+        "m/[cm]*.*",
     )
 
 
@@ -928,9 +928,8 @@ def summary_model() -> Reader:
     return Reader("summary_model", build, read, "m/*.*")
 
 
-@cache
-def all_readers() -> dict[str, Callable[[], Reader]]:
-    """Name -> a function that makes the reader; the heavy ones import only then."""
+def data_readers() -> dict[str, Callable[[], Reader]]:
+    """Readers of data, results and configuration: name -> a function that makes the reader."""
     made: list[tuple[str, Callable[[], Reader]]] = [
         *(
             (f"emotion_{kind}", lambda kind=kind: emotion(kind))
@@ -995,6 +994,13 @@ def all_readers() -> dict[str, Callable[[], Reader]]:
             for end in (".zip", ".tar", ".tar.gz", ".tar.xz")
         ),
         ("model_files", wheel_checkpoint),
+    ]
+    return dict(made)
+
+
+def model_readers() -> dict[str, Callable[[], Reader]]:
+    """Readers of model directories, which load networks and take longer."""
+    made: list[tuple[str, Callable[[], Reader]]] = [
         ("emotion_tfidf_model", tfidf_model),
         ("emotion_model", emotion_model),
         ("entity_model", entity_model),

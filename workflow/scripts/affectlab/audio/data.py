@@ -99,8 +99,8 @@ def read_clips(path: Path | str) -> list[Clip]:
         if set(row) != {"id", "path", "subject", "labels", "split", "seconds"}:
             problem = "expected the fields id, path, subject, labels, split and seconds"
             raise DataError(path, f"record {number}", problem)
-        if problem := _stored_problem(row):
-            raise DataError(path, f"record {number}", problem)
+        if wrong := _stored_problem(row):
+            raise DataError(path, f"record {number}", wrong)
         if row["id"] in seen:
             raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
         seen.add(row["id"])

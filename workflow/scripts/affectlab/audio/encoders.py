@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.waveform import Samples
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, reading
 
 Vectors = npt.NDArray[np.float32]
 
@@ -110,7 +110,11 @@ def load_encoder(
     if kind in ("whisper", "qwen2_audio"):
         from affectlab.audio.towers import Tower
 
-        return Tower(directory, kind, every_layer=layers == "all", pad=padding == "window")
+        tower = Tower(directory, kind, every_layer=layers == "all", pad=padding == "window")
+        # Its network and its feature extractor have settings of their own, which may not fit.
+        with reading(directory, "an encoder whose files fit each other"):
+            tower.embed([np.zeros(tower.rate // 10, dtype=np.float32)])
+        return tower
     if kind in ("clap", "afclap"):
         from affectlab.audio.clap import Clap
 

@@ -285,7 +285,7 @@ def import_embeddings(
 def _read_foreign(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
     if path.suffix not in (".npz", ".npy", ".parquet"):
         raise DataError(path, None, f"expected {FOREIGN_FORMS}")
-    with reading(path, f"embeddings: {FOREIGN_FORMS}"):
+    with reading(path, FOREIGN_FORMS):
         if path.suffix == ".npz":
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 ids = stored["ids"].astype(str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,24 +65,29 @@ def manifest_path(kind: Kind, name: str, resources: Path | str) -> Path:
     return Path(resources, RESOURCE_FOLDERS[kind], name, "manifest.json")
 
 
-def read_manifest(path: Path | str) -> dict[str, Any]:
+def read_manifest(path: Path | str, needed: Sequence[str] = ()) -> dict[str, Any]:
     """Read a manifest as `core.fetch` writes it.
+
+    Args:
+        path: the manifest.
+        needed: which of ``name``, ``kind`` and ``directory`` are going to be read beside source
+            and files.
 
     Raises:
         DataError: there is none, or it is cut short or corrupt; says to delete it.
     """
     found = read_json(path)
-    if problem := _manifest_problem(found):
+    if problem := _manifest_problem(found, needed):
         raise DataError(path, None, f"{problem}; delete its folder to fetch it again")
     checked: dict[str, Any] = found
     return checked
 
 
-def _manifest_problem(found: Any) -> str | None:
+def _manifest_problem(found: Any, needed: Sequence[str]) -> str | None:
     if not isinstance(found, dict):
         return "expected a manifest, an object"
-    if not all(isinstance(found.get(name), str) for name in ("name", "kind", "directory")):
-        return "expected the name, kind and directory of what was fetched"
+    if absent := [name for name in needed if not isinstance(found.get(name), str)]:
+        return f"expected a manifest with the {' and '.join(absent)} of what was fetched"
     source, files = found.get("source"), found.get("files")
     if not isinstance(source, dict) or not isinstance(source.get("kind"), str):
         return "expected the source, with its kind"
@@ -98,7 +103,9 @@ def _manifest_problem(found: Any) -> str | None:
             return "expected the path, bytes and sha256 of each file"
         if "\0" in file["path"]:
             return "the path of a file holds a NUL character"
-    return "the directory holds a NUL character" if "\0" in found["directory"] else None
+    if "directory" in needed and "\0" in found["directory"]:
+        return "the directory holds a NUL character"
+    return None
 
 
 def _is_fetched(manifest: Path) -> bool:
@@ -129,7 +136,7 @@ def unchanged_files(paths: Iterable[str], manifest: Path) -> set[str]:
     if not newer:
         return set()
     try:
-        content = read_manifest(manifest)
+        content = read_manifest(manifest, ["directory"])
     except DataError:
         # Fetched again, as it cannot tell what is unchanged.
         return set()
@@ -200,7 +207,7 @@ def generated_data(manifest_paths: Iterable[Path | str]) -> list[str]:
     A user's own copy wins over a generator, so what the registry says of a sample corpus does not
     tell whether its texts are anybody's.
     """
-    manifests = [read_manifest(path) for path in manifest_paths]
+    manifests = [read_manifest(path, ["name"]) for path in manifest_paths]
     return sorted(found["name"] for found in manifests if found["source"]["kind"] == "sample")
 
 

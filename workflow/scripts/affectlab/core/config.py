@@ -134,7 +134,7 @@ def _check_extent(text: str) -> None:
         yaml.YAMLError: it is, or the text is no YAML.
     """
 
-    def refuse(problem: str, event: yaml.Event) -> None:
+    def refuse(problem: str, event: Any) -> None:
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
     sizes: dict[str, int] = {}

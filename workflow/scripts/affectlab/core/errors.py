@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,11 @@ def reading(path: Path | str, expected: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:
             raise DataError(path, None, f"expected {expected}: {first_line(error)}") from error
-        raise DataError(path, None, f"cannot be read: {error.strerror}") from error
+        absent = isinstance(error, FileNotFoundError) and error.filename == str(path)
+        reason = "no such file" if absent else f"cannot be read: {error.strerror}"
+        if error.filename not in (None, str(path), path):
+            reason += f" ({os.fsdecode(error.filename)})"
+        raise DataError(path, None, f"{reason}; expected {expected}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {shortened(first_line(error), 200)}"
         raise DataError(path, None, f"expected {expected}; found {reason}") from error

@@ -101,7 +101,7 @@ def manifest_directory(manifest_path: Path | str) -> Path:
         DataError: no such manifest, or it names no directory.
     """
     path = Path(manifest_path)
-    return path.parent / str(read_manifest(path)["directory"])
+    return path.parent / str(read_manifest(path, ["directory"])["directory"])
 
 
 def _fetch(

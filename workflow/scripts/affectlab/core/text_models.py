@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -119,7 +118,10 @@ def load_pretrained(
             device_map=None if quantization is None else {"": device},
             output_loading_info=True,
         )
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+    except UserError:
+        raise
+    except Exception as error:
+        # Of a corrupt configuration, whatever its first use happens to raise.
         raise UserError(
             f"{directory}: cannot be loaded as {purpose}: {first_line(error)}"
         ) from error
@@ -185,7 +187,9 @@ def adapter_errors(directory: Path) -> Iterator[None]:
     """Turn what PEFT makes of an unusable adapter in *directory* into a message."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(
             f"{directory}: cannot be loaded as an adapter: {first_line(error)}"
         ) from error

@@ -127,7 +127,7 @@ def load(directory: Path | str) -> Pipeline:
         weights = load_file(folder / WEIGHTS_FILE)
     except FileNotFoundError as error:
         raise UserError(f"{folder / WEIGHTS_FILE}: no such file") from error
-    except SafetensorError as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"{folder / WEIGHTS_FILE}: not a readable safetensors file; it is cut off or damaged"
         ) from error

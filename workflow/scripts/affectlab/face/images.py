@@ -12,6 +12,7 @@ MOST_PIXELS = 100_000_000
 MOST_BYTES = 200 << 20
 """Of an image file."""
 
+_NO_IMAGE = "expected a whole image file; this one is cut off or is none"
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
@@ -38,13 +39,12 @@ def claimed_size(data: bytes) -> tuple[int, int]:
             with Image.open(io.BytesIO(data)) as image:
                 width, height = image.size
     except UnidentifiedImageError as error:
-        problem = "expected a whole image file; this one is cut off or is none"
-        raise ValueError(problem) from error
+        raise ValueError(_NO_IMAGE) from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"expected at most {MOST_PIXELS:,} pixels, found far more") from error
     except Exception as error:
         # Its readers of single formats raise whatever `struct` or an index does.
-        raise ValueError("expected a whole image file; its header is corrupt") from error
+        raise ValueError(_NO_IMAGE) from error
     if width * height > MOST_PIXELS:
         raise ValueError(f"expected at most {MOST_PIXELS:,} pixels, found {width}x{height}")
     if width < 1 or height < 1:
@@ -61,7 +61,9 @@ def _check_chunks(data: bytes) -> None:
         (length,) = struct.unpack_from(">I", data, place)
         place += 12 + length
         if place > len(data):
-            raise ValueError("expected a whole PNG file; a chunk is longer than what is left")
+            raise ValueError(
+                "expected a whole PNG file, this one is cut off: a chunk is longer than what is left"
+            )
         if data[place - length - 8 : place - length - 4] == b"IEND":
             return
-    raise ValueError("expected a whole PNG file; it has no end")
+    raise ValueError("expected a whole PNG file, this one is cut off: it has no end")

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.core.errors import DataError, first_line
+from affectlab.core.errors import DataError, UserError, first_line
 from affectlab.core.io import atomic_path, read_json, write_json
 from affectlab.core.pretrained import from_config, from_directory
 from affectlab.face.raw import CLASSES
@@ -205,14 +205,15 @@ def backbone_scale(directory: Path) -> tuple[float, float]:
 
 
 def _load_backbone(directory: Path) -> nn.Module:
-    from safetensors import SafetensorError
     from transformers import AutoModel
 
     try:
         network, found = from_directory(
             AutoModel, directory, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise DataError(directory, None, f"no image network can be loaded: {error}") from error
     # A ViT may come without its pooler, a ResNet without its counts of batches: neither is used.
     missing = sorted(
@@ -259,7 +260,6 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     Raises:
         DataError: the directory holds no such network.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     config = read_config(directory)
@@ -274,8 +274,12 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     except KeyError as error:
         problem = f"not a model of the face wing: {CONFIG_NAME} lacks {error}"
         raise DataError(directory, None, problem) from error
-    except (TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        raise DataError(directory, None, f"not a model of the face wing: {error}") from error
+    except UserError:
+        raise
+    except Exception as error:
+        # Of a corrupt configuration, whatever its first use happens to raise.
+        problem = f"not a model of the face wing: {first_line(error)}"
+        raise DataError(directory, None, problem) from error
     return network.eval(), config
 
 

@@ -124,7 +124,7 @@ def read_answers(
     Raises:
         DataError: either file does not fit the cases.
     """
-    details: dict[str, Mapping[str, Any]] = {}
+    details: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(read_jsonl(details_path), start=1):
         if problem := _detail_problem(row):
             raise DataError(details_path, f"record {number}", problem)
