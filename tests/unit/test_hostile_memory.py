@@ -10,7 +10,6 @@ import tracemalloc
 import zipfile
 import zlib
 
-import numpy as np
 import pytest
 
 from affectlab.core import io
@@ -18,7 +17,7 @@ from affectlab.core.errors import DataError
 from affectlab.emotion.data import read_raw as read_emotion
 from affectlab.entity.data import convert
 from affectlab.face.images import MOST_PIXELS, claimed_size
-from affectlab.face.predict import detect_faces, read_image
+from affectlab.face.predict import read_image
 from affectlab.face.raw import decode_image
 from affectlab.face.raw import read_raw as read_faces
 
@@ -85,25 +84,6 @@ def test_an_image_of_another_size_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match="expected 48x48 pixels, found 3000x20"):
         decode_image(png(3000, 20))
-
-
-def test_a_large_photograph_is_shrunk_for_the_detector(monkeypatch):
-    """Boxes are those of the photograph all the same."""
-    import cv2
-
-    seen = []
-
-    class Cascade:
-        def __init__(self, _: str) -> None: ...
-
-        def detectMultiScale(self, image, **_):  # noqa: N802
-            seen.append(image.shape)
-            return [(10, 20, 30, 30)]
-
-    monkeypatch.setattr(cv2, "CascadeClassifier", Cascade)
-    assert detect_faces(np.zeros((300, 12_000), np.uint8)) == [(20, 40, 60, 60)]
-    assert detect_faces(np.zeros((300, 400), np.uint8)) == [(10, 20, 30, 30)]
-    assert seen == [(150, 6000), (300, 400)]
 
 
 @pytest.fixture

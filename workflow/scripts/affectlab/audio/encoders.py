@@ -111,16 +111,29 @@ def load_encoder(
         from affectlab.audio.towers import Tower
 
         tower = Tower(directory, kind, every_layer=layers == "all", pad=padding == "window")
-        # Its network and its feature extractor have settings of their own, which may not fit.
-        with reading(directory, "an encoder whose files fit each other"):
-            tower.embed([np.zeros(tower.rate // 10, dtype=np.float32)])
-        return tower
+        return _usable(tower, directory)
     if kind in ("clap", "afclap"):
         from affectlab.audio.clap import Clap
 
-        return Clap(directory, kind)
+        return _usable(Clap(directory, kind), directory)
     if kind == "ge2e":
         from affectlab.audio.ge2e import Ge2e
 
         return Ge2e(directory)
     raise UserError(f"unknown kind of encoder {kind!r}; known are {', '.join(KINDS)}")
+
+
+def _usable(encoder: Encoder, directory: Path) -> Encoder:
+    """*encoder*, tried on silence: its network and its feature extractor may not fit each other.
+
+    Raises:
+        DataError: they do not.
+    """
+    # The extractor of CLAP draws from NumPy's own generator.
+    state = np.random.get_state()
+    try:
+        with reading(directory, "an encoder whose files fit each other"):
+            encoder.embed([np.zeros(encoder.rate // 10, dtype=np.float32)])
+    finally:
+        np.random.set_state(state)
+    return encoder

@@ -61,9 +61,8 @@ def _check_chunks(data: bytes) -> None:
         (length,) = struct.unpack_from(">I", data, place)
         place += 12 + length
         if place > len(data):
-            raise ValueError(
-                "expected a whole PNG file, this one is cut off: a chunk is longer than what is left"
-            )
+            problem = "this one is cut off: a chunk is longer than what is left"
+            raise ValueError(f"expected a whole PNG file, {problem}")
         if data[place - length - 8 : place - length - 4] == b"IEND":
             return
     raise ValueError("expected a whole PNG file, this one is cut off: it has no end")

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from affectlab.face.model import Network
 
 BATCH_SIZE = 256
-MOST_DETECTED = 6000
-"""Longest side in pixels in which faces are looked for; larger photographs are shrunk for that."""
-
 DETECTOR = "haarcascade_frontalface_default.xml"
 DIGITS = 6
 MOST_CHANNELS = 4
@@ -157,6 +154,8 @@ class FacePredictor:
             batch_size=batch_size,
             device=self._device,
         )
+        if not (np.isfinite(probabilities).all() and np.isfinite(regressed).all()):
+            raise UserError("the network gives no finite numbers: its weights are corrupt")
         return _readings(probabilities, regressed)
 
     def predict_file(self, path: Path | str, *, detect: bool = False) -> list[FaceReading]:
@@ -296,13 +295,8 @@ def detect_faces(image: np.ndarray) -> list[tuple[int, int, int, int]]:
     import cv2.data
 
     cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / DETECTOR))
-    # It keeps sums of all pixels, of several bytes each, and its time grows with them.
-    shrink = max(1.0, max(image.shape) / MOST_DETECTED)
-    if shrink > 1.0:
-        size = (round(image.shape[1] / shrink), round(image.shape[0] / shrink))
-        image = cv2.resize(image, (max(1, size[0]), max(1, size[1])), interpolation=cv2.INTER_AREA)
     found = cascade.detectMultiScale(image, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
-    return sorted(tuple(int(value * shrink) for value in box) for box in found)  # type: ignore[misc]
+    return sorted((int(x), int(y), int(w), int(h)) for x, y, w, h in found)
 
 
 def predict_corpus(
