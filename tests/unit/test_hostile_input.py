@@ -11,7 +11,7 @@ from local_server import serve
 
 from affectlab.core import downloads
 from affectlab.core.archives import extract
-from affectlab.core.config import load_yaml, schema_mistakes
+from affectlab.core.config import folder_mistakes, load_yaml, schema_mistakes
 from affectlab.core.downloads import download
 from affectlab.core.errors import ConfigError, DataError, FetchError
 
@@ -92,7 +92,8 @@ def write_tar(path: Path, kind: bytes, payload: bytes) -> None:
     padding = b"\0" * (-len(payload) % 512)
     path.write_bytes(
         gzip.compress(
-            info.tobuf(tarfile.USTAR_FORMAT) + payload + padding + member.tobuf() + b"\0" * 1024
+            info.tobuf(tarfile.USTAR_FORMAT) + payload + padding + member.tobuf() + b"\0" * 1024,
+            compresslevel=1,
         )
     )
 
@@ -100,7 +101,7 @@ def write_tar(path: Path, kind: bytes, payload: bytes) -> None:
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [
-        (tarfile.GNUTYPE_LONGNAME, b"a" * 100_000_000),
+        (tarfile.GNUTYPE_LONGNAME, b"a" * 20_000_000),
         (tarfile.GNUTYPE_LONGLINK, b"a" * 1_000_000),
         (tarfile.XHDTYPE, b"0" * 1_000_000),
         (tarfile.XHDTYPE, b"1" * 60_000),
@@ -200,3 +201,33 @@ def test_a_number_without_counterpart_is_reported(kind):
     """Snakemake reads the configuration by itself, and YAML knows no bounds."""
     (mistake,) = schema_mistakes(10**5000, {"type": kind})
     assert "a whole number out of bounds" in mistake
+
+
+def test_a_home_that_nobody_has_is_a_folder_that_is_not_there():
+    (mistake,) = folder_mistakes({"data_root": "~nobody_such/x"})
+    assert mistake.startswith("data_root: no folder '~nobody_such/x'")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "9" * 5000},
+        {"Content-Length": "many"},
+        {"Content-Length": "3", "Content-Range": "bytes " + "9" * 5000 + "-"},
+    ],
+)
+def test_headers_that_are_no_numbers_are_no_traceback(tmp_path, headers):
+    def reply(handler):
+        handler.send_response(200)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(b"abc")
+
+    with serve() as server:
+        server.replies["/x"] = reply
+        try:
+            download(f"{server.url}/x", tmp_path / "x", retries=0)
+        except FetchError:
+            return
+    assert (tmp_path / "x").read_bytes() == b"abc"

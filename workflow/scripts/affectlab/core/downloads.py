@@ -217,7 +217,7 @@ def _transfer(url: str, part: _Part, timeout: float) -> bool:
             raise _TransientError("the file has changed; starting again", after=0.0)
         _refuse_status(response)
         if response.status_code == requests.codes.partial_content:
-            begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            begins = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""))
             changed = _validator(response) not in ("", validator)
             if not offset or begins is None or int(begins[1]) != offset or changed:
                 part.discard()
@@ -347,7 +347,7 @@ def _retry_after(value: str | None) -> float | None:
         pass
     try:
         when = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
@@ -414,7 +414,8 @@ def _write_body(
     first = next(chunks, b"")
     if offset == 0:
         _refuse_html(part.url, first, response.headers.get("Content-Type", ""))
-    length = response.headers.get("Content-Length")
+    announced = re.fullmatch(r"\d{1,18}", response.headers.get("Content-Length", ""))
+    length = None if announced is None else announced[0]
     encoded = "Content-Encoding" in response.headers
     total = None
     if length is not None and not encoded:
