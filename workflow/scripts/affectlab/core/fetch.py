@@ -24,7 +24,7 @@ from affectlab.core.archives import extract, is_archive, local_copy, single_arch
 from affectlab.core.assets import read_manifest
 from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
-from affectlab.core.errors import DataError, FetchError, first_line
+from affectlab.core.errors import DataError, FetchError, first_line, printable
 from affectlab.core.io import atomic_path, sha256_file, user_path, write_json
 from affectlab.core.packages import Pins, check_sha256, fetch_package
 from affectlab.core.urls import redact
@@ -177,7 +177,8 @@ def _listing(directory: Path) -> list[dict[str, Any]]:
         and not any(part.startswith(".") for part in path.relative_to(directory).parts)
     }
     return [
-        {"path": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        # A name that is not UTF-8 cannot stand in a manifest.
+        {"path": printable(name), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
         for name, path in sorted(paths.items())
     ]
 
