@@ -24,16 +24,19 @@ test-conda: $(INSTALLED)
 	$(BIN)/python -m pytest tests/conda
 
 # The pipeline on a real SLURM cluster, and what can go wrong there. Without the cluster's script
-# (tests/slurm/conftest.py says where it is looked for) it says that nothing was tested. `nightly`
-# takes most of an hour.
+# (tests/slurm/conftest.py says where it is looked for) it says that nothing was tested.
 test-slurm: $(INSTALLED)
 	$(BIN)/python -m pytest tests/slurm -m "not nightly"
 
-# The long searches: 5,000 mutations for each reader, then the cluster's faults.
+# What takes hours: mutations of every input, kills of every experiment, the coverage of intervals,
+# and the faults of a cluster.
 nightly: export OMP_NUM_THREADS = 1
 nightly: $(INSTALLED)
-	AFFECTLAB_FUZZ=5000 $(BIN)/python -m pytest tests/fuzz --timeout 7200 --numprocesses logical \
-		--maxprocesses 4
+	$(BIN)/python -m pytest tests/unit tests/workflow -m nightly \
+		--numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python benchmarks/coverage.py
+	AFFECTLAB_FUZZ=5000 $(BIN)/python -m pytest tests/fuzz --timeout 14400 \
+		--numprocesses logical --maxprocesses 4
 	$(BIN)/python -m pytest tests/slurm -m nightly
 
 lint: $(INSTALLED)

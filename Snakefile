@@ -54,3 +54,6 @@ rule all:
 rule report:
     input:
         rules.report_build.output,
+
+
+environments_with_braces()

@@ -38,6 +38,8 @@ rule audio_convert:
     params:
         layout=data_layout,
         on_bad_record=config["on_bad_record"],
+        similar_names=config["similar_names"],
+        expected=expected_counts,
         clips=AUDIO["clips"],
     script:
         "../workflow/scripts/audio_convert.py"
@@ -174,6 +176,7 @@ rule audio_evaluate:
         facts="<results>/audio/{run}/seed{seed}/fitting.json",
         model="<results>/audio/{run}/seed{seed}/model",
         records=AUDIO_RUNS.data_of_run("records.jsonl"),
+        measures=AUDIO_RUNS.data_of_run("measures.jsonl"),
         encoder=audio_run_model,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
@@ -233,6 +236,8 @@ rule audio_compare:
     input:
         metrics=AUDIO_RUNS.results("metrics.json"),
         predictions=AUDIO_RUNS.results("predictions.jsonl"),
+        records=AUDIO_RUNS.data_files("records.jsonl"),
+        measures=AUDIO_RUNS.data_files("measures.jsonl"),
         schema=schema("comparison"),
         lib=lib("audio_compare"),
     output:
@@ -255,6 +260,7 @@ rule audio_compare:
         mem_mb=scaled(2000),
         runtime=60,
     params:
+        data=AUDIO_RUNS.data,
         baseline=AUDIO["baseline"],
         bootstrap=AUDIO["bootstrap"],
     script:

@@ -17,10 +17,8 @@ from affectlab.core.assets import (
     entry_in_use,
     fetched_part,
     format_table,
-    local_files,
-    manifest_path,
+    local_marker,
     preflight,
-    unchanged_files,
 )
 from affectlab.core.archives import local_copy
 from affectlab.core.config import load_yaml
@@ -51,15 +49,18 @@ def lib(script):
     Relative paths: their checksums then decide, and neither a `touch` nor a fresh
     checkout reruns anything.
     """
-    return [
+    paths = [
         os.path.relpath(path)
         for path in imported_sources(SCRIPTS / f"{script}.py", SCRIPTS / "affectlab")
     ]
+    # In what a function returns, braces are no wildcards: a checkout may lie anywhere.
+    return lambda wildcards: paths
 
 
 def schema(name):
     """The JSON Schema that a record is checked against before it is written."""
-    return os.path.relpath(ROOT / "workflow" / "schemas" / f"{name}.schema.json")
+    path = os.path.relpath(ROOT / "workflow" / "schemas" / f"{name}.schema.json")
+    return lambda wildcards: path
 
 
 def one_of(names):
@@ -103,15 +104,9 @@ def local_model(wildcards):
 
 
 def watched(kind, name, root):
-    """The files of a local copy; the time of those that were only put there anew does not count.
-
-    Snakemake itself compares contents up to a megabyte only.
-    """
+    """A file that changes with the content of a local copy, whatever the dates of its files."""
     note_request(kind, name)
-    files = local_files(name, root)
-    manifest = manifest_path(kind, name, workflow.pathvars.get("resources"))
-    unchanged = unchanged_files(files, manifest)
-    return [ancient(path) if path in unchanged else path for path in files]
+    return local_marker(kind, name, root, workflow.pathvars.get("resources"))
 
 
 def stop_if_missing():
@@ -235,6 +230,14 @@ class Runs:
 def wing_targets(wildcards):
     """What the experiments that `wings` names come to."""
     return [path for wing in config["wings"] for path in WING_TARGETS[wing](wildcards)]
+
+
+def environments_with_braces():
+    """Let the path of the checkout hold braces, which Snakemake takes for variables there."""
+    for one in workflow.rules:
+        if isinstance(one.conda_env, str) and set("{}") & set(str(ROOT)):
+            path = os.path.join(ROOT, "rules", one.conda_env)
+            one.conda_env = path.replace("{", "{{").replace("}", "}}")
 
 
 wildcard_constraints:

@@ -31,6 +31,8 @@ rule emotion_convert:
         runtime=30,
     params:
         on_bad_record=config["on_bad_record"],
+        similar_names=config["similar_names"],
+        expected=expected_counts,
     script:
         "../workflow/scripts/emotion_convert.py"
 
@@ -39,6 +41,7 @@ rule emotion_audit:
     input:
         records="<results>/emotion/data/{data}/records.jsonl",
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
+        manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("emotion_audit"),
     output:
         audit=report(
@@ -327,6 +330,7 @@ rule emotion_card:
     input:
         metrics="<results>/emotion/{run}/seed{seed}/metrics.json",
         audit=EMOTION_RUNS.data_of_run("audit.json"),
+        export=emotion_export_of,
         lib=lib("emotion_card"),
     output:
         card=ensure("<results>/emotion/{run}/seed{seed}/model_card.md", non_empty=True),

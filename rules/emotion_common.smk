@@ -22,6 +22,15 @@ def emotion_baseline_of(wildcards):
     return runs.of_first_seed(name, "predictions.jsonl")
 
 
+def emotion_export_of(wildcards):
+    """What an export of the run and seed measured, where there is one."""
+    name, runs = wildcards.run, EMOTION_RUNS
+    exported = name in EMOTION["export"] and name in runs.selected
+    if not exported or int(wildcards.seed) != runs.first_seed(name):
+        return []
+    return runs.of_first_seed(name, "export/export.json")
+
+
 def emotion_noise_target():
     """The search for wrong labels, in the data set that `label_noise` names."""
     return f"<results>/emotion/data/{EMOTION['label_noise']['data']}/label_noise.json"

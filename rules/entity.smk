@@ -5,8 +5,9 @@
 # OUTPUTS:
 #   <results>/entity/data/{data}/     records, quarantine, audit
 #   <results>/entity/{run}/seed{seed}/     model, predictions, metrics, figures, card
+#   <results>/entity/figures/updates.svg     top 1 by updates
 #   <results>/entity/comparison.json     seeds together, runs against each other
-# STEPS: convert -> audit; train (stage by stage) -> predict -> evaluate -> card; curves, compare
+# STEPS: convert -> audit; train (stage by stage) -> predict -> evaluate -> card; curves, updates, compare
 
 
 include: "entity_common.smk"
@@ -32,6 +33,8 @@ rule entity_convert:
     params:
         layout=data_layout,
         on_bad_record=config["on_bad_record"],
+        similar_names=config["similar_names"],
+        expected=expected_counts,
         split=entity_split,
     script:
         "../workflow/scripts/entity_convert.py"
@@ -41,6 +44,7 @@ rule entity_audit:
     input:
         records="<results>/entity/data/{data}/records.jsonl",
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
+        manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("entity_audit"),
     output:
         audit=report(
@@ -241,6 +245,34 @@ rule entity_curves:
         runtime=30,
     script:
         "../workflow/scripts/entity_curves.py"
+
+
+rule entity_updates:
+    input:
+        metrics=ENTITY_RUNS.results("metrics.json"),
+        history=ENTITY_RUNS.results("history.csv"),
+        lib=lib("entity_updates"),
+    output:
+        svg=report(
+            ensure("<results>/entity/figures/updates.svg", non_empty=True),
+            caption="../workflow/report/entity_updates.rst",
+            category="Entity",
+            subcategory="All runs",
+            labels={"what": "top 1 by updates"},
+        ),
+        png=ensure("<results>/entity/figures/updates.png", non_empty=True),
+    log:
+        "<logs>/entity_updates.log",
+    benchmark:
+        "<benchmarks>/entity_updates.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=30,
+    script:
+        "../workflow/scripts/entity_updates.py"
 
 
 rule entity_compare:

@@ -50,6 +50,7 @@ def entity_targets(wildcards):
         *ENTITY_RUNS.results("metrics.json"),
         *ENTITY_RUNS.results("figures/training_curves.svg"),
         *ENTITY_RUNS.results("model_card.md"),
+        "<results>/entity/figures/updates.svg",
         "<results>/entity/comparison.json",
     ]
 

@@ -34,6 +34,8 @@ rule face_convert:
         runtime=60,
     params:
         on_bad_record=config["on_bad_record"],
+        similar_names=config["similar_names"],
+        expected=expected_counts,
     script:
         "../workflow/scripts/face_convert.py"
 
@@ -43,6 +45,7 @@ rule face_audit:
         faces="<results>/face/data/{data}/faces.npy",
         metadata="<results>/face/data/{data}/metadata.csv",
         quarantine="<results>/face/data/{data}/quarantine.jsonl",
+        manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("face_audit"),
     output:
         audit=report(

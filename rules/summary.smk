@@ -35,6 +35,7 @@ rule summary_convert:
         layout=data_layout,
         split=SUMMARY["split"],
         on_bad_record=config["on_bad_record"],
+        similar_names=config["similar_names"],
     script:
         "../workflow/scripts/summary_convert.py"
 
@@ -43,6 +44,7 @@ rule summary_audit:
     input:
         records="<results>/summary/data/{data}/records.jsonl",
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",
+        manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("summary_audit"),
     output:
         audit=report(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from affectlab.core.assets import (
-    WATCHED_FILES,
     AssetStatus,
     asset_status,
     entry_in_use,
@@ -19,7 +18,6 @@ from affectlab.core.assets import (
     local_files,
     manifest_path,
     preflight,
-    unchanged_files,
 )
 from affectlab.core.config import load_config
 from affectlab.core.errors import UserError
@@ -42,7 +40,7 @@ def test_an_archive_is_a_local_copy(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK")
     status = asset_status("dataset", "x", GATED, tmp_path, tmp_path / "resources")
     assert status.state == "present"
-    assert local_files("x", tmp_path) == [str(tmp_path / "x.zip")]
+    assert local_files("x", tmp_path) == [tmp_path / "x.zip"]
 
 
 def test_an_empty_folder_is_no_copy(tmp_path):
@@ -77,7 +75,7 @@ def test_hidden_folders_are_not_watched(tmp_path):
     (tmp_path / "x" / ".git" / "refs").mkdir(parents=True)
     (tmp_path / "x" / ".git" / "refs" / "head").write_text("1")
     (tmp_path / "x" / "train.txt").write_text("i am glad;joy")
-    assert local_files("x", tmp_path) == [str(tmp_path / "x" / "train.txt")]
+    assert local_files("x", tmp_path) == [tmp_path / "x" / "train.txt"]
 
 
 def test_a_link_that_leads_nowhere_is_not_watched(tmp_path):
@@ -85,7 +83,7 @@ def test_a_link_that_leads_nowhere_is_not_watched(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "train.txt").write_text("i am glad;joy")
     (tmp_path / "x" / "recording.wav").symlink_to(tmp_path / "annex" / "recording.wav")
-    assert local_files("x", tmp_path) == [str(tmp_path / "x" / "train.txt")]
+    assert local_files("x", tmp_path) == [tmp_path / "x" / "train.txt"]
     assert asset_status("dataset", "x", GATED, tmp_path, tmp_path / "r").state == "present"
 
 
@@ -186,49 +184,6 @@ def test_preflight_names_everything_missing_at_once(tmp_path):
 
 def test_preflight_is_silent_when_all_can_be_had(tmp_path):
     preflight([asset_status("dataset", "y", HUB, None, tmp_path)])
-
-
-def test_a_big_copy_is_watched_as_a_folder(tmp_path):
-    (tmp_path / "x").mkdir()
-    for number in range(WATCHED_FILES):
-        (tmp_path / "x" / f"{number:03}.txt").write_text("")
-    assert len(local_files("x", tmp_path)) == WATCHED_FILES
-    (tmp_path / "x" / "one_more.txt").write_text("")
-    assert local_files("x", tmp_path) == [str(tmp_path / "x")]
-
-
-@pytest.fixture
-def fetched(tmp_path):
-    """A local copy of two files that has been fetched, and its manifest."""
-    copy = tmp_path / "root" / "x"
-    copy.mkdir(parents=True)
-    for name in ("train.txt", "test.txt"):
-        (copy / name).write_text("i am glad;joy\n")
-    manifest = manifest_path("dataset", "x", tmp_path / "resources")
-    fetch_dataset("x", GATED, manifest, tmp_path / "root")
-    os.utime(manifest, (0, 0))
-    return copy, manifest
-
-
-def test_newer_files_of_the_same_content_are_unchanged(fetched):
-    copy, manifest = fetched
-    files = local_files("x", copy.parent)
-    assert unchanged_files(files, manifest) == {str(copy / "train.txt"), str(copy / "test.txt")}
-    (copy / "train.txt").write_text("i am sad;fear\n")
-    (copy / "more.txt").write_text("i am glad;joy\n")
-    files = local_files("x", copy.parent)
-    assert unchanged_files(files, manifest) == {str(copy / "test.txt")}
-
-
-def test_a_copy_in_another_place_is_not_the_one_that_was_fetched(fetched, tmp_path):
-    copy, manifest = fetched
-    other = copy.parent.rename(tmp_path / "other")
-    assert unchanged_files(local_files("x", other), manifest) == set()
-
-
-def test_nothing_is_unchanged_before_it_was_fetched(fetched, tmp_path):
-    files = local_files("x", fetched[0].parent)
-    assert unchanged_files(files, manifest_path("model", "x", tmp_path)) == set()
 
 
 def test_the_whole_config_is_checked_and_printed(tmp_path):

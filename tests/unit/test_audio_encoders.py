@@ -113,7 +113,7 @@ def test_clap_is_what_transformers_computes(checkpoints):
             input_features=inputs["input_features"].float(),
             is_longer=torch.zeros(1, 1, dtype=torch.bool),
         ).pooler_output
-        expected = model.audio_projection(pooled)[0]
+        expected = torch.nn.functional.normalize(model.audio_projection(pooled)[0], dim=-1)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

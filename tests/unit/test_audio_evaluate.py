@@ -8,9 +8,9 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 
 from affectlab.audio import evaluate, model
 from affectlab.audio.card import card
-from affectlab.audio.evaluate import Predicted
 from affectlab.audio.figures import draw
-from affectlab.core.errors import DataError, UserError
+from affectlab.audio.predictions import Predicted
+from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_json, write_jsonl
 from affectlab.core.records import read_record
 from affectlab.report.sections.audio import section
@@ -193,40 +193,6 @@ def test_items_of_one_class_cannot_be_scored():
         evaluate.ranking_scores(single, 2, BOOTSTRAP)
 
 
-def test_a_run_does_not_differ_from_itself():
-    one = predicted()
-    score = evaluate._mean_over_repeats(evaluate.DECISIONS["uar"], 3)
-    found = evaluate.paired(score, one, one, 3, BOOTSTRAP)
-    assert found == (0.0, 0.0, 0.0)
-
-
-def lines(**changes):
-    line = {
-        "id": "a",
-        "subject": "s",
-        "label": "yes",
-        "scheme": "grouped",
-        "repeat": 0,
-        "probabilities": [0.5, 0.5],
-    }
-    return [line, line | {"id": "b"} | changes]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"label": "perhaps"}, "record 2"),
-        ({"probabilities": [1.0]}, "record 2"),
-        ({"id": "a"}, "a second line for 'a'"),
-        ({"repeat": 1}, "not of the same items"),
-    ],
-)
-def test_broken_predictions_are_named(tmp_path, changes, message):
-    write_jsonl(tmp_path / "p.jsonl", lines(**changes))
-    with pytest.raises(DataError, match=message):
-        evaluate.read_predictions(tmp_path / "p.jsonl", ["no", "yes"])
-
-
 # --- comparison over runs ------------------------------------------------------------------------
 
 CLASSES = ["a", "b", "c"]
@@ -242,11 +208,39 @@ def said(name, seed):
     """What a run says with subjects kept apart, and with clips split at random."""
     signal, _ = RUNS[name]
     # Not as many of each class, so that the UAR is not the accuracy.
-    grouped = predicted(items=58, seed=10 * seed + len(name), signal=signal)
-    if (name, seed) == ("other", 2):
-        # As where each seed holds out clips of its own.
-        grouped = replace(grouped, ids=tuple(f"other {one}" for one in grouped.ids))
-    return {"grouped": grouped, "clip_random": predicted(seed=seed, signal=2.0)}
+    of_clips = predicted(items=58, seed=10 * seed + len(name) + 6, signal=signal)
+    if name != POOLED:
+        return {"grouped": of_clips, "clip_random": predicted(items=58, seed=seed, signal=2.0)}
+    grouped = predicted(items=10, seed=10 * seed + len(name) + 6, signal=signal)
+    names = tuple(f"s{number:02d}" for number in range(10))
+    by_subject = np.array([int(one.removeprefix("s")) % 3 for one in of_clips.subjects])
+    return {
+        "grouped": replace(grouped, ids=names, subjects=names),
+        "clip_random": replace(of_clips, labels=by_subject),
+    }
+
+
+def write_corpus(folder):
+    """The records and measures that all runs are scored on."""
+    one = predicted(items=58)
+    write_jsonl(
+        folder / "records.jsonl",
+        [
+            {
+                "id": name,
+                "path": f"{name}.wav",
+                "subject": subject,
+                "labels": {
+                    "3emo": CLASSES[label],
+                    "3valence": CLASSES[int(subject.removeprefix("s")) % 3],
+                },
+                "split": None,
+                "seconds": None,
+            }
+            for name, subject, label in zip(one.ids, one.subjects, one.labels, strict=True)
+        ],
+    )
+    write_jsonl(folder / "measures.jsonl", [{"id": name} for name in one.ids])
 
 
 def recipe(name):
@@ -275,7 +269,8 @@ def score(folder, name, seed):
         scored_run(out, recipe(name), name=name, seed=seed),
         predictions_path=out / "predictions.jsonl",
         details_path=folder / "details.json",
-        records_path=folder / "details.json",
+        records_path=folder / "records.jsonl",
+        measures_path=folder / "measures.jsonl",
         model_directory=folder / "model",
         text_path=out / "evaluation_results.txt",
         figures=out / "figures",
@@ -286,6 +281,7 @@ def score(folder, name, seed):
 def compared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared")
     write_json(folder / "details.json", {"permutation": None, "speaker": None})
+    write_corpus(folder)
     facts = dict.fromkeys(model.FIELDS) | {"classes": CLASSES}
     ones = np.ones(2, dtype=np.float32)
     model.save(model.ProbeModel(ones, ones, [], facts), folder / "model")
@@ -296,6 +292,7 @@ def compared(tmp_path_factory):
     evaluate.compare(
         metrics_paths=[out / "metrics.json" for out in outs],
         predictions_paths=[out / "predictions.jsonl" for out in outs],
+        data_paths={"made": (folder / "records.jsonl", folder / "measures.jsonl")},
         baseline=None,
         bootstrap=BOOTSTRAP,
         schema=SCHEMAS / "comparison.schema.json",
@@ -316,45 +313,90 @@ def test_seeds_are_summarised(compared, name):
     record = read_record(compared / "comparison.json", SCHEMAS / "comparison.schema.json")
     found = dict(zip(RUNS, record["runs"], strict=True))[name]
     assert (found["run"], found["method"], found["seeds"]) == (name, RUNS[name][1], list(SEEDS))
-    assert found["interval_covers"] == "items and seeds"
+    assert found["interval_covers"] == "items"
     values = [recalls(name, seed) for seed in SEEDS]
     uar = found["metrics"]["uar"]
     assert uar["mean"] == pytest.approx(np.mean(values))
     assert uar["sd"] == pytest.approx(np.std(values, ddof=1))
     assert uar["baseline"] == {"name": "majority", "value": pytest.approx(1 / 3)}
     assert uar["below_baseline"] == (np.mean(values) < 1 / 3)
-    assert uar["ci"][0] < min(values) < max(values) < uar["ci"][1]
-    # The widest of the seeds' own limits; of decisions, too, where the seeds' items differ.
+    # Means of the seeds' own limits, narrower where resamples are common to the seeds.
     seeds = [read_json(compared / name / f"seed{n}" / "metrics.json")["metrics"] for n in SEEDS]
-    for score_name in ("auc", "ece", *(["uar"] if name == "other" else [])):
+    limits = np.mean([seed["uar"]["ci"] for seed in seeds], axis=0)
+    assert limits[0] <= uar["ci"][0] + 1e-7
+    assert uar["ci"][0] < uar["mean"] < uar["ci"][1] <= limits[1] + 1e-7
+    for score_name in ("auc", "ece"):
         entry = found["metrics"][score_name]
-        lows, highs = zip(*(seed[score_name]["ci"] for seed in seeds), strict=True)
-        assert entry["ci"] == [min(lows), max(highs)]
+        limits = np.mean([seed[score_name]["ci"] for seed in seeds], axis=0)
+        assert entry["ci"] == pytest.approx(limits)
         assert entry["mean"] == pytest.approx(np.mean([s[score_name]["value"] for s in seeds]))
+
+
+def test_seeds_with_other_items_have_the_widest_of_their_limits(compared):
+    """As where each seed holds out clips of its own."""
+    records = [read_json(compared / "good" / f"seed{n}" / "metrics.json") for n in SEEDS]
+    grouped = [said("good", seed)["grouped"] for seed in SEEDS]
+    grouped[1] = replace(grouped[1], ids=tuple(f"other {name}" for name in grouped[1].ids))
+    found = evaluate._summary(list(zip(records, grouped, strict=True)), BOOTSTRAP)["metrics"]["uar"]
+    lows, highs = zip(*(record["metrics"]["uar"]["ci"] for record in records), strict=True)
+    assert found["ci"] == [min(lows), max(highs)]
 
 
 def test_runs_that_answer_the_same_question_are_paired(compared):
     (pair,) = read_json(compared / "comparison.json")["pairs"]
     assert (pair["first"], pair["second"]) == (
-        {"run": "good", "seed": 1},
-        {"run": "weak", "seed": 1},
+        {"run": "good", "seeds": [1, 2]},
+        {"run": "weak", "seeds": [1, 2]},
     )
+    # Two seeds of two repeats: four draws of the folds.
+    assert pair["compares"] == "recipes"
     found = pair["differences"]["uar"]
-    assert found["value"] == pytest.approx(recalls("good", 1) - recalls("weak", 1))
-    good, weak = (said(name, 1)["grouped"] for name in ("good", "weak"))
-    classes = np.eye(3)[good.labels]
-    hits = [(one.decisions == one.labels).mean(axis=0)[:, None] * classes for one in (good, weak)]
+    values = [[recalls(name, seed) for seed in SEEDS] for name in ("good", "weak")]
+    assert found["value"] == pytest.approx(np.mean(values[0]) - np.mean(values[1]))
+    assert found["ci"][0] > 0
+    assert found["significant"]
+    # Resampled subjects, by hand, and Nadeau and Bengio's correction on top.
+    each = {name: [said(name, seed)["grouped"] for seed in SEEDS] for name in ("good", "weak")}
+    classes = np.eye(3)[each["good"][0].labels]
     subjects = np.eye(10)[np.arange(58) // 6].T
-    drawn = np.random.default_rng(1).integers(10, size=(20_000, 10))
-    ours, theirs, count = ((subjects @ rows)[drawn].sum(axis=1) for rows in (*hits, classes))
-    limits = np.quantile(((ours - theirs) / count).mean(axis=1), [0.025, 0.975])
-    # Of 200 resamples, the outermost percentiles are rough.
-    assert found["ci"] == pytest.approx(limits, abs=0.02)
+    generator = np.random.default_rng(1)
+    drawn = generator.integers(10, size=(4_000, 10))
+    counts = (subjects @ classes)[drawn].sum(axis=1)
+    drawn_recalls = {
+        name: np.array(
+            [
+                (
+                    (subjects @ ((said_ == one.labels)[:, None] * classes))[drawn].sum(axis=1)
+                    / counts
+                ).mean(axis=1)
+                for one in seeds
+                for said_ in one.decisions
+            ]
+        )
+        for name, seeds in each.items()
+    }
+    shared = np.mean(drawn_recalls["good"], axis=0) - np.mean(drawn_recalls["weak"], axis=0)
+    variance = shared.var()
+    between = 0.0
+    for name, replicates in drawn_recalls.items():
+        centred = replicates - replicates.mean(axis=1, keepdims=True)
+        variance -= centred.var(axis=0, ddof=1).mean() / 4
+        repeats = [
+            balanced_accuracy_score(one.labels, decisions)
+            for one in each[name]
+            for decisions in one.decisions
+        ]
+        between += np.var(repeats, ddof=1) / 4
+    error = np.sqrt(2.25 * max(variance, 0) * 10 / 9 + between)
+    reach = (found["ci"][1] - found["ci"][0]) / 2
+    # Student's t of 3 to 9 degrees of freedom, or a few more.
+    assert 2.0 < reach / error < 3.3
 
 
 def test_the_section_says_what_was_found(compared):
     seconds = {"0": 1.0, "0.5": 2.0, "1": 3.0}
-    audio = {"hours": 0.1, "seconds": seconds, "silent_share": {"0.5": 0.2}, "clipped_clips": 0}
+    audio = {"hours": 0.1, "seconds": seconds, "silent_share": {"0.5": 0.2}}
+    audio |= {"clipped_clips": 0, "silent_clips": 0, "cancelling_clips": 0}
     audit = {"counts": {}, "audio": audio, "identical": [], "quarantine": {"records": 0}}
     write_json(compared / "data" / "made" / "audit.json", audit | {"expected": []})
     runs = {name: {"seeds": list(SEEDS), "data": "made"} for name in RUNS}
@@ -367,7 +409,7 @@ def test_the_section_says_what_was_found(compared):
         gain = np.mean([recalls(name, seed, "clip_random") for seed in SEEDS]) - uar["mean"]
         expected.append(
             f"{name} (logmel, task {RUNS[name][1]}): unweighted average recall"
-            f" {100 * uar['mean']:.1f} % (95 % interval {low} to {high}; 10 subjects),"
+            f" {100 * uar['mean']:.1f} % (95 % interval over items {low} to {high}; 10 subjects),"
             f" {'not clearly above' if name == 'weak' else 'above'} the 33.3 % of the commonest"
             " class."
         )

@@ -99,7 +99,7 @@ def run(tmp_path_factory):
     evaluate(
         scored_run(folder, RECIPE, training_path=folder / "fitting.json"),
         **fitted,
-        records_path=records,
+        **data,
         text_path=folder / "results.txt",
         figures=folder / "figures",
     )

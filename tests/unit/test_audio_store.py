@@ -8,6 +8,7 @@ import pytest
 from affectlab.audio import store
 from affectlab.audio.data import convert, read_clips
 from affectlab.audio.encoders import load_encoder
+from affectlab.audio.waveform import read_audio
 from affectlab.core.errors import DataError, UserError
 from affectlab.samples.audio import write_corpus
 
@@ -226,20 +227,21 @@ def test_a_shard_without_clips_is_empty(corpus, tmp_path):
     assert store.gather(parts, clips).vectors.shape == (2, 1, 2, 80)
 
 
-def test_only_so_much_sound_is_held_decoded(corpus, tmp_path, monkeypatch):
-    """Clips of a part stay below the bound in seconds, however many clips there are."""
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_only_so_much_sound_is_held_decoded(corpus, tmp_path, monkeypatch, seconds):
+    """Windows that wait stay below the bound in seconds, however many or long clips are."""
     held = []
-    whole = store.embed_waves
+    whole = store._batches
 
-    def watched(waves, encoder):
-        held.append(sum(map(len, waves)) / encoder.rate)
-        return whole(waves, encoder)
+    def watched(order, lengths, rate):
+        held.append(sum(lengths) / rate)
+        return whole(order, lengths, rate)
 
     expected = embed(corpus, corpus[1], tmp_path / "whole")
-    monkeypatch.setattr(store, "embed_waves", watched)
-    monkeypatch.setattr(store, "PART_SECONDS", 3.0)
+    monkeypatch.setattr(store, "_batches", watched)
+    monkeypatch.setattr(store, "PART_SECONDS", seconds)
     found = embed(corpus, corpus[1], tmp_path / "parts")
-    longest = max(len(store.read_audio(corpus[0] / clip.path, 16000)) for clip in corpus[1]) / 16000
+    longest = max(len(read_audio(corpus[0] / clip.path, 16000)) for clip in corpus[1]) / 16000
     assert len(held) > 3
-    assert max(held) <= 3.0 + longest
+    assert max(held) <= seconds + longest
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from affectlab.audio.waveform import in_parallel, read_audio, read_original, windows
+from affectlab.audio.waveform import in_parallel, read_audio, windows
 from affectlab.core.errors import DataError
 
 
@@ -67,14 +67,14 @@ def wav_bytes(samples=1600):
 
 def test_the_hand_made_file_is_sound(tmp_path):
     (tmp_path / "a.wav").write_bytes(wav_bytes())
-    assert read_original(tmp_path / "a.wav")[0].shape == (1600,)
+    assert read_audio(tmp_path / "a.wav", 16000).shape == (1600,)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (wav_bytes()[:30], "not audio that can be read|cut short"),
-        (wav_bytes()[:-100], "cut short: its header announces 3244 bytes, it has 3144"),
+        (wav_bytes()[:-100], "cut short: its header announces 3200 bytes of sound, it has 3100"),
         (wav_bytes(0), "holds no samples"),
         (wav_bytes(15), "15 samples at 16000 Hz, less than a millisecond"),
         (b"", "an empty file"),
@@ -94,18 +94,25 @@ def test_what_is_no_whole_audio_is_named(tmp_path, content, message):
 def test_a_file_cut_short_is_named_in_either_byte_order(tmp_path, ending, endian):
     path = tmp_path / f"a.{ending}"
     soundfile.write(path, tone(0.1, 16000), 16000, endian=endian)
-    assert len(read_original(path)[0]) == 1600
+    assert len(read_audio(path, 16000)) == 1600
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match="cut short: its header announces 32"):
-        read_original(path)
+    with pytest.raises(DataError, match="cut short: its header announces 320"):
+        read_audio(path, 16000)
 
 
-def test_audio_under_the_name_of_bare_samples_is_named(tmp_path):
-    """Of an ending .raw libsndfile wants to be told what is in it."""
+def test_audio_under_the_name_of_bare_samples_is_read(tmp_path):
+    """By its ending, libsndfile would take such a file for samples without a header."""
     soundfile.write(tmp_path / "a.wav", tone(0.1, 16000), 16000)
     path = (tmp_path / "a.wav").rename(tmp_path / "a.raw")
-    with pytest.raises(DataError, match=r"a\.raw: not audio that can be read"):
-        read_original(path)
+    assert len(read_audio(path, 16000)) == 1600
+
+
+@pytest.mark.parametrize("ending", ["au", "snd", "vox", "gsm", "raw"])
+def test_text_under_the_name_of_bare_samples_is_no_audio(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    path.write_text("some text that is no audio at all\n" * 99)
+    with pytest.raises(DataError, match="not audio that can be read"):
+        read_audio(path, 16000)
 
 
 def test_samples_that_are_no_numbers_are_named(tmp_path):
@@ -126,11 +133,11 @@ def test_a_missing_file_is_named(tmp_path):
         read_audio(tmp_path / "a.wav", 16000)
 
 
-@pytest.mark.parametrize("refused", ["is_file", "read_bytes"])
+@pytest.mark.parametrize("refused", ["is_file", "open"])
 def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, refused):
     (tmp_path / "a.wav").write_bytes(b"")
 
-    def deny(path):
+    def deny(path, *_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, refused, deny)
@@ -150,14 +157,23 @@ def test_a_rate_of_nothing_audible_is_refused(tmp_path):
     ("length", "expected"), [(5, [5]), (10, [10]), (25, [10, 10, 5]), (20, [10, 10])]
 )
 def test_windows_cover_a_clip(length, expected):
-    pieces = windows(np.arange(length, dtype=np.float32), 10)
+    pieces = list(windows([np.arange(length, dtype=np.float32)], 10))
     assert [len(piece) for piece in pieces] == expected
     assert np.concatenate(pieces).tolist() == list(range(length))
 
 
+@pytest.mark.parametrize("block", [1, 3, 7, 10, 19, 64])
+@pytest.mark.parametrize("length", [3, 10, 21, 45, 60])
+def test_windows_do_not_depend_on_the_blocks(length, block):
+    samples = np.arange(length, dtype=np.float32)
+    blocks = [samples[start : start + block] for start in range(0, length, block)]
+    found = [piece.tolist() for piece in windows(blocks, 20)]
+    assert found == [piece.tolist() for piece in windows([samples], 20)]
+
+
 def test_a_crumb_at_the_end_is_dropped():
-    assert [len(piece) for piece in windows(np.zeros(201, np.float32), 100)] == [100, 100]
-    assert [len(piece) for piece in windows(np.zeros(3, np.float32), 100)] == [3]
+    assert [len(piece) for piece in windows([np.zeros(201, np.float32)], 100)] == [100, 100]
+    assert [len(piece) for piece in windows([np.zeros(3, np.float32)], 100)] == [3]
 
 
 def test_work_in_parallel_stays_in_order_and_bounded():

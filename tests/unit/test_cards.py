@@ -106,6 +106,16 @@ def test_no_interval_is_rounded_to_one_of_everything():
     assert "99.9 %, percentile" in emotion_card.card(record, [], RECIPE, DATASET, MODEL)
 
 
+def test_the_card_prints_the_spread_of_an_export():
+    spread = {"items": 256, "largest": 0.11, "mean": 0.002, "changed_decisions": 0.0117}
+    part = {"accuracy": 0.9, "macro_f1": 0.8, "batch_spread": spread}
+    export = {"split": "test", "n": 1000, "formats": {"onnx_int8": part}}
+    text = emotion_card.card(make_record(), [], RECIPE, DATASET, MODEL, export)
+    assert "| onnx int8 | 0.9000 | 0.8000 | 0.1100 | 0.0117 |" in text
+    assert "probabilities of 256 texts alone" in text
+    assert "## Exports" not in emotion_card.card(make_record(), [], RECIPE, DATASET, MODEL)
+
+
 def test_the_hub_reads_the_card_back_with_its_values():
     record = make_record()
     parsed = ModelCard(emotion_card.card(record, [], RECIPE, DATASET, MODEL))
@@ -195,6 +205,7 @@ def write_files(folder, recipe, model):
     write_json(folder / "audit.json", {"expected": []})
     emotion_card.write_card(
         metrics_path=folder / "metrics.json",
+        export_path=None,
         audit_path=folder / "audit.json",
         recipe=recipe,
         dataset=DATASET,

@@ -281,11 +281,14 @@ def test_results_text_holds_the_report(run):
         (lambda lines: [*lines, lines[0]], "a second prediction for 'validation-00001'"),
         (lambda lines: [lines[0] | {"id": "test-9"}, *lines[1:]], "'test-9' is no item"),
         (lambda lines: [lines[0] | {"split": "train"}, *lines[1:]], "of the split 'train'"),
-        (lambda lines: [lines[0] | {"prediction": "glee"}, *lines[1:]], "record 1: expected id"),
-        (lambda lines: [lines[0] | {"label": "glee"}, *lines[1:]], "is not that of the records"),
+        (
+            lambda lines: [lines[0] | {"prediction": "glee"}, *lines[1:]],
+            "record 1: prediction: expected",
+        ),
+        (lambda lines: [lines[0] | {"label": "glee"}, *lines[1:]], "'glee' is not that of the rec"),
         (
             lambda lines: [lines[0] | {"probabilities": {"joy": 1.0}}, *lines[1:]],
-            "probabilities of sadness, joy",
+            "probabilities: expected a number for each of sadness, joy",
         ),
         (
             lambda lines: [lines[0] | {"probabilities": dict.fromkeys(CLASSES, 0.3)}, *lines[1:]],
@@ -376,8 +379,26 @@ def test_every_pair_is_tested_once_and_corrected(compared):
     pairs = read_json(compared / "comparison.json")["pairs"]
     names = [(pair["first"]["run"], pair["second"]["run"]) for pair in pairs]
     assert names == [("good", "weak"), ("good", "odd"), ("weak", "odd")]
-    expected = multipletests([pair["mcnemar"]["exact_p"] for pair in pairs], method="holm")[1]
-    np.testing.assert_allclose([pair["holm_p"] for pair in pairs], expected, rtol=1e-6)
-    own = read_json(compared / "good1" / "metrics.json")["metrics"]["accuracy"]["value"]
+    for entries, key in (
+        ([pair["mcnemar"] for pair in pairs], "exact_p"),
+        ([pair["differences"]["accuracy"] for pair in pairs], "p"),
+    ):
+        expected = multipletests([entry[key] for entry in entries], method="holm")[1]
+        np.testing.assert_allclose([entry["holm_p"] for entry in entries], expected, rtol=1e-6)
+
+
+def test_a_pair_is_of_all_seeds_and_its_mcnemar_test_of_two_named_models(compared):
+    pair = read_json(compared / "comparison.json")["pairs"][0]
+    own = [
+        read_json(compared / f"good{seed}" / "metrics.json")["metrics"]["accuracy"]["value"]
+        for seed in (1, 2, 3)
+    ]
     weak = read_json(compared / "weak4" / "metrics.json")["metrics"]["accuracy"]["value"]
-    assert pairs[0]["differences"]["accuracy"]["value"] == pytest.approx(own - weak)
+    found = pair["differences"]["accuracy"]
+    assert found["value"] == pytest.approx(np.mean(own) - weak)
+    assert pair["first"] == {"run": "good", "seeds": [1, 2, 3]}
+    assert pair["compares"] == "trained models"
+    test = pair["mcnemar"]
+    assert (test["first_seed"], test["second_seed"]) == (1, 4)
+    n = pair["n"]
+    assert (test["only_first"] - test["only_second"]) / n == pytest.approx(own[0] - weak)

@@ -6,6 +6,7 @@ import pytest
 
 from affectlab.core.errors import UserError
 from affectlab.emotion import tfidf
+from affectlab.emotion.settings import SEEDLESS
 from affectlab.samples.emotion import LABELS, make_sentence
 
 RECIPE = {"ngram_range": [1, 2], "min_df": 2, "sublinear_tf": True, "C": 10.0, "class_weight": None}
@@ -56,6 +57,16 @@ def test_fitting_is_that_of_the_pipeline(corpus, fitted):
     texts, labels = corpus
     ours = tfidf.fit(tfidf.build_pipeline(RECIPE, seed=1), texts[:300], labels[:300])
     np.testing.assert_array_equal(ours.predict_proba(texts), fitted.predict_proba(texts))
+
+
+def test_no_seed_changes_the_model(corpus, fitted):
+    """Comparisons take one model of a seedless method for the recipe."""
+    texts, labels = corpus
+    again = tfidf.build_pipeline(RECIPE, seed=2).fit(texts[:300], labels[:300])
+    np.testing.assert_array_equal(
+        again.predict_proba(texts[300:]), fitted.predict_proba(texts[300:])
+    )
+    assert "tfidf" in SEEDLESS
 
 
 @pytest.mark.parametrize("texts", [["zwei", "worte"], ["a", "\U0001f600"]])

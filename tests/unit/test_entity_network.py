@@ -30,7 +30,7 @@ from affectlab.core import devices
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, write_json, write_jsonl
 from affectlab.core.text_models import load_tokenizer
-from affectlab.entity import losses, original, predict, stored_states
+from affectlab.entity import losses, original, predict, stored_states, updates
 from affectlab.entity import model as networks
 from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
@@ -1153,6 +1153,13 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
         layout="entity_spans",
         expected={},
     )
+    updates.draw(
+        tmp_path / "figures" / "updates",
+        [
+            updates.read_course(folder / "metrics.json", folder / "history.csv")
+            for folder in scored.values()
+        ],
+    )
     block = {"selected": list(RUNS), "runs": {name: {"seeds": [3]} for name in RUNS}}
     page = section.section(tmp_path, block, [], []).html
     records = {name: read_json(folder / "metrics.json") for name, folder in scored.items()}
@@ -1171,6 +1178,8 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
             image = base64.b64encode((scored[run] / "figures" / f"{figure}.svg").read_bytes())
             description = f"{run}: {section.FIGURES[figure]}"
             assert f'{image.decode()}" alt="{description}"' in page
+    drawn = base64.b64encode((tmp_path / "figures" / "updates.svg").read_bytes()).decode()
+    assert drawn in page
 
 
 def test_what_the_original_printed_and_is_no_score_stands_beside_it(scored):
@@ -1179,8 +1188,12 @@ def test_what_the_original_printed_and_is_no_score_stands_beside_it(scored):
         seed = SeedResult(folder=folder, metrics=metrics, run_record={}, export=None)
         found = section._beside_the_published([seed, seed])
         assert found["test"]["mean_kappa"] == pytest.approx(metrics["details"]["mean_kappa"])
+        # The original's numbers are of its validation set.
+        kappa = found["validation"].pop("mean_kappa")
+        assert kappa == pytest.approx(metrics["details"]["validation_mean_kappa"])
+        assert kappa != pytest.approx(metrics["details"]["mean_kappa"], rel=1e-9)
         if name == "vmf":
-            assert "validation" not in found
+            assert not found["validation"]
             continue
         with (folder / "history.csv").open() as stream:
             rows = [row for row in csv.DictReader(stream) if row["split"] == "validation"]
@@ -1427,8 +1440,8 @@ def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     assert "x.parquet: no such file" in capsys.readouterr().err
     assert cli.main(["embed", "--model", "nothing", "--output", str(tmp_path), "a"]) == 2
     assert "is a folder" in capsys.readouterr().err
-    assert cli.main(["predict", "entity", "--model", model, "caf\udce9"]) == 2
-    assert "text, line 1: expected UTF-8, found byte 0xe9" in capsys.readouterr().err
+    assert cli.main(["predict", "entity", "--model", model, "caf\udce9"]) == 1
+    assert "text 1: expected UTF-8, found byte 0xe9" in capsys.readouterr().err
     (tmp_path / "best_model.pt").touch()
     assert cli.main(["predict", "entity", "--model", str(tmp_path / "best_model.pt"), "a"]) == 2
     assert (
@@ -1437,10 +1450,32 @@ def test_misuse_of_the_commands_is_told(trained, tmp_path, capsys):
     )
 
 
-def test_a_pipe_that_is_not_utf8_is_told(trained, capsys, monkeypatch):
+def test_a_bad_line_does_not_stop_the_rest(trained, tmp_path, capsys, monkeypatch):
     model = str(trained["vmf"] / "model")
-    pipe = io.TextIOWrapper(io.BytesIO(b"calm\ncaf\xe9\n"), "utf-8")
-    monkeypatch.setattr("sys.stdin", pipe)
-    assert cli.main(["predict", "entity", "--model", model, "-"]) == 2
-    told = "standard input, line 2: expected UTF-8, found byte 0xe9"
-    assert told in capsys.readouterr().err
+    lines = b"calm\ncaf\xe9\n\n" + TEXT.encode() + b"\n" + b"love " * 200 + b"\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines), "utf-8"))
+    assert cli.main(["predict", "entity", "--model", model, "-"]) == 1
+    told = capsys.readouterr()
+    rows = [json.loads(line) for line in told.out.splitlines()]
+    assert [row.get("text", row.get("error", ""))[:12] for row in rows] == [
+        "calm",
+        "expected UTF",
+        "is empty",
+        TEXT[:12],
+        "love love lo",
+    ]
+    for place in (
+        "standard input, line 2: expected UTF-8, found byte 0xe9",
+        "standard input, line 3: is empty",
+        "text 5: longer than",
+    ):
+        assert place in told.err
+    assert told.err.splitlines()[-1] == "affectlab: 2 texts could not be read"
+    (tmp_path / "texts.txt").write_bytes(lines)
+    table = tmp_path / "embeddings.parquet"
+    arguments = ["embed", "--model", model, "--output", str(table)]
+    assert cli.main([*arguments, "--file", str(tmp_path / "texts.txt")]) == 1
+    assert "texts.txt, line 2: expected UTF-8" in capsys.readouterr().err
+    assert pyarrow.parquet.read_table(table)["text"].to_pylist()[:2] == ["calm", TEXT]
+    assert cli.main(["nearest", "--model", model, "--embeddings", str(table), "", "calm"]) == 1
+    assert "text 1: is empty" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from affectlab.face import blur, evaluate, labels, settings
 from affectlab.face.card import card
 from affectlab.face.data import convert, read_faces
 from affectlab.face.indices import WARNINGS
+from affectlab.face.model import LIMITS, REGRESSED
 from affectlab.face.raw import CLASSES
 from affectlab.report.sections.face import section
 from affectlab.samples import face as samples
@@ -75,8 +76,8 @@ def write_predictions(data, path, *, skill=0.7, seed=0):
                 "prediction": CLASSES[int(shares.argmax())],
                 "probabilities": dict(zip(CLASSES, shares.tolist(), strict=True)),
                 **{
-                    name: float(true[name][row] + generator.normal(0, 0.1))
-                    for name in (*evaluate.AFFECT, *evaluate.PROXIES)
+                    name: float(np.clip(true[name][row] + generator.normal(0, 0.1), -limit, limit))
+                    for name, limit in zip(REGRESSED, LIMITS, strict=True)
                 },
             }
         )

@@ -19,7 +19,7 @@ from affectlab.core.io import read_json, write_json, write_jsonl, write_text
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.audit import write_audit
 from affectlab.emotion.data import CLASSES, convert, read_records
-from affectlab.report import page, results, section
+from affectlab.report import page, results, section, words
 from affectlab.samples.emotion import write_corpus
 
 PROJECT = Path(__file__).parents[2]
@@ -317,8 +317,8 @@ def test_the_page_shows_the_measured_values(text, folder):
     rest = record["other_splits"]["test_without_overlap"]["metrics"]["accuracy"]["value"]
     assert f"{rest:.4f}" in text
     assert record["data"]["sha256"][:16] in text
-    for words in ("23,000,000", "median", "4.3 %", "peak memory: 812.0 MB", "confident"):
-        assert words in text, words
+    for shown in ("23,000,000", "median", "4.3 %", "peak memory: 812.0 MB", "confident"):
+        assert shown in text, shown
 
 
 def test_what_differs_from_the_registry_stands_out(text):
@@ -379,6 +379,38 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     assert "not the same items" not in text
     assert "nothing about emotion" in build(folder, sample_data=["made"])
     build(folder)
+
+
+def test_too_few_seeds_make_no_clear_difference(text, folder):
+    """Two seeds against one: the models differ, and nothing is known of their recipes."""
+    assert "clear difference." not in text
+    (pair,) = read_json(folder / "emotion" / "comparison.json")["pairs"]
+    assert pair["differences"]["accuracy"]["significant"]
+    (sentence,) = re.findall(r"Against weak on the same items: .*?\.(?=</)", text)
+    assert "interval over items" in sentence
+    assert "These trained models differ on such items; a statement about their recipes" in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({"significant": True}, "a clear difference"),
+        ({"significant": False}, "no clear difference"),
+        ({"ci": None}, "there are too few groups for an interval"),
+    ],
+)
+def test_a_difference_between_recipes_is_clear_if_it_is_significant(changes, end):
+    entry = {"value": 0.05, "ci": [0.01, 0.09], "significant": True}
+    pair = {"compares": "recipes", "differences": {"accuracy": entry | changes}}
+    found = words.difference(pair, "accuracy", " points")
+    assert found.startswith("+5.0 points")
+    assert found.endswith(end)
+
+
+def test_every_table_of_runs_says_what_its_intervals_cover(text, folder):
+    for run in read_json(folder / "emotion" / "comparison.json")["runs"]:
+        row = re.search(rf"<tr><th scope=\"row\">{run['run']}<small>.*?</tr>", text, re.DOTALL)
+        assert f"intervals cover {run['interval_covers']}" in row.group()
 
 
 def test_several_experiments_stand_in_short_at_the_top(text):

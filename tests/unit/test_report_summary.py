@@ -35,13 +35,20 @@ def test_our_headline_scores_are_shown_with_interval_and_baseline(tmp_path):
     published = {"kind": "published", "wing": "emotion", "metric": "accuracy", "value": 0.5}
     other = ROW | {"metric": "nll", "headline": False}
     write(tmp_path, results_csv([ROW, other, published]))
-    header, line, _, report = summarise(tmp_path).split("\n")
+    header, line, _, note, report = summarise(tmp_path).split("\n")
+    assert note.startswith("Intervals cover other items;")
     assert line.split() == [
         *("emotion", "minilm", "emotion", "2000", "3", "accuracy", "0.931"),
         *("[0.920,", "0.942]", "0.347", "(majority)"),
     ]
     assert header.index("metric") == line.index("accuracy")
     assert report == f"Report: {tmp_path.resolve()}/report/index.html"
+
+
+@pytest.mark.parametrize(("covers", "mark"), [("items", ""), ("items and seeds", "*")])
+def test_an_interval_over_seeds_is_marked(tmp_path, covers, mark):
+    write(tmp_path, results_csv([ROW | {"interval_covers": covers}]))
+    assert f"[0.920, 0.942]{mark}  " in summarise(tmp_path).split("\n")[1]
 
 
 def test_a_score_without_interval_or_baseline_is_shown_alone(tmp_path):

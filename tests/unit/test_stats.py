@@ -319,24 +319,6 @@ def test_generic_bootstrap_leaves_out_resamples_without_a_score():
         stats.bootstrap_metric(lambda _: np.nan, [labels], np.arange(9), 10, 0.95, 0)
 
 
-def test_paired_difference_is_narrower_than_the_two_intervals_allow():
-    labels, first = draw(800, 3, 12, skill=0.8)
-    second = first.copy()
-    second[:20] = (labels[:20] + 1) % 3
-    tables = [stats.confusion_columns(labels, predictions, 3) for predictions in (first, second)]
-    interval = stats.paired_bootstrap(accuracy_of(3), *tables, 4000, 0.95, 0)
-    assert interval.value == pytest.approx(np.mean(first == labels) - np.mean(second == labels))
-    # The items on which both agree cancel: the difference has the variance of the 20 alone.
-    gain = (first == labels).astype(float) - (second == labels)
-    expected = 1.96 * gain.std() / np.sqrt(800)
-    assert (interval.high - interval.low) / 2 == pytest.approx(expected, rel=0.1)
-    with pytest.raises(ValueError, match="tables of shape"):
-        stats.paired_bootstrap(accuracy_of(3), tables[0], tables[1][:5], 10, 0.95, 0)
-
-
-# --- tests and seeds ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("only_first", "only_second"), [(10, 3), (0, 6), (40, 55), (1, 0)])
 def test_mcnemar_equals_statsmodels(only_first, only_second):
     first = np.r_[np.ones(30), np.ones(only_first), np.zeros(only_second), np.zeros(5)].astype(bool)
@@ -366,67 +348,6 @@ def test_holm_equals_statsmodels():
         expected = multipletests(p_values, method="holm")[1]
         np.testing.assert_allclose(stats.holm(p_values), expected)
     assert stats.holm([]) == []
-
-
-def test_seeds_summary_by_hand():
-    summary = stats.seeds_summary([0.90, 0.92, 0.94], np.array([0.91, 0.93]), 0.95)
-    # Items: variance 2e-4. Seeds: sd 0.02, 4e-4 / 3. Degrees of freedom 2 * (3.3333 / 1.3333)^2.
-    assert summary.mean == pytest.approx(0.92)
-    assert summary.sd == pytest.approx(0.02)
-    assert summary.n == 3
-    assert (summary.high - summary.low) / 2 == pytest.approx(
-        2.17881 * np.sqrt(2e-4 + 4e-4 / 3), rel=0.01
-    )
-
-
-def test_seeds_summary_of_one_seed_or_equal_seeds_covers_items_only():
-    replicates = np.random.default_rng(0).normal(0.9, 0.01, 5000)
-    one = stats.seeds_summary([0.9], replicates, 0.95)
-    assert one.sd is None
-    assert (one.low, one.high) == pytest.approx(np.quantile(replicates, [0.025, 0.975]))
-    same = stats.seeds_summary([0.9, 0.9], replicates, 0.95)
-    assert same.sd == 0.0
-    assert same.high - same.low == pytest.approx(2 * 1.96 * replicates.std(), rel=0.01)
-    with pytest.raises(ValueError, match="no seeds"):
-        stats.seeds_summary([], replicates, 0.95)
-
-
-def test_a_seeds_interval_ends_where_scores_do():
-    replicates = np.random.default_rng(0).normal(0.99, 0.02, 5000)
-    free = stats.seeds_summary([0.98, 1.0], replicates, 0.95)
-    cut = stats.seeds_summary([0.98, 1.0], replicates, 0.95, bounds=(0.0, 1.0))
-    assert free.high > 1
-    assert (cut.low, cut.high) == (free.low, 1.0)
-
-
-def test_seeds_interval_covers_the_truth_over_new_seeds_and_items():
-    """Simulated: difficulty of items, luck of seeds, noise of both; the mean is 0."""
-    generator = np.random.default_rng(1)
-    trials, seeds, items, covered = 400, 3, 60, 0
-    for _ in range(trials):
-        scores = (
-            generator.normal(0, 0.3, (seeds, 1))
-            + generator.normal(0, 1, (1, items))
-            + generator.normal(0, 0.5, (seeds, items))
-        )
-        table = np.c_[scores.mean(axis=0), np.ones(items)]
-        sums = stats.resample_sums(table, 200, 0)
-        summary = stats.seeds_summary(scores.mean(axis=1), sums[:, 0] / sums[:, 1], 0.95)
-        covered += summary.low <= 0 <= summary.high
-    assert 0.93 <= covered / trials <= 0.99
-
-
-def test_replicates_of_a_mean_resample_the_same_groups_for_every_seed():
-    tables = [np.array([[0.0 + k, 1.0], [1.0 + k, 1.0], [1.0 + k, 1.0]]) for k in (0, 2)]
-
-    def mean(sums):
-        return sums[..., 0] / sums[..., 1]
-
-    both = stats.replicates_of_mean(mean, tables, resamples=50, seed=3)
-    first = stats.replicates_of_mean(mean, tables[:1], resamples=50, seed=3)
-    # The second seed scores 2 higher on every item, so the mean lies 1 above the first's.
-    np.testing.assert_allclose(both, first + 1)
-    assert len(set(first)) > 1
 
 
 @pytest.mark.parametrize("constant", [0.1, 1 / 3, 1e6 + 0.1, 0.0])

@@ -214,7 +214,7 @@ def test_ids_read_back_as_they_were(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        (lambda lines: lines[:1], "no prediction for 1 cases: 10"),
+        (lambda lines: lines[:1], "no prediction for 1 items of the split test: 10"),
         (lambda lines: [*lines, lines[0]], "record 3: a second prediction for '2'"),
         (lambda lines: [*lines, '{"id": 77}'], "record 3: the id '77' is not one of the cases"),
         (lambda lines: ['{"id": 2}', lines[1]], "expected the field predicted_cause"),

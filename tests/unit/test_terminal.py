@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import affectlab
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.terminal import read_texts
+from affectlab.core.errors import DataError
+from affectlab.core.terminal import BadInput, read_texts, runs_of_texts
 
 
 @pytest.fixture
@@ -37,27 +38,37 @@ def test_blank_lines_end_a_file_and_a_pipe_alike(pipe, tmp_path):
     assert list(pipe(b"")) == []
 
 
-def test_bad_lines_of_a_pipe_are_named_where_they_stand(pipe):
-    texts = pipe(b"one\n\ntwo\n")
-    assert next(texts) == "one"
-    with pytest.raises(UserError, match="standard input, line 2: is empty"):
-        next(texts)
-    texts = pipe(b"one\ntr\xe8s\n")
-    assert next(texts) == "one"
-    with pytest.raises(UserError, match=r"standard input, line 2: expected UTF-8, .* byte 0xe8"):
-        next(texts)
+def test_bad_lines_of_a_pipe_are_named_in_their_place(pipe):
+    found = list(pipe(b"one\n\ntwo\n"))
+    assert found == ["one", BadInput("standard input, line 2", "is empty"), "two"]
+    first, bad, last = pipe(b"one\ntr\xe8s\nthree")
+    assert (first, last) == ("one", "three")
+    assert bad.place == "standard input, line 2"
+    assert re.fullmatch(r"expected UTF-8, .* byte 0xe8", bad.problem)
 
 
-def test_a_file_is_looked_through_before_its_first_text_is_given_out(tmp_path):
+def test_bad_texts_of_a_file_and_of_a_command_line_are_named(tmp_path):
     path = tmp_path / "texts.txt"
-    path.write_text("one\n \ntwo\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"texts\.txt, line 2: is empty"):
-        next(read_texts([], path))
-    with pytest.raises(UserError, match="text, line 2: is empty"):
-        next(read_texts(["one", ""], None))
+    path.write_bytes(b"one\n \ntwo\xff\nthree\n")
+    one, blank, undecoded, three = read_texts([], path)
+    assert (one, three) == ("one", "three")
+    assert blank == BadInput(f"{path}, line 2", "is empty")
+    assert undecoded.place == f"{path}, line 3"
+    assert list(read_texts(["one", ""], None)) == ["one", BadInput("text 2", "is empty")]
+
+
+def test_a_file_without_texts_is_refused(tmp_path):
+    path = tmp_path / "texts.txt"
     path.write_text("\n")
     with pytest.raises(DataError, match=r"texts\.txt: the file is empty"):
-        next(read_texts([], path))
+        list(read_texts([], path))
+    with pytest.raises(DataError, match=r"nowhere\.txt: no such file"):
+        list(read_texts([], tmp_path / "nowhere.txt"))
+
+
+def test_texts_are_joined_between_bad_ones():
+    bad = BadInput("text 3", "is empty")
+    assert list(runs_of_texts(["a", "b", bad, bad, "c"])) == [["a", "b"], bad, bad, ["c"]]
 
 
 def test_the_package_runs_as_a_module():

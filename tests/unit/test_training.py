@@ -444,7 +444,8 @@ def test_what_a_killed_process_left_of_a_checkpoint_goes_away(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").write_bytes(b"x" * 100)
     _, result = run(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [f"best-{result['best_step']}.safetensors"]
+    best = f"best-{result['best_step']}.safetensors"
+    assert {path.name for path in tmp_path.iterdir()} == {best, f".{best}.sha256"}
 
 
 def test_better_weights_of_a_killed_process_are_not_taken_for_the_resumed_ones(tmp_path):

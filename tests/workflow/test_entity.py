@@ -49,7 +49,8 @@ def test_a_run_leaves_every_artefact(finished_entity):
     page = (results / "report" / "index.html").read_text()
     assert 'id="entity"' in page
     found = (
-        r"unseen targets rightly \(95 % interval [\d.]+ to [\d.]+; 1 seed\); always neutral gives"
+        r"unseen targets rightly \(95 % interval over items [\d.]+ to [\d.]+; 1 seed\);"
+        r" always neutral gives"
     )
     assert re.search(found, page)
     assert "entity,gbert_tiny," in (results / "tables" / "results.csv").read_text()
@@ -74,13 +75,14 @@ def test_a_second_run_does_nothing(project, finished_entity, entity_overlays):
     [
         (
             {"bootstrap": {"resamples": 101}},
-            {"entity_evaluate", "entity_card", "entity_compare", "report_build", "store_config"},
+            {"entity_evaluate", "entity_card", "entity_compare", "entity_updates"}
+            | {"report_build", "store_config"},
         ),
         (
             {"runs": {"goemotions_demo": {"vmf": {"temperature": 0.2}}}},
             # The run that starts from it is trained again as well.
             {"entity_train", "entity_predict", "entity_evaluate", "entity_curves", "entity_card"}
-            | {"entity_compare", "report_build", "store_config"},
+            | {"entity_compare", "entity_updates", "report_build", "store_config"},
         ),
     ],
     ids=["bootstrap", "recipe"],

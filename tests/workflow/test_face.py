@@ -132,5 +132,5 @@ def test_a_damaged_image_stops_with_its_cause_and_leaves_nothing(project, face_o
         overlays=face_overlays,
     )
     assert result.status == 1
-    assert f"{damaged.name}: expected a whole JPEG or PNG file" in result.output
+    assert f"{damaged.name}: expected a whole image file" in result.output
     assert not (directory / target).exists()

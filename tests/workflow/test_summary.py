@@ -60,7 +60,8 @@ def test_a_run_leaves_every_artefact(finished_summary):
     assert "Summaries of counselling cases" in page
     assert "tokens cut off" in page
     found = (
-        r"reaches ROUGE-2 [\d.]+ on \d+ .* \(95 % interval [\d.]+ to [\d.]+; 1 seed\); \w+ reaches"
+        r"reaches ROUGE-2 [\d.]+ on \d+ .*"
+        r" \(95 % interval over items [\d.]+ to [\d.]+; 1 seed\); \w+ reaches"
     )
     assert re.search(found, page)
     assert "read as notes" not in page

@@ -16,4 +16,5 @@ write_audit(
     expected=snakemake.params.expected,
     on_bad_record=snakemake.params.on_bad_record,
     threads=snakemake.threads,
+    manifest_path=Path(snakemake.input.manifest),
 )

@@ -9,6 +9,13 @@ configure_logging(snakemake.log[0])
 compare(
     metrics_paths=snakemake.input.metrics,
     predictions_paths=snakemake.input.predictions,
+    data_paths=dict(
+        zip(
+            snakemake.params.data,
+            zip(snakemake.input.records, snakemake.input.measures, strict=True),
+            strict=True,
+        )
+    ),
     baseline=snakemake.params.baseline,
     bootstrap=snakemake.params.bootstrap,
     schema=snakemake.input.schema,

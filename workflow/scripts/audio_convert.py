@@ -12,4 +12,6 @@ convert(
     snakemake.output.quarantine,
     snakemake.params.on_bad_record,
     snakemake.params.clips,
+    similar_names=snakemake.params.similar_names,
+    expected=snakemake.params.expected,
 )

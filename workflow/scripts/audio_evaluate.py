@@ -25,6 +25,7 @@ evaluate(
     predictions_path=Path(paths.predictions),
     details_path=Path(paths.details),
     records_path=Path(paths.records),
+    measures_path=Path(paths.measures),
     model_directory=Path(paths.model),
     text_path=Path(snakemake.output.text),
     figures=Path(snakemake.output.confusion).parent,

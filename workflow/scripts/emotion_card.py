@@ -7,6 +7,7 @@ configure_logging(snakemake.log[0])
 write_card(
     metrics_path=snakemake.input.metrics,
     audit_path=snakemake.input.audit,
+    export_path=snakemake.input.get("export"),
     recipe=snakemake.params.recipe,
     dataset=snakemake.params.dataset,
     model=snakemake.params.model,

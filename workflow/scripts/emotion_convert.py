@@ -10,4 +10,6 @@ convert(
     snakemake.output.records,
     snakemake.output.quarantine,
     snakemake.params.on_bad_record,
+    similar_names=snakemake.params.similar_names,
+    expected=snakemake.params.expected,
 )

@@ -10,4 +10,5 @@ write_audit(
     snakemake.output.audit,
     layout=snakemake.params.layout,
     expected=snakemake.params.expected,
+    manifest_path=snakemake.input.manifest,
 )

@@ -12,4 +12,6 @@ convert(
     layout=snakemake.params.layout,
     on_bad_record=snakemake.params.on_bad_record,
     split=snakemake.params.split,
+    similar_names=snakemake.params.similar_names,
+    expected=snakemake.params.expected,
 )

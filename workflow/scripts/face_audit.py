@@ -13,4 +13,5 @@ write_audit(
     audit_path=Path(snakemake.output.audit),
     required_splits=snakemake.params.required_splits,
     expected=snakemake.params.expected,
+    manifest_path=Path(snakemake.input.manifest),
 )

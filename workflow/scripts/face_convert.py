@@ -15,4 +15,6 @@ convert(
     metadata_path=Path(snakemake.output.metadata),
     quarantine_path=Path(snakemake.output.quarantine),
     on_bad_record=snakemake.params.on_bad_record,
+    similar_names=snakemake.params.similar_names,
+    expected=snakemake.params.expected,
 )

@@ -1,5 +1,7 @@
 """Obtain a data set: the user's own copy, else the first source that serves it."""
 
+from functools import partial
+
 from affectlab.core.fetch import fetch_dataset
 from affectlab.core.logs import configure_logging
 from affectlab.samples import emotion, entity, face, summary
@@ -14,6 +16,7 @@ fetch_dataset(
     generators={
         "emotion": emotion.write_corpus,
         "entity_spans": entity.write_spans,
+        "entity_spans_1800": partial(entity.write_spans, texts=1385),
         "goemotions": entity.write_goemotions,
         "face": face.write_corpus,
         "face_votes": face.write_votes,

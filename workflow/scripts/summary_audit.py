@@ -9,4 +9,5 @@ write_audit(
     snakemake.input.quarantine,
     snakemake.output.audit,
     snakemake.params.expected,
+    snakemake.input.manifest,
 )

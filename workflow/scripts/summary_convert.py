@@ -12,4 +12,5 @@ convert(
     snakemake.output.quarantine,
     split=snakemake.params.split,
     on_bad_record=snakemake.params.on_bad_record,
+    similar_names=snakemake.params.similar_names,
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.audio.data import Clip, read_clips
-from affectlab.audio.waveform import in_parallel, read_original
+from affectlab.audio.data import Clip, read_clips, unused_recordings
+from affectlab.audio.levels import Levels, decibels
+from affectlab.audio.tasks import TASKS
+from affectlab.audio.waveform import Mixture, in_parallel, open_recording
 from affectlab.core.errors import DataError, UserError
+from affectlab.core.expectations import report_differences
 from affectlab.core.io import (
     round_significant,
     write_json,
@@ -26,31 +27,22 @@ from affectlab.core.quarantine import BadRecord, read_quarantine
 logger = logging.getLogger(__name__)
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-FRAME_SECONDS = 0.025
-SILENCE_DB = -40.0
-"""Below the loudest frame of a clip, in dB: a frame so quiet counts as silent."""
-
-CLIPPED_FROM = 0.999
-"""Of full scale: what an ordinary recording reaches by clipping alone."""
-
-CLIPPED_RUN = 3
-"""Samples in a row at full scale that count as clipping; a single one may be a true peak."""
-
 MAX_QUARANTINED_SHARE = 0.1
+
+UNUSED_NAMED = 20
+"""Recordings without a clip whose paths the audit stores."""
 
 DURATION_TOLERANCE = 0.1
 """In seconds: how far a clip may be from the length that its corpus states; they round."""
-
-QUIET_DB = -120.0
-"""Stands for the level of digital silence, whose logarithm does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """What one file is like: length, levels (dB below full scale), silence, clipping, contents.
 
-    ``sha256`` is of the rate and the decoded samples, so that the same audio in another format, or
-    under another header, has the same.
+    ``silent``: no sound is left after the channels were mixed. ``cancelling``: the channels cancel
+    each other when they are mixed. ``sha256`` is of the rate and the decoded samples, so that the
+    same audio in another format, or under another header, has the same.
     """
 
     id: str
@@ -60,6 +52,8 @@ class Measure:
     peak_db: float
     silent_share: float
     clipped_samples: int
+    silent: bool
+    cancelling: bool
     sha256: str
 
 
@@ -73,19 +67,24 @@ def write_audit(
     expected: Mapping[str, Any],
     on_bad_record: str,
     threads: int,
+    manifest_path: Path | None = None,
 ) -> None:
     """Decode every clip once; store what was found of each and of all.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Args:
         records_path: of the corpus.
         quarantine_path: what the conversion set aside.
         raw_directory: the folder that clips' paths start from.
-        audit_path: gets the findings.
+        audit_path: gets the findings: what `audit` returns, and ``unused_recordings`` (how many
+            files look like recordings and belong to no clip, and the first of them).
         measures_path: gets one `Measure` a clip; with ``skip``, clips that cannot be read have
             none and are left out of every probe.
         expected: ``expected`` of the data registry.
         on_bad_record: ``fail`` or ``skip``.
         threads: files decoded at the same time.
+        manifest_path: of the data; None: the files are not compared with pins.
 
     Raises:
         DataError: a file cannot be read and *on_bad_record* is ``fail``.
@@ -108,8 +107,20 @@ def write_audit(
     known = {measure.id for measure in measures}
     usable = [clip for clip in clips if clip.id in known]
     findings = audit(usable, measures, bad, expected)
-    write_jsonl(measures_path, (asdict(measure) for measure in measures))
-    write_json(audit_path, findings)
+    _warn_of_lost_sound(measures)
+    used = [*(clip.path for clip in clips), *(item.file for item in bad)]
+    unused = unused_recordings(raw_directory, used)
+    if unused:
+        logger.warning(
+            "%s: %d recordings belong to no clip of the corpus; the first is %s",
+            raw_directory,
+            len(unused),
+            unused[0],
+        )
+    findings["unused_recordings"] = {"count": len(unused), "first": unused[:UNUSED_NAMED]}
+    write_jsonl(measures_path, (asdict(measure) for measure in measures), sealed=True)
+    write_json(audit_path, findings, sealed=True)
+    report_differences(audit_path, findings, manifest_path)
 
 
 def measure(path: Path, name: str) -> Measure:
@@ -118,22 +129,23 @@ def measure(path: Path, name: str) -> Measure:
     Raises:
         DataError: it cannot be read.
     """
-    samples, rate = read_original(path)
-    width = max(1, int(FRAME_SECONDS * rate))
-    count = max(1, len(samples) // width)
-    frames = samples[: count * width].reshape(count, -1).astype(np.float64)
-    levels = (frames**2).mean(axis=1)
-    silent = levels < levels.max() * 10 ** (SILENCE_DB / 10) if levels.max() > 0 else levels == 0
-    peak = float(np.abs(samples).max())
+    mixture = Mixture()
+    with open_recording(path) as recording:
+        levels = Levels(recording.rate)
+        for block in recording.blocks(mixture):
+            levels.add(block)
+    levels.end()
     return Measure(
         id=name,
-        seconds=round_significant(len(samples) / rate, 6),
-        rate=rate,
-        rms_db=_decibels(float(np.sqrt((samples.astype(np.float64) ** 2).mean()))),
-        peak_db=_decibels(peak),
-        silent_share=round_significant(float(silent.mean()), 4),
-        clipped_samples=_clipped(np.abs(samples) >= CLIPPED_FROM),
-        sha256=hashlib.sha256(f"{rate} ".encode() + samples.tobytes()).hexdigest(),
+        seconds=round_significant(levels.seconds, 6),
+        rate=recording.rate,
+        rms_db=decibels(levels.rms),
+        peak_db=decibels(levels.peak),
+        silent_share=round_significant(levels.silent_share, 4),
+        clipped_samples=levels.clipped,
+        silent=mixture.silent,
+        cancelling=mixture.cancelling,
+        sha256=levels.sha256,
     )
 
 
@@ -147,9 +159,10 @@ def audit(
 
     Returns:
         ``counts`` (clips and subjects, per split), ``classes`` (task -> class -> clips and
-        subjects), ``audio`` (rates, quantiles of length, level and silence, clips that clip or
-        are silent), ``identical`` (groups of clips with the same audio),
-        ``subject_overlap`` (subjects in more than one split), ``quarantine``, ``expected``.
+        subjects), ``audio`` (rates, quantiles of length, level and silence, clips that clip, are
+        silent, or whose channels cancel each other), ``identical`` (groups of clips with the same
+        audio), ``subject_overlap`` (subjects in more than one split), ``quarantine``,
+        ``expected``.
 
     Raises:
         UserError: nothing should be measured on this corpus; lists all reasons.
@@ -195,9 +208,24 @@ KNOWN_ISSUES: dict[str, Callable[[dict[str, Any]], int]] = {
     "identical_clips": lambda found: sum(len(group) for group in found["identical"]),
     "clipped_clips": lambda found: found["audio"]["clipped_clips"],
     "silent_clips": lambda found: found["audio"]["silent_clips"],
+    "cancelling_clips": lambda found: found["audio"]["cancelling_clips"],
     "subjects": lambda found: sum(entry["subjects"] for entry in found["counts"].values()),
 }
 """What a registry may expect under ``known_issues``, and where the audit has it."""
+
+
+def _warn_of_lost_sound(measures: Sequence[Measure]) -> None:
+    """Report clips without sound and clips that lose it when their channels are mixed."""
+    for what, names in (
+        ("hold no sound", [one.id for one in measures if one.silent]),
+        (
+            "have channels that cancel each other when they are mixed to one; save one channel by "
+            "itself",
+            [one.id for one in measures if one.cancelling],
+        ),
+    ):
+        if names:
+            logger.warning("%d clips %s; the first is %s", len(names), what, names[0])
 
 
 def _measured(root: Path, clip: Clip) -> Measure | DataError:
@@ -210,18 +238,6 @@ def _measured(root: Path, clip: Clip) -> Measure | DataError:
         problem = f"lasts {found.seconds:g} s; its corpus says {clip.seconds:g} s"
         return DataError(path, None, problem)
     return found
-
-
-def _decibels(amplitude: float) -> float:
-    level = 20 * math.log10(amplitude) if amplitude > 0 else QUIET_DB
-    return round(max(level, QUIET_DB), 3)
-
-
-def _clipped(full: np.ndarray) -> int:
-    """Samples in runs of at least `CLIPPED_RUN` at full scale."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], full.astype(np.int8), [0]])))
-    lengths = edges[1::2] - edges[::2]
-    return int(lengths[lengths >= CLIPPED_RUN].sum())
 
 
 def _classes(clips: Sequence[Clip]) -> dict[str, dict[str, dict[str, int]]]:
@@ -248,7 +264,8 @@ def _audio(measures: Sequence[Measure]) -> dict[str, Any]:
         "rms_db": _quantiles([m.rms_db for m in measures]),
         "silent_share": _quantiles([m.silent_share for m in measures]),
         "clipped_clips": sum(m.clipped_samples > 0 for m in measures),
-        "silent_clips": sum(m.peak_db <= QUIET_DB for m in measures),
+        "silent_clips": sum(m.silent for m in measures),
+        "cancelling_clips": sum(m.cancelling for m in measures),
     }
 
 
@@ -277,8 +294,9 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
         rows.append((f"clips of {split}", number, found["counts"].get(split, {}).get("clips", 0)))
     for name, number in expected.get("classes", {}).items():
         task, _, label = name.partition("/")
-        entry = found["classes"].get(task, {}).get(label, {"subjects": 0})
-        rows.append((f"subjects of {name}", number, entry["subjects"]))
+        what = "subjects" if task in TASKS and TASKS[task].of_subject else "clips"
+        entry = found["classes"].get(task, {}).get(label, {what: 0})
+        rows.append((f"{what} of {name}", number, entry[what]))
     for issue, number in expected.get("known_issues", {}).items():
         if issue not in KNOWN_ISSUES:
             raise UserError(

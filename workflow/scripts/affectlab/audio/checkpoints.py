@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from affectlab.core.errors import UserError, reading
+from affectlab.core.finite import check_finite_tensors
+from affectlab.core.integrity import check_directory
 from affectlab.core.io import read_json
 from affectlab.core.pretrained import from_directory
 
@@ -27,6 +29,7 @@ def read_config(directory: Path, model_types: Sequence[str]) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise UserError(f"{directory}: not a model directory, it has no config.json")
+    check_directory(directory)
     config = read_json(path)
     if not isinstance(config, dict):
         raise UserError(f"{path}: expected a JSON object with the settings of a model")
@@ -44,6 +47,7 @@ def read_features(kind: Any, directory: Path) -> Any:
     Raises:
         UserError: the directory has none, or none that can be read.
     """
+    check_directory(directory)
     path = directory / "preprocessor_config.json"
     if not path.is_file():
         raise UserError(f"{directory}: not a whole model directory, it has no {path.name}")
@@ -66,6 +70,7 @@ def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> No
     Raises:
         UserError: a tensor is missing or of another shape.
     """
+    check_directory(directory)
     files = _files_by_name(directory)
     wanted = list(module.state_dict())
     prefix = next((p for p in prefixes if f"{p}{wanted[0]}" in files), None)
@@ -102,6 +107,7 @@ def load_complete(module: nn.Module, state: Mapping[str, torch.Tensor], source: 
                 f"{source}: {name} has the shape {tuple(tensor.shape)}, "
                 f"expected {tuple(own[name].shape)}"
             )
+    check_finite_tensors(state.items(), source)
     module.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
 
 

@@ -5,6 +5,13 @@ AF-CLAP is LAION's own architecture in another size: HTSAT with patches of 256 f
 features (``HTSAT-afclap.json`` and ``htsat.py`` of github.com/NVIDIA/audio-flamingo). So one
 class serves both; only the names in the checkpoint are translated.
 
+Vectors have length 1, as those of the originals do: ``get_audio_embedding`` in
+``laion_clap/clap_module/model.py`` (github.com/LAION-AI/CLAP, and the copy of it for AF-CLAP in
+``AFClap/`` on the branch ``audio_flamingo_2`` of github.com/NVIDIA/audio-flamingo, commit
+7684e9c) and ``ClapModel.get_audio_features`` of transformers. `ClapAudioModelWithProjection`,
+which is loaded here, leaves this step out. The mean over the windows of a clip is not normalised
+again.
+
 The published preprocessing crops clips over 10 s at random. Here clips are cut into consecutive
 windows of 10 s, so none is longer and nothing is drawn: the fusion of crops is never entered.
 """
@@ -18,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from affectlab.audio.checkpoints import load_complete, load_part, read_config, read_features
 from affectlab.audio.encoders import Moments
@@ -64,7 +72,7 @@ _RENAMES = (
 
 
 class Clap:
-    """See `affectlab.audio.encoders.Encoder`: one vector a window, the joint space's."""
+    """See `affectlab.audio.encoders.Encoder`: a vector of length 1 a window, in the joint space."""
 
     def __init__(self, directory: Path, kind: str) -> None:
         from transformers import ClapFeatureExtractor
@@ -99,7 +107,8 @@ class Clap:
         # The extractor marks one short clip of each call as long, at random; none is.
         longer = torch.zeros(len(batch), 1, dtype=torch.bool, device=self._device)
         with torch.inference_mode():
-            vectors = self._network(input_features=inputs, is_longer=longer).audio_embeds
+            projected = self._network(input_features=inputs, is_longer=longer).audio_embeds
+            vectors = functional.normalize(projected, dim=-1)
         mean = vectors.float().cpu().numpy()[:, None, :]
         seconds = np.array([len(piece) / self.rate for piece in batch])
         return Moments(mean, np.zeros_like(mean), seconds)

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from affectlab.core.errors import DataError
+
 
 def add_predict_command(wings: Any) -> None:
     """Add the command to *wings*, the subparsers of ``affectlab predict``."""
@@ -27,12 +29,26 @@ def _predict(options: argparse.Namespace) -> int:
 
     probe = AudioProbe.from_directory(options.model, options.encoder)
     print(probe.warning, file=sys.stderr)
+    bad = 0
     for path in options.files:
-        for found in probe.predict([path]):
-            line = {
-                "file": found.file,
-                "label": found.label,
-                "probabilities": {k: round(p, 6) for k, p in found.probabilities.items()},
-            }
-            print(json.dumps(line, ensure_ascii=False), flush=True)
-    return 0
+        try:
+            [found] = probe.predict([path])
+        except DataError as error:
+            bad += 1
+            print(f"affectlab: {error}", file=sys.stderr, flush=True)
+            failed = {"file": str(path), "error": error.problem}
+            print(json.dumps(failed, ensure_ascii=False), flush=True)
+            continue
+        line: dict[str, Any] = {
+            "file": found.file,
+            "label": found.label,
+            "probabilities": {k: round(p, 6) for k, p in found.probabilities.items()},
+        }
+        if found.warnings:
+            line["warnings"] = list(found.warnings)
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+        for warning in found.warnings:
+            print(f"affectlab: {found.file}: {warning}", file=sys.stderr, flush=True)
+    if bad:
+        print(f"affectlab: {bad} recordings could not be read", file=sys.stderr)
+    return 1 if bad else 0

@@ -11,19 +11,22 @@ import io
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from affectlab.audio.tasks import DEPRESSED_FROM, TASKS, VALENCE, depression_labels
 from affectlab.core.errors import DataError, printable
 from affectlab.core.io import folders_below, is_encodable, read_jsonl, read_text, write_jsonl
+from affectlab.core.label_order import LabelIds
+from affectlab.core.media import RECORDINGS, read_head, sort_files
+from affectlab.core.names import Ids, Spellings
 from affectlab.core.quarantine import BadRecord
 
 logger = logging.getLogger(__name__)
 
-AUDIO_ENDINGS = (".wav", ".flac")
 PROMPTS = ("negative", "neutral", "positive")
 SDS_FACTOR = 1.25
 """Standardised SDS score per raw point."""
@@ -40,7 +43,7 @@ SPLITS = {
 """What manifests call the splits -> what they are called here."""
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.tsv")
-_EATD_SUBJECT = re.compile(r"(?:(?P<split>[tv])_)?(?P<number>\d+)")
+_EATD_SUBJECT = re.compile(r"(?:(?P<split>[tv])_)?(?P<number>[0-9]+)", re.IGNORECASE)
 _EATD_FOLDERS = {
     "train": "train",
     "training": "train",
@@ -50,9 +53,9 @@ _EATD_FOLDERS = {
     "val": "validation",
     "v": "validation",
 }
-_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)\.(?i:wav|flac)")
+_RAVDESS_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)", re.ASCII)
 _RAVDESS_EMOTIONS = TASKS["8emo"].classes
-_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])\.(?i:wav|flac)")
+_EMODB_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])", re.ASCII)
 _EMODB_EMOTIONS = {
     "W": "angry",
     "L": "bored",
@@ -77,6 +80,7 @@ class Clip:
         labels: task -> class.
         split: of the corpus' own split, if it has one: train, validation or test.
         seconds: how long the clip is said to be, if the corpus says so; the audit measures it.
+        place: where the corpus lists the clip, for messages of the conversion; is not stored.
     """
 
     id: str
@@ -85,6 +89,11 @@ class Clip:
     labels: dict[str, str]
     split: str | None
     seconds: float | None = None
+    place: str = field(default="", compare=False)
+
+    def stored(self) -> dict[str, Any]:
+        """The clip as a record."""
+        return {key: value for key, value in asdict(self).items() if key != "place"}
 
 
 def read_clips(path: Path | str) -> list[Clip]:
@@ -146,6 +155,9 @@ def convert(
     quarantine_path: Path | str,
     on_bad_record: str,
     clips: Clips = "cleaned",
+    *,
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the clips of a corpus, and what cannot be used, as JSON Lines.
 
@@ -156,31 +168,83 @@ def convert(
         quarantine_path: gets one `BadRecord` a line.
         on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
         clips: which files of an EATD corpus: ``*_out.wav`` or the raw ones.
+        similar_names: ``refuse`` stops where subjects, labels or clips differ in case, white space
+            or Unicode form only; ``merge`` takes such subjects and such labels as one.
+        expected: ``expected`` of the data registry; emotions that came as numbers must fit its
+            ``classes`` or ``shares``.
 
     Raises:
-        DataError: the folder is no such corpus, or a record is bad and *on_bad_record* ``fail``.
+        DataError: the folder is no such corpus; a record is bad and *on_bad_record* ``fail``;
+            names are spelled in several ways; or the numbers of emotions fit another order.
     """
     root = Path(raw_directory)
     good: list[Clip] = []
     bad: list[BadRecord] = []
-    places: dict[str, str] = {}
+    ids = Ids(similar_names)
     for item in READERS[layout](root, clips):
-        if isinstance(item, Clip) and item.id in places:
-            problem = f"the id {item.id!r} was already used for {places[item.id]}"
-            item = BadRecord(item.path, item.id, problem)
         if isinstance(item, Clip) and not is_encodable(f"{item.id}{item.path}{item.subject}"):
             item = BadRecord(item.path, "", "expected a name in UTF-8")
+        if isinstance(item, Clip):
+            repeated = ids.add(item.id, item.place or item.path)
+            if repeated is not None:
+                item = BadRecord(item.path, item.place or item.id, repeated.problem())
         if isinstance(item, BadRecord):
             if on_bad_record == "fail":
                 raise DataError(root / item.file, item.place or None, item.problem)
             bad.append(replace(item, file=printable(item.file)))
         else:
-            places[item.id] = item.path
             good.append(item)
     if not good:
         raise DataError(root, None, f"no clips here; expected {LAYOUT_FORMS[layout]}")
-    write_jsonl(quarantine_path, (asdict(item) for item in bad))
-    write_jsonl(records_path, (asdict(item) for item in sorted(good, key=lambda clip: clip.id)))
+    good = _with_one_spelling(good, root, similar_names)
+    if layout == "ravdess":
+        _check_emotion_numbers(good, root, expected or {})
+    write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
+    write_jsonl(
+        records_path,
+        (item.stored() for item in sorted(good, key=lambda clip: clip.id)),
+        sealed=True,
+    )
+
+
+def _with_one_spelling(clips: Sequence[Clip], root: Path, similar_names: str) -> list[Clip]:
+    """The clips with each subject and label spelled in one way, or an error; see `convert`."""
+    subjects = Spellings("subject")
+    labels: dict[str, Spellings] = {}
+    for clip in clips:
+        subjects.add(clip.subject, clip.place or clip.path)
+        for task, label in clip.labels.items():
+            labels.setdefault(task, Spellings("label")).add(label, clip.place or clip.path)
+    for names in (subjects, *labels.values()):
+        names.check(root, similar_names)
+    return [
+        replace(
+            clip,
+            subject=subjects.merged(clip.subject),
+            labels={task: labels[task].merged(label) for task, label in clip.labels.items()},
+        )
+        for clip in clips
+    ]
+
+
+def _check_emotion_numbers(clips: Sequence[Clip], root: Path, expected: Mapping[str, Any]) -> None:
+    """Hold the emotions, which RAVDESS writes as numbers into its file names, against counts."""
+    ids = LabelIds()
+    for clip in clips:
+        ids.add("all", _RAVDESS_EMOTIONS, _RAVDESS_EMOTIONS.index(clip.labels["8emo"]))
+    ids.check(root, class_counts(expected, "8emo"))
+
+
+def class_counts(expected: Mapping[str, Any], task: str) -> dict[str, dict[str, float]]:
+    """The ``classes`` and ``shares`` of one task, whose registry keys are ``<task>/<class>``."""
+    return {
+        kind: {
+            name.removeprefix(f"{task}/"): number
+            for name, number in expected.get(kind, {}).items()
+            if name.startswith(f"{task}/")
+        }
+        for kind in ("classes", "shares")
+    }
 
 
 def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
@@ -209,14 +273,21 @@ def read_eatd(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord
             place = error.path.relative_to(root).as_posix()
             yield BadRecord(place, error.place or "", error.problem)
             continue
+        recordings = _recordings(folder, only_here=True)
         for prompt in PROMPTS:
-            audio = folder / (f"{prompt}_out.wav" if clips == "cleaned" else f"{prompt}.wav")
-            if not audio.is_file():
-                yield BadRecord(f"{name}/{audio.name}", "", "no such file")
+            stem = f"{prompt}_out" if clips == "cleaned" else prompt
+            found_here = [one for one in recordings if one.path.stem == stem]
+            path = f"{name}/{found_here[0].path.name if found_here else f'{stem}.wav'}"
+            if not found_here:
+                yield BadRecord(path, "", "no such file")
+            elif len(found_here) > 1:
+                names = " and ".join(one.path.name for one in found_here)
+                yield BadRecord(path, "", f"more than one recording of this answer: {names}")
+            elif advice := found_here[0].advice:
+                yield BadRecord(path, "", advice)
             elif problem := _transcript_problem(folder / f"{prompt}.txt"):
-                yield BadRecord(f"{name}/{audio.name}", "", problem)
+                yield BadRecord(path, "", problem)
             else:
-                path = f"{name}/{audio.name}"
                 yield Clip(f"{subject}_{prompt}", path, subject, labels | {"3emo": prompt}, split)
     if mistaken:
         logger.warning(
@@ -244,7 +315,7 @@ def _eatd_subject(folder: Path) -> tuple[str, str] | None:
     match = _EATD_SUBJECT.fullmatch(folder.name)
     if match is None:
         return None
-    split = _EATD_FOLDERS.get(match["split"] or folder.parent.name.lower())
+    split = _EATD_FOLDERS.get((match["split"] or folder.parent.name).lower())
     return (f"{split[0]}_{match['number']}", split) if split else None
 
 
@@ -287,12 +358,16 @@ def read_ravdess(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRec
     Only audio of speech (``03-01-...``) is read; the others of the set (song, video) are not
     named so and passed over.
     """
-    for path in _audio_files(root):
-        match = _RAVDESS_NAME.fullmatch(path.name)
+    for recording in _recordings(root):
+        path = recording.path
+        match = _RAVDESS_NAME.fullmatch(path.stem)
         name = path.relative_to(root).as_posix()
         if match is None:
             if path.name.startswith("03-01-"):
                 yield BadRecord(name, "", "expected seven two-digit numbers as its name")
+            continue
+        if recording.advice:
+            yield BadRecord(name, "", recording.advice)
             continue
         number, actor = int(match[1]), int(match[5])
         if not 1 <= number <= len(_RAVDESS_EMOTIONS) or not 1 <= actor <= 24:
@@ -305,11 +380,13 @@ def read_ravdess(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRec
 
 def read_emodb(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRecord]:
     """EMO-DB: speaker, sentence, emotion letter and take in each file name."""
-    for path in _audio_files(root):
-        match = _EMODB_NAME.fullmatch(path.name)
+    for recording in _recordings(root):
+        path = recording.path
+        match = _EMODB_NAME.fullmatch(path.stem)
         name = path.relative_to(root).as_posix()
-        if match is None:
-            yield BadRecord(name, "", "expected a name such as 03a01Fa.wav")
+        if match is None or recording.advice:
+            problem = recording.advice or "expected a name such as 03a01Fa.wav"
+            yield BadRecord(name, "", problem)
             continue
         emotion = _EMODB_EMOTIONS[match[3]]
         labels = {"7emo": emotion, "3valence": VALENCE[emotion]}
@@ -377,13 +454,45 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Cl
         {"label": values["label"]},
         SPLITS.get(split.lower()),
         seconds,
+        f"{table.name}, {place}",
     )
 
 
-def _audio_files(root: Path) -> list[Path]:
-    """All audio files below *root*, in sorted order."""
-    paths = (folder / name for folder, names in folders_below(root) for name in names)
-    return sorted(path for path in paths if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """A recording of a corpus; *advice* tells how to convert one that cannot be read."""
+
+    path: Path
+    advice: str | None
+
+
+def _recordings(root: Path, *, only_here: bool = False) -> list[_Recording]:
+    """All recordings below *root*, or *only_here* in it, in sorted order; see `core.media`."""
+    folders = islice(folders_below(root), 1) if only_here else folders_below(root)
+    names = sorted(
+        (folder / name).relative_to(root).as_posix()
+        for folder, names in folders
+        for name in names
+        if (folder / name).is_file()
+    )
+    found = sort_files(RECORDINGS, names, lambda name: read_head(root / name))
+    advice: dict[str, str | None] = {**dict.fromkeys(found.read), **dict(found.unread)}
+    return [_Recording(root / name, advice[name]) for name in names if name in advice]
+
+
+def unused_recordings(root: Path, used: Iterable[str]) -> list[str]:
+    """Recordings below *root* that neither the records nor the quarantine of a corpus name.
+
+    Args:
+        root: the corpus' folder.
+        used: paths inside it, with forward slashes.
+
+    Returns:
+        Their paths inside it, sorted; a path that is not UTF-8 with escapes.
+    """
+    known = set(used)
+    names = (one.path.relative_to(root).as_posix() for one in _recordings(root))
+    return [name.encode(errors="backslashreplace").decode() for name in names if name not in known]
 
 
 READERS: dict[str, Callable[[Path, Clips], Iterator[Clip | BadRecord]]] = {
@@ -395,7 +504,7 @@ READERS: dict[str, Callable[[Path, Clips], Iterator[Clip | BadRecord]]] = {
 
 LAYOUT_FORMS = {
     "eatd": "folders t_<n> and v_<n>, or train/<n> and validation/<n>, with new_label.txt and"
-    " negative, neutral and positive .wav and .txt",
+    " recordings and .txt files of negative, neutral and positive",
     "ravdess": "files such as Actor_01/03-01-05-01-02-01-01.wav",
     "emodb": "files such as wav/03a01Fa.wav",
     "audio_manifest": "manifest.csv or manifest.tsv with the columns clip, subject and label",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,23 +11,25 @@ import numpy as np
 
 from affectlab.audio.experiment import GROUPED, PUBLISHED
 from affectlab.audio.model import load
-from affectlab.core import stats
+from affectlab.audio.predictions import Predicted, read_corpus, read_predictions
+from affectlab.core import intervals, stats
+from affectlab.core.calibration import calibration_error
 from affectlab.core.classification import per_class
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_jsonl, write_text
+from affectlab.core.comparison import Resamples, Run, Trials, comparison_record
+from affectlab.core.errors import UserError
+from affectlab.core.io import read_json, write_text
 from affectlab.core.records import (
-    INTERVALS_OVER_SEEDS,
     Direction,
     ScoredRun,
+    calibration_metric,
+    calibration_note,
     metric,
     read_metrics,
     rounded,
-    summary_header,
-    summary_metric,
     write_record,
 )
 
-TASK_VERSION = 2
+TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 BINS = 10
@@ -39,6 +37,15 @@ BINS = 10
 
 HEADLINE = ("uar", "accuracy")
 COMPARED = ("uar", "accuracy")
+
+REFITTED = 2.25
+"""How often the variance over subjects counts in a pair of cross-validated probes.
+
+The folds share most of their training subjects, so the scores of different test folds are not
+independent. Nadeau and Bengio (Machine Learning 52 (2003) 239, doi 10.1023/A:1024068626366) add
+test over training size to the 1 over the number J of folds: the variance counts 1 + J / (J - 1)
+times, 2.25 for five folds.
+"""
 
 DECISIONS: dict[str, Callable[[stats.Array], stats.Floats]] = {
     "uar": stats.balanced_accuracy,
@@ -48,30 +55,6 @@ DECISIONS: dict[str, Callable[[stats.Array], stats.Floats]] = {
 """Scores of the confusion matrix. The unweighted average recall is the balanced accuracy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """What one scheme and its repeats said of some items.
-
-    Attributes:
-        ids: ``[n]``, sorted.
-        subjects: ``[n]``.
-        labels: ``[n]`` class ids.
-        probabilities: ``[repeats, n, K]``.
-        calibrated: the same after temperature scaling, or None.
-    """
-
-    ids: tuple[str, ...]
-    subjects: tuple[str, ...]
-    labels: stats.Integers
-    probabilities: stats.Floats
-    calibrated: stats.Floats | None
-
-    @property
-    def decisions(self) -> stats.Integers:
-        """``[repeats, n]`` class ids."""
-        return np.asarray(self.probabilities.argmax(axis=2), dtype=np.int64)
-
-
 class Score(NamedTuple):
     """A score over repeats: its mean, and bootstrap replicates of that mean over subjects."""
 
@@ -79,76 +62,6 @@ class Score(NamedTuple):
     replicates: stats.Floats
     each: list[float]
     direction: Direction
-
-
-def read_predictions(path: Path | str, classes: Sequence[str]) -> dict[str, Predicted]:
-    """Read predictions.jsonl: scheme -> what it said.
-
-    Raises:
-        DataError: a line is no prediction, or the repeats of a scheme are not of the same items.
-    """
-    found: dict[str, dict[int, dict[str, Mapping[str, Any]]]] = defaultdict(dict)
-    for number, line in enumerate(read_jsonl(path), start=1):
-        if problem := _line_problem(line, classes):
-            raise DataError(path, f"record {number}", problem)
-        repeat = found[line["scheme"]].setdefault(line["repeat"], {})
-        if line["id"] in repeat:
-            raise DataError(path, f"record {number}", f"a second line for {line['id']!r}")
-        repeat[line["id"]] = line
-    return {
-        scheme: _collect(path, scheme, list(repeats.values()), classes)
-        for scheme, repeats in found.items()
-    }
-
-
-def _line_problem(line: Mapping[str, Any], classes: Sequence[str]) -> str | None:
-    """What is wrong with a line of the predictions, as far as its types go."""
-    for name in ("scheme", "id", "subject", "label"):
-        if not isinstance(line.get(name), str):
-            return f"no proper {name}: expected a string"
-    if line["label"] not in classes:
-        return f"no proper label: expected one of {', '.join(classes)}"
-    if type(line.get("repeat")) is not int:
-        return "no proper repeat: expected a whole number"
-    for name in ("probabilities", "calibrated"):
-        values = line.get(name)
-        if name == "calibrated" and values is None:
-            continue
-        if (
-            not isinstance(values, list)
-            or len(values) != len(classes)
-            or not all(
-                isinstance(value, int | float) and not isinstance(value, bool) for value in values
-            )
-            or not all(0 <= value < math.inf for value in values)
-        ):
-            return f"no proper {name}: expected a share for each of {', '.join(classes)}"
-    return None
-
-
-def _collect(
-    path: Path | str,
-    scheme: str,
-    repeats: Sequence[Mapping[str, Mapping[str, Any]]],
-    classes: Sequence[str],
-) -> Predicted:
-    ids = tuple(sorted(repeats[0]))
-    if any(set(repeat) != set(ids) for repeat in repeats):
-        raise DataError(path, None, f"the repeats of {scheme} are not of the same items")
-    first = [repeats[0][name] for name in ids]
-    lines = [line for repeat in repeats for line in repeat.values()]
-    scaled = first[0].get("calibrated") is not None
-    if any((line.get("calibrated") is not None) != scaled for line in lines):
-        raise DataError(path, None, f"only some lines of {scheme} have calibrated probabilities")
-    return Predicted(
-        ids,
-        tuple(str(line["subject"]) for line in first),
-        np.array([classes.index(line["label"]) for line in first], dtype=np.int64),
-        np.array([[repeat[name]["probabilities"] for name in ids] for repeat in repeats]),
-        np.array([[repeat[name]["calibrated"] for name in ids] for repeat in repeats])
-        if scaled
-        else None,
-    )
 
 
 def decision_scores(
@@ -279,27 +192,26 @@ def roc_area(positive: stats.Array, scores: stats.Array) -> float:
 def calibration_scores(
     predicted: Predicted, bootstrap: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Expected calibration error, as fitted and after temperature scaling."""
+    """Expected calibration error of all repeats together, as fitted and after scaling."""
     found = {}
     sets = {"ece": predicted.probabilities}
     if predicted.calibrated is not None:
         sets["ece_calibrated"] = predicted.calibrated
     for name, probabilities in sets.items():
-        repeats = len(probabilities)
         columns = [
             stats.reliability_columns(
                 np.minimum(one.max(axis=1), 1.0), one.argmax(axis=1) == predicted.labels, BINS
             )
             for one in probabilities
         ]
-        table = stats.group_sums(np.hstack(columns), predicted.subjects)
-
-        def mean_error(sums: stats.Array, repeats: int = repeats) -> stats.Array:
-            parts = sums.reshape(*sums.shape[:-1], repeats, -1)
-            return np.asarray(stats.expected_calibration_error(parts).mean(axis=-1))
-
-        interval = stats.bootstrap_interval(mean_error, table, **bootstrap)
-        found[name] = metric(interval.value, "lower", (interval.low, interval.high))
+        # A subject's repeats are no more independent than the items of one repeat.
+        error = calibration_error(
+            np.vstack(columns),
+            np.tile(predicted.subjects, len(columns)),
+            level=bootstrap["level"],
+            seed=bootstrap["seed"],
+        )
+        found[name] = calibration_metric(error)
     return found
 
 
@@ -315,7 +227,7 @@ def one_vs_rest_scores(
         is_class = predicted.labels == place
         right = np.stack([(d == place) == is_class for d in predicted.decisions]).mean(axis=0)
         table = stats.group_sums(np.c_[right, np.ones(len(right))], predicted.subjects)
-        interval = stats.bootstrap_interval(_ratio_of_sums, table, **bootstrap)
+        interval = intervals.mean_interval(table, bootstrap["level"])
         share = float(is_class.mean())
         baseline = ("never", 1 - share) if share <= 0.5 else ("always", share)
         found[name] = metric(interval.value, "higher", (interval.low, interval.high), baseline)
@@ -328,10 +240,6 @@ def one_vs_rest_names(classes: Sequence[str]) -> list[str]:
     if "" in plain or len(set(plain)) < len(plain):
         plain = [f"class{place}" for place in range(len(classes))]
     return [f"ovr_accuracy_{name}" for name in plain]
-
-
-def _ratio_of_sums(sums: stats.Array) -> stats.Array:
-    return np.asarray(sums[..., 0] / sums[..., 1])
 
 
 def score_scheme(
@@ -358,6 +266,7 @@ def evaluate(
     predictions_path: Path,
     details_path: Path,
     records_path: Path,
+    measures_path: Path,
     model_directory: Path,
     text_path: Path,
     figures: Path,
@@ -369,15 +278,20 @@ def evaluate(
         predictions_path: predictions.jsonl of the run.
         details_path: details.json of the run.
         records_path: records.jsonl of its data.
+        measures_path: measures.jsonl of its data.
         model_directory: of the fitted probe, for the names of its classes.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
+
+    Raises:
+        DataError: an input does not hold what it should.
     """
     from affectlab.audio import figures as drawings
 
     classes = load(model_directory).facts["classes"]
-    found = read_predictions(predictions_path, classes)
+    corpus = read_corpus(records_path, measures_path, run.recipe["task"], run.recipe["unit"])
     main = PUBLISHED if run.recipe["protocol"] == "published" else GROUPED
+    found = read_predictions(predictions_path, classes, corpus, main)
     head = found[main]
     scored = score_scheme(head, classes, run.bootstrap)
     scored["metrics"] |= ranking_scores(head, len(classes), run.bootstrap)
@@ -468,6 +382,7 @@ def results_text(record: Mapping[str, Any]) -> str:
 def _line(name: str, entry: Mapping[str, Any]) -> str:
     limits = "-" if entry["ci"] is None else "[{:.4f}, {:.4f}]".format(*entry["ci"])
     line = f"{name:<28}{entry['value']:>8.4f}  {limits:<16}  "
+    line += calibration_note(entry)
     if entry["baseline"] is not None:
         line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
     if entry["below_baseline"]:
@@ -479,6 +394,7 @@ def compare(
     *,
     metrics_paths: Sequence[Path | str],
     predictions_paths: Sequence[Path | str],
+    data_paths: Mapping[str, tuple[Path | str, Path | str]],
     baseline: str | None,
     bootstrap: Mapping[str, Any],
     schema: Path | str,
@@ -490,6 +406,7 @@ def compare(
     Args:
         metrics_paths: metrics.json of every run and seed, in the order wanted.
         predictions_paths: predictions.jsonl of the same, in the same order.
+        data_paths: records.jsonl and measures.jsonl by name of the data set.
         baseline: name of the run that others on its data and task are held against.
         bootstrap: ``resamples``, ``level`` and ``seed``.
         schema: schema of comparison.json.
@@ -502,102 +419,67 @@ def compare(
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
         record = read_metrics(metrics_path)
         data = record["data"]
-        predicted = read_predictions(predictions_path, data["classes"])[data["split"]]
+        details = record["details"]
+        corpus = read_corpus(*data_paths[data["name"]], details["task"], details["unit"])
+        main = data["split"]
+        predicted = read_predictions(predictions_path, data["classes"], corpus, main)[main]
         runs.setdefault(record["run"], []).append((record, predicted))
-    summaries = [_summary(seeds, bootstrap) for seeds in runs.values()]
-    comparison = {
-        "wing": "audio",
-        "baseline": baseline,
-        "headline": list(HEADLINE),
-        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
-        "runs": summaries,
-        "pairs": _pairs([seeds[0] for seeds in runs.values()], bootstrap),
-    }
-    figures.forest(forest_path, summaries)
+    compared = [_run(seeds, bootstrap) for seeds in runs.values()]
+    comparison = comparison_record(
+        "audio",
+        compared,
+        baseline=baseline,
+        headline=HEADLINE,
+        compared=COMPARED,
+        bootstrap=bootstrap,
+    )
+    figures.forest(forest_path, comparison["runs"])
     write_record(output_path, comparison, schema)
 
 
-def _summary(
-    seeds: Sequence[tuple[Mapping[str, Any], Predicted]], bootstrap: Mapping[str, Any]
-) -> dict[str, Any]:
-    """One run over its seeds.
+def _run(seeds: Sequence[tuple[Mapping[str, Any], Predicted]], bootstrap: Mapping[str, Any]) -> Run:
+    """A run from the record and the predictions of each seed.
 
-    Scores of decisions get an interval for items and seeds; the others that of their first seed,
-    widened to cover the intervals of all.
+    Where seeds hold out clips of their own, no resample is common to them: such a run is in no
+    pair. The random part of a cross-validated probe is the draw of its folds, so each repeat is
+    one of the recipe's trials.
     """
-    first = seeds[0][0]
-    classes = len(first["data"]["classes"])
-    scores = [decision_scores(predicted, classes, bootstrap) for _, predicted in seeds]
-    same_items = len({predicted.ids for _, predicted in seeds}) == 1
-    metrics = {}
-    ci: tuple[float, float] | None
-    for name, entry in first["metrics"].items():
-        entries = [record["metrics"][name] for record, _ in seeds]
-        values = [one["value"] for one in entries]
-        if name in DECISIONS and same_items:
-            replicates = np.mean([found[name].replicates for found in scores], axis=0)
-            summary = stats.seeds_summary(values, replicates, bootstrap["level"], bounds=(0.0, 1.0))
-            mean, sd, ci = summary.mean, summary.sd, (summary.low, summary.high)
-        else:
-            mean = float(np.mean(values))
-            sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            known = [one["ci"] for one in entries]
-            ci = None if None in known else (min(c[0] for c in known), max(c[1] for c in known))
-        # Seeds may hold out other clips, and so have other trivial answers.
-        baseline = entry["baseline"] and {
-            "name": entry["baseline"]["name"],
-            "value": float(np.mean([one["baseline"]["value"] for one in entries])),
-        }
-        metrics[name] = summary_metric(mean, sd, ci, entry["direction"], baseline)
-    return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
+    record, first = seeds[0]
+    trials: dict[str, Trials] = {}
+    repeats: dict[str, Trials] = {}
+    if len({predicted.ids for _, predicted in seeds}) == 1:
+        draws = Resamples(first.subjects, bootstrap["resamples"], bootstrap["seed"])
+        tables = [
+            _confusion_table(predicted, len(record["data"]["classes"])) for _, predicted in seeds
+        ]
+        for name, score in DECISIONS.items():
+            each = [
+                _repeated(score, table, draws, len(record["data"]["classes"])) for table in tables
+            ]
+            repeats[name] = Trials(
+                np.concatenate([one.values for one in each]),
+                np.concatenate([one.replicates for one in each]),
+            )
+            trials[name] = Trials(
+                np.array([one.mean for one in each]),
+                np.array([one.replicates.mean(axis=0) for one in each]),
+            )
+    return Run(
+        records=[one for one, _ in seeds],
+        items=(record["data"]["name"], record["method"], first.ids),
+        trials=trials,
+        bounds=dict.fromkeys(record["metrics"], (0.0, 1.0)),
+        repeats=repeats,
+        refit_factor=REFITTED if record["data"]["split"] == GROUPED else 1.0,
+    )
 
 
-def _pairs(
-    firsts: Sequence[tuple[Mapping[str, Any], Predicted]], bootstrap: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Paired differences of runs that answered the same question about the same items."""
-    pairs = []
-    for (one, first), (two, second) in combinations(firsts, 2):
-        if (one["data"]["name"], one["method"]) != (two["data"]["name"], two["method"]):
-            continue
-        if first.ids != second.ids:
-            continue
-        classes = len(one["data"]["classes"])
-        differences = {}
-        for name in COMPARED:
-            function = _mean_over_repeats(DECISIONS[name], classes)
-            found = paired(function, first, second, classes, bootstrap)
-            differences[name] = {"value": found.value, "ci": [found.low, found.high]}
-        pairs.append(
-            {
-                "first": {"run": one["run"], "seed": one["seed"]},
-                "second": {"run": two["run"], "seed": two["seed"]},
-                "data": one["data"]["name"],
-                "n": len(first.ids),
-                "differences": differences,
-            }
-        )
-    return pairs
-
-
-def paired(
-    function: Callable[[stats.Array], stats.Array],
-    first: Predicted,
-    second: Predicted,
+def _repeated(
+    score: Callable[[stats.Array], stats.Floats],
+    table: stats.Floats,
+    draws: Resamples,
     classes: int,
-    bootstrap: Mapping[str, Any],
-) -> stats.Interval:
-    """Interval of the difference of a score on the same subjects; repeats may differ in number."""
-    tables = [_confusion_table(predicted, classes) for predicted in (first, second)]
-    width = tables[0].shape[1]
-
-    def difference(sums: stats.Array) -> stats.Array:
-        return np.asarray(function(sums[..., :width]) - function(sums[..., width:]))
-
-    return stats.bootstrap_interval(difference, np.hstack(tables), **bootstrap)
-
-
-def _mean_over_repeats(
-    score: Callable[[stats.Array], stats.Floats], classes: int
-) -> Callable[[stats.Array], stats.Array]:
-    return lambda sums: np.asarray(score(_matrices(sums, classes)).mean(axis=-1))
+) -> Trials:
+    """A score of each repeat from a `_confusion_table`, with its replicates."""
+    replicates = score(_matrices(draws.sums(table), classes))
+    return Trials(score(_matrices(table.sum(axis=0), classes)), replicates.T)

@@ -71,10 +71,10 @@ def run_probe(
     else:
         work = model_directory.parent / "work"
         rows, details, fitted = _published(items, embeddings, recipe, seed, threads, work)
-    write_jsonl(predictions_path, rows)
+    write_jsonl(predictions_path, rows, sealed=True)
     models.save(fitted, model_directory)
-    write_json(details_path, rounded(details))
-    write_json(facts_path, process_record(started, threads))
+    write_json(details_path, rounded(details), sealed=True)
+    write_json(facts_path, process_record(started, threads), sealed=True)
 
 
 def _sound(

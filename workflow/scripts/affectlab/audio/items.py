@@ -85,7 +85,7 @@ def make_items(
         for name, keys in TRIVIAL.items()
     }
     if unit == "subject":
-        label_of, split_of = _per_subject(clips, task, records_path)
+        label_of, split_of = subject_labels(clips, task, records_path)
         ids, vectors = pool_subjects(vectors, subjects)
         trivial = {name: pool_subjects(t, subjects)[1] for name, t in trivial.items()}
         subjects = ids
@@ -103,10 +103,19 @@ def make_items(
     )
 
 
-def _per_subject(
+def subject_labels(
     clips: Sequence[Clip], task: str, path: Path
 ) -> tuple[dict[str, str], dict[str, str | None]]:
-    """Label and split of each subject."""
+    """Label and split of each subject.
+
+    Args:
+        clips: of the corpus, all with a label for the task.
+        task: a key of `TASKS`.
+        path: of the records, for messages.
+
+    Raises:
+        UserError: a subject has several labels, or is in several splits.
+    """
     labels: dict[str, str] = {}
     splits: dict[str, str | None] = {}
     for clip in clips:

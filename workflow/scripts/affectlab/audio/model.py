@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from affectlab.audio.solver import softmax
 from affectlab.core.errors import DataError, reading
-from affectlab.core.io import atomic_path, read_json, write_json
+from affectlab.core.finite import check_finite_arrays
+from affectlab.core.integrity import check_directory
+from affectlab.core.io import read_json, sealed_path, write_json
 
 FACTS = "probe.json"
 WEIGHTS = "probe.safetensors"
@@ -55,7 +57,7 @@ def save(model: ProbeModel, directory: Path) -> None:
     tensors = {"mean": model.mean, "scale": model.scale}
     for number, (weights, biases) in enumerate(model.layers):
         tensors |= {f"layers.{number}.weight": weights, f"layers.{number}.bias": biases}
-    with atomic_path(directory) as temporary:
+    with sealed_path(directory) as temporary:
         temporary.mkdir()
         save_file(
             {name: np.ascontiguousarray(t, dtype=np.float32) for name, t in tensors.items()},
@@ -72,6 +74,7 @@ def load(directory: Path) -> ProbeModel:
     """
     from safetensors.numpy import load_file
 
+    check_directory(directory)
     facts = read_json(directory / FACTS)
     missing = [name for name in FIELDS if not isinstance(facts, dict) or name not in facts]
     if missing:
@@ -80,6 +83,7 @@ def load(directory: Path) -> ProbeModel:
         raise DataError(directory / FACTS, None, problem)
     with reading(directory / WEIGHTS, "the weights of an audio probe"):
         tensors = load_file(directory / WEIGHTS)
+        check_finite_arrays(tensors, directory / WEIGHTS)
         count = sum(name.endswith(".bias") for name in tensors)
         layers = [
             (tensors[f"layers.{number}.weight"], tensors[f"layers.{number}.bias"])

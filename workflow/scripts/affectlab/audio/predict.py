@@ -17,11 +17,19 @@ from affectlab.core.errors import DataError, UserError
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a probe says of one recording: the likeliest class and the probability of each."""
+    """What a probe predicts for one recording.
+
+    Attributes:
+        file: path of the recording.
+        label: the likeliest class.
+        probabilities: of each class.
+        warnings: why the prediction cannot be trusted: silence, or channels that cancel each other.
+    """
 
     file: str
     label: str
     probabilities: dict[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 class AudioProbe:
@@ -96,14 +104,16 @@ class AudioProbe:
         if isinstance(files, str | Path):
             raise TypeError("expected a sequence of paths, not one")
         answers: list[Prediction] = []
-        for vectors in embed_files([Path(path) for path in files], self._encoder):
-            features = make_view(vectors, self._encoder.layers, self._view, self._statistics)
-            for row in self._model.probabilities(features):
+        for part in embed_files([Path(path) for path in files], self._encoder):
+            features = make_view(part.vectors, self._encoder.layers, self._view, self._statistics)
+            rows = self._model.probabilities(features)
+            for row, mixture in zip(rows, part.mixtures, strict=True):
                 answers.append(
                     Prediction(
                         str(files[len(answers)]),
                         self.classes[int(row.argmax())],
                         {name: float(p) for name, p in zip(self.classes, row, strict=True)},
+                        mixture.warnings,
                     )
                 )
         return answers

@@ -11,19 +11,28 @@ import csv
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.data import Clip
 from affectlab.audio.encoders import Encoder, Moments, merge
-from affectlab.audio.waveform import Samples, in_parallel, read_audio, windows
+from affectlab.audio.waveform import (
+    Mixture,
+    Samples,
+    in_parallel,
+    open_recording,
+    resampled,
+    windows,
+)
 from affectlab.core.errors import DataError, UserError, reading
-from affectlab.core.io import atomic_path, sha256_file
+from affectlab.core.integrity import check_file
+from affectlab.core.io import sealed_path, sha256_file
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +44,15 @@ BATCH_WINDOWS = 32
 PART_CLIPS = 64
 """Clips between two writes to the cache, at most."""
 
-PART_SECONDS = 600.0
-"""Sound of the clips that are held decoded at a time, in seconds, beside that of one more clip."""
+PART_SECONDS = 120.0
+"""Sound that is held decoded at a time, in seconds, with at most one window more."""
+
+AHEAD_SECONDS = 30.0
+"""Sound of each clip that is decoded before it is needed, in seconds, and one window more."""
 
 STATISTICS = ("mean", "std")
 
-VERSION = 1
+VERSION = 2
 """Rises when windows, pooling or an encoder's own code change the vectors of the same audio."""
 
 FOREIGN_FORMS = (
@@ -117,11 +129,12 @@ def embed_clips(
     logger.info("%d clips, %d of them already embedded", len(clips), len(clips) - len(wanted))
     done = 0
     for part in embed_files([raw_directory / clip.path for clip in wanted], encoder, threads):
-        owners = wanted[done : done + len(part)]
-        vectors = {hashes[clip.id]: vector for clip, vector in zip(owners, part, strict=True)}
+        owners = wanted[done : done + len(part.vectors)]
+        pairs = zip(owners, part.vectors, strict=True)
+        vectors = {hashes[clip.id]: vector for clip, vector in pairs}
         _write_part(cache, vectors, provenance)
         known |= vectors
-        done += len(part)
+        done += len(owners)
         logger.info("%d of %d clips embedded", done, len(wanted))
     shape = (len(clips), len(encoder.layers), len(STATISTICS), encoder.dim)
     found = [known[hashes[clip.id]] for clip in clips]
@@ -135,47 +148,131 @@ def embed_clips(
     )
 
 
-def embed_files(
-    paths: Sequence[Path], encoder: Encoder, threads: int = 1
-) -> Iterator[npt.NDArray[np.float32]]:
-    """Vectors ``[part, layers, 2, dim]`` of audio files, a part of them at a time, in order.
+class Embedded(NamedTuple):
+    """Some audio files in their order.
 
-    However many files there are, only those of a part are held decoded, and a few that are read
-    ahead.
+    Attributes:
+        vectors: ``[files, layers, 2, dim]``.
+        mixtures: how loud each was before and after its channels were mixed.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    mixtures: list[Mixture]
+
+
+def embed_files(paths: Sequence[Path], encoder: Encoder, threads: int = 1) -> Iterator[Embedded]:
+    """Yield the vectors of audio files, a part of the files at a time, in order.
+
+    However many files there are and however long they are, only `PART_SECONDS` of sound are held
+    decoded, and a few files of which `AHEAD_SECONDS` each are read ahead.
 
     Raises:
         DataError: a file cannot be read as audio.
     """
-    decoded = in_parallel(lambda path: read_audio(path, encoder.rate), paths, threads)
-    for waves in _parts(decoded, PART_SECONDS * encoder.rate):
-        yield embed_waves(waves, encoder)
+    queue = _Queue(encoder)
+    mixtures: list[Mixture] = []
+    for clip in in_parallel(lambda path: _read_ahead(path, encoder), paths, threads):
+        for piece in clip.pieces:
+            queue.add(piece)
+        mixtures.append(clip.mixture)
+        if queue.end_clip() or len(mixtures) == PART_CLIPS:
+            yield Embedded(queue.take(), mixtures)
+            mixtures = []
+    if mixtures:
+        yield Embedded(queue.take(), mixtures)
 
 
 def embed_waves(waves: Sequence[Samples], encoder: Encoder) -> npt.NDArray[np.float32]:
     """Vectors ``[n, layers, 2, dim]`` of clips that are already decoded at the encoder's rate."""
-    pieces = [
-        (owner, piece)
-        for owner, wave in enumerate(waves)
-        for piece in windows(wave, encoder.window)
-    ]
-    # Windows of like length share a batch, so that little of it is padding.
-    order = sorted(range(len(pieces)), key=lambda place: len(pieces[place][1]))
-    found: dict[int, Moments] = {}
-    for batch in _batches(order, pieces, encoder.rate):
-        moments = encoder.embed([pieces[place][1] for place in batch])
-        for row, place in enumerate(batch):
-            found[place] = moments.row(row)
-    vectors = []
-    for owner in range(len(waves)):
-        own = [found[place] for place, (whose, _) in enumerate(pieces) if whose == owner]
-        merged = merge(own)
-        vectors.append(np.stack([merged.mean[0], merged.std[0]], axis=1))
-    return np.stack(vectors)
+    queue = _Queue(encoder)
+    for wave in waves:
+        for piece in windows([wave], encoder.window):
+            queue.add(piece)
+        queue.end_clip()
+    return queue.take()
+
+
+class _Queue:
+    """Windows of clips that wait until there are enough of them for full batches."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._waiting: list[tuple[int, int, Samples]] = []
+        self._samples = 0
+        # Of each clip that was not taken yet, with the place of each window in it.
+        self._clips: list[list[Moments | None]] = [[]]
+        self._worked = False
+
+    def add(self, piece: Samples) -> None:
+        """Add the next window of the clip that is being read."""
+        if self._samples >= PART_SECONDS * self._encoder.rate:
+            self._work()
+        clip = self._clips[-1]
+        self._waiting.append((len(self._clips) - 1, len(clip), piece))
+        clip.append(None)
+        self._samples += len(piece)
+
+    def end_clip(self) -> bool:
+        """End the clip that is being read; return whether `take` is due."""
+        self._clips.append([])
+        return self._worked or self._samples >= PART_SECONDS * self._encoder.rate
+
+    def take(self) -> npt.NDArray[np.float32]:
+        """Vectors ``[clips, layers, 2, dim]`` of all clips that were ended since the last call."""
+        self._work()
+        vectors = []
+        for clip in self._clips[:-1]:
+            merged = merge([moments for moments in clip if moments is not None])
+            vectors.append(np.stack([merged.mean[0], merged.std[0]], axis=1))
+        self._clips = [[]]
+        self._worked = False
+        return np.stack(vectors)
+
+    def _work(self) -> None:
+        # Windows of like length share a batch, so that little of it is padding.
+        order = sorted(range(len(self._waiting)), key=lambda place: len(self._waiting[place][2]))
+        lengths = [len(piece) for _, _, piece in self._waiting]
+        for batch in _batches(order, lengths, self._encoder.rate):
+            moments = self._encoder.embed([self._waiting[place][2] for place in batch])
+            for row, place in enumerate(batch):
+                clip, number, _ = self._waiting[place]
+                self._clips[clip][number] = moments.row(row)
+        self._waiting = []
+        self._samples = 0
+        self._worked = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """The windows of a clip, the first of them already read; *mixture* is complete after them."""
+
+    pieces: Iterator[Samples]
+    mixture: Mixture
+
+
+def _read_ahead(path: Path, encoder: Encoder) -> _Clip:
+    """Decode the beginning of a clip; the rest is decoded when it is used."""
+    mixture = Mixture()
+    pieces = _windows_of(path, encoder, mixture)
+    ahead: list[Samples] = []
+    samples = 0
+    for piece in pieces:
+        ahead.append(piece)
+        samples += len(piece)
+        if samples >= AHEAD_SECONDS * encoder.rate:
+            break
+    return _Clip(chain(ahead, pieces), mixture)
+
+
+def _windows_of(path: Path, encoder: Encoder, mixture: Mixture) -> Iterator[Samples]:
+    with open_recording(path) as recording:
+        blocks = resampled(recording.blocks(mixture), recording.rate, encoder.rate)
+        yield from windows(blocks, encoder.window)
 
 
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:
     """Write a store: one npz file, the same bytes for the same contents."""
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+    with sealed_path(path) as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
             ids=np.array(embeddings.ids),
@@ -191,8 +288,9 @@ def read_embeddings(path: Path) -> Embeddings:
     """Read a store that `write_embeddings` wrote.
 
     Raises:
-        DataError: the file is missing or no such store.
+        DataError: the file is missing, no such store, or not what was written.
     """
+    check_file(path)
     with (
         reading(path, "a store of embeddings"),
         path.open("rb") as stream,
@@ -314,25 +412,11 @@ def _audio_file(root: Path, clip: Clip) -> Path:
     return path
 
 
-def _parts(waves: Iterable[Samples], most_samples: float) -> Iterator[list[Samples]]:
-    """Cut a stream of clips where a part has enough of them."""
-    part: list[Samples] = []
-    for wave in waves:
-        part.append(wave)
-        if len(part) == PART_CLIPS or sum(map(len, part)) >= most_samples:
-            yield part
-            part = []
-    if part:
-        yield part
-
-
-def _batches(
-    order: Sequence[int], pieces: Sequence[tuple[int, Samples]], rate: int
-) -> Iterator[list[int]]:
+def _batches(order: Sequence[int], lengths: Sequence[int], rate: int) -> Iterator[list[int]]:
     """Cut *order*, by rising length, where a batch would be too long or too large."""
     batch: list[int] = []
     for place in order:
-        longest = len(pieces[place][1]) / rate
+        longest = lengths[place] / rate
         if batch and ((len(batch) + 1) * longest > BATCH_SECONDS or len(batch) == BATCH_WINDOWS):
             yield batch
             batch = []
@@ -347,6 +431,7 @@ def _read_cache(cache: Path, provenance: Mapping[str, Any]) -> dict[str, npt.NDA
     known: dict[str, npt.NDArray[np.float32]] = {}
     for path in sorted(cache.glob("*.npz")):
         try:
+            check_file(path)
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 if str(stored["provenance"]) == expected:
                     known |= dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
@@ -360,7 +445,7 @@ def _write_part(
     cache: Path, vectors: Mapping[str, npt.NDArray[np.float32]], provenance: Mapping[str, Any]
 ) -> None:
     first = min(vectors)
-    with atomic_path(cache / f"{first}.npz") as temporary, temporary.open("wb") as stream:
+    with sealed_path(cache / f"{first}.npz") as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
             hashes=np.array(list(vectors)),

@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 from affectlab.core.archives import local_copy
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, sha256_file, user_path
+from affectlab.core.io import read_json, user_path
+from affectlab.core.local_copies import copy_files, marker
 from affectlab.core.urls import redact
 
 Kind = Literal["dataset", "model"]
-# A local copy of more files than this is watched as a folder, not file by file.
-WATCHED_FILES = 64
 KIND_NAMES = {"dataset": "data set", "model": "model"}
 RESOURCE_FOLDERS = {"dataset": "raw", "model": "models"}
 
@@ -39,25 +38,24 @@ class AssetStatus:
     detail: str
 
 
-def local_files(name: str, root: Path | str | None) -> list[str]:
-    """What to watch so that a change of the user's own copy is noticed, sorted.
+def local_files(name: str, root: Path | str | None) -> list[Path]:
+    """The files of the user's own copy: see `local_copies.copy_files`; none without a copy."""
+    copy = local_copy(name, root)
+    return [] if copy is None else copy_files(copy)
 
-    The files of the copy, those in hidden folders and links that lead nowhere left out; or, where
-    they are very many, the copy's folder.
+
+def local_marker(
+    kind: Kind, name: str, root: Path | str | None, resources: Path | str
+) -> list[str]:
+    """The file that is newer than the manifest once the user's own copy has changed.
+
+    Returns:
+        Its path; nothing without a copy.
     """
     copy = local_copy(name, root)
     if copy is None:
         return []
-    if copy.is_file():
-        return [str(copy)]
-    files: list[str] = []
-    for folder, folders, names in os.walk(copy):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [str(Path(folder, name)) for name in names if not name.startswith(".")]
-        if len(files) > WATCHED_FILES:
-            return [str(copy)]
-    # Not by `Path`, which raises where it may not look.
-    return sorted(filter(os.path.exists, files))
+    return [str(marker(copy, manifest_path(kind, name, resources).parent))]
 
 
 def manifest_path(kind: Kind, name: str, resources: Path | str) -> Path:
@@ -108,49 +106,6 @@ def _manifest_problem(found: Any, needed: Sequence[str]) -> str | None:
     return None
 
 
-def _is_fetched(manifest: Path) -> bool:
-    """Whether there is a manifest of what did not come from a local copy.
-
-    What a killed process or a full disk left of one is none: it is fetched again.
-    """
-    if not manifest.is_file():
-        return False
-    try:
-        return bool(read_manifest(manifest)["source"]["kind"] != "local")
-    except DataError:
-        return False
-
-
-def unchanged_files(paths: Iterable[str], manifest: Path) -> set[str]:
-    """Those of a local copy's files that are newer than its manifest but have the content it lists.
-
-    A copy made anew gives every file a new time, which alone is no reason to read it again. Only
-    newer files are read here.
-    """
-    if not manifest.is_file():
-        return set()
-    written = manifest.stat().st_mtime_ns
-    newer = [
-        path for path in map(Path, paths) if path.is_file() and path.stat().st_mtime_ns > written
-    ]
-    if not newer:
-        return set()
-    try:
-        content = read_manifest(manifest, ["directory"])
-    except DataError:
-        # Fetched again, as it cannot tell what is unchanged.
-        return set()
-    directory = manifest.parent / content["directory"]
-    listed = {(directory / file["path"]).resolve(): file for file in content["files"]}
-    return {
-        str(path)
-        for path in newer
-        if (file := listed.get(path.resolve())) is not None
-        and path.stat().st_size == file["bytes"]
-        and sha256_file(path) == file["sha256"]
-    }
-
-
 def fetched_part(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What of a registry's entry decides what is fetched, or how its failure is explained.
 
@@ -186,19 +141,27 @@ def asset_status(
         return AssetStatus(kind, name, "present", str(copy))
     manifest = manifest_path(kind, name, resources)
     # What came from a local copy is fetched anew once that is gone or its folder no longer named.
-    if _is_fetched(manifest):
-        return AssetStatus(kind, name, "present", str(manifest.parent))
+    if manifest.is_file():
+        try:
+            content = read_json(manifest)
+            fetched = content["source"]["kind"] != "local"
+        except (DataError, KeyError, TypeError) as error:
+            problem = error if isinstance(error, DataError) else f"{manifest}: no such manifest"
+            detail = f"{problem}; delete {manifest} and start again"
+            return AssetStatus(kind, name, "missing", detail)
+        if fetched:
+            return AssetStatus(kind, name, "present", str(manifest.parent))
     if entry["sources"]:
         origins = ", else ".join(_origin(source) for source in entry["sources"])
         return AssetStatus(kind, name, "downloadable", origins)
     return AssetStatus(kind, name, "missing", _how_to_get(kind, name, entry, root))
 
 
-def _unreadable(copy: Path, files: Iterable[str]) -> str | None:
+def _unreadable(copy: Path, files: Iterable[Path]) -> str | None:
     """The first of a local copy and its *files* that may not be read, if there is one."""
     if not os.access(copy, os.R_OK | (os.X_OK if copy.is_dir() else 0)):
         return str(copy)
-    return next((file for file in files if not os.access(file, os.R_OK)), None)
+    return next((str(file) for file in files if not os.access(file, os.R_OK)), None)
 
 
 def generated_data(manifest_paths: Iterable[Path | str]) -> list[str]:

@@ -94,6 +94,7 @@ def render(template: Path | str, **values: Any) -> str:
         finalize=_plain if markdown else None,
     )
     environment.filters["code_span"] = _code_span
+    environment.filters["difference"] = _difference
     source = read_text(path)
     if markdown:
         source = _CODE_VALUE.sub(r"{{ (\1) | code_span }}", source)
@@ -114,6 +115,14 @@ def _code_span(value: Any) -> Markup:
     """*value* between backticks, where nothing can be escaped."""
     line = " ".join(str(value).split()).replace("`", "'")
     return Markup(f"`{line}`".replace("|", "\\|"))
+
+
+def _difference(entry: Mapping[str, Any]) -> str:
+    """A paired difference of metrics.json with its limits."""
+    if entry["ci"] is None:
+        return f"{entry['value']:+.4f} (no interval)"
+    low, high = entry["ci"]
+    return f"{entry['value']:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def with_front_matter(metadata: Mapping[str, Any], body: str) -> str:

@@ -7,24 +7,22 @@ one added, without training again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.core import stats
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_jsonl
+from affectlab.core import intervals, stats
+from affectlab.core.calibration import calibration_error
+from affectlab.core.comparison import Resamples, Run, Trials, difference
+from affectlab.core.predictions import ROUNDING, check_items, prediction_lines
 from affectlab.core.records import (
-    INTERVALS_OVER_SEEDS,
     Direction,
+    calibration_metric,
     metric,
     read_metrics,
-    summary_header,
-    summary_metric,
 )
 
 BINS = 15
@@ -43,9 +41,6 @@ CONFUSION_SCORES: dict[str, Callable[[stats.Array], stats.Floats]] = {
 
 COMPARED = ("accuracy", "macro_f1")
 """Scores whose paired differences between runs are reported."""
-
-SUMMARISED = (*CONFUSION_SCORES, "ece", "ece_calibrated", "nll", "nll_calibrated")
-"""Scores that are averaged over seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,39 +121,21 @@ def read_predictions(
         DataError: a line is not a prediction, or the items are not exactly those of the corpus.
     """
     found: dict[str, dict[str, tuple[int, list[float]]]] = {split: {} for split in splits}
-    class_ids = {name: number for number, name in enumerate(corpus.classes)}
-    for number, line in enumerate(read_jsonl(path), start=1):
-        place = f"record {number}"
-        try:
-            split, name = line["split"], line["id"]
-            predicted = class_ids[line["prediction"]]
-            probabilities = [float(line["probabilities"][label]) for label in corpus.classes]
-            if not isinstance(name, str) or not isinstance(split, str):
-                raise TypeError("id and split")
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            problem = (
-                "expected id, split, prediction and the probabilities of "
-                f"{', '.join(corpus.classes)}; found no proper {error}"
-            )
-            raise DataError(path, place, problem) from error
+    for line in prediction_lines(path):
+        split, name = line.text("split"), line.text("id")
         if split not in found or name not in corpus.labels[split]:
-            raise DataError(path, place, f"{name!r} is no item of the split {split!r}")
+            raise line.error(f"{name!r} is no item of the split {split!r}")
         if name in found[split]:
-            raise DataError(path, place, f"a second prediction for {name!r}")
-        if (
-            not isinstance(line.get("label"), str)
-            or line["label"] not in class_ids
-            or class_ids[line["label"]] != corpus.labels[split][name]
-        ):
-            raise DataError(path, place, f"the label of {name!r} is not that of the records")
-        if not abs(sum(probabilities) - 1) < 1e-3 or min(probabilities) < 0:
-            raise DataError(path, place, f"the probabilities of {name!r} are no distribution")
+            raise line.error(f"a second prediction for {name!r}")
+        line.same("label", corpus.classes[corpus.labels[split][name]])
+        predicted = corpus.classes.index(line.one_of("prediction", corpus.classes))
+        probabilities = line.distribution("probabilities", corpus.classes)
+        if probabilities[predicted] < max(probabilities) - ROUNDING:
+            raise line.error("prediction: another class has a higher probability")
         found[split][name] = predicted, probabilities
-    for split, lines in found.items():
-        missing = len(corpus.labels[split]) - len(lines)
-        if missing:
-            raise DataError(path, None, f"no prediction for {missing} items of the split {split}")
-    return {split: _as_arrays(lines, corpus.labels[split]) for split, lines in found.items()}
+    for split, items in found.items():
+        check_items(path, f"the split {split}", items, corpus.labels[split])
+    return {split: _as_arrays(items, corpus.labels[split]) for split, items in found.items()}
 
 
 def scores(split: Predictions, calibrated: stats.Floats, groups: Sequence[int]) -> dict[str, Score]:
@@ -217,33 +194,59 @@ def score_split(
         bootstrap: ``resamples``, ``level`` and ``seed``.
     """
     groups = [corpus.group[name] for name in split.ids]
-    calibrated = stats.apply_temperature(split.probabilities, temperature)
+    level = bootstrap["level"]
     trivial = trivial_scores(split.labels, corpus)
+    cells = _confusion_table(split, groups)
     metrics = {}
-    for name, score in scores(split, calibrated, groups).items():
-        found = stats.bootstrap_interval(score.statistic, score.table, **bootstrap)
-        metrics[name] = metric(
-            found.value, score.direction, (found.low, found.high), trivial.get(name)
+    for name in CONFUSION_SCORES:
+        found = intervals.confusion_interval(name, cells, level)
+        metrics[name] = metric(found.value, "higher", (found.low, found.high), trivial[name])
+    calibrated = stats.apply_temperature(split.probabilities, temperature)
+    for suffix, probabilities in (("", split.probabilities), ("_calibrated", calibrated)):
+        confidence = probabilities[np.arange(len(split)), split.predicted]
+        error = calibration_error(
+            stats.reliability_columns(confidence, split.correct, BINS),
+            groups,
+            level=level,
+            seed=bootstrap["seed"],
         )
+        metrics[f"ece{suffix}"] = calibration_metric(error)
+        name = f"nll{suffix}"
+        losses = stats.log_loss_items(probabilities, split.labels)
+        table = stats.group_sums(np.c_[losses, np.ones(len(losses))], groups)
+        found = intervals.positive_mean_interval(table, level, scale=trivial[name][1])
+        metrics[name] = metric(found.value, "lower", (found.low, found.high), trivial[name])
     return {"n": len(split), "groups": len(set(groups)), "metrics": metrics}
 
 
 def compare_two(
     first: Predictions, second: Predictions, corpus: Corpus, bootstrap: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Two runs on the same items: paired differences with intervals, and McNemar's test.
+    """Compare two trained models on the same items: differences with intervals, McNemar's test.
 
-    The differences are *first* minus *second*.
+    The differences are *first* minus *second*. They say nothing of other seeds.
     """
     if first.ids != second.ids:
         raise ValueError("the two runs did not predict the same items")
     groups = [corpus.group[name] for name in first.ids]
-    ours, theirs = (_confusion_table(split, groups) for split in (first, second))
+    resamples = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
     differences = {}
     for name in COMPARED:
         statistic = _of_sums(CONFUSION_SCORES[name], len(corpus.classes))
-        found = stats.paired_bootstrap(statistic, ours, theirs, **bootstrap)
-        differences[name] = {"value": found.value, "ci": [found.low, found.high]}
+        tables = [_confusion_table(split, groups) for split in (first, second)]
+        ours, theirs = (
+            Trials(
+                np.array([statistic(table.sum(axis=0))]), resamples.of_sums(statistic, table)[None]
+            )
+            for table in tables
+        )
+        found = difference(
+            ours, theirs, groups=len(set(groups)), level=bootstrap["level"], over_seeds=False
+        )
+        differences[name] = {
+            "value": found.value,
+            "ci": None if found.limits is None else list(found.limits),
+        }
     test = stats.mcnemar(first.correct, second.correct)
     return {
         "differences": differences,
@@ -314,29 +317,24 @@ def per_class(confusion: stats.Integers, classes: Sequence[str]) -> dict[str, di
     }
 
 
-def comparison_record(
-    *,
-    wing: str,
+def read_runs(
     metrics_paths: Sequence[Path | str],
     predictions_paths: Sequence[Path | str],
     corpora: Mapping[str, Corpus],
-    baseline: str | None,
     bootstrap: Mapping[str, Any],
+    *,
     splits: Sequence[str] = HELD_OUT,
-) -> dict[str, Any]:
-    """All runs held against each other, as comparison.json holds it.
-
-    Every run is summarised over its seeds. Every pair of runs on the same data is compared by the
-    first seed of each (as listed), with McNemar's p adjusted for the number of pairs.
+    seedless: Container[str] = (),
+) -> list[Run]:
+    """Read the runs that are to be compared, each with all its seeds.
 
     Args:
-        wing: name of the experiment.
         metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
         predictions_paths: predictions.jsonl of the same, in the same order.
         corpora: by name of the data set.
-        baseline: name of the run that the others are held against.
         bootstrap: ``resamples``, ``level`` and ``seed``.
         splits: splits that were predicted.
+        seedless: methods that no seed changes.
     """
     runs: dict[str, list[tuple[dict[str, Any], Predictions]]] = {}
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
@@ -345,73 +343,52 @@ def comparison_record(
         predictions = read_predictions(predictions_path, corpus, splits)
         headline = predictions[record["data"]["split"]]
         runs.setdefault(record["run"], []).append((record, headline))
-    return {
-        "wing": wing,
-        "baseline": baseline,
-        "headline": ["accuracy", "macro_f1"],
-        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
-        "runs": [
-            summarise(seeds, corpora[seeds[0][0]["data"]["name"]], bootstrap)
-            for seeds in runs.values()
-        ],
-        "pairs": _pairs([seeds[0] for seeds in runs.values()], corpora, bootstrap),
-    }
+    draws: dict[str, Resamples] = {}
+    found = []
+    for seeds in runs.values():
+        first, split = seeds[0]
+        data = first["data"]["name"]
+        groups = [corpora[data].group[name] for name in split.ids]
+        if data not in draws:
+            draws[data] = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
+        found.append(
+            Run(
+                records=[record for record, _ in seeds],
+                items=(data, split.ids),
+                trials=_trials(seeds, groups, draws[data]),
+                bounds={name: _bounds(name) for name in first["metrics"]},
+                seedless=first["method"] in seedless,
+                correct=[predictions.correct for _, predictions in seeds],
+            )
+        )
+    return found
 
 
-def summarise(
+def _trials(
     seeds: Sequence[tuple[Mapping[str, Any], Predictions]],
-    corpus: Corpus,
-    bootstrap: Mapping[str, Any],
-) -> dict[str, Any]:
-    """One run over its seeds: mean, spread, and an interval for items and seeds."""
-    groups = [corpus.group[name] for name in seeds[0][1].ids]
-    each = []
+    groups: Sequence[int],
+    resamples: Resamples,
+) -> dict[str, Trials]:
+    """Every score of every seed, with its replicates."""
+    values: dict[str, list[float]] = {}
+    replicates: dict[str, list[stats.Floats]] = {}
     for record, split in seeds:
-        temperature = record["calibration"]["temperature"]
-        calibrated = stats.apply_temperature(split.probabilities, temperature)
-        each.append(scores(split, calibrated, groups))
-    trivial = trivial_scores(seeds[0][1].labels, corpus)
-    metrics = {}
-    for name in SUMMARISED:
-        bounds = (0.0, math.inf if name.startswith("nll") else 1.0)
-        same = [found[name] for found in each]
-        metrics[name] = over_seeds(same, trivial.get(name), bounds, bootstrap)
-    return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
+        calibrated = stats.apply_temperature(
+            split.probabilities, record["calibration"]["temperature"]
+        )
+        sums: dict[int, stats.Floats] = {}
+        for name, score in scores(split, calibrated, groups).items():
+            # The scores of decisions are functions of one table.
+            place = id(score.table)
+            if place not in sums:
+                sums[place] = resamples.sums(score.table)
+            values.setdefault(name, []).append(float(score.statistic(score.table.sum(axis=0))))
+            replicates.setdefault(name, []).append(score.statistic(sums[place]))
+    return {name: Trials(np.array(values[name]), np.array(replicates[name])) for name in values}
 
 
-def over_seeds(
-    scores: Sequence[Score],
-    baseline: tuple[str, float] | None,
-    bounds: tuple[float, float],
-    bootstrap: Mapping[str, Any],
-) -> dict[str, Any]:
-    """One score over the seeds of a run, as comparison.json holds it.
-
-    Args:
-        scores: of each seed, on the same groups.
-        baseline: name and value of the trivial answer on the same items.
-        bounds: lowest and highest score there can be.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
-    """
-    statistic = scores[0].statistic
-    summary = stats.seeds_summary(
-        [float(statistic(score.table.sum(axis=0))) for score in scores],
-        stats.replicates_of_mean(
-            statistic,
-            [score.table for score in scores],
-            bootstrap["resamples"],
-            bootstrap["seed"],
-        ),
-        bootstrap["level"],
-        bounds=bounds,
-    )
-    return summary_metric(
-        summary.mean,
-        summary.sd,
-        (summary.low, summary.high),
-        scores[0].direction,
-        None if baseline is None else {"name": baseline[0], "value": baseline[1]},
-    )
+def _bounds(name: str) -> tuple[float, float]:
+    return 0.0, math.inf if name.startswith("nll") else 1.0
 
 
 def reliability_at(split: Predictions, temperature: float) -> stats.Reliability:
@@ -419,34 +396,6 @@ def reliability_at(split: Predictions, temperature: float) -> stats.Reliability:
     softened = stats.apply_temperature(split.probabilities, temperature)
     confidence = softened[np.arange(len(split)), split.predicted]
     return stats.reliability(confidence, split.correct, BINS)
-
-
-def _pairs(
-    firsts: Sequence[tuple[Mapping[str, Any], Predictions]],
-    corpora: Mapping[str, Corpus],
-    bootstrap: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Compare the given predictions two by two, where they are of the same data."""
-    pairs = []
-    for (one, first), (two, second) in combinations(firsts, 2):
-        data = one["data"]["name"]
-        if two["data"]["name"] != data:
-            continue
-        pairs.append(
-            {
-                "first": {"run": one["run"], "seed": one["seed"]},
-                "second": {"run": two["run"], "seed": two["seed"]},
-                "data": data,
-                "n": len(first),
-                **compare_two(first, second, corpora[data], bootstrap),
-            }
-        )
-    for data in corpora:
-        same = [pair for pair in pairs if pair["data"] == data]
-        adjusted = stats.holm([pair["mcnemar"]["exact_p"] for pair in same])
-        for pair, p_value in zip(same, adjusted, strict=True):
-            pair["holm_p"] = p_value
-    return pairs
 
 
 def _confusion_table(split: Predictions, groups: Sequence[int]) -> stats.Floats:

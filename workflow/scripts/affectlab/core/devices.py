@@ -94,8 +94,31 @@ def seed_everything(seed: int) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """Let PyTorch's CPU operators use *threads* threads.
+    """Let PyTorch's CPU operators use *threads* threads; one in a process that was forked.
 
     CPU results are the same to the byte only between runs with the same number.
     """
+    if threads > 1 and _forked_processes:
+        logger.warning(
+            "this process was forked from one that had loaded PyTorch: it computes with one "
+            "thread in place of %d; start workers by spawn to give them more",
+            threads,
+        )
+        threads = 1
     torch.set_num_threads(threads)
+
+
+_forked_processes: list[int] = []
+"""This process, if it was forked after PyTorch had been loaded."""
+
+
+def _compute_with_one_thread() -> None:
+    """Keep a forked process from waiting for threads that exist in its parent only.
+
+    PyTorch's own workers of a `DataLoader` do the same.
+    """
+    _forked_processes[:] = [os.getpid()]
+    torch.set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_compute_with_one_thread)

@@ -1,15 +1,28 @@
-"""What a registry says of a data set, held against what an audit found."""
+"""What a registry says of a data set, compared with what an audit found."""
 
 from __future__ import annotations
 
 import difflib
+import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import UserError
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.io import read_json, round_significant
+
+logger = logging.getLogger(__name__)
 
 KnownIssues = Mapping[str, Callable[[dict[str, Any]], int]]
 """What a registry may expect under ``known_issues``, and where an audit has it."""
+
+
+SHARE_TOLERANCE = 0.01
+"""Difference of a class share that is not reported, whatever the number of labels."""
+
+SHARE_DEVIATIONS = 4.0
+"""Standard deviations of a class share in a sample of this size that are not reported."""
 
 
 def compare(rows: Iterable[tuple[str, int, int]]) -> list[dict[str, Any]]:
@@ -23,6 +36,67 @@ def compare(rows: Iterable[tuple[str, int, int]]) -> list[dict[str, Any]]:
         }
         for what, expected, found in rows
     ]
+
+
+def share_rows(
+    shares: Mapping[str, float], counts: Mapping[str, int], what: str
+) -> list[dict[str, Any]]:
+    """Rows as `compare` gives them, of published class shares.
+
+    A share differs if it is further off than `SHARE_TOLERANCE` and than `SHARE_DEVIATIONS`
+    standard deviations of a sample of this size.
+
+    Args:
+        shares: class -> published share.
+        counts: class -> labels found.
+        what: of which each row gives the share, such as ``records``.
+    """
+    total = sum(counts.values())
+    rows = []
+    for name, share in shares.items():
+        found = counts.get(name, 0) / total if total else 0.0
+        spread = SHARE_DEVIATIONS * math.sqrt(share * (1 - share) / total) if total else 0.0
+        close = abs(found - share) <= max(SHARE_TOLERANCE, spread)
+        rows.append(
+            {
+                "what": f"share of class {name} among {what}",
+                "expected": share,
+                "found": round_significant(found, 4),
+                "status": "ok" if close else "differs",
+            }
+        )
+    return rows
+
+
+def report_differences(
+    audit_path: Path | str, audit: Mapping[str, Any], manifest_path: Path | str | None = None
+) -> None:
+    """Print on the console, through the log, in what the data differ from the registry.
+
+    Args:
+        audit_path: of the audit, for the messages.
+        audit: the findings, with ``expected``.
+        manifest_path: of the data; its notes on files that are not as pinned are printed, too.
+
+    Raises:
+        DataError: the manifest is none.
+    """
+    lines = [
+        f"{row['what']}: expected {row['expected']}, found {row['found']}"
+        for row in audit["expected"]
+        if row["status"] != "ok"
+    ]
+    if manifest_path is not None:
+        manifest = read_json(manifest_path)
+        try:
+            if not manifest["verified"] and manifest["source"]["kind"] != "sample":
+                lines += manifest["notes"]
+        except (KeyError, TypeError) as error:
+            problem = f"expected a manifest with verified, source and notes, not {error}"
+            raise DataError(manifest_path, None, problem) from error
+    if lines:
+        listed = "".join(f"\n  - {line}" for line in lines)
+        logger.warning("%s: the data differ from their registry entry:%s", audit_path, listed)
 
 
 def differing(audit: Mapping[str, Any]) -> list[str]:

@@ -24,8 +24,17 @@ from affectlab.core.archives import extract, is_archive, local_copy, single_arch
 from affectlab.core.assets import read_manifest
 from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
-from affectlab.core.errors import DataError, FetchError, first_line, printable
-from affectlab.core.io import atomic_path, sha256_file, user_path, write_json
+from affectlab.core.errors import DataError, FetchError, first_line
+from affectlab.core.integrity import SUMS, check_sums
+from affectlab.core.io import (
+    atomic_path,
+    is_encodable,
+    sealed_path,
+    sha256_file,
+    user_path,
+    write_json,
+)
+from affectlab.core.local_copies import copy_files, remember
 from affectlab.core.packages import Pins, check_sha256, fetch_package
 from affectlab.core.urls import redact
 
@@ -95,13 +104,17 @@ def fetch_model(
 
 
 def manifest_directory(manifest_path: Path | str) -> Path:
-    """The folder that holds the files of a manifest.
+    """The folder that holds the files of a manifest, after a check of their SHA-256.
 
     Raises:
-        DataError: no such manifest, or it names no directory.
+        DataError: no such manifest, it names no directory, or a file is missing or is not the one
+            that was obtained.
     """
     path = Path(manifest_path)
-    return path.parent / str(read_manifest(path, ["directory"])["directory"])
+    manifest = read_manifest(path, ["directory"])
+    directory: Path = path.parent / manifest["directory"]
+    check_sums(directory, {file["path"]: file["sha256"] for file in manifest["files"]}, path)
+    return directory
 
 
 def _fetch(
@@ -122,12 +135,14 @@ def _fetch(
         manifest = _take_local(kind, entry, manifest_path.parent, whole)
     else:
         manifest = _try_sources(kind, name, entry, manifest_path.parent, root, generators)
-    write_json(manifest_path, {"name": name, "kind": kind, **manifest})
+    write_json(manifest_path, {"name": name, "kind": kind, **manifest}, sealed=True)
     for note in manifest["notes"]:
         logger.warning("%s %s: %s", KIND_NAMES[kind], name, note)
 
 
 def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str, Any]:
+    # Before anything is read: what changes meanwhile is noticed at the next start.
+    digests = remember(copy, folder)
     archive = copy if copy.is_file() else single_archive(copy)
     packed = archive is not None and archive.suffix == ".zip" and not entry.get("unpack", True)
     if packed and copy.is_file():
@@ -145,7 +160,7 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
             raise FetchError(str(error)) from error
         directory = _without_shell(folder / "files", _pin_groups(entry))
         stored = directory.relative_to(folder).as_posix()
-    files = _listing(directory)
+    files = _listing(directory, digests)
     verified, mismatches, notes = _compare(files, _pin_groups(entry))
     if kind == "model":
         check_model(directory, entry.get("kind", ""))
@@ -168,19 +183,28 @@ def _without_shell(directory: Path, groups: list[Pins]) -> Path:
     return directory if expected else entries[0]
 
 
-def _listing(directory: Path) -> list[dict[str, Any]]:
-    """Path, size and digest of each file below *directory*, hidden ones left out, sorted."""
-    paths = {
-        path.relative_to(directory).as_posix(): path
-        for path in directory.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(directory).parts)
-    }
-    return [
-        # A name that is not UTF-8 cannot stand in a manifest.
-        {"path": printable(name), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        for name, path in sorted(paths.items())
-    ]
+def _listing(directory: Path, digests: Mapping[Path, str]) -> list[dict[str, Any]]:
+    """Path, size and digest of each file below *directory*, sorted.
+
+    Hidden files and `SUMS` are left out; folders that are links are followed.
+
+    Args:
+        directory: that the paths are relative to.
+        digests: those that are known already.
+
+    Raises:
+        FetchError: a name is not UTF-8.
+    """
+    listed = []
+    for path in copy_files(directory):
+        if path.name == SUMS or not path.is_file():
+            continue
+        name = path.relative_to(directory).as_posix()
+        if not is_encodable(name):
+            raise FetchError(f"{directory}: the file name {name!a} is not UTF-8: rename it")
+        digest = digests.get(path) or sha256_file(path)
+        listed.append({"path": name, "bytes": path.stat().st_size, "sha256": digest})
+    return sorted(listed, key=lambda file: str(file["path"]))
 
 
 def _pin_groups(entry: Entry) -> list[Pins]:
@@ -262,7 +286,8 @@ def _try_sources(
                 logger.info("%s %s: already here", KIND_NAMES[kind], name)
             else:
                 logger.info("%s %s: from %s", KIND_NAMES[kind], name, detail)
-                with atomic_path(target) as fresh:
+                # A predictor may be given this folder without its manifest.
+                with (sealed_path if kind == "model" else atomic_path)(target) as fresh:
                     fresh.mkdir()
                     _obtain(kind, source, work, fresh, generators)
                     if kind == "model":
@@ -286,7 +311,7 @@ def _try_sources(
         }
         return _manifest(
             target.name,
-            _listing(target),
+            _listing(target, {}),
             origin,
             bool(pins) and not unpinned,
             notes,

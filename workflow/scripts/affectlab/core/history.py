@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import atomic_writer, read_text
+from affectlab.core.io import read_text, sealed_writer
 from affectlab.core.stats import Array
 
 COLUMNS = ("step", "epoch", "split", "loss", "accuracy", "macro_f1", "learning_rate")
@@ -21,7 +21,7 @@ def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Write history rows as CSV: step, epoch, split, loss, then every other column by name."""
     first = ["step", "epoch", "split", "loss"]
     columns = first + sorted({name for row in history for name in row} - set(first))
-    with atomic_writer(path) as stream:
+    with sealed_writer(path) as stream:
         writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import errno
-import hashlib
+import fcntl
 import io
 import json
+import logging
 import math
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from affectlab.core.errors import DataError, UserError
+from affectlab.core.integrity import CHUNK_BYTES as CHUNK_BYTES
+from affectlab.core.integrity import (
+    SUMS,
+    check_bytes,
+    check_file,
+    digest_path,
+    digest_text,
+    forget_digest,
+    sums_text,
+)
+from affectlab.core.integrity import sha256_file as sha256_file
 
-CHUNK_BYTES = 1 << 20
+logger = logging.getLogger(__name__)
+
 FULL_BYTES = 1 << 16
 
 LONGEST_LINE = 10_000_000
@@ -29,13 +42,17 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 
 Line = TypeVar("Line", str, bytes)
 
+RANDOM_LETTERS = 8
+"""Letters that `tempfile.mkdtemp` adds to a prefix."""
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary sibling of *path*; rename it to *path* on success.
 
     On any error, a full disk and Ctrl-C included, the temporary file or folder
-    is removed and *path* stays as it was.
+    is removed and *path* stays as it was. What a process left that was killed as it wrote the
+    same file is removed as well.
 
     Raises:
         UserError: the folder cannot be written to, the disk is full, or a folder stands where a
@@ -43,9 +60,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     scratch: Path | None = None
+    lock: int | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        _remove_leftovers(target)
+        scratch, lock = _locked_scratch(target)
         temporary = scratch / target.name
         yield temporary
         if target.is_dir() and not target.is_symlink():
@@ -71,6 +90,45 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked_scratch(target: Path) -> tuple[Path, int]:
+    """A new folder next to *target*, and the descriptor that keeps a lock on it.
+
+    The lock ends with the process, however that ends. Where the disk knows no locks there is none.
+    """
+    while True:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        with suppress(FileNotFoundError):
+            descriptor = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY)
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Before it was locked, another process may have taken it for a leftover.
+            if scratch.exists():
+                return scratch, descriptor
+            os.close(descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporary folders of *target* that no living process holds."""
+    prefix = f".{target.name}."
+    with os.scandir(target.parent) as entries:
+        found = [Path(entry) for entry in entries if entry.name.startswith(prefix)]
+    for path in found:
+        if len(path.name) != len(prefix) + RANDOM_LETTERS or not path.is_dir():
+            continue
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            except OSError:
+                # Held by a process that is writing, or on a disk that knows no locks.
+                logger.debug("%s is left where it is", path)
+            finally:
+                os.close(descriptor)
 
 
 def _is_full(folder: Path) -> bool:
@@ -80,11 +138,17 @@ def _is_full(folder: Path) -> bool:
 @contextmanager
 def atomic_writer(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     """Open *path* for writing text (``"w"``, UTF-8) or bytes (``"wb"``), atomically."""
-    encoding = None if "b" in mode else "utf-8"
-    with (
-        atomic_path(path) as temporary,
-        open(temporary, mode, encoding=encoding, newline=None if "b" in mode else "\n") as stream,
-    ):
+    with atomic_path(path) as temporary, _opened(temporary, mode) as stream:
+        yield stream
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[IO[Any]]:
+    """Open a file for writing; in the end it is on the disk."""
+    text = "b" not in mode
+    with path.open(
+        mode, encoding="utf-8" if text else None, newline="\n" if text else None
+    ) as stream:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())
@@ -118,18 +182,50 @@ def writing_to(target: Path) -> Iterator[None]:
         raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
+@contextmanager
+def sealed_path(path: Path | str) -> Iterator[Path]:
+    """`atomic_path` for what a later step reads: its SHA-256 is kept with it (`core.integrity`).
+
+    Of a directory the digests of all files are in the file `SUMS` inside.
+    """
+    target = Path(path)
+    with atomic_path(target) as temporary:
+        yield temporary
+        if temporary.is_dir():
+            write_text(temporary / SUMS, sums_text(temporary))
+            digest = None
+        else:
+            digest = sha256_file(temporary)
+            # A file without a digest is read unchecked; one with that of an older file is refused.
+            forget_digest(target)
+    if digest is not None:
+        write_text(digest_path(target), digest_text(target, digest))
+
+
+@contextmanager
+def sealed_writer(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
+    """`atomic_writer` for what a later step reads: see `sealed_path`."""
+    with sealed_path(path) as temporary, _opened(temporary, mode) as stream:
+        yield stream
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write *text* as UTF-8, atomically."""
     with atomic_writer(path) as stream:
         stream.write(text)
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Write *value* as canonical JSON (sorted keys, no NaN), atomically."""
-    write_text(
-        path,
-        json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+def write_json(path: Path | str, value: Any, *, sealed: bool = False) -> None:
+    """Write *value* as canonical JSON (sorted keys, no NaN), atomically.
+
+    Args:
+        path: of the file.
+        value: JSON-able.
+        sealed: whether its SHA-256 is kept with it (`sealed_path`).
+    """
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    with (sealed_writer if sealed else atomic_writer)(path) as stream:
+        stream.write(text)
 
 
 def read_json(path: Path | str) -> Any:
@@ -149,10 +245,18 @@ def read_json(path: Path | str) -> Any:
         raise DataError(path, None, "not valid JSON: a number out of bounds") from error
 
 
-def write_jsonl(path: Path | str, records: Iterable[dict[str, Any]]) -> int:
-    """Write one JSON object a line, atomically; return how many were written."""
+def write_jsonl(
+    path: Path | str, records: Iterable[dict[str, Any]], *, sealed: bool = False
+) -> int:
+    """Write one JSON object a line, atomically; return how many were written.
+
+    Args:
+        path: of the file.
+        records: JSON-able.
+        sealed: whether its SHA-256 is kept with it (`sealed_path`).
+    """
     count = 0
-    with atomic_writer(path) as stream:
+    with (sealed_writer if sealed else atomic_writer)(path) as stream:
         for record in records:
             stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
             count += 1
@@ -210,6 +314,7 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
         DataError: the file cannot be read, a byte is not UTF-8, or a line is longer than
             `LONGEST_LINE`; names the line.
     """
+    check_file(path)
     with open_to_read(path) as raw:
         text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape")
         for number, line in enumerate(bounded_lines(text, path), start=1):
@@ -258,7 +363,8 @@ def read_text(path: Path | str) -> str:
     """Read a UTF-8 file (a byte order mark is dropped, line ends become ``\\n``).
 
     Raises:
-        DataError: the file does not exist, cannot be read, or a byte is not UTF-8; names the line.
+        DataError: the file does not exist, cannot be read, is not what was written (see
+            `core.integrity`), or a byte is not UTF-8; names the line.
     """
     try:
         data = Path(path).read_bytes()
@@ -266,6 +372,7 @@ def read_text(path: Path | str) -> str:
         raise DataError(path, None, "no such file") from error
     except OSError as error:
         raise DataError(path, None, f"cannot be read: {error.strerror}") from error
+    check_bytes(path, data)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -300,15 +407,6 @@ def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
 def user_path(path: Path | str) -> Path:
     """*path* with ``~`` replaced; one of a user who is not known stays as it is."""
     return Path(os.path.expanduser(path))
-
-
-def sha256_file(path: Path | str) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def round_significant(value: float, digits: int = 8) -> float:

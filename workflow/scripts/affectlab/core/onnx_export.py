@@ -20,7 +20,8 @@ from torch import nn
 from affectlab.core import stats
 from affectlab.core.config import LARGEST_ONNX_FILE
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import atomic_path
+from affectlab.core.integrity import check_file
+from affectlab.core.io import sealed_path
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def write_onnx(
             f"{LARGEST_ONNX_FILE / 1e9:.1f} GB: leave this run out of `export`"
         )
     axes = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
-    with atomic_path(path) as temporary:
+    with sealed_path(path) as temporary:
         torch.onnx.export(
             network,
             tuple(example.values()),
@@ -101,7 +102,7 @@ def quantise_dynamically(onnx_path: Path, path: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with atomic_path(path) as temporary:
+    with sealed_path(path) as temporary:
         quantize_dynamic(
             str(onnx_path),
             str(temporary),
@@ -134,7 +135,7 @@ def quantise_statically(onnx_path: Path, path: Path, batches: Iterable[np.ndarra
             batch = next(self._rest, None)
             return None if batch is None else {name: batch}
 
-    with atomic_path(path) as temporary:
+    with sealed_path(path) as temporary:
         quantize_static(
             str(onnx_path),
             str(temporary),
@@ -164,11 +165,12 @@ def onnx_inference(path: Path, threads: int) -> Infer:
         threads: of each operator; 0 leaves it to ONNX Runtime.
 
     Raises:
-        DataError: no such file, or no ONNX network.
+        DataError: no such file, no ONNX network, or not the file that was written.
     """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
+    check_file(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
@@ -213,6 +215,29 @@ def class_scores(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     return {
         "accuracy": float(stats.accuracy(confusion)),
         "macro_f1": float(stats.macro_f1(confusion)),
+    }
+
+
+def batch_spread(alone: np.ndarray, *batched: np.ndarray) -> dict[str, float]:
+    """Compare probabilities of items alone with those of the same items in batches.
+
+    They differ where activations are quantised in a range that all items of a batch share.
+
+    Args:
+        alone: of each item by itself, ``[m, K]``.
+        batched: the same items in batches, each ``[m, K]``.
+
+    Returns:
+        ``items``, and over items and batches the ``largest`` and ``mean`` absolute difference and
+        the share of ``changed_decisions``.
+    """
+    differences = np.abs(np.stack(batched) - alone)
+    decisions = np.stack(batched).argmax(axis=2)
+    return {
+        "items": len(alone),
+        "largest": float(differences.max()),
+        "mean": float(differences.mean()),
+        "changed_decisions": float((decisions != alone.argmax(axis=1)).mean()),
     }
 
 

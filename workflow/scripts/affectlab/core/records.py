@@ -20,22 +20,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from affectlab.core.assets import read_manifest
 from affectlab.core.config import schema_mistakes
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, round_significant, sha256_file, write_json
 
+if TYPE_CHECKING:
+    from affectlab.core.calibration import CalibrationError
+
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 
 Direction = Literal["higher", "lower"]
 
-GROUP_BOOTSTRAP = "percentile bootstrap over groups"
-"""How the intervals of `stats.bootstrap_interval` come about."""
-
-INTERVALS_OVER_SEEDS = f"{GROUP_BOOTSTRAP}; of several seeds Student's t for groups and seeds"
-"""How those of `stats.seeds_summary` do."""
+SINGLE_RUN_INTERVALS = (
+    "shares: exact at the effective sample size; averages over classes: exact for a weighted sum of"
+    " shares; means: beta or gamma limits; correlations: Fisher's z with resampled groups;"
+    " calibration errors: inverted simulation; others: beta limits from resampled groups"
+)
+"""How the intervals of one run come about: see `affectlab.core.intervals`."""
 
 PACKAGES = {
     "accelerate": "accelerate",
@@ -79,6 +83,22 @@ def metric(
     }
 
 
+def calibration_metric(error: CalibrationError) -> dict[str, Any]:
+    """One calibration error as `metrics.json` holds it: no trivial baseline says anything of it."""
+    return {
+        **metric(error.value, "lower", (error.low, error.high)),
+        "plug_in": error.plug_in,
+        "if_calibrated": error.if_calibrated,
+    }
+
+
+def calibration_note(entry: Mapping[str, Any]) -> str:
+    """What the text of the results says next to a calibration error; empty for other scores."""
+    if "plug_in" not in entry:
+        return ""
+    return f"plug-in {entry['plug_in']:.4f}; a calibrated model has {entry['if_calibrated']:.4f}"
+
+
 def summary_metric(
     mean: float,
     sd: float | None,
@@ -106,21 +126,10 @@ def summary_metric(
     }
 
 
-def summary_header(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What `comparison.json` says of a run beside its scores.
-
-    Args:
-        records: metrics.json of each of its seeds, in the order of the configuration.
-    """
-    first = records[0]
-    return {
-        **{name: first[name] for name in ("run", "protocol", "method")},
-        "model": first["model"]["name"],
-        "data": first["data"]["name"],
-        **{name: first["data"][name] for name in ("split", "n", "groups")},
-        "seeds": [record["seed"] for record in records],
-        "interval_covers": "items" if len(records) == 1 else "items and seeds",
-    }
+def difference_line(name: str, entry: Mapping[str, Any]) -> str:
+    """One paired difference as a line of evaluation_results.txt."""
+    limits = "no interval" if entry["ci"] is None else "[{:+.4f}, {:+.4f}]".format(*entry["ci"])
+    return f"{name:<20}{entry['value']:>+9.4f}  {limits}"
 
 
 def is_worse(value: float, other: float, direction: Direction) -> bool:
@@ -161,7 +170,7 @@ def write_record(path: Path | str, record: Mapping[str, Any], schema_path: Path 
     mistakes = schema_mistakes(clean, _read_schema(schema_path))
     if mistakes:
         raise ValueError("\n  ".join([f"{path} does not fit {Path(schema_path).name}:", *mistakes]))
-    write_json(path, clean)
+    write_json(path, clean, sealed=True)
 
 
 def read_record(path: Path | str, schema_path: Path | str) -> dict[str, Any]:
@@ -257,7 +266,7 @@ class ScoredRun:
             "task_version": task_version,
             "data": {"name": self.recipe["data"], "sha256": _data_digest(data_paths), **data},
             "model": model_identity(model, manifest),
-            "interval": {"method": GROUP_BOOTSTRAP, **self.bootstrap},
+            "interval": {"method": SINGLE_RUN_INTERVALS, **self.bootstrap},
         }
 
     def write(self, metrics: Mapping[str, Any]) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-from affectlab.core.errors import UserError, reading
-from affectlab.core.io import atomic_path
+from affectlab.core.errors import DataError, UserError, reading
+from affectlab.core.integrity import check_file, forget_digest
+from affectlab.core.io import sealed_path
 from affectlab.core.weights import MasterWeights, WeightAverage
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ class CheckpointFolder:
         """Remove what a process that was killed as it wrote left; each is as large as a file."""
         patterns = (f".{CHECKPOINT_NAME}.*", "." + BEST_NAME.format(step="*") + ".*")
         for leftover in chain.from_iterable(map(self.directory.glob, patterns)):
-            shutil.rmtree(leftover)
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
 
     def save(self, state: TrainingState) -> None:
         """Write the checkpoint.
@@ -114,7 +116,7 @@ class CheckpointFolder:
             # Of this process's GPU alone: the next one may see fewer.
             "gpu_random_state": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         }
-        with atomic_path(self.checkpoint) as temporary:
+        with sealed_path(self.checkpoint) as temporary:
             torch.save(stored, temporary)
         self.resumable_best = self._best(state.progress.best_step)
 
@@ -130,6 +132,7 @@ class CheckpointFolder:
         if not self.checkpoint.exists():
             return False
         try:
+            check_file(self.checkpoint)
             stored = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         except Exception as error:
             # torch.load raises half a dozen unrelated types for a damaged file.
@@ -168,11 +171,12 @@ class CheckpointFolder:
         from safetensors.torch import save_file
 
         best = self._best(state.progress.best_step)
-        with atomic_path(best) as temporary:
+        with sealed_path(best) as temporary:
             save_file({n: p.contiguous() for n, p in state.weights.state().items()}, temporary)
         for path in list(self.directory.glob(BEST_NAME.format(step="*"))):
             if path not in (best, self.resumable_best):
                 path.unlink()
+                forget_digest(path)
 
     def load_best(self, state: TrainingState) -> None:
         """Set the weights to those of the best evaluation.
@@ -185,8 +189,9 @@ class CheckpointFolder:
 
         best = self._best(state.progress.best_step)
         try:
+            check_file(best)
             stored = load_file(best)
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError, DataError) as error:
             raise UserError(
                 f"{best}: missing or damaged weights of the best evaluation: delete its folder to "
                 "start this run again from the beginning"

@@ -9,13 +9,12 @@ Conventions, the same everywhere:
   classes that occur in the labels or in the predictions, as scikit-learn's does when it is
   given no list of labels; a class that occurs in neither is left out rather than counted as 0.
 * Empty input is a `ValueError`: there is no score of nothing.
-* The interval is the percentile bootstrap over groups: items of one group (here, the same
-  text) are drawn together, because they are not independent.
+* Items of one group (here, the same text) are resampled together, because they are not
+  independent. The intervals of one run are in `affectlab.core.intervals`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -66,16 +65,6 @@ class McNemar(NamedTuple):
     exact_p: float
     chi2: float
     chi2_p: float
-
-
-class SeedsSummary(NamedTuple):
-    """A score over several training seeds; ``sd`` is None for a single seed."""
-
-    mean: float
-    sd: float | None
-    n: int
-    low: float
-    high: float
 
 
 class Reliability(NamedTuple):
@@ -477,54 +466,6 @@ def bootstrap_metric(
     return percentile_interval(float(metric(*arrays)), defined, level)
 
 
-def paired_bootstrap(
-    statistic: Callable[[Array], Array],
-    first: Array,
-    second: Array,
-    resamples: int,
-    level: float,
-    seed: int,
-) -> Interval:
-    """Interval of ``statistic(first) - statistic(second)`` on the same resampled groups.
-
-    Args:
-        statistic: from sums ``[..., D]`` to scores ``[...]``.
-        first: ``[G, D]``, sums of each group under the first classifier.
-        second: ``[G, D]``, the same groups in the same order under the second.
-        resamples: how many resamples.
-        level: of the interval.
-        seed: of the generator.
-    """
-    if np.shape(first) != np.shape(second):
-        raise ValueError(f"tables of shape {np.shape(first)} and {np.shape(second)}")
-    width = np.shape(first)[1]
-
-    def difference(sums: Array) -> Array:
-        return np.asarray(statistic(sums[..., :width]) - statistic(sums[..., width:]))
-
-    return bootstrap_interval(difference, np.hstack([first, second]), resamples, level, seed)
-
-
-def replicates_of_mean(
-    statistic: Callable[[Array], Array], tables: Sequence[Array], resamples: int, seed: int
-) -> Floats:
-    """Bootstrap replicates of a score's mean over seeds, the same groups for every seed.
-
-    Args:
-        statistic: from sums ``[..., D]`` to scores ``[...]``.
-        tables: for each seed ``[G, D]``, sums of each group, groups in the same order.
-        resamples: how many resamples.
-        seed: of the generator.
-
-    Returns:
-        ``[resamples]``, for `seeds_summary`.
-    """
-    sums = resample_sums(np.hstack(tables), resamples, seed)
-    return np.asarray(
-        np.mean([statistic(part) for part in np.split(sums, len(tables), axis=1)], axis=0)
-    )
-
-
 def mcnemar(first_correct: Array, second_correct: Array) -> McNemar:
     """McNemar's test that two classifiers err equally often, on the same items.
 
@@ -565,54 +506,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = largest
     return adjusted
-
-
-def seeds_summary(
-    values: Sequence[float],
-    replicates_of_mean: Array,
-    level: float,
-    *,
-    bounds: tuple[float, float] = (-math.inf, math.inf),
-) -> SeedsSummary:
-    """Mean over seeds, with an interval for the choice of seeds and of items.
-
-    The variance of the mean is the sum of two parts: that of the items (bootstrap replicates of
-    the mean over seeds, groups resampled alike for every seed) and that of the seeds (their
-    variance over their number). The part that seed and item share is in both, which makes the
-    interval a little wide rather than narrow. It is Student's t with the Welch-Satterthwaite
-    degrees of freedom, the items' part counting as known. One seed says nothing of the spread
-    between seeds; its interval is `percentile_interval`, of the items alone.
-
-    Args:
-        values: one score a seed, all on the same items.
-        replicates_of_mean: ``[resamples]``, bootstrap replicates of the mean of *values*.
-        level: of the interval.
-        bounds: lowest and highest score there can be. The interval of several seeds is symmetric
-            about the mean, and is cut there.
-    """
-    from scipy.stats import norm, t
-
-    if len(values) == 0:
-        raise ValueError("no seeds")
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        found = percentile_interval(mean, replicates_of_mean, level)
-        return SeedsSummary(mean, None, 1, found.low, found.high)
-    of_items = float(np.var(replicates_of_mean, ddof=1))
-    tail = (1 + level) / 2
-    sd = float(np.std(values, ddof=1))
-    of_seeds = sd**2 / len(values)
-    whole = of_items + of_seeds
-    if of_seeds == 0:
-        quantile = float(norm.ppf(tail))
-    else:
-        quantile = float(t.ppf(tail, (len(values) - 1) * (whole / of_seeds) ** 2))
-    reach = quantile * whole**0.5
-    return SeedsSummary(mean, sd, len(values), *_within(bounds, mean, reach))
-
-
-def _within(bounds: tuple[float, float], mean: float, reach: float) -> tuple[float, float]:
-    return max(mean - reach, bounds[0]), min(mean + reach, bounds[1])
 
 
 def _beyond_rounding(difference: Floats, of_sums: Floats, n: Floats) -> Floats:

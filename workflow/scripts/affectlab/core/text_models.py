@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from tokenizers.models import Unigram
 from torch import nn
 from transformers import (
     AutoConfig,
     AutoTokenizer,
+    BatchEncoding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -20,7 +23,12 @@ from transformers.utils import logging as hf_logging
 from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.checkpoints import TOKENIZER_FILES
 from affectlab.core.errors import UserError, first_line
+from affectlab.core.finite import check_finite_tensors
+from affectlab.core.integrity import check_directory
+from affectlab.core.io import read_json, write_json
 from affectlab.core.pretrained import check_adapter, from_directory
+
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrainedTokenizerBase:
@@ -34,6 +42,7 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
     Raises:
         UserError: the directory holds none, a damaged one, or one without a padding token.
     """
+    check_directory(directory)
     if not any((directory / name).exists() for name in TOKENIZER_FILES):
         raise UserError(
             f"{directory}: no tokenizer in this model directory: expected one of "
@@ -54,7 +63,45 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
     if tokenizer.pad_token_id is None:
         raise UserError(f"{directory}: the tokenizer has no padding token (pad_token)")
     tokenizer.padding_side = "right"
+    _demote_special_pieces(tokenizer)
     return tokenizer
+
+
+def encode_texts(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: str | Sequence[str],
+    pairs: Sequence[str] | None = None,
+    **settings: Any,
+) -> BatchEncoding:
+    """Encode what users wrote: a special token in a text is text, not a token.
+
+    Args:
+        tokenizer: as `load_tokenizer` gives it.
+        texts: one text or several.
+        pairs: second texts of each, or None.
+        settings: of the call of the tokenizer, such as ``max_length``.
+    """
+    several = texts if isinstance(texts, str) else list(texts)
+    return tokenizer(several, pairs, split_special_tokens=True, **settings)
+
+
+UNLIKELY = -1000.0
+"""Log-probability of a piece that is never chosen: a text's letters together have more."""
+
+
+def _demote_special_pieces(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Keep a unigram model from choosing special tokens as pieces of a text, in place.
+
+    They are among its pieces, and with 0 the likeliest ones (XLM-RoBERTa, multilingual E5). That
+    special tokens are split in texts does not concern the pieces.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or type(backend.model).__name__ != "Unigram":
+        return
+    state = json.loads(backend.to_str())["model"]
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    pieces = [(piece, UNLIKELY if piece in special else score) for piece, score in state["vocab"]]
+    backend.model = Unigram(pieces, state["unk_id"], state.get("byte_fallback", False))
 
 
 def load_pretrained(
@@ -94,9 +141,11 @@ def load_pretrained(
 
     Raises:
         UserError: the directory holds no readable checkpoint.
+        DataError: a file is not the one that was written, or weights are not finite.
     """
     if not directory.is_dir():
         raise UserError(f"{directory}: no such folder, expected {purpose}")
+    check_directory(directory)
     on_cpu = device.type == "cpu"
     # Its report on loading lists the head, which is new in every base model, as a warning.
     hf_logging.set_verbosity_error()
@@ -131,6 +180,7 @@ def load_pretrained(
             f"{directory}: cannot be used as {purpose}: the checkpoint lacks {len(missing)} of its "
             f"weights, {missing[0]} among them"
         )
+    check_finite_tensors(network.state_dict().items(), directory)
     if training and on_cpu:
         use_byte_dropout(network)
     return network if quantization is not None else network.to(device)
@@ -182,6 +232,18 @@ def add_lora(
     return wrapped
 
 
+def save_adapter(network: Any, directory: Path) -> None:
+    """Store the adapter of *network*, the same bytes for the same adapter.
+
+    PEFT keeps the names of the adapted modules as a set, whose order changes with each process.
+    """
+    network.save_pretrained(directory)
+    path = directory / ADAPTER_CONFIG
+    settings = read_json(path)
+    modules = settings["target_modules"]
+    write_json(path, settings | {"target_modules": sorted(modules)})
+
+
 @contextmanager
 def adapter_errors(directory: Path) -> Iterator[None]:
     """Turn what PEFT makes of an unusable adapter in *directory* into a message."""
@@ -205,15 +267,23 @@ def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None
 
     Raises:
         UserError: there is no adapter that fits.
+        DataError: a file is not the one that was written, or weights are not finite.
     """
     from peft import PeftModel
 
+    # In a run's model directory the list of all files is one level up.
+    check_directory(directory.parent)
+    check_directory(directory)
     with adapter_errors(directory):
         check_adapter(directory)
         adapted = PeftModel.from_pretrained(
             network, str(directory), config=settings, trust_remote_code=False
-        )
-        return adapted.eval()
+        ).eval()
+    check_finite_tensors(
+        ((name, value) for name, value in adapted.named_parameters() if ".default." in name),
+        directory,
+    )
+    return adapted
 
 
 def merged(adapted: Any, base: Path) -> PreTrainedModel:

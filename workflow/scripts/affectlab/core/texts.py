@@ -2,12 +2,82 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Collection
 from typing import Any
+
+CHAT_MARK = re.compile(
+    r"<[|｜][^<>|｜\s]{1,64}[|｜]?>"  # <|im_end|>, <｜User｜>, <|turn>
+    r"|<[^<>|｜\s]{1,64}[|｜]>"  # <turn|>
+    r"|</?(?:s|bos|eos|pad|unk|mask)>"
+    r"|<(?:start|end)_of_turn>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
+    r"|<</?SYS>>"
+    r"|^#{2,3} ?(?:Instruction|Input|Response|System|User|Human|Assistant)\s?:",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What common chat templates open and close turns with. Every repetition is bounded: linear."""
+
+
+_APOSTROPHES = str.maketrans("\u2018\u2019\u02bc\uff07", "'" * 4)
+# Marks that no composed letter takes in are no letters to Python's `re`: they stay in their word.
+_LETTER = r"[^\W_][\u0300-\u036f]*"
+_WORD = re.compile(rf"(?:{_LETTER})+(?:'(?:{_LETTER})+)*")
+_POSSESSIVE = re.compile(r"'s\Z")
 
 
 def normalise_text(text: str) -> str:
-    """Fold case and make every run of white space one space, for comparing texts."""
+    """Fold case, Unicode form and white space, for finding texts that read the same.
+
+    Composed and decomposed letters, full-width forms and ligatures become the same (NFKC);
+    invisible format characters are dropped; every run of white space becomes one space.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     return " ".join(text.casefold().split())
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text for comparing them: case folded, without possessives, hyphens apart.
+
+    Letters of any script and digits make words, composed and compatible forms are the same. The
+    possessive of a name is the name: ``Anna's`` and ``James'`` are ``anna`` and ``james``.
+    """
+    plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).casefold()
+    return [_POSSESSIVE.sub("", word) for word in _WORD.findall(plain)]
+
+
+def places_of(text: str, part: str) -> list[int]:
+    """Where *part* is in *text*: as whole words, or anywhere if it is nowhere whole words.
+
+    So ``he`` is not found in ``she`` where it is also a word. Scripts without spaces have no words
+    that could be told apart here.
+    """
+    anywhere = [match.start() for match in re.finditer(re.escape(part), text)]
+    return [start for start in anywhere if _is_apart(text, start, start + len(part))] or anywhere
+
+
+def _is_apart(text: str, start: int, end: int) -> bool:
+    """Whether neither end of a part of *text* is inside a word."""
+    inside = [
+        0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
+        for place in (start, end)
+    ]
+    return not any(inside)
+
+
+def without_chat_marks(text: str, keep: Collection[str] = ()) -> str:
+    """Put a space into each mark of a chat in *text*, so that it opens and closes no turn.
+
+    Args:
+        text: what a user wrote.
+        keep: marks that are left as they are.
+    """
+    return CHAT_MARK.sub(
+        lambda mark: mark[0] if mark[0] in keep else f"{mark[0][0]} {mark[0][1:]}", text
+    )
 
 
 def kind_of(value: Any) -> str:

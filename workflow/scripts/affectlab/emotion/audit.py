@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
-from affectlab.core.expectations import KnownIssues, compare, issue_rows
+from affectlab.core.expectations import (
+    KnownIssues,
+    compare,
+    issue_rows,
+    report_differences,
+    share_rows,
+)
 from affectlab.core.io import round_significant, write_json
+from affectlab.core.near_texts import near_duplicates
 from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
@@ -35,15 +42,20 @@ def write_audit(
     quarantine_path: Path | str,
     audit_path: Path | str,
     expected: Mapping[str, Any] | None = None,
+    manifest_path: Path | str | None = None,
 ) -> None:
     """Audit the files that `data.convert` wrote, and store the findings as JSON.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
         DataError: an input is missing or damaged.
         UserError: see `audit`.
     """
     quarantined = read_quarantine(quarantine_path)
-    write_json(audit_path, audit(read_records(records_path), quarantined, expected))
+    found = audit(read_records(records_path), quarantined, expected)
+    write_json(audit_path, found, sealed=True)
+    report_differences(audit_path, found, manifest_path)
 
 
 def audit(
@@ -57,7 +69,8 @@ def audit(
         records: of all splits.
         quarantined: bad records that were left out.
         expected: ``expected`` of the data registry: ``counts`` (split -> records), ``classes``
-            (class -> records of all splits), ``known_issues`` (one of `KNOWN_ISSUES` -> how many).
+            (class -> records of all splits) or ``shares`` (class -> share), ``known_issues`` (one
+            of `KNOWN_ISSUES` -> how many).
 
     Returns:
         A JSON object:
@@ -68,6 +81,8 @@ def audit(
         - ``overlap``: ``test_in_train`` and so on: ids of records of the first split whose
           normalised text stands in the second; with counts of exact copies and of copies that
           have another label than any of their twins;
+        - ``near_duplicates``: texts that are nearly, but not exactly the same, within and across
+          splits (see `near_texts.near_duplicates`);
         - ``quarantine``: how many records were left out, by file and by problem;
         - ``expected``: a list of ``{"what", "expected", "found", "status"}`` with the status
           ``ok`` or ``differs``;
@@ -88,6 +103,9 @@ def audit(
         "conflicts": {split: _conflicts(items) for split, items in by_split.items()},
         "duplicates": {split: _duplicates(items) for split, items in by_split.items()},
         "overlap": overlap,
+        "near_duplicates": near_duplicates(
+            {split: [(r.id, r.text) for r in items] for split, items in by_split.items()}, PAIRS
+        ),
         "quarantine": {
             "records": len(quarantined),
             "by_file": dict(Counter(item.file for item in quarantined)),
@@ -103,10 +121,11 @@ KNOWN_ISSUES: KnownIssues = {
     "unique_train_texts": lambda found: found["counts"]["train"]["unique_texts"],
     "test_texts_in_train": lambda found: found["overlap"]["exact"]["test_in_train"],
     "validation_texts_in_train": lambda found: found["overlap"]["exact"]["validation_in_train"],
+    "near_duplicate_groups": lambda found: len(found["near_duplicates"]["groups"]),
     "quarantined_records": lambda found: found["quarantine"]["records"],
 }
-"""What a registry may expect under ``known_issues``, and where the audit has it; all of them
-compare texts as they stand, without normalisation."""
+"""What a registry may expect under ``known_issues``, and where the audit has it; all but
+``near_duplicate_groups`` compare texts as they stand, without normalisation."""
 
 
 def _describe(records: Sequence[Record]) -> dict[str, Any]:
@@ -231,4 +250,8 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
     for name, number in expected.get("classes", {}).items():
         total = sum(counts[split]["classes"].get(name, 0) for split in SPLITS)
         rows.append((f"records of class {name}", number, total))
-    return compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)])
+    classes = {name: sum(counts[split]["classes"][name] for split in SPLITS) for name in CLASSES}
+    return [
+        *compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)]),
+        *share_rows(expected.get("shares", {}), classes, "records"),
+    ]

@@ -33,6 +33,7 @@ def write_card(
     *,
     metrics_path: Path | str,
     audit_path: Path | str,
+    export_path: Path | str | None,
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     model: Mapping[str, Any] | None,
@@ -46,6 +47,7 @@ def write_card(
     Args:
         metrics_path: metrics.json of the run.
         audit_path: audit.json of its data.
+        export_path: export.json of the run; None where it was not exported.
         recipe: the run's block of the configuration.
         dataset: the registry's entry of its data set.
         model: the registry's entry of its pretrained model; None where the method has none.
@@ -53,7 +55,8 @@ def write_card(
         example_path: where the program goes.
     """
     record, differs = read_metrics(metrics_path), differing(read_json(audit_path))
-    write_text(card_path, card(record, differs, recipe, dataset, model))
+    export = None if not export_path else read_json(export_path)
+    write_text(card_path, card(record, differs, recipe, dataset, model, export))
     write_text(example_path, inference_example(record, recipe))
 
 
@@ -63,6 +66,7 @@ def card(
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     model: Mapping[str, Any] | None,
+    export: Mapping[str, Any] | None = None,
 ) -> str:
     """The text of the model card; *differs* as in `expectations.differing`."""
     body = cards.render(
@@ -71,6 +75,7 @@ def card(
         recipe=recipe,
         dataset=dataset,
         model=model,
+        export=export,
         base=cards.hub_repository(model),
         origin=_origin(dataset),
         difference=cards.difference_note(differs),

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
-from affectlab.core.terminal import add_network_arguments, batched, positive, read_texts
+from affectlab.core.terminal import (
+    BadInput,
+    Failures,
+    add_network_arguments,
+    batched,
+    positive,
+    read_texts,
+    runs_of_texts,
+)
 
 
 def add_predict_command(wings: Any) -> None:
@@ -35,15 +43,21 @@ def _predict(options: argparse.Namespace) -> int:
     classifier = EmotionClassifier.from_directory(
         options.model, device=options.device, precision=options.precision
     )
-    for batch in batched(read_texts(options.texts, options.file), options.batch_size):
-        predictions = classifier.predict(batch, batch_size=options.batch_size)
-        for text, prediction in zip(batch, predictions, strict=True):
-            line = {
-                "text": text,
-                "label": prediction.label,
-                "probabilities": {
-                    name: round(value, 6) for name, value in prediction.top(options.top_k)
-                },
-            }
-            print(json.dumps(line, ensure_ascii=False), flush=True)
-    return 0
+    failures = Failures()
+    texts = read_texts(options.texts, options.file)
+    for batch in batched(texts, options.batch_size):
+        for part in runs_of_texts(batch):
+            if isinstance(part, BadInput):
+                failures.report(part.place, part.problem, input=part.place)
+                continue
+            predictions = classifier.predict(part, batch_size=options.batch_size)
+            for text, prediction in zip(part, predictions, strict=True):
+                line = {
+                    "text": text,
+                    "label": prediction.label,
+                    "probabilities": {
+                        name: round(value, 6) for name, value in prediction.top(options.top_k)
+                    },
+                }
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+    return failures.status("texts")

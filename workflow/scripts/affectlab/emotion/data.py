@@ -13,14 +13,16 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import atomic_writer, bounded_lines, is_encodable, read_jsonl
+from affectlab.core.io import bounded_lines, is_encodable, read_jsonl, sealed_writer
+from affectlab.core.label_order import LabelIds
+from affectlab.core.names import Ids, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 from affectlab.core.texts import kind_of
 
@@ -63,12 +65,16 @@ class RawFiles:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What a reader found at one place: the values of the columns, or what is wrong with it."""
+    """What a reader found at one place: the values of the columns, or what is wrong with it.
+
+    ``order`` is the order of the class names in which a label that is a number is read.
+    """
 
     number: int
     place: str
     values: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
+    order: tuple[str, ...] = CLASSES
 
 
 def read_records(path: Path | str) -> list[Record]:
@@ -101,6 +107,9 @@ def convert(
     records_path: Path | str,
     quarantine_path: Path | str,
     on_bad_record: str = "fail",
+    *,
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the records of a raw folder, and its bad records, as JSON Lines.
 
@@ -111,23 +120,36 @@ def convert(
         records_path: gets ``{"id", "text", "label", "split"}`` a line.
         quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
         on_bad_record: ``fail`` or ``skip``, see `read_raw`.
+        similar_names: ``refuse`` or ``merge``, see `read_raw`.
+        expected: ``expected`` of the data registry; labels that came as numbers must fit its
+            ``classes`` or ``shares``.
 
     Raises:
-        DataError: see `read_raw`.
+        DataError: see `read_raw`; or the label ids fit another order of the classes better.
         UserError: an output cannot be written.
     """
-    with atomic_writer(records_path) as records, atomic_writer(quarantine_path) as quarantine:
-        for item in read_raw(raw_directory, on_bad_record):
+    ids = LabelIds()
+    with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
+        for item in read_raw(raw_directory, on_bad_record, similar_names, ids):
             stream = records if isinstance(item, Record) else quarantine
             stream.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+        ids.check(raw_directory, expected or {})
 
 
-def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Record | BadRecord]:
+def read_raw(
+    directory: Path | str,
+    on_bad_record: str = "fail",
+    similar_names: str = "refuse",
+    ids: LabelIds | None = None,
+) -> Iterator[Record | BadRecord]:
     """Yield the records of a raw folder, one split after the other.
 
     Args:
         directory: folder with the raw files of all three splits.
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` yields it as `BadRecord`.
+        similar_names: ``refuse`` takes class names as they are spelled in `CLASSES` only;
+            ``merge`` also in other case, white space or Unicode form.
+        ids: gets the labels that came as numbers.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``; or, in either case, a whole
@@ -141,18 +163,23 @@ def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Rec
     read_rows = LAYOUTS[raw.layout].read_rows
     for split in SPLITS:
         before = 0  # records in earlier files of the split, so that ids stay unique
-        first_places: dict[Any, tuple[str, str]] = {}
+        own_ids = Ids(similar_names)
         for path in raw.files[split]:
             last = good = 0
             for row in read_rows(path):
                 last = row.number
-                problem = row.problem or _problem_of(row, path.name, first_places)
+                if similar_names == "merge":
+                    _respell(row.values)
+                problem = row.problem or _problem_of(row, path.name, own_ids)
                 if problem is None:
                     good += 1
+                    label = row.values["label"]
+                    if ids is not None and isinstance(label, int) and not _is_named(row.values):
+                        ids.add(split, row.order, label)
                     yield Record(
                         id=f"{split}-{before + row.number:05d}",
                         text=row.values["text"],
-                        label=_class_name(row.values["label"]),
+                        label=label if isinstance(label, str) else row.order[label],
                         split=split,
                     )
                 elif on_bad_record == "fail":
@@ -251,8 +278,8 @@ def _check_single(root: Path, split: str, paths: list[Path]) -> None:
         )
 
 
-def _problem_of(row: _Row, file: str, first_places: dict[Any, tuple[str, str]]) -> str | None:
-    """What is wrong with the values of a row; *first_places* (file and place of ids) grows."""
+def _problem_of(row: _Row, file: str, own_ids: Ids) -> str | None:
+    """What is wrong with the values of a row; *own_ids*, those of the rows before it, grow."""
     text, label = row.values["text"], row.values["label"]
     if not isinstance(text, str):
         return f"the text is {kind_of(text)}, expected a string"
@@ -271,20 +298,30 @@ def _problem_of(row: _Row, file: str, first_places: dict[Any, tuple[str, str]]) 
         return f"the label is {kind_of(label)}, expected a class name or an integer"
     elif not 0 <= label < len(CLASSES):
         return f"the label is {label}, expected 0 to {len(CLASSES) - 1}"
+    elif _is_named(row.values) and name_key(row.values["label_text"]) != row.order[label]:
+        return (
+            f"the label is {label}, which is read as {row.order[label]}, but label_text is "
+            f"{row.values['label_text'][:24]!r}"
+        )
     if "id" in row.values:
         own = row.values["id"]
         if not isinstance(own, (str, int)):
             return f"the id is {kind_of(own)}, expected a string or an integer"
-        if own in first_places:
-            other, place = first_places[own]
-            where = place if other == file else f"{other}, {place}"
-            return f"the id {str(own)[:40]!r} was already used in {where}"
-        first_places[own] = file, row.place
+        if repeated := own_ids.add(str(own), f"{file}, {row.place}"):
+            return repeated.problem(file)
     return None
 
 
-def _class_name(label: str | int) -> str:
-    return label if isinstance(label, str) else CLASSES[label]
+def _is_named(values: Mapping[str, Any]) -> bool:
+    """Whether a row has its class as a name, too, as some copies of the corpus do."""
+    return isinstance(values.get("label_text"), str) and values["label_text"] in CLASSES
+
+
+def _respell(values: dict[str, Any]) -> None:
+    """Spell a class name as `CLASSES` does, in place."""
+    for column in ("label", "label_text"):
+        if isinstance(values.get(column), str) and name_key(values[column]) in CLASSES:
+            values[column] = name_key(values[column])
 
 
 def _unknown_label(label: str) -> str:
@@ -388,7 +425,8 @@ def _read_parquet(path: Path) -> Iterator[_Row]:
             _check_columns(path, names)
             class_names = _class_names_inside(path, file.schema_arrow.metadata or {})
             number = 0
-            wanted = [name for name in ("text", "label", "id") if name in names]
+            columns = ("text", "label", "label_text", "id")
+            wanted = [name for name in columns if name in names]
             for batch in file.iter_batches(columns=wanted):
                 for values in _rows_of(batch):
                     number += 1
@@ -396,10 +434,8 @@ def _read_parquet(path: Path) -> Iterator[_Row]:
                         problem = "expected UTF-8, found other bytes"
                         yield _Row(number, f"record {number}", problem=problem)
                         continue
-                    label = values["label"]
-                    if class_names and type(label) is int and 0 <= label < len(class_names):
-                        values["label"] = class_names[label]
-                    yield _Row(number, f"record {number}", values)
+                    order = tuple(class_names) if class_names else CLASSES
+                    yield _Row(number, f"record {number}", values, order=order)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
             path, None, "not a readable Parquet file; it is cut off or damaged, get it again"

@@ -12,32 +12,41 @@ from affectlab.core.classification import (
     COMPARED,
     HELD_OUT,
     Corpus,
-    comparison_record,
     read_predictions,
+    read_runs,
     reliability_at,
     scored_record,
 )
+from affectlab.core.comparison import comparison_record
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_text
-from affectlab.core.records import ScoredRun, write_record
-from affectlab.core.texts import normalise_text
+from affectlab.core.near_texts import near_groups
+from affectlab.core.records import ScoredRun, calibration_note, difference_line, write_record
 from affectlab.emotion.data import CLASSES, read_records
+from affectlab.emotion.settings import SEEDLESS
 
-TASK_VERSION = 1
+TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 
 def read_corpus(records_path: Path | str) -> Corpus:
-    """Read labels and groups from `records.jsonl`."""
+    """Read labels and groups from `records.jsonl`.
+
+    Near duplicates of one held-out split are a group. Training texts are not scored, so each is
+    alone.
+    """
     labels: dict[str, dict[str, int]] = {}
-    numbers: dict[str, int] = {}
-    group = {}
+    texts: dict[str, list[str]] = {}
     for record in read_records(records_path):
         labels.setdefault(record.split, {})[record.id] = CLASSES.index(record.label)
-        group[record.id] = numbers.setdefault(normalise_text(record.text), len(numbers))
+        texts.setdefault(record.split, []).append(record.text)
+    group: dict[str, int] = {}
     for split in ("train", *HELD_OUT):
         if split not in labels:
             raise DataError(records_path, None, f"no records of the split {split}")
+        own = near_groups(texts[split]) if split in HELD_OUT else range(len(texts[split]))
+        first = len(group)
+        group |= {name: first + number for name, number in zip(labels[split], own, strict=True)}
     return Corpus.of(CLASSES, labels, group)
 
 
@@ -109,12 +118,18 @@ def evaluate(
 
 
 def overlapping_ids(audit_path: Path | str) -> set[str]:
-    """Ids of the test items whose text is in the training split too, as the audit found them."""
+    """Ids of the test items whose text, or nearly the same, is in the training split too.
+
+    Raises:
+        DataError: the audit lacks them.
+    """
     audit = read_json(audit_path)
     try:
-        return set(audit["overlap"]["test_in_train"])
+        found = set(audit["overlap"]["test_in_train"])
     except (KeyError, TypeError) as error:
         raise DataError(audit_path, None, "expected the list overlap.test_in_train") from error
+    near = audit.get("near_duplicates", {}).get("overlap", {})
+    return found | set(near.get("test_in_train", ()))
 
 
 def results_text(record: Mapping[str, Any]) -> str:
@@ -143,10 +158,12 @@ def results_text(record: Mapping[str, Any]) -> str:
         lines += ["", f"{split}, n = {entry['n']}, {entry['groups']} different texts"]
         lines += [_metric_line(name, entry["metrics"][name]) for name in COMPARED]
     for other in record["comparisons"]:
-        lines += ["", f"against {other['with']}, seed {other['seed']}"]
-        for name, found in other["differences"].items():
-            low, high = found["ci"]
-            lines.append(f"{name:<18}{found['value']:>+9.4f}  [{low:+.4f}, {high:+.4f}]")
+        lines += [
+            "",
+            f"against {other['with']}, seed {other['seed']}: these two trained models, not their"
+            " recipes",
+            *(difference_line(name, found) for name, found in other["differences"].items()),
+        ]
         test = other["mcnemar"]
         lines.append(
             f"McNemar: {test['only_ours']} items right here alone, {test['only_theirs']} there"
@@ -176,12 +193,19 @@ def compare(
         schema: schema of comparison.json.
         output_path: where comparison.json goes.
     """
+    runs = read_runs(
+        metrics_paths,
+        predictions_paths,
+        {name: read_corpus(path) for name, path in records_paths.items()},
+        bootstrap,
+        seedless=SEEDLESS,
+    )
     record = comparison_record(
-        wing="emotion",
-        metrics_paths=metrics_paths,
-        predictions_paths=predictions_paths,
-        corpora={name: read_corpus(path) for name, path in records_paths.items()},
+        "emotion",
+        runs,
         baseline=baseline,
+        headline=COMPARED,
+        compared=COMPARED,
         bootstrap=bootstrap,
     )
     write_record(output_path, record, schema)
@@ -190,6 +214,7 @@ def compare(
 def _metric_line(name: str, entry: Mapping[str, Any]) -> str:
     low, high = entry["ci"]
     line = f"{name:<18}{entry['value']:>9.4f}  [{low:.4f}, {high:.4f}]   "
+    line += calibration_note(entry)
     if entry["baseline"] is not None:
         line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
     if entry["below_baseline"]:

@@ -22,7 +22,7 @@ from affectlab.core.devices import set_threads
 from affectlab.core.errors import UserError
 from affectlab.core.io import write_json
 from affectlab.core.onnx_export import Format, Infer
-from affectlab.core.text_models import load_adapter, load_tokenizer
+from affectlab.core.text_models import encode_texts, load_adapter, load_tokenizer
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.model import (
     ADAPTER_FOLDER,
@@ -33,6 +33,8 @@ from affectlab.emotion.model import (
 from affectlab.emotion.train import labels_of
 
 THROUGHPUT_BATCH = 32
+SPREAD_TEXTS = 256
+"""Texts whose probabilities are compared alone and in batches."""
 
 
 def export(
@@ -100,12 +102,14 @@ def export(
             "n": len(records),
             "threads": threads,
         },
+        sealed=True,
     )
 
 
 def to_onnx(network: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
     """Write *network* as one ONNX file with dynamic batch and length, and check its logits."""
-    example = tokenizer(["a short text", "a text that is a little longer"], padding=True)
+    texts = ["a short text", "a text that is a little longer"]
+    example = encode_texts(tokenizer, texts, padding=True)
     inputs = {name: torch.tensor(example[name]) for name in ("input_ids", "attention_mask")}
     longer = torch.cat([inputs["input_ids"]] * 2, dim=1).repeat(2, 1)
     onnx_export.write_onnx(
@@ -126,7 +130,8 @@ def measure(
     Returns:
         accuracy, macro-F1, latency in ms of one text at a time (median and 95th percentile over
         `onnx_export.LATENCIES` texts), throughput in texts per second at batches of
-        `THROUGHPUT_BATCH`; and the probabilities, float64 (n, classes).
+        `THROUGHPUT_BATCH`, and `onnx_export.batch_spread` between texts alone, in batches of equal
+        length and in batches of their own order; and the probabilities, float64 (n, classes).
     """
     collate = collator(token_ids, None, pad_id=pad_id)
 
@@ -134,20 +139,31 @@ def measure(
         batch = collate(indices)
         return infer(batch["input_ids"].numpy(), batch["attention_mask"].numpy())
 
+    def in_batches(order: np.ndarray) -> np.ndarray:
+        logits = np.empty((len(token_ids), len(CLASSES)), dtype=np.float64)
+        for start in range(0, len(order), THROUGHPUT_BATCH):
+            indices = order[start : start + THROUGHPUT_BATCH]
+            logits[indices] = run(indices)
+        return logits
+
     one_at_a_time = onnx_export.latency(lambda row: run(np.array([row])), len(token_ids))
     order = np.argsort([len(ids) for ids in token_ids], kind="stable")
-    logits = np.empty((len(token_ids), len(CLASSES)), dtype=np.float64)
     started = time.perf_counter()
-    for start in range(0, len(order), THROUGHPUT_BATCH):
-        indices = order[start : start + THROUGHPUT_BATCH]
-        logits[indices] = run(indices)
+    logits = in_batches(order)
     seconds = time.perf_counter() - started
+    probabilities = softmax(logits, axis=1)
 
+    count = min(SPREAD_TEXTS, len(token_ids))
+    sample = np.linspace(0, len(token_ids) - 1, count).astype(int)
+    alone = softmax(np.concatenate([run(np.array([row])) for row in sample]), axis=1)
+    # In their own order, short texts are padded to the length of long ones.
+    padded = softmax(in_batches(np.arange(len(token_ids))), axis=1)
     return {
         **onnx_export.class_scores(labels, logits),
         "latency_ms": one_at_a_time,
         "throughput": len(token_ids) / seconds,
-    }, softmax(logits, axis=1)
+        "batch_spread": onnx_export.batch_spread(alone, probabilities[sample], padded[sample]),
+    }, probabilities
 
 
 def weight_bytes(directory: Path) -> int:

@@ -17,7 +17,7 @@ from transformers import (
 from affectlab.core.acceleration import classify_by_first_token
 from affectlab.core.batching import Batch
 from affectlab.core.devices import autocast
-from affectlab.core.text_models import load_adapter, load_pretrained, merged
+from affectlab.core.text_models import encode_texts, load_adapter, load_pretrained, merged
 from affectlab.emotion.data import CLASSES
 
 HEAD_NAMES = ("classifier", "score", "pooler")
@@ -70,8 +70,8 @@ def merge_lora(base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) ->
 def encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, max_length: int
 ) -> list[list[int]]:
-    """Token ids of each text, special tokens included, cut at *max_length*."""
-    return tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    """Token ids of each text, special tokens at both ends included, cut at *max_length*."""
+    return encode_texts(tokenizer, texts, truncation=True, max_length=max_length)["input_ids"]
 
 
 def collator(

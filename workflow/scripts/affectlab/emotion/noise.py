@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_writer, round_significant, write_json
+from affectlab.core.near_texts import near_groups
 from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, Record, read_records
 from affectlab.emotion.tfidf import build_pipeline, fit
@@ -60,7 +61,9 @@ def write_label_noise(
     writer.writerows(rows)
     with atomic_writer(table_path) as stream:
         stream.write(buffer.getvalue())
-    write_json(summary_path, summary | {"folds": folds, "seed": seed, "recipe": dict(RECIPE)})
+    write_json(
+        summary_path, summary | {"folds": folds, "seed": seed, "recipe": dict(RECIPE)}, sealed=True
+    )
 
 
 def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: int) -> np.ndarray:
@@ -84,15 +87,14 @@ def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: in
 
     texts = np.array([record.text for record in records], dtype=object)
     labels = np.array([CLASSES.index(record.label) for record in records])
-    groups = np.array([normalise_text(record.text) for record in records], dtype=object)
+    group_ids = np.array(near_groups([record.text for record in records]))
     for number, name in enumerate(CLASSES):
-        different = len(set(groups[labels == number]))
+        different = len(set(group_ids[labels == number].tolist()))
         if different < folds:
             raise UserError(
                 f"emotion.label_noise.folds is {folds}, but the training split has only "
                 f"{different} texts of the class {name}"
             )
-    _, group_ids = np.unique(groups, return_inverse=True)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     probabilities = np.full((len(records), len(CLASSES)), np.nan)
     for rest, held_out in splitter.split(texts, labels, group_ids):

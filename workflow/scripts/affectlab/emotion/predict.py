@@ -214,4 +214,4 @@ def predict_records(
                 },
             }
 
-    write_jsonl(predictions_path, rows())
+    write_jsonl(predictions_path, rows(), sealed=True)

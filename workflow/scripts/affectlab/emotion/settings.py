@@ -26,6 +26,9 @@ METHOD_BLOCKS = {
     "tfidf": {"tfidf"},
 }
 
+# Methods whose model no seed changes: their solver has no random part.
+SEEDLESS = ("tfidf",)
+
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     """See `affectlab.wings.Settings`."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError, reading
-from affectlab.core.io import atomic_path, read_json, write_json
+from affectlab.core.finite import check_finite_arrays
+from affectlab.core.integrity import check_directory
+from affectlab.core.io import read_json, sealed_path, write_json
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -83,7 +85,7 @@ def save(pipeline: Pipeline, directory: Path | str) -> None:
 
     vectorizer, classifier = pipeline["tfidf"], pipeline["classifier"]
     terms = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
-    with atomic_path(directory) as temporary:
+    with sealed_path(directory) as temporary:
         write_json(
             temporary / SETTINGS_FILE,
             {
@@ -120,6 +122,7 @@ def load(directory: Path | str) -> Pipeline:
     from safetensors.numpy import load_file
 
     folder = Path(directory)
+    check_directory(folder)
     settings = read_json(folder / SETTINGS_FILE)
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise UserError(f"{folder / SETTINGS_FILE}: expected a TF-IDF model of format {FORMAT}")
@@ -131,6 +134,7 @@ def load(directory: Path | str) -> Pipeline:
         raise UserError(
             f"{folder / WEIGHTS_FILE}: not a readable safetensors file; it is cut off or damaged"
         ) from error
+    check_finite_arrays(weights, folder / WEIGHTS_FILE)
     try:
         recipe, classes, terms = (settings[name] for name in ("recipe", "classes", "terms"))
         idf, coefficients = weights["idf"], weights["coefficients"]

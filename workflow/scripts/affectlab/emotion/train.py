@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, sha256_file, write_json
+from affectlab.core.io import sealed_path, sha256_file, write_json
 from affectlab.core.records import origin_record
 from affectlab.emotion.data import CLASSES, Record, read_records
 
@@ -128,7 +128,7 @@ def train_network(
         return
     _store(network, tokenizer, base_model, model_directory, is_lora=is_lora)
     write_history(history_path, result.pop("history"))
-    write_json(facts_path, {**result, **origin_record()})
+    write_json(facts_path, {**result, **origin_record()}, sealed=True)
     resumption.remove_checkpoints(work_directory / "checkpoints")
 
 
@@ -166,7 +166,7 @@ def train_tfidf(
     tfidf.save(pipeline, model_directory)
     write_history(history_path, history)
     facts = {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0}
-    write_json(facts_path, {**facts, **origin_record()})
+    write_json(facts_path, {**facts, **origin_record()}, sealed=True)
 
 
 def _records_by_split(records_path: Path) -> dict[str, list[Record]]:
@@ -227,12 +227,13 @@ def _store(
     network: nn.Module, tokenizer: Any, base_model: Path, model_directory: Path, *, is_lora: bool
 ) -> None:
     """Write checkpoint and tokenizer; a LoRA is merged, its adapter kept beside it."""
+    from affectlab.core.text_models import save_adapter
     from affectlab.emotion.model import ADAPTER_FOLDER, merge_lora
 
-    with atomic_path(model_directory) as temporary:
+    with sealed_path(model_directory) as temporary:
         if is_lora:
             adapter = temporary / ADAPTER_FOLDER
-            network.save_pretrained(adapter)
+            save_adapter(network, adapter)
             merge_lora(base_model, adapter, tokenizer).save_pretrained(temporary)
         else:
             network.save_pretrained(temporary)

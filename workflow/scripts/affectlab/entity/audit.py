@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
+from affectlab.core.expectations import report_differences, share_rows
 from affectlab.core.io import round_significant, write_json
+from affectlab.core.near_texts import near_duplicates
 from affectlab.core.quarantine import BadRecord, read_quarantine
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import normalise_text, places_of
 from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
 
@@ -33,8 +35,11 @@ def write_audit(
     *,
     layout: str,
     expected: Mapping[str, Any],
+    manifest_path: Path | str | None = None,
 ) -> None:
     """Audit the files that `data.convert` wrote, and store the findings as JSON.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
         DataError: an input is missing or damaged.
@@ -42,7 +47,8 @@ def write_audit(
     """
     quarantined = read_quarantine(quarantine_path)
     found = audit(read_records(records_path), quarantined, layout=layout, expected=expected)
-    write_json(audit_path, found)
+    write_json(audit_path, found, sealed=True)
+    report_differences(audit_path, found, manifest_path)
 
 
 def audit(
@@ -58,13 +64,15 @@ def audit(
         records: of all splits.
         quarantined: bad records that were left out.
         layout: what the records were read from.
-        expected: ``counts`` and ``known_issues`` of the data registry: name -> number.
+        expected: ``counts`` and ``known_issues`` of the data registry: name -> number; and
+            ``classes`` or ``shares``: class -> labels, or their share. Of a comment that is every
+            class that it has, of a span that of the largest value.
 
     Returns:
         A JSON object: ``weak_labels`` (whether the labels were derived, not given), ``counts``
         for each split, ``spans`` (defects of their places), ``duplicate_texts``,
         ``conflicting_labels``, ``overlap`` (ids of held-out texts that stand in another split),
-        ``quarantine``, ``expected``.
+        ``near_duplicates`` (see `near_texts.near_duplicates`), ``quarantine``, ``expected``.
 
     Raises:
         UserError: the corpus is broken (all reasons are listed).
@@ -89,12 +97,18 @@ def audit(
         "duplicate_texts": len(records) - len({normalise_text(r.text) for r in records}),
         "conflicting_labels": _conflicting(records),
         "overlap": _overlap(by_split),
+        "near_duplicates": near_duplicates(
+            {split: [(r.id, r.text) for r in own] for split, own in by_split.items()}, PAIRS
+        ),
         "quarantine": {
             "records": len(quarantined),
             "by_problem": dict(Counter(item.problem for item in quarantined)),
         },
     }
-    return found | {"expected": _compare(found, expected)}
+    rows = _compare(found, expected)
+    if not found["weak_labels"]:
+        rows += _compare_classes(records, expected)
+    return found | {"expected": rows}
 
 
 def _describe(records: Sequence[Record]) -> dict[str, Any]:
@@ -116,7 +130,7 @@ def _not_first(record: Record) -> int:
     """Spans of a text whose words stand in it earlier as well."""
     return sum(
         target.start is not None
-        and record.text.find(record.text[target.start : target.end]) < target.start
+        and places_of(record.text, record.text[target.start : target.end])[0] < target.start
         for target in record.targets
     )
 
@@ -149,6 +163,28 @@ def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[str]]:
         ]
         for held_out, seen in PAIRS
     }
+
+
+def _compare_classes(
+    records: Sequence[Record], expected: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Compare the classes of the labels with the registry's ``classes`` or ``shares``."""
+    found: Counter[str] = Counter()
+    for target in targets_of(records):
+        if target.start is None:
+            found.update(name for name, value in zip(CLASSES, target.label, strict=True) if value)
+        else:
+            found[CLASSES[top_class(target.label)]] += 1
+    counts = [
+        {
+            "what": f"labels of class {name}",
+            "expected": number,
+            "found": found[name],
+            "status": "ok" if found[name] == number else "differs",
+        }
+        for name, number in expected.get("classes", {}).items()
+    ]
+    return counts + share_rows(expected.get("shares", {}), found, "labels")
 
 
 def _compare(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[dict[str, Any]]:

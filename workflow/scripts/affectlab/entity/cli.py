@@ -9,11 +9,22 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import check_target
-from affectlab.core.terminal import add_network_arguments, batched, positive, read_texts
+from affectlab.core.terminal import (
+    BadInput,
+    Failures,
+    add_network_arguments,
+    batched,
+    positive,
+    read_texts,
+    runs_of_texts,
+)
+
+if TYPE_CHECKING:
+    from affectlab.entity.predict import EntityEmotion
 
 
 def add_predict_command(wings: Any) -> None:
@@ -88,10 +99,23 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
 
 
-def _texts(options: argparse.Namespace) -> Iterator[str]:
+def _texts(options: argparse.Namespace) -> Iterator[str | BadInput]:
     if bool(options.texts) == bool(options.file):
         raise UserError("give either texts (`-` for stdin) or --file")
     return read_texts(options.texts, options.file)
+
+
+def _good_texts(options: argparse.Namespace, failures: Failures) -> list[str]:
+    """All texts that can be read; the others are reported."""
+    texts = []
+    for item in _texts(options):
+        if isinstance(item, BadInput):
+            failures.report(item.place, item.problem)
+        else:
+            texts.append(item)
+    if failures.count and not texts:
+        raise UserError("none of the texts can be read")
+    return texts
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -100,45 +124,59 @@ def _predict(options: argparse.Namespace) -> int:
     if options.span is not None and (options.file or len(options.texts) != 1):
         raise UserError("--span goes with a single TEXT")
     predictor = _predictor(options)
+    failures = Failures()
     first = 1
     for batch in batched(_texts(options), options.batch_size):
-        queries = [Query(text, options.span, options.char_start) for text in batch]
-        with _warnings_as_lines():
-            answers = predictor.predict_batch(queries, batch_size=options.batch_size, first=first)
-        first += len(batch)
-        for text, answer in zip(batch, answers, strict=True):
-            line: dict[str, Any] = {
-                "text": text,
-                "label": answer.label,
-                "labels": list(answer.labels),
-                "kappa": round(answer.kappa, 4),
-                "probabilities": {
-                    name: round(value, 6) for name, value in answer.top(options.top_k)
-                },
-            }
-            if answer.span is not None:
-                line["span"] = list(answer.span)
-            if options.embedding:
-                line["mu"] = list(answer.mu)
-            print(json.dumps(line, ensure_ascii=False), flush=True)
-    return 0
+        for part in runs_of_texts(batch):
+            if isinstance(part, BadInput):
+                failures.report(part.place, part.problem, input=part.place)
+                first += 1
+                continue
+            queries = [Query(text, options.span, options.char_start) for text in part]
+            with _warnings_as_lines():
+                answers = predictor.predict_batch(
+                    queries, batch_size=options.batch_size, first=first
+                )
+            first += len(part)
+            for text, answer in zip(part, answers, strict=True):
+                line = _line(text, answer, options)
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+    return failures.status("texts")
+
+
+def _line(text: str, answer: EntityEmotion, options: argparse.Namespace) -> dict[str, Any]:
+    """One line of output, as JSON data."""
+    line: dict[str, Any] = {
+        "text": text,
+        "label": answer.label,
+        "labels": list(answer.labels),
+        "kappa": round(answer.kappa, 4),
+        "probabilities": {name: round(value, 6) for name, value in answer.top(options.top_k)},
+    }
+    if answer.span is not None:
+        line["span"] = list(answer.span)
+    if options.embedding:
+        line["mu"] = list(answer.mu)
+    return line
 
 
 def _embed(options: argparse.Namespace) -> int:
     from affectlab.entity.predict import write_embeddings
 
-    texts = list(_texts(options))
+    failures = Failures()
+    texts = _good_texts(options, failures)
     check_target(options.output)
     with _warnings_as_lines():
         write_embeddings(_predictor(options), texts, options.output, batch_size=options.batch_size)
     print(f"{len(texts)} texts: {options.output}")
-    return 0
+    return failures.status("texts")
 
 
 def _nearest(options: argparse.Namespace) -> int:
     from affectlab.entity.predict import nearest
 
-    texts = list(_texts(options))
+    failures = Failures()
+    texts = _good_texts(options, failures)
     with _warnings_as_lines():
         found = nearest(
             _predictor(options),
@@ -149,7 +187,7 @@ def _nearest(options: argparse.Namespace) -> int:
         )
     for text, rows in zip(texts, found, strict=True):
         print(json.dumps({"text": text, "nearest": rows}, ensure_ascii=False), flush=True)
-    return 0
+    return failures.status("texts")
 
 
 def _convert(options: argparse.Namespace) -> int:

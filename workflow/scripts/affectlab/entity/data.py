@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import atomic_writer, is_encodable, read_jsonl, read_lines, read_text
+from affectlab.core.io import (
+    is_encodable,
+    read_jsonl,
+    read_lines,
+    read_text,
+    sealed_writer,
+)
+from affectlab.core.label_order import LabelIds
+from affectlab.core.names import check_setting, name_key
+from affectlab.core.near_texts import near_groups
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 from affectlab.core.texts import normalise_text
 from affectlab.entity.labels import (
@@ -31,6 +40,7 @@ from affectlab.entity.labels import (
     label_problem,
     normalised,
     soft_label_of_ids,
+    top_class,
 )
 from affectlab.entity.settings import LAYOUTS
 from affectlab.entity.weak_spans import weak_spans
@@ -87,6 +97,8 @@ def convert(
     layout: str,
     on_bad_record: str,
     split: Mapping[str, Any] | None,
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the records of a raw folder, and its bad records, as JSON Lines.
 
@@ -97,20 +109,27 @@ def convert(
         layout: one of `settings.LAYOUTS`.
         on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
         split: ``validation`` and ``test`` shares and the ``seed``; None: the corpus has splits.
+        similar_names: ``refuse`` takes the class names of ``emotions.txt`` as they are spelled
+            here only; ``merge`` also in other case, white space or Unicode form.
+        expected: ``expected`` of the data registry; the raw labels, which are ids and positions,
+            must fit its ``classes`` or ``shares``.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``; or a whole file is missing,
-            empty, mixes the two generations, or has no good record.
+            empty, mixes the two generations, or has no good record; or the labels fit another
+            order of the classes better.
     """
     if on_bad_record not in ON_BAD_RECORD:
         raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
     if layout not in LAYOUTS:
         raise ValueError(f"no reader for the layout {layout!r}")
+    check_setting(similar_names)
     root = Path(raw_directory)
-    with atomic_writer(records_path) as records, atomic_writer(quarantine_path) as quarantine:
+    ids = LabelIds()
+    with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
 
         def good() -> Iterator[Record]:
-            for item in _read(root, layout):
+            for item in _read(root, layout, similar_names, ids):
                 if isinstance(item, Record):
                     yield item
                 elif on_bad_record == "fail":
@@ -124,17 +143,23 @@ def convert(
         for record in found:
             records.write(f"{json.dumps(asdict(record), ensure_ascii=False)}\n")
             written += 1
+        ids.check(root, expected or {})
         if not written:
             raise DataError(root, None, "not one good record; is it another kind of data?")
 
 
-def _read(root: Path, layout: str) -> Iterator[Record | BadRecord]:
+def _read(
+    root: Path, layout: str, similar_names: str, ids: LabelIds
+) -> Iterator[Record | BadRecord]:
     """The records of a raw folder, one after the other."""
     if layout != "goemotions_spans":
-        yield from _read_spans(root) if layout == "entity_spans" else _read_goemotions(root)
+        if layout == "entity_spans":
+            yield from _read_spans(root, ids)
+        else:
+            yield from _read_goemotions(root, similar_names, ids)
         return
     left_out = 0
-    for item in _read_goemotions(root):
+    for item in _read_goemotions(root, similar_names, ids):
         labelled = weakly_labelled(item) if isinstance(item, Record) else item
         if isinstance(labelled, Record) and not labelled.targets:
             left_out += 1
@@ -219,10 +244,11 @@ def non_neutral_mass(record: Record) -> float:
 def split_records(
     records: Sequence[Record], *, validation: float, test: float, seed: int
 ) -> list[Record]:
-    """Deal the records out to the splits: grouped by text, stratified by non-neutral mass.
+    """Assign the records to the splits: grouped by text, stratified by non-neutral mass.
 
-    Texts that read the same stay together. Groups are sorted by mass, equal ones in an order
-    drawn from *seed*, and each goes to the split that is furthest behind its share.
+    Texts that read the same, or nearly (see `core.near_texts`), stay together. Groups are sorted by
+    mass, equal ones in an order drawn from *seed*, and each goes to the split that is furthest
+    behind its share.
 
     Args:
         records: of any split.
@@ -233,20 +259,36 @@ def split_records(
     Returns:
         The records in the order given, each with its new split.
     """
+    plain = [normalise_text(record.text) for record in records]
+    first: dict[int, str] = {}
+    numbers = near_groups(plain)
+    for text, number in zip(plain, numbers, strict=True):
+        first[number] = min(text, first.get(number, text))
+    names = [first[number] for number in numbers]
     groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(normalise_text(record.text), []).append(record)
+    texts: dict[str, set[str]] = {}
+    for record, text, name in zip(records, plain, names, strict=True):
+        groups.setdefault(name, []).append(record)
+        texts.setdefault(name, set()).add(text)
     order = sorted(groups)
     random.Random(seed).shuffle(order)
     order.sort(key=lambda text: -sum(non_neutral_mass(record) for record in groups[text]))
     shares = {"train": 1.0 - validation - test, "validation": validation, "test": test}
-    dealt = dict.fromkeys(SPLITS, 0)
+    assigned = dict.fromkeys(SPLITS, 0)
     split_of = {}
-    for number, text in enumerate(order, start=1):
-        split = max(SPLITS, key=lambda name: shares[name] * number - dealt[name])
-        dealt[split] += 1
-        split_of[text] = split
-    return [replace(record, split=split_of[normalise_text(record.text)]) for record in records]
+    for name in order:
+        total = sum(assigned.values()) + len(texts[name])
+        split = _furthest_behind(shares, assigned, total)
+        assigned[split] += len(texts[name])
+        split_of[name] = split
+    return [
+        replace(record, split=split_of[name]) for record, name in zip(records, names, strict=True)
+    ]
+
+
+def _furthest_behind(shares: Mapping[str, float], assigned: Mapping[str, int], total: int) -> str:
+    """The split that lacks most texts of its share of *total*; of equal ones the first."""
+    return max(SPLITS, key=lambda split: shares[split] * total - assigned[split])
 
 
 def stage_subset(records: Sequence[Record], entities: int | None, seed: int) -> list[Record]:
@@ -270,7 +312,7 @@ def stage_subset(records: Sequence[Record], entities: int | None, seed: int) -> 
     return chosen
 
 
-def _read_spans(root: Path) -> Iterator[Record | BadRecord]:
+def _read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:
     """The span corpus: every ``*.jsonl`` of a folder that is not hidden, one generation in all."""
     paths = [path for path in sorted(root.glob("*.jsonl")) if not path.name.startswith(".")]
     if not paths:
@@ -294,6 +336,8 @@ def _read_spans(root: Path) -> Iterator[Record | BadRecord]:
                     )
                     raise DataError(path, place, problem)
                 generation = own
+            for target in record.targets:
+                ids.add(record.split, CLASSES, top_class(target.label))
             yield record
 
 
@@ -400,10 +444,10 @@ def offset_problem(text: str, start: int, end: int, span_text: object) -> str | 
     return problem
 
 
-def _read_goemotions(root: Path) -> Iterator[Record | BadRecord]:
+def _read_goemotions(root: Path, similar_names: str, ids: LabelIds) -> Iterator[Record | BadRecord]:
     """GoEmotions: ``text TAB ids TAB comment id`` a line, ids named by emotions.txt if there."""
     folder = root / "data" if (root / "data" / "train.tsv").is_file() else root
-    names = _goemotions_names(folder)
+    names = _goemotions_names(folder, similar_names)
     for split, file in GOEMOTIONS_FILES.items():
         path = folder / file
         good = 0
@@ -415,18 +459,23 @@ def _read_goemotions(root: Path) -> Iterator[Record | BadRecord]:
                 continue
             good += 1
             name = f"{split}-{place.removeprefix('line '):0>5}"
-            label = soft_label_of_ids(map(int, fields[1].split(",")), names)
+            chosen = [int(number) for number in fields[1].split(",")]
+            for number in chosen:
+                ids.add(split, names, number)
+            label = soft_label_of_ids(chosen, names)
             target = Target(f"{name}.s", None, None, tuple(label), 1.0)
             yield Record(name, fields[0], split, (target,))
         if not good:
             raise DataError(path, None, "not one good record in the file")
 
 
-def _goemotions_names(folder: Path) -> Sequence[str]:
+def _goemotions_names(folder: Path, similar_names: str) -> Sequence[str]:
     path = folder / "emotions.txt"
     if not path.is_file():
         return GOEMOTIONS_CLASSES
     names = read_text(path).split()
+    if similar_names == "merge":
+        names = [name_key(name) for name in names]
     if sorted(names) != sorted(CLASSES):
         unknown = ", ".join(sorted(set(names) ^ set(CLASSES)))
         raise DataError(

@@ -7,30 +7,30 @@ added, without training again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from affectlab.core import stats
-from affectlab.core.errors import DataError, reading
+from affectlab.core.comparison import Run, Trials, comparison_record
+from affectlab.core.errors import DataError, first_line
+from affectlab.core.integrity import check_directory, check_file
 from affectlab.core.io import read_json
+from affectlab.core.near_texts import near_groups
+from affectlab.core.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
 from affectlab.core.records import (
-    INTERVALS_OVER_SEEDS,
     ScoredRun,
+    calibration_metric,
     metric,
     read_metrics,
-    summary_header,
-    summary_metric,
     write_record,
 )
-from affectlab.core.texts import normalise_text
-from affectlab.entity import scores
+from affectlab.entity import score_intervals, scores
 from affectlab.entity.data import of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, normalised
 
-TASK_VERSION = 1
+TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 HELD_OUT = ("validation", "test")
@@ -60,22 +60,28 @@ class Corpus(NamedTuple):
 def read_corpus(records_path: Path | str) -> Corpus:
     """Read labels and groups from the tidy table.
 
+    Near duplicates of one held-out split are a group. Training texts are not scored, so each is
+    alone.
+
     Raises:
         DataError: a split is missing.
     """
     records = read_records(records_path)
-    numbers: dict[str, int] = {}
+    taken = 0
     splits = {}
     for split in ("train", *HELD_OUT):
         members = of_split(records, split)
         targets = targets_of(members)
         if not targets:
             raise DataError(records_path, None, f"no records of the split {split}")
+        texts = [record.text for record in members]
+        numbers = near_groups(texts) if split in HELD_OUT else range(len(texts))
         groups = [
-            numbers.setdefault(normalise_text(record.text), len(numbers))
-            for record in members
+            taken + number
+            for number, record in zip(numbers, members, strict=True)
             for _ in record.targets
         ]
+        taken += len(texts)
         splits[split] = Split(
             [target.id for target in targets],
             np.array([normalised(target.label) for target in targets]),
@@ -90,42 +96,87 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
     """Read the predictions of validation and test, in the order of the corpus.
 
     Raises:
-        DataError: the file is no such table, or its items are not those of the corpus.
+        DataError: the file is no such table, a prediction is impossible, or the items are not
+            those of the corpus.
     """
-    from pyarrow import parquet
-
-    with reading(path, "a table of predictions"):
-        table = parquet.read_table(path).to_pydict()
-        places: dict[tuple[str, str], dict[str, int]] = {}
-        for place, key in enumerate(zip(table["split"], table["variant"], strict=True)):
-            places.setdefault(key, {})[table["id"][place]] = place
-
-    def column(name: str, split: str, variant: str) -> Any:
-        rows = places.get((split, variant), {})
-        if set(rows) != set(corpus.splits[split].ids):
-            raise DataError(
-                path, None, f"the {variant} items of the split {split} are not those of the records"
-            )
-        with reading(path, f"numbers in the column {name}"):
-            values = [table[name][rows[item]] for item in corpus.splits[split].ids]
-            return np.array(values, dtype=np.float64)
-
+    parts = _predicted_parts(path, corpus)
     found = {}
     for split in HELD_OUT:
         known = corpus.splits[split]
         test = split == "test"
+        clean = parts[split, "clean"]
         found[split] = scores.Items(
             labels=known.labels,
             intensity=known.intensity,
             groups=known.groups,
-            probabilities=column("probabilities", split, "clean"),
-            kappa=column("kappa", split, "clean"),
-            mu=column("mu", split, "clean"),
-            pooled=column("pooled", split, "clean") if test else None,
-            damaged_kappa={variant: column("kappa", split, variant) for variant in DAMAGED if test},
+            probabilities=np.array([line.distribution("probabilities", CLASSES) for line in clean]),
+            kappa=_kappas(clean),
+            mu=_unit_vectors(path, clean),
+            pooled=_vectors(path, "pooled", clean, None) if test else None,
+            damaged_kappa={variant: _kappas(parts[split, variant]) for variant in DAMAGED if test},
             whole_texts=corpus.whole_texts,
         )
     return found
+
+
+def _predicted_parts(path: Path | str, corpus: Corpus) -> dict[tuple[str, str], list[Line]]:
+    """The predictions of each split and variant, in the order of the corpus."""
+    import pyarrow
+    from pyarrow import parquet
+
+    check_file(path)
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(path, None, f"not a table of predictions: {first_line(error)}") from error
+    wanted = {("validation", "clean"), *(("test", variant) for variant in ("clean", *DAMAGED))}
+    found: dict[tuple[str, str], dict[str, Line]] = {key: {} for key in wanted}
+    for number, row in enumerate(rows, start=1):
+        line = Line(Path(path), f"record {number}", row)
+        key = line.text("split"), line.text("variant")
+        if key not in wanted:
+            raise line.error(f"the split {key[0]} has no variant {key[1]}")
+        name = line.text("id")
+        if name in found[key]:
+            raise line.error(f"a second prediction for {name!r}, {key[1]}")
+        line.distribution("probabilities", CLASSES)
+        found[key][name] = line
+    for (split, variant), lines in sorted(found.items()):
+        check_items(path, f"the split {split} ({variant})", lines, corpus.splits[split].ids)
+    return {
+        key: [lines[name] for name in corpus.splits[key[0]].ids] for key, lines in found.items()
+    }
+
+
+def _kappas(lines: Sequence[Line]) -> stats.Floats:
+    """Concentrations, (n,), each above 0.
+
+    Raises:
+        DataError: one is not.
+    """
+    values = np.array([line.number("kappa", 0.0) for line in lines])
+    if len(bad := np.flatnonzero(values <= 0)):
+        raise lines[bad[0]].error(f"kappa: expected more than 0, found {values[bad[0]]:g}")
+    return values
+
+
+def _vectors(path: Path | str, name: str, lines: Sequence[Line], width: int | None) -> stats.Floats:
+    rows = [line.values.get(name) for line in lines]
+    return finite_rows(path, name, [line.place for line in lines], rows, width)
+
+
+def _unit_vectors(path: Path | str, lines: Sequence[Line]) -> stats.Floats:
+    """Mean directions, (n, 64), each of unit length.
+
+    Raises:
+        DataError: one is not.
+    """
+    values = _vectors(path, "mu", lines, None)
+    lengths = np.linalg.norm(values, axis=1)
+    if len(bad := np.flatnonzero(np.abs(lengths - 1) > SUM_TOLERANCE)):
+        problem = f"mu: expected a vector of length 1, found {lengths[bad[0]]:g}"
+        raise lines[bad[0]].error(problem)
+    return values
 
 
 def evaluate(
@@ -189,6 +240,7 @@ def evaluate(
         },
         "details": {
             "mean_kappa": float(test.kappa.mean()),
+            "validation_mean_kappa": float(found["validation"].kappa.mean()),
             "mean_cosine_of_mean_kappa": float(scores.mean_cosine(test.kappa.mean())),
             "mean_prototype_cosine": scores.mean_pairwise_cosine(calibration["prototypes"]),
             "kappa_scale": calibration["kappa"],
@@ -220,6 +272,7 @@ def stored_calibration(model_directory: Path | str, corpus: Corpus) -> dict[str,
     from safetensors.numpy import load_file
 
     folder = Path(model_directory)
+    check_directory(folder)
     prototypes = load_file(folder / "heads.safetensors")["prototypes"].astype(np.float64)
     prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
     kind = "texts" if corpus.whole_texts else "spans"
@@ -242,22 +295,32 @@ def scored(
 ) -> dict[str, Any]:
     """All scores with intervals and trivial baselines, as `metrics.json` holds them.
 
-    A score that does not exist for these items is left out; one that exists for less than half of
-    the resamples has no interval.
+    A score that does not exist for these items is left out; a rank correlation that exists for less
+    than half of the resamples has no interval.
     """
     values = scores.score(table, np.arange(len(groups)))
     trivial = scores.trivial_scores(table)
-    resampled = replicates(table, groups, bootstrap)
+    limits = score_intervals.of_counts(table, groups, bootstrap["level"])
+    limits |= score_intervals.of_means(table, groups, bootstrap["level"])
+    limits |= score_intervals.of_resamples(
+        values, replicates(table, groups, bootstrap), groups, bootstrap["level"]
+    )
+    errors = score_intervals.of_calibration(table, groups, bootstrap["level"], bootstrap["seed"])
     found = {}
     for name, value in values.items():
         if np.isnan(value):
             continue
-        known = resampled[name][~np.isnan(resampled[name])]
-        interval = None
-        if 2 * len(known) >= bootstrap["resamples"]:
-            limits = stats.percentile_interval(value, known, bootstrap["level"])
-            interval = (limits.low, limits.high)
-        found[name] = metric(value, scores.DIRECTIONS[name], interval, _existing(trivial, name))
+        if name in errors:
+            found[name] = calibration_metric(errors[name])
+            continue
+        interval = limits.get(name)
+        found[name] = metric(
+            value,
+            scores.DIRECTIONS[name],
+            # The value is summed in another order than its interval.
+            interval and (min(interval.low, value), max(interval.high, value)),
+            _existing(trivial, name),
+        )
     return found
 
 
@@ -325,48 +388,33 @@ def compare(
         table = scores.columns(items, stored_calibration(directory, corpus), corpus.train_prior)
         drawn = replicates(table, items.groups, bootstrap)
         runs.setdefault(record["run"], []).append((record, drawn))
-    record = {
-        "wing": "entity",
-        "baseline": None,
-        "headline": list(HEADLINE),
-        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
-        "runs": [_summary(seeds, bootstrap["level"]) for seeds in runs.values()],
-        "pairs": [
-            _pair(first, second, bootstrap["level"])
-            for first, second in combinations([seeds[0] for seeds in runs.values()], 2)
-            if first[0]["data"]["name"] == second[0]["data"]["name"]
-        ],
-    }
+    record = comparison_record(
+        "entity",
+        [_run(seeds) for seeds in runs.values()],
+        baseline=None,
+        headline=HEADLINE,
+        compared=COMPARED,
+        bootstrap=bootstrap,
+    )
     write_record(output_path, record, schema)
 
 
-def _summary(
-    seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, stats.Floats]]], level: float
-) -> dict[str, Any]:
-    """One run over its seeds: mean, spread, and an interval for items and seeds."""
-    first = seeds[0][0]
-    found = {}
-    for name, entry in first["metrics"].items():
-        if any(name not in record["metrics"] for record, _ in seeds):
-            continue
-        of_mean = np.mean([drawn[name] for _, drawn in seeds], axis=0)
-        values = [record["metrics"][name]["value"] for record, _ in seeds]
-        known = of_mean[~np.isnan(of_mean)]
-        summary = stats.seeds_summary(values, known, level, bounds=_bounds(name))
-        baselines = [record["metrics"][name]["baseline"] for record, _ in seeds]
-        # A baseline may lean on the trained model, as max-probability does: its mean, then.
-        baseline = entry["baseline"] and {
-            "name": entry["baseline"]["name"],
-            "value": float(np.mean([one["value"] for one in baselines])),
-        }
-        found[name] = summary_metric(
-            summary.mean,
-            summary.sd,
-            (summary.low, summary.high) if 2 * len(known) >= len(of_mean) else None,
-            entry["direction"],
-            baseline,
-        )
-    return {**summary_header([record for record, _ in seeds]), "metrics": found}
+def _run(seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, stats.Floats]]]) -> Run:
+    """A run from the record of each seed and its replicates."""
+    records = [record for record, _ in seeds]
+    names = [name for name in records[0]["metrics"] if all(name in r["metrics"] for r in records)]
+    return Run(
+        records=records,
+        items=records[0]["data"]["name"],
+        trials={
+            name: Trials(
+                np.array([record["metrics"][name]["value"] for record in records]),
+                np.array([drawn[name] for _, drawn in seeds]),
+            )
+            for name in names
+        },
+        bounds={name: _bounds(name) for name in names},
+    )
 
 
 def _bounds(name: str) -> tuple[float, float]:
@@ -374,26 +422,6 @@ def _bounds(name: str) -> tuple[float, float]:
     if name.endswith("spearman"):
         return -1.0, 1.0
     return 0.0, float("inf") if name.startswith("nll") else 1.0
-
-
-def _pair(
-    first: tuple[Mapping[str, Any], Mapping[str, stats.Floats]],
-    second: tuple[Mapping[str, Any], Mapping[str, stats.Floats]],
-    level: float,
-) -> dict[str, Any]:
-    """Differences of two runs, first minus second, on the same items and resamples."""
-    differences = {}
-    for name in COMPARED:
-        value = first[0]["metrics"][name]["value"] - second[0]["metrics"][name]["value"]
-        limits = stats.percentile_interval(value, first[1][name] - second[1][name], level)
-        differences[name] = {"value": value, "ci": [limits.low, limits.high]}
-    return {
-        "first": {"run": first[0]["run"], "seed": first[0]["seed"]},
-        "second": {"run": second[0]["run"], "seed": second[0]["seed"]},
-        "data": first[0]["data"]["name"],
-        "n": first[0]["data"]["n"],
-        "differences": differences,
-    }
 
 
 def _existing(trivial: Mapping[str, tuple[str, float]], name: str) -> tuple[str, float] | None:

@@ -25,8 +25,10 @@ from affectlab.core.acceleration import read_last_layer_at, shorten_last_layer
 from affectlab.core.batching import Batch, filled_to_budget
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, read_json, write_json
-from affectlab.core.text_models import load_pretrained, load_tokenizer
+from affectlab.core.finite import check_finite_tensors
+from affectlab.core.integrity import check_directory
+from affectlab.core.io import read_json, sealed_path, write_json
+from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.vmf import DIMENSION
 
@@ -371,6 +373,7 @@ def load_model(
 
     if not (directory / DESCRIPTION_FILE).is_file():
         raise UserError(f"{directory}: no model of the entity wing here ({DESCRIPTION_FILE})")
+    check_directory(directory)
     stored = read_json(directory / DESCRIPTION_FILE)
     names = {field.name for field in fields(Description)} | {"classes"}
     if not isinstance(stored, dict) or set(stored) != names:
@@ -383,10 +386,12 @@ def load_model(
     encoder = load_encoder(directory, device=device, training=training)
     try:
         heads = Heads(encoder.config.hidden_size, method=description.method, **description.heads)
-        heads.load_state_dict(load_file(directory / HEADS_FILE))
+        weights = load_file(directory / HEADS_FILE)
+        heads.load_state_dict(weights)
     except Exception as error:
         # Of corrupt settings, whatever their first use happens to raise.
         raise UserError(f"{directory / HEADS_FILE}: cannot be loaded: {misfit(error)}") from error
+    check_finite_tensors(weights.items(), directory / HEADS_FILE)
     return (
         EmotionEmbedder(encoder, heads.to(device)).eval(),
         load_tokenizer(directory),
@@ -428,7 +433,7 @@ def save_model(
     """Write encoder, heads, tokenizer and description into one directory, atomically."""
     from safetensors.torch import save_file
 
-    with atomic_path(directory) as temporary:
+    with sealed_path(directory) as temporary:
         network.encoder.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         state = {name: value.contiguous() for name, value in network.heads.state_dict().items()}
@@ -470,8 +475,12 @@ def encode(
         )
     if names is None:
         names = [f"target {number}" for number in range(1, 1 + sum(map(len, spans)))]
-    encoded = tokenizer(
-        list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
+    encoded = encode_texts(
+        tokenizer,
+        texts,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        verbose=False,
     )
     rows: list[Row] = []
     cut: list[int] = []

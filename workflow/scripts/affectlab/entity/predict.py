@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, is_encodable
+from affectlab.core.io import atomic_path, is_encodable, sealed_path
+from affectlab.core.texts import places_of
 from affectlab.entity.labels import CLASSES
 
 if TYPE_CHECKING:
@@ -345,10 +346,11 @@ def _locate(query: Query, number: int) -> tuple[int, int] | None:
         if first < 0 or text[first : first + len(span_text)] != span_text:
             raise UserError(f"text {number}: {span_text!r} does not stand at {first}")
         return first, first + len(span_text)
-    first = text.find(span_text)
-    if first < 0:
+    places = places_of(text, span_text)
+    if not places:
         raise UserError(f"text {number}: {span_text!r} is not in the text")
-    if text.find(span_text, first + 1) >= 0:
+    first = places[0]
+    if len(places) > 1:
         warnings.warn(
             f"text {number}: {span_text!r} stands in the text more than once; the first one is "
             "taken, give char_start to choose",
@@ -433,7 +435,7 @@ def predict_records(
                 }
             )
         )
-    with atomic_path(predictions_path) as temporary:
+    with sealed_path(predictions_path) as temporary:
         parquet.write_table(pa.concat_tables(parts), temporary)
 
 

@@ -141,7 +141,7 @@ def train(
     )
     networks.save_model(model_directory, network, tokenizer, description)
     write_history(history_path, joined_history([result.pop("history") for result in results]))
-    write_json(facts_path, {**combined_facts(results), **origin_record()})
+    write_json(facts_path, {**combined_facts(results), **origin_record()}, sealed=True)
     resumption.remove_checkpoints(work_directory / "checkpoints")
 
 
@@ -166,7 +166,8 @@ def _stage(
     from safetensors.torch import load_file, save_file
 
     from affectlab.core import devices, processes, training
-    from affectlab.core.io import atomic_path
+    from affectlab.core.integrity import check_file
+    from affectlab.core.io import sealed_path
     from affectlab.entity import losses, stored_states
     from affectlab.entity import model as networks
 
@@ -175,6 +176,7 @@ def _stage(
     if facts_path.exists():
         stored = read_json(facts_path)
         if stored["owner"] == owner:
+            check_file(weights_path)
             network.load_state_dict(load_file(weights_path))
             logger.info("stage %d was finished before", number + 1)
             return dict(stored["result"])
@@ -262,10 +264,10 @@ def _stage(
             # The original's log shows the loss times the accumulated batches.
             row["logged_loss"] = row["loss"] * recipe.gradient_accumulation
     if PartialState().is_main_process:
-        with atomic_path(weights_path) as temporary:
+        with sealed_path(weights_path) as temporary:
             state = network.state_dict()
             save_file({name: value.contiguous() for name, value in state.items()}, temporary)
-        write_json(facts_path, {"owner": owner, "result": result})
+        write_json(facts_path, {"owner": owner, "result": result}, sealed=True)
     return result
 
 

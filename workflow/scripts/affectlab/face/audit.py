@@ -14,9 +14,16 @@ from typing import Any
 import numpy as np
 
 from affectlab.core.errors import UserError
-from affectlab.core.expectations import KnownIssues, compare, issue_rows
+from affectlab.core.expectations import (
+    KnownIssues,
+    compare,
+    issue_rows,
+    report_differences,
+    share_rows,
+)
 from affectlab.core.io import write_json
 from affectlab.core.quarantine import BadRecord, read_quarantine
+from affectlab.face.agreement import describe_agreement
 from affectlab.face.data import STATUSES, Faces, read_faces
 from affectlab.face.raw import CLASSES, SIDE, SPLITS
 
@@ -49,8 +56,11 @@ def write_audit(
     audit_path: Path,
     required_splits: Sequence[str],
     expected: Mapping[str, Any],
+    manifest_path: Path | None = None,
 ) -> None:
     """Audit the files that `data.convert` wrote, and store the findings as JSON.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
         DataError: an input is missing or damaged.
@@ -58,7 +68,9 @@ def write_audit(
     """
     faces = read_faces(faces_path, metadata_path)
     quarantined = read_quarantine(quarantine_path)
-    write_json(audit_path, audit(faces, quarantined, required_splits, expected))
+    found = audit(faces, quarantined, required_splits, expected)
+    write_json(audit_path, found, sealed=True)
+    report_differences(audit_path, found, manifest_path)
 
 
 def audit(
@@ -74,7 +86,8 @@ def audit(
         quarantined: bad images that were left out.
         required_splits: splits that must have images of every class.
         expected: ``expected`` of the data registry: ``counts`` (split -> images), ``classes``
-            (class -> images of all splits), ``known_issues`` (one of `KNOWN_ISSUES` -> how many).
+            (class -> images of all splits) or ``shares`` (class -> share), ``known_issues`` (one
+            of `KNOWN_ISSUES` -> how many).
 
     Returns:
         A JSON object:
@@ -88,6 +101,8 @@ def audit(
         - ``overlap``: ``test_in_train`` and so on: images of the first split with a
           pixel-identical twin in the second, by path;
         - ``votes``: where FER+ votes came from, or None;
+        - ``votes_agreement``: how often they agree with the labels, by class (see
+          `agreement.describe_agreement`), or None;
         - ``quarantine``: how many images were left out, by problem;
         - ``expected``: a list of ``{"what", "expected", "found", "status"}``.
 
@@ -115,6 +130,11 @@ def audit(
             for held_out, seen in PAIRS
         },
         "votes": None if faces.votes_status is None else _votes(faces),
+        "votes_agreement": (
+            None
+            if faces.votes is None
+            else describe_agreement(faces.emotions.tolist(), faces.votes)
+        ),
         "quarantine": {
             "images": len(quarantined),
             "by_problem": dict(Counter(item.problem for item in quarantined)),
@@ -292,4 +312,8 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
     for name, number in expected.get("classes", {}).items():
         total = sum(counts[split]["classes"][name] for split in SPLITS)
         rows.append((f"images of class {name}", number, total))
-    return compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)])
+    classes = {name: sum(counts[split]["classes"][name] for split in SPLITS) for name in CLASSES}
+    return [
+        *compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)]),
+        *share_rows(expected.get("shares", {}), classes, "images"),
+    ]

@@ -85,7 +85,7 @@ def write_blur_test(
     curves = blur_test(
         network, faces, chosen, parts, labels["formulas"], config["test_time"], threads
     )
-    write_json(result_path, {"split": split, "images": len(chosen), **curves})
+    write_json(result_path, {"split": split, "images": len(chosen), **curves}, sealed=True)
     _draw(figure, curves, faces.images[chosen].mean(axis=0))
 
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from affectlab.core.errors import DataError
+
+if TYPE_CHECKING:
+    from affectlab.face.predict import FacePredictor, FaceReading
 
 
 def add_predict_command(wings: Any) -> None:
@@ -28,13 +35,33 @@ def _predict(options: argparse.Namespace) -> int:
     predictor = FacePredictor.from_directory(
         options.model, onnx=options.onnx, device=options.device
     )
+    bad: list[DataError] = []
+
+    def report(error: DataError) -> None:
+        bad.append(error)
+        print(f"affectlab: {error}", file=sys.stderr, flush=True)
+        line = {"file": str(error.path), "error": error.problem}
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+
     for path in options.paths:
-        found = (
-            predictor.predict_folder(path, detect=options.detect)
-            if path.is_dir()
-            else [(path, predictor.predict_file(path, detect=options.detect))]
-        )
-        for file, readings in found:
+        for file, readings in _read(predictor, path, options.detect, report):
             line = {"file": str(file), "faces": [reading.as_dict() for reading in readings]}
             print(json.dumps(line, ensure_ascii=False), flush=True)
-    return 0
+    if bad:
+        print(f"affectlab: {len(bad)} image files could not be read", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _read(
+    predictor: FacePredictor, path: Path, detect: bool, report: Callable[[DataError], None]
+) -> Iterator[tuple[Path, list[FaceReading]]]:
+    """Readings of an image file, or of all image files of a folder; errors are reported."""
+    if path.is_dir():
+        yield from predictor.predict_folder(path, detect=detect, on_bad=report)
+        return
+    try:
+        readings = predictor.predict_file(path, detect=detect)
+    except DataError as error:
+        report(error)
+    else:
+        yield path, readings

@@ -21,7 +21,10 @@ from typing import IO, Any
 import numpy as np
 
 from affectlab.core.errors import DataError, UserError, reading
-from affectlab.core.io import atomic_path, atomic_writer, read_text
+from affectlab.core.integrity import check_file
+from affectlab.core.io import read_text, sealed_path, sealed_writer
+from affectlab.core.label_order import LabelIds
+from affectlab.face.agreement import check_agreement
 from affectlab.face.raw import CLASSES, SIDE, SPLITS, Face, read_raw
 from affectlab.face.votes import TAGS, Votes, join_votes
 
@@ -80,6 +83,8 @@ def convert(
     metadata_path: Path,
     quarantine_path: Path,
     on_bad_record: str = "fail",
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
 ) -> None:
     """Read a raw folder once and write array, table and quarantine; all of them or none.
 
@@ -90,25 +95,33 @@ def convert(
         metadata_path: gets the table, CSV.
         quarantine_path: gets ``{"file", "place", "problem"}`` per bad image, JSON Lines.
         on_bad_record: ``fail`` raises at the first bad image, ``skip`` sets it aside.
+        similar_names: ``refuse`` or ``merge``, see `raw.read_raw`.
+        expected: ``expected`` of the data registry; labels that came as numbers must fit its
+            ``classes`` or ``shares``.
 
     Raises:
-        DataError: a record is bad and *on_bad_record* is ``fail``, a file is unusable, or the
-            votes do not belong to this corpus.
+        DataError: a record is bad and *on_bad_record* is ``fail``, a file is unusable, the
+            votes do not belong to this corpus, a class is spelled in several ways, or the label
+            ids or the votes fit another order of the classes better.
         UserError: an output cannot be written.
     """
     faces: list[Face] = []
-    with atomic_path(faces_path) as fresh, atomic_writer(quarantine_path) as quarantine:
+    ids = LabelIds()
+    with sealed_path(faces_path) as fresh, sealed_writer(quarantine_path) as quarantine:
         with _array_writer(fresh) as append:
-            for item in read_raw(raw_directory, on_bad_record):
+            for item in read_raw(raw_directory, on_bad_record, similar_names, ids):
                 if isinstance(item, Face):
                     assert item.pixels is not None
                     append(item.pixels)
                     faces.append(item.without_pixels())
                 else:
                     quarantine.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+        ids.check(raw_directory, expected or {})
         votes = None
         if votes_directory is not None:
-            votes = join_votes(faces, np.load(fresh, mmap_mode="r"), votes_directory)
+            images = np.load(fresh, mmap_mode="r")
+            votes = join_votes(faces, images, votes_directory, similar_names)
+            check_agreement(faces, votes, raw_directory)
         _write_metadata(metadata_path, faces, votes)
 
 
@@ -140,7 +153,7 @@ def _array_writer(path: Path) -> Iterator[Any]:
 def _write_metadata(path: Path, faces: list[Face], votes: Votes | None) -> None:
     has_affect = any(face.valence is not None for face in faces)
     columns = _FIXED + (_AFFECT if has_affect else []) + (_VOTES if votes else [])
-    with atomic_writer(path) as stream:
+    with sealed_writer(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         for row, face in enumerate(faces):
@@ -156,8 +169,9 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
     """Read what `convert` wrote.
 
     Raises:
-        DataError: the two files do not belong together, or a row is not what `convert` writes.
+        DataError: the two files do not belong together, or one is not what `convert` wrote.
     """
+    check_file(faces_path)
     with reading(faces_path, "an array of images"):
         images = np.load(faces_path, mmap_mode="r")
         if not isinstance(images, np.ndarray):

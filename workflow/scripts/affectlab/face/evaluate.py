@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from affectlab.core import stats
+from affectlab.core import intervals, stats
 from affectlab.core.classification import (
+    COMPARED,
     Corpus,
     Score,
-    comparison_record,
-    over_seeds,
     read_predictions,
+    read_runs,
     reliability_at,
     scored_record,
 )
+from affectlab.core.comparison import Resamples, Run, Trials, comparison_record
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.io import read_json
+from affectlab.core.predictions import prediction_lines
 from affectlab.core.records import (
     Direction,
     ScoredRun,
     metric,
-    read_metrics,
     write_record,
 )
 from affectlab.face.audit import twin_groups
@@ -76,26 +78,14 @@ def read_regressed(path: Path | str, split: str) -> dict[str, np.ndarray]:
     """The regressed values of one split: arrays by name, and the items as ``id``.
 
     Raises:
-        DataError: a line lacks one of them.
+        DataError: a line lacks one of them, or one is not within the limits of the network.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in ("id", *AFFECT, *PROXIES)}
-    for number, line in enumerate(read_jsonl(path), start=1):
-        if line.get("split") != split:
-            continue
-        for name, values in columns.items():
-            if name not in line:
-                raise DataError(path, f"record {number}", f"no {name}")
-            value = line[name]
-            if name != "id" and (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not abs(value) < math.inf
-            ):
-                raise DataError(path, f"record {number}", f"{name}: expected a finite number")
-            if name == "id" and not isinstance(value, str):
-                raise DataError(path, f"record {number}", "id: expected a string")
-            values.append(value)
-    return {name: np.array(values) for name, values in columns.items()}
+    lines = [line for line in prediction_lines(path) if line.values.get("split") == split]
+    found = {"id": np.array([line.text("id") for line in lines])}
+    for name in (*AFFECT, *PROXIES):
+        limit = 1.0 if name in AFFECT else RAW_RANGE
+        found[name] = np.array([line.number(name, -limit, limit) for line in lines])
+    return found
 
 
 def regression_scores(
@@ -160,10 +150,29 @@ def regression_metrics(
     trivial = trivial_regression(predicted["id"], labels)
     found = {}
     for name, score in regression_scores(predicted, labels, group).items():
-        interval = stats.bootstrap_interval(score.statistic, score.table, **bootstrap)
+        interval = _interval(name.rpartition("_")[2], score, trivial[name][1], bootstrap)
         limits = (interval.low, interval.high)
         found[name] = metric(interval.value, score.direction, limits, trivial[name])
     return found
+
+
+def _interval(
+    kind: str, score: Score, trivial: float, bootstrap: Mapping[str, Any]
+) -> stats.Interval:
+    """The interval of a score of `KINDS`, whose trivial baseline is *trivial*."""
+    level = bootstrap["level"]
+    groups, items = len(score.table), int(score.table[:, 0].sum())
+    if kind == "mae":
+        return intervals.positive_mean_interval(score.table[:, [6, 0]], level, scale=trivial)
+    value = float(score.statistic(score.table.sum(axis=0)))
+    replicates = intervals.replicates_of(
+        score.statistic, score.table, bootstrap["resamples"], bootstrap["seed"]
+    )
+    if kind == "r2":
+        return intervals.explained_variance_interval(value, replicates, groups, level)
+    return intervals.correlation_interval(
+        value, replicates, items=items, groups=groups, level=level, ranks=False
+    )
 
 
 def evaluate(
@@ -296,46 +305,44 @@ def compare(
         name: read_corpus(faces, metadata, result_split)
         for name, (faces, metadata, _) in data_paths.items()
     }
-    record = comparison_record(
-        wing="face",
-        metrics_paths=metrics_paths,
-        predictions_paths=predictions_paths,
-        corpora=corpora,
-        baseline=None,
-        bootstrap=bootstrap,
-        splits=held_out(result_split),
-    )
-    regressed: dict[str, list[dict[str, np.ndarray]]] = {}
-    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
-        name = read_metrics(metrics_path)["run"]
-        regressed.setdefault(name, []).append(read_regressed(predictions_path, result_split))
     labels = {name: read_labels(path) for name, (_, _, path) in data_paths.items()}
-    for run in record["runs"]:
-        data, seeds = run["data"], regressed[run["run"]]
-        run["metrics"] |= _regression_over_seeds(
-            seeds, labels[data], corpora[data].group, bootstrap
+    runs = read_runs(
+        metrics_paths, predictions_paths, corpora, bootstrap, splits=held_out(result_split)
+    )
+    regressed: dict[str, list[dict[str, Score]]] = {}
+    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
+        header = read_json(metrics_path)
+        data = header["data"]["name"]
+        predicted = read_regressed(predictions_path, result_split)
+        regressed.setdefault(header["run"], []).append(
+            regression_scores(predicted, labels[data], corpora[data].group)
         )
+    record = comparison_record(
+        "face",
+        [with_regressed(run, regressed[run.name], bootstrap) for run in runs],
+        baseline=None,
+        headline=COMPARED,
+        compared=COMPARED,
+        bootstrap=bootstrap,
+    )
     write_record(output_path, record, schema)
 
 
-def _regression_over_seeds(
-    seeds: Sequence[Mapping[str, np.ndarray]],
-    labels: Mapping[str, np.ndarray],
-    group: Mapping[str, int],
-    bootstrap: Mapping[str, Any],
-) -> dict[str, Any]:
-    """`regression_scores` over the seeds of a run, as comparison.json holds them."""
-    trivial = trivial_regression(seeds[0]["id"], labels)
-    each = [regression_scores(predicted, labels, group) for predicted in seeds]
-    return {
-        name: over_seeds(
-            [found[name] for found in each],
-            trivial[name],
-            KINDS[name.rpartition("_")[2]][2],
-            bootstrap,
+def with_regressed(
+    run: Run, seeds: Sequence[Mapping[str, Score]], bootstrap: Mapping[str, Any]
+) -> Run:
+    """Return *run* with the `regression_scores` of each of its *seeds*."""
+    trials = {}
+    for name in seeds[0]:
+        scores = [found[name] for found in seeds]
+        # Images without a value are left out, so the groups are not those of the other scores.
+        draws = Resamples(range(len(scores[0].table)), bootstrap["resamples"], bootstrap["seed"])
+        trials[name] = Trials(
+            np.array([float(score.statistic(score.table.sum(axis=0))) for score in scores]),
+            np.array([draws.of_sums(score.statistic, score.table) for score in scores]),
         )
-        for name in trivial
-    }
+    bounds = {name: KINDS[name.rpartition("_")[2]][2] for name in trials}
+    return replace(run, trials={**run.trials, **trials}, bounds={**run.bounds, **bounds})
 
 
 def _draw_outputs(

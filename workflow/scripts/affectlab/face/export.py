@@ -93,6 +93,7 @@ def export(
             "n": len(rows),
             "threads": threads,
         },
+        sealed=True,
     )
 
 

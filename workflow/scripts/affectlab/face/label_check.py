@@ -89,7 +89,7 @@ def write_check(
     found = describe(labels, columns)
     found["affect_source"] = affect_source(faces, settings["affect"])
     found["importance"] = importance(parts, settings["formulas"])
-    write_json(check_path, found)
+    write_json(check_path, found, sealed=True)
     _draw(figure, labels)
 
 

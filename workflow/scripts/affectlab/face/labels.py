@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_writer
+from affectlab.core.io import sealed_writer
 from affectlab.face.data import Faces, numbers, read_faces, read_table
 from affectlab.face.raw import CLASSES
 from affectlab.face.votes import class_votes
@@ -319,7 +319,7 @@ def write_labels(
     parts = ingredients(faces, settings["affect"], threads, all_edges=False)
     columns = (parts.valence, parts.arousal, *proxies(parts, settings["formulas"]))
     texts = [["" if np.isnan(x) else f"{x:.6g}" for x in column] for column in columns]
-    with atomic_writer(labels_path) as stream:
+    with sealed_writer(labels_path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(

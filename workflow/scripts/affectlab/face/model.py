@@ -16,7 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from affectlab.core.errors import DataError, UserError, first_line
-from affectlab.core.io import atomic_path, read_json, write_json
+from affectlab.core.finite import check_finite_tensors
+from affectlab.core.integrity import check_directory
+from affectlab.core.io import read_json, sealed_path, write_json
 from affectlab.core.pretrained import from_config, from_directory
 from affectlab.face.raw import CLASSES
 
@@ -207,6 +209,7 @@ def backbone_scale(directory: Path) -> tuple[float, float]:
 def _load_backbone(directory: Path) -> nn.Module:
     from transformers import AutoModel
 
+    check_directory(directory)
     try:
         network, found = from_directory(
             AutoModel, directory, dtype=torch.float32, output_loading_info=True
@@ -224,6 +227,7 @@ def _load_backbone(directory: Path) -> nn.Module:
     if missing:
         problem = f"lacks {len(missing)} of the network's weights, {missing[0]} among them"
         raise DataError(directory, None, problem)
+    check_finite_tensors(network.state_dict().items(), directory)
     return network
 
 
@@ -248,7 +252,7 @@ def save_network(network: FaceNetwork, run: Mapping[str, Any], directory: Path) 
         config["backbone"] = network.body.backbone.config.to_dict()
         config["scale"] = list(network.scale)
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with atomic_path(directory) as fresh:
+    with sealed_path(directory) as fresh:
         fresh.mkdir()
         write_json(fresh / CONFIG_NAME, config)
         save_file(state, fresh / WEIGHTS_NAME)
@@ -270,7 +274,8 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
             network = _with_backbone(
                 _backbone_of(config["backbone"], directory), config["network"], config["scale"]
             )
-        network.load_state_dict(load_file(directory / WEIGHTS_NAME))
+        weights = load_file(directory / WEIGHTS_NAME)
+        network.load_state_dict(weights)
     except KeyError as error:
         problem = f"not a model of the face wing: {CONFIG_NAME} lacks {error}"
         raise DataError(directory, None, problem) from error
@@ -280,6 +285,7 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
         # Of a corrupt configuration, whatever its first use happens to raise.
         problem = f"not a model of the face wing: {first_line(error)}"
         raise DataError(directory, None, problem) from error
+    check_finite_tensors(weights.items(), directory / WEIGHTS_NAME)
     return network.eval(), config
 
 
@@ -296,6 +302,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     """
     if not directory.is_dir():
         raise DataError(directory, None, "no such model directory")
+    check_directory(directory)
     config = read_json(directory / CONFIG_NAME)
     known = {"classes": list(CLASSES), "regressed": list(REGRESSED)}
     if (

@@ -7,7 +7,7 @@ see `indices`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,11 +17,12 @@ import numpy as np
 
 from affectlab.core.errors import DataError, UserError, first_line
 from affectlab.core.io import folders_below, round_significant, write_jsonl
+from affectlab.core.media import HEAD_BYTES, IMAGES, read_head, sort_files
 from affectlab.face.data import read_faces
 from affectlab.face.images import MOST_BYTES, claimed_size
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import shown_values
-from affectlab.face.raw import CLASSES, IMAGE_ENDINGS, SIDE
+from affectlab.face.raw import CLASSES, SIDE
 
 if TYPE_CHECKING:
     import torch
@@ -181,28 +182,50 @@ class FacePredictor:
         ]
 
     def predict_folder(
-        self, folder: Path | str, *, detect: bool = False
+        self,
+        folder: Path | str,
+        *,
+        detect: bool = False,
+        on_bad: Callable[[DataError], None] | None = None,
     ) -> Iterator[tuple[Path, list[FaceReading]]]:
         """Read every image file below *folder*, in the order of their names.
 
+        Images are what `affectlab.core.media.IMAGES` takes for one, by ending or by content.
         Hidden files and folders are passed over.
+
+        Args:
+            folder: holds the images.
+            detect: as of `predict_file`.
+            on_bad: gets the error of each image that cannot be read, among them formats that must
+                be converted first; None raises the first one.
 
         Raises:
             UserError: there is none.
-            DataError: a file with the ending of an image is none.
+            DataError: an image cannot be read, and *on_bad* is None.
         """
-        if not Path(folder).is_dir():
+        root = Path(folder)
+        if not root.is_dir():
             raise UserError(f"{folder}: no such folder")
-        paths = sorted(
-            below / name
-            for below, names in folders_below(Path(folder))
-            for name in names
-            if Path(name).suffix.lower() in IMAGE_ENDINGS
+        names = sorted(
+            (below / name).relative_to(root).as_posix()
+            for below, found in folders_below(root)
+            for name in found
         )
-        if not paths:
-            raise UserError(f"{folder}: no images ({', '.join(IMAGE_ENDINGS)})")
-        for path in paths:
-            yield path, self.predict_file(path, detect=detect)
+        images = sort_files(IMAGES, names, lambda name: read_head(root / name))
+        if not images.read and not images.unread:
+            raise UserError(f"{folder}: no images ({', '.join(IMAGES.endings)})")
+        advice = dict(images.unread)
+        for name in sorted([*images.read, *advice]):
+            try:
+                if name in advice:
+                    raise DataError(root / name, None, advice[name])
+                readings = self.predict_file(root / name, detect=detect)
+            except DataError as error:
+                if on_bad is None:
+                    raise
+                on_bad(error)
+            else:
+                yield root / name, readings
 
 
 def prepare(image: np.ndarray) -> np.ndarray:
@@ -281,7 +304,9 @@ def read_image(path: Path | str) -> np.ndarray:
     except cv2.error as error:
         raise DataError(path, None, f"an image that OpenCV refuses: {error.err}") from error
     if image is None:
-        raise DataError(path, None, "expected a whole image file; this one is cut off or is none")
+        advice = IMAGES.advice(Path(path).name, data[:HEAD_BYTES].tobytes())
+        problem = "expected a whole image file; this one is cut off or is none"
+        raise DataError(path, None, advice or problem)
     return image
 
 
@@ -342,7 +367,7 @@ def predict_corpus(
                 **dict(zip(config["regressed"], _rounded(values), strict=True)),
             }
 
-    write_jsonl(predictions_path, lines())
+    write_jsonl(predictions_path, lines(), sealed=True)
 
 
 def _rounded(values: np.ndarray) -> list[float]:

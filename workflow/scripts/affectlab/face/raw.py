@@ -2,8 +2,8 @@
 
 * CSV, as ``fer2013.csv`` (``emotion,pixels,Usage``) or ``icml_face_data.csv`` (``emotion, Usage,
   pixels``), with optional columns ``valence`` and ``arousal``;
-* folders, ``train|test/<emotion>/*.jpg``, with an optional ``affect.csv`` (``image_path,valence,
-  arousal``) beside ``train``.
+* folders, ``train|test/<emotion>/*.jpg`` or other images that OpenCV reads, with an optional
+  ``affect.csv`` (``image_path,valence,arousal``) beside ``train``.
 
 Either may lie in a folder or in a zip archive, which is read in place. Class names decide what an
 image is labelled with; ids occur in the CSV layouts only, whose order is `CSV_CLASSES`.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import logging
 import lzma
 import math
 import re
@@ -28,11 +29,16 @@ from typing import IO, TYPE_CHECKING, Any
 from affectlab.core.archives import is_damage
 from affectlab.core.errors import DataError, printable
 from affectlab.core.io import bounded_lines, folders_below, is_encodable
+from affectlab.core.label_order import LabelIds
+from affectlab.core.media import HEAD_BYTES, IMAGES, Sorted, sort_files
+from affectlab.core.names import Ids, Spellings, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 from affectlab.face.images import claimed_size
 
 if TYPE_CHECKING:
     import numpy as np
+
+logger = logging.getLogger(__name__)
 
 SIDE = 48
 """Height and width of every image, in pixels."""
@@ -71,13 +77,13 @@ FOLDER_SPLITS = {
 }
 """Splits by folder, for files whose names do not tell the official split."""
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 AFFECT_NAME = "affect.csv"
 MAX_IMAGE_BYTES = 1 << 20
 JPEG_END = b"\xff\xd9"
 PNG_END = b"IEND\xaeB`\x82"
 _USAGE_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_")
+_CLASS_ID = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +119,23 @@ class _Files:
     names: list[str]
     open: Callable[[str], IO[bytes]]
 
+    def head(self, name: str) -> bytes:
+        """The first bytes of a file."""
+        with self.open(name) as stream:
+            return stream.read(HEAD_BYTES)
+
     def locate(self, name: str) -> Path:
         """How a file is called in messages."""
         return self.root / name
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names and ids that a corpus was found to use, which grow as it is read."""
+
+    classes: Spellings
+    images: Ids
+    labels: LabelIds
 
 
 def class_name(text: str) -> str:
@@ -124,7 +144,7 @@ def class_name(text: str) -> str:
     Raises:
         ValueError: no class is called so; the message names the nearest.
     """
-    name = text.strip().lower()
+    name = name_key(text)
     name = SYNONYMS.get(name, name)
     if name in CLASSES:
         return name
@@ -133,34 +153,47 @@ def class_name(text: str) -> str:
     raise ValueError(f"unknown class {text[:SHOWN]!r}, expected one of {', '.join(CLASSES)}{hint}")
 
 
-def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Face | BadRecord]:
+def read_raw(
+    directory: Path | str,
+    on_bad_record: str = "fail",
+    similar_names: str = "refuse",
+    ids: LabelIds | None = None,
+) -> Iterator[Face | BadRecord]:
     """Yield the images of a raw folder in the order of their file.
 
     Args:
         directory: holds the corpus, or one zip archive with it.
         on_bad_record: ``fail`` raises at the first bad image, ``skip`` yields it as `BadRecord`.
+        similar_names: ``refuse`` raises in the end where a class is spelled in several ways
+            (``angry`` and ``Angry``), and at images whose names differ so; ``merge`` takes the
+            spellings as one class and such images as different ones.
+        ids: gets the labels that came as numbers.
 
     Raises:
         DataError: an image is bad and *on_bad_record* is ``fail``; or the whole corpus is:
-            missing, of an unknown layout, without an image, or an archive that is damaged.
+            missing, of an unknown layout, without an image, an archive that is damaged, or with a
+            class that is spelled in several ways.
     """
     if on_bad_record not in ON_BAD_RECORD:
         raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
+    names = _Names(Spellings("class"), Ids(similar_names), ids or LabelIds())
     with _open_files(Path(directory)) as files:
         tables = [name for name in files.names if PurePosixPath(name).name in CSV_NAMES]
-        images = [name for name in files.names if name.lower().endswith(IMAGE_ENDINGS)]
+        images = sort_files(IMAGES, files.names, files.head)
         if len(tables) > 1:
             raise DataError(directory, None, f"more than one table: {', '.join(tables)}")
         if tables:
-            items = _read_csv(files, tables[0], on_bad_record)
-        elif images:
-            items = _read_folders(files, images, on_bad_record)
+            items = _read_csv(files, tables[0], on_bad_record, names)
+            _report_unread(directory, tables[0], images)
+        elif images.read or images.unread:
+            items = _read_folders(files, images, on_bad_record, names)
         else:
             raise DataError(
                 directory,
                 None,
                 f"no FER2013 here: expected {' or '.join(CSV_NAMES)}, or "
-                "train|test/<emotion>/*.jpg, in the folder or in one zip archive in it",
+                "train|test/<emotion>/*.jpg (or other images), in the folder or in one zip "
+                "archive in it",
             )
         good = 0
         for item in items:
@@ -168,10 +201,11 @@ def read_raw(directory: Path | str, on_bad_record: str = "fail") -> Iterator[Fac
             yield item
         if good == 0:
             raise DataError(directory, None, "not one good image")
+        names.classes.check(directory, similar_names)
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """A grey 48 x 48 image from the bytes of a JPEG or PNG file, uint8.
+    """A grey 48 x 48 image from the bytes of an image file, uint8.
 
     Raises:
         ValueError: cut off, no image, in colour, or of another size.
@@ -182,15 +216,20 @@ def decode_image(data: bytes) -> np.ndarray:
     if data and claimed_size(data) != (SIDE, SIDE):
         width, height = claimed_size(data)
         raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
-    # OpenCV fills the missing part of a JPEG with grey and says so on stderr only.
-    whole = PNG_END in data[-16:] if data[:4] == b"\x89PNG" else JPEG_END in data[-64:]
+    # OpenCV fills the missing part of a JPEG with grey and reports it on stderr only. Of other
+    # formats it refuses what is cut off.
+    whole = not (
+        (data[:4] == b"\x89PNG" and PNG_END not in data[-16:])
+        or (data[:3] == b"\xff\xd8\xff" and JPEG_END not in data[-64:])
+    )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     except cv2.error as error:
         # Of an image whose header claims more pixels than OpenCV takes.
-        raise ValueError("expected a JPEG or PNG file that OpenCV can read") from error
+        raise ValueError("expected an image file that OpenCV can read") from error
     if image is None or not whole:
-        raise ValueError("expected a whole JPEG or PNG file; this one is cut off or is none")
+        advice = IMAGES.advice("image", data[:HEAD_BYTES]) if image is None else None
+        raise ValueError(advice or "expected a whole image file; this one is cut off or is none")
     if image.ndim == 3:
         if (image[..., :3] != image[..., :1]).any():
             raise ValueError("expected a grey image, found one in colour")
@@ -261,22 +300,41 @@ def _open_files(directory: Path) -> Iterator[_Files]:
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
 
 
+def _report_unread(directory: Path | str, table: str, images: Sorted) -> None:
+    """Log that image files lie beside a table, which alone is read."""
+    names = [*images.read, *(name for name, _ in images.unread)]
+    if names:
+        logger.warning(
+            "%s: %s is read; %d image files beside it are not, the first is %s",
+            directory,
+            table,
+            len(names),
+            names[0],
+        )
+
+
 def _is_hidden(name: str) -> bool:
     """Whether a file, or a folder it is in, is one that systems leave behind, such as macOS."""
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def _read_folders(
-    files: _Files, images: list[str], on_bad_record: str
+    files: _Files, images: Sorted, on_bad_record: str, names: _Names
 ) -> Iterator[Face | BadRecord]:
     affect = _read_affect(files, on_bad_record)
-    seen: dict[str, str] = {}
-    for name in images:
+    advice = dict(images.unread)
+    wanted = {*images.read, *advice}
+    for name in (name for name in files.names if name in wanted):
         try:
+            if name in advice:
+                raise ValueError(advice[name])
             face = _face_of_file(files, name, affect)
-            first = seen.setdefault(face.image_path, name)
-            if first is not name:
-                raise ValueError(f"a second image called {face.image_path}, as {first} is")
+            if repeated := names.images.add(face.image_path, name):
+                if repeated.is_exact:
+                    problem = f"a second image called {face.image_path}, as {repeated.place} is"
+                    raise ValueError(problem)
+                raise ValueError(repeated.problem())
+            names.classes.add(PurePosixPath(name).parts[-2], name)
             yield face
         except ValueError as error:
             # A name that is not UTF-8 cannot be stored as it is.
@@ -343,7 +401,9 @@ def _read_affect(
         return found
 
 
-def _read_csv(files: _Files, name: str, on_bad_record: str) -> Iterator[Face | BadRecord]:
+def _read_csv(
+    files: _Files, name: str, on_bad_record: str, names: _Names
+) -> Iterator[Face | BadRecord]:
     path = files.locate(name)
     with files.open(name) as raw, _text(raw, path) as text:
         reader = csv.reader(text)
@@ -354,7 +414,13 @@ def _read_csv(files: _Files, name: str, on_bad_record: str) -> Iterator[Face | B
         # A line with nothing in it, such as the last one of many files, is no record.
         for number, row in enumerate(filter(None, reader), start=1):
             try:
-                yield _face_of_row(header, row, f"{PurePosixPath(name).name}#{number}")
+                face = _face_of_row(header, row, f"{PurePosixPath(name).name}#{number}")
+                label = row[header.index("emotion")].strip()
+                if _CLASS_ID.fullmatch(label):
+                    names.labels.add(face.split, CSV_CLASSES, int(label))
+                elif label:
+                    names.classes.add(label, f"record {number}")
+                yield face
             except ValueError as error:
                 if on_bad_record == "fail":
                     raise DataError(path, f"record {number}", str(error)) from error
@@ -384,7 +450,7 @@ def _class_of_cell(cell: str) -> str:
     """The class that an id or a name stands for; an empty cell is an image without a label."""
     if not cell:
         return ""
-    if not re.fullmatch(r"-?[0-9]{1,9}", cell):
+    if not _CLASS_ID.fullmatch(cell):
         return class_name(cell)
     if not 0 <= int(cell) < len(CSV_CLASSES):
         raise ValueError(f"emotion {cell}: expected 0 to {len(CSV_CLASSES) - 1}")

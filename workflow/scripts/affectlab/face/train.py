@@ -109,7 +109,7 @@ def train_network(
     networks.save_network(network, run, model_directory)
     write_history(history_path, result.pop("history"))
     facts = {**result, "parameters": _size(network), "images": len(rows)}
-    write_json(facts_path, {**facts, **origin_record()})
+    write_json(facts_path, {**facts, **origin_record()}, sealed=True)
     resumption.remove_checkpoints(work_directory / "checkpoints")
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import bounded_lines, read_text
+from affectlab.core.names import Ids, name_key
 from affectlab.face.raw import (
     CLASSES,
     CSV_NAMES,
@@ -93,7 +94,9 @@ class _Table:
     counts: np.ndarray
 
 
-def join_votes(faces: Sequence[Face], images: np.ndarray, directory: Path) -> Votes:
+def join_votes(
+    faces: Sequence[Face], images: np.ndarray, directory: Path, similar_names: str = "refuse"
+) -> Votes:
     """Find the votes of each image of a corpus.
 
     A corpus from a CSV file is joined row by row. Image files are joined by a mapping table (a
@@ -104,18 +107,21 @@ def join_votes(faces: Sequence[Face], images: np.ndarray, directory: Path) -> Vo
         faces: the corpus, in order.
         images: its images, uint8 ``[N, 48, 48]``.
         directory: holds ``fer2013new.csv``.
+        similar_names: ``refuse`` takes names of images as they are spelled; ``merge`` also finds
+            an image whose name differs in case, white space or Unicode form.
 
     Raises:
-        DataError: the votes do not belong to the corpus, or rows are missing.
+        DataError: the votes do not belong to the corpus, rows are missing, or a name of an image
+            is there twice.
     """
     with table_errors(directory / VOTES_NAME):
-        table = _read_votes(directory / VOTES_NAME)
+        table = _read_votes(directory / VOTES_NAME, similar_names)
     if all(_CSV_RECORD.fullmatch(face.image_path) for face in faces):
         return _by_row(faces, table)
     mappings = [path for path in sorted(directory.glob("*.csv")) if _is_mapping(path)]
     if mappings:
         with table_errors(mappings[0]):
-            return _by_mapping(faces, table, mappings[0])
+            return _by_mapping(faces, table, mappings[0], similar_names)
     references = [directory / name for name in CSV_NAMES if (directory / name).is_file()]
     if references:
         return _by_pixels(faces, images, table, references[0])
@@ -159,12 +165,14 @@ def match_pixels(images: np.ndarray, references: np.ndarray) -> np.ndarray:
     return found
 
 
-def _read_votes(path: Path) -> _Table:
+def _read_votes(path: Path, similar_names: str) -> _Table:
     reader = csv.reader(io.StringIO(read_text(path)))
     expected = ["Usage", "Image name", *TAGS]
     if next(reader, []) != expected:
         raise DataError(path, "line 1", f"expected the columns {', '.join(expected)}")
     usages, names, counts = [], [], []
+    images = Ids(similar_names)
+    votes_of: dict[str, list[str]] = {}
     for row in filter(None, reader):
         place = f"line {reader.line_num}"
         if len(row) != len(expected):
@@ -175,6 +183,15 @@ def _read_votes(path: Path) -> _Table:
             )
         if not all(_VOTES.fullmatch(cell) for cell in row[2:]):
             raise DataError(path, place, "expected whole numbers of votes")
+        # An image that FER+ left out has no name. Three rows of the original are there twice.
+        if not row[1]:
+            pass
+        elif row[1] not in votes_of:
+            if repeated := images.add(row[1], place):
+                raise DataError(path, place, repeated.problem())
+            votes_of[row[1]] = row[2:]
+        elif votes_of[row[1]] != row[2:]:
+            raise DataError(path, place, f"a second row for {row[1]}, with other votes")
         usages.append(USAGES[row[0]])
         names.append(row[1])
         counts.append([int(cell) for cell in row[2:]])
@@ -205,12 +222,13 @@ def _is_mapping(path: Path) -> bool:
         return "image_path" in next(csv.reader(islice(bounded_lines(stream, path), 1)), [])
 
 
-def _by_mapping(faces: Sequence[Face], table: _Table, path: Path) -> Votes:
+def _by_mapping(faces: Sequence[Face], table: _Table, path: Path, similar_names: str) -> Votes:
     reader = csv.DictReader(io.StringIO(read_text(path)))
     columns = ("ferplus_image", "n_identical_candidates")
     if not set(columns) <= set(reader.fieldnames or []):
         raise DataError(path, "line 1", f"expected the columns image_path, {', '.join(columns)}")
     mapping: dict[str, tuple[str, str]] = {}
+    images = Ids(similar_names)
     for row in reader:
         name, candidates = row[columns[0]], row[columns[1]]
         place = f"line {reader.line_num}"
@@ -218,14 +236,21 @@ def _by_mapping(faces: Sequence[Face], table: _Table, path: Path) -> Votes:
             raise DataError(path, place, f"expected {len(reader.fieldnames or [])} cells")
         if row["image_path"] in mapping:
             raise DataError(path, place, f"a second row for {row['image_path']}")
+        if repeated := images.add(row["image_path"], place):
+            raise DataError(path, place, repeated.problem())
         mapping[row["image_path"]] = name, candidates
+    spelled = {name_key(name): name for name in mapping}
     place_of = {name: place for place, name in enumerate(table.names) if name}
     counts = np.zeros((len(faces), len(TAGS)), dtype=np.int64)
     status = []
     for number, face in enumerate(faces):
-        if face.image_path not in mapping:
-            raise DataError(path, None, f"no row for {face.image_path}")
-        name, candidates = mapping[face.image_path]
+        row_name = face.image_path
+        if row_name not in mapping:
+            row_name = spelled.get(name_key(face.image_path), "")
+            if not row_name or similar_names == "refuse":
+                other = f"; that of {row_name} is spelled otherwise" if row_name else ""
+                raise DataError(path, None, f"no row for {face.image_path}{other}")
+        name, candidates = mapping[row_name]
         if not name:
             status.append("none")
             continue

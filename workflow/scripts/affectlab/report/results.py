@@ -178,6 +178,35 @@ def split_sizes(record: Mapping[str, Any]) -> dict[str, int]:
     return {record["data"]["split"]: record["data"]["n"], **others}
 
 
+def against_baseline(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Run -> its pair with the baseline run, as first minus second with the baseline second."""
+    baseline = comparison["baseline"]
+    found = {}
+    for pair in comparison["pairs"]:
+        if pair["second"]["run"] == baseline:
+            found[pair["first"]["run"]] = pair
+        elif pair["first"]["run"] == baseline:
+            found[pair["second"]["run"]] = _turned(pair)
+    return found
+
+
+def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """A pair seen from its second run."""
+    return {
+        **pair,
+        "first": pair["second"],
+        "second": pair["first"],
+        "differences": {
+            name: {
+                **entry,
+                "value": -entry["value"],
+                "ci": None if entry["ci"] is None else [-entry["ci"][1], -entry["ci"][0]],
+            }
+            for name, entry in pair["differences"].items()
+        },
+    }
+
+
 def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     """A sentence for every run with scores that are worse than the trivial answer."""
     sentences = []

@@ -59,15 +59,16 @@ def _environment() -> Any:
     environment.filters["limits"] = lambda pair: (
         "no interval" if pair is None else f"{pair[0]:z.4f} to {pair[1]:z.4f}"
     )
-    environment.filters["signed_limits"] = lambda pair: f"{pair[0]:+.4f} to {pair[1]:+.4f}".replace(
-        "-", "−"
+    environment.filters["signed_limits"] = lambda pair: (
+        "no interval" if pair is None else f"{pair[0]:+.4f} to {pair[1]:+.4f}".replace("-", "−")
     )
     environment.filters["words"] = lambda name: str(name).replace("_", " ")
     environment.filters["chance"] = lambda p: "< 0.0001" if p < 1e-4 else f"{p:.4f}"
     environment.filters["plain"] = plain
     macros = environment.get_template("macros.html.j2").module
     environment.globals |= {
-        name: getattr(macros, name) for name in ("table", "score", "exported_models")
+        name: getattr(macros, name)
+        for name in ("table", "score", "seeds", "run_pairs", "exported_models")
     }
     return environment
 

@@ -30,6 +30,8 @@ def summarise(results: Path | str) -> str:
                 interval = (
                     f"[{', '.join(_short(limit) for limit in limits)}]" if all(limits) else ""
                 )
+                if interval and row["interval_covers"] == "items and seeds":
+                    interval += "*"
                 baseline = (
                     row["baseline"] and f"{_short(row['baseline_value'])} ({row['baseline']})"
                 )
@@ -50,7 +52,8 @@ def summarise(results: Path | str) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, "", f"Report: {(folder / 'report' / 'index.html').resolve()}"])
+    note = "Intervals cover other items; those with * cover other items and other seeds."
+    return "\n".join([*lines, "", note, f"Report: {(folder / 'report' / 'index.html').resolve()}"])
 
 
 def _short(number: str) -> str:

@@ -16,9 +16,40 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f} points"
 
 
-def interval(limits: Sequence[float], level: float) -> str:
-    """Limits of a share, in percent."""
-    return f"{100 * level:g} % interval {100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
+def interval(limits: Sequence[float], level: float, covers: str) -> str:
+    """Limits of a share, in percent.
+
+    Args:
+        limits: lower and upper limit.
+        level: of the interval.
+        covers: ``items``, or ``items and seeds``.
+    """
+    return (
+        f"{100 * level:g} % interval over {covers} {100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
+    )
+
+
+def difference(pair: Mapping[str, Any], name: str, unit: str = "") -> str:
+    """A difference of two runs with its interval and what it shows, for the end of a sentence.
+
+    Args:
+        pair: of comparison.json.
+        name: a share that is compared.
+        unit: follows each number, such as `` points``.
+    """
+    entry = pair["differences"][name]
+    text = f"{100 * entry['value']:+.1f}{unit}"
+    if entry["ci"] is None:
+        return f"{text}; there are too few groups for an interval"
+    low, high = (f"{100 * limit:+.1f}{unit}" for limit in entry["ci"])
+    if pair["compares"] == "recipes":
+        clear = "a clear" if entry["significant"] else "no clear"
+        return f"{text} (interval over items and seeds {low} to {high}), {clear} difference"
+    found = "differ" if entry["significant"] else "do not differ significantly"
+    return (
+        f"{text} (interval over items {low} to {high}). These trained models {found} on such items;"
+        " a statement about their recipes needs at least three seeds of each"
+    )
 
 
 def count(number: int, what: str) -> str:

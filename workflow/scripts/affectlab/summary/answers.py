@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_jsonl, write_jsonl
+from affectlab.core.io import write_jsonl
+from affectlab.core.predictions import Line, check_items, prediction_lines
 from affectlab.summary.cases import REFLECTION, Case, text_problem
 from affectlab.summary.scores import Answer
 
@@ -23,9 +25,20 @@ SUBMITTED = {
 }
 """Field -> its name in the benchmark's submissions (the last one is the original project's)."""
 
-_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 """Ids that are written as numbers, as the benchmark's are; others could not be read back."""
+
+_THINKING = r"(?:think|thinking|thought|reasoning)>"
+_THINKING_START = re.compile(rf"\s*<{_THINKING}", re.IGNORECASE)
+_THINKING_END = re.compile(rf"</{_THINKING}", re.IGNORECASE)
+
+_OBJECT_START = re.compile(r'\{\s{0,99}["}]')
+
+LINES_COUNTED = 50
+"""Characters in which lines are counted while one is read as JSON."""
+
+READINGS = 30
+"""How often, on average, a character of an output is read in search of JSON."""
 
 _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 """What `text_problem` refuses: NUL, and half a surrogate pair, which UTF-8 does not know."""
@@ -43,21 +56,24 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
 
     An output in the form asked for (one JSON object with exactly *fields*, each a non-empty
     string; for a reflection, any text) is valid. From others, whatever fields can be found are
-    taken, and the answer is marked as repaired.
+    taken, and the answer is marked as repaired: those of the last JSON object that has any, else
+    what follows their names. What a model thinks aloud first is left out.
     """
     if tuple(fields) == (REFLECTION,):
-        written = _as_text(text)
+        written = _as_text(after_thinking(text))
         return Answer({REFLECTION: written}, bool(written), False, False)
-    found = _load(text.strip())
-    if set(found) == set(fields) and all(
-        isinstance(value, str) and value.strip() for value in found.values()
-    ):
-        return Answer({name: _as_text(found[name]) for name in fields}, True, False, False)
-    inner = _OBJECT.search(text)
-    found = found or (_load(inner.group()) if inner else {})
-    repaired = {name: _as_text(found[name]) for name in fields if name in found} or {
-        name: _as_text(value) for name in fields if (value := _loose_field(text, name, fields))
-    }
+    for whole in (text, after_thinking(text)):
+        found = _load(whole.strip())
+        if set(found) == set(fields) and all(
+            isinstance(value, str) and value.strip() for value in found.values()
+        ):
+            return Answer({name: _as_text(found[name]) for name in fields}, True, False, False)
+    answer = after_thinking(text)
+    with_fields = [one for one in json_objects(answer) if set(one) & set(fields)]
+    if with_fields:
+        repaired = {name: _as_text(with_fields[-1].get(name)) for name in fields}
+    else:
+        repaired = _loose_fields(answer, fields)
     return Answer(
         {name: repaired.get(name, "") for name in fields},
         False,
@@ -66,8 +82,55 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     )
 
 
-def write_predictions(path: Path, cases: Sequence[Case], answers: Sequence[Answer]) -> None:
-    """Write answers in the benchmark's submission format: id and one text a field."""
+def after_thinking(text: str) -> str:
+    """What a model wrote after its thinking; an end that is missing makes all of it thinking."""
+    ends = list(_THINKING_END.finditer(text))
+    if ends:
+        return text[ends[-1].end() :]
+    start = _THINKING_START.match(text)
+    return "" if start else text
+
+
+def json_objects(text: str) -> list[dict[str, Any]]:
+    """The complete JSON objects in a text, in their order; those inside others are not listed.
+
+    Takes time in proportion to the length of the text, whatever stands in it: what fails to be
+    read again and again is given up.
+    """
+    found: list[dict[str, Any]] = []
+    effort = READINGS * (len(text) + 100)
+    end = 0
+    for start in _OBJECT_START.finditer(text):
+        place = start.start()
+        if place < end:
+            continue
+        try:
+            value, end = _DECODER.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            # An unfinished string was read to the end of the text, and is reported at its start.
+            read = len(text) if error.msg.startswith("Unterminated") else error.pos
+            # The error counts the lines before it, which is fast but takes time too.
+            effort -= read - place + error.pos // LINES_COUNTED + 1
+        except (ValueError, RecursionError):
+            effort -= len(text) - place
+        else:
+            found.append(value)
+        if effort < 0:
+            break
+    return found
+
+
+def write_predictions(
+    path: Path, cases: Sequence[Case], answers: Sequence[Answer], *, sealed: bool = False
+) -> None:
+    """Write answers in the benchmark's submission format: id and one text a field.
+
+    Args:
+        path: of the file.
+        cases: that were asked about.
+        answers: of each.
+        sealed: whether its SHA-256 is kept with it (`core.io.sealed_path`).
+    """
     write_jsonl(
         path,
         (
@@ -75,6 +138,7 @@ def write_predictions(path: Path, cases: Sequence[Case], answers: Sequence[Answe
             | {SUBMITTED[name]: answer.fields.get(name, "") for name in case.fields}
             for case, answer in zip(cases, answers, strict=True)
         ),
+        sealed=sealed,
     )
 
 
@@ -89,31 +153,34 @@ def read_predictions(path: Path | str, cases: Sequence[Case]) -> list[dict[str, 
     """
     known = {case.id: case for case in cases}
     found: dict[str, dict[str, str]] = {}
-    for number, row in enumerate(read_jsonl(path), start=1):
-        place = f"record {number}"
-        identity = str(row.get("id", ""))
+    for line in prediction_lines(path):
+        identity = _identity(line)
         if identity not in known:
-            raise DataError(path, place, f"the id {identity!r} is not one of the cases")
+            raise line.error(f"the id {identity!r} is not one of the cases")
         if identity in found:
-            raise DataError(path, place, f"a second prediction for {identity!r}")
+            raise line.error(f"a second prediction for {identity!r}")
         names = [SUBMITTED[name] for name in known[identity].fields]
         for name in names:
-            if not isinstance(row.get(name), str):
-                raise DataError(path, place, f"expected the field {name} with a string")
-            if problem := text_problem(name, row[name], needed=False):
-                raise DataError(path, place, problem)
-        if extra := sorted(set(row) - {"id", *names}):
-            raise DataError(path, place, f"unknown field {' and '.join(extra)}")
-        found[identity] = {name: row[SUBMITTED[name]] for name in known[identity].fields}
-    if missing := [identity for identity in known if identity not in found]:
-        some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise DataError(path, None, f"no prediction for {len(missing)} cases: {some}")
+            if not isinstance(line.values.get(name), str):
+                raise line.error(f"expected the field {name} with a string")
+            if problem := text_problem(name, line.values[name], needed=False):
+                raise line.error(problem)
+        if extra := sorted(set(line.values) - {"id", *names}):
+            raise line.error(f"unknown field {' and '.join(extra)}")
+        found[identity] = {name: line.values[SUBMITTED[name]] for name in known[identity].fields}
+    check_items(path, "the split test", found, known)
     return [found[case.id] for case in cases]
+
+
+def _identity(line: Line) -> str:
+    """The id of a prediction, which may be written as a number."""
+    value = line.values.get("id")
+    return str(line.count("id")) if isinstance(value, int) else line.text("id")
 
 
 def write_details(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write what is known of each answer beside its fields, one object a line."""
-    write_jsonl(path, (dict(row) for row in rows))
+    write_jsonl(path, (dict(row) for row in rows), sealed=True)
 
 
 def read_answers(
@@ -124,38 +191,54 @@ def read_answers(
     Raises:
         DataError: either file does not fit the cases.
     """
-    details: dict[str, dict[str, Any]] = {}
-    for number, row in enumerate(read_jsonl(details_path), start=1):
-        if problem := _detail_problem(row):
-            raise DataError(details_path, f"record {number}", problem)
-        details[row["id"]] = row
+    known = {case.id for case in cases}
+    details: dict[str, tuple[bool, bool, bool]] = {}
+    for line in prediction_lines(details_path):
+        identity = line.text("id")
+        if identity not in known:
+            raise line.error(f"the id {identity!r} is not one of the cases")
+        if identity in details:
+            raise line.error(f"a second line about {identity!r}")
+        details[identity] = _details(line)
+    if missing := sorted(known - set(details)):
+        raise DataError(details_path, None, f"nothing about the case {missing[0]}")
     answers = []
     for case, fields in zip(cases, read_predictions(predictions_path, cases), strict=True):
-        if case.id not in details:
-            raise DataError(details_path, None, f"nothing about the case {case.id}")
-        row = details[case.id]
-        answers.append(Answer(fields, row["valid"], row["repaired"], row["error"] is not None))
+        valid, repaired, failed = details[case.id]
+        if valid and not all(fields.values()):
+            problem = f"the case {case.id} is called valid, but a field of its prediction is empty"
+            raise DataError(details_path, None, problem)
+        answers.append(Answer(fields, valid, repaired, failed))
     return answers
 
 
-def _detail_problem(row: Mapping[str, Any]) -> str | None:
-    """What is wrong with a line of the details, as far as it is read."""
-    if not isinstance(row.get("id"), str):
-        return "expected the field id with a string"
-    for name in ("valid", "repaired"):
-        if not isinstance(row.get(name), bool):
-            return f"expected the field {name} with true or false"
-    if "error" not in row or not isinstance(row["error"], str | None):
-        return "expected the field error with a string or null"
-    return None
+def _details(line: Line) -> tuple[bool, bool, bool]:
+    """Whether an output was valid, was repaired, or could not be made."""
+    valid, repaired = line.flag("valid"), line.flag("repaired")
+    if valid and repaired:
+        raise line.error("valid and repaired: expected at most one of them")
+    failed = line.values.get("error") is not None
+    if failed:
+        line.text("error")
+    if line.values.get("case_tokens") is not None:
+        for name in ("case_tokens", "cut_tokens", "answer_tokens"):
+            line.count(name)
+    return valid, repaired, failed
 
 
 def _load(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _as_text(value: Any) -> str:
@@ -174,12 +257,19 @@ def _flat(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _loose_field(text: str, name: str, fields: Sequence[str]) -> str:
-    """A field in an output that is no JSON: what stands between its name and the next one."""
-    others = "|".join(re.escape(other) for other in fields)
-    match = re.search(
-        rf'{re.escape(name)}"?\s*[:：]\s*(.*?)(?=[",{{\s\-*]*(?:{others})"?\s*[:：]|\}}|\Z)',
-        text,
-        re.DOTALL,
-    )
-    return match.group(1).strip().strip('",').strip() if match else ""
+def _loose_fields(text: str, fields: Sequence[str]) -> dict[str, str]:
+    """Fields in an output that is no JSON: what is between a name and the next one or a brace.
+
+    Of a name that occurs several times the last one with a text counts.
+    """
+    names = "|".join(re.escape(name) for name in fields)
+    marks = list(re.finditer(rf'({names})"?\s{{0,9}}[:：]', text))
+    found: dict[str, str] = {}
+    for mark, following in zip_longest(marks, marks[1:]):
+        value = text[mark.end() : following.start() if following else len(text)]
+        value = value.partition("}")[0]
+        if following:
+            value = value.rstrip('",{- \t\r\n')
+        if value := value.strip().strip('",').strip():
+            found[mark.group(1)] = _as_text(value)
+    return found

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import UserError
+from affectlab.core.expectations import report_differences
 from affectlab.core.io import write_json
+from affectlab.core.near_texts import near_duplicates
 from affectlab.core.quarantine import BadRecord, read_quarantine
+from affectlab.core.texts import normalise_text
 from affectlab.summary.cases import SPLITS, Case, read_cases
 from affectlab.summary.text import default_unit, tokens
 
@@ -32,14 +35,19 @@ def write_audit(
     quarantine_path: Path | str,
     audit_path: Path | str,
     expected: Mapping[str, Any],
+    manifest_path: Path | str | None = None,
 ) -> None:
     """Audit the files that `cases.convert` wrote, and store the findings as JSON.
+
+    Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
         UserError: see `audit`.
     """
     quarantined = read_quarantine(quarantine_path)
-    write_json(audit_path, audit(read_cases(records_path), quarantined, expected))
+    found = audit(read_cases(records_path), quarantined, expected)
+    write_json(audit_path, found, sealed=True)
+    report_differences(audit_path, found, manifest_path)
 
 
 def audit(
@@ -57,8 +65,9 @@ def audit(
         whose references were made from a template, and how many different references there are),
         ``empty`` (cases without a reflection), ``misread`` (ids of cases with remains of another
         encoding), ``long`` (ids of over-long cases), ``duplicates`` (ids of cases with the same
-        text), ``overlap`` (ids of held-out cases whose text stands in train), ``quarantine`` and
-        ``expected``. No text.
+        text), ``near_duplicates`` (of texts that are nearly the same, see
+        `near_texts.near_duplicates`), ``overlap`` (ids of held-out cases whose text, or nearly the
+        same, is in train), ``quarantine`` and ``expected``. No text.
 
     Raises:
         UserError: no cases in train or test, or too many bad records.
@@ -87,6 +96,10 @@ def audit(
         ],
         "long": [case.id for case in cases if len(case.text) >= LONG[default_unit(case.language)]],
         "duplicates": _repeated(cases),
+        "near_duplicates": near_duplicates(
+            {split: [(case.id, case.text) for case in own] for split, own in by_split.items()},
+            (("test", "train"), ("validation", "train")),
+        ),
         "overlap": {
             split: [case.id for case in by_split[split] if case.group in known]
             for split in ("validation", "test")
@@ -133,5 +146,5 @@ def quantiles(values: Sequence[int]) -> dict[str, int]:
 def _repeated(cases: Sequence[Case]) -> list[list[str]]:
     groups: dict[str, list[str]] = {}
     for case in cases:
-        groups.setdefault(case.group, []).append(case.id)
+        groups.setdefault(normalise_text(case.text), []).append(case.id)
     return [members for members in groups.values() if len(members) > 1]

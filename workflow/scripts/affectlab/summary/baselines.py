@@ -102,7 +102,7 @@ def write_baseline(
         raise UserError(f"{records_path}: expected cases in the splits train and test")
     found = BASELINES[method](test, train)
     answers = [Answer(fields, all(fields.values()), False, False) for fields in found]
-    write_predictions(predictions_path, test, answers)
+    write_predictions(predictions_path, test, answers, sealed=True)
     write_details(
         details_path,
         (

@@ -11,13 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import is_encodable, read_json, read_jsonl, read_lines, write_jsonl
+from affectlab.core.io import (
+    is_encodable,
+    read_json,
+    read_jsonl,
+    read_lines,
+    write_jsonl,
+)
+from affectlab.core.names import Ids
+from affectlab.core.near_texts import near_groups
 from affectlab.core.quarantine import BadRecord
 from affectlab.core.texts import kind_of, normalise_text
 from affectlab.summary.text import Language, detect_language
@@ -63,7 +71,7 @@ class Case:
         reflection: the counsellor's reflection where it is an input, else empty.
         references: field -> text that is to be generated.
         template: whether the references were made from a template.
-        group: cases with the same text share it.
+        group: cases with the same text share it; in a split of our own also nearly the same ones.
     """
 
     id: str
@@ -97,6 +105,7 @@ def convert(
     *,
     split: Mapping[str, Any],
     on_bad_record: str = "fail",
+    similar_names: str = "refuse",
 ) -> None:
     """Write the cases of a raw folder, and its bad records, as JSON Lines.
 
@@ -108,6 +117,8 @@ def convert(
         split: ``validation`` and ``test`` (shares), ``folds`` and ``seed``; PsyQA's 85/15 split
             is the published one and takes only the folds from here.
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
+        similar_names: ``refuse`` refuses ids that differ in case, white space or Unicode form
+            only; ``merge`` takes them as ids of different cases.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``, or the whole file is.
@@ -115,13 +126,13 @@ def convert(
     path = find_file(Path(raw_directory), layout)
     cases: list[Case] = []
     bad: list[BadRecord] = []
-    first_places: dict[str, str] = {}
+    ids = Ids(similar_names)
     for place, record in _LAYOUTS[layout].rows(path):
         found = record if isinstance(record, str) else _case_or_problem(record, layout)
-        if isinstance(found, Case) and found.id in first_places:
-            found = f"the id {found.id!r} was already used in {first_places[found.id]}"
         if isinstance(found, Case):
-            first_places[found.id] = place
+            repeated = ids.add(found.id, place)
+            found = found if repeated is None else repeated.problem()
+        if isinstance(found, Case):
             cases.append(found)
         else:
             if on_bad_record == "fail":
@@ -129,8 +140,22 @@ def convert(
             bad.append(BadRecord(path.name, place, found))
     if not cases:
         raise DataError(path, None, "not one good case in the file")
-    write_jsonl(records_path, (asdict(case) for case in _LAYOUTS[layout].assign(cases, split)))
-    write_jsonl(quarantine_path, (asdict(item) for item in bad))
+    cases = _with_one_group(cases, [normalise_text(case.text) for case in cases])
+    write_jsonl(
+        records_path, (asdict(case) for case in _LAYOUTS[layout].assign(cases, split)), sealed=True
+    )
+    write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
+
+
+def _with_one_group(cases: Sequence[Case], keys: Sequence[Hashable]) -> list[Case]:
+    """The cases with one group for those with the same key.
+
+    It is called by the smallest name among them, which does not depend on the order of the file.
+    """
+    names: dict[Hashable, str] = {}
+    for case, key in zip(cases, keys, strict=True):
+        names[key] = min(case.group, names.get(key, case.group))
+    return [replace(case, group=names[key]) for case, key in zip(cases, keys, strict=True)]
 
 
 def read_requests(path: Path | str, fields: Sequence[str]) -> list[Case]:
@@ -264,8 +289,9 @@ def stratified(cases: Sequence[Case], split: Mapping[str, Any]) -> list[Case]:
 
     Cases are ordered by language, third of length, and a hash of seed and text; every so-manieth
     goes to test, to validation, to each fold. The same file and seed give the same splits,
-    whatever the order of its lines. Cases with the same text stay together.
+    whatever the order of its lines. Cases with the same text, or nearly, stay together.
     """
+    cases = _with_one_group(cases, near_groups([case.text for case in cases]))
     groups: dict[str, list[Case]] = {}
     for case in cases:
         groups.setdefault(case.group, []).append(case)
@@ -502,7 +528,8 @@ def _case(
         reflection=reflection,
         references=references,
         template=template,
-        group=_digest(normalise_text(whole))[:16],
+        # Names the group, and so its place in the split. What belongs to it is decided later.
+        group=_digest(" ".join(whole.casefold().split()))[:16],
     )
 
 

@@ -16,6 +16,7 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
 from affectlab.core.errors import UserError
+from affectlab.core.text_models import encode_texts
 
 # Text of a field: no blank first, escapes as JSON has them, no bare control characters.
 FIELD_TEXT = r'/[^\s"\\\x00-\x1f\x7f]([^"\\\x00-\x1f\x7f]|\\["\\n])*/'
@@ -41,7 +42,7 @@ class FieldsGrammar:
         Raises:
             UserError: *max_tokens* leave no text.
         """
-        empty = len(tokenizer(json.dumps(dict.fromkeys(fields, "")))["input_ids"])
+        empty = len(encode_texts(tokenizer, json.dumps(dict.fromkeys(fields, "")))["input_ids"])
         share = (max_tokens - empty) // len(fields) - BOUNDARY_TOKENS
         if share < 1:
             raise UserError(

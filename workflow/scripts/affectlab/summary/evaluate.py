@@ -7,37 +7,50 @@ added, without training again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from affectlab.core import stats
+import numpy as np
+
+from affectlab.core import intervals, stats
+from affectlab.core.comparison import Resamples, Run, Trials, comparison_record, difference
 from affectlab.core.errors import DataError
 from affectlab.core.io import (
     read_jsonl,
     write_text,
 )
 from affectlab.core.records import (
-    INTERVALS_OVER_SEEDS,
     ScoredRun,
+    difference_line,
     metric,
     read_metrics,
-    summary_header,
-    summary_metric,
     write_record,
 )
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import lead
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.scores import Answer, Score, all_scores, description, field_scores
+from affectlab.summary.settings import UNTRAINED
 
-TASK_VERSION = 3
+TASK_VERSION = 4
 """Rises when references or scoring change, so that only comparable numbers are compared."""
 
 COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 """Scores whose paired differences between runs are reported, and that `lead` has too."""
 
 SUPPORT = ("unsupported_numbers", "unsupported_names")
+
+COUNTED = (
+    "valid_output",
+    "failed",
+    "repetition",
+    "unsupported_numbers",
+    "unsupported_names",
+)
+"""Scores that are ratios of counts."""
+
+MEANS = ("rouge1", "rouge2", "rouge_l", "chrf")
+"""Scores that are means of one value for each case."""
 
 HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
 
@@ -88,7 +101,7 @@ def evaluate(
                 interval.value, score.direction, (interval.low, interval.high), plain.get(name)
             )
             for name, score in found.items()
-            for interval in [interval_of(score, groups, run.bootstrap)]
+            for interval in [interval_of(name, score, groups, run.bootstrap)]
         },
         "comparisons": []
         if baseline is None
@@ -112,6 +125,7 @@ def evaluate(
             "languages": sorted({case.language for case in cases}),
             "tokens": _token_counts(details_path),
             "decoding": run.recipe.get("generation", {}).get("decoding"),
+            "sampled": run.recipe.get("generation", {}).get("sample", False),
         },
     }
     plots.grouped_bars(
@@ -165,12 +179,25 @@ def differences(
     groups: Sequence[str],
     bootstrap: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Paired differences (ours minus theirs) of `COMPARED`, with intervals."""
+    """Return paired differences (ours minus theirs) of `COMPARED`, with intervals over cases.
+
+    They are of the two models that wrote these answers, and say nothing of other seeds.
+    """
+    resamples = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
     found = {}
     for name in COMPARED:
-        tables = [stats.group_sums(scores[name].columns, groups) for scores in (ours, theirs)]
-        interval = stats.paired_bootstrap(ours[name].statistic, tables[0], tables[1], **bootstrap)
-        found[name] = {"value": interval.value, "ci": [interval.low, interval.high]}
+        first, second = (_trials([scores[name]], groups, resamples) for scores in (ours, theirs))
+        one = difference(
+            first,
+            second,
+            groups=len(set(groups)),
+            level=bootstrap["level"],
+            over_seeds=False,
+        )
+        found[name] = {
+            "value": one.value,
+            "ci": None if one.limits is None else list(one.limits),
+        }
     return found
 
 
@@ -195,10 +222,12 @@ def results_text(record: Mapping[str, Any]) -> str:
             line += "  BELOW THE TRIVIAL BASELINE"
         lines.append(line.rstrip())
     for other in record["comparisons"]:
-        lines += ["", f"minus {other['with']}, seed {other['seed']}, on the same cases"]
-        for name, entry in other["differences"].items():
-            low, high = entry["ci"]
-            lines.append(f"{name:<20}{entry['value']:>+8.4f}  [{low:+.4f}, {high:+.4f}]")
+        lines += [
+            "",
+            f"minus {other['with']}, seed {other['seed']}, on the same cases: these two models, not"
+            " their recipes",
+            *(difference_line(name, entry) for name, entry in other["differences"].items()),
+        ]
     lines += ["", f"{'field':<28}{'rouge1':>8}{'rouge2':>8}{'rouge_l':>8}{'chrf':>8}"]
     lines += [
         f"{name:<28}"
@@ -227,8 +256,8 @@ def compare(
 ) -> None:
     """Hold all runs against each other: comparison.json.
 
-    Every run is summarised over its seeds; every pair of runs on the same cases is compared by
-    the first seed of each.
+    Every run is summarised over its seeds; every pair of runs on the same cases is compared with
+    all seeds of both.
 
     Args:
         metrics_paths: metrics.json of every run and seed, in the order wanted.
@@ -252,71 +281,72 @@ def compare(
             cases[key] = test_cases(records_paths[key[0]], key[1])
         scores = all_scores(cases[key], read_answers(predictions, details, cases[key]))
         runs.setdefault(record["run"], []).append((record, scores))
-    keys = {name: (seeds[0][0]["data"]["name"], folds[name]) for name, seeds in runs.items()}
-    record = {
-        "wing": "summary",
-        "baseline": baseline,
-        "headline": list(HEADLINE),
-        "interval": {"method": INTERVALS_OVER_SEEDS, **bootstrap},
-        "runs": [
-            _summary(seeds, [case.group for case in cases[keys[name]]], bootstrap)
-            for name, seeds in runs.items()
-        ],
-        "pairs": [
-            {
-                "first": {"run": one, "seed": runs[one][0][0]["seed"]},
-                "second": {"run": two, "seed": runs[two][0][0]["seed"]},
-                "data": keys[one][0],
-                "n": len(cases[keys[one]]),
-                "differences": differences(
-                    runs[one][0][1],
-                    runs[two][0][1],
-                    [case.group for case in cases[keys[one]]],
-                    bootstrap,
-                ),
-            }
-            for one, two in combinations(runs, 2)
-            if keys[one] == keys[two]
-        ],
+    groups = {key: [case.group for case in found] for key, found in cases.items()}
+    draws = {
+        key: Resamples(found, bootstrap["resamples"], bootstrap["seed"])
+        for key, found in groups.items()
     }
+    compared = []
+    for name, seeds in runs.items():
+        key = seeds[0][0]["data"]["name"], folds[name]
+        compared.append(_run(seeds, key, groups[key], draws[key]))
+    record = comparison_record(
+        "summary",
+        compared,
+        baseline=baseline,
+        headline=HEADLINE,
+        compared=COMPARED,
+        bootstrap=bootstrap,
+    )
     write_record(output_path, record, schema)
 
 
-def _summary(
+def _run(
     seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, Score]]],
+    items: tuple[str, int | None],
     groups: Sequence[str],
-    bootstrap: Mapping[str, Any],
-) -> dict[str, Any]:
-    """One run over its seeds: mean, spread, and an interval for cases and seeds."""
-    first = seeds[0][0]
-    metrics = {}
-    for name, score in seeds[0][1].items():
-        tables = [stats.group_sums(scores[name].columns, groups) for _, scores in seeds]
-        replicates = stats.replicates_of_mean(
-            score.statistic, tables, bootstrap["resamples"], bootstrap["seed"]
-        )
-        found = stats.seeds_summary(
-            [value_of(scores[name], groups) for _, scores in seeds],
-            replicates,
-            bootstrap["level"],
-            bounds=(0.0, 1.0),
-        )
-        metrics[name] = summary_metric(
-            found.mean,
-            found.sd,
-            (found.low, found.high),
-            score.direction,
-            first["metrics"][name]["baseline"],
-        )
-    return {**summary_header([record for record, _ in seeds]), "metrics": metrics}
+    resamples: Resamples,
+) -> Run:
+    """A run from the record and the scores of each seed."""
+    record = seeds[0][0]
+    names = list(record["metrics"])
+    return Run(
+        records=[record for record, _ in seeds],
+        items=items,
+        trials={
+            name: _trials([scores[name] for _, scores in seeds], groups, resamples)
+            for name in names
+        },
+        bounds=dict.fromkeys(names, (0.0, 1.0)),
+        seedless=record["method"] in UNTRAINED and not record["details"]["sampled"],
+    )
+
+
+def _trials(scores: Sequence[Score], groups: Sequence[str], resamples: Resamples) -> Trials:
+    """One score of several models, with its replicates."""
+    tables = [stats.group_sums(score.columns, groups) for score in scores]
+    statistic = scores[0].statistic
+    return Trials(
+        np.array([value_of(score, groups) for score in scores]),
+        np.array([resamples.of_sums(statistic, table) for table in tables]),
+    )
 
 
 def interval_of(
-    score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]
+    name: str, score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]
 ) -> stats.Interval:
-    """The score of all cases together, with its bootstrap interval."""
+    """The score *name* of all cases together, with its interval."""
     table = stats.group_sums(score.columns, groups)
-    return stats.bootstrap_interval(score.statistic, table, **bootstrap)
+    if name in COUNTED:
+        return intervals.share_interval(table, bootstrap["level"])
+    if name in MEANS:
+        return intervals.mean_interval(table, bootstrap["level"])
+    replicates = intervals.replicates_of(
+        score.statistic, table, bootstrap["resamples"], bootstrap["seed"]
+    )
+    return intervals.resampled_interval(
+        value_of(score, groups), replicates, len(table), bootstrap["level"]
+    )
 
 
 def _token_counts(details_path: Path | str) -> dict[str, Any] | None:

@@ -447,11 +447,16 @@ def load_generator(
     threads: int | None = None,
     device: str | None = None,
 ) -> Generator:
-    """Load a model, and its adapter if it has one, for generation."""
+    """Load a model, and its adapter if it has one, for generation.
+
+    Raises:
+        UserError: no readable model or adapter, or one with an attention that is not supported.
+    """
 
     from affectlab.core import devices
     from affectlab.summary import model as networks
     from affectlab.summary import states
+    from affectlab.summary.attention import check_attention
 
     if threads is not None:
         devices.set_threads(threads)
@@ -466,8 +471,9 @@ def load_generator(
         network = networks.load_network(base_model, dtype=dtype, device=place, four_bit=four_bit)
         if adapter is not None:
             network = networks.load_adapter(network, adapter)
+    check_attention(network)
     networks.order_weights_for_decoding(network)
-    network.set_attn_implementation(states.decoding_attention(place))
+    network.set_attn_implementation(states.decoding_attention(network, place))
     return Generator(
         network.eval(),
         networks.load_tokenizer(base_model),
@@ -502,7 +508,7 @@ def store_answers(
                 "answer_tokens": row["answer_tokens"],
             }
         )
-    write_predictions(predictions_path, cases, answers)
+    write_predictions(predictions_path, cases, answers, sealed=True)
     write_details(details_path, rows)
 
 

@@ -111,7 +111,7 @@ def _scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, float
 def _decoding_attention(network: Any, device: torch.device) -> Iterator[None]:
     """Attention as for generation; that of training keeps nothing of what was read."""
     training = network.config._attn_implementation
-    network.set_attn_implementation(decoding_attention(device))
+    network.set_attn_implementation(decoding_attention(network, device))
     try:
         yield
     finally:

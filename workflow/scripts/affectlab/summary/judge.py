@@ -16,16 +16,22 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from affectlab.core import stats
 from affectlab.core.downloads import is_passing
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_json, read_text, write_json
-from affectlab.summary.answers import read_answers
+from affectlab.core.texts import without_chat_marks
+from affectlab.core.urls import redact
+from affectlab.summary.answers import after_thinking, json_objects, read_answers
 from affectlab.summary.cases import FIELDS, Case
 from affectlab.summary.evaluate import test_cases
 from affectlab.summary.scores import Answer, ratio
+
+if TYPE_CHECKING:
+    import requests
 
 PROMPT = "judge_prompt_v1.txt"
 CRITERIA = ("factual_consistency", "completeness", "clarity")
@@ -40,8 +46,21 @@ MAX_TOKENS = 4096
 LONGEST_WAIT = 60.0
 UNREACHABLE = "cannot be reached"
 
-_FENCED = re.compile(r"```json\s*(.*?)\s*```", re.DOTALL)
-_OBJECT = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")
+MAX_REPLY_BYTES = 4 << 20
+"""A longer reply is not read: its marks need a few kilobytes, and thinking a hundred."""
+
+CHUNK_BYTES = 1 << 16
+MAX_REDIRECTS = 5
+MAX_COUNTED_TOKENS = 10**12
+_PLACES = re.compile(r"\{(reference|summary)\}")
+
+
+class _ReplyError(Exception):
+    """A reply that cannot be used; *again* says whether another one may be."""
+
+    def __init__(self, problem: str, *, again: bool) -> None:
+        self.again = again
+        super().__init__(problem)
 
 
 class Judge:
@@ -82,7 +101,8 @@ class Judge:
             "max_tokens": MAX_TOKENS,
         }
         text = json.dumps(body, sort_keys=True, ensure_ascii=False)
-        key = hashlib.sha256(f"{self._settings['base_url']}\n{text}".encode()).hexdigest()
+        address = redact(self._settings["base_url"])
+        key = hashlib.sha256(f"{address}\n{text}".encode()).hexdigest()
         path = self._cache / f"{key}.json"
         if path.exists():
             return {**read_json(path), "cached": True, "unreachable": False}
@@ -107,7 +127,7 @@ class Judge:
                     "tokens": tokens,
                 }
                 # A failure is not kept: the next run asks again.
-                write_json(path, result)
+                write_json(path, result, sealed=True)
                 return {**result, "cached": False, "unreachable": False}
             error = "no marks in the reply"
         return {
@@ -122,53 +142,133 @@ class Judge:
     def _post(self, body: Mapping[str, Any]) -> tuple[str, int, str, bool]:
         """Send one question: reply, tokens, what went wrong, and whether to try again."""
         import requests
+        import urllib3
 
-        headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
-        url = f"{self._settings['base_url'].rstrip('/')}/chat/completions"
         try:
-            response = requests.post(
-                url, json=body, headers=headers, timeout=self._settings["timeout_seconds"]
-            )
+            reply, used = _read_reply(self._send(body))
+        except _ReplyError as error:
+            return "", 0, str(error), error.again
         except requests.ReadTimeout:
             return "", 0, "timed out", True
-        except requests.RequestException as error:
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+            ValueError,
+        ) as error:
             return "", 0, f"{UNREACHABLE} ({type(error).__name__})", True
-        if response.status_code != 200:
-            again = is_passing(response.status_code)
-            return "", 0, f"answered with status {response.status_code}", again
-        try:
-            content = response.json()
-            reply = str(content["choices"][0]["message"]["content"])
-            used = int((content.get("usage") or {}).get("total_tokens") or 0)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            return "", 0, "the reply is not of the chat protocol", True
         return reply, used, "", False
+
+    def _send(self, body: Mapping[str, Any]) -> bytes:
+        """Post one question and read the reply; redirects are followed on the same host alone."""
+        import requests
+
+        # Compressed, a small reply could be a large one.
+        headers = {"Accept-Encoding": "identity"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        url = f"{self._settings['base_url'].rstrip('/')}/chat/completions"
+        for _ in range(MAX_REDIRECTS + 1):
+            with requests.post(
+                url,
+                json=body,
+                headers=headers,
+                timeout=self._settings["timeout_seconds"],
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                if response.is_redirect:
+                    url = _redirected(url, response.headers["location"])
+                    continue
+                if response.status_code != 200:
+                    raise _ReplyError(
+                        f"answered with status {response.status_code}",
+                        again=is_passing(response.status_code),
+                    )
+                return _bounded(response, self._settings["timeout_seconds"])
+        raise _ReplyError(f"more than {MAX_REDIRECTS} redirects", again=False)
+
+
+def _redirected(url: str, location: str) -> str:
+    """Where a redirect leads; raise if the question would go to anybody else, or in the clear."""
+    target = location
+    try:
+        target = urljoin(url, location)
+        before, after = ((parts.scheme, _port(parts)) for parts in map(urlsplit, (url, target)))
+        same_host = urlsplit(url).hostname == urlsplit(target).hostname
+    except ValueError:
+        same_host = False
+    same = same_host and (before == after or (before, after) == (("http", 80), ("https", 443)))
+    if not same:
+        raise _ReplyError(
+            f"redirects to {redact(target)}, another host or an insecure address; the summary is "
+            "not sent there: correct summary.judge.base_url",
+            again=False,
+        )
+    return target
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _bounded(response: requests.Response, seconds: float) -> bytes:
+    """The body of a response, read up to `MAX_REPLY_BYTES` and for *seconds* at most."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise _ReplyError("the reply is compressed, although that was not asked for", again=False)
+    parts: list[bytes] = []
+    size = 0
+    end = time.monotonic() + seconds
+    # What the socket has, and not whole chunks: bytes that trickle in are counted as they come.
+    while part := response.raw.read1(CHUNK_BYTES):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_REPLY_BYTES:
+            raise _ReplyError(
+                f"the reply is longer than {MAX_REPLY_BYTES >> 20} MiB, the most that is read",
+                again=True,
+            )
+        if time.monotonic() > end:
+            raise _ReplyError("timed out", again=True)
+    return b"".join(parts)
+
+
+def _read_reply(body: bytes) -> tuple[str, int]:
+    """Text and counted tokens of a reply in the chat protocol."""
+    unusable = _ReplyError("the reply is not of the chat protocol", again=True)
+    try:
+        content = json.loads(body)
+        text = content["choices"][0]["message"]["content"]
+        usage = content.get("usage")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise unusable from error
+    if isinstance(text, list):
+        texts = [part.get("text") for part in text if isinstance(part, dict)]
+        text = "".join(part for part in texts if isinstance(part, str))
+    if not isinstance(text, str):
+        raise unusable
+    used = usage.get("total_tokens") if isinstance(usage, dict) else None
+    if not isinstance(used, int) or isinstance(used, bool) or not 0 <= used <= MAX_COUNTED_TOKENS:
+        used = 0
+    return text, used
 
 
 def question(reference: Mapping[str, str], summary: Mapping[str, str]) -> str:
     """The judge's prompt."""
     template = read_text(Path(__file__).with_name(PROMPT)).strip()
-    return template.replace("{reference}", _listed(reference)).replace(
-        "{summary}", _listed(summary)
-    )
+    listed = {"reference": _listed(reference), "summary": _listed(summary)}
+    return _PLACES.sub(lambda place: listed[place[1]], template)
 
 
 def read_marks(reply: str) -> dict[str, dict[str, float]] | None:
-    """The marks in a judge's reply, read as by the benchmark: fenced JSON, else the first object.
+    """The marks in a judge's reply: those of the last JSON object after its thinking that has any.
 
     Returns:
         Field -> criterion -> mark from 1 to 5, of the known ones; None if there are none. 0, which
         judges give to a field that is empty, is 1.
     """
-    for text in [*_FENCED.findall(reply)[:1], *_OBJECT.findall(reply)[:1]]:
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        marks = _known_marks(value)
-        if marks:
-            return marks
-    return None
+    found = [marks for one in json_objects(after_thinking(reply)) if (marks := _known_marks(one))]
+    return found[-1] if found else None
 
 
 def judge_run(
@@ -199,7 +299,7 @@ def judge_run(
         if found[-1]["unreachable"] and all(row["error"] is not None for row in found):
             # Every other summary would be waited for as long.
             raise _none_judged(settings, found)
-    write_json(output_path, _record(cases, answers, found, settings, bootstrap))
+    write_json(output_path, _record(cases, answers, found, settings, bootstrap), sealed=True)
 
 
 def _record(
@@ -254,7 +354,7 @@ def _errors(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _none_judged(settings: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> UserError:
     errors = "; ".join(_errors(found))
-    return UserError(f"{settings['base_url']}: no summary could be judged: {errors}")
+    return UserError(f"{redact(settings['base_url'])}: no summary could be judged: {errors}")
 
 
 def _count(marks: Mapping[str, Mapping[str, float]]) -> int:
@@ -262,12 +362,12 @@ def _count(marks: Mapping[str, Mapping[str, float]]) -> int:
 
 
 def _listed(fields: Mapping[str, str]) -> str:
-    return "\n".join(f"{label}: {fields.get(name, '')}" for name, label in LABELS.items())
+    """The fields under their names; marks of chats in them cannot open turns at the endpoint."""
+    texts = {name: without_chat_marks(fields.get(name, "")) for name in LABELS}
+    return "\n".join(f"{label}: {texts[name]}" for name, label in LABELS.items())
 
 
-def _known_marks(value: Any) -> dict[str, dict[str, float]]:
-    if not isinstance(value, dict):
-        return {}
+def _known_marks(value: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     marks = {
         field: {
             criterion: max(float(mark), 1.0)

@@ -32,6 +32,7 @@ def write_lengths(
         figure_stem: path of the histogram without an ending.
     """
     from affectlab.core import plots
+    from affectlab.core.text_models import encode_texts
     from affectlab.summary.model import load_tokenizer
 
     tokenizer = load_tokenizer(model_directory)
@@ -49,7 +50,9 @@ def write_lengths(
     ]
     # What the prompt would be if nothing were cut.
     whole = [len(prompt.ids) + prompt.cut_tokens for prompt in prompts]
-    answers = [len(tokenizer(target_text(case.references))["input_ids"]) for case in cases]
+    answers = [
+        len(encode_texts(tokenizer, target_text(case.references))["input_ids"]) for case in cases
+    ]
     plots.histogram(
         figure_stem,
         whole,
@@ -73,4 +76,5 @@ def write_lengths(
             ),
             "answers_cut": sum(length >= run["max_answer_tokens"] for length in answers),
         },
+        sealed=True,
     )

@@ -16,6 +16,7 @@ from transformers import (
 from affectlab.core import text_models
 from affectlab.core.errors import UserError
 from affectlab.core.pretrained import check_adapter
+from affectlab.summary.states import ROW_ATTENTION
 
 ADAPTER_FOLDER = "adapter"
 """Where, inside a run's model directory, the adapter lies."""
@@ -65,7 +66,7 @@ def load_network(
     dtype: torch.dtype,
     device: torch.device,
     four_bit: bool,
-    attention: str = "sdpa",
+    attention: str = ROW_ATTENTION,
 ) -> PreTrainedModel:
     """Load a causal language model on *device*.
 

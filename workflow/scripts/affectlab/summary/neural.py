@@ -18,7 +18,7 @@ from transformers import (
 from affectlab.core import devices, stats
 from affectlab.core.errors import UserError
 from affectlab.core.io import write_json
-from affectlab.core.text_models import load_pretrained, load_tokenizer
+from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.summary.answers import read_answers
 from affectlab.summary.evaluate import test_cases
 from affectlab.summary.scores import compared_texts, ratio
@@ -99,7 +99,7 @@ def score_run(
             "ci": [interval.low, interval.high],
             "n": len(cases),
         }
-    write_json(output_path, found)
+    write_json(output_path, found, sealed=True)
 
 
 def bert_scores(
@@ -141,7 +141,8 @@ def entailed_sentences(
     wanted = entailment_class(classifier.config.id2label)
     hits = 0
     for start in range(0, len(claims), BATCH):
-        batch = tokenizer(
+        batch = encode_texts(
+            tokenizer,
             premises[start : start + BATCH],
             claims[start : start + BATCH],
             padding=True,
@@ -188,7 +189,8 @@ def _token_states(
     text: str, tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel
 ) -> torch.Tensor:
     """Unit vectors of the tokens of *text*, (n, size)."""
-    batch = tokenizer(
+    batch = encode_texts(
+        tokenizer,
         text,
         truncation=True,
         max_length=MAX_TOKENS,

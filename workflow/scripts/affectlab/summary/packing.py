@@ -8,7 +8,6 @@ where the loss needs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -19,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
 from affectlab.core.batching import Batch
-from affectlab.core.causal_attention import blocked_causal_attention
-from affectlab.summary.states import PromptStates
+from affectlab.core.causal_attention import blocked_causal_attention, causal_attention
+from affectlab.summary.states import PromptStates, base_model, refuse_unknown
 
 PACKED_ATTENTION = "affectlab_packed"
 IGNORED = -100
@@ -163,24 +162,34 @@ def next_token_loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
     Logits are made in chunks and again in the backward pass, so that memory does not grow with
     length times vocabulary.
     """
-    # PEFT's wrapper; the layers inside hold the adapters either way.
-    causal = network.get_base_model() if hasattr(network, "get_base_model") else network
+    causal = base_model(network)
     inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
     states = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state[:, :-1]
     labels = batch["labels"][:, 1:]
     wanted = labels != IGNORED
     head = causal.get_output_embeddings()
+    softcap = getattr(causal.config.get_text_config(), "final_logit_softcapping", None)
     parts = zip(
         states[wanted].split(VOCABULARY_CHUNK), labels[wanted].split(VOCABULARY_CHUNK), strict=True
     )
     losses = [
-        checkpoint(_chunk_loss, head, part, goal, use_reentrant=False) for part, goal in parts
+        checkpoint(_chunk_loss, head, part, goal, softcap, use_reentrant=False)
+        for part, goal in parts
     ]
     return torch.stack(losses).sum()
 
 
-def _chunk_loss(head: nn.Module, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return nn.functional.cross_entropy(head(states).float(), labels, reduction="sum")
+def _chunk_loss(
+    head: nn.Module, states: torch.Tensor, labels: torch.Tensor, softcap: float | None
+) -> torch.Tensor:
+    logits = logits_of(head, states, softcap)
+    return nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+
+
+def logits_of(head: nn.Module, states: torch.Tensor, softcap: float | None) -> torch.Tensor:
+    """Logits (n, vocabulary) of states (n, size), bounded by *softcap* if it is not None."""
+    logits = head(states)
+    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
 
 
 def packed_attention(
@@ -193,7 +202,10 @@ def packed_attention(
     bounds: torch.Tensor,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention inside each case of a packed row.
 
@@ -206,26 +218,39 @@ def packed_attention(
         bounds: int64 (cases + 1,), where each case starts, and the end.
         scaling: of the products.
         dropout: on the attention weights.
+        sliding_window: number of tokens that a token sees; None for all.
+        softcap: bound of the scores, or None.
+        s_aux: attention sinks (heads,), or None.
+        others: further arguments, which have to be without effect.
 
     Returns:
         (1, length, heads, size), and no weights.
+
+    Raises:
+        UserError: an argument that is unknown here and not without effect.
     """
+    refuse_unknown(module, others)
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
-    if query.device.type == "cpu" and query.dtype is torch.bfloat16 and dropout == 0.0:
-        attend = partial(blocked_causal_attention, scale=scaling)
-    else:
-        attend = partial(
-            nn.functional.scaled_dot_product_attention,
-            is_causal=True,
-            scale=scaling,
-            dropout_p=dropout,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-    parts = [
-        attend(*(states[:, :, start:end] for states in (query, key, value)))
-        for start, end in pairwise(bounds.tolist())
-    ]
+    parts = []
+    for start, end in pairwise(bounds.tolist()):
+        states = [whole[:, :, start:end] for whole in (query, key, value)]
+        window = None if sliding_window is None or end - start <= sliding_window else sliding_window
+        if window is not None or softcap is not None or s_aux is not None:
+            attended = causal_attention(
+                *states, scale=scaling, window=window, softcap=softcap, sinks=s_aux, dropout=dropout
+            )
+        elif query.device.type == "cpu" and query.dtype is torch.bfloat16 and dropout == 0.0:
+            attended = blocked_causal_attention(*states, scale=scaling)
+        else:
+            attended = nn.functional.scaled_dot_product_attention(
+                *states,
+                is_causal=True,
+                scale=scaling,
+                dropout_p=dropout,
+                enable_gqa=query.shape[1] != key.shape[1],
+            )
+        parts.append(attended)
     return torch.cat(parts, dim=2).transpose(1, 2), None
 
 

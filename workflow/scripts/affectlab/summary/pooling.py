@@ -8,7 +8,7 @@ from typing import Any
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import write_json
-from affectlab.core.records import GROUP_BOOTSTRAP
+from affectlab.core.records import SINGLE_RUN_INTERVALS
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import BASELINES
 from affectlab.summary.cases import Case, read_cases, with_fold
@@ -29,8 +29,8 @@ def pool(
 ) -> None:
     """Score the answers of a run's folds together, beside baselines on the same cases.
 
-    The baselines learn from the train split of each fold, as the runs do. Intervals resample
-    cases; the folds share most of their training cases, which no interval over cases covers.
+    The baselines learn from the train split of each fold, as the runs do. Intervals are for
+    new cases; the folds share most of their training cases, which no interval over cases covers.
 
     Args:
         pools: name -> runs, one for each fold.
@@ -88,7 +88,8 @@ def pool(
                 },
             }
         )
-    write_json(output_path, {"interval": {"method": GROUP_BOOTSTRAP, **bootstrap}, "pools": found})
+    interval = {"method": SINGLE_RUN_INTERVALS, **bootstrap}
+    write_json(output_path, {"interval": interval, "pools": found}, sealed=True)
 
 
 def _metrics(
@@ -96,6 +97,6 @@ def _metrics(
 ) -> dict[str, Any]:
     table = {}
     for name, score in scores.items():
-        interval = interval_of(score, groups, bootstrap)
+        interval = interval_of(name, score, groups, bootstrap)
         table[name] = {"value": interval.value, "ci": [interval.low, interval.high]}
     return table

@@ -13,6 +13,7 @@ from typing import Any
 from affectlab.core.checkpoints import weights_digest
 from affectlab.core.config import as_mapping
 from affectlab.core.errors import DataError, UserError
+from affectlab.core.integrity import check_directory
 from affectlab.core.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
 from affectlab.summary.cases import TASKS, Case, read_requests
@@ -176,6 +177,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS_NAME
     if not path.is_file():
         raise UserError(f"{folder}: no {SETTINGS_NAME} here: not a model of the summary wing")
+    check_directory(folder)
     settings = as_mapping(read_json(path))
     missing = [n for n in ("task", "base_model", *STORED_SETTINGS) if n not in settings] or [
         f"generation.{n}" for n in GENERATION if n not in as_mapping(settings["generation"])

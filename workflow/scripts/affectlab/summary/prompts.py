@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_text
+from affectlab.core.texts import without_chat_marks
 from affectlab.summary.cases import REFLECTION, Case
 from affectlab.summary.text import Language
 
@@ -67,9 +68,17 @@ def instruction(text: str, task: str, version: str, language: Language) -> str:
 
 
 def chat_ids(tokenizer: PreTrainedTokenizerBase, content: str) -> list[int]:
-    """Tokens of one user turn in the model's chat template, up to where the answer begins."""
+    """Tokens of one user turn in the model's chat template, up to where the answer begins.
+
+    The marks of turns are the template's own. In *content* they are text: special tokens are spelt
+    out in other tokens, and a space is put into marks that are no special tokens of the model.
+    """
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     encoded = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, return_dict=True
+        [{"role": "user", "content": without_chat_marks(content, keep=special)}],
+        add_generation_prompt=True,
+        return_dict=True,
+        sanitize_control_tokens=True,
     )
     return list(encoded["input_ids"])
 
@@ -88,12 +97,17 @@ def build_prompt(
     Raises:
         UserError: the instruction alone is longer.
     """
-    case_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    case_ids = _plain_ids(tokenizer, text)
     ids = chat_ids(tokenizer, instruction(text, task, version, language))
     kept = len(case_ids)
+    fixed = len(chat_ids(tokenizer, instruction("", task, version, language)))
+    if fixed > max_tokens:
+        raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
     while len(ids) > max_tokens:
-        # Decoding and encoding again may give a few more tokens than were kept.
-        kept -= max(len(ids) - max_tokens, 8)
+        # Marks that are spelt out have more tokens in the prompt than in the case, and decoding
+        # and encoding again may give a few more tokens than were kept.
+        share = kept / max(kept, len(ids) - fixed)
+        kept -= max(int((len(ids) - max_tokens) * share), 8)
         if kept <= 0:
             raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
         shorter = head_and_tail(tokenizer, case_ids, kept)
@@ -111,11 +125,17 @@ def head_and_tail(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], kept: 
 
 def chunks(tokenizer: PreTrainedTokenizerBase, text: str, size: int) -> list[str]:
     """*text* cut into pieces of at most *size* tokens, for map-reduce."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = _plain_ids(tokenizer, text)
     return [
         tokenizer.decode(ids[start : start + size]).strip("\ufffd")
         for start in range(0, len(ids), size)
     ]
+
+
+def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    from affectlab.core.text_models import encode_texts
+
+    return list(encode_texts(tokenizer, text, add_special_tokens=False)["input_ids"])
 
 
 def _language(language: Language) -> str:

@@ -8,6 +8,7 @@ Every score is a function of sums over cases, so that thousands of resamples cos
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,12 +17,14 @@ import numpy as np
 
 from affectlab.core.records import Direction
 from affectlab.core.stats import Array, Floats
+from affectlab.core.texts import words_of
 from affectlab.summary.cases import Case
 from affectlab.summary.text import (
     Language,
     Unit,
     default_unit,
     detect_language,
+    is_chinese,
     sentences,
     tokens,
 )
@@ -38,7 +41,8 @@ ROUGE = {"rouge1": "rouge1", "rouge2": "rouge2", "rouge_l": "rougeL"}
 BLEU_ORDER = 4
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_NAME = re.compile(r"\b[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
+_NAME_WORD = re.compile(r"(?<!\w)[^\W\d_][\w'’-]*")
+_PRONOUN = re.compile(r"I(?:['’]\w+)?")
 _CHINESE_NAMES = ("nr", "ns", "nt")
 """Jieba's tags of people, places and organisations."""
 
@@ -170,11 +174,21 @@ def unsupported_names(
 
     English names are runs of capitalised words that do not open a sentence; Chinese ones are what
     jieba tags as people, places and organisations. Fields are texts of their own: many end without
-    a full stop, and each opens with a capital.
+    a full stop, and each opens with a capital. A name is in the source if its words follow each
+    other there, whatever their case, hyphens and possessives; a Chinese one if its characters do.
     """
-    known = source.casefold()
-    ours = dict.fromkeys(name for text in predictions for name in names(text, language))
-    return sum(name.casefold() not in known for name in ours), len(ours)
+    known = f" {' '.join(words_of(source))} "
+    characters = unicodedata.normalize("NFKC", source).casefold()
+    ours: dict[str, bool] = {}
+    for text in predictions:
+        for name in names(text, language):
+            plain = " ".join(words_of(name))
+            if is_chinese(name):
+                plain = unicodedata.normalize("NFKC", name).casefold()
+                ours[plain] = plain in characters
+            elif plain:
+                ours[plain] = f" {plain} " in known
+    return sum(not supported for supported in ours.values()), len(ours)
 
 
 def names(text: str, language: Language) -> list[str]:
@@ -185,12 +199,28 @@ def names(text: str, language: Language) -> list[str]:
         found = [word for word, tag in rjieba.tag(text) if tag in _CHINESE_NAMES and len(word) > 1]
     else:
         found = [
-            # The first word of a sentence is capitalised whatever it is.
-            match.group() if match.start() else match.group().partition(" ")[2]
-            for sentence in sentences(text)
-            for match in _NAME.finditer(sentence)
+            name
+            for sentence in sentences(unicodedata.normalize("NFC", text))
+            for name in _capitalised_runs(sentence)
         ]
-    return [name for name in dict.fromkeys(found) if name not in ("", "I")]
+    return list(dict.fromkeys(found))
+
+
+def _capitalised_runs(sentence: str) -> list[str]:
+    """Runs of capitalised words, less the first word of the sentence and the pronoun I."""
+    runs: list[list[str]] = []
+    end = None
+    for match in _NAME_WORD.finditer(sentence):
+        word = match.group().rstrip("'’-")
+        if match.start() and word[0].isupper() and not _PRONOUN.fullmatch(word):
+            if end is not None and sentence[end : match.start()].isspace():
+                runs[-1].append(word)
+            else:
+                runs.append([word])
+            end = match.end()
+        else:
+            end = None
+    return [" ".join(run) for run in runs]
 
 
 def joined(fields: Mapping[str, str], order: Sequence[str], language: Language) -> str:

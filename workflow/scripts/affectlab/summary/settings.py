@@ -16,6 +16,7 @@ from affectlab.core.config import (
     training_mistakes,
     unknown_name,
 )
+from affectlab.core.urls import redact
 
 LAYOUTS = frozenset({"longemotion", "psyqa"})
 
@@ -30,6 +31,8 @@ TRAINED = PROMPTED | {
     "training",
 }
 BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
+# A model that is not trained has a random part only if its answers are sampled.
+UNTRAINED = (*BASELINE_METHODS, "prompt")
 
 MODEL_KINDS = frozenset({"causal-lm"})
 SCORING_KINDS = frozenset({"text-encoder"})
@@ -63,6 +66,12 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         yield from model_mistakes(f"summary.{key}", block.get(key), registries, SCORING_KINDS)
     for name, members in as_mapping(block.get("cross_validation")).items():
         yield from _pool_mistakes(f"summary.cross_validation.{name}", as_names(members), block)
+    address = as_mapping(block.get("judge")).get("base_url")
+    if isinstance(address, str) and redact(address) != address:
+        yield (
+            f"summary.judge.base_url: {redact(address)} holds a password or key, which results and "
+            "logs would show; name an environment variable in summary.judge.api_key_variable"
+        )
     split = as_mapping(block.get("split"))
     shares = [split.get(name) for name in ("validation", "test")]
     if sum(share for share in shares if isinstance(share, float)) >= 1:

@@ -10,23 +10,32 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save
-from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import flash_attention_mask, sdpa_mask
 
-from affectlab.core.io import atomic_path
+from affectlab.core.causal_attention import (
+    attention_weights,
+    causal_attention,
+    masked_attention,
+)
+from affectlab.core.errors import UserError
+from affectlab.core.integrity import check_file
+from affectlab.core.io import sealed_path
 
 ANSWER_ATTENTION = "affectlab_answer"
 ROW_ATTENTION = "affectlab_rows"
+
+WITHOUT_EFFECT = frozenset({"position_ids", "use_cache", "output_hidden_states", "return_dict"})
+"""Arguments that models hand on to their attention and that change nothing there."""
 
 
 class PromptStates(NamedTuple):
@@ -44,7 +53,7 @@ def read_prompt(network: Any, ids: Sequence[int], device: torch.device) -> Promp
     """The states of one prompt, in the dtype of *network*."""
     cache = DynamicCache()
     with torch.inference_mode():
-        _base(network).get_decoder()(
+        base_model(network).get_decoder()(
             input_ids=torch.tensor([list(ids)], device=device),
             past_key_values=cache,
             use_cache=True,
@@ -154,7 +163,9 @@ class PromptStore:
 
     def get(self, ids: Sequence[int]) -> PromptStates:
         """The stored states of one prompt, on the CPU."""
-        return PromptStates(**load_file(self._path(ids)))
+        path = self._path(ids)
+        check_file(path)
+        return PromptStates(**load_file(path))
 
     def read(self, network: Any, ids: Sequence[int], device: torch.device) -> PromptStates:
         """The states of one prompt, on the CPU: `read_prompt`, but only once."""
@@ -167,12 +178,32 @@ class PromptStore:
         if path.exists():
             return
         states = read_prompt(network, ids, device)
-        with atomic_path(path) as temporary:
+        with sealed_path(path) as temporary:
             temporary.write_bytes(save({n: t.cpu() for n, t in states._asdict().items()}))
 
     def _path(self, ids: Sequence[int]) -> Path:
         digest = hashlib.sha256(torch.tensor(list(ids)).numpy().tobytes()).hexdigest()
         return self._directory / f"{digest}.safetensors"
+
+
+def refuse_unknown(module: Any, settings: Mapping[str, Any]) -> None:
+    """Refuse arguments of an attention that would change it and are not computed here.
+
+    Args:
+        module: the attention layer.
+        settings: arguments of the attention function that it does not know.
+
+    Raises:
+        UserError: one of them has an effect.
+    """
+    for name, value in settings.items():
+        # Some models pass on all that their decoder was called with.
+        harmless = value is None or value is False or name in WITHOUT_EFFECT
+        if (name == "is_causal" and value is False) or not (harmless or name == "is_causal"):
+            raise UserError(
+                f"{type(module).__name__}: its attention has the argument {name}, which is not "
+                "supported: take another model"
+            )
 
 
 def answer_attention(
@@ -188,7 +219,10 @@ def answer_attention(
     prompt_values: torch.Tensor,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention of answers over their own prompt's stored states and over themselves.
 
@@ -204,31 +238,41 @@ def answer_attention(
         prompt_values: as *prompt_keys*.
         scaling: of the products.
         dropout: on the attention weights.
+        sliding_window: number of tokens that a token sees; None for all.
+        softcap: bound of the scores, or None.
+        s_aux: attention sinks (heads,), or None.
+        others: further arguments, which have to be without effect.
 
     Returns:
         (1, length, heads, size), and no weights.
+
+    Raises:
+        UserError: an argument that is unknown here and not without effect.
     """
+    refuse_unknown(module, others)
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
-    heads = key.shape[1]
     parts = []
     for (start, end), (first, last) in zip(
         pairwise(bounds.tolist()), pairwise(prompt_bounds.tolist()), strict=True
     ):
         keys, values = (
-            torch.cat([stored[module.layer_idx, :, first:last], own[0, :, start:end]], dim=1)
+            torch.cat([stored[module.layer_idx, None, :, first:last], own[:, :, start:end]], dim=2)
             for stored, own in ((prompt_keys, key), (prompt_values, value))
         )
-        # Query heads that share a key head side by side: one product, no copied keys.
-        asking = query[0, :, start:end].reshape(heads, -1, query.shape[-1])
-        scores = torch.bmm(asking * scaling, keys.transpose(1, 2))
-        length = end - start
-        future = scores.new_full((length, length), -torch.inf).triu(1)
-        own_scores = scores[..., last - first :].unflatten(1, (-1, length)) + future
-        scores = torch.cat([scores[..., : last - first], own_scores.flatten(1, 2)], dim=-1)
-        weights = nn.functional.dropout(scores.softmax(dim=-1), dropout, module.training)
-        parts.append(torch.bmm(weights, values).view(query.shape[1], length, -1))
-    return torch.cat(parts, dim=1).transpose(0, 1)[None], None
+        parts.append(
+            causal_attention(
+                query[:, :, start:end],
+                keys,
+                values,
+                scale=scaling,
+                window=sliding_window,
+                softcap=softcap,
+                sinks=s_aux,
+                dropout=dropout,
+            )
+        )
+    return torch.cat(parts, dim=2).transpose(1, 2), None
 
 
 AttentionInterface.register(ANSWER_ATTENTION, answer_attention)
@@ -242,35 +286,48 @@ def row_attention(
     attention_mask: torch.Tensor | None,
     *,
     scaling: float | None = None,
+    dropout: float = 0.0,
     sliding_window: int | None = None,
-    **settings: Any,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention that reads hardly any padding when each row of a batch asks with one token.
 
     In a batch, prompts of unequal length are padded to the longest, and a step of decoding takes
     as long as reading all keys and values. As few rows as keep all threads at work are taken
     together, and their keys from the start of the longest. More than one token a row is left to
-    PyTorch.
+    PyTorch, unless scores are soft-capped or there are sinks.
 
     Args:
         module: the attention layer.
-        query: (b, heads, 1, size).
-        key: (b, key heads, length, size), padded on the left.
+        query: (b, heads, length, size).
+        key: (b, key heads, tokens, size), padded on the left.
         value: as *key*.
-        attention_mask: bool (b, length), False over padding; None where there is none.
+        attention_mask: where each row asks with one token, bool (b, tokens), False over padding;
+            else bool (b, 1, length, tokens), True for keys that are seen. None where attention is
+            causal and there is no padding.
         scaling: of the products.
-        sliding_window: how many keys at the end are seen; None for all.
-        settings: what PyTorch's attention takes besides.
+        dropout: on the attention weights, of more than one token a row.
+        sliding_window: number of tokens that a token sees; None for all. A mask of more than one
+            token a row has it in it.
+        softcap: bound of the scores, or None.
+        s_aux: attention sinks (heads,), or None.
+        others: further arguments, which have to be without effect.
 
     Returns:
-        (b, 1, heads, size), and no weights.
+        (b, length, heads, size), and no weights.
+
+    Raises:
+        UserError: an argument that is unknown here and not without effect.
     """
-    if query.shape[2] > 1:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **settings
-        )
+    refuse_unknown(module, others)
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
+    if query.shape[2] > 1:
+        return _several_tokens(
+            module, query, key, value, attention_mask, scaling, dropout, softcap, s_aux
+        )
     length = key.shape[2]
     starts = [0] * len(key) if attention_mask is None else attention_mask.int().argmax(1).tolist()
     if sliding_window is not None:
@@ -284,12 +341,40 @@ def row_attention(
         start = min(starts[rows])
         keys, values = (states[rows, :, start:].flatten(0, 1) for states in (key, value))
         scores = torch.bmm(asking[rows].flatten(0, 1), keys.transpose(1, 2))
-        for row, own_start in zip(
-            scores.unflatten(0, (-1, key.shape[1])), starts[rows], strict=True
-        ):
+        if softcap is not None:
+            scores = softcap * torch.tanh(scores / softcap)
+        scores = scores.unflatten(0, (-1, key.shape[1]))
+        for row, own_start in zip(scores, starts[rows], strict=True):
             row[..., : own_start - start] = -torch.inf
-        parts.append(torch.bmm(scores.softmax(dim=-1), values))
+        parts.append(torch.bmm(attention_weights(scores, s_aux).flatten(0, 1), values))
     return torch.cat(parts).view(len(key), 1, query.shape[1], -1), None
+
+
+def _several_tokens(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> tuple[torch.Tensor, None]:
+    """`row_attention` of more than one token a row, with a mask of pairs or causal."""
+    if softcap is None and sinks is None:
+        return sdpa_attention_forward(
+            module, query, key, value, mask, scaling=scaling, dropout=dropout
+        )
+    if mask is None:
+        attended = causal_attention(
+            query, key, value, scale=scaling, softcap=softcap, sinks=sinks, dropout=dropout
+        )
+    else:
+        attended = masked_attention(
+            query, key, value, ~mask, scale=scaling, softcap=softcap, sinks=sinks, dropout=dropout
+        )
+    return attended.transpose(1, 2), None
 
 
 def _row_mask(*, q_length: int, **settings: Any) -> torch.Tensor | None:
@@ -298,15 +383,21 @@ def _row_mask(*, q_length: int, **settings: Any) -> torch.Tensor | None:
     return masking(q_length=q_length, **settings)
 
 
-def decoding_attention(device: torch.device) -> str:
-    """Name of the attention to decode with; row by row would leave a GPU idle."""
-    return ROW_ATTENTION if device.type == "cpu" else "sdpa"
+def decoding_attention(network: Any, device: torch.device) -> str:
+    """Name of the attention to decode with; row by row would leave a GPU idle.
+
+    transformers has none but its plain operators for soft-capped scores and sinks; those hold the
+    square of a prompt's length.
+    """
+    capped = getattr(network.config.get_text_config(), "attn_logit_softcapping", None) is not None
+    special = capped or any(hasattr(module, "sinks") for module in network.modules())
+    return ROW_ATTENTION if device.type == "cpu" or special else "sdpa"
 
 
 AttentionInterface.register(ROW_ATTENTION, row_attention)
 AttentionMaskInterface.register(ROW_ATTENTION, _row_mask)
 
 
-def _base(network: Any) -> Any:
+def base_model(network: Any) -> Any:
     """The language model itself, inside PEFT's wrapper if it has one."""
     return network.get_base_model() if hasattr(network, "get_base_model") else network

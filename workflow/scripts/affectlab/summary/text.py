@@ -41,6 +41,11 @@ def detect_language(text: str) -> Language:
     return "zh" if han >= CHINESE_SHARE else "en"
 
 
+def is_chinese(text: str) -> bool:
+    """Whether there is a Han character in *text*."""
+    return _HAN.search(text) is not None
+
+
 def tokens(text: str, language: Language, unit: Unit = "words") -> list[str]:
     """Lower-case tokens without punctuation.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.core.checkpoints import weights_digest
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, sha256_file, write_json
+from affectlab.core.io import sealed_path, sha256_file, write_json
 from affectlab.core.records import origin_record
 from affectlab.summary.answers import target_text
 from affectlab.summary.cases import Case, read_cases, with_fold
@@ -67,6 +67,7 @@ def train(
     from affectlab.core.history import write_history
     from affectlab.summary import heldout, packing, states
     from affectlab.summary import model as networks
+    from affectlab.summary.attention import check_training
 
     cases = with_fold(read_cases(records_path), run["fold"])
     chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
@@ -88,8 +89,9 @@ def train(
         dtype=dtype,
         device=device,
         four_bit=run["method"] == "qlora",
-        attention=packing.PACKED_ATTENTION if packed else "sdpa",
+        attention=packing.PACKED_ATTENTION if packed else states.ROW_ATTENTION,
     )
+    check_training(network, packed=run["packing"], longest=run["max_length"])
     parts = {
         split: [case for case in cases if case.split == split] for split in ("train", chosen_on)
     }
@@ -168,18 +170,21 @@ def train(
         "tokens_per_second": tokens * result["samples_per_second"] / len(lengths),
     }
     write_history(history_path, result.pop("history"))
-    write_json(facts_path, {**result, **origin_record()})
+    write_json(facts_path, {**result, **origin_record()}, sealed=True)
     resumption.remove_checkpoints(work_directory / "checkpoints")
     shutil.rmtree(work_directory / "prompts", ignore_errors=True)
 
 
 def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> list[Example]:
     """Prompt, answer and end token of each case, together at most ``max_length`` tokens."""
+    from affectlab.core.text_models import encode_texts
     from affectlab.summary.packing import Example
 
     examples = []
     for case in cases:
-        answer = tokenizer(target_text(case.references), add_special_tokens=False)["input_ids"]
+        answer = encode_texts(tokenizer, target_text(case.references), add_special_tokens=False)[
+            "input_ids"
+        ]
         answer = [*answer[: run["max_answer_tokens"] - 1], tokenizer.eos_token_id]
         prompt = build_prompt(
             tokenizer,
@@ -241,11 +246,12 @@ def _store(
 
     *base_weights* (`checkpoints.weights_digest`) is stored with it, so that it is put on no others.
     """
+    from affectlab.core.text_models import save_adapter
     from affectlab.summary import model as networks
 
-    with atomic_path(model_directory) as temporary:
+    with sealed_path(model_directory) as temporary:
         adapter = temporary / networks.ADAPTER_FOLDER
-        network.save_pretrained(adapter)
+        save_adapter(network, adapter)
         _check_reload(network, adapter)
         tokenizer.save_pretrained(temporary)
         if run["merge"]:

@@ -101,7 +101,7 @@ def _headline(
         beaten = score["ci"][0] > score["baseline"]["value"]
         sentences.append(
             f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
-            f" {percent(score['mean'])} ({interval(score['ci'], level)};"
+            f" {percent(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
             f" {count(run['groups'], 'subject')}), {'above' if beaten else 'not clearly above'}"
             f" the {percent(score['baseline']['value'])} of the commonest class."
         )

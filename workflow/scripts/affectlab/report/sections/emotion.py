@@ -12,6 +12,7 @@ from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
 from affectlab.report.results import (
     SeedResult,
+    against_baseline,
     below_baseline,
     published_for,
     read_runs,
@@ -19,7 +20,7 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, exports_view, provenance, render, run_view
-from affectlab.report.words import count, interval, percent, points
+from affectlab.report.words import count, difference, interval, percent, points
 
 FIGURES = {
     "confusion_matrix": "Confusion matrix of the test split: rows are true classes, columns"
@@ -106,24 +107,19 @@ def _headline(
     best = max(sound, key=lambda name: means[name]["validation"]["accuracy"])
     run = summaries[best]
     score = run["metrics"]["accuracy"]
+    level = results.comparison["interval"]["level"]
     sentences = [
         f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
         f" {run['n']:,} unseen test texts the label they carry"
-        f" ({interval(score['ci'], results.comparison['interval']['level'])};"
+        f" ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
         f" {percent(score['baseline']['value'])}."
     ]
     baseline = results.comparison["baseline"]
-    for pair in results.comparison["pairs"]:
-        if {pair["first"]["run"], pair["second"]["run"]} == {best, baseline}:
-            sign = 1 if pair["first"]["run"] == best else -1
-            gain = pair["differences"]["accuracy"]
-            limits = sorted(sign * limit for limit in gain["ci"])
-            clear = "a clear" if limits[0] > 0 or limits[1] < 0 else "no clear"
-            sentences.append(
-                f"Against {baseline} on the same items: {points(sign * gain['value'])}"
-                f" (interval {points(limits[0])} to {points(limits[1])}), {clear} difference."
-            )
+    if pair := against_baseline(results.comparison).get(best):
+        sentences.append(
+            f"Against {baseline} on the same items: {difference(pair, 'accuracy', ' points')}."
+        )
     verified = [
         number
         for number in published
@@ -147,8 +143,8 @@ def _headline(
     if left_out:
         change = means[best]["test_without_overlap"]["accuracy"] - means[best]["test"]["accuracy"]
         sentences.append(
-            f"Leaving out the {left_out} test texts that stand in the training data as well"
-            f" changes its accuracy by {points(change)}."
+            f"Leaving out the {left_out} test texts that are in the training data as well, or"
+            f" nearly the same, changes its accuracy by {points(change)}."
         )
     before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
     sentences.append(
@@ -177,17 +173,5 @@ def _headline(
 
 def _with_difference(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The runs' summaries, each with its paired difference from the baseline run."""
-    baseline = comparison["baseline"]
-    rows = []
-    for run in comparison["runs"]:
-        difference = None
-        for pair in comparison["pairs"]:
-            first, second = pair["first"]["run"], pair["second"]["run"]
-            entry = pair["differences"]["accuracy"]
-            if (first, second) == (run["run"], baseline):
-                difference = {"value": entry["value"], "ci": entry["ci"]}
-            elif (second, first) == (run["run"], baseline):
-                low, high = entry["ci"]
-                difference = {"value": -entry["value"], "ci": [-high, -low]}
-        rows.append({**run, "difference": difference})
-    return rows
+    pairs = against_baseline(comparison)
+    return [{**run, "pair": pairs.get(run["run"])} for run in comparison["runs"]]

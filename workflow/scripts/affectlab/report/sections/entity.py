@@ -18,7 +18,7 @@ from affectlab.report.results import (
     read_runs,
     results_rows,
 )
-from affectlab.report.section import Section, provenance, render, run_view
+from affectlab.report.section import Section, figure, provenance, render, run_view
 from affectlab.report.words import count, interval, percent
 
 FIGURES = {
@@ -105,6 +105,11 @@ def section(
             runs=views,
             published=known,
             audits=audits,
+            updates=figure(
+                folder / "figures" / "updates.svg",
+                "Top 1 on validation against the number of optimiser updates, every run and seed;"
+                " the grey line is a constant prediction of neutral.",
+            ),
         ),
     )
 
@@ -112,9 +117,14 @@ def section(
 def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
     """What the original printed and is no score: mean kappa, lowest loss of the last stage.
 
-    The loss is that which is trained, so it is of runs of the original's method alone.
+    Its numbers are of its validation set. The loss is that which is trained, so it is of runs of
+    the original's method alone.
     """
-    found = {"test": {"mean_kappa": fmean(seed.metrics["details"]["mean_kappa"] for seed in seeds)}}
+    names = {"test": "mean_kappa", "validation": "validation_mean_kappa"}
+    found = {
+        split: {"mean_kappa": fmean(seed.metrics["details"][name] for seed in seeds)}
+        for split, name in names.items()
+    }
     if seeds[0].metrics["method"] == "gbert":
         lowest = []
         for seed in seeds:
@@ -122,7 +132,7 @@ def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, fl
             history = read_history(seed.folder / "history.csv", columns)["validation"]
             last = history["stage"] == history["stage"].max()
             lowest.append(float(history["loss"][last].min()))
-        found["validation"] = {"validation_loss": fmean(lowest)}
+        found["validation"]["validation_loss"] = fmean(lowest)
     return found
 
 
@@ -142,10 +152,11 @@ def _headline(
     run = summaries[best]
     metrics = run["metrics"]
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
+    level = comparison["interval"]["level"]
     sentences = [
         f"{best}, the run with the lowest validation log-loss, decides {percent(accuracy['mean'])}"
         f" of {run['n']:,} unseen targets rightly"
-        f" ({interval(accuracy['ci'], comparison['interval']['level'])};"
+        f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); always neutral gives"
         f" {percent(accuracy['baseline']['value'])}.",
         f"Macro-F1 over the classes that occur: {macro['mean']:.3f} (always neutral:"

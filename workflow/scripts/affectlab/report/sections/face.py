@@ -115,10 +115,11 @@ def _headline(
     best = max(fair or unseen or runs, key=lambda name: means[name]["validation"]["accuracy"])
     run, first = summaries[best], runs[best][0].metrics
     score = run["metrics"]["accuracy"]
+    level = comparison["interval"]["level"]
     sentences = [
         f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
         f" {run['n']:,} images of the {first['data']['split']} split the class they are labelled"
-        f" with ({interval(score['ci'], comparison['interval']['level'])};"
+        f" with ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
         f" {percent(score['baseline']['value'])}."
     ]

@@ -10,13 +10,14 @@ from affectlab.core.io import read_json, read_jsonl
 from affectlab.core.records import read_comparison
 from affectlab.report.results import (
     SeedResult,
+    against_baseline,
     below_baseline,
     published_for,
     read_runs,
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render
-from affectlab.report.words import count, interval
+from affectlab.report.words import count, difference, interval
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
@@ -69,7 +70,7 @@ def section(
         html=render(
             "summary.html.j2",
             comparison=comparison,
-            differences=_differences(comparison),
+            pairs=against_baseline(comparison),
             runs=views,
             pools=pooled["pools"],
             shown=SHOWN,
@@ -96,26 +97,23 @@ def _headline(
         for run in comparison["runs"]
         if run["protocol"] == "sound" and run["method"] in TRAINED_METHODS
     ]
-    pairs = _differences(comparison)
+    pairs = against_baseline(comparison)
+    level = comparison["interval"]["level"]
     sentences = []
     for run in trained:
         score, details = run["metrics"]["rouge2"], runs[run["run"]][0].metrics["details"]
         longest, valid = (run["metrics"][name]["mean"] for name in ("rouge_l", "valid_output"))
         sentences.append(
             f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']} unseen cases of"
-            f" {run['data']} ({interval(score['ci'], comparison['interval']['level'])};"
+            f" {run['data']} ({interval(score['ci'], level, run['interval_covers'])};"
             f" {count(len(run['seeds']), 'seed')}){_beside(score['baseline'])}. Its ROUGE-L is"
             f" {100 * longest:.1f}; {100 * valid:.0f} % of its answers have the form that was asked"
             f" for, before any repair (decoding: {details['decoding']})."
         )
-        gain = pairs.get(run["run"], {}).get("rouge2")
-        if gain:
-            low, high = gain["ci"]
-            clear = "a clear" if low > 0 or high < 0 else "no clear"
+        if pair := pairs.get(run["run"]):
             sentences.append(
                 f"Against {comparison['baseline']} on the same cases, ROUGE-2 differs by"
-                f" {100 * gain['value']:+.1f} (interval {100 * low:+.1f} to {100 * high:+.1f}):"
-                f" {clear} difference."
+                f" {difference(pair, 'rouge2')}."
             )
     if not trained:
         best = max(comparison["runs"], key=lambda run: run["metrics"]["rouge2"]["mean"])
@@ -160,29 +158,16 @@ def _pooled(pools: Sequence[Mapping[str, Any]]) -> list[str]:
             pool["baselines"].items(), key=lambda item: item[1]["metrics"]["rouge2"]["value"]
         )
         gain = other["differences"]["rouge2"]
-        low, high = gain["ci"]
+        limits = "too few groups for an interval"
+        if gain["ci"] is not None:
+            low, high = gain["ci"]
+            limits = f"interval over cases {100 * low:+.1f} to {100 * high:+.1f}"
         sentences.append(
             f"{pool['name']}, all {pool['n']} cases of {pool['data']} by {len(pool['runs'])} folds:"
             f" ROUGE-2 {100 * value:.1f}, {100 * gain['value']:+.1f} against the best baseline,"
-            f" {best} (interval {100 * low:+.1f} to {100 * high:+.1f})."
+            f" {best} ({limits}). This is of these trained models, one seed a fold."
         )
     return sentences
-
-
-def _differences(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Run -> its paired differences from the baseline."""
-    baseline = comparison["baseline"]
-    found = {}
-    for pair in comparison["pairs"]:
-        first, second = pair["first"]["run"], pair["second"]["run"]
-        if second == baseline:
-            found[first] = pair["differences"]
-        elif first == baseline:
-            found[second] = {
-                name: {"value": -entry["value"], "ci": [-entry["ci"][1], -entry["ci"][0]]}
-                for name, entry in pair["differences"].items()
-            }
-    return found
 
 
 def _run_view(

@@ -1,0 +1,196 @@
+"""The stored predictions of a run, checked against the records of its corpus when they are read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from affectlab.audio.data import usable_clips
+from affectlab.audio.experiment import GROUPED, OFFICIAL, PUBLISHED, RANDOM
+from affectlab.audio.items import TRIVIAL, subject_labels
+from affectlab.core import stats
+from affectlab.core.errors import DataError
+from affectlab.core.predictions import Line, check_items, prediction_lines
+
+VIEW_PREFIX = "view_"
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The predictions of one scheme and its repeats.
+
+    Attributes:
+        ids: ``[n]``, sorted.
+        subjects: ``[n]``.
+        labels: ``[n]`` class ids.
+        probabilities: ``[repeats, n, K]``.
+        calibrated: the same after temperature scaling, or None.
+    """
+
+    ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    labels: stats.Integers
+    probabilities: stats.Floats
+    calibrated: stats.Floats | None
+
+    @property
+    def decisions(self) -> stats.Integers:
+        """``[repeats, n]`` class ids."""
+        return np.asarray(self.probabilities.argmax(axis=2), dtype=np.int64)
+
+
+class Known(NamedTuple):
+    """What the records hold of one item."""
+
+    subject: str
+    label: str
+    split: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What may be predicted for one task.
+
+    Attributes:
+        clips: id -> clip with a label for the task.
+        items: the same, or id -> subject where the clips of a subject are pooled.
+    """
+
+    clips: dict[str, Known]
+    items: dict[str, Known]
+
+    def of_scheme(self, scheme: str) -> dict[str, Known]:
+        """The items that a scheme may predict."""
+        return self.clips if scheme == RANDOM else self.items
+
+
+def read_corpus(
+    records_path: Path | str, measures_path: Path | str, task: str, unit: str
+) -> Corpus:
+    """Read subjects, labels and splits of everything that a run may predict.
+
+    Args:
+        records_path: records.jsonl of the corpus.
+        measures_path: measures.jsonl of its audit, one line a clip that can be used.
+        task: of the run; clips without a label for it are left out.
+        unit: ``clip``, or ``subject`` where all clips of a subject are one item.
+
+    Raises:
+        DataError: a file is not such a table.
+        UserError: *unit* is ``subject`` though a subject has several labels.
+    """
+    usable = [clip for clip in usable_clips(records_path, measures_path) if task in clip.labels]
+    clips = {clip.id: Known(clip.subject, clip.labels[task], clip.split) for clip in usable}
+    if unit == "clip":
+        return Corpus(clips, clips)
+    labels, splits = subject_labels(usable, task, Path(records_path))
+    return Corpus(clips, {name: Known(name, labels[name], splits[name]) for name in labels})
+
+
+def read_predictions(
+    path: Path | str, classes: Sequence[str], corpus: Corpus, main: str
+) -> dict[str, Predicted]:
+    """Read predictions.jsonl, by scheme.
+
+    Args:
+        path: of the file.
+        classes: in the order of the stored probabilities.
+        corpus: what the predictions are of.
+        main: the scheme whose scores are the result, which must be there.
+
+    Raises:
+        DataError: a line is no possible prediction, its subject or label is not that of the
+            records, or a scheme does not predict in every repeat exactly the items that it must.
+    """
+    found: dict[str, dict[int, dict[str, Line]]] = defaultdict(lambda: defaultdict(dict))
+    for line in prediction_lines(path):
+        scheme, name = line.text("scheme"), line.text("id")
+        items = corpus.of_scheme(_known_scheme(line, scheme))
+        if name not in items:
+            raise line.error(f"{name!r} is no item of the records")
+        line.same("subject", items[name].subject)
+        line.same("label", items[name].label)
+        line.one_of("label", classes)
+        repeat = found[scheme][line.count("repeat")]
+        if name in repeat:
+            raise line.error(f"a second line for {name!r}")
+        repeat[name] = line
+    if main not in found:
+        raise DataError(path, None, f"no prediction of the scheme {main}")
+    return {
+        scheme: _collect(path, scheme, repeats, classes, corpus)
+        for scheme, repeats in found.items()
+    }
+
+
+def _known_scheme(line: Line, scheme: str) -> str:
+    if scheme not in (GROUPED, RANDOM, OFFICIAL, PUBLISHED, *TRIVIAL) and not scheme.startswith(
+        VIEW_PREFIX
+    ):
+        raise line.error(f"there is no scheme {scheme!r}")
+    return scheme
+
+
+def _collect(
+    path: Path | str,
+    scheme: str,
+    repeats: Mapping[int, Mapping[str, Line]],
+    classes: Sequence[str],
+    corpus: Corpus,
+) -> Predicted:
+    items = corpus.of_scheme(scheme)
+    if sorted(repeats) != list(range(len(repeats))):
+        numbers = ", ".join(map(str, sorted(repeats)))
+        problem = f"{scheme}: expected repeats from 0 without a gap, found {numbers}"
+        raise DataError(path, None, problem)
+    ids = tuple(sorted(repeats[0]))
+    if any(set(repeat) != set(ids) for repeat in repeats.values()):
+        raise DataError(path, None, f"the repeats of {scheme} are not of the same items")
+    check_items(path, f"scheme {scheme}", ids, _expected(scheme, ids, items))
+    scaled = "calibrated" in repeats[0][ids[0]].values
+    for line in (line for repeat in repeats.values() for line in repeat.values()):
+        if ("calibrated" in line.values) != scaled:
+            raise line.error(f"calibrated: expected in all predictions of {scheme}, or in none")
+    return Predicted(
+        ids,
+        tuple(items[name].subject for name in ids),
+        np.array([classes.index(items[name].label) for name in ids], dtype=np.int64),
+        _distributions("probabilities", ids, repeats, classes),
+        _distributions("calibrated", ids, repeats, classes) if scaled else None,
+    )
+
+
+def _expected(
+    scheme: str, ids: Sequence[str], items: Mapping[str, Known]
+) -> Sequence[str] | Mapping[str, Any]:
+    """The ids that a scheme must predict.
+
+    The published protocol draws its items at random, so that any of them may be there. The scheme
+    of the corpus' own split predicts one split.
+    """
+    if scheme == PUBLISHED:
+        return ids
+    if scheme == OFFICIAL:
+        split = items[ids[0]].split
+        return [name for name, known in items.items() if known.split == split]
+    return items
+
+
+def _distributions(
+    field: str,
+    ids: Sequence[str],
+    repeats: Mapping[int, Mapping[str, Line]],
+    classes: Sequence[str],
+) -> stats.Floats:
+    """Probabilities ``[repeats, n, K]``."""
+    return np.array(
+        [
+            [repeats[number][name].distribution(field, classes) for name in ids]
+            for number in sorted(repeats)
+        ]
+    )

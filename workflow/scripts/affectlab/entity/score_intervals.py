@@ -1,0 +1,115 @@
+"""Intervals of the scores of the entity experiment: which method each score has.
+
+All functions take the columns of `scores.columns`, one row per target, and the groups ``[n]``: the
+targets of one text are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from affectlab.core import intervals, stats
+from affectlab.core.calibration import CalibrationError, calibration_error, mean_gap
+from affectlab.entity import scores
+from affectlab.entity.labels import CLASSES, NEUTRAL
+
+
+def of_counts(
+    table: Mapping[str, stats.Array], groups: stats.Integers, level: float
+) -> dict[str, stats.Interval]:
+    """Intervals of shares, and of functions of counts: F1."""
+    truth, decided = table["truth"], table["decided"]
+    hits, unions = (stats.group_sums(part, groups) for part in (truth & decided, truth | decided))
+    emotional, called = (np.delete(part, NEUTRAL, 1).any(1) for part in (truth, decided))
+    right = (np.delete(truth, NEUTRAL, 1) & np.delete(decided, NEUTRAL, 1)).any(axis=1)
+    every = np.ones(len(groups), bool)
+    shares = {
+        "accuracy": ((truth == decided).all(axis=1), every),
+        "non_neutral_accuracy": (right, emotional),
+        "non_neutral_precision": (emotional, called),
+        "non_neutral_recall": (called, emotional),
+        **{f"top{k}_accuracy": (table[f"top{k}"], every) for k in (1, 3, 5)},
+        "top5_accuracy_as_published": (table["top3"], every),
+    }
+    found = {}
+    for name, (having, among) in shares.items():
+        counts = stats.group_sums(np.c_[having & among, among], groups)
+        found[name] = intervals.share_interval(counts, level)
+    found["micro_f1"] = intervals.f1_interval(np.c_[hits.sum(axis=1), unions.sum(axis=1)], level)
+    value, limits = intervals.share_limits(hits, unions, level, counted=truth.any(axis=0), f1=True)
+    found["macro_f1"] = stats.Interval(float(value), float(limits.low), float(limits.high))
+    return found
+
+
+def of_means(
+    table: Mapping[str, stats.Array], groups: stats.Integers, level: float
+) -> dict[str, stats.Interval]:
+    """Intervals of means of one value for each target, or for each query."""
+    values = {"js_distance": table["js_distance"]}
+    for place, name in enumerate(("retrieval_r1", "retrieval_r5", "retrieval_map")):
+        if "retrieval_mu" in table:
+            values[name] = table["retrieval_mu"][:, place]
+    for variant in ("typos", "dropout"):
+        if f"falls_{variant}" in table:
+            values[f"kappa_falls_{variant}"] = table[f"falls_{variant}"]
+    found = {}
+    for name, column in values.items():
+        known = ~np.isnan(column)
+        if known.any():
+            sums = _sums(column[known], groups[known])
+            found[name] = intervals.mean_interval(sums, level)
+    for name in ("nll", "nll_calibrated"):
+        sums = _sums(table[name], groups)
+        found[name] = intervals.positive_mean_interval(sums, level, np.log(len(CLASSES)))
+    return found
+
+
+def of_resamples(
+    values: Mapping[str, float],
+    replicates: Mapping[str, stats.Floats],
+    groups: stats.Integers,
+    level: float,
+) -> dict[str, stats.Interval]:
+    """Intervals of rank correlations, and of the area under the risk-coverage curve.
+
+    Args:
+        values: score -> its value.
+        replicates: score -> its values for resampled groups, NaN where it does not exist.
+        groups: ``[n]``.
+        level: of the intervals.
+    """
+    number = len(np.unique(groups))
+    found = {}
+    for name in ("kappa_entropy_spearman", "kappa_intensity_spearman"):
+        known = replicates[name][~np.isnan(replicates[name])]
+        if not np.isnan(values[name]) and 2 * len(known) >= len(replicates[name]):
+            found[name] = intervals.correlation_interval(
+                values[name], known, items=len(groups), groups=number, level=level, ranks=True
+            )
+    found["aurc"] = intervals.resampled_interval(values["aurc"], replicates["aurc"], number, level)
+    return found
+
+
+def of_calibration(
+    table: Mapping[str, stats.Array], groups: stats.Integers, level: float, seed: int
+) -> dict[str, CalibrationError]:
+    """Estimates and intervals of mean absolute gaps, whose values in a sample are too high."""
+    found = {
+        name: calibration_error(table[name], groups, level=level, seed=seed)
+        for name in ("ece", "ece_calibrated")
+    }
+    order = np.argsort(table["kappa"], kind="stable")
+    found["kappa_cosine_gap"] = mean_gap(
+        table["cosine"] - table["foretold_cosine"],
+        np.array_split(order, scores.KAPPA_BINS),
+        groups,
+        level=level,
+        seed=seed,
+    )
+    return found
+
+
+def _sums(values: stats.Array, groups: stats.Integers) -> stats.Floats:
+    return stats.group_sums(np.c_[values, np.ones(len(values))], groups)

@@ -1,0 +1,13 @@
+"""Draw top 1 against the number of updates, of every selected run and seed."""
+
+from pathlib import Path
+
+from affectlab.core.logs import configure_logging
+from affectlab.entity.updates import draw, read_course
+
+configure_logging(snakemake.log[0])
+pairs = zip(snakemake.input.metrics, snakemake.input.history, strict=True)
+draw(
+    Path(snakemake.output.svg).with_suffix(""),
+    [read_course(metrics, history) for metrics, history in pairs],
+)
