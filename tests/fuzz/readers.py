@@ -1,7 +1,9 @@
 """Every reader of raw data, stored files and model directories, with a valid input for each."""
 
+import hashlib
 import json
 import random
+import time
 import wave
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -394,27 +396,32 @@ def face_predictions() -> Reader:
 
 
 def audio_predictions() -> Reader:
-    from affectlab.audio.evaluate import read_predictions
+    from affectlab.audio.experiment import GROUPED
+    from affectlab.audio.predictions import read_corpus, read_predictions
 
     def build(folder: Path) -> None:
+        audio_records().build(folder)
+        records = [json.loads(line) for line in (folder / "records.jsonl").open()]
         rows = [
             {
-                "scheme": "cv",
+                "scheme": GROUPED,
                 "repeat": repeat,
-                "id": f"c{n}",
-                "subject": f"s{n % 3}",
-                "label": "ab"[n % 2],
+                "id": row["id"],
+                "subject": row["subject"],
+                "label": row["labels"]["label"],
                 "probabilities": [0.5, 0.5],
                 "calibrated": [0.6, 0.4],
             }
             for repeat in range(2)
-            for n in range(6)
+            for row in records
         ]
         (folder / "predictions.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
 
-    return Reader(
-        "audio_predictions", build, lambda f: read_predictions(f / "predictions.jsonl", ("a", "b"))
-    )
+    def read(folder: Path) -> None:
+        known = read_corpus(folder / "records.jsonl", folder / "measures.jsonl", "label", "clip")
+        read_predictions(folder / "predictions.jsonl", ("a", "b"), known, GROUPED)
+
+    return Reader("audio_predictions", build, read, "predictions.jsonl")
 
 
 def entity_predictions() -> Reader:
@@ -436,8 +443,12 @@ def entity_predictions() -> Reader:
                 "mu": [0.125] * 64,
                 "pooled": [0.5] * 4,
             }
-            for split in ("validation", "test")
-            for variant in ("clean", "typos", "dropout")
+            for split, variant in (
+                ("validation", "clean"),
+                ("test", "clean"),
+                ("test", "typos"),
+                ("test", "dropout"),
+            )
             for name in known.splits[split].ids
         ]
         parquet.write_table(pa.Table.from_pylist(rows), folder / "predictions.parquet")
@@ -459,7 +470,7 @@ def summary_answers() -> Reader:
         cases = read_cases(folder / "records.jsonl")
         answers = [Answer(dict(case.references), True, False, False) for case in cases]
         write_predictions(folder / "predictions.jsonl", cases, answers)
-        facts = {"valid": True, "repaired": False, "error": None, "case_tokens": 5}
+        facts = {"valid": True, "repaired": False, "error": None, "case_tokens": None}
         write_details(folder / "details.jsonl", ({"id": case.id, **facts} for case in cases))
 
     return Reader(
@@ -521,7 +532,7 @@ SCORE = {
     "below_baseline": False,
 }
 METRICS = {
-    "wing": "emotion",
+    "wing": "summary",
     "run": "r",
     "protocol": "sound",
     "method": "tfidf",
@@ -537,18 +548,18 @@ METRICS = {
 
 def result_files() -> Reader:
     """metrics.json, run.json and export.json of a run, as report and comparisons read them."""
+    from affectlab.core.records import process_record
     from affectlab.report.results import read_seed, split_means, split_sizes
     from affectlab.report.section import exports_view, provenance, run_view
 
     def build(folder: Path) -> None:
         (folder / "export").mkdir()
-        evaluation = {"time": "2026-01-01T00:00:00Z", "host": "h", "seconds": 1.0}
         run_record = {
-            "wing": "emotion",
+            "wing": "summary",
             "run": "r",
             "seed": 1,
             "training": {},
-            "evaluation": evaluation,
+            "evaluation": process_record(time.perf_counter(), 1),
         }
         formats = {"onnx": {"bytes": 5, "seconds": {"1": 0.5}}, "torch": {"bytes": 7}}
         export = {"formats": formats, "reference": "torch", "threads": 1}
@@ -583,9 +594,8 @@ def results_table() -> Reader:
 
 
 def manifests() -> Reader:
-    from affectlab.core.assets import asset_status, generated_data, unchanged_files
+    from affectlab.core.assets import asset_status, generated_data, read_manifest
     from affectlab.core.fetch import manifest_directory
-    from affectlab.core.io import read_json
     from affectlab.core.records import model_identity
 
     entry = {"sources": [{"kind": "sample", "generator": "g"}]}
@@ -597,7 +607,7 @@ def manifests() -> Reader:
             "name": "d",
             "kind": "dataset",
             "directory": "files",
-            "files": [{"path": "a.txt", "bytes": 1, "sha256": "0" * 64}],
+            "files": [{"path": "a.txt", "bytes": 1, "sha256": hashlib.sha256(b"a").hexdigest()}],
             "source": {"kind": "sample", "detail": "g", "revision": None},
             "verified": False,
             "notes": [],
@@ -610,11 +620,7 @@ def manifests() -> Reader:
         asset_status("dataset", "d", entry, None, folder)
         manifest_directory(path)
         generated_data([path])
-        # A file that is newer is compared with what the manifest lists.
-        newer = path.parent / "files" / "a.txt"
-        newer.write_text("a")
-        unchanged_files([str(newer)], path)
-        model_identity("m", read_json(path))
+        model_identity("m", read_manifest(path))
 
     return Reader("manifest", build, read, "raw/d/*.json")
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -410,6 +411,7 @@ def _git(directory: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache
 def _read_schema(path: Path | str) -> dict[str, Any]:
     schema: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return schema
