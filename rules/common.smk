@@ -22,7 +22,7 @@ from affectlab.core.assets import (
 )
 from affectlab.core.archives import local_copy
 from affectlab.core.config import load_yaml
-from affectlab.core.errors import ConfigError, UserError
+from affectlab.core.errors import UserError
 from affectlab.core.sources import imported_sources
 from affectlab.wings import check_config, needed_assets, validate_config, wings_without
 
@@ -31,7 +31,7 @@ try:
         # Of two equal keys, Snakemake takes the last without a word.
         load_yaml(configuration)
     REGISTRIES = validate_config(config, ROOT)
-except ConfigError as error:
+except UserError as error:
     # An exception would be printed twice, with a traceback.
     sys.exit(str(error))
 

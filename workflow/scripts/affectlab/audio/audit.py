@@ -18,12 +18,11 @@ from affectlab.audio.waveform import Mixture, in_parallel, open_recording
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.expectations import report_differences
 from affectlab.core.io import (
-    read_jsonl,
     round_significant,
     write_json,
     write_jsonl,
 )
-from affectlab.core.quarantine import BadRecord
+from affectlab.core.quarantine import BadRecord, read_quarantine
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ def write_audit(
         UserError: the corpus cannot be used; all reasons are listed.
     """
     clips = read_clips(records_path)
-    bad = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    bad = read_quarantine(quarantine_path)
     measures: list[Measure] = []
     for done, found in enumerate(
         in_parallel(lambda clip: _measured(raw_directory, clip), clips, threads), start=1

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, reading
 from affectlab.core.finite import check_finite_tensors
 from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json
+from affectlab.core.pretrained import from_directory
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
@@ -51,7 +52,8 @@ def read_features(kind: Any, directory: Path) -> Any:
     if not path.is_file():
         raise UserError(f"{directory}: not a whole model directory, it has no {path.name}")
     read_json(path)
-    return kind.from_pretrained(directory, local_files_only=True)
+    with reading(path, "the settings of a feature extractor"):
+        return from_directory(kind, directory)
 
 
 @checked("directory", check_directory)
@@ -117,7 +119,12 @@ def _files_by_name(directory: Path) -> dict[str, Path]:
         weight_map = found.get("weight_map") if isinstance(found, dict) else None
         if not isinstance(weight_map, dict):
             raise UserError(f"{index}: expected a weight_map, from tensors to files")
-        return {name: directory / file for name, file in weight_map.items()}
+        files = {}
+        for name, file in weight_map.items():
+            if not isinstance(file, str) or Path(file).name != file or "\0" in file:
+                raise UserError(f"{index}: expected the name of a file beside it, found {file!r}")
+            files[name] = directory / file
+        return files
     path = directory / WEIGHTS
     if not path.is_file():
         raise UserError(f"{directory}: has no weights ({WEIGHTS})")
@@ -127,12 +134,9 @@ def _files_by_name(directory: Path) -> dict[str, Path]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     if not path.is_file():
         raise UserError(f"{path}: no such file; the index of the checkpoint names it")
-    try:
-        with safe_open(path, framework="pt") as stream:
-            yield stream
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file: {error}") from error
+    with reading(path, "a whole safetensors file"), safe_open(path, framework="pt") as stream:
+        yield stream

@@ -23,6 +23,7 @@ from affectlab.core.records import (
     ScoredRun,
     calibration_note,
     metric,
+    read_metrics,
     rounded,
     write_record,
 )
@@ -415,7 +416,7 @@ def compare(
 
     runs: dict[str, list[tuple[dict[str, Any], Predicted]]] = {}
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
-        record = read_json(metrics_path)
+        record = read_metrics(metrics_path)
         data = record["data"]
         details = record["details"]
         corpus = read_corpus(*data_paths[data["name"]], details["task"], details["unit"])

@@ -17,11 +17,11 @@ import numpy as np
 from affectlab.core import intervals, stats
 from affectlab.core.calibration import calibration_error, calibration_metric
 from affectlab.core.comparison import Resamples, Run, Trials, difference
-from affectlab.core.io import read_json
 from affectlab.core.predictions import ROUNDING, check_items, prediction_lines
 from affectlab.core.records import (
     Direction,
     metric,
+    read_metrics,
 )
 
 BINS = 15
@@ -337,7 +337,7 @@ def read_runs(
     """
     runs: dict[str, list[tuple[dict[str, Any], Predictions]]] = {}
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
-        record = read_json(metrics_path)
+        record = read_metrics(metrics_path)
         corpus = corpora[record["data"]["name"]]
         predictions = read_predictions(predictions_path, corpus, splits)
         headline = predictions[record["data"]["split"]]

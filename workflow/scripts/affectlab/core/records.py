@@ -18,13 +18,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from affectlab.core.assets import read_manifest
 from affectlab.core.config import schema_mistakes
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, round_significant, sha256_file, write_json
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 
 Direction = Literal["higher", "lower"]
 
@@ -173,6 +177,21 @@ def read_record(path: Path | str, schema_path: Path | str) -> dict[str, Any]:
     return checked
 
 
+def read_metrics(path: Path | str) -> dict[str, Any]:
+    """Read and check a `metrics.json`; see `read_record`."""
+    return read_record(path, SCHEMAS / "metrics.schema.json")
+
+
+def read_run_record(path: Path | str) -> dict[str, Any]:
+    """Read and check a `run.json`; see `read_record`."""
+    return read_record(path, SCHEMAS / "run.schema.json")
+
+
+def read_comparison(path: Path | str) -> dict[str, Any]:
+    """Read and check a `comparison.json`; see `read_record`."""
+    return read_record(path, SCHEMAS / "comparison.schema.json")
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
     """A run with one seed that is being scored, and where the records of it go.
@@ -226,7 +245,7 @@ class ScoredRun:
             data_paths: the files that hold the data, whose hash stands for them: of one its
                 SHA-256, of several that of their digests, a line each.
         """
-        manifest = None if self.manifest_path is None else read_json(self.manifest_path)
+        manifest = None if self.manifest_path is None else read_manifest(self.manifest_path)
         return {
             "wing": wing,
             "run": self.name,
@@ -380,6 +399,7 @@ def _git(directory: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache
 def _read_schema(path: Path | str) -> dict[str, Any]:
     schema: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return schema

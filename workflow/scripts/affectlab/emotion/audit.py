@@ -19,9 +19,9 @@ from affectlab.core.expectations import (
     report_differences,
     share_rows,
 )
-from affectlab.core.io import read_jsonl, round_significant, write_json
+from affectlab.core.io import round_significant, write_json
 from affectlab.core.near_texts import near_duplicates
-from affectlab.core.quarantine import BadRecord
+from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.core.texts import normalise_text
 from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
 
@@ -52,7 +52,7 @@ def write_audit(
         DataError: an input is missing or damaged.
         UserError: see `audit`.
     """
-    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    quarantined = read_quarantine(quarantine_path)
     found = audit(read_records(records_path), quarantined, expected)
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)

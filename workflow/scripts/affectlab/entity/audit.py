@@ -15,9 +15,9 @@ from typing import Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import report_differences, share_rows
-from affectlab.core.io import read_jsonl, round_significant, write_json
+from affectlab.core.io import round_significant, write_json
 from affectlab.core.near_texts import near_duplicates
-from affectlab.core.quarantine import BadRecord
+from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.core.texts import normalise_text, places_of
 from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
@@ -45,7 +45,7 @@ def write_audit(
         DataError: an input is missing or damaged.
         UserError: see `audit`.
     """
-    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    quarantined = read_quarantine(quarantine_path)
     found = audit(read_records(records_path), quarantined, layout=layout, expected=expected)
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)

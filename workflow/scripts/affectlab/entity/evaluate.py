@@ -23,6 +23,7 @@ from affectlab.core.predictions import SUM_TOLERANCE, Line, check_items, finite_
 from affectlab.core.records import (
     ScoredRun,
     metric,
+    read_metrics,
     write_record,
 )
 from affectlab.entity import score_intervals, scores
@@ -381,7 +382,7 @@ def compare(
     for metrics_path, predictions_path, directory in zip(
         metrics_paths, predictions_paths, model_directories, strict=True
     ):
-        record = read_json(metrics_path)
+        record = read_metrics(metrics_path)
         corpus = corpora[record["data"]["name"]]
         items = read_predictions(predictions_path, corpus)["test"]
         table = scores.columns(items, stored_calibration(directory, corpus), corpus.train_prior)

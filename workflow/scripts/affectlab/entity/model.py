@@ -370,7 +370,6 @@ def load_model(
     Raises:
         UserError: no such directory, or it holds no model of this wing.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not (directory / DESCRIPTION_FILE).is_file():
@@ -389,7 +388,8 @@ def load_model(
         heads = Heads(encoder.config.hidden_size, method=description.method, **description.heads)
         weights = load_file(directory / HEADS_FILE)
         heads.load_state_dict(weights)
-    except (OSError, TypeError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
+        # Of corrupt settings, whatever their first use happens to raise.
         raise UserError(f"{directory / HEADS_FILE}: cannot be loaded: {misfit(error)}") from error
     check_finite_tensors(weights.items(), directory / HEADS_FILE)
     return (
@@ -403,8 +403,10 @@ def _description_problem(description: Description) -> str | None:
     """What a damaged or older description says wrongly, or None."""
     if description.method not in ("gbert", "vmf"):
         return f"method: expected gbert or vmf, found {description.method!r}"
-    if not isinstance(description.max_length, int):
+    if type(description.max_length) is not int or description.max_length < 1:
         return f"max_length: expected a whole number, found {description.max_length!r}"
+    if not isinstance(description.heads, dict):
+        return "heads: expected an object of settings"
     calibration = description.calibration
     if calibration is not None and (
         not isinstance(calibration, dict) or set(calibration) != {"texts", "spans"}

@@ -21,8 +21,8 @@ from affectlab.core.expectations import (
     report_differences,
     share_rows,
 )
-from affectlab.core.io import read_jsonl, write_json
-from affectlab.core.quarantine import BadRecord
+from affectlab.core.io import write_json
+from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.face.agreement import describe_agreement
 from affectlab.face.data import STATUSES, Faces, read_faces
 from affectlab.face.raw import CLASSES, SIDE, SPLITS
@@ -67,7 +67,7 @@ def write_audit(
         UserError: see `audit`.
     """
     faces = read_faces(faces_path, metadata_path)
-    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    quarantined = read_quarantine(quarantine_path)
     found = audit(faces, quarantined, required_splits, expected)
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)

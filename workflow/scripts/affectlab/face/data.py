@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from affectlab.core.errors import DataError, UserError
+from affectlab.core.errors import DataError, UserError, reading
 from affectlab.core.integrity import check_file, checked
 from affectlab.core.io import read_text, sealed_path, sealed_writer
 from affectlab.core.label_order import LabelIds
@@ -172,10 +172,10 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
     Raises:
         DataError: the two files do not belong together, or one is not what `convert` wrote.
     """
-    try:
+    with reading(faces_path, "an array of images"):
         images = np.load(faces_path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(faces_path, None, f"no array of images: {error}") from error
+        if not isinstance(images, np.ndarray):
+            raise TypeError("several arrays")
     if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
         problem = f"expected uint8 [N, {SIDE}, {SIDE}], found {images.dtype} {images.shape}"
         raise DataError(faces_path, None, problem)
@@ -193,6 +193,9 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
     if len(set(paths)) != len(paths):
         raise DataError(metadata_path, None, "an image_path occurs twice")
     affect = votes = status = None
+    for extra in (_AFFECT, _VOTES):
+        if 0 < len(set(extra) & set(columns)) < len(extra):
+            raise DataError(metadata_path, "line 1", f"expected all of {', '.join(extra)} or none")
     if "valence" in columns:
         affect = np.stack([numbers(columns, name, metadata_path) for name in _AFFECT], axis=1)
     if "votes_status" in columns:

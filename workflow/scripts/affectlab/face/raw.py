@@ -27,12 +27,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from affectlab.core.archives import is_damage
-from affectlab.core.errors import DataError
-from affectlab.core.io import folders_below, is_encodable
+from affectlab.core.errors import DataError, printable
+from affectlab.core.io import bounded_lines, folders_below, is_encodable
 from affectlab.core.label_order import LabelIds
 from affectlab.core.media import HEAD_BYTES, IMAGES, Sorted, sort_files
 from affectlab.core.names import Ids, Spellings, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.face.images import claimed_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,6 +213,9 @@ def decode_image(data: bytes) -> np.ndarray:
     import cv2
     import numpy as np
 
+    if data and claimed_size(data) != (SIDE, SIDE):
+        width, height = claimed_size(data)
+        raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
     # OpenCV fills the missing part of a JPEG with grey and reports it on stderr only. Of other
     # formats it refuses what is cut off.
     whole = not (
@@ -334,7 +338,7 @@ def _read_folders(
             yield face
         except ValueError as error:
             # A name that is not UTF-8 cannot be stored as it is.
-            shown = name.encode(errors="backslashreplace").decode()
+            shown = printable(name)
             if on_bad_record == "fail":
                 raise DataError(files.locate(shown), None, str(error)) from error
             yield BadRecord(shown, "image", str(error))
@@ -473,10 +477,10 @@ def _require_columns(header: Iterable[str], required: list[str], path: Path) -> 
 
 
 @contextmanager
-def _text(raw: IO[bytes], path: Path) -> Iterator[IO[str]]:
-    """*raw* as UTF-8 text, line by line."""
+def _text(raw: IO[bytes], path: Path) -> Iterator[Iterator[str]]:
+    """*raw* as lines of UTF-8 text."""
     with table_errors(path), io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        yield text
+        yield bounded_lines(text, path)
 
 
 @contextmanager

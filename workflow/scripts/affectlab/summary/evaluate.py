@@ -16,11 +16,16 @@ from affectlab.core import intervals, stats
 from affectlab.core.comparison import Resamples, Run, Trials, comparison_record, difference
 from affectlab.core.errors import DataError
 from affectlab.core.io import (
-    read_json,
     read_jsonl,
     write_text,
 )
-from affectlab.core.records import ScoredRun, difference_line, metric, write_record
+from affectlab.core.records import (
+    ScoredRun,
+    difference_line,
+    metric,
+    read_metrics,
+    write_record,
+)
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import lead
 from affectlab.summary.cases import Case, read_cases, with_fold
@@ -270,7 +275,7 @@ def compare(
     for metrics_path, predictions, details in zip(
         metrics_paths, predictions_paths, details_paths, strict=True
     ):
-        record = read_json(metrics_path)
+        record = read_metrics(metrics_path)
         key = record["data"]["name"], folds[record["run"]]
         if key not in cases:
             cases[key] = test_cases(records_paths[key[0]], key[1])

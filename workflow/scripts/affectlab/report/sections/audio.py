@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.io import read_json
+from affectlab.core.records import read_comparison
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -51,7 +52,7 @@ def section(
         DataError: a record of a selected run is missing or broken.
     """
     runs = read_runs(folder, block, block["selected"])
-    comparison = read_json(folder / "comparison.json")
+    comparison = read_comparison(folder / "comparison.json")
     views = [
         run_view(name, seeds, POOLED_FIGURES if _is_pooled(seeds) else FIGURES)
         for name, seeds in runs.items()

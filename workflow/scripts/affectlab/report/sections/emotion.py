@@ -9,6 +9,7 @@ from typing import Any
 
 from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
+from affectlab.core.records import read_comparison
 from affectlab.report.results import (
     SeedResult,
     against_baseline,
@@ -89,7 +90,7 @@ def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
     noise = folder / "data" / searched / "label_noise.json"
     return _Results(
         runs=runs,
-        comparison=read_json(folder / "comparison.json"),
+        comparison=read_comparison(folder / "comparison.json"),
         audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
         label_noise={searched: read_json(noise)} if searched in data else {},
     )

@@ -10,6 +10,7 @@ from typing import Any
 from affectlab.core.expectations import differing
 from affectlab.core.history import read_history
 from affectlab.core.io import read_json
+from affectlab.core.records import read_comparison
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -77,7 +78,7 @@ def section(
     Raises:
         DataError: a record of a selected run is missing or broken.
     """
-    comparison = read_json(folder / "comparison.json")
+    comparison = read_comparison(folder / "comparison.json")
     runs = read_runs(folder, block, [run["run"] for run in comparison["runs"]])
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     for view in views:

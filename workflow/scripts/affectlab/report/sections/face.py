@@ -8,6 +8,7 @@ from typing import Any
 
 from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
+from affectlab.core.records import read_comparison
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -67,7 +68,7 @@ def section(
         DataError: a record of a selected run is missing or broken.
     """
     runs = read_runs(folder, block, block["selected"])
-    comparison = read_json(folder / "comparison.json")
+    comparison = read_comparison(folder / "comparison.json")
     data = sorted({block["runs"][name]["data"] for name in block["selected"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     checks = {name: read_json(folder / "data" / name / "label_check.json") for name in data}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.records import read_comparison
 from affectlab.report.results import (
     SeedResult,
     against_baseline,
@@ -54,7 +55,7 @@ def section(
     """
     names = list(dict.fromkeys([*block["selected"], block["baseline"]]))
     runs = read_runs(folder, block, names)
-    comparison = read_json(folder / "comparison.json")
+    comparison = read_comparison(folder / "comparison.json")
     pooled = read_json(folder / "pooled.json") if block["cross_validation"] else {"pools": []}
     data = sorted({block["runs"][name]["data"] for name in names})
     views = [_run_view(folder, name, block, seeds, sample_data) for name, seeds in runs.items()]
