@@ -304,7 +304,7 @@ def read_image(path: Path | str) -> np.ndarray:
     except cv2.error as error:
         raise DataError(path, None, f"an image that OpenCV refuses: {error.err}") from error
     if image is None:
-        advice = IMAGES.advice(Path(path).name, data[:HEAD_BYTES].tobytes())
+        advice = IMAGES.advice(Path(path).name, data[:HEAD_BYTES])
         problem = "expected a whole image file; this one is cut off or is none"
         raise DataError(path, None, advice or problem)
     return image
