@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from affectlab.audio.data import Clip, read_clips
-from affectlab.audio.waveform import in_parallel, read_original
+from affectlab.audio.waveform import in_parallel, read_format, read_original
+from affectlab.core.conditions import giveaways
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import (
     read_jsonl,
@@ -50,6 +51,7 @@ QUIET_DB = -120.0
 class Measure:
     """What one file is like: length, levels (dB below full scale), silence, clipping, contents.
 
+    ``rate``, ``channels`` and ``format`` (container and coding) are those of the original file.
     ``sha256`` is of the rate and the decoded samples, so that the same audio in another format, or
     under another header, has the same.
     """
@@ -57,6 +59,8 @@ class Measure:
     id: str
     seconds: float
     rate: int
+    channels: int
+    format: str
     rms_db: float
     peak_db: float
     silent_share: float
@@ -120,6 +124,7 @@ def measure(path: Path, name: str) -> Measure:
         DataError: it cannot be read.
     """
     samples, rate = read_original(path)
+    channels, coding = read_format(path)
     width = max(1, int(FRAME_SECONDS * rate))
     count = max(1, len(samples) // width)
     frames = samples[: count * width].reshape(count, -1).astype(np.float64)
@@ -130,6 +135,8 @@ def measure(path: Path, name: str) -> Measure:
         id=name,
         seconds=round_significant(len(samples) / rate, 6),
         rate=rate,
+        channels=channels,
+        format=coding,
         rms_db=_decibels(float(np.sqrt((samples.astype(np.float64) ** 2).mean()))),
         peak_db=_decibels(peak),
         silent_share=round_significant(float(silent.mean()), 4),
@@ -149,7 +156,8 @@ def audit(
     Returns:
         ``counts`` (clips and subjects, per split), ``classes`` (task -> class -> clips and
         subjects), ``audio`` (rates, quantiles of length, level and silence, clips that clip or
-        are silent), ``identical`` (groups of clips with the same audio),
+        are silent), ``conditions`` (task -> `core.conditions.giveaways`),
+        ``identical`` (groups of clips with the same audio),
         ``subject_overlap`` (subjects in more than one split), ``quarantine``, ``expected``.
 
     Raises:
@@ -182,6 +190,7 @@ def audit(
         },
         "classes": _classes(clips),
         "audio": _audio(measures),
+        "conditions": _conditions(clips, measures),
         "identical": _identical(measures),
         "subject_overlap": overlap,
         "quarantine": {
@@ -250,6 +259,33 @@ def _audio(measures: Sequence[Measure]) -> dict[str, Any]:
         "silent_share": _quantiles([m.silent_share for m in measures]),
         "clipped_clips": sum(m.clipped_samples > 0 for m in measures),
         "silent_clips": sum(m.peak_db <= QUIET_DB for m in measures),
+    }
+
+
+def _conditions(clips: Sequence[Clip], measures: Sequence[Measure]) -> dict[str, Any]:
+    """What conditions of recording tell of the classes of each task."""
+    measured = {one.id: one for one in measures}
+    found = {}
+    for task in sorted({task for clip in clips for task in clip.labels}):
+        own = [clip for clip in clips if task in clip.labels]
+        found[task] = giveaways(
+            condition_columns([measured[clip.id] for clip in own]),
+            [clip.labels[task] for clip in own],
+            [clip.subject for clip in own],
+            f"task {task}",
+        )
+    return found
+
+
+def condition_columns(measures: Sequence[Measure]) -> dict[str, list[float] | list[str]]:
+    """The conditions of recording of clips, as `core.conditions` takes them."""
+    return {
+        "rate": [str(one.rate) for one in measures],
+        "channels": [str(one.channels) for one in measures],
+        "format": [one.format for one in measures],
+        "seconds": [one.seconds for one in measures],
+        "rms_db": [one.rms_db for one in measures],
+        "peak_db": [one.peak_db for one in measures],
     }
 
 

@@ -18,6 +18,7 @@ SCHEMES = {
     "published": "published protocol",
     "duration": "duration alone",
     "loudness": "loudness alone",
+    "conditions": "recording conditions alone",
 }
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from affectlab.audio import refits, solver
 from affectlab.audio.scores import unweighted_scores
 from affectlab.core import stats
+from affectlab.core.conditions import permute
 from affectlab.core.errors import UserError
 
 Floats = npt.NDArray[np.float64]
@@ -383,19 +384,6 @@ def permutation_test(
         "p": (1 + reached) / (1 + settings.permutations),
         "chance_95": float(np.quantile(permuted, 0.95)),
     }
-
-
-def permute(labels: Integers, groups: Integers, generator: np.random.Generator) -> Integers:
-    """Labels in a random order that respects what is exchangeable; see `permutation_test`."""
-    names, codes = np.unique(groups, return_inverse=True)
-    first = np.array([labels[codes == code][0] for code in range(len(names))])
-    if np.array_equal(first[codes], labels):
-        return np.asarray(generator.permutation(first)[codes])
-    result = labels.copy()
-    for code in range(len(names)):
-        own = np.flatnonzero(codes == code)
-        result[own] = labels[generator.permutation(own)]
-    return result
 
 
 class Half(NamedTuple):

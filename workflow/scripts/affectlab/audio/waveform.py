@@ -88,6 +88,21 @@ def read_original(path: Path | str) -> tuple[Samples, int]:
     return frames.mean(axis=1, dtype=np.float32), rate
 
 
+def read_format(path: Path | str) -> tuple[int, str]:
+    """Read the channels of an audio file, and its container and coding, such as "WAV PCM_16".
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    import soundfile
+
+    try:
+        found = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        raise DataError(path, None, _why_unreadable(Path(path), error)) from error
+    return int(found.channels), f"{found.format} {found.subtype}"
+
+
 def _check_whole(path: Path) -> None:
     """Refuse a WAV or AIFF file shorter than its header says: libsndfile reads what is left."""
     with path.open("rb") as stream:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.core.conditions import giveaways
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import KnownIssues, compare, issue_rows
 from affectlab.core.io import read_jsonl, round_significant, write_json
 from affectlab.core.quarantine import BadRecord
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import normalise_text, text_conditions
 from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
 
 NORMALISATION = "case folded, every run of white space made one space, ends stripped"
@@ -64,6 +65,7 @@ def audit(
 
         - ``counts``: for each split the records, unique texts, classes and text lengths;
         - ``conflicts``: for each split the texts that have more than one label there;
+        - ``conditions``: what length and script tell of the class (`core.conditions.giveaways`);
         - ``duplicates``: for each split the texts that stand there more than once;
         - ``overlap``: ``test_in_train`` and so on: ids of records of the first split whose
           normalised text stands in the second; with counts of exact copies and of copies that
@@ -86,6 +88,12 @@ def audit(
         "normalisation": NORMALISATION,
         "counts": {split: _describe(items) for split, items in by_split.items()},
         "conflicts": {split: _conflicts(items) for split, items in by_split.items()},
+        "conditions": giveaways(
+            text_conditions([record.text for record in records]),
+            [record.label for record in records],
+            [normalise_text(record.text) for record in records],
+            "emotion",
+        ),
         "duplicates": {split: _duplicates(items) for split, items in by_split.items()},
         "overlap": overlap,
         "quarantine": {

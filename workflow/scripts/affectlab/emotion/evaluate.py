@@ -20,10 +20,10 @@ from affectlab.core.classification import (
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, write_text
 from affectlab.core.records import ScoredRun, write_record
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import normalise_text, text_conditions
 from affectlab.emotion.data import CLASSES, read_records
 
-TASK_VERSION = 1
+TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 
@@ -32,13 +32,16 @@ def read_corpus(records_path: Path | str) -> Corpus:
     labels: dict[str, dict[str, int]] = {}
     numbers: dict[str, int] = {}
     group = {}
+    texts: dict[str, list[str]] = {}
     for record in read_records(records_path):
+        texts.setdefault(record.split, []).append(record.text)
         labels.setdefault(record.split, {})[record.id] = CLASSES.index(record.label)
         group[record.id] = numbers.setdefault(normalise_text(record.text), len(numbers))
     for split in ("train", *HELD_OUT):
         if split not in labels:
             raise DataError(records_path, None, f"no records of the split {split}")
-    return Corpus.of(CLASSES, labels, group)
+    conditions = {split: text_conditions(own) for split, own in texts.items()}
+    return Corpus.of(CLASSES, labels, group, conditions)
 
 
 def evaluate(

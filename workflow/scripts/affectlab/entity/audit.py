@@ -13,10 +13,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from affectlab.core.conditions import giveaways
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_jsonl, round_significant, write_json
 from affectlab.core.quarantine import BadRecord
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import normalise_text, text_conditions
 from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
 
@@ -63,7 +64,9 @@ def audit(
     Returns:
         A JSON object: ``weak_labels`` (whether the labels were derived, not given), ``counts``
         for each split, ``spans`` (defects of their places), ``duplicate_texts``,
-        ``conflicting_labels``, ``overlap`` (ids of held-out texts that stand in another split),
+        ``conflicting_labels``, ``conditions`` (what length and script of the text tell of the
+        likeliest class: `core.conditions.giveaways`), ``overlap`` (ids of held-out texts that
+        stand in another split),
         ``quarantine``, ``expected``.
 
     Raises:
@@ -88,6 +91,7 @@ def audit(
         },
         "duplicate_texts": len(records) - len({normalise_text(r.text) for r in records}),
         "conflicting_labels": _conflicting(records),
+        "conditions": _conditions(records),
         "overlap": _overlap(by_split),
         "quarantine": {
             "records": len(quarantined),
@@ -136,6 +140,14 @@ def _conflicting(records: Sequence[Record]) -> int:
             place = (normalise_text(record.text), target.span)
             labels.setdefault(place, set()).add(target.label)
     return sum(len(own) > 1 for own in labels.values())
+
+
+def _conditions(records: Sequence[Record]) -> dict[str, Any]:
+    """What the length and script of the text tell of the likeliest class of its targets."""
+    pairs = [(record.text, target) for record in records for target in record.targets]
+    columns = text_conditions([text for text, _ in pairs])
+    labels = [CLASSES[top_class(target.label)] for _, target in pairs]
+    return giveaways(columns, labels, [normalise_text(text) for text, _ in pairs], "entity")
 
 
 def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[str]]:
