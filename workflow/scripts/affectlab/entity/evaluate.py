@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core import stats
+from affectlab.core.conditions import predict
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
 from affectlab.core.records import (
@@ -24,12 +25,12 @@ from affectlab.core.records import (
     summary_metric,
     write_record,
 )
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import normalise_text, text_conditions
 from affectlab.entity import scores
 from affectlab.entity.data import of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, normalised
 
-TASK_VERSION = 1
+TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 HELD_OUT = ("validation", "test")
@@ -54,6 +55,7 @@ class Corpus(NamedTuple):
     splits: dict[str, Split]
     train_prior: stats.Floats
     whole_texts: bool
+    conditions: dict[str, stats.Integers]
 
 
 def read_corpus(records_path: Path | str) -> Corpus:
@@ -65,6 +67,7 @@ def read_corpus(records_path: Path | str) -> Corpus:
     records = read_records(records_path)
     numbers: dict[str, int] = {}
     splits = {}
+    texts = {}
     for split in ("train", *HELD_OUT):
         members = of_split(records, split)
         targets = targets_of(members)
@@ -75,6 +78,7 @@ def read_corpus(records_path: Path | str) -> Corpus:
             for record in members
             for _ in record.targets
         ]
+        texts[split] = text_conditions([record.text for record in members for _ in record.targets])
         splits[split] = Split(
             [target.id for target in targets],
             np.array([normalised(target.label) for target in targets]),
@@ -82,7 +86,15 @@ def read_corpus(records_path: Path | str) -> Corpus:
             np.array(groups, dtype=np.int64),
         )
     whole_texts = records[0].targets[0].start is None
-    return Corpus(splits, splits["train"].labels.mean(axis=0), whole_texts)
+    labels = splits["train"].labels.argmax(axis=1)
+    conditions = {
+        split: np.stack(
+            [predict(texts["train"], labels, texts[split], balanced=b) for b in (False, True)],
+            axis=1,
+        )
+        for split in HELD_OUT
+    }
+    return Corpus(splits, splits["train"].labels.mean(axis=0), whole_texts, conditions)
 
 
 def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items]:
@@ -118,6 +130,7 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
             labels=known.labels,
             intensity=known.intensity,
             groups=known.groups,
+            conditions=corpus.conditions[split],
             probabilities=np.array(column("probabilities", split, "clean")),
             kappa=np.array(column("kappa", split, "clean")),
             mu=np.array(column("mu", split, "clean")),

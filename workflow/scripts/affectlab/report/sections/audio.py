@@ -16,7 +16,7 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
-from affectlab.report.words import count, interval, percent, points
+from affectlab.report.words import count, interval, percent, points, relation, trivial
 
 FIGURES = {
     "schemes": "What a leak is worth: unweighted average recall of the same probe with speakers"
@@ -73,7 +73,7 @@ def section(
             forest=figure(
                 folder / "figures" / "forest.svg",
                 "Unweighted average recall of every encoder, task and protocol with its interval;"
-                " the bar across is what the commonest class reaches.",
+                " the bar across is the strongest trivial baseline.",
             ),
             audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
         ),
@@ -97,12 +97,12 @@ def _headline(
     sentences = []
     for run in sound or summaries:
         score = run["metrics"]["uar"]
-        beaten = score["ci"][0] > score["baseline"]["value"]
         sentences.append(
             f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
             f" {percent(score['mean'])} ({interval(score['ci'], level)};"
-            f" {count(run['groups'], 'subject')}), {'above' if beaten else 'not clearly above'}"
-            f" the {percent(score['baseline']['value'])} of the commonest class."
+            f" {count(run['groups'], 'subject')}), {relation(score['ci'], score['baseline']['value'])}"
+            f" the {percent(score['baseline']['value'])} of {trivial(score['baseline']['name'])},"
+            " the strongest trivial baseline."
         )
         means = split_means(runs[run["run"]])
         # Of pooled subjects, the difference to clips would be that of pooling, too.

@@ -18,7 +18,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, provenance, render, run_view
-from affectlab.report.words import count, interval, percent
+from affectlab.report.words import count, interval, percent, trivial
 
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
@@ -145,9 +145,10 @@ def _headline(
         f"{best}, the run with the lowest validation log-loss, decides {percent(accuracy['mean'])}"
         f" of {run['n']:,} unseen targets rightly"
         f" ({interval(accuracy['ci'], comparison['interval']['level'])};"
-        f" {count(len(run['seeds']), 'seed')}); always neutral gives"
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(accuracy['baseline']['name'])}, gives"
         f" {percent(accuracy['baseline']['value'])}.",
-        f"Macro-F1 over the classes that occur: {macro['mean']:.3f} (always neutral:"
+        f"Macro-F1 over the classes that occur: {macro['mean']:.3f} ({trivial(macro['baseline']['name'])}:"
         f" {macro['baseline']['value']:.3f}); of the targets that are not neutral"
         f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",
     ]
