@@ -317,8 +317,8 @@ def test_the_page_shows_the_measured_values(text, folder):
     rest = record["other_splits"]["test_without_overlap"]["metrics"]["accuracy"]["value"]
     assert f"{rest:.4f}" in text
     assert record["data"]["sha256"][:16] in text
-    for words in ("23,000,000", "median", "4.3 %", "peak memory: 812.0 MB", "confident"):
-        assert words in text, words
+    for shown in ("23,000,000", "median", "4.3 %", "peak memory: 812.0 MB", "confident"):
+        assert shown in text, shown
 
 
 def test_what_differs_from_the_registry_stands_out(text):

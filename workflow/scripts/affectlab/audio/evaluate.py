@@ -186,7 +186,8 @@ def _score(
     """A score with its replicates, stretched where it is cross-validated."""
     value, repeats = float(np.mean(each)), len(each)
     known = float(np.var(replicates, ddof=1))
-    spread = predicted.refits and predicted.refits.spread(name, known, repeats)
+    refits = predicted.refits
+    spread = None if refits is None else refits.spread(name, known, repeats)
     units = _independent_units(predicted)
     stretched = refitting.stretched(value, replicates, spread, level, units)
     return Score(value, stretched, each, "higher")

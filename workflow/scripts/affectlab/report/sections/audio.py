@@ -97,11 +97,12 @@ def _headline(
     sentences = []
     for run in sound or summaries:
         score = run["metrics"]["uar"]
+        strongest = score["baseline"]
         sentences.append(
             f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
             f" {percent(score['mean'])} ({interval(score['ci'], level)};"
-            f" {count(run['groups'], 'subject')}), {relation(score['ci'], score['baseline']['value'])}"
-            f" the {percent(score['baseline']['value'])} of {trivial(score['baseline']['name'])},"
+            f" {count(run['groups'], 'subject')}), {relation(score['ci'], strongest['value'])} the"
+            f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
             " the strongest trivial baseline."
         )
         means = split_means(runs[run["run"]])
