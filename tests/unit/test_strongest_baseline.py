@@ -6,6 +6,7 @@ import pytest
 from affectlab.audio import evaluate as audio
 from affectlab.core.classification import Corpus, Predictions, trivial_scores
 from affectlab.core.records import strongest
+from affectlab.report import words
 
 
 @pytest.mark.parametrize(("direction", "name"), [("higher", "b"), ("lower", "a")])
@@ -83,3 +84,11 @@ def test_a_probe_on_duration_is_the_baseline_of_speech():
     assert found["auc"]["baseline"]["name"] == found["pr_auc"]["baseline"]["name"] == "duration"
     published = audio.one_vs_rest_scores(made["grouped"], ["no", "yes"], bootstrap, rivals)
     assert published["ovr_accuracy_yes"]["baseline"] == {"name": "duration", "value": 1.0}
+
+
+def test_sentences_name_the_baseline_and_where_the_interval_lies():
+    assert words.trivial("duration") == "the duration alone"
+    assert words.trivial("always_joy") == "always joy"
+    assert words.relation([0.5, 0.7], 0.45) == "above"
+    assert words.relation([0.4, 0.7], 0.45) == "not clearly above"
+    assert words.relation([0.2, 0.4], 0.45) == "below"

@@ -149,7 +149,8 @@ def _headline(
         f" {trivial(accuracy['baseline']['name'])}, gives"
         f" {percent(accuracy['baseline']['value'])}.",
         f"Macro-F1 over the classes that occur: {macro['mean']:.3f}"
-        f" ({trivial(macro['baseline']['name'])}: {macro['baseline']['value']:.3f}); of the targets that are not neutral"
+        f" ({trivial(macro['baseline']['name'])}: {macro['baseline']['value']:.3f}); of the"
+        " targets that are not neutral"
         f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",
     ]
     if "kappa_entropy_spearman" in metrics:
