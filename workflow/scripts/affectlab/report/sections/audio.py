@@ -20,7 +20,8 @@ from affectlab.report.words import count, interval, percent, points, relation, t
 
 FIGURES = {
     "schemes": "What a leak is worth: unweighted average recall of the same probe with speakers"
-    " kept apart and with clips split at random, beside duration and loudness alone.",
+    " kept apart and with clips split at random, compared with duration, loudness and recording"
+    " conditions alone.",
     "layers": "Unweighted average recall of each layer by itself and of all together; C chosen in"
     " nested folds.",
     "confusion_matrix": "Confusion matrix over all repeats: rows are true classes, columns"
