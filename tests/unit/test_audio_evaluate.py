@@ -388,8 +388,8 @@ def test_the_section_says_what_was_found(compared):
         expected.append(
             f"{name} (logmel, task {RUNS[name][1]}): unweighted average recall"
             f" {100 * uar['mean']:.1f} % (95 % interval {low} to {high}; 10 subjects),"
-            f" {'not clearly above' if name == 'weak' else 'above'} the 33.3 % of the commonest"
-            " class."
+            f" {'not clearly above' if name == 'weak' else 'above'} the 33.3 % of"
+            " always guessing the commonest class, the strongest trivial baseline."
         )
         if name != POOLED:
             expected.append(
