@@ -372,8 +372,9 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     assert first.startswith("strong, the run with the highest validation accuracy")
     assert f"{100 * run['metrics']['accuracy']['mean']:.1f} %" in first
     assert "2 seeds" in first
-    trivial = run["metrics"]["accuracy"]["baseline"]["value"]
-    assert f"; always guessing the commonest class gives {100 * trivial:.1f} %." in first
+    baseline = run["metrics"]["accuracy"]["baseline"]
+    named = f"; the strongest trivial baseline, {words.trivial(baseline['name'])},"
+    assert f"{named} gives {100 * baseline['value']:.1f} %." in first
     assert "generated" not in first
     assert "differ in records of test." in text
     assert "not the same items" not in text

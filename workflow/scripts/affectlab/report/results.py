@@ -12,6 +12,7 @@ from typing import Any
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
 from affectlab.core.records import read_metrics, read_run_record
+from affectlab.report.words import trivial
 
 COLUMNS = (
     "kind",
@@ -213,7 +214,7 @@ def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     for run in comparison["runs"]:
         worse = [
             f"{name.replace('_', ' ')} {entry['mean']:.4f}"
-            f" (trivial: {entry['baseline']['value']:.4f})"
+            f" ({trivial(entry['baseline']['name'])}: {entry['baseline']['value']:.4f})"
             for name, entry in run["metrics"].items()
             if entry["below_baseline"]
         ]

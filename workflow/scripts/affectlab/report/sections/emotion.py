@@ -20,7 +20,7 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, exports_view, provenance, render, run_view
-from affectlab.report.words import count, difference, interval, percent, points
+from affectlab.report.words import count, difference, interval, percent, points, trivial
 
 FIGURES = {
     "confusion_matrix": "Confusion matrix of the test split: rows are true classes, columns"
@@ -112,8 +112,8 @@ def _headline(
         f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
         f" {run['n']:,} unseen test texts the label they carry"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
-        f" {percent(score['baseline']['value'])}."
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
     baseline = results.comparison["baseline"]
     if pair := against_baseline(results.comparison).get(best):

@@ -19,7 +19,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
-from affectlab.report.words import count, interval, percent
+from affectlab.report.words import count, interval, percent, trivial
 
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
@@ -157,10 +157,12 @@ def _headline(
         f"{best}, the run with the lowest validation log-loss, decides {percent(accuracy['mean'])}"
         f" of {run['n']:,} unseen targets rightly"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always neutral gives"
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(accuracy['baseline']['name'])}, gives"
         f" {percent(accuracy['baseline']['value'])}.",
-        f"Macro-F1 over the classes that occur: {macro['mean']:.3f} (always neutral:"
-        f" {macro['baseline']['value']:.3f}); of the targets that are not neutral"
+        f"Macro-F1 over the classes that occur: {macro['mean']:.3f}"
+        f" ({trivial(macro['baseline']['name'])}: {macro['baseline']['value']:.3f}); of the"
+        " targets that are not neutral"
         f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",
     ]
     if "kappa_entropy_spearman" in metrics:

@@ -25,7 +25,7 @@ from affectlab.report.section import (
     render,
     run_view,
 )
-from affectlab.report.words import count, interval, percent, points
+from affectlab.report.words import count, interval, percent, points, trivial
 
 FIGURES = {
     "blur_test": "Blur test: the same faces with more blur (left) and less contrast (right), and"
@@ -120,8 +120,8 @@ def _headline(
         f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
         f" {run['n']:,} images of the {first['data']['split']} split the class they are labelled"
         f" with ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
-        f" {percent(score['baseline']['value'])}."
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
     if first["details"]["selected_on_result"]:
         sentences.append("Its weights were chosen on the same images: this is a little too good.")

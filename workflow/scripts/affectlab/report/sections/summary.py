@@ -17,7 +17,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render
-from affectlab.report.words import count, difference, interval
+from affectlab.report.words import count, difference, interval, trivial
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
@@ -146,7 +146,10 @@ def _beside(baseline: Mapping[str, Any] | None) -> str:
     """The score of the run that others are held against, where it was on the same cases."""
     if baseline is None:
         return ""
-    return f"; {baseline['name']} reaches {100 * baseline['value']:.1f}"
+    return (
+        f"; the strongest trivial baseline, {trivial(baseline['name'])}, reaches"
+        f" {100 * baseline['value']:.1f}"
+    )
 
 
 def _pooled(pools: Sequence[Mapping[str, Any]]) -> list[str]:
