@@ -298,13 +298,14 @@ def read_image(path: Path | str) -> np.ndarray:
     try:
         claimed_size(data)
     except ValueError as error:
-        raise DataError(path, None, str(error)) from error
+        advice = IMAGES.advice(Path(path).name, data[:HEAD_BYTES])
+        raise DataError(path, None, advice or str(error)) from error
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error as error:
         raise DataError(path, None, f"an image that OpenCV refuses: {error.err}") from error
     if image is None:
-        advice = IMAGES.advice(Path(path).name, data[:HEAD_BYTES].tobytes())
+        advice = IMAGES.advice(Path(path).name, data[:HEAD_BYTES])
         problem = "expected a whole image file; this one is cut off or is none"
         raise DataError(path, None, advice or problem)
     return image
