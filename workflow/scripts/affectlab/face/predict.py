@@ -298,7 +298,8 @@ def read_image(path: Path | str) -> np.ndarray:
     try:
         claimed_size(data)
     except ValueError as error:
-        raise DataError(path, None, str(error)) from error
+        advice = IMAGES.advice(Path(path).name, data[:HEAD_BYTES])
+        raise DataError(path, None, advice or str(error)) from error
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error as error:

@@ -217,9 +217,13 @@ def decode_image(data: bytes) -> np.ndarray:
     import cv2
     import numpy as np
 
-    if data and claimed_size(data) != (SIDE, SIDE):
-        width, height = claimed_size(data)
-        raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
+    if data:
+        try:
+            width, height = claimed_size(data)
+        except ValueError as error:
+            raise ValueError(IMAGES.advice("image", data[:HEAD_BYTES]) or str(error)) from error
+        if (width, height) != (SIDE, SIDE):
+            raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
     # OpenCV fills the missing part of a JPEG with grey and reports it on stderr only. Of other
     # formats it refuses what is cut off.
     whole = not (
