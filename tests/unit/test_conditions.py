@@ -4,7 +4,10 @@ import logging
 
 import numpy as np
 import pytest
+import soundfile
 
+from affectlab.audio import audit
+from affectlab.audio.data import Clip
 from affectlab.core import conditions
 from affectlab.core.texts import likely_language, text_conditions
 
@@ -73,3 +76,27 @@ def test_the_class_follows_from_brightness():
 def test_languages_are_told_apart(text, language):
     assert likely_language(text) == language
     assert text_conditions([text])["characters"] == [float(len(text))]
+
+
+def test_the_audit_of_speech_warns_of_rates_that_belong_to_a_class(tmp_path, caplog):
+    """The records keep rate, channels and format of the original files."""
+    generator = np.random.default_rng(0)
+    clips, measures = [], []
+    for number in range(24):
+        calm = number % 2 == 0
+        rate, channels = (8000, 1) if calm else (48_000, 2)
+        path = tmp_path / f"c{number}.{'wav' if calm else 'flac'}"
+        soundfile.write(path, 0.1 * generator.standard_normal((rate // 4, channels)), rate)
+        label = {"label": "calm" if calm else "angry"}
+        clips.append(Clip(f"c{number}", path.name, f"s{number // 2}", label, None))
+        measures.append(audit.measure(path, f"c{number}"))
+    assert (measures[1].rate, measures[1].channels, measures[1].format) == (
+        48_000,
+        2,
+        "FLAC PCM_16",
+    )
+    with caplog.at_level(logging.WARNING):
+        found = audit.audit(clips, measures, [], {})["conditions"]["label"]
+    assert {"rate", "channels", "format"} <= set(found["clear"])
+    assert found["by_class"]["calm"]["rate"] == {"8000": 12}
+    assert "task label: recording conditions alone predict the class" in caplog.text
