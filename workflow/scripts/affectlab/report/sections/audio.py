@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.io import read_json
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -58,12 +59,15 @@ def section(
     ]
     known = published_for("audio", views, published)
     data = sorted({block["runs"][name]["data"] for name in block["selected"]})
+    audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    notes = data_notes(audits, sample_data)
     return Section(
         name="audio",
         title="Speech: probes on frozen audio encoders",
-        sentences=_headline(comparison, runs, sample_data),
+        sentences=_headline(comparison, runs),
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "audio.html.j2",
@@ -75,7 +79,7 @@ def section(
                 "Unweighted average recall of every encoder, task and protocol with its interval;"
                 " the bar across is what the commonest class reaches.",
             ),
-            audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
+            audits=audits,
         ),
     )
 
@@ -88,7 +92,6 @@ def _is_pooled(seeds: Sequence[SeedResult]) -> bool:
 def _headline(
     comparison: Mapping[str, Any],
     runs: Mapping[str, Sequence[SeedResult]],
-    sample_data: Sequence[str],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     level = comparison["interval"]["level"]
@@ -112,10 +115,5 @@ def _headline(
                 f"Splitting its clips at random, so that voices are on both sides, changes that by"
                 f" {points(gain)}."
             )
-    if any(run["data"] in sample_data for run in summaries):
-        sentences.append(
-            "The voices of generated data sets are synthetic: their numbers show that the workflow"
-            " runs, and nothing about people."
-        )
     sentences.append("None of this is a diagnostic instrument.")
     return sentences
