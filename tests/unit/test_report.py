@@ -378,7 +378,11 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     assert "generated" not in first
     assert "differ in records of test." in text
     assert "not the same items" not in text
-    assert "nothing about emotion" in build(folder, sample_data=["made"])
+    assert text.index("differ in records of test.") < text.index(first)
+    assert "<title>affectlab: results (data differ from registry)</title>" in text
+    generated = build(folder, sample_data=["made"])
+    assert "The data set made is generated." in generated
+    assert "<title>affectlab: results (generated data)</title>" in generated
     build(folder)
 
 
@@ -417,10 +421,18 @@ def test_every_table_of_runs_says_what_its_intervals_cover(text, folder):
 def test_several_experiments_stand_in_short_at_the_top(text):
     assert 'id="short"' not in text
     sections = [
-        section.Section("face", "Faces", ["Found."], [], [], [], ""),
-        section.Section("audio", "Speech", ["Heard.", "More."], ["too low"], [], [], ""),
+        section.Section("face", "Faces", ["Found."], [], [], [], [], ""),
+        section.Section("audio", "Speech", ["Heard.", "More."], [], ["too low"], [], [], ""),
     ]
-    found = section.render("page.html.j2", css="", sections=sections, versions={}, config_text="")
+    found = section.render(
+        "page.html.j2",
+        css="",
+        title="",
+        notes=[],
+        sections=sections,
+        versions={},
+        config_text="",
+    )
     short = re.search(r'<section id="short">(.*?)</section>', found, re.DOTALL).group(1)
     assert re.findall(r"<dd>(\w+\.)", short) == ["Found.", "Heard."]
     assert re.findall(r'<a href="#(\w+)">', short) == ["face", "audio"]

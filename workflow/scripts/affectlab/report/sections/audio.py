@@ -8,6 +8,7 @@ from typing import Any
 
 from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -60,12 +61,15 @@ def section(
     ]
     known = published_for("audio", views, published)
     data = sorted({block["runs"][name]["data"] for name in block["selected"]})
+    audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    notes = data_notes(audits, sample_data)
     return Section(
         name="audio",
         title="Speech: probes on frozen audio encoders",
-        sentences=_headline(comparison, runs, sample_data),
+        sentences=_headline(comparison, runs),
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "audio.html.j2",
@@ -77,7 +81,7 @@ def section(
                 "Unweighted average recall of every encoder, task and protocol with its interval;"
                 " the bar across is the strongest trivial baseline.",
             ),
-            audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
+            audits=audits,
         ),
     )
 
@@ -90,7 +94,6 @@ def _is_pooled(seeds: Sequence[SeedResult]) -> bool:
 def _headline(
     comparison: Mapping[str, Any],
     runs: Mapping[str, Sequence[SeedResult]],
-    sample_data: Sequence[str],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     level = comparison["interval"]["level"]
@@ -115,10 +118,5 @@ def _headline(
                 f"Splitting its clips at random, so that voices are on both sides, changes that by"
                 f" {points(gain)}."
             )
-    if any(run["data"] in sample_data for run in summaries):
-        sentences.append(
-            "The voices of generated data sets are synthetic: their numbers show that the workflow"
-            " runs, and nothing about people."
-        )
     sentences.append("None of this is a diagnostic instrument.")
     return sentences

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     against_baseline,
@@ -52,13 +52,15 @@ def section(
     """
     wing = _read(folder, block)
     runs = [run_view(name, seeds, FIGURES) for name, seeds in wing.runs.items()]
+    notes = data_notes(wing.audits, sample_data)
     known = published_for("emotion", runs, published)
     return Section(
         name="emotion",
         title="Emotion in short texts",
-        sentences=_headline(wing, known, sample_data),
+        sentences=_headline(wing, known),
+        notes=list(notes.values()),
         warnings=below_baseline(wing.comparison),
-        rows=results_rows(wing.comparison, known),
+        rows=results_rows(wing.comparison, known, notes),
         provenance=provenance(wing.runs),
         html=render(
             "emotion.html.j2",
@@ -96,9 +98,7 @@ def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
     )
 
 
-def _headline(
-    results: _Results, published: Sequence[Mapping[str, Any]], sample_data: Sequence[str]
-) -> list[str]:
+def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in results.comparison["runs"]}
     means = {name: split_means(seeds) for name, seeds in results.runs.items()}
@@ -155,18 +155,6 @@ def _headline(
         sentences.append(
             f"About {percent(noise['noise_rate'])} of the training labels of {name} look doubtful"
             " (confident learning; an estimate, not a count of errors)."
-        )
-    for name, audit in results.audits.items():
-        differs = differing(audit)
-        if differs:
-            sentences.append(
-                f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differs)}."
-            )
-    if run["data"] in sample_data:
-        sentences.append(
-            f"The data set {run['data']} is generated: these numbers show that the workflow runs,"
-            " and nothing about emotion."
         )
     return sentences
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from affectlab.core.expectations import differing
 from affectlab.core.history import read_history
 from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -87,12 +87,14 @@ def section(
     known = published_for("entity", views, published)
     data = sorted({run["data"] for run in comparison["runs"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    notes = data_notes(audits, sample_data)
     return Section(
         name="entity",
         title="Emotion of spans and sentences",
-        sentences=_headline(comparison, views, audits, block["selected"], sample_data),
+        sentences=_headline(comparison, views, audits, block["selected"]),
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "entity.html.j2",
@@ -141,7 +143,6 @@ def _headline(
     views: Sequence[Mapping[str, Any]],
     audits: Mapping[str, Mapping[str, Any]],
     selected: Sequence[str],
-    sample_data: Sequence[str],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in comparison["runs"]}
@@ -173,17 +174,6 @@ def _headline(
             f" {metrics['kappa_cosine_gap']['mean']:.3f}."
         )
     for name, audit in audits.items():
-        differs = differing(audit)
-        if differs:
-            sentences.append(
-                f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differs)}."
-            )
         if audit["weak_labels"]:
             sentences.append(f"The labels of {name} are weak: derived by rules, not given.")
-    if run["data"] in sample_data:
-        sentences.append(
-            f"The data set {run['data']} is generated: these numbers show that the workflow runs,"
-            " and nothing about emotion."
-        )
     return sentences

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -74,12 +74,14 @@ def section(
     checks = {name: read_json(folder / "data" / name / "label_check.json") for name in data}
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     known = published_for("face", views, published)
+    notes = data_notes(audits, sample_data)
     return Section(
         name="face",
         title="Faces: expression classes, and the proxies published as IQ and EQ",
-        sentences=_headline(runs, comparison, audits, checks, sample_data),
+        sentences=_headline(runs, comparison, checks),
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "face.html.j2",
@@ -101,9 +103,7 @@ def section(
 def _headline(
     runs: Mapping[str, Sequence[SeedResult]],
     comparison: Mapping[str, Any],
-    audits: Mapping[str, Mapping[str, Any]],
     checks: Mapping[str, Mapping[str, Any]],
-    sample_data: Sequence[str],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in comparison["runs"]}
@@ -162,16 +162,4 @@ def _headline(
             f"Leaving out the {run['n'] - rest['n']} images that have a pixel-identical twin in the"
             f" training data changes its accuracy by {points(change)}."
         )
-    for name, audit in audits.items():
-        differs = differing(audit)
-        if differs:
-            sentences.append(
-                f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differs)}."
-            )
-        if name in sample_data:
-            sentences.append(
-                f"The data set {name} is generated: these numbers show that the workflow runs, and"
-                " nothing about faces."
-            )
     return sentences

@@ -8,6 +8,7 @@ from typing import Any
 
 from affectlab.core.io import read_json, read_jsonl
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     against_baseline,
@@ -60,12 +61,15 @@ def section(
     data = sorted({block["runs"][name]["data"] for name in names})
     views = [_run_view(folder, name, block, seeds, sample_data) for name, seeds in runs.items()]
     known = published_for("summary", views, published)
+    audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    notes = data_notes(audits, sample_data)
     return Section(
         name="summary",
         title="Summaries of counselling cases",
-        sentences=[*_headline(comparison, runs, sample_data), *_pooled(pooled["pools"])],
+        sentences=[*_headline(comparison, runs), *_pooled(pooled["pools"])],
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "summary.html.j2",
@@ -80,7 +84,7 @@ def section(
                 if (way := seeds[0].metrics["details"]["decoding"]) is not None
             },
             data=data,
-            audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
+            audits=audits,
             published=[row for row in published if row["wing"] == "summary"],
         ),
     )
@@ -89,7 +93,6 @@ def section(
 def _headline(
     comparison: Mapping[str, Any],
     runs: Mapping[str, Sequence[SeedResult]],
-    sample_data: Sequence[str],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     trained = [
@@ -132,12 +135,6 @@ def _headline(
         sentences.append(
             f"The references of {', '.join(templated)} were made from a template, as in the"
             " original project: scores on them are template recall."
-        )
-    generated = sorted({run["data"] for run in comparison["runs"]} & set(sample_data))
-    if generated:
-        sentences.append(
-            f"Generated data ({', '.join(generated)}): these numbers show that the workflow runs,"
-            " and nothing about counselling."
         )
     return sentences
 
