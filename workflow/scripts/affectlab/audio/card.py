@@ -66,11 +66,14 @@ def card(
         encoder=encoder,
         model=model,
         title=TASKS[recipe["task"]].title,
+        data_title=cards.data_title(record["data"]["name"], dataset, differs),
+        about=cards.describe_data(record["data"]["name"], dataset, differs),
         difference=cards.difference_note(differs),
         warning=WARNING,
     )
     score = record["metrics"]["uar"]
     metadata = {
+        **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
         "license": "other",
         "license_name": "terms-of-the-training-data-and-the-encoder",
         "library_name": "affectlab",

@@ -43,6 +43,8 @@ def write_card(
         recipe=recipe,
         dataset=dataset,
         model=model,
+        title=cards.data_title(record["data"]["name"], dataset, differs),
+        about=cards.describe_data(record["data"]["name"], dataset, differs),
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
     )
@@ -72,7 +74,7 @@ def _metadata(
         "chrf": "chrF",
     }
     return {
-        "language": record["details"]["languages"],
+        **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
         # Weights made from the data stand under the data's terms, whatever the base model allows.
         "license": "other",
         "license_name": "terms-of-the-training-data",
