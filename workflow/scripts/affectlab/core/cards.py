@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,11 @@ def describe_data(name: str, dataset: Mapping[str, Any], differs: Sequence[str])
     if missing:
         lines.append(f"Not known: {'; '.join(missing)}.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def path_from(example_path: Path | str, target: Path | str) -> str:
+    """The way from the folder of an example to a file, which does not name this machine."""
+    return Path(os.path.relpath(target, Path(example_path).parent)).as_posix()
 
 
 def is_unbalanced(per_class: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -22,6 +22,7 @@ def write_card(
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     model: Mapping[str, Any],
+    model_manifest_path: Path | str,
     card_path: Path | str,
     example_path: Path | str,
 ) -> None:
@@ -33,6 +34,7 @@ def write_card(
         recipe: the run's block of the configuration.
         dataset: the registry's entry of its data set.
         model: the registry's entry of its pretrained model.
+        model_manifest_path: of this model; the example of an adapter finds it there.
         card_path: where the card goes.
         example_path: where the program goes; it expects the model's folder beside it.
     """
@@ -52,7 +54,13 @@ def write_card(
     write_text(card_path, cards.with_front_matter(metadata, body))
     write_text(
         example_path,
-        cards.render(TEMPLATES / EXAMPLE, run=record["run"], merged=recipe["merge"]),
+        cards.render(
+            TEMPLATES / EXAMPLE,
+            run=record["run"],
+            manifest=None
+            if recipe["merge"]
+            else cards.path_from(example_path, model_manifest_path),
+        ),
     )
 
 
