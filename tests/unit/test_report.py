@@ -202,6 +202,11 @@ def build(folder, sample_data=()):
     return (folder / "report" / "index.html").read_text()
 
 
+def copy_unsealed(source, target):
+    """Copy results without their digests, so that a test may change them."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*.sha256"))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return make_results(tmp_path_factory.mktemp("report"))
@@ -458,15 +463,13 @@ def test_the_table_holds_every_run_and_the_published_numbers(text, folder):
 
 def test_equal_results_give_equal_pages(text, folder, tmp_path):
     copy = tmp_path / "results"
-    # Without the kept sums, for files are going to be changed.
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*.sha256"))
+    copy_unsealed(folder, copy)
     assert build(copy) == text
 
 
 def test_no_interval_is_rounded_to_one_of_everything(folder, tmp_path):
     copy = tmp_path / "results"
-    # Without the kept sums, for files are going to be changed.
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*.sha256"))
+    copy_unsealed(folder, copy)
     comparison = read_json(copy / "emotion" / "comparison.json")
     comparison["interval"]["level"] = 0.999
     write_json(copy / "emotion" / "comparison.json", comparison)
@@ -475,8 +478,7 @@ def test_no_interval_is_rounded_to_one_of_everything(folder, tmp_path):
 
 def test_a_baseline_that_is_not_selected_is_shown_all_the_same(text, folder, tmp_path):
     copy = tmp_path / "results"
-    # Without the kept sums, for files are going to be changed.
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*.sha256"))
+    copy_unsealed(folder, copy)
     config = yaml.safe_load((copy / "config.yaml").read_text())
     config["emotion"]["selected"] = ["strong"]
     # The best run by validation is looked for among the sound ones, the baseline among them.
@@ -494,8 +496,7 @@ def test_a_baseline_that_is_not_selected_is_shown_all_the_same(text, folder, tmp
 
 def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path):
     copy = tmp_path / "results"
-    # Without the kept sums, for files are going to be changed.
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*.sha256"))
+    copy_unsealed(folder, copy)
     config = yaml.safe_load((copy / "config.yaml").read_text())
     # What is left of another configuration is not shown.
     config["emotion"] |= {"selected": ["weak"], "export": [], "label_noise": {"data": "other"}}
@@ -522,8 +523,7 @@ def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path
 
 def test_a_missing_record_is_one_clear_error(folder, tmp_path):
     copy = tmp_path / "results"
-    # Without the kept sums, for files are going to be changed.
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*.sha256"))
+    copy_unsealed(folder, copy)
     (copy / "emotion" / "strong" / "seed2" / "metrics.json").unlink()
     (copy / "report" / "index.html").unlink()
     with pytest.raises(DataError, match=r"seed2/metrics\.json: no such file"):

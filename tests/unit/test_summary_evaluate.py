@@ -177,6 +177,7 @@ def test_the_card_warns(results, tmp_path, generated):
         recipe=run,
         dataset=dataset,
         model=MODEL,
+        model_manifest_path=tmp_path / "manifest.json",
         card_path=tmp_path / "card.md",
         example_path=tmp_path / "example.py",
     )

@@ -24,6 +24,7 @@ def write_card(
     dataset: Mapping[str, Any],
     encoder: Mapping[str, Any],
     model: Mapping[str, Any] | None,
+    model_manifest_path: Path | str | None,
     card_path: Path | str,
     example_path: Path | str,
 ) -> None:
@@ -36,6 +37,7 @@ def write_card(
         dataset: the registry's entry of its data set.
         encoder: the encoder's block of the configuration.
         model: the registry's entry of the encoder's checkpoint; None for one without.
+        model_manifest_path: of this checkpoint; the example finds it there.
         card_path: where the card goes.
         example_path: where the program goes.
     """
@@ -45,6 +47,9 @@ def write_card(
         TEMPLATES / "inference_audio.py.j2",
         run=record["run"],
         encoder=encoder.get("model"),
+        manifest=None
+        if model_manifest_path is None
+        else cards.path_from(example_path, model_manifest_path),
         warning=WARNING,
     )
     write_text(example_path, example)
@@ -67,11 +72,14 @@ def card(
         encoder=encoder,
         model=model,
         title=TASKS[recipe["task"]].title,
+        data_title=cards.data_title(record["data"]["name"], dataset, differs),
+        about=cards.describe_data(record["data"]["name"], dataset, differs),
         difference=cards.difference_note(differs),
         warning=WARNING,
     )
     score = record["metrics"]["uar"]
     metadata = {
+        **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
         "license": "other",
         "license_name": "terms-of-the-training-data-and-the-encoder",
         "library_name": "affectlab",
