@@ -305,8 +305,8 @@ def colour_image() -> np.ndarray:
     [
         (encoded(np.zeros((48, 48), np.uint8))[:-200], "cut off"),
         (encoded(np.zeros((48, 48), np.uint8), ".png")[:-20], "cut off"),
-        (b"", "cut off or is none"),
-        (b"<html>", "cut off or is none"),
+        (b"", "an empty file"),
+        (b"<html>", "a web page saved under"),
         (encoded(colour_image(), ".png"), "grey image, found one in colour"),
         (encoded(np.zeros((48, 47), np.uint8)), "48x48 pixels, found 47x48"),
     ],

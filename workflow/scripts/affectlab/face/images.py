@@ -6,6 +6,8 @@ import io
 import struct
 import warnings
 
+from affectlab.core.media import IMAGES, START_BYTES
+
 MOST_PIXELS = 100_000_000
 """Larger images are refused: two of the largest cameras' pictures are smaller."""
 
@@ -16,7 +18,12 @@ _NO_IMAGE = "expected a whole image file; this one is cut off or is none"
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
-def claimed_size(data: bytes) -> tuple[int, int]:
+def undecodable(name: str, data: bytes) -> str:
+    """Why the content *data* of the file *name* cannot be decoded as an image."""
+    return IMAGES.misnomer(name, data[:START_BYTES]) or _NO_IMAGE
+
+
+def claimed_size(data: bytes, name: str = "image") -> tuple[int, int]:
     """Width and height by the header of an image file, before it is decoded.
 
     OpenCV takes the memory that a header asks for: 4 GB for a file of 1,478 bytes whose only
@@ -24,6 +31,7 @@ def claimed_size(data: bytes) -> tuple[int, int]:
 
     Args:
         data: a JPEG, PNG or another image file that Pillow knows.
+        name: of the file, for the message.
 
     Raises:
         ValueError: no image, cut off, or of more than `MOST_PIXELS`.
@@ -39,12 +47,12 @@ def claimed_size(data: bytes) -> tuple[int, int]:
             with Image.open(io.BytesIO(data)) as image:
                 width, height = image.size
     except UnidentifiedImageError as error:
-        raise ValueError(_NO_IMAGE) from error
+        raise ValueError(undecodable(name, data)) from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"expected at most {MOST_PIXELS:,} pixels, found far more") from error
     except Exception as error:
         # Its readers of single formats raise whatever `struct` or an index does.
-        raise ValueError(_NO_IMAGE) from error
+        raise ValueError(undecodable(name, data)) from error
     if width * height > MOST_PIXELS:
         raise ValueError(f"expected at most {MOST_PIXELS:,} pixels, found {width}x{height}")
     if width < 1 or height < 1:

@@ -33,7 +33,7 @@ from affectlab.core.label_order import LabelIds
 from affectlab.core.media import HEAD_BYTES, IMAGES, Sorted, sort_files
 from affectlab.core.names import Ids, Spellings, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
-from affectlab.face.images import claimed_size
+from affectlab.face.images import claimed_size, undecodable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +80,7 @@ FOLDER_SPLITS = {
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 AFFECT_NAME = "affect.csv"
 MAX_IMAGE_BYTES = 1 << 20
+CUT = "expected a whole image file; this one is cut off"
 JPEG_END = b"\xff\xd9"
 PNG_END = b"IEND\xaeB`\x82"
 _USAGE_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_")
@@ -208,8 +209,8 @@ def read_raw(
         names.classes.check(directory, similar_names)
 
 
-def decode_image(data: bytes) -> np.ndarray:
-    """A grey 48 x 48 image from the bytes of an image file, uint8.
+def decode_image(data: bytes, name: str = "image") -> np.ndarray:
+    """A grey 48 x 48 image from the bytes of an image file, uint8; *name* is for the message.
 
     Raises:
         ValueError: cut off, no image, in colour, or of another size.
@@ -217,13 +218,9 @@ def decode_image(data: bytes) -> np.ndarray:
     import cv2
     import numpy as np
 
-    if data:
-        try:
-            width, height = claimed_size(data)
-        except ValueError as error:
-            raise ValueError(IMAGES.advice("image", data[:HEAD_BYTES]) or str(error)) from error
-        if (width, height) != (SIDE, SIDE):
-            raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
+    if data and claimed_size(data, name) != (SIDE, SIDE):
+        width, height = claimed_size(data)
+        raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
     # OpenCV fills the missing part of a JPEG with grey and reports it on stderr only. Of other
     # formats it refuses what is cut off.
     whole = not (
@@ -236,8 +233,7 @@ def decode_image(data: bytes) -> np.ndarray:
         # Of an image whose header claims more pixels than OpenCV takes.
         raise ValueError("expected an image file that OpenCV can read") from error
     if image is None or not whole:
-        advice = IMAGES.advice("image", data[:HEAD_BYTES]) if image is None else None
-        raise ValueError(advice or "expected a whole image file; this one is cut off or is none")
+        raise ValueError(undecodable(name, data) if image is None else CUT)
     if image.ndim == 3:
         if (image[..., :3] != image[..., :1]).any():
             raise ValueError("expected a grey image, found one in colour")
@@ -373,7 +369,7 @@ def _face_of_file(
         raise ValueError("expected a name in UTF-8")
     emotion = class_name(path.parts[-2])
     with files.open(name) as stream:
-        pixels = decode_image(stream.read(MAX_IMAGE_BYTES))
+        pixels = decode_image(stream.read(MAX_IMAGE_BYTES), path.name)
     coding = path.suffix.lower().removeprefix(".").replace("jpeg", "jpg")
     if affect is None:
         return Face(pixels, image_path, split, emotion, format=coding)
