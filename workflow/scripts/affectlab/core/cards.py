@@ -11,7 +11,6 @@ import yaml
 
 from affectlab.core.io import read_text
 
-
 IMAGE_LAYOUTS = ("fer2013", "ferplus")
 """Layouts of data that have no language."""
 
