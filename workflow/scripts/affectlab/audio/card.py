@@ -15,6 +15,9 @@ from affectlab.core.records import read_metrics
 
 TEMPLATES = Path(__file__).parent
 
+SPEAKER_P = 0.01
+"""Above this p value nothing is said about what an embedding tells of speakers."""
+
 
 def write_card(
     *,
@@ -75,6 +78,7 @@ def card(
         data_title=cards.data_title(record["data"]["name"], dataset, differs),
         about=cards.describe_data(record["data"]["name"], dataset, differs),
         difference=cards.difference_note(differs),
+        tells_speakers=_tells_speakers(record),
         warning=WARNING,
     )
     score = record["metrics"]["uar"]
@@ -94,3 +98,15 @@ def card(
         ),
     }
     return cards.with_front_matter(metadata, body)
+
+
+def _tells_speakers(record: Mapping[str, Any]) -> bool:
+    """Whether the embedding names speakers more often than chance (binomial test, 0.01)."""
+    from scipy.stats import binomtest
+
+    speaker, clips = record["details"].get("speaker"), record["data"]["n"]
+    if not speaker:
+        return False
+    right = round(speaker["accuracy"] * clips)
+    found = binomtest(right, clips, speaker["chance"], alternative="greater")
+    return bool(found.pvalue < SPEAKER_P)

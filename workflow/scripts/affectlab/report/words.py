@@ -88,6 +88,24 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def unseen(overlap: int) -> str:
+    """How to call test items of which *overlap* are, or nearly are, in the training data."""
+    return "unseen " if overlap == 0 else ""
+
+
+def overlap_sentences(overlap: int, what: str) -> list[str]:
+    """A sentence about test items that are in the training data, if there are any.
+
+    Args:
+        overlap: how many are, or nearly are.
+        what: one of them, such as ``test text``.
+    """
+    if overlap == 0:
+        return []
+    verb = "is" if overlap == 1 else "are"
+    return [f"{count(overlap, what)} {verb} in the training data as well, or nearly the same."]
+
+
 def plain(value: Any) -> str:
     """A value of a record for a reader: numbers short, absent ones as a dash."""
     if value is None:

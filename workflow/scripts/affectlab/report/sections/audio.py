@@ -112,7 +112,7 @@ def _headline(
         )
         means = split_means(runs[run["run"]])
         # Of pooled subjects, the difference to clips would be that of pooling, too.
-        if "clip_random" in means and not _is_pooled(runs[run["run"]]):
+        if "clip_random" in means and run["n"] > run["groups"] and not _is_pooled(runs[run["run"]]):
             gain = means["clip_random"]["uar"] - score["mean"]
             sentences.append(
                 f"Splitting its clips at random, so that voices are on both sides, changes that by"

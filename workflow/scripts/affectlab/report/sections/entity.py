@@ -19,7 +19,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
-from affectlab.report.words import count, interval, percent, trivial
+from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
 
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
@@ -150,13 +150,20 @@ def _headline(
     sound = [name for name in selected if summaries[name]["protocol"] == "sound"] or list(selected)
     # The best one is named by validation: naming it by test would favour luck.
     best = min(sound, key=lambda name: validation[name]["nll_calibrated"])
+    lowest = min(values["nll_calibrated"] for values in validation.values())
+    kind = (
+        "run" if validation[best]["nll_calibrated"] == lowest else "run of the corrected protocol"
+    )
     run = summaries[best]
+    audit = audits[run["data"]]
+    shared = set(audit["overlap"]["test_in_train"])
+    shared |= set(audit["near_duplicates"]["overlap"]["test_in_train"])
     metrics = run["metrics"]
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
     level = comparison["interval"]["level"]
     sentences = [
-        f"{best}, the run with the lowest validation log-loss, decides {percent(accuracy['mean'])}"
-        f" of {run['n']:,} unseen targets rightly"
+        f"{best}, the {kind} with the lowest validation log-loss, decides"
+        f" {percent(accuracy['mean'])} of {run['n']:,} {unseen(len(shared))}targets rightly"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
         f" {trivial(accuracy['baseline']['name'])}, gives"
@@ -166,14 +173,15 @@ def _headline(
         " targets that are not neutral"
         f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",
     ]
+    sentences += overlap_sentences(len(shared), "test text")
     if "kappa_entropy_spearman" in metrics:
         rank = metrics["kappa_entropy_spearman"]["mean"]
         sentences.append(
             f"Its concentration kappa has a rank correlation of {rank:+.2f} with the entropy of"
-            f" the label and foretells the cosine with a mean gap of"
+            f" the label and predicts the cosine with a mean gap of"
             f" {metrics['kappa_cosine_gap']['mean']:.3f}."
         )
-    for name, audit in audits.items():
-        if audit["weak_labels"]:
+    for name, own in audits.items():
+        if own["weak_labels"]:
             sentences.append(f"The labels of {name} are weak: derived by rules, not given.")
     return sentences

@@ -18,7 +18,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render
-from affectlab.report.words import count, difference, interval, trivial
+from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
@@ -66,7 +66,7 @@ def section(
     return Section(
         name="summary",
         title="Summaries of counselling cases",
-        sentences=[*_headline(comparison, runs), *_pooled(pooled["pools"])],
+        sentences=[*_headline(comparison, runs, audits), *_pooled(pooled["pools"])],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
@@ -93,6 +93,7 @@ def section(
 def _headline(
     comparison: Mapping[str, Any],
     runs: Mapping[str, Sequence[SeedResult]],
+    audits: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     trained = [
@@ -105,23 +106,32 @@ def _headline(
     sentences = []
     for run in trained:
         score, details = run["metrics"]["rouge2"], runs[run["run"]][0].metrics["details"]
+        shared = len(audits[run["data"]]["overlap"]["test"])
         longest, valid = (run["metrics"][name]["mean"] for name in ("rouge_l", "valid_output"))
         sentences.append(
-            f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']} unseen cases of"
-            f" {run['data']} ({interval(score['ci'], level, run['interval_covers'])};"
+            f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']}"
+            f" {unseen(shared)}cases of {run['data']}"
+            f" ({interval(score['ci'], level, run['interval_covers'])};"
             f" {count(len(run['seeds']), 'seed')}){_beside(score['baseline'])}. Its ROUGE-L is"
             f" {100 * longest:.1f}; {100 * valid:.0f} % of its answers have the form that was asked"
             f" for, before any repair (decoding: {details['decoding']})."
         )
+        sentences += overlap_sentences(shared, f"test case of {run['data']}")
         if pair := pairs.get(run["run"]):
             sentences.append(
                 f"Against {comparison['baseline']} on the same cases, ROUGE-2 differs by"
                 f" {difference(pair, 'rouge2')}."
             )
     if not trained:
+        others = any(run["method"] in TRAINED_METHODS for run in comparison["runs"])
+        untrained = (
+            "No run of the corrected protocol trained a model"
+            if others
+            else "No model was trained on whole cases"
+        )
         best = max(comparison["runs"], key=lambda run: run["metrics"]["rouge2"]["mean"])
         sentences.append(
-            f"No model was trained on whole cases; {best['run']} has the highest ROUGE-2,"
+            f"{untrained}; {best['run']} has the highest ROUGE-2,"
             f" {100 * best['metrics']['rouge2']['mean']:.1f}."
         )
     templated = sorted(
