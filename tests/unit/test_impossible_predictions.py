@@ -228,7 +228,8 @@ def entity_run():
     splits = {
         split: entity.Split(names, ones, np.ones(4), np.arange(4)) for split, names in ids.items()
     }
-    corpus = entity.Corpus(splits, ones[0], False)
+    conditions = {split: np.zeros((4, 2), dtype=np.int64) for split in entity.HELD_OUT}
+    corpus = entity.Corpus(splits, ones[0], False, conditions)
     rows = [
         {
             "id": name,
@@ -322,7 +323,11 @@ def audio_run(tmp_path_factory):
     # The audit could not read the last one.
     write_jsonl(folder / "measures.jsonl", [{"id": clip["id"]} for clip in clips[:-1]])
     write_json(folder / "details.json", {"permutation": None, "speaker": None})
-    facts = dict.fromkeys(audio_model.FIELDS) | {"classes": ["no", "yes"]}
+    facts = dict.fromkeys(audio_model.FIELDS, "any") | {
+        "classes": ["no", "yes"],
+        "statistics": ["mean"],
+        "temperature": 1.0,
+    }
     ones = np.ones(2, dtype=np.float32)
     audio_model.save(audio_model.ProbeModel(ones, ones, [], facts), folder / "model")
     rows = [

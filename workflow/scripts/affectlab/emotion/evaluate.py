@@ -41,7 +41,6 @@ def read_corpus(records_path: Path | str) -> Corpus:
     for record in read_records(records_path):
         texts.setdefault(record.split, []).append(record.text)
         labels.setdefault(record.split, {})[record.id] = CLASSES.index(record.label)
-        texts.setdefault(record.split, []).append(record.text)
     group: dict[str, int] = {}
     for split in ("train", *HELD_OUT):
         if split not in labels:
