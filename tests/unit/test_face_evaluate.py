@@ -86,12 +86,12 @@ def write_predictions(data, path, *, skill=0.7, seed=0):
 
 
 class Brightness(nn.Module):
-    """Answers with the spread of the grey levels as "IQ", and with the first class."""
+    """Answers with the sharpness of the picture as "IQ", and with the first class."""
 
     def forward(self, images):
         answers = torch.zeros(len(images), 11)
         answers[:, 0] = 1
-        answers[:, 9] = 4 * images.std(dim=(1, 2, 3))
+        answers[:, 9] = 20 * images.diff(dim=-1).abs().mean(dim=(1, 2, 3))
         return answers
 
 

@@ -193,7 +193,7 @@ def test_the_section_shows_no_text_of_real_cases(results):
     }
     found = section(results, block, [], ["cases"])
     assert "template recall" in " ".join(found.sentences)
-    assert [note.mark for note in found.notes] == ["generated data"]
+    assert {note.data: note.mark for note in found.notes}["cases"] == "generated data"
     assert {row["run"] for row in found.rows} == set(RUNS)
     prediction = json.loads((results / "lead" / "seed0" / "predictions.jsonl").open().readline())
     assert prediction["predicted_cause"] not in found.html

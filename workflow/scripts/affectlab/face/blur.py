@@ -258,7 +258,8 @@ def _draw(stem: Path, curves: Mapping[str, Any], mean: np.ndarray) -> None:
             axes.set_ylabel("mean index (0 to 100)")
             axes.grid(visible=True)
             if half == 0:
-                axes.legend(fontsize=8, loc="best")
+                handles = axes.get_legend_handles_labels()
+        drawing.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
         drawing.suptitle(
             "The same faces, worse pictures (above: the average of all of them)", fontsize=11
         )
