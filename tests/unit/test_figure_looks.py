@@ -74,7 +74,7 @@ def test_every_class_name_is_on_the_map_and_none_covers_another(drawn):
         (super(type(text), text).get_window_extent() for text in names), key=lambda box: box.y0
     )
     assert all(low.y1 <= high.y0 for low, high in pairwise(boxes))
-    assert all(0 <= box.y0 and box.x1 <= drawing.bbox.x1 for box in boxes)
+    assert all(box.y0 >= 0 and box.x1 <= drawing.bbox.x1 for box in boxes)
 
 
 def test_a_single_epoch_leaves_points_not_empty_curves(drawn):
