@@ -18,7 +18,36 @@ ENGLISH_SHARE = 0.05
 """Share of `ENGLISH_WORDS` among the words from which a text in Latin letters is English."""
 
 ENGLISH_WORDS = frozenset(
-    ["about", "and", "are", "because", "been", "but", "could", "from", "his", "it", "my", "not", "our", "she", "that", "the", "their", "them", "they", "this", "were", "what", "when", "which", "with", "would", "you", "your"]
+    {
+        "about",
+        "and",
+        "are",
+        "because",
+        "been",
+        "but",
+        "could",
+        "from",
+        "his",
+        "it",
+        "my",
+        "not",
+        "our",
+        "she",
+        "that",
+        "the",
+        "their",
+        "them",
+        "they",
+        "this",
+        "were",
+        "what",
+        "when",
+        "which",
+        "with",
+        "would",
+        "you",
+        "your",
+    }
 )
 """Common English words that are rare in other languages with Latin letters."""
 
