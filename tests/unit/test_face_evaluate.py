@@ -358,7 +358,7 @@ def test_the_card_says_what_the_indices_are_not(evaluated):
     assert "it differs in blank images." in text
     assert "were trained on" in text
     assert "drawn by a program" in text
-    assert "They do not show how well the network classifies a new face." in text
+    assert "The scores do not show how well the network classifies a new face." in text
 
 
 def test_the_card_names_the_votes_and_what_the_temperature_was_fitted_to(evaluated):
