@@ -32,9 +32,11 @@ test-slurm: $(INSTALLED)
 # and the faults of a cluster.
 nightly: export OMP_NUM_THREADS = 1
 nightly: $(INSTALLED)
-	$(BIN)/python -m pytest tests/unit tests/workflow tests/fuzz -m nightly \
+	$(BIN)/python -m pytest tests/unit tests/workflow -m nightly \
 		--numprocesses logical --maxprocesses 4 --dist loadfile
 	$(BIN)/python benchmarks/coverage.py
+	AFFECTLAB_FUZZ=5000 $(BIN)/python -m pytest tests/fuzz --timeout 14400 \
+		--numprocesses logical --maxprocesses 4
 	$(BIN)/python -m pytest tests/slurm -m nightly
 
 lint: $(INSTALLED)

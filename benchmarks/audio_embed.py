@@ -60,7 +60,7 @@ def main():
     audio = sum(len(wave) for wave in waves) / RATE
     encoder = load_encoder("whisper", options.checkpoint, layers="all")
     padded = load_encoder("whisper", options.checkpoint, layers="all", padding="window")
-    extractor = WhisperFeatureExtractor.from_pretrained(options.checkpoint)
+    extractor = WhisperFeatureExtractor.from_pretrained(options.checkpoint, trust_remote_code=False)
     embed_waves(waves, encoder)
     peer(padded._network, extractor, waves[:2])
     rounds = [

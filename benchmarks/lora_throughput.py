@@ -72,7 +72,7 @@ def original(work: Work, texts: int) -> float:
 
     devices.seed_everything(0)
     network = AutoModelForSequenceClassification.from_pretrained(
-        work.directory, num_labels=6, dtype=torch.float32
+        work.directory, num_labels=6, dtype=torch.float32, trust_remote_code=False
     )
     network.config.pad_token_id = work.tokenizer.pad_token_id
     network = get_peft_model(

@@ -159,7 +159,11 @@ def trainer(work: Work, seed: int, attention: str) -> tuple[float, float]:
 
     devices.seed_everything(seed)
     network = AutoModelForSequenceClassification.from_pretrained(
-        work.directory, num_labels=len(CLASSES), attn_implementation=attention, dtype=torch.float32
+        work.directory,
+        num_labels=len(CLASSES),
+        attn_implementation=attention,
+        dtype=torch.float32,
+        trust_remote_code=False,
     )
     items = [
         {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": int(label)}

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 
 ROOT = Path(str(workflow.current_basedir)).parent.resolve()
@@ -22,8 +23,9 @@ from affectlab.core.assets import (
 )
 from affectlab.core.archives import local_copy
 from affectlab.core.config import load_yaml
-from affectlab.core.errors import ConfigError, UserError
+from affectlab.core.errors import UserError
 from affectlab.core.sources import imported_sources
+from affectlab.core.targets import check_seed, target_hint
 from affectlab.wings import check_config, needed_assets, validate_config, wings_without
 
 try:
@@ -31,13 +33,16 @@ try:
         # Of two equal keys, Snakemake takes the last without a word.
         load_yaml(configuration)
     REGISTRIES = validate_config(config, ROOT)
-except ConfigError as error:
+except UserError as error:
     # An exception would be printed twice, with a traceback.
     sys.exit(str(error))
 
 # Name of an experiment -> the input function with all that it comes to; each experiment's own
 # rules put theirs in.
 WING_TARGETS = {}
+
+# Snakemake's own message for a target that it does not know.
+NO_RULE = re.compile(r"No rule to produce (?P<name>\S+) \(if you use")
 
 # (kind, name) of the data sets and models that the requested targets lead to.
 REQUESTED = set()
@@ -167,6 +172,7 @@ class Runs:
     """
 
     def __init__(self, wing, selected, data=None):
+        self.wing = wing
         self.folder = f"<results>/{wing}"
         self.blocks = config[wing]["runs"]
         self.selected = selected
@@ -188,14 +194,28 @@ class Runs:
 
     def data_of_run(self, filename):
         """An input function: *filename* in the folder of a run's data set."""
-        return lambda wildcards: (
-            f"{self.folder}/data/{self[wildcards.run]['data']}/{filename}"
-        )
+
+        def path(wildcards):
+            self.check_seed(wildcards)
+            return f"{self.folder}/data/{self[wildcards.run]['data']}/{filename}"
+
+        return path
 
     def model_of_run(self, wildcards):
         """The manifest of a run's pretrained model, if it has one."""
+        self.check_seed(wildcards)
         model = self[wildcards.run].get("model")
         return f"<resources>/models/{model}/manifest.json" if model else []
+
+    def check_seed(self, wildcards):
+        """Stop if a path was asked for whose seed is not one of its run."""
+        # Some files are of a run, and of no seed.
+        if "seed" in wildcards.keys():
+            seeds = self[wildcards.run]["seeds"]
+            try:
+                check_seed(self.wing, wildcards.run, wildcards.seed, seeds)
+            except UserError as error:
+                sys.exit(str(error))
 
     def dataset_entry(self, wildcards):
         """The registry's entry of a run's data set."""
@@ -232,12 +252,65 @@ def wing_targets(wildcards):
     return [path for wing in config["wings"] for path in WING_TARGETS[wing](wildcards)]
 
 
+def possible_files():
+    """Every path that the rules make of the names and seeds in the configuration."""
+    values = {"data": REGISTRIES.datasets, "model": REGISTRIES.models}
+    patterns = {
+        strip_wildcard_constraints(str(pattern))
+        for one in workflow.rules
+        for pattern in one.products()
+    }
+    for pattern in patterns:
+        for wing in (wing for wing in WING_TARGETS if f"/{wing}/{{run}}/" in pattern):
+            for name, block in config[wing]["runs"].items():
+                yield from expand(
+                    pattern, run=name, seed=block["seeds"], allow_missing=True
+                )
+        for key, names in values.items():
+            if f"{{{key}}}" in pattern:
+                yield from expand(pattern, **{key: list(names)}, allow_missing=True)
+        if "{" not in pattern:
+            yield pattern
+
+
+def with_hint(record):
+    """Add to Snakemake's message on an unknown target what may have been meant.
+
+    It parses this file before it looks at the targets, so they cannot be checked here.
+    """
+    found = NO_RULE.search(record.getMessage())
+    if found:
+        known = [
+            one.name
+            for one in workflow.rules
+            if not one.has_wildcards() and not one.output
+        ]
+        hint = target_hint(
+            found["name"],
+            known,
+            lambda: filter(is_made, possible_files()),
+        )
+        if hint:
+            before = record.getMessage()[: found.start()]
+            record.msg = f"{before}No rule to produce {found['name']}. {hint}"
+            record.args = ()
+    return True
+
+
+def is_made(path):
+    """Whether a rule makes this path."""
+    return any(one.is_producer(path) for one in workflow.rules)
+
+
 def environments_with_braces():
     """Let the path of the checkout hold braces, which Snakemake takes for variables there."""
     for one in workflow.rules:
         if isinstance(one.conda_env, str) and set("{}") & set(str(ROOT)):
             path = os.path.join(ROOT, "rules", one.conda_env)
             one.conda_env = path.replace("{", "{{").replace("}", "}}")
+
+
+logger.addFilter(with_hint)
 
 
 wildcard_constraints:

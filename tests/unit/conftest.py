@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from local_server import nobody_listens
 
+from affectlab.core import integrity
+
 
 @pytest.fixture(autouse=True)
 def no_proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,6 +17,15 @@ def no_proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if request.node.get_closest_marker("network") is None:
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def edited_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of model directories may be changed on purpose, as if each test deleted their list.
+
+    That such changes are found is tested in test_integrity.py.
+    """
+    monkeypatch.setattr(integrity, "check_sums", lambda *_: None)
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_what_is_fetched_depends_on_sources_and_contents_alone():
 def test_what_was_fetched_is_present(tmp_path):
     manifest = tmp_path / "resources" / "models" / "m" / "manifest.json"
     manifest.parent.mkdir(parents=True)
-    manifest.write_text("{}")
+    manifest.write_text('{"files": [], "source": {"kind": "hub"}}')
     status = asset_status("model", "m", HUB, None, tmp_path / "resources")
     assert (status.state, status.detail) == ("present", str(manifest.parent))
 

@@ -29,6 +29,8 @@ from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.samples.audio import write_corpus
 from affectlab.samples.audio_models import write_tiny_whisper
 
+pytestmark = pytest.mark.usefixtures("edited_models")
+
 RECIPE = {
     "protocol": "sound",
     "task": "3emo",
@@ -430,3 +432,22 @@ def test_ids_beside_vectors_are_watched_too():
     assert settings.vector_files(None) == []
     assert settings.vector_files("v/a.npz") == ["v/a.npz"]
     assert settings.vector_files("v/a.npy") == ["v/a.npy", "v/a.csv"]
+
+
+def test_every_bad_recording_of_a_command_is_reported_and_the_rest_goes_on(run, tmp_path, capsys):
+    good = clips(run)[0]
+    empty, page, cut = (tmp_path / name for name in ("b.wav", "c.wav", "d.wav"))
+    empty.write_bytes(b"")
+    page.write_text("<html>")
+    cut.write_bytes(good.read_bytes()[:3000])
+    bad = [tmp_path / "absent.wav", empty, page, cut, tmp_path]
+    command = ["predict", "audio", "--model", str(run / "model")]
+    assert cli.main([*command, *map(str, bad), str(good)]) == 1
+    printed = capsys.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert [row["file"] for row in rows] == [*map(str, bad), str(good)]
+    assert ["error" in row for row in rows] == [True] * len(bad) + [False]
+    lines = printed.err.splitlines()
+    assert lines[-1] == "affectlab: 5 recordings could not be read"
+    for path, line in zip(bad, lines[1:], strict=False):
+        assert line.startswith(f"affectlab: {path}: ")

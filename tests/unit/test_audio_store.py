@@ -118,7 +118,7 @@ def test_a_missing_file_is_named(corpus, tmp_path):
 
 def test_another_file_is_no_store(tmp_path):
     (tmp_path / "a.npz").write_text("no")
-    with pytest.raises(DataError, match="not a store of embeddings"):
+    with pytest.raises(DataError, match="expected a store of embeddings"):
         store.read_embeddings(tmp_path / "a.npz")
 
 
@@ -211,7 +211,7 @@ def test_a_damaged_store_is_named_and_a_damaged_cache_made_again(corpus, tmp_pat
     embed(corpus, clips, tmp_path)
     for path in tmp_path.glob("*.npz"):
         path.write_bytes(content)
-        with pytest.raises(DataError, match="not a store of embeddings"):
+        with pytest.raises(DataError, match="expected a store of embeddings"):
             store.read_embeddings(path)
     encoder = Counting()
     embed(corpus, clips, tmp_path, encoder)

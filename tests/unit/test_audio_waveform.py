@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from affectlab.audio.waveform import in_parallel, read_audio, windows
+from affectlab.audio.waveform import in_parallel, open_recording, read_audio, windows
 from affectlab.core.errors import DataError
 
 
@@ -30,6 +30,9 @@ def test_every_sample_format_is_read(tmp_path, subtype):
 
 def test_flac_is_read(tmp_path):
     soundfile.write(tmp_path / "a.flac", tone(0.1, 16000), 16000)
+    with open_recording(tmp_path / "a.flac") as recording:
+        assert (recording.rate, recording.channels) == (16000, 1)
+        assert recording.format == "FLAC PCM_16"
     np.testing.assert_allclose(read_audio(tmp_path / "a.flac", 16000), tone(0.1, 16000), atol=1e-4)
 
 

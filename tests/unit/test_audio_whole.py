@@ -1,6 +1,7 @@
 """Whole files are read, whatever their headers get wrong; files that were cut short are refused."""
 
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -217,15 +218,33 @@ def test_mp3_without_a_count_shows_an_incomplete_last_frame(tmp_path):
         read_audio(path, rate)
 
 
-@pytest.mark.parametrize("form", ["MP3", "OGG"])
-def test_joined_recordings_are_not_read_in_part(tmp_path, form):
-    path, rate = write(tmp_path, form, {"MP3": "MPEG_LAYER_III", "OGG": "VORBIS"}[form])
-    path.write_bytes(2 * path.read_bytes())
+ID3 = b"ID3\x04\0\0\0\0\0\x6e" + bytes(110)
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype", "between"),
+    [
+        ("MP3", "MPEG_LAYER_III", b""),
+        ("MP3", "MPEG_LAYER_III", ID3),
+        ("OGG", "VORBIS", b""),
+        ("AIFF", "PCM_16", b""),
+        ("AU", "PCM_16", b""),
+    ],
+)
+def test_joined_recordings_are_not_read_in_part(tmp_path, form, subtype, between):
+    path, rate = write(tmp_path, form, subtype)
+    path.write_bytes(path.read_bytes() + between + path.read_bytes())
     with pytest.raises(DataError, match="recordings were joined"):
         read_audio(path, rate)
 
 
-@pytest.mark.parametrize("front", [b"", b"ID3\x04\0\0\0\0\0\x6e" + bytes(110)])
+def test_a_tag_after_the_sound_is_no_second_recording(tmp_path):
+    tag = b"ID3\x04\0\0\0\0\x40\0" + bytes(range(256)) * 32
+    (tmp_path / "a.wav").write_bytes(wav(36 + len(BYTES), len(BYTES), BYTES, tag))
+    assert len(read_audio(tmp_path / "a.wav", RATE)) == len(SOUND)
+
+
+@pytest.mark.parametrize("front", [b"", ID3])
 @pytest.mark.parametrize("back", [b"", b"TAG" + bytes(125), b"APETAGEX" + bytes(56)])
 def test_tags_of_mp3_files_are_no_damage(tmp_path, front, back):
     path, rate = write(tmp_path, "MP3", "MPEG_LAYER_III")
@@ -260,3 +279,23 @@ def test_an_absurd_length_is_refused_before_it_is_decoded(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match="longer than an hour"):
         read_audio(path, RATE)
+
+
+@pytest.mark.parametrize("junk", [b"\xff", b"\xff\xfb\x90\x64", b"\0", b"no sound"])
+def test_a_search_for_frames_ends(tmp_path, junk):
+    """Each of eight million places may begin a frame; that took 25 seconds."""
+    path, rate = write(tmp_path, "MP3", "MPEG_LAYER_III")
+    frame = path.read_bytes()[:288]
+    path.write_bytes(2 * frame + junk * (8_000_000 // len(junk)))
+    started = time.process_time()
+    with pytest.raises(DataError, match="are no sound"):
+        read_audio(path, rate)
+    assert time.process_time() - started < 5
+
+
+def test_frames_after_a_little_junk_are_counted(tmp_path):
+    path, rate = write(tmp_path, "MP3", "MPEG_LAYER_III")
+    content = path.read_bytes()
+    last = content.rindex(content[:2])
+    path.write_bytes(content[:last] + b"junk" * 100 + content[last:])
+    assert len(read_audio(path, rate)) == pytest.approx(len(SOUND), abs=2500)

@@ -9,10 +9,11 @@ from huggingface_hub import ModelCard
 from jinja2 import UndefinedError
 
 from affectlab.core import cards
+from affectlab.core.calibration import CalibrationError, calibration_metric
 from affectlab.core.config import load_schema, schema_mistakes
 from affectlab.core.expectations import differing
 from affectlab.core.io import write_json
-from affectlab.core.records import metric
+from affectlab.core.records import SINGLE_RUN_INTERVALS, metric
 from affectlab.emotion import card as emotion_card
 from affectlab.emotion.data import CLASSES
 
@@ -42,8 +43,10 @@ def make_record():
         name: metric(0.9 + place / 100, "higher", (0.85, 0.95), ("majority", 0.3))
         for place, name in enumerate(names)
     }
-    for name in ("ece", "nll", "ece_calibrated", "nll_calibrated"):
+    for name in ("nll", "nll_calibrated"):
         metrics[name] = metric(0.04, "lower", (0.03, 0.05))
+    for name in ("ece", "ece_calibrated"):
+        metrics[name] = calibration_metric(CalibrationError(0.04, 0.03, 0.05, 0.06, 0.02))
     split = {"n": 110, "groups": 109, "metrics": metrics}
     return {
         "wing": "emotion",
@@ -62,7 +65,7 @@ def make_record():
         },
         "model": {"name": "m", "revision": "abc", "sha256": "b" * 64},
         "interval": {
-            "method": "percentile bootstrap over groups",
+            "method": SINGLE_RUN_INTERVALS,
             "level": 0.95,
             "resamples": 2000,
             "seed": 0,

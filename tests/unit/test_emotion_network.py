@@ -30,6 +30,8 @@ from affectlab.emotion.train import train_network, train_tfidf, validation_score
 from affectlab.samples.emotion import write_corpus
 from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3
 
+pytestmark = pytest.mark.usefixtures("edited_models")
+
 CPU = torch.device("cpu")
 TEXTS = ["i feel glad", "i am feeling rather low and lonely today", "i feel angry at you"]
 TRAINING = {

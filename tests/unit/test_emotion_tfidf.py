@@ -9,6 +9,8 @@ from affectlab.emotion import tfidf
 from affectlab.emotion.settings import SEEDLESS
 from affectlab.samples.emotion import LABELS, make_sentence
 
+pytestmark = pytest.mark.usefixtures("edited_models")
+
 RECIPE = {"ngram_range": [1, 2], "min_df": 2, "sublinear_tf": True, "C": 10.0, "class_weight": None}
 
 
@@ -126,7 +128,8 @@ def test_same_data_same_bytes(corpus, tmp_path):
 
 
 def test_no_pickle_is_written(saved):
-    assert {path.name for path in saved.iterdir()} == {"tfidf.json", "tfidf.safetensors"}
+    names = {"tfidf.json", "tfidf.safetensors", "SHA256SUMS"}
+    assert {path.name for path in saved.iterdir()} == names
 
 
 def test_missing_weights(saved):

@@ -51,6 +51,8 @@ from affectlab.report.sections import entity as section
 from affectlab.samples.entity import write_goemotions, write_spans
 from affectlab.samples.models import write_tiny_bert, write_tiny_roberta
 
+pytestmark = pytest.mark.usefixtures("edited_models")
+
 CPU = torch.device("cpu")
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 TRAINING = {

@@ -72,7 +72,7 @@ def test_a_folder_is_read_as_its_files_are_and_each_unread_image_reported(networ
     assert found == {str(album / name) for name in readable}
     assert f"{album / 'photo.heic'}: HEIC, a format that cannot be read here" in printed.err
     assert "magick phone.jpeg phone.png" in printed.err
-    assert "2 image files could not be read" in printed.err
+    assert "2 image files or folders could not be read" in printed.err
     assert "notes.txt" not in printed.err
     assert main([*command, *map(str, sorted(found))]) == 0
 
@@ -82,7 +82,7 @@ def test_a_bad_image_does_not_stop_the_others(network, album, capsys):
     command = ["predict", "face", "--model", str(network), "--device", "cpu"]
     assert main([*command, str(album / "a.png"), str(album / "a.webp")]) == 1
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert "a whole image file" in first["error"]
+    assert "cut off" in first["error"]
     assert second["faces"]
     assert main([*command, str(album)]) == 1
     assert capsys.readouterr().out.count('"faces"') == len(ENDINGS) + 1
@@ -132,3 +132,28 @@ def test_images_beside_a_table_are_reported(tmp_path, caplog):
     (tmp_path / "train" / "happy" / "1.png").write_bytes(encoded(draw(), "png"))
     assert len(list(raw.read_raw(tmp_path))) == 21
     assert "1 image files beside it are not, the first is train/happy/1.png" in caplog.text
+
+
+def test_every_bad_path_of_a_command_is_reported_and_the_rest_goes_on(network, tmp_path, capsys):
+    good, empty, cut, page = (tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png"))
+    good.write_bytes(encoded(draw(), "png"))
+    empty.write_bytes(b"")
+    cut.write_bytes(encoded(draw(), "png")[:200])
+    page.write_text("<!DOCTYPE html><title>Sign in</title>")
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    bad = [tmp_path / "absent.png", empty, cut, page, bare]
+    command = ["predict", "face", "--model", str(network), "--device", "cpu"]
+    assert main([*command, *map(str, bad), str(good)]) == 1
+    printed = capsys.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert [row["file"] for row in rows] == [*map(str, bad), str(good)]
+    assert ["error" in row for row in rows] == [True] * len(bad) + [False]
+    assert "no such file" in rows[0]["error"].lower()
+    assert "an empty file" in rows[1]["error"]
+    assert "a web page" in rows[3]["error"]
+    assert "no images" in rows[4]["error"]
+    lines = printed.err.splitlines()
+    assert lines[-1] == "affectlab: 5 image files or folders could not be read"
+    for path, line in zip(bad, lines, strict=False):
+        assert line.startswith(f"affectlab: {path}: ")

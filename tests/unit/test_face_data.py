@@ -305,8 +305,8 @@ def colour_image() -> np.ndarray:
     [
         (encoded(np.zeros((48, 48), np.uint8))[:-200], "cut off"),
         (encoded(np.zeros((48, 48), np.uint8), ".png")[:-20], "cut off"),
-        (b"", "cut off or is none"),
-        (b"<html>", "cut off or is none"),
+        (b"", "an empty file"),
+        (b"<html>", "a web page saved under"),
         (encoded(colour_image(), ".png"), "grey image, found one in colour"),
         (encoded(np.zeros((48, 47), np.uint8)), "48x48 pixels, found 47x48"),
     ],
@@ -329,7 +329,7 @@ def test_an_image_that_claims_more_pixels_than_opencv_takes_is_no_image():
     size = struct.pack(">II", 40_000, 40_000) + b"\x08\0\0\0\0"
     header = struct.pack(">I", 13) + b"IHDR" + size + struct.pack(">I", zlib.crc32(b"IHDR" + size))
     end = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
-    with pytest.raises(ValueError, match=r"expected an image file that OpenCV|a whole image file"):
+    with pytest.raises(ValueError, match="expected at most 100,000,000 pixels"):
         decode_image(b"\x89PNG\r\n\x1a\n" + header + end)
 
 
@@ -413,7 +413,7 @@ def test_a_damaged_array_of_images_is_named(tmp_path):
     faces, metadata = tmp_path / "out" / "faces.npy", tmp_path / "out" / "metadata.csv"
     for data in (faces.read_bytes()[:-10], b"no array", b""):
         faces.write_bytes(data)
-        with pytest.raises(DataError, match=r"faces\.npy: no array of images"):
+        with pytest.raises(DataError, match=r"faces\.npy: expected an array of images"):
             read_faces(faces, metadata)
 
 

@@ -30,6 +30,11 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 TEXTS = {"train.txt": b"i am glad;joy\n" * 9, "val.txt": b"oh;fear\n", "test.txt": b"no;anger\n"}
 
 
+def shown(folder):
+    """Names in a folder, less the hidden ones: digests, and what is known of a local copy."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -93,7 +98,7 @@ def test_local_folder_stays_where_it_is(tmp_path: Path) -> None:
     assert {file["path"]: file["bytes"] for file in found["files"]} == {
         name: len(data) for name, data in TEXTS.items()
     }
-    assert [path.name for path in manifest.parent.iterdir()] == ["manifest.json"]
+    assert shown(manifest.parent) == ["manifest.json"]
 
 
 def test_local_data_that_differs_is_taken_with_a_note(tmp_path: Path) -> None:
@@ -300,7 +305,7 @@ def test_files_from_addresses(tmp_path: Path, server: LocalServer) -> None:
     assert found["verified"] is True
     assert found["directory"] == "files"
     assert sorted(path.name for path in manifest_directory(manifest).iterdir()) == sorted(TEXTS)
-    assert sorted(path.name for path in manifest.parent.iterdir()) == ["files", "manifest.json"]
+    assert shown(manifest.parent) == ["files", "manifest.json"]
 
 
 def test_files_that_are_there_are_not_fetched_again(tmp_path: Path, server: LocalServer) -> None:
@@ -358,7 +363,7 @@ def test_next_source_is_tried_and_all_failures_are_listed(
     good = {"kind": "url", "urls": [mirror.as_uri()], **checked}
     fetch_dataset("set", dataset(*bad, good), manifest)
     assert read(manifest)["source"]["detail"] == mirror.as_uri()
-    assert sorted(path.name for path in manifest.parent.iterdir()) == ["files", "manifest.json"]
+    assert shown(manifest.parent) == ["files", "manifest.json"]
 
 
 def test_half_finished_fetch_goes_on(tmp_path: Path, server: LocalServer) -> None:
@@ -413,7 +418,7 @@ def test_fetch_that_was_killed_goes_on(tmp_path: Path, server: LocalServer) -> N
     fetch_dataset("set", dataset(source), manifest)
     assert "Range" in server.asked("/b.bin")[-1]
     assert (manifest_directory(manifest) / "b.bin").read_bytes() == big
-    assert sorted(path.name for path in manifest.parent.iterdir()) == ["files", "manifest.json"]
+    assert shown(manifest.parent) == ["files", "manifest.json"]
 
 
 def test_failed_fetch_keeps_what_an_earlier_one_brought(
@@ -585,7 +590,7 @@ def test_hub_data_and_model(tmp_path: Path, hub: FakeHub, checkpoint: dict[str, 
         present = {file["path"]: file["sha256"] for file in found["files"]}
         assert present == pins(files)
         # Neither the client's bookkeeping nor a half file stays behind.
-        assert sorted(path.name for path in manifest.parent.iterdir()) == ["files", "manifest.json"]
+        assert shown(manifest.parent) == ["files", "manifest.json"]
         assert not list(manifest_directory(manifest).rglob(".*"))
     assert not any("pytorch_model" in path for _, path, _ in hub.server.requests)
 

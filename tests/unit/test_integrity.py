@@ -39,7 +39,6 @@ from affectlab.samples import emotion as emotion_samples
 from affectlab.samples import face as face_samples
 from affectlab.samples.models import write_tiny_bert
 
-CHANGED = "is not the file that was written|no SHA-256 sum|expected a? ?(one )?SHA-256 sum"
 CPU = torch.device("cpu")
 
 
@@ -54,12 +53,12 @@ def flipped(path, seed):
 
 
 def is_found(read, path, seeds=range(3)):
-    """Whether *read* works, and reports each of some flipped bits of *path*."""
+    """Check that *read* works, and reports each of some flipped bits of *path*."""
     read()
     whole = path.read_bytes()
     for seed in seeds:
         flipped(path, seed)
-        with pytest.raises(UserError, match=CHANGED):
+        with pytest.raises(UserError):
             read()
         path.write_bytes(whole)
     read()

@@ -377,8 +377,9 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     assert first.startswith("strong, the run with the highest validation accuracy")
     assert f"{100 * run['metrics']['accuracy']['mean']:.1f} %" in first
     assert "2 seeds" in first
-    trivial = run["metrics"]["accuracy"]["baseline"]["value"]
-    assert f"; always guessing the commonest class gives {100 * trivial:.1f} %." in first
+    baseline = run["metrics"]["accuracy"]["baseline"]
+    named = f"; the strongest trivial baseline, {words.trivial(baseline['name'])},"
+    assert f"{named} gives {100 * baseline['value']:.1f} %." in first
     assert "generated" not in first
     assert "differs in records of test." in text
     assert "not the same items" not in text
@@ -529,7 +530,7 @@ def test_a_missing_record_is_one_clear_error(folder, tmp_path):
         build(copy)
     assert not (copy / "report" / "index.html").exists()
     (copy / "emotion" / "strong" / "seed2" / "metrics.json").write_text(json.dumps([1]))
-    with pytest.raises(DataError, match="expected a record of scores"):
+    with pytest.raises(DataError, match=r"metrics\.json: does not fit metrics\.schema\.json"):
         build(copy)
 
 

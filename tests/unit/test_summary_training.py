@@ -40,6 +40,8 @@ from affectlab.summary.predict import CaseSummarizer
 from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
 from affectlab.summary.states import PromptStore
 
+pytestmark = pytest.mark.usefixtures("edited_models")
+
 SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
 RUN = {
     "protocol": "sound",

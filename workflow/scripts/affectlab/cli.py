@@ -12,7 +12,7 @@ from pathlib import Path
 
 from affectlab import __version__
 from affectlab.audio.cli import add_predict_command as add_audio
-from affectlab.core.errors import UserError
+from affectlab.core.errors import ConfigError, UserError
 from affectlab.emotion.cli import add_predict_command as add_emotion
 from affectlab.entity.cli import add_commands as add_entity_commands
 from affectlab.entity.cli import add_predict_command as add_entity
@@ -108,10 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> int:
-    import yaml
-
     from affectlab.core.assets import format_table
-    from affectlab.core.config import load_config, merge
+    from affectlab.core.config import load_config, merge, parse_yaml
     from affectlab.wings import check_config, validate_config
 
     project = _project()
@@ -121,9 +119,10 @@ def _check(options: argparse.Namespace) -> int:
         if not separator:
             raise UserError(f"--config {setting}: expected KEY=VALUE")
         try:
-            config = merge(config, {key: yaml.safe_load(value)})
-        except yaml.YAMLError as error:
-            raise UserError(f"--config {setting}: the value is not valid YAML") from error
+            config = merge(config, {key: parse_yaml(value, key)})
+        except ConfigError as error:
+            problem = f"--config {setting[:80]}: the value is not valid YAML: {error}"
+            raise UserError(problem) from error
     registries = validate_config(config, project)
     resources = options.resources or config.get("pathvars", {}).get("resources", "resources")
     statuses = check_config(config, registries, resources)

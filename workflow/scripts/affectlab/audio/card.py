@@ -11,6 +11,7 @@ from affectlab.audio.tasks import TASKS
 from affectlab.core import cards
 from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
+from affectlab.core.records import read_metrics
 
 TEMPLATES = Path(__file__).parent
 
@@ -43,7 +44,7 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, differs = read_json(metrics_path), differing(read_json(audit_path))
+    record, differs = read_metrics(metrics_path), differing(read_json(audit_path))
     write_text(card_path, card(record, differs, recipe, dataset, encoder, model))
     example = cards.render(
         TEMPLATES / "inference_audio.py.j2",

@@ -10,15 +10,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, reading
 from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json
+from affectlab.core.pretrained import from_directory
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
 
 
+@checked("directory", check_directory)
 def read_config(directory: Path, model_types: Sequence[str]) -> dict[str, Any]:
     """The config.json of a checkpoint that must be of one of *model_types*.
 
@@ -28,7 +30,6 @@ def read_config(directory: Path, model_types: Sequence[str]) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise UserError(f"{directory}: not a model directory, it has no config.json")
-    check_directory(directory)
     config = read_json(path)
     if not isinstance(config, dict):
         raise UserError(f"{path}: expected a JSON object with the settings of a model")
@@ -40,20 +41,22 @@ def read_config(directory: Path, model_types: Sequence[str]) -> dict[str, Any]:
     return config
 
 
+@checked("directory", check_directory)
 def read_features(kind: Any, directory: Path) -> Any:
     """The feature extractor of a checkpoint, of the transformers class *kind*.
 
     Raises:
         UserError: the directory has none, or none that can be read.
     """
-    check_directory(directory)
     path = directory / "preprocessor_config.json"
     if not path.is_file():
         raise UserError(f"{directory}: not a whole model directory, it has no {path.name}")
     read_json(path)
-    return kind.from_pretrained(directory, local_files_only=True)
+    with reading(path, "the settings of a feature extractor"):
+        return from_directory(kind, directory)
 
 
+@checked("directory", check_directory)
 def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> None:
     """Fill *module* with the tensors of a safetensors checkpoint whose names carry a prefix.
 
@@ -68,7 +71,6 @@ def load_part(module: nn.Module, directory: Path, prefixes: Sequence[str]) -> No
     Raises:
         UserError: a tensor is missing or of another shape.
     """
-    check_directory(directory)
     files = _files_by_name(directory)
     wanted = list(module.state_dict())
     prefix = next((p for p in prefixes if f"{p}{wanted[0]}" in files), None)
@@ -117,7 +119,12 @@ def _files_by_name(directory: Path) -> dict[str, Path]:
         weight_map = found.get("weight_map") if isinstance(found, dict) else None
         if not isinstance(weight_map, dict):
             raise UserError(f"{index}: expected a weight_map, from tensors to files")
-        return {name: directory / file for name, file in weight_map.items()}
+        files = {}
+        for name, file in weight_map.items():
+            if not isinstance(file, str) or Path(file).name != file or "\0" in file:
+                raise UserError(f"{index}: expected the name of a file beside it, found {file!r}")
+            files[name] = directory / file
+        return files
     path = directory / WEIGHTS
     if not path.is_file():
         raise UserError(f"{directory}: has no weights ({WEIGHTS})")
@@ -127,12 +134,9 @@ def _files_by_name(directory: Path) -> dict[str, Path]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     if not path.is_file():
         raise UserError(f"{path}: no such file; the index of the checkpoint names it")
-    try:
-        with safe_open(path, framework="pt") as stream:
-            yield stream
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file: {error}") from error
+    with reading(path, "a whole safetensors file"), safe_open(path, framework="pt") as stream:
+        yield stream

@@ -18,7 +18,6 @@ windows of 10 s, so none is longer and nothing is drawn: the fusion of crops is 
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +31,7 @@ from affectlab.audio.checkpoints import load_complete, load_part, read_config, r
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
 from affectlab.core.devices import choose_device
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, reading
 
 AFCLAP_AUDIO = {
     "patch_embeds_hidden_size": 256,
@@ -120,9 +119,12 @@ def _from_transformers(directory: Path) -> Any:
     from transformers import ClapAudioConfig, ClapAudioModelWithProjection
 
     found = read_config(directory, ["clap", "clap_audio_model"])
-    settings = dict(found.get("audio_config", found))
-    settings["projection_dim"] = found.get("projection_dim", settings.get("projection_dim", 512))
-    network = ClapAudioModelWithProjection(ClapAudioConfig(**settings)).float()
+    with reading(directory / "config.json", "the settings of a network of the type clap"):
+        settings = dict(found.get("audio_config", found))
+        settings["projection_dim"] = found.get(
+            "projection_dim", settings.get("projection_dim", 512)
+        )
+        network = ClapAudioModelWithProjection(ClapAudioConfig(**settings)).float()
     load_part(network, directory, [""])
     return network
 
@@ -143,7 +145,8 @@ def _tensors(path: Path) -> Mapping[str, torch.Tensor]:
     """The tensors of a pickled checkpoint; nothing in it is ever executed."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except Exception as error:
+        # torch.load raises half a dozen unrelated types for a corrupt or foreign file.
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"{path}: not a checkpoint that holds tensors only, or not a whole one: {reason}"

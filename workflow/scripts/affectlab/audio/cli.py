@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError
+from affectlab.core.terminal import Failures
 
 
 def add_predict_command(wings: Any) -> None:
@@ -29,15 +30,12 @@ def _predict(options: argparse.Namespace) -> int:
 
     probe = AudioProbe.from_directory(options.model, options.encoder)
     print(probe.warning, file=sys.stderr)
-    bad = 0
+    failures = Failures()
     for path in options.files:
         try:
             [found] = probe.predict([path])
         except DataError as error:
-            bad += 1
-            print(f"affectlab: {error}", file=sys.stderr, flush=True)
-            failed = {"file": str(path), "error": error.problem}
-            print(json.dumps(failed, ensure_ascii=False), flush=True)
+            failures.report(str(path), error.problem, file=str(path))
             continue
         line: dict[str, Any] = {
             "file": found.file,
@@ -49,6 +47,4 @@ def _predict(options: argparse.Namespace) -> int:
         print(json.dumps(line, ensure_ascii=False), flush=True)
         for warning in found.warnings:
             print(f"affectlab: {found.file}: {warning}", file=sys.stderr, flush=True)
-    if bad:
-        print(f"affectlab: {bad} recordings could not be read", file=sys.stderr)
-    return 1 if bad else 0
+    return failures.status("recordings")

@@ -57,8 +57,14 @@ MP3_BITRATES = {
 MP3_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 """Bits of the version -> Hz by the index in a frame's header."""
 
-MP3_TAGS = (b"TAG", b"APE", b"LYR", b"ID3")
-"""Beginnings of tags after the last frame; what follows them is no sound."""
+TAGS = (b"TAG", b"APE", b"LYR", b"ID3")
+"""Beginnings of tags that programs append to files of any kind."""
+
+MOST_SKIPPED = 1 << 20
+"""Bytes of an MP3 file that may be neither frames nor tags; searching more would take minutes."""
+
+_MP3_HEADER = re.compile(rb"\xff[\xe2-\xff][\x10-\xef]")
+"""Beginning of a frame: marks of its start, and a bit rate that exists."""
 
 COUNTS_IN_LOG = {
     "AVR": re.compile(r"Frames +: ([0-9]{1,18})"),
@@ -230,9 +236,13 @@ def _compare(file: _File, data: _Data | None) -> Patch | None:
         raise CutShortError(problem)
     end = data.offset + data.size + data.size % 2
     if data.size_field and file.size - end > TOLERATED_REST:
-        padding = not any(file.at(end, 1 << 16))
-        if not padding and not any(
-            _chunk_at(file, place, data.size_field) for place in (end, data.offset + data.size)
+        rest = file.at(end, 1 << 16)
+        if (
+            any(rest)
+            and rest[:3] not in TAGS
+            and not any(
+                _chunk_at(file, place, data.size_field) for place in (end, data.offset + data.size)
+            )
         ):
             raise CutShortError(
                 f"its header announces {data.size} bytes of sound, {file.size - end} more bytes "
@@ -246,7 +256,7 @@ def _chunk_at(file: _File, place: int, like: _SizeField) -> bool:
     name, size = file.at(place, 4), file.number(like.form, place + 4)
     return (
         size is not None
-        and name not in (b"RIFF", b"RIFX", b"RF64", b"FORM")
+        and name not in (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd")
         and all(0x20 <= byte < 0x7F for byte in name)
         and place + 8 + size <= file.size + 1
     )
@@ -285,9 +295,7 @@ def _find_rifx(file: _File) -> _Data | None:
 
 
 def _find_iff(file: _File) -> _Data | None:
-    found = _find_in_chunks(file, ">", (b"SSND", b"BODY"))
-    # libsndfile reads all of a chunk of the size 0.
-    return found and _Data(found.offset, found.size)
+    return _find_in_chunks(file, ">", (b"SSND", b"BODY"))
 
 
 def _find_w64(file: _File) -> _Data | None:
@@ -456,14 +464,23 @@ def _check_mp3(file: _File) -> Patch | None:
 
 def _count_mp3(file: _File, place: int, end: int, first: _Frame) -> int:
     """How many frames there are; all of them must be whole."""
-    count = 0
+    count = skipped = 0
     while place < end:
         header = file.at(place, 4)
         frame = _mp3_frame(header)
         if frame is None or frame.kind != first.kind:
-            if header[:3] in MP3_TAGS or len(header) < 4:
+            if header[:3] == b"ID3":
+                place = _after_id3(file, place)
+                continue
+            if header[:3] in TAGS or len(header) < 4:
                 break
-            place = _next_frame(file, place + 1, first)
+            following = _next_frame(file, place + 1, first)
+            skipped += following - place
+            if skipped > MOST_SKIPPED:
+                raise CutShortError(
+                    f"corrupt: {skipped} bytes of it, before {following}, are no sound"
+                )
+            place = following
             continue
         if place + frame.size > end:
             problem = f"cut short: its last frame ends at byte {place + frame.size}, it has {end}"
@@ -484,9 +501,9 @@ def _mp3_announcement(header: bytes, count: int) -> bytes:
     raise ValueError("no frame of this kind has room for a count")
 
 
-def _after_id3(file: _File) -> int:
-    """The first byte after the ID3v2 tags at the beginning."""
-    place = 0
+def _after_id3(file: _File, start: int = 0) -> int:
+    """The first byte after the ID3v2 tags at a place, if there are any."""
+    place = start
     for _ in range(MOST_CHUNKS):
         header = file.at(place, 10)
         if header[:3] != b"ID3" or len(header) < 10:
@@ -495,7 +512,7 @@ def _after_id3(file: _File) -> int:
         place += 10 + size + (10 if header[5] & 0x10 else 0)
     # Some programs fill up with zeros behind the tag.
     rest = file.at(place, TOLERATED_REST)
-    return place + len(rest) - len(rest.lstrip(b"\0")) if place else place
+    return place + len(rest) - len(rest.lstrip(b"\0")) if place > start else place
 
 
 def _mp3_announced(file: _File, place: int, first: _Frame) -> int | None:
@@ -508,16 +525,12 @@ def _mp3_announced(file: _File, place: int, first: _Frame) -> int | None:
 
 
 def _next_frame(file: _File, place: int, first: _Frame) -> int:
-    """Where a frame of the same kind begins that another one follows; the end if none does."""
-    while place < file.size:
-        block = file.at(place, 1 << 16)
-        found = block.find(b"\xff")
-        while found >= 0:
-            if _begins_frames(file, place + found, first.kind):
-                return place + found
-            found = block.find(b"\xff", found + 1)
-        place += len(block)
-    return file.size
+    """Where two frames of the same kind begin; else where the search ends."""
+    block = file.at(place, MOST_SKIPPED + 1)
+    for found in _MP3_HEADER.finditer(block):
+        if _begins_frames(file, place + found.start(), first.kind):
+            return place + found.start()
+    return place + len(block)
 
 
 def _begins_frames(file: _File, place: int, kind: tuple[int, int, int] | None = None) -> bool:

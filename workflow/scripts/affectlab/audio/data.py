@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from affectlab.audio.tasks import DEPRESSED_FROM, TASKS, VALENCE, depression_labels
-from affectlab.core.errors import DataError
-from affectlab.core.io import folders_below, read_jsonl, read_text, write_jsonl
+from affectlab.core.errors import DataError, printable
+from affectlab.core.io import folders_below, is_encodable, read_jsonl, read_text, write_jsonl
 from affectlab.core.label_order import LabelIds
 from affectlab.core.media import RECORDINGS, read_head, sort_files
 from affectlab.core.names import Ids, Spellings
@@ -108,6 +108,8 @@ def read_clips(path: Path | str) -> list[Clip]:
         if set(row) != {"id", "path", "subject", "labels", "split", "seconds"}:
             problem = "expected the fields id, path, subject, labels, split and seconds"
             raise DataError(path, f"record {number}", problem)
+        if wrong := _stored_problem(row):
+            raise DataError(path, f"record {number}", wrong)
         if row["id"] in seen:
             raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
         seen.add(row["id"])
@@ -117,9 +119,32 @@ def read_clips(path: Path | str) -> list[Clip]:
     return clips
 
 
+def _stored_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with the values of a line of the table that `convert` wrote."""
+    if not all(isinstance(row[name], str) for name in ("id", "path", "subject")):
+        return "id, path and subject: expected strings"
+    labels = row["labels"]
+    if not isinstance(labels, dict) or not all(isinstance(name, str) for name in labels.values()):
+        return "labels: expected an object, from tasks to classes"
+    if row["split"] not in (None, *SPLITS.values()):
+        return "split: expected train, validation, test or null"
+    seconds = row["seconds"]
+    if seconds is not None and (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 < seconds < math.inf
+    ):
+        return "seconds: expected a positive number or null"
+    return None
+
+
 def usable_clips(records_path: Path | str, measures_path: Path | str) -> list[Clip]:
     """The clips that the audit could read, which may be fewer than the records."""
-    known = {row["id"] for row in read_jsonl(measures_path)}
+    known = set()
+    for number, row in enumerate(read_jsonl(measures_path), start=1):
+        if not isinstance(row.get("id"), str):
+            raise DataError(measures_path, f"record {number}", "expected the id of a clip")
+        known.add(row["id"])
     return [clip for clip in read_clips(records_path) if clip.id in known]
 
 
@@ -157,6 +182,8 @@ def convert(
     bad: list[BadRecord] = []
     ids = Ids(similar_names)
     for item in READERS[layout](root, clips):
+        if isinstance(item, Clip) and not is_encodable(f"{item.id}{item.path}{item.subject}"):
+            item = BadRecord(item.path, "", "expected a name in UTF-8")
         if isinstance(item, Clip):
             repeated = ids.add(item.id, item.place or item.path)
             if repeated is not None:
@@ -164,7 +191,7 @@ def convert(
         if isinstance(item, BadRecord):
             if on_bad_record == "fail":
                 raise DataError(root / item.file, item.place or None, item.problem)
-            bad.append(item)
+            bad.append(replace(item, file=printable(item.file)))
         else:
             good.append(item)
     if not good:

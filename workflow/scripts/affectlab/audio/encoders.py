@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.waveform import Samples
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, reading
 
 Vectors = npt.NDArray[np.float32]
 
@@ -110,13 +110,30 @@ def load_encoder(
     if kind in ("whisper", "qwen2_audio"):
         from affectlab.audio.towers import Tower
 
-        return Tower(directory, kind, every_layer=layers == "all", pad=padding == "window")
+        tower = Tower(directory, kind, every_layer=layers == "all", pad=padding == "window")
+        return _usable(tower, directory)
     if kind in ("clap", "afclap"):
         from affectlab.audio.clap import Clap
 
-        return Clap(directory, kind)
+        return _usable(Clap(directory, kind), directory)
     if kind == "ge2e":
         from affectlab.audio.ge2e import Ge2e
 
         return Ge2e(directory)
     raise UserError(f"unknown kind of encoder {kind!r}; known are {', '.join(KINDS)}")
+
+
+def _usable(encoder: Encoder, directory: Path) -> Encoder:
+    """*encoder*, tried on silence: its network and its feature extractor may not fit each other.
+
+    Raises:
+        DataError: they do not.
+    """
+    # The extractor of CLAP draws from NumPy's own generator.
+    state = np.random.get_state()
+    try:
+        with reading(directory, "an encoder whose files fit each other"):
+            encoder.embed([np.zeros(encoder.rate // 10, dtype=np.float32)])
+    finally:
+        np.random.set_state(state)
+    return encoder

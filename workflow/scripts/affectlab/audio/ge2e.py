@@ -27,6 +27,9 @@ MELS = 40
 FRAMES = 160
 """Frames (of 10 ms) of a window, as in training."""
 
+MOST = 4096
+"""Of units and layers: memory for them is taken before the weights are looked at."""
+
 
 class Ge2eNetwork(nn.Module):
     """From mel frames ``[batch, frames, 40]`` to vectors of length 1, ``[batch, hidden]``."""
@@ -50,8 +53,14 @@ class Ge2e:
         missing = {"hidden_size", "num_layers"} - config.keys()
         if missing:
             raise UserError(f"{directory}: its config.json lacks {', '.join(sorted(missing))}")
-        self.dim = int(config["hidden_size"])
-        self._network = Ge2eNetwork(self.dim, int(config["num_layers"])).eval()
+        for name in ("hidden_size", "num_layers"):
+            if type(config[name]) is not int or not 1 <= config[name] <= MOST:
+                raise UserError(
+                    f"{directory / 'config.json'}: {name}: expected a whole number from 1 to "
+                    f"{MOST}, found {config[name]!r}"
+                )
+        self.dim = config["hidden_size"]
+        self._network = Ge2eNetwork(self.dim, config["num_layers"]).eval()
         load_part(self._network, directory, [""])
         self.rate = RATE
         self.window = FRAMES * RATE // 100

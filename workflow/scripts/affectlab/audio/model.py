@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.solver import softmax
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, reading
 from affectlab.core.finite import check_finite_arrays
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
 
 FACTS = "probe.json"
@@ -65,21 +66,22 @@ def save(model: ProbeModel, directory: Path) -> None:
         write_json(temporary / FACTS, dict(model.facts))
 
 
+@checked("directory", check_directory)
 def load(directory: Path) -> ProbeModel:
     """Read a directory that `save` wrote.
 
     Raises:
         DataError: it is none.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    check_directory(directory)
     facts = read_json(directory / FACTS)
     missing = [name for name in FIELDS if not isinstance(facts, dict) or name not in facts]
     if missing:
         raise DataError(directory / FACTS, None, f"lacks {', '.join(missing)}: not an audio probe")
-    try:
+    if problem := _facts_problem(facts):
+        raise DataError(directory / FACTS, None, problem)
+    with reading(directory / WEIGHTS, "the weights of an audio probe"):
         tensors = load_file(directory / WEIGHTS)
         check_finite_arrays(tensors, directory / WEIGHTS)
         count = sum(name.endswith(".bias") for name in tensors)
@@ -87,6 +89,31 @@ def load(directory: Path) -> ProbeModel:
             (tensors[f"layers.{number}.weight"], tensors[f"layers.{number}.bias"])
             for number in range(count)
         ]
-        return ProbeModel(tensors["mean"], tensors["scale"], layers, facts)
-    except (OSError, SafetensorError, KeyError) as error:
-        raise DataError(directory / WEIGHTS, None, f"cannot be read: {error}") from error
+        model = ProbeModel(tensors["mean"], tensors["scale"], layers, facts)
+        # They fit each other if they can be used.
+        found = model.probabilities(np.zeros((1, len(model.mean)), dtype=np.float32)).shape
+        if found != (1, len(facts["classes"])):
+            raise ValueError(f"weights for {found[-1]} classes, {len(facts['classes'])} names")
+        return model
+
+
+def _facts_problem(facts: Mapping[str, Any]) -> str | None:
+    """What is wrong with the values that say what a probe is of."""
+    for name in ("classes", "statistics"):
+        if (
+            not isinstance(facts[name], list)
+            or not facts[name]
+            or not all(isinstance(text, str) for text in facts[name])
+        ):
+            return f"{name}: expected a list of texts"
+    for name in ("view", "warning"):
+        if not isinstance(facts[name], str):
+            return f"{name}: expected a text"
+    temperature = facts["temperature"]
+    if (
+        isinstance(temperature, bool)
+        or not isinstance(temperature, int | float)
+        or not 0 < temperature < math.inf
+    ):
+        return "temperature: expected a positive number"
+    return None

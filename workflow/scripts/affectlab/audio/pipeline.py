@@ -19,9 +19,10 @@ from affectlab.audio.store import (
     shard,
     write_embeddings,
 )
+from affectlab.core.assets import read_manifest
 from affectlab.core.checkpoints import weights_digest
 from affectlab.core.fetch import manifest_directory
-from affectlab.core.io import read_json, sha256_file
+from affectlab.core.io import sha256_file
 from affectlab.core.records import model_identity
 
 
@@ -66,7 +67,7 @@ def embed_shard(
         write_embeddings(output_path, import_embeddings(path, clips, {"encoder": source}))
         return
     directory = None if model_manifest_path is None else manifest_directory(model_manifest_path)
-    manifest = None if model_manifest_path is None else read_json(model_manifest_path)
+    manifest = None if model_manifest_path is None else read_manifest(model_manifest_path)
     encoder = load_encoder(spec["kind"], directory, layers=spec["layers"], padding=spec["padding"])
     identity = model_identity(spec.get("model", spec["kind"]), manifest)
     provenance: dict[str, Any] = {

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +30,8 @@ from affectlab.audio.waveform import (
     resampled,
     windows,
 )
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.integrity import check_file
+from affectlab.core.errors import DataError, UserError, reading
+from affectlab.core.integrity import check_file, checked
 from affectlab.core.io import sealed_path, sha256_file
 
 logger = logging.getLogger(__name__)
@@ -285,25 +284,38 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
         )
 
 
+@checked("path", check_file)
 def read_embeddings(path: Path) -> Embeddings:
     """Read a store that `write_embeddings` wrote.
 
     Raises:
         DataError: the file is missing, no such store, or not what was written.
     """
-    check_file(path)
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            return Embeddings(
-                tuple(stored["ids"].tolist()),
-                tuple(stored["subjects"].tolist()),
-                tuple(stored["hashes"].tolist()),
-                tuple(stored["layers"].tolist()),
-                stored["vectors"],
-                json.loads(str(stored["provenance"])),
-            )
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(path, None, f"not a store of embeddings: {error}") from error
+    with (
+        reading(path, "a store of embeddings"),
+        path.open("rb") as stream,
+        np.load(stream, allow_pickle=False) as stored,
+    ):
+        texts = [_texts(stored[name]) for name in ("ids", "subjects", "hashes", "layers")]
+        vectors = stored["vectors"]
+        provenance = json.loads(str(stored["provenance"]))
+        ids, subjects, hashes, layers = texts
+        if vectors.dtype != np.float32 or vectors.ndim != 4:
+            raise ValueError(f"vectors of the type {vectors.dtype} and shape {vectors.shape}")
+        if not len(ids) == len(subjects) == len(hashes) == len(vectors):
+            raise ValueError(f"{len(ids)} ids for {len(vectors)} vectors")
+        if vectors.shape[1:3] != (len(layers), len(STATISTICS)):
+            raise ValueError(f"{len(layers)} layers for vectors of the shape {vectors.shape}")
+        if not isinstance(provenance, dict):
+            raise ValueError("a provenance that is no object")
+    return Embeddings(ids, subjects, hashes, layers, vectors, provenance)
+
+
+def _texts(array: npt.NDArray[Any]) -> tuple[str, ...]:
+    """A stored row of texts."""
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise ValueError(f"an array of {array.dtype} where texts were expected")
+    return tuple(array.tolist())
 
 
 def gather(parts: Sequence[Embeddings], clips: Sequence[Clip]) -> Embeddings:
@@ -312,6 +324,8 @@ def gather(parts: Sequence[Embeddings], clips: Sequence[Clip]) -> Embeddings:
     subjects = [name for part in parts for name in part.subjects]
     hashes = [name for part in parts for name in part.hashes]
     order = {name: place for place, name in enumerate(ids)}
+    if absent := [clip.id for clip in clips if clip.id not in order]:
+        raise UserError(f"the stored embeddings lack {len(absent)} clips, {absent[0]!r} among them")
     places = [order[clip.id] for clip in clips]
     return Embeddings(
         tuple(ids[place] for place in places),
@@ -367,30 +381,32 @@ def import_embeddings(
 
 
 def _read_foreign(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
-    try:
+    if path.suffix not in (".npz", ".npy", ".parquet"):
+        raise DataError(path, None, f"expected {FOREIGN_FORMS}")
+    with reading(path, FOREIGN_FORMS):
         if path.suffix == ".npz":
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 ids = stored["ids"].astype(str)
                 if ids.ndim != 1:
                     problem = f"expected one id a row, found the shape {ids.shape}"
                     raise DataError(path, None, problem)
-                return ids.tolist(), stored["vectors"]
+                vectors = stored["vectors"]
+                # A member of another name than .npy comes as its bytes.
+                if not isinstance(vectors, np.ndarray):
+                    raise TypeError("vectors that are no array")
+                return ids.tolist(), vectors
         if path.suffix == ".npy":
             beside = path.with_suffix(".csv")
             with beside.open(encoding="utf-8-sig", newline="") as text:
                 names = [row["id"] for row in csv.DictReader(text)]
-            return names, np.load(path, allow_pickle=False)
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
+            with path.open("rb") as stream:
+                return names, np.load(stream, allow_pickle=False)
+        import pyarrow.parquet as pq
 
-            table = pq.read_table(path)
-            columns = [name for name in table.column_names if name != "id"]
-            vectors = np.column_stack([table[name].to_numpy() for name in columns])
-            return [str(name) for name in table["id"].to_pylist()], vectors
-    except (OSError, EOFError, TypeError, ValueError, KeyError, BadZipFile, csv.Error) as error:
-        problem = f"cannot be read as embeddings, expected {FOREIGN_FORMS}: {error}"
-        raise DataError(path, None, problem) from error
-    raise DataError(path, None, f"expected {FOREIGN_FORMS}")
+        table = pq.read_table(path)
+        columns = [name for name in table.column_names if name != "id"]
+        vectors = np.column_stack([table[name].to_numpy() for name in columns])
+        return [str(name) for name in table["id"].to_pylist()], vectors
 
 
 def _audio_file(root: Path, clip: Clip) -> Path:
@@ -423,7 +439,8 @@ def _read_cache(cache: Path, provenance: Mapping[str, Any]) -> dict[str, npt.NDA
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 if str(stored["provenance"]) == expected:
                     known |= dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
-        except (DataError, EOFError, ValueError, KeyError, BadZipFile):
+        except Exception:
+            # NumPy and zipfile raise many unrelated types; what is embedded again is right again.
             logger.warning("%s is damaged; its clips are embedded again", path)
     return known
 

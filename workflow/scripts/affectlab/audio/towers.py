@@ -21,6 +21,7 @@ from affectlab.audio.checkpoints import load_part, read_config, read_features
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
 from affectlab.core.devices import choose_device
+from affectlab.core.errors import reading
 
 PREFIXES = {
     "whisper": ("model.encoder.", "encoder."),
@@ -129,11 +130,13 @@ def _build(directory: Path, kind: str) -> nn.Module:
     )
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-    if kind == "whisper":
-        network = WhisperEncoder(WhisperConfig(**read_config(directory, ["whisper"])))
-    else:
-        found = read_config(directory, ["qwen2_audio", "qwen2_audio_encoder"])
-        network = Qwen2AudioEncoder(Qwen2AudioEncoderConfig(**found.get("audio_config", found)))
+    types = ["whisper"] if kind == "whisper" else ["qwen2_audio", "qwen2_audio_encoder"]
+    found = read_config(directory, types)
+    with reading(directory / "config.json", f"the settings of a network of the type {types[0]}"):
+        if kind == "whisper":
+            network = WhisperEncoder(WhisperConfig(**found))
+        else:
+            network = Qwen2AudioEncoder(Qwen2AudioEncoderConfig(**found.get("audio_config", found)))
     network = network.float()
     load_part(network, directory, PREFIXES[kind])
     return network

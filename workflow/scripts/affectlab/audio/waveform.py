@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from affectlab.audio.containers import CutShortError, PatchedFile, check_log, check_whole
 from affectlab.core.errors import DataError, first_line
-from affectlab.core.media import RECORDINGS, read_head
+from affectlab.core.media import RECORDINGS, START_BYTES
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -121,6 +121,7 @@ class Recording:
     Attributes:
         rate: of the file, in Hz.
         channels: of the file.
+        format: container and coding, such as ``WAV PCM_16``.
     """
 
     def __init__(self, path: Path, stream: SoundFile) -> None:
@@ -128,6 +129,7 @@ class Recording:
         self._stream = stream
         self.rate = int(stream.samplerate)
         self.channels = int(stream.channels)
+        self.format = f"{stream.format} {stream.subtype}"
 
     def blocks(self, mixture: Mixture | None = None) -> Iterator[Samples]:
         """Yield the recording as mono float32 samples at its own rate; channels are averaged.
@@ -313,15 +315,11 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         if not path.is_file():
             return "no such file"
         with path.open("rb") as stream:
-            start = stream.read(512).lstrip().lower()
+            start = stream.read(START_BYTES)
     except OSError as denied:
         return f"cannot be read: {denied.strerror}"
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        return "a web page saved under the name of an audio file"
-    if not start:
-        return "an empty file"
-    if advice := RECORDINGS.advice(path.name, read_head(path)):
-        return advice
+    if misnomer := RECORDINGS.misnomer(path.name, start):
+        return misnomer
     return f"not audio that can be read: {_reason(error)}"
 
 

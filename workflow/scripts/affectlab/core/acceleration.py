@@ -103,7 +103,8 @@ def shorten_last_layer(model: nn.Module) -> bool:
     changes no other output and no gradient. Its output then is as long as what is read.
 
     Args:
-        model: an encoder, or one with a head, with attention in plain operators.
+        model: an encoder, or one with a head, with attention in plain operators. One with causal
+            or cross-attention is not changed.
 
     Returns:
         Whether this is done for the model; if not, it is left as it is.
@@ -111,7 +112,8 @@ def shorten_last_layer(model: nn.Module) -> bool:
     forward = {"bert": _bert_layer, "roberta": _bert_layer, "mpnet": _mpnet_layer}.get(
         model.config.model_type
     )
-    if forward is None or model.config._attn_implementation != "eager":
+    decodes = getattr(model.config, "is_decoder", False)
+    if forward is None or decodes or model.config._attn_implementation != "eager":
         return False
     layer = model.base_model.encoder.layer[-1]
     # A bound method: a copy of the model then has one of its own.

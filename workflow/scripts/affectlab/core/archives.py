@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import lzma
+import re
 import stat
 import tarfile
 import zipfile
@@ -17,13 +18,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import CHUNK_BYTES, atomic_path
+from affectlab.core.io import CHUNK_BYTES, atomic_path, user_path
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 ENCRYPTED_FLAG = 0x1
+
+LONGEST_HEADER = 64 << 10
+"""Bytes of a header that extends a member's: of paths of 4096 characters and a few attributes."""
+
+_DIGITS = re.compile(rb"\d++")
+LONGEST_NUMBER = 100
+"""Digits in a row in such a header: before Python 3.11.10 `tarfile` takes their square in time
+(https://nvd.nist.gov/vuln/detail/CVE-2024-6232)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ def local_copy(name: str, root: Path | str | None) -> Path | None:
     """
     if root is None:
         return None
-    base = Path(root).expanduser()
+    base = user_path(root)
     for candidate in [base / name, *(base / f"{name}{suffix}" for suffix in SUFFIXES)]:
         if candidate.is_dir() and _holds_anything(candidate):
             return candidate
@@ -142,11 +151,15 @@ def _clear_errors(archive: Path) -> Iterator[None]:
         lzma.LZMAError,
         zlib.error,
         NotImplementedError,
-        # What tarfile makes of a header that is cut short, and zipfile of a member without a name
-        # or with one that is not UTF-8.
+        # What tarfile makes of a header that is cut short or that thousands of others follow, and
+        # zipfile of a member without a name, with one that is not UTF-8 or in an unknown method.
         TypeError,
+        ValueError,
         IndexError,
-        UnicodeDecodeError,
+        KeyError,
+        RuntimeError,
+        AssertionError,
+        OverflowError,
     ) as error:
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
     except OSError as error:
@@ -211,19 +224,21 @@ class _Budget:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as out:
             while chunk := stream.read(CHUNK_BYTES):
-                self.bytes += len(chunk)
-                if self.bytes > self.limits.total_bytes:
-                    size = f"{self.limits.total_bytes / 1e9:g} GB"
-                    raise DataError(
-                        self.archive, None, f"unpacks to more than {size}; refused as a bomb"
-                    )
-                if (
-                    self.bytes > self.limits.ratio_floor_bytes
-                    and self.bytes > self.limits.ratio * self.archive_bytes
-                ):
-                    problem = f"expands more than {self.limits.ratio:g} times; refused as a bomb"
-                    raise DataError(self.archive, None, problem)
+                self.spend(len(chunk))
                 out.write(chunk)
+
+    def spend(self, count: int) -> None:
+        """Count *count* bytes that came out of the archive, whatever they are for."""
+        self.bytes += count
+        if self.bytes > self.limits.total_bytes:
+            size = f"{self.limits.total_bytes / 1e9:g} GB"
+            raise DataError(self.archive, None, f"unpacks to more than {size}; refused as a bomb")
+        if (
+            self.bytes > self.limits.ratio_floor_bytes
+            and self.bytes > self.limits.ratio * self.archive_bytes
+        ):
+            problem = f"expands more than {self.limits.ratio:g} times; refused as a bomb"
+            raise DataError(self.archive, None, problem)
 
 
 def _extract_zip(archive: Path, destination: Path, budget: _Budget) -> None:
@@ -245,15 +260,72 @@ def _extract_zip(archive: Path, destination: Path, budget: _Budget) -> None:
                 budget.copy(stream, destination / path)
 
 
+class _Replayed:
+    """A stream of which one block was read ahead."""
+
+    def __init__(self, block: bytes, stream: Any) -> None:
+        self._block: bytes | None = block
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        """The block first, then what follows it."""
+        block, self._block = self._block, None
+        return self._stream.read(size) if block is None else block
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _guarded(budget: _Budget) -> type[tarfile.TarInfo]:
+    """A `TarInfo` that looks at the headers which `tarfile` takes in as a whole, before it does.
+
+    `tarfile` calls these methods by their names for each type of header; a test holds the names.
+    """
+
+    class Guarded(tarfile.TarInfo):
+        def _refuse(self, problem: str) -> DataError:
+            return DataError(budget.archive, f"member {self.name[:80]!r}", problem)
+
+        def _check_length(self) -> None:
+            if not 0 <= self.size <= LONGEST_HEADER:
+                raise self._refuse(f"its name or attributes take {self.size} bytes; refused")
+            budget.spend(self.size)
+
+        def _proc_gnulong(self, bundle: Any) -> Any:
+            self._check_length()
+            return super()._proc_gnulong(bundle)  # type: ignore[misc]
+
+        def _proc_pax(self, bundle: Any) -> Any:
+            self._check_length()
+            stream = bundle.fileobj
+            block = stream.read(self._block(self.size))  # type: ignore[attr-defined]
+            if any(len(found[0]) > LONGEST_NUMBER for found in _DIGITS.finditer(block)):
+                raise self._refuse("an attribute of hundreds of digits; refused")
+            if b"GNU.sparse." in block:
+                raise self._refuse("a sparse file, expected a plain one")
+            bundle.fileobj = _Replayed(block, stream)
+            try:
+                return super()._proc_pax(bundle)  # type: ignore[misc]
+            finally:
+                bundle.fileobj = stream
+
+        def _proc_sparse(self, bundle: Any) -> Any:
+            # The list of its holes may be as long as the archive.
+            raise self._refuse("a sparse file, expected a plain one")
+
+    return Guarded
+
+
 def _extract_tar(archive: Path, destination: Path, budget: _Budget) -> None:
     # Read as a stream ("r|*"): one pass, so a compressed bomb is stopped where it passes a limit
     # instead of being decompressed once for the listing.
-    with tarfile.open(archive, "r|*") as bundle:
+    with tarfile.open(archive, "r|*", tarinfo=_guarded(budget)) as bundle:
         for member in bundle:
             if not (member.isfile() or member.isdir()):
                 raise budget.refuse(member.name, "a link or special file")
             path = budget.admit(member.name, member.isdir())
             if path is None:
+                budget.spend(max(member.size, 0))
                 continue
             tarfile.data_filter(member, str(destination))
             if member.isdir():

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from affectlab.core.archives import local_copy
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json
+from affectlab.core.io import read_json, user_path
 from affectlab.core.local_copies import copy_files, marker
+from affectlab.core.urls import redact
 
 Kind = Literal["dataset", "model"]
 KIND_NAMES = {"dataset": "data set", "model": "model"}
@@ -60,6 +61,49 @@ def local_marker(
 def manifest_path(kind: Kind, name: str, resources: Path | str) -> Path:
     """Where the manifest of a data set or model lies once it has been fetched."""
     return Path(resources, RESOURCE_FOLDERS[kind], name, "manifest.json")
+
+
+def read_manifest(path: Path | str, needed: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a manifest as `core.fetch` writes it.
+
+    Args:
+        path: the manifest.
+        needed: which of ``name``, ``kind`` and ``directory`` are going to be read beside source
+            and files.
+
+    Raises:
+        DataError: there is none, or it is cut short or corrupt; says to delete it.
+    """
+    found = read_json(path)
+    if problem := _manifest_problem(found, needed):
+        raise DataError(path, None, f"{problem}; delete its folder to fetch it again")
+    checked: dict[str, Any] = found
+    return checked
+
+
+def _manifest_problem(found: Any, needed: Sequence[str]) -> str | None:
+    if not isinstance(found, dict):
+        return "expected a manifest, an object"
+    if absent := [name for name in needed if not isinstance(found.get(name), str)]:
+        return f"expected a manifest with the {' and '.join(absent)} of what was fetched"
+    source, files = found.get("source"), found.get("files")
+    if not isinstance(source, dict) or not isinstance(source.get("kind"), str):
+        return "expected the source, with its kind"
+    if not isinstance(files, list):
+        return "expected a list of files"
+    for file in files:
+        if (
+            not isinstance(file, dict)
+            or not isinstance(file.get("path"), str)
+            or not isinstance(file.get("sha256"), str)
+            or type(file.get("bytes")) is not int
+        ):
+            return "expected the path, bytes and sha256 of each file"
+        if "\0" in file["path"]:
+            return "the path of a file holds a NUL character"
+    if "directory" in needed and "\0" in found["directory"]:
+        return "the directory holds a NUL character"
+    return None
 
 
 def fetched_part(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,7 +170,7 @@ def generated_data(manifest_paths: Iterable[Path | str]) -> list[str]:
     A user's own copy wins over a generator, so what the registry says of a sample corpus does not
     tell whether its texts are anybody's.
     """
-    manifests = [read_json(path) for path in manifest_paths]
+    manifests = [read_manifest(path, ["name"]) for path in manifest_paths]
     return sorted(found["name"] for found in manifests if found["source"]["kind"] == "sample")
 
 
@@ -183,7 +227,7 @@ def _origin(source: Mapping[str, Any]) -> str:
             where = "the model hub's cache (HF_HUB_OFFLINE is set)" if offline else "the model hub"
             return f"{where}: {source['repo']}@{source['revision'][:8]}"
         case "url":
-            return str(source["urls"][0])
+            return redact(str(source["urls"][0]))
         case "package":
             first, *others = source["requirements"]
             return f"the package {first}" + (f" and {len(others)} more" if others else "")
@@ -198,6 +242,6 @@ def _how_to_get(kind: Kind, name: str, entry: Mapping[str, Any], root: Path | st
     if root is None:
         place = f"put it into a folder {name}/ and name the folder above as {key} in the config"
     else:
-        place = f"put it into {Path(root).expanduser() / name} ({key} of the config)"
+        place = f"put it into {user_path(root) / name} ({key} of the config)"
     ask = str(entry.get("ask", "it can only be a local copy")).rstrip(". ")
     return f"{ask}; then {place}"

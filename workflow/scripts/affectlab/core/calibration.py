@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectlab.core.intervals import shrunk_effect
+from affectlab.core.records import metric
 from affectlab.core.stats import Array, Floats
 
 SIMULATIONS = 1000
@@ -50,6 +51,18 @@ class CalibrationError(NamedTuple):
     high: float
     plug_in: float
     if_calibrated: float
+
+
+def calibration_metric(error: CalibrationError) -> dict[str, Any]:
+    """Return a calibration error as `metrics.json` holds it.
+
+    It has no trivial baseline: constant class shares are well calibrated and know nothing.
+    """
+    return {
+        **metric(error.value, "lower", (error.low, error.high)),
+        "plug_in": error.plug_in,
+        "if_calibrated": error.if_calibrated,
+    }
 
 
 class _Bins(NamedTuple):

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from markupsafe import Markup
 
 from affectlab.core.io import read_text
+
+# An underscore inside a word is one; an ampersand matters where it begins an entity.
+_SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
+_AT_START = re.compile(r"^([#+\-=~]+(?=\s|$)|~{3,})")
+_CODE_VALUE = re.compile(r"`\{\{([^{}]*)\}\}`")
+
 
 IMAGE_LAYOUTS = ("fer2013", "ferplus")
 """Layouts of data that have no language."""
@@ -34,9 +42,10 @@ def difference_note(differs: Sequence[str]) -> str:
     """What a card says of scores on data that *differs* (`expectations.differing`), or nothing."""
     if not differs:
         return ""
-    return (
+    return Markup(
         "**This copy of the data is not what the registry describes**: it differs in"
-        f" {', '.join(differs)}. The scores cannot be compared with those on the whole data set."
+        f" {escaped(', '.join(differs))}. The scores cannot be compared with those on the whole"
+        " data set."
     )
 
 
@@ -169,19 +178,47 @@ def is_generated(dataset: Mapping[str, Any]) -> bool:
 
 
 def render(template: Path | str, **values: Any) -> str:
-    """Fill in a Jinja2 template; a name that it uses and *values* lacks is an error."""
+    """Fill in a Jinja2 template; a name that it uses and *values* lacks is an error.
+
+    In Markdown (``*.md.j2``), every value is plain text: titles, citations and class names come
+    from users and registries, and must not become links, headings or HTML. A value of the type
+    `Markup` is Markdown already.
+    """
     from jinja2 import Environment, StrictUndefined
 
+    path = Path(template)
+    markdown = path.name.endswith(".md.j2")
     environment = Environment(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # The output is Markdown or Python, never HTML.
-        autoescape=False,
+        # Of Markdown, so that macros give Markup; what is escaped, and how, is `_plain`'s.
+        autoescape=markdown,
+        finalize=_plain if markdown else None,
     )
+    environment.filters["code_span"] = _code_span
     environment.filters["difference"] = _difference
-    return environment.from_string(read_text(template)).render(**values)
+    source = read_text(path)
+    if markdown:
+        source = _CODE_VALUE.sub(r"{{ (\1) | code_span }}", source)
+    return environment.from_string(source).render(**values)
+
+
+def escaped(text: str) -> str:
+    """*text* as Markdown that shows it as it is, in one line, in a table too."""
+    line = " ".join(text.split())
+    return _AT_START.sub(r"\\\1", _SPECIAL.sub(r"\\\g<0>", line))
+
+
+def _plain(value: Any) -> Any:
+    return Markup(escaped(value)) if isinstance(value, str) and type(value) is str else value
+
+
+def _code_span(value: Any) -> Markup:
+    """*value* between backticks, where nothing can be escaped."""
+    line = " ".join(str(value).split()).replace("`", "'")
+    return Markup(f"`{line}`".replace("|", "\\|"))
 
 
 def _difference(entry: Mapping[str, Any]) -> str:

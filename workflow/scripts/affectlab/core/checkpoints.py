@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
-from affectlab.core.errors import FetchError
-from affectlab.core.io import sha256_file
+from affectlab.core.errors import DataError, FetchError
+from affectlab.core.io import read_json, sha256_file
 
 PROCESSOR_FILE = "preprocessor_config.json"
 TOKENIZER_FILES = (
@@ -47,21 +47,20 @@ def check_checkpoint(directory: Path) -> None:
     Raises:
         FetchError: names what is missing, or the weight file that was cut short.
     """
-    try:
-        json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FetchError(f"{directory}: not a model directory, it has no config.json") from error
-    except ValueError as error:
-        raise FetchError(f"{directory / 'config.json'}: not valid JSON: {error}") from error
+    if not (directory / "config.json").is_file():
+        raise FetchError(f"{directory}: not a model directory, it has no config.json")
+    _read_object(directory / "config.json")
     weights = sorted(directory.glob("*.safetensors"))
     if not weights:
         raise FetchError(f"{directory}: has no weights (*.safetensors; pickled ones are not read)")
     index = directory / "model.safetensors.index.json"
     if index.is_file():
-        try:
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FetchError(f"{index}: not a whole index of weights: {error}") from error
+        weight_map = _read_object(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(
+            isinstance(name, str) for name in weight_map.values()
+        ):
+            raise FetchError(f"{index}: not a whole index of weights: no proper weight_map")
+        shards = set(weight_map.values())
         missing = sorted(shards - {path.name for path in weights})
         if missing:
             raise FetchError(f"{directory}: lacks {', '.join(missing)} of its weights")
@@ -72,6 +71,17 @@ def check_checkpoint(directory: Path) -> None:
             f"{directory}: has no tokenizer (tokenizer.json or a vocabulary file) and no "
             f"{PROCESSOR_FILE}"
         )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in *path*; what is none is a `FetchError`."""
+    try:
+        found = read_json(path)
+    except DataError as error:
+        raise FetchError(str(error)) from error
+    if not isinstance(found, dict):
+        raise FetchError(f"{path}: expected a JSON object")
+    return found
 
 
 def check_safetensors(path: Path) -> None:

@@ -9,6 +9,7 @@ import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from affectlab.core.errors import ConfigError, first_line
-from affectlab.core.io import read_text
+from affectlab.core.io import read_text, user_path
+from affectlab.core.urls import redact
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 FLOAT32_BYTES = 4
 LARGEST_ONNX_FILE = 2**31
 """Bytes that one ONNX file, a protocol buffer, can hold."""
+
+MOST_DEPTH = 40
+MOST_VALUES = 100_000
+"""Levels and values of one YAML file, aliases counted as often as they are used."""
+
+LARGEST_INTEGER = 2**63
 
 WITHOUT_TOKENS = {"token_budget": None, "gradient_checkpointing": False, "sparse_embeddings": False}
 """What a training block has to hold where the items are no texts."""
@@ -47,6 +55,24 @@ class Registries:
 
 class _UniqueKeyLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     """A safe loader to which a key written twice is an error, not the last one wins."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Build the value of *node*; what its tag does not fit is an error with a place."""
+        try:
+            value = super().construct_object(node, deep)
+        except (yaml.YAMLError, MemoryError):
+            raise
+        except Exception as error:
+            # Its constructors raise whatever `int`, `float` or a lookup raises.
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(
+                problem=f"not a value of the type {kind}", problem_mark=node.start_mark
+            ) from error
+        if isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
+            raise yaml.MarkedYAMLError(
+                problem="a whole number out of bounds", problem_mark=node.start_mark
+            )
+        return value
 
 
 def _construct_unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -78,15 +104,64 @@ def load_yaml(path: Path | str) -> Any:
         ConfigError: it is not YAML, or a key stands twice; names file and, if it can, line and
             column.
     """
+    return parse_yaml(read_text(path), path)
+
+
+def parse_yaml(text: str, source: Path | str) -> Any:
+    """Read *text* as one YAML document; *source* is where it comes from, for the message.
+
+    Raises:
+        ConfigError: see `load_yaml`.
+    """
     try:
-        return yaml.load(read_text(path), Loader=_UniqueKeyLoader)
+        _check_extent(text)
+        return yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path}{place}: {error.problem}") from error
+        raise ConfigError(f"{source}{place}: {error.problem}") from error
     except yaml.YAMLError as error:
         # Of control characters, which have no place in YAML.
-        raise ConfigError(f"{path}: not YAML: {first_line(error)}") from error
+        raise ConfigError(f"{source}: not YAML: {first_line(error)}") from error
+
+
+def _check_extent(text: str) -> None:
+    """Refuse a document that is nested too deeply, or that its aliases make too large.
+
+    Ten lines of aliases to aliases stand for 10^10 values, and a merge key copies them.
+
+    Raises:
+        yaml.YAMLError: it is, or the text is no YAML.
+    """
+
+    def refuse(problem: str, event: Any) -> None:
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+    sizes: dict[str, int] = {}
+    # Anchor and size so far of each collection that is still open, the whole document first.
+    opened: list[tuple[str | None, int]] = [(None, 0)]
+    for event in yaml.parse(text, Loader=_UniqueKeyLoader):
+        anchor, size = getattr(event, "anchor", None), 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append((anchor, 1))
+            if len(opened) > MOST_DEPTH:
+                refuse(f"nested more than {MOST_DEPTH} levels deep", event)
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            if any(name == anchor for name, _ in opened):
+                refuse(f"the alias *{anchor} stands inside its own value", event)
+            # One without an anchor is reported where the values are built.
+            size = sizes.get(str(anchor), 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = opened.pop()
+        elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        if anchor is not None and not isinstance(event, yaml.AliasEvent):
+            sizes[anchor] = size
+        name, before = opened[-1]
+        opened[-1] = name, before + size
+        if before + size > MOST_VALUES:
+            refuse(f"stands for more than {MOST_VALUES:,} values, aliases counted", event)
 
 
 def merge(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,23 +247,51 @@ def load_schema(project: Path, name: str) -> dict[str, Any]:
 
 def schema_mistakes(value: Any, schema: dict[str, Any], prefix: tuple[str, ...] = ()) -> list[str]:
     """Every way in which *value* breaks *schema*, as ``dotted.path: problem``, sorted."""
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
+
+    def pattern(_: Any, expected: str, found: Any, __: Any) -> Iterator[ValidationError]:
+        # To Python, "$" fits before a line break at the end too; to JSON Schema it does not.
+        strict = re.sub(r"\$$", r"\\Z", expected)
+        if isinstance(found, str) and not re.search(strict, found):
+            yield ValidationError(f"{found!r} does not match {expected!r}")
+
+    if unbounded := sorted(_unbounded(value, ".".join(prefix))):
+        # Not even a message can show them.
+        return [f"{place}: a whole number out of bounds" for place in unbounded]
 
     # JSON Schema takes 3.0 for an integer, and what counts with it would fail hours later. YAML
     # knows .nan and .inf, which break no bounds.
     types = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
-            "integer": lambda _, found: isinstance(found, int) and not isinstance(found, bool),
+            "integer": lambda _, found: _is_integer(found),
             "number": lambda _, found: (
-                isinstance(found, int | float)
-                and not isinstance(found, bool)
-                and math.isfinite(found)
+                _is_integer(found) or (isinstance(found, float) and math.isfinite(found))
             ),
         }
     )
-    errors = extend(Draft202012Validator, type_checker=types)(schema).iter_errors(value)
+    validator = extend(Draft202012Validator, {"pattern": pattern}, type_checker=types)(schema)
+    errors = validator.iter_errors(value)
     return sorted({text for error in errors for text in _describe(error, prefix)})
+
+
+def _unbounded(value: Any, path: str) -> Iterator[str]:
+    """Places of whole numbers in *value* that do not fit 64 bits."""
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, below in items:
+            yield from _unbounded(below, _join(path, str(key)))
+    elif isinstance(value, int) and not _is_integer(value) and not isinstance(value, bool):
+        yield path or "(top level)"
+
+
+def _is_integer(found: Any) -> bool:
+    """Whether *found* is a whole number that fits 64 bits."""
+    return (
+        isinstance(found, int)
+        and not isinstance(found, bool)
+        and -LARGEST_INTEGER <= found < LARGEST_INTEGER
+    )
 
 
 def key_mistakes(value: Any, path: str = "") -> Iterator[str]:
@@ -214,7 +317,7 @@ def folder_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
         root = config.get(name)
         if not isinstance(root, str):
             continue
-        folder = Path(root).expanduser()
+        folder = user_path(root)
         if not os.path.isdir(folder):  # noqa: PTH112 (that of `Path` raises where it may not look)
             yield f"{name}: no folder {root!r}, seen from {Path.cwd()}"
         elif not os.access(folder, os.X_OK):
@@ -400,8 +503,8 @@ def _text_hint(text: str, kinds: Sequence[str]) -> str:
     from jsonschema import Draft202012Validator
 
     try:
-        meant = yaml.safe_load(text)
-    except yaml.YAMLError:
+        meant = parse_yaml(text, "")
+    except ConfigError:
         return ""
     if text and any(Draft202012Validator.TYPE_CHECKER.is_type(meant, kind) for kind in kinds):
         return (
@@ -421,6 +524,15 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
+def without_secrets(value: Any) -> Any:
+    """A copy of *value* in which no address holds a password, for files that are passed on."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(below) for below in value]
+    return redact(value) if isinstance(value, str) and "://" in value else value
+
+
 def _shown(value: Any, width: int = 60) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(without_secrets(value), ensure_ascii=False, default=str)
     return text if len(text) <= width else f"{text[: width - 3]}..."

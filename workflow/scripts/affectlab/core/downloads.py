@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import email.utils
 import errno
+import hashlib
 import itertools
 import json
 import logging
+import queue
 import random
 import re
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.request import getproxies, url2pathname
 
 import requests
 from urllib3.exceptions import NameResolutionError
 
-from affectlab.core.errors import FetchError
+from affectlab.core.errors import FetchError, first_line
 from affectlab.core.io import sha256_file, writing_to
+from affectlab.core.urls import HIDDEN, redact
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +36,10 @@ CHUNK_BYTES = 1 << 16
 LONGEST_PAUSE = 120.0
 SECONDS_BETWEEN_LOG_LINES = 15.0
 PASSING_STATUSES = frozenset({408, 425, 429})
-HTML_START = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
-)
+HTML_TAGS = re.compile(rb"<(?:!doctype\s++html|html|head|body)\b", re.I)
+
+SLOWEST_SECONDS = 60.0
+"""How long `CHUNK_BYTES`, or the header of an answer, may take: about a kilobyte a second."""
 
 
 class _TransientError(Exception):
@@ -96,13 +101,13 @@ def download(
             except _TransientError as error:
                 if attempt >= retries:
                     tries = "attempt" if attempt == 0 else "attempts"
-                    message = f"{url}: gave up after {attempt + 1} {tries}: {error}"
+                    message = f"{redact(url)}: gave up after {attempt + 1} {tries}: {error}"
                     raise FetchError(message) from error
                 pause = error.after
                 if pause is None:
                     pause = backoff * 2**attempt * random.uniform(0.5, 1.5)
                 pause = min(pause, LONGEST_PAUSE)
-                logger.warning("%s: %s; trying again in %.1f s", url, error, pause)
+                logger.warning("%s: %s; trying again in %.1f s", redact(url), error, pause)
                 time.sleep(pause)
         part.path.replace(target)
         part.discard()
@@ -125,6 +130,11 @@ class _Part:
     def state(self) -> Path:
         return self.path.with_name(f"{self.path.name}.json")
 
+    @property
+    def _digest(self) -> str:
+        """What stands for the address, which may hold a password, in a file."""
+        return hashlib.sha256(self.url.encode(errors="surrogatepass")).hexdigest()
+
     def resume_point(self) -> tuple[int, str]:
         """Bytes already here and the validator they came with; (0, "") to start afresh."""
         try:
@@ -132,13 +142,15 @@ class _Part:
             size = self.path.stat().st_size
         except (FileNotFoundError, ValueError):
             return 0, ""
-        if state.get("url") != self.url or not state.get("validator"):
+        known = state if isinstance(state, dict) else {}
+        validator = known.get("validator")
+        if known.get("url") != self._digest or not isinstance(validator, str) or not validator:
             return 0, ""
-        return size, state["validator"]
+        return size, validator
 
     def remember(self, validator: str) -> None:
         self.state.write_text(
-            json.dumps({"url": self.url, "validator": validator}), encoding="utf-8"
+            json.dumps({"url": self._digest, "validator": validator}), encoding="utf-8"
         )
 
     def discard(self) -> None:
@@ -168,16 +180,16 @@ def _check(part: _Part, sha256: str | None, resumed: bool) -> str:
     if resumed:
         # Two halves of different files look like this; one clean attempt tells.
         raise _TransientError(f"{problem} after resuming", after=0.0)
-    raise FetchError(f"{part.url}: {problem}")
+    raise FetchError(f"{redact(part.url)}: {problem}")
 
 
 def _copy(url: str, path: Path) -> None:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
-        raise FetchError(f"{url}: a file address names no other host: file:///path")
+        raise FetchError(f"{redact(url)}: a file address names no other host: file:///path")
     source = Path(url2pathname(parts.path))
     if not source.is_file():
-        raise FetchError(f"{url}: no such file")
+        raise FetchError(f"{redact(url)}: no such file")
     with source.open("rb") as stream:
         _refuse_html(url, stream.read(CHUNK_BYTES), "")
     shutil.copyfile(source, path)
@@ -196,7 +208,7 @@ def _transfer(url: str, part: _Part, timeout: float) -> bool:
     with (
         requests.Session() as session,
         _clear_request_errors(url, timeout),
-        session.get(url, headers=headers, stream=True, timeout=timeout) as response,
+        _answer(session, url, headers, timeout) as response,
     ):
         if offset and response.status_code == requests.codes.range_not_satisfiable:
             if response.headers.get("Content-Range") == f"bytes */{offset}":
@@ -205,16 +217,80 @@ def _transfer(url: str, part: _Part, timeout: float) -> bool:
             raise _TransientError("the file has changed; starting again", after=0.0)
         _refuse_status(response)
         if response.status_code == requests.codes.partial_content:
-            begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            begins = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""))
             changed = _validator(response) not in ("", validator)
             if not offset or begins is None or int(begins[1]) != offset or changed:
                 part.discard()
                 raise _TransientError("the server sent another part; starting again", after=0.0)
-            logger.info("%s: going on after %d bytes", url, offset)
+            logger.info("%s: going on after %d bytes", redact(url), offset)
         else:
             offset = 0
         _receive(response, part, offset)
     return offset > 0
+
+
+def _answer(
+    session: requests.Session, url: str, headers: Mapping[str, str], timeout: float
+) -> requests.Response:
+    """The answer with its header, whose body is still to come.
+
+    *timeout* is that of a single read, and a header may come byte by byte.
+    """
+    found: queue.SimpleQueue[requests.Response | BaseException] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found.put(session.get(url, headers=headers, stream=True, timeout=timeout))
+        except BaseException as error:
+            found.put(error)
+
+    # Nothing can end it from outside; as a daemon it does not outlive the program.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = found.get(timeout=timeout + SLOWEST_SECONDS)
+    except queue.Empty:
+        raise _TransientError(f"no whole header in {timeout + SLOWEST_SECONDS:g} s") from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+@contextmanager
+def _patience(response: requests.Response) -> Iterator[Callable[[], object]]:
+    """Cut the connection if `SLOWEST_SECONDS` pass between two calls of what is yielded.
+
+    The timeout of a request is that of a single read: a server that sends a byte now and then
+    would never be given up.
+
+    Raises:
+        _TransientError: that was so.
+    """
+    news: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    given_up = threading.Event()
+
+    def watch() -> None:
+        try:
+            while news.get(timeout=SLOWEST_SECONDS):
+                pass
+        except queue.Empty:
+            given_up.set()
+            with suppress(OSError, ValueError):
+                response.raw.shutdown()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    problem = f"less than {CHUNK_BYTES // 1024} KiB in {SLOWEST_SECONDS:g} s"
+    try:
+        yield lambda: news.put(True)
+    except requests.RequestException as error:
+        if given_up.is_set():
+            raise _TransientError(problem) from error
+        raise
+    finally:
+        news.put(False)
+        watcher.join()
+    if given_up.is_set():
+        raise _TransientError(problem)
 
 
 @contextmanager
@@ -222,20 +298,33 @@ def _clear_request_errors(url: str, timeout: float) -> Iterator[None]:
     try:
         yield
     except requests.TooManyRedirects as error:
-        raise FetchError(f"{url}: redirects without end") from error
+        raise FetchError(f"{redact(url)}: redirects without end") from error
     except requests.exceptions.SSLError as error:
-        raise FetchError(f"{url}: no secure connection: {error}") from error
+        raise FetchError(f"{redact(url)}: no secure connection: {_told(error, url)}") from error
     except requests.Timeout as error:
         raise _TransientError(f"nothing came for {timeout:g} s") from error
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
         reason = getattr(error.args[0] if error.args else None, "reason", None)
         if isinstance(reason, NameResolutionError):
-            raise FetchError(f"{url}: the host name is not known (no network?)") from error
+            raise FetchError(f"{redact(url)}: the host name is not known (no network?)") from error
         if "timed out" in str(error).lower():
             raise _TransientError(f"nothing came for {timeout:g} s") from error
-        raise _TransientError(f"the connection broke: {error}") from error
+        raise _TransientError(f"the connection broke: {_told(error, url)}") from error
     except requests.RequestException as error:
-        raise FetchError(f"{url}: {error}") from error
+        raise FetchError(f"{redact(url)}: {_told(error, url)}") from error
+
+
+def _told(error: Exception, url: str) -> str:
+    """The first line of what requests says, without the secrets of the address and the proxies."""
+    text = first_line(error)
+    for address in (url, *getproxies().values()):
+        with suppress(ValueError):
+            parts = urlsplit(address)
+            userinfo = parts.netloc.rpartition("@")[0]
+            for secret in (userinfo, parts.password, parts.query):
+                if secret and secret in text and (secret != parts.query or redact(url) != url):
+                    text = text.replace(secret, HIDDEN)
+    return text
 
 
 def _refuse_status(response: requests.Response) -> None:
@@ -245,7 +334,7 @@ def _refuse_status(response: requests.Response) -> None:
     problem = f"HTTP {status} {response.reason}"
     if is_passing(status):
         raise _TransientError(problem, _retry_after(response.headers.get("Retry-After")))
-    raise FetchError(f"{response.url}: {problem}")
+    raise FetchError(f"{redact(response.url)}: {problem}")
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -258,7 +347,7 @@ def _retry_after(value: str | None) -> float | None:
         pass
     try:
         when = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
@@ -275,20 +364,58 @@ def _validator(response: requests.Response) -> str:
 
 def _refuse_html(url: str, start: bytes, content_type: str) -> None:
     claims = content_type.split(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
-    if not claims and not HTML_START.match(start):
+    if not claims and not _begins_as_html(start):
         return
-    title = re.search(rb"<title[^>]*>(.*?)</title>", start, re.I | re.S)
-    named = f" (titled {title[1].decode('utf-8', 'replace').strip()[:80]!r})" if title else ""
-    raise FetchError(f"{url}: sent a web page{named} in place of the data")
+    title = _html_title(start)
+    named = f" (titled {title!r})" if title else ""
+    raise FetchError(f"{redact(url)}: sent a web page{named} in place of the data")
+
+
+def _begins_as_html(start: bytes) -> bool:
+    """Whether the first tag is one of a web page; an XML declaration and comments may precede it.
+
+    Each byte is looked at once: the sender may have chosen them so that a pattern backtracks.
+    """
+    place = _behind_space(start, 0)
+    if start[place : place + 5].lower() == b"<?xml":
+        place = _behind_space(start, start.find(b">", place) + 1)
+    while start.startswith(b"<!--", place):
+        end = start.find(b"-->", place + 4)
+        place = _behind_space(start, end + 3) if end >= 0 else len(start)
+    return HTML_TAGS.match(start, place) is not None
+
+
+def _behind_space(text: bytes, place: int) -> int:
+    while place < len(text) and text[place : place + 1].isspace():
+        place += 1
+    return place
+
+
+def _html_title(start: bytes) -> str:
+    """The title of a web page, shortened; empty if it has none."""
+    lower = start.lower()
+    tag = lower.find(b"<title")
+    begin = lower.find(b">", tag) + 1 if tag >= 0 else 0
+    end = lower.find(b"</title", begin) if begin else -1
+    return start[begin:end].decode("utf-8", "replace").strip()[:80] if end >= 0 else ""
 
 
 def _receive(response: requests.Response, part: _Part, offset: int) -> None:
     """Write the body behind the first *offset* bytes of the part."""
+    with _patience(response) as arrived:
+        _write_body(response, part, offset, arrived)
+
+
+def _write_body(
+    response: requests.Response, part: _Part, offset: int, arrived: Callable[[], object]
+) -> None:
+    """See `_receive`; *arrived* is called for each chunk of the body."""
     chunks = response.iter_content(CHUNK_BYTES)
     first = next(chunks, b"")
     if offset == 0:
         _refuse_html(part.url, first, response.headers.get("Content-Type", ""))
-    length = response.headers.get("Content-Length")
+    announced = re.fullmatch(r"\d{1,18}", response.headers.get("Content-Length", ""))
+    length = None if announced is None else announced[0]
     encoded = "Content-Encoding" in response.headers
     total = None
     if length is not None and not encoded:
@@ -305,6 +432,7 @@ def _receive(response: requests.Response, part: _Part, offset: int) -> None:
         _progress(part.path.stem, offset, total) as advance,
     ):
         for chunk in itertools.chain([first], chunks):
+            arrived()
             out.write(chunk)
             advance(len(chunk))
     size = part.path.stat().st_size

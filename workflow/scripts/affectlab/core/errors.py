@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -29,7 +32,49 @@ class DataError(UserError):
         self.place = place
         self.problem = problem
         where = f"{path}, {place}" if place else f"{path}"
-        super().__init__(f"{where}: {problem}")
+        # A name that is not UTF-8 cannot be printed everywhere.
+        super().__init__(printable(f"{where}: {problem}"))
+
+
+@contextmanager
+def reading(path: Path | str, expected: str) -> Iterator[None]:
+    """Within it, whatever a library or a value of the file *path* raises becomes a `DataError`.
+
+    Libraries raise dozens of unrelated types for a corrupt file, and values of a wrong type raise
+    wherever they are first used. Keep the block short, so that it holds no other fault.
+
+    Args:
+        path: the file or folder that is read.
+        expected: what it should have been, such as ``a Parquet file``.
+
+    Raises:
+        DataError: names *path*, *expected* and the first line of the reason.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        if error.errno is None:
+            raise DataError(path, None, f"expected {expected}: {first_line(error)}") from error
+        absent = isinstance(error, FileNotFoundError) and error.filename == str(path)
+        reason = "no such file" if absent else f"cannot be read: {error.strerror}"
+        if error.filename not in (None, str(path), path):
+            reason += f" ({os.fsdecode(error.filename)})"
+        raise DataError(path, None, f"{reason}; expected {expected}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {shortened(first_line(error), 200)}"
+        raise DataError(path, None, f"expected {expected}; found {reason}") from error
+
+
+def shortened(text: str, length: int) -> str:
+    """*text*, cut to *length* characters, as it may be printed on any terminal."""
+    return printable(text if len(text) <= length else f"{text[: length - 3]}...")
+
+
+def printable(text: str) -> str:
+    """*text* with what UTF-8 cannot hold, such as a byte of another encoding, written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def first_line(error: BaseException) -> str:

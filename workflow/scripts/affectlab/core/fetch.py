@@ -21,6 +21,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from affectlab.core.archives import extract, is_archive, local_copy, single_archive
+from affectlab.core.assets import read_manifest
 from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
 from affectlab.core.errors import DataError, FetchError, first_line
@@ -28,13 +29,14 @@ from affectlab.core.integrity import SUMS, check_sums
 from affectlab.core.io import (
     atomic_path,
     is_encodable,
-    read_json,
     sealed_path,
     sha256_file,
+    user_path,
     write_json,
 )
 from affectlab.core.local_copies import copy_files, remember
 from affectlab.core.packages import Pins, check_sha256, fetch_package
+from affectlab.core.urls import redact
 
 logger = logging.getLogger(__name__)
 
@@ -109,15 +111,9 @@ def manifest_directory(manifest_path: Path | str) -> Path:
             that was obtained.
     """
     path = Path(manifest_path)
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("directory"), str):
-        raise DataError(path, None, "expected a manifest with a directory")
-    directory = path.parent / manifest["directory"]
-    try:
-        sums = {file["path"]: file["sha256"] for file in manifest["files"]}
-    except (KeyError, TypeError) as error:
-        raise DataError(path, None, "expected a manifest with files and their sha256") from error
-    check_sums(directory, sums, path)
+    manifest = read_manifest(path, ["directory"])
+    directory: Path = path.parent / manifest["directory"]
+    check_sums(directory, {file["path"]: file["sha256"] for file in manifest["files"]}, path)
     return directory
 
 
@@ -327,7 +323,7 @@ def _give_up(
     kind: Kind, name: str, entry: Entry, root: Path | str | None, failures: list[str]
 ) -> str:
     key = ROOT_KEYS[kind]
-    place = Path(root).expanduser() / name if root is not None else f"<{key}>/{name}"
+    place = user_path(root) / name if root is not None else f"<{key}>/{name}"
     lines = [f"{KIND_NAMES[kind]} {name} could not be obtained:"]
     lines += [f"{key}: no copy at {place}" if root is not None else f"{key} is not set"]
     lines += failures
@@ -342,7 +338,7 @@ def _describe(source: Mapping[str, Any]) -> str:
         case "hub":
             return f"hub {source['repo']}@{source['revision'][:8]}"
         case "url":
-            return " ".join(source["urls"])
+            return " ".join(map(redact, source["urls"]))
         case "package":
             return "package " + " ".join(source["requirements"])
         case "sample":
@@ -478,7 +474,7 @@ def _clear_hub_errors(repo: str, revision: str) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError as error:
-        page = f"{constants.ENDPOINT}/{repo}"
+        page = f"{redact(constants.ENDPOINT)}/{repo}"
         message = f"gated: accept its terms at {page}, then log in (`hf auth login` or HF_TOKEN)"
         raise FetchError(message) from error
     except errors.RepositoryNotFoundError as error:
@@ -486,7 +482,7 @@ def _clear_hub_errors(repo: str, revision: str) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise FetchError(f"the repository has no commit {revision}") from error
     except errors.LocalEntryNotFoundError as error:
-        raise FetchError(f"{constants.ENDPOINT} cannot be reached") from error
+        raise FetchError(f"{redact(constants.ENDPOINT)} cannot be reached") from error
     except errors.EntryNotFoundError as error:
         raise FetchError(f"a file is not in the repository: {first_line(error)}") from error
     except errors.HfHubHTTPError as error:
@@ -496,6 +492,5 @@ def _clear_hub_errors(repo: str, revision: str) -> Iterator[None]:
         # or read-only disk is not.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise FetchError(
-            f"{constants.ENDPOINT} cannot be reached: {type(error).__name__}: {first_line(error)}"
-        ) from error
+        place, reason = redact(constants.ENDPOINT), f"{type(error).__name__}: {first_line(error)}"
+        raise FetchError(f"{place} cannot be reached: {reason}") from error

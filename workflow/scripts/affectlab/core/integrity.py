@@ -11,11 +11,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import wraps
+from inspect import signature
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
-from affectlab.core.errors import DataError
+from affectlab.core.errors import DataError, UserError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SUMS = "SHA256SUMS"
 """The file inside a directory that lists the digests of the others."""
@@ -91,6 +97,46 @@ def check_directory(directory: Path | str) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(sums, None, f"no list of SHA-256 sums: {error}") from error
     check_sums(Path(directory), _read_sums(sums, text), sums)
+
+
+def checked(
+    argument: str, check: Callable[[Path | str], None]
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function that reads stored files check them.
+
+    A file that was cut or mixed up is reported as the function itself does, which says more. What
+    it would not notice is reported by the check, and so is what would end in a traceback.
+
+    Args:
+        argument: of the function, with the path.
+        check: `check_file` or `check_directory`.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        arguments = signature(function)
+
+        @wraps(function)
+        def read(*args: P.args, **kwargs: P.kwargs) -> R:
+            problem: DataError | None = None
+            try:
+                check(arguments.bind(*args, **kwargs).arguments[argument])
+            except DataError as error:
+                problem = error
+            try:
+                found = function(*args, **kwargs)
+            except UserError:
+                raise
+            except Exception as error:
+                if problem is None:
+                    raise
+                raise problem from error
+            if problem is not None:
+                raise problem
+            return found
+
+        return read
+
+    return decorate
 
 
 def check_sums(directory: Path, sums: Mapping[str, str], source: Path) -> None:

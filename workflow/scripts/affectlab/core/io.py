@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import json
 import logging
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.integrity import CHUNK_BYTES as CHUNK_BYTES
 from affectlab.core.integrity import (
     SUMS,
     check_bytes,
+    check_file,
     digest_path,
     digest_text,
     forget_digest,
@@ -30,6 +33,14 @@ from affectlab.core.integrity import sha256_file as sha256_file
 logger = logging.getLogger(__name__)
 
 FULL_BYTES = 1 << 16
+
+LONGEST_LINE = 10_000_000
+"""Characters (or bytes) of a line in a file of records."""
+
+_UNDECODED = re.compile("[\udc80-\udcff]")
+"""What `surrogateescape` makes of a byte that is not UTF-8."""
+
+Line = TypeVar("Line", str, bytes)
 
 RANDOM_LETTERS = 8
 """Letters that `tempfile.mkdtemp` adds to a prefix."""
@@ -60,6 +71,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             if not temporary.is_dir():
                 raise UserError(f"{target}: is a folder, expected a file or nothing")
             shutil.rmtree(target)
+        # A file without a digest is read unchecked; with that of an older file it is refused.
+        forget_digest(target)
         os.replace(temporary, target)
     except OSError as error:
         if error.errno is None or isinstance(error, FileNotFoundError):
@@ -185,8 +198,6 @@ def sealed_path(path: Path | str) -> Iterator[Path]:
             digest = None
         else:
             digest = sha256_file(temporary)
-            # A file without a digest is read unchecked; one with that of an older file is refused.
-            forget_digest(target)
     if digest is not None:
         write_text(digest_path(target), digest_text(target, digest))
 
@@ -276,7 +287,7 @@ def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: a line is not UTF-8, not JSON or not an object; names the line.
     """
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in read_lines(path):
         if not line.strip():
             continue
         try:
@@ -294,6 +305,60 @@ def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
         yield record
 
 
+def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
+    """Number and yield the lines of a UTF-8 file without their ends, holding one at a time.
+
+    As in `read_text`, a byte order mark is dropped and any line end counts.
+
+    Raises:
+        DataError: the file cannot be read, a byte is not UTF-8, or a line is longer than
+            `LONGEST_LINE`; names the line.
+    """
+    check_file(path)
+    with open_to_read(path) as raw:
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape")
+        for number, line in enumerate(bounded_lines(text, path), start=1):
+            if undecoded := _UNDECODED.search(line):
+                byte = ord(undecoded.group()) - 0xDC00
+                raise DataError(path, f"line {number}", f"expected UTF-8, found byte 0x{byte:02x}")
+            yield number, line.removesuffix("\n")
+
+
+def bounded_lines(stream: IO[Line], path: Path | str) -> Iterator[Line]:
+    """The lines of a stream with their ends; no more of one is read than `LONGEST_LINE`.
+
+    A line of compressed zeros would else fill the memory before anything looks at it.
+
+    Args:
+        stream: of text or of bytes.
+        path: where it comes from, for the message.
+
+    Raises:
+        DataError: a line is longer; names it.
+    """
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            problem = f"longer than {LONGEST_LINE // 1_000_000} million characters"
+            raise DataError(path, f"line {number}", problem)
+        yield line
+
+
+def open_to_read(path: Path | str) -> IO[bytes]:
+    """Open a file for reading bytes.
+
+    Raises:
+        DataError: there is none, or it may not be read.
+    """
+    try:
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise DataError(path, None, "no such file") from error
+    except OSError as error:
+        raise DataError(path, None, f"cannot be read: {error.strerror}") from error
+
+
 def read_text(path: Path | str) -> str:
     """Read a UTF-8 file (a byte order mark is dropped, line ends become ``\\n``).
 
@@ -305,7 +370,7 @@ def read_text(path: Path | str) -> str:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise DataError(path, None, "no such file") from error
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise DataError(path, None, f"cannot be read: {error.strerror}") from error
     check_bytes(path, data)
     try:
@@ -337,6 +402,11 @@ def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
             continue
         seen.add(real)
         yield Path(folder), [name for name in names if not name.startswith(".")]
+
+
+def user_path(path: Path | str) -> Path:
+    """*path* with ``~`` replaced; one of a user who is not known stays as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def round_significant(value: float, digits: int = 8) -> float:

@@ -16,6 +16,12 @@ from typing import Literal
 HEAD_BYTES = 64
 """First bytes of a file that tell what it is."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml", b"<head")
+
+START_BYTES = 512
+"""First bytes that tell what a file is that is none of the medium; white space may precede."""
+
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 """Sizes of the second header of a bitmap; its two letters alone begin many texts."""
 
@@ -27,7 +33,7 @@ class Medium:
     """A kind of file.
 
     Attributes:
-        name: in the singular, for messages.
+        name: with "file" after it, for messages.
         endings: that its library reads, in lower case.
         foreign: other endings of the medium -> name of the format.
         converter: command that converts such a file, before the names of both files.
@@ -78,6 +84,22 @@ class Medium:
         source, target = shlex.quote(path.name), shlex.quote(path.stem + self.target)
         example = f"{self.converter} {source} {target}"
         return f"{form}, a format that cannot be read here; convert it first: {example}"
+
+    def misnomer(self, name: str, head: bytes) -> str | None:
+        """What a file that cannot be decoded is instead; None if that is not known.
+
+        Args:
+            name: of the file.
+            head: its first `START_BYTES`.
+        """
+        start = head.removeprefix(BYTE_ORDER_MARK).lstrip().lower()
+        if not head:
+            return "an empty file"
+        if start.startswith(WEB_PAGE_STARTS) and b"<svg" not in start:
+            return f"a web page saved under the name of an {self.name} file"
+        if start.startswith(b"version https://git-lfs"):
+            return f"a Git LFS pointer, not the {self.name}; fetch it with git lfs pull"
+        return self.advice(name, head[:HEAD_BYTES])
 
 
 @dataclass(slots=True)
@@ -231,7 +253,7 @@ IMAGES = Medium(
 )
 
 RECORDINGS = Medium(
-    name="recording",
+    name="audio",
     endings=(
         *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus"),
         *(".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".sph", ".nist"),

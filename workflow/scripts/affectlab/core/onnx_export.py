@@ -20,7 +20,7 @@ from torch import nn
 from affectlab.core import stats
 from affectlab.core.config import LARGEST_ONNX_FILE
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.integrity import check_file
+from affectlab.core.integrity import check_file, checked
 from affectlab.core.io import sealed_path
 
 logger = logging.getLogger(__name__)
@@ -157,6 +157,7 @@ def torch_inference(network: nn.Module) -> Infer:
     return infer
 
 
+@checked("path", check_file)
 def onnx_inference(path: Path, threads: int) -> Infer:
     """Inference with ONNX Runtime, on the CPU.
 
@@ -170,7 +171,6 @@ def onnx_inference(path: Path, threads: int) -> Infer:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-    check_file(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:

@@ -28,6 +28,7 @@ from affectlab.core.archives import extract
 from affectlab.core.checkpoints import PROCESSOR_FILE
 from affectlab.core.errors import DataError, FetchError
 from affectlab.core.io import CHUNK_BYTES, sha256_file, write_json
+from affectlab.core.pretrained import from_directory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -251,8 +252,9 @@ def gguf_to_checkpoint(gguf: Path, destination: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(
+    tokenizer = from_directory(AutoTokenizer, gguf.parent, gguf_file=gguf.name)
+    model = from_directory(
+        AutoModelForCausalLM,
         gguf.parent,
         gguf_file=gguf.name,
         dtype=torch.float32,

@@ -15,19 +15,20 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from affectlab.core.assets import read_manifest
 from affectlab.core.config import schema_mistakes
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, round_significant, sha256_file, write_json
 
-if TYPE_CHECKING:
-    from affectlab.core.calibration import CalibrationError
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 
 Direction = Literal["higher", "lower"]
 
@@ -80,20 +81,34 @@ def metric(
     }
 
 
-def calibration_metric(error: CalibrationError) -> dict[str, Any]:
-    """One calibration error as `metrics.json` holds it: no trivial baseline says anything of it."""
-    return {
-        **metric(error.value, "lower", (error.low, error.high)),
-        "plug_in": error.plug_in,
-        "if_calibrated": error.if_calibrated,
-    }
-
-
 def calibration_note(entry: Mapping[str, Any]) -> str:
     """What the text of the results says next to a calibration error; empty for other scores."""
     if "plug_in" not in entry:
         return ""
     return f"plug-in {entry['plug_in']:.4f}; a calibrated model has {entry['if_calibrated']:.4f}"
+
+
+def strongest(
+    direction: Direction, candidates: Iterable[tuple[str, float] | None]
+) -> tuple[str, float] | None:
+    """The trivial baseline that is hardest to beat, the first of equal ones.
+
+    Args:
+        direction: which way the score is better.
+        candidates: name and value of each trivial baseline on the same items; None where one has
+            no such score.
+
+    Returns:
+        Name and value; None if there is no baseline.
+    """
+    known = [one for one in candidates if one is not None]
+    if not known:
+        return None
+    best = known[0]
+    for one in known[1:]:
+        if _is_worse_as_stored(best[1], one[1], direction):
+            best = one
+    return best
 
 
 def summary_metric(
@@ -185,6 +200,21 @@ def read_record(path: Path | str, schema_path: Path | str) -> dict[str, Any]:
     return checked
 
 
+def read_metrics(path: Path | str) -> dict[str, Any]:
+    """Read and check a `metrics.json`; see `read_record`."""
+    return read_record(path, SCHEMAS / "metrics.schema.json")
+
+
+def read_run_record(path: Path | str) -> dict[str, Any]:
+    """Read and check a `run.json`; see `read_record`."""
+    return read_record(path, SCHEMAS / "run.schema.json")
+
+
+def read_comparison(path: Path | str) -> dict[str, Any]:
+    """Read and check a `comparison.json`; see `read_record`."""
+    return read_record(path, SCHEMAS / "comparison.schema.json")
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
     """A run with one seed that is being scored, and where the records of it go.
@@ -238,7 +268,7 @@ class ScoredRun:
             data_paths: the files that hold the data, whose hash stands for them: of one its
                 SHA-256, of several that of their digests, a line each.
         """
-        manifest = None if self.manifest_path is None else read_json(self.manifest_path)
+        manifest = None if self.manifest_path is None else read_manifest(self.manifest_path)
         return {
             "wing": wing,
             "run": self.name,
@@ -392,6 +422,7 @@ def _git(directory: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache
 def _read_schema(path: Path | str) -> dict[str, Any]:
     schema: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return schema

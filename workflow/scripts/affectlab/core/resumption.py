@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from affectlab.core.errors import DataError, UserError
+from affectlab.core.errors import DataError, UserError, reading
 from affectlab.core.integrity import check_file, forget_digest
 from affectlab.core.io import sealed_path
 from affectlab.core.weights import MasterWeights, WeightAverage
@@ -140,22 +140,23 @@ class CheckpointFolder:
                 f"{self.checkpoint}: damaged checkpoint ({type(error).__name__}): delete its "
                 "folder to start this run again from the beginning"
             ) from error
-        if stored["fingerprint"] != self.owner:
+        if not isinstance(stored, dict) or stored.get("fingerprint") != self.owner:
             logger.warning(
                 "%s belongs to another recipe, data or model: starting anew", self.checkpoint
             )
             return False
         if state.device.type == "cpu":
             _warn_of_other_threads(stored.get("threads"))
-        state.weights.load(stored["parameters"])
-        for name, value in state.average.values.items():
-            value.copy_(stored["average"][name])
-        for optimizer, of_optimizer in zip(state.optimizers, stored["optimizers"], strict=True):
-            optimizer.load_state_dict(of_optimizer)
-        torch.set_rng_state(stored["random_state"])
-        if state.device.type == "cuda" and stored["gpu_random_state"] is not None:
-            torch.cuda.set_rng_state(stored["gpu_random_state"], state.device)
-        state.progress = Progress(**stored["progress"])
+        with reading(self.checkpoint, "a whole checkpoint (delete its folder to start again)"):
+            state.weights.load(stored["parameters"])
+            for name, value in state.average.values.items():
+                value.copy_(stored["average"][name])
+            for optimizer, of_optimizer in zip(state.optimizers, stored["optimizers"], strict=True):
+                optimizer.load_state_dict(of_optimizer)
+            torch.set_rng_state(stored["random_state"])
+            if state.device.type == "cuda" and stored["gpu_random_state"] is not None:
+                torch.cuda.set_rng_state(stored["gpu_random_state"], state.device)
+            state.progress = Progress(**stored["progress"])
         self.resumable_best = self._best(state.progress.best_step)
         return True
 
@@ -190,12 +191,13 @@ class CheckpointFolder:
         try:
             check_file(best)
             stored = load_file(best)
-        except (OSError, SafetensorError, DataError) as error:
+        except (OSError, ValueError, SafetensorError, DataError) as error:
             raise UserError(
                 f"{best}: missing or damaged weights of the best evaluation: delete its folder to "
                 "start this run again from the beginning"
             ) from error
-        state.weights.load(stored)
+        with reading(best, "the weights of this run (delete its folder to start again)"):
+            state.weights.load(stored)
 
     def _best(self, step: int) -> Path:
         """Where the weights after *step* updates lie, if they are or were the best."""

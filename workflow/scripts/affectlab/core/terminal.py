@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,19 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         default="fp32",
         help="of matrix products; auto is bf16 where that is faster (default fp32, as evaluated)",
     )
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Every warning as one line for a user, who has no use for a place in the program."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"affectlab: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 @dataclass(frozen=True, slots=True)

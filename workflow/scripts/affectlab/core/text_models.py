@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from tokenizers.models import Unigram
 from torch import nn
 from transformers import (
@@ -25,12 +24,14 @@ from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.checkpoints import TOKENIZER_FILES
 from affectlab.core.errors import UserError, first_line
 from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, write_json
+from affectlab.core.pretrained import check_adapter, from_directory
 
 ADAPTER_CONFIG = "adapter_config.json"
 
 
+@checked("directory", check_directory)
 def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint directory.
 
@@ -42,14 +43,15 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
     Raises:
         UserError: the directory holds none, a damaged one, or one without a padding token.
     """
-    check_directory(directory)
     if not any((directory / name).exists() for name in TOKENIZER_FILES):
         raise UserError(
             f"{directory}: no tokenizer in this model directory: expected one of "
             + ", ".join(TOKENIZER_FILES)
         )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        tokenizer = from_directory(AutoTokenizer, directory)
+    except UserError:
+        raise
     except Exception as error:
         # For a damaged file the tokenizers library raises `Exception` itself, transformers
         # whatever its parts happen to.
@@ -102,6 +104,7 @@ def _demote_special_pieces(tokenizer: PreTrainedTokenizerBase) -> None:
     backend.model = Unigram(pieces, state["unk_id"], state.get("byte_fallback", False))
 
 
+@checked("directory", check_directory)
 def load_pretrained(
     directory: Path,
     auto_class: Any,
@@ -143,18 +146,18 @@ def load_pretrained(
     """
     if not directory.is_dir():
         raise UserError(f"{directory}: no such folder, expected {purpose}")
-    check_directory(directory)
     on_cpu = device.type == "cpu"
     # Its report on loading lists the head, which is new in every base model, as a warning.
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
     try:
-        config = AutoConfig.from_pretrained(directory, local_files_only=True)
+        config = from_directory(AutoConfig, directory)
         for name, value in settings.items():
             setattr(config, name, value)
         if training and on_cpu and hasattr(config, "attention_probs_dropout_prob"):
             config.attention_probs_dropout_prob = 0.0
-        network, found = auto_class.from_pretrained(
+        network, found = from_directory(
+            auto_class,
             directory,
             config=config,
             dtype=dtype,
@@ -162,10 +165,12 @@ def load_pretrained(
             quantization_config=quantization,
             # A quantized model cannot be moved afterwards.
             device_map=None if quantization is None else {"": device},
-            local_files_only=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+    except UserError:
+        raise
+    except Exception as error:
+        # Of a corrupt configuration, whatever its first use happens to raise.
         raise UserError(
             f"{directory}: cannot be loaded as {purpose}: {first_line(error)}"
         ) from error
@@ -244,12 +249,15 @@ def adapter_errors(directory: Path) -> Iterator[None]:
     """Turn what PEFT makes of an unusable adapter in *directory* into a message."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(
             f"{directory}: cannot be loaded as an adapter: {first_line(error)}"
         ) from error
 
 
+@checked("directory", check_directory)
 def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None) -> nn.Module:
     """*network* with the adapter in *directory*, in eval mode.
 
@@ -266,9 +274,11 @@ def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None
 
     # In a run's model directory the list of all files is one level up.
     check_directory(directory.parent)
-    check_directory(directory)
     with adapter_errors(directory):
-        adapted = PeftModel.from_pretrained(network, str(directory), config=settings).eval()
+        check_adapter(directory)
+        adapted = PeftModel.from_pretrained(
+            network, str(directory), config=settings, trust_remote_code=False
+        ).eval()
     check_finite_tensors(
         ((name, value) for name, value in adapted.named_parameters() if ".default." in name),
         directory,
@@ -283,5 +293,5 @@ def merged(adapted: Any, base: Path) -> PreTrainedModel:
         adapted: what `load_adapter` gives, its network in float32.
         base: checkpoint directory of the network without the adapter.
     """
-    stored = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
+    stored = from_directory(AutoConfig, base).dtype or torch.float32
     return adapted.merge_and_unload().to(stored)

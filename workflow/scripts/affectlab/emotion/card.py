@@ -9,6 +9,7 @@ from typing import Any
 from affectlab.core import cards
 from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
+from affectlab.core.records import read_metrics
 
 TEMPLATES = Path(__file__).parent
 
@@ -53,7 +54,7 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, differs = read_json(metrics_path), differing(read_json(audit_path))
+    record, differs = read_metrics(metrics_path), differing(read_json(audit_path))
     export = None if not export_path else read_json(export_path)
     write_text(card_path, card(record, differs, recipe, dataset, model, export))
     write_text(example_path, inference_example(record, recipe))

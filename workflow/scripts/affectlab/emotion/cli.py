@@ -16,6 +16,7 @@ from affectlab.core.terminal import (
     positive,
     read_texts,
     runs_of_texts,
+    warnings_as_lines,
 )
 
 
@@ -44,13 +45,16 @@ def _predict(options: argparse.Namespace) -> int:
         options.model, device=options.device, precision=options.precision
     )
     failures = Failures()
-    texts = read_texts(options.texts, options.file)
-    for batch in batched(texts, options.batch_size):
+    first = 1
+    for batch in batched(read_texts(options.texts, options.file), options.batch_size):
         for part in runs_of_texts(batch):
             if isinstance(part, BadInput):
                 failures.report(part.place, part.problem, input=part.place)
+                first += 1
                 continue
-            predictions = classifier.predict(part, batch_size=options.batch_size)
+            with warnings_as_lines():
+                predictions = classifier.predict(part, batch_size=options.batch_size, first=first)
+            first += len(part)
             for text, prediction in zip(part, predictions, strict=True):
                 line = {
                     "text": text,
@@ -58,6 +62,7 @@ def _predict(options: argparse.Namespace) -> int:
                     "probabilities": {
                         name: round(value, 6) for name, value in prediction.top(options.top_k)
                     },
+                    **({"cut": True} if prediction.cut else {}),
                 }
                 print(json.dumps(line, ensure_ascii=False), flush=True)
     return failures.status("texts")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import is_encodable, read_jsonl, sealed_writer
+from affectlab.core.io import bounded_lines, is_encodable, read_jsonl, sealed_writer
 from affectlab.core.label_order import LabelIds
 from affectlab.core.names import Ids, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
@@ -491,7 +491,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     with _open_binary(path) as stream:
         try:
-            for number, line in enumerate(stream, start=1):
+            for number, line in enumerate(bounded_lines(stream, path), start=1):
                 if number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 text = line.decode("utf-8", errors="surrogateescape")

@@ -19,9 +19,10 @@ from affectlab.core.classification import (
 )
 from affectlab.core.comparison import comparison_record
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, write_text
+from affectlab.core.io import read_json, read_jsonl, write_text
 from affectlab.core.near_texts import near_groups
 from affectlab.core.records import ScoredRun, calibration_note, difference_line, write_record
+from affectlab.core.texts import text_conditions
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.settings import SEEDLESS
 
@@ -38,6 +39,7 @@ def read_corpus(records_path: Path | str) -> Corpus:
     labels: dict[str, dict[str, int]] = {}
     texts: dict[str, list[str]] = {}
     for record in read_records(records_path):
+        texts.setdefault(record.split, []).append(record.text)
         labels.setdefault(record.split, {})[record.id] = CLASSES.index(record.label)
         texts.setdefault(record.split, []).append(record.text)
     group: dict[str, int] = {}
@@ -47,7 +49,8 @@ def read_corpus(records_path: Path | str) -> Corpus:
         own = near_groups(texts[split]) if split in HELD_OUT else range(len(texts[split]))
         first = len(group)
         group |= {name: first + number for name, number in zip(labels[split], own, strict=True)}
-    return Corpus.of(CLASSES, labels, group)
+    conditions = {split: text_conditions(own) for split, own in texts.items()}
+    return Corpus.of(CLASSES, labels, group, conditions)
 
 
 def evaluate(
@@ -96,6 +99,7 @@ def evaluate(
             },
             data_paths=(records_path,),
         ),
+        "details": {"reading": reading(predictions_path, run.recipe)},
         "comparisons": []
         if baseline is None or comparison is None
         else [{"with": baseline[0], "seed": baseline[1], **comparison}],
@@ -132,6 +136,20 @@ def overlapping_ids(audit_path: Path | str) -> set[str]:
     return found | set(near.get("test_in_train", ()))
 
 
+def reading(predictions_path: Path | str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """How much of a text the model reads, and of how many test texts that was not all.
+
+    Returns:
+        ``max_length`` in tokens (None: all of it), ``cut_texts`` of the ``test_texts``.
+    """
+    rows = [row for row in read_jsonl(predictions_path) if row["split"] == "test"]
+    return {
+        "max_length": recipe.get("max_length"),
+        "cut_texts": sum(row.get("cut", False) is True for row in rows),
+        "test_texts": len(rows),
+    }
+
+
 def results_text(record: Mapping[str, Any]) -> str:
     """The text of evaluation_results.txt: headline, classification report, other splits."""
     data = record["data"]
@@ -140,6 +158,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
         f"model: {record['model']['name']}; data: {data['name']}, split {data['split']},"
         f" n = {data['n']}, {data['groups']} different texts, {len(data['classes'])} classes",
+        *_reading_line(record.get("details", {}).get("reading")),
         "",
         f"{'metric':<18}{'value':>9}  {level + ' interval':<19}trivial baseline",
         *(_metric_line(name, entry) for name, entry in sorted(record["metrics"].items())),
@@ -209,6 +228,15 @@ def compare(
         bootstrap=bootstrap,
     )
     write_record(output_path, record, schema)
+
+
+def _reading_line(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None or found["max_length"] is None:
+        return []
+    return [
+        f"reads up to {found['max_length']} tokens of a text; {found['cut_texts']} of"
+        f" {found['test_texts']} test texts are longer"
+    ]
 
 
 def _metric_line(name: str, entry: Mapping[str, Any]) -> str:

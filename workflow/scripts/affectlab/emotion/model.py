@@ -74,6 +74,28 @@ def encode(
     return encode_texts(tokenizer, texts, truncation=True, max_length=max_length)["input_ids"]
 
 
+def cut_texts(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    token_ids: Sequence[Sequence[int]],
+    *,
+    max_length: int,
+) -> list[int]:
+    """Places of the texts of which `encode` left out the end.
+
+    Args:
+        tokenizer: as of `encode`.
+        texts: as of `encode`.
+        token_ids: what `encode` gave for them.
+        max_length: as of `encode`.
+    """
+    full = [place for place, ids in enumerate(token_ids) if len(ids) >= max_length]
+    if not full:
+        return []
+    whole = encode_texts(tokenizer, [texts[place] for place in full], verbose=False)["input_ids"]
+    return [place for place, ids in zip(full, whole, strict=True) if len(ids) > max_length]
+
+
 def collator(
     token_ids: Sequence[Sequence[int]],
     labels: np.ndarray | None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from affectlab.core.devices import Precision
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_BATCH_SIZE = 64
 MAX_LENGTH = 32_768
 """Tokens after which a text is cut where the tokenizer knows no limit; recipes go no higher."""
@@ -24,10 +28,17 @@ MAX_LENGTH = 32_768
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of one text: the likeliest class and the probability of each."""
+    """What a model predicts for one text.
+
+    Attributes:
+        label: the likeliest class.
+        probabilities: of each class.
+        cut: whether the text was longer than what the model reads, so that its end was left out.
+    """
 
     label: str
     probabilities: dict[str, float]
+    cut: bool = False
 
     def top(self, k: int) -> list[tuple[str, float]]:
         """The *k* likeliest classes with their probabilities, likeliest first."""
@@ -35,7 +46,11 @@ class Prediction:
 
 
 class _Backend(Protocol):
-    def probabilities(self, texts: Sequence[str], batch_size: int) -> np.ndarray: ...
+    max_length: int | None
+
+    def probabilities(
+        self, texts: Sequence[str], batch_size: int
+    ) -> tuple[np.ndarray, list[int]]: ...
 
 
 class EmotionClassifier:
@@ -85,12 +100,23 @@ class EmotionClassifier:
             f"{folder}: no model here, expected a folder with config.json or {SETTINGS_FILE}{hint}"
         )
 
+    @property
+    def max_length(self) -> int | None:
+        """Tokens that the model reads of a text; None if it reads all."""
+        return self._backend.max_length
+
     def predict(
-        self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE
+        self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE, first: int = 1
     ) -> list[Prediction]:
         """Classify *texts*, in their order.
 
-        A text of more tokens than the model was trained with is cut there.
+        Of a text of more than `max_length` tokens only the beginning is read: a warning reports how
+        many these are, and ``cut`` of their predictions is true.
+
+        Args:
+            texts: what to classify.
+            batch_size: texts at a time.
+            first: number of the first text in messages.
 
         Raises:
             TypeError: *texts* is one string, or holds something else than strings.
@@ -98,7 +124,7 @@ class EmotionClassifier:
         """
         if isinstance(texts, str):
             raise TypeError("expected a sequence of texts, not one string")
-        for number, text in enumerate(texts, start=1):
+        for number, text in enumerate(texts, start=first):
             if not isinstance(text, str):
                 raise TypeError(f"text {number}: expected a string, found {type(text).__name__}")
             if not text.strip():
@@ -107,13 +133,21 @@ class EmotionClassifier:
                 raise UserError(f"text {number}: holds half a surrogate pair, no valid Unicode")
         if len(texts) == 0:
             return []
-        rows = self._backend.probabilities(texts, batch_size)
+        rows, cut = self._backend.probabilities(texts, batch_size)
+        if cut:
+            what = "1 text is" if len(cut) == 1 else f"{len(cut)} texts are"
+            warnings.warn(
+                f"{what} longer than the model's {self.max_length} tokens, so the end was not "
+                f"read: text {first + cut[0]}{', ...' if len(cut) > 1 else ''}",
+                stacklevel=2,
+            )
         return [
             Prediction(
                 CLASSES[int(row.argmax())],
                 {name: float(p) for name, p in zip(CLASSES, row, strict=True)},
+                cut=place in set(cut),
             )
-            for row in rows
+            for place, row in enumerate(rows)
         ]
 
 
@@ -137,22 +171,25 @@ class _Network:
         self._network = model.load_network(
             directory, self._tokenizer, dtype=torch.float32, device=self._device, trained=True
         ).eval()
-        self._max_length = min(MAX_LENGTH, self._tokenizer.model_max_length)
+        self.max_length: int | None = min(MAX_LENGTH, self._tokenizer.model_max_length)
 
-    def probabilities(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
-        """Class probabilities, float64 (n, classes)."""
+    def probabilities(self, texts: Sequence[str], batch_size: int) -> tuple[np.ndarray, list[int]]:
+        """Class probabilities, float64 (n, classes), and the places of texts that were cut."""
         import numpy as np
         from scipy.special import softmax
 
+        limit = self.max_length or MAX_LENGTH
+        token_ids = self._model.encode(self._tokenizer, texts, max_length=limit)
         logits = self._model.predict_logits(
             self._network,
-            self._model.encode(self._tokenizer, texts, max_length=self._max_length),
+            token_ids,
             pad_id=self._tokenizer.pad_token_id,
             batch_size=batch_size,
             dtype=self._dtype,
             device=self._device,
         )
-        return softmax(logits.astype(np.float64), axis=1)
+        cut = self._model.cut_texts(self._tokenizer, texts, token_ids, max_length=limit)
+        return softmax(logits.astype(np.float64), axis=1), cut
 
 
 class _TfidfModel:
@@ -167,10 +204,11 @@ class _TfidfModel:
                 "not a model of the emotion wing"
             )
         self._columns = [list(self._pipeline.classes_).index(name) for name in CLASSES]
+        self.max_length: int | None = None
 
-    def probabilities(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
-        """Class probabilities, float64 (n, classes)."""
-        return self._pipeline.predict_proba(list(texts))[:, self._columns]
+    def probabilities(self, texts: Sequence[str], batch_size: int) -> tuple[np.ndarray, list[int]]:
+        """Class probabilities, float64 (n, classes); no text is cut."""
+        return self._pipeline.predict_proba(list(texts))[:, self._columns], []
 
 
 def _check_classes(directory: Path) -> None:
@@ -197,10 +235,23 @@ def predict_records(
     threads: int,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> None:
-    """Store a model's probabilities for every record of *splits*, one JSON object a line."""
+    """Store a model's probabilities for every record of *splits*, one JSON object a line.
+
+    ``cut`` tells of which texts the model read the beginning alone.
+    """
     records = [record for record in read_records(records_path) if record.split in splits]
     classifier = EmotionClassifier.from_directory(model_directory, threads=threads)
-    predictions = classifier.predict([record.text for record in records], batch_size=batch_size)
+    with warnings.catch_warnings():
+        # Counted below, for the log.
+        warnings.simplefilter("ignore", UserWarning)
+        predictions = classifier.predict([record.text for record in records], batch_size=batch_size)
+    if cut := sum(prediction.cut for prediction in predictions):
+        logger.warning(
+            "%d of %d texts are longer than max_length (%d tokens): their ends were not read",
+            cut,
+            len(records),
+            classifier.max_length,
+        )
 
     def rows() -> Iterator[dict[str, object]]:
         for record, prediction in zip(records, predictions, strict=True):
@@ -209,6 +260,7 @@ def predict_records(
                 "split": record.split,
                 "label": record.label,
                 "prediction": prediction.label,
+                "cut": prediction.cut,
                 "probabilities": {
                     name: round_significant(p) for name, p in prediction.probabilities.items()
                 },

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, reading
 from affectlab.core.finite import check_finite_arrays
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def save(pipeline: Pipeline, directory: Path | str) -> None:
         )
 
 
+@checked("directory", check_directory)
 def load(directory: Path | str) -> Pipeline:
     """Read a folder of `save`; the pipeline gives the very probabilities of the saved one.
 
@@ -122,7 +123,6 @@ def load(directory: Path | str) -> Pipeline:
     from safetensors.numpy import load_file
 
     folder = Path(directory)
-    check_directory(folder)
     settings = read_json(folder / SETTINGS_FILE)
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise UserError(f"{folder / SETTINGS_FILE}: expected a TF-IDF model of format {FORMAT}")
@@ -130,18 +130,26 @@ def load(directory: Path | str) -> Pipeline:
         weights = load_file(folder / WEIGHTS_FILE)
     except FileNotFoundError as error:
         raise UserError(f"{folder / WEIGHTS_FILE}: no such file") from error
-    except SafetensorError as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"{folder / WEIGHTS_FILE}: not a readable safetensors file; it is cut off or damaged"
         ) from error
     check_finite_arrays(weights, folder / WEIGHTS_FILE)
     try:
-        pipeline = build_pipeline(settings["recipe"])
-        classes, terms = settings["classes"], settings["terms"]
+        recipe, classes, terms = (settings[name] for name in ("recipe", "classes", "terms"))
         idf, coefficients = weights["idf"], weights["coefficients"]
         intercepts = weights["intercepts"]
     except KeyError as error:
         raise UserError(f"{folder}: the TF-IDF model lacks {error.args[0]!r}") from error
+    with reading(folder / SETTINGS_FILE, "the recipe of a TF-IDF model"):
+        pipeline = build_pipeline(recipe)
+    for name, texts in (("classes", classes), ("terms", terms)):
+        if (
+            not isinstance(texts, list)
+            or not all(isinstance(text, str) for text in texts)
+            or len(set(texts)) != len(texts)
+        ):
+            raise UserError(f"{folder / SETTINGS_FILE}: {name}: expected a list of different texts")
     rows = 1 if len(classes) == 2 else len(classes)
     if (idf.shape, coefficients.shape, intercepts.shape) != (
         (len(terms),),

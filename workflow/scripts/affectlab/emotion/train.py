@@ -93,6 +93,21 @@ def train_network(
         split: networks.encode(tokenizer, [r.text for r in members], max_length=run["max_length"])
         for split, members in by_split.items()
     }
+    for split, members in by_split.items():
+        cut = networks.cut_texts(
+            tokenizer,
+            [record.text for record in members],
+            token_ids[split],
+            max_length=run["max_length"],
+        )
+        if cut:
+            logger.warning(
+                "%d of %d %s texts are longer than max_length (%d tokens): their ends are not read",
+                len(cut),
+                len(members),
+                split,
+                run["max_length"],
+            )
     labels = {split: labels_of(members) for split, members in by_split.items()}
     pad_to = run["max_length"] if run["padding"] == "max_length" else None
     logger.info(

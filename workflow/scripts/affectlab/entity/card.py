@@ -9,6 +9,7 @@ from typing import Any
 from affectlab.core import cards
 from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
+from affectlab.core.records import read_metrics
 
 TEMPLATES = Path(__file__).parent
 
@@ -57,7 +58,7 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record = read_json(metrics_path)
+    record = read_metrics(metrics_path)
     audits = {name: read_json(path) for name, path in audit_paths.items()}
     write_text(card_path, card(record, audits, recipe, datasets, model))
     example = cards.render(TEMPLATES / "inference_example.py.j2", run=record["run"])

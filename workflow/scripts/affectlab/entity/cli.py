@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +18,7 @@ from affectlab.core.terminal import (
     positive,
     read_texts,
     runs_of_texts,
+    warnings_as_lines,
 )
 
 if TYPE_CHECKING:
@@ -86,19 +84,6 @@ def _predictor(options: argparse.Namespace) -> Any:
     )
 
 
-@contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """Every warning as one line for a user, who has no use for a place in the program."""
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"affectlab: {message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show
-        yield
-
-
 def _texts(options: argparse.Namespace) -> Iterator[str | BadInput]:
     if bool(options.texts) == bool(options.file):
         raise UserError("give either texts (`-` for stdin) or --file")
@@ -133,7 +118,7 @@ def _predict(options: argparse.Namespace) -> int:
                 first += 1
                 continue
             queries = [Query(text, options.span, options.char_start) for text in part]
-            with _warnings_as_lines():
+            with warnings_as_lines():
                 answers = predictor.predict_batch(
                     queries, batch_size=options.batch_size, first=first
                 )
@@ -166,7 +151,7 @@ def _embed(options: argparse.Namespace) -> int:
     failures = Failures()
     texts = _good_texts(options, failures)
     check_target(options.output)
-    with _warnings_as_lines():
+    with warnings_as_lines():
         write_embeddings(_predictor(options), texts, options.output, batch_size=options.batch_size)
     print(f"{len(texts)} texts: {options.output}")
     return failures.status("texts")
@@ -177,7 +162,7 @@ def _nearest(options: argparse.Namespace) -> int:
 
     failures = Failures()
     texts = _good_texts(options, failures)
-    with _warnings_as_lines():
+    with warnings_as_lines():
         found = nearest(
             _predictor(options),
             options.embeddings,

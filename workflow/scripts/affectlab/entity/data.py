@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import is_encodable, read_jsonl, read_text, write_jsonl
+from affectlab.core.io import (
+    is_encodable,
+    read_jsonl,
+    read_lines,
+    read_text,
+    sealed_writer,
+)
 from affectlab.core.label_order import LabelIds
 from affectlab.core.names import check_setting, name_key
 from affectlab.core.near_texts import near_groups
@@ -43,7 +49,8 @@ logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 
-_WEB_PAGE = re.compile(r"\s*<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
+_LARGEST = sys.float_info.max
+_WEB_PAGE = re.compile(r"\s*+<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
 
 GOEMOTIONS_FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 
@@ -119,26 +126,46 @@ def convert(
     check_setting(similar_names)
     root = Path(raw_directory)
     ids = LabelIds()
-    if layout == "entity_spans":
-        items = list(_read_spans(root, ids))
-    else:
-        items = list(_read_goemotions(root, similar_names, ids))
-    if layout == "goemotions_spans":
-        items = [weakly_labelled(item) if isinstance(item, Record) else item for item in items]
-        kept = [item for item in items if isinstance(item, BadRecord) or item.targets]
-        logger.info("%d sentences without a span were left out", len(items) - len(kept))
-        items = kept
-    bad = [item for item in items if isinstance(item, BadRecord)]
-    records = [item for item in items if isinstance(item, Record)]
-    if bad and on_bad_record == "fail":
-        raise DataError(root / bad[0].file, bad[0].place, bad[0].problem)
-    ids.check(root, expected or {})
-    if not records:
-        raise DataError(root, None, "not one good record; is it another kind of data?")
-    if split is not None:
-        records = split_records(records, **split)
-    write_jsonl(records_path, map(asdict, records), sealed=True)
-    write_jsonl(quarantine_path, map(asdict, bad), sealed=True)
+    with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
+
+        def good() -> Iterator[Record]:
+            for item in _read(root, layout, similar_names, ids):
+                if isinstance(item, Record):
+                    yield item
+                elif on_bad_record == "fail":
+                    raise DataError(root / item.file, item.place, item.problem)
+                else:
+                    quarantine.write(f"{json.dumps(asdict(item), ensure_ascii=False)}\n")
+
+        # A corpus with splits of its own is written as it is read: it may be of any size.
+        found = good() if split is None else iter(split_records(list(good()), **split))
+        written = 0
+        for record in found:
+            records.write(f"{json.dumps(asdict(record), ensure_ascii=False)}\n")
+            written += 1
+        ids.check(root, expected or {})
+        if not written:
+            raise DataError(root, None, "not one good record; is it another kind of data?")
+
+
+def _read(
+    root: Path, layout: str, similar_names: str, ids: LabelIds
+) -> Iterator[Record | BadRecord]:
+    """The records of a raw folder, one after the other."""
+    if layout != "goemotions_spans":
+        if layout == "entity_spans":
+            yield from _read_spans(root, ids)
+        else:
+            yield from _read_goemotions(root, similar_names, ids)
+        return
+    left_out = 0
+    for item in _read_goemotions(root, similar_names, ids):
+        labelled = weakly_labelled(item) if isinstance(item, Record) else item
+        if isinstance(labelled, Record) and not labelled.targets:
+            left_out += 1
+            continue
+        yield labelled
+    logger.info("%d sentences without a span were left out", left_out)
 
 
 def read_records(path: Path | str) -> list[Record]:
@@ -149,15 +176,43 @@ def read_records(path: Path | str) -> list[Record]:
     """
     records = []
     for number, row in enumerate(read_jsonl(path), start=1):
-        try:
-            targets = tuple(
-                Target(**{**target, "label": tuple(target["label"])}) for target in row["targets"]
-            )
-            records.append(Record(row["id"], row["text"], row["split"], targets))
-        except (KeyError, TypeError) as error:
-            problem = f"expected id, text, split and targets; found no proper {error}"
-            raise DataError(path, f"record {number}", problem) from error
+        if problem := _stored_problem(row):
+            raise DataError(path, f"record {number}", problem)
+        targets = tuple(
+            Target(**{**target, "label": tuple(target["label"])}) for target in row["targets"]
+        )
+        records.append(Record(row["id"], row["text"], row["split"], targets))
     return records
+
+
+def _stored_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with a line of the table that `convert` wrote."""
+    if set(row) != {"id", "text", "split", "targets"}:
+        return "expected the fields id, text, split and targets"
+    if not all(isinstance(row[name], str) for name in ("id", "text", "split")):
+        return "id, text and split: expected strings"
+    if row["split"] not in SPLITS:
+        return f"unknown split, expected one of {', '.join(SPLITS)}"
+    if not isinstance(row["targets"], list) or not row["targets"]:
+        return "targets: expected a list with at least one"
+    for place, target in enumerate(row["targets"], start=1):
+        if not isinstance(target, dict) or set(target) != set(Target.__dataclass_fields__):
+            return f"target {place}: expected the fields {', '.join(Target.__dataclass_fields__)}"
+        if not isinstance(target["id"], str):
+            return f"target {place}: id: expected a string"
+        start, end = target["start"], target["end"]
+        if (start, end) != (None, None) and (
+            type(start) is not int
+            or type(end) is not int
+            or not 0 <= start < end <= len(row["text"])
+        ):
+            return f"target {place}: expected the start and end of a span of the text, or null"
+        intensity = target["intensity"]
+        if not isinstance(intensity, int | float) or not -_LARGEST <= intensity <= _LARGEST:
+            return f"target {place}: intensity: expected a finite number"
+        if problem := label_problem(target["label"]):
+            return f"target {place}: {problem}"
+    return None
 
 
 def of_split(records: Iterable[Record], split: str) -> list[Record]:
@@ -287,15 +342,16 @@ def _read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
-    text = read_text(path)
-    if _WEB_PAGE.match(text):
-        raise DataError(path, None, "this is a web page saved under the name of the data")
-    lines = text.split("\n")
-    if not any(line.strip() for line in lines):
+    found = False
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        if not found and _WEB_PAGE.match(line):
+            raise DataError(path, None, "this is a web page saved under the name of the data")
+        found = True
+        yield f"line {number}", line
+    if not found:
         raise DataError(path, None, "the file holds no records")
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield f"line {number}", line
 
 
 def _span_record(line: str, name: str) -> tuple[Record, frozenset[str]] | str:

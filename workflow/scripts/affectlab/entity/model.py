@@ -26,7 +26,7 @@ from affectlab.core.batching import Batch, filled_to_budget
 from affectlab.core.devices import autocast
 from affectlab.core.errors import UserError
 from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
 from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.entity.labels import CLASSES
@@ -361,6 +361,7 @@ def load_encoder(
     return encoder
 
 
+@checked("directory", check_directory)
 def load_model(
     directory: Path, *, device: torch.device, training: bool = False
 ) -> tuple[EmotionEmbedder, PreTrainedTokenizerBase, Description]:
@@ -369,12 +370,10 @@ def load_model(
     Raises:
         UserError: no such directory, or it holds no model of this wing.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not (directory / DESCRIPTION_FILE).is_file():
         raise UserError(f"{directory}: no model of the entity wing here ({DESCRIPTION_FILE})")
-    check_directory(directory)
     stored = read_json(directory / DESCRIPTION_FILE)
     names = {field.name for field in fields(Description)} | {"classes"}
     if not isinstance(stored, dict) or set(stored) != names:
@@ -389,7 +388,8 @@ def load_model(
         heads = Heads(encoder.config.hidden_size, method=description.method, **description.heads)
         weights = load_file(directory / HEADS_FILE)
         heads.load_state_dict(weights)
-    except (OSError, TypeError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
+        # Of corrupt settings, whatever their first use happens to raise.
         raise UserError(f"{directory / HEADS_FILE}: cannot be loaded: {misfit(error)}") from error
     check_finite_tensors(weights.items(), directory / HEADS_FILE)
     return (
@@ -403,8 +403,10 @@ def _description_problem(description: Description) -> str | None:
     """What a damaged or older description says wrongly, or None."""
     if description.method not in ("gbert", "vmf"):
         return f"method: expected gbert or vmf, found {description.method!r}"
-    if not isinstance(description.max_length, int):
+    if type(description.max_length) is not int or description.max_length < 1:
         return f"max_length: expected a whole number, found {description.max_length!r}"
+    if not isinstance(description.heads, dict):
+        return "heads: expected an object of settings"
     calibration = description.calibration
     if calibration is not None and (
         not isinstance(calibration, dict) or set(calibration) != {"texts", "spans"}

@@ -35,6 +35,9 @@ _LAYERS = (
     (re.compile(r"(?:^|\.)(?:mu|proj|projection|direction|token_proj)\w*\."), "projection"),
     (re.compile(r"prototype"), "prototypes"),
 )
+LONGEST_NAME = 500
+"""Characters of a tensor's name: the patterns above take the square of it in time."""
+
 _ENCODER = re.compile(r"^(?:module\.)?(?:encoder|backbone|roberta|bert|model)\.")
 # Linear layers of the original's sequences, in order.
 _SEQUENCES = {
@@ -66,7 +69,8 @@ def load_original(
         raise UserError(f"{path}: not a state dict of tensors ({type(error).__name__})") from error
     state = stored.get("model_state_dict", stored) if isinstance(stored, Mapping) else None
     if not state or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+        isinstance(name, str) and len(name) <= LONGEST_NAME and isinstance(value, torch.Tensor)
+        for name, value in state.items()
     ):
         raise UserError(f"{path}: expected a state dict: names and tensors")
     encoder = load_encoder(encoder_directory, device=torch.device("cpu"))

@@ -10,6 +10,7 @@ takes it with `OTHERS_SHARE` of its weight, the rest is neutral.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from affectlab.entity.labels import NEUTRAL
@@ -49,6 +50,9 @@ def weak_spans(text: str, sentence_label: Sequence[float]) -> list[tuple[int, in
     for pattern in _OTHERS:
         for match in pattern.finditer(text):
             start, end = match.span()
-            if all(end <= left or right <= start for left, right, _ in found):
-                found.append((start, end, list(others)))
-    return sorted(found, key=lambda span: span[0])
+            place = bisect_left(found, start, key=lambda span: span[0])
+            # Of spans in order, only the neighbours can overlap; a line may hold a million.
+            behind = place == 0 or found[place - 1][1] <= start
+            if behind and (place == len(found) or end <= found[place][0]):
+                found.insert(place, (start, end, list(others)))
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 from affectlab.core import cards
 from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
+from affectlab.core.records import read_metrics
 from affectlab.face.indices import WARNINGS
 
 TEMPLATES = Path(__file__).parent
@@ -77,7 +78,7 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, check = read_json(metrics_path), read_json(check_path)
+    record, check = read_metrics(metrics_path), read_json(check_path)
     differs = differing(read_json(audit_path))
     write_text(card_path, card(record, differs, check, recipe, labels, dataset, votes, model))
     write_text(example_path, cards.render(TEMPLATES / "inference.py.j2", run=record["run"]))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.core.errors import DataError
+from affectlab.core.terminal import Failures
 
 if TYPE_CHECKING:
     from affectlab.face.predict import FacePredictor, FaceReading
@@ -35,33 +35,26 @@ def _predict(options: argparse.Namespace) -> int:
     predictor = FacePredictor.from_directory(
         options.model, onnx=options.onnx, device=options.device
     )
-    bad: list[DataError] = []
+    failures = Failures()
 
     def report(error: DataError) -> None:
-        bad.append(error)
-        print(f"affectlab: {error}", file=sys.stderr, flush=True)
-        line = {"file": str(error.path), "error": error.problem}
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+        failures.report(str(error.path), error.problem, file=str(error.path))
 
     for path in options.paths:
-        for file, readings in _read(predictor, path, options.detect, report):
-            line = {"file": str(file), "faces": [reading.as_dict() for reading in readings]}
-            print(json.dumps(line, ensure_ascii=False), flush=True)
-    if bad:
-        print(f"affectlab: {len(bad)} image files could not be read", file=sys.stderr)
-    return 1 if bad else 0
+        try:
+            for file, readings in _read(predictor, path, options.detect, report):
+                line = {"file": str(file), "faces": [reading.as_dict() for reading in readings]}
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+        except DataError as error:
+            report(error)
+    return failures.status("image files or folders")
 
 
 def _read(
     predictor: FacePredictor, path: Path, detect: bool, report: Callable[[DataError], None]
 ) -> Iterator[tuple[Path, list[FaceReading]]]:
-    """Readings of an image file, or of all image files of a folder; errors are reported."""
+    """Readings of an image file, or of all image files of a folder, whose errors are reported."""
     if path.is_dir():
         yield from predictor.predict_folder(path, detect=detect, on_bad=report)
-        return
-    try:
-        readings = predictor.predict_file(path, detect=detect)
-    except DataError as error:
-        report(error)
     else:
-        yield path, readings
+        yield path, predictor.predict_file(path, detect=detect)

@@ -20,8 +20,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.integrity import check_file
+from affectlab.core.errors import DataError, UserError, reading
+from affectlab.core.integrity import check_file, checked
 from affectlab.core.io import read_text, sealed_path, sealed_writer
 from affectlab.core.label_order import LabelIds
 from affectlab.face.agreement import check_agreement
@@ -31,7 +31,7 @@ from affectlab.face.votes import TAGS, Votes, join_votes
 STATUSES = ("own", "twin", "none")
 """Whose FER+ votes a row holds: its own, those of images with the same pixels, nobody's."""
 
-_FIXED = ["image_path", "split", "emotion_label"]
+_FIXED = ["image_path", "split", "emotion_label", "format", "size"]
 _AFFECT = ["valence", "arousal"]
 _VOTES = ["votes_status", *(f"votes_{tag}" for tag in TAGS)]
 
@@ -44,6 +44,8 @@ class Faces:
         images: uint8 ``[N, 48, 48]``, mapped from the file.
         paths: where each image came from, unique.
         splits: ``train``, ``validation`` or ``test``.
+        formats: of the original files, such as ``jpg``; ``csv`` for rows of a table.
+        sizes: width and height of the original images, such as ``48x48``.
         emotions: class name, or the empty string where the source gives none.
         affect: float64 ``[N, 2]``, valence and arousal in -1..1 as the source gives them; None
             where it does not.
@@ -55,6 +57,8 @@ class Faces:
     images: np.ndarray
     paths: list[str]
     splits: np.ndarray
+    formats: list[str]
+    sizes: list[str]
     emotions: np.ndarray
     affect: np.ndarray | None
     votes: np.ndarray | None
@@ -69,6 +73,16 @@ class Faces:
         if labelled:
             chosen &= self.emotions != ""
         return np.flatnonzero(chosen)
+
+    def conditions(self, rows: np.ndarray) -> dict[str, list[float] | list[str]]:
+        """Conditions of recording of *rows*, as `core.conditions` takes them."""
+        images = self.images[rows]
+        return {
+            "format": [self.formats[row] for row in rows],
+            "size": [self.sizes[row] for row in rows],
+            "brightness": [float(image.mean()) for image in images],
+            "contrast": [float(image.std()) for image in images],
+        }
 
     def class_ids(self, rows: np.ndarray) -> np.ndarray:
         """Class ids of labelled *rows*, int64."""
@@ -157,7 +171,7 @@ def _write_metadata(path: Path, faces: list[Face], votes: Votes | None) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         for row, face in enumerate(faces):
-            cells: list[Any] = [face.image_path, face.split, face.emotion]
+            cells: list[Any] = [face.image_path, face.split, face.emotion, face.format, face.size]
             if has_affect:
                 cells += [face.valence, face.arousal]
             if votes is not None:
@@ -165,17 +179,17 @@ def _write_metadata(path: Path, faces: list[Face], votes: Votes | None) -> None:
             writer.writerow(cells)
 
 
+@checked("faces_path", check_file)
 def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
     """Read what `convert` wrote.
 
     Raises:
         DataError: the two files do not belong together, or one is not what `convert` wrote.
     """
-    check_file(faces_path)
-    try:
+    with reading(faces_path, "an array of images"):
         images = np.load(faces_path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(faces_path, None, f"no array of images: {error}") from error
+        if not isinstance(images, np.ndarray):
+            raise TypeError("several arrays")
     if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
         problem = f"expected uint8 [N, {SIDE}, {SIDE}], found {images.dtype} {images.shape}"
         raise DataError(faces_path, None, problem)
@@ -193,6 +207,9 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
     if len(set(paths)) != len(paths):
         raise DataError(metadata_path, None, "an image_path occurs twice")
     affect = votes = status = None
+    for extra in (_AFFECT, _VOTES):
+        if 0 < len(set(extra) & set(columns)) < len(extra):
+            raise DataError(metadata_path, "line 1", f"expected all of {', '.join(extra)} or none")
     if "valence" in columns:
         affect = np.stack([numbers(columns, name, metadata_path) for name in _AFFECT], axis=1)
     if "votes_status" in columns:
@@ -203,6 +220,8 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
         images=images,
         paths=paths,
         splits=np.array(columns["split"]),
+        formats=columns["format"],
+        sizes=columns["size"],
         emotions=np.array(columns["emotion_label"]),
         affect=affect,
         votes=votes,

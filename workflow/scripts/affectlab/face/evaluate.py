@@ -35,7 +35,7 @@ from affectlab.face.data import read_faces
 from affectlab.face.labels import RAW_RANGE, read_labels
 from affectlab.face.raw import CLASSES
 
-TASK_VERSION = 2
+TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 _Score = tuple[Direction, Callable[[stats.Array], stats.Floats], tuple[float, float]]
@@ -64,14 +64,16 @@ def read_corpus(faces_path: Path | str, metadata_path: Path | str, result_split:
     faces = read_faces(faces_path, metadata_path)
     groups = twin_groups(faces.images)
     labels: dict[str, dict[str, int]] = {}
+    conditions = {}
     for split in ("train", *held_out(result_split)):
         rows = faces.rows_of(split, labelled=True)
         if len(rows) == 0:
             raise DataError(metadata_path, None, f"no labelled images of the split {split}")
+        conditions[split] = faces.conditions(rows)
         ids = faces.class_ids(rows).tolist()
         labels[split] = {faces.paths[row]: label for row, label in zip(rows, ids, strict=True)}
     group = {path: int(number) for path, number in zip(faces.paths, groups, strict=True)}
-    return Corpus.of(CLASSES, labels, group)
+    return Corpus.of(CLASSES, labels, group, conditions)
 
 
 def read_regressed(path: Path | str, split: str) -> dict[str, np.ndarray]:

@@ -15,10 +15,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.core.errors import DataError, first_line
+from affectlab.core.errors import DataError, UserError, first_line
 from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
+from affectlab.core.pretrained import from_config, from_directory
 from affectlab.face.raw import CLASSES
 
 REGRESSED = ("valence", "arousal", "iq_proxy", "eq_proxy")
@@ -205,16 +206,17 @@ def backbone_scale(directory: Path) -> tuple[float, float]:
     return mean, deviation
 
 
+@checked("directory", check_directory)
 def _load_backbone(directory: Path) -> nn.Module:
-    from safetensors import SafetensorError
     from transformers import AutoModel
 
-    check_directory(directory)
     try:
-        network, found = AutoModel.from_pretrained(
-            directory, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        network, found = from_directory(
+            AutoModel, directory, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise DataError(directory, None, f"no image network can be loaded: {error}") from error
     # A ViT may come without its pooler, a ResNet without its counts of batches: neither is used.
     missing = sorted(
@@ -256,13 +258,13 @@ def save_network(network: FaceNetwork, run: Mapping[str, Any], directory: Path) 
         save_file(state, fresh / WEIGHTS_NAME)
 
 
+@checked("directory", check_directory)
 def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     """Read what `save_network` wrote: the network in eval mode, and its configuration.
 
     Raises:
         DataError: the directory holds no such network.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     config = read_config(directory)
@@ -271,15 +273,19 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
             network = _compact(config["network"])
         else:
             network = _with_backbone(
-                _backbone_of(config["backbone"]), config["network"], config["scale"]
+                _backbone_of(config["backbone"], directory), config["network"], config["scale"]
             )
         weights = load_file(directory / WEIGHTS_NAME)
         network.load_state_dict(weights)
     except KeyError as error:
         problem = f"not a model of the face wing: {CONFIG_NAME} lacks {error}"
         raise DataError(directory, None, problem) from error
-    except (TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        raise DataError(directory, None, f"not a model of the face wing: {error}") from error
+    except UserError:
+        raise
+    except Exception as error:
+        # Of a corrupt configuration, whatever its first use happens to raise.
+        problem = f"not a model of the face wing: {first_line(error)}"
+        raise DataError(directory, None, problem) from error
     check_finite_tensors(weights.items(), directory / WEIGHTS_NAME)
     return network.eval(), config
 
@@ -289,6 +295,7 @@ def as_network(infer: Callable[[np.ndarray], np.ndarray]) -> Network:
     return lambda images: torch.from_numpy(infer(images.numpy()))
 
 
+@checked("directory", check_directory)
 def read_config(directory: Path) -> dict[str, Any]:
     """The configuration that `save_network` wrote.
 
@@ -297,7 +304,6 @@ def read_config(directory: Path) -> dict[str, Any]:
     """
     if not directory.is_dir():
         raise DataError(directory, None, "no such model directory")
-    check_directory(directory)
     config = read_json(directory / CONFIG_NAME)
     known = {"classes": list(CLASSES), "regressed": list(REGRESSED)}
     if (
@@ -310,10 +316,11 @@ def read_config(directory: Path) -> dict[str, Any]:
     return config
 
 
-def _backbone_of(config: Mapping[str, Any]) -> nn.Module:
-    from transformers import AutoConfig, AutoModel
+def _backbone_of(config: Mapping[str, Any], directory: Path) -> nn.Module:
+    from transformers import AutoModel
 
-    return AutoModel.from_config(AutoConfig.for_model(**config))
+    backbone: nn.Module = from_config(AutoModel, config, directory)
+    return backbone
 
 
 def views(images: torch.Tensor, test_time: str) -> list[torch.Tensor]:

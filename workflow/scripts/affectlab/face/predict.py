@@ -17,8 +17,9 @@ import numpy as np
 
 from affectlab.core.errors import DataError, UserError, first_line
 from affectlab.core.io import folders_below, round_significant, write_jsonl
-from affectlab.core.media import HEAD_BYTES, IMAGES, read_head, sort_files
+from affectlab.core.media import IMAGES, read_head, sort_files
 from affectlab.face.data import read_faces
+from affectlab.face.images import MOST_BYTES, claimed_size, undecodable
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import shown_values
 from affectlab.face.raw import CLASSES, SIDE
@@ -154,6 +155,8 @@ class FacePredictor:
             batch_size=batch_size,
             device=self._device,
         )
+        if not (np.isfinite(probabilities).all() and np.isfinite(regressed).all()):
+            raise UserError("the network gives no finite numbers: its weights are corrupt")
         return _readings(probabilities, regressed)
 
     def predict_file(self, path: Path | str, *, detect: bool = False) -> list[FaceReading]:
@@ -197,12 +200,12 @@ class FacePredictor:
                 be converted first; None raises the first one.
 
         Raises:
-            UserError: there is none.
-            DataError: an image cannot be read, and *on_bad* is None.
+            DataError: no such folder, one without images, or an image cannot be read and *on_bad*
+                is None.
         """
         root = Path(folder)
         if not root.is_dir():
-            raise UserError(f"{folder}: no such folder")
+            raise DataError(root, None, "no such folder")
         names = sorted(
             (below / name).relative_to(root).as_posix()
             for below, found in folders_below(root)
@@ -210,7 +213,7 @@ class FacePredictor:
         )
         images = sort_files(IMAGES, names, lambda name: read_head(root / name))
         if not images.read and not images.unread:
-            raise UserError(f"{folder}: no images ({', '.join(IMAGES.endings)})")
+            raise DataError(root, None, f"no images ({', '.join(IMAGES.endings)})")
         advice = dict(images.unread)
         for name in sorted([*images.read, *advice]):
             try:
@@ -285,17 +288,25 @@ def read_image(path: Path | str) -> np.ndarray:
     import cv2
 
     try:
-        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        size = Path(path).stat().st_size
+        if size > MOST_BYTES:
+            problem = f"a file of {size / 1e6:.0f} MB, expected an image of at most "
+            raise DataError(path, None, f"{problem}{MOST_BYTES / 1e6:.0f} MB")
+        data = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(path, None, "no such file") from error
     except OSError as error:
         raise DataError(path, None, f"cannot be read: {error.strerror}") from error
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+        claimed_size(data, Path(path).name)
+    except ValueError as error:
+        raise DataError(path, None, str(error)) from error
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error as error:
         raise DataError(path, None, f"an image that OpenCV refuses: {error.err}") from error
     if image is None:
-        advice = IMAGES.advice(Path(path).name, data[:HEAD_BYTES].tobytes())
-        problem = "expected a whole image file; this one is cut off or is none"
-        raise DataError(path, None, advice or problem)
+        raise DataError(path, None, undecodable(Path(path).name, data))
     return image
 
 

@@ -27,12 +27,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from affectlab.core.archives import is_damage
-from affectlab.core.errors import DataError
-from affectlab.core.io import folders_below, is_encodable
+from affectlab.core.errors import DataError, printable
+from affectlab.core.io import bounded_lines, folders_below, is_encodable
 from affectlab.core.label_order import LabelIds
 from affectlab.core.media import HEAD_BYTES, IMAGES, Sorted, sort_files
 from affectlab.core.names import Ids, Spellings, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.face.images import claimed_size, undecodable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,7 @@ FOLDER_SPLITS = {
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 AFFECT_NAME = "affect.csv"
 MAX_IMAGE_BYTES = 1 << 20
+CUT = "expected a whole image file; this one is cut off"
 JPEG_END = b"\xff\xd9"
 PNG_END = b"IEND\xaeB`\x82"
 _USAGE_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_")
@@ -96,6 +98,8 @@ class Face:
         emotion: one of `CLASSES`, or the empty string for an image without a label.
         valence: -1..1, or None.
         arousal: -1..1, or None.
+        format: of the original file: its ending without the dot, ``csv`` for a row of a table.
+        size: width and height of the original image, such as ``48x48``.
     """
 
     pixels: np.ndarray | None
@@ -104,6 +108,8 @@ class Face:
     emotion: str
     valence: float | None = None
     arousal: float | None = None
+    format: str = "csv"
+    size: str = f"{SIDE}x{SIDE}"
 
     def without_pixels(self) -> Face:
         """The same without the image."""
@@ -203,8 +209,8 @@ def read_raw(
         names.classes.check(directory, similar_names)
 
 
-def decode_image(data: bytes) -> np.ndarray:
-    """A grey 48 x 48 image from the bytes of an image file, uint8.
+def decode_image(data: bytes, name: str = "image") -> np.ndarray:
+    """A grey 48 x 48 image from the bytes of an image file, uint8; *name* is for the message.
 
     Raises:
         ValueError: cut off, no image, in colour, or of another size.
@@ -212,6 +218,9 @@ def decode_image(data: bytes) -> np.ndarray:
     import cv2
     import numpy as np
 
+    if data and claimed_size(data, name) != (SIDE, SIDE):
+        width, height = claimed_size(data)
+        raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
     # OpenCV fills the missing part of a JPEG with grey and reports it on stderr only. Of other
     # formats it refuses what is cut off.
     whole = not (
@@ -224,8 +233,7 @@ def decode_image(data: bytes) -> np.ndarray:
         # Of an image whose header claims more pixels than OpenCV takes.
         raise ValueError("expected an image file that OpenCV can read") from error
     if image is None or not whole:
-        advice = IMAGES.advice("image", data[:HEAD_BYTES]) if image is None else None
-        raise ValueError(advice or "expected a whole image file; this one is cut off or is none")
+        raise ValueError(undecodable(name, data) if image is None else CUT)
     if image.ndim == 3:
         if (image[..., :3] != image[..., :1]).any():
             raise ValueError("expected a grey image, found one in colour")
@@ -334,7 +342,7 @@ def _read_folders(
             yield face
         except ValueError as error:
             # A name that is not UTF-8 cannot be stored as it is.
-            shown = name.encode(errors="backslashreplace").decode()
+            shown = printable(name)
             if on_bad_record == "fail":
                 raise DataError(files.locate(shown), None, str(error)) from error
             yield BadRecord(shown, "image", str(error))
@@ -361,15 +369,16 @@ def _face_of_file(
         raise ValueError("expected a name in UTF-8")
     emotion = class_name(path.parts[-2])
     with files.open(name) as stream:
-        pixels = decode_image(stream.read(MAX_IMAGE_BYTES))
+        pixels = decode_image(stream.read(MAX_IMAGE_BYTES), path.name)
+    coding = path.suffix.lower().removeprefix(".").replace("jpeg", "jpg")
     if affect is None:
-        return Face(pixels, image_path, split, emotion)
+        return Face(pixels, image_path, split, emotion, format=coding)
     if image_path not in affect:
         raise ValueError(f"no row in {AFFECT_NAME}")
     given = affect[image_path]
     if isinstance(given, ValueError):
         raise given
-    return Face(pixels, image_path, split, emotion, *given)
+    return Face(pixels, image_path, split, emotion, *given, format=coding)
 
 
 def _read_affect(
@@ -473,10 +482,10 @@ def _require_columns(header: Iterable[str], required: list[str], path: Path) -> 
 
 
 @contextmanager
-def _text(raw: IO[bytes], path: Path) -> Iterator[IO[str]]:
-    """*raw* as UTF-8 text, line by line."""
+def _text(raw: IO[bytes], path: Path) -> Iterator[Iterator[str]]:
+    """*raw* as lines of UTF-8 text."""
     with table_errors(path), io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        yield text
+        yield bounded_lines(text, path)
 
 
 @contextmanager

@@ -12,12 +12,13 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from affectlab.core.errors import DataError
-from affectlab.core.io import read_text
+from affectlab.core.io import bounded_lines, read_text
 from affectlab.core.names import Ids, name_key
 from affectlab.face.raw import (
     CLASSES,
@@ -218,7 +219,7 @@ def _by_row(faces: Sequence[Face], table: _Table) -> Votes:
 
 def _is_mapping(path: Path) -> bool:
     with table_errors(path), path.open(encoding="utf-8-sig", errors="replace") as stream:
-        return "image_path" in next(csv.reader([stream.readline()]), [])
+        return "image_path" in next(csv.reader(islice(bounded_lines(stream, path), 1)), [])
 
 
 def _by_mapping(faces: Sequence[Face], table: _Table, path: Path, similar_names: str) -> Votes:
@@ -286,7 +287,7 @@ def _read_references(path: Path) -> np.ndarray:
     """The images of a ``fer2013.csv``, uint8 ``[M, 48, 48]``."""
     images = []
     with table_errors(path), path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, skipinitialspace=True)
+        reader = csv.DictReader(bounded_lines(stream, path), skipinitialspace=True)
         for number, row in enumerate(reader, start=1):
             try:
                 images.append(parse_pixels(row["pixels"] or ""))

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from affectlab.core.config import parse_yaml
 from affectlab.core.io import read_text, write_text
 from affectlab.report.data_notes import page_title
 from affectlab.report.results import results_csv
@@ -50,7 +49,7 @@ def build(
     """
     folder = Path(results)
     config_text = read_text(folder / "config.yaml")
-    config = yaml.safe_load(config_text)
+    config = parse_yaml(config_text, folder / "config.yaml")
     sections = [
         SECTIONS[wing](folder / wing, config[wing], reference_results, sample_data)
         for wing in config["wings"]

@@ -11,7 +11,9 @@ from typing import Any
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
+from affectlab.core.records import read_metrics, read_run_record
 from affectlab.report.data_notes import DataNote
+from affectlab.report.words import trivial
 
 COLUMNS = (
     "kind",
@@ -223,7 +225,7 @@ def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     for run in comparison["runs"]:
         worse = [
             f"{name.replace('_', ' ')} {entry['mean']:.4f}"
-            f" (trivial: {entry['baseline']['value']:.4f})"
+            f" ({trivial(entry['baseline']['name'])}: {entry['baseline']['value']:.4f})"
             for name, entry in run["metrics"].items()
             if entry["below_baseline"]
         ]
@@ -262,12 +264,24 @@ def read_seed(folder: Path, *, exported: bool) -> SeedResult:
     Raises:
         DataError: a record is missing or broken.
     """
-    metrics = read_json(folder / "metrics.json")
-    if not isinstance(metrics, dict) or "metrics" not in metrics:
-        raise DataError(folder / "metrics.json", None, "expected a record of scores")
     return SeedResult(
         folder=folder,
-        metrics=metrics,
-        run_record=read_json(folder / "run.json"),
-        export=read_json(folder / "export" / "export.json") if exported else None,
+        metrics=read_metrics(folder / "metrics.json"),
+        run_record=read_run_record(folder / "run.json"),
+        export=_read_export(folder / "export" / "export.json") if exported else None,
     )
+
+
+def _read_export(path: Path) -> dict[str, Any]:
+    """What an export measured: its formats, one of them the reference."""
+    found = read_json(path)
+    formats = found.get("formats") if isinstance(found, dict) else None
+    if (
+        not isinstance(formats, dict)
+        or not all(isinstance(measured, dict) for measured in formats.values())
+        or not isinstance(found.get("reference"), str)
+    ):
+        problem = "expected a record of an export, with formats and a reference"
+        raise DataError(path, None, problem)
+    checked: dict[str, Any] = found
+    return checked

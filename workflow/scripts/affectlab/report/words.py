@@ -52,6 +52,37 @@ def difference(pair: Mapping[str, Any], name: str, unit: str = "") -> str:
     )
 
 
+BASELINES = {
+    "always_neutral": "always neutral",
+    "class_shares": "the class shares of the training data",
+    "commonest_classes": "the commonest classes of the training data",
+    "conditions": "the recording conditions alone",
+    "conditions_balanced": "the recording conditions alone",
+    "duration": "the duration alone",
+    "lead": "the beginning of the case",
+    "loudness": "the loudness alone",
+    "majority": "always guessing the commonest class",
+    "nearest": "the references of the most similar training case",
+    "tail": "the end of the case",
+    "template": "one answer for all cases",
+    "textrank": "the most central sentences of the case",
+    "training_mean": "the mean of the training labels",
+}
+"""Trivial baselines as sentences name them."""
+
+
+def trivial(name: str) -> str:
+    """A trivial baseline of a record, for the middle of a sentence."""
+    return BASELINES.get(name, name.replace("_", " "))
+
+
+def relation(limits: Sequence[float], value: float) -> str:
+    """Where an interval lies: ``above``, ``below`` or ``not clearly above`` a value."""
+    if limits[0] > value:
+        return "above"
+    return "below" if limits[1] < value else "not clearly above"
+
+
 def count(number: int, what: str) -> str:
     """A number and what it counts, in the plural where it must be."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

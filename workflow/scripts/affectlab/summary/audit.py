@@ -11,9 +11,9 @@ from typing import Any
 
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import report_differences
-from affectlab.core.io import read_jsonl, write_json
+from affectlab.core.io import write_json
 from affectlab.core.near_texts import near_duplicates
-from affectlab.core.quarantine import BadRecord
+from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.core.texts import normalise_text
 from affectlab.summary.cases import SPLITS, Case, read_cases
 from affectlab.summary.text import default_unit, tokens
@@ -44,7 +44,7 @@ def write_audit(
     Raises:
         UserError: see `audit`.
     """
-    quarantined = [BadRecord(**row) for row in read_jsonl(quarantine_path)]
+    quarantined = read_quarantine(quarantine_path)
     found = audit(read_cases(records_path), quarantined, expected)
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)

@@ -9,6 +9,7 @@ from typing import Any
 from affectlab.core import cards
 from affectlab.core.expectations import differing
 from affectlab.core.io import read_json, write_text
+from affectlab.core.records import read_metrics
 
 CARD = "model_card.md.j2"
 EXAMPLE = "inference_example.py.j2"
@@ -38,7 +39,7 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes; it expects the model's folder beside it.
     """
-    record, differs = read_json(metrics_path), differing(read_json(audit_path))
+    record, differs = read_metrics(metrics_path), differing(read_json(audit_path))
     body = cards.render(
         TEMPLATES / CARD,
         record=record,

@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import is_encodable, read_json, read_jsonl, read_text, write_jsonl
+from affectlab.core.io import (
+    is_encodable,
+    read_json,
+    read_jsonl,
+    read_lines,
+    write_jsonl,
+)
 from affectlab.core.names import Ids
 from affectlab.core.near_texts import near_groups
 from affectlab.core.quarantine import BadRecord
@@ -47,6 +53,8 @@ LONG_CONSULTATION = 500
 """Characters from which the original's template takes its sentence for long consultations."""
 
 LENGTH_STRATA = 3
+
+MOST_FOLDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +235,34 @@ def read_cases(path: Path | str) -> list[Case]:
     for number, row in enumerate(read_jsonl(path), start=1):
         if set(row) != names:
             raise DataError(path, f"record {number}", f"expected the fields {', '.join(names)}")
+        if problem := _stored_problem(row):
+            raise DataError(path, f"record {number}", problem)
         if row["id"] in seen:
             raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
         seen.add(row["id"])
         lists = {name: tuple(row[name]) for name in ("case_description", "consultation_process")}
         cases.append(Case(**(row | lists)))
     return cases
+
+
+def _stored_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with the values of a line of the table that `convert` wrote."""
+    texts = ("id", "split", "language", "reflection", "group")
+    if not all(isinstance(row[name], str) for name in texts):
+        return f"{', '.join(texts)}: expected strings"
+    if type(row["fold"]) is not int or not 0 <= row["fold"] < MOST_FOLDS:
+        return "fold: expected a whole number"
+    if not isinstance(row["template"], bool):
+        return "template: expected true or false"
+    for name in ("case_description", "consultation_process"):
+        if not isinstance(row[name], list) or not all(isinstance(t, str) for t in row[name]):
+            return f"{name}: expected a list of strings"
+    references = row["references"]
+    if not isinstance(references, dict) or not all(
+        isinstance(text, str) for text in references.values()
+    ):
+        return "references: expected an object, from fields to texts"
+    return None
 
 
 def with_fold(cases: Sequence[Case], fold: int | None) -> list[Case]:
@@ -373,7 +403,7 @@ def _id_problem(name: str, value: Any) -> str | None:
 
 def _longemotion_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     """Place and record, or place and problem, of each line."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in read_lines(path):
         if not line.strip():
             continue
         try:

@@ -238,6 +238,19 @@ def answer_cases(
             generator, cases, run, seed=seed, progress_path=notes_path, fingerprint=fingerprint
         )
     )
+    cut = [request for request in requests if request.cut_tokens]
+    if cut:
+        logger.warning(
+            "%d of %d cases are longer than what the model reads (max_length %d less "
+            "max_answer_tokens %d): %d of their %d tokens were left out, first of %s",
+            len(cut),
+            len(cases),
+            run["max_length"],
+            run["max_answer_tokens"],
+            sum(request.cut_tokens for request in cut),
+            sum(request.case_tokens for request in cut),
+            cut[0].id,
+        )
     longest = run["max_answer_tokens"]
     found = answer_all(
         generator,

@@ -15,6 +15,7 @@ from transformers import (
 
 from affectlab.core import text_models
 from affectlab.core.errors import UserError
+from affectlab.core.pretrained import check_adapter
 from affectlab.summary.states import ROW_ATTENTION
 
 ADAPTER_FOLDER = "adapter"
@@ -196,7 +197,8 @@ def _adapter_settings(directory: Path) -> Any:
     from peft import LoraConfig
 
     with text_models.adapter_errors(directory):
-        return LoraConfig.from_pretrained(str(directory))
+        check_adapter(directory)
+        return LoraConfig.from_pretrained(str(directory), trust_remote_code=False)
 
 
 def merge_adapter(base: Path, adapter: Path) -> PreTrainedModel:

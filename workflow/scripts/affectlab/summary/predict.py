@@ -13,7 +13,7 @@ from typing import Any
 from affectlab.core.checkpoints import weights_digest
 from affectlab.core.config import as_mapping
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.integrity import check_directory
+from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
 from affectlab.summary.cases import TASKS, Case, read_requests
@@ -165,6 +165,7 @@ class CaseSummarizer:
         return {name: row["error"] for name, row in found.items() if row["error"] is not None}
 
 
+@checked("folder", check_directory)
 def _read_settings(folder: Path) -> dict[str, Any]:
     """What is stored of a model beside its weights.
 
@@ -177,7 +178,6 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS_NAME
     if not path.is_file():
         raise UserError(f"{folder}: no {SETTINGS_NAME} here: not a model of the summary wing")
-    check_directory(folder)
     settings = as_mapping(read_json(path))
     missing = [n for n in ("task", "base_model", *STORED_SETTINGS) if n not in settings] or [
         f"generation.{n}" for n in GENERATION if n not in as_mapping(settings["generation"])

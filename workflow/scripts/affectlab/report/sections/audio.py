@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.io import read_json
+from affectlab.core.records import read_comparison
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
@@ -17,11 +18,12 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
-from affectlab.report.words import count, interval, percent, points
+from affectlab.report.words import count, interval, percent, points, relation, trivial
 
 FIGURES = {
     "schemes": "What a leak is worth: unweighted average recall of the same probe with speakers"
-    " kept apart and with clips split at random, beside duration and loudness alone.",
+    " kept apart and with clips split at random, compared with duration, loudness and recording"
+    " conditions alone.",
     "layers": "Unweighted average recall of each layer by itself and of all together; C chosen in"
     " nested folds.",
     "confusion_matrix": "Confusion matrix over all repeats: rows are true classes, columns"
@@ -52,7 +54,7 @@ def section(
         DataError: a record of a selected run is missing or broken.
     """
     runs = read_runs(folder, block, block["selected"])
-    comparison = read_json(folder / "comparison.json")
+    comparison = read_comparison(folder / "comparison.json")
     views = [
         run_view(name, seeds, POOLED_FIGURES if _is_pooled(seeds) else FIGURES)
         for name, seeds in runs.items()
@@ -77,7 +79,7 @@ def section(
             forest=figure(
                 folder / "figures" / "forest.svg",
                 "Unweighted average recall of every encoder, task and protocol with its interval;"
-                " the bar across is what the commonest class reaches.",
+                " the bar across is the strongest trivial baseline.",
             ),
             audits=audits,
         ),
@@ -100,12 +102,13 @@ def _headline(
     sentences = []
     for run in sound or summaries:
         score = run["metrics"]["uar"]
-        beaten = score["ci"][0] > score["baseline"]["value"]
+        strongest = score["baseline"]
         sentences.append(
             f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
             f" {percent(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
-            f" {count(run['groups'], 'subject')}), {'above' if beaten else 'not clearly above'}"
-            f" the {percent(score['baseline']['value'])} of the commonest class."
+            f" {count(run['groups'], 'subject')}), {relation(score['ci'], strongest['value'])} the"
+            f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
+            " the strongest trivial baseline."
         )
         means = split_means(runs[run["run"]])
         # Of pooled subjects, the difference to clips would be that of pooling, too.

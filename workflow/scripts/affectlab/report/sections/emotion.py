@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.io import read_json
+from affectlab.core.records import read_comparison
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
@@ -19,7 +20,7 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, exports_view, provenance, render, run_view
-from affectlab.report.words import count, difference, interval, percent, points, unseen
+from affectlab.report.words import count, difference, interval, percent, points, trivial, unseen
 
 FIGURES = {
     "confusion_matrix": "Confusion matrix of the test split: rows are true classes, columns"
@@ -91,7 +92,7 @@ def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
     noise = folder / "data" / searched / "label_noise.json"
     return _Results(
         runs=runs,
-        comparison=read_json(folder / "comparison.json"),
+        comparison=read_comparison(folder / "comparison.json"),
         audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
         label_noise={searched: read_json(noise)} if searched in data else {},
     )
@@ -117,8 +118,8 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
         f"{best}, the {kind} with the highest validation accuracy, gives {percent(score['mean'])}"
         f" of {run['n']:,} {unseen(left_out)}test texts the label they carry"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
-        f" {percent(score['baseline']['value'])}."
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
     baseline = results.comparison["baseline"]
     if pair := against_baseline(results.comparison).get(best):

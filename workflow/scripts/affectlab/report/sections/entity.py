@@ -9,6 +9,7 @@ from typing import Any
 
 from affectlab.core.history import read_history
 from affectlab.core.io import read_json
+from affectlab.core.records import read_comparison
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
@@ -18,7 +19,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
-from affectlab.report.words import count, interval, overlap_sentences, percent, unseen
+from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
 
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
@@ -77,7 +78,7 @@ def section(
     Raises:
         DataError: a record of a selected run is missing or broken.
     """
-    comparison = read_json(folder / "comparison.json")
+    comparison = read_comparison(folder / "comparison.json")
     runs = read_runs(folder, block, [run["run"] for run in comparison["runs"]])
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     for view in views:
@@ -164,10 +165,12 @@ def _headline(
         f"{best}, the {kind} with the lowest validation log-loss, decides"
         f" {percent(accuracy['mean'])} of {run['n']:,} {unseen(len(shared))}targets rightly"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always neutral gives"
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(accuracy['baseline']['name'])}, gives"
         f" {percent(accuracy['baseline']['value'])}.",
-        f"Macro-F1 over the classes that occur: {macro['mean']:.3f} (always neutral:"
-        f" {macro['baseline']['value']:.3f}); of the targets that are not neutral"
+        f"Macro-F1 over the classes that occur: {macro['mean']:.3f}"
+        f" ({trivial(macro['baseline']['name'])}: {macro['baseline']['value']:.3f}); of the"
+        " targets that are not neutral"
         f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",
     ]
     sentences += overlap_sentences(len(shared), "test text")

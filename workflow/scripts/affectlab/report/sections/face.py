@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.io import read_json
+from affectlab.core.records import read_comparison
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
@@ -24,7 +25,7 @@ from affectlab.report.section import (
     render,
     run_view,
 )
-from affectlab.report.words import count, interval, percent, points
+from affectlab.report.words import count, interval, percent, points, trivial
 
 FIGURES = {
     "blur_test": "Blur test: the same faces with more blur (left) and less contrast (right), and"
@@ -67,7 +68,7 @@ def section(
         DataError: a record of a selected run is missing or broken.
     """
     runs = read_runs(folder, block, block["selected"])
-    comparison = read_json(folder / "comparison.json")
+    comparison = read_comparison(folder / "comparison.json")
     data = sorted({block["runs"][name]["data"] for name in block["selected"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     checks = {name: read_json(folder / "data" / name / "label_check.json") for name in data}
@@ -126,8 +127,8 @@ def _headline(
         f"{best}, {kind}, gives {percent(score['mean'])} of"
         f" {run['n']:,} images of the {first['data']['split']} split the class they are labelled"
         f" with ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
-        f" {percent(score['baseline']['value'])}."
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
     if first["details"]["selected_on_result"]:
         sentences.append("Its weights were chosen on the same images: the score is optimistic.")

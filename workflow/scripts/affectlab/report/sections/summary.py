@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.core.io import read_json, read_jsonl
+from affectlab.core.records import read_comparison
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
@@ -17,7 +18,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render
-from affectlab.report.words import count, difference, interval, overlap_sentences, unseen
+from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
@@ -55,7 +56,7 @@ def section(
     """
     names = list(dict.fromkeys([*block["selected"], block["baseline"]]))
     runs = read_runs(folder, block, names)
-    comparison = read_json(folder / "comparison.json")
+    comparison = read_comparison(folder / "comparison.json")
     pooled = read_json(folder / "pooled.json") if block["cross_validation"] else {"pools": []}
     data = sorted({block["runs"][name]["data"] for name in names})
     views = [_run_view(folder, name, block, seeds, sample_data) for name, seeds in runs.items()]
@@ -152,7 +153,10 @@ def _beside(baseline: Mapping[str, Any] | None) -> str:
     """The score of the run that others are held against, where it was on the same cases."""
     if baseline is None:
         return ""
-    return f"; {baseline['name']} reaches {100 * baseline['value']:.1f}"
+    return (
+        f"; the strongest trivial baseline, {trivial(baseline['name'])}, reaches"
+        f" {100 * baseline['value']:.1f}"
+    )
 
 
 def _pooled(pools: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,0 +1,48 @@
+"""Cases that are longer than what the model reads are reported."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import torch
+
+from affectlab.samples.summary_models import write_tiny_qwen2
+from affectlab.summary import generate as generation
+from affectlab.summary import model as networks
+from affectlab.summary.cases import FIELDS, read_requests
+
+
+def test_cut_cases_are_counted_in_the_log(tmp_path, caplog):
+    write_tiny_qwen2(tmp_path / "model")
+    network = networks.load_network(
+        tmp_path / "model", dtype=torch.float32, device=torch.device("cpu"), four_bit=False
+    ).eval()
+    settings = {
+        "sample": False,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 50,
+        "repetition_penalty": 1.0,
+        "batch_tokens": 4096,
+        "precision": "fp32",
+        "decoding": "repaired",
+    }
+    tokenizer = networks.load_tokenizer(tmp_path / "model")
+    generator = generation.Generator(network, tokenizer, torch.device("cpu"), settings)
+    path = tmp_path / "cases.jsonl"
+    rows = [
+        {"id": number, "case_description": ["Sleep. " * count], "consultation_process": ["x"]}
+        for number, count in ((1, 3), (2, 900), (3, 900))
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    run = {"max_length": 900, "max_answer_tokens": 2, "long_input": "head_tail", "prompt": "v1"}
+    with caplog.at_level(logging.WARNING):
+        requests, _ = generation.answer_cases(
+            generator, read_requests(path, FIELDS), run, fields=FIELDS, seed=0
+        )
+    cut = [request.cut_tokens for request in requests]
+    assert cut[0] == 0 < cut[1]
+    total = sum(request.case_tokens for request in requests[1:])
+    assert "2 of 3 cases are longer than what the model reads" in caplog.text
+    assert f"{sum(cut)} of their {total} tokens were left out, first of 2" in caplog.text

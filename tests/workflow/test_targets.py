@@ -1,0 +1,47 @@
+"""Targets that were asked for by mistake."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("emotionn", "Did you mean 'emotion'? Targets are: all, audio, check, emotion, "),
+        ("Face", "Did you mean 'face'? Targets are: "),
+        ("everything", "No rule to produce everything. Targets are: all, "),
+        (
+            "results/emotion/tfidff/seed0/metrics.json",
+            "Did you mean 'results/emotion/tfidf/seed0/metrics.json'?",
+        ),
+        (
+            "results/summary/data/psyqa/audit.jsn",
+            "Did you mean 'results/summary/data/psyqa/audit.json'?",
+        ),
+    ],
+)
+def test_the_nearest_target_is_suggested(project, tmp_path, target, hint):
+    result = project.snakemake("-n", target, directory=tmp_path, overlays=())
+    assert result.status == 1
+    assert f"No rule to produce {target}. " in result.output
+    assert hint in result.output
+    assert "report, report" not in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (
+            "results/emotion/tfidf/seed99/metrics.json",
+            "seed99: 99 is no seed of the emotion run 'tfidf', which has 0; add it to "
+            "emotion.runs.tfidf.seeds\n",
+        ),
+        ("results/summary/lead/seed00/metrics.json", "00 is no seed of the summary run 'lead'"),
+    ],
+)
+def test_a_seed_that_a_run_does_not_have_is_refused(project, tmp_path, target, message):
+    result = project.snakemake("-n", target, directory=tmp_path, overlays=())
+    assert result.status == 1
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert "Job stats" not in result.output
