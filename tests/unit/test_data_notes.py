@@ -38,13 +38,14 @@ def test_a_note_tells_generated_from_differing_data():
     notes = data_notes(audits, ["c"])
     assert [note.mark for note in notes.values()] == ["", DIFFERS, GENERATED]
     assert notes["a"].sentences == []
-    assert notes["b"].sentences[0].endswith("they differ in records.")
+    assert notes["b"].sentences[0].endswith("published data.")
+    assert "it differs in records. " in notes["b"].sentences[0]
     assert "is generated" in notes["c"].sentences[0]
 
 
 def test_a_long_list_of_differences_is_counted():
     note = DataNote("copy", generated=False, differs=tuple(f"d{k}" for k in range(30)))
-    assert note.sentences[0].endswith("d0, d1, d2, d3 and 26 more.")
+    assert "differs in d0, d1, d2, d3 and 26 more. " in note.sentences[0]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_the_first_thing_on_the_page_is_what_is_wrong_with_the_data():
     assert found.index('id="data-notes"') < found.index("Found.")
     top = found[found.index('id="data-notes"') : found.index("Found.")]
     assert "sample is generated" in top
-    assert "they differ in records of test." in top
+    assert "it differs in records of test." in top
     assert f"<title>{page_title([SAMPLE, COPY])}</title>" in found
 
 

@@ -333,7 +333,7 @@ def test_what_differs_from_the_registry_stands_out(text):
 
 
 def test_scores_below_the_trivial_answer_are_flagged_where_they_stand(text):
-    assert "Worse than a trivial answer" in text
+    assert "Worse than the trivial baseline" in text
     row = re.search(r"<tr><th scope=\"row\">weak<small>.*?</tr>", text, re.DOTALL).group()
     assert "below trivial baseline" in row
     row = re.search(r"<tr><th scope=\"row\">strong<small>.*?</tr>", text, re.DOTALL).group()
@@ -381,9 +381,9 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     named = f"; the strongest trivial baseline, {words.trivial(baseline['name'])},"
     assert f"{named} gives {100 * baseline['value']:.1f} %." in first
     assert "generated" not in first
-    assert "differ in records of test." in text
+    assert "differs in records of test." in text
     assert "not the same items" not in text
-    assert text.index("differ in records of test.") < text.index(first)
+    assert text.index("differs in records of test.") < text.index(first)
     assert "<title>affectlab: results (data differ from registry)</title>" in text
     generated = build(folder, sample_data=["made"])
     assert "The data set made is generated." in generated
@@ -441,7 +441,7 @@ def test_several_experiments_stand_in_short_at_the_top(text):
     short = re.search(r'<section id="short">(.*?)</section>', found, re.DOTALL).group(1)
     assert re.findall(r"<dd>(\w+\.)", short) == ["Found.", "Heard."]
     assert re.findall(r'<a href="#(\w+)">', short) == ["face", "audio"]
-    assert short.count("worse than a trivial answer") == 1
+    assert short.count("worse than the trivial baseline") == 1
 
 
 def test_the_table_holds_every_run_and_the_published_numbers(text, folder):

@@ -201,7 +201,7 @@ def test_the_section_shows_no_text_of_real_cases(results):
     }
     found = section(results, block, [], ["cases"])
     assert "template recall" in " ".join(found.sentences)
-    assert [note.mark for note in found.notes] == ["generated data"]
+    assert {note.data: note.mark for note in found.notes}["cases"] == "generated data"
     assert {row["run"] for row in found.rows} == set(RUNS)
     prediction = json.loads((results / "lead" / "seed0" / "predictions.jsonl").open().readline())
     assert prediction["predicted_cause"] not in found.html
@@ -209,7 +209,7 @@ def test_the_section_shows_no_text_of_real_cases(results):
 
 def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path):
     folder = tmp_path / "summary"
-    shutil.copytree(results, folder)
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns(".*.sha256"))
     seed = folder / "lead" / "seed0"
     record = read_json(seed / "metrics.json") | {"method": "lora"}
     (seed / "metrics.json").write_text(json.dumps(record))
@@ -242,7 +242,7 @@ def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path)
 )
 def test_the_section_says_what_the_judge_cost(results, tmp_path, changes, shown):
     folder = tmp_path / "summary"
-    shutil.copytree(results, folder)
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns(".*.sha256"))
     marks = {
         "model": "strict",
         "n": 8,
@@ -338,7 +338,7 @@ def test_a_missing_fold_is_named(pooled, tmp_path):
 
 def test_the_section_shows_the_folds_together(results, pooled, tmp_path):
     folder = tmp_path / "summary"
-    shutil.copytree(results, folder)
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns(".*.sha256"))
     shutil.copy(pooled["output_path"], folder / "pooled.json")
     block = {
         "selected": list(RUNS),

@@ -15,6 +15,13 @@ from affectlab.summary.text import characters, default_unit, detect_language, se
         ("她谈到了母亲，" * 40 + " CBT", "zh"),
         ("Она говорила о матери.", "other"),
         ("12, 13.", "other"),
+        ("Sie sprach lange über ihre Mutter und war danach sehr müde.", "other"),
+        ("Elle a parlé de sa mère pendant toute la séance.", "other"),
+        ("Ze sprak over haar moeder en was in de war.", "other"),
+        ("Ella habló de su madre y de su trabajo.", "other"),
+        ("Lei ha parlato di sua madre e del lavoro.", "other"),
+        ("Sad.", "other"),
+        ("I feel sad because my mother does not call.", "en"),
     ],
 )
 def test_language(text, language):

@@ -74,7 +74,7 @@ def interval_plot(
         label: of the axis.
         chance: the score of an answer that listens to nothing.
     """
-    with plots.figure(stem, 6.5, 1.0 + 0.42 * len(entries)) as drawing:
+    with plots.figure(stem, 8.0, 1.0 + 0.42 * len(entries)) as drawing:
         axes = drawing.add_subplot()
         for row, entry in enumerate(entries.values()):
             low, high = entry["ci"]
@@ -93,7 +93,7 @@ def interval_plot(
         axes.set_ylim(len(entries) - 0.5, -0.7)
         axes.set_xlabel(label)
         axes.grid(visible=True, axis="x")
-        axes.legend(loc="lower right", fontsize=8)
+        plots.legend(axes)
 
 
 def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: float) -> None:
@@ -109,7 +109,7 @@ def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: floa
     values = [layers[name]["value"] for name in ordered]
     low, high = zip(*(layers[name]["ci"] for name in ordered), strict=True)
     places = range(len(ordered))
-    with plots.figure(stem, 6.5, 4.0) as drawing:
+    with plots.figure(stem, 8.0, 4.0) as drawing:
         axes = drawing.add_subplot()
         axes.fill_between(places, low, high, color=plots.BLUE, alpha=0.2, linewidth=0)
         axes.plot(places, values, color=plots.BLUE, marker="o", label="each layer by itself")
@@ -121,7 +121,7 @@ def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: floa
         axes.set_ylabel("unweighted average recall")
         axes.set_ylim(bottom=0)
         axes.grid(visible=True, axis="y")
-        axes.legend(fontsize=8)
+        plots.legend(axes)
 
 
 def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
@@ -131,18 +131,18 @@ def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
         stem: path without an ending.
         runs: of comparison.json, from top to bottom.
     """
-    colours = {"sound": plots.BLUE, "published": plots.PURPLE}
-    with plots.figure(stem, 8.0, 1.2 + 0.36 * len(runs)) as drawing:
+    looks = {"sound": (plots.BLUE, "-", "o"), "published": (plots.PURPLE, "--", "s")}
+    with plots.figure(stem, 10.0, 1.2 + 0.36 * len(runs)) as drawing:
         axes = drawing.add_subplot()
         for row, run in enumerate(runs):
             entry = run["metrics"]["uar"]
             low, high = entry["ci"]
-            colour = colours[run["protocol"]]
-            axes.plot([low, high], [row, row], color=colour, linewidth=2)
-            axes.plot(entry["mean"], row, "o", color=colour)
+            colour, dash, marker = looks[run["protocol"]]
+            axes.plot([low, high], [row, row], dash, color=colour, linewidth=2)
+            axes.plot(entry["mean"], row, marker, color=colour)
             axes.plot(entry["baseline"]["value"], row, "|", color=plots.ORANGE, markersize=14)
-        for name, colour in colours.items():
-            axes.plot([], [], "-o", color=colour, label=f"{name} protocol")
+        for name, (colour, dash, marker) in looks.items():
+            axes.plot([], [], dash + marker, color=colour, label=f"{name} protocol")
         axes.plot([], [], "|", color=plots.ORANGE, markersize=14, label="strongest trivial")
         names = [f"{run['model']}: {run['method']} on {run['data']}" for run in runs]
         axes.set_yticks(range(len(runs)), names)
@@ -150,4 +150,4 @@ def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
         axes.set_xlim(0, 1)
         axes.set_xlabel("unweighted average recall")
         axes.grid(visible=True, axis="x")
-        axes.legend(loc="lower right", fontsize=8)
+        plots.legend(axes)

@@ -141,8 +141,13 @@ def describe_data(name: str, dataset: Mapping[str, Any], differs: Sequence[str])
 
 
 def path_from(example_path: Path | str, target: Path | str) -> str:
-    """The way from the folder of an example to a file, which does not name this machine."""
-    return Path(os.path.relpath(target, Path(example_path).parent)).as_posix()
+    """The relative path from the folder of an example to a file.
+
+    It holds as long as both stay where they are to each other, and does not name this machine.
+    Links are followed, since an example resolves its own path.
+    """
+    here = Path(example_path).parent.resolve()
+    return Path(os.path.relpath(Path(target).resolve(), here)).as_posix()
 
 
 def is_unbalanced(per_class: Mapping[str, Mapping[str, Any]]) -> bool:

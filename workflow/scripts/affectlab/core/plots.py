@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY = "#555555"
 SERIES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"))
+HATCHES = ("", "///", "...", "xxx")
+"""Of bars, which so differ without colour as well."""
 
 DOTS_PER_INCH = 150
 
@@ -76,6 +78,11 @@ def figure(stem: Path | str, width: float, height: float) -> Iterator[Figure]:
                 drawing.savefig(temporary, format=ending, dpi=DOTS_PER_INCH, metadata=metadata)
 
 
+def legend(axes: Any) -> None:
+    """Put the legend to the right of *axes*, where it hides no data."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, borderaxespad=0.0)
+
+
 def confusion_matrix(stem: Path | str, confusion: Array, classes: Sequence[str]) -> None:
     """Draw counts, coloured by their share of the true class.
 
@@ -118,11 +125,12 @@ def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
         stem: path without an ending.
         series: named diagrams over the same bins, at most four.
     """
-    with figure(stem, 6.0, 6.0) as drawing:
+    with figure(stem, 8.0, 6.0) as drawing:
         above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         above.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="perfectly calibrated")
         width = 0.8 / len(series)
-        for place, ((name, table), look) in enumerate(zip(series.items(), SERIES, strict=False)):
+        looks = zip(series.items(), SERIES, HATCHES, strict=False)
+        for place, ((name, table), look, hatch) in enumerate(looks):
             colour, dash, marker = look
             filled = table.counts > 0
             gap = np.abs(table.accuracy - table.confidence)[filled]
@@ -138,12 +146,23 @@ def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
             )
             step = table.edges[1] - table.edges[0]
             left = table.edges[:-1] + step * (0.1 + place * width)
-            below.bar(left, table.counts, step * width, align="edge", color=colour)
+            below.bar(
+                left,
+                table.counts,
+                step * width,
+                align="edge",
+                color=colour,
+                edgecolor="white",
+                linewidth=0,
+                hatch=hatch,
+                label=name,
+            )
         above.set_ylabel("accuracy in the bin")
         above.set_ylim(0, 1.02)
         above.set_xlim(0, 1)
         above.grid(visible=True)
-        above.legend(loc="lower right")
+        legend(above)
+        legend(below)
         above.set_title("Confidence against accuracy")
         below.set_yscale("symlog", linthresh=1)
         below.set_ylabel("items")
@@ -162,17 +181,27 @@ def grouped_bars(stem: Path | str, rows: Mapping[str, Mapping[str, float]], *, y
     """
     bars = list(next(iter(rows.values())))
     width = 0.8 / len(bars)
-    with figure(stem, 2.0 + 1.3 * len(rows), 4.0) as drawing:
+    with figure(stem, 3.5 + 1.3 * len(rows), 4.0) as drawing:
         axes = drawing.add_subplot()
-        for place, (bar, (colour, _, _)) in enumerate(zip(bars, SERIES, strict=False)):
+        looks = zip(bars, SERIES, HATCHES, strict=False)
+        for place, (bar, (colour, _, _), hatch) in enumerate(looks):
             offsets = [group + (place - (len(bars) - 1) / 2) * width for group in range(len(rows))]
             heights = [row[bar] for row in rows.values()]
-            axes.bar(offsets, heights, width, color=colour, label=bar.replace("_", " "))
+            axes.bar(
+                offsets,
+                heights,
+                width,
+                color=colour,
+                edgecolor="white",
+                linewidth=0,
+                hatch=hatch,
+                label=bar.replace("_", " "),
+            )
         labels = [name.replace("_", " ") for name in rows]
         axes.set_xticks(range(len(rows)), labels, rotation=20, ha="right", rotation_mode="anchor")
         axes.set_ylabel(ylabel)
         axes.grid(visible=True, axis="y")
-        axes.legend()
+        legend(axes)
 
 
 def histogram(
@@ -189,7 +218,7 @@ def histogram(
         axes.hist(values, bins=30, color=BLUE)
         if limit is not None:
             axes.axvline(limit[1], color=ORANGE, linestyle="--", label=limit[0])
-            axes.legend()
+            legend(axes)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         axes.grid(visible=True, axis="y")
@@ -204,7 +233,7 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
     """
     drawn = [name for name in DRAWN_SCORES if any(name in rows for rows in history.values())]
     ratios = (3, 3, 2) if drawn else (3, 2)
-    with figure(stem, 7.0, 7.0 if drawn else 5.0) as drawing:
+    with figure(stem, 8.5, 7.0 if drawn else 5.0) as drawing:
         panels = drawing.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
         losses, rates = panels[0], panels[-1]
         for (split, rows), (colour, dash, marker) in zip(history.items(), SERIES, strict=False):
@@ -221,7 +250,7 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
                     other = {"color": own, "linestyle": "-.", "marker": "^"} if own else {}
                     _line(panels[1], rows, name, label=f"{split} {label}", **(look | other))
         losses.set_ylabel("loss (nats)")
-        losses.set_ylim(bottom=0)
+        losses.set_ylim(0, 1.05 * losses.dataLim.y1)
         if drawn:
             panels[1].set_ylabel("score")
         rates.set_ylabel("learning rate")
@@ -230,11 +259,13 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
         for axes in panels:
             axes.grid(visible=True)
             if axes.get_legend_handles_labels()[0]:
-                axes.legend()
+                legend(axes)
 
 
 def _line(axes: Any, rows: Mapping[str, Array], column: str, **look: Any) -> None:
-    """Draw one column over the steps where it has a value."""
+    """Draw one column over the steps where it has a value; a single value as a point."""
     known = ~np.isnan(rows[column])
+    if known.sum() == 1:
+        look["marker"] = look.get("marker") or "o"
     if known.any():
         axes.plot(rows["step"][known], rows[column][known], markersize=5, **look)

@@ -22,7 +22,7 @@ from affectlab.core.terminal import (
 
 def add_predict_command(wings: Any) -> None:
     """Add the command to *wings*, the subparsers of ``affectlab predict``."""
-    emotion = wings.add_parser("emotion", help="six emotions of a short English text")
+    emotion = wings.add_parser("emotion", help="six emotions of a text, by the model of a run")
     emotion.add_argument("texts", nargs="*", metavar="TEXT", help="texts; `-` reads stdin")
     emotion.add_argument(
         "--model", required=True, type=Path, help="model directory, e.g. results/.../model"

@@ -20,22 +20,24 @@ def kappa_plot(
     bins: Sequence[Mapping[str, float]],
     table: Mapping[str, stats.Array],
 ) -> None:
-    """Draw what a concentration foretells and what is found, and concentration by label entropy.
+    """Draw what a concentration predicts and what is found, and concentration by label entropy.
 
     Args:
         stem: path without an ending.
         bins: as `evaluate.kappa_bins` gives them.
         table: as `scores.columns` gives it.
     """
-    with plots.figure(stem, 9.0, 4.2) as drawing:
+    with plots.figure(stem, 10.0, 4.2) as drawing:
         left, right = drawing.subplots(1, 2)
         foretold = [row["foretold_cosine"] for row in bins]
-        left.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, label="as foretold")
-        left.plot(foretold, [row["cosine"] for row in bins], color=plots.BLUE, marker="o")
-        left.set_xlabel("mean cosine that kappa foretells, A(kappa)")
+        left.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, label="as predicted")
+        left.plot(
+            foretold, [row["cosine"] for row in bins], color=plots.BLUE, marker="o", label="found"
+        )
+        left.set_xlabel("mean cosine that kappa predicts, A(kappa)")
         left.set_ylabel("mean cosine to the label's prototypes")
         left.set_title("Is the concentration calibrated?")
-        left.legend()
+        plots.legend(left)
         right.plot(table["entropy"], table["kappa"], ".", color=plots.BLUE, alpha=0.4)
         right.set_xlabel("entropy of the soft label (nats)")
         right.set_ylabel("kappa")
@@ -53,6 +55,8 @@ def embedding_map(
 ) -> None:
     """Draw the two directions of most variance of the embedding, and the class prototypes.
 
+    The names of all classes stand in a column at the right, each with a line to its prototype.
+
     Args:
         stem: path without an ending.
         mu: mean directions of the targets, (n, 64).
@@ -65,19 +69,31 @@ def embedding_map(
     plane = axes_of_variance[:2].T
     points, anchors = (mu - centre) @ plane, (prototypes - centre) @ plane
     emotional = ~table["truth"][:, NEUTRAL]
-    with plots.figure(stem, 7.0, 6.0) as drawing:
+    with plots.figure(stem, 8.5, 6.6) as drawing:
         axes = drawing.add_subplot()
-        for chosen, colour, name in (
-            (~emotional, plots.GREY, "neutral"),
-            (emotional, plots.ORANGE, "another class"),
+        for chosen, colour, marker, name in (
+            (~emotional, plots.GREY, ".", "neutral"),
+            (emotional, plots.ORANGE, "x", "another class"),
         ):
-            axes.plot(*points[chosen].T, ".", color=colour, alpha=0.4, markersize=5, label=name)
-        for place, name in enumerate(CLASSES):
-            axes.annotate(name, anchors[place], fontsize=7, ha="center", color=plots.BLUE)
+            axes.plot(*points[chosen].T, marker, color=colour, alpha=0.4, markersize=5, label=name)
+        axes.plot(*anchors.T, "D", color=plots.BLUE, markersize=4, label="class prototype")
+        order = np.argsort(-anchors[:, 1], kind="stable")
+        for place, height in zip(order, np.linspace(0.99, 0.01, len(order)), strict=True):
+            axes.annotate(
+                CLASSES[place],
+                anchors[place],
+                xytext=(1.04, height),
+                textcoords="axes fraction",
+                fontsize=8,
+                va="center",
+                color=plots.BLUE,
+                annotation_clip=False,
+                arrowprops={"arrowstyle": "-", "color": plots.BLUE, "alpha": 0.35, "lw": 0.6},
+            )
         axes.set_xlabel(f"first principal axis ({shares[0]:.0%} of the variance)")
         axes.set_ylabel(f"second principal axis ({shares[1]:.0%})")
-        axes.set_title("Embedding of the test split; names stand at their class prototypes")
-        axes.legend()
+        axes.set_title("Embedding of the test split, and the class prototypes")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, fontsize=8)
 
 
 def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, stats.Array]]) -> None:
@@ -89,7 +105,7 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, stats.A
         stem: path without an ending.
         history: `HISTORY_COLUMNS` of history.csv by split.
     """
-    with plots.figure(stem, 7.0, 5.5) as drawing:
+    with plots.figure(stem, 8.5, 5.5) as drawing:
         losses, kappas = drawing.subplots(2, 1, sharex=True)
         for (split, rows), (colour, dash, marker) in zip(
             history.items(), plots.SERIES, strict=False
@@ -103,7 +119,7 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, stats.A
                     for end in ends:
                         axes.axvline(end, color=plots.GREY, linewidth=1)
         losses.set_ylabel("loss (nats)")
-        losses.legend()
+        plots.legend(losses)
         kappas.set_ylabel("mean kappa, validation")
         kappas.set_xlabel("optimiser step (vertical lines: ends of stages)")
         for axes in (losses, kappas):

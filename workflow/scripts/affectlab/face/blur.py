@@ -228,9 +228,9 @@ def _draw(stem: Path, curves: Mapping[str, Any], mean: np.ndarray) -> None:
     )
     series = {
         "predicted_iq": 'capture-quality index ("IQ"), network',
-        "formula_iq": "the same by formula",
+        "formula_iq": 'the index "IQ" by its formula',
         "predicted_eq": 'expressivity index ("EQ"), network',
-        "formula_eq": "the same by formula",
+        "formula_eq": 'the index "EQ" by its formula',
     }
     with figure(stem, 9.0, 6.4) as drawing:
         grid = drawing.add_gridspec(2, 10, height_ratios=(1, 3.2))
@@ -258,7 +258,8 @@ def _draw(stem: Path, curves: Mapping[str, Any], mean: np.ndarray) -> None:
             axes.set_ylabel("mean index (0 to 100)")
             axes.grid(visible=True)
             if half == 0:
-                axes.legend(fontsize=8, loc="best")
+                handles = axes.get_legend_handles_labels()
+        drawing.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
         drawing.suptitle(
             "The same faces, worse pictures (above: the average of all of them)", fontsize=11
         )

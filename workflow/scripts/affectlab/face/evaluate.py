@@ -367,4 +367,4 @@ def _draw_outputs(
             axes.hist(predicted[name], edges, histtype="step", color=ORANGE, label="network")
             axes.set_xlabel(title)
             axes.set_ylabel("images")
-            axes.legend()
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -47,8 +47,9 @@ class DataNote:
             )
         if self.differs:
             found.append(
-                f"The data are not the {self.data} that the registry describes: they differ in"
-                f" {_listed(self.differs)}."
+                f"The data set {self.data} is not as the registry describes it: it differs in"
+                f" {_listed(self.differs)}. Its scores cannot be compared with those on the"
+                " published data."
             )
         return found
 

@@ -14,6 +14,43 @@ CHINESE_SHARE = 0.5
 MIXED_SHARE = 0.05
 """From this share of the other script a text is mixed."""
 
+ENGLISH_SHARE = 0.05
+"""Share of `ENGLISH_WORDS` among the words from which a text in Latin letters is English."""
+
+ENGLISH_WORDS = frozenset(
+    {
+        "about",
+        "and",
+        "are",
+        "because",
+        "been",
+        "but",
+        "could",
+        "from",
+        "his",
+        "it",
+        "my",
+        "not",
+        "our",
+        "she",
+        "that",
+        "the",
+        "their",
+        "them",
+        "they",
+        "this",
+        "were",
+        "what",
+        "when",
+        "which",
+        "with",
+        "would",
+        "you",
+        "your",
+    }
+)
+"""Common English words that are rare in other languages with Latin letters."""
+
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -25,10 +62,11 @@ _SENTENCE_END = re.compile(r"(?<=[。！？；])\s*|(?<=[.!?])[\"'”’)]*\s+|\
 
 
 def detect_language(text: str) -> Language:
-    """The language of *text* by the script of its letters.
+    """The language of *text* by the script of its letters and by common English words.
 
-    Chinese and English are told apart, and texts that mix the two; ``other`` is anything else,
-    a text without letters included.
+    Texts are Chinese, English, or a mixture of Chinese and Latin letters. ``other`` is anything
+    else: other scripts, other languages with Latin letters, texts too short to tell, and texts
+    without letters.
     """
     letters = len(_LETTER.findall(text))
     if not letters:
@@ -38,7 +76,16 @@ def detect_language(text: str) -> Language:
         return "other"
     if min(han, latin) >= MIXED_SHARE:
         return "mixed"
-    return "zh" if han >= CHINESE_SHARE else "en"
+    if han >= CHINESE_SHARE:
+        return "zh"
+    return "en" if _is_english(text) else "other"
+
+
+def _is_english(text: str) -> bool:
+    """Whether enough words of a text in Latin letters are `ENGLISH_WORDS`."""
+    words = _WORD.findall(text.lower())
+    known = sum(word in ENGLISH_WORDS for word in words)
+    return known >= ENGLISH_SHARE * len(words)
 
 
 def is_chinese(text: str) -> bool:

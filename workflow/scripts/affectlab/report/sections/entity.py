@@ -23,9 +23,9 @@ from affectlab.report.words import count, interval, overlap_sentences, percent, 
 
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
-    " foretells. Right: kappa against the entropy of the soft label. Test split.",
-    "map": "The two principal axes of the embedding of the test split; class names stand at their"
-    " prototypes.",
+    " predicts. Right: kappa against the entropy of the soft label. Test split.",
+    "map": "The two principal axes of the embedding of the test split; lines lead from class names"
+    " to their prototypes.",
     "reliability": "Reliability of the likeliest class on the test split, before and after"
     " temperature scaling.",
     "training_curves": "Training and validation loss, and the mean kappa on validation, over the"
