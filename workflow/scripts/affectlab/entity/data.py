@@ -30,6 +30,7 @@ from affectlab.core.label_order import LabelIds
 from affectlab.core.names import check_setting, name_key
 from affectlab.core.near_texts import near_groups
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.core.separators import other_separator
 from affectlab.core.texts import normalise_text
 from affectlab.entity.labels import (
     CLASSES,
@@ -453,7 +454,7 @@ def _read_goemotions(root: Path, similar_names: str, ids: LabelIds) -> Iterator[
         good = 0
         for place, line in _numbered_lines(path):
             fields = line.split("\t")
-            problem = _goemotions_problem(fields, len(names))
+            problem = _goemotions_problem(line, len(names))
             if problem is not None:
                 yield BadRecord(path.relative_to(root).as_posix(), place, problem)
                 continue
@@ -487,9 +488,11 @@ def _goemotions_names(folder: Path, similar_names: str) -> Sequence[str]:
     return names
 
 
-def _goemotions_problem(fields: Sequence[str], classes: int) -> str | None:
+def _goemotions_problem(line: str, classes: int) -> str | None:
+    fields = line.split("\t")
     if len(fields) != 3:
-        return f"expected 3 fields (text, ids, comment id), found {len(fields)}"
+        other = other_separator(line, 3, "\t")
+        return f"expected 3 fields (text, ids, comment id), found {len(fields)}{other}"
     if not fields[0].strip():
         return "the text is empty"
     for number in fields[1].split(","):

@@ -20,7 +20,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -33,6 +33,7 @@ from affectlab.core.label_order import LabelIds
 from affectlab.core.media import HEAD_BYTES, IMAGES, Sorted, sort_files
 from affectlab.core.names import Ids, Spellings, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.core.separators import wrong_separator
 from affectlab.face.images import claimed_size, undecodable
 
 if TYPE_CHECKING:
@@ -469,11 +470,11 @@ def _affect(cells: Mapping[str, str], name: str) -> float:
     return value
 
 
-def _require_columns(header: Iterable[str], required: list[str], path: Path) -> None:
+def _require_columns(header: Sequence[str], required: list[str], path: Path) -> None:
     missing = [name for name in required if name not in header]
     if missing:
         problem = f"no column {', '.join(missing)}; expected {', '.join(required)}"
-        raise DataError(path, "line 1", problem)
+        raise DataError(path, "line 1", wrong_separator(header, required) or problem)
 
 
 @contextmanager
