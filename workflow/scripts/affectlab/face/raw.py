@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from affectlab.core.archives import is_damage
+from affectlab.core.archives import is_damage, member_name
 from affectlab.core.errors import DataError, printable
 from affectlab.core.io import bounded_lines, folders_below, is_encodable
 from affectlab.core.label_order import LabelIds
@@ -279,12 +279,14 @@ def _open_files(directory: Path) -> Iterator[_Files]:
     [archive] = archives
     try:
         with zipfile.ZipFile(archive) as stream:
-            members = [
+            members = {member_name(info): info for info in stream.infolist()}
+            # Also those that come twice, which are reported where images are read.
+            names = [
                 name
-                for name in stream.namelist()
+                for name in map(member_name, stream.infolist())
                 if not name.endswith("/") and not _is_hidden(name)
             ]
-            yield _Files(archive, members, stream.open)
+            yield _Files(archive, names, lambda name: stream.open(members[name]))
     except (
         zipfile.BadZipFile,
         zlib.error,
