@@ -138,8 +138,8 @@ def asset_status(
         if denied := _unreadable(copy, local_files(name, root)):
             detail = f"{denied} may not be read; ask its owner for the right to"
             return AssetStatus(kind, name, "missing", detail)
-        if copy.is_dir() and (problem := archives_problem(copy)):
-            return AssetStatus(kind, name, "missing", problem)
+        if copy.is_dir() and (packed := archives_problem(copy)):
+            return AssetStatus(kind, name, "missing", packed)
         return AssetStatus(kind, name, "present", str(copy))
     if foreign := foreign_copy(name, root):
         detail = f"{foreign}: an archive of a kind that is not read here; unpack it to "

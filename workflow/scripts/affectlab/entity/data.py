@@ -13,10 +13,11 @@ import math
 import random
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import (
@@ -31,7 +32,7 @@ from affectlab.core.names import check_setting, name_key
 from affectlab.core.near_texts import near_groups
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
 from affectlab.core.separators import other_separator
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import form_of, normalise_text
 from affectlab.entity.labels import (
     CLASSES,
     GENERATIONS,
@@ -441,7 +442,16 @@ def offset_problem(text: str, start: int, end: int, span_text: object) -> str | 
         return None
     units = text.encode("utf-16-le", "surrogatepass")[2 * start : 2 * end]
     if start >= 0 and text[start:end] != span_text == units.decode("utf-16-le", "replace"):
-        problem += ": the offsets count UTF-16 units, expected Unicode code points"
+        return f"{problem}: the offsets count UTF-16 units, expected Unicode code points"
+    if not isinstance(span_text, str):
+        return problem
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for form in forms:
+        other = unicodedata.normalize(form, text)
+        if other != text and other[max(start, 0) : end] == unicodedata.normalize(form, span_text):
+            return f"{problem}: the offsets count the characters of the text in the form {form}"
+    if form_found := form_of(span_text, text):
+        problem += f"; it is there {form_found}: write both alike, and count the offsets again"
     return problem
 
 
