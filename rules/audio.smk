@@ -272,6 +272,7 @@ rule audio_card:
     input:
         metrics="<results>/audio/{run}/seed{seed}/metrics.json",
         audit=AUDIO_RUNS.data_of_run("audit.json"),
+        model=audio_run_model,
         lib=lib("audio_card"),
     output:
         card=ensure("<results>/audio/{run}/seed{seed}/model_card.md", non_empty=True),

@@ -305,7 +305,7 @@ rule entity_compare:
 rule entity_card:
     input:
         metrics="<results>/entity/{run}/seed{seed}/metrics.json",
-        audit=ENTITY_RUNS.data_of_run("audit.json"),
+        audits=entity_card_audits,
         lib=lib("entity_card"),
     output:
         card=ensure("<results>/entity/{run}/seed{seed}/model_card.md", non_empty=True),

@@ -44,6 +44,14 @@ def entity_dataset_entries(wildcards):
     return {name: dataset_entry(name) for name in sorted(names)}
 
 
+def entity_card_audits(wildcards):
+    """audit.json of each of these data sets, in the same order."""
+    return [
+        f"<results>/entity/data/{name}/audit.json"
+        for name in entity_dataset_entries(wildcards)
+    ]
+
+
 def entity_targets(wildcards):
     return [
         *ENTITY_RUNS.data_files("audit.json"),

@@ -430,6 +430,7 @@ rule summary_card:
     input:
         metrics="<results>/summary/{run}/seed{seed}/metrics.json",
         audit=SUMMARY_RUNS.data_of_run("audit.json"),
+        model=SUMMARY_RUNS.model_of_run,
         lib=lib("summary_card"),
     output:
         card=ensure("<results>/summary/{run}/seed{seed}/model_card.md", non_empty=True),

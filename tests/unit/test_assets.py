@@ -136,6 +136,7 @@ def test_a_copy_under_the_name_of_a_sample_is_described_as_a_copy(tmp_path):
         "title": "Generated cases",
         "licence": "MIT",
         "terms": "none",
+        "facts": {"languages": ["en"]},
         "sources": [{"kind": "sample", "generator": "corpus"}],
     }
     assert entry_in_use("corpus", sample, tmp_path) == sample
@@ -143,6 +144,7 @@ def test_a_copy_under_the_name_of_a_sample_is_described_as_a_copy(tmp_path):
     (tmp_path / "corpus" / "real.txt").write_text("somebody's words")
     found = entry_in_use("corpus", sample, tmp_path)
     assert found["sources"] == []
+    assert "facts" not in found
     assert "Generated" not in found["title"]
     assert found["licence"] != "MIT"
     hub = {"sources": [{"kind": "hub", "repo": "a/b", "revision": "c"}]}

@@ -6,7 +6,7 @@ import pytest
 from scored_runs import SCHEMAS, scored_run
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from affectlab.audio import evaluate, model
+from affectlab.audio import evaluate, model, scores
 from affectlab.audio.card import card
 from affectlab.audio.figures import draw
 from affectlab.audio.predictions import Predicted
@@ -16,6 +16,9 @@ from affectlab.core.records import read_record
 from affectlab.report.sections.audio import section
 
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+
+
+DETAILS = {"halves": None, "outer_folds": 5, "permutation": None, "rarest": 10, "speaker": None}
 
 
 def predicted(items=60, classes=3, repeats=2, seed=0, signal=1.0):
@@ -53,7 +56,8 @@ def test_an_area_that_most_resamples_lack_has_no_interval():
     probabilities = np.random.default_rng(0).dirichlet(np.ones(4), (1, 20))
     ids = tuple(f"c{n:02d}" for n in range(20))
     one = Predicted(ids, tuple(subjects), labels, probabilities, None)
-    found = evaluate.ranking_scores(one, 4, BOOTSTRAP)["auc"]
+    score = evaluate.ranking_scores(one, 4, BOOTSTRAP)["auc"]
+    found = evaluate._with_baselines({"auc": score}, [], 0.95)["auc"]
     assert found["ci"] is None
     expected = roc_auc_score(labels, probabilities[0], multi_class="ovr", average="macro")
     assert found["value"] == pytest.approx(expected)
@@ -84,14 +88,14 @@ def test_areas_are_those_of_scikit_learn(classes):
     if classes == 2:
         areas = [roc_auc_score(one.labels, p[:, 1]) for p in one.probabilities]
         precision = [average_precision_score(one.labels, p[:, 1]) for p in one.probabilities]
-        assert found["pr_auc"]["value"] == pytest.approx(np.mean(precision))
-        assert found["pr_auc"]["baseline"]["value"] == 0.5
+        assert found["pr_auc"].value == pytest.approx(np.mean(precision))
+        assert evaluate.trivial_scores(one.labels, 2)["pr_auc"] == ("positive_share", 0.5)
     else:
         areas = [
             roc_auc_score(one.labels, p, multi_class="ovr", average="macro")
             for p in one.probabilities
         ]
-    assert found["auc"]["value"] == pytest.approx(np.mean(areas))
+    assert found["auc"].value == pytest.approx(np.mean(areas))
 
 
 def gap(probabilities, labels, bins=10):
@@ -120,8 +124,24 @@ def test_calibration_errors_are_of_all_repeats_together():
 
 
 def test_ties_count_half():
-    assert evaluate.roc_area(np.array([True, False, True]), np.array([1.0, 1.0, 2.0])) == 0.75
-    assert np.isnan(evaluate.roc_area(np.array([True, True]), np.array([1.0, 2.0])))
+    positive, values = np.array([True, False, True]), np.array([1.0, 1.0, 2.0])
+    assert scores.roc_area(positive, values, np.ones((1, 3))) == [0.75]
+    assert np.isnan(scores.roc_area(positive, values, np.array([[1.0, 0.0, 1.0]]))).all()
+
+
+def test_a_weight_of_two_is_an_item_that_occurs_twice():
+    one = predicted(classes=2, repeats=1)
+    weights = np.random.default_rng(0).integers(0, 3, (4, 60))
+    found = scores.weighted_scores(one.labels, one.probabilities[0], weights * 1.0, 2)
+    for row, counts in enumerate(weights):
+        items = np.repeat(np.arange(60), counts)
+        labels, values = one.labels[items], one.probabilities[0][items]
+        expected = {
+            "uar": balanced_accuracy_score(labels, values.argmax(axis=1)),
+            "auc": roc_auc_score(labels, values[:, 1]),
+            "pr_auc": average_precision_score(labels, values[:, 1]),
+        }
+        assert {name: found[name][row] for name in expected} == pytest.approx(expected)
 
 
 def test_the_published_score_and_its_trivial_answers():
@@ -183,7 +203,7 @@ def test_a_class_that_does_not_occur_is_no_part_of_the_area():
         for values in some.probabilities
         for place in (0, 1)
     ]
-    found = evaluate.ranking_scores(some, 3, BOOTSTRAP)["auc"]["value"]
+    found = evaluate.ranking_scores(some, 3, BOOTSTRAP)["auc"].value
     assert found == pytest.approx(np.mean(areas))
 
 
@@ -281,7 +301,7 @@ def score(folder, name, seed):
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared")
-    write_json(folder / "details.json", {"permutation": None, "speaker": None})
+    write_json(folder / "details.json", DETAILS)
     write_corpus(folder)
     facts = dict.fromkeys(model.FIELDS) | {"classes": CLASSES}
     ones = np.ones(2, dtype=np.float32)
@@ -412,8 +432,8 @@ def test_the_section_says_what_was_found(compared):
         expected.append(
             f"{name} (logmel, task {RUNS[name][1]}): unweighted average recall"
             f" {100 * uar['mean']:.1f} % (95 % interval over items {low} to {high}; 10 subjects),"
-            f" {'not clearly above' if name == 'weak' else 'above'} the 33.3 % of the commonest"
-            " class."
+            f" {'not clearly above' if name == 'weak' else 'above'} the 33.3 % of"
+            " always guessing the commonest class, the strongest trivial baseline."
         )
         if name != POOLED:
             expected.append(

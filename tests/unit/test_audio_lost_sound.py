@@ -139,3 +139,23 @@ def test_the_command_warns_of_each(tmp_path, capsys, monkeypatch):
     assert f"{files[0]}: its channels cancel each other" in printed.err
     assert f"{files[2]}: it holds no sound" in printed.err
     assert str(files[1]) not in printed.err
+
+
+def test_a_bad_recording_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
+    import argparse
+
+    from affectlab.audio.predict import AudioProbe
+
+    write_corpus(tmp_path / "raw")
+    (tmp_path / "raw" / "0.wav").write_text("no audio")
+    monkeypatch.setattr(AudioProbe, "from_directory", lambda *_: Levels())
+    files = [tmp_path / "raw" / name for name in ("0.wav", "nowhere.wav", "3.wav")]
+    options = argparse.Namespace(model=None, encoder=None, files=files)
+    assert cli._predict(options) == 1
+    printed = capsys.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert [row["file"] for row in rows] == [str(file) for file in files]
+    assert ["error" in row for row in rows] == [True, True, False]
+    assert f"affectlab: {files[1]}: no such file" in printed.err
+    assert "2 recordings could not be read" in printed.err
+    assert cli._predict(argparse.Namespace(model=None, encoder=None, files=files[2:])) == 0

@@ -217,6 +217,25 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
     with pytest.raises(UserError, match="seed1: its weights are not those of tiny"):
         AudioProbe.from_directory(tmp_path / "model", tmp_path / "seed1")
 
+    # The example finds the encoder where the workflow did, wherever it is started.
+    entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C", "sources": []}
+    write_card(
+        metrics_path=run / "metrics.json",
+        audit_path=run / "audit.json",
+        recipe=RECIPE | {"encoder": "whisper"},
+        dataset=entry,
+        encoder={"kind": "whisper", "model": "tiny"},
+        model=entry,
+        model_manifest_path=tmp_path / "manifest.json",
+        card_path=tmp_path / "card.md",
+        example_path=tmp_path / "inference_example.py",
+    )
+    (line,) = run_example(tmp_path, clips(run)[0])
+    (answer,) = AudioProbe.from_directory(tmp_path / "model", tmp_path / "seed0").predict(
+        clips(run)[:1]
+    )
+    assert line == f"{answer.file} {answer.label} {answer.probabilities}"
+
 
 def test_what_embeddings_are_of_is_stored_with_them(run):
     provenance = dict(read_embeddings(run / "embeddings.npz").provenance)
@@ -240,6 +259,7 @@ def test_the_card_says_what_it_is_not(run):
         dataset=entry,
         encoder=SPEC,
         model=None,
+        model_manifest_path=None,
         card_path=run / "card.md",
         example_path=run / "inference_example.py",
     )

@@ -15,6 +15,7 @@ from affectlab.audio import experiment, probe
 from affectlab.audio.items import Items
 from affectlab.audio.probe import Settings
 from affectlab.audio.store import Embeddings
+from affectlab.core.conditions import permute
 from affectlab.core.errors import UserError
 
 SETTINGS = Settings(
@@ -259,14 +260,14 @@ def test_uar_is_the_mean_recall():
 def test_labels_of_subjects_are_permuted_among_subjects():
     groups = np.repeat(np.arange(6), 3)
     labels = np.repeat([0, 0, 0, 0, 1, 1], 3)
-    moved = probe.permute(labels, groups, np.random.default_rng(1))
+    moved = permute(labels, groups, np.random.default_rng(1))
     assert sorted(moved) == sorted(labels)
     assert all(len(set(moved[groups == group])) == 1 for group in range(6))
 
 
 def test_labels_of_clips_are_permuted_within_subjects():
     _, labels, groups = speech()
-    moved = probe.permute(labels, groups, np.random.default_rng(1))
+    moved = permute(labels, groups, np.random.default_rng(1))
     assert moved.tolist() != labels.tolist()
     for group in range(12):
         assert sorted(moved[groups == group]) == sorted(labels[groups == group])

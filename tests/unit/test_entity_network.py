@@ -1216,7 +1216,7 @@ def write_cards(scored, folder, name, *, kind="sample", weak=False, **changes) -
     audit = {"weak_labels": weak, "expected": [{"what": "spans", "status": "differs"}]}
     write_json(folder / "audit.json", audit)
     write_card(
-        audit_path=folder / "audit.json",
+        audit_paths={"spans": folder / "audit.json"},
         metrics_path=scored[name] / "metrics.json",
         recipe=RUNS[name] | changes,
         datasets={"spans": entry},
@@ -1254,7 +1254,7 @@ def test_the_card_says_what_was_measured_and_what_not_to_do(scored, tmp_path, na
         assert f"| {metrics[score]['value']:.4f} |" in card
     assert "Article 5(1)(f)" in card
     assert "it differs in spans." in card
-    assert "say nothing about language" in card
+    assert "show nothing about language" in card
     assert "trained further" not in card
     # Tables are blocks: no blank line between their rows.
     assert "|\n\n|" not in card
@@ -1270,9 +1270,9 @@ def test_the_card_says_what_was_measured_and_what_not_to_do(scored, tmp_path, na
 
 def test_the_card_says_that_labels_are_weak_and_where_weights_come_from(scored, tmp_path):
     card = write_cards(scored, tmp_path, "vmf", kind="url", weak=True, start_from="other")
-    assert "The labels of these spans are weak" in card
+    assert "The labels of spans are weak" in card
     assert "The weights of the run `other` were trained further." in card
-    assert "say nothing about language" not in card
+    assert "show nothing about language" not in card
     assert "are weak" not in write_cards(scored, tmp_path, "vmf", kind="url")
 
 

@@ -22,6 +22,8 @@ def faces():
         images=corpus.images,
         paths=[f"fer2013.csv#{row + 1}" for row in range(len(corpus.images))],
         splits=np.array([USAGES[usage] for usage in corpus.usages]),
+        formats=["csv"] * len(corpus.images),
+        sizes=["48x48"] * len(corpus.images),
         emotions=np.array([CSV_CLASSES[label] for label in corpus.labels]),
         affect=None,
         votes=None,

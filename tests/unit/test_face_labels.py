@@ -148,6 +148,8 @@ def corpus(**changes):
         "images": made.images,
         "paths": [f"{row}.png" for row in range(len(made.images))],
         "splits": np.repeat(["train", "validation", "test"], [40, 14, 14]),
+        "formats": ["png"] * len(made.images),
+        "sizes": ["48x48"] * len(made.images),
         "emotions": np.array([samples.CSV_CLASSES[label] for label in made.labels]),
         "affect": None,
         "votes": made.votes,
@@ -217,8 +219,9 @@ def written(folder, faces):
     """The files of a corpus and its labels, and how they are checked, by argument."""
     np.save(folder / "faces.npy", faces.images)
     rows = zip(faces.paths, faces.splits, faces.emotions, strict=True)
-    lines = [f"{path},{split},{emotion}\n" for path, split, emotion in rows]
-    (folder / "metadata.csv").write_text("image_path,split,emotion_label\n" + "".join(lines))
+    lines = [f"{path},{split},{emotion},png,48x48\n" for path, split, emotion in rows]
+    header = "image_path,split,emotion_label,format,size\n"
+    (folder / "metadata.csv").write_text(header + "".join(lines))
     paths = {name: folder / name for name in ("faces.npy", "metadata.csv", "labels.csv")}
     files = dict(zip(("faces_path", "metadata_path", "labels_path"), paths.values(), strict=True))
     choices = {"formulas": "original_code", "affect": "circumplex"}

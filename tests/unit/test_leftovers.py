@@ -11,7 +11,7 @@ import pytest
 
 from affectlab.core.assets import asset_status, format_table, manifest_path, preflight
 from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, write_json, write_text
+from affectlab.core.io import atomic_path, read_json, write_json, write_text
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 SAMPLE = {"sources": [{"kind": "sample", "generator": "emotion"}], "access": "open"}
@@ -63,11 +63,17 @@ def test_what_a_living_process_writes_stays(tmp_path):
 
 
 def test_other_files_of_similar_names_stay(tmp_path):
-    for name in (".a.json.sha256", ".a.json.txt.12345678", ".a.json.mine"):
+    for name in (".a.json.12345678", ".a.json.txt.12345678", ".a.json.mine"):
         (tmp_path / name).write_text("x")
     (tmp_path / ".a.json.folder").mkdir()
     write_json(tmp_path / "a.json", {})
     assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_the_digest_of_a_file_that_is_replaced_goes_with_it(tmp_path):
+    write_json(tmp_path / "a.json", {"value": 1}, sealed=True)
+    write_json(tmp_path / "a.json", {"value": 2})
+    assert read_json(tmp_path / "a.json") == {"value": 2}
 
 
 def test_a_write_within_a_write_of_the_same_file_leaves_it(tmp_path):

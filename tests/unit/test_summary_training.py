@@ -757,10 +757,22 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
     answers = CaseSummarizer.from_directory(model, device="cpu").summarise(cases)
     expected = {case.id: answer.fields for case, answer in zip(cases, answers, strict=True)}
     for merged in (True, False):
-        example = cards.render(card.TEMPLATES / card.EXAMPLE, run="tiny", merged=merged)
-        (tmp_path / "inference_example.py").write_text(example)
-        lines = run_example(tmp_path, raw, *([] if merged else [base]))
-        assert {row.pop("id"): row for row in map(json.loads, lines)} == expected
+        manifest = tmp_path / "resources" / "manifest.json"
+        write_json(manifest, {"directory": str(base.resolve()), "files": []})
+        folder = tmp_path / f"merged{merged}"
+        folder.mkdir()
+        (folder / "model").symlink_to(model)
+        example = cards.render(
+            card.TEMPLATES / card.EXAMPLE,
+            run="tiny",
+            manifest=None if merged else cards.path_from(folder / "example.py", manifest),
+        )
+        (folder / "inference_example.py").write_text(example)
+        for more in ([], [base])[: 1 if merged else 2]:
+            lines = run_example(folder, raw, *more)
+            assert {row.pop("id"): row for row in map(json.loads, lines)} == expected
+        (line,) = run_example(folder)
+        assert json.loads(line)["id"] == "1"
 
 
 def test_cases_that_fail_are_named_on_the_command_line(trained, tmp_path, monkeypatch, capsys):

@@ -25,7 +25,8 @@ def tree(directory):
         for path in sorted((directory / folder).rglob("*")):
             name = str(path.relative_to(directory))
             plain = path.name.removeprefix(".").removesuffix(".sha256")
-            if path.name == ".snakemake_timestamp":
+            # TensorBoard's files are called by time and process; each start of a training adds one.
+            if path.name == ".snakemake_timestamp" or "tfevents" in path.name:
                 continue
             if path.is_dir() or plain in VOLATILE or path.suffix == ".npz":
                 found[name] = None

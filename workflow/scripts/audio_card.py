@@ -11,6 +11,7 @@ write_card(
     dataset=snakemake.params.dataset,
     encoder=snakemake.params.encoder,
     model=snakemake.params.model,
+    model_manifest_path=snakemake.input.get("model") or None,
     card_path=snakemake.output.card,
     example_path=snakemake.output.example,
 )

@@ -6,7 +6,7 @@ from affectlab.entity.card import write_card
 configure_logging(snakemake.log[0])
 write_card(
     metrics_path=snakemake.input.metrics,
-    audit_path=snakemake.input.audit,
+    audit_paths=dict(zip(snakemake.params.datasets, snakemake.input.audits, strict=True)),
     recipe=snakemake.params.recipe,
     datasets=snakemake.params.datasets,
     model=snakemake.params.model,

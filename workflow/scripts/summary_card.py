@@ -10,6 +10,7 @@ write_card(
     recipe=snakemake.params.recipe,
     dataset=snakemake.params.dataset,
     model=snakemake.params.model,
+    model_manifest_path=snakemake.input.model,
     card_path=snakemake.output.card,
     example_path=snakemake.output.example,
 )

@@ -15,6 +15,7 @@ from affectlab.audio.data import Clip, read_clips, unused_recordings
 from affectlab.audio.levels import Levels, decibels
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import Mixture, in_parallel, open_recording
+from affectlab.core.conditions import giveaways
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.expectations import report_differences
 from affectlab.core.io import (
@@ -40,6 +41,7 @@ DURATION_TOLERANCE = 0.1
 class Measure:
     """What one file is like: length, levels (dB below full scale), silence, clipping, contents.
 
+    ``rate``, ``channels`` and ``format`` (container and coding) are those of the original file.
     ``silent``: no sound is left after the channels were mixed. ``cancelling``: the channels cancel
     each other when they are mixed. ``sha256`` is of the rate and the decoded samples, so that the
     same audio in another format, or under another header, has the same.
@@ -48,6 +50,8 @@ class Measure:
     id: str
     seconds: float
     rate: int
+    channels: int
+    format: str
     rms_db: float
     peak_db: float
     silent_share: float
@@ -139,6 +143,8 @@ def measure(path: Path, name: str) -> Measure:
         id=name,
         seconds=round_significant(levels.seconds, 6),
         rate=recording.rate,
+        channels=recording.channels,
+        format=recording.format,
         rms_db=decibels(levels.rms),
         peak_db=decibels(levels.peak),
         silent_share=round_significant(levels.silent_share, 4),
@@ -160,7 +166,8 @@ def audit(
     Returns:
         ``counts`` (clips and subjects, per split), ``classes`` (task -> class -> clips and
         subjects), ``audio`` (rates, quantiles of length, level and silence, clips that clip, are
-        silent, or whose channels cancel each other), ``identical`` (groups of clips with the same
+        silent, or whose channels cancel each other), ``conditions`` (task ->
+        `core.conditions.giveaways`), ``identical`` (groups of clips with the same
         audio), ``subject_overlap`` (subjects in more than one split), ``quarantine``,
         ``expected``.
 
@@ -194,6 +201,7 @@ def audit(
         },
         "classes": _classes(clips),
         "audio": _audio(measures),
+        "conditions": _conditions(clips, measures),
         "identical": _identical(measures),
         "subject_overlap": overlap,
         "quarantine": {
@@ -266,6 +274,33 @@ def _audio(measures: Sequence[Measure]) -> dict[str, Any]:
         "clipped_clips": sum(m.clipped_samples > 0 for m in measures),
         "silent_clips": sum(m.silent for m in measures),
         "cancelling_clips": sum(m.cancelling for m in measures),
+    }
+
+
+def _conditions(clips: Sequence[Clip], measures: Sequence[Measure]) -> dict[str, Any]:
+    """What conditions of recording tell of the classes of each task."""
+    measured = {one.id: one for one in measures}
+    found = {}
+    for task in sorted({task for clip in clips for task in clip.labels}):
+        own = [clip for clip in clips if task in clip.labels]
+        found[task] = giveaways(
+            condition_columns([measured[clip.id] for clip in own]),
+            [clip.labels[task] for clip in own],
+            [clip.subject for clip in own],
+            f"task {task}",
+        )
+    return found
+
+
+def condition_columns(measures: Sequence[Measure]) -> dict[str, list[float] | list[str]]:
+    """The conditions of recording of clips, as `core.conditions` takes them."""
+    return {
+        "rate": [str(one.rate) for one in measures],
+        "channels": [str(one.channels) for one in measures],
+        "format": [one.format for one in measures],
+        "seconds": [one.seconds for one in measures],
+        "rms_db": [one.rms_db for one in measures],
+        "peak_db": [one.peak_db for one in measures],
     }
 
 

@@ -15,6 +15,9 @@ from affectlab.core.records import read_metrics
 
 TEMPLATES = Path(__file__).parent
 
+SPEAKER_P = 0.01
+"""Above this p value nothing is said about what an embedding tells of speakers."""
+
 
 def write_card(
     *,
@@ -24,6 +27,7 @@ def write_card(
     dataset: Mapping[str, Any],
     encoder: Mapping[str, Any],
     model: Mapping[str, Any] | None,
+    model_manifest_path: Path | str | None,
     card_path: Path | str,
     example_path: Path | str,
 ) -> None:
@@ -36,6 +40,7 @@ def write_card(
         dataset: the registry's entry of its data set.
         encoder: the encoder's block of the configuration.
         model: the registry's entry of the encoder's checkpoint; None for one without.
+        model_manifest_path: of this checkpoint; the example finds it there.
         card_path: where the card goes.
         example_path: where the program goes.
     """
@@ -45,6 +50,9 @@ def write_card(
         TEMPLATES / "inference_audio.py.j2",
         run=record["run"],
         encoder=encoder.get("model"),
+        manifest=None
+        if model_manifest_path is None
+        else cards.path_from(example_path, model_manifest_path),
         warning=WARNING,
     )
     write_text(example_path, example)
@@ -67,11 +75,15 @@ def card(
         encoder=encoder,
         model=model,
         title=TASKS[recipe["task"]].title,
+        data_title=cards.data_title(record["data"]["name"], dataset, differs),
+        about=cards.describe_data(record["data"]["name"], dataset, differs),
         difference=cards.difference_note(differs),
+        tells_speakers=_tells_speakers(record),
         warning=WARNING,
     )
     score = record["metrics"]["uar"]
     metadata = {
+        **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
         "license": "other",
         "license_name": "terms-of-the-training-data-and-the-encoder",
         "library_name": "affectlab",
@@ -86,3 +98,15 @@ def card(
         ),
     }
     return cards.with_front_matter(metadata, body)
+
+
+def _tells_speakers(record: Mapping[str, Any]) -> bool:
+    """Whether the embedding names speakers more often than chance (binomial test, 0.01)."""
+    from scipy.stats import binomtest
+
+    speaker, clips = record["details"].get("speaker"), record["data"]["n"]
+    if not speaker:
+        return False
+    right = round(speaker["accuracy"] * clips)
+    found = binomtest(right, clips, speaker["chance"], alternative="greater")
+    return bool(found.pvalue < SPEAKER_P)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.audio.experiment import GROUPED, PUBLISHED
+from affectlab.audio import refits as refitting
+from affectlab.audio.experiment import GROUPED, OFFICIAL, PUBLISHED
+from affectlab.audio.items import TRIVIAL
 from affectlab.audio.model import load
 from affectlab.audio.predictions import Predicted, read_corpus, read_predictions
+from affectlab.audio.refits import Halves, Refits, SharedFolds
+from affectlab.audio.scores import average_precision, mean_roc_area, unweighted_scores
 from affectlab.core import intervals, stats
 from affectlab.core.calibration import calibration_error, calibration_metric
 from affectlab.core.classification import per_class
@@ -25,11 +30,21 @@ from affectlab.core.records import (
     metric,
     read_metrics,
     rounded,
+    strongest,
     write_record,
 )
 
 TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
+
+INTERVAL_COVERS = {
+    GROUPED: "the mean score of this procedure over data sets of this size: other subjects to "
+    "train on and other subjects to score; not other choices made on these data",
+    PUBLISHED: "other validation clips of the same subjects' distribution for this one split and "
+    "this one head; neither another split or training, nor that the epoch was chosen on the "
+    "clips that are scored",
+}
+"""What the interval of the main scheme is about."""
 
 BINS = 10
 """Bins of the expected calibration error: there are few items."""
@@ -46,6 +61,9 @@ test over training size to the 1 over the number J of folds: the variance counts
 times, 2.25 for five folds.
 """
 
+Baselines = dict[str, tuple[str, float]]
+"""Score -> name and value of a trivial baseline."""
+
 DECISIONS: dict[str, Callable[[stats.Array], stats.Floats]] = {
     "uar": stats.balanced_accuracy,
     "accuracy": stats.accuracy,
@@ -55,12 +73,34 @@ DECISIONS: dict[str, Callable[[stats.Array], stats.Floats]] = {
 
 
 class Score(NamedTuple):
-    """A score over repeats: its mean, and bootstrap replicates of that mean over subjects."""
+    """A score over repeats: its mean, and replicates of that mean.
+
+    The replicates come from a bootstrap over subjects; those of a cross-validation are stretched
+    to the variance that refits show.
+    """
 
     value: float
     replicates: stats.Floats
     each: list[float]
     direction: Direction
+
+
+def read_refits(record: Mapping[str, Any], scheme: str) -> Refits | None:
+    """How far the scores of a scheme move when it is repeated on other subjects.
+
+    Args:
+        record: ``details`` of a run.
+        scheme: a key of predictions.jsonl. Layers by themselves and clips split at random take
+            the refits of the main scheme.
+
+    Returns:
+        None for a single split, whose interval is that of its test items alone.
+    """
+    if scheme == OFFICIAL or record["outer_folds"] is None:
+        return None
+    if record["halves"] is None:
+        return SharedFolds(record["outer_folds"], record["rarest"])
+    return Halves.from_record(record["halves"].get(scheme, record["halves"][GROUPED]))
 
 
 def decision_scores(
@@ -73,8 +113,27 @@ def decision_scores(
     for name, function in DECISIONS.items():
         each = [float(value) for value in function(_matrices(table.sum(axis=0), classes))]
         replicates = function(_matrices(sums, classes)).mean(axis=-1)
-        scores[name] = Score(float(np.mean(each)), replicates, each, "higher")
+        scores[name] = _score(predicted, name, each, replicates, bootstrap["level"])
     return scores
+
+
+def _score(
+    predicted: Predicted, name: str, each: list[float], replicates: stats.Floats, level: float
+) -> Score:
+    """A score with its replicates, stretched where it is cross-validated."""
+    value, repeats = float(np.mean(each)), len(each)
+    known = float(np.var(replicates, ddof=1))
+    refits = predicted.refits
+    spread = None if refits is None else refits.spread(name, known, repeats)
+    units = _independent_units(predicted)
+    stretched = refitting.stretched(value, replicates, spread, level, units)
+    return Score(value, stretched, each, "higher")
+
+
+def _independent_units(predicted: Predicted) -> int:
+    """Subjects, or those of the rarest class times the classes where that is less."""
+    rarest = refitting.rarest_class(predicted.labels, predicted.subjects)
+    return min(len(set(predicted.subjects)), rarest * len(np.unique(predicted.labels)))
 
 
 def _confusion_table(predicted: Predicted, classes: int) -> stats.Floats:
@@ -91,16 +150,21 @@ def _matrices(sums: stats.Array, classes: int) -> stats.Array:
     return sums.reshape(*sums.shape[:-1], -1, classes, classes)
 
 
-def _interval(score: Score, level: float) -> tuple[float, float]:
-    found = stats.percentile_interval(score.value, score.replicates, level)
-    return found.low, found.high
+def _interval(score: Score, level: float) -> tuple[float, float] | None:
+    if not len(score.replicates):
+        return None
+    return refitting.limits(score.value, score.replicates, level)
 
 
-def trivial_scores(labels: stats.Integers, classes: int) -> dict[str, tuple[str, float]]:
-    """What always answering the commonest class reaches on the same items."""
+def trivial_scores(labels: stats.Integers, classes: int) -> Baselines:
+    """What always answering the commonest class reaches on the same items; chance for areas."""
     commonest = int(np.bincount(labels, minlength=classes).argmax())
     confusion = stats.confusion_matrix(labels, np.full(len(labels), commonest), classes)
-    return {name: ("majority", float(score(confusion))) for name, score in DECISIONS.items()}
+    found = {name: ("majority", float(score(confusion))) for name, score in DECISIONS.items()}
+    found["auc"] = ("chance", 0.5)
+    if classes == 2:
+        found["pr_auc"] = ("positive_share", float((labels == 1).mean()))
+    return found
 
 
 def constant_answers(labels: stats.Integers, classes: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -124,68 +188,47 @@ def constant_answers(labels: stats.Integers, classes: Sequence[str]) -> dict[str
 
 def ranking_scores(
     predicted: Predicted, classes: int, bootstrap: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Score]:
     """Area under the ROC curve, and for two classes under the precision-recall curve, too.
 
     With more classes the ROC area is the mean, over the classes that occur, of each against the
-    rest. Chance is .5, and the share of positives.
+    rest. The replicates are empty where most resamples lack a class.
 
     Raises:
         UserError: all items are of one class, so that there is nothing to rank.
     """
-    from sklearn.metrics import average_precision_score
-
-    found = {}
     labels = predicted.labels
-    occurring = np.unique(labels).tolist()
-    if len(occurring) < 2:
+    if len(np.unique(labels)) < 2:
         raise UserError(
             f"all {len(labels)} items that were predicted are of one class, so that no score tells "
             "a good answer from a constant one: hold more of them out, or take another seed"
         )
-
-    def auc(rows: stats.Array, values: stats.Array) -> float:
-        places = [1] if classes == 2 else occurring
-        areas = [
-            roc_area(rows == place, values[:, repeat, place])
-            for place in places
-            for repeat in range(values.shape[1])
-        ]
-        return float(np.mean(areas))
-
-    def pr_auc(rows: stats.Array, values: stats.Array) -> float:
-        if not (rows == 1).any():
-            return float("nan")
-        areas = [average_precision_score(rows == 1, v) for v in values[:, :, 1].T]
-        return float(np.mean(areas))
-
-    values = predicted.probabilities.transpose(1, 0, 2)
-    scores = {"auc": (auc, ("chance", 0.5))}
+    weights = np.vstack([np.ones((1, len(labels))), _subject_weights(predicted, bootstrap)])
+    areas = {"auc": [mean_roc_area(labels, p, weights) for p in predicted.probabilities]}
     if classes == 2:
-        scores["pr_auc"] = (pr_auc, ("positive_share", float((labels == 1).mean())))
-    for name, (function, baseline) in scores.items():
-        try:
-            interval = stats.bootstrap_metric(
-                function, [labels, values], predicted.subjects, **bootstrap
-            )
-            limits = (interval.low, interval.high)
-        except stats.TooFewReplicatesError:
+        areas["pr_auc"] = [
+            average_precision(labels == 1, p[:, 1], weights) for p in predicted.probabilities
+        ]
+    found = {}
+    for name, of_repeats in areas.items():
+        each = [float(values[0]) for values in of_repeats]
+        replicates = np.mean([values[1:] for values in of_repeats], axis=0)
+        defined = replicates[~np.isnan(replicates)]
+        if 2 * len(defined) < len(replicates):
             # Of so few subjects with a class that most resamples have none of them.
-            limits = None
-        found[name] = metric(function(labels, values), "higher", limits, baseline)
+            found[name] = Score(float(np.mean(each)), np.empty(0), each, "higher")
+        else:
+            found[name] = _score(predicted, name, each, defined, bootstrap["level"])
     return found
 
 
-def roc_area(positive: stats.Array, scores: stats.Array) -> float:
-    """Area under the ROC curve by ranks (ties count half); NaN if a side is empty."""
-    from scipy.stats import rankdata
-
-    count = int(positive.sum())
-    rest = len(positive) - count
-    if count == 0 or rest == 0:
-        return float("nan")
-    ranks = rankdata(scores)
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * rest))
+def _subject_weights(predicted: Predicted, bootstrap: Mapping[str, Any]) -> stats.Floats:
+    """``[resamples, n]``, how often each resample of the subjects draws each item."""
+    names, codes = np.unique(predicted.subjects, return_inverse=True)
+    generator = np.random.default_rng(bootstrap["seed"])
+    shares = np.full(len(names), 1 / len(names))
+    drawn = generator.multinomial(len(names), shares, size=bootstrap["resamples"])
+    return np.asarray(drawn[:, codes], dtype=np.float64)
 
 
 def calibration_scores(
@@ -215,22 +258,37 @@ def calibration_scores(
 
 
 def one_vs_rest_scores(
-    predicted: Predicted, classes: Sequence[str], bootstrap: Mapping[str, Any]
+    predicted: Predicted,
+    classes: Sequence[str],
+    bootstrap: Mapping[str, Any],
+    rivals: Sequence[Baselines] = (),
 ) -> dict[str, dict[str, Any]]:
     """The published "per-class accuracy": right about whether an item is of the class or not.
 
-    Its baseline is the better of two answers that listen to nothing: never and always this class.
+    Its baseline is the best of never and always this class, and of *rivals*.
     """
     found = {}
     for place, name in enumerate(one_vs_rest_names(classes)):
-        is_class = predicted.labels == place
-        right = np.stack([(d == place) == is_class for d in predicted.decisions]).mean(axis=0)
+        right = _right_about(predicted, place)
         table = stats.group_sums(np.c_[right, np.ones(len(right))], predicted.subjects)
         interval = intervals.mean_interval(table, bootstrap["level"])
-        share = float(is_class.mean())
-        baseline = ("never", 1 - share) if share <= 0.5 else ("always", share)
+        share = float((predicted.labels == place).mean())
+        constant = ("never", 1 - share) if share <= 0.5 else ("always", share)
+        baseline = strongest("higher", [constant, *(one.get(name) for one in rivals)])
         found[name] = metric(interval.value, "higher", (interval.low, interval.high), baseline)
     return found
+
+
+def one_vs_rest_values(predicted: Predicted, classes: Sequence[str]) -> dict[str, float]:
+    """The values of `one_vs_rest_scores`."""
+    names = one_vs_rest_names(classes)
+    return {name: float(_right_about(predicted, k).mean()) for k, name in enumerate(names)}
+
+
+def _right_about(predicted: Predicted, place: int) -> stats.Floats:
+    """``[n]``, share of the repeats that are right about whether an item is of a class."""
+    is_class = predicted.labels == place
+    return np.asarray(np.mean([(d == place) == is_class for d in predicted.decisions], axis=0))
 
 
 def one_vs_rest_names(classes: Sequence[str]) -> list[str]:
@@ -242,21 +300,61 @@ def one_vs_rest_names(classes: Sequence[str]) -> list[str]:
 
 
 def score_scheme(
-    predicted: Predicted, classes: Sequence[str], bootstrap: Mapping[str, Any]
+    predicted: Predicted,
+    classes: Sequence[str],
+    bootstrap: Mapping[str, Any],
+    rivals: Sequence[Baselines] = (),
 ) -> dict[str, Any]:
-    """Decision scores of a scheme with intervals and baselines, as `metrics.json` holds them."""
-    trivial = trivial_scores(predicted.labels, len(classes))
+    """Decision scores of a scheme with intervals and baselines, as `metrics.json` holds them.
+
+    Args:
+        predicted: by the scheme.
+        classes: names.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        rivals: scores of trivial probes on the same items.
+    """
+    trivial = [trivial_scores(predicted.labels, len(classes)), *rivals]
     scores = decision_scores(predicted, len(classes), bootstrap)
     return {
         "n": len(predicted.ids),
         "groups": len(set(predicted.subjects)),
-        "metrics": {
-            name: metric(
-                score.value, score.direction, _interval(score, bootstrap["level"]), trivial[name]
-            )
-            for name, score in scores.items()
-        },
+        "metrics": _with_baselines(scores, trivial, bootstrap["level"]),
     }
+
+
+def _with_baselines(
+    scores: Mapping[str, Score], trivial: Sequence[Baselines], level: float
+) -> dict[str, dict[str, Any]]:
+    """Scores as `metrics.json` holds them, each with the strongest of its trivial baselines."""
+    return {
+        name: metric(
+            score.value,
+            score.direction,
+            _interval(score, level),
+            strongest(score.direction, [one.get(name) for one in trivial]),
+        )
+        for name, score in scores.items()
+    }
+
+
+def trivial_probes(
+    found: Mapping[str, Predicted], main: str, classes: Sequence[str]
+) -> list[Baselines]:
+    """Scores of the probes on duration, loudness and conditions on the items of *main*.
+
+    They are values of one cross-validation by the same folds, and have errors of their own: only
+    an interval that lies above them shows that a probe is better.
+    """
+    rivals = []
+    for name in TRIVIAL:
+        if name not in found or found[name].ids != found[main].ids:
+            continue
+        one = found[name]
+        scores = [unweighted_scores(one.labels, p, len(classes)) for p in one.probabilities]
+        ovr = one_vs_rest_values(one, classes)
+        means = {key: float(np.mean([each[key] for each in scores])) for key in scores[0]}
+        rivals.append({key: (name, value) for key, value in (means | ovr).items()})
+    return rivals
 
 
 def evaluate(
@@ -288,24 +386,37 @@ def evaluate(
     from affectlab.audio import figures as drawings
 
     classes = load(model_directory).facts["classes"]
+    details = read_json(details_path)
     corpus = read_corpus(records_path, measures_path, run.recipe["task"], run.recipe["unit"])
     main = PUBLISHED if run.recipe["protocol"] == "published" else GROUPED
-    found = read_predictions(predictions_path, classes, corpus, main)
+    found = {
+        scheme: replace(predicted, refits=read_refits(details, scheme))
+        for scheme, predicted in read_predictions(predictions_path, classes, corpus, main).items()
+    }
     head = found[main]
-    scored = score_scheme(head, classes, run.bootstrap)
-    scored["metrics"] |= ranking_scores(head, len(classes), run.bootstrap)
+    rivals = trivial_probes(found, main, classes)
+    scored = score_scheme(head, classes, run.bootstrap, rivals)
+    scored["metrics"] |= _with_baselines(
+        ranking_scores(head, len(classes), run.bootstrap),
+        [trivial_scores(head.labels, len(classes)), *rivals],
+        run.bootstrap["level"],
+    )
     scored["metrics"] |= calibration_scores(head, run.bootstrap)
     if run.recipe["protocol"] == "published":
-        scored["metrics"] |= one_vs_rest_scores(head, classes, run.bootstrap)
+        scored["metrics"] |= one_vs_rest_scores(head, classes, run.bootstrap, rivals)
     others = {
-        name: score_scheme(predicted, classes, run.bootstrap)
+        name: score_scheme(
+            predicted,
+            classes,
+            run.bootstrap,
+            rivals if predicted.ids == head.ids and name not in TRIVIAL else (),
+        )
         for name, predicted in found.items()
         if name != main
     }
     confusion = sum(
         stats.confusion_matrix(head.labels, decisions, len(classes)) for decisions in head.decisions
     )
-    details = read_json(details_path)
     record = {
         **run.header(
             "audio",
@@ -326,6 +437,7 @@ def evaluate(
         "confusion_matrix": np.asarray(confusion).tolist(),
         "details": details
         | {
+            "interval_covers": INTERVAL_COVERS[main],
             "constant_answers": rounded(constant_answers(head.labels, classes)),
             "repeats": len(head.probabilities),
             "task": run.recipe["task"],
@@ -366,6 +478,7 @@ def results_text(record: Mapping[str, Any]) -> str:
             f"permutation test ({test['count']}): UAR {test['observed']:.4f}, p = {test['p']:.4g};"
             f" 95 % of the permuted lie below {test['chance_95']:.4f}",
         ]
+    lines += ["", f"the intervals cover {details['interval_covers']}"]
     if details.get("speaker"):
         speaker = details["speaker"]
         lines.append(
@@ -422,6 +535,7 @@ def compare(
         corpus = read_corpus(*data_paths[data["name"]], details["task"], details["unit"])
         main = data["split"]
         predicted = read_predictions(predictions_path, data["classes"], corpus, main)[main]
+        predicted = replace(predicted, refits=read_refits(details, main))
         runs.setdefault(record["run"], []).append((record, predicted))
     compared = [_run(seeds, bootstrap) for seeds in runs.values()]
     comparison = comparison_record(

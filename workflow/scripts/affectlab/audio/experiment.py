@@ -13,10 +13,11 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from affectlab.audio import model as models
-from affectlab.audio import probe
+from affectlab.audio import probe, solver
 from affectlab.audio.encoders import ONE_VECTOR
 from affectlab.audio.items import Items, make_items
 from affectlab.audio.probe import Floats, Integers
+from affectlab.audio.refits import rarest_class
 from affectlab.audio.store import Embeddings, read_embeddings
 from affectlab.core.errors import UserError
 from affectlab.core.io import round_significant, write_json, write_jsonl
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 GROUPED, RANDOM, OFFICIAL, PUBLISHED = "grouped", "clip_random", "official", "published"
 """Schemes by which items were predicted out of fold."""
+
+TRIVIAL_STRENGTH = 1.0
+"""The C of probes on trivial features by the published protocol, which chooses none."""
 
 
 def run_probe(
@@ -124,8 +128,27 @@ def _sound(
     logger.info("the baselines are done; %d permutations are next", settings.permutations)
     # Fixed beforehand: all layers side by side, or the only layer.
     tested = list(views)[-1]
+    rarest = rarest_class(labels, groups)
+    halves = probe.draw_halves(labels, groups, settings, _mix(seed, settings.repeats))
+    if halves is None:
+        logger.warning(
+            "the halves of %d subjects are too small for a cross-validation: the intervals follow "
+            "from the number of folds alone",
+            len(np.unique(groups)),
+        )
+    refitted = {GROUPED: views[tested]} | items.trivial
     details: dict[str, Any] = {
         "choices": choices,
+        "halves": None
+        if halves is None
+        else {
+            name: probe.score_halves(
+                view, labels, halves, rarest, classes, settings, threads
+            ).record()
+            for name, view in refitted.items()
+        },
+        "outer_folds": settings.outer_folds,
+        "rarest": rarest,
         "permutation": probe.permutation_test(
             views[tested], labels, groups, classes, settings, seed
         )
@@ -265,9 +288,15 @@ def _published(
         work_directory=work,
     )
     rows = list(_rows(items, PUBLISHED, 0, fitted.probabilities, None, fitted.validation))
+    for name, features in items.trivial.items():
+        answer = _trivial_answer(features, items, fitted.train, fitted.validation)
+        rows.extend(_rows(items, name, 0, answer, None, fitted.validation))
     details = {
         "shared_subjects": shared_subjects(items.subjects, fitted.train, fitted.validation),
         "best_epoch": fitted.facts["best_epoch"],
+        "halves": None,
+        "outer_folds": None,
+        "rarest": rarest_class(items.labels, items.groups),
         "permutation": None,
         "speaker": None,
     }
@@ -275,6 +304,16 @@ def _published(
     facts = _facts(items, embeddings, recipe, embeddings.layers[last], ["mean"], 1.0)
     neutral = np.zeros(width, np.float32), np.ones(width, np.float32)
     return rows, details, models.ProbeModel(*neutral, fitted.layers, facts)
+
+
+def _trivial_answer(features: Floats, items: Items, train: Integers, test: Integers) -> Floats:
+    """Probabilities ``[m, K]`` of a probe on trivial features, its C fixed beforehand."""
+    labels, classes = items.labels[train], len(items.classes)
+    if len(np.unique(labels)) < 2:
+        return np.tile(np.eye(classes)[labels[0]], (len(test), 1))
+    basis = solver.rotate(features[train])
+    weights = solver.fit_path(basis, labels, classes, [TRIVIAL_STRENGTH])[0]
+    return weights.probabilities(basis.transform(features[test]))
 
 
 def _facts(

@@ -18,6 +18,7 @@ SCHEMES = {
     "published": "published protocol",
     "duration": "duration alone",
     "loudness": "loudness alone",
+    "conditions": "recording conditions alone",
 }
 
 
@@ -124,7 +125,7 @@ def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: floa
 
 
 def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Draw every encoder, task and protocol with its interval, beside the majority's score.
+    """Draw every encoder, task and protocol with its interval, and its strongest trivial baseline.
 
     Args:
         stem: path without an ending.
@@ -142,7 +143,7 @@ def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
             axes.plot(entry["baseline"]["value"], row, "|", color=plots.ORANGE, markersize=14)
         for name, colour in colours.items():
             axes.plot([], [], "-o", color=colour, label=f"{name} protocol")
-        axes.plot([], [], "|", color=plots.ORANGE, markersize=14, label="majority")
+        axes.plot([], [], "|", color=plots.ORANGE, markersize=14, label="strongest trivial")
         names = [f"{run['model']}: {run['method']} on {run['data']}" for run in runs]
         axes.set_yticks(range(len(runs)), names)
         axes.set_ylim(len(runs) - 0.5, -0.5)

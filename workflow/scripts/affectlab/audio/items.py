@@ -13,11 +13,19 @@ from affectlab.audio.data import Clip, usable_clips
 from affectlab.audio.probe import pool_subjects
 from affectlab.audio.store import Embeddings
 from affectlab.audio.tasks import TASKS
+from affectlab.core.conditions import encode
 from affectlab.core.errors import UserError
 from affectlab.core.io import read_jsonl
 
-TRIVIAL = {"duration": ("seconds",), "loudness": ("rms_db", "peak_db")}
+TRIVIAL = {
+    "duration": ("seconds",),
+    "loudness": ("rms_db", "peak_db"),
+    "conditions": ("rate", "channels", "format", "seconds", "rms_db", "peak_db"),
+}
 """Baseline -> the measures of a clip that it may look at."""
+
+NAMES = ("rate", "channels", "format")
+"""Measures that are names of a condition, not amounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,9 @@ def make_items(
     vectors = embeddings.of(ids)
     subjects = [clip.subject for clip in clips]
     trivial = {
-        name: np.array([[row[key] for key in keys] for row in measures], dtype=np.float64)
+        name: encode(
+            {key: [str(r[key]) if key in NAMES else r[key] for r in measures] for key in keys}
+        )
         for name, keys in TRIVIAL.items()
     }
     if unit == "subject":

@@ -13,6 +13,7 @@ import numpy as np
 from affectlab.audio.data import usable_clips
 from affectlab.audio.experiment import GROUPED, OFFICIAL, PUBLISHED, RANDOM
 from affectlab.audio.items import TRIVIAL, subject_labels
+from affectlab.audio.refits import Refits
 from affectlab.core import stats
 from affectlab.core.errors import DataError
 from affectlab.core.predictions import Line, check_items, prediction_lines
@@ -30,6 +31,8 @@ class Predicted:
         labels: ``[n]`` class ids.
         probabilities: ``[repeats, n, K]``.
         calibrated: the same after temperature scaling, or None.
+        refits: of a cross-validation, how far its scores move when it is repeated on other
+            subjects; None for a single split.
     """
 
     ids: tuple[str, ...]
@@ -37,6 +40,7 @@ class Predicted:
     labels: stats.Integers
     probabilities: stats.Floats
     calibrated: stats.Floats | None
+    refits: Refits | None = None
 
     @property
     def decisions(self) -> stats.Integers:

@@ -390,7 +390,11 @@ def _read_foreign(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
                 if ids.ndim != 1:
                     problem = f"expected one id a row, found the shape {ids.shape}"
                     raise DataError(path, None, problem)
-                return ids.tolist(), stored["vectors"]
+                vectors = stored["vectors"]
+                # A member of another name than .npy comes as its bytes.
+                if not isinstance(vectors, np.ndarray):
+                    raise TypeError("vectors that are no array")
+                return ids.tolist(), vectors
         if path.suffix == ".npy":
             beside = path.with_suffix(".csv")
             with beside.open(encoding="utf-8-sig", newline="") as text:

@@ -190,8 +190,10 @@ def entry_in_use(name: str, entry: Mapping[str, Any], root: Path | str | None) -
     kinds = {source["kind"] for source in entry["sources"]}
     if "sample" not in kinds or local_copy(name, root) is None:
         return entry
+    # Facts and expectations of the registry are those of the sample.
+    kept = {key: value for key, value in entry.items() if key not in ("facts", "expected")}
     return {
-        **entry,
+        **kept,
         "title": f"The user's own data under the name {name}",
         "licence": "that of the data",
         "terms": "those of the data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ from affectlab.core.io import read_text
 _SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 _AT_START = re.compile(r"^([#+\-=~]+(?=\s|$)|~{3,})")
 _CODE_VALUE = re.compile(r"`\{\{([^{}]*)\}\}`")
+
+
+IMAGE_LAYOUTS = ("fer2013", "ferplus")
+"""Layouts of data that have no language."""
 
 
 def model_index(
@@ -60,6 +65,100 @@ def scored_dataset(
     if differs:
         identity = {"type": name, "name": f"{dataset['title']}, a copy that differs"}
     return {**identity, "split": record["data"]["split"]}
+
+
+def data_title(name: str, dataset: Mapping[str, Any], differs: Sequence[str]) -> str:
+    """How a card calls a data set; a copy that *differs* has not the registry's title."""
+    if differs:
+        return f"a copy that differs from the registry entry `{name}`"
+    return str(dataset["title"])
+
+
+def facts_in_use(dataset: Mapping[str, Any], differs: Sequence[str]) -> Mapping[str, Any]:
+    """What the registry states about a data set, if the data are those of the registry.
+
+    Args:
+        dataset: the registry's entry.
+        differs: see `expectations.differing`. Data that differ may be anything, so nothing that the
+            registry states holds for them.
+    """
+    facts: Mapping[str, Any] = {} if differs else dataset.get("facts", {})
+    return facts
+
+
+def language_metadata(languages: Sequence[str]) -> dict[str, list[str]]:
+    """``language`` of the front matter; nothing where it is not known."""
+    return {"language": sorted(languages)} if languages else {}
+
+
+def describe_data(name: str, dataset: Mapping[str, Any], differs: Sequence[str]) -> str:
+    """Markdown list of what is known of a data set, and of what is not.
+
+    Args:
+        name: of the data set.
+        dataset: the registry's entry.
+        differs: see `facts_in_use`.
+    """
+    facts = facts_in_use(dataset, differs)
+    lines = []
+    if differs:
+        lines.append(
+            f"The data differ from the registry entry `{name}`. What the registry states about that"
+            " data set is not repeated here."
+        )
+    elif facts and not is_generated(dataset) and not _is_comparable(dataset):
+        lines.append(
+            f"The registry entry `{name}` has no counts that these data could be compared with. The"
+            " facts below hold only if the data are that data set."
+        )
+    if is_generated(dataset):
+        lines.append("A seeded program made the data. They are of no person.")
+    for key, heading in (
+        ("languages", "Language"),
+        ("about", "Content"),
+        ("people", "People in the data"),
+        ("labels", "Labels"),
+    ):
+        value = facts.get(key)
+        if value:
+            text = ", ".join(value) if key == "languages" else value.strip().rstrip(".")
+            lines.append(f"{heading}: {text}.")
+    missing = [
+        words
+        for key, words in (
+            ("languages", "the language"),
+            ("about", "how the items were chosen"),
+            ("people", "who is in the data and whether these people agreed"),
+            ("labels", "where the labels come from"),
+        )
+        if key not in facts
+        and not is_generated(dataset)
+        and not (key == "languages" and dataset.get("layout") in IMAGE_LAYOUTS)
+    ]
+    if missing:
+        lines.append(f"Not known: {'; '.join(missing)}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def path_from(example_path: Path | str, target: Path | str) -> str:
+    """The way from the folder of an example to a file, which does not name this machine."""
+    return Path(os.path.relpath(target, Path(example_path).parent)).as_posix()
+
+
+def is_unbalanced(per_class: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the commonest class has at least twice the items of the rarest one.
+
+    Args:
+        per_class: class -> ``support`` and so on, as metrics.json has it.
+    """
+    sizes = [entry["support"] for entry in per_class.values()]
+    return max(sizes) >= 2 * min(sizes)
+
+
+def _is_comparable(dataset: Mapping[str, Any]) -> bool:
+    """Whether the registry has numbers that an audit compares the data with."""
+    numbers = ("counts", "classes", "shares", "known_issues")
+    return any(name in dataset.get("expected", {}) for name in numbers)
 
 
 def hub_repository(entry: Mapping[str, Any] | None) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +17,13 @@ import numpy as np
 from affectlab.core import intervals, stats
 from affectlab.core.calibration import calibration_error, calibration_metric
 from affectlab.core.comparison import Resamples, Run, Trials, difference
+from affectlab.core.conditions import Columns, predict
 from affectlab.core.predictions import ROUNDING, check_items, prediction_lines
 from affectlab.core.records import (
     Direction,
     metric,
     read_metrics,
+    strongest,
 )
 
 BINS = 15
@@ -83,6 +85,8 @@ class Corpus:
         group: a number per item; items with the same text, image or speaker share one.
         majority: the commonest class of the training split, the first of equals.
         prior: ``[K]``, shares of the classes in the training split.
+        conditions: how an answer comes about from conditions of recording alone -> item -> class
+            id; of the items outside the training split.
     """
 
     classes: tuple[str, ...]
@@ -90,6 +94,7 @@ class Corpus:
     group: dict[str, int]
     majority: int
     prior: stats.Floats
+    conditions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -97,10 +102,26 @@ class Corpus:
         classes: tuple[str, ...],
         labels: dict[str, dict[str, int]],
         group: dict[str, int],
+        conditions: Mapping[str, Columns],
     ) -> Corpus:
-        """A corpus, its majority and prior counted from the training labels."""
-        counts = np.bincount(list(labels["train"].values()), minlength=len(classes))
-        return cls(classes, labels, group, int(np.argmax(counts)), counts / counts.sum())
+        """A corpus, its majority and prior counted from the training labels.
+
+        Args:
+            classes: names, by id.
+            labels: split -> item -> class id.
+            group: a number per item.
+            conditions: split -> conditions of recording of its items, in the order of *labels*.
+        """
+        train = np.array(list(labels["train"].values()), dtype=np.int64)
+        counts = np.bincount(train, minlength=len(classes))
+        answers: dict[str, dict[str, int]] = {}
+        for name, balanced in (("conditions", False), ("conditions_balanced", True)):
+            answers[name] = {}
+            for split in set(labels) - {"train"}:
+                found = predict(conditions["train"], train, conditions[split], balanced=balanced)
+                answers[name] |= dict(zip(labels[split], found.tolist(), strict=True))
+        majority = int(np.argmax(counts))
+        return cls(classes, labels, group, majority, counts / counts.sum(), answers)
 
 
 class Score(NamedTuple):
@@ -164,20 +185,35 @@ def scores(split: Predictions, calibrated: stats.Floats, groups: Sequence[int]) 
     return found
 
 
-def trivial_scores(labels: stats.Integers, corpus: Corpus) -> dict[str, tuple[str, float]]:
-    """What the trivial answers reach on the same items: baseline name and value by score.
+def trivial_scores(split: Predictions, corpus: Corpus) -> dict[str, tuple[str, float]]:
+    """The strongest trivial baseline on the same items: name and value by score.
 
-    The commonest training class for the scores of decisions, the training shares of the classes
-    for the log-likelihood. The calibration error has none: the class shares are well calibrated
-    by construction, and know nothing of the item.
+    Scores of decisions: the commonest training class, always another class, and what conditions
+    of recording alone predict. The log-likelihood: the training shares of the classes. The
+    calibration error has none: the class shares are well calibrated by construction, and know
+    nothing of the item.
     """
-    guesses = np.full(len(labels), corpus.majority)
-    confusion = stats.confusion_matrix(labels, guesses, len(corpus.classes))
-    found = {
-        name: ("majority", float(score(confusion))) for name, score in CONFUSION_SCORES.items()
+    size = len(corpus.classes)
+    places = [corpus.majority, *(k for k in range(size) if k != corpus.majority)]
+    answers = {
+        "majority" if k == corpus.majority else f"always_{corpus.classes[k]}": np.full(
+            len(split), k
+        )
+        for k in places
     }
-    shares = np.tile(corpus.prior, (len(labels), 1))
-    loss = ("class_shares", float(stats.log_loss_items(shares, labels).mean()))
+    for name, given in corpus.conditions.items():
+        answers[name] = np.array([given[item] for item in split.ids], dtype=np.int64)
+    matrices = {
+        name: stats.confusion_matrix(split.labels, decided, size)
+        for name, decided in answers.items()
+    }
+    found = {}
+    for name, score in CONFUSION_SCORES.items():
+        best = strongest("higher", [(key, float(score(m))) for key, m in matrices.items()])
+        assert best is not None
+        found[name] = best
+    shares = np.tile(corpus.prior, (len(split), 1))
+    loss = ("class_shares", float(stats.log_loss_items(shares, split.labels).mean()))
     return found | {"nll": loss, "nll_calibrated": loss}
 
 
@@ -194,7 +230,7 @@ def score_split(
     """
     groups = [corpus.group[name] for name in split.ids]
     level = bootstrap["level"]
-    trivial = trivial_scores(split.labels, corpus)
+    trivial = trivial_scores(split, corpus)
     cells = _confusion_table(split, groups)
     metrics = {}
     for name in CONFUSION_SCORES:

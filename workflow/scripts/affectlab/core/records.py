@@ -15,7 +15,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -86,6 +86,29 @@ def calibration_note(entry: Mapping[str, Any]) -> str:
     if "plug_in" not in entry:
         return ""
     return f"plug-in {entry['plug_in']:.4f}; a calibrated model has {entry['if_calibrated']:.4f}"
+
+
+def strongest(
+    direction: Direction, candidates: Iterable[tuple[str, float] | None]
+) -> tuple[str, float] | None:
+    """The trivial baseline that is hardest to beat, the first of equal ones.
+
+    Args:
+        direction: which way the score is better.
+        candidates: name and value of each trivial baseline on the same items; None where one has
+            no such score.
+
+    Returns:
+        Name and value; None if there is no baseline.
+    """
+    known = [one for one in candidates if one is not None]
+    if not known:
+        return None
+    best = known[0]
+    for one in known[1:]:
+        if _is_worse_as_stored(best[1], one[1], direction):
+            best = one
+    return best
 
 
 def summary_metric(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.core.conditions import giveaways
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import (
     KnownIssues,
@@ -22,7 +23,7 @@ from affectlab.core.expectations import (
 from affectlab.core.io import round_significant, write_json
 from affectlab.core.near_texts import near_duplicates
 from affectlab.core.quarantine import BadRecord, read_quarantine
-from affectlab.core.texts import normalise_text
+from affectlab.core.texts import normalise_text, text_conditions
 from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
 
 NORMALISATION = "case folded, every run of white space made one space, ends stripped"
@@ -77,6 +78,7 @@ def audit(
 
         - ``counts``: for each split the records, unique texts, classes and text lengths;
         - ``conflicts``: for each split the texts that have more than one label there;
+        - ``conditions``: what length and script tell of the class (`core.conditions.giveaways`);
         - ``duplicates``: for each split the texts that stand there more than once;
         - ``overlap``: ``test_in_train`` and so on: ids of records of the first split whose
           normalised text stands in the second; with counts of exact copies and of copies that
@@ -101,6 +103,12 @@ def audit(
         "normalisation": NORMALISATION,
         "counts": {split: _describe(items) for split, items in by_split.items()},
         "conflicts": {split: _conflicts(items) for split, items in by_split.items()},
+        "conditions": giveaways(
+            text_conditions([record.text for record in records]),
+            [record.label for record in records],
+            [normalise_text(record.text) for record in records],
+            "emotion",
+        ),
         "duplicates": {split: _duplicates(items) for split, items in by_split.items()},
         "overlap": overlap,
         "near_duplicates": near_duplicates(

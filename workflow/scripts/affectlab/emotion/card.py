@@ -77,7 +77,10 @@ def card(
         model=model,
         export=export,
         base=cards.hub_repository(model),
-        origin=_origin(dataset),
+        title=cards.data_title(record["data"]["name"], dataset, differs),
+        about=cards.describe_data(record["data"]["name"], dataset, differs),
+        generated=cards.is_generated(dataset),
+        unbalanced=cards.is_unbalanced(record["per_class"]),
         difference=cards.difference_note(differs),
     )
     return cards.with_front_matter(metadata(record, differs, dataset, model), body)
@@ -98,7 +101,7 @@ def metadata(
         for key, kind, name, arguments in _HUB_METRICS
     ]
     return {
-        "language": ["en"],
+        **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
         # Weights made from the data stand under the data's terms, whatever the base model allows.
         "license": "other",
         "license_name": "terms-of-the-training-data",
@@ -126,10 +129,3 @@ def inference_example(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> s
         run=record["run"],
         max_length=recipe.get("max_length"),
     )
-
-
-def _origin(dataset: Mapping[str, Any]) -> str:
-    """How the labels came about, as far as we know: hashtags, generated or unknown."""
-    if cards.hub_repository(dataset) == "dair-ai/emotion":
-        return "hashtags"
-    return "generated" if cards.is_generated(dataset) else "unknown"

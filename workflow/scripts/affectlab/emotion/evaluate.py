@@ -22,6 +22,7 @@ from affectlab.core.errors import DataError
 from affectlab.core.io import read_json, read_jsonl, write_text
 from affectlab.core.near_texts import near_groups
 from affectlab.core.records import ScoredRun, calibration_note, difference_line, write_record
+from affectlab.core.texts import text_conditions
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.settings import SEEDLESS
 
@@ -38,6 +39,7 @@ def read_corpus(records_path: Path | str) -> Corpus:
     labels: dict[str, dict[str, int]] = {}
     texts: dict[str, list[str]] = {}
     for record in read_records(records_path):
+        texts.setdefault(record.split, []).append(record.text)
         labels.setdefault(record.split, {})[record.id] = CLASSES.index(record.label)
         texts.setdefault(record.split, []).append(record.text)
     group: dict[str, int] = {}
@@ -47,7 +49,8 @@ def read_corpus(records_path: Path | str) -> Corpus:
         own = near_groups(texts[split]) if split in HELD_OUT else range(len(texts[split]))
         first = len(group)
         group |= {name: first + number for name, number in zip(labels[split], own, strict=True)}
-    return Corpus.of(CLASSES, labels, group)
+    conditions = {split: text_conditions(own) for split, own in texts.items()}
+    return Corpus.of(CLASSES, labels, group, conditions)
 
 
 def evaluate(

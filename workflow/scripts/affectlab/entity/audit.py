@@ -13,12 +13,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from affectlab.core.conditions import giveaways
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import report_differences, share_rows
 from affectlab.core.io import round_significant, write_json
 from affectlab.core.near_texts import near_duplicates
 from affectlab.core.quarantine import BadRecord, read_quarantine
-from affectlab.core.texts import normalise_text, places_of
+from affectlab.core.texts import normalise_text, places_of, text_conditions
 from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
 
@@ -73,6 +74,10 @@ def audit(
         for each split, ``spans`` (defects of their places), ``duplicate_texts``,
         ``conflicting_labels``, ``overlap`` (ids of held-out texts that stand in another split),
         ``near_duplicates`` (see `near_texts.near_duplicates`), ``quarantine``, ``expected``.
+        ``conflicting_labels``, ``conditions`` (what length and script of the text tell of the
+        likeliest class: `core.conditions.giveaways`), ``overlap`` (ids of held-out texts that
+        stand in another split),
+        ``quarantine``, ``expected``.
 
     Raises:
         UserError: the corpus is broken (all reasons are listed).
@@ -96,6 +101,7 @@ def audit(
         },
         "duplicate_texts": len(records) - len({normalise_text(r.text) for r in records}),
         "conflicting_labels": _conflicting(records),
+        "conditions": _conditions(records),
         "overlap": _overlap(by_split),
         "near_duplicates": near_duplicates(
             {split: [(r.id, r.text) for r in own] for split, own in by_split.items()}, PAIRS
@@ -150,6 +156,14 @@ def _conflicting(records: Sequence[Record]) -> int:
             place = (normalise_text(record.text), target.span)
             labels.setdefault(place, set()).add(target.label)
     return sum(len(own) > 1 for own in labels.values())
+
+
+def _conditions(records: Sequence[Record]) -> dict[str, Any]:
+    """What the length and script of the text tell of the likeliest class of its targets."""
+    pairs = [(record.text, target) for record in records for target in record.targets]
+    columns = text_conditions([text for text, _ in pairs])
+    labels = [CLASSES[top_class(target.label)] for _, target in pairs]
+    return giveaways(columns, labels, [normalise_text(text) for text, _ in pairs], "entity")
 
 
 def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[str]]:

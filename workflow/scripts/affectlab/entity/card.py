@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ SHOWN = (
 def write_card(
     *,
     metrics_path: Path | str,
-    audit_path: Path | str,
+    audit_paths: Mapping[str, Path | str],
     recipe: Mapping[str, Any],
     datasets: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
@@ -51,28 +51,34 @@ def write_card(
 
     Args:
         metrics_path: metrics.json of the run.
-        audit_path: audit.json of the data that it was scored on.
+        audit_paths: name -> audit.json of every data set that the weights saw.
         recipe: the run's block of the configuration.
         datasets: name -> registry entry of every data set that the weights saw.
         model: the registry's entry of the pretrained encoder.
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, audit = read_metrics(metrics_path), read_json(audit_path)
-    write_text(card_path, card(record, audit, recipe, datasets, model))
+    record = read_metrics(metrics_path)
+    audits = {name: read_json(path) for name, path in audit_paths.items()}
+    write_text(card_path, card(record, audits, recipe, datasets, model))
     example = cards.render(TEMPLATES / "inference_example.py.j2", run=record["run"])
     write_text(example_path, example)
 
 
 def card(
     record: Mapping[str, Any],
-    audit: Mapping[str, Any],
+    audits: Mapping[str, Mapping[str, Any]],
     recipe: Mapping[str, Any],
     datasets: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
 ) -> str:
     """The text of the model card."""
-    differs = differing(audit)
+    differs = differing(audits[record["data"]["name"]])
+    languages = {
+        code
+        for name, entry in datasets.items()
+        for code in cards.facts_in_use(entry, differing(audits[name])).get("languages", ())
+    }
     shown = [(label, record["metrics"][name]) for name, label in SHOWN if name in record["metrics"]]
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
@@ -81,21 +87,31 @@ def card(
         datasets=datasets,
         model=model,
         shown=shown,
+        titles={
+            name: cards.data_title(name, entry, differing(audits[name]))
+            for name, entry in datasets.items()
+        },
+        about={
+            name: cards.describe_data(name, entry, differing(audits[name]))
+            for name, entry in datasets.items()
+        },
+        mostly_neutral=2 * record["per_class"]["neutral"]["support"] > record["data"]["n"],
         generated=cards.is_generated(datasets[record["data"]["name"]]),
-        weak=audit["weak_labels"],
+        weak=[name for name in datasets if audits[name]["weak_labels"]],
         difference=cards.difference_note(differs),
     )
-    return cards.with_front_matter(metadata(record, differs, datasets), body)
+    return cards.with_front_matter(metadata(record, differs, datasets, languages), body)
 
 
 def metadata(
     record: Mapping[str, Any],
     differs: Sequence[str],
     datasets: Mapping[str, Mapping[str, Any]],
+    languages: Collection[str],
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
     return {
-        "language": ["en"],
+        **cards.language_metadata(sorted(languages)),
         # Weights made from the data stand under the data's terms, whatever the encoder allows.
         "license": "other",
         "license_name": "terms-of-the-training-data",

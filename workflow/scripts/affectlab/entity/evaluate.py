@@ -15,6 +15,7 @@ import numpy as np
 from affectlab.core import stats
 from affectlab.core.calibration import calibration_metric
 from affectlab.core.comparison import Run, Trials, comparison_record
+from affectlab.core.conditions import predict
 from affectlab.core.errors import DataError, first_line
 from affectlab.core.integrity import check_directory, check_file, checked
 from affectlab.core.io import read_json
@@ -26,6 +27,7 @@ from affectlab.core.records import (
     read_metrics,
     write_record,
 )
+from affectlab.core.texts import text_conditions
 from affectlab.entity import score_intervals, scores
 from affectlab.entity.data import of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, normalised
@@ -55,6 +57,7 @@ class Corpus(NamedTuple):
     splits: dict[str, Split]
     train_prior: stats.Floats
     whole_texts: bool
+    conditions: dict[str, stats.Integers]
 
 
 def read_corpus(records_path: Path | str) -> Corpus:
@@ -69,19 +72,21 @@ def read_corpus(records_path: Path | str) -> Corpus:
     records = read_records(records_path)
     taken = 0
     splits = {}
+    texts = {}
     for split in ("train", *HELD_OUT):
         members = of_split(records, split)
         targets = targets_of(members)
         if not targets:
             raise DataError(records_path, None, f"no records of the split {split}")
-        texts = [record.text for record in members]
-        numbers = near_groups(texts) if split in HELD_OUT else range(len(texts))
+        own = [record.text for record in members]
+        numbers = near_groups(own) if split in HELD_OUT else range(len(own))
         groups = [
             taken + number
             for number, record in zip(numbers, members, strict=True)
             for _ in record.targets
         ]
-        taken += len(texts)
+        taken += len(own)
+        texts[split] = text_conditions([record.text for record in members for _ in record.targets])
         splits[split] = Split(
             [target.id for target in targets],
             np.array([normalised(target.label) for target in targets]),
@@ -89,7 +94,15 @@ def read_corpus(records_path: Path | str) -> Corpus:
             np.array(groups, dtype=np.int64),
         )
     whole_texts = records[0].targets[0].start is None
-    return Corpus(splits, splits["train"].labels.mean(axis=0), whole_texts)
+    labels = splits["train"].labels.argmax(axis=1)
+    conditions = {
+        split: np.stack(
+            [predict(texts["train"], labels, texts[split], balanced=b) for b in (False, True)],
+            axis=1,
+        )
+        for split in HELD_OUT
+    }
+    return Corpus(splits, splits["train"].labels.mean(axis=0), whole_texts, conditions)
 
 
 def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items]:
@@ -114,6 +127,7 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
             mu=_unit_vectors(path, clean),
             pooled=_vectors(path, "pooled", clean, None) if test else None,
             damaged_kappa={variant: _kappas(parts[split, variant]) for variant in DAMAGED if test},
+            conditions=corpus.conditions[split],
             whole_texts=corpus.whole_texts,
         )
     return found

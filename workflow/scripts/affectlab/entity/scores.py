@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.core import stats
-from affectlab.core.records import Direction
+from affectlab.core.records import Direction, strongest
 from affectlab.entity import decisions
 from affectlab.entity.labels import CLASSES, NEUTRAL
 
@@ -68,6 +68,8 @@ class Items:
         pooled: the pretrained encoder's mean states, (n, width), or None.
         damaged_kappa: variant of the text -> (n,).
         whole_texts: whether the targets are sentences with several classes each.
+        conditions: classes that length and language of the text alone predict, (n, answers), or
+            None.
     """
 
     labels: stats.Floats
@@ -79,6 +81,7 @@ class Items:
     pooled: stats.Floats | None
     damaged_kappa: Mapping[str, stats.Floats]
     whole_texts: bool
+    conditions: stats.Integers | None = None
 
 
 def columns(
@@ -100,9 +103,11 @@ def columns(
     ranked = np.argsort(-items.probabilities, axis=1, kind="stable")
     by_frequency = np.argsort(-train_prior, kind="stable")
     shares = np.tile(train_prior, (n, 1))
+    conditions = {} if items.conditions is None else {"conditions": items.conditions}
     found: dict[str, stats.Array] = {
         "truth": truth,
         "decided": decided,
+        **conditions,
         "right": np.asarray((truth & decided).any(axis=1)),
         "neutral_decided": np.eye(len(CLASSES), dtype=bool)[np.full(n, NEUTRAL)],
         "js_distance": js_distance(softened, items.labels),
@@ -169,13 +174,24 @@ def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str,
 
 
 def trivial_scores(table: Mapping[str, stats.Array]) -> dict[str, tuple[str, float]]:
-    """What answers without skill reach on the same items: baseline name and value by score."""
-    of_class = class_f1(table["truth"], table["neutral_decided"])
-    always = {
-        **_decision_scores(table["truth"], table["neutral_decided"]),
-        "macro_f1": of_class[table["truth"].any(axis=0)].mean(),
+    """The strongest answer without skill on the same items: baseline name and value by score."""
+    truth = table["truth"]
+    names = [CLASSES[NEUTRAL], *(name for name in CLASSES if name != CLASSES[NEUTRAL])]
+    decided = {
+        f"always_{name}": _one_hot(np.full(len(truth), CLASSES.index(name))) for name in names
     }
-    found = {name: ("always_neutral", float(value)) for name, value in always.items()}
+    for place, answer in enumerate(table["conditions"].T if "conditions" in table else ()):
+        decided["conditions_balanced" if place else "conditions"] = _one_hot(answer)
+    reached = {name: _trivial_decisions(truth, made) for name, made in decided.items()}
+    found = {}
+    for score, value in reached["always_neutral"].items():
+        # Calling every item non-neutral has a recall of 1, so only neutral answers count there.
+        rivals = [
+            (name, values[score])
+            for name, values in reached.items()
+            if score != "non_neutral_recall" or name == "always_neutral"
+        ]
+        found[score] = strongest(DIRECTIONS[score], rivals) or ("always_neutral", value)
     # No item is called non-neutral, so of those that are called so nothing can be said.
     del found["non_neutral_precision"]
     for k, name in ((1, "top1"), (3, "top3"), (5, "top5")):
@@ -302,6 +318,12 @@ def _decision_scores(truth: stats.Array, decided: stats.Array) -> dict[str, Any]
         "non_neutral_precision": _share(both, called.sum()),
         "non_neutral_recall": _share(both, emotional.sum()),
     }
+
+
+def _trivial_decisions(truth: stats.Array, decided: stats.Array) -> dict[str, float]:
+    of_class = class_f1(truth, decided)
+    found = _decision_scores(truth, decided) | {"macro_f1": of_class[truth.any(axis=0)].mean()}
+    return {name: float(value) for name, value in found.items()}
 
 
 def _retrieval_scores(rows: stats.Floats) -> dict[str, float]:

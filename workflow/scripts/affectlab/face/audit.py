@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from affectlab.core.conditions import giveaways
 from affectlab.core.errors import UserError
 from affectlab.core.expectations import (
     KnownIssues,
@@ -96,6 +97,8 @@ def audit(
         - ``blank``: images that show nothing: paths, and counts per split and class;
         - ``duplicates``: groups of pixel-identical images (blank ones left out), how many images
           would go if each were kept once, and the groups with more than one label;
+        - ``conditions``: what format, size and brightness tell of the class
+          (`core.conditions.giveaways`), of the labelled images;
         - ``near_duplicates``: pairs that are nearly, but not exactly the same: how many, how many
           per pair of splits, and their paths;
         - ``overlap``: ``test_in_train`` and so on: images of the first split with a
@@ -124,6 +127,7 @@ def audit(
             "paths": [faces.paths[row] for row in blank],
         },
         "duplicates": _duplicates(faces, groups, set(blank.tolist())),
+        "conditions": _conditions(faces, groups),
         "near_duplicates": _near_duplicates(faces, groups, blank),
         "overlap": {
             f"{held_out}_in_{seen}": _overlap(faces, groups, held_out, seen)
@@ -218,6 +222,12 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 def _chunks(images: np.ndarray) -> list[tuple[int, np.ndarray]]:
     return [(start, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+
+
+def _conditions(faces: Faces, groups: np.ndarray) -> dict[str, Any]:
+    rows = faces.rows_of(*SPLITS, labelled=True)
+    labels = faces.emotions[rows].tolist()
+    return giveaways(faces.conditions(rows), labels, groups[rows].tolist(), "face")
 
 
 def _describe(faces: Faces, split: str) -> dict[str, Any]:

@@ -31,8 +31,11 @@ CONTRASTS = (1.0, 0.75, 0.5, 0.3, 0.15)
 SMALLEST_AVERAGE = 50
 """Fewer faces than this are not averaged into a picture: single people could be seen in it."""
 
-SMALLEST_FALL = 1.0
+SMALLEST_FALL = 5.0
 """An index whose mean falls by less than this, of 100, does not follow the blur."""
+
+FALL_LEVEL = 0.95
+"""Level of the interval of a mean fall."""
 
 BATCH_SIZE = 256
 
@@ -113,8 +116,8 @@ def blur_test(
         ``blur`` and ``contrast``: a list with, per level, ``level``, ``accuracy``, and the means of
         ``predicted_iq``, ``predicted_eq``, ``formula_iq`` and ``formula_eq`` as the original shows
         them (0..100), and ``at_the_limit``, the share of formula "IQ" labels cut off at 2.
-        ``network_iq_falls``, ``formula_iq_falls``: whether the strongest blur lowers the "IQ" of
-        the network and that of the formula, see `SMALLEST_FALL`.
+        ``network_iq``, ``formula_iq``: what the strongest blur does to the "IQ" of the network and
+        to that of the formula, see `mean_fall`.
     """
     import torch
 
@@ -123,7 +126,7 @@ def blur_test(
     original = np.array(faces.images[rows])
     truth = faces.class_ids(rows)
 
-    def measure(level: float, images: np.ndarray) -> dict[str, float]:
+    def indices(images: np.ndarray) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
         probabilities, regressed = predict_images(
             network,
             images,
@@ -135,28 +138,53 @@ def blur_test(
         raw = proxies(replace(parts, image=image_features(images, threads)), formulas)
         by_formula = shown_values(*raw)
         values = {
-            "level": level,
-            "accuracy": (probabilities.argmax(axis=1) == truth).mean(),
-            "predicted_iq": predicted[0].mean(),
-            "predicted_eq": predicted[1].mean(),
-            "formula_iq": by_formula[0].mean(),
-            "formula_eq": by_formula[1].mean(),
-            "at_the_limit": (raw[0] >= 2.0).mean(),
+            "predicted_iq": predicted[0],
+            "predicted_eq": predicted[1],
+            "formula_iq": by_formula[0],
+            "formula_eq": by_formula[1],
         }
-        return {name: round_significant(float(value)) for name, value in values.items()}
+        return probabilities.argmax(axis=1) == truth, values, raw[0] >= 2.0
 
-    by_blur = [measure(level, blurred(original, level)) for level in BLURS]
-    fall = {
-        kind: by_blur[0][f"{kind}_iq"] - by_blur[-1][f"{kind}_iq"]
-        for kind in ("predicted", "formula")
-    }
+    def measure(level: float, images: np.ndarray) -> dict[str, float]:
+        right, values, limited = indices(images)
+        means = {"level": level, "accuracy": right.mean(), "at_the_limit": limited.mean()}
+        means |= {name: each.mean() for name, each in values.items()}
+        return {name: round_significant(float(value)) for name, value in means.items()}
+
+    _, sharp, _ = indices(original)
+    _, dull, _ = indices(blurred(original, BLURS[-1]))
     return {
-        "blur": by_blur,
-        "network_iq_falls": fall["predicted"] >= SMALLEST_FALL,
-        "formula_iq_falls": fall["formula"] >= SMALLEST_FALL,
+        "blur": [measure(level, blurred(original, level)) for level in BLURS],
+        "network_iq": mean_fall(sharp["predicted_iq"] - dull["predicted_iq"]),
+        "formula_iq": mean_fall(sharp["formula_iq"] - dull["formula_iq"]),
         "contrast": [measure(level, with_contrast(original, level)) for level in CONTRASTS],
         "classes": list(CLASSES),
         "formulas": formulas,
+    }
+
+
+def mean_fall(falls: np.ndarray) -> dict[str, Any]:
+    """The mean fall of an index over faces, and whether it is one.
+
+    Args:
+        falls: ``[N]``, of each face, in points of 100; N is at least 2.
+
+    Returns:
+        ``value``; ``ci``, Student's t interval of the mean at `FALL_LEVEL`; ``falls``, whether the
+        whole interval is at or above `SMALLEST_FALL`; ``flat``, whether it is within
+        `SMALLEST_FALL` of zero on both sides. Neither holds where the faces do not tell.
+    """
+    from scipy import stats
+
+    value = float(np.mean(falls))
+    error = float(np.std(falls, ddof=1)) / len(falls) ** 0.5
+    half = float(stats.t.ppf((1 + FALL_LEVEL) / 2, len(falls) - 1)) * error
+    low, high = value - half, value + half
+    return {
+        "value": round_significant(value),
+        "ci": [round_significant(low), round_significant(high)],
+        "falls": low >= SMALLEST_FALL,
+        "flat": low > -SMALLEST_FALL and high < SMALLEST_FALL,
     }
 
 

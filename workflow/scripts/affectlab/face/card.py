@@ -111,6 +111,9 @@ def card(
             for name, label in _LABELS.items()
             if name in record["metrics"]
         ],
+        title=cards.data_title(record["data"]["name"], dataset, differs),
+        about=cards.describe_data(record["data"]["name"], dataset, differs),
+        unbalanced=cards.is_unbalanced(record["per_class"]),
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
     )

@@ -31,7 +31,7 @@ from affectlab.face.votes import TAGS, Votes, join_votes
 STATUSES = ("own", "twin", "none")
 """Whose FER+ votes a row holds: its own, those of images with the same pixels, nobody's."""
 
-_FIXED = ["image_path", "split", "emotion_label"]
+_FIXED = ["image_path", "split", "emotion_label", "format", "size"]
 _AFFECT = ["valence", "arousal"]
 _VOTES = ["votes_status", *(f"votes_{tag}" for tag in TAGS)]
 
@@ -44,6 +44,8 @@ class Faces:
         images: uint8 ``[N, 48, 48]``, mapped from the file.
         paths: where each image came from, unique.
         splits: ``train``, ``validation`` or ``test``.
+        formats: of the original files, such as ``jpg``; ``csv`` for rows of a table.
+        sizes: width and height of the original images, such as ``48x48``.
         emotions: class name, or the empty string where the source gives none.
         affect: float64 ``[N, 2]``, valence and arousal in -1..1 as the source gives them; None
             where it does not.
@@ -55,6 +57,8 @@ class Faces:
     images: np.ndarray
     paths: list[str]
     splits: np.ndarray
+    formats: list[str]
+    sizes: list[str]
     emotions: np.ndarray
     affect: np.ndarray | None
     votes: np.ndarray | None
@@ -69,6 +73,16 @@ class Faces:
         if labelled:
             chosen &= self.emotions != ""
         return np.flatnonzero(chosen)
+
+    def conditions(self, rows: np.ndarray) -> dict[str, list[float] | list[str]]:
+        """Conditions of recording of *rows*, as `core.conditions` takes them."""
+        images = self.images[rows]
+        return {
+            "format": [self.formats[row] for row in rows],
+            "size": [self.sizes[row] for row in rows],
+            "brightness": [float(image.mean()) for image in images],
+            "contrast": [float(image.std()) for image in images],
+        }
 
     def class_ids(self, rows: np.ndarray) -> np.ndarray:
         """Class ids of labelled *rows*, int64."""
@@ -157,7 +171,7 @@ def _write_metadata(path: Path, faces: list[Face], votes: Votes | None) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         for row, face in enumerate(faces):
-            cells: list[Any] = [face.image_path, face.split, face.emotion]
+            cells: list[Any] = [face.image_path, face.split, face.emotion, face.format, face.size]
             if has_affect:
                 cells += [face.valence, face.arousal]
             if votes is not None:
@@ -206,6 +220,8 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
         images=images,
         paths=paths,
         splits=np.array(columns["split"]),
+        formats=columns["format"],
+        sizes=columns["size"],
         emotions=np.array(columns["emotion_label"]),
         affect=affect,
         votes=votes,

@@ -64,14 +64,16 @@ def read_corpus(faces_path: Path | str, metadata_path: Path | str, result_split:
     faces = read_faces(faces_path, metadata_path)
     groups = twin_groups(faces.images)
     labels: dict[str, dict[str, int]] = {}
+    conditions = {}
     for split in ("train", *held_out(result_split)):
         rows = faces.rows_of(split, labelled=True)
         if len(rows) == 0:
             raise DataError(metadata_path, None, f"no labelled images of the split {split}")
+        conditions[split] = faces.conditions(rows)
         ids = faces.class_ids(rows).tolist()
         labels[split] = {faces.paths[row]: label for row, label in zip(rows, ids, strict=True)}
     group = {path: int(number) for path, number in zip(faces.paths, groups, strict=True)}
-    return Corpus.of(CLASSES, labels, group)
+    return Corpus.of(CLASSES, labels, group, conditions)
 
 
 def read_regressed(path: Path | str, split: str) -> dict[str, np.ndarray]:

@@ -99,6 +99,8 @@ class Face:
         emotion: one of `CLASSES`, or the empty string for an image without a label.
         valence: -1..1, or None.
         arousal: -1..1, or None.
+        format: of the original file: its ending without the dot, ``csv`` for a row of a table.
+        size: width and height of the original image, such as ``48x48``.
     """
 
     pixels: np.ndarray | None
@@ -107,6 +109,8 @@ class Face:
     emotion: str
     valence: float | None = None
     arousal: float | None = None
+    format: str = "csv"
+    size: str = f"{SIDE}x{SIDE}"
 
     def without_pixels(self) -> Face:
         """The same without the image."""
@@ -369,14 +373,15 @@ def _face_of_file(
     emotion = class_name(path.parts[-2])
     with files.open(name) as stream:
         pixels = decode_image(stream.read(MAX_IMAGE_BYTES), path.name)
+    coding = path.suffix.lower().removeprefix(".").replace("jpeg", "jpg")
     if affect is None:
-        return Face(pixels, image_path, split, emotion)
+        return Face(pixels, image_path, split, emotion, format=coding)
     if image_path not in affect:
         raise ValueError(f"no row in {AFFECT_NAME}")
     given = affect[image_path]
     if isinstance(given, ValueError):
         raise given
-    return Face(pixels, image_path, split, emotion, *given)
+    return Face(pixels, image_path, split, emotion, *given, format=coding)
 
 
 def _read_affect(

@@ -11,6 +11,7 @@ from typing import Any
 
 from affectlab.core.config import parse_yaml
 from affectlab.core.io import read_text, write_text
+from affectlab.report.data_notes import page_title
 from affectlab.report.results import results_csv
 from affectlab.report.section import Section, render
 from affectlab.report.sections import audio, emotion, entity, face, summary
@@ -53,9 +54,12 @@ def build(
         SECTIONS[wing](folder / wing, config[wing], reference_results, sample_data)
         for wing in config["wings"]
     ]
+    notes = {note.data: note for section in sections for note in section.notes}
     page = render(
         "page.html.j2",
         css=read_text(STYLE),
+        title=page_title(notes.values()),
+        notes=notes.values(),
         sections=sections,
         versions=versions(sections),
         config_text=config_text,

@@ -12,6 +12,8 @@ from typing import Any
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_json
 from affectlab.core.records import read_metrics, read_run_record
+from affectlab.report.data_notes import DataNote
+from affectlab.report.words import trivial
 
 COLUMNS = (
     "kind",
@@ -21,6 +23,7 @@ COLUMNS = (
     "method",
     "model",
     "data",
+    "data_note",
     "split",
     "metric",
     "direction",
@@ -53,9 +56,17 @@ class SeedResult:
 
 
 def results_rows(
-    comparison: Mapping[str, Any], published: Sequence[Mapping[str, Any]]
+    comparison: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+    notes: Mapping[str, DataNote],
 ) -> list[dict[str, Any]]:
-    """The rows of results.csv: see `COLUMNS`. Cells that do not apply are left out."""
+    """The rows of results.csv: see `COLUMNS`. Cells that do not apply are left out.
+
+    Args:
+        comparison: comparison.json of an experiment.
+        published: as `published_for` gives them.
+        notes: of every data set in the comparison.
+    """
     rows: list[dict[str, Any]] = []
     for run in comparison["runs"]:
         for name, entry in run["metrics"].items():
@@ -70,6 +81,7 @@ def results_rows(
                     "method": run["method"],
                     "model": run["model"],
                     "data": run["data"],
+                    "data_note": notes[run["data"]].mark,
                     "split": run.get("split", "test"),
                     "metric": name,
                     "direction": entry["direction"],
@@ -213,7 +225,7 @@ def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     for run in comparison["runs"]:
         worse = [
             f"{name.replace('_', ' ')} {entry['mean']:.4f}"
-            f" (trivial: {entry['baseline']['value']:.4f})"
+            f" ({trivial(entry['baseline']['name'])}: {entry['baseline']['value']:.4f})"
             for name, entry in run["metrics"].items()
             if entry["below_baseline"]
         ]

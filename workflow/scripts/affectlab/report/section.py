@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from affectlab.report.data_notes import DataNote
 from affectlab.report.results import SeedResult, split_means, split_sizes
 from affectlab.report.words import flat, plain
 
@@ -23,6 +24,7 @@ class Section:
         name: of the experiment; the anchor of its section.
         title: heading.
         sentences: what was found, in plain sentences; the first is the main one.
+        notes: of the data sets that its runs were scored on.
         warnings: sentences about scores that are worse than a trivial answer.
         rows: its rows of results.csv, see `results.COLUMNS`.
         provenance: its rows of the provenance table, see `provenance`.
@@ -32,6 +34,7 @@ class Section:
     name: str
     title: str
     sentences: Sequence[str]
+    notes: Sequence[DataNote]
     warnings: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
     provenance: Sequence[Mapping[str, Any]]

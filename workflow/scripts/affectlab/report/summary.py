@@ -8,6 +8,23 @@ from pathlib import Path
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_text
+from affectlab.report.data_notes import DIFFERS, GENERATED
+
+BELOW = "below baseline"
+"""The mark of a score that is worse than its trivial baseline."""
+
+MEANING = {
+    GENERATED: (
+        "Generated data",
+        "The scores show that the workflow runs. They show nothing about people.",
+    ),
+    DIFFERS: (
+        "Data that differ from their registry entry",
+        "The scores cannot be compared with those on the published data. The report lists the"
+        " differences.",
+    ),
+}
+"""What each mark of a data set means, for the lines below the table."""
 
 
 def summarise(results: Path | str) -> str:
@@ -21,8 +38,12 @@ def summarise(results: Path | str) -> str:
     """
     folder = Path(results)
     table = folder / "tables" / "results.csv"
-    header = ("experiment", "run", "data", "n", "seeds", "metric", "value", "interval", "baseline")
+    header = (
+        *("experiment", "run", "data", "n", "seeds", "metric", "value", "interval", "baseline"),
+        "note",
+    )
     rows = [header]
+    marked: dict[str, dict[str, None]] = {}
     try:
         for row in csv.DictReader(io.StringIO(read_text(table))):
             if row["kind"] == "ours" and row["headline"] == "True":
@@ -35,6 +56,10 @@ def summarise(results: Path | str) -> str:
                 baseline = (
                     row["baseline"] and f"{_short(row['baseline_value'])} ({row['baseline']})"
                 )
+                mark = row["data_note"]
+                if mark:
+                    marked.setdefault(mark, {})[row["data"]] = None
+                below = BELOW if row["below_baseline"] == "True" else ""
                 rows.append(
                     (
                         *(row["wing"], row["run"], row["data"], row["n"]),
@@ -43,6 +68,7 @@ def summarise(results: Path | str) -> str:
                         _short(row["value"]),
                         interval,
                         baseline,
+                        "; ".join(filter(None, (below, mark))),
                     )
                 )
     except KeyError as error:
@@ -52,8 +78,14 @@ def summarise(results: Path | str) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    note = "Intervals cover other items; those with * cover other items and other seeds."
-    return "\n".join([*lines, "", note, f"Report: {(folder / 'report' / 'index.html').resolve()}"])
+    notes = [
+        f"{MEANING[mark][0]}: {', '.join(data)}. {MEANING[mark][1]}"
+        for mark, data in marked.items()
+    ]
+    notes.append("Intervals cover other items; those with * cover other items and other seeds.")
+    return "\n".join(
+        [*lines, "", *notes, f"Report: {(folder / 'report' / 'index.html').resolve()}"]
+    )
 
 
 def _short(number: str) -> str:

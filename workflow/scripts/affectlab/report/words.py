@@ -52,9 +52,58 @@ def difference(pair: Mapping[str, Any], name: str, unit: str = "") -> str:
     )
 
 
+BASELINES = {
+    "always_neutral": "always neutral",
+    "class_shares": "the class shares of the training data",
+    "commonest_classes": "the commonest classes of the training data",
+    "conditions": "the recording conditions alone",
+    "conditions_balanced": "the recording conditions alone",
+    "duration": "the duration alone",
+    "lead": "the beginning of the case",
+    "loudness": "the loudness alone",
+    "majority": "always guessing the commonest class",
+    "nearest": "the references of the most similar training case",
+    "tail": "the end of the case",
+    "template": "one answer for all cases",
+    "textrank": "the most central sentences of the case",
+    "training_mean": "the mean of the training labels",
+}
+"""Trivial baselines as sentences name them."""
+
+
+def trivial(name: str) -> str:
+    """A trivial baseline of a record, for the middle of a sentence."""
+    return BASELINES.get(name, name.replace("_", " "))
+
+
+def relation(limits: Sequence[float], value: float) -> str:
+    """Where an interval lies: ``above``, ``below`` or ``not clearly above`` a value."""
+    if limits[0] > value:
+        return "above"
+    return "below" if limits[1] < value else "not clearly above"
+
+
 def count(number: int, what: str) -> str:
     """A number and what it counts, in the plural where it must be."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def unseen(overlap: int) -> str:
+    """How to call test items of which *overlap* are, or nearly are, in the training data."""
+    return "unseen " if overlap == 0 else ""
+
+
+def overlap_sentences(overlap: int, what: str) -> list[str]:
+    """A sentence about test items that are in the training data, if there are any.
+
+    Args:
+        overlap: how many are, or nearly are.
+        what: one of them, such as ``test text``.
+    """
+    if overlap == 0:
+        return []
+    verb = "is" if overlap == 1 else "are"
+    return [f"{count(overlap, what)} {verb} in the training data as well, or nearly the same."]
 
 
 def plain(value: Any) -> str:

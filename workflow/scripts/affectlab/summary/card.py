@@ -23,6 +23,7 @@ def write_card(
     recipe: Mapping[str, Any],
     dataset: Mapping[str, Any],
     model: Mapping[str, Any],
+    model_manifest_path: Path | str,
     card_path: Path | str,
     example_path: Path | str,
 ) -> None:
@@ -34,6 +35,7 @@ def write_card(
         recipe: the run's block of the configuration.
         dataset: the registry's entry of its data set.
         model: the registry's entry of its pretrained model.
+        model_manifest_path: of this model; the example of an adapter finds it there.
         card_path: where the card goes.
         example_path: where the program goes; it expects the model's folder beside it.
     """
@@ -44,6 +46,8 @@ def write_card(
         recipe=recipe,
         dataset=dataset,
         model=model,
+        title=cards.data_title(record["data"]["name"], dataset, differs),
+        about=cards.describe_data(record["data"]["name"], dataset, differs),
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
     )
@@ -51,7 +55,13 @@ def write_card(
     write_text(card_path, cards.with_front_matter(metadata, body))
     write_text(
         example_path,
-        cards.render(TEMPLATES / EXAMPLE, run=record["run"], merged=recipe["merge"]),
+        cards.render(
+            TEMPLATES / EXAMPLE,
+            run=record["run"],
+            manifest=None
+            if recipe["merge"]
+            else cards.path_from(example_path, model_manifest_path),
+        ),
     )
 
 
@@ -73,7 +83,7 @@ def _metadata(
         "chrf": "chrF",
     }
     return {
-        "language": record["details"]["languages"],
+        **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
         # Weights made from the data stand under the data's terms, whatever the base model allows.
         "license": "other",
         "license_name": "terms-of-the-training-data",

@@ -24,10 +24,11 @@ from affectlab.core.records import (
     difference_line,
     metric,
     read_metrics,
+    strongest,
     write_record,
 )
 from affectlab.summary.answers import read_answers
-from affectlab.summary.baselines import lead
+from affectlab.summary.baselines import BASELINES
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.scores import Answer, Score, all_scores, description, field_scores
 from affectlab.summary.settings import UNTRAINED
@@ -36,7 +37,10 @@ TASK_VERSION = 4
 """Rises when references or scoring change, so that only comparable numbers are compared."""
 
 COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
-"""Scores whose paired differences between runs are reported, and that `lead` has too."""
+"""Scores whose paired differences between runs are reported, and that `TRIVIAL` have too."""
+
+TRIVIAL = ("lead", "tail", "textrank", "template")
+"""Summaries that every score is compared with; the last one learns from training cases."""
 
 SUPPORT = ("unsupported_numbers", "unsupported_names")
 
@@ -86,7 +90,7 @@ def evaluate(
     answers = read_answers(predictions_path, details_path, cases)
     groups = [case.group for case in cases]
     found = all_scores(cases, answers)
-    plain = trivial_scores(cases)
+    plain = trivial_scores(cases, train_cases(records_path, run.recipe["fold"]))
     record = {
         **run.header(
             "summary",
@@ -152,12 +156,28 @@ def test_cases(records_path: Path | str, fold: int | None) -> list[Case]:
     return sorted(found, key=lambda case: case.id)
 
 
-def trivial_scores(cases: Sequence[Case]) -> dict[str, tuple[str, float]]:
-    """What the beginning of each case reaches as its summary: baseline name and value by score."""
-    answers = [Answer(fields, True, False, False) for fields in lead(cases, ())]
-    found = all_scores(cases, answers)
+def train_cases(records_path: Path | str, fold: int | None) -> list[Case]:
+    """The cases of the training split, by id; there may be none."""
+    found = [case for case in with_fold(read_cases(records_path), fold) if case.split == "train"]
+    return sorted(found, key=lambda case: case.id)
+
+
+def trivial_scores(cases: Sequence[Case], train: Sequence[Case]) -> dict[str, tuple[str, float]]:
+    """The strongest summary without a model for each score: baseline name and value.
+
+    Args:
+        cases: that are scored.
+        train: cases that `template` learns from; without any it is left out.
+    """
     groups = [case.group for case in cases]
-    return {name: ("lead", value_of(found[name], groups)) for name in COMPARED}
+    reached: dict[str, list[tuple[str, float]]] = {name: [] for name in COMPARED}
+    for method in TRIVIAL if train else TRIVIAL[:-1]:
+        answers = [Answer(fields, True, False, False) for fields in BASELINES[method](cases, train)]
+        found = all_scores(cases, answers)
+        for name in COMPARED:
+            reached[name].append((method, value_of(found[name], groups)))
+    best = {name: strongest("higher", values) for name, values in reached.items()}
+    return {name: one for name, one in best.items() if one is not None}
 
 
 def support_of_references(cases: Sequence[Case]) -> dict[str, float]:
@@ -211,13 +231,13 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"decoding: {record['details']['decoding'] or 'none'}; valid_output: before any repair",
         "",
         f"{'metric':<20}{'value':>8}  {record['interval']['level']:.0%} interval"
-        "      beginning of the case",
+        "      strongest trivial baseline",
     ]
     for name, entry in record["metrics"].items():
         low, high = entry["ci"]
         line = f"{name:<20}{entry['value']:>8.4f}  [{low:.4f}, {high:.4f}]  "
         if entry["baseline"]:
-            line += f"{entry['baseline']['value']:.4f}"
+            line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
         if entry["below_baseline"]:
             line += "  BELOW THE TRIVIAL BASELINE"
         lines.append(line.rstrip())

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from affectlab.core import stats
 from affectlab.core.downloads import is_passing
-from affectlab.core.errors import UserError
+from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, read_text, write_json
 from affectlab.core.texts import without_chat_marks
 from affectlab.core.urls import redact
@@ -105,7 +105,7 @@ class Judge:
         key = hashlib.sha256(f"{address}\n{text}".encode()).hexdigest()
         path = self._cache / f"{key}.json"
         if path.exists():
-            return {**read_json(path), "cached": True, "unreachable": False}
+            return {**_kept(path), "cached": True, "unreachable": False}
         tokens = 0
         error = ""
         for attempt in range(self._settings["attempts"]):
@@ -251,6 +251,30 @@ def _read_reply(body: bytes) -> tuple[str, int]:
     if not isinstance(used, int) or isinstance(used, bool) or not 0 <= used <= MAX_COUNTED_TOKENS:
         used = 0
     return text, used
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """The result of a question that was answered before.
+
+    Raises:
+        DataError: it is not one that `Judge.marks` keeps; says to delete it.
+    """
+    found = read_json(path)
+    problem = "no marks of a judge; delete the file to ask again"
+    if not isinstance(found, dict) or set(found) != {"score", "marks", "error", "tokens"}:
+        raise DataError(path, None, problem)
+    marks, score = found["marks"], found["score"]
+    if (
+        not isinstance(marks, dict)
+        or _known_marks(marks) != marks
+        or not isinstance(score, int | float)
+        or isinstance(score, bool)
+        or not 1 <= score <= 5
+        or type(found["tokens"]) is not int
+        or found["error"] is not None
+    ):
+        raise DataError(path, None, problem)
+    return found
 
 
 def question(reference: Mapping[str, str], summary: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -17,11 +18,12 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
-from affectlab.report.words import count, interval, percent, points
+from affectlab.report.words import count, interval, percent, points, relation, trivial
 
 FIGURES = {
     "schemes": "What a leak is worth: unweighted average recall of the same probe with speakers"
-    " kept apart and with clips split at random, beside duration and loudness alone.",
+    " kept apart and with clips split at random, compared with duration, loudness and recording"
+    " conditions alone.",
     "layers": "Unweighted average recall of each layer by itself and of all together; C chosen in"
     " nested folds.",
     "confusion_matrix": "Confusion matrix over all repeats: rows are true classes, columns"
@@ -59,12 +61,15 @@ def section(
     ]
     known = published_for("audio", views, published)
     data = sorted({block["runs"][name]["data"] for name in block["selected"]})
+    audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    notes = data_notes(audits, sample_data)
     return Section(
         name="audio",
         title="Speech: probes on frozen audio encoders",
-        sentences=_headline(comparison, runs, sample_data),
+        sentences=_headline(comparison, runs),
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "audio.html.j2",
@@ -74,9 +79,9 @@ def section(
             forest=figure(
                 folder / "figures" / "forest.svg",
                 "Unweighted average recall of every encoder, task and protocol with its interval;"
-                " the bar across is what the commonest class reaches.",
+                " the bar across is the strongest trivial baseline.",
             ),
-            audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
+            audits=audits,
         ),
     )
 
@@ -89,7 +94,6 @@ def _is_pooled(seeds: Sequence[SeedResult]) -> bool:
 def _headline(
     comparison: Mapping[str, Any],
     runs: Mapping[str, Sequence[SeedResult]],
-    sample_data: Sequence[str],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     level = comparison["interval"]["level"]
@@ -98,25 +102,21 @@ def _headline(
     sentences = []
     for run in sound or summaries:
         score = run["metrics"]["uar"]
-        beaten = score["ci"][0] > score["baseline"]["value"]
+        strongest = score["baseline"]
         sentences.append(
             f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
             f" {percent(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
-            f" {count(run['groups'], 'subject')}), {'above' if beaten else 'not clearly above'}"
-            f" the {percent(score['baseline']['value'])} of the commonest class."
+            f" {count(run['groups'], 'subject')}), {relation(score['ci'], strongest['value'])} the"
+            f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
+            " the strongest trivial baseline."
         )
         means = split_means(runs[run["run"]])
         # Of pooled subjects, the difference to clips would be that of pooling, too.
-        if "clip_random" in means and not _is_pooled(runs[run["run"]]):
+        if "clip_random" in means and run["n"] > run["groups"] and not _is_pooled(runs[run["run"]]):
             gain = means["clip_random"]["uar"] - score["mean"]
             sentences.append(
                 f"Splitting its clips at random, so that voices are on both sides, changes that by"
                 f" {points(gain)}."
             )
-    if any(run["data"] in sample_data for run in summaries):
-        sentences.append(
-            "The voices of generated data sets are synthetic: their numbers show that the workflow"
-            " runs, and nothing about people."
-        )
     sentences.append("None of this is a diagnostic instrument.")
     return sentences

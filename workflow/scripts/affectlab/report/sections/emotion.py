@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     against_baseline,
@@ -20,7 +20,7 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, exports_view, provenance, render, run_view
-from affectlab.report.words import count, difference, interval, percent, points
+from affectlab.report.words import count, difference, interval, percent, points, trivial, unseen
 
 FIGURES = {
     "confusion_matrix": "Confusion matrix of the test split: rows are true classes, columns"
@@ -52,13 +52,15 @@ def section(
     """
     wing = _read(folder, block)
     runs = [run_view(name, seeds, FIGURES) for name, seeds in wing.runs.items()]
+    notes = data_notes(wing.audits, sample_data)
     known = published_for("emotion", runs, published)
     return Section(
         name="emotion",
         title="Emotion in short texts",
-        sentences=_headline(wing, known, sample_data),
+        sentences=_headline(wing, known),
+        notes=list(notes.values()),
         warnings=below_baseline(wing.comparison),
-        rows=results_rows(wing.comparison, known),
+        rows=results_rows(wing.comparison, known, notes),
         provenance=provenance(wing.runs),
         html=render(
             "emotion.html.j2",
@@ -96,24 +98,28 @@ def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
     )
 
 
-def _headline(
-    results: _Results, published: Sequence[Mapping[str, Any]], sample_data: Sequence[str]
-) -> list[str]:
+def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in results.comparison["runs"]}
     means = {name: split_means(seeds) for name, seeds in results.runs.items()}
     sound = [name for name, run in summaries.items() if run["protocol"] == "sound"] or list(means)
     # The best one is named by validation: naming it by test would favour luck.
     best = max(sound, key=lambda name: means[name]["validation"]["accuracy"])
+    top = max(value["validation"]["accuracy"] for value in means.values())
+    kind = (
+        "run" if means[best]["validation"]["accuracy"] == top else "run of the corrected protocol"
+    )
+    rest = results.runs[best][0].metrics["other_splits"].get("test_without_overlap")
+    left_out = summaries[best]["n"] - (rest["n"] if rest else 0)
     run = summaries[best]
     score = run["metrics"]["accuracy"]
     level = results.comparison["interval"]["level"]
     sentences = [
-        f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
-        f" {run['n']:,} unseen test texts the label they carry"
+        f"{best}, the {kind} with the highest validation accuracy, gives {percent(score['mean'])}"
+        f" of {run['n']:,} {unseen(left_out)}test texts the label they carry"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
-        f" {percent(score['baseline']['value'])}."
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
     baseline = results.comparison["baseline"]
     if pair := against_baseline(results.comparison).get(best):
@@ -126,21 +132,24 @@ def _headline(
         if number["verified"] and number["metric"] == "accuracy" and best in number["ours"]
     ]
     if verified:
-        top = max(verified, key=lambda number: float(number["value"]))
-        inside = score["ci"][0] <= top["value"] <= score["ci"][1]
+        figure = max(verified, key=lambda number: float(number["value"]))
+        inside = score["ci"][0] <= figure["value"] <= score["ci"][1]
         sentences.append(
-            f"The best published and independently verified figure on this split is {top['name']},"
-            f" {percent(top['value'])}; it lies {'inside' if inside else 'outside'} the interval"
-            f" of {best}."
+            f"The highest accuracy on this split in our registry that others verified is that of"
+            f" {figure['name']}, {percent(figure['value'])}; it lies"
+            f" {'inside' if inside else 'outside'} the interval of {best}."
         )
-        if top["n"] not in (None, run["n"]):
+        if figure["n"] not in (None, run["n"]):
             sentences.append(
-                f"That figure is of {top['n']:,} items and ours of {run['n']:,}: they are not the"
-                " same items, so the two compare only roughly."
+                f"That figure is of {figure['n']:,} items and ours of {run['n']:,}: they are not"
+                " the same items, so the two compare only roughly."
             )
-    rest = results.runs[best][0].metrics["other_splits"].get("test_without_overlap")
-    left_out = run["n"] - rest["n"] if rest else 0
-    if left_out:
+    if left_out and not rest:
+        sentences.append(
+            "Every test text is in the training data as well, or nearly the same: the scores say"
+            " nothing about new texts."
+        )
+    elif left_out:
         change = means[best]["test_without_overlap"]["accuracy"] - means[best]["test"]["accuracy"]
         sentences.append(
             f"Leaving out the {left_out} test texts that are in the training data as well, or"
@@ -155,18 +164,6 @@ def _headline(
         sentences.append(
             f"About {percent(noise['noise_rate'])} of the training labels of {name} look doubtful"
             " (confident learning; an estimate, not a count of errors)."
-        )
-    for name, audit in results.audits.items():
-        differs = differing(audit)
-        if differs:
-            sentences.append(
-                f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differs)}."
-            )
-    if run["data"] in sample_data:
-        sentences.append(
-            f"The data set {run['data']} is generated: these numbers show that the workflow runs,"
-            " and nothing about emotion."
         )
     return sentences
 

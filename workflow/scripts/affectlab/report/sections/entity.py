@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from affectlab.core.expectations import differing
 from affectlab.core.history import read_history
 from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -19,7 +19,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
-from affectlab.report.words import count, interval, percent
+from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
 
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
@@ -87,12 +87,14 @@ def section(
     known = published_for("entity", views, published)
     data = sorted({run["data"] for run in comparison["runs"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    notes = data_notes(audits, sample_data)
     return Section(
         name="entity",
         title="Emotion of spans and sentences",
-        sentences=_headline(comparison, views, audits, block["selected"], sample_data),
+        sentences=_headline(comparison, views, audits, block["selected"]),
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "entity.html.j2",
@@ -141,7 +143,6 @@ def _headline(
     views: Sequence[Mapping[str, Any]],
     audits: Mapping[str, Mapping[str, Any]],
     selected: Sequence[str],
-    sample_data: Sequence[str],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in comparison["runs"]}
@@ -149,39 +150,38 @@ def _headline(
     sound = [name for name in selected if summaries[name]["protocol"] == "sound"] or list(selected)
     # The best one is named by validation: naming it by test would favour luck.
     best = min(sound, key=lambda name: validation[name]["nll_calibrated"])
+    lowest = min(values["nll_calibrated"] for values in validation.values())
+    kind = (
+        "run" if validation[best]["nll_calibrated"] == lowest else "run of the corrected protocol"
+    )
     run = summaries[best]
+    audit = audits[run["data"]]
+    shared = set(audit["overlap"]["test_in_train"])
+    shared |= set(audit["near_duplicates"]["overlap"]["test_in_train"])
     metrics = run["metrics"]
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
     level = comparison["interval"]["level"]
     sentences = [
-        f"{best}, the run with the lowest validation log-loss, decides {percent(accuracy['mean'])}"
-        f" of {run['n']:,} unseen targets rightly"
+        f"{best}, the {kind} with the lowest validation log-loss, decides"
+        f" {percent(accuracy['mean'])} of {run['n']:,} {unseen(len(shared))}targets rightly"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always neutral gives"
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(accuracy['baseline']['name'])}, gives"
         f" {percent(accuracy['baseline']['value'])}.",
-        f"Macro-F1 over the classes that occur: {macro['mean']:.3f} (always neutral:"
-        f" {macro['baseline']['value']:.3f}); of the targets that are not neutral"
+        f"Macro-F1 over the classes that occur: {macro['mean']:.3f}"
+        f" ({trivial(macro['baseline']['name'])}: {macro['baseline']['value']:.3f}); of the"
+        " targets that are not neutral"
         f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",
     ]
+    sentences += overlap_sentences(len(shared), "test text")
     if "kappa_entropy_spearman" in metrics:
         rank = metrics["kappa_entropy_spearman"]["mean"]
         sentences.append(
             f"Its concentration kappa has a rank correlation of {rank:+.2f} with the entropy of"
-            f" the label and foretells the cosine with a mean gap of"
+            f" the label and predicts the cosine with a mean gap of"
             f" {metrics['kappa_cosine_gap']['mean']:.3f}."
         )
-    for name, audit in audits.items():
-        differs = differing(audit)
-        if differs:
-            sentences.append(
-                f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differs)}."
-            )
-        if audit["weak_labels"]:
+    for name, own in audits.items():
+        if own["weak_labels"]:
             sentences.append(f"The labels of {name} are weak: derived by rules, not given.")
-    if run["data"] in sample_data:
-        sentences.append(
-            f"The data set {run['data']} is generated: these numbers show that the workflow runs,"
-            " and nothing about emotion."
-        )
     return sentences

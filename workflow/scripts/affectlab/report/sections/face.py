@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.expectations import differing
 from affectlab.core.io import read_json
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -25,7 +25,7 @@ from affectlab.report.section import (
     render,
     run_view,
 )
-from affectlab.report.words import count, interval, percent, points
+from affectlab.report.words import count, interval, percent, points, trivial
 
 FIGURES = {
     "blur_test": "Blur test: the same faces with more blur (left) and less contrast (right), and"
@@ -74,12 +74,14 @@ def section(
     checks = {name: read_json(folder / "data" / name / "label_check.json") for name in data}
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     known = published_for("face", views, published)
+    notes = data_notes(audits, sample_data)
     return Section(
         name="face",
         title="Faces: expression classes, and the proxies published as IQ and EQ",
-        sentences=_headline(runs, comparison, audits, checks, sample_data),
+        sentences=_headline(runs, comparison, checks),
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "face.html.j2",
@@ -101,9 +103,7 @@ def section(
 def _headline(
     runs: Mapping[str, Sequence[SeedResult]],
     comparison: Mapping[str, Any],
-    audits: Mapping[str, Mapping[str, Any]],
     checks: Mapping[str, Mapping[str, Any]],
-    sample_data: Sequence[str],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in comparison["runs"]}
@@ -112,42 +112,30 @@ def _headline(
     # What was trained on validation remembers it.
     fair = [name for name in unseen if "validation" not in details[name]["train_on"]]
     means = {name: split_means(seeds) for name, seeds in runs.items()}
-    best = max(fair or unseen or runs, key=lambda name: means[name]["validation"]["accuracy"])
+    accuracy = {name: value["validation"]["accuracy"] for name, value in means.items()}
+    best = max(fair or unseen or runs, key=accuracy.__getitem__)
+    if best not in fair:
+        kind = "the run with the highest accuracy on validation, which it was trained on"
+    elif accuracy[best] == max(accuracy.values()):
+        kind = "the run with the highest validation accuracy"
+    else:
+        kind = "of the runs not trained on validation the one with the highest accuracy there"
     run, first = summaries[best], runs[best][0].metrics
     score = run["metrics"]["accuracy"]
     level = comparison["interval"]["level"]
     sentences = [
-        f"{best}, the run with the highest validation accuracy, gives {percent(score['mean'])} of"
+        f"{best}, {kind}, gives {percent(score['mean'])} of"
         f" {run['n']:,} images of the {first['data']['split']} split the class they are labelled"
         f" with ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); always guessing the commonest class gives"
-        f" {percent(score['baseline']['value'])}."
+        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
+        f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
     if first["details"]["selected_on_result"]:
-        sentences.append("Its weights were chosen on the same images: this is a little too good.")
+        sentences.append("Its weights were chosen on the same images: the score is optimistic.")
     for name, seeds in runs.items():
         if seeds[0].metrics["details"]["seen_in_training"]:
-            sentences.append(
-                f"{name} was trained on the very images that it is scored on, as the original was:"
-                f" its {percent(summaries[name]['metrics']['accuracy']['mean'])} is memory, not"
-                " skill."
-            )
-    test = first["details"]["blur_test"]
-    sharp, blurred = test["blur"][0], test["blur"][-1]
-    network = (
-        f"the network's goes from {sharp['predicted_iq']:.1f} to {blurred['predicted_iq']:.1f}"
-    )
-    sentences.append(
-        f"When the same faces are blurred, the index published as IQ goes from"
-        f" {sharp['formula_iq']:.1f} to {blurred['formula_iq']:.1f} by its formula"
-        + (", which measures the camera, not the person; " if test["formula_iq_falls"] else "; ")
-        + network
-        + (
-            ": what it has learnt measures the camera."
-            if test["network_iq_falls"]
-            else ", so it does not even follow the camera."
-        )
-    )
+            sentences.append(_recall_of_training(name, summaries[name]["metrics"]["accuracy"]))
+    sentences.append(_blur_sentence(first["details"]["blur_test"]))
     for name, check in checks.items():
         share = check["distribution"]["iq_proxy"]["at_the_limits"]
         sentences.append(
@@ -162,16 +150,30 @@ def _headline(
             f"Leaving out the {run['n'] - rest['n']} images that have a pixel-identical twin in the"
             f" training data changes its accuracy by {points(change)}."
         )
-    for name, audit in audits.items():
-        differs = differing(audit)
-        if differs:
-            sentences.append(
-                f"The data at hand are not the {name} that the registry describes: they differ in"
-                f" {', '.join(differs)}."
-            )
-        if name in sample_data:
-            sentences.append(
-                f"The data set {name} is generated: these numbers show that the workflow runs, and"
-                " nothing about faces."
-            )
     return sentences
+
+
+def _recall_of_training(name: str, score: Mapping[str, Any]) -> str:
+    """What the accuracy on images that a run was trained on shows."""
+    start = f"{name} was trained on the images that it is scored on, as the original was."
+    value = percent(score["mean"])
+    if score["ci"][0] > score["baseline"]["value"]:
+        return f"{start} Its {value} shows recall of these images, not skill on new ones."
+    return f"{start} Even there, its {value} is not clearly above the trivial baseline."
+
+
+def _blur_sentence(test: Mapping[str, Any]) -> str:
+    """What blurring the same faces does to the index published as IQ."""
+    sharp, blurred = test["blur"][0], test["blur"][-1]
+    text = (
+        "When the same faces are blurred, the index published as IQ goes from"
+        f" {sharp['formula_iq']:.1f} to {blurred['formula_iq']:.1f} by its formula; the network's"
+        f" goes from {sharp['predicted_iq']:.1f} to {blurred['predicted_iq']:.1f}."
+    )
+    if test["formula_iq"]["falls"]:
+        text += " The formula follows the sharpness of the picture, not the person."
+    if test["network_iq"]["falls"]:
+        text += " What the network has learnt follows that sharpness."
+    elif test["network_iq"]["flat"] and test["formula_iq"]["falls"]:
+        text += " The network does not follow that sharpness."
+    return text

@@ -8,6 +8,7 @@ from typing import Any
 
 from affectlab.core.io import read_json, read_jsonl
 from affectlab.core.records import read_comparison
+from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
     against_baseline,
@@ -17,7 +18,7 @@ from affectlab.report.results import (
     results_rows,
 )
 from affectlab.report.section import Section, figure, provenance, render
-from affectlab.report.words import count, difference, interval
+from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
@@ -60,12 +61,15 @@ def section(
     data = sorted({block["runs"][name]["data"] for name in names})
     views = [_run_view(folder, name, block, seeds, sample_data) for name, seeds in runs.items()]
     known = published_for("summary", views, published)
+    audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
+    notes = data_notes(audits, sample_data)
     return Section(
         name="summary",
         title="Summaries of counselling cases",
-        sentences=[*_headline(comparison, runs, sample_data), *_pooled(pooled["pools"])],
+        sentences=[*_headline(comparison, runs, audits), *_pooled(pooled["pools"])],
+        notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known),
+        rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
             "summary.html.j2",
@@ -80,7 +84,7 @@ def section(
                 if (way := seeds[0].metrics["details"]["decoding"]) is not None
             },
             data=data,
-            audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
+            audits=audits,
             published=[row for row in published if row["wing"] == "summary"],
         ),
     )
@@ -89,7 +93,7 @@ def section(
 def _headline(
     comparison: Mapping[str, Any],
     runs: Mapping[str, Sequence[SeedResult]],
-    sample_data: Sequence[str],
+    audits: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     trained = [
@@ -102,23 +106,32 @@ def _headline(
     sentences = []
     for run in trained:
         score, details = run["metrics"]["rouge2"], runs[run["run"]][0].metrics["details"]
+        shared = len(audits[run["data"]]["overlap"]["test"])
         longest, valid = (run["metrics"][name]["mean"] for name in ("rouge_l", "valid_output"))
         sentences.append(
-            f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']} unseen cases of"
-            f" {run['data']} ({interval(score['ci'], level, run['interval_covers'])};"
+            f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']}"
+            f" {unseen(shared)}cases of {run['data']}"
+            f" ({interval(score['ci'], level, run['interval_covers'])};"
             f" {count(len(run['seeds']), 'seed')}){_beside(score['baseline'])}. Its ROUGE-L is"
             f" {100 * longest:.1f}; {100 * valid:.0f} % of its answers have the form that was asked"
             f" for, before any repair (decoding: {details['decoding']})."
         )
+        sentences += overlap_sentences(shared, f"test case of {run['data']}")
         if pair := pairs.get(run["run"]):
             sentences.append(
                 f"Against {comparison['baseline']} on the same cases, ROUGE-2 differs by"
                 f" {difference(pair, 'rouge2')}."
             )
     if not trained:
+        others = any(run["method"] in TRAINED_METHODS for run in comparison["runs"])
+        untrained = (
+            "No run of the corrected protocol trained a model"
+            if others
+            else "No model was trained on whole cases"
+        )
         best = max(comparison["runs"], key=lambda run: run["metrics"]["rouge2"]["mean"])
         sentences.append(
-            f"No model was trained on whole cases; {best['run']} has the highest ROUGE-2,"
+            f"{untrained}; {best['run']} has the highest ROUGE-2,"
             f" {100 * best['metrics']['rouge2']['mean']:.1f}."
         )
     templated = sorted(
@@ -133,12 +146,6 @@ def _headline(
             f"The references of {', '.join(templated)} were made from a template, as in the"
             " original project: scores on them are template recall."
         )
-    generated = sorted({run["data"] for run in comparison["runs"]} & set(sample_data))
-    if generated:
-        sentences.append(
-            f"Generated data ({', '.join(generated)}): these numbers show that the workflow runs,"
-            " and nothing about counselling."
-        )
     return sentences
 
 
@@ -146,7 +153,10 @@ def _beside(baseline: Mapping[str, Any] | None) -> str:
     """The score of the run that others are held against, where it was on the same cases."""
     if baseline is None:
         return ""
-    return f"; {baseline['name']} reaches {100 * baseline['value']:.1f}"
+    return (
+        f"; the strongest trivial baseline, {trivial(baseline['name'])}, reaches"
+        f" {100 * baseline['value']:.1f}"
+    )
 
 
 def _pooled(pools: Sequence[Mapping[str, Any]]) -> list[str]:

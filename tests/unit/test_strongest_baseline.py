@@ -1,0 +1,94 @@
+"""Every score is compared with the strongest trivial baseline on the same items."""
+
+import numpy as np
+import pytest
+
+from affectlab.audio import evaluate as audio
+from affectlab.core.classification import Corpus, Predictions, trivial_scores
+from affectlab.core.records import strongest
+from affectlab.report import words
+
+
+@pytest.mark.parametrize(("direction", "name"), [("higher", "b"), ("lower", "a")])
+def test_the_first_of_the_strongest_is_taken(direction, name):
+    candidates = [None, ("a", 0.2), ("b", 0.6), ("c", 0.6 if direction == "higher" else 0.2)]
+    assert strongest(direction, candidates)[0] == name
+    assert strongest(direction, [None]) is None
+
+
+def corpus(test_lengths):
+    """Half of the training texts of class a are short, those of b are long."""
+    labels = {
+        "train": {f"t{n}": n % 2 for n in range(40)},
+        "test": {f"x{n}": n % 2 for n in range(len(test_lengths))},
+    }
+    conditions = {
+        "train": {"words": [5.0 if n % 2 == 0 else 30.0 for n in range(40)]},
+        "test": {"words": test_lengths},
+    }
+    group = {name: n for n, name in enumerate([*labels["train"], *labels["test"]])}
+    return Corpus.of(("a", "b"), labels, group, conditions)
+
+
+def split_of(known):
+    ids = tuple(known.labels["test"])
+    labels = np.array(list(known.labels["test"].values()))
+    return Predictions(ids, labels, labels, np.eye(2)[labels])
+
+
+def test_length_that_gives_the_class_away_is_the_baseline():
+    known = corpus([4.0, 33.0] * 5)
+    found = trivial_scores(split_of(known), known)
+    assert found["accuracy"] == ("conditions", 1.0)
+    assert found["macro_f1"] == ("conditions", 1.0)
+    assert found["nll"][0] == "class_shares"
+
+
+def test_length_that_does_not_is_none():
+    """Lengths of the test texts are swapped, so that the commonest class is the better answer."""
+    known = corpus([33.0, 4.0] * 5)
+    assert trivial_scores(split_of(known), known)["accuracy"] == ("majority", 0.5)
+
+
+def test_always_another_class_may_be_the_strongest():
+    known = corpus([33.0, 4.0, 4.0])
+    ids = tuple(known.labels["test"])
+    labels = np.array([1, 1, 0])
+    split = Predictions(ids, labels, labels, np.eye(2)[labels])
+    constant = Corpus(known.classes, known.labels, known.group, 0, known.prior)
+    assert trivial_scores(split, constant)["accuracy"] == ("always_b", pytest.approx(2 / 3))
+
+
+def test_a_probe_on_duration_is_the_baseline_of_speech():
+    labels = np.arange(20) % 2
+    names = tuple(f"s{number:02d}" for number in range(20))
+    right = np.eye(2)[labels] * 0.8 + 0.1
+    weak = right.copy()
+    weak[:8] = weak[:8, ::-1]
+    made = {
+        "grouped": audio.Predicted(names, names, labels, weak[None], None),
+        "duration": audio.Predicted(names, names, labels, right[None], None),
+        "loudness": audio.Predicted(names[:10], names[:10], labels[:10], right[None, :10], None),
+    }
+    rivals = audio.trivial_probes(made, "grouped", ["no", "yes"])
+    # Loudness was measured on other items.
+    assert len(rivals) == 1
+    bootstrap = {"resamples": 50, "level": 0.95, "seed": 0}
+    found = audio.score_scheme(made["grouped"], ["no", "yes"], bootstrap, rivals)["metrics"]
+    assert found["uar"]["value"] == 0.6
+    assert found["uar"]["baseline"] == {"name": "duration", "value": 1.0}
+    assert found["uar"]["below_baseline"]
+    ranked = audio.ranking_scores(made["grouped"], 2, bootstrap)
+    trivial = [audio.trivial_scores(labels, 2), *rivals]
+    found = audio._with_baselines(ranked, trivial, 0.95)
+    assert found["auc"]["baseline"]["name"] == found["pr_auc"]["baseline"]["name"] == "duration"
+    published = audio.one_vs_rest_scores(made["grouped"], ["no", "yes"], bootstrap, rivals)
+    assert published["ovr_accuracy_yes"]["baseline"] == {"name": "duration", "value": 1.0}
+
+
+def test_sentences_name_the_baseline_and_where_the_interval_lies():
+    assert words.trivial("duration") == "the duration alone"
+    assert words.trivial("always_joy") == "always joy"
+    assert words.relation([0.5, 0.7], 0.45) == "above"
+    assert words.relation([0.4, 0.7], 0.45) == "not clearly above"
+    assert words.relation([0.2, 0.4], 0.45) == "below"

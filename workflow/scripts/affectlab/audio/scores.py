@@ -1,0 +1,102 @@
+"""Scores of out-of-fold probabilities, for many weightings of the same items at once.
+
+A bootstrap resample is a weighting: an item that is drawn twice has the weight 2. All functions
+take weights ``[R, n]`` and return ``[R]``, NaN where a score does not exist.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from affectlab.core import stats
+
+Floats = stats.Floats
+Name = Literal["uar", "accuracy", "macro_f1", "auc", "pr_auc"]
+
+
+def weighted_scores(
+    labels: stats.Integers, probabilities: Floats, weights: Floats, classes: int
+) -> dict[str, Floats]:
+    """Return every score of one cross-validation.
+
+    Args:
+        labels: ``[n]`` class ids.
+        probabilities: ``[n, K]``, out of fold.
+        weights: ``[R, n]``, not negative.
+        classes: K.
+
+    Returns:
+        ``uar``, ``accuracy``, ``macro_f1`` and ``auc``, with two classes ``pr_auc``: each ``[R]``.
+    """
+    decisions = probabilities.argmax(axis=1)
+    columns = stats.confusion_columns(labels, decisions, classes)
+    matrices = (weights @ columns).reshape(-1, classes, classes)
+    found = {
+        "uar": stats.balanced_accuracy(matrices),
+        "accuracy": stats.accuracy(matrices),
+        "macro_f1": stats.macro_f1(matrices),
+        "auc": mean_roc_area(labels, probabilities, weights),
+    }
+    if classes == 2:
+        found["pr_auc"] = average_precision(labels == 1, probabilities[:, 1], weights)
+    return found
+
+
+def unweighted_scores(
+    labels: stats.Integers, probabilities: Floats, classes: int
+) -> dict[str, float]:
+    """Return the scores of `weighted_scores` with each item once."""
+    found = weighted_scores(labels, probabilities, np.ones((1, len(labels))), classes)
+    return {name: float(values[0]) for name, values in found.items()}
+
+
+def mean_roc_area(labels: stats.Integers, probabilities: Floats, weights: Floats) -> Floats:
+    """Area under the ROC curve; of several classes the mean of each against the rest.
+
+    The mean is over the classes that occur in *labels*.
+    """
+    places = [1] if probabilities.shape[1] == 2 else np.unique(labels).tolist()
+    areas = [roc_area(labels == place, probabilities[:, place], weights) for place in places]
+    return np.asarray(np.mean(areas, axis=0))
+
+
+def roc_area(positive: stats.Array, scores: Floats, weights: Floats) -> Floats:
+    """Area under the ROC curve (ties count half); NaN if a side has no weight.
+
+    Args:
+        positive: ``[n]`` booleans.
+        scores: ``[n]``, higher for positive items.
+        weights: ``[R, n]``.
+    """
+    ours, others = _sums_by_score(positive, scores, weights)
+    below = np.cumsum(others, axis=1) - others
+    pairs = ours.sum(axis=1) * others.sum(axis=1)
+    return _ratio((ours * (below + others / 2)).sum(axis=1), pairs)
+
+
+def average_precision(positive: stats.Array, scores: Floats, weights: Floats) -> Floats:
+    """Area under the precision-recall curve, as `sklearn.metrics.average_precision_score`.
+
+    NaN if no positive item has weight. Arguments as in `roc_area`.
+    """
+    ours, others = _sums_by_score(positive, -scores, weights)
+    hits = np.cumsum(ours, axis=1)
+    named = hits + np.cumsum(others, axis=1)
+    precision = np.divide(hits, named, out=np.zeros_like(hits), where=named > 0)
+    return _ratio((ours * precision).sum(axis=1), hits[:, -1])
+
+
+def _sums_by_score(positive: stats.Array, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weights of positive and of other items at each distinct score, in rising order."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) > 0)
+    ordered = weights[:, order]
+    is_positive = np.asarray(positive, dtype=np.float64)[order]
+    ours = np.add.reduceat(ordered * is_positive, starts, axis=1)
+    return ours, np.add.reduceat(ordered * (1 - is_positive), starts, axis=1)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)

@@ -1,0 +1,85 @@
+"""What a reader has to know of the data before any score: generated, or a copy that differs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from affectlab.core.expectations import differing
+
+GENERATED = "generated data"
+DIFFERS = "data differ from registry"
+
+SHOWN = 4
+"""Differences that a sentence lists; it counts the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataNote:
+    """What is wrong with taking scores on a data set for results.
+
+    Attributes:
+        data: name of the data set.
+        generated: whether a sample generator made it.
+        differs: in what it differs from its registry entry, see `expectations.differing`.
+    """
+
+    data: str
+    generated: bool
+    differs: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        """A few words for a table: `GENERATED`, `DIFFERS`, or nothing."""
+        if self.generated:
+            return GENERATED
+        return DIFFERS if self.differs else ""
+
+    @property
+    def sentences(self) -> list[str]:
+        """The same for a page; empty where there is nothing to say."""
+        found = []
+        if self.generated:
+            found.append(
+                f"The data set {self.data} is generated. Its scores show that the workflow runs."
+                " They show nothing about people."
+            )
+        if self.differs:
+            found.append(
+                f"The data are not the {self.data} that the registry describes: they differ in"
+                f" {_listed(self.differs)}."
+            )
+        return found
+
+
+def data_notes(
+    audits: Mapping[str, Mapping[str, Any]], generated: Collection[str]
+) -> dict[str, DataNote]:
+    """The note of each data set.
+
+    Args:
+        audits: name -> audit.json.
+        generated: names of the data sets that a generator made, by their manifests.
+    """
+    return {
+        name: DataNote(name, name in generated, tuple(differing(audit)))
+        for name, audit in audits.items()
+    }
+
+
+def page_title(notes: Iterable[DataNote]) -> str:
+    """The title of the report, which says what kind of data its scores are on."""
+    marks = [note.mark for note in notes]
+    parts = []
+    if GENERATED in marks:
+        parts.append(GENERATED if set(marks) == {GENERATED} else "some data are generated")
+    if DIFFERS in marks:
+        parts.append(DIFFERS if set(marks) == {DIFFERS} else "some data differ from registry")
+    return f"affectlab: results ({'; '.join(parts)})" if parts else "affectlab: results"
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
