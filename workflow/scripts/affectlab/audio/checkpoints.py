@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from affectlab.core.checkpoints import refuse_pickled
 from affectlab.core.errors import UserError, reading
 from affectlab.core.finite import check_finite_tensors
 from affectlab.core.integrity import check_directory, checked
@@ -127,6 +128,7 @@ def _files_by_name(directory: Path) -> dict[str, Path]:
         return files
     path = directory / WEIGHTS
     if not path.is_file():
+        refuse_pickled(directory)
         raise UserError(f"{directory}: has no weights ({WEIGHTS})")
     with _opened(path) as stream:
         return dict.fromkeys(stream.keys(), path)

@@ -24,6 +24,7 @@ from affectlab.core.label_order import LabelIds
 from affectlab.core.media import RECORDINGS, read_head, sort_files
 from affectlab.core.names import Ids, Spellings
 from affectlab.core.quarantine import BadRecord
+from affectlab.core.separators import wrong_separator
 
 logger = logging.getLogger(__name__)
 
@@ -403,10 +404,13 @@ def read_manifest(root: Path, clips: Clips = "cleaned") -> Iterator[Clip | BadRe
     if table is None:
         raise DataError(root, None, f"expected {LAYOUT_FORMS['audio_manifest']}")
     delimiter = "\t" if table.suffix == ".tsv" else ","
-    reader = csv.DictReader(io.StringIO(read_text(table)), delimiter=delimiter, strict=True)
+    text, columns = read_text(table), {"clip", "subject", "label"}
+    header = text.partition("\n")[0].split(delimiter)
+    if other := wrong_separator(header, columns, delimiter):
+        raise DataError(table, "line 1", other)
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
-        missing = {"clip", "subject", "label"} - set(reader.fieldnames or [])
-        if missing:
+        if missing := columns - set(reader.fieldnames or []):
             raise DataError(table, "line 1", f"lacks the columns {', '.join(sorted(missing))}")
         for row in reader:
             yield _manifest_row(root, table, reader.line_num, row)

@@ -8,6 +8,7 @@ every file arrives or none does.
 from __future__ import annotations
 
 import errno
+import glob
 import lzma
 import re
 import stat
@@ -24,6 +25,18 @@ from affectlab.core.errors import DataError
 from affectlab.core.io import CHUNK_BYTES, atomic_path, user_path
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+FOREIGN = re.compile(
+    r"\.(7z|rar|zipx|tar\.zst|tzst|arj|lzh|cab|iso|dmg)(\.\d{3})?$|\.(zip\.\d{3}|z\d{2})$",
+    re.IGNORECASE,
+)
+"""Endings of archives, and of parts of archives, that are not read here."""
+
+FOREIGN_STARTS = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "RAR"}
+"""First bytes of such archives, whatever their names are."""
+
+UNPACK = "unpack it into the folder of the data, and move the archive away"
+"""What to do with an archive that is not read."""
+
 ENCRYPTED_FLAG = 0x1
 
 LONGEST_HEADER = 64 << 10
@@ -79,6 +92,14 @@ def local_copy(name: str, root: Path | str | None) -> Path | None:
     return None
 
 
+def foreign_copy(name: str, root: Path | str | None) -> Path | None:
+    """An archive under *root* that is called *name*, but of a kind that is not read here."""
+    if root is None or not user_path(root).is_dir():
+        return None
+    candidates = sorted(user_path(root).glob(f"{glob.escape(name)}.*"))
+    return next((path for path in candidates if FOREIGN.fullmatch(path.name[len(name) :])), None)
+
+
 def _holds_anything(folder: Path) -> bool:
     try:
         return not all(entry.name.startswith(".") for entry in folder.iterdir())
@@ -91,15 +112,46 @@ def single_archive(folder: Path) -> Path | None:
 
     Hidden files, a README and a LICENSE do not count.
     """
-    entries = [
+    entries = _contents(folder)
+    if len(entries) == 1 and entries[0].is_file() and is_archive(entries[0]):
+        return entries[0]
+    return None
+
+
+def archives_problem(folder: Path) -> str | None:
+    """Why a folder that holds archives only cannot stand for its data; None if it can."""
+    entries = _contents(folder)
+    if not entries or not all(
+        (is_archive(entry) or FOREIGN.search(entry.name)) and entry.is_file() for entry in entries
+    ):
+        return None
+    packed = [entry.name for entry in entries]
+    if len(packed) > 1:
+        listed = ", ".join(packed[:3]) + (", ..." if len(packed) > 3 else "")
+        problem = f"holds {len(packed)} archives ({listed}), expected one"
+        return f"{folder}: {problem}; unpack them there, and move the archives away"
+    if is_archive(packed[0]):
+        return None
+    problem = f"holds {packed[0]}, an archive of a kind that is not read here"
+    return f"{folder}: {problem}; unpack it there"
+
+
+def _contents(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, without hidden files, a README and a LICENSE."""
+    return [
         entry
         for entry in sorted(folder.iterdir())
         if not entry.name.startswith(".")
         and not entry.name.upper().startswith(("README", "LICENSE", "LICENCE"))
     ]
-    if len(entries) == 1 and entries[0].is_file() and is_archive(entries[0]):
-        return entries[0]
-    return None
+
+
+def member_name(info: zipfile.ZipInfo) -> str:
+    """The name of a member of a zip archive, with forward slashes.
+
+    Some programs on Windows separate folders by backslashes, which the format forbids.
+    """
+    return info.filename.replace("\\", "/")
 
 
 def extract(
@@ -121,6 +173,12 @@ def extract(
     source = Path(archive)
     if not source.is_file():
         raise DataError(source, None, "no such file")
+    with source.open("rb") as stream:
+        start = stream.read(max(map(len, FOREIGN_STARTS)))
+    for magic, kind in FOREIGN_STARTS.items():
+        if start.startswith(magic):
+            problem = f"a {kind} archive, whatever its name is, and not read here; {UNPACK}"
+            raise DataError(source, None, problem)
     with atomic_path(destination) as fresh, _clear_errors(source):
         fresh.mkdir()
         budget = _Budget(source, limits)
@@ -250,10 +308,11 @@ def _extract_zip(archive: Path, destination: Path, budget: _Budget) -> None:
             if info.flag_bits & ENCRYPTED_FLAG:
                 problem = "encrypted; unpack it with its password and put the folder here instead"
                 raise budget.refuse(info.filename, problem)
-            path = budget.admit(info.filename, info.is_dir())
+            name = member_name(info)
+            path = budget.admit(name, name.endswith("/"))
             if path is None:
                 continue
-            if info.is_dir():
+            if name.endswith("/"):
                 (destination / path).mkdir(parents=True, exist_ok=True)
                 continue
             with bundle.open(info) as stream:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from affectlab.core.archives import local_copy
+from affectlab.core.archives import archives_problem, foreign_copy, local_copy
 from affectlab.core.errors import DataError, UserError
 from affectlab.core.io import read_json, user_path
 from affectlab.core.local_copies import copy_files, marker
@@ -138,7 +138,12 @@ def asset_status(
         if denied := _unreadable(copy, local_files(name, root)):
             detail = f"{denied} may not be read; ask its owner for the right to"
             return AssetStatus(kind, name, "missing", detail)
+        if copy.is_dir() and (packed := archives_problem(copy)):
+            return AssetStatus(kind, name, "missing", packed)
         return AssetStatus(kind, name, "present", str(copy))
+    if foreign := foreign_copy(name, root):
+        detail = f"{foreign}: an archive of a kind that is not read here; unpack it to "
+        return AssetStatus(kind, name, "missing", f"{detail}{foreign.parent / name}")
     manifest = manifest_path(kind, name, resources)
     # What came from a local copy is fetched anew once that is gone or its folder no longer named.
     if manifest.is_file():

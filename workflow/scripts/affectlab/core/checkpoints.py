@@ -22,6 +22,34 @@ TOKENIZER_FILES = (
 WEIGHT_FILES = ("*.safetensors", "*.bin")
 
 
+PICKLED_STEMS = ("pytorch_model", "adapter_model")
+"""Beginnings of the names that transformers and PEFT gave to pickled weights, ending in .bin."""
+
+_CONVERSION = (
+    "import glob, torch; from safetensors.torch import save_file; w = {}; "
+    "[w.update(torch.load(f, 'cpu', weights_only=True)) for f in glob.glob('%s*.bin')]; "
+    "save_file({k: v.contiguous().clone() for k, v in w.items()}, '%s', {'format': 'pt'})"
+)
+
+
+def refuse_pickled(directory: Path) -> None:
+    """Refuse a model directory whose only weights are pickled: opening these can run code.
+
+    Raises:
+        FetchError: with the command that converts them.
+    """
+    if any(directory.glob("*.safetensors")):
+        return
+    for stem in PICKLED_STEMS:
+        found = sorted(path.name for path in directory.glob(f"{stem}*.bin"))
+        if found:
+            target = f"{stem.removeprefix('pytorch_')}.safetensors"
+            raise FetchError(
+                f"{directory}: its weights are pickled ({found[0]}), which is not read; convert "
+                f'them in that folder: python -c "{_CONVERSION % (stem, target)}"'
+            )
+
+
 def check_model(directory: Path, kind: str) -> None:
     """See that a model directory holds what a model of its kind needs.
 
@@ -50,6 +78,7 @@ def check_checkpoint(directory: Path) -> None:
     if not (directory / "config.json").is_file():
         raise FetchError(f"{directory}: not a model directory, it has no config.json")
     _read_object(directory / "config.json")
+    refuse_pickled(directory)
     weights = sorted(directory.glob("*.safetensors"))
     if not weights:
         raise FetchError(f"{directory}: has no weights (*.safetensors; pickled ones are not read)")

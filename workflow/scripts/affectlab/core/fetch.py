@@ -20,7 +20,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from affectlab.core.archives import extract, is_archive, local_copy, single_archive
+from affectlab.core.archives import (
+    archives_problem,
+    extract,
+    is_archive,
+    local_copy,
+    single_archive,
+)
 from affectlab.core.assets import read_manifest
 from affectlab.core.checkpoints import check_model
 from affectlab.core.downloads import download, is_passing
@@ -144,6 +150,8 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
     # Before anything is read: what changes meanwhile is noticed at the next start.
     digests = remember(copy, folder)
     archive = copy if copy.is_file() else single_archive(copy)
+    if copy.is_dir() and (problem := archives_problem(copy)):
+        raise FetchError(problem)
     packed = archive is not None and archive.suffix == ".zip" and not entry.get("unpack", True)
     if packed and copy.is_file():
         with atomic_path(folder / "files") as fresh:

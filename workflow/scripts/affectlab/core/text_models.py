@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from affectlab.core.acceleration import use_byte_dropout
-from affectlab.core.checkpoints import TOKENIZER_FILES
+from affectlab.core.checkpoints import TOKENIZER_FILES, refuse_pickled
 from affectlab.core.errors import UserError, first_line
 from affectlab.core.finite import check_finite_tensors
 from affectlab.core.integrity import check_directory, checked
@@ -146,6 +146,7 @@ def load_pretrained(
     """
     if not directory.is_dir():
         raise UserError(f"{directory}: no such folder, expected {purpose}")
+    refuse_pickled(directory)
     on_cpu = device.type == "cpu"
     # Its report on loading lists the head, which is new in every base model, as a warning.
     hf_logging.set_verbosity_error()
@@ -276,6 +277,7 @@ def load_adapter(network: PreTrainedModel, directory: Path, settings: Any = None
     check_directory(directory.parent)
     with adapter_errors(directory):
         check_adapter(directory)
+        refuse_pickled(directory)
         adapted = PeftModel.from_pretrained(
             network, str(directory), config=settings, trust_remote_code=False
         ).eval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 CHAT_MARK = re.compile(
@@ -69,6 +69,53 @@ def places_of(text: str, part: str) -> list[int]:
     """
     anywhere = [match.start() for match in re.finditer(re.escape(part), text)]
     return [start for start in anywhere if _is_apart(text, start, start + len(part))] or anywhere
+
+
+_QUOTES = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\uff07`\u00b4\u2032", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02\u2033", '"')
+)
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
+
+_FORMS: dict[str, Callable[[str], str]] = {
+    "in another Unicode form (letters composed, NFC, or decomposed, NFD)": (
+        lambda text: unicodedata.normalize("NFC", text)
+    ),
+    "with other quotation marks (curly or straight)": lambda text: text.translate(_QUOTES),
+    "with other dashes": lambda text: text.translate(_DASHES),
+    "with other white space (such as a no-break space)": lambda text: " ".join(text.split()),
+    "with other capital letters": str.casefold,
+}
+"""How copies of a text differ although they read the same, and what makes them equal."""
+
+
+def form_of(part: str, text: str) -> str | None:
+    """In which other form *part* is in *text*, such as with curly quotation marks.
+
+    Args:
+        part: not in *text* as it is written.
+        text: the text.
+
+    Returns:
+        A description that follows "it is there", or None if *part* is in *text* in no such form.
+    """
+
+    def is_there(names: Collection[str]) -> bool:
+        own, whole = part, text
+        for name, fold in _FORMS.items():
+            if name in names:
+                own, whole = fold(own), fold(whole)
+        return bool(own) and own in whole
+
+    if not is_there(_FORMS):
+        return None
+    # Those that it takes; without each of them it would not be there.
+    needed = list(_FORMS)
+    for name in _FORMS:
+        fewer = [other for other in needed if other != name]
+        if is_there(fewer):
+            needed = fewer
+    return " and ".join(needed) or None
 
 
 def _is_apart(text: str, start: int, end: int) -> bool:

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +25,7 @@ from affectlab.core.io import bounded_lines, is_encodable, read_jsonl, sealed_wr
 from affectlab.core.label_order import LabelIds
 from affectlab.core.names import Ids, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.core.separators import other_separator, wrong_separator
 from affectlab.core.texts import kind_of
 
 CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
@@ -348,7 +350,8 @@ def _read_semicolon(path: Path) -> Iterator[_Row]:
         if _UNDECODED.search(line):
             yield _Row(number, place, problem=_not_utf8(line))
         elif len(fields) != 2:
-            problem = f"expected 2 fields (text;label), found {len(fields)}"
+            other = other_separator(line, 2, ";")
+            problem = f"expected 2 fields (text;label), found {len(fields)}{other}"
             yield _Row(number, place, problem=problem)
         else:
             yield _Row(number, place, {"text": fields[0], "label": _id_or_name(fields[1])})
@@ -386,7 +389,10 @@ def _read_jsonl(path: Path) -> Iterator[_Row]:
 
 def _read_csv(path: Path) -> Iterator[_Row]:
     lines = (f"{line}\n" for _, line in _lines(path))
-    reader = csv.reader(lines, strict=True)
+    first = next(lines, "")
+    if other := wrong_separator(first.split(","), ["text", "label"]):
+        raise DataError(path, "line 1", other)
+    reader = csv.reader(chain([first] if first else [], lines), strict=True)
     start = 1
     try:
         header = next(reader, None)

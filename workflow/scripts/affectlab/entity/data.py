@@ -13,10 +13,11 @@ import math
 import random
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from affectlab.core.errors import DataError
 from affectlab.core.io import (
@@ -30,7 +31,8 @@ from affectlab.core.label_order import LabelIds
 from affectlab.core.names import check_setting, name_key
 from affectlab.core.near_texts import near_groups
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
-from affectlab.core.texts import normalise_text
+from affectlab.core.separators import other_separator
+from affectlab.core.texts import form_of, normalise_text
 from affectlab.entity.labels import (
     CLASSES,
     GENERATIONS,
@@ -440,7 +442,16 @@ def offset_problem(text: str, start: int, end: int, span_text: object) -> str | 
         return None
     units = text.encode("utf-16-le", "surrogatepass")[2 * start : 2 * end]
     if start >= 0 and text[start:end] != span_text == units.decode("utf-16-le", "replace"):
-        problem += ": the offsets count UTF-16 units, expected Unicode code points"
+        return f"{problem}: the offsets count UTF-16 units, expected Unicode code points"
+    if not isinstance(span_text, str):
+        return problem
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for form in forms:
+        other = unicodedata.normalize(form, text)
+        if other != text and other[max(start, 0) : end] == unicodedata.normalize(form, span_text):
+            return f"{problem}: the offsets count the characters of the text in the form {form}"
+    if form_found := form_of(span_text, text):
+        problem += f"; it is there {form_found}: write both alike, and count the offsets again"
     return problem
 
 
@@ -453,7 +464,7 @@ def _read_goemotions(root: Path, similar_names: str, ids: LabelIds) -> Iterator[
         good = 0
         for place, line in _numbered_lines(path):
             fields = line.split("\t")
-            problem = _goemotions_problem(fields, len(names))
+            problem = _goemotions_problem(line, len(names))
             if problem is not None:
                 yield BadRecord(path.relative_to(root).as_posix(), place, problem)
                 continue
@@ -487,9 +498,11 @@ def _goemotions_names(folder: Path, similar_names: str) -> Sequence[str]:
     return names
 
 
-def _goemotions_problem(fields: Sequence[str], classes: int) -> str | None:
+def _goemotions_problem(line: str, classes: int) -> str | None:
+    fields = line.split("\t")
     if len(fields) != 3:
-        return f"expected 3 fields (text, ids, comment id), found {len(fields)}"
+        other = other_separator(line, 3, "\t")
+        return f"expected 3 fields (text, ids, comment id), found {len(fields)}{other}"
     if not fields[0].strip():
         return "the text is empty"
     for number in fields[1].split(","):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from affectlab.core.errors import UserError
 from affectlab.core.io import atomic_path, is_encodable, sealed_path
-from affectlab.core.texts import places_of
+from affectlab.core.texts import form_of, places_of
 from affectlab.entity.labels import CLASSES
 
 if TYPE_CHECKING:
@@ -344,11 +344,13 @@ def _locate(query: Query, number: int) -> tuple[int, int] | None:
         if first is None:
             raise UserError(f"text {number}: char_start {char_start!r} is no whole number")
         if first < 0 or text[first : first + len(span_text)] != span_text:
-            raise UserError(f"text {number}: {span_text!r} does not stand at {first}")
+            problem = f"{span_text!r} does not stand at {first}"
+            raise UserError(f"text {number}: {problem}{_form_hint(span_text, text)}")
         return first, first + len(span_text)
     places = places_of(text, span_text)
     if not places:
-        raise UserError(f"text {number}: {span_text!r} is not in the text")
+        problem = f"{span_text!r} is not in the text"
+        raise UserError(f"text {number}: {problem}{_form_hint(span_text, text)}")
     first = places[0]
     if len(places) > 1:
         warnings.warn(
@@ -357,6 +359,12 @@ def _locate(query: Query, number: int) -> tuple[int, int] | None:
             stacklevel=4,
         )
     return first, first + len(span_text)
+
+
+def _form_hint(span_text: str, text: str) -> str:
+    """The end of a message about a span that is not found."""
+    form = form_of(span_text, text)
+    return f"; it is there {form}: write it as in the text" if form else ""
 
 
 def _whole_number(value: Any) -> int | None:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from affectlab.core.checkpoints import refuse_pickled
 from affectlab.core.errors import DataError, UserError, first_line
 from affectlab.core.finite import check_finite_tensors
 from affectlab.core.integrity import check_directory, checked
@@ -210,6 +211,7 @@ def backbone_scale(directory: Path) -> tuple[float, float]:
 def _load_backbone(directory: Path) -> nn.Module:
     from transformers import AutoModel
 
+    refuse_pickled(directory)
     try:
         network, found = from_directory(
             AutoModel, directory, dtype=torch.float32, output_loading_info=True

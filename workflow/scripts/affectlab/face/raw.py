@@ -20,19 +20,20 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from affectlab.core.archives import is_damage
+from affectlab.core.archives import is_damage, member_name
 from affectlab.core.errors import DataError, printable
 from affectlab.core.io import bounded_lines, folders_below, is_encodable
 from affectlab.core.label_order import LabelIds
 from affectlab.core.media import HEAD_BYTES, IMAGES, Sorted, sort_files
 from affectlab.core.names import Ids, Spellings, name_key
 from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.core.separators import wrong_separator
 from affectlab.face.images import claimed_size, undecodable
 
 if TYPE_CHECKING:
@@ -282,12 +283,14 @@ def _open_files(directory: Path) -> Iterator[_Files]:
     [archive] = archives
     try:
         with zipfile.ZipFile(archive) as stream:
-            members = [
+            members = {member_name(info): info for info in stream.infolist()}
+            # Also those that come twice, which are reported where images are read.
+            names = [
                 name
-                for name in stream.namelist()
+                for name in map(member_name, stream.infolist())
                 if not name.endswith("/") and not _is_hidden(name)
             ]
-            yield _Files(archive, members, stream.open)
+            yield _Files(archive, names, lambda name: stream.open(members[name]))
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -474,11 +477,11 @@ def _affect(cells: Mapping[str, str], name: str) -> float:
     return value
 
 
-def _require_columns(header: Iterable[str], required: list[str], path: Path) -> None:
+def _require_columns(header: Sequence[str], required: list[str], path: Path) -> None:
     missing = [name for name in required if name not in header]
     if missing:
         problem = f"no column {', '.join(missing)}; expected {', '.join(required)}"
-        raise DataError(path, "line 1", problem)
+        raise DataError(path, "line 1", wrong_separator(header, required) or problem)
 
 
 @contextmanager

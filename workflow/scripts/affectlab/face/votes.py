@@ -20,6 +20,7 @@ import numpy as np
 from affectlab.core.errors import DataError
 from affectlab.core.io import bounded_lines, read_text
 from affectlab.core.names import Ids, name_key
+from affectlab.core.separators import wrong_separator
 from affectlab.face.raw import (
     CLASSES,
     CSV_NAMES,
@@ -168,8 +169,10 @@ def match_pixels(images: np.ndarray, references: np.ndarray) -> np.ndarray:
 def _read_votes(path: Path, similar_names: str) -> _Table:
     reader = csv.reader(io.StringIO(read_text(path)))
     expected = ["Usage", "Image name", *TAGS]
-    if next(reader, []) != expected:
-        raise DataError(path, "line 1", f"expected the columns {', '.join(expected)}")
+    header = next(reader, [])
+    if header != expected:
+        problem = f"expected the columns {', '.join(expected)}"
+        raise DataError(path, "line 1", wrong_separator(header, expected) or problem)
     usages, names, counts = [], [], []
     images = Ids(similar_names)
     votes_of: dict[str, list[str]] = {}
@@ -219,21 +222,25 @@ def _by_row(faces: Sequence[Face], table: _Table) -> Votes:
 
 def _is_mapping(path: Path) -> bool:
     with table_errors(path), path.open(encoding="utf-8-sig", errors="replace") as stream:
-        return "image_path" in next(csv.reader(islice(bounded_lines(stream, path), 1)), [])
+        header = next(csv.reader(islice(bounded_lines(stream, path), 1)), [])
+        return "image_path" in header or wrong_separator(header, ["image_path"]) is not None
 
 
 def _by_mapping(faces: Sequence[Face], table: _Table, path: Path, similar_names: str) -> Votes:
     reader = csv.DictReader(io.StringIO(read_text(path)))
+    header = list(reader.fieldnames or [])
     columns = ("ferplus_image", "n_identical_candidates")
-    if not set(columns) <= set(reader.fieldnames or []):
-        raise DataError(path, "line 1", f"expected the columns image_path, {', '.join(columns)}")
+    if not {"image_path", *columns} <= set(header):
+        problem = f"expected the columns image_path, {', '.join(columns)}"
+        other = wrong_separator(header, ["image_path", *columns])
+        raise DataError(path, "line 1", other or problem)
     mapping: dict[str, tuple[str, str]] = {}
     images = Ids(similar_names)
     for row in reader:
         name, candidates = row[columns[0]], row[columns[1]]
         place = f"line {reader.line_num}"
         if name is None or candidates is None:
-            raise DataError(path, place, f"expected {len(reader.fieldnames or [])} cells")
+            raise DataError(path, place, f"expected {len(header)} cells")
         if row["image_path"] in mapping:
             raise DataError(path, place, f"a second row for {row['image_path']}")
         if repeated := images.add(row["image_path"], place):
@@ -292,7 +299,9 @@ def _read_references(path: Path) -> np.ndarray:
             try:
                 images.append(parse_pixels(row["pixels"] or ""))
             except KeyError as error:
-                raise DataError(path, "line 1", "expected the column pixels") from error
+                other = wrong_separator(list(reader.fieldnames or []), ["pixels"])
+                problem = other or "expected the column pixels"
+                raise DataError(path, "line 1", problem) from error
             except ValueError as error:
                 raise DataError(path, f"record {number}", str(error)) from error
     if not images:
