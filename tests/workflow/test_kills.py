@@ -3,8 +3,10 @@
 So is everything else below the folders of results and resources: nothing is left over.
 """
 
+import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -12,10 +14,44 @@ from pathlib import Path
 
 import pytest
 
+from affectlab.core.integrity import SUMS, check_directory, check_file
+
 FOLDERS = ("results", "resources")
 
-VOLATILE = {"run.json", "training.json", "fitting.json", "export.json", "blur.json", "index.html"}
-"""Files that hold times; that of a run's history is in `training.json`."""
+WITH_TIMES = {"run.json", "training.json", "fitting.json", "export.json", "index.html"}
+"""Files that hold when something was made, and what it cost."""
+
+COSTS = {
+    *("time", "seconds", "samples_per_second", "tokens_per_second"),
+    *("peak_memory_mb", "peak_device_memory_mb"),
+    *("latency_ms", "throughput", "ms_per_face"),
+}
+"""Their keys that differ between equal runs. All others must not."""
+
+TIMES_ON_PAGE = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    r"|<small>(seconds|samples per second|peak memory|peak device memory): [^<]*</small>"
+    r"|, [^<,]* s, [^<,]* MB</small>"
+)
+
+
+def without_costs(value):
+    """*value* less the keys of `COSTS`, at any depth."""
+    if isinstance(value, dict):
+        return {key: without_costs(one) for key, one in value.items() if key not in COSTS}
+    return [without_costs(one) for one in value] if isinstance(value, list) else value
+
+
+def content(path):
+    """What a file must have in common with that of another run: all of its bytes but times."""
+    of_digest = path.name.startswith(".") and path.suffix == ".sha256"
+    if of_digest and path.name[1:].removesuffix(".sha256") in WITH_TIMES:
+        return None
+    if path.name not in WITH_TIMES:
+        return path.read_bytes()
+    if path.suffix == ".html":
+        return TIMES_ON_PAGE.sub("", path.read_text(encoding="utf-8"))
+    return without_costs(json.loads(path.read_text(encoding="utf-8")))
 
 
 def tree(directory):
@@ -23,16 +59,19 @@ def tree(directory):
     found = {}
     for folder in FOLDERS:
         for path in sorted((directory / folder).rglob("*")):
-            name = str(path.relative_to(directory))
-            plain = path.name.removeprefix(".").removesuffix(".sha256")
             # TensorBoard's files are called by time and process; each start of a training adds one.
-            if path.name == ".snakemake_timestamp" or "tfevents" in path.name:
-                continue
-            if path.is_dir() or plain in VOLATILE or path.suffix == ".npz":
-                found[name] = None
-            else:
-                found[name] = path.read_bytes()
+            if path.name != ".snakemake_timestamp" and "tfevents" not in path.name:
+                name = str(path.relative_to(directory))
+                found[name] = None if path.is_dir() else content(path)
     return found
+
+
+def check_digests(directory):
+    """Every digest is that of the file next to it, and every list of digests that of its folder."""
+    for path in directory.rglob(".*.sha256"):
+        check_file(path.with_name(path.name[1:].removesuffix(".sha256")))
+    for path in directory.rglob(SUMS):
+        check_directory(path.parent)
 
 
 def count(directory):
@@ -78,20 +117,17 @@ def killed_again_and_again(project, whole, kills, directory, overlays, *targets)
     done = 0
     for number in range(kills):
         files = round(whole * (number + draw.random()) / kills)
-        arguments = ("--rerun-incomplete", *targets)
         done += kill_at(
             project,
             files,
             draw.random() / 2,
-            *arguments,
+            *targets,
             directory=directory,
             overlays=overlays,
         )
         unlocked = project.snakemake("--unlock", *targets, directory=directory, overlays=overlays)
         assert unlocked.status == 0, unlocked.output
-    result = project.snakemake(
-        "--rerun-incomplete", *targets, directory=directory, overlays=overlays
-    )
+    result = project.snakemake(*targets, directory=directory, overlays=overlays)
     assert result.status == 0, result.output
     again = project.snakemake(*targets, directory=directory, overlays=overlays)
     assert "Nothing to be done" in again.output, again.output
@@ -118,6 +154,7 @@ def test_a_run_that_is_killed_twice(project, finished):
     found, expected = tree(directory), tree(finished)
     wrong = [name for name in found if name not in expected or found[name] != expected[name]]
     assert wrong == []
+    check_digests(directory)
 
 
 @pytest.mark.nightly
@@ -135,4 +172,5 @@ def test_kills(project, wing):
     done = killed_again_and_again(project, count(undisturbed), kills, directory, overlays)
     assert done == kills
     assert differences(tree(directory), tree(undisturbed)) == []
+    check_digests(directory)
     assert Path(directory / "results" / wing / "comparison.json").is_file()

@@ -28,6 +28,8 @@ SUMS = "SHA256SUMS"
 
 CHUNK_BYTES = 1 << 20
 
+_HINT = ". Delete {} to read without this check, or make what it belongs to again"
+
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 _checked: dict[str, tuple[int, ...]] = {}
@@ -95,7 +97,8 @@ def check_directory(directory: Path | str) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(sums, None, f"no list of SHA-256 sums: {error}") from error
+        problem = f"no list of SHA-256 sums: {error}{_HINT.format(sums)}"
+        raise DataError(sums, None, problem) from error
     check_sums(Path(directory), _read_sums(sums, text), sums)
 
 
@@ -179,10 +182,11 @@ def _expected(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(kept, None, f"no SHA-256 sum: {error}") from error
+        raise DataError(kept, None, f"no SHA-256 sum: {error}{_HINT.format(kept)}") from error
     sums = _read_sums(kept, text)
     if len(sums) != 1:
-        raise DataError(kept, None, "expected one SHA-256 sum")
+        problem = f"expected one SHA-256 sum, found {len(sums)}{_HINT.format(kept)}"
+        raise DataError(kept, None, problem)
     return next(iter(sums.values()))
 
 
@@ -192,7 +196,7 @@ def _read_sums(path: Path, text: str) -> dict[str, str]:
         found = _LINE.fullmatch(line)
         if found is None or ".." in Path(found[2]).parts or Path(found[2]).is_absolute():
             problem = "expected a SHA-256 sum and the name of a file in this directory"
-            raise DataError(path, f"line {number}", problem)
+            raise DataError(path, f"line {number}", problem + _HINT.format(path))
         sums[found[2]] = found[1]
     return sums
 

@@ -78,7 +78,8 @@ def marker(copy: Path, folder: Path) -> Path:
 def _mark(path: Path, content: str, *, changed: bool) -> None:
     text = hashlib.sha256(ascii(content).encode("ascii")).hexdigest() + "\n"
     # Written once for each content: after the copy was fetched, the manifest is the newer file.
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    # Compared as bytes: a corrupt marker is replaced, whatever it holds.
+    if not path.is_file() or path.read_bytes() != text.encode("ascii"):
         write_text(path, text)
         if not changed:
             os.utime(path, (LONG_AGO, LONG_AGO))
@@ -111,8 +112,12 @@ def _known_state(folder: Path, copy: Path) -> _State:
     """What was stored of this copy; empty if it was not fetched, or from another place."""
     try:
         stored = read_json(folder / STATE_NAME)
-        return dict(stored["files"]) if stored["copy"] == str(copy.resolve()) else {}
-    except (DataError, KeyError, TypeError):
+        if stored["copy"] != str(copy.resolve()):
+            return {}
+        return {
+            name: [*numbers, str(digest)] for name, (*numbers, digest) in stored["files"].items()
+        }
+    except (AttributeError, DataError, KeyError, TypeError, ValueError):
         # Without it the copy counts as changed, and is fetched again.
         return {}
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.core.checkpoints import weights_digest
-from affectlab.core.errors import UserError
+from affectlab.core.errors import DataError, UserError
+from affectlab.core.integrity import check_file
 from affectlab.core.io import read_json, sha256_file, write_json
 from affectlab.core.records import origin_record
 from affectlab.entity.corrupt import damaged_copies
@@ -163,23 +164,19 @@ def _stage(
     import numpy as np
     import torch
     from accelerate import PartialState
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     from affectlab.core import devices, processes, training
-    from affectlab.core.integrity import check_file
     from affectlab.core.io import sealed_path
     from affectlab.entity import losses, stored_states
     from affectlab.entity import model as networks
 
     weights_path = directory / "checkpoints" / f"stage{number}.safetensors"
     facts_path = directory / "checkpoints" / f"stage{number}.json"
-    if facts_path.exists():
-        stored = read_json(facts_path)
-        if stored["owner"] == owner:
-            check_file(weights_path)
-            network.load_state_dict(load_file(weights_path))
-            logger.info("stage %d was finished before", number + 1)
-            return dict(stored["result"])
+    finished = _finished_stage(network, facts_path, weights_path, owner)
+    if finished is not None:
+        logger.info("stage %d was finished before", number + 1)
+        return finished
     train = stage_subset(of_split(records, "train"), stage["entities"], subset_seed)
     validation = of_split(records, "validation")
     for split, members in (("train", train), ("validation", validation)):
@@ -268,6 +265,40 @@ def _stage(
             state = network.state_dict()
             save_file({name: value.contiguous() for name, value in state.items()}, temporary)
         write_json(facts_path, {"owner": owner, "result": result}, sealed=True)
+    return result
+
+
+def _finished_stage(
+    network: torch.nn.Module, facts_path: Path, weights_path: Path, owner: str
+) -> dict[str, Any] | None:
+    """Load the weights of a stage that was finished before an interruption.
+
+    Args:
+        network: is given the weights.
+        facts_path: JSON with the owner and the result of the stage.
+        weights_path: its weights.
+        owner: fingerprint of the stage; what belongs to another is not used.
+
+    Returns:
+        The result of the stage. None if the stage must be trained: it was not finished, it is
+        another, or a file is corrupt.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not facts_path.exists():
+        return None
+    try:
+        stored = read_json(facts_path)
+        if stored["owner"] != owner:
+            return None
+        result = dict(stored["result"])
+        check_file(weights_path)
+        weights = load_file(weights_path)
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError, DataError) as error:
+        logger.warning("%s: the stage is trained again: %s", facts_path, error)
+        return None
+    network.load_state_dict(weights)
     return result
 
 

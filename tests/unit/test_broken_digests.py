@@ -1,0 +1,194 @@
+"""Whatever a kill leaves of a file, its digest and its neighbours, the next start can go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+from torch import nn
+from transformers import AutoModel
+
+from affectlab.core.assets import asset_status, manifest_path
+from affectlab.core.errors import DataError
+from affectlab.core.integrity import SUMS, check_directory, check_file, digest_path
+from affectlab.core.io import read_json, sealed_path, write_json
+from affectlab.core.local_copies import MARKER_NAME, STATE_NAME, marker, remember
+from affectlab.core.text_models import add_lora, save_adapter
+from affectlab.entity.train import _finished_stage
+from affectlab.samples.models import write_tiny_bert
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+SAMPLE = {"sources": [{"kind": "sample", "generator": "emotion"}], "access": "open"}
+BROKEN = [
+    pytest.param(b"", id="empty"),
+    pytest.param(b"0123456789abcdef", id="cut"),
+    pytest.param(b"\xff\xfe", id="not_text"),
+    pytest.param(b"\0" * 90, id="zeros"),
+    pytest.param(b"x" * 64 + b"  a.json\n", id="no_digits"),
+]
+
+STEPS = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
+
+
+def killed_at(event, path, value):
+    """Write *value* as a sealed file in a process that is killed at its *event*-th disk access.
+
+    Returns:
+        Whether it was; it may have come to its end before.
+    """
+    program = f"""
+        import os, signal, sys
+        from affectlab.core.io import write_json
+        left = {event}
+
+        def at(name, arguments):
+            global left
+            if name in {STEPS!r} and {str(path.parent)!r} in str(arguments):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(at)
+        write_json({str(path)!r}, {value!r}, sealed=True)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL)
+    return done.returncode != 0
+
+
+def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_can_be_read(tmp_path):
+    """The old one or the new one, and never the digest of the other."""
+    path = tmp_path / "a.json"
+    found = []
+    for event in range(100):
+        write_json(path, {"value": "old"}, sealed=True)
+        killed = killed_at(event, path, {"value": "new"})
+        found.append(read_json(path)["value"])
+        write_json(path, {"value": "newest"}, sealed=True)
+        assert sorted(left.name for left in tmp_path.iterdir()) == [".a.json.sha256", "a.json"]
+        if not killed:
+            break
+    assert found == sorted(found, reverse=True)
+    # Renamed, but without its digest, in at least one place.
+    assert found.count("old") >= 3
+    assert found.count("new") >= 3
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_the_message_of_a_broken_digest_tells_how_to_go_on(tmp_path, content):
+    path = tmp_path / "a.json"
+    write_json(path, {"value": 1}, sealed=True)
+    digest_path(path).write_bytes(content)
+    with pytest.raises(DataError, match=rf"Delete {digest_path(path)} to read") as caught:
+        read_json(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match=rf"Delete {digest_path(path)} to read"):
+        check_file(path)
+    digest_path(path).unlink()
+    assert read_json(path) == {"value": 1}
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_broken_digest_goes_with_the_next_write(tmp_path, content):
+    path = tmp_path / "a.json"
+    digest_path(path).write_bytes(content)
+    write_json(path, {"value": 2}, sealed=True)
+    assert read_json(path) == {"value": 2}
+
+
+@pytest.mark.parametrize("content", BROKEN[1:])
+def test_the_message_of_a_broken_list_of_digests_tells_how_to_go_on(tmp_path, content):
+    with sealed_path(tmp_path / "model") as temporary:
+        temporary.mkdir()
+        (temporary / "config.json").write_text("{}")
+    sums = tmp_path / "model" / SUMS
+    sums.write_bytes(content)
+    with pytest.raises(DataError, match=rf"Delete {sums} to read"):
+        check_directory(tmp_path / "model")
+    sums.unlink()
+    check_directory(tmp_path / "model")
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_broken_digest_of_a_manifest_is_reported_before_any_job(tmp_path, content):
+    manifest = manifest_path("dataset", "x", tmp_path)
+    write_json(manifest, {}, sealed=True)
+    digest_path(manifest).write_bytes(content)
+    status = asset_status("dataset", "x", SAMPLE, None, tmp_path)
+    assert status.state == "missing"
+    assert f"delete {manifest} and start again" in status.detail
+    manifest.unlink()
+    assert asset_status("dataset", "x", SAMPLE, None, tmp_path).state == "downloadable"
+
+
+@pytest.mark.parametrize("name", [MARKER_NAME, STATE_NAME])
+@pytest.mark.parametrize(
+    "content", [*BROKEN, b"[]", b'{"copy": "COPY", "files": {"a": []}}', b'{"copy": "COPY"}']
+)
+def test_what_is_remembered_of_a_local_copy_may_be_cut(tmp_path, name, content):
+    copy, folder = tmp_path / "copy", tmp_path / "resources"
+    copy.mkdir()
+    folder.mkdir()
+    (copy / "a").write_text("a")
+    remember(copy, folder)
+    before = marker(copy, folder).read_bytes()
+    (folder / name).write_bytes(content.replace(b"COPY", str(copy.resolve()).encode()))
+    assert len(marker(copy, folder).read_bytes()) == len(before)
+    remember(copy, folder)
+    assert marker(copy, folder).read_bytes() == before
+
+
+# --- a training of several stages ----------------------------------------------------------------
+
+
+def stage(folder):
+    """A finished stage: its files, and the network that is to be given its weights."""
+    network = nn.Linear(2, 2)
+    facts, weights = folder / "stage0.json", folder / "stage0.safetensors"
+    with sealed_path(weights) as temporary:
+        save_file(nn.Linear(2, 2).state_dict(), temporary)
+    write_json(facts, {"owner": "me", "result": {"steps": 1}}, sealed=True)
+    return network, facts, weights
+
+
+def test_a_finished_stage_is_used(tmp_path):
+    network, facts, weights = stage(tmp_path)
+    assert _finished_stage(network, facts, weights, "me") == {"steps": 1}
+    assert _finished_stage(network, facts, weights, "another") is None
+
+
+@pytest.mark.parametrize("name", ["stage0.json", "stage0.safetensors"])
+@pytest.mark.parametrize("part", ["file", "digest"])
+@pytest.mark.parametrize("content", BROKEN[:3])
+def test_a_corrupt_stage_is_trained_again(tmp_path, name, part, content, caplog):
+    network, facts, weights = stage(tmp_path)
+    before = network.weight.clone()
+    broken = tmp_path / name
+    (broken if part == "file" else digest_path(broken)).write_bytes(content)
+    assert _finished_stage(network, facts, weights, "me") is None
+    assert "the stage is trained again" in caplog.text
+    assert network.weight.equal(before)
+
+
+# --- adapters ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [("query", "key", "value"), ("value", "query", "key")])
+def test_adapters_are_stored_as_the_same_bytes_in_every_process(tmp_path, order):
+    """PEFT keeps the names of the modules as a set; its order is another in each process."""
+    write_tiny_bert(tmp_path / "bert", seed=0)
+    lora = {"rank": 2, "alpha": 4, "dropout": 0.0, "target_modules": ["key", "query", "value"]}
+    network = add_lora(AutoModel.from_pretrained(tmp_path / "bert"), lora, task="SEQ_CLS")
+    network.peft_config["default"].target_modules = order
+    save_adapter(network, tmp_path / "adapter")
+    stored = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert stored["target_modules"] == ["key", "query", "value"]
