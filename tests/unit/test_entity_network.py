@@ -1261,7 +1261,7 @@ def test_the_card_says_what_was_measured_and_what_not_to_do(scored, tmp_path, na
     assert "\n\n\n" not in card
     if name == "vmf":
         rank = metrics["kappa_entropy_spearman"]["value"]
-        assert f"with a rank correlation of {rank:+.2f} to its entropy" in card
+        assert f"Its rank correlation with the entropy of the label is {rank:+.2f}" in card
         assert "| sentences | all | " in card
     else:
         assert "kappa was trained towards the strength of the label" in card

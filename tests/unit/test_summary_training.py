@@ -762,7 +762,8 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
     expected = {case.id: answer.fields for case, answer in zip(cases, answers, strict=True)}
     for merged in (True, False):
         manifest = tmp_path / "resources" / "manifest.json"
-        write_json(manifest, {"directory": str(base.resolve()), "files": []})
+        source = {"kind": "local"}
+        write_json(manifest, {"directory": str(base.resolve()), "files": [], "source": source})
         folder = tmp_path / f"merged{merged}"
         folder.mkdir()
         (folder / "model").symlink_to(model)

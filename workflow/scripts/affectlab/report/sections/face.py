@@ -119,7 +119,7 @@ def _headline(
     elif accuracy[best] == max(accuracy.values()):
         kind = "the run with the highest validation accuracy"
     else:
-        kind = "of the runs not trained on validation the one with the highest accuracy there"
+        kind = "the run with the highest validation accuracy of those not trained on validation"
     run, first = summaries[best], runs[best][0].metrics
     score = run["metrics"]["accuracy"]
     level = comparison["interval"]["level"]
