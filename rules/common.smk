@@ -9,10 +9,6 @@ from pathlib import Path
 from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 
-ROOT = Path(str(workflow.current_basedir)).parent.resolve()
-SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
 from affectlab.core.assets import (
     asset_status,
     entry_in_use,
