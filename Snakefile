@@ -14,6 +14,9 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
+include: "rules/first.smk"
+
+
 configfile: Path(str(workflow.current_basedir)) / "config" / "config.yaml"
 
 

@@ -9,10 +9,6 @@ from pathlib import Path
 from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 
-ROOT = Path(str(workflow.current_basedir)).parent.resolve()
-SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
 from affectlab.core.assets import (
     asset_status,
     entry_in_use,
@@ -22,6 +18,7 @@ from affectlab.core.assets import (
     preflight,
 )
 from affectlab.core.archives import local_copy
+from affectlab.core.clock import check_dates
 from affectlab.core.config import load_yaml
 from affectlab.core.errors import UserError
 from affectlab.core.sources import imported_sources
@@ -127,6 +124,15 @@ def stop_if_missing():
             f"To run these alone: --config 'wings=[{free}]'"
         )
         sys.exit(f"{error}{hint if free else ''}")
+
+
+def stop_if_dated_ahead():
+    """Before the first job: start nothing if an input of a job is dated in the future."""
+    inputs = {str(path) for job in workflow.dag.needrun_jobs() for path in job.input}
+    try:
+        check_dates(inputs)
+    except UserError as error:
+        sys.exit(str(error))
 
 
 def asset_table():
@@ -321,3 +327,4 @@ wildcard_constraints:
 
 onstart:
     stop_if_missing()
+    stop_if_dated_ahead()

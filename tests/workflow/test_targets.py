@@ -45,3 +45,25 @@ def test_a_seed_that_a_run_does_not_have_is_refused(project, tmp_path, target, m
     assert message in result.output
     assert "Traceback" not in result.output
     assert "Job stats" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("ending", "message"),
+    [
+        ("\tmine: 1\n", "a tab; indent with spaces\n"),
+        ("face: {}\n", "the key 'face' stands here twice\n"),
+    ],
+)
+def test_a_mistake_in_the_checkout_s_own_configuration_has_a_place(
+    project, tmp_path, ending, message
+):
+    path = project.root / "config" / "config.yaml"
+    before = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(before + ending, encoding="utf-8")
+        result = project.snakemake("-n", directory=tmp_path, overlays=())
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert result.status == 1
+    assert f"{path}, line {before.count(chr(10)) + 1}, column 1: {message}" in result.output
+    assert "Traceback" not in result.output

@@ -118,11 +118,22 @@ def parse_yaml(text: str, source: Path | str) -> Any:
         return yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
+        if mark and (tab := _tab_in_indent(text, mark.line)) is not None:
+            place = f"line {mark.line + 1}, column {tab + 1}"
+            raise ConfigError(f"{source}, {place}: a tab; indent with spaces") from error
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{source}{place}: {error.problem}") from error
     except yaml.YAMLError as error:
         # Of control characters, which have no place in YAML.
         raise ConfigError(f"{source}: not YAML: {first_line(error)}") from error
+
+
+def _tab_in_indent(text: str, number: int) -> int | None:
+    """Where the white space before the line *number* (from 0) has a tab; None if it has none."""
+    lines = text.splitlines()
+    line = lines[number] if number < len(lines) else ""
+    place = line.find("\t", 0, len(line) - len(line.lstrip()))
+    return place if place >= 0 else None
 
 
 def _check_extent(text: str) -> None:
@@ -189,6 +200,9 @@ def load_config(project: Path, overlays: Iterable[Path | str] = ()) -> dict[str,
     config: dict[str, Any] = {}
     for path in (project / "config" / "config.yaml", *overlays):
         layer = load_yaml(path)
+        if layer is None:
+            problem = "no keys here, the file is empty or has comments only"
+            raise ConfigError(f"{path}: {problem}; leave the file out, or write keys into it")
         if not isinstance(layer, dict):
             raise ConfigError(f"{path}: expected a mapping of keys to values")
         config = merge(config, layer)

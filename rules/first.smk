@@ -1,0 +1,17 @@
+# What comes before the configuration: where the checkout is, and whether its own configuration can
+# be read. Snakemake reports a mistake in it without the file and the line.
+
+import sys
+from pathlib import Path
+
+ROOT = Path(str(workflow.current_basedir)).parent.resolve()
+SCRIPTS = ROOT / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from affectlab.core.config import load_config
+from affectlab.core.errors import UserError
+
+try:
+    load_config(ROOT)
+except UserError as error:
+    sys.exit(str(error))

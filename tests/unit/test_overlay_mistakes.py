@@ -1,0 +1,38 @@
+"""Overlays that are empty, or indented with tabs."""
+
+from pathlib import Path
+
+import pytest
+
+from affectlab.core.config import load_config, parse_yaml
+from affectlab.core.errors import ConfigError
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("emotion:\n\tselected: [tfidf]\n", "line 2, column 1"),
+        ("emotion:\n  selected: [tfidf]\n\texport: []\n", "line 3, column 1"),
+        ("emotion:\n  runs:\n  \ttfidf: 1\n  \tminilm: 2\n", "line 3, column 3"),
+        ("a:\n  b: 1\n  \tc: 2\n", "line 3, column 3"),
+    ],
+)
+def test_a_tab_is_named_with_its_place(text, place):
+    with pytest.raises(ConfigError) as caught:
+        parse_yaml(text, "mine.yaml")
+    assert str(caught.value) == f"mine.yaml, {place}: a tab; indent with spaces"
+
+
+def test_a_tab_elsewhere_is_no_mistake():
+    assert parse_yaml("a:\t1 # x\ty\nb: 'c\td'\n", "x") == {"a": 1, "b": "c\td"}
+    with pytest.raises(ConfigError, match="stands here twice"):
+        parse_yaml("a:\t1\na:\t2\n", "x")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# emotion:\n", "---\n", "null\n"])
+def test_an_empty_overlay_is_called_empty(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"mine\.yaml: no keys here, the file is empty or has"):
+        load_config(PROJECT, [tmp_path / "mine.yaml"])
