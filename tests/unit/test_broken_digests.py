@@ -125,7 +125,8 @@ def test_a_broken_digest_of_a_manifest_is_reported_before_any_job(tmp_path, cont
     digest_path(manifest).write_bytes(content)
     status = asset_status("dataset", "x", SAMPLE, None, tmp_path)
     assert status.state == "missing"
-    assert f"delete {manifest} and start again" in status.detail
+    assert status.detail.endswith(f"; delete {manifest} and start again")
+    assert status.detail.lower().count("delete") == 1
     manifest.unlink()
     assert asset_status("dataset", "x", SAMPLE, None, tmp_path).state == "downloadable"
 

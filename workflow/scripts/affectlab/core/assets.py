@@ -152,7 +152,9 @@ def asset_status(
             fetched = content["source"]["kind"] != "local"
         except (DataError, KeyError, TypeError) as error:
             problem = error if isinstance(error, DataError) else f"{manifest}: no such manifest"
-            detail = f"{problem}; delete {manifest} and start again"
+            # What the message of a digest advises next does not lead to a whole manifest.
+            cause = str(problem).partition(". ")[0]
+            detail = f"{cause}; delete {manifest} and start again"
             return AssetStatus(kind, name, "missing", detail)
         if fetched:
             return AssetStatus(kind, name, "present", str(manifest.parent))
