@@ -38,7 +38,7 @@ def with_names(folder, names):
 )
 def test_class_names_in_the_metadata_that_are_no_names(tmp_path, names):
     with_names(tmp_path, names)
-    with pytest.raises(DataError, match="expected the classes .* found others"):
+    with pytest.raises(DataError, match=r"expected the classes .* found others"):
         list(read_raw(tmp_path))
 
 
