@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,13 +78,22 @@ class Mutation(NamedTuple):
     changes: list[Change]
 
 
-SMALL = st.integers(0, 2**16 - 1)
-MUTATIONS = st.builds(
-    Mutation,
-    SMALL,
-    st.booleans(),
-    st.lists(st.builds(Change, SMALL, st.integers(0, 2**32 - 1), SMALL), min_size=1, max_size=3),
-)
+CHANGE = struct.Struct(">HIH")
+HEAD = struct.Struct(">HBB")
+
+
+def _decoded(data: bytes) -> Mutation:
+    """The mutation that these bytes stand for."""
+    file, structured, more = HEAD.unpack_from(data)
+    used = data[HEAD.size :][: CHANGE.size * (1 + more % 3)]
+    changes = [Change(*numbers) for numbers in CHANGE.iter_unpack(used)]
+    return Mutation(file, bool(structured % 2), changes)
+
+
+# One draw for all numbers: drawn one by one, they cost more than most readers.
+MUTATIONS = st.binary(
+    min_size=HEAD.size + 3 * CHANGE.size, max_size=HEAD.size + 3 * CHANGE.size
+).map(_decoded)
 
 
 def mutated(path: Path, data: bytes, mutation: Mutation) -> bytes:

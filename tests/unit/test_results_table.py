@@ -27,7 +27,7 @@ def shown(folder, text):
         ({"value": ""}, "line 2: expected a number, found ''"),
         ({"ci_low": 0.1, "ci_high": "?"}, r"line 2: expected a number, found '\?'"),
         ({"baseline": "majority"}, "line 2: expected a number, found ''"),
-        ({"data_note": "invented"}, "line 2: data_note: expected .* found 'invented'"),
+        ({"data_note": "invented"}, r"line 2: data_note: expected .* found 'invented'"),
     ],
 )
 def test_a_cell_that_is_not_what_it_should_be(tmp_path, changes, problem):

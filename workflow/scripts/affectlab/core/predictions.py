@@ -204,10 +204,13 @@ def finite_rows(
     for place, row in zip(places, rows, strict=True):
         size = len(row) if isinstance(row, list) else None
         width = size if width is None else width
-        if size is None or size != width or None in row:
+        if size is None or size != width or not set(map(type, row)) <= {int, float}:
             problem = f"{name}: expected {width or 'a list of'} numbers, found {_shown(row)}"
             raise DataError(path, place, problem)
-    values = np.array(rows, dtype=np.float64)
+    try:
+        values = np.array(rows, dtype=np.float64)
+    except OverflowError as error:
+        raise DataError(path, None, f"{name}: expected finite numbers") from error
     if len(bad := np.flatnonzero(~np.isfinite(values).all(axis=1))):
         raise DataError(path, places[bad[0]], f"{name}: expected finite numbers")
     return values
