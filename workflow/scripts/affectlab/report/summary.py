@@ -44,7 +44,7 @@ def summarise(results: Path | str) -> str:
         *("experiment", "run", "data", "n", "seeds", "metric", "value", "interval", "baseline"),
         "note",
     )
-    rows = [header]
+    rows: list[tuple[str, ...]] = [header]
     marked: dict[str, dict[str, None]] = {}
     for place, row in _rows_of(table):
         if row["kind"] != "ours" or row["headline"] != "True":
