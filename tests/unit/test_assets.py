@@ -49,11 +49,12 @@ def test_an_empty_folder_is_no_copy(tmp_path):
     assert local_files("x", tmp_path) == []
 
 
-@pytest.mark.parametrize("denied", ["x", "x/train.txt"])
+@pytest.mark.parametrize("denied", ["x", "x/train.txt", "x/more"])
 def test_a_local_copy_that_may_not_be_read_is_named_before_any_job(tmp_path, monkeypatch, denied):
     """As of a corpus that a cluster keeps for a group of people."""
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "train.txt").write_text("i am glad;joy")
+    (tmp_path / "x" / "more").mkdir()
     refused, scandir = str(tmp_path / denied), os.scandir
 
     def no_entry(path):

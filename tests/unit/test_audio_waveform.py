@@ -1,4 +1,5 @@
 import errno
+import os
 import struct
 import wave
 from pathlib import Path
@@ -190,3 +191,13 @@ def test_work_in_parallel_stays_in_order_and_bounded():
     assert [next(results) for _ in range(3)] == [0, 1, 4]
     assert len(started) < 20
     results.close()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "clip.wav")
+    for path in (tmp_path / "clip.wav", "/dev/zero"):
+        with (
+            pytest.raises(DataError, match="a pipe or a device, expected an audio file"),
+            open_recording(path),
+        ):
+            pass

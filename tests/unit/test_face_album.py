@@ -1,7 +1,9 @@
 """Every image of an album is read or reported, singly and in a folder, and in raw data."""
 
+import errno
 import io
 import json
+import os
 
 import cv2
 import numpy as np
@@ -157,3 +159,27 @@ def test_every_bad_path_of_a_command_is_reported_and_the_rest_goes_on(network, t
     assert lines[-1] == "affectlab: 5 image files or folders could not be read"
     for path, line in zip(bad, lines, strict=False):
         assert line.startswith(f"affectlab: {path}: ")
+
+
+def test_a_device_without_an_end_is_not_read_for_ever(monkeypatch):
+    monkeypatch.setattr(predict, "MOST_BYTES", 1 << 20)
+    with pytest.raises(DataError, match="an image of at most 1 MB, found a longer file"):
+        predict.read_image("/dev/zero")
+
+
+def test_a_folder_that_may_not_be_read_is_reported_and_the_rest_goes_on(
+    network, album, monkeypatch
+):
+    (album / "private").mkdir()
+    refused, scandir = str(album / "private"), os.scandir
+
+    def no_entry(path):
+        if str(path) == refused:
+            raise PermissionError(errno.EACCES, "Permission denied", refused)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", no_entry)
+    predictor = predict.FacePredictor.from_directory(network, device="cpu")
+    bad = []
+    assert len(list(predictor.predict_folder(album, on_bad=bad.append))) == len(ENDINGS) + 2
+    assert {error.path.name for error in bad} == {"private", "photo.heic", "phone.jpeg"}

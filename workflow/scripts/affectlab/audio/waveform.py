@@ -210,6 +210,9 @@ def _open(path: Path, files: ExitStack) -> SoundFile:
     import soundfile
 
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A pipe would be waited for, and cannot be read twice.
+            raise DataError(path, None, "a pipe or a device, expected an audio file")
         patch = check_whole(path)
         raw = files.enter_context(path.open("rb", buffering=0))
         # A descriptor in place of a path: of some endings, such as .au or .gsm, libsndfile would

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -387,13 +387,29 @@ def is_encodable(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
+def folders_below(
+    root: Path, on_denied: Callable[[DataError], None] | None = None
+) -> Iterator[tuple[Path, list[str]]]:
     """*root* and each folder below it with its files, also of links; a loop of links is cut.
 
     Hidden folders and files are left out.
+
+    Args:
+        root: the folder.
+        on_denied: gets the error of each folder that cannot be listed; None raises the first one.
+
+    Raises:
+        DataError: a folder cannot be listed, and *on_denied* is None.
     """
+
+    def report(error: OSError) -> None:
+        denied = DataError(error.filename, None, f"cannot be read: {error.strerror}")
+        if on_denied is None:
+            raise denied from error
+        on_denied(denied)
+
     seen: set[Path] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, onerror=report, followlinks=True):
         # Of a folder and a link to it, which is seen first must not depend on the disk.
         below[:] = sorted(name for name in below if not name.startswith("."))
         real = Path(folder).resolve()

@@ -32,11 +32,14 @@ _State = dict[str, list[Any]]
 def copy_files(copy: Path) -> list[Path]:
     """The files of a copy, those in linked folders too, sorted; of an archive the archive itself.
 
-    Hidden files and links that lead nowhere are left out.
+    Hidden files and links that lead nowhere are left out. A folder that cannot be listed is among
+    them, for what is in it is missing.
     """
     if copy.is_file():
         return [copy]
-    files = [folder / name for folder, names in folders_below(copy) for name in names]
+    denied: list[Path] = []
+    folders = folders_below(copy, lambda error: denied.append(error.path))
+    files = [folder / name for folder, names in folders for name in names] + denied
     # Not by `Path`, which raises where it may not look.
     return sorted(filter(os.path.exists, files))
 
@@ -93,7 +96,7 @@ def _present_state(copy: Path, known: Mapping[str, list[Any]]) -> _State:
     """The state of every file; what has not changed is not read."""
     found: _State = {}
     for path in copy_files(copy):
-        if not os.access(path, os.R_OK):
+        if not os.access(path, os.R_OK) or path.is_dir():
             continue
         status = path.stat()
         state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

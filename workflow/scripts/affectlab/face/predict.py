@@ -196,8 +196,8 @@ class FacePredictor:
         Args:
             folder: holds the images.
             detect: as of `predict_file`.
-            on_bad: gets the error of each image that cannot be read, among them formats that must
-                be converted first; None raises the first one.
+            on_bad: gets the error of each image or folder that cannot be read, among them formats
+                that must be converted first; None raises the first one.
 
         Raises:
             DataError: no such folder, one without images, or an image cannot be read and *on_bad*
@@ -208,7 +208,7 @@ class FacePredictor:
             raise DataError(root, None, "no such folder")
         names = sorted(
             (below / name).relative_to(root).as_posix()
-            for below, found in folders_below(root)
+            for below, found in folders_below(root, on_bad)
             for name in found
         )
         images = sort_files(IMAGES, names, lambda name: read_head(root / name))
@@ -288,15 +288,16 @@ def read_image(path: Path | str) -> np.ndarray:
     import cv2
 
     try:
-        size = Path(path).stat().st_size
-        if size > MOST_BYTES:
-            problem = f"a file of {size / 1e6:.0f} MB, expected an image of at most "
-            raise DataError(path, None, f"{problem}{MOST_BYTES / 1e6:.0f} MB")
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as stream:
+            # No more: a device or a pipe has no size, and may have no end.
+            data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError as error:
         raise DataError(path, None, "no such file") from error
     except OSError as error:
         raise DataError(path, None, f"cannot be read: {error.strerror}") from error
+    if len(data) > MOST_BYTES:
+        problem = f"expected an image of at most {MOST_BYTES / 1e6:.0f} MB, found a longer file"
+        raise DataError(path, None, problem)
     try:
         claimed_size(data, Path(path).name)
     except ValueError as error:
