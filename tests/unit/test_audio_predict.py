@@ -186,7 +186,8 @@ def test_an_encoder_that_is_not_the_probes_own_is_refused(run, tmp_path, facts):
 def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
     for seed in (0, 1):
         write_tiny_whisper(tmp_path / f"seed{seed}", seed)
-    manifest = {"directory": "seed0", "files": [], "source": {"revision": "1"}}
+    source = {"kind": "local", "revision": "1"}
+    manifest = {"directory": "seed0", "files": [], "source": source}
     write_json(tmp_path / "manifest.json", manifest)
     embed_shard(
         records_path=run / "records.jsonl",
