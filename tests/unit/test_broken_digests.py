@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import subprocess
 import sys
-import textwrap
-from pathlib import Path
+from functools import partial
 
 import pytest
 from safetensors.torch import save_file
@@ -16,13 +14,13 @@ from transformers import AutoModel
 from affectlab.core.assets import asset_status, manifest_path
 from affectlab.core.errors import DataError
 from affectlab.core.integrity import SUMS, check_directory, check_file, digest_path
-from affectlab.core.io import read_json, sealed_path, write_json
+from affectlab.core.io import clear_leftovers, read_json, sealed_path, write_json
 from affectlab.core.local_copies import MARKER_NAME, STATE_NAME, marker, remember
+from affectlab.core.resumption import remove_checkpoints
 from affectlab.core.text_models import add_lora, save_adapter
 from affectlab.entity.train import _finished_stage
 from affectlab.samples.models import write_tiny_bert
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 SAMPLE = {"sources": [{"kind": "sample", "generator": "emotion"}], "access": "open"}
 BROKEN = [
     pytest.param(b"", id="empty"),
@@ -32,37 +30,35 @@ BROKEN = [
     pytest.param(b"x" * 64 + b"  a.json\n", id="no_digits"),
 ]
 
-STEPS = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
+STEPS = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree")
 
 
-def killed_at(event, path, value):
-    """Write *value* as a sealed file in a process that is killed at its *event*-th disk access.
+def killed_at(event, work):
+    """Call *work* in a process that is killed at its *event*-th disk access.
 
     Returns:
         Whether it was; it may have come to its end before.
     """
-    program = f"""
-        import os, signal, sys
-        from affectlab.core.io import write_json
-        left = {event}
+    child = os.fork()
+    if child == 0:
+        left = [None] * event
 
-        def at(name, arguments):
-            global left
-            if name in {STEPS!r} and {str(path.parent)!r} in str(arguments):
-                left -= 1
-                if left < 0:
+        def at(name, _):
+            if name in STEPS:
+                if not left:
                     os.kill(os.getpid(), signal.SIGKILL)
+                left.pop()
 
-        sys.addaudithook(at)
-        write_json({str(path)!r}, {value!r}, sealed=True)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
-        check=False,
-    )
-    assert done.returncode in (0, -signal.SIGKILL)
-    return done.returncode != 0
+        status = 1
+        try:
+            sys.addaudithook(at)
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL)
+    return status != 0
 
 
 def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_can_be_read(tmp_path):
@@ -71,7 +67,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_can_be_read(tmp_path):
     found = []
     for event in range(100):
         write_json(path, {"value": "old"}, sealed=True)
-        killed = killed_at(event, path, {"value": "new"})
+        killed = killed_at(event, lambda: write_json(path, {"value": "new"}, sealed=True))
         found.append(read_json(path)["value"])
         write_json(path, {"value": "newest"}, sealed=True)
         assert sorted(left.name for left in tmp_path.iterdir()) == [".a.json.sha256", "a.json"]
@@ -81,6 +77,50 @@ def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_can_be_read(tmp_path):
     # Renamed, but without its digest, in at least one place.
     assert found.count("old") >= 3
     assert found.count("new") >= 3
+
+
+def test_a_new_file_is_never_without_its_digest(tmp_path):
+    """Files of a cache are not written again, so nothing would add it."""
+    path = tmp_path / "a.json"
+    states = []
+    for event in range(100):
+        killed = killed_at(event, lambda: write_json(path, {"value": "new"}, sealed=True))
+        states.append((digest_path(path).exists(), path.exists()))
+        clear_leftovers(tmp_path)
+        assert {left.name for left in tmp_path.iterdir()} <= {".a.json.sha256", "a.json"}
+        for left in tmp_path.iterdir():
+            left.unlink()
+        if not killed:
+            break
+    assert states == sorted(states)
+    assert set(states) == {(False, False), (True, False), (True, True)}
+
+
+def test_what_is_being_written_is_not_cleared(tmp_path):
+    (tmp_path / ".notes").mkdir()
+    with sealed_path(tmp_path / "a") as temporary:
+        clear_leftovers(tmp_path)
+        temporary.write_text("a")
+    clear_leftovers(tmp_path / "no_such_folder")
+    assert sorted(left.name for left in tmp_path.iterdir()) == [".a.sha256", ".notes", "a"]
+
+
+def test_checkpoints_are_removed_as_a_whole(tmp_path):
+    """A checkpoint whose best weights are gone would end every later start."""
+    names = {"checkpoint.pt", "best-1.safetensors", "best-2.safetensors"}
+    for event in range(100):
+        folder = tmp_path / str(event) / "checkpoints"
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).write_text("")
+        killed = killed_at(event, partial(remove_checkpoints, folder))
+        left = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        assert left in (names, set())
+        remove_checkpoints(folder)
+        assert list(folder.parent.iterdir()) == []
+        if not killed:
+            break
+    assert event >= len(names)
 
 
 @pytest.mark.parametrize("content", BROKEN)

@@ -32,7 +32,7 @@ from affectlab.audio.waveform import (
 )
 from affectlab.core.errors import DataError, UserError, reading
 from affectlab.core.integrity import check_file, checked
-from affectlab.core.io import sealed_path, sha256_file
+from affectlab.core.io import clear_leftovers, sealed_path, sha256_file
 
 logger = logging.getLogger(__name__)
 
@@ -433,6 +433,7 @@ def _read_cache(cache: Path, provenance: Mapping[str, Any]) -> dict[str, npt.NDA
     """Hash of audio -> vectors, from all parts that were made by the same encoder."""
     expected = json.dumps(dict(provenance), sort_keys=True)
     known: dict[str, npt.NDArray[np.float32]] = {}
+    clear_leftovers(cache)
     for path in sorted(cache.glob("*.npz")):
         try:
             check_file(path)

@@ -45,6 +45,9 @@ Line = TypeVar("Line", str, bytes)
 RANDOM_LETTERS = 8
 """Letters that `tempfile.mkdtemp` adds to a prefix."""
 
+_SCRATCH = re.compile(rf"\..+\.[a-z0-9_]{{{RANDOM_LETTERS}}}", re.DOTALL)
+"""Names of the temporary folders of `atomic_path`."""
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
@@ -58,7 +61,34 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         UserError: the folder cannot be written to, the disk is full, or a folder stands where a
             file should go.
     """
-    target = Path(path)
+    with _replacing(Path(path), _replace) as temporary:
+        yield temporary
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    # A file without a digest is read unchecked; with that of an older file it is refused.
+    forget_digest(target)
+    os.replace(temporary, target)
+
+
+def _replace_sealed(temporary: Path, target: Path) -> None:
+    """Put a file and its digest in place, so that a kill on the way leaves no wrong pair."""
+    if temporary.is_dir():
+        _replace(temporary, target)
+        return
+    text = digest_text(target, sha256_file(temporary))
+    if target.exists():
+        _replace(temporary, target)
+        write_text(digest_path(target), text)
+    else:
+        # A digest without a file harms nobody, and a file that is there has its digest.
+        write_text(digest_path(target), text)
+        os.replace(temporary, target)
+
+
+@contextmanager
+def _replacing(target: Path, replace: Callable[[Path, Path], None]) -> Iterator[Path]:
+    """See `atomic_path`; *replace* moves the temporary file or folder to *target*."""
     scratch: Path | None = None
     lock: int | None = None
     try:
@@ -71,9 +101,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             if not temporary.is_dir():
                 raise UserError(f"{target}: is a folder, expected a file or nothing")
             shutil.rmtree(target)
-        # A file without a digest is read unchecked; with that of an older file it is refused.
-        forget_digest(target)
-        os.replace(temporary, target)
+        replace(temporary, target)
     except OSError as error:
         if error.errno is None or isinstance(error, FileNotFoundError):
             raise
@@ -118,8 +146,24 @@ def _remove_leftovers(target: Path) -> None:
     prefix = f".{target.name}."
     with os.scandir(target.parent) as entries:
         found = [Path(entry) for entry in entries if entry.name.startswith(prefix)]
-    for path in found:
-        if len(path.name) != len(prefix) + RANDOM_LETTERS or not path.is_dir():
+    _remove_unused(path for path in found if len(path.name) == len(prefix) + RANDOM_LETTERS)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove every temporary folder in *folder* that no living process holds.
+
+    For folders of files that are kept and not written again, such as caches: what a kill left of
+    them would else stay. *folder* need not exist.
+    """
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            found = [Path(entry) for entry in entries if _SCRATCH.fullmatch(entry.name)]
+        _remove_unused(found)
+
+
+def _remove_unused(scratch: Iterable[Path]) -> None:
+    for path in scratch:
+        if not path.is_dir():
             continue
         with suppress(FileNotFoundError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -190,16 +234,10 @@ def sealed_path(path: Path | str) -> Iterator[Path]:
 
     Of a directory the digests of all files are in the file `SUMS` inside.
     """
-    target = Path(path)
-    with atomic_path(target) as temporary:
+    with _replacing(Path(path), _replace_sealed) as temporary:
         yield temporary
         if temporary.is_dir():
             write_text(temporary / SUMS, sums_text(temporary))
-            digest = None
-        else:
-            digest = sha256_file(temporary)
-    if digest is not None:
-        write_text(digest_path(target), digest_text(target, digest))
 
 
 @contextmanager

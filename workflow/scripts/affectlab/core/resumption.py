@@ -8,6 +8,7 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -72,8 +73,15 @@ def fingerprint(*parts: Any) -> str:
 
 
 def remove_checkpoints(directory: Path) -> None:
-    """Delete a run's checkpoints once its results are stored."""
-    shutil.rmtree(directory, ignore_errors=True)
+    """Delete a run's checkpoints once its results are stored.
+
+    A process that is killed on the way leaves all of them or none that would be used.
+    """
+    doomed = directory.with_name(f".{directory.name}.removed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        directory.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 class CheckpointFolder:

@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from affectlab.core import stats
 from affectlab.core.downloads import is_passing
 from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_text, write_json
+from affectlab.core.io import clear_leftovers, read_json, read_text, write_json
 from affectlab.core.texts import without_chat_marks
 from affectlab.core.urls import redact
 from affectlab.summary.answers import after_thinking, json_objects, read_answers
@@ -79,6 +79,7 @@ class Judge:
         """
         self._settings = settings
         self._cache = cache
+        clear_leftovers(cache)
         variable = settings["api_key_variable"]
         if variable is not None and variable not in os.environ:
             raise UserError(
