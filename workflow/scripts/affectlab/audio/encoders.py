@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -110,12 +110,14 @@ def load_encoder(
     if kind in ("whisper", "qwen2_audio"):
         from affectlab.audio.towers import Tower
 
-        tower = Tower(directory, kind, every_layer=layers == "all", pad=padding == "window")
+        def tower() -> Encoder:
+            return Tower(directory, kind, every_layer=layers == "all", pad=padding == "window")
+
         return _usable(tower, directory)
     if kind in ("clap", "afclap"):
         from affectlab.audio.clap import Clap
 
-        return _usable(Clap(directory, kind), directory)
+        return _usable(lambda: Clap(directory, kind), directory)
     if kind == "ge2e":
         from affectlab.audio.ge2e import Ge2e
 
@@ -123,8 +125,12 @@ def load_encoder(
     raise UserError(f"unknown kind of encoder {kind!r}; known are {', '.join(KINDS)}")
 
 
-def _usable(encoder: Encoder, directory: Path) -> Encoder:
-    """*encoder*, tried on silence: its network and its feature extractor may not fit each other.
+def _usable(build: Callable[[], Encoder], directory: Path) -> Encoder:
+    """An encoder, tried on silence: its network and its feature extractor may not fit each other.
+
+    Args:
+        build: makes the encoder.
+        directory: of its checkpoint.
 
     Raises:
         DataError: they do not.
@@ -133,6 +139,7 @@ def _usable(encoder: Encoder, directory: Path) -> Encoder:
     state = np.random.get_state()
     try:
         with reading(directory, "an encoder whose files fit each other"):
+            encoder = build()
             encoder.embed([np.zeros(encoder.rate // 10, dtype=np.float32)])
     finally:
         np.random.set_state(state)

@@ -22,13 +22,15 @@ from transformers.utils import logging as hf_logging
 
 from affectlab.core.acceleration import use_byte_dropout
 from affectlab.core.checkpoints import TOKENIZER_FILES, refuse_pickled
-from affectlab.core.errors import UserError, first_line
+from affectlab.core.errors import DataError, UserError, first_line
 from affectlab.core.finite import check_finite_tensors
 from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, write_json
 from affectlab.core.pretrained import check_adapter, from_directory
 
 ADAPTER_CONFIG = "adapter_config.json"
+TRIAL = "a"
+"""A text that every model can read: what fails with it is the model."""
 
 
 @checked("directory", check_directory)
@@ -50,6 +52,8 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
         )
     try:
         tokenizer = from_directory(AutoTokenizer, directory)
+        tokenizer.model_max_length = int(tokenizer.model_max_length)
+        encode_texts(tokenizer, TRIAL)
     except UserError:
         raise
     except Exception as error:
@@ -62,6 +66,8 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
         raise UserError(f"{directory}: the tokenizer has no padding token (pad_token)")
+    if tokenizer.model_max_length < 1:
+        raise UserError(f"{directory}: model_max_length is {tokenizer.model_max_length}")
     tokenizer.padding_side = "right"
     _demote_special_pieces(tokenizer)
     return tokenizer
@@ -83,6 +89,25 @@ def encode_texts(
     """
     several = texts if isinstance(texts, str) else list(texts)
     return tokenizer(several, pairs, split_special_tokens=True, **settings)
+
+
+def check_vocabulary(
+    tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel, directory: Path
+) -> None:
+    """See that *network* has a vector for every token that a text can come to.
+
+    Special tokens of other uses, such as those of images, may lack one.
+
+    Raises:
+        DataError: it has not.
+    """
+    special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    used = set(tokenizer.get_vocab().values()) - special
+    used |= {tokenizer.pad_token_id, *encode_texts(tokenizer, TRIAL)["input_ids"]}
+    known = network.get_input_embeddings().num_embeddings
+    if max(used) >= known:
+        problem = f"its tokenizer gives the token {max(used)}, its network knows {known} tokens"
+        raise DataError(directory, None, problem)
 
 
 UNLIKELY = -1000.0

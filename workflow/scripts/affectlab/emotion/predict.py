@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, reading
 from affectlab.core.io import is_encodable, round_significant, write_jsonl
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.tfidf import SETTINGS_FILE
@@ -172,6 +172,9 @@ class _Network:
             directory, self._tokenizer, dtype=torch.float32, device=self._device, trained=True
         ).eval()
         self.max_length: int | None = min(MAX_LENGTH, self._tokenizer.model_max_length)
+        text_models.check_vocabulary(self._tokenizer, self._network, directory)
+        with reading(directory, "a text classifier whose files fit each other"):
+            self.probabilities([text_models.TRIAL], 1)
 
     def probabilities(self, texts: Sequence[str], batch_size: int) -> tuple[np.ndarray, list[int]]:
         """Class probabilities, float64 (n, classes), and the places of texts that were cut."""

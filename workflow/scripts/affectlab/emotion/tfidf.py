@@ -165,4 +165,7 @@ def load(directory: Path | str) -> Pipeline:
     classifier.coef_ = coefficients
     classifier.intercept_ = intercepts
     classifier.n_features_in_ = len(terms)
+    # Some values of the recipe are used with the first text only.
+    with reading(folder / SETTINGS_FILE, "the recipe of a TF-IDF model"):
+        pipeline.predict_proba(["a"])
     return pipeline

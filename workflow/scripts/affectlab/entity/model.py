@@ -28,7 +28,12 @@ from affectlab.core.errors import UserError
 from affectlab.core.finite import check_finite_tensors
 from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
-from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
+from affectlab.core.text_models import (
+    check_vocabulary,
+    encode_texts,
+    load_pretrained,
+    load_tokenizer,
+)
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.vmf import DIMENSION
 
@@ -392,11 +397,9 @@ def load_model(
         # Of corrupt settings, whatever their first use happens to raise.
         raise UserError(f"{directory / HEADS_FILE}: cannot be loaded: {misfit(error)}") from error
     check_finite_tensors(weights.items(), directory / HEADS_FILE)
-    return (
-        EmotionEmbedder(encoder, heads.to(device)).eval(),
-        load_tokenizer(directory),
-        description,
-    )
+    tokenizer = load_tokenizer(directory)
+    check_vocabulary(tokenizer, encoder, directory)
+    return EmotionEmbedder(encoder, heads.to(device)).eval(), tokenizer, description
 
 
 def _description_problem(description: Description) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, reading
 from affectlab.core.io import atomic_path, is_encodable, sealed_path
 from affectlab.core.texts import form_of, places_of
 from affectlab.entity.labels import CLASSES
@@ -145,7 +145,10 @@ class GbertPredictor:
         chosen = named_device(device)
         path = Path(checkpoint_path)
         if path.is_dir():
-            return cls(*load_model(path, device=chosen), chosen, precision)
+            predictor = cls(*load_model(path, device=chosen), chosen, precision)
+            with reading(path, "a model of the entity wing whose files fit each other"):
+                predictor.predict_batch(["a", Query("a", "a")])
+            return predictor
         if not path.is_file():
             raise UserError(f"{path}: no such checkpoint")
         if model_name is None:

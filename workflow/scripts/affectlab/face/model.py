@@ -21,7 +21,7 @@ from affectlab.core.finite import check_finite_tensors
 from affectlab.core.integrity import check_directory, checked
 from affectlab.core.io import read_json, sealed_path, write_json
 from affectlab.core.pretrained import from_config, from_directory
-from affectlab.face.raw import CLASSES
+from affectlab.face.raw import CLASSES, SIDE
 
 REGRESSED = ("valence", "arousal", "iq_proxy", "eq_proxy")
 LIMITS = (1.0, 1.0, 2.0, 2.0)
@@ -39,6 +39,9 @@ COMPACT_SCALE = (0.5, 0.25)
 
 TEST_TIMES = ("none", "flip", "ten_crop")
 """What of an image a network may be shown, see `views`."""
+
+LARGEST_SIDE = 4096
+"""Side to which a backbone may enlarge its images, in pixels."""
 
 CROP_SHARE = 11 / 12
 """Side of a test crop, as a share of the image's: 44 of 48."""
@@ -277,8 +280,15 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
             network = _with_backbone(
                 _backbone_of(config["backbone"], directory), config["network"], config["scale"]
             )
+            if config["network"]["image_size"] not in range(1, LARGEST_SIDE + 1):
+                raise ValueError(f"image_size: expected at most {LARGEST_SIDE}")
         weights = load_file(directory / WEIGHTS_NAME)
         network.load_state_dict(weights)
+        check_finite_tensors(weights.items(), directory / WEIGHTS_NAME)
+        network.eval()
+        with torch.inference_mode():
+            if not network(torch.zeros(1, 1, SIDE, SIDE)).isfinite().all():
+                raise ValueError("what it says of a black image is not finite")
     except KeyError as error:
         problem = f"not a model of the face wing: {CONFIG_NAME} lacks {error}"
         raise DataError(directory, None, problem) from error
@@ -288,8 +298,7 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
         # Of a corrupt configuration, whatever its first use happens to raise.
         problem = f"not a model of the face wing: {first_line(error)}"
         raise DataError(directory, None, problem) from error
-    check_finite_tensors(weights.items(), directory / WEIGHTS_NAME)
-    return network.eval(), config
+    return network, config
 
 
 def as_network(infer: Callable[[np.ndarray], np.ndarray]) -> Network:

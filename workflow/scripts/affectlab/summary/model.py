@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from affectlab.core import text_models
-from affectlab.core.errors import UserError
+from affectlab.core.errors import UserError, shortened
 from affectlab.core.pretrained import check_adapter
 from affectlab.summary.states import ROW_ATTENTION
 
@@ -208,7 +208,14 @@ def merge_adapter(base: Path, adapter: Path) -> PreTrainedModel:
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel) -> list[int]:
-    """Tokens that end an answer: those of the model's generation settings and the tokenizer's."""
+    """Tokens that end an answer: those of the model's generation settings and the tokenizer's.
+
+    Raises:
+        UserError: the settings name something else than tokens.
+    """
     known = network.generation_config.eos_token_id
     listed = known if isinstance(known, list) else [known]
+    if not {type(token) for token in listed} <= {int, type(None)}:
+        found = shortened(repr(known), 40)
+        raise UserError(f"{network.name_or_path}: eos_token_id: expected tokens, found {found}")
     return sorted({i for i in (*listed, tokenizer.eos_token_id) if i is not None})
