@@ -261,9 +261,12 @@ def test_local_model_without_any_pin_is_taken(tmp_path: Path, checkpoint: dict[s
     [
         ({"tokenizer.json": None}, "has no tokenizer"),
         ({"config.json": None}, r"has no config\.json"),
-        ({"config.json": b"{"}, r"config\.json: not valid JSON"),
+        ({"config.json": b"{"}, r"config\.json, line 1, column 2: not valid JSON"),
         ({"model.safetensors": None}, "has no weights"),
-        ({"model.safetensors.index.json": b'{"weight'}, "not a whole index of weights"),
+        (
+            {"model.safetensors.index.json": b'{"weight'},
+            r"index\.json, line 1, column 2: not valid JSON",
+        ),
         ({"model.safetensors": b"half"}, "not a whole safetensors file"),
         ({"model.safetensors": b"\xff" * 64}, "not a whole safetensors file"),
     ],
@@ -471,7 +474,7 @@ def test_read_only_output_folder(tmp_path: Path) -> None:
 
 def test_manifest_that_names_no_directory(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('["files"]')
-    with pytest.raises(DataError, match="expected a manifest with a directory"):
+    with pytest.raises(DataError, match="expected a manifest, an object; delete its folder"):
         manifest_directory(tmp_path / "manifest.json")
     with pytest.raises(DataError, match="no such file"):
         manifest_directory(tmp_path / "absent.json")
