@@ -203,7 +203,10 @@ def stage(folder):
 
 def test_a_finished_stage_is_used(tmp_path):
     network, facts, weights = stage(tmp_path)
+    assert network.training
     assert _finished_stage(network, facts, weights, "me") == {"steps": 1}
+    # The calibration that follows has no dropout.
+    assert not network.training
     assert _finished_stage(network, facts, weights, "another") is None
 
 

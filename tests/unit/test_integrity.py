@@ -353,10 +353,11 @@ def test_a_file_whose_writer_was_killed_before_its_digest_is_read(tmp_path, monk
     path = tmp_path / "records.jsonl"
     write_jsonl(path, [{"a": 1}], sealed=True)
 
-    def killed(path, digest):
+    def killed(path, text):
+        assert path == integrity.digest_path(tmp_path / "records.jsonl")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("affectlab.core.io.digest_text", killed)
+    monkeypatch.setattr("affectlab.core.io.write_text", killed)
     with pytest.raises(KeyboardInterrupt):
         write_jsonl(path, [{"a": 2}], sealed=True)
     assert list(read_jsonl(path)) == [{"a": 2}]

@@ -32,6 +32,7 @@ TIMES_ON_PAGE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
     r"|<small>(seconds|samples per second|peak memory|peak device memory): [^<]*</small>"
     r"|, [^<,]* s, [^<,]* MB</small>"
+    r"|<tr><th scope=\"row\">[^<]*(ms per face|latency|throughput)[^<]*</th>.*"
 )
 
 

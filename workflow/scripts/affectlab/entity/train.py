@@ -274,7 +274,7 @@ def _finished_stage(
     """Load the weights of a stage that was finished before an interruption.
 
     Args:
-        network: is given the weights.
+        network: is given the weights, and is in eval mode then.
         facts_path: JSON with the owner and the result of the stage.
         weights_path: its weights.
         owner: fingerprint of the stage; what belongs to another is not used.
@@ -299,6 +299,8 @@ def _finished_stage(
         logger.warning("%s: the stage is trained again: %s", facts_path, error)
         return None
     network.load_state_dict(weights)
+    # As `fit` leaves it: with dropout, the calibration would be another one.
+    network.eval()
     return result
 
 
