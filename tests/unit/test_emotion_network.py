@@ -638,7 +638,7 @@ def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
     # What was fetched lies where the configuration has it.
     manifest = tmp_path / "elsewhere" / "models" / "qwen3-0.6b" / "manifest.json"
     manifest.parent.mkdir(parents=True)
-    manifest.write_text("{}")
+    manifest.write_text('{"files": [], "source": {"kind": "hub"}}')
     places = f"pathvars={{resources: {tmp_path / 'elsewhere'}}}"
     assert cli.main(["check", "--config", "wings=[emotion]", places]) == 0
     assert re.search(r"^present +model +qwen3-0.6b", capsys.readouterr().out, re.MULTILINE)

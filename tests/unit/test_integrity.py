@@ -199,7 +199,16 @@ def every_file_is_found(directory, read):
 
 
 def test_probe(tmp_path):
-    facts = dict.fromkeys(probe.FIELDS) | {"temperature": 1.0, "classes": ["a", "b"]}
+    facts = dict.fromkeys(probe.FIELDS) | {
+        "temperature": 1.0,
+        "classes": ["a", "b"],
+        "statistics": ["mean"],
+        "encoder": {"kind": "logmel"},
+        "task": "label",
+        "unit": "clip",
+        "view": "last",
+        "warning": probe.WARNING,
+    }
     ones = np.ones(5, np.float32)
     model = probe.ProbeModel(ones, ones, [(np.ones((5, 2), np.float32), ones[:2])], facts)
     probe.save(model, tmp_path / "model")

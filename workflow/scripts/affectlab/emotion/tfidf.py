@@ -142,7 +142,11 @@ def load(directory: Path | str) -> Pipeline:
     except KeyError as error:
         raise UserError(f"{folder}: the TF-IDF model lacks {error.args[0]!r}") from error
     with reading(folder / SETTINGS_FILE, "the recipe of a TF-IDF model"):
-        pipeline = build_pipeline(recipe)
+        try:
+            pipeline = build_pipeline(recipe)
+        except KeyError as error:
+            problem = f"the TF-IDF model lacks {error.args[0]!r}"
+            raise UserError(f"{folder}: {problem}") from error
     for name, texts in (("classes", classes), ("terms", terms)):
         if (
             not isinstance(texts, list)
