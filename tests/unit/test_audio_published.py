@@ -81,7 +81,11 @@ def test_a_head_learns_and_is_stored_as_it_answers(tmp_path, head, layers):
     right = found.probabilities.argmax(axis=1) == labels[found.validation]
     assert right.mean() > 0.9
     assert len(found.layers) == layers
-    facts = dict.fromkeys(models.FIELDS) | {"temperature": 1.0}
+    facts = dict.fromkeys(models.FIELDS, "any") | {
+        "classes": [str(name) for name in np.unique(labels)],
+        "statistics": ["mean"],
+        "temperature": 1.0,
+    }
     stored = models.ProbeModel(np.zeros(6, "f4"), np.ones(6, "f4"), found.layers, facts)
     models.save(stored, tmp_path / "model")
     again = models.load(tmp_path / "model")

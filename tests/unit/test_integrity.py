@@ -199,7 +199,7 @@ def every_file_is_found(directory, read):
 
 
 def test_probe(tmp_path):
-    facts = dict.fromkeys(probe.FIELDS) | {
+    facts = dict.fromkeys(probe.FIELDS, "any") | {
         "temperature": 1.0,
         "classes": ["a", "b"],
         "statistics": ["mean"],
