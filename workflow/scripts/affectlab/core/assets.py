@@ -99,11 +99,19 @@ def _manifest_problem(found: Any, needed: Sequence[str]) -> str | None:
             or type(file.get("bytes")) is not int
         ):
             return "expected the path, bytes and sha256 of each file"
-        if "\0" in file["path"]:
-            return "the path of a file holds a NUL character"
-    if "directory" in needed and "\0" in found["directory"]:
-        return "the directory holds a NUL character"
+        if not _is_path(file["path"]):
+            return "the path of a file holds what no path can hold"
+    if "directory" in needed and not _is_path(found["directory"]):
+        return "the directory holds what no path can hold"
     return None
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file can have this path: no NUL character, no half of a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def fetched_part(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,8 +123,8 @@ def parse_yaml(text: str, source: Path | str) -> Any:
             raise ConfigError(f"{source}, {place}: a tab; indent with spaces") from error
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{source}{place}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        # Of control characters, which have no place in YAML.
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        # Of control characters and halves of surrogate pairs, which have no place in YAML.
         raise ConfigError(f"{source}: not YAML: {first_line(error)}") from error
 
 
