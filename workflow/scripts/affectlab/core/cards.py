@@ -70,7 +70,7 @@ def scored_dataset(
 def data_title(name: str, dataset: Mapping[str, Any], differs: Sequence[str]) -> str:
     """How a card calls a data set; a copy that *differs* has not the registry's title."""
     if differs:
-        return f"a copy that differs from the registry entry `{name}`"
+        return Markup("a copy that differs from the registry entry ") + _code_span(name)
     return str(dataset["title"])
 
 
@@ -100,15 +100,16 @@ def describe_data(name: str, dataset: Mapping[str, Any], differs: Sequence[str])
         differs: see `facts_in_use`.
     """
     facts = facts_in_use(dataset, differs)
+    entry = _code_span(name)
     lines = []
     if differs:
         lines.append(
-            f"The data differ from the registry entry `{name}`. What the registry states about that"
+            f"The data differ from the registry entry {entry}. What the registry states about that"
             " data set is not repeated here."
         )
     elif facts and not is_generated(dataset) and not _is_comparable(dataset):
         lines.append(
-            f"The registry entry `{name}` has no counts that these data could be compared with. The"
+            f"The registry entry {entry} has no counts that these data could be compared with. The"
             " facts below hold only if the data are that data set."
         )
     if is_generated(dataset):
@@ -122,7 +123,7 @@ def describe_data(name: str, dataset: Mapping[str, Any], differs: Sequence[str])
         value = facts.get(key)
         if value:
             text = ", ".join(value) if key == "languages" else value.strip().rstrip(".")
-            lines.append(f"{heading}: {text}.")
+            lines.append(f"{heading}: {escaped(text)}.")
     missing = [
         words
         for key, words in (
@@ -137,7 +138,7 @@ def describe_data(name: str, dataset: Mapping[str, Any], differs: Sequence[str])
     ]
     if missing:
         lines.append(f"Not known: {'; '.join(missing)}.")
-    return "\n".join(f"- {line}" for line in lines)
+    return Markup("\n".join(f"- {line}" for line in lines))
 
 
 def path_from(example_path: Path | str, target: Path | str) -> str:
@@ -206,9 +207,14 @@ def render(template: Path | str, **values: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """*text* as Markdown that shows it as it is, in one line, in a table too."""
-    line = " ".join(text.split())
-    return _AT_START.sub(r"\\\1", _SPECIAL.sub(r"\\\g<0>", line))
+    """*text* as Markdown that shows it as it is, in one line, in a table too.
+
+    A space at its start or end stays: what a template joins to a sentence begins with one.
+    """
+    line = _AT_START.sub(r"\\\1", _SPECIAL.sub(r"\\\g<0>", " ".join(text.split())))
+    before = " " if line and text[0].isspace() else ""
+    after = " " if line and text[-1].isspace() else ""
+    return f"{before}{line}{after}"
 
 
 def _plain(value: Any) -> Any:
