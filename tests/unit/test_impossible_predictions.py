@@ -12,6 +12,7 @@ from scored_runs import scored_run
 
 from affectlab.audio import evaluate as audio
 from affectlab.audio import model as audio_model
+from affectlab.audio import predictions as audio_predictions
 from affectlab.core.errors import DataError
 from affectlab.core.io import read_jsonl, write_json, write_jsonl
 from affectlab.emotion import evaluate as emotion
@@ -406,6 +407,30 @@ def test_audio_missing_in_every_repeat(audio_run, tmp_path):
     message = "no prediction for 1 items of scheme grouped: c05"
     with pytest.raises(DataError, match=message):
         score_audio(audio_run, rows, tmp_path)
+
+
+def published(rows, left_out):
+    """The rows as of the published protocol, whose validation part is drawn at random."""
+    drawn = [row for row in rows if row["id"] not in left_out and row["repeat"] == 0]
+    return [row | {"scheme": row["scheme"].replace("grouped", "published")} for row in drawn]
+
+
+def test_audio_trivial_probes_predict_what_the_published_protocol_drew(audio_run):
+    """They are scored on the same random part, which is not all of the corpus."""
+    folder, rows = audio_run
+    corpus = audio_predictions.read_corpus(
+        folder / "records.jsonl", folder / "measures.jsonl", "label", "clip"
+    )
+    path = folder / "published.jsonl"
+    drawn = published(rows, {"c03", "c05"})
+    write_jsonl(path, drawn)
+    found = audio_predictions.read_predictions(path, ["no", "yes"], corpus, "published")
+    assert found["duration"].ids == found["published"].ids
+    assert len(found["duration"].ids) == 21
+    others = [row for row in drawn if (row["scheme"], row["id"]) != ("duration", "c07")]
+    write_jsonl(path, others)
+    with pytest.raises(DataError, match="no prediction for 1 items of scheme duration: c07"):
+        audio_predictions.read_predictions(path, ["no", "yes"], corpus, "published")
 
 
 def test_audio_without_the_scheme_of_the_result(audio_run, tmp_path):

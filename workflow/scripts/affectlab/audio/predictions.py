@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -126,8 +126,9 @@ def read_predictions(
         repeat[name] = line
     if main not in found:
         raise DataError(path, None, f"no prediction of the scheme {main}")
+    drawn = set(found[PUBLISHED].get(0, {})) if main == PUBLISHED else None
     return {
-        scheme: _collect(path, scheme, repeats, classes, corpus)
+        scheme: _collect(path, scheme, repeats, classes, corpus, drawn)
         for scheme, repeats in found.items()
     }
 
@@ -146,6 +147,7 @@ def _collect(
     repeats: Mapping[int, Mapping[str, Line]],
     classes: Sequence[str],
     corpus: Corpus,
+    drawn: Collection[str] | None,
 ) -> Predicted:
     items = corpus.of_scheme(scheme)
     if sorted(repeats) != list(range(len(repeats))):
@@ -155,7 +157,7 @@ def _collect(
     ids = tuple(sorted(repeats[0]))
     if any(set(repeat) != set(ids) for repeat in repeats.values()):
         raise DataError(path, None, f"the repeats of {scheme} are not of the same items")
-    check_items(path, f"scheme {scheme}", ids, _expected(scheme, ids, items))
+    check_items(path, f"scheme {scheme}", ids, _expected(scheme, ids, items, drawn))
     scaled = "calibrated" in repeats[0][ids[0]].values
     for line in (line for repeat in repeats.values() for line in repeat.values()):
         if ("calibrated" in line.values) != scaled:
@@ -170,15 +172,21 @@ def _collect(
 
 
 def _expected(
-    scheme: str, ids: Sequence[str], items: Mapping[str, Known]
-) -> Sequence[str] | Mapping[str, Any]:
+    scheme: str,
+    ids: Sequence[str],
+    items: Mapping[str, Known],
+    drawn: Collection[str] | None,
+) -> Collection[str]:
     """The ids that a scheme must predict.
 
-    The published protocol draws its items at random, so that any of them may be there. The scheme
-    of the corpus' own split predicts one split.
+    The published protocol draws its items at random, so that any of them may be there. Its trivial
+    probes predict the items that were *drawn* as well. The scheme of the corpus' own split predicts
+    one split.
     """
     if scheme == PUBLISHED:
         return ids
+    if drawn is not None and scheme in TRIVIAL:
+        return drawn
     if scheme == OFFICIAL:
         split = items[ids[0]].split
         return [name for name, known in items.items() if known.split == split]
