@@ -427,6 +427,8 @@ def test_the_section_says_what_was_found(compared):
     audio |= {"clipped_clips": 0, "silent_clips": 0, "cancelling_clips": 0}
     audit = {"counts": {}, "audio": audio, "identical": [], "quarantine": {"records": 0}}
     audit |= {"expected": [], "unused_recordings": {"count": 0, "first": []}}
+    conditions = {"clear": ["rate"], "chance": 0.5, "balanced_accuracy": {"rate": 1.0}}
+    audit["conditions"] = {"3emo": conditions, "3valence": conditions | {"clear": []}}
     write_json(compared / "data" / "made" / "audit.json", audit)
     runs = {name: {"seeds": list(SEEDS), "data": "made"} for name in RUNS}
     found = section(compared, {"selected": list(RUNS), "runs": runs}, [], [])
@@ -448,6 +450,7 @@ def test_the_section_says_what_was_found(compared):
                 f" {100 * gain:+.1f} points."
             )
     assert found.sentences == [*expected, "None of this is a diagnostic instrument."]
+    assert found.html.count("rate alone predicts the class with a balanced accuracy of 1.0") == 1
     captions = re.findall("<figcaption>(.*?)</figcaption>", found.html)
     assert sum("with clips split at random" in caption for caption in captions) == len(RUNS) - 1
     assert sum("of the probe beside duration" in caption for caption in captions) == 1
