@@ -80,7 +80,7 @@ def prepare(folder):
     write_json(
         folder / "manifest.json",
         {
-            "files": [{"path": "model.safetensors", "sha256": "0" * 64}],
+            "files": [{"path": "model.safetensors", "sha256": "0" * 64, "bytes": 1}],
             "source": {"kind": "hub", "revision": "abc"},
         },
     )
