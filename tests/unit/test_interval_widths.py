@@ -46,7 +46,7 @@ def test_scores_of_a_classifier(answers: str, certainty: float, members: int) ->
     test = Predictions(ids, labels, decided, _probabilities(decided, 3, certainty))
     known = dict(zip(ids, labels.tolist(), strict=True))
     group = {name: place // members for place, name in enumerate(ids)}
-    conditions = dict.fromkeys(("train", "test"), {"length": [1.0] * 24})
+    conditions = {split: {"length": [1.0] * 24} for split in ("train", "test")}
     corpus = Corpus.of(("a", "b", "c"), {"train": known, "test": known}, group, conditions)
     found = score_split(test, 1.5, corpus, BOOTSTRAP)["metrics"]
     assert set(found) >= {"accuracy", "macro_f1", "ece", "ece_calibrated", "nll"}
