@@ -1,6 +1,7 @@
 # Shared by all stages: the checked configuration, the sources that a script imports, what is
 # missing. Parsed again by every job on a cluster, so only light modules.
 
+import json
 import os
 import re
 import sys
@@ -165,7 +166,9 @@ def data_layout(wildcards):
 
 def expected_counts(wildcards):
     """What the registry expects an audit to find in the data set of the wildcard `data`."""
-    return REGISTRIES.datasets[wildcards.data].get("expected", {})
+    found = REGISTRIES.datasets[wildcards.data].get("expected", {})
+    # Params that differ in the order of their keys would convert the data again.
+    return json.loads(json.dumps(found, sort_keys=True))
 
 
 class Runs:
