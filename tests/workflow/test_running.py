@@ -132,7 +132,7 @@ def test_a_changed_recipe_trains_no_other_run(project, finished):
         # An audit is a gate: no network is trained again for what it says.
         ("emotion/audit.py", {"emotion_audit"} | AFTER_EVALUATION),
         ("emotion/noise.py", {"emotion_noise", "report_build"}),
-        ("emotion/export.py", {"emotion_export", "report_build"}),
+        ("emotion/export.py", {"emotion_export", "emotion_card", "report_build"}),
         ("report/page.css", {"report_build"}),
         ("cli.py", set()),
     ],
