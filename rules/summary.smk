@@ -289,7 +289,7 @@ rule summary_judge:
     params:
         fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
         settings=SUMMARY["judge"],
-        bootstrap=SUMMARY["bootstrap"],
+        level=SUMMARY["bootstrap"]["level"],
     script:
         "../workflow/scripts/summary_judge.py"
 
@@ -320,7 +320,7 @@ rule summary_neural:
         gpu=1,
     params:
         fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
-        bootstrap=SUMMARY["bootstrap"],
+        level=SUMMARY["bootstrap"]["level"],
     script:
         "../workflow/scripts/summary_neural.py"
 

@@ -248,3 +248,13 @@ def test_the_mean_gap_of_bins_is_corrected_for_chance() -> None:
     assert np.mean([one.low == 0 for one in found]) >= least(0.95, 40)
     assert np.mean([one.value for one in found]) < 0.06 < np.mean([one.plug_in for one in found])
     assert all(one.low <= one.value < one.high for one in found)
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.4, 0.9, 0.7, 0.2], [1.0] * 6])
+def test_a_mean_with_other_bounds_is_the_same_mean_on_another_scale(values):
+    shares = np.column_stack([values, np.ones(len(values))])
+    marks = np.column_stack([[1 + 4 * value for value in values], np.ones(len(values))])
+    found = intervals.mean_interval(marks, 0.95, (1.0, 5.0))
+    expected = [1 + 4 * one for one in intervals.mean_interval(shares, 0.95)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert found.low < found.value

@@ -218,6 +218,12 @@ def test_group_sums_add_the_items_of_a_group():
         stats.group_sums(columns[:0], [])
 
 
+def interval_of(statistic, table, resamples, level, seed):
+    value = statistic(np.asarray(table).sum(axis=0))
+    replicates = statistic(stats.resample_sums(table, resamples, seed))
+    return stats.percentile_interval(value, replicates, level)
+
+
 def test_interval_of_accuracy_matches_the_binomial():
     """With one item a group, the replicates of the accuracy are exactly binomial."""
     from scipy.stats import binom
@@ -225,7 +231,7 @@ def test_interval_of_accuracy_matches_the_binomial():
     labels = np.zeros(1000, dtype=int)
     predictions = (np.arange(1000) >= 900).astype(int)
     table = stats.group_sums(stats.confusion_columns(labels, predictions, 2), np.arange(1000))
-    interval = stats.bootstrap_interval(accuracy_of(2), table, 20_000, 0.95, 0)
+    interval = interval_of(accuracy_of(2), table, 20_000, 0.95, 0)
     assert interval.value == 0.9
     assert interval.low == pytest.approx(binom.ppf(0.025, 1000, 0.9) / 1000, abs=0.0015)
     assert interval.high == pytest.approx(binom.ppf(0.975, 1000, 0.9) / 1000, abs=0.0015)
@@ -236,16 +242,13 @@ def test_fast_and_slow_bootstrap_agree():
     labels, predictions = draw(300, 4, 6)
     groups = np.random.default_rng(7).integers(180, size=300)
     table = stats.group_sums(stats.confusion_columns(labels, predictions, 4), groups)
-    fast = stats.bootstrap_interval(macro_f1_of(4), table, 4000, 0.9, 1)
-    slow = stats.bootstrap_metric(
-        lambda a, b: metrics.f1_score(a, b, average="macro", zero_division=0),
-        [labels, predictions],
-        groups,
-        1500,
-        0.9,
-        2,
-    )
-    assert fast.value == pytest.approx(slow.value)
+    fast = interval_of(macro_f1_of(4), table, 4000, 0.9, 1)
+    scores = [
+        metrics.f1_score(labels[items], predictions[items], average="macro", zero_division=0)
+        for items in stats.resampled_items(groups, 1500, 2)
+    ]
+    slow = stats.percentile_interval(fast.value, np.array(scores), 0.9)
+    assert fast.value == metrics.f1_score(labels, predictions, average="macro", zero_division=0)
     assert fast.low == pytest.approx(slow.low, abs=0.006)
     assert fast.high == pytest.approx(slow.high, abs=0.006)
 
@@ -255,11 +258,11 @@ def test_groups_widen_the_interval():
     labels, predictions = draw(200, 2, 8)
     once = stats.confusion_columns(labels, predictions, 2)
     copies = np.tile(once, (4, 1))
-    alone = stats.bootstrap_interval(accuracy_of(2), once, 5000, 0.95, 0)
-    grouped = stats.bootstrap_interval(
+    alone = interval_of(accuracy_of(2), once, 5000, 0.95, 0)
+    grouped = interval_of(
         accuracy_of(2), stats.group_sums(copies, np.tile(np.arange(200), 4)), 5000, 0.95, 0
     )
-    naive = stats.bootstrap_interval(accuracy_of(2), copies, 5000, 0.95, 0)
+    naive = interval_of(accuracy_of(2), copies, 5000, 0.95, 0)
     assert grouped.high - grouped.low == pytest.approx(alone.high - alone.low, rel=0.05)
     assert naive.high - naive.low == pytest.approx((alone.high - alone.low) / 2, rel=0.1)
 
@@ -298,25 +301,12 @@ def test_chunks_do_not_change_the_law(monkeypatch):
         (lambda: stats.resample_sums(np.zeros((0, 2)), 10, 0), "no groups"),
         (lambda: stats.resample_sums(np.ones((3, 2)), 0, 0), "at least one resample"),
         (lambda: stats.percentile_interval(0.5, np.ones(3), 1.0), "level lies between"),
-        (lambda: stats.bootstrap_metric(np.mean, [np.ones(0)], [], 10, 0.9, 0), "no items"),
+        (lambda: next(stats.resampled_items([], 10, 0)), "no items"),
     ],
 )
 def test_bootstrap_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_generic_bootstrap_leaves_out_resamples_without_a_score():
-    labels = np.array([0, 0, 0, 0, 0, 0, 0, 1, 1])
-    scores = np.linspace(0, 1, 9)
-
-    def area(truth, ranks):
-        return metrics.roc_auc_score(truth, ranks) if len(set(truth)) == 2 else np.nan
-
-    interval = stats.bootstrap_metric(area, [labels, scores], np.arange(9), 300, 0.95, 0)
-    assert interval == pytest.approx((1.0, 1.0, 1.0))
-    with pytest.raises(ValueError, match="resamples only"):
-        stats.bootstrap_metric(lambda _: np.nan, [labels], np.arange(9), 10, 0.95, 0)
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(10, 3), (0, 6), (40, 55), (1, 0)])

@@ -162,7 +162,7 @@ def judged(tmp_path):
     )
     return {f"{name}_path": path for name, path in paths.items()} | {
         "fold": None,
-        "bootstrap": {"resamples": 200, "level": 0.95, "seed": 0},
+        "level": 0.95,
         "cache": tmp_path / "cache",
         "output_path": tmp_path / "judge.json",
     }

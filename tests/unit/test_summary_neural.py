@@ -102,7 +102,7 @@ def scoring(tmp_path):
     write_baseline("nearest", fold=None, **paths)
     return paths | {
         "fold": None,
-        "bootstrap": {"resamples": 100, "level": 0.95, "seed": 0},
+        "level": 0.95,
         "threads": 1,
         "output_path": tmp_path / "neural.json",
     }

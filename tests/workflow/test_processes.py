@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file
-from torch.testing import assert_close
 
 RUN = "results/emotion/qwen3_tiny/seed42"
 
@@ -29,6 +29,12 @@ def scores(directory):
     return [float(cell) for cell in cells if cell not in ("", "train", "validation")]
 
 
+def network(directory):
+    """All weights of the run's network, in one vector."""
+    weights = load_file(directory / RUN / "model" / "model.safetensors")
+    return torch.cat([weights[name].flatten() for name in sorted(weights)])
+
+
 def test_two_processes_train_as_one(project, finished):
     overlays = recipe_overlays(project, "no_dropout", epochs=2)
     found = {}
@@ -47,12 +53,13 @@ def test_two_processes_train_as_one(project, finished):
         assert facts["processes"] == processes
         assert not (directory / RUN / "work" / "checkpoints").exists()
         found[processes] = directory
-    ours, theirs = (load_file(found[n] / RUN / "model" / "model.safetensors") for n in (2, 1))
-    before = load_file(finished / RUN / "model" / "model.safetensors")
-    moved = max((theirs[name] - before[name]).abs().max() for name in theirs)
-    assert moved > 2e-3
-    # Adam divides by the root of the squared gradient: where that is tiny, rounding shows.
-    assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    two, one = (network(found[processes]) for processes in (2, 1))
+    before = network(finished)
+    moved = torch.linalg.vector_norm(one - before)
+    assert moved > 0.1
+    # Adam divides by the root of the squared gradient: where that is tiny, rounding moves single
+    # weights by a whole step. Processes that did not share gradients would differ by about `moved`.
+    assert torch.linalg.vector_norm(two - one) < 0.03 * moved
     assert scores(found[2]) == pytest.approx(scores(found[1]), rel=1e-3)
     # How many processes there are is no part of the recipe.
     again = project.snakemake("-n", f"{RUN}/model", directory=found[2], overlays=overlays)

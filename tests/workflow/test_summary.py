@@ -242,7 +242,9 @@ def test_folds_are_scored_together(scored):
         assert pool["metrics"][metric]["value"] == pytest.approx(wanted)
         # The runs are this very baseline.
         nearest, lead = (pool["baselines"][method] for method in ("nearest", "lead"))
-        assert nearest["differences"][metric] == {"value": 0, "ci": [0, 0]}
+        same = nearest["differences"][metric]
+        assert same["value"] == 0
+        assert same["ci"][0] < 0 < same["ci"][1]
         assert lead["differences"][metric]["value"] == pytest.approx(
             wanted - lead["metrics"][metric]["value"]
         )
@@ -255,7 +257,10 @@ def test_models_score_each_run_on_its_own_cases(scored):
     for record in found.values():
         low, high = record["bertscore"]["ci"]
         assert 0 < low < record["bertscore"]["value"] < high < 1
-        assert record["entailed_sentences"] == record["bertscore"] | {"value": 1, "ci": [1, 1]}
+        entailed, n = record["entailed_sentences"], record["entailed_sentences"]["n"]
+        assert (entailed["value"], n) == (1, record["bertscore"]["n"])
+        # No exception among n cases: the exact limit of a share.
+        assert entailed["ci"] == [pytest.approx(0.025 ** (1 / n)), 1]
 
 
 def test_a_judge_is_asked_once_about_each_summary(scored):

@@ -13,7 +13,7 @@ judge_run(
     details_path=Path(snakemake.input.details),
     fold=snakemake.params.fold,
     settings=snakemake.params.settings,
-    bootstrap=snakemake.params.bootstrap,
+    level=snakemake.params.level,
     cache=output.parent / "work" / "judge",
     output_path=output,
 )

@@ -15,7 +15,7 @@ score_run(
     fold=snakemake.params.fold,
     bertscore_model=manifest_directory(bertscore) if bertscore else None,
     nli_model=manifest_directory(nli) if nli else None,
-    bootstrap=snakemake.params.bootstrap,
+    level=snakemake.params.level,
     threads=snakemake.threads,
     output_path=Path(snakemake.output.neural),
 )

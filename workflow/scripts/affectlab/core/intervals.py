@@ -188,15 +188,18 @@ def confusion_limits(score: str, matrices: Array, level: float) -> tuple[Floats,
     raise ValueError(f"no interval of the score {score!r}")
 
 
-def mean_interval(table: Array, level: float) -> Interval:
-    """Interval of the mean of values from 0 to 1, such as ROUGE, from sums of each group.
+def mean_interval(table: Array, level: float, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
+    """Interval of the mean of bounded values, such as ROUGE, from sums of each group.
 
     Args:
         table: ``[G, 2]``, sum of the values of each group, and how many items the group has.
         level: of the interval.
+        bounds: the lowest and the highest value that an item can have.
     """
-    value, limits = mean_limits(table[:, 0], table[:, 1], level)
-    return Interval(float(value), float(limits.low), float(limits.high))
+    lowest, span = bounds[0], bounds[1] - bounds[0]
+    sums, counts = table[:, 0], table[:, 1]
+    value, limits = mean_limits((sums - lowest * counts) / span, counts, level)
+    return Interval(*(lowest + span * float(one) for one in (value, limits.low, limits.high)))
 
 
 def mean_limits(sums: Array, counts: Array, level: float) -> tuple[Floats, Limits]:

@@ -15,7 +15,7 @@ Conventions, the same everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -383,22 +383,6 @@ def percentile_interval(value: float, replicates: Array, level: float) -> Interv
     return Interval(float(value), float(low), float(high))
 
 
-def bootstrap_interval(
-    statistic: Callable[[Array], Array], table: Array, resamples: int, level: float, seed: int
-) -> Interval:
-    """Percentile bootstrap over groups of a score that is a function of sums.
-
-    Args:
-        statistic: from sums ``[..., D]`` to scores ``[...]``.
-        table: ``[G, D]``, sums of each group (`group_sums`).
-        resamples: how many resamples.
-        level: of the interval, such as 0.95.
-        seed: of the generator.
-    """
-    value = float(statistic(np.asarray(table).sum(axis=0)))
-    return percentile_interval(value, statistic(resample_sums(table, resamples, seed)), level)
-
-
 def resampled_items(groups: Sequence[Any] | Array, resamples: int, seed: int) -> Iterator[Integers]:
     """Draw groups with replacement and yield the items of each resample.
 
@@ -422,48 +406,6 @@ def resampled_items(groups: Sequence[Any] | Array, resamples: int, seed: int) ->
     for _ in range(resamples):
         drawn = generator.integers(len(members), size=len(members))
         yield np.concatenate([members[group] for group in drawn])
-
-
-class TooFewReplicatesError(ValueError):
-    """A score exists for too few resamples to have an interval."""
-
-
-def bootstrap_metric(
-    metric: Callable[..., float],
-    arrays: Sequence[Array],
-    groups: Sequence[Any] | Array,
-    resamples: int,
-    level: float,
-    seed: int,
-) -> Interval:
-    """Percentile bootstrap over groups of any score, one call a resample.
-
-    For scores that are no function of sums, such as the area under a ROC curve. A resample for
-    which the score does not exist (NaN) is left out.
-
-    Args:
-        metric: takes the resampled *arrays*, returns one number.
-        arrays: each ``[n, ...]``, resampled together.
-        groups: ``[n]``; items of one group are drawn together.
-        resamples: how many resamples.
-        level: of the interval.
-        seed: of the generator.
-
-    Raises:
-        TooFewReplicatesError: the score exists for less than half of the resamples.
-        ValueError: nothing was given.
-    """
-    scores = [
-        metric(*(array[items] for array in arrays))
-        for items in resampled_items(groups, resamples, seed)
-    ]
-    replicates = np.asarray(scores, dtype=np.float64)
-    defined = replicates[~np.isnan(replicates)]
-    if 2 * len(defined) < resamples:
-        raise TooFewReplicatesError(
-            f"the score exists for {len(defined)} of {resamples} resamples only"
-        )
-    return percentile_interval(float(metric(*arrays)), defined, level)
 
 
 def mcnemar(first_correct: Array, second_correct: Array) -> McNemar:

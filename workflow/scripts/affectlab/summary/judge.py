@@ -22,13 +22,14 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from affectlab.core import stats
 from affectlab.core.downloads import is_passing
 from affectlab.core.errors import DataError, UserError
+from affectlab.core.intervals import mean_interval
 from affectlab.core.io import clear_leftovers, read_json, read_text, write_json
 from affectlab.core.texts import without_chat_marks
 from affectlab.core.urls import redact
 from affectlab.summary.answers import after_thinking, json_objects, read_answers
 from affectlab.summary.cases import FIELDS, Case
 from affectlab.summary.evaluate import test_cases
-from affectlab.summary.scores import Answer, ratio
+from affectlab.summary.scores import Answer
 
 if TYPE_CHECKING:
     import requests
@@ -51,6 +52,7 @@ MAX_REPLY_BYTES = 4 << 20
 
 CHUNK_BYTES = 1 << 16
 MAX_REDIRECTS = 5
+HIGHEST_MARK = 5
 MAX_COUNTED_TOKENS = 10**12
 _PLACES = re.compile(r"\{(reference|summary)\}")
 
@@ -270,7 +272,7 @@ def _kept(path: Path) -> dict[str, Any]:
         or _known_marks(marks) != marks
         or not isinstance(score, int | float)
         or isinstance(score, bool)
-        or not 1 <= score <= 5
+        or not 1 <= score <= HIGHEST_MARK
         or type(found["tokens"]) is not int
         or found["error"] is not None
     ):
@@ -303,7 +305,7 @@ def judge_run(
     details_path: Path,
     fold: int | None,
     settings: Mapping[str, Any],
-    bootstrap: Mapping[str, Any],
+    level: float,
     cache: Path,
     output_path: Path,
 ) -> None:
@@ -324,7 +326,7 @@ def judge_run(
         if found[-1]["unreachable"] and all(row["error"] is not None for row in found):
             # Every other summary would be waited for as long.
             raise _none_judged(settings, found)
-    write_json(output_path, _record(cases, answers, found, settings, bootstrap), sealed=True)
+    write_json(output_path, _record(cases, answers, found, settings, level), sealed=True)
 
 
 def _record(
@@ -332,7 +334,7 @@ def _record(
     answers: Sequence[Answer],
     found: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
-    bootstrap: Mapping[str, Any],
+    level: float,
 ) -> dict[str, Any]:
     import numpy as np
 
@@ -341,7 +343,7 @@ def _record(
         raise _none_judged(settings, found)
     columns = np.array([[row["score"], 1.0] for row in found])
     table = stats.group_sums(columns, [case.group for case in cases])
-    interval = stats.bootstrap_interval(ratio, table, **bootstrap)
+    interval = mean_interval(table, level, (0.0, HIGHEST_MARK))
     # What was cached was paid for before.
     tokens = sum(row["tokens"] for row in found if not row["cached"])
     price = settings["price_per_million_tokens"]
@@ -400,7 +402,7 @@ def _known_marks(value: Mapping[str, Any]) -> dict[str, dict[str, float]]:
             if criterion in CRITERIA
             and isinstance(mark, int | float)
             and not isinstance(mark, bool)
-            and 0 <= mark <= 5
+            and 0 <= mark <= HIGHEST_MARK
         }
         for field in FIELDS
         if isinstance(value.get(field), dict)

@@ -17,12 +17,16 @@ from transformers import (
 
 from affectlab.core import devices, stats
 from affectlab.core.errors import UserError
+from affectlab.core.intervals import mean_interval
 from affectlab.core.io import write_json
 from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.summary.answers import read_answers
 from affectlab.summary.evaluate import test_cases
-from affectlab.summary.scores import compared_texts, ratio
+from affectlab.summary.scores import compared_texts
 from affectlab.summary.text import Language, sentences, tokens
+
+BOUNDS = {"bertscore": (-1.0, 1.0), "entailed_sentences": (0.0, 1.0)}
+"""What one case can score: a mean of cosines, and a share."""
 
 MAX_TOKENS = 512
 BATCH = 16
@@ -39,7 +43,7 @@ def score_run(
     fold: int | None,
     bertscore_model: Path | None,
     nli_model: Path | None,
-    bootstrap: Mapping[str, Any],
+    level: float,
     threads: int,
     output_path: Path,
 ) -> None:
@@ -52,7 +56,7 @@ def score_run(
         fold: of the run.
         bertscore_model: checkpoint of a text encoder, or None.
         nli_model: checkpoint of a classifier with a class of entailment, or None.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        level: of the intervals, such as 0.95.
         threads: CPU threads.
         output_path: gets name -> value, ci, n.
 
@@ -93,7 +97,7 @@ def score_run(
     found = {}
     for name, rows in columns.items():
         table = stats.group_sums(np.array(rows, dtype=float), groups)
-        interval = stats.bootstrap_interval(ratio, table, **bootstrap)
+        interval = mean_interval(table, level, BOUNDS[name])
         found[name] = {
             "value": interval.value,
             "ci": [interval.low, interval.high],
