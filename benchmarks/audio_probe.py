@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from affectlab.audio import probe
 from affectlab.audio.store import read_embeddings
-from affectlab.core.io import read_jsonl
+from affectlab.files.io import read_jsonl
 
 STRENGTHS = [float(f"{c:.4g}") for c in np.logspace(-4, 2, 13)]
 

@@ -19,9 +19,9 @@ import numpy as np
 from coverage_rows import ErrorRow, IntervalRow
 from scipy.stats import beta, norm
 
-from affectlab.core import comparison
-from affectlab.core.comparison import RECIPES, Difference, Resamples, Run, Trials, difference
-from affectlab.core.stats import Array, Floats
+from affectlab.evaluation import comparison
+from affectlab.evaluation.comparison import RECIPES, Difference, Resamples, Run, Trials, difference
+from affectlab.evaluation.stats import Array, Floats
 
 LEVEL = 0.95
 RESAMPLES = 300

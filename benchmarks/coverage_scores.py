@@ -15,9 +15,9 @@ import numpy as np
 from coverage_rows import IntervalRow
 from scipy.stats import beta, rankdata
 
-from affectlab.core import intervals, stats
-from affectlab.core.calibration import calibration_error
 from affectlab.entity.scores import aurc
+from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.calibration import calibration_error
 
 LEVEL = 0.95
 RESAMPLES = 300

@@ -32,7 +32,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
-from affectlab.core import devices, training
 from affectlab.entity import losses, stored_states, vmf
 from affectlab.entity import model as networks
 from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
@@ -40,6 +39,8 @@ from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.entity.predict import EntityEmotion, GbertPredictor, Query, largest
 from affectlab.entity.train import EVALUATION_BATCH, encode_records, soft_labels
 from affectlab.entity.weak_spans import weak_spans
+from affectlab.models import devices
+from affectlab.training import loop
 
 PADDED = 128
 BATCH = 16
@@ -56,9 +57,9 @@ STEP_SPANS = 40
 CPU = torch.device("cpu")
 
 
-def recipe(precision: str, epochs: int) -> training.Recipe:
+def recipe(precision: str, epochs: int) -> loop.Recipe:
     """Training as in the shipped configuration."""
-    return training.Recipe(
+    return loop.Recipe(
         epochs=epochs,
         batch_size=32,
         learning_rate=5e-5,
@@ -102,7 +103,7 @@ def load_for_training(model: Path) -> tuple[networks.EmotionEmbedder, Any]:
 
 
 def train_ours(model: Path, records: list[Record], seed: int) -> float:
-    """Spans per second of `core.training`, an epoch; of an adapter, all epochs of its recipe."""
+    """Spans per second of `training.loop`, an epoch; of an adapter, all epochs of its recipe."""
     network, tokenizer = load_for_training(model)
     network.encoder.get_input_embeddings().sparse = True
     rows = encode_records(tokenizer, records, PADDED)
@@ -125,7 +126,7 @@ def train_ours(model: Path, records: list[Record], seed: int) -> float:
         collate = stored_states.collator(states, rows, soft_labels(records))
     preparing = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
-        found = training.fit(
+        found = loop.fit(
             trained,
             recipe=recipe("auto", epochs),
             lengths=[len(row.token_ids) for row in rows],
@@ -172,7 +173,7 @@ def train_one_pass_per_span(model: Path, records: list[Record], seed: int) -> fl
     return len(items) / (time.perf_counter() - started)
 
 
-def padded(batch: training.Batch) -> training.Batch:
+def padded(batch: loop.Batch) -> loop.Batch:
     """The same batch with rows of 128 tokens."""
     length = batch["input_ids"].shape[1]
     rows = torch.div(batch["tokens"], length, rounding_mode="floor")

@@ -29,12 +29,12 @@ import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
 
-from affectlab.core import devices, onnx_export
-from affectlab.core.config import load_config
+from affectlab.config.load import load_config
 from affectlab.face.data import read_faces, require_images
 from affectlab.face.export import CALIBRATION_IMAGES, calibration, to_onnx
 from affectlab.face.model import Network, as_network, build_network, load_network, predict_images
 from affectlab.face.raw import CLASSES
+from affectlab.models import devices, onnx_export
 from affectlab.samples.face import draw_faces
 
 PROJECT = Path(__file__).parents[1]

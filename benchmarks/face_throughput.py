@@ -1,4 +1,4 @@
-"""Training of the compact face network: `core.training.fit` against a plain PyTorch loop.
+"""Training of the compact face network: `training.loop.fit` against a plain PyTorch loop.
 
     python benchmarks/face_throughput.py [--images 2560] [--threads 2]
 
@@ -20,12 +20,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from affectlab.core import devices, training
-from affectlab.core.config import load_config
+from affectlab.config.load import load_config
 from affectlab.face.augment import augment, mix
 from affectlab.face.model import OUTPUTS, build_network
 from affectlab.face.train import collator, loss_function
+from affectlab.models import devices
 from affectlab.samples.face import draw_faces
+from affectlab.training import loop
 
 PROJECT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -79,9 +80,9 @@ def multiplications(network: nn.Module) -> int:
 def ours(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
     """Images a second of one epoch, everything but the evaluation included."""
     network = build_network(run, None)
-    recipe = training.Recipe(**run["training"] | {"epochs": 1})
+    recipe = loop.Recipe(**run["training"] | {"epochs": 1})
     with tempfile.TemporaryDirectory() as folder:
-        result = training.fit(
+        result = loop.fit(
             network,
             recipe=recipe,
             lengths=[1] * len(images),
@@ -100,7 +101,7 @@ def ours(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
 def plain(run: dict, images: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> float:
     """Images a second of the plain loop."""
     network = build_network(run, None).train()
-    recipe = training.Recipe(**run["training"])
+    recipe = loop.Recipe(**run["training"])
     loader = DataLoader(Images(images, targets), batch_size=recipe.batch_size, shuffle=True)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay

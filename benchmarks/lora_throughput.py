@@ -27,9 +27,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from train_throughput import Work, recipe
 
-from affectlab.core import devices, training
-from affectlab.core.text_models import add_lora
 from affectlab.emotion import model as networks
+from affectlab.models import devices
+from affectlab.models.text_models import add_lora
+from affectlab.training import loop
 
 LORA = {"rank": 8, "alpha": 16, "dropout": 0.05, "target_modules": ["q_proj", "v_proj"]}
 TOKEN_BUDGET = 800
@@ -38,7 +39,7 @@ SLOW_BATCH = 8
 
 
 def fast(work: Work, texts: int) -> float:
-    """Texts per second of `core.training`."""
+    """Texts per second of `training.loop`."""
     devices.seed_everything(0)
     network = add_lora(
         networks.load_network(
@@ -49,7 +50,7 @@ def fast(work: Work, texts: int) -> float:
     )
     ids, labels = work.ids[:texts], work.labels[:texts]
     with tempfile.TemporaryDirectory() as folder:
-        facts = training.fit(
+        facts = loop.fit(
             network,
             recipe=replace(recipe("auto", token_budget=TOKEN_BUDGET), sparse_embeddings=False),
             lengths=[len(one) for one in ids],

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from affectlab.core import devices
+from affectlab.models import devices
 from affectlab.summary.cases import read_cases
 from affectlab.summary.generate import (
     build_requests,

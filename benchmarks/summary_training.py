@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from affectlab.core import devices, training
-from affectlab.core.text_models import add_lora
+from affectlab.models import devices
+from affectlab.models.text_models import add_lora
 from affectlab.summary import model as networks
 from affectlab.summary import packing
 from affectlab.summary.cases import read_cases
 from affectlab.summary.train import batches, encode
+from affectlab.training import loop
 
 LORA = {
     "rank": 16,
@@ -39,9 +40,9 @@ OURS = {"loss": "answer", "packing": True}
 PUBLISHED = {"loss": "all", "packing": False}
 
 
-def recipe(batch_size: int) -> training.Recipe:
+def recipe(batch_size: int) -> loop.Recipe:
     """One pass at a constant rate."""
-    return training.Recipe(
+    return loop.Recipe(
         epochs=1,
         batch_size=batch_size,
         learning_rate=2e-4,
@@ -86,7 +87,7 @@ def speed(
     with tempfile.TemporaryDirectory() as folder:
         network = load(directory, way)
         started = time.perf_counter()
-        training.fit(
+        loop.fit(
             network,
             recipe=recipe(batch),
             lengths=lengths,

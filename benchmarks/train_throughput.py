@@ -1,4 +1,4 @@
-"""Training throughput of `core.training` against a tuned Hugging Face Trainer, same work.
+"""Training throughput of `training.loop` against a tuned Hugging Face Trainer, same work.
 
 Both fine-tune the whole of a small encoder on the emotion records: same checkpoint, learning
 rate, length grouping, dynamic padding, number format and texts, in one process, in turns. The
@@ -26,12 +26,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
-from affectlab.core import devices, training
-from affectlab.core.acceleration import use_sparse_embeddings
-from affectlab.core.text_models import load_tokenizer
 from affectlab.emotion import model as networks
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.train import labels_of, validation_scores
+from affectlab.models import devices
+from affectlab.models.acceleration import use_sparse_embeddings
+from affectlab.models.text_models import load_tokenizer
+from affectlab.training import loop
 
 BATCH = 32
 LEARNING_RATE = 1.0e-4
@@ -50,9 +51,9 @@ def matmul_peak(dtype: torch.dtype, size: int = 2048, seconds: float = 2.0) -> f
     return count * 2 * size**3 / (time.perf_counter() - started)
 
 
-def recipe(precision: str, token_budget: int | None = None) -> training.Recipe:
+def recipe(precision: str, token_budget: int | None = None) -> loop.Recipe:
     """One epoch with our fast settings."""
-    return training.Recipe(
+    return loop.Recipe(
         epochs=1,
         batch_size=BATCH,
         learning_rate=LEARNING_RATE,
@@ -129,7 +130,7 @@ def ours(work: Work, seed: int) -> tuple[float, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        training.fit(
+        loop.fit(
             network,
             # As many tokens in a batch as the Trainer has on average, so as many updates.
             recipe=recipe("auto", token_budget=round(BATCH * work.tokens() / len(work.ids))),

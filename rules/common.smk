@@ -10,7 +10,7 @@ from pathlib import Path
 from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 
-from affectlab.core.assets import (
+from affectlab.assets.status import (
     asset_status,
     entry_in_use,
     fetched_part,
@@ -18,12 +18,12 @@ from affectlab.core.assets import (
     local_marker,
     preflight,
 )
-from affectlab.core.archives import local_copy
-from affectlab.core.clock import check_dates
-from affectlab.core.config import load_yaml
-from affectlab.core.errors import UserError
-from affectlab.core.sources import imported_sources
-from affectlab.core.targets import check_seed, target_hint
+from affectlab.files.archives import local_copy
+from affectlab.config.clock import check_dates
+from affectlab.config.load import load_yaml
+from affectlab.errors import UserError
+from affectlab.config.sources import imported_sources
+from affectlab.config.targets import check_seed, target_hint
 from affectlab.wings import check_config, needed_assets, validate_config, wings_without
 
 try:

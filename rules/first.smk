@@ -8,8 +8,8 @@ ROOT = Path(str(workflow.current_basedir)).parent.resolve()
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from affectlab.core.config import load_config
-from affectlab.core.errors import UserError
+from affectlab.config.load import load_config
+from affectlab.errors import UserError
 
 try:
     load_config(ROOT)

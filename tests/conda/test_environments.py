@@ -16,8 +16,8 @@ from environment_files import (
 )
 from packaging.utils import canonicalize_name
 
-from affectlab.core.config import load_config
-from affectlab.core.sources import imported_sources
+from affectlab.config.load import load_config
+from affectlab.config.sources import imported_sources
 
 WINGS = load_config(PROJECT, [PROJECT / "config" / "demo.yaml", PROJECT / "tests" / "tiny.yaml"])[
     "wings"

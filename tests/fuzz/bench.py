@@ -18,7 +18,7 @@ from fuzz.mutations import MUTATIONS, Mutation, mutated
 from fuzz.readers import Reader
 from hypothesis import HealthCheck, given, settings
 
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
 
 ASKED = os.environ.get("AFFECTLAB_FUZZ")
 REPORT = os.environ.get("AFFECTLAB_FUZZ_REPORT")

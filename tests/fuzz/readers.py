@@ -356,7 +356,7 @@ def foreign(ending: str) -> Reader:
 
 @cache
 def corpus() -> Any:
-    from affectlab.core.classification import Corpus
+    from affectlab.evaluation.classification import Corpus
 
     names = {"train": 6, "validation": 4, "test": 4}
     labels = {split: {f"{split}{n}": n % 2 for n in range(size)} for split, size in names.items()}
@@ -366,7 +366,7 @@ def corpus() -> Any:
 
 
 def predictions() -> Reader:
-    from affectlab.core.classification import read_predictions
+    from affectlab.evaluation.classification import read_predictions
 
     def build(folder: Path) -> None:
         rows = [
@@ -555,7 +555,7 @@ METRICS = {
 
 def result_files() -> Reader:
     """metrics.json, run.json and export.json of a run, as report and comparisons read them."""
-    from affectlab.core.records import process_record
+    from affectlab.evaluation.records import process_record
     from affectlab.report.results import read_seed, split_means, split_sizes
     from affectlab.report.section import exports_view, provenance, run_view
 
@@ -601,9 +601,9 @@ def results_table() -> Reader:
 
 
 def manifests() -> Reader:
-    from affectlab.core.assets import asset_status, generated_data, read_manifest
-    from affectlab.core.fetch import manifest_directory
-    from affectlab.core.records import model_identity
+    from affectlab.assets.fetch import manifest_directory
+    from affectlab.assets.status import asset_status, generated_data, read_manifest
+    from affectlab.evaluation.records import model_identity
 
     entry = {"sources": [{"kind": "sample", "generator": "g"}]}
 
@@ -633,7 +633,7 @@ def manifests() -> Reader:
 
 
 def history() -> Reader:
-    from affectlab.core.history import COLUMNS, read_history, write_history
+    from affectlab.training.history import COLUMNS, read_history, write_history
 
     def build(folder: Path) -> None:
         row = dict.fromkeys(COLUMNS, 0.5) | {"split": "train"}
@@ -643,7 +643,7 @@ def history() -> Reader:
 
 
 def quarantine() -> Reader:
-    from affectlab.core.quarantine import BadRecord, read_quarantine
+    from affectlab.files.quarantine import BadRecord, read_quarantine
 
     def build(folder: Path) -> None:
         row = json.dumps(asdict(BadRecord("a.txt", "line 3", "is empty")))
@@ -656,8 +656,8 @@ def checkpoint() -> Reader:
     import torch
     from torch import nn
 
-    from affectlab.core.resumption import CheckpointFolder, TrainingState
-    from affectlab.core.weights import MasterWeights, WeightAverage
+    from affectlab.training.checkpoints import CheckpointFolder, TrainingState
+    from affectlab.training.weights import MasterWeights, WeightAverage
 
     def state() -> TrainingState:
         network = nn.Linear(2, 2)
@@ -690,7 +690,7 @@ def checkpoint() -> Reader:
 
 
 def configuration() -> Reader:
-    from affectlab.core.config import Registries, load_config, load_registries, load_yaml, merge
+    from affectlab.config.load import Registries, load_config, load_registries, load_yaml, merge
     from affectlab.wings import check_config, validate_config
 
     def build(folder: Path) -> None:
@@ -725,7 +725,7 @@ def configuration() -> Reader:
 
 
 def archive(ending: str) -> Reader:
-    from affectlab.core.archives import extract
+    from affectlab.files.archives import extract
 
     def build(folder: Path) -> None:
         import shutil
@@ -745,7 +745,7 @@ def archive(ending: str) -> Reader:
 
 def wheel_checkpoint() -> Reader:
     """A directory as `fetch` looks it over before anything is loaded."""
-    from affectlab.core.checkpoints import check_checkpoint
+    from affectlab.assets.checkpoints import check_checkpoint
     from affectlab.samples.models import write_tiny_bert
 
     return Reader(

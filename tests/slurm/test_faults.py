@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from affectlab.core.io import read_json
+from affectlab.files.io import read_json
 
 pytestmark = pytest.mark.nightly
 
@@ -26,7 +26,7 @@ def begun(cluster, run):
     def trains():
         # Snakemake removes the log of an earlier attempt before it submits.
         new = log.exists() and log.stat().st_mtime > run.started
-        return new and "affectlab.core.training: " in log.read_text()
+        return new and "affectlab.training.loop: " in log.read_text()
 
     cluster.wait_for(trains, 240, "no epoch of training")
     [job] = cluster.running(run)

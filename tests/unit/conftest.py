@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from local_server import nobody_listens
 
-from affectlab.core import integrity
+from affectlab.files import integrity
 
 
 @pytest.fixture(autouse=True)

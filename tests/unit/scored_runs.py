@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.records import ScoredRun
+from affectlab.evaluation.records import ScoredRun
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 BOOTSTRAP = {"resamples": 100, "level": 0.95, "seed": 0}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from affectlab.core.acceleration import (
+from affectlab.models.acceleration import (
     ByteDropout,
     classify_by_first_token,
     read_last_layer_at,

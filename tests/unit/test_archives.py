@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.archives import Limits, extract, local_copy, single_archive
-from affectlab.core.errors import DataError, UserError
+from affectlab.errors import DataError, UserError
+from affectlab.files.archives import Limits, extract, local_copy, single_archive
 
 FILES = {"train.txt": b"one;joy\n", "deep/er/test.txt": b"two;fear\n" * 1000}
 

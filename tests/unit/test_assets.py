@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.assets import (
+from affectlab.assets.fetch import fetch_dataset
+from affectlab.assets.status import (
     AssetStatus,
     asset_status,
     entry_in_use,
@@ -19,9 +20,8 @@ from affectlab.core.assets import (
     manifest_path,
     preflight,
 )
-from affectlab.core.config import load_config
-from affectlab.core.errors import UserError
-from affectlab.core.fetch import fetch_dataset
+from affectlab.config.load import load_config
+from affectlab.errors import UserError
 from affectlab.wings import check_config, validate_config
 
 PROJECT = Path(__file__).parents[2]
@@ -207,7 +207,7 @@ def test_what_the_snakefile_imports_is_light():
     heavy = ("torch", "transformers", "numpy", "pandas", "sklearn", "matplotlib", "jsonschema")
     code = (
         "import sys\n"
-        "import affectlab.core.sources, affectlab.wings\n"
+        "import affectlab.config.sources, affectlab.wings\n"
         f"sys.exit(','.join(name for name in {heavy!r} if name in sys.modules) or 0)"
     )
     done = subprocess.run(

@@ -4,9 +4,9 @@ import soundfile
 
 from affectlab.audio.audit import audit, measure, write_audit
 from affectlab.audio.data import Clip, convert
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_jsonl
-from affectlab.core.quarantine import BadRecord
+from affectlab.errors import DataError, UserError
+from affectlab.files.io import read_json, read_jsonl
+from affectlab.files.quarantine import BadRecord
 from affectlab.samples.audio import write_corpus
 
 

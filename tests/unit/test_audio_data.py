@@ -4,12 +4,12 @@ import shutil
 import numpy as np
 import pytest
 
+from affectlab.assets.fetch import fetch_dataset, manifest_directory
 from affectlab.audio.data import Clip, convert, read_clips
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import read_audio
-from affectlab.core.errors import DataError
-from affectlab.core.fetch import fetch_dataset, manifest_directory
-from affectlab.core.io import read_jsonl
+from affectlab.errors import DataError
+from affectlab.files.io import read_jsonl
 from affectlab.samples.audio import write_corpus, write_emodb
 
 

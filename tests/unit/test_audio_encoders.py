@@ -12,7 +12,7 @@ import torch
 from affectlab.audio import clap, encoders
 from affectlab.audio.encoders import Moments, load_encoder, merge
 from affectlab.audio.store import embed_waves
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
 from affectlab.samples import audio_models
 
 

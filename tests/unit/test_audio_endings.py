@@ -10,8 +10,8 @@ import soundfile
 from affectlab.audio import audit
 from affectlab.audio.data import convert, read_clips
 from affectlab.audio.waveform import read_audio
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_jsonl
+from affectlab.errors import DataError
+from affectlab.files.io import read_jsonl
 
 RATE = 16_000
 SOUND = 0.1 * np.random.default_rng(0).standard_normal(RATE)

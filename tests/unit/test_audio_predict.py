@@ -23,9 +23,9 @@ from affectlab.audio.model import load
 from affectlab.audio.pipeline import embed_shard, gather_shards
 from affectlab.audio.predict import AudioProbe
 from affectlab.audio.store import VERSION, read_embeddings, write_embeddings
-from affectlab.core.config import Registries
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
+from affectlab.config.load import Registries
+from affectlab.errors import DataError, UserError
+from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.samples.audio import write_corpus
 from affectlab.samples.audio_models import write_tiny_whisper
 

@@ -15,8 +15,8 @@ from affectlab.audio import experiment, probe
 from affectlab.audio.items import Items
 from affectlab.audio.probe import Settings
 from affectlab.audio.store import Embeddings
-from affectlab.core.conditions import permute
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
+from affectlab.evaluation.conditions import permute
 
 SETTINGS = Settings(
     views=["layers", "mix"],

@@ -3,7 +3,7 @@ import pytest
 
 from affectlab.audio import model as models
 from affectlab.audio.published import random_split, shared_subjects, train_head
-from affectlab.core.errors import DataError, UserError
+from affectlab.errors import DataError, UserError
 
 TRAINING = {
     "epochs": 15,

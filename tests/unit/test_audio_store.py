@@ -9,7 +9,7 @@ from affectlab.audio import store
 from affectlab.audio.data import convert, read_clips
 from affectlab.audio.encoders import load_encoder
 from affectlab.audio.waveform import read_audio
-from affectlab.core.errors import DataError, UserError
+from affectlab.errors import DataError, UserError
 from affectlab.samples.audio import write_corpus
 
 PROVENANCE = {"encoder": {"name": "logmel", "kind": "logmel"}}

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from affectlab.audio.waveform import in_parallel, open_recording, read_audio, windows
-from affectlab.core.errors import DataError
+from affectlab.errors import DataError
 
 
 def tone(seconds, rate, frequency=440.0):

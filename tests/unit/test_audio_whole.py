@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from affectlab.audio.waveform import read_audio
-from affectlab.core.errors import DataError
+from affectlab.errors import DataError
 
 RATE = 16_000
 SOUND = (0.2 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.float32)

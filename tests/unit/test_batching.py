@@ -1,9 +1,9 @@
-"""`core.batching`: batches of similar length that lose nothing."""
+"""`training.batching`: batches of similar length that lose nothing."""
 
 import numpy as np
 import pytest
 
-from affectlab.core.batching import bucketed_batches, update_groups
+from affectlab.training.batching import bucketed_batches, update_groups
 
 
 @pytest.mark.parametrize("budget", [None, 40])

@@ -11,15 +11,15 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModel
 
-from affectlab.core.assets import asset_status, manifest_path
-from affectlab.core.errors import DataError
-from affectlab.core.integrity import SUMS, check_directory, check_file, digest_path
-from affectlab.core.io import clear_leftovers, read_json, sealed_path, write_json
-from affectlab.core.local_copies import MARKER_NAME, STATE_NAME, marker, remember
-from affectlab.core.resumption import remove_checkpoints
-from affectlab.core.text_models import add_lora, save_adapter
+from affectlab.assets.local_copies import MARKER_NAME, STATE_NAME, marker, remember
+from affectlab.assets.status import asset_status, manifest_path
 from affectlab.entity.train import _finished_stage
+from affectlab.errors import DataError
+from affectlab.files.integrity import SUMS, check_directory, check_file, digest_path
+from affectlab.files.io import clear_leftovers, read_json, sealed_path, write_json
+from affectlab.models.text_models import add_lora, save_adapter
 from affectlab.samples.models import write_tiny_bert
+from affectlab.training.checkpoints import remove_checkpoints
 
 SAMPLE = {"sources": [{"kind": "sample", "generator": "emotion"}], "access": "open"}
 BROKEN = [

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from test_cards import DATASET, MODEL, RECIPE, make_record
 
-from affectlab.core import cards
 from affectlab.emotion.card import card
+from affectlab.evaluation import cards
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = PROJECT / "workflow" / "scripts" / "affectlab"

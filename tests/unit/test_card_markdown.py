@@ -1,6 +1,6 @@
 """Text that code and templates put together in a card: its lists stay lists, its spaces stay."""
 
-from affectlab.core import cards
+from affectlab.evaluation import cards
 
 GENERATED = {"title": "T", "sources": [{"kind": "sample"}], "facts": {"languages": ["en"]}}
 FOREIGN = {

@@ -8,14 +8,14 @@ from example_programs import run_example
 from huggingface_hub import ModelCard
 from jinja2 import UndefinedError
 
-from affectlab.core import cards
-from affectlab.core.calibration import CalibrationError, calibration_metric
-from affectlab.core.config import load_schema, schema_mistakes
-from affectlab.core.expectations import differing
-from affectlab.core.io import write_json
-from affectlab.core.records import SINGLE_RUN_INTERVALS, metric
+from affectlab.config.load import load_schema, schema_mistakes
 from affectlab.emotion import card as emotion_card
 from affectlab.emotion.data import CLASSES
+from affectlab.evaluation import cards
+from affectlab.evaluation.calibration import CalibrationError, calibration_metric
+from affectlab.evaluation.expectations import differing
+from affectlab.evaluation.records import SINGLE_RUN_INTERVALS, metric
+from affectlab.files.io import write_json
 
 PROJECT = Path(__file__).parents[2]
 

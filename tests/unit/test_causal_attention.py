@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from affectlab.core import causal_attention
-from affectlab.core.causal_attention import blocked_causal_attention
+from affectlab.models import causal_attention
+from affectlab.models.causal_attention import blocked_causal_attention
 
 
 def states(length, *, dtype, heads=6, key_heads=2, batch=2, size=8):

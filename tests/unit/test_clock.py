@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from affectlab.core.clock import STAMP, TOLERANCE_SECONDS, check_dates
-from affectlab.core.errors import UserError
+from affectlab.config.clock import STAMP, TOLERANCE_SECONDS, check_dates
+from affectlab.errors import UserError
 
 NOW = 1_800_000_000
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from affectlab.core import comparison, stats
-from affectlab.core.comparison import RECIPES, TRAINED_MODELS, Resamples, Run, Trials
+from affectlab.evaluation import comparison, stats
+from affectlab.evaluation.comparison import RECIPES, TRAINED_MODELS, Resamples, Run, Trials
 
 LEVEL = 0.95
 

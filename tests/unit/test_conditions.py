@@ -8,8 +8,8 @@ import soundfile
 
 from affectlab.audio import audit
 from affectlab.audio.data import Clip
-from affectlab.core import conditions
-from affectlab.core.texts import likely_language, text_conditions
+from affectlab.datasets.texts import likely_language, text_conditions
+from affectlab.evaluation import conditions
 
 
 def corpus(items=60, subjects=15, seed=0):

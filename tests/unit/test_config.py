@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from affectlab.core.config import (
+from affectlab.config.load import (
     dump_yaml,
     load_config,
     load_registries,
@@ -20,8 +20,8 @@ from affectlab.core.config import (
     merge,
     schema_mistakes,
 )
-from affectlab.core.errors import ConfigError, DataError
 from affectlab.emotion.settings import selected_runs
+from affectlab.errors import ConfigError, DataError
 from affectlab.wings import SETTINGS, needed_assets, validate_config, wings_without
 
 PROJECT = Path(__file__).parents[2]
@@ -168,7 +168,7 @@ def test_one_mistake_is_named_with_its_path_and_the_nearest_name(config, path, v
 
 
 def test_the_training_block_is_what_training_takes():
-    from affectlab.core.training import Recipe
+    from affectlab.training.loop import Recipe
 
     keys = load_schema(PROJECT, "training")["properties"]
     assert set(keys) == {field.name for field in dataclasses.fields(Recipe)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.config import load_schema
+from affectlab.config.load import load_schema
 
 PROJECT = Path(__file__).parents[2]
 BOUNDS = {"exclusiveMinimum": "> ", "minimum": "≥ ", "exclusiveMaximum": "< ", "maximum": "≤ "}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from affectlab.core.media import IMAGES, RECORDINGS, read_head, sort_files
+from affectlab.datasets.media import IMAGES, RECORDINGS, read_head, sort_files
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
 AVIF_AS_MIF1 = b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf" + bytes(40)

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import folders_below
+from affectlab.errors import DataError
 from affectlab.face.raw import read_raw
+from affectlab.files.io import folders_below
 
 
 @pytest.fixture

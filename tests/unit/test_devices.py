@@ -1,10 +1,10 @@
-"""`core.devices`: a GPU that was granted and is not there; number formats of processors."""
+"""`models.devices`: a GPU that was granted and is not there; number formats of processors."""
 
 import pytest
 import torch
 
-from affectlab.core.devices import choose_device, compute_dtype, named_device
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
+from affectlab.models.devices import choose_device, compute_dtype, named_device
 
 
 def test_a_granted_gpu_that_pytorch_cannot_see_is_an_error(monkeypatch):

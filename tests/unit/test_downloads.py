@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 from local_server import LocalServer, body, cut, in_turn, ranged, send, serve, status
 
-from affectlab.core import downloads
-from affectlab.core.downloads import download
-from affectlab.core.errors import FetchError, UserError
+from affectlab.assets import downloads
+from affectlab.assets.downloads import download
+from affectlab.errors import FetchError, UserError
 
 DATA = bytes(range(256)) * 1200  # several chunks of 64 KiB
 SHA256 = hashlib.sha256(DATA).hexdigest()

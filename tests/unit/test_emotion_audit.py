@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import write_json
-from affectlab.core.quarantine import BadRecord
 from affectlab.emotion import audit, data
 from affectlab.emotion.data import CLASSES, SPLITS, Record
+from affectlab.errors import UserError
+from affectlab.files.io import write_json
+from affectlab.files.quarantine import BadRecord
 from affectlab.samples.emotion import write_corpus
 
 

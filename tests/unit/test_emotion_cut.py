@@ -11,11 +11,11 @@ import torch
 from test_cards import DATASET, MODEL, RECIPE, make_record
 
 from affectlab.cli import main
-from affectlab.core.text_models import load_tokenizer
 from affectlab.emotion import model as networks
 from affectlab.emotion.card import card
 from affectlab.emotion.evaluate import reading, results_text
 from affectlab.emotion.predict import EmotionClassifier, predict_records
+from affectlab.models.text_models import load_tokenizer
 from affectlab.samples.models import write_tiny_bert
 
 LIMIT = 16

@@ -9,9 +9,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.texts import normalise_text
+from affectlab.datasets.texts import normalise_text
 from affectlab.emotion import data
+from affectlab.errors import DataError, UserError
 from affectlab.samples.emotion import LAYOUTS, write_corpus
 
 GOOD = "i feel glad;joy\ni feel gloomy;sadness\n"

@@ -6,12 +6,12 @@ import pytest
 from scored_runs import scored_run
 from sklearn import metrics
 
-from affectlab.core import stats
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, write_json, write_jsonl
-from affectlab.core.records import origin_record, read_record
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.data import CLASSES
+from affectlab.errors import DataError
+from affectlab.evaluation import stats
+from affectlab.evaluation.records import origin_record, read_record
+from affectlab.files.io import read_json, write_json, write_jsonl
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}

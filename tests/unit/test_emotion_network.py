@@ -18,15 +18,15 @@ from torch import nn
 from transformers import pipeline
 
 from affectlab import cli
-from affectlab.core.errors import UserError
-from affectlab.core.io import read_json, read_jsonl, write_json
-from affectlab.core.onnx_export import onnx_inference
-from affectlab.core.text_models import add_lora, load_tokenizer
 from affectlab.emotion import model as networks
 from affectlab.emotion.data import CLASSES, convert
 from affectlab.emotion.export import export, measure
 from affectlab.emotion.predict import EmotionClassifier, predict_records
 from affectlab.emotion.train import train_network, train_tfidf, validation_scores
+from affectlab.errors import UserError
+from affectlab.files.io import read_json, read_jsonl, write_json
+from affectlab.models.onnx_export import onnx_inference
+from affectlab.models.text_models import add_lora, load_tokenizer
 from affectlab.samples.emotion import write_corpus
 from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3
 

@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
-from affectlab.core.errors import UserError
-from affectlab.core.texts import normalise_text
+from affectlab.datasets.texts import normalise_text
 from affectlab.emotion import data, noise
 from affectlab.emotion.data import CLASSES, Record
+from affectlab.errors import UserError
 from affectlab.samples.emotion import write_corpus
 
 

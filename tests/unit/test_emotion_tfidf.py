@@ -4,9 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
-from affectlab.core.errors import UserError
 from affectlab.emotion import tfidf
 from affectlab.emotion.settings import SEEDLESS
+from affectlab.errors import UserError
 from affectlab.samples.emotion import LABELS, make_sentence
 
 pytestmark = pytest.mark.usefixtures("edited_models")

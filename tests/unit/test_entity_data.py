@@ -8,9 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_jsonl
-from affectlab.core.texts import normalise_text
+from affectlab.datasets.texts import normalise_text
 from affectlab.entity import corrupt
 from affectlab.entity.audit import audit, write_audit
 from affectlab.entity.data import (
@@ -31,6 +29,8 @@ from affectlab.entity.labels import (
     soft_label_of_ids,
 )
 from affectlab.entity.weak_spans import weak_spans
+from affectlab.errors import DataError, UserError
+from affectlab.files.io import read_json, read_jsonl
 from affectlab.samples.entity import write_goemotions, write_spans
 
 SPLIT = {"validation": 0.2, "test": 0.2, "seed": 0}

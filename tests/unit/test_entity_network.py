@@ -26,10 +26,6 @@ from scored_runs import scored_run
 from sklearn.metrics import f1_score
 
 from affectlab import cli
-from affectlab.core import devices
-from affectlab.core.errors import UserError
-from affectlab.core.io import read_json, write_json, write_jsonl
-from affectlab.core.text_models import load_tokenizer
 from affectlab.entity import losses, original, predict, stored_states, updates
 from affectlab.entity import model as networks
 from affectlab.entity import train as training
@@ -46,6 +42,10 @@ from affectlab.entity.predict import (
     predict_records,
     write_embeddings,
 )
+from affectlab.errors import UserError
+from affectlab.files.io import read_json, write_json, write_jsonl
+from affectlab.models import devices
+from affectlab.models.text_models import load_tokenizer
 from affectlab.report.results import SeedResult
 from affectlab.report.sections import entity as section
 from affectlab.samples.entity import write_goemotions, write_spans
@@ -467,7 +467,7 @@ def test_no_damaged_copies_are_no_obstacle(work, tmp_path):
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(work, trained, tmp_path, monkeypatch):
     """The second stage is broken off; the first is not trained again."""
-    from affectlab.core import training as loop
+    from affectlab.training import loop as loop
 
     fit, calls = loop.fit, []
 
@@ -605,10 +605,10 @@ def test_states_that_are_kept_teach_an_adapter_what_the_encoder_would(
 
 
 def test_contrast_within_shares_of_a_batch_is_warned_of(work, sentences, tmp_path, monkeypatch):
-    from affectlab.core import processes
+    from affectlab.training import distributed
 
     warned = []
-    monkeypatch.setattr(processes, "warn_of_shares", warned.append)
+    monkeypatch.setattr(distributed, "warn_of_shares", warned.append)
     train_adapter(work, sentences, tmp_path / "with", epochs=1)
     assert warned == ["contrast"]
     weights = VMF["weights"] | {"contrast": 0.0}

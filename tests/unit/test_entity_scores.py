@@ -9,9 +9,9 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, log_loss
 
-from affectlab.core import stats
 from affectlab.entity import decisions, scores
 from affectlab.entity.labels import CLASSES, NEUTRAL
+from affectlab.evaluation import stats
 
 K = len(CLASSES)
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.config import load_config, load_registries
+from affectlab.config.load import load_config, load_registries
 from affectlab.entity.settings import mistakes
 
 PROJECT = Path(__file__).parents[2]

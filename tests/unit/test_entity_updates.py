@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from affectlab.core.errors import DataError
 from affectlab.entity import updates
+from affectlab.errors import DataError
 
 HISTORY = """step,epoch,split,loss,accuracy,stage
 3,1,train,9.0,,1

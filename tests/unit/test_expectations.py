@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from affectlab.core.expectations import report_differences, share_rows
-from affectlab.core.io import write_json
 from affectlab.emotion import audit, data
+from affectlab.evaluation.expectations import report_differences, share_rows
+from affectlab.files.io import write_json
 from affectlab.samples.emotion import write_corpus
 
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from affectlab.cli import main
-from affectlab.core.errors import DataError
-from affectlab.core.quarantine import BadRecord
+from affectlab.errors import DataError
 from affectlab.face import model, predict, raw
+from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from affectlab.core.errors import UserError
-from affectlab.core.quarantine import BadRecord
+from affectlab.errors import UserError
 from affectlab.face import audit
 from affectlab.face.data import Faces
 from affectlab.face.raw import CLASSES, CSV_CLASSES, USAGES
 from affectlab.face.votes import TAGS
+from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
 
 COUNTS = {"Training": 60, "PublicTest": 24, "PrivateTest": 24}

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.quarantine import BadRecord
+from affectlab.errors import DataError, UserError
 from affectlab.face.data import convert, read_faces, require_images
 from affectlab.face.raw import CLASSES, CSV_CLASSES, decode_image, parse_pixels, read_raw
 from affectlab.face.votes import TAGS, match_pixels
+from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
 
 COUNTS = {"Training": 30, "PublicTest": 12, "PrivateTest": 12}

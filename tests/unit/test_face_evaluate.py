@@ -10,17 +10,17 @@ from scored_runs import scored_run
 from sklearn import metrics
 from torch import nn
 
-from affectlab.core import stats
-from affectlab.core.config import load_registries
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_jsonl, write_json, write_jsonl
-from affectlab.core.records import origin_record, read_record
+from affectlab.config.load import load_registries
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation import stats
+from affectlab.evaluation.records import origin_record, read_record
 from affectlab.face import blur, evaluate, labels, settings
 from affectlab.face.card import card
 from affectlab.face.data import convert, read_faces
 from affectlab.face.indices import WARNINGS
 from affectlab.face.model import LIMITS, REGRESSED
 from affectlab.face.raw import CLASSES
+from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.report.sections.face import section
 from affectlab.samples import face as samples
 from affectlab.wings import validate_config
@@ -550,7 +550,7 @@ def test_what_a_block_needs():
 
 @pytest.mark.parametrize("overlay", [[], ["cpu.yaml"], ["demo.yaml"]])
 def test_the_shipped_configurations_are_valid(overlay):
-    from affectlab.core.config import load_config
+    from affectlab.config.load import load_config
 
     shipped = load_config(PROJECT, [PROJECT / "config" / name for name in overlay])
     validate_config(shipped, PROJECT)

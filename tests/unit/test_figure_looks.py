@@ -9,9 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from affectlab.audio import figures as audio_figures
-from affectlab.core import plots, stats
 from affectlab.entity import figures as entity_figures
 from affectlab.entity.labels import CLASSES
+from affectlab.evaluation import plots, stats
 
 
 @pytest.fixture

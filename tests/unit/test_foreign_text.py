@@ -15,8 +15,8 @@ from transformers import (
 )
 
 import affectlab
-from affectlab.core.text_models import encode_texts, load_tokenizer
-from affectlab.core.texts import without_chat_marks
+from affectlab.datasets.texts import without_chat_marks
+from affectlab.models.text_models import encode_texts, load_tokenizer
 from affectlab.samples.models import (
     write_tiny_bert,
     write_tiny_qwen3,

@@ -13,7 +13,7 @@ PROGRAM = """
     import numpy as np
     import torch
     from pathlib import Path
-    from affectlab.core import devices
+    from affectlab.models import devices
     from affectlab.face import model
     from affectlab.face.predict import FacePredictor
 

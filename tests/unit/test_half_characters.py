@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from affectlab.core.assets import read_manifest
-from affectlab.core.config import parse_yaml
-from affectlab.core.errors import ConfigError, DataError
+from affectlab.assets.status import read_manifest
+from affectlab.config.load import parse_yaml
+from affectlab.errors import ConfigError, DataError
 
 
 def test_a_yaml_text(tmp_path):

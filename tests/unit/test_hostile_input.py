@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from local_server import serve
 
-from affectlab.core import downloads
-from affectlab.core.archives import extract
-from affectlab.core.config import folder_mistakes, load_yaml, schema_mistakes
-from affectlab.core.downloads import download
-from affectlab.core.errors import ConfigError, DataError, FetchError
+from affectlab.assets import downloads
+from affectlab.assets.downloads import download
+from affectlab.config.load import folder_mistakes, load_yaml, schema_mistakes
+from affectlab.errors import ConfigError, DataError, FetchError
+from affectlab.files.archives import extract
 
 SECONDS = 5.0
 """Far more than each of these takes, on a busy machine too, and far less than before."""

@@ -12,14 +12,14 @@ import zlib
 
 import pytest
 
-from affectlab.core import io
-from affectlab.core.errors import DataError
 from affectlab.emotion.data import read_raw as read_emotion
 from affectlab.entity.data import convert
+from affectlab.errors import DataError
 from affectlab.face.images import MOST_PIXELS, claimed_size
 from affectlab.face.predict import read_image
 from affectlab.face.raw import decode_image
 from affectlab.face.raw import read_raw as read_faces
+from affectlab.files import io
 
 
 def png(width: int, height: int, *, chunk_length: int | None = None) -> bytes:
@@ -182,7 +182,7 @@ def test_an_image_that_claims_gigabytes_takes_none(tmp_path):
     (tmp_path / "x.png").write_bytes(png(48, 48, chunk_length=0xFF000000))
     code = (
         "import sys\nfrom affectlab.face.predict import read_image\n"
-        "from affectlab.core.errors import DataError\n"
+        "from affectlab.errors import DataError\n"
         "try:\n    read_image(sys.argv[1])\nexcept DataError as error:\n    print(error)\n"
     )
     done = subprocess.run(

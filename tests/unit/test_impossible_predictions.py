@@ -13,14 +13,14 @@ from scored_runs import scored_run
 from affectlab.audio import evaluate as audio
 from affectlab.audio import model as audio_model
 from affectlab.audio import predictions as audio_predictions
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_jsonl, write_json, write_jsonl
 from affectlab.emotion import evaluate as emotion
 from affectlab.emotion.data import CLASSES as EMOTIONS
 from affectlab.entity import evaluate as entity
+from affectlab.errors import DataError
 from affectlab.face import evaluate as face
 from affectlab.face.data import convert
 from affectlab.face.raw import CLASSES as FACES
+from affectlab.files.io import read_jsonl, write_json, write_jsonl
 from affectlab.samples import face as face_samples
 from affectlab.summary.answers import read_answers
 from affectlab.summary.cases import FIELDS, Case
@@ -189,7 +189,7 @@ def face_run(tmp_path_factory):
 
 
 def read_face(run, rows, out):
-    from affectlab.core.classification import read_predictions
+    from affectlab.evaluation.classification import read_predictions
 
     write_raw_jsonl(out / "predictions.jsonl", rows)
     read_predictions(out / "predictions.jsonl", run[0])

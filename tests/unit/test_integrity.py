@@ -12,13 +12,19 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
+from affectlab.assets.fetch import fetch_model, manifest_directory
 from affectlab.audio import model as probe
 from affectlab.audio.checkpoints import load_complete
 from affectlab.audio.store import Embeddings, _read_cache, read_embeddings, write_embeddings
-from affectlab.core import integrity, onnx_export, text_models
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.fetch import fetch_model, manifest_directory
-from affectlab.core.io import (
+from affectlab.emotion import data as emotion_data
+from affectlab.emotion import tfidf
+from affectlab.entity import model as entity
+from affectlab.errors import DataError, UserError
+from affectlab.face import data as face_data
+from affectlab.face import labels as face_labels
+from affectlab.face import model as face
+from affectlab.files import integrity
+from affectlab.files.io import (
     read_json,
     read_jsonl,
     read_text,
@@ -27,17 +33,12 @@ from affectlab.core.io import (
     write_json,
     write_jsonl,
 )
-from affectlab.core.resumption import CheckpointFolder, TrainingState
-from affectlab.core.weights import MasterWeights, WeightAverage
-from affectlab.emotion import data as emotion_data
-from affectlab.emotion import tfidf
-from affectlab.entity import model as entity
-from affectlab.face import data as face_data
-from affectlab.face import labels as face_labels
-from affectlab.face import model as face
+from affectlab.models import onnx_export, text_models
 from affectlab.samples import emotion as emotion_samples
 from affectlab.samples import face as face_samples
 from affectlab.samples.models import write_tiny_bert
+from affectlab.training.checkpoints import CheckpointFolder, TrainingState
+from affectlab.training.weights import MasterWeights, WeightAverage
 
 CPU = torch.device("cpu")
 
@@ -366,7 +367,7 @@ def test_a_file_whose_writer_was_killed_before_its_digest_is_read(tmp_path, monk
         assert path == integrity.digest_path(tmp_path / "records.jsonl")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("affectlab.core.io.write_text", killed)
+    monkeypatch.setattr("affectlab.files.io.write_text", killed)
     with pytest.raises(KeyboardInterrupt):
         write_jsonl(path, [{"a": 2}], sealed=True)
     assert list(read_jsonl(path)) == [{"a": 2}]

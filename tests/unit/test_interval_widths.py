@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from affectlab.audio import evaluate as audio
-from affectlab.core.classification import Corpus, Predictions, score_split
 from affectlab.entity import evaluate as entity
 from affectlab.entity import scores as entity_scores
+from affectlab.evaluation.classification import Corpus, Predictions, score_split
 from affectlab.face import evaluate as face
 from affectlab.summary import evaluate as summary
 from affectlab.summary.cases import Case

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from affectlab.core import intervals, stats
-from affectlab.core.calibration import calibration_error, mean_gap
+from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.calibration import calibration_error, mean_gap
 
 LEVEL = 0.95
 DATASETS = 250

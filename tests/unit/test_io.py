@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affectlab.core import io
-from affectlab.core.errors import DataError, UserError
+from affectlab.errors import DataError, UserError
+from affectlab.files import io
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_the_old_file(small_disk):

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from affectlab.audio import data as audio
-from affectlab.core.errors import DataError
-from affectlab.core.label_order import better_order, check_label_order, published_shares
+from affectlab.datasets.label_order import better_order, check_label_order, published_shares
 from affectlab.emotion import data as emotion
 from affectlab.entity import data as entity
 from affectlab.entity.labels import CLASSES as SPAN_ORDER
 from affectlab.entity.labels import GOEMOTIONS_CLASSES
+from affectlab.errors import DataError
 from affectlab.face import data as face
 from affectlab.face.agreement import agreement_counts, other_meaning
 from affectlab.face.raw import CLASSES as FACE_CLASSES

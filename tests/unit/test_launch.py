@@ -1,4 +1,4 @@
-"""`core.launch`: one function in several processes. That they train as one is tested elsewhere."""
+"""One function in several processes. That they train as one is tested elsewhere."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core import launch
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
+from affectlab.training import launch
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 WORK = """
 import logging, os, signal, time
 from pathlib import Path
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
 
 def note(folder, threads):
     rank = os.environ.get("RANK", "alone")
@@ -95,8 +95,8 @@ def test_the_last_word_of_this_process_stands_below_the_others(work, tmp_path):
         from pathlib import Path
         sys.path[:0] = [{str(SCRIPTS)!r}]
         import launched_work
-        from affectlab.core.launch import call
-        from affectlab.core.logs import configure_logging
+        from affectlab.training.launch import call
+        from affectlab.files.logs import configure_logging
         folder = Path(sys.argv[1])
         configure_logging(folder / "log")
         logging.info("begun")
@@ -122,7 +122,7 @@ def test_sigterm_is_handed_on_and_waited_for(work, tmp_path):
         from pathlib import Path
         sys.path[:0] = [{str(SCRIPTS)!r}]
         import launched_work
-        from affectlab.core.launch import call
+        from affectlab.training.launch import call
         call(launched_work.checkpoint, dict(folder=sys.argv[1]), gpus=2, threads=1,
              scratch=Path(sys.argv[1]), log_file=Path(sys.argv[1], "log"))
     """

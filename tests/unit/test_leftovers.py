@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.assets import asset_status, format_table, manifest_path, preflight
-from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_path, read_json, write_json, write_text
+from affectlab.assets.status import asset_status, format_table, manifest_path, preflight
+from affectlab.errors import UserError
+from affectlab.files.io import atomic_path, read_json, write_json, write_text
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 SAMPLE = {"sources": [{"kind": "sample", "generator": "emotion"}], "access": "open"}
@@ -21,7 +21,7 @@ def half_written(path):
     """A process that is in the midst of writing *path*."""
     program = f"""
         import sys, time
-        from affectlab.core.io import atomic_path
+        from affectlab.files.io import atomic_path
         with atomic_path({str(path)!r}) as temporary:
             temporary.write_text("half")
             print("writing", flush=True)

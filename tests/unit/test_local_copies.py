@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core import local_copies
-from affectlab.core.assets import local_files, local_marker, manifest_path
-from affectlab.core.errors import FetchError
-from affectlab.core.fetch import fetch_dataset
-from affectlab.core.io import read_json
+from affectlab.assets import local_copies
+from affectlab.assets.fetch import fetch_dataset
+from affectlab.assets.status import local_files, local_marker, manifest_path
+from affectlab.errors import FetchError
+from affectlab.files.io import read_json
 
 GATED = {"sources": [], "access": "gated", "ask": "Ask them"}
 

@@ -7,12 +7,12 @@ import torch
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from affectlab.audio.encoders import load_encoder as load_audio_encoder
-from affectlab.core.errors import UserError
 from affectlab.emotion import tfidf
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.predict import EmotionClassifier
 from affectlab.entity.model import Description, EmotionEmbedder, Heads, load_encoder, save_model
 from affectlab.entity.predict import GbertPredictor
+from affectlab.errors import UserError
 from affectlab.face.model import build_network, load_network, save_network
 from affectlab.samples.audio_models import write_tiny_clap
 from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3, write_tiny_resnet

@@ -6,13 +6,13 @@ import unicodedata
 import pytest
 
 from affectlab.audio import data as audio
-from affectlab.core.errors import DataError
-from affectlab.core.names import Ids, Spellings, name_key
-from affectlab.core.texts import normalise_text
+from affectlab.datasets.names import Ids, Spellings, name_key
+from affectlab.datasets.texts import normalise_text
 from affectlab.emotion import audit as emotion_audit
 from affectlab.emotion import data as emotion
 from affectlab.entity import data as entity
 from affectlab.entity.labels import GOEMOTIONS_CLASSES
+from affectlab.errors import DataError
 from affectlab.face import data as face
 from affectlab.face.raw import read_raw
 from affectlab.face.votes import TAGS

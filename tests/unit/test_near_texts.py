@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from affectlab.core.near_texts import SIMILARITY, near_duplicates, near_groups, template_of
+from affectlab.datasets.near_texts import SIMILARITY, near_duplicates, near_groups, template_of
 from affectlab.emotion import audit as emotion_audit
 from affectlab.emotion import data as emotion
 from affectlab.emotion.evaluate import overlapping_ids, read_corpus

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from affectlab.core.errors import DataError
-from affectlab.core.predictions import finite_rows
 from affectlab.emotion.data import CLASSES, read_raw
+from affectlab.errors import DataError
+from affectlab.evaluation.predictions import finite_rows
 from affectlab.samples.emotion import write_corpus
 
 

@@ -8,9 +8,9 @@ from onnx import numpy_helper
 from sklearn.metrics import f1_score
 from torch import nn
 
-from affectlab.core import onnx_export
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.onnx_export import Format
+from affectlab.errors import DataError, UserError
+from affectlab.models import onnx_export
+from affectlab.models.onnx_export import Format
 
 IMAGES = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.config import load_config, parse_yaml
-from affectlab.core.errors import ConfigError
+from affectlab.config.load import load_config, parse_yaml
+from affectlab.errors import ConfigError
 
 PROJECT = Path(__file__).parents[2]
 

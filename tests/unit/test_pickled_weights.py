@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, BertConfig, BertModel
 
+from affectlab.assets.checkpoints import check_checkpoint, refuse_pickled
 from affectlab.audio.checkpoints import load_part
-from affectlab.core import text_models
-from affectlab.core.checkpoints import check_checkpoint, refuse_pickled
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
+from affectlab.models import text_models
 
 
 class Trap:

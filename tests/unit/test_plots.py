@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from affectlab.core import plots, stats
-from affectlab.core.errors import DataError
-from affectlab.core.history import read_history
+from affectlab.errors import DataError
+from affectlab.evaluation import plots, stats
+from affectlab.training.history import read_history
 
 CLASSES = ("sadness", "joy", "love")
 HISTORY = """step,epoch,split,loss,accuracy,macro_f1,learning_rate,samples_per_second
@@ -98,7 +98,7 @@ def test_broken_history_is_named(tmp_path, text, problem):
 
 
 def test_importing_the_module_does_not_import_matplotlib():
-    code = "import sys, affectlab.core.plots; print('matplotlib' in sys.modules)"
+    code = "import sys, affectlab.evaluation.plots; print('matplotlib' in sys.modules)"
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from affectlab.core import records
-from affectlab.core.errors import DataError
+from affectlab.errors import DataError
+from affectlab.evaluation import records
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -160,7 +160,7 @@ def test_peak_memory_is_of_this_process_alone(ballast):
     import numpy as np
 
     code = (
-        "from affectlab.core import records; import numpy as np\n"
+        "from affectlab.evaluation import records; import numpy as np\n"
         "before = records.peak_memory_mb(); np.ones(25_000_000)\n"
         "print(before, records.peak_memory_mb() - before)"
     )
@@ -198,7 +198,7 @@ def test_git_state_of_a_checkout(tmp_path):
 def test_packages_are_recorded_that_the_process_uses_not_all_that_it_could_find():
     """Behind a rule's own packages, Snakemake lets its scripts find those that it runs from."""
     code = (
-        "import json, sklearn; from affectlab.core.records import origin_record;"
+        "import json, sklearn; from affectlab.evaluation.records import origin_record;"
         "print(json.dumps(origin_record()['packages']))"
     )
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}

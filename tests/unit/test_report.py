@@ -12,15 +12,15 @@ import pytest
 import yaml
 from scored_runs import scored_run
 
-from affectlab.core import plots
-from affectlab.core.errors import DataError
-from affectlab.core.history import read_history
-from affectlab.core.io import read_json, write_json, write_jsonl, write_text
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.audit import write_audit
 from affectlab.emotion.data import CLASSES, convert, read_records
+from affectlab.errors import DataError
+from affectlab.evaluation import plots
+from affectlab.files.io import read_json, write_json, write_jsonl, write_text
 from affectlab.report import page, results, section, words
 from affectlab.samples.emotion import write_corpus
+from affectlab.training.history import read_history
 
 PROJECT = Path(__file__).parents[2]
 SCHEMAS = PROJECT / "workflow" / "schemas"

@@ -3,8 +3,8 @@
 import pytest
 
 from affectlab import cli
-from affectlab.core.errors import DataError
-from affectlab.core.io import write_json
+from affectlab.errors import DataError
+from affectlab.files.io import write_json
 from affectlab.report.results import SeedResult, results_csv, split_means
 from affectlab.report.sections import summary
 from affectlab.report.summary import summarise

@@ -2,7 +2,7 @@
 
 import pytest
 
-from affectlab.core.errors import DataError
+from affectlab.errors import DataError
 from affectlab.report.results import COLUMNS, results_csv
 from affectlab.report.summary import summarise
 

@@ -3,10 +3,10 @@
 import pytest
 
 from affectlab.audio.data import read_manifest
-from affectlab.core.errors import DataError
-from affectlab.core.separators import wrong_separator
+from affectlab.datasets.separators import wrong_separator
 from affectlab.emotion import data as emotion
 from affectlab.entity import data as entity
+from affectlab.errors import DataError
 from affectlab.face import raw
 from affectlab.face.votes import TAGS, join_votes
 

@@ -7,12 +7,12 @@ import pytest
 from local_server import nobody_listens, send, serve
 from markupsafe import Markup
 
-from affectlab.core import cards
-from affectlab.core.assets import asset_status
-from affectlab.core.config import dump_yaml, schema_mistakes, without_secrets
-from affectlab.core.downloads import download
-from affectlab.core.errors import DataError, FetchError, UserError, reading
-from affectlab.core.fetch import fetch_dataset
+from affectlab.assets.downloads import download
+from affectlab.assets.fetch import fetch_dataset
+from affectlab.assets.status import asset_status
+from affectlab.config.load import dump_yaml, schema_mistakes, without_secrets
+from affectlab.errors import DataError, FetchError, UserError, reading
+from affectlab.evaluation import cards
 
 SECRETS = ("hunter2", "s3cret")
 
@@ -159,7 +159,7 @@ def test_a_name_that_is_not_utf8_is_printed():
 
 def test_a_clip_whose_name_is_not_utf8_is_set_aside(tmp_path):
     from affectlab.audio.data import convert
-    from affectlab.core.quarantine import read_quarantine
+    from affectlab.files.quarantine import read_quarantine
 
     raw = tmp_path / "raw"
     raw.mkdir()

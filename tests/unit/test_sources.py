@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core import sources
-from affectlab.core.sources import imported_sources
+from affectlab.config import sources
+from affectlab.config.sources import imported_sources
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 

@@ -4,10 +4,10 @@ import unicodedata
 
 import pytest
 
-from affectlab.core.errors import UserError
-from affectlab.core.texts import form_of
+from affectlab.datasets.texts import form_of
 from affectlab.entity.data import offset_problem
 from affectlab.entity.predict import Query, _locate
+from affectlab.errors import UserError
 
 CAFE = unicodedata.normalize("NFC", "Ana loved the cafe\u0301 by Zoe\u0308's door.")
 DECOMPOSED = unicodedata.normalize("NFD", CAFE)

@@ -6,7 +6,7 @@ from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from affectlab.core import stats
+from affectlab.evaluation import stats
 
 
 def draw(n, classes, seed, skill=0.7):

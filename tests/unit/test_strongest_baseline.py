@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from affectlab.audio import evaluate as audio
-from affectlab.core.classification import Corpus, Predictions, trivial_scores
-from affectlab.core.records import strongest
+from affectlab.evaluation.classification import Corpus, Predictions, trivial_scores
+from affectlab.evaluation.records import strongest
 from affectlab.report import words
 
 

@@ -104,7 +104,7 @@ HOSTILE = {
 }
 SCRIPT = """
 import sys
-from affectlab.core.texts import without_chat_marks
+from affectlab.datasets.texts import without_chat_marks
 from affectlab.summary.answers import parse
 from affectlab.summary.cases import FIELDS
 from affectlab.summary.judge import read_marks

@@ -21,8 +21,8 @@ from transformers import (
     Qwen2MoeConfig,
 )
 
-from affectlab.core import causal_attention
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
+from affectlab.models import causal_attention
 from affectlab.summary.attention import check_attention, check_training
 from affectlab.summary.packing import (
     PACKED_ATTENTION,

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_jsonl
+from affectlab.errors import DataError, UserError
+from affectlab.files.io import read_jsonl
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.summary.audit import audit
 from affectlab.summary.cases import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from scored_runs import scored_run
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, write_json
+from affectlab.errors import DataError
+from affectlab.files.io import read_json, write_json
 from affectlab.report.sections.summary import section
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.summary.answers import read_predictions

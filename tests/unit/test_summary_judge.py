@@ -7,7 +7,7 @@ import pytest
 import requests
 from local_server import body, in_turn, serve, status
 
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
 from affectlab.samples.summary import write_longemotion
 from affectlab.summary.baselines import write_baseline
 from affectlab.summary.cases import FIELDS, convert

@@ -19,8 +19,8 @@ from test_summary_judge import (  # noqa: F401
     settings,
 )
 
-from affectlab.core.config import Registries
-from affectlab.core.errors import UserError
+from affectlab.config.load import Registries
+from affectlab.errors import UserError
 from affectlab.summary import judge as judging
 from affectlab.summary.judge import Judge, question
 from affectlab.summary.settings import mistakes

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import read_jsonl, write_jsonl
+from affectlab.errors import UserError
+from affectlab.files.io import read_jsonl, write_jsonl
 from affectlab.samples.models import write_tiny_bert
 from affectlab.samples.summary import write_longemotion
 from affectlab.summary import neural

@@ -125,7 +125,7 @@ def test_gradients_are_those_of_plain_attention(directory):
 
 
 def test_bfloat16_learns_the_same_as_plain_float32(directory):
-    """On a CPU, bfloat16 takes another attention (`core.causal_attention`)."""
+    """On a CPU, bfloat16 takes another attention (`models.causal_attention`)."""
     losses, gradients = [], []
     for dtype, name in ((torch.bfloat16, PACKED_ATTENTION), (torch.float32, "eager")):
         network = AutoModelForCausalLM.from_pretrained(

@@ -8,7 +8,7 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 
-from affectlab.core.errors import DataError
+from affectlab.errors import DataError
 from affectlab.summary import baselines, scores
 from affectlab.summary.answers import (
     SUBMITTED,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.config import load_config, load_registries
+from affectlab.config.load import load_config, load_registries
 from affectlab.summary.settings import (
     METHOD_BLOCKS,
     mistakes,
@@ -115,7 +115,7 @@ def test_needed_assets_follow_the_selection(block):
 
 
 def test_the_schema_knows_the_methods():
-    from affectlab.core.config import load_schema
+    from affectlab.config.load import load_schema
 
     runs = load_schema(PROJECT, "summary")["properties"]["runs"]["additionalProperties"]
     assert set(runs["properties"]["method"]["enum"]) == set(METHOD_BLOCKS)

@@ -8,9 +8,9 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import read_json
-from affectlab.core.text_models import add_lora
+from affectlab.errors import UserError
+from affectlab.files.io import read_json
+from affectlab.models.text_models import add_lora
 from affectlab.samples.summary_models import write_tiny_qwen2
 from affectlab.summary import generate as generation
 from affectlab.summary import model as networks

@@ -16,10 +16,11 @@ from example_programs import run_example
 from safetensors.torch import load_file, save_file
 
 from affectlab import cli
-from affectlab.core import cards, devices
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import read_json, read_jsonl, write_json
-from affectlab.core.text_models import add_lora
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation import cards
+from affectlab.files.io import read_json, read_jsonl, write_json
+from affectlab.models import devices
+from affectlab.models.text_models import add_lora
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.samples.summary_models import write_tiny_qwen2
 from affectlab.summary import card

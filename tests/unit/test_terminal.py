@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import affectlab
-from affectlab.core.errors import DataError
-from affectlab.core.terminal import BadInput, read_texts, runs_of_texts
+from affectlab.errors import DataError
+from affectlab.terminal import BadInput, read_texts, runs_of_texts
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`core.training` and its parts: schedules, updates, and runs disturbed in every way."""
+"""`training.loop` and its parts: schedules, updates, and runs disturbed in every way."""
 
 import csv
 import math
@@ -16,12 +16,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from affectlab.core.batching import bucketed_batches
-from affectlab.core.errors import UserError
-from affectlab.core.history import write_history
-from affectlab.core.resumption import CheckpointFolder, TrainingState, fingerprint
-from affectlab.core.training import Recipe, fit, learning_rate_factor, parameter_groups
-from affectlab.core.weights import MasterWeights, WeightAverage
+from affectlab.errors import UserError
+from affectlab.training.batching import bucketed_batches
+from affectlab.training.checkpoints import CheckpointFolder, TrainingState, fingerprint
+from affectlab.training.history import write_history
+from affectlab.training.loop import Recipe, fit, learning_rate_factor, parameter_groups
+from affectlab.training.weights import MasterWeights, WeightAverage
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -509,7 +509,7 @@ import torch
 torch.set_num_threads(1)
 import test_training as t
 from dataclasses import replace
-from affectlab.core.resumption import CheckpointFolder
+from affectlab.training.checkpoints import CheckpointFolder
 folder = Path(sys.argv[1])
 place, call = sys.argv[2], int(sys.argv[3])
 calls = 0

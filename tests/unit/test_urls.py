@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from affectlab.core.urls import redact
+from affectlab.files.urls import redact
 
 
 @pytest.mark.parametrize(

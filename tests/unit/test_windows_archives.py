@@ -4,12 +4,12 @@ import zipfile
 
 import pytest
 
-from affectlab.core.archives import extract
-from affectlab.core.assets import asset_status
-from affectlab.core.errors import DataError, FetchError
-from affectlab.core.fetch import fetch_dataset
-from affectlab.core.quarantine import BadRecord
+from affectlab.assets.fetch import fetch_dataset
+from affectlab.assets.status import asset_status
+from affectlab.errors import DataError, FetchError
 from affectlab.face import raw
+from affectlab.files.archives import extract
+from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
 
 ENTRY = {"sources": [{"kind": "url", "urls": ["http://127.0.0.1:9/x"], "files": {}}]}

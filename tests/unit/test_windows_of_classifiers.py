@@ -10,9 +10,9 @@ import torch
 from test_summary_attention import FAMILIES, SIZES
 from transformers import AutoModelForSequenceClassification, BertConfig, ModernBertConfig
 
-from affectlab.core.acceleration import classify_by_first_token
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.model import predict_logits
+from affectlab.models.acceleration import classify_by_first_token
 
 ENCODER = {name: value for name, value in SIZES.items() if name != "num_key_value_heads"}
 CONFIGURATIONS = {

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from affectlab.core.texts import places_of, words_of
+from affectlab.datasets.texts import places_of, words_of
 from affectlab.entity.predict import Query, _locate
 from affectlab.summary.scores import names, unsupported_names
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.config import load_config
+from affectlab.config.load import load_config
 from affectlab.emotion.settings import selected_runs
 
 CHECKOUT = Path(__file__).parents[2]

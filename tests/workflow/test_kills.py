@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.core.integrity import SUMS, check_directory, check_file
+from affectlab.files.integrity import SUMS, check_directory, check_file
 
 FOLDERS = ("results", "resources")
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from affectlab.core.config import load_config, load_registries
+from affectlab.config.load import load_config, load_registries
 from affectlab.emotion.settings import selected_runs
 
 FULL = ()

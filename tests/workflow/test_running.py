@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from affectlab.core.config import load_registries
+from affectlab.config.load import load_registries
 
 RUNS = ("qwen3_tiny/seed42", "tfidf_demo/seed0")
 AFTER_EVALUATION = {"emotion_evaluate", "emotion_card", "emotion_compare", "report_build"}
@@ -127,7 +127,7 @@ def test_a_changed_recipe_trains_no_other_run(project, finished):
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("core/cards.py", {"emotion_card", "report_build"}),
+        ("evaluation/cards.py", {"emotion_card", "report_build"}),
         ("emotion/model_card.md.j2", {"emotion_card", "report_build"}),
         # An audit is a gate: no network is trained again for what it says.
         ("emotion/audit.py", {"emotion_audit"} | AFTER_EVALUATION),

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from affectlab.assets.fetch import manifest_directory
 from affectlab.audio.audit import write_audit
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 write_audit(

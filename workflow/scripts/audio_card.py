@@ -1,7 +1,7 @@
 """Write a run's model card and a short program that uses its probe."""
 
 from affectlab.audio.card import write_card
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 write_card(

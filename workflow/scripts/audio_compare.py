@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from affectlab.audio.evaluate import compare
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 compare(

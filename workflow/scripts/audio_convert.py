@@ -1,8 +1,8 @@
 """Turn a speech corpus into one tidy table of clips, whatever its layout."""
 
+from affectlab.assets.fetch import manifest_directory
 from affectlab.audio.data import convert
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 convert(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from affectlab.assets.fetch import manifest_directory
 from affectlab.audio.pipeline import embed_shard
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 output = Path(snakemake.output[0])

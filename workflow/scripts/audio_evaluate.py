@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from affectlab.audio.evaluate import evaluate
-from affectlab.core.logs import configure_logging
-from affectlab.core.records import ScoredRun
+from affectlab.evaluation.records import ScoredRun
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from affectlab.audio.pipeline import gather_shards
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 gather_shards(

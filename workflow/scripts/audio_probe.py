@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from affectlab.audio.experiment import run_probe
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 run_probe(

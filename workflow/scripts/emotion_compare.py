@@ -1,7 +1,7 @@
 """Hold all runs against each other, and bring the seeds of each together."""
 
-from affectlab.core.logs import configure_logging
 from affectlab.emotion.evaluate import compare
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 compare(

@@ -1,8 +1,8 @@
 """Turn the raw files of a data set into one tidy table, whatever their layout."""
 
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.logs import configure_logging
+from affectlab.assets.fetch import manifest_directory
 from affectlab.emotion.data import convert
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 convert(

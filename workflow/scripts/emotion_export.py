@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.logs import configure_logging
+from affectlab.assets.fetch import manifest_directory
 from affectlab.emotion.export import export
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 export(

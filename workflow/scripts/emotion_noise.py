@@ -1,7 +1,7 @@
 """Search a data set's training labels for mistakes by confident learning."""
 
-from affectlab.core.logs import configure_logging
 from affectlab.emotion.noise import write_label_noise
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 write_label_noise(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from affectlab.core.logs import configure_logging
 from affectlab.emotion.predict import predict_records
 from affectlab.emotion.train import train_tfidf
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 records_path = Path(snakemake.input.records)

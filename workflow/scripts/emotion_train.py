@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.launch import call
-from affectlab.core.logs import configure_logging
+from affectlab.assets.fetch import manifest_directory
 from affectlab.emotion.train import train_network
+from affectlab.files.logs import configure_logging
+from affectlab.training.launch import call
 
 configure_logging(snakemake.log[0])
 model_directory = Path(snakemake.output.model)

@@ -1,7 +1,7 @@
 """Audit a data set: counts, places of spans, overlap of splits, what differs from expectation."""
 
-from affectlab.core.logs import configure_logging
 from affectlab.entity.audit import write_audit
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 write_audit(

@@ -1,7 +1,7 @@
 """Write a run's model card and a short program that uses its model."""
 
-from affectlab.core.logs import configure_logging
 from affectlab.entity.card import write_card
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 write_card(

@@ -1,7 +1,7 @@
 """Bring the seeds of each run together, and hold runs on the same data against each other."""
 
-from affectlab.core.logs import configure_logging
 from affectlab.entity.evaluate import compare
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 compare(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from affectlab.core.logs import configure_logging
 from affectlab.entity.updates import draw, read_course
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 pairs = zip(snakemake.input.metrics, snakemake.input.history, strict=True)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from affectlab.core.logs import configure_logging
 from affectlab.face.export import export
+from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 export(

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from affectlab.core.fetch import fetch_dataset
-from affectlab.core.logs import configure_logging
+from affectlab.assets.fetch import fetch_dataset
+from affectlab.files.logs import configure_logging
 from affectlab.samples import emotion, entity, face, summary
 from affectlab.samples.audio import write_corpus as write_voices
 

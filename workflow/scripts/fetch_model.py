@@ -1,7 +1,7 @@
 """Obtain a pretrained model: the user's own copy, else the first source that serves it."""
 
-from affectlab.core.fetch import fetch_model
-from affectlab.core.logs import configure_logging
+from affectlab.assets.fetch import fetch_model
+from affectlab.files.logs import configure_logging
 from affectlab.samples import audio_models
 from affectlab.samples.models import (
     write_tiny_bert,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from affectlab.core.assets import generated_data
-from affectlab.core.logs import configure_logging
+from affectlab.assets.status import generated_data
+from affectlab.files.logs import configure_logging
 from affectlab.report.page import build
 
 configure_logging(snakemake.log[0])

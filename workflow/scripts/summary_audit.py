@@ -1,6 +1,6 @@
 """Audit a data set: counts, languages, lengths, duplicates, overlap."""
 
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 from affectlab.summary.audit import write_audit
 
 configure_logging(snakemake.log[0])

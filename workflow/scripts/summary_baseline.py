@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 from affectlab.summary.baselines import write_baseline
 
 configure_logging(snakemake.log[0])

@@ -1,6 +1,6 @@
 """Write a run's model card and a short program that uses its model."""
 
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 from affectlab.summary.card import write_card
 
 configure_logging(snakemake.log[0])

@@ -1,6 +1,6 @@
 """Hold all runs against each other, and bring the seeds of each together."""
 
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 from affectlab.summary.evaluate import compare
 
 configure_logging(snakemake.log[0])

@@ -1,7 +1,7 @@
 """Turn the raw file of a data set into one tidy table of cases, whatever its layout."""
 
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.logs import configure_logging
+from affectlab.assets.fetch import manifest_directory
+from affectlab.files.logs import configure_logging
 from affectlab.summary.cases import convert
 
 configure_logging(snakemake.log[0])

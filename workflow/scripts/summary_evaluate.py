@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from affectlab.core.logs import configure_logging
-from affectlab.core.records import ScoredRun
+from affectlab.evaluation.records import ScoredRun
+from affectlab.files.logs import configure_logging
 from affectlab.summary.evaluate import evaluate
 
 configure_logging(snakemake.log[0])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 from affectlab.summary.judge import judge_run
 
 configure_logging(snakemake.log[0])

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.logs import configure_logging
+from affectlab.assets.fetch import manifest_directory
+from affectlab.files.logs import configure_logging
 from affectlab.summary.lengths import write_lengths
 
 configure_logging(snakemake.log[0])

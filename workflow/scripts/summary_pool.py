@@ -1,6 +1,6 @@
 """Score the folds of cross-validated runs together, beside baselines on the same cases."""
 
-from affectlab.core.logs import configure_logging
+from affectlab.files.logs import configure_logging
 from affectlab.summary.pooling import pool
 
 configure_logging(snakemake.log[0])

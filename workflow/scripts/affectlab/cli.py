@@ -12,10 +12,10 @@ from pathlib import Path
 
 from affectlab import __version__
 from affectlab.audio.cli import add_predict_command as add_audio
-from affectlab.core.errors import ConfigError, UserError
 from affectlab.emotion.cli import add_predict_command as add_emotion
 from affectlab.entity.cli import add_commands as add_entity_commands
 from affectlab.entity.cli import add_predict_command as add_entity
+from affectlab.errors import ConfigError, UserError
 from affectlab.face.cli import add_predict_command as add_face
 from affectlab.summary.cli import add_predict_command as add_summary
 
@@ -108,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from affectlab.core.assets import format_table
-    from affectlab.core.config import load_config, merge, parse_yaml
+    from affectlab.assets.status import format_table
+    from affectlab.config.load import load_config, merge, parse_yaml
     from affectlab.wings import check_config, validate_config
 
     project = _project()
@@ -138,7 +138,7 @@ def _results(options: argparse.Namespace) -> int:
 
 
 def _orphans(options: argparse.Namespace) -> int:
-    from affectlab.core import slurm
+    from affectlab.config import slurm
 
     folder = options.folder.resolve()
     jobs = slurm.queued_jobs(folder)

@@ -1,6 +1,6 @@
 """The experiments, and the configuration as a whole.
 
-Light, like `core.config`: every Snakemake process imports it.
+Light, like `config.load`: every Snakemake process imports it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from affectlab.assets.status import AssetStatus, asset_status
 from affectlab.audio import settings as audio
-from affectlab.core.assets import AssetStatus, asset_status
-from affectlab.core.config import (
+from affectlab.config.load import (
     Registries,
     as_mapping,
     folder_mistakes,
@@ -21,9 +21,9 @@ from affectlab.core.config import (
     load_schema,
     schema_mistakes,
 )
-from affectlab.core.errors import ConfigError
 from affectlab.emotion import settings as emotion
 from affectlab.entity import settings as entity
+from affectlab.errors import ConfigError
 from affectlab.face import settings as face
 from affectlab.summary import settings as summary
 

@@ -11,7 +11,7 @@ import torch
 
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
 
 RATE = 16_000
 WINDOW_SECONDS = 30

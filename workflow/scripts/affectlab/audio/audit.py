@@ -15,15 +15,15 @@ from affectlab.audio.data import Clip, read_clips, unused_recordings
 from affectlab.audio.levels import Levels, decibels
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import Mixture, in_parallel, open_recording
-from affectlab.core.conditions import giveaways
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.expectations import report_differences
-from affectlab.core.io import (
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation.conditions import giveaways
+from affectlab.evaluation.expectations import report_differences
+from affectlab.files.io import (
     round_significant,
     write_json,
     write_jsonl,
 )
-from affectlab.core.quarantine import BadRecord, read_quarantine
+from affectlab.files.quarantine import BadRecord, read_quarantine
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def audit(
         ``counts`` (clips and subjects, per split), ``classes`` (task -> class -> clips and
         subjects), ``audio`` (rates, quantiles of length, level and silence, clips that clip, are
         silent, or whose channels cancel each other), ``conditions`` (task ->
-        `core.conditions.giveaways`), ``identical`` (groups of clips with the same
+        `evaluation.conditions.giveaways`), ``identical`` (groups of clips with the same
         audio), ``subject_overlap`` (subjects in more than one split), ``quarantine``,
         ``expected``.
 
@@ -293,7 +293,7 @@ def _conditions(clips: Sequence[Clip], measures: Sequence[Measure]) -> dict[str,
 
 
 def condition_columns(measures: Sequence[Measure]) -> dict[str, list[float] | list[str]]:
-    """The conditions of recording of clips, as `core.conditions` takes them."""
+    """The conditions of recording of clips, as `evaluation.conditions` takes them."""
     return {
         "rate": [str(one.rate) for one in measures],
         "channels": [str(one.channels) for one in measures],

@@ -8,10 +8,10 @@ from typing import Any
 
 from affectlab.audio.model import WARNING
 from affectlab.audio.tasks import TASKS
-from affectlab.core import cards
-from affectlab.core.expectations import differing
-from affectlab.core.io import read_json, write_text
-from affectlab.core.records import read_metrics
+from affectlab.evaluation import cards
+from affectlab.evaluation.expectations import differing
+from affectlab.evaluation.records import read_metrics
+from affectlab.files.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
 

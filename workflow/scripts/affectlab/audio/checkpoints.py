@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from affectlab.core.checkpoints import refuse_pickled
-from affectlab.core.errors import UserError, reading
-from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory, checked
-from affectlab.core.io import read_json
-from affectlab.core.pretrained import from_directory
+from affectlab.assets.checkpoints import refuse_pickled
+from affectlab.errors import UserError, reading
+from affectlab.files.integrity import check_directory, checked
+from affectlab.files.io import read_json
+from affectlab.models.finite import check_finite_tensors
+from affectlab.models.safe_loading import from_directory
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"

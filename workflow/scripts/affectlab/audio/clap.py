@@ -30,8 +30,8 @@ from torch.nn import functional
 from affectlab.audio.checkpoints import load_complete, load_part, read_config, read_features
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
-from affectlab.core.devices import choose_device
-from affectlab.core.errors import UserError, reading
+from affectlab.errors import UserError, reading
+from affectlab.models.devices import choose_device
 
 AFCLAP_AUDIO = {
     "patch_embeds_hidden_size": 256,

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import DataError
-from affectlab.core.terminal import Failures
+from affectlab.errors import DataError
+from affectlab.terminal import Failures
 
 
 def add_predict_command(wings: Any) -> None:

@@ -18,13 +18,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from affectlab.audio.tasks import DEPRESSED_FROM, TASKS, VALENCE, depression_labels
-from affectlab.core.errors import DataError, printable
-from affectlab.core.io import folders_below, is_encodable, read_jsonl, read_text, write_jsonl
-from affectlab.core.label_order import LabelIds
-from affectlab.core.media import RECORDINGS, read_head, sort_files
-from affectlab.core.names import Ids, Spellings
-from affectlab.core.quarantine import BadRecord
-from affectlab.core.separators import wrong_separator
+from affectlab.datasets.label_order import LabelIds
+from affectlab.datasets.media import RECORDINGS, read_head, sort_files
+from affectlab.datasets.names import Ids, Spellings
+from affectlab.datasets.separators import wrong_separator
+from affectlab.errors import DataError, printable
+from affectlab.files.io import folders_below, is_encodable, read_jsonl, read_text, write_jsonl
+from affectlab.files.quarantine import BadRecord
 
 logger = logging.getLogger(__name__)
 
@@ -471,7 +471,7 @@ class _Recording:
 
 
 def _recordings(root: Path, *, only_here: bool = False) -> list[_Recording]:
-    """All recordings below *root*, or *only_here* in it, in sorted order; see `core.media`."""
+    """All recordings below *root*, or *only_here* in it, in sorted order; see `datasets.media`."""
     folders = islice(folders_below(root), 1) if only_here else folders_below(root)
     names = sorted(
         (folder / name).relative_to(root).as_posix()

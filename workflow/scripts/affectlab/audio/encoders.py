@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.waveform import Samples
-from affectlab.core.errors import UserError, reading
+from affectlab.errors import UserError, reading
 
 Vectors = npt.NDArray[np.float32]
 

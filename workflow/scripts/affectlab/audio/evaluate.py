@@ -17,13 +17,12 @@ from affectlab.audio.model import load
 from affectlab.audio.predictions import Predicted, read_corpus, read_predictions
 from affectlab.audio.refits import Halves, Refits, SharedFolds
 from affectlab.audio.scores import average_precision, mean_roc_area, unweighted_scores
-from affectlab.core import intervals, stats
-from affectlab.core.calibration import calibration_error, calibration_metric
-from affectlab.core.classification import per_class
-from affectlab.core.comparison import Resamples, Run, Trials, comparison_record
-from affectlab.core.errors import UserError
-from affectlab.core.io import read_json, write_text
-from affectlab.core.records import (
+from affectlab.errors import UserError
+from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.calibration import calibration_error, calibration_metric
+from affectlab.evaluation.classification import per_class
+from affectlab.evaluation.comparison import Resamples, Run, Trials, comparison_record
+from affectlab.evaluation.records import (
     Direction,
     ScoredRun,
     calibration_note,
@@ -33,6 +32,7 @@ from affectlab.core.records import (
     strongest,
     write_record,
 )
+from affectlab.files.io import read_json, write_text
 
 TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""

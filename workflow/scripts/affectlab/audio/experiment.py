@@ -19,9 +19,9 @@ from affectlab.audio.items import Items, make_items
 from affectlab.audio.probe import Floats, Integers
 from affectlab.audio.refits import rarest_class
 from affectlab.audio.store import Embeddings, read_embeddings
-from affectlab.core.errors import UserError
-from affectlab.core.io import round_significant, write_json, write_jsonl
-from affectlab.core.records import process_record, rounded
+from affectlab.errors import UserError
+from affectlab.evaluation.records import process_record, rounded
+from affectlab.files.io import round_significant, write_json, write_jsonl
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core import plots
+from affectlab.evaluation import plots
 
 VIEW_PREFIX = "view_"
 SCHEMES = {

@@ -20,7 +20,7 @@ from affectlab.audio.acoustics import mel_spectrogram
 from affectlab.audio.checkpoints import load_part, read_config
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
 
 RATE = 16_000
 MELS = 40

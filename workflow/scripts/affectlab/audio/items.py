@@ -13,9 +13,9 @@ from affectlab.audio.data import Clip, usable_clips
 from affectlab.audio.probe import pool_subjects
 from affectlab.audio.store import Embeddings
 from affectlab.audio.tasks import TASKS
-from affectlab.core.conditions import encode
-from affectlab.core.errors import UserError
-from affectlab.core.io import read_jsonl
+from affectlab.errors import UserError
+from affectlab.evaluation.conditions import encode
+from affectlab.files.io import read_jsonl
 
 TRIVIAL = {
     "duration": ("seconds",),

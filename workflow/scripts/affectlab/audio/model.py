@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.solver import softmax
-from affectlab.core.errors import DataError, reading
-from affectlab.core.finite import check_finite_arrays
-from affectlab.core.integrity import check_directory, checked
-from affectlab.core.io import read_json, sealed_path, write_json
+from affectlab.errors import DataError, reading
+from affectlab.files.integrity import check_directory, checked
+from affectlab.files.io import read_json, sealed_path, write_json
+from affectlab.models.finite import check_finite_arrays
 
 FACTS = "probe.json"
 WEIGHTS = "probe.safetensors"

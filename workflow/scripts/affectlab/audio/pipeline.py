@@ -7,6 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from affectlab.assets.checkpoints import weights_digest
+from affectlab.assets.fetch import manifest_directory
+from affectlab.assets.status import read_manifest
 from affectlab.audio.data import usable_clips
 from affectlab.audio.encoders import load_encoder
 from affectlab.audio.settings import vector_files
@@ -19,11 +22,8 @@ from affectlab.audio.store import (
     shard,
     write_embeddings,
 )
-from affectlab.core.assets import read_manifest
-from affectlab.core.checkpoints import weights_digest
-from affectlab.core.fetch import manifest_directory
-from affectlab.core.io import sha256_file
-from affectlab.core.records import model_identity
+from affectlab.evaluation.records import model_identity
+from affectlab.files.io import sha256_file
 
 
 def embed_shard(
@@ -55,7 +55,7 @@ def embed_shard(
         cache: folder of cached vectors.
         output_path: gets the store of this shard.
     """
-    from affectlab.core.devices import set_threads
+    from affectlab.models.devices import set_threads
 
     set_threads(threads)
     clips = shard(usable_clips(records_path, measures_path), number, of)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.assets.checkpoints import weights_digest
 from affectlab.audio.encoders import WITHOUT_WEIGHTS, Encoder, load_encoder
 from affectlab.audio.model import FACTS, ProbeModel, load
 from affectlab.audio.probe import MIX, make_view
 from affectlab.audio.store import embed_files
-from affectlab.core.checkpoints import weights_digest
-from affectlab.core.errors import DataError, UserError
+from affectlab.errors import DataError, UserError
 
 
 @dataclass(frozen=True, slots=True)

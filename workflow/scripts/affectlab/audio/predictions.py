@@ -14,9 +14,9 @@ from affectlab.audio.data import usable_clips
 from affectlab.audio.experiment import GROUPED, OFFICIAL, PUBLISHED, RANDOM
 from affectlab.audio.items import TRIVIAL, subject_labels
 from affectlab.audio.refits import Refits
-from affectlab.core import stats
-from affectlab.core.errors import DataError
-from affectlab.core.predictions import Line, check_items, prediction_lines
+from affectlab.errors import DataError
+from affectlab.evaluation import stats
+from affectlab.evaluation.predictions import Line, check_items, prediction_lines
 
 VIEW_PREFIX = "view_"
 

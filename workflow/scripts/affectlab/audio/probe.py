@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from affectlab.audio import refits, solver
 from affectlab.audio.scores import unweighted_scores
-from affectlab.core import stats
-from affectlab.core.conditions import permute
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
+from affectlab.evaluation import stats
+from affectlab.evaluation.conditions import permute
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

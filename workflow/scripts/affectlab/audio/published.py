@@ -18,10 +18,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.core.devices import seed_everything, set_threads
-from affectlab.core.errors import UserError
-from affectlab.core.resumption import fingerprint, remove_checkpoints
-from affectlab.core.training import Recipe, fit
+from affectlab.errors import UserError
+from affectlab.models.devices import seed_everything, set_threads
+from affectlab.training.checkpoints import fingerprint, remove_checkpoints
+from affectlab.training.loop import Recipe, fit
 
 HIDDEN = (512, 256, 128)
 """Widths of the ``mlp`` head."""
@@ -84,7 +84,7 @@ def train_head(
         head: ``linear`` or ``mlp``.
         validation_share: of the clips.
         drop_last: whether incomplete batches are left out.
-        training: the block of `core.training.Recipe`.
+        training: the block of `training.loop.Recipe`.
         seed: of split, weights and batches.
         threads: of the CPU.
         work_directory: for checkpoints; removed in the end.

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from affectlab.core import stats
+from affectlab.evaluation import stats
 
 DRAWS = 40
 """Random halves of the subjects."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from affectlab.core import stats
+from affectlab.evaluation import stats
 
 Floats = stats.Floats
 Name = Literal["uar", "accuracy", "macro_f1", "auc", "pr_auc"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.audio.tasks import TASKS
-from affectlab.core.config import (
+from affectlab.config.load import (
     WITHOUT_TOKENS,
     Registries,
     as_mapping,

@@ -30,9 +30,9 @@ from affectlab.audio.waveform import (
     resampled,
     windows,
 )
-from affectlab.core.errors import DataError, UserError, reading
-from affectlab.core.integrity import check_file, checked
-from affectlab.core.io import clear_leftovers, sealed_path, sha256_file
+from affectlab.errors import DataError, UserError, reading
+from affectlab.files.integrity import check_file, checked
+from affectlab.files.io import clear_leftovers, sealed_path, sha256_file
 
 logger = logging.getLogger(__name__)
 

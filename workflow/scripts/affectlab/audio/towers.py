@@ -20,8 +20,8 @@ from torch.nn import functional
 from affectlab.audio.checkpoints import load_part, read_config, read_features
 from affectlab.audio.encoders import Moments
 from affectlab.audio.waveform import Samples
-from affectlab.core.devices import choose_device
-from affectlab.core.errors import reading
+from affectlab.errors import reading
+from affectlab.models.devices import choose_device
 
 PREFIXES = {
     "whisper": ("model.encoder.", "encoder."),

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.containers import CutShortError, PatchedFile, check_log, check_whole
-from affectlab.core.errors import DataError, first_line
-from affectlab.core.media import RECORDINGS, START_BYTES
+from affectlab.datasets.media import RECORDINGS, START_BYTES
+from affectlab.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from soundfile import SoundFile

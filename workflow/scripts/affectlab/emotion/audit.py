@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.conditions import giveaways
-from affectlab.core.errors import UserError
-from affectlab.core.expectations import (
+from affectlab.datasets.near_texts import near_duplicates
+from affectlab.datasets.texts import normalise_text, text_conditions
+from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
+from affectlab.errors import UserError
+from affectlab.evaluation.conditions import giveaways
+from affectlab.evaluation.expectations import (
     KnownIssues,
     compare,
     issue_rows,
     report_differences,
     share_rows,
 )
-from affectlab.core.io import round_significant, write_json
-from affectlab.core.near_texts import near_duplicates
-from affectlab.core.quarantine import BadRecord, read_quarantine
-from affectlab.core.texts import normalise_text, text_conditions
-from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
+from affectlab.files.io import round_significant, write_json
+from affectlab.files.quarantine import BadRecord, read_quarantine
 
 NORMALISATION = "case folded, every run of white space made one space, ends stripped"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -78,7 +78,7 @@ def audit(
 
         - ``counts``: for each split the records, unique texts, classes and text lengths;
         - ``conflicts``: for each split the texts that have more than one label there;
-        - ``conditions``: what length and script tell of the class (`core.conditions.giveaways`);
+        - ``conditions``: what length and script tell of the class (`giveaways`);
         - ``duplicates``: for each split the texts that stand there more than once;
         - ``overlap``: ``test_in_train`` and so on: ids of records of the first split whose
           normalised text stands in the second; with counts of exact copies and of copies that

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import UserError
-from affectlab.core.terminal import (
+from affectlab.errors import UserError
+from affectlab.terminal import (
     BadInput,
     Failures,
     add_network_arguments,

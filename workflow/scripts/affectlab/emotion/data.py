@@ -20,13 +20,13 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import bounded_lines, is_encodable, read_jsonl, sealed_writer
-from affectlab.core.label_order import LabelIds
-from affectlab.core.names import Ids, name_key
-from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
-from affectlab.core.separators import other_separator, wrong_separator
-from affectlab.core.texts import kind_of
+from affectlab.datasets.label_order import LabelIds
+from affectlab.datasets.names import Ids, name_key
+from affectlab.datasets.separators import other_separator, wrong_separator
+from affectlab.datasets.texts import kind_of
+from affectlab.errors import DataError, UserError
+from affectlab.files.io import bounded_lines, is_encodable, read_jsonl, sealed_writer
+from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
 
 CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
 """Class names; the position is the id that the corpus uses."""

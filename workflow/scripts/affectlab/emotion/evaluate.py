@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core.classification import (
+from affectlab.datasets.near_texts import near_groups
+from affectlab.datasets.texts import text_conditions
+from affectlab.emotion.data import CLASSES, read_records
+from affectlab.emotion.settings import SEEDLESS
+from affectlab.errors import DataError
+from affectlab.evaluation.classification import (
     COMPARED,
     HELD_OUT,
     Corpus,
@@ -17,14 +22,9 @@ from affectlab.core.classification import (
     reliability_at,
     scored_record,
 )
-from affectlab.core.comparison import comparison_record
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_json, read_jsonl, write_text
-from affectlab.core.near_texts import near_groups
-from affectlab.core.records import ScoredRun, calibration_note, difference_line, write_record
-from affectlab.core.texts import text_conditions
-from affectlab.emotion.data import CLASSES, read_records
-from affectlab.emotion.settings import SEEDLESS
+from affectlab.evaluation.comparison import comparison_record
+from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line, write_record
+from affectlab.files.io import read_json, read_jsonl, write_text
 
 TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
@@ -77,7 +77,7 @@ def evaluate(
     Raises:
         DataError: an input does not hold what it should.
     """
-    from affectlab.core import plots
+    from affectlab.evaluation import plots
 
     corpus = read_corpus(records_path)
     predictions = read_predictions(predictions_path, corpus)

@@ -17,12 +17,6 @@ from scipy.special import softmax
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from affectlab.core import onnx_export
-from affectlab.core.devices import set_threads
-from affectlab.core.errors import UserError
-from affectlab.core.io import write_json
-from affectlab.core.onnx_export import Format, Infer
-from affectlab.core.text_models import encode_texts, load_adapter, load_tokenizer
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.model import (
     ADAPTER_FOLDER,
@@ -31,6 +25,12 @@ from affectlab.emotion.model import (
     load_network,
 )
 from affectlab.emotion.train import labels_of
+from affectlab.errors import UserError
+from affectlab.files.io import write_json
+from affectlab.models import onnx_export
+from affectlab.models.devices import set_threads
+from affectlab.models.onnx_export import Format, Infer
+from affectlab.models.text_models import encode_texts, load_adapter, load_tokenizer
 
 THROUGHPUT_BATCH = 32
 SPREAD_TEXTS = 256

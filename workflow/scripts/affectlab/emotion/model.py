@@ -14,11 +14,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from affectlab.core.acceleration import classify_by_first_token
-from affectlab.core.batching import Batch
-from affectlab.core.devices import autocast
-from affectlab.core.text_models import encode_texts, load_adapter, load_pretrained, merged
 from affectlab.emotion.data import CLASSES
+from affectlab.models.acceleration import classify_by_first_token
+from affectlab.models.devices import autocast
+from affectlab.models.text_models import encode_texts, load_adapter, load_pretrained, merged
+from affectlab.training.batching import Batch
 
 HEAD_NAMES = ("classifier", "score", "pooler")
 """Name parts of the layers that a sequence classifier puts on top of its text model."""
@@ -129,7 +129,7 @@ def collator(
 
 
 def cross_entropy_sum(label_smoothing: float) -> Callable[[nn.Module, Batch], torch.Tensor]:
-    """A loss function for `core.training.fit`: summed, label-smoothed cross-entropy."""
+    """A loss function for `training.loop.fit`: summed, label-smoothed cross-entropy."""
 
     def loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
         logits = network(

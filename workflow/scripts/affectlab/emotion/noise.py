@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import atomic_writer, round_significant, write_json
-from affectlab.core.near_texts import near_groups
-from affectlab.core.texts import normalise_text
+from affectlab.datasets.near_texts import near_groups
+from affectlab.datasets.texts import normalise_text
 from affectlab.emotion.data import CLASSES, Record, read_records
 from affectlab.emotion.tfidf import build_pipeline, fit
+from affectlab.errors import UserError
+from affectlab.files.io import atomic_writer, round_significant, write_json
 
 if TYPE_CHECKING:
     import numpy as np

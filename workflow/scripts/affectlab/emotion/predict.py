@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from affectlab.core.errors import UserError, reading
-from affectlab.core.io import is_encodable, round_significant, write_jsonl
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.tfidf import SETTINGS_FILE
+from affectlab.errors import UserError, reading
+from affectlab.files.io import is_encodable, round_significant, write_jsonl
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from affectlab.core.devices import Precision
+    from affectlab.models.devices import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -157,9 +157,9 @@ class _Network:
     ) -> None:
         import torch
 
-        from affectlab.core import text_models
-        from affectlab.core.devices import compute_dtype, named_device, set_threads
         from affectlab.emotion import model
+        from affectlab.models import text_models
+        from affectlab.models.devices import compute_dtype, named_device, set_threads
 
         if threads is not None:
             set_threads(threads)
@@ -216,7 +216,7 @@ class _TfidfModel:
 
 def _check_classes(directory: Path) -> None:
     """Refuse a checkpoint whose outputs are not this wing's classes in this wing's order."""
-    from affectlab.core.io import read_json
+    from affectlab.files.io import read_json
 
     config = read_json(directory / "config.json")
     stored = config.get("id2label") if isinstance(config, dict) else None

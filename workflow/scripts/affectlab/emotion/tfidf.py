@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.core.errors import UserError, reading
-from affectlab.core.finite import check_finite_arrays
-from affectlab.core.integrity import check_directory, checked
-from affectlab.core.io import read_json, sealed_path, write_json
+from affectlab.errors import UserError, reading
+from affectlab.files.integrity import check_directory, checked
+from affectlab.files.io import read_json, sealed_path, write_json
+from affectlab.models.finite import check_finite_arrays
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

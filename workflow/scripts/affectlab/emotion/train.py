@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.core.checkpoints import weights_digest
-from affectlab.core.errors import UserError
-from affectlab.core.io import sealed_path, sha256_file, write_json
-from affectlab.core.records import origin_record
+from affectlab.assets.checkpoints import weights_digest
 from affectlab.emotion.data import CLASSES, Record, read_records
+from affectlab.errors import UserError
+from affectlab.evaluation.records import origin_record
+from affectlab.files.io import sealed_path, sha256_file, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ def train_network(
 ) -> None:
     """Fine-tune a pretrained network on the train split, choosing weights by validation accuracy.
 
-    May be called in several processes (`core.launch`); the main one writes.
+    May be called in several processes (`training.launch`); the main one writes.
 
     Args:
         records_path: the tidy table of records.
@@ -56,15 +56,16 @@ def train_network(
     import torch
     from accelerate import PartialState
 
-    from affectlab.core import devices, resumption, text_models, training
-    from affectlab.core.acceleration import use_sparse_embeddings
-    from affectlab.core.history import write_history
     from affectlab.emotion import model as networks
+    from affectlab.models import devices, text_models
+    from affectlab.models.acceleration import use_sparse_embeddings
+    from affectlab.training import checkpoints, loop
+    from affectlab.training.history import write_history
 
     by_split = _records_by_split(records_path)
     devices.set_threads(threads)
     device = devices.choose_device()
-    recipe = training.Recipe(**run["training"])
+    recipe = loop.Recipe(**run["training"])
     dtype = devices.compute_dtype(recipe.precision, device)
     devices.seed_everything(seed)
     tokenizer = text_models.load_tokenizer(base_model)
@@ -118,7 +119,7 @@ def train_network(
         dtype,
         len(by_split["train"]),
     )
-    result = training.fit(
+    result = loop.fit(
         network,
         recipe=recipe,
         lengths=[pad_to or len(ids) for ids in token_ids["train"]],
@@ -134,7 +135,7 @@ def train_network(
         seed=seed,
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=resumption.fingerprint(
+        checkpoint_fingerprint=checkpoints.fingerprint(
             run, seed, sha256_file(records_path), weights_digest(base_model)
         ),
         tensorboard_directory=work_directory / "tensorboard",
@@ -144,7 +145,7 @@ def train_network(
     _store(network, tokenizer, base_model, model_directory, is_lora=is_lora)
     write_history(history_path, result.pop("history"))
     write_json(facts_path, {**result, **origin_record()}, sealed=True)
-    resumption.remove_checkpoints(work_directory / "checkpoints")
+    checkpoints.remove_checkpoints(work_directory / "checkpoints")
 
 
 def train_tfidf(
@@ -161,8 +162,8 @@ def train_tfidf(
 
     import numpy as np
 
-    from affectlab.core.history import write_history
     from affectlab.emotion import tfidf
+    from affectlab.training.history import write_history
 
     by_split = _records_by_split(records_path)
     started = time.monotonic()
@@ -208,7 +209,7 @@ def validation_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float
     import numpy as np
     from scipy.special import log_softmax
 
-    from affectlab.core.stats import accuracy, confusion_matrix, macro_f1
+    from affectlab.evaluation.stats import accuracy, confusion_matrix, macro_f1
 
     confusion = confusion_matrix(labels, logits.argmax(axis=1), len(CLASSES))
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
@@ -242,8 +243,8 @@ def _store(
     network: nn.Module, tokenizer: Any, base_model: Path, model_directory: Path, *, is_lora: bool
 ) -> None:
     """Write checkpoint and tokenizer; a LoRA is merged, its adapter kept beside it."""
-    from affectlab.core.text_models import save_adapter
     from affectlab.emotion.model import ADAPTER_FOLDER, merge_lora
+    from affectlab.models.text_models import save_adapter
 
     with sealed_path(model_directory) as temporary:
         if is_lora:

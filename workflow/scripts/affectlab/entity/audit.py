@@ -13,15 +13,15 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.conditions import giveaways
-from affectlab.core.errors import UserError
-from affectlab.core.expectations import report_differences, share_rows
-from affectlab.core.io import round_significant, write_json
-from affectlab.core.near_texts import near_duplicates
-from affectlab.core.quarantine import BadRecord, read_quarantine
-from affectlab.core.texts import normalise_text, places_of, text_conditions
+from affectlab.datasets.near_texts import near_duplicates
+from affectlab.datasets.texts import normalise_text, places_of, text_conditions
 from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
+from affectlab.errors import UserError
+from affectlab.evaluation.conditions import giveaways
+from affectlab.evaluation.expectations import report_differences, share_rows
+from affectlab.files.io import round_significant, write_json
+from affectlab.files.quarantine import BadRecord, read_quarantine
 
 MAX_QUARANTINED_SHARE = 0.1
 """More bad records than this mean a wrong file, not a few slips."""
@@ -75,7 +75,7 @@ def audit(
         ``conflicting_labels``, ``overlap`` (ids of held-out texts that stand in another split),
         ``near_duplicates`` (see `near_texts.near_duplicates`), ``quarantine``, ``expected``.
         ``conflicting_labels``, ``conditions`` (what length and script of the text tell of the
-        likeliest class: `core.conditions.giveaways`), ``overlap`` (ids of held-out texts that
+        likeliest class: `evaluation.conditions.giveaways`), ``overlap`` (ids of held-out texts that
         stand in another split),
         ``quarantine``, ``expected``.
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import check_target
-from affectlab.core.terminal import (
+from affectlab.errors import UserError
+from affectlab.files.io import check_target
+from affectlab.terminal import (
     BadInput,
     Failures,
     add_network_arguments,

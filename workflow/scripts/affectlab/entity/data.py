@@ -19,20 +19,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import (
-    is_encodable,
-    read_jsonl,
-    read_lines,
-    read_text,
-    sealed_writer,
-)
-from affectlab.core.label_order import LabelIds
-from affectlab.core.names import check_setting, name_key
-from affectlab.core.near_texts import near_groups
-from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
-from affectlab.core.separators import other_separator
-from affectlab.core.texts import form_of, normalise_text
+from affectlab.datasets.label_order import LabelIds
+from affectlab.datasets.names import check_setting, name_key
+from affectlab.datasets.near_texts import near_groups
+from affectlab.datasets.separators import other_separator
+from affectlab.datasets.texts import form_of, normalise_text
 from affectlab.entity.labels import (
     CLASSES,
     GENERATIONS,
@@ -46,6 +37,15 @@ from affectlab.entity.labels import (
 )
 from affectlab.entity.settings import LAYOUTS
 from affectlab.entity.weak_spans import weak_spans
+from affectlab.errors import DataError
+from affectlab.files.io import (
+    is_encodable,
+    read_jsonl,
+    read_lines,
+    read_text,
+    sealed_writer,
+)
+from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
 
 logger = logging.getLogger(__name__)
 
@@ -248,9 +248,9 @@ def split_records(
 ) -> list[Record]:
     """Assign the records to the splits: grouped by text, stratified by non-neutral mass.
 
-    Texts that read the same, or nearly (see `core.near_texts`), stay together. Groups are sorted by
-    mass, equal ones in an order drawn from *seed*, and each goes to the split that is furthest
-    behind its share.
+    Texts that read the same, or nearly (see `datasets.near_texts`), stay together. Groups are
+    sorted by mass, equal ones in an order drawn from *seed*, and each goes to the split that is
+    furthest behind its share.
 
     Args:
         records: of any split.

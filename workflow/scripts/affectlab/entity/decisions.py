@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core import stats
+from affectlab.evaluation import stats
 
 KAPPA_LIMITS = (1e-3, 1e4)
 """Where `vmf.log_normaliser` is checked; calibrated concentrations stay inside."""

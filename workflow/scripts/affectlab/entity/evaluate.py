@@ -12,25 +12,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.core import stats
-from affectlab.core.calibration import calibration_metric
-from affectlab.core.comparison import Run, Trials, comparison_record
-from affectlab.core.conditions import predict
-from affectlab.core.errors import DataError, first_line
-from affectlab.core.integrity import check_directory, check_file, checked
-from affectlab.core.io import read_json
-from affectlab.core.near_texts import near_groups
-from affectlab.core.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
-from affectlab.core.records import (
+from affectlab.datasets.near_texts import near_groups
+from affectlab.datasets.texts import text_conditions
+from affectlab.entity import score_intervals, scores
+from affectlab.entity.data import of_split, read_records, targets_of
+from affectlab.entity.labels import CLASSES, normalised
+from affectlab.errors import DataError, first_line
+from affectlab.evaluation import stats
+from affectlab.evaluation.calibration import calibration_metric
+from affectlab.evaluation.comparison import Run, Trials, comparison_record
+from affectlab.evaluation.conditions import predict
+from affectlab.evaluation.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
+from affectlab.evaluation.records import (
     ScoredRun,
     metric,
     read_metrics,
     write_record,
 )
-from affectlab.core.texts import text_conditions
-from affectlab.entity import score_intervals, scores
-from affectlab.entity.data import of_split, read_records, targets_of
-from affectlab.entity.labels import CLASSES, normalised
+from affectlab.files.integrity import check_directory, check_file, checked
+from affectlab.files.io import read_json
 
 TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
@@ -213,8 +213,8 @@ def evaluate(
     Raises:
         DataError: an input does not hold what it should.
     """
-    from affectlab.core import plots
     from affectlab.entity import figures as drawings
+    from affectlab.evaluation import plots
 
     corpus = read_corpus(records_path)
     found = read_predictions(predictions_path, corpus)

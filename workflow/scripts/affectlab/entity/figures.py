@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core import plots, stats
 from affectlab.entity.labels import CLASSES, NEUTRAL
+from affectlab.evaluation import plots, stats
 
 HISTORY_COLUMNS = ("step", "epoch", "split", "stage", "loss", "kappa")
 """What `training_curves` needs of history.csv."""

@@ -21,21 +21,21 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from affectlab.core.acceleration import read_last_layer_at, shorten_last_layer
-from affectlab.core.batching import Batch, filled_to_budget
-from affectlab.core.devices import autocast
-from affectlab.core.errors import UserError
-from affectlab.core.finite import check_finite_tensors
-from affectlab.core.integrity import check_directory, checked
-from affectlab.core.io import read_json, sealed_path, write_json
-from affectlab.core.text_models import (
+from affectlab.entity.labels import CLASSES
+from affectlab.entity.vmf import DIMENSION
+from affectlab.errors import UserError
+from affectlab.files.integrity import check_directory, checked
+from affectlab.files.io import read_json, sealed_path, write_json
+from affectlab.models.acceleration import read_last_layer_at, shorten_last_layer
+from affectlab.models.devices import autocast
+from affectlab.models.finite import check_finite_tensors
+from affectlab.models.text_models import (
     check_vocabulary,
     encode_texts,
     load_pretrained,
     load_tokenizer,
 )
-from affectlab.entity.labels import CLASSES
-from affectlab.entity.vmf import DIMENSION
+from affectlab.training.batching import Batch, filled_to_budget
 
 HEAD_NAMES = ("heads.",)
 """Name part of everything that is not the pretrained encoder."""

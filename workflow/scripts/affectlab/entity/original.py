@@ -14,8 +14,6 @@ from typing import Any
 
 import torch
 
-from affectlab.core.errors import UserError
-from affectlab.core.text_models import load_tokenizer
 from affectlab.entity.model import (
     DESCRIPTION_FILE,
     Description,
@@ -25,6 +23,8 @@ from affectlab.entity.model import (
     misfit,
     save_model,
 )
+from affectlab.errors import UserError
+from affectlab.models.text_models import load_tokenizer
 
 MAX_LENGTH = 128
 

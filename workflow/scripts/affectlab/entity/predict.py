@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from affectlab.core.errors import UserError, reading
-from affectlab.core.io import atomic_path, is_encodable, sealed_path
-from affectlab.core.texts import form_of, places_of
+from affectlab.datasets.texts import form_of, places_of
 from affectlab.entity.labels import CLASSES
+from affectlab.errors import UserError, reading
+from affectlab.files.io import atomic_path, is_encodable, sealed_path
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from affectlab.core.devices import Precision
     from affectlab.entity.data import Record
+    from affectlab.models.devices import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class GbertPredictor:
         device: Any,
         precision: Precision = "fp32",
     ) -> None:
-        from affectlab.core.devices import compute_dtype
+        from affectlab.models.devices import compute_dtype
 
         self._network = network
         self._tokenizer = tokenizer
@@ -136,9 +136,9 @@ class GbertPredictor:
             UserError: no such checkpoint, or not one of this wing.
         """
 
-        from affectlab.core.devices import named_device, set_threads
         from affectlab.entity.model import load_model
         from affectlab.entity.original import load_original
+        from affectlab.models.devices import named_device, set_threads
 
         if threads is not None:
             set_threads(threads)
@@ -410,9 +410,9 @@ def predict_records(
     from pyarrow import parquet
     from scipy.special import softmax
 
-    from affectlab.core.devices import choose_device
     from affectlab.entity.data import of_split, read_records
     from affectlab.entity.model import load_encoder, mean_states
+    from affectlab.models.devices import choose_device
 
     records = read_records(records_path)
     device = choose_device()

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from affectlab.core import intervals, stats
-from affectlab.core.calibration import CalibrationError, calibration_error, mean_gap
 from affectlab.entity import scores
 from affectlab.entity.labels import CLASSES, NEUTRAL
+from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.calibration import CalibrationError, calibration_error, mean_gap
 
 
 def of_counts(

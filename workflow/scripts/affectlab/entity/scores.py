@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core import stats
-from affectlab.core.records import Direction, strongest
 from affectlab.entity import decisions
 from affectlab.entity.labels import CLASSES, NEUTRAL
+from affectlab.evaluation import stats
+from affectlab.evaluation.records import Direction, strongest
 
 BINS = 15
 """Bins of the expected calibration error, as in Guo et al. 2017."""

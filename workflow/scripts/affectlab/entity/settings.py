@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from affectlab.core.config import (
+from affectlab.config.load import (
     Registries,
     as_mapping,
     as_names,

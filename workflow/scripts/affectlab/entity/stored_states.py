@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from affectlab.core.batching import Batch
 from affectlab.entity.model import Embedding, EmotionEmbedder, Heads, Row, embed_rows
 from affectlab.entity.vmf import DIMENSION
+from affectlab.training.batching import Batch
 
 LARGEST_BYTES = 4 * 2**30
 """Of stored states; for more targets the encoder is asked in every epoch."""

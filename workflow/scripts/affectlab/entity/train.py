@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.core.checkpoints import weights_digest
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.integrity import check_file
-from affectlab.core.io import read_json, sha256_file, write_json
-from affectlab.core.records import origin_record
+from affectlab.assets.checkpoints import weights_digest
 from affectlab.entity.corrupt import damaged_copies
 from affectlab.entity.data import Record, of_split, read_records, stage_subset, targets_of
 from affectlab.entity.labels import CLASSES, normalised
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation.records import origin_record
+from affectlab.files.integrity import check_file
+from affectlab.files.io import read_json, sha256_file, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ def train(
     """Train the stages of a run, calibrate on validation, and store the model.
 
     A run that was interrupted goes on in the stage it was in. May be called in several processes
-    (`core.launch`); the main one writes.
+    (`training.launch`); the main one writes.
 
     Args:
         records_paths: name of a data set -> its tidy table.
@@ -66,9 +66,10 @@ def train(
     """
     from accelerate import PartialState
 
-    from affectlab.core import devices, resumption, text_models
-    from affectlab.core.history import write_history
     from affectlab.entity import model as networks
+    from affectlab.models import devices, text_models
+    from affectlab.training import checkpoints
+    from affectlab.training.history import write_history
 
     devices.set_threads(threads)
     device = devices.choose_device()
@@ -119,7 +120,7 @@ def train(
                 seed=seed,
                 device=device,
                 directory=work_directory,
-                owner=resumption.fingerprint(number, *owner),
+                owner=checkpoints.fingerprint(number, *owner),
             )
         )
         for name, parameter in network.named_parameters():
@@ -143,7 +144,7 @@ def train(
     networks.save_model(model_directory, network, tokenizer, description)
     write_history(history_path, joined_history([result.pop("history") for result in results]))
     write_json(facts_path, {**combined_facts(results), **origin_record()}, sealed=True)
-    resumption.remove_checkpoints(work_directory / "checkpoints")
+    checkpoints.remove_checkpoints(work_directory / "checkpoints")
 
 
 def _stage(
@@ -166,10 +167,11 @@ def _stage(
     from accelerate import PartialState
     from safetensors.torch import save_file
 
-    from affectlab.core import devices, processes, training
-    from affectlab.core.io import sealed_path
     from affectlab.entity import losses, stored_states
     from affectlab.entity import model as networks
+    from affectlab.files.io import sealed_path
+    from affectlab.models import devices
+    from affectlab.training import distributed, loop
 
     weights_path = directory / "checkpoints" / f"stage{number}.safetensors"
     facts_path = directory / "checkpoints" / f"stage{number}.json"
@@ -182,7 +184,7 @@ def _stage(
     for split, members in (("train", train), ("validation", validation)):
         if not members:
             raise UserError(f"stage {number + 1}, data {stage['data']}: no texts to {split} on")
-    recipe = training.Recipe(**stage["training"])
+    recipe = loop.Recipe(**stage["training"])
     published = run["method"] == "gbert"
     whole_texts = published and run["gbert"]["train_on"] == "sentence"
     scale_labels = not published or run["gbert"]["normalise_labels"]
@@ -203,10 +205,10 @@ def _stage(
         )
         training_loss = losses.weighted(item_loss, weights)
     if not published and run["vmf"]["weights"]["contrast"] > 0:
-        processes.warn_of_shares("contrast")
+        distributed.warn_of_shares("contrast")
     validation_labels = soft_labels(validation, scaled=scale_labels)
 
-    def loss_sum(module: torch.nn.Module, batch: training.Batch) -> torch.Tensor:
+    def loss_sum(module: torch.nn.Module, batch: loop.Batch) -> torch.Tensor:
         return training_loss(module(batch), batch["labels"]).sum()
 
     logger.info(
@@ -238,7 +240,7 @@ def _stage(
 
     preparing = time.monotonic() - started
     devices.seed_everything(seed)
-    result = training.fit(
+    result = loop.fit(
         trained,
         recipe=recipe,
         lengths=[len(row.token_ids) for row in rows],

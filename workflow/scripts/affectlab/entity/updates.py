@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from affectlab.core import plots, stats
-from affectlab.core.errors import DataError
-from affectlab.core.history import read_history
-from affectlab.core.io import read_json
+from affectlab.errors import DataError
+from affectlab.evaluation import plots, stats
+from affectlab.files.io import read_json
+from affectlab.training.history import read_history
 
 COLUMNS = ("step", "split", "accuracy")
 

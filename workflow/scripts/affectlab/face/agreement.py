@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import round_significant
+from affectlab.errors import DataError
 from affectlab.face.raw import CLASSES, Face
 from affectlab.face.votes import Votes, class_votes
+from affectlab.files.io import round_significant
 
 logger = logging.getLogger(__name__)
 

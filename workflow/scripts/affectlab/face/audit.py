@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core.conditions import giveaways
-from affectlab.core.errors import UserError
-from affectlab.core.expectations import (
+from affectlab.errors import UserError
+from affectlab.evaluation.conditions import giveaways
+from affectlab.evaluation.expectations import (
     KnownIssues,
     compare,
     issue_rows,
     report_differences,
     share_rows,
 )
-from affectlab.core.io import write_json
-from affectlab.core.quarantine import BadRecord, read_quarantine
 from affectlab.face.agreement import describe_agreement
 from affectlab.face.data import STATUSES, Faces, read_faces
 from affectlab.face.raw import CLASSES, SIDE, SPLITS
+from affectlab.files.io import write_json
+from affectlab.files.quarantine import BadRecord, read_quarantine
 
 BLANK_DEVIATION = 1.0
 """An image whose grey levels have a smaller standard deviation shows nothing."""
@@ -98,7 +98,7 @@ def audit(
         - ``duplicates``: groups of pixel-identical images (blank ones left out), how many images
           would go if each were kept once, and the groups with more than one label;
         - ``conditions``: what format, size and brightness tell of the class
-          (`core.conditions.giveaways`), of the labelled images;
+          (`evaluation.conditions.giveaways`), of the labelled images;
         - ``near_duplicates``: pairs that are nearly, but not exactly the same: how many, how many
           per pair of splits, and their paths;
         - ``overlap``: ``test_in_train`` and so on: images of the first split with a

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import round_significant, write_json
+from affectlab.errors import UserError
 from affectlab.face.data import Faces, read_faces, require_images
 from affectlab.face.labels import Ingredients, image_features, ingredients, proxies, shown_values
 from affectlab.face.raw import CLASSES
+from affectlab.files.io import round_significant, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,8 +70,8 @@ def write_blur_test(
     Raises:
         UserError: too few faces to average.
     """
-    from affectlab.core import devices
     from affectlab.face.model import load_network
+    from affectlab.models import devices
 
     faces = read_faces(faces_path, metadata_path)
     rows = require_images(faces, split, metadata_path)
@@ -219,7 +219,7 @@ def _subset(parts: Ingredients, rows: np.ndarray) -> Ingredients:
 
 
 def _draw(stem: Path, curves: Mapping[str, Any], mean: np.ndarray) -> None:
-    from affectlab.core.plots import SERIES, figure
+    from affectlab.evaluation.plots import SERIES, figure
 
     average = _as_bytes(mean)[None]
     kinds = (

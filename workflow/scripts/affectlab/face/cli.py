@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.core.errors import DataError
-from affectlab.core.terminal import Failures
+from affectlab.errors import DataError
+from affectlab.terminal import Failures
 
 if TYPE_CHECKING:
     from affectlab.face.predict import FacePredictor, FaceReading

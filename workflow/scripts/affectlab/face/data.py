@@ -20,13 +20,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from affectlab.core.errors import DataError, UserError, reading
-from affectlab.core.integrity import check_file, checked
-from affectlab.core.io import read_text, sealed_path, sealed_writer
-from affectlab.core.label_order import LabelIds
+from affectlab.datasets.label_order import LabelIds
+from affectlab.errors import DataError, UserError, reading
 from affectlab.face.agreement import check_agreement
 from affectlab.face.raw import CLASSES, SIDE, SPLITS, Face, read_raw
 from affectlab.face.votes import TAGS, Votes, join_votes
+from affectlab.files.integrity import check_file, checked
+from affectlab.files.io import read_text, sealed_path, sealed_writer
 
 STATUSES = ("own", "twin", "none")
 """Whose FER+ votes a row holds: its own, those of images with the same pixels, nobody's."""
@@ -75,7 +75,7 @@ class Faces:
         return np.flatnonzero(chosen)
 
     def conditions(self, rows: np.ndarray) -> dict[str, list[float] | list[str]]:
-        """Conditions of recording of *rows*, as `core.conditions` takes them."""
+        """Conditions of recording of *rows*, as `evaluation.conditions` takes them."""
         images = self.images[rows]
         return {
             "format": [self.formats[row] for row in rows],

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core import intervals, stats
-from affectlab.core.classification import (
+from affectlab.errors import DataError
+from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.classification import (
     COMPARED,
     Corpus,
     Score,
@@ -20,11 +21,9 @@ from affectlab.core.classification import (
     reliability_at,
     scored_record,
 )
-from affectlab.core.comparison import Resamples, Run, Trials, comparison_record
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_json
-from affectlab.core.predictions import prediction_lines
-from affectlab.core.records import (
+from affectlab.evaluation.comparison import Resamples, Run, Trials, comparison_record
+from affectlab.evaluation.predictions import prediction_lines
+from affectlab.evaluation.records import (
     Direction,
     ScoredRun,
     metric,
@@ -34,6 +33,7 @@ from affectlab.face.audit import twin_groups
 from affectlab.face.data import read_faces
 from affectlab.face.labels import RAW_RANGE, read_labels
 from affectlab.face.raw import CLASSES
+from affectlab.files.io import read_json
 
 TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
@@ -205,7 +205,7 @@ def evaluate(
     Raises:
         DataError: an input does not hold what it should.
     """
-    from affectlab.core import plots
+    from affectlab.evaluation import plots
 
     corpus = read_corpus(faces_path, metadata_path, result_split)
     predictions = read_predictions(predictions_path, corpus, held_out(result_split))
@@ -351,7 +351,7 @@ def _draw_outputs(
     stem: Path, predicted: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
 ) -> None:
     """Draw how the regressed values are distributed, beside their labels."""
-    from affectlab.core.plots import BLUE, ORANGE, figure
+    from affectlab.evaluation.plots import BLUE, ORANGE, figure
 
     known = np.isin(labels["image_path"], predicted["id"])
     titles = ("valence", "arousal", '"IQ" proxy (raw)', '"EQ" proxy (raw)')

@@ -14,10 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from affectlab.core import onnx_export
-from affectlab.core.devices import set_threads
-from affectlab.core.io import write_json
-from affectlab.core.onnx_export import Format, Infer
 from affectlab.face.data import read_faces, require_images
 from affectlab.face.model import (
     WEIGHTS_NAME,
@@ -30,6 +26,10 @@ from affectlab.face.model import (
     views,
 )
 from affectlab.face.raw import SIDE
+from affectlab.files.io import write_json
+from affectlab.models import onnx_export
+from affectlab.models.devices import set_threads
+from affectlab.models.onnx_export import Format, Infer
 
 BATCH = 64
 CALIBRATION_IMAGES = 256

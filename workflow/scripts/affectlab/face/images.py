@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 
-from affectlab.core.media import IMAGES, START_BYTES
+from affectlab.datasets.media import IMAGES, START_BYTES
 
 MOST_PIXELS = 100_000_000
 """Larger images are refused: two of the largest cameras' pictures are smaller."""

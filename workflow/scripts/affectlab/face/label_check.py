@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import round_significant, write_json
+from affectlab.errors import UserError
 from affectlab.face.data import read_faces
 from affectlab.face.labels import (
     RAW_RANGE,
@@ -23,6 +22,7 @@ from affectlab.face.labels import (
     read_labels,
 )
 from affectlab.face.raw import CLASSES
+from affectlab.files.io import round_significant, write_json
 
 PROXIES = ("iq_proxy", "eq_proxy")
 INGREDIENTS = (
@@ -226,7 +226,7 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def _draw(stem: Path, labels: Mapping[str, np.ndarray]) -> None:
-    from affectlab.core.plots import BLUE, GREY, ORANGE, figure
+    from affectlab.evaluation.plots import BLUE, GREY, ORANGE, figure
 
     with figure(stem, 8.0, 6.0) as drawing:
         panels = drawing.subplots(2, 2)

@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import sealed_writer
+from affectlab.errors import UserError
 from affectlab.face.data import Faces, numbers, read_faces, read_table
 from affectlab.face.raw import CLASSES
 from affectlab.face.votes import class_votes
+from affectlab.files.io import sealed_writer
 
 logger = logging.getLogger(__name__)
 

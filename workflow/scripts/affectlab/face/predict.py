@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectlab.core.errors import DataError, UserError, first_line
-from affectlab.core.io import folders_below, round_significant, write_jsonl
-from affectlab.core.media import IMAGES, read_head, sort_files
+from affectlab.datasets.media import IMAGES, read_head, sort_files
+from affectlab.errors import DataError, UserError, first_line
 from affectlab.face.data import read_faces
 from affectlab.face.images import MOST_BYTES, claimed_size, undecodable
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import shown_values
 from affectlab.face.raw import CLASSES, SIDE
+from affectlab.files.io import folders_below, round_significant, write_jsonl
 
 if TYPE_CHECKING:
     import torch
@@ -110,8 +110,8 @@ class FacePredictor:
         """
         import torch
 
-        from affectlab.core import devices
         from affectlab.face.model import load_network, read_config
+        from affectlab.models import devices
 
         if threads is not None:
             devices.set_threads(threads)
@@ -190,7 +190,7 @@ class FacePredictor:
     ) -> Iterator[tuple[Path, list[FaceReading]]]:
         """Read every image file below *folder*, in the order of their names.
 
-        Images are what `affectlab.core.media.IMAGES` takes for one, by ending or by content.
+        Images are what `affectlab.datasets.media.IMAGES` takes for one, by ending or by content.
         Hidden files and folders are passed over.
 
         Args:
@@ -253,13 +253,13 @@ def prepare(image: np.ndarray) -> np.ndarray:
 
 
 def _load_export(path: Path, threads: int) -> Network:
-    """The network in an ONNX export; *threads* as for `core.onnx_export.onnx_inference`.
+    """The network in an ONNX export; *threads* as for `models.onnx_export.onnx_inference`.
 
     Raises:
         DataError: no such file, no ONNX network, or one with other inputs or outputs.
     """
-    from affectlab.core.onnx_export import onnx_inference
     from affectlab.face.model import OUTPUTS, as_network
+    from affectlab.models.onnx_export import onnx_inference
 
     infer = onnx_inference(path, threads)
     try:
@@ -340,9 +340,9 @@ def predict_corpus(
         DataError: an input is damaged.
         UserError: a split has no labelled images.
     """
-    from affectlab.core import devices
     from affectlab.face.data import require_images
     from affectlab.face.model import load_network, predict_images
+    from affectlab.models import devices
 
     faces = read_faces(faces_path, metadata_path)
     devices.set_threads(threads)

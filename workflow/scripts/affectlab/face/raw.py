@@ -26,15 +26,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from affectlab.core.archives import is_damage, member_name
-from affectlab.core.errors import DataError, printable
-from affectlab.core.io import bounded_lines, folders_below, is_encodable
-from affectlab.core.label_order import LabelIds
-from affectlab.core.media import HEAD_BYTES, IMAGES, Sorted, sort_files
-from affectlab.core.names import Ids, Spellings, name_key
-from affectlab.core.quarantine import ON_BAD_RECORD, BadRecord
-from affectlab.core.separators import wrong_separator
+from affectlab.datasets.label_order import LabelIds
+from affectlab.datasets.media import HEAD_BYTES, IMAGES, Sorted, sort_files
+from affectlab.datasets.names import Ids, Spellings, name_key
+from affectlab.datasets.separators import wrong_separator
+from affectlab.errors import DataError, printable
 from affectlab.face.images import claimed_size, undecodable
+from affectlab.files.archives import is_damage, member_name
+from affectlab.files.io import bounded_lines, folders_below, is_encodable
+from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
 
 if TYPE_CHECKING:
     import numpy as np

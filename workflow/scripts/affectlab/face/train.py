@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectlab.core.checkpoints import weights_digest
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import sha256_file, write_json
-from affectlab.core.records import origin_record
+from affectlab.assets.checkpoints import weights_digest
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation.records import origin_record
 from affectlab.face.data import Faces, read_faces, require_images
 from affectlab.face.labels import class_distribution, read_labels
 from affectlab.face.raw import CLASSES
+from affectlab.files.io import sha256_file, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,7 @@ def train_network(
 ) -> None:
     """Train a network on emotions, valence, arousal and the two proxies.
 
-    May be called in several processes (`core.launch`); the main one writes.
+    May be called in several processes (`training.launch`); the main one writes.
 
     Args:
         faces_path: images of the corpus.
@@ -63,9 +63,10 @@ def train_network(
     """
     from accelerate import PartialState
 
-    from affectlab.core import devices, resumption, training
-    from affectlab.core.history import write_history
     from affectlab.face import model as networks
+    from affectlab.models import devices
+    from affectlab.training import checkpoints, loop
+    from affectlab.training.history import write_history
 
     faces = read_faces(faces_path, metadata_path)
     rows = np.concatenate([faces.rows_of(s, labelled=True) for s in run["train_on"]])
@@ -75,13 +76,13 @@ def train_network(
     targets = target_table(faces, read_labels(labels_path), run["loss"], labels_path)
     devices.set_threads(threads)
     device = devices.choose_device()
-    recipe = training.Recipe(**run["training"])
+    recipe = loop.Recipe(**run["training"])
     devices.seed_everything(seed)
     network = networks.build_network(run, base_model).to(device)
     logger.info("%s network: %d parameters, %d images", run["method"], _size(network), len(rows))
     # In memory as bytes: pages of the file would be read again in each epoch's random order.
     images = np.array(faces.images[rows])
-    result = training.fit(
+    result = loop.fit(
         network,
         recipe=recipe,
         lengths=[1] * len(rows),
@@ -95,7 +96,7 @@ def train_network(
         seed=seed,
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=resumption.fingerprint(
+        checkpoint_fingerprint=checkpoints.fingerprint(
             # How it is shown test images is no matter of training.
             {key: value for key, value in run.items() if key != "test_time"},
             seed,
@@ -110,7 +111,7 @@ def train_network(
     write_history(history_path, result.pop("history"))
     facts = {**result, "parameters": _size(network), "images": len(rows)}
     write_json(facts_path, {**facts, **origin_record()}, sealed=True)
-    resumption.remove_checkpoints(work_directory / "checkpoints")
+    checkpoints.remove_checkpoints(work_directory / "checkpoints")
 
 
 def target_table(
@@ -211,7 +212,7 @@ def loss_function(
 def _evaluator(
     images: np.ndarray, labels: np.ndarray, targets: np.ndarray, device: torch.device
 ) -> Callable[[nn.Module], dict[str, float]]:
-    from affectlab.core.stats import accuracy, confusion_matrix, log_loss_items, macro_f1
+    from affectlab.evaluation.stats import accuracy, confusion_matrix, log_loss_items, macro_f1
     from affectlab.face.model import predict_images
 
     def evaluate(network: nn.Module) -> dict[str, float]:

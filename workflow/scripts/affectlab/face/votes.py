@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import bounded_lines, read_text
-from affectlab.core.names import Ids, name_key
-from affectlab.core.separators import wrong_separator
+from affectlab.datasets.names import Ids, name_key
+from affectlab.datasets.separators import wrong_separator
+from affectlab.errors import DataError
 from affectlab.face.raw import (
     CLASSES,
     CSV_NAMES,
@@ -30,6 +29,7 @@ from affectlab.face.raw import (
     parse_pixels,
     table_errors,
 )
+from affectlab.files.io import bounded_lines, read_text
 
 TAGS = (
     "neutral",

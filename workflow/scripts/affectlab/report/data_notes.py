@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from affectlab.core.expectations import differing
+from affectlab.evaluation.expectations import differing
 
 GENERATED = "generated data"
 DIFFERS = "data differ from registry"

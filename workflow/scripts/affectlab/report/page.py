@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.config import parse_yaml
-from affectlab.core.io import read_text, write_text
+from affectlab.config.load import parse_yaml
+from affectlab.files.io import read_text, write_text
 from affectlab.report.data_notes import page_title
 from affectlab.report.results import results_csv
 from affectlab.report.section import Section, render

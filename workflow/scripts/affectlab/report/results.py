@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_json
-from affectlab.core.records import read_metrics, read_run_record
+from affectlab.errors import DataError
+from affectlab.evaluation.records import read_metrics, read_run_record
+from affectlab.files.io import read_json
 from affectlab.report.data_notes import DataNote
 from affectlab.report.words import trivial
 

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import read_text
+from affectlab.errors import DataError
+from affectlab.files.io import read_text
 from affectlab.report.data_notes import DIFFERS, GENERATED
 from affectlab.report.results import COLUMNS
 

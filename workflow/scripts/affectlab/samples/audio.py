@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.core.io import atomic_path, write_text
+from affectlab.files.io import atomic_path, write_text
 
 RATE = 16_000
 SUBJECTS = 24

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from affectlab.core.io import atomic_path, write_json
+from affectlab.files.io import atomic_path, write_json
 from affectlab.samples.models import seeded
 
 WHISPER = {

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from affectlab.core.io import atomic_writer
+from affectlab.files.io import atomic_writer
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 """Class names in the order of their ids."""

@@ -12,8 +12,8 @@ import math
 import random
 from pathlib import Path
 
-from affectlab.core.io import atomic_writer, write_text
 from affectlab.entity.labels import CLASSES, GOEMOTIONS_CLASSES, NEUTRAL
+from affectlab.files.io import atomic_writer, write_text
 
 FEELINGS = {
     "admiration": "full of admiration|in awe|deeply impressed",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affectlab.core.io import atomic_path, atomic_writer
+from affectlab.files.io import atomic_path, atomic_writer
 
 SIDE = 48
 

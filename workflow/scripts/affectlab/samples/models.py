@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectlab.core.io import atomic_path
+from affectlab.files.io import atomic_path
 from affectlab.samples.emotion import LABELS, make_sentence
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.io import atomic_writer
+from affectlab.files.io import atomic_writer
 
 LAYOUTS = ("longemotion", "psyqa")
 

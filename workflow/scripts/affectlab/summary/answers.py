@@ -9,9 +9,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import write_jsonl
-from affectlab.core.predictions import Line, check_items, prediction_lines
+from affectlab.errors import DataError
+from affectlab.evaluation.predictions import Line, check_items, prediction_lines
+from affectlab.files.io import write_jsonl
 from affectlab.summary.cases import REFLECTION, Case, text_problem
 from affectlab.summary.scores import Answer
 
@@ -129,7 +129,7 @@ def write_predictions(
         path: of the file.
         cases: that were asked about.
         answers: of each.
-        sealed: whether its SHA-256 is kept with it (`core.io.sealed_path`).
+        sealed: whether its SHA-256 is kept with it (`files.io.sealed_path`).
     """
     write_jsonl(
         path,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import AttentionInterface
 
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
 from affectlab.summary.packing import PACKED_ATTENTION, Example, logits_of, packed_collator
 from affectlab.summary.states import base_model
 

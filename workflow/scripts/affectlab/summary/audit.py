@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import UserError
-from affectlab.core.expectations import report_differences
-from affectlab.core.io import write_json
-from affectlab.core.near_texts import near_duplicates
-from affectlab.core.quarantine import BadRecord, read_quarantine
-from affectlab.core.texts import normalise_text
+from affectlab.datasets.near_texts import near_duplicates
+from affectlab.datasets.texts import normalise_text
+from affectlab.errors import UserError
+from affectlab.evaluation.expectations import report_differences
+from affectlab.files.io import write_json
+from affectlab.files.quarantine import BadRecord, read_quarantine
 from affectlab.summary.cases import SPLITS, Case, read_cases
 from affectlab.summary.text import default_unit, tokens
 

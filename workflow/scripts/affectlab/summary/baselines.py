@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectlab.core.errors import UserError
+from affectlab.errors import UserError
 from affectlab.summary.answers import write_details, write_predictions
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.scores import Answer

@@ -16,18 +16,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.io import (
+from affectlab.datasets.names import Ids
+from affectlab.datasets.near_texts import near_groups
+from affectlab.datasets.texts import kind_of, normalise_text
+from affectlab.errors import DataError, UserError
+from affectlab.files.io import (
     is_encodable,
     read_json,
     read_jsonl,
     read_lines,
     write_jsonl,
 )
-from affectlab.core.names import Ids
-from affectlab.core.near_texts import near_groups
-from affectlab.core.quarantine import BadRecord
-from affectlab.core.texts import kind_of, normalise_text
+from affectlab.files.quarantine import BadRecord
 from affectlab.summary.text import Language, detect_language
 
 FIELDS = (

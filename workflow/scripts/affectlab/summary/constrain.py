@@ -15,8 +15,8 @@ from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
-from affectlab.core.errors import UserError
-from affectlab.core.text_models import encode_texts
+from affectlab.errors import UserError
+from affectlab.models.text_models import encode_texts
 
 # Text of a field: no blank first, escapes as JSON has them, no bare control characters.
 FIELD_TEXT = r'/[^\s"\\\x00-\x1f\x7f]([^"\\\x00-\x1f\x7f]|\\["\\n])*/'

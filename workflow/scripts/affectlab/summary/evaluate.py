@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.core import intervals, stats
-from affectlab.core.comparison import Resamples, Run, Trials, comparison_record, difference
-from affectlab.core.errors import DataError
-from affectlab.core.io import (
-    read_jsonl,
-    write_text,
-)
-from affectlab.core.records import (
+from affectlab.errors import DataError
+from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.comparison import Resamples, Run, Trials, comparison_record, difference
+from affectlab.evaluation.records import (
     ScoredRun,
     difference_line,
     metric,
     read_metrics,
     strongest,
     write_record,
+)
+from affectlab.files.io import (
+    read_jsonl,
+    write_text,
 )
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import BASELINES
@@ -84,7 +84,7 @@ def evaluate(
     Raises:
         DataError: an input does not hold what it should.
     """
-    from affectlab.core import plots
+    from affectlab.evaluation import plots
 
     cases = test_cases(records_path, run.recipe["fold"])
     answers = read_answers(predictions_path, details_path, cases)

@@ -9,9 +9,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from affectlab.core.checkpoints import weights_digest
-from affectlab.core.errors import UserError
-from affectlab.core.io import append_jsonl, atomic_writer, read_jsonl
+from affectlab.assets.checkpoints import weights_digest
+from affectlab.errors import UserError
+from affectlab.files.io import append_jsonl, atomic_writer, read_jsonl
 from affectlab.summary.answers import parse, write_details, write_predictions
 from affectlab.summary.cases import REFLECTION, Case, read_cases, with_fold
 from affectlab.summary.prompts import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from affectlab.core.devices import Precision
+    from affectlab.models.devices import Precision
     from affectlab.summary.constrain import FieldsGrammar
     from affectlab.summary.states import Read
 
@@ -406,8 +406,8 @@ def generate(
     Raises:
         UserError: no test cases, an unusable model, or not one case could be answered.
     """
-    from affectlab.core.io import sha256_file
-    from affectlab.core.resumption import fingerprint
+    from affectlab.files.io import sha256_file
+    from affectlab.training.checkpoints import fingerprint
 
     cases = [
         case for case in with_fold(read_cases(records_path), run["fold"]) if case.split == "test"
@@ -466,7 +466,7 @@ def load_generator(
         UserError: no readable model or adapter, or one with an attention that is not supported.
     """
 
-    from affectlab.core import devices
+    from affectlab.models import devices
     from affectlab.summary import model as networks
     from affectlab.summary import states
     from affectlab.summary.attention import check_attention

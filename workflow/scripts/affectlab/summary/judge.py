@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from affectlab.core import stats
-from affectlab.core.downloads import is_passing
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.intervals import mean_interval
-from affectlab.core.io import clear_leftovers, read_json, read_text, write_json
-from affectlab.core.texts import without_chat_marks
-from affectlab.core.urls import redact
+from affectlab.assets.downloads import is_passing
+from affectlab.datasets.texts import without_chat_marks
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation import stats
+from affectlab.evaluation.intervals import mean_interval
+from affectlab.files.io import clear_leftovers, read_json, read_text, write_json
+from affectlab.files.urls import redact
 from affectlab.summary.answers import after_thinking, json_objects, read_answers
 from affectlab.summary.cases import FIELDS, Case
 from affectlab.summary.evaluate import test_cases

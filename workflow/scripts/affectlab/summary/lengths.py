@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.io import round_significant, write_json
+from affectlab.files.io import round_significant, write_json
 from affectlab.summary.answers import target_text
 from affectlab.summary.audit import quantiles
 from affectlab.summary.cases import read_cases, with_fold
@@ -31,8 +31,8 @@ def write_lengths(
             not fit.
         figure_stem: path of the histogram without an ending.
     """
-    from affectlab.core import plots
-    from affectlab.core.text_models import encode_texts
+    from affectlab.evaluation import plots
+    from affectlab.models.text_models import encode_texts
     from affectlab.summary.model import load_tokenizer
 
     tokenizer = load_tokenizer(model_directory)

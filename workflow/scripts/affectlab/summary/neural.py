@@ -15,11 +15,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from affectlab.core import devices, stats
-from affectlab.core.errors import UserError
-from affectlab.core.intervals import mean_interval
-from affectlab.core.io import write_json
-from affectlab.core.text_models import encode_texts, load_pretrained, load_tokenizer
+from affectlab.errors import UserError
+from affectlab.evaluation import stats
+from affectlab.evaluation.intervals import mean_interval
+from affectlab.files.io import write_json
+from affectlab.models import devices
+from affectlab.models.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.summary.answers import read_answers
 from affectlab.summary.evaluate import test_cases
 from affectlab.summary.scores import compared_texts

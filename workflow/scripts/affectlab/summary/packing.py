@@ -17,9 +17,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
-from affectlab.core.batching import Batch
-from affectlab.core.causal_attention import blocked_causal_attention, causal_attention
+from affectlab.models.causal_attention import blocked_causal_attention, causal_attention
 from affectlab.summary.states import PromptStates, base_model, refuse_unknown
+from affectlab.training.batching import Batch
 
 PACKED_ATTENTION = "affectlab_packed"
 IGNORED = -100
@@ -157,7 +157,7 @@ def target_tokens(example: Example, *, answer_only: bool) -> int:
 
 
 def next_token_loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
-    """Summed cross-entropy in nats of the batch's labels, a loss for `core.training.fit`.
+    """Summed cross-entropy in nats of the batch's labels, a loss for `training.loop.fit`.
 
     Logits are made in chunks and again in the backward pass, so that memory does not grow with
     length times vocabulary.

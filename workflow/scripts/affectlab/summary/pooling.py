@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.errors import DataError
-from affectlab.core.io import write_json
-from affectlab.core.records import SINGLE_RUN_INTERVALS
+from affectlab.errors import DataError
+from affectlab.evaluation.records import SINGLE_RUN_INTERVALS
+from affectlab.files.io import write_json
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import BASELINES
 from affectlab.summary.cases import Case, read_cases, with_fold

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.checkpoints import weights_digest
-from affectlab.core.config import as_mapping
-from affectlab.core.errors import DataError, UserError
-from affectlab.core.integrity import check_directory, checked
-from affectlab.core.io import check_target, read_json
+from affectlab.assets.checkpoints import weights_digest
+from affectlab.config.load import as_mapping
+from affectlab.errors import DataError, UserError
+from affectlab.files.integrity import check_directory, checked
+from affectlab.files.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
 from affectlab.summary.cases import TASKS, Case, read_requests
 from affectlab.summary.generate import (
@@ -136,7 +136,7 @@ class CaseSummarizer:
                 anything is summarised.
             DataError: a line is not a case.
         """
-        from affectlab.core.resumption import fingerprint
+        from affectlab.training.checkpoints import fingerprint
 
         check_target(predictions_path)
         if predictions_path.resolve() == Path(cases_path).resolve():

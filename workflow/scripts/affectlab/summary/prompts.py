@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from affectlab.core.errors import UserError
-from affectlab.core.io import read_text
-from affectlab.core.texts import without_chat_marks
+from affectlab.datasets.texts import without_chat_marks
+from affectlab.errors import UserError
+from affectlab.files.io import read_text
 from affectlab.summary.cases import REFLECTION, Case
 from affectlab.summary.text import Language
 
@@ -133,7 +133,7 @@ def chunks(tokenizer: PreTrainedTokenizerBase, text: str, size: int) -> list[str
 
 
 def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    from affectlab.core.text_models import encode_texts
+    from affectlab.models.text_models import encode_texts
 
     return list(encode_texts(tokenizer, text, add_special_tokens=False)["input_ids"])
 

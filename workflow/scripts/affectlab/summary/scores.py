@@ -1,7 +1,7 @@
 """Scores of summaries, each as columns that are summed over cases.
 
 Every score is a function of sums over cases, so that thousands of resamples cost little
-(`core.stats.resample_sums`). All scores are shares from 0 to 1; BLEU and chrF are sacrebleu's over
+(`stats.resample_sums`). All scores are shares from 0 to 1; BLEU and chrF are sacrebleu's over
 100. The language decides how a text is cut: see `text.tokens`.
 """
 
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.core.records import Direction
-from affectlab.core.stats import Array, Floats
-from affectlab.core.texts import words_of
+from affectlab.datasets.texts import words_of
+from affectlab.evaluation.records import Direction
+from affectlab.evaluation.stats import Array, Floats
 from affectlab.summary.cases import Case
 from affectlab.summary.text import (
     Language,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from affectlab.core.config import (
+from affectlab.config.load import (
     Registries,
     as_mapping,
     as_names,
@@ -16,7 +16,7 @@ from affectlab.core.config import (
     training_mistakes,
     unknown_name,
 )
-from affectlab.core.urls import redact
+from affectlab.files.urls import redact
 
 LAYOUTS = frozenset({"longemotion", "psyqa"})
 

@@ -22,14 +22,14 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import flash_attention_mask, sdpa_mask
 
-from affectlab.core.causal_attention import (
+from affectlab.errors import UserError
+from affectlab.files.integrity import check_file
+from affectlab.files.io import sealed_path
+from affectlab.models.causal_attention import (
     attention_weights,
     causal_attention,
     masked_attention,
 )
-from affectlab.core.errors import UserError
-from affectlab.core.integrity import check_file
-from affectlab.core.io import sealed_path
 
 ANSWER_ATTENTION = "affectlab_answer"
 ROW_ATTENTION = "affectlab_rows"

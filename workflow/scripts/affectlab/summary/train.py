@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.core.checkpoints import weights_digest
-from affectlab.core.errors import UserError
-from affectlab.core.io import sealed_path, sha256_file, write_json
-from affectlab.core.records import origin_record
+from affectlab.assets.checkpoints import weights_digest
+from affectlab.errors import UserError
+from affectlab.evaluation.records import origin_record
+from affectlab.files.io import sealed_path, sha256_file, write_json
 from affectlab.summary.answers import target_text
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.prompts import build_prompt, case_text, task_of
@@ -42,7 +42,7 @@ def train(
 
     Data without a validation split (PsyQA, as published) is chosen by on its test split, and the
     facts say so; a run of the sound protocol is refused then. May be called in several processes
-    (`core.launch`); the main one writes.
+    (`training.launch`); the main one writes.
 
     Args:
         records_path: the tidy table of cases.
@@ -63,11 +63,12 @@ def train(
     """
     from accelerate import PartialState
 
-    from affectlab.core import devices, resumption, text_models, training
-    from affectlab.core.history import write_history
+    from affectlab.models import devices, text_models
     from affectlab.summary import heldout, packing, states
     from affectlab.summary import model as networks
     from affectlab.summary.attention import check_training
+    from affectlab.training import checkpoints, loop
+    from affectlab.training.history import write_history
 
     cases = with_fold(read_cases(records_path), run["fold"])
     chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
@@ -78,7 +79,7 @@ def train(
         )
     devices.set_threads(threads)
     device = devices.choose_device()
-    recipe = training.Recipe(**run["training"])
+    recipe = loop.Recipe(**run["training"])
     dtype = devices.compute_dtype(recipe.precision, device)
     devices.seed_everything(seed)
     tokenizer = networks.load_tokenizer(base_model)
@@ -100,7 +101,7 @@ def train(
         raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
     digest = weights_digest(base_model)
     opening = len(networks.answer_opening(tokenizer)) if answers_alone else 0
-    store = states.PromptStore(work_directory / "prompts" / resumption.fingerprint(digest, dtype))
+    store = states.PromptStore(work_directory / "prompts" / checkpoints.fingerprint(digest, dtype))
     if answers_alone:
         prompts = [one.ids[: one.prompt_length - opening] for e in examples.values() for one in e]
         store.fill(network.eval(), prompts, device)
@@ -138,7 +139,7 @@ def train(
             adapted_tokens=opening or None,
             read=store.read if answers_alone else None,
         )
-    result = training.fit(
+    result = loop.fit(
         network,
         recipe=recipe,
         lengths=lengths,
@@ -150,7 +151,7 @@ def train(
         seed=seed,
         device=device,
         checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=resumption.fingerprint(
+        checkpoint_fingerprint=checkpoints.fingerprint(
             training_part(run), seed, sha256_file(records_path), digest
         ),
         tensorboard_directory=work_directory / "tensorboard",
@@ -171,13 +172,13 @@ def train(
     }
     write_history(history_path, result.pop("history"))
     write_json(facts_path, {**result, **origin_record()}, sealed=True)
-    resumption.remove_checkpoints(work_directory / "checkpoints")
+    checkpoints.remove_checkpoints(work_directory / "checkpoints")
     shutil.rmtree(work_directory / "prompts", ignore_errors=True)
 
 
 def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> list[Example]:
     """Prompt, answer and end token of each case, together at most ``max_length`` tokens."""
-    from affectlab.core.text_models import encode_texts
+    from affectlab.models.text_models import encode_texts
     from affectlab.summary.packing import Example
 
     examples = []
@@ -246,7 +247,7 @@ def _store(
 
     *base_weights* (`checkpoints.weights_digest`) is stored with it, so that it is put on no others.
     """
-    from affectlab.core.text_models import save_adapter
+    from affectlab.models.text_models import save_adapter
     from affectlab.summary import model as networks
 
     with sealed_path(model_directory) as temporary:

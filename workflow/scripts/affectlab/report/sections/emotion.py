@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affectlab.core.io import read_json
-from affectlab.core.records import read_comparison
+from affectlab.evaluation.records import read_comparison
+from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,

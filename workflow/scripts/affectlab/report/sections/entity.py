@@ -7,9 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from affectlab.core.history import read_history
-from affectlab.core.io import read_json
-from affectlab.core.records import read_comparison
+from affectlab.evaluation.records import read_comparison
+from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
     SeedResult,
@@ -20,6 +19,7 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
 from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
+from affectlab.training.history import read_history
 
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"

@@ -1,0 +1,1 @@
+"""What data sets of several experiments have in common: names, texts, media files."""

@@ -1,0 +1,1 @@
+"""Scores, intervals and comparisons, and the records, figures and cards that show them."""

@@ -1,0 +1,462 @@
+"""Scoring stored predictions of a classifier: one run by itself, and runs against each other.
+
+Everything here is computed from the per-item predictions, so a score can be recomputed, or a new
+one added, without training again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.calibration import calibration_error, calibration_metric
+from affectlab.evaluation.comparison import Resamples, Run, Trials, difference
+from affectlab.evaluation.conditions import Columns, predict
+from affectlab.evaluation.predictions import ROUNDING, check_items, prediction_lines
+from affectlab.evaluation.records import (
+    Direction,
+    metric,
+    read_metrics,
+    strongest,
+)
+
+BINS = 15
+"""Bins of the expected calibration error, as in Guo et al. 2017."""
+
+HELD_OUT = ("validation", "test")
+
+CONFUSION_SCORES: dict[str, Callable[[stats.Array], stats.Floats]] = {
+    "accuracy": stats.accuracy,
+    "macro_f1": stats.macro_f1,
+    "micro_f1": stats.micro_f1,
+    "macro_precision": stats.macro_precision,
+    "macro_recall": stats.macro_recall,
+}
+"""Scores of decisions: functions of the confusion matrix, higher is better."""
+
+COMPARED = ("accuracy", "macro_f1")
+"""Scores whose paired differences between runs are reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a run said about the items of one split, in the order of their ids.
+
+    ``labels`` and ``predicted`` are ``[n]`` class ids, ``probabilities`` ``[n, K]``.
+    """
+
+    ids: tuple[str, ...]
+    labels: stats.Integers
+    predicted: stats.Integers
+    probabilities: stats.Floats
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def correct(self) -> stats.Array:
+        """``[n]``, whether each prediction is right."""
+        return self.predicted == self.labels
+
+    def without(self, ids: set[str]) -> Predictions:
+        """The same predictions less those of the items *ids*."""
+        kept = [place for place, name in enumerate(self.ids) if name not in ids]
+        return Predictions(
+            tuple(self.ids[place] for place in kept),
+            self.labels[kept],
+            self.predicted[kept],
+            self.probabilities[kept],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What evaluation needs of the data: no text and no image, only which items are the same.
+
+    Attributes:
+        classes: names, by id.
+        labels: split -> item -> class id; holds the splits train and those predicted.
+        group: a number per item; items with the same text, image or speaker share one.
+        majority: the commonest class of the training split, the first of equals.
+        prior: ``[K]``, shares of the classes in the training split.
+        conditions: how an answer comes about from conditions of recording alone -> item -> class
+            id; of the items outside the training split.
+    """
+
+    classes: tuple[str, ...]
+    labels: dict[str, dict[str, int]]
+    group: dict[str, int]
+    majority: int
+    prior: stats.Floats
+    conditions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        classes: tuple[str, ...],
+        labels: dict[str, dict[str, int]],
+        group: dict[str, int],
+        conditions: Mapping[str, Columns],
+    ) -> Corpus:
+        """A corpus, its majority and prior counted from the training labels.
+
+        Args:
+            classes: names, by id.
+            labels: split -> item -> class id.
+            group: a number per item.
+            conditions: split -> conditions of recording of its items, in the order of *labels*.
+        """
+        train = np.array(list(labels["train"].values()), dtype=np.int64)
+        counts = np.bincount(train, minlength=len(classes))
+        answers: dict[str, dict[str, int]] = {}
+        for name, balanced in (("conditions", False), ("conditions_balanced", True)):
+            answers[name] = {}
+            for split in set(labels) - {"train"}:
+                found = predict(conditions["train"], train, conditions[split], balanced=balanced)
+                answers[name] |= dict(zip(labels[split], found.tolist(), strict=True))
+        majority = int(np.argmax(counts))
+        return cls(classes, labels, group, majority, counts / counts.sum(), answers)
+
+
+class Score(NamedTuple):
+    """A score that is a function of sums over groups: see `stats.resample_sums`."""
+
+    direction: Direction
+    table: stats.Floats
+    statistic: Callable[[stats.Array], stats.Array]
+
+
+def read_predictions(
+    path: Path | str, corpus: Corpus, splits: Sequence[str] = HELD_OUT
+) -> dict[str, Predictions]:
+    """Read the predictions of *splits* and check them.
+
+    Raises:
+        DataError: a line is not a prediction, or the items are not exactly those of the corpus.
+    """
+    found: dict[str, dict[str, tuple[int, list[float]]]] = {split: {} for split in splits}
+    for line in prediction_lines(path):
+        split, name = line.text("split"), line.text("id")
+        if split not in found or name not in corpus.labels[split]:
+            raise line.error(f"{name!r} is no item of the split {split!r}")
+        if name in found[split]:
+            raise line.error(f"a second prediction for {name!r}")
+        line.same("label", corpus.classes[corpus.labels[split][name]])
+        predicted = corpus.classes.index(line.one_of("prediction", corpus.classes))
+        probabilities = line.distribution("probabilities", corpus.classes)
+        if probabilities[predicted] < max(probabilities) - ROUNDING:
+            raise line.error("prediction: another class has a higher probability")
+        found[split][name] = predicted, probabilities
+    for split, items in found.items():
+        check_items(path, f"the split {split}", items, corpus.labels[split])
+    return {split: _as_arrays(items, corpus.labels[split]) for split, items in found.items()}
+
+
+def scores(split: Predictions, calibrated: stats.Floats, groups: Sequence[int]) -> dict[str, Score]:
+    """Every score of a split, as tables of sums a group.
+
+    Args:
+        split: the predictions.
+        calibrated: ``[n, K]``, their probabilities after temperature scaling.
+        groups: ``[n]``, the group of each item.
+    """
+    size = split.probabilities.shape[1]
+    cells = _confusion_table(split, groups)
+    found = {
+        name: Score("higher", cells, _of_sums(score, size))
+        for name, score in CONFUSION_SCORES.items()
+    }
+    for suffix, probabilities in (("", split.probabilities), ("_calibrated", calibrated)):
+        confidence = probabilities[np.arange(len(split)), split.predicted]
+        bins = stats.reliability_columns(confidence, split.correct, BINS)
+        loss = stats.log_loss_items(probabilities, split.labels)
+        found[f"ece{suffix}"] = Score(
+            "lower", stats.group_sums(bins, groups), stats.expected_calibration_error
+        )
+        found[f"nll{suffix}"] = Score(
+            "lower", stats.group_sums(np.c_[loss, np.ones(len(loss))], groups), _mean_of_sums
+        )
+    return found
+
+
+def trivial_scores(split: Predictions, corpus: Corpus) -> dict[str, tuple[str, float]]:
+    """The strongest trivial baseline on the same items: name and value by score.
+
+    Scores of decisions: the commonest training class, always another class, and what conditions
+    of recording alone predict. The log-likelihood: the training shares of the classes. The
+    calibration error has none: the class shares are well calibrated by construction, and know
+    nothing of the item.
+    """
+    size = len(corpus.classes)
+    places = [corpus.majority, *(k for k in range(size) if k != corpus.majority)]
+    answers = {
+        "majority" if k == corpus.majority else f"always_{corpus.classes[k]}": np.full(
+            len(split), k
+        )
+        for k in places
+    }
+    for name, given in corpus.conditions.items():
+        answers[name] = np.array([given[item] for item in split.ids], dtype=np.int64)
+    matrices = {
+        name: stats.confusion_matrix(split.labels, decided, size)
+        for name, decided in answers.items()
+    }
+    found = {}
+    for name, score in CONFUSION_SCORES.items():
+        best = strongest("higher", [(key, float(score(m))) for key, m in matrices.items()])
+        assert best is not None
+        found[name] = best
+    shares = np.tile(corpus.prior, (len(split), 1))
+    loss = ("class_shares", float(stats.log_loss_items(shares, split.labels).mean()))
+    return found | {"nll": loss, "nll_calibrated": loss}
+
+
+def score_split(
+    split: Predictions, temperature: float, corpus: Corpus, bootstrap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All scores of one split with intervals and trivial baselines, as `metrics.json` holds them.
+
+    Args:
+        split: the predictions.
+        temperature: fitted on the validation split.
+        corpus: groups and class shares.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+    """
+    groups = [corpus.group[name] for name in split.ids]
+    level = bootstrap["level"]
+    trivial = trivial_scores(split, corpus)
+    cells = _confusion_table(split, groups)
+    metrics = {}
+    for name in CONFUSION_SCORES:
+        found = intervals.confusion_interval(name, cells, level)
+        metrics[name] = metric(found.value, "higher", (found.low, found.high), trivial[name])
+    calibrated = stats.apply_temperature(split.probabilities, temperature)
+    for suffix, probabilities in (("", split.probabilities), ("_calibrated", calibrated)):
+        confidence = probabilities[np.arange(len(split)), split.predicted]
+        error = calibration_error(
+            stats.reliability_columns(confidence, split.correct, BINS),
+            groups,
+            level=level,
+            seed=bootstrap["seed"],
+        )
+        metrics[f"ece{suffix}"] = calibration_metric(error)
+        name = f"nll{suffix}"
+        losses = stats.log_loss_items(probabilities, split.labels)
+        table = stats.group_sums(np.c_[losses, np.ones(len(losses))], groups)
+        found = intervals.positive_mean_interval(table, level, scale=trivial[name][1])
+        metrics[name] = metric(found.value, "lower", (found.low, found.high), trivial[name])
+    return {"n": len(split), "groups": len(set(groups)), "metrics": metrics}
+
+
+def compare_two(
+    first: Predictions, second: Predictions, corpus: Corpus, bootstrap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Compare two trained models on the same items: differences with intervals, McNemar's test.
+
+    The differences are *first* minus *second*. They say nothing of other seeds.
+    """
+    if first.ids != second.ids:
+        raise ValueError("the two runs did not predict the same items")
+    groups = [corpus.group[name] for name in first.ids]
+    resamples = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
+    differences = {}
+    for name in COMPARED:
+        statistic = _of_sums(CONFUSION_SCORES[name], len(corpus.classes))
+        tables = [_confusion_table(split, groups) for split in (first, second)]
+        ours, theirs = (
+            Trials(
+                np.array([statistic(table.sum(axis=0))]), resamples.of_sums(statistic, table)[None]
+            )
+            for table in tables
+        )
+        found = difference(
+            ours, theirs, groups=len(set(groups)), level=bootstrap["level"], over_seeds=False
+        )
+        differences[name] = {
+            "value": found.value,
+            "ci": None if found.limits is None else list(found.limits),
+        }
+    test = stats.mcnemar(first.correct, second.correct)
+    return {
+        "differences": differences,
+        "mcnemar": {
+            "only_ours": test.only_first,
+            "only_theirs": test.only_second,
+            "exact_p": test.exact_p,
+            "chi2": test.chi2,
+            "chi2_p": test.chi2_p,
+        },
+    }
+
+
+def scored_record(
+    predictions: Mapping[str, Predictions],
+    corpus: Corpus,
+    overlapping: set[str],
+    baseline: Mapping[str, Predictions] | None,
+    bootstrap: Mapping[str, Any],
+    result_split: str = "test",
+) -> dict[str, Any]:
+    """The scores of a run, as `metrics.json` holds them, without what identifies the run.
+
+    Args:
+        predictions: of the split validation and of *result_split*.
+        corpus: labels and groups.
+        overlapping: items of the result split whose text or image is in train as well.
+        baseline: the predictions of the run to compare with, if any.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        result_split: the split whose scores are the headline.
+    """
+    validation, test = predictions["validation"], predictions[result_split]
+    temperature = stats.fit_temperature(validation.probabilities, validation.labels)
+    headline = score_split(test, temperature, corpus, bootstrap)
+    others = {"validation": score_split(validation, temperature, corpus, bootstrap)}
+    remaining = test.without(overlapping)
+    if len(remaining):
+        others[f"{result_split}_without_overlap"] = score_split(
+            remaining, temperature, corpus, bootstrap
+        )
+    confusion = stats.confusion_matrix(test.labels, test.predicted, len(corpus.classes))
+    return {
+        "metrics": headline["metrics"],
+        "n": headline["n"],
+        "groups": headline["groups"],
+        "other_splits": others,
+        "per_class": per_class(confusion, corpus.classes),
+        "confusion_matrix": confusion.tolist(),
+        "calibration": {"temperature": temperature, "fitted_on": "validation", "bins": BINS},
+        "comparison": None
+        if baseline is None
+        else compare_two(test, baseline[result_split], corpus, bootstrap),
+    }
+
+
+def per_class(confusion: stats.Integers, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Precision, recall, F1 and counts of each class, from a confusion matrix ``[K, K]``."""
+    each = stats.class_scores(confusion)
+    return {
+        name: {
+            "precision": float(each.precision[place]),
+            "recall": float(each.recall[place]),
+            "f1": float(each.f1[place]),
+            "support": int(each.support[place]),
+            "predicted": int(each.predicted[place]),
+        }
+        for place, name in enumerate(classes)
+    }
+
+
+def read_runs(
+    metrics_paths: Sequence[Path | str],
+    predictions_paths: Sequence[Path | str],
+    corpora: Mapping[str, Corpus],
+    bootstrap: Mapping[str, Any],
+    *,
+    splits: Sequence[str] = HELD_OUT,
+    seedless: Container[str] = (),
+) -> list[Run]:
+    """Read the runs that are to be compared, each with all its seeds.
+
+    Args:
+        metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
+        predictions_paths: predictions.jsonl of the same, in the same order.
+        corpora: by name of the data set.
+        bootstrap: ``resamples``, ``level`` and ``seed``.
+        splits: splits that were predicted.
+        seedless: methods that no seed changes.
+    """
+    runs: dict[str, list[tuple[dict[str, Any], Predictions]]] = {}
+    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
+        record = read_metrics(metrics_path)
+        corpus = corpora[record["data"]["name"]]
+        predictions = read_predictions(predictions_path, corpus, splits)
+        headline = predictions[record["data"]["split"]]
+        runs.setdefault(record["run"], []).append((record, headline))
+    draws: dict[str, Resamples] = {}
+    found = []
+    for seeds in runs.values():
+        first, split = seeds[0]
+        data = first["data"]["name"]
+        groups = [corpora[data].group[name] for name in split.ids]
+        if data not in draws:
+            draws[data] = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
+        found.append(
+            Run(
+                records=[record for record, _ in seeds],
+                items=(data, split.ids),
+                trials=_trials(seeds, groups, draws[data]),
+                bounds={name: _bounds(name) for name in first["metrics"]},
+                seedless=first["method"] in seedless,
+                correct=[predictions.correct for _, predictions in seeds],
+            )
+        )
+    return found
+
+
+def _trials(
+    seeds: Sequence[tuple[Mapping[str, Any], Predictions]],
+    groups: Sequence[int],
+    resamples: Resamples,
+) -> dict[str, Trials]:
+    """Every score of every seed, with its replicates."""
+    values: dict[str, list[float]] = {}
+    replicates: dict[str, list[stats.Floats]] = {}
+    for record, split in seeds:
+        calibrated = stats.apply_temperature(
+            split.probabilities, record["calibration"]["temperature"]
+        )
+        sums: dict[int, stats.Floats] = {}
+        for name, score in scores(split, calibrated, groups).items():
+            # The scores of decisions are functions of one table.
+            place = id(score.table)
+            if place not in sums:
+                sums[place] = resamples.sums(score.table)
+            values.setdefault(name, []).append(float(score.statistic(score.table.sum(axis=0))))
+            replicates.setdefault(name, []).append(score.statistic(sums[place]))
+    return {name: Trials(np.array(values[name]), np.array(replicates[name])) for name in values}
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    return 0.0, math.inf if name.startswith("nll") else 1.0
+
+
+def reliability_at(split: Predictions, temperature: float) -> stats.Reliability:
+    """The reliability diagram of predictions softened by *temperature*."""
+    softened = stats.apply_temperature(split.probabilities, temperature)
+    confidence = softened[np.arange(len(split)), split.predicted]
+    return stats.reliability(confidence, split.correct, BINS)
+
+
+def _confusion_table(split: Predictions, groups: Sequence[int]) -> stats.Floats:
+    columns = stats.confusion_columns(split.labels, split.predicted, split.probabilities.shape[1])
+    return stats.group_sums(columns, groups)
+
+
+def _of_sums(
+    score: Callable[[stats.Array], stats.Floats], size: int
+) -> Callable[[stats.Array], stats.Floats]:
+    """A function of a confusion matrix, as a function of its cells in one row."""
+    return lambda sums: score(sums.reshape(*sums.shape[:-1], size, size))
+
+
+def _mean_of_sums(sums: stats.Array) -> stats.Array:
+    """From sums of a value and of ones to its mean."""
+    return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def _as_arrays(
+    lines: Mapping[str, tuple[int, list[float]]], labels: Mapping[str, int]
+) -> Predictions:
+    ids = tuple(sorted(lines))
+    return Predictions(
+        ids,
+        np.array([labels[name] for name in ids], dtype=np.int64),
+        np.array([lines[name][0] for name in ids], dtype=np.int64),
+        np.array([lines[name][1] for name in ids]),
+    )

@@ -1,0 +1,271 @@
+"""Figures, each as PNG and SVG, the same bytes for the same numbers.
+
+The colours are Okabe and Ito's, which people with any common colour vision tell apart, and the
+single-hue scale reads in grey. Lines differ in dash and marker as well as in colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affectlab.evaluation.stats import Array, Reliability
+from affectlab.files.io import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+GREY = "#555555"
+SERIES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"))
+HATCHES = ("", "///", "...", "xxx")
+"""Of bars, which so differ without colour as well."""
+
+DOTS_PER_INCH = 150
+
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "grid.color": "#DDDDDD",
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "affectlab",
+}
+
+
+DRAWN_SCORES = {
+    "accuracy": (None, "accuracy"),
+    "macro_f1": (GREEN, "macro-F1"),
+    "rouge_l": (None, "ROUGE-L"),
+    "valid_output": (GREEN, "share in the form asked for"),
+}
+"""Scores that the training curves show: colour (None: that of the split) and name."""
+
+
+@contextmanager
+def figure(stem: Path | str, width: float, height: float) -> Iterator[Figure]:
+    """Yield an empty figure; write it to *stem* with ``.png`` and ``.svg`` in the end.
+
+    Args:
+        stem: path without an ending.
+        width: in inches.
+        height: in inches.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": "agg"}):
+        drawing = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(drawing)
+        yield drawing
+        # Neither file may name the day or the version it was made with.
+        unsigned: dict[str, dict[str, Any]] = {
+            "png": {"Software": None},
+            "svg": {"Date": None, "Creator": None},
+        }
+        for ending, metadata in unsigned.items():
+            with atomic_path(f"{stem}.{ending}") as temporary:
+                drawing.savefig(temporary, format=ending, dpi=DOTS_PER_INCH, metadata=metadata)
+
+
+def legend(axes: Any) -> None:
+    """Put the legend to the right of *axes*, where it hides no data."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, borderaxespad=0.0)
+
+
+def confusion_matrix(stem: Path | str, confusion: Array, classes: Sequence[str]) -> None:
+    """Draw counts, coloured by their share of the true class.
+
+    Args:
+        stem: path without an ending.
+        confusion: ``[K, K]`` counts, rows are true classes.
+        classes: K names.
+    """
+    totals = confusion.sum(axis=1, keepdims=True)
+    shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+    size = 2.2 + 0.75 * len(classes)
+    with figure(stem, size + 0.6, size) as drawing:
+        axes = drawing.add_subplot()
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(confusion):
+            share = shares[row, column]
+            axes.text(
+                column,
+                row,
+                f"{share:.0%}\n{count:,}",
+                ha="center",
+                va="center",
+                fontsize=8.5,
+                color="white" if share > 0.5 else "black",
+            )
+        places = range(len(classes))
+        axes.set_xticks(places, classes, rotation=30, ha="right", rotation_mode="anchor")
+        axes.set_yticks(places, classes)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        axes.spines[:].set_visible(False)
+        axes.set_title("Share of the true class, and count")
+        drawing.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+
+
+def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
+    """Draw accuracy against confidence, and how many items each bin holds.
+
+    Args:
+        stem: path without an ending.
+        series: named diagrams over the same bins, at most four.
+    """
+    with figure(stem, 8.0, 6.0) as drawing:
+        above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        above.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="perfectly calibrated")
+        width = 0.8 / len(series)
+        looks = zip(series.items(), SERIES, HATCHES, strict=False)
+        for place, ((name, table), look, hatch) in enumerate(looks):
+            colour, dash, marker = look
+            filled = table.counts > 0
+            gap = np.abs(table.accuracy - table.confidence)[filled]
+            error = float((table.counts[filled] * gap).sum() / table.counts.sum())
+            above.plot(
+                table.confidence[filled],
+                table.accuracy[filled],
+                color=colour,
+                linestyle=dash,
+                marker=marker,
+                markersize=5,
+                label=f"{name} (ECE {error:.3f})",
+            )
+            step = table.edges[1] - table.edges[0]
+            left = table.edges[:-1] + step * (0.1 + place * width)
+            below.bar(
+                left,
+                table.counts,
+                step * width,
+                align="edge",
+                color=colour,
+                edgecolor="white",
+                linewidth=0,
+                hatch=hatch,
+                label=name,
+            )
+        above.set_ylabel("accuracy in the bin")
+        above.set_ylim(0, 1.02)
+        above.set_xlim(0, 1)
+        above.grid(visible=True)
+        legend(above)
+        legend(below)
+        above.set_title("Confidence against accuracy")
+        below.set_yscale("symlog", linthresh=1)
+        below.set_ylabel("items")
+        below.set_xlabel("confidence (probability of the predicted class)")
+        below.grid(visible=True, axis="y")
+
+
+def grouped_bars(stem: Path | str, rows: Mapping[str, Mapping[str, float]], *, ylabel: str) -> None:
+    """Draw bars side by side for each row.
+
+    Args:
+        stem: path without an ending.
+        rows: name of a group of bars -> name of a bar -> height; the same bars in each, at most
+            four.
+        ylabel: what the heights are.
+    """
+    bars = list(next(iter(rows.values())))
+    width = 0.8 / len(bars)
+    with figure(stem, 3.5 + 1.3 * len(rows), 4.0) as drawing:
+        axes = drawing.add_subplot()
+        looks = zip(bars, SERIES, HATCHES, strict=False)
+        for place, (bar, (colour, _, _), hatch) in enumerate(looks):
+            offsets = [group + (place - (len(bars) - 1) / 2) * width for group in range(len(rows))]
+            heights = [row[bar] for row in rows.values()]
+            axes.bar(
+                offsets,
+                heights,
+                width,
+                color=colour,
+                edgecolor="white",
+                linewidth=0,
+                hatch=hatch,
+                label=bar.replace("_", " "),
+            )
+        labels = [name.replace("_", " ") for name in rows]
+        axes.set_xticks(range(len(rows)), labels, rotation=20, ha="right", rotation_mode="anchor")
+        axes.set_ylabel(ylabel)
+        axes.grid(visible=True, axis="y")
+        legend(axes)
+
+
+def histogram(
+    stem: Path | str,
+    values: Sequence[float],
+    *,
+    xlabel: str,
+    ylabel: str,
+    limit: tuple[str, float] | None = None,
+) -> None:
+    """Draw how often values occur, with a line at a *limit* (name, value) if there is one."""
+    with figure(stem, 7.0, 4.0) as drawing:
+        axes = drawing.add_subplot()
+        axes.hist(values, bins=30, color=BLUE)
+        if limit is not None:
+            axes.axvline(limit[1], color=ORANGE, linestyle="--", label=limit[0])
+            legend(axes)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        axes.grid(visible=True, axis="y")
+
+
+def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]) -> None:
+    """Draw loss, validation scores, if there are any, and learning rate over a training.
+
+    Args:
+        stem: path without an ending.
+        history: as `read_history` gives it.
+    """
+    drawn = [name for name in DRAWN_SCORES if any(name in rows for rows in history.values())]
+    ratios = (3, 3, 2) if drawn else (3, 2)
+    with figure(stem, 8.5, 7.0 if drawn else 5.0) as drawing:
+        panels = drawing.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
+        losses, rates = panels[0], panels[-1]
+        for (split, rows), (colour, dash, marker) in zip(history.items(), SERIES, strict=False):
+            look = {
+                "color": colour,
+                "linestyle": dash,
+                "marker": marker if split != "train" else "",
+            }
+            _line(losses, rows, "loss", label=split, **look)
+            _line(rates, rows, "learning_rate", color=GREY)
+            for name in drawn:
+                own, label = DRAWN_SCORES[name]
+                if split != "train":
+                    other = {"color": own, "linestyle": "-.", "marker": "^"} if own else {}
+                    _line(panels[1], rows, name, label=f"{split} {label}", **(look | other))
+        losses.set_ylabel("loss (nats)")
+        losses.set_ylim(0, 1.05 * losses.dataLim.y1)
+        if drawn:
+            panels[1].set_ylabel("score")
+        rates.set_ylabel("learning rate")
+        rates.set_xlabel("optimiser step")
+        rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+        for axes in panels:
+            axes.grid(visible=True)
+            if axes.get_legend_handles_labels()[0]:
+                legend(axes)
+
+
+def _line(axes: Any, rows: Mapping[str, Array], column: str, **look: Any) -> None:
+    """Draw one column over the steps where it has a value; a single value as a point."""
+    known = ~np.isnan(rows[column])
+    if known.sum() == 1:
+        look["marker"] = look.get("marker") or "o"
+    if known.any():
+        axes.plot(rows["step"][known], rows[column][known], markersize=5, **look)

@@ -1,0 +1,1 @@
+"""Files and folders: atomic writes, archives, digests, logs; nothing about emotions."""

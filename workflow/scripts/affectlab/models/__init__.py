@@ -1,0 +1,1 @@
+"""Pretrained networks: loading them safely, running them fast, exporting them."""
