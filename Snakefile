@@ -44,13 +44,13 @@ localrules:
     report,
 
 
-# Everything: the experiments that `wings` names, their report, and the configuration they ran with.
+# Everything: the experiments that `experiments` names, their report, and the configuration they ran with.
 rule all:
     default_target: True
     input:
         rules.store_config.output,
         rules.report_build.output,
-        wing_targets,
+        experiment_targets,
 
 
 # The report alone, with what it is made from.

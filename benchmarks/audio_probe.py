@@ -3,8 +3,8 @@
     python benchmarks/audio_probe.py [--items 384] [--features 512] [--classes 8] [--folds 5]
     python benchmarks/audio_probe.py --store EMBEDDINGS --records RECORDS --task 8emo --layer layer3
 
-The first runs on generated features, the second on the frame means of a layer that the audio wing
-stored (``embeddings.npz``) with the labels of its ``records.jsonl``.
+The first runs on generated features, the second on the frame means of a layer that the audio
+experiment stored (``embeddings.npz``) with the labels of its ``records.jsonl``.
 Both choose C by inner folds and predict each outer fold; the share of equal predictions is
 printed beside the times. Where they differ, try `--tolerance 1e-7`: scikit-learn's default may
 leave fits unfinished that are as good as even.

@@ -247,7 +247,7 @@ def _record(
     score = {"value": value, "ci": limits, "direction": "higher", "baseline": None}
     return {
         "run": name,
-        "protocol": "sound",
+        "protocol": "corrected",
         "method": "made",
         "seed": seed,
         "model": {"name": "made"},

@@ -1,4 +1,4 @@
-"""Spans per second of the entity wing against one encoder pass per span, same spans, same weights.
+"""Spans per second of the entity experiment against one encoder pass per span.
 
 The peer works as the original project does: every span is an item of its own, padded to 128 tokens,
 16 to a training batch and one at a time to a prediction, in float32. Ours pools all spans of a text

@@ -1,4 +1,4 @@
-"""The label step of the face wing against a plain loop over image files.
+"""The label step of the face experiment against a plain loop over image files.
 
     python benchmarks/face_labels.py FACES.npy METADATA.csv [--threads 2]
 

@@ -7,8 +7,8 @@ when its last answer does. The sides take turns: a batch, then the same cases on
 
     python benchmarks/summary_generation.py RECORDS MODEL [--cases 8] [--tokens 96]
 
-RECORDS is the summary wing's records.jsonl; MODEL a chat model (a trained run's merged model, or
-an untrained one). Prints cases per minute, the ratio, and how many answers are the same. To see
+RECORDS is the summary experiment's records.jsonl; MODEL a chat model (a trained run's merged
+model, or an untrained one). Prints cases per minute, the ratio, and the equal answers. To see
 that it works: --cases 2 --tokens 8.
 """
 

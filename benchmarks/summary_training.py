@@ -7,7 +7,7 @@ number format on the same cases, in one process, with activations recomputed.
 
     python benchmarks/summary_training.py RECORDS MODEL [--cases 8] [--slow-cases 2] [--threads 2]
 
-RECORDS is the summary wing's records.jsonl. Prints tokens of cases (padding not counted) per
+RECORDS is the summary experiment's records.jsonl. Prints tokens of cases (padding not counted) per
 second and the ratio; with --losses also the loss per answer token of the same case with the same
 weights. To see that it works: --cases 1 --slow-cases 1 --length 1024.
 """

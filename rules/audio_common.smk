@@ -66,4 +66,4 @@ def audio_targets(wildcards):
     ]
 
 
-WING_TARGETS["audio"] = audio_targets
+EXPERIMENT_TARGETS["audio"] = audio_targets

@@ -24,7 +24,12 @@ from affectlab.config.load import load_yaml
 from affectlab.errors import UserError
 from affectlab.config.sources import imported_sources
 from affectlab.config.targets import check_seed, target_hint
-from affectlab.wings import check_config, needed_assets, validate_config, wings_without
+from affectlab.experiments import (
+    check_config,
+    needed_assets,
+    validate_config,
+    experiments_without,
+)
 
 try:
     for configuration in workflow.configfiles:
@@ -37,7 +42,7 @@ except UserError as error:
 
 # Name of an experiment -> the input function with all that it comes to; each experiment's own
 # rules put theirs in.
-WING_TARGETS = {}
+EXPERIMENT_TARGETS = {}
 
 # Snakemake's own message for a target that it does not know.
 NO_RULE = re.compile(r"No rule to produce (?P<name>\S+) \(if you use")
@@ -119,10 +124,10 @@ def stop_if_missing():
         preflight(statuses)
     except UserError as error:
         missing = {(one.kind, one.name) for one in statuses if one.state == "missing"}
-        free = ",".join(wings_without(config, missing))
+        free = ",".join(experiments_without(config, missing))
         hint = (
             f"\nExperiments that need none of this: {free}. "
-            f"To run these alone: --config 'wings=[{free}]'"
+            f"To run these alone: --config 'experiments=[{free}]'"
         )
         sys.exit(f"{error}{hint if free else ''}")
 
@@ -175,15 +180,15 @@ class Runs:
     """The runs of one experiment, as its rules ask for them.
 
     Args:
-        wing: name of the experiment.
+        experiment: name of the experiment.
         selected: the runs that are carried out, by name.
         data: names of the data sets that these need; None for those that they are scored on.
     """
 
-    def __init__(self, wing, selected, data=None):
-        self.wing = wing
-        self.folder = f"<results>/{wing}"
-        self.blocks = config[wing]["runs"]
+    def __init__(self, experiment, selected, data=None):
+        self.experiment = experiment
+        self.folder = f"<results>/{experiment}"
+        self.blocks = config[experiment]["runs"]
         self.selected = selected
         if data is None:
             data = {run["data"] for run in selected.values()}
@@ -222,7 +227,7 @@ class Runs:
         if "seed" in wildcards.keys():
             seeds = self[wildcards.run]["seeds"]
             try:
-                check_seed(self.wing, wildcards.run, wildcards.seed, seeds)
+                check_seed(self.experiment, wildcards.run, wildcards.seed, seeds)
             except UserError as error:
                 sys.exit(str(error))
 
@@ -256,9 +261,13 @@ class Runs:
         return f"{self.folder}/{name}/seed{self.first_seed(name)}/{filename}"
 
 
-def wing_targets(wildcards):
-    """What the experiments that `wings` names come to."""
-    return [path for wing in config["wings"] for path in WING_TARGETS[wing](wildcards)]
+def experiment_targets(wildcards):
+    """What the experiments that `experiments` names come to."""
+    return [
+        path
+        for experiment in config["experiments"]
+        for path in EXPERIMENT_TARGETS[experiment](wildcards)
+    ]
 
 
 def possible_files():
@@ -270,8 +279,12 @@ def possible_files():
         for pattern in one.products()
     }
     for pattern in patterns:
-        for wing in (wing for wing in WING_TARGETS if f"/{wing}/{{run}}/" in pattern):
-            for name, block in config[wing]["runs"].items():
+        for experiment in (
+            experiment
+            for experiment in EXPERIMENT_TARGETS
+            if f"/{experiment}/{{run}}/" in pattern
+        ):
+            for name, block in config[experiment]["runs"].items():
                 yield from expand(
                     pattern, run=name, seed=block["seeds"], allow_missing=True
                 )

@@ -54,4 +54,4 @@ def emotion_targets(wildcards):
     ]
 
 
-WING_TARGETS["emotion"] = emotion_targets
+EXPERIMENT_TARGETS["emotion"] = emotion_targets

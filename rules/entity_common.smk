@@ -63,4 +63,4 @@ def entity_targets(wildcards):
     ]
 
 
-WING_TARGETS["entity"] = entity_targets
+EXPERIMENT_TARGETS["entity"] = entity_targets

@@ -45,4 +45,4 @@ def face_targets(wildcards):
     ]
 
 
-WING_TARGETS["face"] = face_targets
+EXPERIMENT_TARGETS["face"] = face_targets

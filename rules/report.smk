@@ -10,7 +10,7 @@
 
 rule report_build:
     input:
-        wing_targets,
+        experiment_targets,
         samples=sample_manifests,
         config=rules.store_config.output[0],
         lib=lib("report_build"),

@@ -91,4 +91,4 @@ def summary_targets(wildcards):
     ]
 
 
-WING_TARGETS["summary"] = summary_targets
+EXPERIMENT_TARGETS["summary"] = summary_targets

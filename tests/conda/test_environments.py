@@ -19,9 +19,8 @@ from packaging.utils import canonicalize_name
 from affectlab.config.load import load_config
 from affectlab.config.sources import imported_sources
 
-WINGS = load_config(PROJECT, [PROJECT / "config" / "demo.yaml", PROJECT / "tests" / "tiny.yaml"])[
-    "wings"
-]
+OVERLAYS = [PROJECT / "config" / "demo.yaml", PROJECT / "tests" / "tiny.yaml"]
+EXPERIMENTS = load_config(PROJECT, OVERLAYS)["experiments"]
 # Nothing answers here, and pip may not even ask.
 OFFLINE = {
     "http_proxy": "http://127.0.0.1:9",
@@ -109,12 +108,12 @@ def fetched(clone, environments):
     assert result.status == 0, result.output
 
 
-@pytest.mark.parametrize("wing", WINGS)
-def test_an_experiment_runs_without_a_network(clone, fetched, wing):
-    result = clone.snakemake(wing, **OFFLINE)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_runs_without_a_network(clone, fetched, experiment):
+    result = clone.snakemake(experiment, **OFFLINE)
     assert result.status == 0, result.output
     assert "Creating conda environment" not in result.output
-    assert any((clone.root / "results" / wing).rglob("metrics.json"))
+    assert any((clone.root / "results" / experiment).rglob("metrics.json"))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +127,7 @@ def finished(clone, fetched):
 def test_everything_runs_and_then_nothing_is_to_be_done(clone, finished):
     with (clone.root / "results" / "tables" / "results.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["wing"] for row in rows if row["kind"] == "ours"} == set(WINGS)
+    assert {row["experiment"] for row in rows if row["kind"] == "ours"} == set(EXPERIMENTS)
     assert "Nothing to be done" in clone.snakemake().output
 
 

@@ -539,9 +539,9 @@ SCORE = {
     "below_baseline": False,
 }
 METRICS = {
-    "wing": "summary",
+    "experiment": "summary",
     "run": "r",
-    "protocol": "sound",
+    "protocol": "corrected",
     "method": "tfidf",
     "seed": 1,
     "task_version": 1,
@@ -562,7 +562,7 @@ def result_files() -> Reader:
     def build(folder: Path) -> None:
         (folder / "export").mkdir()
         run_record = {
-            "wing": "summary",
+            "experiment": "summary",
             "run": "r",
             "seed": 1,
             "training": {},
@@ -691,7 +691,7 @@ def checkpoint() -> Reader:
 
 def configuration() -> Reader:
     from affectlab.config.load import Registries, load_config, load_registries, load_yaml, merge
-    from affectlab.wings import check_config, validate_config
+    from affectlab.experiments import check_config, validate_config
 
     def build(folder: Path) -> None:
         (folder / "own.yaml").write_text(
@@ -718,7 +718,7 @@ def configuration() -> Reader:
     def read(folder: Path) -> None:
         layer = load_yaml(folder / "own.yaml")
         config = merge(base, layer if isinstance(layer, dict) else {})
-        with patch("affectlab.wings.load_registries", registries):
+        with patch("affectlab.experiments.load_registries", registries):
             check_config(config, validate_config(config, PROJECT), folder / "resources")
 
     return Reader("config", build, read)

@@ -146,7 +146,13 @@ class Run:
     """A `snakemake` process that submits to the cluster."""
 
     def __init__(
-        self, cluster, directory, *arguments, wings=("emotion",), changes=None, environment=None
+        self,
+        cluster,
+        directory,
+        *arguments,
+        experiments=("emotion",),
+        changes=None,
+        environment=None,
     ):
         """Start it; *changes* are made to the configuration of the emotion network's run."""
         self.directory = directory
@@ -163,7 +169,7 @@ class Run:
             *("--snakefile", str(CHECKOUT / "Snakefile"), "--directory", str(directory)),
             *("--configfile", str(CHECKOUT / "config" / "demo.yaml")),
             *(str(CHECKOUT / "tests" / "tiny.yaml"), str(overlay)),
-            *("--config", f"wings=[{','.join(wings)}]"),
+            *("--config", f"experiments=[{','.join(experiments)}]"),
             # Ends the list of values: what follows may be targets.
             *("--nocolor", *arguments, *QUICK),
         ]

@@ -6,14 +6,14 @@ import shutil
 import pytest
 from environment_files import read_rules
 
-from affectlab.wings import SETTINGS
+from affectlab.experiments import SETTINGS
 
 LOG = "logs/emotion_train/qwen3_tiny/seed42.log"
 # Rules, by what their SLURM job is called.
 JOBS = {
     "emotion_data": ("convert", "audit", "noise", "tfidf"),
     "emotion_train": (),
-    "emotion_judge": ("evaluate", "card"),
+    "emotion_score": ("evaluate", "card"),
     "report": ("emotion_compare", "emotion_curves", "report_build"),
 }
 
@@ -25,12 +25,12 @@ def named(jobs, name):
 def test_every_job_but_the_local_ones_ran_under_slurm(cluster, pipeline):
     jobs = cluster.jobs(pipeline)
     assert (pipeline.directory / "results" / "report" / "index.html").stat().st_size > 0
-    # One judgement per run; training twice, the first time with too little memory.
+    # One scoring per run; training twice, the first time with too little memory.
     counts = {name: len(named(jobs, name)) for name in JOBS}
     assert counts == {
         "emotion_data": 1,
         "emotion_train": 2,
-        "emotion_judge": 2,
+        "emotion_score": 2,
         "report": 1,
     }
     assert len(jobs) == sum(counts.values())
@@ -57,11 +57,11 @@ def test_gpu_rules_ran_on_the_gpu_partition_with_one_gpu(cluster, pipeline):
 # Forty jobs, each with two Snakemakes to start: ten minutes.
 @pytest.mark.nightly
 def test_every_other_experiment_runs_under_slurm_too(cluster, fresh_run):
-    others = [wing for wing in SETTINGS if wing != "emotion"]
-    run = fresh_run(wings=others)
+    others = [experiment for experiment in SETTINGS if experiment != "emotion"]
+    run = fresh_run(experiments=others)
     assert run.wait(1500) == 0, run.output
-    for wing in others:
-        assert any((run.directory / "results" / wing).rglob("metrics.json"))
+    for experiment in others:
+        assert any((run.directory / "results" / experiment).rglob("metrics.json"))
     jobs = cluster.jobs(run)
     assert {job["State"] for job in jobs} == {"COMPLETED"}
     assert_gpu_rules_had_one_gpu(jobs)

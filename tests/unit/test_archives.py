@@ -191,7 +191,7 @@ def test_zip_that_lies_about_a_size(tmp_path: Path) -> None:
     ],
     ids=["half", "three bytes", "a hole", "web page", "nothing"],
 )
-def test_damaged_archives(tmp_path: Path, kind: str, harm: Callable[[bytes], bytes]) -> None:
+def test_corrupt_archives(tmp_path: Path, kind: str, harm: Callable[[bytes], bytes]) -> None:
     files = {"a": bytes(range(256)) * 100, "b": bytes(range(256)) * 100}
     archive = make_any(tmp_path / kind, files)
     archive.write_bytes(harm(archive.read_bytes()))

@@ -22,7 +22,7 @@ from affectlab.assets.status import (
 )
 from affectlab.config.load import load_config
 from affectlab.errors import UserError
-from affectlab.wings import check_config, validate_config
+from affectlab.experiments import check_config, validate_config
 
 PROJECT = Path(__file__).parents[2]
 GATED = {"ask": "Ask the authors by the form on their page.", "sources": []}
@@ -190,7 +190,7 @@ def test_preflight_is_silent_when_all_can_be_had(tmp_path):
 
 
 def test_the_whole_config_is_checked_and_printed(tmp_path):
-    config = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"]) | {"wings": ["emotion"]}
+    config = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"]) | {"experiments": ["emotion"]}
     statuses = check_config(config, validate_config(config, PROJECT), tmp_path)
     assert [(one.kind, one.name) for one in statuses] == [
         ("dataset", "emotion_sample"),
@@ -207,7 +207,7 @@ def test_what_the_snakefile_imports_is_light():
     heavy = ("torch", "transformers", "numpy", "pandas", "sklearn", "matplotlib", "jsonschema")
     code = (
         "import sys\n"
-        "import affectlab.config.sources, affectlab.wings\n"
+        "import affectlab.config.sources, affectlab.experiments\n"
         f"sys.exit(','.join(name for name in {heavy!r} if name in sys.modules) or 0)"
     )
     done = subprocess.run(

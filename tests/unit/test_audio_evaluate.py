@@ -218,7 +218,13 @@ def test_items_of_one_class_cannot_be_scored():
 # --- comparison over runs ------------------------------------------------------------------------
 
 CLASSES = ["a", "b", "c"]
-RECIPE = {"protocol": "sound", "task": "3emo", "unit": "clip", "data": "made", "encoder": "logmel"}
+RECIPE = {
+    "protocol": "corrected",
+    "task": "3emo",
+    "unit": "clip",
+    "data": "made",
+    "encoder": "logmel",
+}
 # Run -> how much its embedding knows of the class, and the task; two seeds each.
 RUNS = {"good": (3.0, "3emo"), "weak": (0.0, "3emo"), "other": (1.0, "3valence")}
 SEEDS = (1, 2)

@@ -32,7 +32,7 @@ from affectlab.samples.audio_models import write_tiny_whisper
 pytestmark = pytest.mark.usefixtures("edited_models")
 
 RECIPE = {
-    "protocol": "sound",
+    "protocol": "corrected",
     "task": "3emo",
     "unit": "clip",
     "data": "eatd_sample",
@@ -320,14 +320,14 @@ def test_a_probe_of_deviations_alone_is_asked_about_deviations(run, tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("repeat", ["sound", "pooled"])
+@pytest.mark.parametrize("repeat", ["corrected", "pooled"])
 def test_a_leak_is_shown_on_clips_even_where_subjects_are_pooled(run, tmp_path, repeat):
-    recipe = RECIPE | {"task": "2dep", "unit": "clip" if repeat == "sound" else "subject"}
+    recipe = RECIPE | {"task": "2dep", "unit": "clip" if repeat == "corrected" else "subject"}
     found = probed(run, tmp_path, recipe)
     schemes = defaultdict(set)
     for row in read_jsonl(tmp_path / "predictions.jsonl"):
         schemes[row["scheme"]].add(row["id"])
-    assert len(schemes["grouped"]) == (24 if repeat == "sound" else 8)
+    assert len(schemes["grouped"]) == (24 if repeat == "corrected" else 8)
     # With one item a subject nothing could leak, and nobody could be recognised.
     assert len(schemes["clip_random"]) == 24
     assert found["speaker"]["chance"] == pytest.approx(1 / 8)
@@ -404,7 +404,7 @@ def test_mistakes_between_parts_are_named():
         "baseline": None,
         "encoders": {"w": {"kind": "whisper"}, "l": {"kind": "logmel", "path": "x"}},
         "runs": {
-            "a": {"protocol": "sound", "task": "2dep", "data": "r", "encoder": "x"},
+            "a": {"protocol": "corrected", "task": "2dep", "data": "r", "encoder": "x"},
             "b": {
                 "protocol": "published",
                 "task": "8emo",

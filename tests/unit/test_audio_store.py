@@ -206,7 +206,7 @@ def test_another_file_is_refused_with_what_was_expected(corpus, tmp_path, name, 
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04cut"])
-def test_a_damaged_store_is_named_and_a_damaged_cache_made_again(corpus, tmp_path, content):
+def test_a_corrupt_store_is_named_and_a_corrupt_cache_made_again(corpus, tmp_path, content):
     clips = corpus[1][:2]
     embed(corpus, clips, tmp_path)
     for path in tmp_path.glob("*.npz"):

@@ -19,8 +19,8 @@ from affectlab.files.io import write_json
 
 PROJECT = Path(__file__).parents[2]
 
-RECIPE = {"protocol": "sound", "method": "full", "model": "m", "data": "d", "max_length": 64}
-TFIDF = {"protocol": "sound", "method": "tfidf", "data": "d"}
+RECIPE = {"protocol": "corrected", "method": "full", "model": "m", "data": "d", "max_length": 64}
+TFIDF = {"protocol": "corrected", "method": "tfidf", "data": "d"}
 MODEL = {
     "title": "Some encoder",
     "licence": "Apache-2.0",
@@ -49,9 +49,9 @@ def make_record():
         metrics[name] = calibration_metric(CalibrationError(0.04, 0.03, 0.05, 0.06, 0.02))
     split = {"n": 110, "groups": 109, "metrics": metrics}
     return {
-        "wing": "emotion",
+        "experiment": "emotion",
         "run": "minilm",
-        "protocol": "sound",
+        "protocol": "corrected",
         "method": "full",
         "seed": 42,
         "task_version": 1,

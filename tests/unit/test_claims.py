@@ -18,7 +18,7 @@ def entry(mean, ci=(0.6, 0.8)):
     return {"mean": mean, "ci": list(ci), "baseline": BASELINE, "below_baseline": False}
 
 
-def summary_of(run, protocol="sound", **metrics):
+def summary_of(run, protocol="corrected", **metrics):
     return {
         "run": run,
         "protocol": protocol,

@@ -13,7 +13,7 @@ def record(name, seed, value, ci, groups):
     score = {"value": value, "ci": ci, "direction": "higher", "baseline": None}
     return {
         "run": name,
-        "protocol": "sound",
+        "protocol": "corrected",
         "method": "full",
         "seed": seed,
         "model": {"name": "m"},

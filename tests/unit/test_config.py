@@ -22,7 +22,7 @@ from affectlab.config.load import (
 )
 from affectlab.emotion.settings import selected_runs
 from affectlab.errors import ConfigError, DataError
-from affectlab.wings import SETTINGS, needed_assets, validate_config, wings_without
+from affectlab.experiments import SETTINGS, experiments_without, needed_assets, validate_config
 
 PROJECT = Path(__file__).parents[2]
 SCHEMAS = sorted((PROJECT / "workflow" / "schemas").glob("*.json"))
@@ -73,7 +73,7 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
     schema = load_schema(PROJECT, "config")
     optional = {"datasets", "models", "pathvars"}
     assert set(schema["properties"]) - optional == set(config)
-    assert set(schema["properties"]["wings"]["items"]["enum"]) == set(SETTINGS) <= set(config)
+    assert set(schema["properties"]["experiments"]["items"]["enum"]) == set(SETTINGS) <= set(config)
 
     def check(block):
         for key, entry in block.get("properties", {}).items():
@@ -89,9 +89,10 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
     ("path", "value", "expected"),
     [
         (["dataroot"], "x", "dataroot: unknown key; did you mean 'data_root'?"),
-        (["wings"], ["emotoin"], f"wings.0: expected one of {', '.join(SETTINGS)}, found "
+        (["experiments"], ["emotoin"],
+         f"experiments.0: expected one of {', '.join(SETTINGS)}, found "
          "\"emotoin\"; did you mean 'emotion'?"),
-        (["wings"], [], "wings: expected at least 1, found 0"),
+        (["experiments"], [], "experiments: expected at least 1, found 0"),
         (["on_bad_record"], "Fail", "on_bad_record: expected one of fail, skip, found \"Fail\"; "
          "did you mean 'fail'?"),
         (["emotion", "selectd"], [], "emotion.selectd: unknown key; did you mean 'selected'?"),
@@ -307,16 +308,16 @@ def test_merge_does_as_snakemake_does():
     assert base == before
 
 
-def test_wings_are_told_by_what_they_need(config):
-    config["wings"] = ["emotion", "face", "audio"]
-    assert wings_without(config, {("dataset", "fer2013")}) == ["emotion", "audio"]
-    assert wings_without(config, {("dataset", "eatd"), ("model", "minilm-l6")}) == ["face"]
+def test_experiments_are_told_by_what_they_need(config):
+    config["experiments"] = ["emotion", "face", "audio"]
+    assert experiments_without(config, {("dataset", "fer2013")}) == ["emotion", "audio"]
+    assert experiments_without(config, {("dataset", "eatd"), ("model", "minilm-l6")}) == ["face"]
     # A model of that name is not the data set.
-    assert wings_without(config, {("model", "emotion")}) == config["wings"]
+    assert experiments_without(config, {("model", "emotion")}) == config["experiments"]
 
 
 def test_needed_assets_follow_the_selection(config):
-    config["wings"] = ["emotion"]
+    config["experiments"] = ["emotion"]
     assert needed_assets(config) == (
         ["emotion"],
         ["minilm-l6", "mpnet-base", "qwen3-0.6b", "smollm2-135m"],
@@ -381,11 +382,11 @@ def test_reference_results_name_known_data_and_unique_ids(config):
     assert len(identifiers) == len(set(identifiers))
     assert {entry["data"] for entry in registries.reference_results} <= set(registries.datasets)
     for entry in registries.reference_results:
-        assert set(entry.get("runs", [])) <= set(config[entry["wing"]]["runs"])
+        assert set(entry.get("runs", [])) <= set(config[entry["experiment"]]["runs"])
 
 
 def test_a_template_that_was_not_filled_in_is_named_with_its_place(tmp_path):
-    (tmp_path / "mine.yaml").write_text("wings: [emotion]\ndata_root: {{home}}\n")
+    (tmp_path / "mine.yaml").write_text("experiments: [emotion]\ndata_root: {{home}}\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml, line 2, column 13: a key must be a text"):
         load_config(PROJECT, [tmp_path / "mine.yaml"])
 

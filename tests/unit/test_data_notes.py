@@ -9,7 +9,7 @@ from affectlab.report.summary import BELOW, summarise
 
 ROW = {
     "kind": "ours",
-    "wing": "emotion",
+    "experiment": "emotion",
     "run": "minilm",
     "data": "emotion",
     "data_note": "",

@@ -355,11 +355,11 @@ def test_truncated_gzip(tmp_path):
     file, place, found = file_problem(tmp_path / "raw")
     assert file == "train.jsonl.gz"
     assert place.startswith("after line ")
-    assert "cut off or damaged" in found
+    assert "cut off or corrupt" in found
 
 
 @pytest.mark.parametrize("position", [10, -8], ids=["block type", "checksum"])
-def test_damaged_gzip(tmp_path, position):
+def test_corrupt_gzip(tmp_path, position):
     write_corpus(tmp_path / "raw", train=200, layout="jsonl_gz")
     path = tmp_path / "raw" / "data" / "train.jsonl.gz"
     content = bytearray(path.read_bytes())
@@ -368,7 +368,7 @@ def test_damaged_gzip(tmp_path, position):
     path.write_bytes(content)
     file, _, found = file_problem(tmp_path / "raw")
     assert file == "train.jsonl.gz"
-    assert "cut off or damaged" in found
+    assert "cut off or corrupt" in found
 
 
 def test_named_gz_but_plain(tmp_path):
@@ -382,7 +382,7 @@ def test_cut_parquet(tmp_path, keep):
     folder = write_parquet(tmp_path / "raw", {"text": ["i feel"] * 50, "label": [1] * 50})
     path = folder / "split" / "train-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:keep])
-    expected = "cut off or damaged" if keep else "the file is empty"
+    expected = "cut off or corrupt" if keep else "the file is empty"
     assert expected in file_problem(folder)[2]
 
 
@@ -401,14 +401,14 @@ def test_text_in_parquet_that_is_not_utf_8_is_one_bad_record(tmp_path):
     assert [record.id for record in records] == ["train-00001", "train-00003"]
 
 
-def test_damaged_pages_inside_parquet(tmp_path):
+def test_corrupt_pages_inside_parquet(tmp_path):
     texts = [f"i feel {number}" for number in range(2000)]
     folder = write_parquet(tmp_path / "raw", {"text": texts, "label": [1] * 2000})
     path = folder / "split" / "train-00000-of-00001.parquet"
     content = bytearray(path.read_bytes())
     content[10:2000] = b"\xff" * 1990
     path.write_bytes(content)
-    assert "cut off or damaged" in file_problem(folder)[2]
+    assert "cut off or corrupt" in file_problem(folder)[2]
 
 
 def test_missing_column(tmp_path):
@@ -540,7 +540,7 @@ def test_output_folder_is_a_file(tmp_path):
         ({"id": "train-00001"}, "occurs a second time"),
     ],
 )
-def test_damaged_table(tmp_path, change, expected):
+def test_corrupt_table(tmp_path, change, expected):
     row = {"id": "train-00001", "text": "i feel", "label": "joy", "split": "train"}
     rows = [row, row | {"id": "train-00002"} | change]
     (tmp_path / "r").write_text("".join(json.dumps(item) + "\n" for item in rows))

@@ -15,7 +15,7 @@ from affectlab.files.io import read_json, write_json, write_jsonl
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
-RECIPE = {"protocol": "sound", "method": "full", "model": "tiny", "data": "made"}
+RECIPE = {"protocol": "corrected", "method": "full", "model": "tiny", "data": "made"}
 SIZES = {"train": 60, "validation": 80, "test": 120}
 OVERLAPPING = ["test-00003", "test-00010"]
 
@@ -156,7 +156,7 @@ def test_data_and_model_are_identified(run):
     assert record["data"]["groups"] == SIZES["test"] - 1
     assert record["data"]["classes"] == list(CLASSES)
     assert record["model"]["revision"] == "abc"
-    tfidf = {"protocol": "sound", "method": "tfidf", "data": "made"}
+    tfidf = {"protocol": "corrected", "method": "tfidf", "data": "made"}
     out = evaluate(run, "other", run={"recipe": tfidf, "manifest_path": None}, baseline=None)
     record = read_json(out / "metrics.json")
     assert record["model"] == {"name": "tfidf", "revision": None, "sha256": None}

@@ -1,4 +1,4 @@
-"""The emotion wing's networks, from a tiny checkpoint to predictions, exports and command line."""
+"""The emotion experiment's networks, from a checkpoint to predictions, exports and commands."""
 
 import csv
 import io
@@ -415,7 +415,7 @@ def test_a_model_with_other_classes_is_refused(trained, tmp_path):
     config = read_json(folder / "config.json")
     config["id2label"] = {str(i): name for i, name in enumerate(sorted(CLASSES))}
     write_json(folder / "config.json", config)
-    with pytest.raises(UserError, match=r"id2label is .* not a model of the emotion wing"):
+    with pytest.raises(UserError, match=r"id2label is .* not a model of the emotion experiment"):
         EmotionClassifier.from_directory(folder)
 
 
@@ -446,7 +446,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize(("file", "harm", "message"), DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_model_is_one_clear_error(trained, tmp_path, capsys, file, harm, message):
+def test_a_corrupt_model_is_one_clear_error(trained, tmp_path, capsys, file, harm, message):
     folder = tmp_path / "model"
     shutil.copytree(trained["full"] / "model", folder)
     (folder / file).write_bytes(harm((folder / file).read_bytes()))
@@ -630,7 +630,7 @@ def test_a_bad_line_does_not_stop_the_rest(trained, tmp_path, capsys, monkeypatc
 
 def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
     check = ["check", "--resources", str(tmp_path), "--config", f"data_root={tmp_path}"]
-    assert cli.main([*check, "wings=[emotion]"]) == 0
+    assert cli.main([*check, "experiments=[emotion]"]) == 0
     assert "qwen3-0.6b" in capsys.readouterr().out
     # Corpora that must be asked for are missing, and that is its status.
     assert cli.main(check) == 1
@@ -640,9 +640,9 @@ def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
     manifest.parent.mkdir(parents=True)
     manifest.write_text('{"files": [], "source": {"kind": "hub"}}')
     places = f"pathvars={{resources: {tmp_path / 'elsewhere'}}}"
-    assert cli.main(["check", "--config", "wings=[emotion]", places]) == 0
+    assert cli.main(["check", "--config", "experiments=[emotion]", places]) == 0
     assert re.search(r"^present +model +qwen3-0.6b", capsys.readouterr().out, re.MULTILINE)
     assert cli.main(["check", "--config", "data_rot=nowhere"]) == 2
     assert "did you mean 'data_root'" in capsys.readouterr().err
-    assert cli.main(["check", "--config", "wings=[emotion"]) == 2
-    assert "--config wings=[emotion: the value is not valid YAML" in capsys.readouterr().err
+    assert cli.main(["check", "--config", "experiments=[emotion"]) == 2
+    assert "--config experiments=[emotion: the value is not valid YAML" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_missing_folder(tmp_path):
 def test_weights_cut_in_half(saved):
     path = saved / tfidf.WEIGHTS_FILE
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match="cut off or damaged"):
+    with pytest.raises(UserError, match="cut off or corrupt"):
         tfidf.load(saved)
 
 
@@ -165,7 +165,7 @@ def test_a_model_of_other_classes_is_not_asked(saved):
     settings = json.loads((saved / tfidf.SETTINGS_FILE).read_text())
     settings["classes"][0] = "zorn"
     (saved / tfidf.SETTINGS_FILE).write_text(json.dumps(settings))
-    with pytest.raises(UserError, match=r"zorn.*not a model of the emotion wing"):
+    with pytest.raises(UserError, match=r"zorn.*not a model of the emotion experiment"):
         EmotionClassifier.from_directory(saved)
 
 

@@ -1,4 +1,4 @@
-"""Readers of the entity wing: layouts, offsets, bad records, splits, stages, weak spans."""
+"""Readers of the entity experiment: layouts, offsets, bad records, splits, stages, weak spans."""
 
 import json
 import math

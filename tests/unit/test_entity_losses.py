@@ -1,4 +1,4 @@
-"""Losses of the entity wing against plain loops and distributions computed another way."""
+"""Losses of the entity experiment against plain loops and distributions computed another way."""
 
 import math
 

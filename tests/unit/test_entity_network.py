@@ -1,4 +1,4 @@
-"""The entity wing's networks, from a tiny checkpoint to predictions, files and command line."""
+"""The entity experiment's networks, from a checkpoint to predictions, files and commands."""
 
 import base64
 import copy
@@ -79,8 +79,8 @@ VMF = {
     "kappa_min": 1.0,
     "kappa_start": 42.0,
     "temperature": 0.1,
-    "damaged_share": 0.25,
-    "damaged_softening": 0.3,
+    "corrupted_share": 0.25,
+    "corrupted_softening": 0.3,
     "class_weight_cap": 4.0,
     "span_adapter": None,
     "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
@@ -96,7 +96,7 @@ RUNS = {
     "vmf": COMMON
     | {
         "method": "vmf",
-        "protocol": "sound",
+        "protocol": "corrected",
         "model": "bert",
         "vmf": VMF,
         "stages": [
@@ -440,7 +440,7 @@ def test_only_the_published_run_trains_on_whole_sentences(work, monkeypatch):
         assert (1.0 in seen) or name == "gbert"
 
 
-def test_labels_of_damaged_copies_are_moved_towards_the_uniform_distribution(
+def test_labels_of_corrupted_copies_are_moved_towards_the_uniform_distribution(
     work, tmp_path, monkeypatch
 ):
     seen = []
@@ -452,7 +452,7 @@ def test_labels_of_damaged_copies_are_moved_towards_the_uniform_distribution(
         return collator(rows, labels, **options)
 
     monkeypatch.setattr(networks, "collator", spy)
-    vmf = VMF | {"damaged_share": 1.0, "damaged_softening": 0.3, "class_weight_cap": None}
+    vmf = VMF | {"corrupted_share": 1.0, "corrupted_softening": 0.3, "class_weight_cap": None}
     train(work, "vmf", tmp_path, run=RUNS["vmf"] | {"vmf": vmf})
     clean, copied = np.split(seen[-1].astype("float64"), 2)
     np.testing.assert_allclose(copied.sum(axis=1), 1.0, rtol=1e-5)
@@ -460,8 +460,8 @@ def test_labels_of_damaged_copies_are_moved_towards_the_uniform_distribution(
     np.testing.assert_allclose(copied - 0.3 / 28, 0.7 * clean, atol=1e-6)
 
 
-def test_no_damaged_copies_are_no_obstacle(work, tmp_path):
-    vmf = VMF | {"damaged_share": 0.0}
+def test_no_corrupted_copies_are_no_obstacle(work, tmp_path):
+    vmf = VMF | {"corrupted_share": 0.0}
     assert (train(work, "vmf", tmp_path, run=RUNS["vmf"] | {"vmf": vmf}) / "model").is_dir()
 
 
@@ -874,7 +874,7 @@ def test_a_bad_query_is_named(predictor, query, problem):
 def test_a_directory_without_a_model_is_refused(tmp_path, trained):
     with pytest.raises(UserError, match="no such checkpoint"):
         GbertPredictor.from_checkpoint(tmp_path / "nothing")
-    with pytest.raises(UserError, match="no model of the entity wing here"):
+    with pytest.raises(UserError, match="no model of the entity experiment here"):
         GbertPredictor.from_checkpoint(tmp_path)
     broken = tmp_path / "broken"
     shutil.copytree(trained["vmf"] / "model", broken)
@@ -895,8 +895,8 @@ def test_a_directory_without_a_model_is_refused(tmp_path, trained):
     write_json(broken / "gbert.json", stored | {"classes": ["joy"]})
     with pytest.raises(UserError, match="expected the classes"):
         GbertPredictor.from_checkpoint(broken)
-    for damaged in ({**stored, "kind": "new"}, {"classes": list(CLASSES)}, ["vmf"]):
-        write_json(broken / "gbert.json", damaged)
+    for corrupted in ({**stored, "kind": "new"}, {"classes": list(CLASSES)}, ["vmf"]):
+        write_json(broken / "gbert.json", corrupted)
         with pytest.raises(UserError, match=r"gbert\.json: expected calibration, classes"):
             GbertPredictor.from_checkpoint(broken)
 
@@ -1001,7 +1001,7 @@ def test_a_converted_model_replaces_nothing_but_a_model(work, trained, tmp_path)
     network, _, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
     path = tmp_path / "best_model.pt"
     torch.save(original_state(network), path)
-    with pytest.raises(UserError, match="is there already, and is no model of this wing"):
+    with pytest.raises(UserError, match="is there already, and is no model of this experiment"):
         original.convert_original(path, work / "roberta", tmp_path)
     assert path.exists()
     (tmp_path / "model").mkdir()
@@ -1362,7 +1362,7 @@ def test_embeddings_of_no_known_model_are_searched_with_a_warning(trained, tmp_p
         ("mu", pyarrow.array([[math.inf] * 64]), "mu holds what is no finite number"),
     ],
 )
-def test_damaged_embeddings_are_refused(trained, tmp_path, capsys, name, column, problem):
+def test_corrupted_embeddings_are_refused(trained, tmp_path, capsys, name, column, problem):
     table = tmp_path / "embeddings.parquet"
     common = ("--model", trained["vmf"] / "model")
     ask(capsys, "embed", *common, "--output", table, TEXT)

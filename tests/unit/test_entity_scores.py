@@ -1,4 +1,4 @@
-"""Scores of the entity wing against scikit-learn, scipy and counts made by hand."""
+"""Scores of the entity experiment against scikit-learn, scipy and counts made by hand."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def items(n=120, *, whole_texts=False):
         kappa=RNG.gamma(5.0, 8.0, size=n),
         mu=unit(n),
         pooled=unit(n, 10),
-        damaged_kappa={name: RNG.gamma(5.0, 8.0, size=n) for name in ("typos", "dropout")},
+        corrupted_kappa={name: RNG.gamma(5.0, 8.0, size=n) for name in ("typos", "dropout")},
         whole_texts=whole_texts,
     )
 
@@ -268,10 +268,10 @@ def test_the_temperature_is_found_again():
     assert decisions.fit_temperature(sharpened, true) == pytest.approx(2.0, rel=1e-3)
 
 
-def test_a_text_that_damage_left_as_it_was_is_no_fall_and_no_rise():
+def test_a_text_that_corruption_left_as_it_was_is_no_fall_and_no_rise():
     found = items(4)
-    damaged = found.kappa + np.array([-1.0, 0.0, 0.0, 2.0])
-    found = replace(found, damaged_kappa={"typos": damaged})
+    corrupted = found.kappa + np.array([-1.0, 0.0, 0.0, 2.0])
+    found = replace(found, corrupted_kappa={"typos": corrupted})
     # One fall, two ties of half a point, one rise.
     assert all_scores(found)[0]["kappa_falls_typos"] == 0.5
     assert "kappa_falls_dropout" not in all_scores(found)[0]

@@ -216,7 +216,7 @@ def test_bad_valence_puts_its_image_into_quarantine(tmp_path):
     assert "affect.csv, line 2: valence 'nan': expected a number" in kept
 
 
-def test_a_damaged_image_file_can_be_left_out(tmp_path):
+def test_a_corrupt_image_file_can_be_left_out(tmp_path):
     for name in "12":
         write_image(tmp_path / "raw" / "train" / "happy" / f"{name}.jpg")
     path = tmp_path / "raw" / "train" / "happy" / "1.jpg"
@@ -356,7 +356,7 @@ def test_a_folder_without_a_corpus_says_what_was_expected(tmp_path):
         list(read_raw(tmp_path))
 
 
-def test_a_damaged_member_of_an_archive_is_an_error(tmp_path):
+def test_a_corrupt_member_of_an_archive_is_an_error(tmp_path):
     write(tmp_path / "raw", "zip")
     archive = tmp_path / "raw" / "archive.zip"
     with zipfile.ZipFile(archive) as bundle:
@@ -369,7 +369,7 @@ def test_a_damaged_member_of_an_archive_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_damaged_archive_of_another_compression_is_named(tmp_path, method):
+def test_a_corrupt_archive_of_another_compression_is_named(tmp_path, method):
     archive = tmp_path / "archive.zip"
     with zipfile.ZipFile(archive, "w", method) as bundle:
         bundle.writestr("train/happy/Training_1.png", encoded(samples.make_corpus(3).images[0]))
@@ -407,7 +407,7 @@ def test_parsed_pixels_are_row_by_row():
     assert image[0, 1] == 1
 
 
-def test_a_damaged_array_of_images_is_named(tmp_path):
+def test_a_corrupt_array_of_images_is_named(tmp_path):
     samples.write_corpus(tmp_path / "raw", 0, "csv", {"Training": 8})
     converted(tmp_path)
     faces, metadata = tmp_path / "out" / "faces.npy", tmp_path / "out" / "metadata.csv"

@@ -1,4 +1,4 @@
-"""Scores of the face wing against scikit-learn, the blur test, the card and the configuration."""
+"""Scores of the face experiment against scikit-learn; blur test, card and settings."""
 
 import shutil
 from pathlib import Path
@@ -14,6 +14,7 @@ from affectlab.config.load import load_registries
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation import stats
 from affectlab.evaluation.records import origin_record, read_record
+from affectlab.experiments import validate_config
 from affectlab.face import blur, evaluate, labels, settings
 from affectlab.face.card import card
 from affectlab.face.data import convert, read_faces
@@ -23,14 +24,13 @@ from affectlab.face.raw import CLASSES
 from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.report.sections.face import section
 from affectlab.samples import face as samples
-from affectlab.wings import validate_config
 
 PROJECT = Path(__file__).parents[2]
 SCHEMAS = PROJECT / "workflow" / "schemas"
 BOOTSTRAP = {"resamples": 100, "level": 0.95, "seed": 0}
 COUNTS = {"Training": 60, "PublicTest": 30, "PrivateTest": 60}
 RECIPE = {
-    "protocol": "sound",
+    "protocol": "corrected",
     "method": "compact",
     "data": "face_sample",
     "train_on": ["train"],
@@ -511,7 +511,7 @@ def config(**changes):
         ),
         (
             {"train_on": ["train", "test"]},
-            "face.runs.made.train_on: test is face.result_split, which a sound run leaves out",
+            "face.runs.made.train_on: test is face.result_split, which a corrected run leaves out",
         ),
         (
             {"train_on": ["train", "validation"]},

@@ -1,4 +1,4 @@
-"""Networks of the face wing: sizes, augmentation, targets, training, and the predictor."""
+"""Networks of the face experiment: sizes, augmentation, targets, training, and the predictor."""
 
 import csv
 import json
@@ -470,11 +470,11 @@ def test_a_directory_without_such_a_model_is_named(tmp_path, network):
         model.load_network(tmp_path)
     (tmp_path / "config.json").write_text((network / "config.json").read_text())
     (tmp_path / "model.safetensors").write_bytes(b"cut off")
-    with pytest.raises(DataError, match="not a model of the face wing"):
+    with pytest.raises(DataError, match="not a model of the face experiment"):
         model.load_network(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "model.safetensors").mkdir()
-    with pytest.raises(DataError, match="not a model of the face wing"):
+    with pytest.raises(DataError, match="not a model of the face experiment"):
         model.load_network(tmp_path)
     with pytest.raises(DataError, match=r"config\.json: no such model directory"):
         model.load_network(tmp_path / "config.json")
@@ -667,7 +667,7 @@ def test_exports_give_the_same_answers_and_serve_the_predictor(data, network, tm
         check=[torch.rand(3, 4)],
     )
     assert main([*command, str(tmp_path / "other.onnx"), str(tmp_path / "face.png")]) == 2
-    assert "other.onnx: not an export of the face wing" in capsys.readouterr().err
+    assert "other.onnx: not an export of the face experiment" in capsys.readouterr().err
 
 
 def test_a_backbone_is_exported_with_its_enlarging(data, tmp_path):

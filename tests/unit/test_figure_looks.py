@@ -50,7 +50,7 @@ def runs():
             "protocol": protocol,
             "metrics": {"uar": score},
         }
-        for protocol in ("sound", "published")
+        for protocol in ("corrected", "published")
     ]
 
 

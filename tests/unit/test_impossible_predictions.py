@@ -104,7 +104,7 @@ def score_emotion(run, rows, out):
     folder, _ = run
     write_raw_jsonl(out / "predictions.jsonl", rows)
     emotion.evaluate(
-        scored_run(out, {"protocol": "sound", "method": "tfidf", "data": "made"}),
+        scored_run(out, {"protocol": "corrected", "method": "tfidf", "data": "made"}),
         predictions_path=out / "predictions.jsonl",
         records_path=folder / "records.jsonl",
         audit_path=folder / "audit.json",
@@ -244,7 +244,7 @@ def entity_run():
         }
         for split, variant in (
             ("validation", "clean"),
-            *(("test", one) for one in ("clean", *entity.DAMAGED)),
+            *(("test", one) for one in ("clean", *entity.CORRUPTED)),
         )
         for name in ids[split]
     ]
@@ -351,7 +351,13 @@ def audio_run(tmp_path_factory):
 def score_audio(run, rows, out):
     folder, _ = run
     write_raw_jsonl(out / "predictions.jsonl", rows)
-    recipe = {"protocol": "sound", "task": "label", "unit": "clip", "data": "made", "encoder": "e"}
+    recipe = {
+        "protocol": "corrected",
+        "task": "label",
+        "unit": "clip",
+        "data": "made",
+        "encoder": "e",
+    }
     audio.evaluate(
         scored_run(out, recipe),
         predictions_path=out / "predictions.jsonl",

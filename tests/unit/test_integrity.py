@@ -167,7 +167,7 @@ def test_checkpoints(tmp_path):
         whole = path.read_bytes()
         for seed in range(5):
             flipped(path, seed)
-            with pytest.raises(UserError, match="damaged"):
+            with pytest.raises(UserError, match="corrupt"):
                 read()
             path.write_bytes(whole)
         read()

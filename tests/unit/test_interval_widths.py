@@ -87,7 +87,7 @@ def test_scores_of_the_entity_experiment(answers: str, whole_texts: bool) -> Non
         kappa=kappa,
         mu=np.eye(64)[decided],
         pooled=np.eye(64)[truth],
-        damaged_kappa=dict.fromkeys(entity.DAMAGED, kappa - 1),
+        corrupted_kappa=dict.fromkeys(entity.CORRUPTED, kappa - 1),
         whole_texts=whole_texts,
     )
     calibration = {

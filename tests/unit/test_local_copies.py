@@ -144,7 +144,7 @@ def test_nothing_is_hashed_before_the_first_fetch(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"copy": 1}'])
-def test_a_damaged_memory_fetches_again(copied, content):
+def test_a_corrupt_memory_fetches_again(copied, content):
     (copied.manifest.parent / local_copies.STATE_NAME).write_text(content)
     assert copied.is_stale()
     copied.fetch()

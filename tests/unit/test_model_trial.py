@@ -65,7 +65,7 @@ def test_settings_of_a_face_network_that_fail_with_the_first_image(backbone, key
     before = config.read_text()
     try:
         change(config, *keys, value=value)
-        with pytest.raises(UserError, match="not a model of the face wing"):
+        with pytest.raises(UserError, match="not a model of the face experiment"):
             load_network(backbone)
     finally:
         config.write_text(before)

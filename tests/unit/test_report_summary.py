@@ -11,7 +11,7 @@ from affectlab.report.summary import summarise
 
 ROW = {
     "kind": "ours",
-    "wing": "emotion",
+    "experiment": "emotion",
     "run": "minilm",
     "data": "emotion",
     "n": 2000,
@@ -32,7 +32,7 @@ def write(folder, text):
 
 
 def test_our_headline_scores_are_shown_with_interval_and_baseline(tmp_path):
-    published = {"kind": "published", "wing": "emotion", "metric": "accuracy", "value": 0.5}
+    published = {"kind": "published", "experiment": "emotion", "metric": "accuracy", "value": 0.5}
     other = ROW | {"metric": "nll", "headline": False}
     write(tmp_path, results_csv([ROW, other, published]))
     header, line, _, note, report = summarise(tmp_path).split("\n")

@@ -46,7 +46,7 @@ def orphans(capsys, *arguments):
 def test_only_jobs_that_snakemake_submitted_from_the_folder_count(queue, folder, capsys):
     queue(
         f"7|RUNNING|{RUN}|{folder}|rule_emotion_train_wildcards_minilm_13",
-        f"8_[2-3]|PENDING|mine_{RUN}|{folder}|group_emotion_judge",
+        f"8_[2-3]|PENDING|mine_{RUN}|{folder}|group_emotion_score",
         f"9|RUNNING|{RUN}|{folder.parent}|rule_emotion_train",
         f"10|RUNNING|jupyter|{folder}|rule_of_thumb",
         f"11|RUNNING|{RUN}|{folder}|(null)",
@@ -55,7 +55,7 @@ def test_only_jobs_that_snakemake_submitted_from_the_folder_count(queue, folder,
     assert status == 1
     assert printed.out.splitlines() == [
         "7\tRUNNING\temotion_train_wildcards_minilm_13",
-        "8_[2-3]\tPENDING\temotion_judge",
+        "8_[2-3]\tPENDING\temotion_score",
     ]
 
 

@@ -33,7 +33,7 @@ NOT_JUDGED = {"judge": None, "bertscore_model": None, "nli_model": None}
 
 def recipe(name):
     method, data = RUNS[name]
-    return {"protocol": "sound", "method": method, "data": data, "fold": None, "seeds": [0]}
+    return {"protocol": "corrected", "method": method, "data": data, "fold": None, "seeds": [0]}
 
 
 def score(folder, name, baseline):

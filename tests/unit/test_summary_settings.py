@@ -35,7 +35,11 @@ def test_shipped_blocks_have_none(name):
     [
         ("qwen2_fields", {"max_answer_tokens": 5000}, "max_answer_tokens: 5000 is more than half"),
         ("qwen2_fields", {"model": "qwen2-7b"}, "no model is called 'qwen2-7b'; did you mean"),
-        ("qwen2_fields", {"data": "emotion"}, "has the layout 'emotion', which the summary wing"),
+        (
+            "qwen2_fields",
+            {"data": "emotion"},
+            "has the layout 'emotion', which the summary",
+        ),
         ("lead", {"fold": 5}, "summary.split.folds is 5, so the last fold is 4"),
         ("qwen2_fields", {"merge": True}, "merge: method qlora needs false: the run's scores are"),
         ("lead", {"merge": True}, "merge: does not go with method 'lead'"),
@@ -52,7 +56,8 @@ def test_no_sound_run_chooses_its_weights_by_the_test_split(block):
     block["runs"]["fields_of_psyqa"] = run
     assert found(block) == [
         "summary.runs.fields_of_psyqa.fold: PsyQA's published split has no validation cases, so "
-        "the weights would be chosen by the test split; a run of the sound protocol needs a fold"
+        "the weights would be chosen by the test split; a run of the corrected protocol needs "
+        "a fold"
     ]
     block["runs"]["fields_of_psyqa"] = run | {"fold": 0}
     assert found(block) == []

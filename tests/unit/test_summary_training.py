@@ -45,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("edited_models")
 
 SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
 RUN = {
-    "protocol": "sound",
+    "protocol": "corrected",
     "method": "lora",
     "model": "tiny",
     "data": "cases",
@@ -284,7 +284,7 @@ def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
     convert(tmp_path / "raw", "psyqa", records, tmp_path / "q.jsonl", split=SPLIT)
     run = PUBLISHED | {"max_length": 512, "training": RUN["training"] | {"epochs": 1}}
     with pytest.raises(UserError, match=r"r\.jsonl: no cases in the split validation, so the"):
-        train(tmp_path, records, base, run | {"protocol": "sound"})
+        train(tmp_path, records, base, run | {"protocol": "corrected"})
     train(tmp_path, records, base, run)
     facts = read_json(tmp_path / "training.json")
     assert facts["chosen_on"] == "test"
@@ -1012,7 +1012,7 @@ def test_an_adapter_is_put_on_no_other_weights_of_the_same_shape(trained, tmp_pa
     assert "model: does not say which weights its adapter was trained on" in caplog.text
 
 
-def test_not_a_model_of_this_wing(base):
+def test_not_a_model_of_this_experiment(base):
     with pytest.raises(UserError, match=r"no summary\.json here"):
         CaseSummarizer.from_directory(Path(base))
 
@@ -1020,15 +1020,18 @@ def test_not_a_model_of_this_wing(base):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"prompt": None, "merge": None}, "not of a model of the summary wing: no prompt, merge"),
-        ({"base_model": None}, "not of a model of the summary wing: no base_model"),
+        (
+            {"prompt": None, "merge": None},
+            "not of a model of the summary experiment: no prompt, merge",
+        ),
+        ({"base_model": None}, "not of a model of the summary experiment: no base_model"),
         ({"generation": {}}, f"no {', '.join(f'generation.{n}' for n in networks.GENERATION)}"),
         ({"generation": []}, "no generation.decoding, generation.sample"),
         ({"task": "poems"}, "task: expected fields or reflection, found 'poems'"),
     ],
     ids=["two missing", "no base", "nothing", "a list", "another task"],
 )
-def test_damaged_settings_of_a_model_are_one_message(trained, tmp_path, changes, problem):
+def test_corrupt_settings_of_a_model_are_one_message(trained, tmp_path, changes, problem):
     assert set(networks.GENERATION) == set(RUN["generation"])
     settings = read_json(trained / "model" / "summary.json") | changes
     kept = {name: value for name, value in settings.items() if value is not None}
@@ -1040,5 +1043,7 @@ def test_damaged_settings_of_a_model_are_one_message(trained, tmp_path, changes,
 
 def test_settings_that_are_no_object_are_one_message(tmp_path):
     write_json(tmp_path / "summary.json", ["fields"])
-    with pytest.raises(DataError, match="not of a model of the summary wing: no task, base_model"):
+    with pytest.raises(
+        DataError, match="not of a model of the summary experiment: no task, base_model"
+    ):
         CaseSummarizer.from_directory(tmp_path)

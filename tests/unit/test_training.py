@@ -422,7 +422,7 @@ def test_a_checkpoint_cut_in_half_is_named(tmp_path):
         run(tmp_path, loss_sum=_loss_that_sends_sigterm(after=4))
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"checkpoint\.pt: damaged checkpoint .* delete its folder"):
+    with pytest.raises(UserError, match=r"checkpoint\.pt: corrupt checkpoint .* delete its folder"):
         run(tmp_path)
 
 
@@ -432,10 +432,10 @@ def test_best_weights_cut_in_half_or_gone_are_named(tmp_path):
         run(tmp_path, loss_sum=_loss_that_sends_sigterm(after=23))
     [best] = tmp_path.glob("best-*.safetensors")
     best.write_bytes(best.read_bytes()[: best.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"best-\d+\.safetensors: missing or damaged .* delete its"):
+    with pytest.raises(UserError, match=r"best-\d+\.safetensors: missing or corrupt .* delete its"):
         run(tmp_path)
     best.unlink()
-    with pytest.raises(UserError, match=r"best-\d+\.safetensors: missing or damaged"):
+    with pytest.raises(UserError, match=r"best-\d+\.safetensors: missing or corrupt"):
         run(tmp_path)
 
 

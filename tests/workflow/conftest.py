@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 CHECKOUT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles")
-TINY = {"wings": ["emotion"]} | yaml.safe_load((CHECKOUT / "tests" / "tiny.yaml").read_text())
+TINY = {"experiments": ["emotion"]} | yaml.safe_load((CHECKOUT / "tests" / "tiny.yaml").read_text())
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,10 @@ def environment():
 
 @pytest.fixture(scope="session")
 def misfits():
-    """A function: where the rows of predictions do not fit the published schema of their wing."""
+    """A function: where rows of predictions do not fit the schema of their experiment."""
 
-    def find(path, wing):
-        schema = CHECKOUT / "workflow" / "schemas" / f"predictions_{wing}.schema.json"
+    def find(path, experiment):
+        schema = CHECKOUT / "workflow" / "schemas" / f"predictions_{experiment}.schema.json"
         validator = Draft202012Validator(json.loads(schema.read_text()))
         rows = (
             parquet.read_table(path).to_pylist()

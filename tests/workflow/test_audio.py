@@ -13,7 +13,7 @@ AFTER_PROBE = {"audio_evaluate", "audio_compare", "audio_card", "report_build"}
 
 @pytest.fixture(scope="session")
 def overlays(project):
-    alone = project.write_overlay("audio_alone", {"wings": ["audio"]})
+    alone = project.write_overlay("audio_alone", {"experiments": ["audio"]})
     return [project.root / "config" / "demo.yaml", project.overlay, alone]
 
 

@@ -13,15 +13,15 @@ CHECKOUT = Path(__file__).parents[2]
 LOCAL = {"all", "fetch_dataset", "fetch_model", "store_config"}
 
 
-def submitted(project, *overlays, wing="emotion"):
+def submitted(project, *overlays, experiment="emotion"):
     """Jobs that one experiment would submit, by rule or group."""
-    wings = project.write_overlay(f"{wing}_only", {"wings": [wing]})
+    experiments = project.write_overlay(f"{experiment}_only", {"experiments": [experiment]})
     directory = project.folder / "runs" / "cluster_plan"
     directory.mkdir(parents=True, exist_ok=True)
     result = project.snakemake(
         *("-n", "--workflow-profile", str(project.root / "profiles" / "slurm")),
         directory=directory,
-        overlays=[*overlays, wings],
+        overlays=[*overlays, experiments],
     )
     assert result.status == 0, result.output
     single = re.findall(r"^rule (\w+):$", result.output, re.MULTILINE)
@@ -30,14 +30,14 @@ def submitted(project, *overlays, wing="emotion"):
 
 
 def expected(config):
-    """One training and one judgement per network and seed; the rest does not grow with seeds."""
+    """One training and one scoring per network and seed; the rest does not grow with seeds."""
     runs = selected_runs(config["emotion"])
     seeds = {name: len(run["seeds"]) for name, run in runs.items()}
     networks = [name for name, run in runs.items() if run["method"] != "tfidf"]
     return Counter(
         emotion_data=1,
         emotion_train=sum(seeds[name] for name in networks),
-        emotion_judge=sum(seeds.values()),
+        emotion_score=sum(seeds.values()),
         emotion_export=len(config["emotion"]["export"]),
         report=1,
     )
@@ -54,7 +54,7 @@ def test_each_further_seed_costs_two_jobs(project):
         "more_seeds", {"emotion": {"runs": {"mpnet": {"seeds": list(range(13))}}}}
     )
     grown, usual = submitted(project, more), submitted(project)
-    assert grown - usual == Counter(emotion_train=10, emotion_judge=10)
+    assert grown - usual == Counter(emotion_train=10, emotion_score=10)
 
 
 def test_the_documented_number_of_jobs(project):
@@ -63,13 +63,13 @@ def test_the_documented_number_of_jobs(project):
     assert f"The full emotion experiment submits {total} jobs" in documentation
 
 
-@pytest.mark.parametrize("wing", ["face", "entity", "summary", "audio"])
-def test_the_documented_number_of_jobs_of_the_others(project, wing):
-    jobs = submitted(project, wing=wing)
+@pytest.mark.parametrize("experiment", ["face", "entity", "summary", "audio"])
+def test_the_documented_number_of_jobs_of_the_others(project, experiment):
+    jobs = submitted(project, experiment=experiment)
     # The report is counted with the emotion experiment.
     total = jobs.total() - jobs["report"]
     documentation = (CHECKOUT / "docs" / "cluster.md").read_text()
-    assert re.search(rf"\b{wing}( submits)? {total}( jobs)?\s\(", documentation), jobs
+    assert re.search(rf"\b{experiment}( submits)? {total}( jobs)?\s\(", documentation), jobs
 
 
 def test_what_runs_on_the_login_node_is_what_needs_the_network(project):

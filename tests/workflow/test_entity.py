@@ -26,7 +26,7 @@ ARTEFACTS = (
 
 @pytest.fixture(scope="session")
 def entity_overlays(project):
-    alone = project.write_overlay("entity_alone", {"wings": ["entity"]})
+    alone = project.write_overlay("entity_alone", {"experiments": ["entity"]})
     return [project.root / "config" / "demo.yaml", project.overlay, alone]
 
 
@@ -152,7 +152,7 @@ def test_a_killed_training_goes_on_to_the_same_numbers(project, finished_entity,
 
 
 def test_a_broken_line_stops_with_its_cause_on_the_console(project, entity_overlays):
-    directory = project.directory("damaged_entity")
+    directory = project.directory("corrupted_entity")
     corpus = directory / "mine" / "entity_sample"
     corpus.mkdir(parents=True)
     (corpus / "spans.jsonl").write_text('{"text": "broken\n')
@@ -167,7 +167,7 @@ def test_a_broken_line_stops_with_its_cause_on_the_console(project, entity_overl
 def test_without_the_span_corpus_weak_spans_are_planned(project):
     """With the overlay of docs/entity.md: two corpora, and the run that this one starts from."""
     overlay = project.write_overlay(
-        "entity_weak", {"wings": ["entity"], "entity": {"selected": ["weak_spans_minilm"]}}
+        "entity_weak", {"experiments": ["entity"], "entity": {"selected": ["weak_spans_minilm"]}}
     )
     result = project.snakemake("-n", directory=project.directory("weak"), overlays=[overlay])
     assert result.status == 0, result.output

@@ -1,4 +1,4 @@
-"""The face wing through Snakemake: what a run leaves, and what runs again after what change."""
+"""The face experiment through Snakemake: what a run leaves, and what changes run again."""
 
 import json
 
@@ -13,9 +13,9 @@ AFTER_TRAINING = {"face_predict", "face_blur", "face_curves", "face_export"} | A
 
 @pytest.fixture(scope="session")
 def face_overlays(project):
-    """The wing alone, at its smallest."""
+    """The experiment alone, at its smallest."""
     alone = project.write_overlay(
-        "face_alone", {"wings": ["face"], "face": {"export": ["compact_demo"]}}
+        "face_alone", {"experiments": ["face"], "face": {"export": ["compact_demo"]}}
     )
     return [project.root / "config" / "demo.yaml", project.overlay, alone]
 
@@ -63,7 +63,7 @@ def test_a_run_leaves_every_artefact(finished_face):
     assert 'id="face-results"' in page
     assert 'id="face-exports"' in page
     table = (finished_face / "results" / "tables" / "results.csv").read_text()
-    assert "ours,face,compact_demo,sound" in table
+    assert "ours,face,compact_demo,corrected" in table
 
 
 def test_predictions_fit_their_schema(finished_face, misfits):
@@ -118,12 +118,12 @@ def test_an_edited_module_reruns_its_users(project, face_overlays, finished_face
     assert result.rules == expected
 
 
-def test_a_damaged_image_stops_with_its_cause_and_leaves_nothing(project, face_overlays):
-    directory = project.directory("face_damaged")
+def test_a_corrupt_image_stops_with_its_cause_and_leaves_nothing(project, face_overlays):
+    directory = project.directory("face_corrupt")
     corpus = directory / "mine" / "face_sample"
     samples.write_corpus(corpus, 0, "folder", {"Training": 8})
-    damaged = sorted(corpus.rglob("*.jpg"))[3]
-    damaged.write_bytes(damaged.read_bytes()[:-100])
+    corrupt = sorted(corpus.rglob("*.jpg"))[3]
+    corrupt.write_bytes(corrupt.read_bytes()[:-100])
     target = "results/face/data/face_sample/faces.npy"
     result = project.snakemake(
         target,
@@ -132,5 +132,5 @@ def test_a_damaged_image_stops_with_its_cause_and_leaves_nothing(project, face_o
         overlays=face_overlays,
     )
     assert result.status == 1
-    assert f"{damaged.name}: expected a whole image file" in result.output
+    assert f"{corrupt.name}: expected a whole image file" in result.output
     assert not (directory / target).exists()

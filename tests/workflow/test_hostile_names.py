@@ -49,7 +49,7 @@ def overlays(hostile, project):
     run = demo["audio"]["runs"]["sample_3emo_logmel"]
     probe = run["probe"] | RECIPE
     config = {
-        "wings": ["audio"],
+        "experiments": ["audio"],
         "data_root": str(hostile.folder / "{my} data"),
         "datasets": {
             "mine": {

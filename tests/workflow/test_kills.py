@@ -160,18 +160,18 @@ def test_a_run_that_is_killed_twice(project, finished):
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("wing", ["emotion", "entity", "face", "summary", "audio"])
-def test_kills(project, wing):
+@pytest.mark.parametrize("experiment", ["emotion", "entity", "face", "summary", "audio"])
+def test_kills(project, experiment):
     """20 kills over the five experiments; what each leaves is what an undisturbed run leaves."""
-    alone = project.write_overlay(f"kills_{wing}", {"wings": [wing]})
+    alone = project.write_overlay(f"kills_{experiment}", {"experiments": [experiment]})
     overlays = [project.root / "config" / "demo.yaml", project.overlay, alone]
-    undisturbed = project.directory(f"undisturbed_{wing}")
+    undisturbed = project.directory(f"undisturbed_{experiment}")
     result = project.snakemake(directory=undisturbed, overlays=overlays)
     assert result.status == 0, result.output
-    directory = project.directory(f"kills_{wing}")
+    directory = project.directory(f"kills_{experiment}")
     kills = 4
     done = killed_again_and_again(project, count(undisturbed), kills, directory, overlays)
     assert done == kills
     assert differences(tree(directory), tree(undisturbed)) == []
     check_digests(directory)
-    assert Path(directory / "results" / wing / "comparison.json").is_file()
+    assert Path(directory / "results" / experiment / "comparison.json").is_file()

@@ -16,7 +16,7 @@ FULL = ()
 @pytest.mark.parametrize("name", ["config", "cpu", "demo"])
 def test_a_dry_run_plans_every_selected_run_and_seed(project, name):
     overlays = [] if name == "config" else [project.root / "config" / f"{name}.yaml"]
-    overlays.append(project.write_overlay("emotion_only", {"wings": ["emotion"]}))
+    overlays.append(project.write_overlay("emotion_only", {"experiments": ["emotion"]}))
     config = load_config(project.root, overlays)
     runs = selected_runs(config["emotion"])
     seeds = {run: len(block["seeds"]) for run, block in runs.items()}
@@ -62,10 +62,10 @@ def test_each_target_plans_what_it_needs(project, target, absent, tmp_path):
     assert not absent & set(result.jobs)
 
 
-@pytest.mark.parametrize("wing", ["face", "entity", "emotion", "summary", "audio"])
-def test_a_run_of_another_experiment_is_no_target(project, wing, tmp_path):
-    run = "resnet18" if wing != "face" else "tfidf"
-    target = f"results/{wing}/{run}/seed42/metrics.json"
+@pytest.mark.parametrize("experiment", ["face", "entity", "emotion", "summary", "audio"])
+def test_a_run_of_another_experiment_is_no_target(project, experiment, tmp_path):
+    run = "resnet18" if experiment != "face" else "tfidf"
+    target = f"results/{experiment}/{run}/seed42/metrics.json"
     result = project.snakemake("-n", target, directory=tmp_path, overlays=FULL)
     assert result.status != 0
     assert f"No rule to produce {target}" in result.output
@@ -133,7 +133,7 @@ def gated(project):
     return project.write_overlay(
         "gated",
         {
-            "wings": ["emotion"],
+            "experiments": ["emotion"],
             "datasets": {"closed": entry},
             "models": {"own": registries.models["minilm-l6"] | {"sources": []}},
             "emotion": {
@@ -173,12 +173,12 @@ def test_everything_missing_is_named_before_any_job_starts(project, gated, tmp_p
 
 
 def test_experiments_that_need_nothing_missing_are_named(project, tmp_path):
-    overlay = project.write_overlay("two_wings", {"wings": ["face", "emotion"]})
+    overlay = project.write_overlay("two_experiments", {"experiments": ["face", "emotion"]})
     result = project.snakemake(directory=tmp_path, overlays=[overlay])
     assert "data set fer2013: " in result.output
     assert (
         "Experiments that need none of this: emotion. "
-        "To run these alone: --config 'wings=[emotion]'" in result.output
+        "To run these alone: --config 'experiments=[emotion]'" in result.output
     )
 
 

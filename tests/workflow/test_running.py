@@ -28,7 +28,7 @@ def test_a_run_leaves_every_artefact(finished):
         ):
             assert (folder / name).stat().st_size > 0, name
         assert any((folder / "model").iterdir())
-        assert json.loads((folder / "metrics.json").read_text())["wing"] == "emotion"
+        assert json.loads((folder / "metrics.json").read_text())["experiment"] == "emotion"
     results = finished / "results"
     exported = json.loads((results / "emotion/qwen3_tiny/seed42/export/export.json").read_text())
     assert exported
@@ -166,8 +166,8 @@ def test_a_killed_run_goes_on_to_the_same_numbers(project, finished):
     assert (directory / target).read_bytes() == (finished / target).read_bytes()
 
 
-def test_damaged_data_stops_with_its_cause_on_the_console(project):
-    directory = project.directory("damaged")
+def test_corrupt_data_stops_with_its_cause_on_the_console(project):
+    directory = project.directory("corrupt")
     corpus = directory / "mine" / "emotion"
     corpus.mkdir(parents=True)
     (corpus / "train.txt").write_text("i am glad;joy\ni am;what;ever\n")

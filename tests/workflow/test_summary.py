@@ -1,4 +1,4 @@
-"""The summary experiment as a whole: what it leaves, what reruns, killed and damaged runs."""
+"""The summary experiment as a whole: what it leaves, what reruns, killed and corrupt runs."""
 
 import json
 import re
@@ -18,7 +18,7 @@ AFTER_EVALUATION = {"summary_evaluate", "summary_card", "summary_compare", "repo
 
 @pytest.fixture(scope="session")
 def overlays(project):
-    alone = project.write_overlay("summary_alone", {"wings": ["summary"]})
+    alone = project.write_overlay("summary_alone", {"experiments": ["summary"]})
     return [project.root / "config" / "demo.yaml", project.overlay, alone]
 
 
@@ -147,8 +147,8 @@ def test_a_killed_training_goes_on_to_the_same_bytes(project, overlays, finished
     assert (directory / target).read_bytes() == (finished_summary / target).read_bytes()
 
 
-def test_damaged_data_stops_with_its_cause_on_the_console(project, overlays):
-    directory = project.directory("damaged_summary")
+def test_corrupt_data_stops_with_its_cause_on_the_console(project, overlays):
+    directory = project.directory("corrupt_summary")
     corpus = directory / "mine" / "longemotion_sample"
     corpus.mkdir(parents=True)
     (corpus / "Emotion_Summary.jsonl").write_text('{"id": 1}\n')
@@ -187,7 +187,12 @@ def scored(project, overlays, tmp_path_factory):
     """A run with all that no shipped configuration asks for; its overlays; what was posted."""
     models = tmp_path_factory.mktemp("models")
     write_entailing_bert(models / "entailing-bert")
-    fold = {"protocol": "sound", "method": "nearest", "data": "longemotion_sample", "seeds": [0]}
+    fold = {
+        "protocol": "corrected",
+        "method": "nearest",
+        "data": "longemotion_sample",
+        "seeds": [0],
+    }
     marks = {field: dict.fromkeys(CRITERIA, 4) for field in FIELDS}
     answer = {"choices": [{"message": {"content": json.dumps(marks)}}]}
     with pytest.MonkeyPatch.context() as patch, serve() as server:

@@ -1,4 +1,4 @@
-"""Store what a trained model says of every held-out target, and of damaged copies of the test."""
+"""Store what a trained model says of every held-out target, and of corrupted copies of the test."""
 
 from pathlib import Path
 

@@ -65,9 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     predict = commands.add_parser("predict", help="ask a trained model")
-    wings = predict.add_subparsers(required=True, metavar="WING")
+    experiments = predict.add_subparsers(required=True, metavar="EXPERIMENT")
     for add_command in (add_face, add_entity, add_emotion, add_summary, add_audio):
-        add_command(wings)
+        add_command(experiments)
     add_entity_commands(commands)
 
     check = commands.add_parser(
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 def _check(options: argparse.Namespace) -> int:
     from affectlab.assets.status import format_table
     from affectlab.config.load import load_config, merge, parse_yaml
-    from affectlab.wings import check_config, validate_config
+    from affectlab.experiments import check_config, validate_config
 
     project = _project()
     config = load_config(project, options.configfile)

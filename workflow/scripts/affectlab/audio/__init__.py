@@ -1,1 +1,1 @@
-"""The audio wing: probes on frozen audio encoders, and what their scores are worth."""
+"""The audio experiment: probes on frozen audio encoders, and what their scores are worth."""

@@ -63,7 +63,7 @@ def run_probe(
     embeddings = read_embeddings(embeddings_path)
     task, unit = recipe["task"], recipe["unit"]
     items = make_items(records_path, measures_path, embeddings, task, unit)
-    if recipe["protocol"] == "sound":
+    if recipe["protocol"] == "corrected":
         clips = (
             items
             if unit == "clip"
@@ -89,7 +89,7 @@ def _sound(
     seed: int,
     threads: int,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], models.ProbeModel]:
-    """Fit by the sound protocol.
+    """Fit by the corrected protocol.
 
     Leak and speaker are shown on the *clips*, which are other items than *items* where those are
     pooled: with one item a subject nothing could leak.

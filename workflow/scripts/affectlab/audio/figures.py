@@ -131,7 +131,7 @@ def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
         stem: path without an ending.
         runs: of comparison.json, from top to bottom.
     """
-    looks = {"sound": (plots.BLUE, "-", "o"), "published": (plots.PURPLE, "--", "s")}
+    looks = {"corrected": (plots.BLUE, "-", "o"), "published": (plots.PURPLE, "--", "s")}
     with plots.figure(stem, 10.0, 1.2 + 0.36 * len(runs)) as drawing:
         axes = drawing.add_subplot()
         for row, run in enumerate(runs):

@@ -1,4 +1,4 @@
-"""The sound probe: nested, grouped, repeated cross-validation of a linear classifier.
+"""The corrected probe: nested, grouped, repeated cross-validation of a linear classifier.
 
 Nothing that is scored is ever looked at before: which layer (or all of them together) is used and
 how strongly the classifier is held back are chosen inside the training part of each outer fold,

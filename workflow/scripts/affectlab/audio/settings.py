@@ -1,4 +1,4 @@
-"""The audio wing's block of the configuration: what it needs, and mistakes in it."""
+"""The audio experiment's block of the configuration: what it needs, and mistakes in it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ TASKS_OF = {
 """Layout -> the tasks for which its clips have labels."""
 
 FIXED = WITHOUT_TOKENS | {"label_smoothing": 0, "head_learning_rate": None}
-PROTOCOL_BLOCKS = {"sound": {"probe"}, "published": {"published", "training"}}
+PROTOCOL_BLOCKS = {"corrected": {"probe"}, "published": {"published", "training"}}
 GPU_KINDS = ("whisper", "qwen2_audio", "clap", "afclap")
 WITHOUT_MODEL = ("egemaps", "logmel", "precomputed")
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     encoders = as_mapping(block.get("encoders"))
     for name, encoder in encoders.items():
         yield from _encoder_mistakes(f"audio.encoders.{name}", as_mapping(encoder), registries)
@@ -53,7 +53,7 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     encoders = [block["encoders"][run["encoder"]] for run in runs]
     return {run["data"] for run in runs}, {one["model"] for one in encoders if "model" in one}

@@ -442,7 +442,7 @@ def _read_cache(cache: Path, provenance: Mapping[str, Any]) -> dict[str, npt.NDA
                     known |= dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
         except Exception:
             # NumPy and zipfile raise many unrelated types; what is embedded again is right again.
-            logger.warning("%s is damaged; its clips are embedded again", path)
+            logger.warning("%s is corrupt; its clips are embedded again", path)
     return known
 
 

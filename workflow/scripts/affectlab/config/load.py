@@ -371,8 +371,11 @@ def dataset_mistakes(
     if isinstance(name, str) and name in registries.datasets:
         layout = as_mapping(registries.datasets[name]).get("layout")
         if isinstance(layout, str) and layout not in layouts:
-            wing = path.partition(".")[0]
-            yield f"{path}: {name!r} has the layout {layout!r}, which the {wing} wing cannot read"
+            experiment = path.partition(".")[0]
+            yield (
+                f"{path}: {name!r} has the layout {layout!r}, which the {experiment} experiment "
+                "cannot read"
+            )
 
 
 def model_mistakes(
@@ -422,11 +425,13 @@ def training_mistakes(path: str, training: Any) -> Iterator[str]:
         )
 
 
-def export_mistakes(wing: str, block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
+def export_mistakes(
+    experiment: str, block: Mapping[str, Any], registries: Registries
+) -> Iterator[str]:
     """Names in ``export`` that are no run, or one not carried out or too large for a file."""
     runs, selected = as_mapping(block.get("runs")), as_names(block.get("selected"))
     for position, name in enumerate(as_names(block.get("export"))):
-        path = f"{wing}.export.{position}"
+        path = f"{experiment}.export.{position}"
         yield from unknown_name(path, name, runs, "run")
         if name in runs and name not in selected:
             yield f"{path}: the run {name!r} is not selected"

@@ -50,7 +50,7 @@ def write_audit(
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
-        DataError: an input is missing or damaged.
+        DataError: an input is missing or corrupt.
         UserError: see `audit`.
     """
     quarantined = read_quarantine(quarantine_path)

@@ -444,7 +444,7 @@ def _read_parquet(path: Path) -> Iterator[_Row]:
                     yield _Row(number, f"record {number}", values, order=order)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
-            path, None, "not a readable Parquet file; it is cut off or damaged, get it again"
+            path, None, "not a readable Parquet file; it is cut off or corrupt, get it again"
         ) from error
 
 
@@ -508,7 +508,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             raise DataError(
                 path,
                 f"after line {number}",
-                "the gzip data is cut off or damaged, get the file again",
+                "the gzip data is cut off or corrupt, get the file again",
             ) from error
 
 

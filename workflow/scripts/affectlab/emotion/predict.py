@@ -54,7 +54,7 @@ class _Backend(Protocol):
 
 
 class EmotionClassifier:
-    """A trained model of the emotion wing, whichever way it was trained.
+    """A trained model of the emotion experiment, whichever way it was trained.
 
     Example:
         >>> classifier = EmotionClassifier.from_directory("results/emotion/minilm/seed42/model")
@@ -79,14 +79,14 @@ class EmotionClassifier:
         """Load the ``model`` directory of a run.
 
         Args:
-            directory: a Hugging Face checkpoint with this wing's classes, or a TF-IDF model.
+            directory: a Hugging Face checkpoint with this experiment's classes, or a TF-IDF model.
             device: a PyTorch device name; the GPU if there is one, by default.
             threads: CPU threads; PyTorch's own choice by default.
             precision: of a network's matrix products. ``auto`` takes bfloat16, of about
                 three digits, where the device multiplies it faster.
 
         Raises:
-            UserError: no such directory, or not a model of this wing.
+            UserError: no such directory, or not a model of this experiment.
         """
         folder = Path(directory)
         if not folder.is_dir():
@@ -204,7 +204,7 @@ class _TfidfModel:
         if set(found) != set(CLASSES):
             raise UserError(
                 f"{directory / SETTINGS_FILE}: the classes are {found}, expected {CLASSES}: "
-                "not a model of the emotion wing"
+                "not a model of the emotion experiment"
             )
         self._columns = [list(self._pipeline.classes_).index(name) for name in CLASSES]
         self.max_length: int | None = None
@@ -215,7 +215,7 @@ class _TfidfModel:
 
 
 def _check_classes(directory: Path) -> None:
-    """Refuse a checkpoint whose outputs are not this wing's classes in this wing's order."""
+    """Refuse a checkpoint whose outputs are not the experiment's classes in its order."""
     from affectlab.files.io import read_json
 
     config = read_json(directory / "config.json")
@@ -225,7 +225,7 @@ def _check_classes(directory: Path) -> None:
     if names != CLASSES:
         raise UserError(
             f"{directory / 'config.json'}: id2label is {names}, expected {CLASSES}: "
-            "not a model of the emotion wing"
+            "not a model of the emotion experiment"
         )
 
 

@@ -1,4 +1,4 @@
-"""The emotion wing's block of the configuration: what it needs, and mistakes in it."""
+"""The emotion experiment's block of the configuration: what it needs, and mistakes in it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SEEDLESS = ("tfidf",)
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = as_mapping(block.get("runs"))
     for name, run in runs.items():
         yield from _run_mistakes(f"emotion.runs.{name}", as_mapping(run), registries)
@@ -58,7 +58,7 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     datasets = {run["data"] for run in runs} | {block["label_noise"]["data"]}
     return datasets, {run["model"] for run in runs if "model" in run}

@@ -116,7 +116,7 @@ def load(directory: Path | str) -> Pipeline:
     """Read a folder of `save`; the pipeline gives the very probabilities of the saved one.
 
     Raises:
-        UserError: a file is missing, damaged, or does not fit the other.
+        UserError: a file is missing, corrupt, or does not fit the other.
     """
     import numpy as np
     from safetensors import SafetensorError
@@ -132,7 +132,7 @@ def load(directory: Path | str) -> Pipeline:
         raise UserError(f"{folder / WEIGHTS_FILE}: no such file") from error
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
-            f"{folder / WEIGHTS_FILE}: not a readable safetensors file; it is cut off or damaged"
+            f"{folder / WEIGHTS_FILE}: not a readable safetensors file; it is cut off or corrupt"
         ) from error
     check_finite_arrays(weights, folder / WEIGHTS_FILE)
     try:

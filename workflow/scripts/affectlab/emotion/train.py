@@ -1,4 +1,4 @@
-"""Fitting one run of the emotion wing: full fine-tuning, LoRA, or TF-IDF."""
+"""Fitting one run of the emotion experiment: full fine-tuning, LoRA, or TF-IDF."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The entity wing: a probabilistic emotion embedding of sentences and of spans in them."""
+"""The entity experiment: a probabilistic emotion embedding of sentences and of spans in them."""

@@ -1,4 +1,4 @@
-"""The data gate of the entity wing: what is in a corpus, what is wrong with it, is it as published.
+"""The data gate of the entity experiment: contents and defects of a corpus.
 
 Known defects (repeated texts, some with other labels, texts on both sides of a split, spans whose
 words stand in the text more than once) are counted and recorded; a corpus that no model should be
@@ -43,7 +43,7 @@ def write_audit(
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
-        DataError: an input is missing or damaged.
+        DataError: an input is missing or corrupted.
         UserError: see `audit`.
     """
     quarantined = read_quarantine(quarantine_path)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from affectlab.entity.predict import EntityEmotion
 
 
-def add_predict_command(wings: Any) -> None:
-    """Add the command to *wings*, the subparsers of ``affectlab predict``."""
-    entity = wings.add_parser("entity", help="28 emotions of a text, or of a span in it")
+def add_predict_command(experiments: Any) -> None:
+    """Add the command to *experiments*, the subparsers of ``affectlab predict``."""
+    entity = experiments.add_parser("entity", help="28 emotions of a text, or of a span in it")
     _add_common(entity)
     entity.add_argument("--span", help="words of the text to be judged; with a single TEXT")
     entity.add_argument(
@@ -39,7 +39,7 @@ def add_predict_command(wings: Any) -> None:
 
 
 def add_commands(commands: Any) -> None:
-    """Add the wing's own commands to *commands*, the subparsers of ``affectlab``."""
+    """Add the experiment's own commands to *commands*, the subparsers of ``affectlab``."""
     embed = commands.add_parser(
         "embed", help="write embeddings of texts by an entity model as Parquet"
     )

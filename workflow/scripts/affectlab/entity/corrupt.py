@@ -1,6 +1,6 @@
-"""Damaged copies of a text, to see whether a model's certainty notices.
+"""Corrupted copies of a text, to see whether a model's certainty notices.
 
-Neither kind of damage touches what lies in a span by leaving it out: typos swap letters anywhere,
+Neither kind of corruption leaves out words of a span: typos swap letters anywhere,
 dropout removes words around the spans.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from affectlab.entity.data import Record
 
-DAMAGE = ("typos", "dropout")
+CORRUPTIONS = ("typos", "dropout")
 TYPO_SHARE = 0.3
 DROPOUT_SHARE = 0.3
 
@@ -65,8 +65,8 @@ def without_words(
     return "".join(parts), [(moved(start), moved(end)) for start, end in spans]
 
 
-def damaged(record: Record, kind: str, rng: random.Random) -> Record:
-    """The record with its text damaged in one of the ways `DAMAGE`, its spans moved along."""
+def corrupted(record: Record, kind: str, rng: random.Random) -> Record:
+    """The record with its text corrupted by one of `CORRUPTIONS`, its spans moved along."""
     if kind == "typos":
         return replace(record, text=with_typos(record.text, TYPO_SHARE, rng))
     spans = [target.span for target in record.targets if target.span is not None]
@@ -79,10 +79,11 @@ def damaged(record: Record, kind: str, rng: random.Random) -> Record:
     return replace(record, text=text, targets=tuple(targets))
 
 
-def damaged_copies(records: Sequence[Record], share: float, seed: int) -> list[Record]:
-    """Damaged copies of about *share* of the records, in either way by turns."""
+def corrupted_copies(records: Sequence[Record], share: float, seed: int) -> list[Record]:
+    """Corrupted copies of about *share* of the records, in either way by turns."""
     rng = random.Random(seed)
     chosen = [record for record in records if rng.random() < share]
     return [
-        damaged(record, DAMAGE[place % len(DAMAGE)], rng) for place, record in enumerate(chosen)
+        corrupted(record, CORRUPTIONS[place % len(CORRUPTIONS)], rng)
+        for place, record in enumerate(chosen)
     ]

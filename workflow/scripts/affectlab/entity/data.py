@@ -1,4 +1,4 @@
-"""The corpora of the entity wing: from their raw layouts to one tidy table of texts.
+"""The corpora of the entity experiment: from their raw layouts to one tidy table of texts.
 
 Two layouts hold the same thing, a text and the soft labels of things in it: the span corpus (JSON
 Lines, labels of spans) and GoEmotions (tab-separated, labels of whole sentences). A third reading

@@ -36,7 +36,7 @@ TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 HELD_OUT = ("validation", "test")
-DAMAGED = ("typos", "dropout")
+CORRUPTED = ("typos", "dropout")
 
 HEADLINE = ("accuracy", "macro_f1", "non_neutral_accuracy")
 COMPARED = ("accuracy", "macro_f1")
@@ -126,7 +126,9 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, scores.Items
             kappa=_kappas(clean),
             mu=_unit_vectors(path, clean),
             pooled=_vectors(path, "pooled", clean, None) if test else None,
-            damaged_kappa={variant: _kappas(parts[split, variant]) for variant in DAMAGED if test},
+            corrupted_kappa={
+                variant: _kappas(parts[split, variant]) for variant in CORRUPTED if test
+            },
             conditions=corpus.conditions[split],
             whole_texts=corpus.whole_texts,
         )
@@ -143,7 +145,7 @@ def _predicted_parts(path: Path | str, corpus: Corpus) -> dict[tuple[str, str], 
         rows = parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DataError(path, None, f"not a table of predictions: {first_line(error)}") from error
-    wanted = {("validation", "clean"), *(("test", variant) for variant in ("clean", *DAMAGED))}
+    wanted = {("validation", "clean"), *(("test", variant) for variant in ("clean", *CORRUPTED))}
     found: dict[tuple[str, str], dict[str, Line]] = {key: {} for key in wanted}
     for number, row in enumerate(rows, start=1):
         line = Line(Path(path), f"record {number}", row)

@@ -1,4 +1,4 @@
-"""Figures of the entity wing: concentration, map of the embedding, training curves."""
+"""Figures of the entity experiment: concentration, map of the embedding, training curves."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class Heads(nn.Module):
 
     Args:
         width: of the encoder's hidden states.
-        method: ``gbert``, the published form, or ``vmf``, the sound one.
+        method: ``gbert``, the published form, or ``vmf``, the corrected one.
         kappa_min: smallest concentration of ``vmf``.
         kappa_start: mean concentration of ``vmf`` before training, larger than *kappa_min*.
         adapter: settings of a `SpanAdapter` for ``vmf``, or None.
@@ -373,12 +373,12 @@ def load_model(
     """Load what `save_model` wrote.
 
     Raises:
-        UserError: no such directory, or it holds no model of this wing.
+        UserError: no such directory, or it holds no model of this experiment.
     """
     from safetensors.torch import load_file
 
     if not (directory / DESCRIPTION_FILE).is_file():
-        raise UserError(f"{directory}: no model of the entity wing here ({DESCRIPTION_FILE})")
+        raise UserError(f"{directory}: no model of the entity experiment here ({DESCRIPTION_FILE})")
     stored = read_json(directory / DESCRIPTION_FILE)
     names = {field.name for field in fields(Description)} | {"classes"}
     if not isinstance(stored, dict) or set(stored) != names:
@@ -403,7 +403,7 @@ def load_model(
 
 
 def _description_problem(description: Description) -> str | None:
-    """What a damaged or older description says wrongly, or None."""
+    """What a corrupted or older description says wrongly, or None."""
     if description.method not in ("gbert", "vmf"):
         return f"method: expected gbert or vmf, found {description.method!r}"
     if type(description.max_length) is not int or description.max_length < 1:

@@ -50,7 +50,7 @@ _SEQUENCES = {
 def load_original(
     path: Path, encoder_directory: Path, *, device: torch.device
 ) -> tuple[EmotionEmbedder, Any, Description]:
-    """Load an original checkpoint as a published model of this wing.
+    """Load an original checkpoint as a published model of this experiment.
 
     Args:
         path: the file; opened with ``weights_only=True``, so it cannot run code.
@@ -58,14 +58,14 @@ def load_original(
         device: where the model goes.
 
     Raises:
-        UserError: the file is damaged, holds more than tensors, or is not of this architecture.
+        UserError: the file is corrupted, holds more than tensors, or is not of this architecture.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # torch.load raises half a dozen unrelated types for a damaged or foreign file.
+        # torch.load raises half a dozen unrelated types for a corrupted or foreign file.
         raise UserError(f"{path}: not a state dict of tensors ({type(error).__name__})") from error
     state = stored.get("model_state_dict", stored) if isinstance(stored, Mapping) else None
     if not state or not all(
@@ -130,12 +130,12 @@ def renamed(state: Mapping[str, torch.Tensor], encoder_names: set[str]) -> dict[
 
 
 def convert_original(path: Path, encoder_directory: Path, model_directory: Path) -> None:
-    """Store an original checkpoint as a model directory of this wing.
+    """Store an original checkpoint as a model directory of this experiment.
 
     Args:
         path: see `load_original`.
         encoder_directory: see `load_original`.
-        model_directory: what is written; a model of this wing that stands there is replaced.
+        model_directory: what is written; a model of this experiment that stands there is replaced.
 
     Raises:
         UserError: something else stands at *model_directory*; or as `load_original`.
@@ -143,7 +143,7 @@ def convert_original(path: Path, encoder_directory: Path, model_directory: Path)
     is_model = (model_directory / DESCRIPTION_FILE).is_file()
     is_empty = model_directory.is_dir() and not any(model_directory.iterdir())
     if model_directory.exists() and not (is_model or is_empty):
-        raise UserError(f"{model_directory}: is there already, and is no model of this wing")
+        raise UserError(f"{model_directory}: is there already, and is no model of this experiment")
     network, tokenizer, description = load_original(
         path, encoder_directory, device=torch.device("cpu")
     )

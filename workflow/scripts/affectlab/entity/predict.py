@@ -33,7 +33,7 @@ EMBEDDED_TOGETHER = 8192
 """Texts whose tokens and answers `write_embeddings` holds at once (about 90 MB)."""
 
 VARIANTS = ("clean", "typos", "dropout")
-"""The test split as it is, and twice damaged: see `corrupt`."""
+"""The test split as it is, and twice corrupted: see `corrupt`."""
 
 
 class Query(NamedTuple):
@@ -83,7 +83,7 @@ class EntityEmotion:
 
 
 class GbertPredictor:
-    """A trained model of the entity wing.
+    """A trained model of the entity experiment.
 
     Example:
         >>> predictor = GbertPredictor.from_checkpoint("results/entity/spans_minilm/seed13/model")
@@ -133,7 +133,7 @@ class GbertPredictor:
                 the device multiplies it faster.
 
         Raises:
-            UserError: no such checkpoint, or not one of this wing.
+            UserError: no such checkpoint, or not one of this experiment.
         """
 
         from affectlab.entity.model import load_model
@@ -146,7 +146,7 @@ class GbertPredictor:
         path = Path(checkpoint_path)
         if path.is_dir():
             predictor = cls(*load_model(path, device=chosen), chosen, precision)
-            with reading(path, "a model of the entity wing whose files fit each other"):
+            with reading(path, "a model of the entity experiment whose files fit each other"):
                 predictor.predict_batch(["a", Query("a", "a")])
             return predictor
         if not path.is_file():
@@ -392,7 +392,7 @@ def predict_records(
 ) -> None:
     """Store what a model says of every held-out target, as Parquet.
 
-    Columns: ``id``, ``split``, ``variant`` (`VARIANTS`; only the test split is damaged),
+    Columns: ``id``, ``split``, ``variant`` (`VARIANTS`; only the test split is corrupted),
     ``kappa`` without and with calibration, ``probabilities`` (28) without temperature, ``mu`` (64),
     and, for the clean test split, ``pooled``: the pretrained encoder's own mean state.
 
@@ -453,14 +453,14 @@ def predict_records(
 def _targets_as_queries(
     records: Sequence[Record], variant: str, rng: random.Random
 ) -> tuple[list[str], list[str], list[tuple[int, int] | None]]:
-    """Ids, texts and spans of all targets, the texts damaged as *variant* says."""
-    from affectlab.entity.corrupt import damaged
+    """Ids, texts and spans of all targets, the texts corrupted as *variant* says."""
+    from affectlab.entity.corrupt import corrupted
 
     ids: list[str] = []
     texts: list[str] = []
     spans: list[tuple[int, int] | None] = []
     for record in records:
-        shown = record if variant == "clean" else damaged(record, variant, rng)
+        shown = record if variant == "clean" else corrupted(record, variant, rng)
         for target in shown.targets:
             ids.append(target.id)
             texts.append(shown.text)
@@ -523,7 +523,7 @@ def nearest(
     model made it, as one that other software wrote anew, a warning is given.
 
     Raises:
-        UserError: the file is no such table, or is damaged, or another model wrote it: the
+        UserError: the file is no such table, or is corrupted, or another model wrote it: the
             directions of two models have nothing to do with each other.
     """
     import numpy as np

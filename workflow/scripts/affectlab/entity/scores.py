@@ -1,4 +1,4 @@
-"""Scores of the entity wing: functions of arrays, one row per target.
+"""Scores of the entity experiment: functions of arrays, one row per target.
 
 `columns` works out once what every score needs of an item; `score` then turns any choice of items
 into all scores, so that a bootstrap costs one call a resample.
@@ -66,7 +66,7 @@ class Items:
         kappa: as the predictor gives it, (n,).
         mu: (n, 64).
         pooled: the pretrained encoder's mean states, (n, width), or None.
-        damaged_kappa: variant of the text -> (n,).
+        corrupted_kappa: variant of the text -> (n,).
         whole_texts: whether the targets are sentences with several classes each.
         conditions: classes that length and language of the text alone predict, (n, answers), or
             None.
@@ -79,7 +79,7 @@ class Items:
     kappa: stats.Floats
     mu: stats.Floats
     pooled: stats.Floats | None
-    damaged_kappa: Mapping[str, stats.Floats]
+    corrupted_kappa: Mapping[str, stats.Floats]
     whole_texts: bool
     conditions: stats.Integers | None = None
 
@@ -134,8 +134,8 @@ def columns(
     for name, embedding in (("mu", items.mu), ("pooled", items.pooled)):
         if embedding is not None:
             found[f"retrieval_{name}"] = retrieval(embedding, truth, items.groups)
-    for variant, kappa in items.damaged_kappa.items():
-        # Half for a tie: what stands in a text that the damage left as it was falls by no chance.
+    for variant, kappa in items.corrupted_kappa.items():
+        # A tie counts half: the corruption may leave a text unchanged.
         found[f"falls_{variant}"] = (kappa < items.kappa) + 0.5 * (kappa == items.kappa)
     return found
 

@@ -1,4 +1,4 @@
-"""The entity wing's block of the configuration: what it needs, and mistakes in it."""
+"""The entity experiment's block of the configuration: what it needs, and mistakes in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METHOD_BLOCKS = {"gbert": {"gbert"}, "vmf": {"vmf"}}
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = as_mapping(block.get("runs"))
     for name, run in runs.items():
         yield from _run_mistakes(f"entity.runs.{name}", as_mapping(run), runs, registries)
@@ -56,7 +56,7 @@ def stage_data(run: Mapping[str, Any]) -> list[str]:
 
 
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     datasets = {name for run in runs for name in stage_data(run)}
     return datasets, {run["model"] for run in runs}

@@ -1,4 +1,4 @@
-"""Fitting one run of the entity wing: its stages one after the other, then its calibration."""
+"""Fitting one run of the entity experiment: its stages in turn, then its calibration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.assets.checkpoints import weights_digest
-from affectlab.entity.corrupt import damaged_copies
+from affectlab.entity.corrupt import corrupted_copies
 from affectlab.entity.data import Record, of_split, read_records, stage_subset, targets_of
 from affectlab.entity.labels import CLASSES, normalised
 from affectlab.errors import DataError, UserError
@@ -51,7 +51,7 @@ def train(
     Args:
         records_paths: name of a data set -> its tidy table.
         base_model: checkpoint directory of the pretrained encoder.
-        start_from: model directory of another run of this wing to start from, or None.
+        start_from: model directory of another run of this experiment to start from, or None.
         run: the run's block of the configuration.
         subset_seed: of the order in which stages take entities.
         seed: of initialisation, dropout and data order.
@@ -190,8 +190,8 @@ def _stage(
     scale_labels = not published or run["gbert"]["normalise_labels"]
     train_labels = soft_labels(train, scaled=scale_labels)
     if not published:
-        copies = damaged_copies(train, run["vmf"]["damaged_share"], subset_seed)
-        copied = softened(soft_labels(copies), run["vmf"]["damaged_softening"])
+        copies = corrupted_copies(train, run["vmf"]["corrupted_share"], subset_seed)
+        copied = softened(soft_labels(copies), run["vmf"]["corrupted_softening"])
         train, train_labels = train + copies, np.concatenate([train_labels, copied])
     rows = encode_records(tokenizer, train, run["max_length"])
     held_out = encode_records(tokenizer, validation, run["max_length"])
@@ -336,8 +336,8 @@ def soft_labels(records: Sequence[Record], *, scaled: bool = True) -> np.ndarray
 def softened(labels: np.ndarray, softening: float) -> np.ndarray:
     """Labels (n, 28) moved by *softening*, 0 to 1, towards the uniform distribution.
 
-    For targets in a damaged text, whose label is known less surely: Soft Augmentation (Liu et al.,
-    CVPR 2023, arXiv 2211.04625). Towards the class shares it would hardly be less sure where one
+    For targets in a corrupted text, whose label is less certain: Soft Augmentation (Liu et al.,
+    CVPR 2023, arXiv 2211.04625). Towards the class priors it would hardly be less sure where one
     class has most of them, as with spans, seven of eight of which are neutral.
     """
     return (1 - softening) * labels + softening / labels.shape[1]
@@ -376,8 +376,8 @@ def _evaluator(
 
     *answers* gives mu, kappa and logits of the validation targets by a network.
 
-    The contrastive part of the sound loss depends on what else is in a batch and says nothing of
-    one item, so the log-loss chooses the weights there.
+    The contrastive part of the corrected loss depends on what else is in a batch and says
+    nothing of one item, so the log-loss chooses the weights there.
     """
     import torch
 

@@ -304,7 +304,7 @@ def pairs(runs: Iterable[Run], compared: Sequence[str], level: float) -> list[di
 
 
 def comparison_record(
-    wing: str,
+    experiment: str,
     runs: Sequence[Run],
     *,
     baseline: str | None,
@@ -315,7 +315,7 @@ def comparison_record(
     """Return what comparison.json holds.
 
     Args:
-        wing: name of the experiment.
+        experiment: name of the experiment.
         runs: the runs, in the order wanted.
         baseline: name of the run that the others are compared with.
         headline: scores that are shown where there is room for few.
@@ -324,7 +324,7 @@ def comparison_record(
     """
     level = bootstrap["level"]
     return {
-        "wing": wing,
+        "experiment": experiment,
         "baseline": baseline,
         "headline": list(headline),
         "interval": {"method": METHOD, **bootstrap},

@@ -249,7 +249,7 @@ class ScoredRun:
 
     def header(
         self,
-        wing: str,
+        experiment: str,
         task_version: int,
         *,
         method: str,
@@ -257,11 +257,11 @@ class ScoredRun:
         data: Mapping[str, Any],
         data_paths: Sequence[Path | str],
     ) -> dict[str, Any]:
-        """What `metrics.json` says of the run beside its scores: every wing's begins with this.
+        """Return what `metrics.json` of every experiment holds before the scores.
 
         Args:
-            wing: name of the experiment.
-            task_version: of the wing's labels and scores.
+            experiment: name of the experiment.
+            task_version: of the experiment's labels and scores.
             method: how the model came about.
             model: registry name of the pretrained model, or the method where there is none.
             data: ``split``, ``n``, ``groups`` and, of a classifier, ``classes``.
@@ -270,7 +270,7 @@ class ScoredRun:
         """
         manifest = None if self.manifest_path is None else read_manifest(self.manifest_path)
         return {
-            "wing": wing,
+            "experiment": experiment,
             "run": self.name,
             "protocol": self.recipe["protocol"],
             "method": method,
@@ -288,7 +288,7 @@ class ScoredRun:
             ValueError: a record does not fit its schema; that file is not written.
         """
         run_record = {
-            **{name: metrics[name] for name in ("wing", "run", "seed")},
+            **{name: metrics[name] for name in ("experiment", "run", "seed")},
             "training": {} if self.training_path is None else read_json(self.training_path),
             "evaluation": process_record(self.started, self.threads),
         }

@@ -1,1 +1,1 @@
-"""The face wing: FER2013 expressions, affect coordinates, and what the "IQ"/"EQ" proxies are."""
+"""The face experiment: FER2013 expressions, affect coordinates, and the "IQ"/"EQ" proxies."""

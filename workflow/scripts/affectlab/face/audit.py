@@ -64,7 +64,7 @@ def write_audit(
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
     Raises:
-        DataError: an input is missing or damaged.
+        DataError: an input is missing or corrupt.
         UserError: see `audit`.
     """
     faces = read_faces(faces_path, metadata_path)

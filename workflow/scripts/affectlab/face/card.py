@@ -1,4 +1,4 @@
-"""The card that goes with a model of the face wing, and a short program that uses it."""
+"""The card that goes with a model of the face experiment, and a short program that uses it."""
 
 from __future__ import annotations
 

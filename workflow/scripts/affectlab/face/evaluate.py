@@ -1,4 +1,4 @@
-"""Score stored predictions of the face wing: one run by itself, and all against each other."""
+"""Score stored predictions of the face experiment: single runs, and their comparison."""
 
 from __future__ import annotations
 

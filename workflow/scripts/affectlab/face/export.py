@@ -60,7 +60,7 @@ def export(
         summary_path: JSON: for each format size, accuracy, macro-F1 and milliseconds per face.
 
     Raises:
-        DataError: an input is damaged.
+        DataError: an input is corrupt.
         UserError: a split has no labelled images.
     """
     set_threads(threads)

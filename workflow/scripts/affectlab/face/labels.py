@@ -311,7 +311,7 @@ def write_labels(
         threads: for the image features.
 
     Raises:
-        DataError: an input is missing or damaged.
+        DataError: an input is missing or corrupt.
         UserError: the corpus lacks what *settings* ask for.
     """
     started = time.perf_counter()

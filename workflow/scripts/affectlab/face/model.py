@@ -1,4 +1,4 @@
-"""Networks of the face wing: a compact one of our own, or a backbone of `transformers`.
+"""Networks of the face experiment: a compact one of our own, or a backbone of `transformers`.
 
 All of them answer with one row of numbers per image: logits of the seven classes, then valence,
 arousal and the two raw proxies (`REGRESSED`).
@@ -290,13 +290,13 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
             if not network(torch.zeros(1, 1, SIDE, SIDE)).isfinite().all():
                 raise ValueError("what it says of a black image is not finite")
     except KeyError as error:
-        problem = f"not a model of the face wing: {CONFIG_NAME} lacks {error}"
+        problem = f"not a model of the face experiment: {CONFIG_NAME} lacks {error}"
         raise DataError(directory, None, problem) from error
     except UserError:
         raise
     except Exception as error:
         # Of a corrupt configuration, whatever its first use happens to raise.
-        problem = f"not a model of the face wing: {first_line(error)}"
+        problem = f"not a model of the face experiment: {first_line(error)}"
         raise DataError(directory, None, problem) from error
     return network, config
 
@@ -322,7 +322,9 @@ def read_config(directory: Path) -> dict[str, Any]:
         or {key: config.get(key) for key in known} != known
         or config.get("test_time") not in TEST_TIMES
     ):
-        problem = f"not a model of the face wing: {CONFIG_NAME} has not its classes, heads or views"
+        problem = (
+            f"not a model of the face experiment: {CONFIG_NAME} has not its classes, heads or views"
+        )
         raise DataError(directory, None, problem)
     return config
 

@@ -72,7 +72,7 @@ class FaceReading:
 
 
 class FacePredictor:
-    """A trained network of the face wing.
+    """A trained network of the face experiment.
 
     Example:
         >>> predictor = FacePredictor.from_directory("results/face/compact/seed13/model")
@@ -266,10 +266,12 @@ def _load_export(path: Path, threads: int) -> Network:
         found = infer(np.zeros((1, 1, SIDE, SIDE), np.float32)).shape
     except Exception as error:
         # The errors of ONNX Runtime have no class in common.
-        problem = f"not an export of the face wing: {first_line(error)}"
+        problem = f"not an export of the face experiment: {first_line(error)}"
         raise DataError(path, None, problem) from error
     if found != (1, OUTPUTS):
-        problem = f"not an export of the face wing: expected {OUTPUTS} outputs, found {found[1:]}"
+        problem = (
+            f"not an export of the face experiment: expected {OUTPUTS} outputs, found {found[1:]}"
+        )
         raise DataError(path, None, problem)
     return as_network(infer)
 
@@ -337,7 +339,7 @@ def predict_corpus(
     """Store what a network says of every labelled image of *splits*, one JSON object a line.
 
     Raises:
-        DataError: an input is damaged.
+        DataError: an input is corrupt.
         UserError: a split has no labelled images.
     """
     from affectlab.face.data import require_images

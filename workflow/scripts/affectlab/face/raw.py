@@ -32,7 +32,7 @@ from affectlab.datasets.names import Ids, Spellings, name_key
 from affectlab.datasets.separators import wrong_separator
 from affectlab.errors import DataError, printable
 from affectlab.face.images import claimed_size, undecodable
-from affectlab.files.archives import is_damage, member_name
+from affectlab.files.archives import is_corruption, member_name
 from affectlab.files.io import bounded_lines, folders_below, is_encodable
 from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
 
@@ -177,7 +177,7 @@ def read_raw(
 
     Raises:
         DataError: an image is bad and *on_bad_record* is ``fail``; or the whole corpus is:
-            missing, of an unknown layout, without an image, an archive that is damaged, or with a
+            missing, of an unknown layout, without an image, an archive that is corrupt, or with a
             class that is spelled in several ways.
     """
     if on_bad_record not in ON_BAD_RECORD:
@@ -302,7 +302,7 @@ def _open_files(directory: Path) -> Iterator[_Files]:
     ) as error:
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
     except OSError as error:
-        if not is_damage(error):
+        if not is_corruption(error):
             raise
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The face wing's block of the configuration: what it needs, and mistakes in it."""
+"""The face experiment's block of the configuration: what it needs, and mistakes in it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NETWORK_KEYS = {
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = as_mapping(block.get("runs"))
     votes = as_mapping(block.get("votes"))
     for name, run in runs.items():
@@ -55,7 +55,7 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     datasets = {run["data"] for run in runs}
     datasets |= {votes for name in datasets if (votes := block["votes"].get(name))}
@@ -108,11 +108,14 @@ def _run_mistakes(
 
 
 def _leaks(path: str, run: Mapping[str, Any], result_split: Any) -> Iterator[str]:
-    """Splits that a sound run is trained on and judged by; the published one may, and says so."""
+    """Report splits that a corrected run is both trained on and scored with."""
     seen = as_names(run.get("train_on"))
-    if run.get("protocol") != "sound":
+    if run.get("protocol") != "corrected":
         return
     if result_split in seen:
-        yield f"{path}.train_on: {result_split} is face.result_split, which a sound run leaves out"
+        yield (
+            f"{path}.train_on: {result_split} is face.result_split, which a corrected run "
+            "leaves out"
+        )
     elif run.get("select_on") in seen:
         yield f"{path}.select_on: {run['select_on']} is trained on as well, which chooses nothing"

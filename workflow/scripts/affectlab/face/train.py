@@ -1,4 +1,4 @@
-"""Fitting one run of the face wing."""
+"""Fitting one run of the face experiment."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def train_network(
         work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
 
     Raises:
-        DataError: an input is damaged, or the labels belong to another corpus.
+        DataError: an input is corrupt, or the labels belong to another corpus.
         UserError: no images to train on or to choose by, a broken checkpoint.
     """
     from accelerate import PartialState

@@ -166,7 +166,7 @@ def extract(
         The unpacked files, relative to *destination*, sorted.
 
     Raises:
-        DataError: the archive is damaged, encrypted, unsafe or larger than *limits* allow;
+        DataError: the archive is corrupt, encrypted, unsafe or larger than *limits* allow;
             names the archive and the member.
         UserError: the destination cannot be written.
     """
@@ -189,10 +189,10 @@ def extract(
         return sorted(Path(name) for name in budget.files)
 
 
-def is_damage(error: OSError) -> bool:
+def is_corruption(error: OSError) -> bool:
     """Whether what went wrong with an archive is the archive's fault, and not the disk's.
 
-    Damaged gzip and bzip2 data raise an error without number, a zip directory that points before
+    Corrupt gzip and bzip2 data raise an error without number, a zip directory that points before
     the beginning of its file "invalid argument".
     """
     return error.errno in (None, errno.EINVAL)
@@ -221,7 +221,7 @@ def _clear_errors(archive: Path) -> Iterator[None]:
     ) as error:
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
     except OSError as error:
-        if not is_damage(error):
+        if not is_corruption(error):
             raise
         raise DataError(archive, None, f"cannot be unpacked: {error}") from error
 

@@ -206,7 +206,7 @@ def _changed(path: Path, source: Path) -> DataError:
         path,
         None,
         f"is not the file that was written: its SHA-256 is not the one in {source}. If the file "
-        "was damaged, delete it and make it again. If it was changed on purpose, delete "
+        "was corrupt, delete it and make it again. If it was changed on purpose, delete "
         f"{source}; the file is then read unchecked",
     )
 

@@ -46,5 +46,5 @@ def check_finite_tensors(tensors: Iterable[tuple[str, torch.Tensor]], source: Pa
 
 
 def _not_finite(name: str, source: Path | str) -> DataError:
-    problem = f"the weights {name} hold NaN or infinity: the model is damaged, take another copy"
+    problem = f"the weights {name} hold NaN or infinity: the model is corrupt, take another copy"
     return DataError(source, None, problem)

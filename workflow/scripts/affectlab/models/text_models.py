@@ -1,4 +1,4 @@
-"""Pretrained text models: loading checkpoints and tokenizers, the same way in every wing."""
+"""Pretrained text models: loading checkpoints and tokenizers, the same way in every experiment."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
             language models.
 
     Raises:
-        UserError: the directory holds none, a damaged one, or one without a padding token.
+        UserError: the directory holds none, a corrupt one, or one without a padding token.
     """
     if not any((directory / name).exists() for name in TOKENIZER_FILES):
         raise UserError(
@@ -57,7 +57,7 @@ def load_tokenizer(directory: Path, *, pad_with_end: bool = False) -> PreTrained
     except UserError:
         raise
     except Exception as error:
-        # For a damaged file the tokenizers library raises `Exception` itself, transformers
+        # For a corrupt file the tokenizers library raises `Exception` itself, transformers
         # whatever its parts happen to.
         raise UserError(
             f"{directory}: the tokenizer cannot be loaded: {first_line(error)}"

@@ -51,8 +51,10 @@ def build(
     config_text = read_text(folder / "config.yaml")
     config = parse_yaml(config_text, folder / "config.yaml")
     sections = [
-        SECTIONS[wing](folder / wing, config[wing], reference_results, sample_data)
-        for wing in config["wings"]
+        SECTIONS[experiment](
+            folder / experiment, config[experiment], reference_results, sample_data
+        )
+        for experiment in config["experiments"]
     ]
     notes = {note.data: note for section in sections for note in section.notes}
     page = render(

@@ -17,7 +17,7 @@ from affectlab.report.words import trivial
 
 COLUMNS = (
     "kind",
-    "wing",
+    "experiment",
     "run",
     "protocol",
     "method",
@@ -75,7 +75,7 @@ def results_rows(
             rows.append(
                 {
                     "kind": "ours",
-                    "wing": comparison["wing"],
+                    "experiment": comparison["experiment"],
                     "run": run["run"],
                     "protocol": run["protocol"],
                     "method": run["method"],
@@ -104,7 +104,7 @@ def results_rows(
         rows.append(
             {
                 "kind": "published",
-                "wing": comparison["wing"],
+                "experiment": comparison["experiment"],
                 "run": number["id"],
                 "data": number["data"],
                 "split": number["split"],
@@ -131,7 +131,7 @@ def results_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def published_for(
-    wing: str, runs: Sequence[Mapping[str, Any]], published: Sequence[Mapping[str, Any]]
+    experiment: str, runs: Sequence[Mapping[str, Any]], published: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Published numbers with ours beside them: each with ``ours``, a difference by run.
 
@@ -139,14 +139,14 @@ def published_for(
     split that the published number is of.
 
     Args:
-        wing: whose numbers.
+        experiment: whose numbers.
         runs: each with ``run``, ``data``, ``values`` (split -> metric -> mean over seeds) and
             ``sizes`` (split -> items).
         published: entries of the registry of reference results.
     """
     rows = []
     for number in published:
-        if number["wing"] != wing:
+        if number["experiment"] != experiment:
             continue
         beside = number.get("runs") or [run["run"] for run in runs]
         ours = {}

@@ -106,7 +106,7 @@ def _cells(row: Mapping[str, str]) -> tuple[str, ...]:
         raise ValueError(f"data_note: expected {' or '.join(MEANING)}, found {mark[:50]!r}")
     below = BELOW if row["below_baseline"] == "True" else ""
     return (
-        *(row["wing"], row["run"], row["data"], row["n"], str(len(row["seeds"].split()))),
+        *(row["experiment"], row["run"], row["data"], row["n"], str(len(row["seeds"].split()))),
         *(row["metric"], _short(row["value"]), interval, baseline),
         "; ".join(filter(None, (below, mark))),
     )

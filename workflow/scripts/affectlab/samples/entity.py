@@ -1,4 +1,4 @@
-"""Generated corpora in the layouts of the entity wing: labelled spans, and GoEmotions.
+"""Generated corpora in the layouts of the entity experiment: labelled spans, and GoEmotions.
 
 Every sentence names people and things, and says how one of them feels; a seeded generator makes
 it from the word lists below. As in the real span corpus most spans are neutral: what somebody is

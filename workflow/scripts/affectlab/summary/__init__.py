@@ -1,1 +1,1 @@
-"""The summary wing: counselling cases, summarised and scored."""
+"""The summary experiment: counselling cases, summarised and scored."""

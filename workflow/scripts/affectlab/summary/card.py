@@ -1,4 +1,4 @@
-"""The card that goes with a model of this wing, and a short program that uses it."""
+"""The card that goes with a model of this experiment, and a short program that uses it."""
 
 from __future__ import annotations
 

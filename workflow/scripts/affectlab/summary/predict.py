@@ -34,7 +34,7 @@ UNFINISHED_SUFFIX = ".unfinished"
 
 
 class CaseSummarizer:
-    """A trained model of the summary wing.
+    """A trained model of the summary experiment.
 
     Example:
         >>> summarizer = CaseSummarizer.from_directory(
@@ -74,8 +74,8 @@ class CaseSummarizer:
             threads: CPU threads; PyTorch's own choice by default.
 
         Raises:
-            UserError: not a model of this wing, a damaged one, or its base model is needed and not
-                given, or another one is.
+            UserError: not a model of this experiment, a corrupt one, or its base model is needed
+                and not given, or another one is.
         """
         from affectlab.summary.model import ADAPTER_FOLDER
 
@@ -177,13 +177,15 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 
     path = folder / SETTINGS_NAME
     if not path.is_file():
-        raise UserError(f"{folder}: no {SETTINGS_NAME} here: not a model of the summary wing")
+        raise UserError(f"{folder}: no {SETTINGS_NAME} here: not a model of the summary experiment")
     settings = as_mapping(read_json(path))
     missing = [n for n in ("task", "base_model", *STORED_SETTINGS) if n not in settings] or [
         f"generation.{n}" for n in GENERATION if n not in as_mapping(settings["generation"])
     ]
     if missing:
-        raise DataError(path, None, f"not of a model of the summary wing: no {', '.join(missing)}")
+        raise DataError(
+            path, None, f"not of a model of the summary experiment: no {', '.join(missing)}"
+        )
     if settings["task"] not in list(TASKS):
         problem = f"task: expected {' or '.join(TASKS)}, found {settings['task']!r}"
         raise DataError(path, None, problem)

@@ -1,4 +1,4 @@
-"""The summary wing's block of the configuration: what it needs, and mistakes in it."""
+"""The summary experiment's block of the configuration: what it needs, and mistakes in it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ FIXED = {"head_learning_rate": None, "label_smoothing": 0, "sparse_embeddings": 
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = as_mapping(block.get("runs"))
     folds = as_mapping(block.get("split")).get("folds")
     for name, run in runs.items():
@@ -85,7 +85,7 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """See `affectlab.wings.Settings`."""
+    """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     models = {run["model"] for run in runs if "model" in run}
     models |= {block[key] for key in SCORING_MODELS if block[key] is not None}
@@ -94,7 +94,7 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
 
 def needs_validation(run: Mapping[str, Any]) -> bool:
     """Whether weights are chosen that must not be chosen by the test split."""
-    return "training" in run and run.get("protocol") == "sound"
+    return "training" in run and run.get("protocol") == "corrected"
 
 
 def training_part(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,5 +158,5 @@ def _run_mistakes(
     if needs_validation(run) and fold is None and entry.get("layout") == "psyqa":
         yield (
             f"{path}.fold: PsyQA's published split has no validation cases, so the weights would "
-            "be chosen by the test split; a run of the sound protocol needs a fold"
+            "be chosen by the test split; a run of the corrected protocol needs a fold"
         )

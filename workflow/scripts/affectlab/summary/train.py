@@ -41,8 +41,8 @@ def train(
     ``select_by`` says what is best: the loss, or ROUGE-L of the answers they give.
 
     Data without a validation split (PsyQA, as published) is chosen by on its test split, and the
-    facts say so; a run of the sound protocol is refused then. May be called in several processes
-    (`training.launch`); the main one writes.
+    facts say so; a run of the corrected protocol is refused then. May be called in several
+    processes (`training.launch`); the main one writes.
 
     Args:
         records_path: the tidy table of cases.
@@ -75,7 +75,7 @@ def train(
     if chosen_on == "test" and needs_validation(run):
         raise UserError(
             f"{records_path}: no cases in the split validation, so the weights would be chosen by "
-            "the test split, which a run of the sound protocol must not see"
+            "the test split, which a run of the corrected protocol must not see"
         )
     devices.set_threads(threads)
     device = devices.choose_device()

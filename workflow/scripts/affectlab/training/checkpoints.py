@@ -135,7 +135,7 @@ class CheckpointFolder:
             Whether there is one, and of this run.
 
         Raises:
-            UserError: it is damaged.
+            UserError: it is corrupt.
         """
         if not self.checkpoint.exists():
             return False
@@ -143,9 +143,9 @@ class CheckpointFolder:
             check_file(self.checkpoint)
             stored = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         except Exception as error:
-            # torch.load raises half a dozen unrelated types for a damaged file.
+            # torch.load raises half a dozen unrelated types for a corrupt file.
             raise UserError(
-                f"{self.checkpoint}: damaged checkpoint ({type(error).__name__}): delete its "
+                f"{self.checkpoint}: corrupt checkpoint ({type(error).__name__}): delete its "
                 "folder to start this run again from the beginning"
             ) from error
         if not isinstance(stored, dict) or stored.get("fingerprint") != self.owner:
@@ -190,7 +190,7 @@ class CheckpointFolder:
         """Set the weights to those of the best evaluation.
 
         Raises:
-            UserError: they are missing or damaged.
+            UserError: they are missing or corrupt.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -201,7 +201,7 @@ class CheckpointFolder:
             stored = load_file(best)
         except (OSError, ValueError, SafetensorError, DataError) as error:
             raise UserError(
-                f"{best}: missing or damaged weights of the best evaluation: delete its folder to "
+                f"{best}: missing or corrupt weights of the best evaluation: delete its folder to "
                 "start this run again from the beginning"
             ) from error
         with reading(best, "the weights of this run (delete its folder to start again)"):

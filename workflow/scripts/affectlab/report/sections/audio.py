@@ -46,7 +46,7 @@ def section(
 
     Args:
         folder: ``results/audio``.
-        block: the wing's block of the effective configuration.
+        block: the experiment's block of the effective configuration.
         published: the registry of published numbers, of all experiments.
         sample_data: names of the data sets that are generated.
 
@@ -98,9 +98,9 @@ def _headline(
     """What was found, in plain sentences; the first is the main one."""
     level = comparison["interval"]["level"]
     summaries = comparison["runs"]
-    sound = [run for run in summaries if run["protocol"] == "sound"]
+    corrected = [run for run in summaries if run["protocol"] == "corrected"]
     sentences = []
-    for run in sound or summaries:
+    for run in corrected or summaries:
         score = run["metrics"]["uar"]
         strongest = score["baseline"]
         sentences.append(

@@ -42,7 +42,7 @@ def section(
 
     Args:
         folder: ``results/emotion``.
-        block: the wing's block of the effective configuration.
+        block: the experiment's block of the effective configuration.
         published: the registry of published numbers, of all experiments.
         sample_data: names of the data sets that are generated, so that their scores are not
             taken for results.
@@ -50,25 +50,25 @@ def section(
     Raises:
         DataError: a record of a selected run is missing or broken.
     """
-    wing = _read(folder, block)
-    runs = [run_view(name, seeds, FIGURES) for name, seeds in wing.runs.items()]
-    notes = data_notes(wing.audits, sample_data)
+    experiment = _read(folder, block)
+    runs = [run_view(name, seeds, FIGURES) for name, seeds in experiment.runs.items()]
+    notes = data_notes(experiment.audits, sample_data)
     known = published_for("emotion", runs, published)
     return Section(
         name="emotion",
         title="Emotion in short texts",
-        sentences=_headline(wing, known),
+        sentences=_headline(experiment, known),
         notes=list(notes.values()),
-        warnings=below_baseline(wing.comparison),
-        rows=results_rows(wing.comparison, known, notes),
-        provenance=provenance(wing.runs),
+        warnings=below_baseline(experiment.comparison),
+        rows=results_rows(experiment.comparison, known, notes),
+        provenance=provenance(experiment.runs),
         html=render(
             "emotion.html.j2",
-            wing=wing,
+            experiment=experiment,
             runs=runs,
-            summaries=_with_difference(wing.comparison),
+            summaries=_with_difference(experiment.comparison),
             published=known,
-            exports=exports_view(wing.runs),
+            exports=exports_view(experiment.runs),
         ),
     )
 
@@ -102,9 +102,11 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in results.comparison["runs"]}
     means = {name: split_means(seeds) for name, seeds in results.runs.items()}
-    sound = [name for name, run in summaries.items() if run["protocol"] == "sound"] or list(means)
+    corrected = [name for name, run in summaries.items() if run["protocol"] == "corrected"] or list(
+        means
+    )
     # The best one is named by validation: naming it by test would favour luck.
-    best = max(sound, key=lambda name: means[name]["validation"]["accuracy"])
+    best = max(corrected, key=lambda name: means[name]["validation"]["accuracy"])
     top = max(value["validation"]["accuracy"] for value in means.values())
     kind = (
         "run" if means[best]["validation"]["accuracy"] == top else "run of the corrected protocol"

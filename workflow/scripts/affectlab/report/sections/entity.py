@@ -70,7 +70,7 @@ def section(
 
     Args:
         folder: ``results/entity``.
-        block: the wing's block of the effective configuration.
+        block: the experiment's block of the effective configuration.
         published: the registry of published numbers, of all experiments.
         sample_data: names of the data sets that are generated, so that their scores are not
             taken for results.
@@ -147,9 +147,11 @@ def _headline(
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in comparison["runs"]}
     validation = {view["run"]: view["values"]["validation"] for view in views}
-    sound = [name for name in selected if summaries[name]["protocol"] == "sound"] or list(selected)
+    corrected = [name for name in selected if summaries[name]["protocol"] == "corrected"] or list(
+        selected
+    )
     # The best one is named by validation: naming it by test would favour luck.
-    best = min(sound, key=lambda name: validation[name]["nll_calibrated"])
+    best = min(corrected, key=lambda name: validation[name]["nll_calibrated"])
     lowest = min(values["nll_calibrated"] for values in validation.values())
     kind = (
         "run" if validation[best]["nll_calibrated"] == lowest else "run of the corrected protocol"

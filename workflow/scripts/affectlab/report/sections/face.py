@@ -59,7 +59,7 @@ def section(
 
     Args:
         folder: ``results/face``.
-        block: the wing's block of the effective configuration.
+        block: the experiment's block of the effective configuration.
         published: the registry of published numbers, of all experiments.
         sample_data: names of the data sets that are generated, so that their scores are not
             taken for results.

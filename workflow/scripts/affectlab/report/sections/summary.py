@@ -46,7 +46,7 @@ def section(
 
     Args:
         folder: ``results/summary``.
-        block: the wing's block of the effective configuration.
+        block: the experiment's block of the effective configuration.
         published: the registry of published numbers, of all experiments.
         sample_data: names of the data sets that are generated, so that their scores are not
             taken for results and their texts may be shown.
@@ -85,7 +85,7 @@ def section(
             },
             data=data,
             audits=audits,
-            published=[row for row in published if row["wing"] == "summary"],
+            published=[row for row in published if row["experiment"] == "summary"],
         ),
     )
 
@@ -99,7 +99,7 @@ def _headline(
     trained = [
         run
         for run in comparison["runs"]
-        if run["protocol"] == "sound" and run["method"] in TRAINED_METHODS
+        if run["protocol"] == "corrected" and run["method"] in TRAINED_METHODS
     ]
     pairs = against_baseline(comparison)
     level = comparison["interval"]["level"]

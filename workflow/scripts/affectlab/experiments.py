@@ -29,7 +29,7 @@ from affectlab.summary import settings as summary
 
 
 class Settings(Protocol):
-    """What the module ``settings`` of a wing tells about its block of the configuration."""
+    """What the module ``settings`` of an experiment tells about its block of the configuration."""
 
     def mistakes(self, block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         """Mistakes between parts that are well formed, each with its dotted path.
@@ -78,17 +78,17 @@ def needed_assets(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Names of the data sets and of the models that a valid *config* needs, sorted."""
     datasets: set[str] = set()
     models: set[str] = set()
-    for name in config["wings"]:
+    for name in config["experiments"]:
         of_data, of_models = SETTINGS[name].needed_assets(config[name])
         datasets |= of_data
         models |= of_models
     return sorted(datasets), sorted(models)
 
 
-def wings_without(config: Mapping[str, Any], assets: set[tuple[str, str]]) -> list[str]:
-    """The wings of a valid *config* that need none of *assets*, pairs of kind and name."""
+def experiments_without(config: Mapping[str, Any], assets: set[tuple[str, str]]) -> list[str]:
+    """The experiments of a valid *config* that need none of *assets*, pairs of kind and name."""
     found = []
-    for name in config["wings"]:
+    for name in config["experiments"]:
         datasets, models = SETTINGS[name].needed_assets(config[name])
         needed = {("dataset", one) for one in datasets} | {("model", one) for one in models}
         if not needed & assets:
