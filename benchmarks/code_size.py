@@ -6,7 +6,7 @@ Prints one JSON object:
 
 - ``code lines``: of the library without ``samples/``. Blank lines, comments and docstrings do
   not count.
-- ``rules``: lines of ``rules/*.smk`` without blank lines and comments, and their ratio to the rules.
+- ``rules``: lines of ``rules/*.smk`` without blank lines and comments, and lines per rule.
 - ``modules over 400 lines``: all lines of a file count.
 - ``functions over 60 lines``: from ``def`` to the last line, without the decorators.
 - ``import cycles``: groups of modules that import each other, also by imports inside functions.
