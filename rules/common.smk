@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.io import strip_wildcard_constraints
@@ -25,6 +26,9 @@ from affectlab.errors import UserError
 from affectlab.config.sources import imported_sources
 from affectlab.config.targets import check_seed, target_hint
 from affectlab.experiments import (
+    EXPERIMENTS,
+    GENERATORS,
+    MODEL_GENERATORS,
     check_config,
     needed_assets,
     validate_config,
@@ -51,18 +55,46 @@ NO_RULE = re.compile(r"No rule to produce (?P<name>\S+) \(if you use")
 REQUESTED = set()
 
 
-def lib(script):
-    """The modules that *script* imports, so that editing one reruns exactly its users.
+def lib(script, loaded=lambda wildcards: {}):
+    """The modules that *script* uses, so that editing one reruns exactly its users.
 
     Relative paths: their checksums then decide, and neither a `touch` nor a fresh
     checkout reruns anything.
+
+    Args:
+        script: its name.
+        loaded: gives, by name, the dotted names that it loads beside what it imports.
     """
-    paths = [
-        os.path.relpath(path)
-        for path in imported_sources(SCRIPTS / f"{script}.py", SCRIPTS / "affectlab")
-    ]
+
+    @cache
+    def paths(dotted):
+        script_path = SCRIPTS / f"{script}.py"
+        sources = imported_sources(script_path, SCRIPTS / "affectlab", dotted)
+        return [os.path.relpath(path) for path in sources]
+
     # In what a function returns, braces are no wildcards: a checkout may lie anywhere.
-    return lambda wildcards: paths
+    return lambda wildcards: paths(tuple(loaded(wildcards).values()))
+
+
+def generators(entry, known):
+    """Generator -> dotted name, of those that a registry's entry names."""
+    names = [source.get("generator") for source in entry["sources"]]
+    return {name: known[name] for name in names if name in known}
+
+
+def data_generators(wildcards):
+    """The generators of the data set of the wildcard `data`."""
+    return generators(REGISTRIES.datasets[wildcards.data], GENERATORS)
+
+
+def model_generators(wildcards):
+    """The generators of the model of the wildcard `model`."""
+    return generators(REGISTRIES.models[wildcards.model], MODEL_GENERATORS)
+
+
+def report_sections(wildcards):
+    """Experiment -> dotted name of its section of the report."""
+    return {name: EXPERIMENTS[name].report_section for name in config["experiments"]}
 
 
 def schema(name):

@@ -11,7 +11,7 @@
 rule fetch_dataset:
     input:
         local=local_data,
-        lib=lib("fetch_dataset"),
+        lib=lib("fetch_dataset", data_generators),
     output:
         manifest=ensure("<resources>/raw/{data}/manifest.json", non_empty=True),
     log:
@@ -31,6 +31,7 @@ rule fetch_dataset:
         local_copy=lambda wildcards: str(
             local_copy(wildcards.data, config["data_root"]) or ""
         ),
+        generators=data_generators,
     script:
         "../workflow/scripts/fetch_dataset.py"
 
@@ -38,7 +39,7 @@ rule fetch_dataset:
 rule fetch_model:
     input:
         local=local_model,
-        lib=lib("fetch_model"),
+        lib=lib("fetch_model", model_generators),
     output:
         manifest=ensure("<resources>/models/{model}/manifest.json", non_empty=True),
     log:
@@ -58,6 +59,7 @@ rule fetch_model:
         local_copy=lambda wildcards: str(
             local_copy(wildcards.model, config["model_root"]) or ""
         ),
+        generators=model_generators,
     script:
         "../workflow/scripts/fetch_model.py"
 

@@ -13,7 +13,7 @@ rule report_build:
         experiment_targets,
         samples=sample_manifests,
         config=rules.store_config.output[0],
-        lib=lib("report_build"),
+        lib=lib("report_build", report_sections),
     output:
         page=report(
             ensure("<results>/report/index.html", non_empty=True),

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from environment_files import read_rules
 
-from affectlab.experiments import SETTINGS
+from affectlab.experiments import EXPERIMENTS
 
 LOG = "logs/emotion_train/qwen3_tiny/seed42.log"
 # Rules, by what their SLURM job is called.
@@ -57,7 +57,7 @@ def test_gpu_rules_ran_on_the_gpu_partition_with_one_gpu(cluster, pipeline):
 # Forty jobs, each with two Snakemakes to start: ten minutes.
 @pytest.mark.nightly
 def test_every_other_experiment_runs_under_slurm_too(cluster, fresh_run):
-    others = [experiment for experiment in SETTINGS if experiment != "emotion"]
+    others = [experiment for experiment in EXPERIMENTS if experiment != "emotion"]
     run = fresh_run(experiments=others)
     assert run.wait(1500) == 0, run.output
     for experiment in others:

@@ -10,11 +10,11 @@ from affectlab.audio import evaluate, model, scores
 from affectlab.audio.card import card
 from affectlab.audio.figures import draw
 from affectlab.audio.predictions import Predicted
+from affectlab.audio.report import section
 from affectlab.errors import UserError
 from affectlab.evaluation.comparison import summarise
 from affectlab.evaluation.records import read_record
 from affectlab.files.io import read_json, write_json, write_jsonl
-from affectlab.report.sections.audio import section
 
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
 

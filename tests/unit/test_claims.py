@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from affectlab.audio import card as audio_card
+from affectlab.audio import report as audio
+from affectlab.emotion import report as emotion
+from affectlab.entity import report as entity
+from affectlab.face import report as face
 from affectlab.face.blur import SMALLEST_FALL, mean_fall
 from affectlab.report import words
-from affectlab.report.sections import audio, emotion, entity, face, summary
+from affectlab.summary import report as summary
 
 INTERVAL = {"level": 0.95}
 BASELINE = {"name": "majority", "value": 0.3}

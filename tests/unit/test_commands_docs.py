@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from affectlab.cli import _parser
+from affectlab.experiments import EXPERIMENTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
 
@@ -21,7 +22,7 @@ def commands(parser, name="affectlab"):
         yield name, parser
 
 
-@pytest.mark.parametrize(("name", "parser"), list(commands(_parser())))
+@pytest.mark.parametrize(("name", "parser"), list(commands(_parser(EXPERIMENTS.values()))))
 def test_a_command_and_its_options_are_explained(name, parser):
     assert f"`{name} " in PAGE
     for action in parser._actions:

@@ -22,7 +22,7 @@ from affectlab.config.load import (
 )
 from affectlab.emotion.settings import selected_runs
 from affectlab.errors import ConfigError, DataError
-from affectlab.experiments import SETTINGS, experiments_without, needed_assets, validate_config
+from affectlab.experiments import EXPERIMENTS, experiments_without, needed_assets, validate_config
 
 PROJECT = Path(__file__).parents[2]
 SCHEMAS = sorted((PROJECT / "workflow" / "schemas").glob("*.json"))
@@ -73,7 +73,9 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
     schema = load_schema(PROJECT, "config")
     optional = {"datasets", "models", "pathvars"}
     assert set(schema["properties"]) - optional == set(config)
-    assert set(schema["properties"]["experiments"]["items"]["enum"]) == set(SETTINGS) <= set(config)
+    assert (
+        set(schema["properties"]["experiments"]["items"]["enum"]) == set(EXPERIMENTS) <= set(config)
+    )
 
     def check(block):
         for key, entry in block.get("properties", {}).items():
@@ -90,7 +92,7 @@ def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
     [
         (["dataroot"], "x", "dataroot: unknown key; did you mean 'data_root'?"),
         (["experiments"], ["emotoin"],
-         f"experiments.0: expected one of {', '.join(SETTINGS)}, found "
+         f"experiments.0: expected one of {', '.join(EXPERIMENTS)}, found "
          "\"emotoin\"; did you mean 'emotion'?"),
         (["experiments"], [], "experiments: expected at least 1, found 0"),
         (["on_bad_record"], "Fail", "on_bad_record: expected one of fail, skip, found \"Fail\"; "

@@ -2,6 +2,7 @@
 
 import pytest
 
+from affectlab.experiments import EXPERIMENTS
 from affectlab.report import section
 from affectlab.report.data_notes import DIFFERS, GENERATED, DataNote, data_notes, page_title
 from affectlab.report.results import results_csv
@@ -66,13 +67,13 @@ def test_the_title_of_the_page_tells_the_kind_of_data(notes, title):
 
 
 def page(notes):
-    sections = [section.Section("face", "Faces", ["Found."], notes, [], [], [], "")]
+    faces = section.Section(["Found."], notes, [], [], [], "")
     return section.render(
-        "page.html.j2",
+        section.HERE / "page.html.j2",
         css="",
         title=page_title(notes),
         notes=notes,
-        sections=sections,
+        sections=[(EXPERIMENTS["face"], faces)],
         versions={},
         config_text="",
     )

@@ -28,6 +28,7 @@ from sklearn.metrics import f1_score
 from affectlab import cli
 from affectlab.entity import losses, original, predict, stored_states, updates
 from affectlab.entity import model as networks
+from affectlab.entity import report as section
 from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
 from affectlab.entity.card import write_card
@@ -47,7 +48,6 @@ from affectlab.files.io import read_json, write_json, write_jsonl
 from affectlab.models import devices
 from affectlab.models.text_models import load_tokenizer
 from affectlab.report.results import SeedResult
-from affectlab.report.sections import entity as section
 from affectlab.samples.entity import write_goemotions, write_spans
 from affectlab.samples.models import write_tiny_bert, write_tiny_roberta
 

@@ -21,8 +21,8 @@ from affectlab.face.data import convert, read_faces
 from affectlab.face.indices import WARNINGS
 from affectlab.face.model import LIMITS, REGRESSED
 from affectlab.face.raw import CLASSES
+from affectlab.face.report import section
 from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
-from affectlab.report.sections.face import section
 from affectlab.samples import face as samples
 
 PROJECT = Path(__file__).parents[2]

@@ -17,6 +17,7 @@ from affectlab.emotion.audit import write_audit
 from affectlab.emotion.data import CLASSES, convert, read_records
 from affectlab.errors import DataError
 from affectlab.evaluation import plots
+from affectlab.experiments import EXPERIMENTS
 from affectlab.files.io import read_json, write_json, write_jsonl, write_text
 from affectlab.report import page, results, section, words
 from affectlab.samples.emotion import write_corpus
@@ -193,6 +194,7 @@ def make_results(root):
 
 def build(folder, sample_data=()):
     page.build(
+        experiments=EXPERIMENTS,
         results=folder,
         reference_results=REFERENCES,
         sample_data=sample_data,
@@ -242,8 +244,9 @@ class Page(HTMLParser):
 
 def test_a_score_that_rounds_to_nought_has_no_sign():
     numbers = {"score": -1e-9, "limits": (-1e-9, 0.25)}
+    environment = section._environment(section.HERE)
     shown = {
-        name: section._environment().from_string(f"{{{{ value | {name} }}}}").render(value=value)
+        name: environment.from_string(f"{{{{ value | {name} }}}}").render(value=value)
         for name, value in numbers.items()
     }
     assert shown == {"score": "0.0000", "limits": "0.0000 to 0.2500"}
@@ -426,11 +429,14 @@ def test_every_table_of_runs_says_what_its_intervals_cover(text, folder):
 def test_several_experiments_stand_in_short_at_the_top(text):
     assert 'id="short"' not in text
     sections = [
-        section.Section("face", "Faces", ["Found."], [], [], [], [], ""),
-        section.Section("audio", "Speech", ["Heard.", "More."], [], ["too low"], [], [], ""),
+        (EXPERIMENTS["face"], section.Section(["Found."], [], [], [], [], "")),
+        (
+            EXPERIMENTS["audio"],
+            section.Section(["Heard.", "More."], [], ["too low"], [], [], ""),
+        ),
     ]
     found = section.render(
-        "page.html.j2",
+        section.HERE / "page.html.j2",
         css="",
         title="",
         notes=[],
@@ -507,6 +513,7 @@ def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path
     comparison["pairs"] = []
     write_json(copy / "emotion" / "comparison.json", comparison)
     page.build(
+        experiments=EXPERIMENTS,
         results=copy,
         reference_results=[],
         sample_data=[],

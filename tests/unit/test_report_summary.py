@@ -6,8 +6,8 @@ from affectlab import cli
 from affectlab.errors import DataError
 from affectlab.files.io import write_json
 from affectlab.report.results import SeedResult, results_csv, split_means
-from affectlab.report.sections import summary
 from affectlab.report.summary import summarise
+from affectlab.summary import report as summary
 
 ROW = {
     "kind": "ours",

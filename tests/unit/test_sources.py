@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from affectlab.config import sources
+from affectlab.config.dotted import load
 from affectlab.config.sources import imported_sources
+from affectlab.experiments import EXPERIMENTS, GENERATORS, MODEL_GENERATORS
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+SCHEMAS = SCRIPTS.parent / "schemas"
 
 
 @pytest.fixture
@@ -107,3 +110,49 @@ def test_no_module_that_a_script_loads_is_overlooked(script):
     )
     loaded = {Path(name) for name in done.stdout.split() if not name.endswith("__init__.py")}
     assert loaded <= set(found)
+
+
+def sources_of(script, loaded=()):
+    found = imported_sources(SCRIPTS / script, SCRIPTS / "affectlab", loaded)
+    return {path.relative_to(SCRIPTS / "affectlab").as_posix() for path in found}
+
+
+def test_dotted_names_count_where_they_are_given(package):
+    script, folder = package / "pkg" / "d.py", package / "pkg"
+    found = imported_sources(script, folder, ["pkg.sub.b:TEMPLATE"])
+    named = {path.relative_to(folder).as_posix() for path in found}
+    assert named == {"__init__.py", "c.py", "sub/a.py", "sub/b.py", "sub/card.md.j2"}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda one: one.name)
+def test_the_report_alone_depends_on_a_section_and_its_template(experiment):
+    name = experiment.name
+    own = {f"{name}/report.py", f"{name}/report.html.j2"}
+    assert own <= sources_of("report_build.py", [experiment.report_section])
+    for script in SCRIPTS.glob("*.py"):
+        assert not own & sources_of(script.name)
+
+
+@pytest.mark.parametrize("script", ["fetch_dataset.py", "fetch_model.py"])
+def test_fetching_depends_neither_on_the_registry_nor_on_a_generator(script):
+    found = sources_of(script)
+    assert not any(name.startswith(("experiments", "samples/", "config/load")) for name in found)
+    added = sources_of(script, [GENERATORS["face"]]) - found
+    assert added == {"samples/face.py"}
+
+
+def test_every_dotted_name_of_an_experiment_can_be_loaded():
+    for experiment in EXPERIMENTS.values():
+        settings = experiment.load_settings()
+        assert callable(settings.mistakes)
+        assert callable(settings.needed_assets)
+        generators = [*experiment.generators.values(), *experiment.model_generators.values()]
+        for dotted in (experiment.commands, experiment.report_section, *generators):
+            assert callable(load(dotted)), dotted
+        assert (SCHEMAS / f"{experiment.prediction_schema}.schema.json").is_file()
+
+
+def test_no_generator_of_an_experiment_hides_that_of_another():
+    experiments = EXPERIMENTS.values()
+    assert len(GENERATORS) == sum(len(one.generators) for one in experiments)
+    assert len(MODEL_GENERATORS) == sum(len(one.model_generators) for one in experiments)

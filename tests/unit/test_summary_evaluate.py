@@ -9,7 +9,6 @@ from scored_runs import scored_run
 
 from affectlab.errors import DataError
 from affectlab.files.io import read_json, write_json
-from affectlab.report.sections.summary import section
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.summary.answers import read_predictions
 from affectlab.summary.audit import write_audit
@@ -18,6 +17,7 @@ from affectlab.summary.card import write_card
 from affectlab.summary.cases import convert, read_cases, with_fold
 from affectlab.summary.evaluate import TRIVIAL, compare, evaluate
 from affectlab.summary.pooling import pool
+from affectlab.summary.report import section
 from affectlab.summary.scores import joined, rouge
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"

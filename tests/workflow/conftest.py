@@ -17,6 +17,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from pyarrow import parquet
 
+from affectlab.experiments import EXPERIMENTS
+
 CHECKOUT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles")
 TINY = {"experiments": ["emotion"]} | yaml.safe_load((CHECKOUT / "tests" / "tiny.yaml").read_text())
@@ -137,7 +139,8 @@ def misfits():
     """A function: where rows of predictions do not fit the schema of their experiment."""
 
     def find(path, experiment):
-        schema = CHECKOUT / "workflow" / "schemas" / f"predictions_{experiment}.schema.json"
+        name = EXPERIMENTS[experiment].prediction_schema
+        schema = CHECKOUT / "workflow" / "schemas" / f"{name}.schema.json"
         validator = Draft202012Validator(json.loads(schema.read_text()))
         rows = (
             parquet.read_table(path).to_pylist()

@@ -108,7 +108,7 @@ def test_a_changed_setting_reruns_what_it_decides(
         ("face/card.py", {"face_card", "report_build"}),
         ("face/augment.py", {"face_train"} | AFTER_TRAINING),
         ("face/export.py", {"face_export", "report_build"}),
-        ("report/sections/face.py", {"report_build"}),
+        ("face/report.py", {"report_build"}),
         ("face/cli.py", set()),
     ],
 )

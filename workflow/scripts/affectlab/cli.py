@@ -7,17 +7,14 @@ import errno
 import io
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from affectlab import __version__
-from affectlab.audio.cli import add_predict_command as add_audio
-from affectlab.emotion.cli import add_predict_command as add_emotion
-from affectlab.entity.cli import add_commands as add_entity_commands
-from affectlab.entity.cli import add_predict_command as add_entity
+from affectlab.config.dotted import load
+from affectlab.config.experiment import Experiment
 from affectlab.errors import ConfigError, UserError
-from affectlab.face.cli import add_predict_command as add_face
-from affectlab.summary.cli import add_predict_command as add_summary
+from affectlab.experiments import EXPERIMENTS
 
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 128 + signal.SIGINT
@@ -28,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: done. 1: something is missing. 2: misuse, or a full disk. 130: interrupted.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(EXPERIMENTS.values()).parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # JSON is UTF-8 whatever the locale; a byte of a file's name that is none stays what it is.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -55,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USER_ERROR_STATUS
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="affectlab",
         description="Ask a trained model, see what data is at hand and what came out.",
@@ -65,10 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     predict = commands.add_parser("predict", help="ask a trained model")
-    experiments = predict.add_subparsers(required=True, metavar="EXPERIMENT")
-    for add_command in (add_face, add_entity, add_emotion, add_summary, add_audio):
-        add_command(experiments)
-    add_entity_commands(commands)
+    predictors = predict.add_subparsers(required=True, metavar="EXPERIMENT")
+    for experiment in experiments:
+        load(experiment.commands)(predictors, commands)
 
     check = commands.add_parser(
         "check", help="list every data set and model that a configuration needs"

@@ -1,16 +1,18 @@
-"""The experiments, and the configuration as a whole.
+"""The registry of experiments, and the configuration as a whole.
+
+No other Python module names all experiments. What is heavy is given by dotted names.
 
 Light, like `config.load`: every Snakemake process imports it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from affectlab.assets.status import AssetStatus, asset_status
-from affectlab.audio import settings as audio
+from affectlab.config.experiment import Experiment
 from affectlab.config.load import (
     Registries,
     as_mapping,
@@ -21,34 +23,102 @@ from affectlab.config.load import (
     load_schema,
     schema_mistakes,
 )
-from affectlab.emotion import settings as emotion
-from affectlab.entity import settings as entity
 from affectlab.errors import ConfigError
-from affectlab.face import settings as face
-from affectlab.summary import settings as summary
 
+_ALL = (
+    Experiment(
+        name="face",
+        title="Faces: expression classes, and the proxies published as IQ and EQ",
+        settings="affectlab.face.settings",
+        commands="affectlab.face.cli:add_commands",
+        report_section="affectlab.face.report:section",
+        prediction_schema="predictions_face",
+        generators={
+            "face": "affectlab.samples.face:write_corpus",
+            "face_votes": "affectlab.samples.face:write_votes",
+        },
+        model_generators={
+            "resnet": "affectlab.samples.models:write_tiny_resnet",
+            "vit": "affectlab.samples.models:write_tiny_vit",
+        },
+    ),
+    Experiment(
+        name="entity",
+        title="Emotion of spans and sentences",
+        settings="affectlab.entity.settings",
+        commands="affectlab.entity.cli:add_commands",
+        report_section="affectlab.entity.report:section",
+        prediction_schema="predictions_entity",
+        generators={
+            "entity_spans": "affectlab.samples.entity:write_spans",
+            "entity_spans_1800": "affectlab.samples.entity:write_spans_1800",
+            "goemotions": "affectlab.samples.entity:write_goemotions",
+        },
+        model_generators={
+            "roberta": "affectlab.samples.models:write_tiny_roberta",
+        },
+    ),
+    Experiment(
+        name="emotion",
+        title="Emotion in short texts",
+        settings="affectlab.emotion.settings",
+        commands="affectlab.emotion.cli:add_commands",
+        report_section="affectlab.emotion.report:section",
+        prediction_schema="predictions_emotion",
+        generators={
+            "emotion": "affectlab.samples.emotion:write_corpus",
+        },
+        model_generators={
+            "bert": "affectlab.samples.models:write_tiny_bert",
+            "qwen3": "affectlab.samples.models:write_tiny_qwen3",
+        },
+    ),
+    Experiment(
+        name="summary",
+        title="Summaries of counselling cases",
+        settings="affectlab.summary.settings",
+        commands="affectlab.summary.cli:add_commands",
+        report_section="affectlab.summary.report:section",
+        prediction_schema="predictions_summary",
+        generators={
+            "longemotion": "affectlab.samples.summary:write_longemotion",
+            "psyqa": "affectlab.samples.summary:write_psyqa",
+        },
+        model_generators={
+            "qwen2": "affectlab.samples.summary_models:write_tiny_qwen2",
+        },
+    ),
+    Experiment(
+        name="audio",
+        title="Speech: probes on frozen audio encoders",
+        settings="affectlab.audio.settings",
+        commands="affectlab.audio.cli:add_commands",
+        report_section="affectlab.audio.report:section",
+        prediction_schema="predictions_audio",
+        generators={
+            "eatd": "affectlab.samples.audio:write_corpus",
+        },
+        model_generators={
+            "clap": "affectlab.samples.audio_models:write_tiny_clap",
+            "ge2e": "affectlab.samples.audio_models:write_tiny_ge2e",
+            "qwen2_audio": "affectlab.samples.audio_models:write_tiny_qwen2_audio",
+            "whisper": "affectlab.samples.audio_models:write_tiny_whisper",
+        },
+    ),
+)
 
-class Settings(Protocol):
-    """What the module ``settings`` of an experiment tells about its block of the configuration."""
+EXPERIMENTS: Mapping[str, Experiment] = {one.name: one for one in _ALL}
+"""Name -> experiment, in the order of the documentation."""
 
-    def mistakes(self, block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
-        """Mistakes between parts that are well formed, each with its dotted path.
-
-        Parts that the schema rejects are passed over, so both checks can run on one broken
-        configuration.
-        """
-
-    def needed_assets(self, block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-        """Names of the data sets and of the models that a valid block needs."""
-
-
-SETTINGS: Mapping[str, Settings] = {
-    "face": face,
-    "entity": entity,
-    "emotion": emotion,
-    "summary": summary,
-    "audio": audio,
+GENERATORS: Mapping[str, str] = {
+    name: dotted for one in _ALL for name, dotted in one.generators.items()
 }
+"""Name of a generator of data -> its dotted name."""
+
+MODEL_GENERATORS: Mapping[str, str] = {
+    name: dotted for one in _ALL for name, dotted in one.model_generators.items()
+}
+"""Name of a generator of tiny models -> its dotted name."""
 
 
 def validate_config(config: dict[str, Any], project: Path) -> Registries:
@@ -67,7 +137,8 @@ def validate_config(config: dict[str, Any], project: Path) -> Registries:
     for name in ("datasets", "models"):
         if isinstance(config.get(name), dict):
             mistakes += schema_mistakes(config[name], load_schema(project, name), (name,))
-    for name, settings in SETTINGS.items():
+    for name, experiment in EXPERIMENTS.items():
+        settings = experiment.load_settings()
         mistakes += settings.mistakes(as_mapping(config.get(name)), registries)
     if mistakes:
         raise ConfigError(listed("the configuration", mistakes))
@@ -79,7 +150,7 @@ def needed_assets(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     datasets: set[str] = set()
     models: set[str] = set()
     for name in config["experiments"]:
-        of_data, of_models = SETTINGS[name].needed_assets(config[name])
+        of_data, of_models = EXPERIMENTS[name].load_settings().needed_assets(config[name])
         datasets |= of_data
         models |= of_models
     return sorted(datasets), sorted(models)
@@ -89,7 +160,7 @@ def experiments_without(config: Mapping[str, Any], assets: set[tuple[str, str]])
     """The experiments of a valid *config* that need none of *assets*, pairs of kind and name."""
     found = []
     for name in config["experiments"]:
-        datasets, models = SETTINGS[name].needed_assets(config[name])
+        datasets, models = EXPERIMENTS[name].load_settings().needed_assets(config[name])
         needed = {("dataset", one) for one in datasets} | {("model", one) for one in models}
         if not needed & assets:
             found.append(name)

@@ -12,9 +12,9 @@ from affectlab.errors import DataError
 from affectlab.terminal import Failures
 
 
-def add_predict_command(experiments: Any) -> None:
-    """Add the command to *experiments*, the subparsers of ``affectlab predict``."""
-    audio = experiments.add_parser("audio", help="what a recording sounds like to a fitted probe")
+def add_commands(predict: Any, commands: Any) -> None:
+    """Add ``affectlab predict audio``; see `Experiment.commands`."""
+    audio = predict.add_parser("audio", help="what a recording sounds like to a fitted probe")
     audio.add_argument("files", nargs="+", metavar="FILE", type=Path, help="WAV or FLAC files")
     audio.add_argument(
         "--model", required=True, type=Path, help="model directory, e.g. results/.../model"

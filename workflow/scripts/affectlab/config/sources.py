@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pathlib import Path
 IMPORTS = re.compile(r"^[ \t]*((?:from|import)\b(?:\\\n|[^\n(])*(?:\([^)]*\))?)", re.MULTILINE)
 
 
-def imported_sources(script: Path, package: Path) -> list[Path]:
+def imported_sources(script: Path, package: Path, loaded: Iterable[str] = ()) -> list[Path]:
     """The files of *package* that *script* uses, directly or through other modules of it.
 
     Found by reading, not importing: every ``import``, those inside functions
@@ -23,13 +23,16 @@ def imported_sources(script: Path, package: Path) -> list[Path]:
     Args:
         script: a Python file.
         package: folder of the package, e.g. ``.../affectlab``.
+        loaded: dotted names of what else the script loads, see `config.dotted.load`. No import
+            shows these, so they count where a caller gives them, and nowhere else.
 
     Returns:
         Absolute paths, sorted, without *script* itself.
     """
-    found: set[Path] = set()
     package = package.resolve()
-    waiting = [script.resolve()]
+    named = {_module_file(dotted.partition(":")[0], package) for dotted in loaded}
+    found = {path for path in named if path}
+    waiting = [script.resolve(), *found]
     while waiting:
         for path in _direct_sources(waiting.pop(), package):
             if path not in found:

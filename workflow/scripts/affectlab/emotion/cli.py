@@ -20,11 +20,9 @@ from affectlab.terminal import (
 )
 
 
-def add_predict_command(experiments: Any) -> None:
-    """Add the command to *experiments*, the subparsers of ``affectlab predict``."""
-    emotion = experiments.add_parser(
-        "emotion", help="six emotions of a text, by the model of a run"
-    )
+def add_commands(predict: Any, commands: Any) -> None:
+    """Add ``affectlab predict emotion``; see `Experiment.commands`."""
+    emotion = predict.add_parser("emotion", help="six emotions of a text, by the model of a run")
     emotion.add_argument("texts", nargs="*", metavar="TEXT", help="texts; `-` reads stdin")
     emotion.add_argument(
         "--model", required=True, type=Path, help="model directory, e.g. results/.../model"

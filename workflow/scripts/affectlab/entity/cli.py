@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from affectlab.entity.predict import EntityEmotion
 
 
-def add_predict_command(experiments: Any) -> None:
-    """Add the command to *experiments*, the subparsers of ``affectlab predict``."""
-    entity = experiments.add_parser("entity", help="28 emotions of a text, or of a span in it")
+def add_commands(predict: Any, commands: Any) -> None:
+    """Add ``predict entity`` and the commands of embeddings; see `Experiment.commands`."""
+    entity = predict.add_parser("entity", help="28 emotions of a text, or of a span in it")
     _add_common(entity)
     entity.add_argument("--span", help="words of the text to be judged; with a single TEXT")
     entity.add_argument(
@@ -37,9 +37,6 @@ def add_predict_command(experiments: Any) -> None:
     entity.add_argument("--embedding", action="store_true", help="print mu, 64 numbers, too")
     entity.set_defaults(run=_predict)
 
-
-def add_commands(commands: Any) -> None:
-    """Add the experiment's own commands to *commands*, the subparsers of ``affectlab``."""
     embed = commands.add_parser(
         "embed", help="write embeddings of texts by an entity model as Parquet"
     )

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from affectlab.face.predict import FacePredictor, FaceReading
 
 
-def add_predict_command(experiments: Any) -> None:
-    """Add the command to *experiments*, the subparsers of ``affectlab predict``."""
-    face = experiments.add_parser("face", help="expression class of a face image")
+def add_commands(predict: Any, commands: Any) -> None:
+    """Add ``affectlab predict face``; see `Experiment.commands`."""
+    face = predict.add_parser("face", help="expression class of a face image")
     face.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image files or folders")
     face.add_argument(
         "--model", required=True, type=Path, help="model directory, e.g. results/.../model"

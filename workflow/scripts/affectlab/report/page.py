@@ -9,25 +9,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.config.dotted import load
+from affectlab.config.experiment import Experiment
 from affectlab.config.load import parse_yaml
 from affectlab.files.io import read_text, write_text
 from affectlab.report.data_notes import page_title
 from affectlab.report.results import results_csv
-from affectlab.report.section import Section, render
-from affectlab.report.sections import audio, emotion, entity, face, summary
+from affectlab.report.section import Section, SectionBuilder, render
 
-SECTIONS = {
-    "face": face.section,
-    "entity": entity.section,
-    "emotion": emotion.section,
-    "summary": summary.section,
-    "audio": audio.section,
-}
-STYLE = Path(__file__).with_name("page.css")
+HERE = Path(__file__).parent
 
 
 def build(
     *,
+    experiments: Mapping[str, Experiment],
     results: Path | str,
     reference_results: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
@@ -37,6 +32,7 @@ def build(
     """Write the page and the table of a results folder.
 
     Args:
+        experiments: name -> experiment; only the selected ones are loaded.
         results: the folder; ``config.yaml`` in it says what to look for.
         reference_results: the published numbers, as the registry has them.
         sample_data: names of the data sets that are generated, so that their scores are not
@@ -50,24 +46,35 @@ def build(
     folder = Path(results)
     config_text = read_text(folder / "config.yaml")
     config = parse_yaml(config_text, folder / "config.yaml")
+    selected = [experiments[name] for name in config["experiments"]]
     sections = [
-        SECTIONS[experiment](
-            folder / experiment, config[experiment], reference_results, sample_data
-        )
-        for experiment in config["experiments"]
+        _section(experiment, folder, config, reference_results, sample_data)
+        for experiment in selected
     ]
     notes = {note.data: note for section in sections for note in section.notes}
     page = render(
-        "page.html.j2",
-        css=read_text(STYLE),
+        HERE / "page.html.j2",
+        css=read_text(HERE / "page.css"),
         title=page_title(notes.values()),
         notes=notes.values(),
-        sections=sections,
+        sections=list(zip(selected, sections, strict=True)),
         versions=versions(sections),
         config_text=config_text,
     )
     write_text(table_path, results_csv(row for section in sections for row in section.rows))
     write_text(page_path, page)
+
+
+def _section(
+    experiment: Experiment,
+    folder: Path,
+    config: Mapping[str, Any],
+    reference_results: Sequence[Mapping[str, Any]],
+    sample_data: Sequence[str],
+) -> Section:
+    section: SectionBuilder = load(experiment.report_section)
+    block = config[experiment.name]
+    return section(folder / experiment.name, block, reference_results, sample_data)
 
 
 def versions(sections: Sequence[Section]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from affectlab.report.data_notes import DataNote
 from affectlab.report.results import SeedResult, split_means, split_sizes
@@ -21,8 +21,6 @@ class Section:
     """The part of the report that is about one experiment.
 
     Attributes:
-        name: of the experiment; the anchor of its section.
-        title: heading.
         sentences: what was found, in plain sentences; the first is the main one.
         notes: of the data sets that its runs were scored on.
         warnings: sentences about scores that are worse than a trivial answer.
@@ -31,8 +29,6 @@ class Section:
         html: everything else, from level-three headings down.
     """
 
-    name: str
-    title: str
     sentences: Sequence[str]
     notes: Sequence[DataNote]
     warnings: Sequence[str]
@@ -41,17 +37,42 @@ class Section:
     html: str
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill in a template of this folder; a name that it lacks is an error."""
-    return str(_environment().get_template(template).render(**values))
+class SectionBuilder(Protocol):
+    """A function ``section`` of the module ``report`` of an experiment."""
+
+    def __call__(
+        self,
+        folder: Path,
+        block: Mapping[str, Any],
+        published: Sequence[Mapping[str, Any]],
+        sample_data: Sequence[str],
+    ) -> Section:
+        """Build the section of one experiment from its stored records.
+
+        Args:
+            folder: ``results/<experiment>``.
+            block: the experiment's block of the effective configuration.
+            published: the registry of published numbers, of all experiments.
+            sample_data: names of the data sets that are generated, so that their scores are not
+                taken for results.
+
+        Raises:
+            DataError: a record of a selected run is missing or broken.
+        """
+
+
+def render(template: Path, **values: Any) -> str:
+    """Fill in a template; a name that *values* lack is an error."""
+    return str(_environment(template.parent).get_template(template.name).render(**values))
 
 
 @cache
-def _environment() -> Any:
+def _environment(folder: Path) -> Any:
+    """What fills in the templates of *folder*, with the macros of this one."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader([HERE, HERE / "sections"]),
+        loader=FileSystemLoader([folder, HERE]),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,

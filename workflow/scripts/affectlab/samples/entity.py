@@ -97,6 +97,11 @@ def write_spans(
             stream.write(json.dumps(_record(rng, generation), ensure_ascii=False) + "\n")
 
 
+def write_spans_1800(directory: Path | str, *, seed: int = 0) -> None:
+    """Write a larger corpus of spans, see `write_spans`."""
+    write_spans(directory, seed=seed, texts=1385)
+
+
 def write_goemotions(
     directory: Path | str,
     *,

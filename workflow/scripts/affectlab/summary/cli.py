@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 
-def add_predict_command(experiments: Any) -> None:
-    """Add the command to *experiments*, the subparsers of ``affectlab predict``."""
-    summary = experiments.add_parser("summary", help="summaries of counselling cases")
+def add_commands(predict: Any, commands: Any) -> None:
+    """Add ``affectlab predict summary``; see `Experiment.commands`."""
+    summary = predict.add_parser("summary", help="summaries of counselling cases")
     summary.add_argument(
         "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
     )

@@ -21,6 +21,7 @@ from affectlab.report.section import Section, figure, provenance, render, run_vi
 from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
 from affectlab.training.history import read_history
 
+HERE = Path(__file__).parent
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
     " predicts. Right: kappa against the entropy of the soft label. Test split.",
@@ -66,18 +67,7 @@ def section(
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
-    """The section of the report.
-
-    Args:
-        folder: ``results/entity``.
-        block: the experiment's block of the effective configuration.
-        published: the registry of published numbers, of all experiments.
-        sample_data: names of the data sets that are generated, so that their scores are not
-            taken for results.
-
-    Raises:
-        DataError: a record of a selected run is missing or broken.
-    """
+    """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     comparison = read_comparison(folder / "comparison.json")
     runs = read_runs(folder, block, [run["run"] for run in comparison["runs"]])
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
@@ -89,15 +79,13 @@ def section(
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     return Section(
-        name="entity",
-        title="Emotion of spans and sentences",
         sentences=_headline(comparison, views, audits, block["selected"]),
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
-            "entity.html.j2",
+            HERE / "report.html.j2",
             comparison=comparison,
             tables=(
                 ("Decisions and probabilities", COLUMNS),

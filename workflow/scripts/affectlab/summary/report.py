@@ -22,6 +22,7 @@ from affectlab.report.words import count, difference, interval, overlap_sentence
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
+HERE = Path(__file__).parent
 FIGURES = {
     "fields": "ROUGE of each field by itself, mean over the test cases.",
     "training_curves": "Loss per predicted token on training and held-out cases, scores of the"
@@ -42,18 +43,7 @@ def section(
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
-    """The section of the report.
-
-    Args:
-        folder: ``results/summary``.
-        block: the experiment's block of the effective configuration.
-        published: the registry of published numbers, of all experiments.
-        sample_data: names of the data sets that are generated, so that their scores are not
-            taken for results and their texts may be shown.
-
-    Raises:
-        DataError: a record of a selected run is missing or broken.
-    """
+    """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     names = list(dict.fromkeys([*block["selected"], block["baseline"]]))
     runs = read_runs(folder, block, names)
     comparison = read_comparison(folder / "comparison.json")
@@ -64,15 +54,13 @@ def section(
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     return Section(
-        name="summary",
-        title="Summaries of counselling cases",
         sentences=[*_headline(comparison, runs, audits), *_pooled(pooled["pools"])],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
-            "summary.html.j2",
+            HERE / "report.html.j2",
             comparison=comparison,
             pairs=against_baseline(comparison),
             runs=views,

@@ -27,6 +27,7 @@ from affectlab.report.section import (
 )
 from affectlab.report.words import count, interval, percent, points, trivial
 
+HERE = Path(__file__).parent
 FIGURES = {
     "blur_test": "Blur test: the same faces with more blur (left) and less contrast (right), and"
     " the mean of both indices by network and by formula. The picture is the average of all faces.",
@@ -55,18 +56,7 @@ def section(
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
-    """The section of the report.
-
-    Args:
-        folder: ``results/face``.
-        block: the experiment's block of the effective configuration.
-        published: the registry of published numbers, of all experiments.
-        sample_data: names of the data sets that are generated, so that their scores are not
-            taken for results.
-
-    Raises:
-        DataError: a record of a selected run is missing or broken.
-    """
+    """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     runs = read_runs(folder, block, block["selected"])
     comparison = read_comparison(folder / "comparison.json")
     data = sorted({block["runs"][name]["data"] for name in block["selected"]})
@@ -76,15 +66,13 @@ def section(
     known = published_for("face", views, published)
     notes = data_notes(audits, sample_data)
     return Section(
-        name="face",
-        title="Faces: expression classes, and the proxies published as IQ and EQ",
         sentences=_headline(runs, comparison, checks),
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
-            "face.html.j2",
+            HERE / "report.html.j2",
             runs=views,
             comparison=comparison,
             audits=audits,

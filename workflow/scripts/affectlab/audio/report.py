@@ -20,6 +20,7 @@ from affectlab.report.results import (
 from affectlab.report.section import Section, figure, provenance, render, run_view
 from affectlab.report.words import count, interval, percent, points, relation, trivial
 
+HERE = Path(__file__).parent
 FIGURES = {
     "schemes": "What a leak is worth: unweighted average recall of the same probe with speakers"
     " kept apart and with clips split at random, compared with duration, loudness and recording"
@@ -42,17 +43,7 @@ def section(
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
-    """The section of the report; see `affectlab.report.sections.emotion.section`.
-
-    Args:
-        folder: ``results/audio``.
-        block: the experiment's block of the effective configuration.
-        published: the registry of published numbers, of all experiments.
-        sample_data: names of the data sets that are generated.
-
-    Raises:
-        DataError: a record of a selected run is missing or broken.
-    """
+    """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     runs = read_runs(folder, block, block["selected"])
     comparison = read_comparison(folder / "comparison.json")
     views = [
@@ -64,15 +55,13 @@ def section(
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     return Section(
-        name="audio",
-        title="Speech: probes on frozen audio encoders",
         sentences=_headline(comparison, runs),
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
         provenance=provenance(runs),
         html=render(
-            "audio.html.j2",
+            HERE / "report.html.j2",
             comparison=comparison,
             runs=views,
             published=known,

@@ -22,6 +22,7 @@ from affectlab.report.results import (
 from affectlab.report.section import Section, exports_view, provenance, render, run_view
 from affectlab.report.words import count, difference, interval, percent, points, trivial, unseen
 
+HERE = Path(__file__).parent
 FIGURES = {
     "confusion_matrix": "Confusion matrix of the test split: rows are true classes, columns"
     " predicted ones; each cell has the share of its row and the count.",
@@ -38,32 +39,19 @@ def section(
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
-    """The section of the report.
-
-    Args:
-        folder: ``results/emotion``.
-        block: the experiment's block of the effective configuration.
-        published: the registry of published numbers, of all experiments.
-        sample_data: names of the data sets that are generated, so that their scores are not
-            taken for results.
-
-    Raises:
-        DataError: a record of a selected run is missing or broken.
-    """
+    """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     experiment = _read(folder, block)
     runs = [run_view(name, seeds, FIGURES) for name, seeds in experiment.runs.items()]
     notes = data_notes(experiment.audits, sample_data)
     known = published_for("emotion", runs, published)
     return Section(
-        name="emotion",
-        title="Emotion in short texts",
         sentences=_headline(experiment, known),
         notes=list(notes.values()),
         warnings=below_baseline(experiment.comparison),
         rows=results_rows(experiment.comparison, known, notes),
         provenance=provenance(experiment.runs),
         html=render(
-            "emotion.html.j2",
+            HERE / "report.html.j2",
             experiment=experiment,
             runs=runs,
             summaries=_with_difference(experiment.comparison),

@@ -1,0 +1,61 @@
+"""The description of an experiment: names, and dotted names of what is loaded on use.
+
+Light, like `config.load`: every Snakemake process imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+from affectlab.config.dotted import load
+from affectlab.config.load import Registries
+
+
+class Settings(Protocol):
+    """What the module ``settings`` of an experiment offers for its block of the configuration."""
+
+    def mistakes(self, block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
+        """Mistakes between parts that are well formed, each with its dotted path.
+
+        Parts that the schema rejects are passed over, so both checks can run on one broken
+        configuration.
+        """
+
+    def needed_assets(self, block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+        """Names of the data sets and of the models that a valid block needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One experiment, as the command line, the rules, the report and the checks use it.
+
+    A dotted name is ``package.module``, or ``package.module:object``. Nothing of it is imported
+    before `dotted.load` is called, so the description itself is light.
+
+    Attributes:
+        name: of its package, its block of the configuration and its folder of results.
+        title: a short heading.
+        settings: dotted name of a module that satisfies `Settings`.
+        commands: dotted name of a function ``(predict, commands)`` that adds its commands to the
+            subparsers of ``affectlab predict`` and of ``affectlab``.
+        report_section: dotted name of a function that returns its section of the report, see
+            `affectlab.report.page.build`.
+        prediction_schema: name of the JSON Schema of a line of its predictions.
+        generators: name of a generator of data -> dotted name of the function.
+        model_generators: the same for generators of tiny models.
+    """
+
+    name: str
+    title: str
+    settings: str
+    commands: str
+    report_section: str
+    prediction_schema: str
+    generators: Mapping[str, str] = field(default_factory=dict)
+    model_generators: Mapping[str, str] = field(default_factory=dict)
+
+    def load_settings(self) -> Settings:
+        """Import the module of settings."""
+        return cast(Settings, load(self.settings))

@@ -1,1 +1,0 @@
-"""One module and one template per experiment: what the report says about it."""
