@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor
 
-from affectlab.audio.encoders import load_encoder
-from affectlab.audio.store import embed_waves
+from affectlab.audio.embedding import embed_waves
+from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.waveform import read_audio
 
 RATE = 16_000

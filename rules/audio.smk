@@ -104,7 +104,7 @@ rule audio_embed:
         mem_mb=scaled(8000),
         runtime=480,
         gpu=lambda wildcards: int(
-            AUDIO["encoders"][wildcards.encoder]["kind"] in GPU_KINDS
+            ENCODER_KINDS[AUDIO["encoders"][wildcards.encoder]["kind"]].gpu
         ),
     params:
         spec=lambda wildcards: AUDIO["encoders"][wildcards.encoder],

@@ -1,6 +1,6 @@
 # What the rules of the audio experiment ask of the configuration.
 
-from affectlab.audio.settings import GPU_KINDS
+from affectlab.audio.encoders.kinds import KINDS as ENCODER_KINDS
 from affectlab.audio.settings import selected_runs as selected_audio_runs
 from affectlab.audio.settings import vector_files
 

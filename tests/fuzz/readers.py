@@ -864,7 +864,7 @@ def audio_model() -> Reader:
     from affectlab.audio.predict import AudioProbe
 
     def build(folder: Path) -> None:
-        from affectlab.audio.encoders import load_encoder
+        from affectlab.audio.encoders.registry import load_encoder
         from affectlab.audio.model import WARNING, ProbeModel, save
 
         encoder = load_encoder("logmel", None)
@@ -891,7 +891,7 @@ def audio_model() -> Reader:
 
 
 def encoder(kind: str) -> Reader:
-    from affectlab.audio.encoders import load_encoder
+    from affectlab.audio.encoders.registry import load_encoder
 
     def build(folder: Path) -> None:
         from affectlab.samples import audio_models

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from affectlab.audio import clap
-from affectlab.audio.encoders import load_encoder
-from affectlab.audio.store import embed_waves
+from affectlab.audio.embedding import embed_waves
+from affectlab.audio.encoders import afclap
+from affectlab.audio.encoders.registry import load_encoder
 from affectlab.samples import audio_models
 
 
@@ -42,7 +42,7 @@ def test_a_vector_is_what_get_audio_features_of_transformers_gives(directory):
 def test_a_vector_of_af_clap_has_length_one(directory, tmp_path, monkeypatch):
     network = load_encoder("clap", directory)._network
     torch.save({"state_dict": network.state_dict()}, tmp_path / "epoch_16.pt")
-    monkeypatch.setattr(clap, "AFCLAP_AUDIO", audio_models.CLAP_AUDIO)
+    monkeypatch.setattr(afclap, "AFCLAP_AUDIO", audio_models.CLAP_AUDIO)
     found = load_encoder("afclap", tmp_path).embed([noise(0.5, 16_000)]).mean[0, 0]
     assert np.linalg.norm(found) == pytest.approx(1.0, abs=1e-6)
 

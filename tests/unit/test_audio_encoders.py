@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from affectlab.audio import clap, encoders
-from affectlab.audio.encoders import Moments, load_encoder, merge
-from affectlab.audio.store import embed_waves
+from affectlab.audio.embedding import embed_waves
+from affectlab.audio.encoders import afclap, registry
+from affectlab.audio.encoders.base import Moments, merge
+from affectlab.audio.encoders.kinds import KINDS
+from affectlab.audio.encoders.registry import load_encoder
 from affectlab.errors import UserError
 from affectlab.samples import audio_models
 
@@ -55,7 +58,7 @@ def test_the_answer_does_not_depend_on_the_batch(checkpoints, kind):
 def test_one_vector_a_window_has_no_deviation(checkpoints, kind):
     encoder = load(checkpoints, kind)
     found = encoder.embed([noise(0.7, encoder.rate)])
-    assert found.std.any() == (kind not in encoders.ONE_VECTOR)
+    assert found.std.any() == (not KINDS[kind].one_vector)
 
 
 @pytest.mark.parametrize("kind", ["whisper", "qwen2_audio", "clap", "ge2e", "logmel"])
@@ -146,7 +149,7 @@ def test_a_checkpoint_of_af_clap_is_mapped_by_name(checkpoints, tmp_path, monkey
     state = laion_names(own._network.state_dict())
     state["module.text_branch.unused"] = torch.zeros(1)
     torch.save({"state_dict": state}, tmp_path / "epoch_15.pt")
-    monkeypatch.setattr(clap, "AFCLAP_AUDIO", audio_models.CLAP_AUDIO)
+    monkeypatch.setattr(afclap, "AFCLAP_AUDIO", audio_models.CLAP_AUDIO)
     encoder = load_encoder("afclap", tmp_path)
     assert (encoder.rate, encoder.window) == (16000, 160000)
     for name, tensor in own._network.state_dict().items():
@@ -158,7 +161,7 @@ def test_an_incomplete_checkpoint_of_af_clap_is_refused(checkpoints, tmp_path, m
     state = laion_names(load(checkpoints, "clap")._network.state_dict())
     del state["module.audio_projection.0.weight"]
     torch.save({"state_dict": state}, tmp_path / "epoch_15.pt")
-    monkeypatch.setattr(clap, "AFCLAP_AUDIO", audio_models.CLAP_AUDIO)
+    monkeypatch.setattr(afclap, "AFCLAP_AUDIO", audio_models.CLAP_AUDIO)
     with pytest.raises(UserError, match=r"lacks 1 tensors: audio_projection\.linear1\.weight"):
         load_encoder("afclap", tmp_path)
 
@@ -167,7 +170,7 @@ def test_the_published_af_clap_has_the_published_sizes():
     from transformers import ClapAudioConfig, ClapAudioModelWithProjection
 
     with torch.device("meta"):
-        model = ClapAudioModelWithProjection(ClapAudioConfig(**clap.AFCLAP_AUDIO))
+        model = ClapAudioModelWithProjection(ClapAudioConfig(**afclap.AFCLAP_AUDIO))
     assert model.audio_projection.linear1.weight.shape == (2048, 2048)
     assert len(model.audio_model.audio_encoder.layers[2].blocks) == 12
 
@@ -295,12 +298,37 @@ def test_egemaps_says_how_to_get_what_it_needs(monkeypatch):
 def test_an_unknown_kind_is_named(tmp_path):
     with pytest.raises(UserError, match="known are whisper"):
         load_encoder("wav2vec", tmp_path)
-    assert set(encoders.WITHOUT_WEIGHTS) < set(encoders.KINDS)
+    with pytest.raises(UserError, match="precomputed reads stored vectors"):
+        load_encoder("precomputed", None)
+    with pytest.raises(UserError, match="whisper needs the directory"):
+        load_encoder("whisper", None)
+
+
+def test_each_kind_has_one_encoder():
+    tables = (registry.TOWERS, registry.WITH_CHECKPOINT, registry.WITHOUT_CHECKPOINT)
+    names = [name for table in tables for name in table]
+    assert sorted(names) == sorted(name for name, kind in KINDS.items() if not kind.imported)
+    for table in tables:
+        for name, encoder in table.items():
+            assert encoder.kind is KINDS[name]
+    assert not any(KINDS[name].checkpoint for name in registry.WITHOUT_CHECKPOINT)
+
+
+def test_properties_of_the_kinds_load_nothing_heavy():
+    program = (
+        "import sys, affectlab.audio.encoders.kinds;"
+        "print([n for n in ('torch', 'numpy', 'transformers') if n in sys.modules])"
+    )
+    folder = Path(registry.__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=folder
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_spectrogram_is_librosas_definition():
     """A tone falls into the band that holds its frequency."""
-    from affectlab.audio.acoustics import mel_spectrogram
+    from affectlab.audio.encoders.mel import mel_spectrogram
 
     time = np.arange(16000) / 16000
     wave = torch.as_tensor(np.sin(2 * np.pi * 1000 * time), dtype=torch.float32)[None]

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from affectlab.audio import audit, cli
-from affectlab.audio.encoders import load_encoder
-from affectlab.audio.store import embed_files
+from affectlab.audio.embedding import embed_files
+from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.waveform import Mixture, open_recording
 
 RATE = 16_000

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from affectlab.audio import audit, store
-from affectlab.audio.encoders import Moments
+from affectlab.audio import audit, embedding
+from affectlab.audio.encoders.base import Moments
 
 RATE = 8_000
 MEBIBYTE = 1 << 20
@@ -54,10 +54,12 @@ class Mean:
 
 
 def test_an_embedding_holds_no_whole_recording(recordings, monkeypatch):
-    monkeypatch.setattr(store, "PART_SECONDS", 30.0)
+    monkeypatch.setattr(embedding, "PART_SECONDS", 30.0)
     encoder = Mean()
     short, long = (
-        peak(lambda path=recordings / f"{minutes}.wav": list(store.embed_files([path], encoder)))
+        peak(
+            lambda path=recordings / f"{minutes}.wav": list(embedding.embed_files([path], encoder))
+        )
         for minutes in (2, 8)
     )
     assert long - short < 1 * MEBIBYTE
@@ -66,7 +68,7 @@ def test_an_embedding_holds_no_whole_recording(recordings, monkeypatch):
 def test_a_recording_embedded_in_parts_is_that_embedded_at_once(recordings, monkeypatch):
     encoder = Mean()
     path = recordings / "2.wav"
-    [whole] = store.embed_files([path], encoder)
-    monkeypatch.setattr(store, "PART_SECONDS", 7.0)
-    [parts] = store.embed_files([path], encoder)
+    [whole] = embedding.embed_files([path], encoder)
+    monkeypatch.setattr(embedding, "PART_SECONDS", 7.0)
+    [parts] = embedding.embed_files([path], encoder)
     np.testing.assert_allclose(parts.vectors, whole.vectors, atol=1e-5)

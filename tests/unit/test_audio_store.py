@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from affectlab.audio import store
+from affectlab.audio import embedding, store
 from affectlab.audio.data import convert, read_clips
-from affectlab.audio.encoders import load_encoder
+from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.waveform import read_audio
 from affectlab.errors import DataError, UserError
 from affectlab.samples.audio import write_corpus
@@ -39,7 +39,9 @@ class Counting:
 
 
 def embed(corpus, clips, cache, encoder=None, provenance=PROVENANCE):
-    return store.embed_clips(clips, corpus[0], encoder or Counting(), cache, provenance, threads=2)
+    return embedding.embed_clips(
+        clips, corpus[0], encoder or Counting(), cache, provenance, threads=2
+    )
 
 
 def test_clips_are_embedded_with_what_they_are_of(corpus, tmp_path):
@@ -65,7 +67,7 @@ def test_vectors_of_another_encoder_are_not_taken(corpus, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "PART_CLIPS", 3)
+    monkeypatch.setattr(embedding, "PART_CLIPS", 3)
 
     class Dying(Counting):
         def embed(self, batch):
@@ -96,7 +98,8 @@ def test_a_store_is_read_as_it_was_written_and_repeats_to_the_byte(corpus, tmp_p
 def test_shards_together_are_the_corpus(corpus, tmp_path):
     clips = corpus[1]
     parts = [
-        embed(corpus, store.shard(clips, number, 3), tmp_path / str(number)) for number in range(3)
+        embed(corpus, embedding.shard(clips, number, 3), tmp_path / str(number))
+        for number in range(3)
     ]
     assert sum(len(part.ids) for part in parts) == len(clips)
     whole = embed(corpus, clips, tmp_path / "whole")
@@ -113,7 +116,7 @@ def test_a_clip_without_a_vector_is_named(corpus, tmp_path):
 
 def test_a_missing_file_is_named(corpus, tmp_path):
     with pytest.raises(DataError, match="no such file; it is the audio of the clip"):
-        store.embed_clips(corpus[1], tmp_path, Counting(), tmp_path / "c", PROVENANCE, 1)
+        embedding.embed_clips(corpus[1], tmp_path, Counting(), tmp_path / "c", PROVENANCE, 1)
 
 
 def test_another_file_is_no_store(tmp_path):
@@ -221,7 +224,8 @@ def test_a_corrupt_store_is_named_and_a_corrupt_cache_made_again(corpus, tmp_pat
 def test_a_shard_without_clips_is_empty(corpus, tmp_path):
     clips = corpus[1][:2]
     parts = [
-        embed(corpus, store.shard(clips, number, 3), tmp_path / str(number)) for number in range(3)
+        embed(corpus, embedding.shard(clips, number, 3), tmp_path / str(number))
+        for number in range(3)
     ]
     assert [part.vectors.shape[0] for part in parts] == [1, 1, 0]
     assert store.gather(parts, clips).vectors.shape == (2, 1, 2, 80)
@@ -231,15 +235,15 @@ def test_a_shard_without_clips_is_empty(corpus, tmp_path):
 def test_only_so_much_sound_is_held_decoded(corpus, tmp_path, monkeypatch, seconds):
     """Windows that wait stay below the bound in seconds, however many or long clips are."""
     held = []
-    whole = store._batches
+    whole = embedding._batches
 
     def watched(order, lengths, rate):
         held.append(sum(lengths) / rate)
         return whole(order, lengths, rate)
 
     expected = embed(corpus, corpus[1], tmp_path / "whole")
-    monkeypatch.setattr(store, "_batches", watched)
-    monkeypatch.setattr(store, "PART_SECONDS", seconds)
+    monkeypatch.setattr(embedding, "_batches", watched)
+    monkeypatch.setattr(embedding, "PART_SECONDS", seconds)
     found = embed(corpus, corpus[1], tmp_path / "parts")
     longest = max(len(read_audio(corpus[0] / clip.path, 16000)) for clip in corpus[1]) / 16000
     assert len(held) > 3

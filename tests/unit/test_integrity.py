@@ -14,8 +14,9 @@ from torch import nn
 
 from affectlab.assets.fetch import fetch_model, manifest_directory
 from affectlab.audio import model as probe
-from affectlab.audio.checkpoints import load_complete
-from affectlab.audio.store import Embeddings, _read_cache, read_embeddings, write_embeddings
+from affectlab.audio.embedding import _read_cache
+from affectlab.audio.encoders.checkpoints import load_complete
+from affectlab.audio.store import Embeddings, read_embeddings, write_embeddings
 from affectlab.emotion import data as emotion_data
 from affectlab.emotion import tfidf
 from affectlab.entity import model as entity
@@ -105,7 +106,7 @@ def test_embeddings(tmp_path):
 
 
 def test_cached_embeddings_are_made_again(tmp_path):
-    from affectlab.audio.store import _write_part
+    from affectlab.audio.embedding import _write_part
 
     _write_part(tmp_path, {"a": np.ones((1, 2, 8), np.float32)}, {"version": 1})
     (part,) = tmp_path.glob("*.npz")

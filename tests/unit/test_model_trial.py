@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from affectlab.audio.encoders import load_encoder as load_audio_encoder
+from affectlab.audio.encoders.registry import load_encoder as load_audio_encoder
 from affectlab.emotion import tfidf
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.predict import EmotionClassifier

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, BertConfig, BertModel
 
 from affectlab.assets.checkpoints import check_checkpoint, refuse_pickled
-from affectlab.audio.checkpoints import load_part
+from affectlab.audio.encoders.checkpoints import load_part
 from affectlab.errors import UserError
 from affectlab.models import text_models
 

@@ -110,7 +110,7 @@ def test_a_changed_parameter_runs_its_consumers_again(
     [
         ("audio/model_card.md.j2", {"audio_card", "report_build"}),
         ("audio/solver.py", {"audio_probe"} | AFTER_PROBE),
-        ("audio/towers.py", {"audio_embed", "audio_gather", "audio_probe"} | AFTER_PROBE),
+        ("audio/encoders/tower.py", {"audio_embed", "audio_gather", "audio_probe"} | AFTER_PROBE),
         ("audio/report.py", {"report_build"}),
         ("audio/cli.py", set()),
     ],

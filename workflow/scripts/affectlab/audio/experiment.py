@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from affectlab.audio import model as models
 from affectlab.audio import probe, solver
-from affectlab.audio.encoders import ONE_VECTOR
+from affectlab.audio.encoders.kinds import find_kind
 from affectlab.audio.items import Items, make_items
 from affectlab.audio.probe import Floats, Integers
 from affectlab.audio.refits import rarest_class
@@ -165,7 +165,7 @@ def _settings(block: Mapping[str, Any], embeddings: Embeddings) -> probe.Setting
 
     Those between the windows of a clip are 0 where it has one: they would tell how long it is.
     """
-    one_vector = embeddings.provenance["encoder"]["kind"] in ONE_VECTOR
+    one_vector = find_kind(embeddings.provenance["encoder"]["kind"]).one_vector
     return probe.Settings(**dict(block) | ({"statistics": ["mean"]} if one_vector else {}))
 
 

@@ -11,15 +11,14 @@ from affectlab.assets.checkpoints import weights_digest
 from affectlab.assets.fetch import manifest_directory
 from affectlab.assets.status import read_manifest
 from affectlab.audio.data import usable_clips
-from affectlab.audio.encoders import load_encoder
+from affectlab.audio.embedding import embed_clips, shard
+from affectlab.audio.encoders.kinds import find_kind
 from affectlab.audio.settings import vector_files
 from affectlab.audio.store import (
     VERSION,
-    embed_clips,
     gather,
     import_embeddings,
     read_embeddings,
-    shard,
     write_embeddings,
 )
 from affectlab.evaluation.records import model_identity
@@ -55,15 +54,16 @@ def embed_shard(
         cache: folder of cached vectors.
         output_path: gets the store of this shard.
     """
+    from affectlab.audio.encoders.registry import load_encoder
     from affectlab.models.devices import set_threads
 
     set_threads(threads)
     clips = shard(usable_clips(records_path, measures_path), number, of)
-    if spec["kind"] == "precomputed":
+    if find_kind(spec["kind"]).imported:
         path = Path(spec["path"])
         digests = [sha256_file(file) for file in vector_files(spec["path"])]
         digest = digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
-        source = {"name": name, "kind": "precomputed", "sha256": digest}
+        source = {"name": name, "kind": spec["kind"], "sha256": digest}
         write_embeddings(output_path, import_embeddings(path, clips, {"encoder": source}))
         return
     directory = None if model_manifest_path is None else manifest_directory(model_manifest_path)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.assets.checkpoints import weights_digest
-from affectlab.audio.encoders import WITHOUT_WEIGHTS, Encoder, load_encoder
+from affectlab.audio.embedding import embed_files
+from affectlab.audio.encoders.base import Encoder
+from affectlab.audio.encoders.kinds import find_kind
+from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.model import FACTS, ProbeModel, load
 from affectlab.audio.probe import MIX, make_view
-from affectlab.audio.store import embed_files
 from affectlab.errors import DataError, UserError
 
 
@@ -72,19 +74,20 @@ class AudioProbe:
         if not isinstance(encoder, dict) or "kind" not in encoder:
             raise DataError(folder / FACTS, "encoder", "expected an object that names its kind")
         name = str(encoder.get("model", encoder["kind"]))
-        if encoder["kind"] == "precomputed":
+        kind = find_kind(encoder["kind"])
+        if kind.imported:
             raise UserError(
                 f"{folder}: this probe was fitted to precomputed embeddings; there is no encoder "
                 "to ask about a recording"
             )
-        if encoder_directory is None and encoder["kind"] not in WITHOUT_WEIGHTS:
+        if encoder_directory is None and kind.checkpoint is not None:
             raise UserError(f"{folder}: name the directory of its encoder, {name} (--encoder)")
         if encoder_directory is not None:
             _check_weights(encoder, name, Path(encoder_directory))
         return cls(
             model,
             load_encoder(
-                encoder["kind"],
+                kind.name,
                 None if encoder_directory is None else Path(encoder_directory),
                 layers=encoder.get("layers", "last"),
                 padding=encoder.get("padding", "none"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from affectlab.audio.encoders.kinds import KINDS
 from affectlab.audio.tasks import TASKS
 from affectlab.config.load import (
     WITHOUT_TOKENS,
@@ -30,8 +31,6 @@ TASKS_OF = {
 
 FIXED = WITHOUT_TOKENS | {"label_smoothing": 0, "head_learning_rate": None}
 PROTOCOL_BLOCKS = {"corrected": {"probe"}, "published": {"published", "training"}}
-GPU_KINDS = ("whisper", "qwen2_audio", "clap", "afclap")
-WITHOUT_MODEL = ("egemaps", "logmel", "precomputed")
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
@@ -70,17 +69,18 @@ def vector_files(path: str | None) -> list[str]:
 def _encoder_mistakes(
     path: str, encoder: Mapping[str, Any], registries: Registries
 ) -> Iterator[str]:
-    kind = encoder.get("kind")
-    if "model" in encoder:
-        checkpoint = "audio-checkpoint" if kind == "afclap" else "audio-encoder"
-        yield from model_mistakes(f"{path}.model", encoder["model"], registries, [checkpoint])
-    if isinstance(kind, str):
-        if kind in WITHOUT_MODEL and "model" in encoder:
-            yield f"{path}.model: does not go with the kind {kind!r}"
-        if kind not in WITHOUT_MODEL and "model" not in encoder:
-            yield f"{path}.model: missing; the kind {kind!r} needs it"
-        if (kind == "precomputed") != ("path" in encoder):
-            yield f"{path}.path: belongs to the kind 'precomputed', and to no other"
+    kind = KINDS.get(str(encoder.get("kind")))
+    if kind is None:
+        return
+    if "model" in encoder and kind.checkpoint is not None:
+        expected = [kind.checkpoint]
+        yield from model_mistakes(f"{path}.model", encoder["model"], registries, expected)
+    elif "model" in encoder:
+        yield f"{path}.model: does not go with the kind {kind.name!r}"
+    elif kind.checkpoint is not None:
+        yield f"{path}.model: missing; the kind {kind.name!r} needs it"
+    if kind.imported != ("path" in encoder):
+        yield f"{path}.path: belongs to the kind 'precomputed', and to no other"
 
 
 def _run_mistakes(

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.audio.acoustics import mel_spectrogram
-from affectlab.audio.checkpoints import load_part, read_config
-from affectlab.audio.encoders import Moments
+from affectlab.audio.encoders.base import Moments
+from affectlab.audio.encoders.checkpoints import load_part, read_config
+from affectlab.audio.encoders.kinds import KINDS
+from affectlab.audio.encoders.mel import mel_spectrogram
 from affectlab.audio.waveform import Samples
 from affectlab.errors import UserError
 
@@ -46,7 +47,9 @@ class Ge2eNetwork(nn.Module):
 
 
 class Ge2e:
-    """See `affectlab.audio.encoders.Encoder`: one vector a window of 1.6 s."""
+    """See `affectlab.audio.encoders.base.Encoder`: one vector for each window of 1.6 s."""
+
+    kind = KINDS["ge2e"]
 
     def __init__(self, directory: Path) -> None:
         config = read_config(directory, ["ge2e"])
@@ -65,7 +68,7 @@ class Ge2e:
         self.rate = RATE
         self.window = FRAMES * RATE // 100
         self.layers: tuple[str, ...] = ("speaker",)
-        self.settings: dict[str, Any] = {"kind": "ge2e"}
+        self.settings: dict[str, Any] = {"kind": self.kind.name}
 
     def embed(self, batch: Sequence[Samples]) -> Moments:
         """Embed windows; see the protocol. A short one is filled up with silence."""

@@ -8,46 +8,52 @@ numbers differ from those of a padded window, since attention then also looks at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.audio.checkpoints import load_part, read_config, read_features
-from affectlab.audio.encoders import Moments
+from affectlab.audio.encoders.base import Moments
+from affectlab.audio.encoders.checkpoints import load_part, read_config, read_features
+from affectlab.audio.encoders.kinds import Kind
 from affectlab.audio.waveform import Samples
 from affectlab.errors import reading
 from affectlab.models.devices import choose_device
-
-PREFIXES = {
-    "whisper": ("model.encoder.", "encoder."),
-    "qwen2_audio": ("audio_tower.", "model.audio_tower.", ""),
-}
-"""Of the encoder's tensors in the checkpoints that are around."""
 
 FRAME_STRIDE = 2
 """Spectrogram frames per encoder frame: the second convolution halves the rate."""
 
 
-class Tower:
-    """See `affectlab.audio.encoders.Encoder`.
+class Tower(ABC):
+    """See `affectlab.audio.encoders.base.Encoder`.
 
-    Layer i is the output of transformer block i, counted from 1; the last one is normalised as the
-    model hands it on. Qwen2-Audio averages pairs of frames before that last norm.
+    Layer i is the output of transformer block i, counted from 1. The last one is normalised as the
+    model hands it on.
+
+    Attributes:
+        kind: its kind.
+        model_types: accepted values of ``model_type`` in the config.json of a checkpoint.
+        prefixes: of the encoder's tensors in the published checkpoints.
+        pooled: frames of which the last layer makes one.
     """
 
-    def __init__(self, directory: Path, kind: str, *, every_layer: bool, pad: bool) -> None:
+    kind: Kind
+    model_types: ClassVar[tuple[str, ...]]
+    prefixes: ClassVar[tuple[str, ...]]
+    pooled: ClassVar[int] = 1
+
+    def __init__(self, directory: Path, *, every_layer: bool, pad: bool) -> None:
         from transformers import WhisperFeatureExtractor
 
         self._device = choose_device()
-        self._pairs = kind == "qwen2_audio"
         # A window is filled up to whole frames of the last layer.
-        self._stride = FRAME_STRIDE * (2 if self._pairs else 1)
-        self._network = _build(directory, kind).to(self._device).eval()
+        self._stride = FRAME_STRIDE * self.pooled
+        self._network = self._load(directory).to(self._device).eval()
         self._features = read_features(WhisperFeatureExtractor, directory)
         self._pad = pad
         self._every_layer = every_layer
@@ -58,8 +64,8 @@ class Tower:
         last = config.encoder_layers
         self.layers = tuple(f"layer{i}" for i in (range(1, last + 1) if every_layer else [last]))
         self.dim = int(config.d_model)
-        self.settings = {
-            "kind": kind,
+        self.settings: dict[str, Any] = {
+            "kind": self.kind.name,
             "layers": "all" if every_layer else "last",
             "padding": "window" if pad else "none",
         }
@@ -79,8 +85,7 @@ class Tower:
         with torch.inference_mode():
             hidden = self._hidden(inputs.to(self._device), filled.to(self._device))
             counts = [torch.tensor(frames, device=self._device)] * len(hidden)
-            if self._pairs:
-                counts[-1] = -(-counts[-1] // 2)
+            counts[-1] = -(-counts[-1] // self.pooled)
             moments = [_moments(*layer) for layer in zip(hidden, counts, strict=True)]
             means, deviations = zip(*moments, strict=True)
         return Moments(
@@ -88,6 +93,24 @@ class Tower:
             torch.stack(deviations, dim=1).cpu().numpy(),
             np.asarray(frames, dtype=np.float64),
         )
+
+    @abstractmethod
+    def _network_of(self, config: Mapping[str, Any]) -> nn.Module:
+        """Build the encoder alone, with random weights, from a checkpoint's config.json."""
+
+    def _pool(self, states: torch.Tensor) -> torch.Tensor:
+        """Pool the frames ``[batch, frames, dim]`` of the last layer before they are normalised."""
+        return states
+
+    def _load(self, directory: Path) -> nn.Module:
+        """Load the encoder alone, with its weights in float32."""
+        found = read_config(directory, self.model_types)
+        what = f"the settings of a network of the type {self.model_types[0]}"
+        with reading(directory / "config.json", what):
+            network = self._network_of(found)
+        network = network.float()
+        load_part(network, directory, self.prefixes)
+        return network
 
     def _spectrum(self, piece: Samples) -> torch.Tensor:
         """Log-mel spectrogram ``[mels, frames]`` of one window by itself."""
@@ -115,31 +138,8 @@ class Tower:
         for block in network.layers:
             states = block(states, mask)
             hidden.append(states)
-        if self._pairs:
-            states = network.avg_pooler(states.permute(0, 2, 1)).permute(0, 2, 1)
-        hidden[-1] = network.layer_norm(states)
+        hidden[-1] = network.layer_norm(self._pool(states))
         return hidden if self._every_layer else hidden[-1:]
-
-
-def _build(directory: Path, kind: str) -> nn.Module:
-    """The encoder alone, with its weights in float32."""
-    from transformers import WhisperConfig
-    from transformers.models.qwen2_audio.modeling_qwen2_audio import (
-        Qwen2AudioEncoder,
-        Qwen2AudioEncoderConfig,
-    )
-    from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-    types = ["whisper"] if kind == "whisper" else ["qwen2_audio", "qwen2_audio_encoder"]
-    found = read_config(directory, types)
-    with reading(directory / "config.json", f"the settings of a network of the type {types[0]}"):
-        if kind == "whisper":
-            network = WhisperEncoder(WhisperConfig(**found))
-        else:
-            network = Qwen2AudioEncoder(Qwen2AudioEncoderConfig(**found.get("audio_config", found)))
-    network = network.float()
-    load_part(network, directory, PREFIXES[kind])
-    return network
 
 
 def _moments(states: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

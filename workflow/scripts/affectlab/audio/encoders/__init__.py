@@ -1,0 +1,1 @@
+"""Frozen audio encoders: one file for each kind, behind one interface."""
