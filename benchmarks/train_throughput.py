@@ -30,7 +30,7 @@ from affectlab.emotion import model as networks
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.train import labels_of, validation_scores
 from affectlab.models import devices
-from affectlab.models.acceleration import use_sparse_embeddings
+from affectlab.models.sparse_embeddings import use_sparse_embeddings
 from affectlab.models.text_models import load_tokenizer
 from affectlab.training import loop
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, ModernB
 
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.model import predict_logits
-from affectlab.models.acceleration import classify_by_first_token
+from affectlab.models.last_layer import classify_by_first_token
 
 ENCODER = {name: value for name, value in SIZES.items() if name != "num_key_value_heads"}
 CONFIGURATIONS = {

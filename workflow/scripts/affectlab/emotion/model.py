@@ -15,8 +15,8 @@ from transformers import (
 )
 
 from affectlab.emotion.data import CLASSES
-from affectlab.models.acceleration import classify_by_first_token
 from affectlab.models.devices import autocast
+from affectlab.models.last_layer import classify_by_first_token
 from affectlab.models.text_models import encode_texts, load_adapter, load_pretrained, merged
 from affectlab.training.batching import Batch
 

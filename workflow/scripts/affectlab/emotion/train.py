@@ -58,7 +58,7 @@ def train_network(
 
     from affectlab.emotion import model as networks
     from affectlab.models import devices, text_models
-    from affectlab.models.acceleration import use_sparse_embeddings
+    from affectlab.models.sparse_embeddings import use_sparse_embeddings
     from affectlab.training import checkpoints, loop
     from affectlab.training.history import write_history
 

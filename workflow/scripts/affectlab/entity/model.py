@@ -26,9 +26,9 @@ from affectlab.entity.vmf import DIMENSION
 from affectlab.errors import UserError
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
-from affectlab.models.acceleration import read_last_layer_at, shorten_last_layer
 from affectlab.models.devices import autocast
 from affectlab.models.finite import check_finite_tensors
+from affectlab.models.last_layer import read_last_layer_at, shorten_last_layer
 from affectlab.models.text_models import (
     check_vocabulary,
     encode_texts,

@@ -7,7 +7,8 @@ scores and attention sinks, which PyTorch's fused kernels do not know, on any de
 
 In both a block of queries meets the keys that it sees in one product, key heads that several query
 heads share are never copied, and memory grows with the length, not its square: the backward pass
-computes the weights again.
+computes the weights again. What breaks first when transformers changes: nothing here, for this is
+plain PyTorch; its callers are attention functions of transformers and depend on their arguments.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from affectlab.assets.checkpoints import TOKENIZER_FILES, refuse_pickled
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, write_json
-from affectlab.models.acceleration import use_byte_dropout
+from affectlab.models.byte_dropout import use_byte_dropout
 from affectlab.models.finite import check_finite_tensors
 from affectlab.models.safe_loading import check_adapter, from_directory
 
@@ -149,7 +149,7 @@ def load_pretrained(
     Unless *attention* says otherwise, on the CPU it is computed in plain operators: for short
     texts the backward pass of PyTorch's fused kernel takes longer there than all other layers
     together. For training, dropout on attention weights is off and other dropout draws bytes
-    (`models.acceleration`).
+    (`models.byte_dropout`).
 
     Args:
         directory: the checkpoint.

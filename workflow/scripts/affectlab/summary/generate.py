@@ -467,6 +467,7 @@ def load_generator(
     """
 
     from affectlab.models import devices
+    from affectlab.models.decoding_weights import order_weights_for_decoding
     from affectlab.summary import model as networks
     from affectlab.summary import states
     from affectlab.summary.attention import check_attention
@@ -485,7 +486,7 @@ def load_generator(
         if adapter is not None:
             network = networks.load_adapter(network, adapter)
     check_attention(network)
-    networks.order_weights_for_decoding(network)
+    order_weights_for_decoding(network)
     network.set_attn_implementation(states.decoding_attention(network, place))
     return Generator(
         network.eval(),

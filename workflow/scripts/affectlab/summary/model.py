@@ -125,20 +125,6 @@ def _keep_weights_unpacked(network: nn.Module) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def order_weights_for_decoding(network: Any) -> None:
-    """Store the linear weights of a float32 network on a CPU input by input, in place.
-
-    Nothing is computed otherwise, but products of the few rows of a decoding step take half the
-    time (6 rows of SmolLM2-135M: 36 in place of 69 ms), and those of a prompt as long as before.
-    """
-    for module in network.modules():
-        # The table of embeddings is read row by row.
-        if isinstance(module, nn.Linear) and module is not network.get_output_embeddings():
-            weight = module.weight
-            if weight.dtype is torch.float32 and weight.device.type == "cpu":
-                weight.data = weight.data.t().contiguous().t()
-
-
 def load_adapter(network: PreTrainedModel, directory: Path) -> nn.Module:
     """*network* with the adapter in *directory*, for generation.
 

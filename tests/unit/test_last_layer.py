@@ -1,95 +1,16 @@
+"""A last layer for some tokens alone against the whole layer."""
+
 import copy
-import math
 
 import pytest
 import torch
 from torch import nn
 
-from affectlab.models.acceleration import (
-    ByteDropout,
+from affectlab.models.last_layer import (
     classify_by_first_token,
     read_last_layer_at,
     shorten_last_layer,
-    use_byte_dropout,
-    use_sparse_embeddings,
 )
-
-
-def test_byte_dropout_keeps_the_expectation_and_the_rate():
-    torch.manual_seed(0)
-    dropout = ByteDropout(0.1)
-    inputs = torch.ones(1_000_003)
-    outputs = dropout(inputs)
-    kept = 1 - dropout.p
-    # Five standard errors of a binomial proportion.
-    tolerance = 5 * math.sqrt(kept * (1 - kept) / len(inputs))
-    assert abs((outputs != 0).double().mean().item() - kept) < tolerance
-    assert abs(outputs.double().mean().item() - 1.0) < tolerance / kept
-    assert abs(dropout.p - 0.1) <= 1 / 512
-
-
-def test_byte_dropout_drops_neighbours_independently():
-    torch.manual_seed(0)
-    dropped = (ByteDropout(0.5)(torch.ones(1 << 20)) == 0).double() - 0.5
-    for lag in (1, 2, 7, 8, 16):
-        correlation = (dropped[:-lag] * dropped[lag:]).mean().item() / 0.25
-        assert abs(correlation) < 5 / math.sqrt(len(dropped))
-
-
-def test_byte_dropout_follows_the_seed_and_the_mask_of_the_forward_pass():
-    dropout = ByteDropout(0.3)
-    inputs = torch.randn(5, 33, requires_grad=True)
-    torch.manual_seed(3)
-    first = dropout(inputs)
-    torch.manual_seed(3)
-    assert torch.equal(first, dropout(inputs))
-    first.sum().backward()
-    assert torch.equal(inputs.grad != 0, first != 0)
-
-
-def test_byte_dropout_is_the_identity_in_eval_mode_and_at_rate_zero():
-    inputs = torch.randn(4, 4)
-    assert ByteDropout(0.5).eval()(inputs) is inputs
-    assert ByteDropout(0.0)(inputs) is inputs
-
-
-def test_every_dropout_of_a_network_is_replaced():
-    network = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.2), nn.Sequential(nn.Dropout(0.4)))
-    assert use_byte_dropout(network) == 2
-    assert [type(m) for m in network.modules() if "Dropout" in type(m).__name__] == [
-        ByteDropout,
-        ByteDropout,
-    ]
-
-
-class _Tied(nn.Module):
-    def __init__(self, tied: bool) -> None:
-        super().__init__()
-        self.table = nn.Embedding(5, 3)
-        self.out = nn.Linear(3, 5)
-        if tied:
-            self.out.weight = self.table.weight
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.table
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.out
-
-
-def test_sparse_embeddings_touch_only_the_rows_of_the_batch():
-    network = _Tied(tied=False)
-    use_sparse_embeddings(network)
-    network.table(torch.tensor([1, 3, 3])).sum().backward()
-    gradient = network.table.weight.grad.coalesce()
-    assert gradient.indices().flatten().tolist() == [1, 3]
-    assert gradient.values()[1].tolist() == [2.0, 2.0, 2.0]
-
-
-def test_a_tied_table_cannot_be_sparse():
-    with pytest.raises(ValueError, match="tied"):
-        use_sparse_embeddings(_Tied(tied=True))
-
 
 SMALL = {
     "vocab_size": 50,
