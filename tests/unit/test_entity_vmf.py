@@ -40,6 +40,32 @@ def test_the_normaliser_and_its_gradient(kappa, dtype, tolerance):
     assert -variable.grad.item() == pytest.approx(exact_mean_cosine(kappa), rel=tolerance)
 
 
+@pytest.mark.parametrize("kappa", [1.0, 1.5, *KAPPAS[4:], 1e6])
+def test_scipy_is_exact_where_it_is_used(kappa):
+    value = torch.tensor(kappa, dtype=torch.float64)
+    assert vmf.log_normaliser(value).item() == pytest.approx(exact_log_normaliser(kappa), rel=4e-13)
+    cosine = vmf.mean_resultant_length(value).item()
+    assert cosine == pytest.approx(exact_mean_cosine(kappa), rel=4e-13)
+
+
+def test_the_expansion_of_other_devices_and_small_values_agrees():
+    kappa = torch.logspace(0, 6, 200, dtype=torch.float64)
+    for by_expansion, found in (
+        (vmf._log_normaliser_by_expansion(kappa), vmf.log_normaliser(kappa)),
+        (vmf._ratio_by_expansion(kappa) * kappa, vmf.mean_resultant_length(kappa)),
+    ):
+        torch.testing.assert_close(found, by_expansion, rtol=2e-9, atol=0)
+    assert torch.isfinite(vmf.log_normaliser(torch.tensor([1e10, 1e30]))).all()
+    assert vmf.mean_resultant_length(torch.tensor([1e10, 1e30])).tolist() == [1.0, 1.0]
+    tiny = torch.tensor([0.0, 1e-12, 0.5, 3.0], dtype=torch.float64)
+    torch.testing.assert_close(
+        vmf.log_normaliser(tiny)[:3], -(tiny**2)[:3] / 128, rtol=2e-4, atol=0
+    )
+    torch.testing.assert_close(
+        vmf.mean_resultant_length(tiny)[:3], tiny[:3] / 64, rtol=2e-4, atol=0
+    )
+
+
 @pytest.mark.parametrize("kappa", KAPPAS)
 def test_the_slope_of_the_mean_cosine(kappa):
     """A' = 1 - A^2 - 63 A / kappa, from Bessel's equation."""
