@@ -161,8 +161,8 @@ def test_code_of_a_stored_backbone_is_not_run(tmp_path, monkeypatch):
     """config.json of the face experiment holds the configuration of the backbone."""
     from transformers import AutoModel
 
+    from affectlab.assets.safe_loading import from_config
     from affectlab.errors import UserError
-    from affectlab.models.safe_loading import from_config
 
     monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
     settings = {"model_type": "whisper_encoder_x", "auto_map": {"AutoModel": "spy.Spy"}}

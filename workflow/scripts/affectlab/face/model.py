@@ -16,12 +16,12 @@ from torch import nn
 from torch.nn import functional
 
 from affectlab.assets.checkpoints import refuse_pickled
+from affectlab.assets.safe_loading import from_config, from_directory
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.face.raw import CLASSES, SIDE
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
 from affectlab.models.finite import check_finite_tensors
-from affectlab.models.safe_loading import from_config, from_directory
 
 REGRESSED = ("valence", "arousal", "iq_proxy", "eq_proxy")
 LIMITS = (1.0, 1.0, 2.0, 2.0)

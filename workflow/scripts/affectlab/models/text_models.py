@@ -21,12 +21,12 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from affectlab.assets.checkpoints import TOKENIZER_FILES, refuse_pickled
+from affectlab.assets.safe_loading import check_adapter, from_directory
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, write_json
 from affectlab.models.byte_dropout import use_byte_dropout
 from affectlab.models.finite import check_finite_tensors
-from affectlab.models.safe_loading import check_adapter, from_directory
 
 ADAPTER_CONFIG = "adapter_config.json"
 TRIAL = "a"

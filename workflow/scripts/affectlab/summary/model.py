@@ -13,9 +13,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from affectlab.assets.safe_loading import check_adapter
 from affectlab.errors import UserError, shortened
 from affectlab.models import text_models
-from affectlab.models.safe_loading import check_adapter
 from affectlab.summary.states import ROW_ATTENTION
 
 ADAPTER_FOLDER = "adapter"

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from affectlab.assets.checkpoints import refuse_pickled
+from affectlab.assets.safe_loading import from_directory
 from affectlab.errors import UserError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json
 from affectlab.models.finite import check_finite_tensors
-from affectlab.models.safe_loading import from_directory
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
