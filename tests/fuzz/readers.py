@@ -725,7 +725,7 @@ def configuration() -> Reader:
 
 
 def archive(ending: str) -> Reader:
-    from affectlab.files.archives import extract
+    from affectlab.files.unpacking import extract
 
     def build(folder: Path) -> None:
         import shutil

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from affectlab.errors import DataError, UserError
-from affectlab.files.archives import Limits, extract, local_copy, single_archive
+from affectlab.files.archives import local_copy, single_archive
+from affectlab.files.unpacking import Limits, extract
 
 FILES = {"train.txt": b"one;joy\n", "deep/er/test.txt": b"two;fear\n" * 1000}
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from local_server import LocalServer, body, cut, in_turn, ranged, send, serve, status
 
-from affectlab.assets import downloads
+from affectlab.assets import downloads, transfers
 from affectlab.assets.downloads import download
 from affectlab.errors import FetchError, UserError
 
@@ -118,7 +118,7 @@ def test_goes_on_where_the_line_was_cut(server: LocalServer, tmp_path: Path) -> 
     download(f"{server.url}/data", tmp_path / "x", sha256=SHA256, **QUICK)
     first, second = server.asked("/data")
     assert "Range" not in first
-    assert 200_000 - downloads.CHUNK_BYTES < resumed_at(second) <= 200_000
+    assert 200_000 - transfers.CHUNK_BYTES < resumed_at(second) <= 200_000
     assert second["If-Range"] == '"one"'
     assert (tmp_path / "x").read_bytes() == DATA
     assert_clean(tmp_path, "x")
@@ -131,7 +131,7 @@ def test_goes_on_in_a_later_call(server: LocalServer, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
     server.replies["/data"] = ranged(DATA, "Mon, 01 Jan 2024 00:00:00 GMT")
     download(f"{server.url}/data", tmp_path / "x", sha256=SHA256, retries=0)
-    assert 150_000 - downloads.CHUNK_BYTES < resumed_at(server.asked("/data")[1]) <= 150_000
+    assert 150_000 - transfers.CHUNK_BYTES < resumed_at(server.asked("/data")[1]) <= 150_000
 
 
 def test_what_identifies_nothing_is_not_gone_on_with(server: LocalServer, tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_progress_in_the_log(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(downloads, "SECONDS_BETWEEN_LOG_LINES", 0.0)
+    monkeypatch.setattr(transfers, "SECONDS_BETWEEN_LOG_LINES", 0.0)
     server.replies["/data.bin"] = body(DATA * 10)
     with caplog.at_level("INFO"):
         download(f"{server.url}/data.bin", tmp_path / "data.bin", **QUICK)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from local_server import serve
 
-from affectlab.assets import downloads
+from affectlab.assets import transfers, web_pages
 from affectlab.assets.downloads import download
 from affectlab.config.load import folder_mistakes, load_yaml, schema_mistakes
 from affectlab.errors import ConfigError, DataError, FetchError
-from affectlab.files.archives import extract
+from affectlab.files.unpacking import extract
 
 SECONDS = 5.0
 """Far more than each of these takes, on a busy machine too, and far less than before."""
@@ -39,8 +39,8 @@ def quick():
     ],
 )
 def test_the_look_at_a_first_chunk_takes_each_byte_once(start):
-    assert not downloads._begins_as_html(start)
-    downloads._html_title(start)
+    assert not web_pages.begins_as_html(start)
+    web_pages.html_title(start)
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_the_look_at_a_first_chunk_takes_each_byte_once(start):
     ],
 )
 def test_a_web_page_is_known(start, title):
-    assert downloads._begins_as_html(start)
-    assert downloads._html_title(start) == title
+    assert web_pages.begins_as_html(start)
+    assert web_pages.html_title(start) == title
 
 
 @pytest.mark.parametrize(
     "start", [b"", b"<headline>", b"<!-- <html> -->", b"text <html>", b"<?xml"]
 )
 def test_other_data_is_no_web_page(start):
-    assert not downloads._begins_as_html(start)
+    assert not web_pages.begins_as_html(start)
 
 
 def drip(handler, *, header: bool) -> None:
@@ -75,7 +75,7 @@ def drip(handler, *, header: bool) -> None:
 
 @pytest.mark.parametrize("header", [False, True])
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up(tmp_path, monkeypatch, header):
-    monkeypatch.setattr(downloads, "SLOWEST_SECONDS", 0.3)
+    monkeypatch.setattr(transfers, "SLOWEST_SECONDS", 0.3)
     with serve() as server:
         server.replies["/data.csv"] = lambda handler: drip(handler, header=header)
         problem = "no whole header in" if header else "less than 64 KiB in 0.3 s"

@@ -8,8 +8,8 @@ from affectlab.assets.fetch import fetch_dataset
 from affectlab.assets.status import asset_status
 from affectlab.errors import DataError, FetchError
 from affectlab.face import raw
-from affectlab.files.archives import extract
 from affectlab.files.quarantine import BadRecord
+from affectlab.files.unpacking import extract
 from affectlab.samples import face as samples
 
 ENTRY = {"sources": [{"kind": "url", "urls": ["http://127.0.0.1:9/x"], "files": {}}]}

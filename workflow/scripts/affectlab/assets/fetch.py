@@ -21,14 +21,14 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from affectlab.assets.checkpoints import check_model
-from affectlab.assets.downloads import download, is_passing
+from affectlab.assets.downloads import download
 from affectlab.assets.local_copies import copy_files, remember
 from affectlab.assets.status import read_manifest
+from affectlab.assets.transfers import is_passing
 from affectlab.assets.wheels import Pins, check_sha256, fetch_package
 from affectlab.errors import DataError, FetchError, first_line
 from affectlab.files.archives import (
     archives_problem,
-    extract,
     is_archive,
     local_copy,
     single_archive,
@@ -42,6 +42,7 @@ from affectlab.files.io import (
     user_path,
     write_json,
 )
+from affectlab.files.unpacking import extract
 from affectlab.files.urls import redact
 
 logger = logging.getLogger(__name__)

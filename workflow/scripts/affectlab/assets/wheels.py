@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 from affectlab.assets.checkpoints import PROCESSOR_FILE
 from affectlab.assets.safe_loading import from_directory
 from affectlab.errors import DataError, FetchError
-from affectlab.files.archives import extract
 from affectlab.files.io import CHUNK_BYTES, sha256_file, write_json
+from affectlab.files.unpacking import extract
 
 if TYPE_CHECKING:
     import numpy as np

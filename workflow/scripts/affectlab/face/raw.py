@@ -32,9 +32,9 @@ from affectlab.datasets.names import Ids, Spellings, name_key
 from affectlab.datasets.separators import wrong_separator
 from affectlab.errors import DataError, printable
 from affectlab.face.images import claimed_size, undecodable
-from affectlab.files.archives import is_corruption, member_name
 from affectlab.files.io import bounded_lines, folders_below, is_encodable
 from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.files.unpacking import is_corruption, member_name
 
 if TYPE_CHECKING:
     import numpy as np

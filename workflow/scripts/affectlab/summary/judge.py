@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from affectlab.assets.downloads import is_passing
+from affectlab.assets.transfers import is_passing
 from affectlab.datasets.texts import without_chat_marks
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation import stats
