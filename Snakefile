@@ -35,6 +35,7 @@ include: "rules/emotion.smk"
 include: "rules/entity.smk"
 include: "rules/summary.smk"
 include: "rules/audio.smk"
+include: "rules/curves.smk"
 include: "rules/report.smk"
 include: "rules/targets.smk"
 

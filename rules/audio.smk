@@ -23,7 +23,7 @@ rule audio_convert:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("audio_convert"),
     output:
-        records=ensure("<results>/audio/data/{data}/records.jsonl", non_empty=True),
+        records=nonempty("<results>/audio/data/{data}/records.jsonl"),
         quarantine="<results>/audio/data/{data}/quarantine.jsonl",
     log:
         "<logs>/audio_convert/{data}.log",
@@ -31,7 +31,6 @@ rule audio_convert:
         "<benchmarks>/audio_convert/{data}.jsonl"
     conda:
         "../envs/audio.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(1000),
         runtime=30,
@@ -53,14 +52,8 @@ rule audio_audit:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("audio_audit"),
     output:
-        audit=report(
-            ensure("<results>/audio/data/{data}/audit.json", non_empty=True),
-            caption="../workflow/report/audio_audit.rst",
-            category="Audio",
-            subcategory="Data",
-            labels={"data": "{data}", "what": "audit"},
-        ),
-        measures=ensure("<results>/audio/data/{data}/measures.jsonl", non_empty=True),
+        audit=record("<results>/audio/data/{data}/audit.json"),
+        measures=nonempty("<results>/audio/data/{data}/measures.jsonl"),
     log:
         "<logs>/audio_audit/{data}.log",
     benchmark:
@@ -89,10 +82,7 @@ rule audio_embed:
         vectors=audio_encoder_vectors,
         lib=lib("audio_embed"),
     output:
-        ensure(
-            "<results>/audio/embeddings/{data}/{encoder}/shard{shard}.npz",
-            non_empty=True,
-        ),
+        nonempty("<results>/audio/embeddings/{data}/{encoder}/shard{shard}.npz"),
     log:
         "<logs>/audio_embed/{data}/{encoder}/shard{shard}.log",
     benchmark:
@@ -120,17 +110,13 @@ rule audio_gather:
         shards=audio_shards,
         lib=lib("audio_gather"),
     output:
-        ensure(
-            "<results>/audio/embeddings/{data}/{encoder}/embeddings.npz",
-            non_empty=True,
-        ),
+        nonempty("<results>/audio/embeddings/{data}/{encoder}/embeddings.npz"),
     log:
         "<logs>/audio_gather/{data}/{encoder}.log",
     benchmark:
         "<benchmarks>/audio_gather/{data}/{encoder}.jsonl"
     conda:
         "../envs/audio.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=15,
@@ -145,18 +131,14 @@ rule audio_probe:
         embeddings=audio_embeddings,
         lib=lib("audio_probe"),
     output:
-        predictions=ensure(
-            "<results>/audio/{run}/seed{seed}/predictions.jsonl", non_empty=True
-        ),
-        details=ensure("<results>/audio/{run}/seed{seed}/details.json", non_empty=True),
-        facts=ensure("<results>/audio/{run}/seed{seed}/fitting.json", non_empty=True),
+        predictions=nonempty("<results>/audio/{run}/seed{seed}/predictions.jsonl"),
+        details=nonempty("<results>/audio/{run}/seed{seed}/details.json"),
+        facts=nonempty("<results>/audio/{run}/seed{seed}/fitting.json"),
         model=directory("<results>/audio/{run}/seed{seed}/model"),
     log:
         "<logs>/audio_probe/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_probe/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(AUDIO["runs"]),
     conda:
         "../envs/audio.yaml"
     threads: 4
@@ -182,45 +164,17 @@ rule audio_evaluate:
         run_schema=schema("run"),
         lib=lib("audio_evaluate"),
     output:
-        metrics=report(
-            ensure("<results>/audio/{run}/seed{seed}/metrics.json", non_empty=True),
-            caption="../workflow/report/audio_metrics.rst",
-            category="Audio",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "metrics"},
-        ),
-        run=ensure("<results>/audio/{run}/seed{seed}/run.json", non_empty=True),
-        text=ensure(
-            "<results>/audio/{run}/seed{seed}/evaluation_results.txt", non_empty=True
-        ),
-        confusion=report(
-            ensure(
-                "<results>/audio/{run}/seed{seed}/figures/confusion_matrix.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/audio_confusion.rst",
-            category="Audio",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "confusion matrix"},
-        ),
-        schemes=report(
-            ensure(
-                "<results>/audio/{run}/seed{seed}/figures/schemes.svg", non_empty=True
-            ),
-            caption="../workflow/report/audio_schemes.rst",
-            category="Audio",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "what a leak is worth"},
-        ),
+        **figure("<results>/audio/{run}/seed{seed}/figures/confusion_matrix"),
+        **figure("<results>/audio/{run}/seed{seed}/figures/schemes"),
+        metrics=record("<results>/audio/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/audio/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/audio/{run}/seed{seed}/evaluation_results.txt"),
     log:
         "<logs>/audio_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_evaluate/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(AUDIO["runs"]),
     conda:
         "../envs/audio.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=60,
@@ -241,21 +195,14 @@ rule audio_compare:
         schema=schema("comparison"),
         lib=lib("audio_compare"),
     output:
-        comparison=ensure("<results>/audio/comparison.json", non_empty=True),
-        forest=report(
-            ensure("<results>/audio/figures/forest.svg", non_empty=True),
-            caption="../workflow/report/audio_forest.rst",
-            category="Audio",
-            subcategory="All runs",
-            labels={"what": "forest plot"},
-        ),
+        **figure("<results>/audio/figures/forest"),
+        comparison=nonempty("<results>/audio/comparison.json"),
     log:
         "<logs>/audio_compare.log",
     benchmark:
         "<benchmarks>/audio_compare.jsonl"
     conda:
         "../envs/audio.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=60,
@@ -275,19 +222,14 @@ rule audio_card:
         model=audio_run_model,
         lib=lib("audio_card"),
     output:
-        card=ensure("<results>/audio/{run}/seed{seed}/model_card.md", non_empty=True),
-        example=ensure(
-            "<results>/audio/{run}/seed{seed}/inference_example.py", non_empty=True
-        ),
+        card=nonempty("<results>/audio/{run}/seed{seed}/model_card.md"),
+        example=nonempty("<results>/audio/{run}/seed{seed}/inference_example.py"),
     log:
         "<logs>/audio_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_card/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(AUDIO["runs"]),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(1000),
         runtime=15,

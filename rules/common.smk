@@ -30,9 +30,9 @@ from affectlab.experiments import (
     GENERATORS,
     MODEL_GENERATORS,
     check_config,
+    experiments_without,
     needed_assets,
     validate_config,
-    experiments_without,
 )
 
 try:
@@ -47,6 +47,9 @@ except UserError as error:
 # Name of an experiment -> the input function with all that it comes to; each experiment's own
 # rules put theirs in.
 EXPERIMENT_TARGETS = {}
+
+# Name of an experiment -> the runs that train a network; put there as well.
+NETWORKS = {}
 
 # Snakemake's own message for a target that it does not know.
 NO_RULE = re.compile(r"No rule to produce (?P<name>\S+) \(if you use")
@@ -106,6 +109,54 @@ def schema(name):
 def one_of(names):
     """A wildcard pattern that matches these names and nothing else."""
     return "|".join(re.escape(name) for name in sorted(set(names))) or "(?!)"
+
+
+def of_their_experiment(runs):
+    """A pattern of runs that matches behind the folder of their own experiment alone."""
+    return "|".join(
+        rf"(?<=/{re.escape(experiment)}/)(?:{one_of(names)})"
+        for experiment, names in runs.items()
+    )
+
+
+def nonempty(path):
+    """An output file that must hold something."""
+    return ensure(path, non_empty=True)
+
+
+def ordering_only(path):
+    """An input that must have been made before; its content is not read, nor its date."""
+    return ancient(path)
+
+
+def record(path):
+    """An output that Snakemake's own report shows, under the names that its path holds."""
+    experiment, name = path.split("/")[1], Path(path).stem
+    if "{data}" in path:
+        group, labels = "Data", {"data": "{data}"}
+    elif "{run}" in path:
+        group = "{run}"
+        labels = {"seed": "{seed}" if "{seed}" in path else "all"}
+    else:
+        group, labels = "All runs", {}
+    generic = experiment == "{experiment}"
+    return report(
+        nonempty(path),
+        caption=f"../workflow/report/{name if generic else f'{experiment}_{name}'}.rst",
+        category=(
+            (lambda wildcards: wildcards.experiment.capitalize())
+            if generic
+            else experiment.capitalize()
+        ),
+        subcategory=group,
+        labels=labels | {"what": name.replace("_", " ")},
+    )
+
+
+def figure(stem):
+    """The outputs of a figure: an SVG for the report, called as its file, and a PNG."""
+    name = Path(stem).name
+    return {name: record(f"{stem}.svg"), f"{name}_png": nonempty(f"{stem}.png")}
 
 
 def scaled(megabytes):
@@ -288,6 +339,10 @@ class Runs:
         """The first seed of the run *name*."""
         return self[name]["seeds"][0]
 
+    def of_first_seeds(self, filename, names):
+        """*filename* of each run of *names* with its first seed."""
+        return [self.of_first_seed(name, filename) for name in names]
+
     def of_first_seed(self, name, filename):
         """*filename* of the run *name* with its first seed."""
         return f"{self.folder}/{name}/seed{self.first_seed(name)}/{filename}"
@@ -305,10 +360,15 @@ def experiment_targets(wildcards):
 def possible_files():
     """Every path that the rules make of the names and seeds in the configuration."""
     values = {"data": REGISTRIES.datasets, "model": REGISTRIES.models}
-    patterns = {
+    generic = {
         strip_wildcard_constraints(str(pattern))
         for one in workflow.rules
         for pattern in one.products()
+    }
+    patterns = {
+        pattern.replace("{experiment}", experiment)
+        for pattern in generic
+        for experiment in NETWORKS
     }
     for pattern in patterns:
         for experiment in (
@@ -371,6 +431,7 @@ wildcard_constraints:
     seed=r"\d+",
     data=one_of(REGISTRIES.datasets),
     model=one_of(REGISTRIES.models),
+    run=of_their_experiment({name: config[name]["runs"] for name in EXPERIMENTS}),
 
 
 onstart:

@@ -17,7 +17,7 @@ rule emotion_convert:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("emotion_convert"),
     output:
-        records=ensure("<results>/emotion/data/{data}/records.jsonl", non_empty=True),
+        records=nonempty("<results>/emotion/data/{data}/records.jsonl"),
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
     log:
         "<logs>/emotion_convert/{data}.log",
@@ -25,7 +25,6 @@ rule emotion_convert:
         "<benchmarks>/emotion_convert/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=30,
@@ -44,20 +43,13 @@ rule emotion_audit:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("emotion_audit"),
     output:
-        audit=report(
-            ensure("<results>/emotion/data/{data}/audit.json", non_empty=True),
-            caption="../workflow/report/emotion_audit.rst",
-            category="Emotion",
-            subcategory="Data",
-            labels={"data": "{data}", "what": "audit"},
-        ),
+        audit=record("<results>/emotion/data/{data}/audit.json"),
     log:
         "<logs>/emotion_audit/{data}.log",
     benchmark:
         "<benchmarks>/emotion_audit/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=30,
@@ -70,19 +62,17 @@ rule emotion_audit:
 rule emotion_noise:
     input:
         records="<results>/emotion/data/{data}/records.jsonl",
-        # A gate: it has to pass, and what it says is not used.
-        audit=ancient("<results>/emotion/data/{data}/audit.json"),
+        audit=ordering_only("<results>/emotion/data/{data}/audit.json"),
         lib=lib("emotion_noise"),
     output:
-        summary=ensure("<results>/emotion/data/{data}/label_noise.json", non_empty=True),
-        table=ensure("<results>/emotion/data/{data}/label_noise.csv", non_empty=True),
+        summary=nonempty("<results>/emotion/data/{data}/label_noise.json"),
+        table=nonempty("<results>/emotion/data/{data}/label_noise.csv"),
     log:
         "<logs>/emotion_noise/{data}.log",
     benchmark:
         "<benchmarks>/emotion_noise/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -98,16 +88,13 @@ rule emotion_noise:
 rule emotion_train:
     input:
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
-        # A gate: it has to pass, and what it says is not used.
-        audit=ancient(EMOTION_RUNS.data_of_run("audit.json")),
+        audit=ordering_only(EMOTION_RUNS.data_of_run("audit.json")),
         model=EMOTION_RUNS.model_of_run,
         lib=lib("emotion_train"),
     output:
         model=directory("<results>/emotion/{run}/seed{seed}/model"),
-        history=ensure("<results>/emotion/{run}/seed{seed}/history.csv", non_empty=True),
-        training=ensure(
-            "<results>/emotion/{run}/seed{seed}/training.json", non_empty=True
-        ),
+        history=nonempty("<results>/emotion/{run}/seed{seed}/history.csv"),
+        training=nonempty("<results>/emotion/{run}/seed{seed}/training.json"),
     log:
         "<logs>/emotion_train/{run}/seed{seed}.log",
     benchmark:
@@ -133,9 +120,7 @@ rule emotion_predict:
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
         lib=lib("emotion_predict"),
     output:
-        predictions=ensure(
-            "<results>/emotion/{run}/seed{seed}/predictions.jsonl", non_empty=True
-        ),
+        predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
     log:
         "<logs>/emotion_predict/{run}/seed{seed}.log",
     benchmark:
@@ -159,18 +144,13 @@ rule emotion_predict:
 rule emotion_tfidf:
     input:
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
-        # A gate: it has to pass, and what it says is not used.
-        audit=ancient(EMOTION_RUNS.data_of_run("audit.json")),
+        audit=ordering_only(EMOTION_RUNS.data_of_run("audit.json")),
         lib=lib("emotion_tfidf"),
     output:
         model=directory("<results>/emotion/{run}/seed{seed}/model"),
-        history=ensure("<results>/emotion/{run}/seed{seed}/history.csv", non_empty=True),
-        training=ensure(
-            "<results>/emotion/{run}/seed{seed}/training.json", non_empty=True
-        ),
-        predictions=ensure(
-            "<results>/emotion/{run}/seed{seed}/predictions.jsonl", non_empty=True
-        ),
+        history=nonempty("<results>/emotion/{run}/seed{seed}/history.csv"),
+        training=nonempty("<results>/emotion/{run}/seed{seed}/training.json"),
+        predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
     log:
         "<logs>/emotion_tfidf/{run}/seed{seed}.log",
     benchmark:
@@ -179,7 +159,6 @@ rule emotion_tfidf:
         run=one_of(EMOTION_TFIDF),
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -203,54 +182,17 @@ rule emotion_evaluate:
         run_schema=schema("run"),
         lib=lib("emotion_evaluate"),
     output:
-        metrics=report(
-            ensure("<results>/emotion/{run}/seed{seed}/metrics.json", non_empty=True),
-            caption="../workflow/report/emotion_metrics.rst",
-            category="Emotion",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "metrics"},
-        ),
-        run=ensure("<results>/emotion/{run}/seed{seed}/run.json", non_empty=True),
-        text=ensure(
-            "<results>/emotion/{run}/seed{seed}/evaluation_results.txt", non_empty=True
-        ),
-        confusion=report(
-            ensure(
-                "<results>/emotion/{run}/seed{seed}/figures/confusion_matrix.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/emotion_confusion.rst",
-            category="Emotion",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "confusion matrix"},
-        ),
-        confusion_png=ensure(
-            "<results>/emotion/{run}/seed{seed}/figures/confusion_matrix.png",
-            non_empty=True,
-        ),
-        reliability=report(
-            ensure(
-                "<results>/emotion/{run}/seed{seed}/figures/reliability.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/emotion_reliability.rst",
-            category="Emotion",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "reliability"},
-        ),
-        reliability_png=ensure(
-            "<results>/emotion/{run}/seed{seed}/figures/reliability.png",
-            non_empty=True,
-        ),
+        **figure("<results>/emotion/{run}/seed{seed}/figures/confusion_matrix"),
+        **figure("<results>/emotion/{run}/seed{seed}/figures/reliability"),
+        metrics=record("<results>/emotion/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/emotion/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/emotion/{run}/seed{seed}/evaluation_results.txt"),
     log:
         "<logs>/emotion_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/emotion_evaluate/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(EMOTION["runs"]),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -262,41 +204,6 @@ rule emotion_evaluate:
         "../workflow/scripts/emotion_evaluate.py"
 
 
-rule emotion_curves:
-    input:
-        history="<results>/emotion/{run}/seed{seed}/history.csv",
-        lib=lib("emotion_curves"),
-    output:
-        svg=report(
-            ensure(
-                "<results>/emotion/{run}/seed{seed}/figures/training_curves.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/emotion_curves.rst",
-            category="Emotion",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "training curves"},
-        ),
-        png=ensure(
-            "<results>/emotion/{run}/seed{seed}/figures/training_curves.png",
-            non_empty=True,
-        ),
-    log:
-        "<logs>/emotion_curves/{run}/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/emotion_curves/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(EMOTION_NETWORKS),
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=scaled(2000),
-        runtime=30,
-    script:
-        "../workflow/scripts/emotion_curves.py"
-
-
 # Seeds of a run together, and every run against every other on the same items.
 rule emotion_compare:
     input:
@@ -306,14 +213,13 @@ rule emotion_compare:
         schema=schema("comparison"),
         lib=lib("emotion_compare"),
     output:
-        comparison=ensure("<results>/emotion/comparison.json", non_empty=True),
+        comparison=nonempty("<results>/emotion/comparison.json"),
     log:
         "<logs>/emotion_compare.log",
     benchmark:
         "<benchmarks>/emotion_compare.jsonl"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -333,19 +239,14 @@ rule emotion_card:
         export=emotion_export_of,
         lib=lib("emotion_card"),
     output:
-        card=ensure("<results>/emotion/{run}/seed{seed}/model_card.md", non_empty=True),
-        example=ensure(
-            "<results>/emotion/{run}/seed{seed}/inference_example.py", non_empty=True
-        ),
+        card=nonempty("<results>/emotion/{run}/seed{seed}/model_card.md"),
+        example=nonempty("<results>/emotion/{run}/seed{seed}/inference_example.py"),
     log:
         "<logs>/emotion_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/emotion_card/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(EMOTION["runs"]),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(1000),
         runtime=15,
@@ -365,15 +266,9 @@ rule emotion_export:
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
         lib=lib("emotion_export"),
     output:
-        onnx=ensure(
-            "<results>/emotion/{run}/seed{seed}/export/model.onnx", non_empty=True
-        ),
-        int8=ensure(
-            "<results>/emotion/{run}/seed{seed}/export/model.int8.onnx", non_empty=True
-        ),
-        summary=ensure(
-            "<results>/emotion/{run}/seed{seed}/export/export.json", non_empty=True
-        ),
+        onnx=nonempty("<results>/emotion/{run}/seed{seed}/export/model.onnx"),
+        int8=nonempty("<results>/emotion/{run}/seed{seed}/export/model.int8.onnx"),
+        summary=nonempty("<results>/emotion/{run}/seed{seed}/export/export.json"),
     log:
         "<logs>/emotion_export/{run}/seed{seed}.log",
     benchmark:

@@ -55,3 +55,4 @@ def emotion_targets(wildcards):
 
 
 EXPERIMENT_TARGETS["emotion"] = emotion_targets
+NETWORKS["emotion"] = EMOTION_NETWORKS

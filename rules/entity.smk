@@ -18,7 +18,7 @@ rule entity_convert:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("entity_convert"),
     output:
-        records=ensure("<results>/entity/data/{data}/records.jsonl", non_empty=True),
+        records=nonempty("<results>/entity/data/{data}/records.jsonl"),
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
     log:
         "<logs>/entity_convert/{data}.log",
@@ -26,7 +26,6 @@ rule entity_convert:
         "<benchmarks>/entity_convert/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=30,
@@ -47,20 +46,13 @@ rule entity_audit:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("entity_audit"),
     output:
-        audit=report(
-            ensure("<results>/entity/data/{data}/audit.json", non_empty=True),
-            caption="../workflow/report/entity_audit.rst",
-            category="Entity",
-            subcategory="Data",
-            labels={"data": "{data}", "what": "audit"},
-        ),
+        audit=record("<results>/entity/data/{data}/audit.json"),
     log:
         "<logs>/entity_audit/{data}.log",
     benchmark:
         "<benchmarks>/entity_audit/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=30,
@@ -76,23 +68,18 @@ rule entity_audit:
 rule entity_train:
     input:
         records=entity_stage_files("records.jsonl"),
-        # A gate: it has to pass, and what it says is not used.
-        audits=ancient(entity_stage_files("audit.json")),
+        audits=ordering_only(entity_stage_files("audit.json")),
         model=ENTITY_RUNS.model_of_run,
         start_from=entity_origin_of,
         lib=lib("entity_train"),
     output:
         model=directory("<results>/entity/{run}/seed{seed}/model"),
-        history=ensure("<results>/entity/{run}/seed{seed}/history.csv", non_empty=True),
-        training=ensure(
-            "<results>/entity/{run}/seed{seed}/training.json", non_empty=True
-        ),
+        history=nonempty("<results>/entity/{run}/seed{seed}/history.csv"),
+        training=nonempty("<results>/entity/{run}/seed{seed}/training.json"),
     log:
         "<logs>/entity_train/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_train/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -115,15 +102,11 @@ rule entity_predict:
         records=ENTITY_RUNS.data_of_run("records.jsonl"),
         lib=lib("entity_predict"),
     output:
-        predictions=ensure(
-            "<results>/entity/{run}/seed{seed}/predictions.parquet", non_empty=True
-        ),
+        predictions=nonempty("<results>/entity/{run}/seed{seed}/predictions.parquet"),
     log:
         "<logs>/entity_predict/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_predict/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -148,60 +131,17 @@ rule entity_evaluate:
         run_schema=schema("run"),
         lib=lib("entity_evaluate"),
     output:
-        metrics=report(
-            ensure("<results>/entity/{run}/seed{seed}/metrics.json", non_empty=True),
-            caption="../workflow/report/entity_metrics.rst",
-            category="Entity",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "scores"},
-        ),
-        run=ensure("<results>/entity/{run}/seed{seed}/run.json", non_empty=True),
-        kappa=report(
-            ensure(
-                "<results>/entity/{run}/seed{seed}/figures/kappa.svg", non_empty=True
-            ),
-            caption="../workflow/report/entity_kappa.rst",
-            category="Entity",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "kappa"},
-        ),
-        kappa_png=ensure(
-            "<results>/entity/{run}/seed{seed}/figures/kappa.png", non_empty=True
-        ),
-        map=report(
-            ensure(
-                "<results>/entity/{run}/seed{seed}/figures/map.svg", non_empty=True
-            ),
-            caption="../workflow/report/entity_map.rst",
-            category="Entity",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "map"},
-        ),
-        map_png=ensure(
-            "<results>/entity/{run}/seed{seed}/figures/map.png", non_empty=True
-        ),
-        reliability=report(
-            ensure(
-                "<results>/entity/{run}/seed{seed}/figures/reliability.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/entity_reliability.rst",
-            category="Entity",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "reliability"},
-        ),
-        reliability_png=ensure(
-            "<results>/entity/{run}/seed{seed}/figures/reliability.png", non_empty=True
-        ),
+        **figure("<results>/entity/{run}/seed{seed}/figures/kappa"),
+        **figure("<results>/entity/{run}/seed{seed}/figures/map"),
+        **figure("<results>/entity/{run}/seed{seed}/figures/reliability"),
+        metrics=record("<results>/entity/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/entity/{run}/seed{seed}/run.json"),
     log:
         "<logs>/entity_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_evaluate/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=120,
@@ -212,62 +152,19 @@ rule entity_evaluate:
         "../workflow/scripts/entity_evaluate.py"
 
 
-rule entity_curves:
-    input:
-        history="<results>/entity/{run}/seed{seed}/history.csv",
-        lib=lib("entity_curves"),
-    output:
-        svg=report(
-            ensure(
-                "<results>/entity/{run}/seed{seed}/figures/training_curves.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/entity_curves.rst",
-            category="Entity",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "training curves"},
-        ),
-        png=ensure(
-            "<results>/entity/{run}/seed{seed}/figures/training_curves.png",
-            non_empty=True,
-        ),
-    log:
-        "<logs>/entity_curves/{run}/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/entity_curves/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(ENTITY["runs"]),
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=scaled(2000),
-        runtime=30,
-    script:
-        "../workflow/scripts/entity_curves.py"
-
-
 rule entity_updates:
     input:
         metrics=ENTITY_RUNS.results("metrics.json"),
         history=ENTITY_RUNS.results("history.csv"),
         lib=lib("entity_updates"),
     output:
-        svg=report(
-            ensure("<results>/entity/figures/updates.svg", non_empty=True),
-            caption="../workflow/report/entity_updates.rst",
-            category="Entity",
-            subcategory="All runs",
-            labels={"what": "top 1 by updates"},
-        ),
-        png=ensure("<results>/entity/figures/updates.png", non_empty=True),
+        **figure("<results>/entity/figures/updates"),
     log:
         "<logs>/entity_updates.log",
     benchmark:
         "<benchmarks>/entity_updates.jsonl"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=30,
@@ -284,14 +181,13 @@ rule entity_compare:
         schema=schema("comparison"),
         lib=lib("entity_compare"),
     output:
-        comparison=ensure("<results>/entity/comparison.json", non_empty=True),
+        comparison=nonempty("<results>/entity/comparison.json"),
     log:
         "<logs>/entity_compare.log",
     benchmark:
         "<benchmarks>/entity_compare.jsonl"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=240,
@@ -308,19 +204,14 @@ rule entity_card:
         audits=entity_card_audits,
         lib=lib("entity_card"),
     output:
-        card=ensure("<results>/entity/{run}/seed{seed}/model_card.md", non_empty=True),
-        example=ensure(
-            "<results>/entity/{run}/seed{seed}/inference_example.py", non_empty=True
-        ),
+        card=nonempty("<results>/entity/{run}/seed{seed}/model_card.md"),
+        example=nonempty("<results>/entity/{run}/seed{seed}/inference_example.py"),
     log:
         "<logs>/entity_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_card/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(ENTITY["runs"]),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(1000),
         runtime=15,

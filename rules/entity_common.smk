@@ -64,3 +64,4 @@ def entity_targets(wildcards):
 
 
 EXPERIMENT_TARGETS["entity"] = entity_targets
+NETWORKS["entity"] = ENTITY["runs"]

@@ -19,8 +19,8 @@ rule face_convert:
         votes=face_votes_of,
         lib=lib("face_convert"),
     output:
-        faces=ensure("<results>/face/data/{data}/faces.npy", non_empty=True),
-        metadata=ensure("<results>/face/data/{data}/metadata.csv", non_empty=True),
+        faces=nonempty("<results>/face/data/{data}/faces.npy"),
+        metadata=nonempty("<results>/face/data/{data}/metadata.csv"),
         quarantine="<results>/face/data/{data}/quarantine.jsonl",
     log:
         "<logs>/face_convert/{data}.log",
@@ -28,7 +28,6 @@ rule face_convert:
         "<benchmarks>/face_convert/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -48,20 +47,13 @@ rule face_audit:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("face_audit"),
     output:
-        audit=report(
-            ensure("<results>/face/data/{data}/audit.json", non_empty=True),
-            caption="../workflow/report/face_audit.rst",
-            category="Face",
-            subcategory="Data",
-            labels={"data": "{data}", "what": "audit"},
-        ),
+        audit=record("<results>/face/data/{data}/audit.json"),
     log:
         "<logs>/face_audit/{data}.log",
     benchmark:
         "<benchmarks>/face_audit/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -76,13 +68,10 @@ rule face_label:
     input:
         faces="<results>/face/data/{data}/faces.npy",
         metadata="<results>/face/data/{data}/metadata.csv",
-        # A gate: it has to pass, and what it says is not used.
-        audit=ancient("<results>/face/data/{data}/audit.json"),
+        audit=ordering_only("<results>/face/data/{data}/audit.json"),
         lib=lib("face_label"),
     output:
-        labels=ensure(
-            "<results>/face/data/{data}/metadata_with_labels.csv", non_empty=True
-        ),
+        labels=nonempty("<results>/face/data/{data}/metadata_with_labels.csv"),
     log:
         "<logs>/face_label/{data}.log",
     benchmark:
@@ -106,21 +95,8 @@ rule face_check_labels:
         metadata="<results>/face/data/{data}/metadata.csv",
         lib=lib("face_check_labels"),
     output:
-        check=ensure("<results>/face/data/{data}/label_check.json", non_empty=True),
-        svg=report(
-            ensure(
-                "<results>/face/data/{data}/labels.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/face_labels.rst",
-            category="Face",
-            subcategory="Data",
-            labels={"data": "{data}", "what": "labels"},
-        ),
-        png=ensure(
-            "<results>/face/data/{data}/labels.png",
-            non_empty=True,
-        ),
+        **figure("<results>/face/data/{data}/labels"),
+        check=nonempty("<results>/face/data/{data}/label_check.json"),
     log:
         "<logs>/face_check_labels/{data}.log",
     benchmark:
@@ -143,20 +119,17 @@ rule face_train:
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
         labels=FACE_RUNS.data_of_run("metadata_with_labels.csv"),
-        # A gate: it has to pass, and what it says is not used.
-        check=ancient(FACE_RUNS.data_of_run("label_check.json")),
+        check=ordering_only(FACE_RUNS.data_of_run("label_check.json")),
         model=FACE_RUNS.model_of_run,
         lib=lib("face_train"),
     output:
         model=directory("<results>/face/{run}/seed{seed}/model"),
-        history=ensure("<results>/face/{run}/seed{seed}/history.csv", non_empty=True),
-        training=ensure("<results>/face/{run}/seed{seed}/training.json", non_empty=True),
+        history=nonempty("<results>/face/{run}/seed{seed}/history.csv"),
+        training=nonempty("<results>/face/{run}/seed{seed}/training.json"),
     log:
         "<logs>/face_train/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_train/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(FACE["runs"]),
     conda:
         "../envs/vision.yaml"
     threads: 8
@@ -177,15 +150,11 @@ rule face_predict:
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
         lib=lib("face_predict"),
     output:
-        predictions=ensure(
-            "<results>/face/{run}/seed{seed}/predictions.jsonl", non_empty=True
-        ),
+        predictions=nonempty("<results>/face/{run}/seed{seed}/predictions.jsonl"),
     log:
         "<logs>/face_predict/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_predict/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(FACE["runs"]),
     conda:
         "../envs/vision.yaml"
     threads: 8
@@ -207,27 +176,12 @@ rule face_blur:
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
         lib=lib("face_blur"),
     output:
-        result=ensure("<results>/face/{run}/seed{seed}/blur.json", non_empty=True),
-        svg=report(
-            ensure(
-                "<results>/face/{run}/seed{seed}/figures/blur_test.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/face_blur.rst",
-            category="Face",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "blur test"},
-        ),
-        png=ensure(
-            "<results>/face/{run}/seed{seed}/figures/blur_test.png",
-            non_empty=True,
-        ),
+        **figure("<results>/face/{run}/seed{seed}/figures/blur_test"),
+        result=nonempty("<results>/face/{run}/seed{seed}/blur.json"),
     log:
         "<logs>/face_blur/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_blur/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(FACE["runs"]),
     conda:
         "../envs/vision.yaml"
     threads: 4
@@ -257,65 +211,17 @@ rule face_evaluate:
         run_schema=schema("run"),
         lib=lib("face_evaluate"),
     output:
-        metrics=report(
-            ensure("<results>/face/{run}/seed{seed}/metrics.json", non_empty=True),
-            caption="../workflow/report/face_metrics.rst",
-            category="Face",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "metrics"},
-        ),
-        run=ensure("<results>/face/{run}/seed{seed}/run.json", non_empty=True),
-        confusion=report(
-            ensure(
-                "<results>/face/{run}/seed{seed}/figures/confusion_matrix.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/face_confusion.rst",
-            category="Face",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "confusion matrix"},
-        ),
-        confusion_png=ensure(
-            "<results>/face/{run}/seed{seed}/figures/confusion_matrix.png",
-            non_empty=True,
-        ),
-        reliability=report(
-            ensure(
-                "<results>/face/{run}/seed{seed}/figures/reliability.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/face_reliability.rst",
-            category="Face",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "reliability"},
-        ),
-        reliability_png=ensure(
-            "<results>/face/{run}/seed{seed}/figures/reliability.png",
-            non_empty=True,
-        ),
-        outputs=report(
-            ensure(
-                "<results>/face/{run}/seed{seed}/figures/outputs.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/face_outputs.rst",
-            category="Face",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "outputs"},
-        ),
-        outputs_png=ensure(
-            "<results>/face/{run}/seed{seed}/figures/outputs.png",
-            non_empty=True,
-        ),
+        **figure("<results>/face/{run}/seed{seed}/figures/confusion_matrix"),
+        **figure("<results>/face/{run}/seed{seed}/figures/reliability"),
+        **figure("<results>/face/{run}/seed{seed}/figures/outputs"),
+        metrics=record("<results>/face/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/face/{run}/seed{seed}/run.json"),
     log:
         "<logs>/face_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_evaluate/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(FACE["runs"]),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -325,41 +231,6 @@ rule face_evaluate:
         bootstrap=FACE["bootstrap"],
     script:
         "../workflow/scripts/face_evaluate.py"
-
-
-rule face_curves:
-    input:
-        history="<results>/face/{run}/seed{seed}/history.csv",
-        lib=lib("face_curves"),
-    output:
-        svg=report(
-            ensure(
-                "<results>/face/{run}/seed{seed}/figures/training_curves.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/face_curves.rst",
-            category="Face",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "training curves"},
-        ),
-        png=ensure(
-            "<results>/face/{run}/seed{seed}/figures/training_curves.png",
-            non_empty=True,
-        ),
-    log:
-        "<logs>/face_curves/{run}/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/face_curves/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(FACE["runs"]),
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=scaled(2000),
-        runtime=30,
-    script:
-        "../workflow/scripts/face_curves.py"
 
 
 # Seeds of a run together, and every run against every other on the same items.
@@ -373,14 +244,13 @@ rule face_compare:
         schema=schema("comparison"),
         lib=lib("face_compare"),
     output:
-        comparison=ensure("<results>/face/comparison.json", non_empty=True),
+        comparison=nonempty("<results>/face/comparison.json"),
     log:
         "<logs>/face_compare.log",
     benchmark:
         "<benchmarks>/face_compare.jsonl"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -400,19 +270,14 @@ rule face_card:
         check=FACE_RUNS.data_of_run("label_check.json"),
         lib=lib("face_card"),
     output:
-        card=ensure("<results>/face/{run}/seed{seed}/model_card.md", non_empty=True),
-        example=ensure(
-            "<results>/face/{run}/seed{seed}/inference_example.py", non_empty=True
-        ),
+        card=nonempty("<results>/face/{run}/seed{seed}/model_card.md"),
+        example=nonempty("<results>/face/{run}/seed{seed}/inference_example.py"),
     log:
         "<logs>/face_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_card/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(FACE["runs"]),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(1000),
         runtime=15,
@@ -434,19 +299,13 @@ rule face_export:
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
         lib=lib("face_export"),
     output:
-        onnx=ensure("<results>/face/{run}/seed{seed}/export/model.onnx", non_empty=True),
-        int8=ensure(
-            "<results>/face/{run}/seed{seed}/export/model.int8.onnx", non_empty=True
-        ),
-        summary=ensure(
-            "<results>/face/{run}/seed{seed}/export/export.json", non_empty=True
-        ),
+        onnx=nonempty("<results>/face/{run}/seed{seed}/export/model.onnx"),
+        int8=nonempty("<results>/face/{run}/seed{seed}/export/model.int8.onnx"),
+        summary=nonempty("<results>/face/{run}/seed{seed}/export/export.json"),
     log:
         "<logs>/face_export/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_export/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(FACE["runs"]),
     conda:
         "../envs/vision.yaml"
     threads: 4

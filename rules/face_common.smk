@@ -46,3 +46,4 @@ def face_targets(wildcards):
 
 
 EXPERIMENT_TARGETS["face"] = face_targets
+NETWORKS["face"] = FACE["runs"]

@@ -13,7 +13,7 @@ rule fetch_dataset:
         local=local_data,
         lib=lib("fetch_dataset", data_generators),
     output:
-        manifest=ensure("<resources>/raw/{data}/manifest.json", non_empty=True),
+        manifest=nonempty("<resources>/raw/{data}/manifest.json"),
     log:
         "<logs>/fetch_dataset/{data}.log",
     benchmark:
@@ -21,7 +21,6 @@ rule fetch_dataset:
     localrule: True
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(1000),
         runtime=120,
@@ -41,7 +40,7 @@ rule fetch_model:
         local=local_model,
         lib=lib("fetch_model", model_generators),
     output:
-        manifest=ensure("<resources>/models/{model}/manifest.json", non_empty=True),
+        manifest=nonempty("<resources>/models/{model}/manifest.json"),
     log:
         "<logs>/fetch_model/{model}.log",
     benchmark:
@@ -49,7 +48,6 @@ rule fetch_model:
     localrule: True
     conda:
         "../envs/text.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=240,
@@ -68,7 +66,7 @@ rule store_config:
     input:
         lib=lib("store_config"),
     output:
-        ensure("<results>/config.yaml", non_empty=True),
+        nonempty("<results>/config.yaml"),
     log:
         "<logs>/store_config.log",
     benchmark:
@@ -76,7 +74,6 @@ rule store_config:
     localrule: True
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(500),
         runtime=5,
@@ -95,7 +92,6 @@ rule check:
     localrule: True
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(500),
         runtime=5,

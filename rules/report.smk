@@ -16,13 +16,13 @@ rule report_build:
         lib=lib("report_build", report_sections),
     output:
         page=report(
-            ensure("<results>/report/index.html", non_empty=True),
+            nonempty("<results>/report/index.html"),
             caption="../workflow/report/report.rst",
             category="Report",
             labels={"what": "report"},
         ),
         table=report(
-            ensure("<results>/tables/results.csv", non_empty=True),
+            nonempty("<results>/tables/results.csv"),
             caption="../workflow/report/results_table.rst",
             category="Report",
             labels={"what": "results table"},
@@ -33,7 +33,6 @@ rule report_build:
         "<benchmarks>/report_build.jsonl"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=30,

@@ -19,7 +19,7 @@ rule summary_convert:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("summary_convert"),
     output:
-        records=ensure("<results>/summary/data/{data}/records.jsonl", non_empty=True),
+        records=nonempty("<results>/summary/data/{data}/records.jsonl"),
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",
     log:
         "<logs>/summary_convert/{data}.log",
@@ -27,7 +27,6 @@ rule summary_convert:
         "<benchmarks>/summary_convert/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=30,
@@ -47,20 +46,13 @@ rule summary_audit:
         manifest="<resources>/raw/{data}/manifest.json",
         lib=lib("summary_audit"),
     output:
-        audit=report(
-            ensure("<results>/summary/data/{data}/audit.json", non_empty=True),
-            caption="../workflow/report/summary_audit.rst",
-            category="Summary",
-            subcategory="Data",
-            labels={"data": "{data}", "what": "audit"},
-        ),
+        audit=record("<results>/summary/data/{data}/audit.json"),
     log:
         "<logs>/summary_audit/{data}.log",
     benchmark:
         "<benchmarks>/summary_audit/{data}.jsonl"
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=30,
@@ -77,15 +69,8 @@ rule summary_lengths:
         model=SUMMARY_RUNS.model_of_run,
         lib=lib("summary_lengths"),
     output:
-        lengths=ensure("<results>/summary/{run}/lengths.json", non_empty=True),
-        svg=report(
-            ensure("<results>/summary/{run}/lengths.svg", non_empty=True),
-            caption="../workflow/report/summary_lengths.rst",
-            category="Summary",
-            subcategory="{run}",
-            labels={"seed": "all", "what": "lengths"},
-        ),
-        png=ensure("<results>/summary/{run}/lengths.png", non_empty=True),
+        **figure("<results>/summary/{run}/lengths"),
+        summary=nonempty("<results>/summary/{run}/lengths.json"),
     log:
         "<logs>/summary_lengths/{run}.log",
     benchmark:
@@ -94,7 +79,6 @@ rule summary_lengths:
         run=one_of(SUMMARY_MODELS),
     conda:
         "../envs/text.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=60,
@@ -110,16 +94,13 @@ rule summary_lengths:
 rule summary_train:
     input:
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
-        # A gate: it has to pass, and what it says is not used.
-        audit=ancient(SUMMARY_RUNS.data_of_run("audit.json")),
+        audit=ordering_only(SUMMARY_RUNS.data_of_run("audit.json")),
         model=SUMMARY_RUNS.model_of_run,
         lib=lib("summary_train"),
     output:
         model=directory("<results>/summary/{run}/seed{seed}/model"),
-        history=ensure("<results>/summary/{run}/seed{seed}/history.csv", non_empty=True),
-        training=ensure(
-            "<results>/summary/{run}/seed{seed}/training.json", non_empty=True
-        ),
+        history=nonempty("<results>/summary/{run}/seed{seed}/history.csv"),
+        training=nonempty("<results>/summary/{run}/seed{seed}/training.json"),
     log:
         "<logs>/summary_train/{run}/seed{seed}.log",
     benchmark:
@@ -144,17 +125,13 @@ rule summary_train:
 rule summary_generate:
     input:
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
-        audit=ancient(SUMMARY_RUNS.data_of_run("audit.json")),
+        audit=ordering_only(SUMMARY_RUNS.data_of_run("audit.json")),
         model=SUMMARY_RUNS.model_of_run,
         trained=summary_trained("model"),
         lib=lib("summary_generate"),
     output:
-        predictions=ensure(
-            "<results>/summary/{run}/seed{seed}/predictions.jsonl", non_empty=True
-        ),
-        details=ensure(
-            "<results>/summary/{run}/seed{seed}/details.jsonl", non_empty=True
-        ),
+        predictions=nonempty("<results>/summary/{run}/seed{seed}/predictions.jsonl"),
+        details=nonempty("<results>/summary/{run}/seed{seed}/details.jsonl"),
     log:
         "<logs>/summary_generate/{run}/seed{seed}.log",
     benchmark:
@@ -178,16 +155,11 @@ rule summary_generate:
 rule summary_baseline:
     input:
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
-        # A gate: it has to pass, and what it says is not used.
-        audit=ancient(SUMMARY_RUNS.data_of_run("audit.json")),
+        audit=ordering_only(SUMMARY_RUNS.data_of_run("audit.json")),
         lib=lib("summary_baseline"),
     output:
-        predictions=ensure(
-            "<results>/summary/{run}/seed{seed}/predictions.jsonl", non_empty=True
-        ),
-        details=ensure(
-            "<results>/summary/{run}/seed{seed}/details.jsonl", non_empty=True
-        ),
+        predictions=nonempty("<results>/summary/{run}/seed{seed}/predictions.jsonl"),
+        details=nonempty("<results>/summary/{run}/seed{seed}/details.jsonl"),
     log:
         "<logs>/summary_baseline/{run}/seed{seed}.log",
     benchmark:
@@ -196,7 +168,6 @@ rule summary_baseline:
         run=one_of(SUMMARY_BASELINES),
     conda:
         "../envs/data.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=120,
@@ -220,38 +191,16 @@ rule summary_evaluate:
         run_schema=schema("run"),
         lib=lib("summary_evaluate"),
     output:
-        metrics=report(
-            ensure("<results>/summary/{run}/seed{seed}/metrics.json", non_empty=True),
-            caption="../workflow/report/summary_metrics.rst",
-            category="Summary",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "metrics"},
-        ),
-        run=ensure("<results>/summary/{run}/seed{seed}/run.json", non_empty=True),
-        text=ensure(
-            "<results>/summary/{run}/seed{seed}/evaluation_results.txt", non_empty=True
-        ),
-        fields=report(
-            ensure(
-                "<results>/summary/{run}/seed{seed}/figures/fields.svg", non_empty=True
-            ),
-            caption="../workflow/report/summary_fields.rst",
-            category="Summary",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "fields"},
-        ),
-        fields_png=ensure(
-            "<results>/summary/{run}/seed{seed}/figures/fields.png", non_empty=True
-        ),
+        **figure("<results>/summary/{run}/seed{seed}/figures/fields"),
+        metrics=record("<results>/summary/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/summary/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/summary/{run}/seed{seed}/evaluation_results.txt"),
     log:
         "<logs>/summary_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/summary_evaluate/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(SUMMARY["runs"]),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=120,
@@ -271,18 +220,15 @@ rule summary_judge:
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         lib=lib("summary_judge"),
     output:
-        judge=ensure("<results>/summary/{run}/seed{seed}/judge.json", non_empty=True),
+        judge=nonempty("<results>/summary/{run}/seed{seed}/judge.json"),
     log:
         "<logs>/summary_judge/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/summary_judge/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(SUMMARY["runs"]),
     # It needs the network, which compute nodes seldom have.
     localrule: True
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=240,
@@ -304,13 +250,11 @@ rule summary_neural:
         nli=summary_scoring_model("nli_model"),
         lib=lib("summary_neural"),
     output:
-        neural=ensure("<results>/summary/{run}/seed{seed}/neural.json", non_empty=True),
+        neural=nonempty("<results>/summary/{run}/seed{seed}/neural.json"),
     log:
         "<logs>/summary_neural/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/summary_neural/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(SUMMARY["runs"]),
     conda:
         "../envs/text.yaml"
     threads: 4
@@ -325,41 +269,6 @@ rule summary_neural:
         "../workflow/scripts/summary_neural.py"
 
 
-rule summary_curves:
-    input:
-        history="<results>/summary/{run}/seed{seed}/history.csv",
-        lib=lib("summary_curves"),
-    output:
-        svg=report(
-            ensure(
-                "<results>/summary/{run}/seed{seed}/figures/training_curves.svg",
-                non_empty=True,
-            ),
-            caption="../workflow/report/summary_curves.rst",
-            category="Summary",
-            subcategory="{run}",
-            labels={"seed": "{seed}", "what": "training curves"},
-        ),
-        png=ensure(
-            "<results>/summary/{run}/seed{seed}/figures/training_curves.png",
-            non_empty=True,
-        ),
-    log:
-        "<logs>/summary_curves/{run}/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/summary_curves/{run}/seed{seed}.jsonl"
-    wildcard_constraints:
-        run=one_of(SUMMARY_TRAINED),
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=scaled(2000),
-        runtime=30,
-    script:
-        "../workflow/scripts/summary_curves.py"
-
-
 # Seeds of a run together, and every run against every other on the same cases.
 rule summary_compare:
     input:
@@ -370,14 +279,13 @@ rule summary_compare:
         schema=schema("comparison"),
         lib=lib("summary_compare"),
     output:
-        comparison=ensure("<results>/summary/comparison.json", non_empty=True),
+        comparison=nonempty("<results>/summary/comparison.json"),
     log:
         "<logs>/summary_compare.log",
     benchmark:
         "<benchmarks>/summary_compare.jsonl"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=120,
@@ -393,25 +301,18 @@ rule summary_compare:
 # The folds of cross-validated runs together: every case once, by a run that has not seen it.
 rule summary_pool:
     input:
-        predictions=[
-            SUMMARY_RUNS.of_first_seed(name, "predictions.jsonl")
-            for name in SUMMARY_POOLED
-        ],
-        details=[
-            SUMMARY_RUNS.of_first_seed(name, "details.jsonl")
-            for name in SUMMARY_POOLED
-        ],
+        predictions=SUMMARY_RUNS.of_first_seeds("predictions.jsonl", SUMMARY_POOLED),
+        details=SUMMARY_RUNS.of_first_seeds("details.jsonl", SUMMARY_POOLED),
         records=SUMMARY_RUNS.data_files("records.jsonl"),
         lib=lib("summary_pool"),
     output:
-        pooled=ensure("<results>/summary/pooled.json", non_empty=True),
+        pooled=nonempty("<results>/summary/pooled.json"),
     log:
         "<logs>/summary_pool.log",
     benchmark:
         "<benchmarks>/summary_pool.jsonl"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(4000),
         runtime=120,
@@ -433,10 +334,8 @@ rule summary_card:
         model=SUMMARY_RUNS.model_of_run,
         lib=lib("summary_card"),
     output:
-        card=ensure("<results>/summary/{run}/seed{seed}/model_card.md", non_empty=True),
-        example=ensure(
-            "<results>/summary/{run}/seed{seed}/inference_example.py", non_empty=True
-        ),
+        card=nonempty("<results>/summary/{run}/seed{seed}/model_card.md"),
+        example=nonempty("<results>/summary/{run}/seed{seed}/inference_example.py"),
     log:
         "<logs>/summary_card/{run}/seed{seed}.log",
     benchmark:
@@ -445,15 +344,12 @@ rule summary_card:
         run=one_of(SUMMARY_TRAINED),
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=scaled(1000),
         runtime=15,
     params:
         recipe=SUMMARY_RUNS.recipe("seeds"),
         dataset=SUMMARY_RUNS.dataset_entry,
-        model=lambda wildcards: REGISTRIES.models[
-            SUMMARY["runs"][wildcards.run]["model"]
-        ],
+        model=SUMMARY_RUNS.model_entry,
     script:
         "../workflow/scripts/summary_card.py"

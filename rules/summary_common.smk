@@ -92,3 +92,4 @@ def summary_targets(wildcards):
 
 
 EXPERIMENT_TARGETS["summary"] = summary_targets
+NETWORKS["summary"] = SUMMARY_TRAINED

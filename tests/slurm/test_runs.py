@@ -14,7 +14,7 @@ JOBS = {
     "emotion_data": ("convert", "audit", "noise", "tfidf"),
     "emotion_train": (),
     "emotion_score": ("evaluate", "card"),
-    "report": ("emotion_compare", "emotion_curves", "report_build"),
+    "report": ("emotion_compare", "curves", "report_build"),
 }
 
 

@@ -79,7 +79,6 @@ def test_every_class_name_is_on_the_map_and_none_covers_another(drawn):
 
 def test_a_single_epoch_leaves_points_not_empty_curves(drawn):
     plots.training_curves("curves", history(1))
-    entity_figures.training_curves("curves", history(1))
     for drawing in drawn:
         for axes in drawing.axes:
             assert axes.lines
@@ -91,7 +90,6 @@ def test_a_single_epoch_leaves_points_not_empty_curves(drawn):
 def test_no_legend_is_over_the_data(drawn):
     draw_map(drawn)
     plots.training_curves("c", history(5))
-    entity_figures.training_curves("c", history(5))
     table = stats.reliability(np.array([0.3, 0.6, 0.9]), np.array([0, 1, 1]))
     plots.reliability("r", {"as trained": table, "scaled": table})
     plots.grouped_bars("g", {"a": {"x": 1.0, "y": 0.9}, "b": {"x": 1.0, "y": 0.9}}, ylabel="F1")

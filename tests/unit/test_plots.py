@@ -32,7 +32,7 @@ def draw_reliability(stem):
 def draw_curves(stem):
     path = Path(f"{stem}.csv")
     path.write_text(HISTORY)
-    plots.training_curves(stem, read_history(path))
+    plots.training_curves(stem, read_history(path, optional=plots.CURVES))
 
 
 @pytest.mark.parametrize("draw", [draw_confusion, draw_reliability, draw_curves])
@@ -69,7 +69,7 @@ def test_figures_need_no_display_and_leave_the_settings_alone(tmp_path):
 def test_history_is_read_by_split(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text(HISTORY)
-    history = read_history(path)
+    history = read_history(path, optional=plots.CURVES)
     np.testing.assert_array_equal(history["train"]["loss"], [1.7, 1.2])
     assert np.isnan(history["train"]["accuracy"]).all()
     np.testing.assert_array_equal(history["validation"]["step"], [20])

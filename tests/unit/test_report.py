@@ -166,7 +166,7 @@ def make_results(root):
     write_text(root / "history.csv", HISTORY)
     plots.training_curves(
         folder / "strong" / "seed1" / "figures" / "training_curves",
-        read_history(root / "history.csv"),
+        read_history(root / "history.csv", optional=plots.CURVES),
     )
     write_json(folder / "strong" / "seed1" / "export" / "export.json", EXPORT)
     ev.compare(

@@ -81,7 +81,7 @@ def test_a_second_run_does_nothing(project, finished_entity, entity_overlays):
         (
             {"runs": {"goemotions_demo": {"vmf": {"temperature": 0.2}}}},
             # The run that starts from it is trained again as well.
-            {"entity_train", "entity_predict", "entity_evaluate", "entity_curves", "entity_card"}
+            {"entity_train", "entity_predict", "entity_evaluate", "curves", "entity_card"}
             | {"entity_compare", "entity_updates", "report_build", "store_config"},
         ),
     ],
@@ -118,7 +118,7 @@ def test_another_split_leaves_a_corpus_with_splits_of_its_own_alone(
     [
         ("entity/audit.py", {"entity_audit", "entity_card", "report_build"}),
         ("entity/model_card.md.j2", {"entity_card", "report_build"}),
-        ("entity/figures.py", {"entity_evaluate", "entity_curves", "entity_compare"}
+        ("entity/figures.py", {"entity_evaluate", "curves", "entity_compare"}
          | {"entity_updates", "entity_card", "report_build"}),
         ("entity/original.py", {"entity_predict", "entity_evaluate", "entity_compare"}
          | {"entity_updates", "entity_card", "report_build"}),

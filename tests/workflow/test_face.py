@@ -8,7 +8,7 @@ from affectlab.samples import face as samples
 
 RUN = "results/face/compact_demo/seed13"
 AFTER_EVALUATION = {"face_evaluate", "face_card", "face_compare", "report_build"}
-AFTER_TRAINING = {"face_predict", "face_blur", "face_curves", "face_export"} | AFTER_EVALUATION
+AFTER_TRAINING = {"face_predict", "face_blur", "curves", "face_export"} | AFTER_EVALUATION
 
 
 @pytest.fixture(scope="session")

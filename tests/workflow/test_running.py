@@ -82,7 +82,7 @@ def test_a_second_run_does_nothing(project, finished):
         (
             {"runs": {"qwen3_tiny": {"training": {"weight_decay": 0.02}}}},
             AFTER_EVALUATION
-            | {"emotion_train", "emotion_predict", "emotion_curves", "emotion_export"}
+            | {"emotion_train", "emotion_predict", "curves", "emotion_export"}
             | {"store_config"},
         ),
         # How another run is judged or trained is no matter of a run that is not selected.

@@ -80,7 +80,7 @@ def test_a_second_run_does_nothing(project, overlays, finished_summary):
     assert "Nothing to be done" in result.output
 
 
-TRAINED = {"summary_train", "summary_generate", "summary_curves", "store_config"}
+TRAINED = {"summary_train", "summary_generate", "curves", "store_config"}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,7 @@ def test_a_changed_setting_reruns_what_it_decides(
         ("summary/judge.py", set()),
         (
             "summary/prompt_fields_v1_en.txt",
-            AFTER_EVALUATION
-            | {"summary_lengths", "summary_train", "summary_generate", "summary_curves"},
+            AFTER_EVALUATION | {"summary_lengths", "summary_train", "summary_generate", "curves"},
         ),
     ],
 )

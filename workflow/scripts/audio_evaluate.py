@@ -28,5 +28,5 @@ evaluate(
     measures_path=Path(paths.measures),
     model_directory=Path(paths.model),
     text_path=Path(snakemake.output.text),
-    figures=Path(snakemake.output.confusion).parent,
+    figures=Path(snakemake.output.confusion_matrix).parent,
 )

@@ -27,5 +27,5 @@ evaluate(
     audit_path=paths.audit,
     baseline=(*snakemake.params.baseline, paths.baseline) if paths.get("baseline") else None,
     text_path=snakemake.output.text,
-    figures=Path(snakemake.output.confusion).parent,
+    figures=Path(snakemake.output.confusion_matrix).parent,
 )

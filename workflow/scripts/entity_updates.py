@@ -8,6 +8,6 @@ from affectlab.files.logs import configure_logging
 configure_logging(snakemake.log[0])
 pairs = zip(snakemake.input.metrics, snakemake.input.history, strict=True)
 draw(
-    Path(snakemake.output.svg).with_suffix(""),
+    Path(snakemake.output.updates).with_suffix(""),
     [read_course(metrics, history) for metrics, history in pairs],
 )

@@ -11,7 +11,7 @@ write_blur_test(
     metadata_path=Path(snakemake.input.metadata),
     model_directory=Path(snakemake.input.model),
     result_path=Path(snakemake.output.result),
-    figure=Path(snakemake.output.svg).with_suffix(""),
+    figure=Path(snakemake.output.blur_test).with_suffix(""),
     split=snakemake.params.split,
     labels=snakemake.params.labels,
     threads=snakemake.threads,

@@ -11,7 +11,7 @@ write_check(
     faces_path=Path(snakemake.input.faces),
     metadata_path=Path(snakemake.input.metadata),
     check_path=Path(snakemake.output.check),
-    figure=Path(snakemake.output.svg).with_suffix(""),
+    figure=Path(snakemake.output.labels).with_suffix(""),
     settings=snakemake.params.labels,
     threads=snakemake.threads,
 )

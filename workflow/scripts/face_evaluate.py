@@ -29,5 +29,5 @@ evaluate(
     audit_path=Path(paths.audit),
     blur_path=Path(paths.blur),
     result_split=snakemake.params.result_split,
-    figures=Path(snakemake.output.confusion).parent,
+    figures=Path(snakemake.output.confusion_matrix).parent,
 )

@@ -11,6 +11,6 @@ write_lengths(
     records_path=Path(snakemake.input.records),
     model_directory=manifest_directory(snakemake.input.model),
     run=snakemake.params.recipe,
-    lengths_path=Path(snakemake.output.lengths),
-    figure_stem=Path(snakemake.output.svg).with_suffix(""),
+    lengths_path=Path(snakemake.output.summary),
+    figure_stem=Path(snakemake.output.lengths).with_suffix(""),
 )

@@ -1,18 +1,14 @@
-"""Figures of the entity experiment: concentration, map of the embedding, training curves."""
+"""Figures of the entity experiment: concentration, map of the embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.evaluation import plots, stats
-
-HISTORY_COLUMNS = ("step", "epoch", "split", "stage", "loss", "kappa")
-"""What `training_curves` needs of history.csv."""
 
 
 def kappa_plot(
@@ -94,33 +90,3 @@ def embedding_map(
         axes.set_ylabel(f"second principal axis ({shares[1]:.0%})")
         axes.set_title("Embedding of the test split, and the class prototypes")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, fontsize=8)
-
-
-def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, stats.Array]]) -> None:
-    """Draw train and validation loss, and the mean concentration on validation, over the steps.
-
-    The train loss is the true one, not multiplied by the accumulated batches.
-
-    Args:
-        stem: path without an ending.
-        history: `HISTORY_COLUMNS` of history.csv by split.
-    """
-    with plots.figure(stem, 8.5, 5.5) as drawing:
-        losses, kappas = drawing.subplots(2, 1, sharex=True)
-        for (split, rows), (colour, dash, marker) in zip(
-            history.items(), plots.SERIES, strict=False
-        ):
-            look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": marker}
-            losses.plot(rows["step"], rows["loss"], label=split, **look)
-            if split == "validation":
-                kappas.plot(rows["step"], rows["kappa"], **look)
-                ends = rows["step"][:-1][np.diff(rows["stage"]) > 0]
-                for axes in (losses, kappas):
-                    for end in ends:
-                        axes.axvline(end, color=plots.GREY, linewidth=1)
-        losses.set_ylabel("loss (nats)")
-        plots.legend(losses)
-        kappas.set_ylabel("mean kappa, validation")
-        kappas.set_xlabel("optimiser step (vertical lines: ends of stages)")
-        for axes in (losses, kappas):
-            axes.grid(visible=True)

@@ -50,6 +50,9 @@ DRAWN_SCORES = {
 }
 """Scores that the training curves show: colour (None: that of the split) and name."""
 
+CURVES = (*DRAWN_SCORES, "kappa", "learning_rate", "stage")
+"""Columns of history.csv that `training_curves` draws where a run has them, besides the loss."""
+
 
 @contextmanager
 def figure(stem: Path | str, width: float, height: float) -> Iterator[Figure]:
@@ -225,45 +228,95 @@ def histogram(
 
 
 def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]) -> None:
-    """Draw loss, validation scores, if there are any, and learning rate over a training.
+    """Draw a training over its steps: loss, and whatever else of `CURVES` its history has.
+
+    Vertical lines are ends of stages.
 
     Args:
         stem: path without an ending.
-        history: as `read_history` gives it.
+        history: as `read_history` returns it.
     """
-    drawn = [name for name in DRAWN_SCORES if any(name in rows for rows in history.values())]
-    ratios = (3, 3, 2) if drawn else (3, 2)
-    with figure(stem, 8.5, 7.0 if drawn else 5.0) as drawing:
-        panels = drawing.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
-        losses, rates = panels[0], panels[-1]
-        for (split, rows), (colour, dash, marker) in zip(history.items(), SERIES, strict=False):
-            look = {
-                "color": colour,
-                "linestyle": dash,
-                "marker": marker if split != "train" else "",
-            }
-            _line(losses, rows, "loss", label=split, **look)
-            _line(rates, rows, "learning_rate", color=GREY)
-            for name in drawn:
-                own, label = DRAWN_SCORES[name]
-                if split != "train":
-                    other = {"color": own, "linestyle": "-.", "marker": "^"} if own else {}
-                    _line(panels[1], rows, name, label=f"{split} {label}", **(look | other))
-        losses.set_ylabel("loss (nats)")
-        losses.set_ylim(0, 1.05 * losses.dataLim.y1)
-        if drawn:
-            panels[1].set_ylabel("score")
-        rates.set_ylabel("learning rate")
-        rates.set_xlabel("optimiser step")
-        rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-        for axes in panels:
-            axes.grid(visible=True)
-            if axes.get_legend_handles_labels()[0]:
-                legend(axes)
+    known = {
+        name
+        for rows in history.values()
+        for name, values in rows.items()
+        if np.isfinite(values).any()
+    }
+    scores = [name for name in DRAWN_SCORES if name in known]
+    heights = {"loss": 3, "score": 3 if scores else 0}
+    heights |= {name: 2 if name in known else 0 for name in ("kappa", "learning_rate")}
+    heights = {name: height for name, height in heights.items() if height}
+    with figure(stem, 8.5, 1.0 + 0.8 * sum(heights.values())) as drawing:
+        drawn = drawing.subplots(
+            len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights.values())
+        )
+        panels = dict(zip(heights, drawn[:, 0], strict=True))
+        for (split, rows), series in zip(history.items(), SERIES, strict=False):
+            _draw_split(panels, split, rows, series, scores)
+        _finish(panels, _stage_ends(history))
+
+
+def _draw_split(
+    panels: Mapping[str, Any],
+    split: str,
+    rows: Mapping[str, Array],
+    series: tuple[str, str, str],
+    scores: Sequence[str],
+) -> None:
+    """Draw the columns of one split, each into its panel."""
+    colour, dash, marker = series
+    trained_on = split == "train"
+    look = {"color": colour, "linestyle": dash, "marker": "" if trained_on else marker}
+    _line(panels["loss"], rows, "loss", label=split, **look)
+    if "learning_rate" in panels:
+        _line(panels["learning_rate"], rows, "learning_rate", color=GREY)
+    if trained_on:
+        return
+    if "kappa" in panels:
+        _line(panels["kappa"], rows, "kappa", **look)
+    for name in scores:
+        own, label = DRAWN_SCORES[name]
+        other = {"color": own, "linestyle": "-.", "marker": "^"} if own else {}
+        _line(panels["score"], rows, name, label=f"{split} {label}", **(look | other))
+
+
+def _stage_ends(history: Mapping[str, Mapping[str, Array]]) -> list[float]:
+    """Steps after which another stage of the training begins."""
+    rows = history.get("validation", {})
+    if "stage" not in rows:
+        return []
+    return [float(step) for step in rows["step"][:-1][np.diff(rows["stage"]) > 0]]
+
+
+def _finish(panels: Mapping[str, Any], stage_ends: Sequence[float]) -> None:
+    """Label the axes of training curves, and mark the ends of stages."""
+    panels["loss"].set_ylabel("loss (nats)")
+    panels["loss"].set_ylim(min(0.0, panels["loss"].dataLim.y0), 1.05 * panels["loss"].dataLim.y1)
+    for name, label in (
+        ("score", "score"),
+        ("kappa", "mean kappa, validation"),
+        ("learning_rate", "learning rate"),
+    ):
+        if name in panels:
+            panels[name].set_ylabel(label)
+    if "learning_rate" in panels:
+        panels["learning_rate"].ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    last = list(panels.values())[-1]
+    last.set_xlabel(
+        "optimiser step (vertical lines: ends of stages)" if stage_ends else "optimiser step"
+    )
+    for axes in panels.values():
+        for end in stage_ends:
+            axes.axvline(end, color=GREY, linewidth=1)
+        axes.grid(visible=True)
+        if axes.get_legend_handles_labels()[0]:
+            legend(axes)
 
 
 def _line(axes: Any, rows: Mapping[str, Array], column: str, **look: Any) -> None:
     """Draw one column over the steps where it has a value; a single value as a point."""
+    if column not in rows:
+        return
     known = ~np.isnan(rows[column])
     if known.sum() == 1:
         look["marker"] = look.get("marker") or "o"

@@ -14,7 +14,7 @@ from affectlab.errors import DataError
 from affectlab.evaluation.stats import Array
 from affectlab.files.io import read_text, sealed_writer
 
-COLUMNS = ("step", "epoch", "split", "loss", "accuracy", "macro_f1", "learning_rate")
+COLUMNS = ("step", "epoch", "split", "loss")
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
