@@ -1,0 +1,15 @@
+"""Compare all tone runs."""
+
+from affectlab.tone.evaluate import compare
+
+from affectlab.files.logs import configure_logging
+
+configure_logging(snakemake.log[0])
+compare(
+    metrics_paths=snakemake.input.metrics,
+    predictions_paths=snakemake.input.predictions,
+    records_paths=dict(zip(snakemake.params.data, snakemake.input.records, strict=True)),
+    bootstrap=snakemake.params.bootstrap,
+    schema=snakemake.input.schema,
+    output_path=snakemake.output.comparison,
+)
