@@ -601,8 +601,8 @@ def results_table() -> Reader:
 
 
 def manifests() -> Reader:
-    from affectlab.assets.fetch import manifest_directory
-    from affectlab.assets.status import asset_status, generated_data, read_manifest
+    from affectlab.assets.manifest import manifest_directory, read_manifest
+    from affectlab.assets.status import asset_status, generated_data
     from affectlab.evaluation.records import model_identity
 
     entry = {"sources": [{"kind": "sample", "generator": "g"}]}

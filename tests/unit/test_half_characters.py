@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from affectlab.assets.status import read_manifest
+from affectlab.assets.manifest import read_manifest
 from affectlab.config.load import parse_yaml
 from affectlab.errors import ConfigError, DataError
 

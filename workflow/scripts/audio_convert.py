@@ -1,6 +1,6 @@
 """Turn a speech corpus into one tidy table of clips, whatever its layout."""
 
-from affectlab.assets.fetch import manifest_directory
+from affectlab.assets.manifest import manifest_directory
 from affectlab.audio.data import convert
 from affectlab.files.logs import configure_logging
 

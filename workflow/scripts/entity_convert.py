@@ -1,6 +1,6 @@
 """Turn the raw files of a data set into one tidy table of texts, whatever their layout."""
 
-from affectlab.assets.fetch import manifest_directory
+from affectlab.assets.manifest import manifest_directory
 from affectlab.entity.data import convert
 from affectlab.files.logs import configure_logging
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from affectlab.assets.fetch import manifest_directory
+from affectlab.assets.manifest import manifest_directory
 from affectlab.entity.predict import predict_records
 from affectlab.files.logs import configure_logging
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from affectlab.assets.fetch import manifest_directory
+from affectlab.assets.manifest import manifest_directory
 from affectlab.face.data import convert
 from affectlab.files.logs import configure_logging
 

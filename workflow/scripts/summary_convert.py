@@ -1,6 +1,6 @@
 """Turn the raw file of a data set into one tidy table of cases, whatever its layout."""
 
-from affectlab.assets.fetch import manifest_directory
+from affectlab.assets.manifest import manifest_directory
 from affectlab.files.logs import configure_logging
 from affectlab.summary.cases import convert
 

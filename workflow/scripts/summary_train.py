@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from affectlab.assets.fetch import manifest_directory
+from affectlab.assets.manifest import manifest_directory
 from affectlab.files.logs import configure_logging
 from affectlab.summary.train import train
 from affectlab.training.launch import call

@@ -9,31 +9,27 @@ generated lies in ``files/`` beside the manifest and *directory* is relative to 
 
 from __future__ import annotations
 
-import itertools
 import logging
-import random
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from affectlab.assets.checkpoints import check_model
 from affectlab.assets.downloads import download
+from affectlab.assets.hub import fetch_from_hub
 from affectlab.assets.local_copies import copy_files, remember
-from affectlab.assets.status import read_manifest
-from affectlab.assets.transfers import is_passing
-from affectlab.assets.wheels import Pins, check_sha256, fetch_package
-from affectlab.errors import DataError, FetchError, first_line
+from affectlab.assets.packages.fetch import fetch_package
+from affectlab.assets.wheels import Pins
+from affectlab.errors import DataError, FetchError
 from affectlab.files.archives import (
     archives_problem,
     is_archive,
     local_copy,
     single_archive,
 )
-from affectlab.files.integrity import SUMS, check_sums
+from affectlab.files.integrity import SUMS
 from affectlab.files.io import (
     atomic_path,
     is_encodable,
@@ -54,8 +50,6 @@ Generators = Mapping[str, Callable[..., Any]]
 
 KIND_NAMES = {"dataset": "data set", "model": "model"}
 ROOT_KEYS = {"dataset": "data_root", "model": "model_root"}
-HUB_TIMEOUT = 10.0
-HUB_RETRIES = 3
 
 
 def fetch_dataset(
@@ -108,20 +102,6 @@ def fetch_model(
         UserError: the disk is full or not writable.
     """
     _fetch("model", name, entry, Path(manifest_path), model_root, generators or {})
-
-
-def manifest_directory(manifest_path: Path | str) -> Path:
-    """The folder that holds the files of a manifest, after a check of their SHA-256.
-
-    Raises:
-        DataError: no such manifest, it names no directory, or a file is missing or is not the one
-            that was obtained.
-    """
-    path = Path(manifest_path)
-    manifest = read_manifest(path, ["directory"])
-    directory: Path = path.parent / manifest["directory"]
-    check_sums(directory, {file["path"]: file["sha256"] for file in manifest["files"]}, path)
-    return directory
 
 
 def _fetch(
@@ -373,7 +353,7 @@ def _obtain(
     pins = source.get("files", {})
     match source["kind"]:
         case "hub":
-            _from_hub(kind, source, work, fresh)
+            fetch_from_hub(source, kind, work, fresh)
         case "url":
             _from_urls(source["urls"], pins, work, fresh)
         case "package":
@@ -404,102 +384,3 @@ def _from_urls(urls: list[str], pins: Pins, work: Path, fresh: Path) -> None:
         return
     for name in names:
         (work / name).replace(fresh / name)
-
-
-def _from_hub(kind: Kind, source: Mapping[str, Any], work: Path, fresh: Path) -> None:
-    """Take the listed files from the hub's cache if they are in it, else from the hub.
-
-    ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``, ``HF_TOKEN`` and ``HF_HOME`` act as always. A file that
-    has arrived is not fetched again after an interruption; one cut in the middle is, since the
-    hub's own client keeps no parts.
-    """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.constants import is_offline_mode
-
-    repo, revision = source["repo"], source["revision"]
-    repo_type = "dataset" if kind == "dataset" else "model"
-    wanted = []
-    for path, digest in source["files"].items():
-        cached = try_to_load_from_cache(repo, path, revision=revision, repo_type=repo_type)
-        if isinstance(cached, str) and digest in (None, sha256_file(cached)):
-            (fresh / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(cached, fresh / path)
-        else:
-            wanted.append(path)
-    if wanted and is_offline_mode():
-        raise FetchError(f"HF_HUB_OFFLINE is set and the cache has no {', '.join(wanted)}")
-    with _clear_hub_errors(repo, revision):
-        for path in wanted[:1]:
-            # One short look first: the download itself would retry for a minute in vain
-            # where there is no network.
-            url = hf_hub_url(repo, path, revision=revision, repo_type=repo_type)
-            with _passing_over_busy():
-                get_hf_file_metadata(url, timeout=HUB_TIMEOUT)
-        for path in wanted:
-            _hub_download(repo, path, revision, repo_type, work / "hub")
-    for path in wanted:
-        try:
-            check_sha256(work / "hub" / path, source["files"][path], path)
-        except FetchError:
-            (work / "hub" / path).unlink()
-            raise
-        (fresh / path).parent.mkdir(parents=True, exist_ok=True)
-        (work / "hub" / path).replace(fresh / path)
-
-
-@contextmanager
-def _passing_over_busy() -> Iterator[None]:
-    """A hub that answers at all, if only that it is busy, can be reached."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        yield
-    except HfHubHTTPError as error:
-        if not is_passing(error.response.status_code):
-            raise
-
-
-def _hub_download(repo: str, path: str, revision: str, repo_type: str, folder: Path) -> None:
-    """Download one file, and again where the hub was busy: its client does not in mid-file."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    for attempt in itertools.count():
-        try:
-            hf_hub_download(repo, path, revision=revision, repo_type=repo_type, local_dir=folder)
-            return
-        except HfHubHTTPError as error:
-            if attempt >= HUB_RETRIES or not is_passing(error.response.status_code):
-                raise
-            pause = 2**attempt * random.uniform(0.5, 1.5)
-            logger.warning("%s: %s; trying again in %.1f s", path, first_line(error), pause)
-            time.sleep(pause)
-
-
-@contextmanager
-def _clear_hub_errors(repo: str, revision: str) -> Iterator[None]:
-    from huggingface_hub import constants, errors
-
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        page = f"{redact(constants.ENDPOINT)}/{repo}"
-        message = f"gated: accept its terms at {page}, then log in (`hf auth login` or HF_TOKEN)"
-        raise FetchError(message) from error
-    except errors.RepositoryNotFoundError as error:
-        raise FetchError("no such repository, or one that needs a log-in (HF_TOKEN)") from error
-    except errors.RevisionNotFoundError as error:
-        raise FetchError(f"the repository has no commit {revision}") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise FetchError(f"{redact(constants.ENDPOINT)} cannot be reached") from error
-    except errors.EntryNotFoundError as error:
-        raise FetchError(f"a file is not in the repository: {first_line(error)}") from error
-    except errors.HfHubHTTPError as error:
-        raise FetchError(first_line(error)) from error
-    except Exception as error:
-        # Whatever else goes wrong inside the client is a reason to try the next source; a full
-        # or read-only disk is not.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        place, reason = redact(constants.ENDPOINT), f"{type(error).__name__}: {first_line(error)}"
-        raise FetchError(f"{place} cannot be reached: {reason}") from error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from affectlab.assets.local_copies import copy_files, marker
+from affectlab.assets.manifest import read_manifest
 from affectlab.errors import DataError, UserError
 from affectlab.files.archives import archives_problem, foreign_copy, local_copy
 from affectlab.files.io import read_json, user_path
@@ -61,57 +62,6 @@ def local_marker(
 def manifest_path(kind: Kind, name: str, resources: Path | str) -> Path:
     """Where the manifest of a data set or model lies once it has been fetched."""
     return Path(resources, RESOURCE_FOLDERS[kind], name, "manifest.json")
-
-
-def read_manifest(path: Path | str, needed: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a manifest as `assets.fetch` writes it.
-
-    Args:
-        path: the manifest.
-        needed: which of ``name``, ``kind`` and ``directory`` are going to be read beside source
-            and files.
-
-    Raises:
-        DataError: there is none, or it is cut short or corrupt; says to delete it.
-    """
-    found = read_json(path)
-    if problem := _manifest_problem(found, needed):
-        raise DataError(path, None, f"{problem}; delete its folder to fetch it again")
-    checked: dict[str, Any] = found
-    return checked
-
-
-def _manifest_problem(found: Any, needed: Sequence[str]) -> str | None:
-    if not isinstance(found, dict):
-        return "expected a manifest, an object"
-    if absent := [name for name in needed if not isinstance(found.get(name), str)]:
-        return f"expected a manifest with the {' and '.join(absent)} of what was fetched"
-    source, files = found.get("source"), found.get("files")
-    if not isinstance(source, dict) or not isinstance(source.get("kind"), str):
-        return "expected the source, with its kind"
-    if not isinstance(files, list):
-        return "expected a list of files"
-    for file in files:
-        if (
-            not isinstance(file, dict)
-            or not isinstance(file.get("path"), str)
-            or not isinstance(file.get("sha256"), str)
-            or type(file.get("bytes")) is not int
-        ):
-            return "expected the path, bytes and sha256 of each file"
-        if not _is_path(file["path"]):
-            return "the path of a file holds what no path can hold"
-    if "directory" in needed and not _is_path(found["directory"]):
-        return "the directory holds what no path can hold"
-    return None
-
-
-def _is_path(text: str) -> bool:
-    """Whether a file can have this path: no NUL character, no half of a surrogate pair."""
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
 
 
 def fetched_part(entry: Mapping[str, Any]) -> dict[str, Any]:

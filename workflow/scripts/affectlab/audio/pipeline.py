@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.assets.checkpoints import weights_digest
-from affectlab.assets.fetch import manifest_directory
-from affectlab.assets.status import read_manifest
+from affectlab.assets.manifest import manifest_directory, read_manifest
 from affectlab.audio.data import usable_clips
 from affectlab.audio.embedding import embed_clips, shard
 from affectlab.audio.encoders.kinds import find_kind

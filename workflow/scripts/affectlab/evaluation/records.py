@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from affectlab.assets.status import read_manifest
+from affectlab.assets.manifest import read_manifest
 from affectlab.config.load import schema_mistakes
 from affectlab.errors import DataError
 from affectlab.files.io import read_json, round_significant, sha256_file, write_json
