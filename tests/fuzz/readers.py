@@ -260,7 +260,8 @@ def build_manifest(folder: Path) -> None:
 
 
 def audio(layout: str, build: Build, changed: str, *, renamed: bool = False) -> Reader:
-    from affectlab.audio.data import convert, read_clips
+    from affectlab.audio.clips import read_clips
+    from affectlab.audio.data import convert
 
     def read(folder: Path) -> None:
         records = folder / "records.jsonl"
@@ -271,7 +272,7 @@ def audio(layout: str, build: Build, changed: str, *, renamed: bool = False) -> 
 
 
 def audio_records() -> Reader:
-    from affectlab.audio.data import read_clips, usable_clips
+    from affectlab.audio.clips import read_clips, usable_clips
 
     def build(folder: Path) -> None:
         reader = audio("audio_manifest", build_manifest, "")
@@ -304,7 +305,7 @@ def recording(ending: str) -> Reader:
 
 
 def clips(count: int = 4) -> list[Any]:
-    from affectlab.audio.data import Clip
+    from affectlab.audio.clips import Clip
 
     return [
         Clip(f"c{n}", f"c{n}.wav", f"s{n % 2}", {"label": "ab"[n % 2]}, None) for n in range(count)

@@ -12,9 +12,13 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from affectlab.audio import experiment, probe
+from affectlab.audio.controls import permutation_test, speaker_accuracy
+from affectlab.audio.folds import grouped_folds, random_folds
 from affectlab.audio.items import Items
 from affectlab.audio.probe import Settings
+from affectlab.audio.processes import side_by_side
 from affectlab.audio.store import Embeddings
+from affectlab.audio.views import make_view, make_views, pool_subjects
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import permute
 
@@ -44,15 +48,15 @@ def speech(subjects=12, clips=4, features=20, signal=1.5, voice=2.0, seed=0):
 
 def test_no_subject_is_on_both_sides():
     _, labels, groups = speech()
-    for train, test in probe.grouped_folds(labels, groups, 4, seed=1):
+    for train, test in grouped_folds(labels, groups, 4, seed=1):
         assert not set(groups[train]) & set(groups[test])
-    tested = np.concatenate([test for _, test in probe.grouped_folds(labels, groups, 4, seed=1)])
+    tested = np.concatenate([test for _, test in grouped_folds(labels, groups, 4, seed=1)])
     assert sorted(tested) == list(range(len(labels)))
 
 
 def test_too_few_subjects_are_named():
     with pytest.raises(UserError, match="5 folds need as many subjects; there are 3"):
-        probe.grouped_folds(np.array([0, 1, 0]), np.array([0, 1, 2]), 5, seed=0)
+        grouped_folds(np.array([0, 1, 0]), np.array([0, 1, 2]), 5, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +68,14 @@ def test_too_few_subjects_are_named():
 )
 def test_too_few_items_of_a_class_are_named(labels, folds, message):
     with pytest.raises(UserError, match=message):
-        probe.grouped_folds(np.array(labels), np.arange(len(labels)), folds, seed=0)
+        grouped_folds(np.array(labels), np.arange(len(labels)), folds, seed=0)
 
 
 def test_folds_that_ignore_subjects_are_checked_too():
     with pytest.raises(UserError, match="2 folds holds one class alone"):
-        probe.random_folds(np.array([1, 0, 0, 0]), 2, seed=0)
+        random_folds(np.array([1, 0, 0, 0]), 2, seed=0)
     with pytest.raises(UserError, match="5 folds need as many items; there are 4"):
-        probe.random_folds(np.array([1, 0, 1, 0]), 5, seed=0)
+        random_folds(np.array([1, 0, 1, 0]), 5, seed=0)
 
 
 def searched(view, labels, groups, settings, seed):
@@ -154,7 +158,7 @@ def two_layers():
 
 def test_a_blend_answers_by_the_mean_logits_of_all_views():
     vectors, labels, groups = two_layers()
-    views = probe.make_views(vectors, ["a", "b"], ["layers", "mix"], ["mean", "std"])
+    views = make_views(vectors, ["a", "b"], ["layers", "mix"], ["mean", "std"])
     settings = replace(SETTINGS, combine="blend")
     found = probe.nested(views, labels, groups, 2, settings, seed=0)
     assert {(choice.view, choice.strength) for choice in found.choices} == {("blend", None)}
@@ -170,7 +174,7 @@ def test_a_blend_answers_by_the_mean_logits_of_all_views():
 def test_the_blend_that_is_handed_on_is_one_classifier_that_answers_as_all_of_them(views):
     vectors, labels, groups = two_layers()
     settings = replace(SETTINGS, views=views, statistics=["mean", "std"], combine="blend")
-    features = probe.make_views(vectors, ["a", "b"], views, settings.statistics)
+    features = make_views(vectors, ["a", "b"], views, settings.statistics)
     items = Items([], groups.astype(str), labels, ("no", "yes"), [], vectors, {})
     embeddings = Embeddings((), (), (), ("a", "b"), vectors, {"encoder": "tiny"})
     recipe = {"task": "2dep", "unit": "clip"}
@@ -187,7 +191,7 @@ def test_the_blend_that_is_handed_on_is_one_classifier_that_answers_as_all_of_th
     }
     odds = np.mean([apart[name].decision_function(features[name]) for name in apart], axis=0)
     assert model.facts["view"] == "mix"
-    mixed = probe.make_view(vectors, ["a", "b"], model.facts["view"], settings.statistics)
+    mixed = make_view(vectors, ["a", "b"], model.facts["view"], settings.statistics)
     expected = 1 / (1 + np.exp(-odds / choice.temperature))
     np.testing.assert_allclose(model.probabilities(mixed)[:, 1], expected, atol=2e-3)
 
@@ -202,7 +206,7 @@ def test_processes_have_one_thread_each_whatever_the_environment_says(monkeypatc
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "2")
     with threadpool_limits(2, "blas"):
-        assert probe.side_by_side(threads_for_linear_algebra, [0, 1], processes) == [{1}] * 2
+        assert side_by_side(threads_for_linear_algebra, [0, 1], processes) == [{1}] * 2
 
 
 def test_threads_change_nothing():
@@ -217,7 +221,7 @@ def test_threads_change_nothing():
 def test_held_out_labels_are_never_looked_at():
     """Flipping the labels of one outer fold leaves all that is said of it as it was."""
     view, labels, groups = speech()
-    _, test = probe.grouped_folds(labels, groups, SETTINGS.outer_folds, seed=0)[0]
+    _, test = grouped_folds(labels, groups, SETTINGS.outer_folds, seed=0)[0]
     flipped = labels.copy()
     # Every subject has as many clips of one class as of the other: the folds stay.
     flipped[test] = 1 - flipped[test]
@@ -238,17 +242,17 @@ def test_held_out_labels_are_never_looked_at():
 def test_views_are_layers_statistics_and_their_mix():
     vectors = np.arange(2 * 3 * 2 * 4, dtype=np.float32).reshape(2, 3, 2, 4)
     names = ["a", "b", "c"]
-    views = probe.make_views(vectors, names, ["layers", "mix"], ["mean", "std"])
+    views = make_views(vectors, names, ["layers", "mix"], ["mean", "std"])
     assert list(views) == ["a", "b", "c", "mix"]
     assert views["b"].tolist() == vectors[:, 1].reshape(2, -1).tolist()
     assert views["mix"].shape == (2, 24)
-    means = probe.make_views(vectors, names, ["mix"], ["mean"])
+    means = make_views(vectors, names, ["mix"], ["mean"])
     assert means["mix"].tolist() == vectors[:, :, 0].reshape(2, -1).tolist()
 
 
 def test_subjects_are_pooled_by_their_mean():
     vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
-    names, pooled = probe.pool_subjects(vectors, ["b", "a", "b", "b"])
+    names, pooled = pool_subjects(vectors, ["b", "a", "b", "b"])
     assert names == ["a", "b"]
     np.testing.assert_allclose(pooled, [[2, 3], [10 / 3, 13 / 3]])
 
@@ -275,7 +279,7 @@ def test_labels_of_clips_are_permuted_within_subjects():
 
 def test_a_signal_beats_every_permutation():
     view, labels, groups = speech(signal=4.0)
-    found = probe.permutation_test(view, labels, groups, 2, SETTINGS, 0)
+    found = permutation_test(view, labels, groups, 2, SETTINGS, 0)
     assert found["p"] == 1 / 41
     assert found["observed"] > found["chance_95"]
 
@@ -286,9 +290,7 @@ def test_a_permutation_may_put_a_rare_class_into_one_fold():
     groups = np.repeat(np.arange(15), 2)
     labels = (groups < 3).astype(np.int64)
     settings = replace(SETTINGS, permutations=200, outer_folds=5)
-    found = probe.permutation_test(
-        generator.standard_normal((30, 4)), labels, groups, 2, settings, 0
-    )
+    found = permutation_test(generator.standard_normal((30, 4)), labels, groups, 2, settings, 0)
     assert found["count"] == 200
     assert 0 < found["p"] <= 1
 
@@ -300,7 +302,7 @@ def test_a_view_holds_the_statistics_that_are_named():
         (["std"], vectors[:, 0, 1]),
         (["mean", "std"], vectors.reshape(2, 6)),
     ):
-        assert np.array_equal(probe.make_view(vectors, ["last"], "last", names), expected)
+        assert np.array_equal(make_view(vectors, ["last"], "last", names), expected)
 
 
 def test_p_of_noise_is_uniform():
@@ -309,9 +311,7 @@ def test_p_of_noise_is_uniform():
     generator = np.random.default_rng(0)
     _, labels, groups = speech(subjects=8, clips=2, features=3)
     found = [
-        probe.permutation_test(
-            generator.standard_normal((16, 3)), labels, groups, 2, settings, seed
-        )["p"]
+        permutation_test(generator.standard_normal((16, 3)), labels, groups, 2, settings, seed)["p"]
         for seed in range(60)
     ]
     # Four standard errors of 60 draws.
@@ -320,10 +320,10 @@ def test_p_of_noise_is_uniform():
 
 def test_voices_are_recognised_where_there_are_voices():
     view, _, groups = speech(voice=5.0)
-    found, chance = probe.speaker_accuracy(view, groups, SETTINGS, 0)
+    found, chance = speaker_accuracy(view, groups, SETTINGS, 0)
     assert found > 0.9
     assert chance == pytest.approx(1 / 12)
-    assert probe.speaker_accuracy(view, np.arange(len(view)), SETTINGS, 0) is None
+    assert speaker_accuracy(view, np.arange(len(view)), SETTINGS, 0) is None
 
 
 def test_a_leak_shows_when_clips_are_split_at_random():

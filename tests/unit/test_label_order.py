@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from affectlab.audio import data as audio
+from affectlab.audio.tasks import TASKS
 from affectlab.datasets.label_order import better_order, check_label_order, published_shares
 from affectlab.emotion import data as emotion
 from affectlab.entity import data as entity
@@ -215,7 +216,7 @@ def test_span_labels_in_the_order_of_the_other_corpus_stop(tmp_path):
 
 
 def test_numbers_of_emotions_in_file_names_are_checked(tmp_path):
-    order = sorted(audio.TASKS["8emo"].classes)
+    order = sorted(TASKS["8emo"].classes)
     for actor in range(1, 25):
         for number, emotion_name in enumerate(order, start=1):
             for take in range(1, 5 if emotion_name == "neutral" else 9):

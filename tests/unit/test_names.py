@@ -6,6 +6,7 @@ import unicodedata
 import pytest
 
 from affectlab.audio import data as audio
+from affectlab.audio.clips import read_clips
 from affectlab.datasets.names import Ids, Spellings, name_key
 from affectlab.datasets.texts import normalise_text
 from affectlab.emotion import audit as emotion_audit
@@ -111,7 +112,7 @@ def convert_audio(tmp_path, layout="audio_manifest", **options):
     audio.convert(
         tmp_path / "raw", layout, tmp_path / "r.jsonl", tmp_path / "q.jsonl", "fail", **options
     )
-    return audio.read_clips(tmp_path / "r.jsonl")
+    return read_clips(tmp_path / "r.jsonl")
 
 
 @pytest.mark.parametrize(("one", "two"), SAME)

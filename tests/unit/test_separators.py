@@ -2,7 +2,7 @@
 
 import pytest
 
-from affectlab.audio.data import read_manifest
+from affectlab.audio.corpora.manifest import read_manifest
 from affectlab.datasets.separators import wrong_separator
 from affectlab.emotion import data as emotion
 from affectlab.entity import data as entity

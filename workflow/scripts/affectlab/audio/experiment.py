@@ -14,11 +14,15 @@ from threadpoolctl import threadpool_limits
 
 from affectlab.audio import model as models
 from affectlab.audio import probe, solver
+from affectlab.audio.controls import permutation_test, speaker_accuracy
 from affectlab.audio.encoders.kinds import find_kind
+from affectlab.audio.folds import grouped_folds
+from affectlab.audio.halves import draw_halves, score_halves
 from affectlab.audio.items import Items, make_items
 from affectlab.audio.probe import Floats, Integers
 from affectlab.audio.refits import rarest_class
 from affectlab.audio.store import Embeddings, read_embeddings
+from affectlab.audio.views import MIX, Views, make_views
 from affectlab.errors import UserError
 from affectlab.evaluation.records import process_record, rounded
 from affectlab.files.io import round_significant, write_json, write_jsonl
@@ -96,8 +100,8 @@ def _sound(
     """
     settings = _settings(recipe["probe"], embeddings)
     layers = embeddings.layers
-    views = probe.make_views(items.vectors, layers, settings.views, settings.statistics)
-    of_clips = probe.make_views(clips.vectors, layers, settings.views, settings.statistics)
+    views = make_views(items.vectors, layers, settings.views, settings.statistics)
+    of_clips = make_views(clips.vectors, layers, settings.views, settings.statistics)
     labels, groups, classes = items.labels, items.groups, len(items.classes)
     held_out = _held_out_split(items)
     _check_folds(items, clips, held_out, settings, seed)
@@ -105,7 +109,7 @@ def _sound(
     choices: list[dict[str, Any]] = []
 
     def predict(
-        name: str, of: Items, features: probe.Views, folds_by: Integers | None, repeat: int
+        name: str, of: Items, features: Views, folds_by: Integers | None, repeat: int
     ) -> None:
         found = probe.nested(
             features, of.labels, folds_by, classes, settings, _mix(seed, repeat), threads
@@ -129,7 +133,7 @@ def _sound(
     # Fixed beforehand: all layers side by side, or the only layer.
     tested = list(views)[-1]
     rarest = rarest_class(labels, groups)
-    halves = probe.draw_halves(labels, groups, settings, _mix(seed, settings.repeats))
+    halves = draw_halves(labels, groups, settings, _mix(seed, settings.repeats))
     if halves is None:
         logger.warning(
             "the halves of %d subjects are too small for a cross-validation: the intervals follow "
@@ -142,16 +146,12 @@ def _sound(
         "halves": None
         if halves is None
         else {
-            name: probe.score_halves(
-                view, labels, halves, rarest, classes, settings, threads
-            ).record()
+            name: score_halves(view, labels, halves, rarest, classes, settings, threads).record()
             for name, view in refitted.items()
         },
         "outer_folds": settings.outer_folds,
         "rarest": rarest,
-        "permutation": probe.permutation_test(
-            views[tested], labels, groups, classes, settings, seed
-        )
+        "permutation": permutation_test(views[tested], labels, groups, classes, settings, seed)
         if settings.permutations
         else None,
         "speaker": _speaker(of_clips[tested], clips.groups, settings, seed),
@@ -187,7 +187,7 @@ def _check_folds(
             scheme = f"{OFFICIAL}, trained on the corpus' split train"
             train = _of_split(items, "train")
             folds = settings.inner_folds
-            probe.grouped_folds(items.labels[train], items.groups[train], folds, seed)
+            grouped_folds(items.labels[train], items.groups[train], folds, seed)
     except UserError as error:
         raise UserError(f"scheme {scheme}: {error}") from error
 
@@ -206,7 +206,7 @@ def _held_out_split(items: Items) -> str | None:
 
 
 def _official(
-    items: Items, held_out: str, views: probe.Views, settings: probe.Settings, seed: int
+    items: Items, held_out: str, views: Views, settings: probe.Settings, seed: int
 ) -> Iterator[dict[str, Any]]:
     """Fit to the corpus' training split, predict another split of it, once."""
     train, test = _of_split(items, "train"), _of_split(items, held_out)
@@ -229,7 +229,7 @@ def _official(
 
 def _final(
     items: Items,
-    views: probe.Views,
+    views: Views,
     embeddings: Embeddings,
     recipe: Mapping[str, Any],
     settings: probe.Settings,
@@ -246,21 +246,21 @@ def _final(
         name: probe.fit(views[name], items.labels, classes, settings, best[name])
         for name in (views if blended else [choice.view])
     }
-    layers = [name for name in fitted if name != probe.MIX] if blended else [choice.view]
+    layers = [name for name in fitted if name != MIX] if blended else [choice.view]
     mean = np.concatenate([fitted[name][0].mean for name in layers])
     scale = np.concatenate([fitted[name][0].scale for name in layers])
     in_features = {
         name: basis.in_features(weights.coefficients) for name, (basis, weights) in fitted.items()
     }
     features = np.concatenate([in_features[name] for name in layers])
-    if blended and probe.MIX in fitted:
-        features = features + in_features[probe.MIX]
+    if blended and MIX in fitted:
+        features = features + in_features[MIX]
     intercepts = np.sum([weights.intercepts for _, weights in fitted.values()], axis=0)
     layer = (
         (features / len(fitted)).astype(np.float32),
         (intercepts / len(fitted)).astype(np.float32),
     )
-    view = probe.MIX if blended else choice.view
+    view = MIX if blended else choice.view
     facts = _facts(items, embeddings, recipe, view, settings.statistics, choice.temperature)
     return models.ProbeModel(mean.astype(np.float32), scale.astype(np.float32), [layer], facts)
 
@@ -339,7 +339,7 @@ def _facts(
 def _speaker(
     view: Any, groups: Integers, settings: probe.Settings, seed: int
 ) -> dict[str, float] | None:
-    found = probe.speaker_accuracy(view, groups, settings, seed)
+    found = speaker_accuracy(view, groups, settings, seed)
     return None if found is None else {"accuracy": found[0], "chance": found[1]}
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.audio.data import Clip, usable_clips
-from affectlab.audio.probe import pool_subjects
+from affectlab.audio.clips import Clip, usable_clips
 from affectlab.audio.store import Embeddings
 from affectlab.audio.tasks import TASKS
+from affectlab.audio.views import pool_subjects
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import encode
 from affectlab.files.io import read_jsonl

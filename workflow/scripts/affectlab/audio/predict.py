@@ -13,7 +13,7 @@ from affectlab.audio.encoders.base import Encoder
 from affectlab.audio.encoders.kinds import find_kind
 from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.model import FACTS, ProbeModel, load
-from affectlab.audio.probe import MIX, make_view
+from affectlab.audio.views import MIX, make_view
 from affectlab.errors import DataError, UserError
 
 

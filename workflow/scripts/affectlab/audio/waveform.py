@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.audio.containers import CutShortError, PatchedFile, check_log, check_whole
+from affectlab.audio.containers.file import CutShortError, PatchedFile
+from affectlab.audio.containers.whole import check_log, check_whole
 from affectlab.datasets.media import RECORDINGS, START_BYTES
 from affectlab.errors import DataError, first_line
 

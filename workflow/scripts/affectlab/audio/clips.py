@@ -1,0 +1,106 @@
+"""The table of clips that a conversion writes; a clip is one audio file of one subject."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from affectlab.errors import DataError
+from affectlab.files.io import read_jsonl
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+"""What manifests call the splits -> what they are called here."""
+
+
+Selection = Literal["cleaned", "raw"]
+"""Which recordings of a corpus that has both are its clips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One audio file.
+
+    Attributes:
+        id: unique in the corpus.
+        path: of the file inside the corpus' folder, with forward slashes.
+        subject: who speaks.
+        labels: task -> class.
+        split: of the corpus' own split, if it has one: train, validation or test.
+        seconds: how long the clip is said to be, if the corpus says so; the audit measures it.
+        place: where the corpus lists the clip, for messages of the conversion; is not stored.
+    """
+
+    id: str
+    path: str
+    subject: str
+    labels: dict[str, str]
+    split: str | None
+    seconds: float | None = None
+    place: str = field(default="", compare=False)
+
+    def stored(self) -> dict[str, Any]:
+        """Return the clip as a record."""
+        return {key: value for key, value in asdict(self).items() if key != "place"}
+
+
+def read_clips(path: Path | str) -> list[Clip]:
+    """Read the table that `data.convert` wrote.
+
+    Raises:
+        DataError: the file is missing, a line is no such record, or an id occurs twice.
+    """
+    clips: list[Clip] = []
+    seen: set[str] = set()
+    for number, row in enumerate(read_jsonl(path), start=1):
+        if set(row) != {"id", "path", "subject", "labels", "split", "seconds"}:
+            problem = "expected the fields id, path, subject, labels, split and seconds"
+            raise DataError(path, f"record {number}", problem)
+        if wrong := _stored_problem(row):
+            raise DataError(path, f"record {number}", wrong)
+        if row["id"] in seen:
+            raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
+        seen.add(row["id"])
+        clips.append(Clip(**row))
+    if not clips:
+        raise DataError(path, None, "holds no clips")
+    return clips
+
+
+def _stored_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with the values of a line of the table that `data.convert` wrote."""
+    if not all(isinstance(row[name], str) for name in ("id", "path", "subject")):
+        return "id, path and subject: expected strings"
+    labels = row["labels"]
+    if not isinstance(labels, dict) or not all(isinstance(name, str) for name in labels.values()):
+        return "labels: expected an object, from tasks to classes"
+    if row["split"] not in (None, *SPLITS.values()):
+        return "split: expected train, validation, test or null"
+    seconds = row["seconds"]
+    if seconds is not None and (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 < seconds < math.inf
+    ):
+        return "seconds: expected a positive number or null"
+    return None
+
+
+def usable_clips(records_path: Path | str, measures_path: Path | str) -> list[Clip]:
+    """Read the clips that the audit could read, which may be fewer than the records."""
+    known = set()
+    for number, row in enumerate(read_jsonl(measures_path), start=1):
+        if not isinstance(row.get("id"), str):
+            raise DataError(measures_path, f"record {number}", "expected the id of a clip")
+        known.add(row["id"])
+    return [clip for clip in read_clips(records_path) if clip.id in known]

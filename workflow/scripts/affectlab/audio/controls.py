@@ -1,0 +1,92 @@
+"""Controls of a probe: a permutation test, and how well it tells who speaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affectlab.audio import solver
+from affectlab.audio.folds import Integers, random_folds
+from affectlab.audio.probe import Settings, uar
+from affectlab.evaluation.conditions import permute
+
+TIE = 1e-12
+"""Scores this near to each other are equal, but for the order of their sums."""
+
+
+def permutation_test(
+    view: npt.NDArray[Any],
+    labels: Integers,
+    groups: Integers,
+    classes: int,
+    settings: Settings,
+    seed: int,
+) -> dict[str, Any]:
+    """Test that labels and features have nothing to do with each other.
+
+    View and C are fixed beforehand, and subjects are assigned to the folds whatever their labels,
+    so the test is exact, and every permutation reuses folds and rotations. Labels that belong to
+    subjects are permuted among subjects, others within each subject. A training part that a
+    permutation leaves with one class answers that class.
+
+    Returns:
+        ``count``, ``observed`` (UAR), ``p`` (one-sided, with the observed one counted) and the
+        95th percentile of the permuted scores.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    splitter = GroupKFold(settings.outer_folds, shuffle=True, random_state=seed)
+    folds = [
+        (train, test, solver.rotate(view[train]))
+        for train, test in splitter.split(view, groups=groups)
+    ]
+    moved = [(train, test, basis, basis.transform(view[test])) for train, test, basis in folds]
+
+    def score(candidate: Integers) -> float:
+        predicted = np.zeros(len(labels), dtype=np.int64)
+        for train, test, basis, coordinates in moved:
+            if len(np.unique(candidate[train])) == 1:
+                predicted[test] = candidate[train][0]
+                continue
+            weights = solver.fit_path(
+                basis, candidate[train], classes, [settings.permutation_strength]
+            )[0]
+            predicted[test] = weights.probabilities(coordinates).argmax(axis=1)
+        return uar(candidate, predicted, classes)
+
+    observed = score(labels)
+    generator = np.random.default_rng(seed)
+    permuted = [score(permute(labels, groups, generator)) for _ in range(settings.permutations)]
+    # Equal scores of other labels may differ in the last bit.
+    reached = sum(value >= observed - TIE for value in permuted)
+    return {
+        "count": settings.permutations,
+        "observed": observed,
+        "p": (1 + reached) / (1 + settings.permutations),
+        "chance_95": float(np.quantile(permuted, 0.95)),
+    }
+
+
+def speaker_accuracy(
+    view: npt.NDArray[Any], groups: Integers, settings: Settings, seed: int
+) -> tuple[float, float] | None:
+    """Score how well the same probe tells who speaks, and chance; None with one clip a subject.
+
+    Folds ignore subjects, for every subject must be known; C is that of the permutation test.
+    """
+    names, codes = np.unique(groups, return_inverse=True)
+    counts = np.bincount(codes)
+    if len(names) < 2 or counts.min() < 2:
+        return None
+    folds = random_folds(codes, min(settings.outer_folds, int(counts.min())), seed)
+    right = 0
+    for train, test in folds:
+        basis = solver.rotate(view[train])
+        weights = solver.fit_path(basis, codes[train], len(names), [settings.permutation_strength])[
+            0
+        ]
+        predicted = weights.probabilities(basis.transform(view[test])).argmax(axis=1)
+        right += int((predicted == codes[test]).sum())
+    return right / len(codes), float(counts.max() / len(codes))

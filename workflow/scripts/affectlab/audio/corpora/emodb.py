@@ -1,0 +1,39 @@
+"""EMO-DB: acted German speech (Burkhardt et al. 2005)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from affectlab.audio.clips import Clip, Selection
+from affectlab.audio.corpora.recordings import recordings_in
+from affectlab.audio.tasks import VALENCE
+from affectlab.files.quarantine import BadRecord
+
+FORM = "files such as wav/03a01Fa.wav"
+_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])", re.ASCII)
+_EMOTIONS = {
+    "W": "angry",
+    "L": "bored",
+    "E": "disgust",
+    "A": "fearful",
+    "F": "happy",
+    "T": "sad",
+    "N": "neutral",
+}
+
+
+def read_emodb(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | BadRecord]:
+    """Read EMO-DB: speaker, sentence, emotion letter and take in each file name."""
+    for recording in recordings_in(root):
+        path = recording.path
+        match = _NAME.fullmatch(path.stem)
+        name = path.relative_to(root).as_posix()
+        if match is None or recording.advice:
+            problem = recording.advice or "expected a name such as 03a01Fa.wav"
+            yield BadRecord(name, "", problem)
+            continue
+        emotion = _EMOTIONS[match[3]]
+        labels = {"7emo": emotion, "3valence": VALENCE[emotion]}
+        yield Clip(path.stem, name, f"speaker_{match[1]}", labels, None)

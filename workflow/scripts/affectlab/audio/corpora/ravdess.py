@@ -1,0 +1,44 @@
+"""RAVDESS: acted speech (Livingstone and Russo 2018)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from affectlab.audio.clips import Clip, Selection
+from affectlab.audio.corpora.recordings import recordings_in
+from affectlab.audio.tasks import TASKS, VALENCE
+from affectlab.files.quarantine import BadRecord
+
+FORM = "files such as Actor_01/03-01-05-01-02-01-01.wav"
+EMOTIONS = TASKS["8emo"].classes
+"""In the order of their numbers in file names, from 1."""
+
+_NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)", re.ASCII)
+
+
+def read_ravdess(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | BadRecord]:
+    """Read RAVDESS speech: seven numbers in each file name, one folder for each actor.
+
+    Only audio of speech (``03-01-...``) is read; the others of the set (song, video) are not
+    named so and passed over.
+    """
+    for recording in recordings_in(root):
+        path = recording.path
+        match = _NAME.fullmatch(path.stem)
+        name = path.relative_to(root).as_posix()
+        if match is None:
+            if path.name.startswith("03-01-"):
+                yield BadRecord(name, "", "expected seven two-digit numbers as its name")
+            continue
+        if recording.advice:
+            yield BadRecord(name, "", recording.advice)
+            continue
+        number, actor = int(match[1]), int(match[5])
+        if not 1 <= number <= len(EMOTIONS) or not 1 <= actor <= 24:
+            yield BadRecord(name, "", f"emotion {number} or actor {actor} is out of range")
+            continue
+        emotion = EMOTIONS[number - 1]
+        labels = {"8emo": emotion, "3valence": VALENCE[emotion]}
+        yield Clip(path.stem, name, f"actor_{actor:02d}", labels, None)

@@ -1,0 +1,48 @@
+"""The recordings in a corpus' folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from affectlab.datasets.media import RECORDINGS, read_head, sort_files
+from affectlab.files.io import folders_below
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording of a corpus; *advice* tells how to convert one that cannot be read."""
+
+    path: Path
+    advice: str | None
+
+
+def recordings_in(root: Path, *, only_here: bool = False) -> list[Recording]:
+    """Find all recordings below *root*, or *only_here* in it, in sorted order."""
+    folders = islice(folders_below(root), 1) if only_here else folders_below(root)
+    names = sorted(
+        (folder / name).relative_to(root).as_posix()
+        for folder, names in folders
+        for name in names
+        if (folder / name).is_file()
+    )
+    found = sort_files(RECORDINGS, names, lambda name: read_head(root / name))
+    advice: dict[str, str | None] = {**dict.fromkeys(found.read), **dict(found.unread)}
+    return [Recording(root / name, advice[name]) for name in names if name in advice]
+
+
+def unused_recordings(root: Path, used: Iterable[str]) -> list[str]:
+    """Find recordings below *root* that neither the records nor the quarantine of a corpus name.
+
+    Args:
+        root: the corpus' folder.
+        used: paths inside it, with forward slashes.
+
+    Returns:
+        Their paths inside it, sorted; a path that is not UTF-8 with escapes.
+    """
+    known = set(used)
+    names = (one.path.relative_to(root).as_posix() for one in recordings_in(root))
+    return [name.encode(errors="backslashreplace").decode() for name in names if name not in known]

@@ -1,0 +1,72 @@
+"""Folds of items, with every subject on one side or without regard to subjects."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from affectlab.errors import UserError
+
+Integers = npt.NDArray[np.int64]
+Fold = tuple[Integers, Integers]
+
+
+def grouped_folds(
+    labels: Integers, groups: Sequence[str] | Integers, folds: int, seed: int
+) -> list[Fold]:
+    """Make stratified folds that keep every group on one side.
+
+    Raises:
+        UserError: there are fewer groups than folds, or so few items of every class but one that
+            a training part would hold that class alone.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    subjects = len(set(np.asarray(groups).tolist()))
+    if subjects < folds:
+        raise UserError(f"{folds} folds need as many subjects; there are {subjects}")
+    if np.bincount(labels).max() < folds:
+        raise UserError(f"{folds} folds need as many items of a class; no class has them")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # Rare classes, of which not every fold has an item, are what the check below is for.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        found = list(splitter.split(np.zeros(len(labels)), labels, groups))
+    _check_trainable(labels, [train for train, _ in found])
+    return [(train, test) for train, test in found if len(test)]
+
+
+def random_folds(labels: Integers, folds: int, seed: int) -> list[Fold]:
+    """Make stratified folds that ignore who speaks, to show the effect of that leak."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    rarest = int(np.bincount(labels)[np.unique(labels)].min())
+    kind = StratifiedKFold if rarest >= folds else KFold
+    if len(labels) < folds:
+        raise UserError(f"{folds} folds need as many items; there are {len(labels)}")
+    splitter = kind(folds, shuffle=True, random_state=seed)
+    found = list(splitter.split(np.zeros(len(labels)), labels))
+    _check_trainable(labels, [train for train, _ in found])
+    return found
+
+
+def _check_trainable(labels: Integers, parts: Sequence[Integers]) -> None:
+    """See that each training part holds two classes at least."""
+    for train in parts:
+        if len(np.unique(labels[train])) < 2:
+            counts = np.bincount(labels)
+            raise UserError(
+                f"a training part of {len(parts)} folds holds one class alone: there are too few "
+                f"subjects or items of the others ({', '.join(map(str, counts[counts > 0]))} items "
+                "a class); take fewer folds, outer and inner"
+            )
+
+
+def make_folds(labels: Integers, groups: Integers | None, folds: int, seed: int) -> list[Fold]:
+    """Make random folds if *groups* is None, else grouped ones."""
+    if groups is None:
+        return random_folds(labels, folds, seed)
+    return grouped_folds(labels, groups, folds, seed)
