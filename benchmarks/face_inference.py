@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
 
-from affectlab.config.load import load_config
+from affectlab.experiments import read_config
 from affectlab.face.data import read_faces, require_images
 from affectlab.face.export import CALIBRATION_IMAGES, calibration, to_onnx
 from affectlab.face.model import Network, as_network, build_network, load_network, predict_images
@@ -79,7 +79,7 @@ def networks(model: Path | None, images: np.ndarray, threads: int) -> dict[str, 
     """The forms of our network by name; *images* show the int8 one its ranges."""
     if model is None:
         torch.manual_seed(0)
-        network = build_network(load_config(PROJECT)["face"]["runs"]["swift"], None).eval()
+        network = build_network(read_config(PROJECT)["face"]["runs"]["swift"], None).eval()
     else:
         network, _ = load_network(model)
     forms = {"pytorch": ours(network)}

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from affectlab.config.load import load_config
+from affectlab.experiments import read_config
 from affectlab.face.augment import augment, mix
 from affectlab.face.model import OUTPUTS, build_network
 from affectlab.face.train import collator, loss_function
@@ -127,7 +127,7 @@ def main() -> None:
     options = parser.parse_args()
     devices.set_threads(options.threads)
     devices.seed_everything(0)
-    run = load_config(PROJECT)["face"]["runs"]["compact"]
+    run = read_config(PROJECT)["face"]["runs"]["compact"]
     dtype = devices.compute_dtype(run["training"]["precision"], CPU)
     generator = np.random.default_rng(0)
     labels = generator.integers(7, size=options.images)

@@ -1,8 +1,8 @@
 # What the rules of the audio experiment ask of the configuration.
 
 from affectlab.audio.encoders.kinds import KINDS as ENCODER_KINDS
+from affectlab.audio.encoders.kinds import vector_files
 from affectlab.audio.settings import selected_runs as selected_audio_runs
-from affectlab.audio.settings import vector_files
 
 AUDIO = config["audio"]
 AUDIO_RUNS = Runs("audio", selected_audio_runs(AUDIO))

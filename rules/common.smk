@@ -39,10 +39,12 @@ try:
     for configuration in workflow.configfiles:
         # Of two equal keys, Snakemake takes the last without a word.
         load_yaml(configuration)
-    REGISTRIES = validate_config(config, ROOT)
+    COMPLETE, REGISTRIES = validate_config(config, ROOT)
 except UserError as error:
     # An exception would be printed twice, with a traceback.
     sys.exit(str(error))
+# What rules and scripts see has every key.
+config.update(COMPLETE)
 
 # Name of an experiment -> the input function with all that it comes to; each experiment's own
 # rules put theirs in.
@@ -338,6 +340,10 @@ class Runs:
     def first_seed(self, name):
         """The first seed of the run *name*."""
         return self[name]["seeds"][0]
+
+    def of_first_seeds(self, filename, names):
+        """*filename* of each run of *names* with its first seed."""
+        return [self.of_first_seed(name, filename) for name in names]
 
     def of_first_seed(self, name, filename):
         """*filename* of the run *name* with its first seed."""

@@ -691,12 +691,14 @@ def checkpoint() -> Reader:
 
 
 def configuration() -> Reader:
-    from affectlab.config.load import Registries, load_config, load_registries, load_yaml, merge
+    from affectlab.config.load import load_config, load_yaml, merge
+    from affectlab.config.registries import Registries, load_registries
     from affectlab.experiments import check_config, validate_config
 
     def build(folder: Path) -> None:
         (folder / "own.yaml").write_text(
-            "data_root: null\nwings: [emotion]\nemotion:\n  selected: [tfidf]\n  baseline: tfidf\n"
+            "data_root: null\nexperiments: [emotion]\nemotion:\n"
+            "  selected: [tfidf]\n  baseline: tfidf\n"
             "  export: []\n  runs:\n    tfidf:\n      seeds: [1, 2]\n      tfidf:\n        C: 3.0\n"
             "datasets:\n  own:\n    title: Mine\n    version: '1'\n    licence: MIT\n"
             "    terms: none\n"
@@ -720,7 +722,7 @@ def configuration() -> Reader:
         layer = load_yaml(folder / "own.yaml")
         config = merge(base, layer if isinstance(layer, dict) else {})
         with patch("affectlab.experiments.load_registries", registries):
-            check_config(config, validate_config(config, PROJECT), folder / "resources")
+            check_config(*validate_config(config, PROJECT), folder / "resources")
 
     return Reader("config", build, read)
 

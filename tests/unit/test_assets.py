@@ -191,7 +191,7 @@ def test_preflight_is_silent_when_all_can_be_had(tmp_path):
 
 def test_the_whole_config_is_checked_and_printed(tmp_path):
     config = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"]) | {"experiments": ["emotion"]}
-    statuses = check_config(config, validate_config(config, PROJECT), tmp_path)
+    statuses = check_config(*validate_config(config, PROJECT), tmp_path)
     assert [(one.kind, one.name) for one in statuses] == [
         ("dataset", "emotion_sample"),
         ("model", "minilm-l6"),

@@ -5,32 +5,43 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from affectlab.config.load import (
-    dump_yaml,
-    load_config,
-    load_registries,
-    load_schema,
-    load_yaml,
-    merge,
-    schema_mistakes,
-)
+from affectlab.config.checks import type_mistakes
+from affectlab.config.configuration import configuration
+from affectlab.config.load import dump_yaml, load_config, load_yaml, merge
+from affectlab.config.models import Training, json_schema
+from affectlab.config.registries import KINDS, load_registries
 from affectlab.emotion.settings import selected_runs
 from affectlab.errors import ConfigError, DataError
-from affectlab.experiments import EXPERIMENTS, experiments_without, needed_assets, validate_config
+from affectlab.experiments import (
+    EXPERIMENTS,
+    blocks_of,
+    experiments_without,
+    needed_assets,
+    read_config,
+    validate_config,
+)
 
 PROJECT = Path(__file__).parents[2]
-SCHEMAS = sorted((PROJECT / "workflow" / "schemas").glob("*.json"))
+SCHEMAS = {
+    path.name: json.loads(path.read_text())
+    for path in sorted((PROJECT / "workflow" / "schemas").glob("*.json"))
+}
+MODELS = {
+    "configuration": json_schema(configuration(blocks_of())),
+    **{name: json_schema(kind) for name, kind in KINDS.items()},
+}
 
 
 @pytest.fixture
 def config():
-    return load_config(PROJECT)
+    return read_config(PROJECT)
 
 
 def mistakes_of(config):
@@ -48,9 +59,9 @@ def test_every_shipped_config_is_valid(overlay):
     validate_config(load_config(PROJECT, overlays), PROJECT)
 
 
-@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
-def test_every_schema_is_valid_and_closed(path):
-    schema = json.loads(path.read_text())
+@pytest.mark.parametrize("name", [*SCHEMAS, *MODELS])
+def test_every_schema_is_valid_and_closed(name):
+    schema = (SCHEMAS | MODELS)[name]
     Draft202012Validator.check_schema(schema)
 
     def check(part, where):
@@ -66,25 +77,19 @@ def test_every_schema_is_valid_and_closed(path):
             for position, below in enumerate(part):
                 check(below, f"{where}.{position}")
 
-    check(schema, path.name)
+    check(schema, name)
 
 
-def test_every_key_of_the_schema_is_explained_and_in_the_full_config(config):
-    schema = load_schema(PROJECT, "config")
-    optional = {"datasets", "models", "pathvars"}
-    assert set(schema["properties"]) - optional == set(config)
-    assert (
-        set(schema["properties"]["experiments"]["items"]["enum"]) == set(EXPERIMENTS) <= set(config)
-    )
-
-    def check(block):
-        for key, entry in block.get("properties", {}).items():
-            assert entry.get("description"), key
-            check(entry)
-        if isinstance(block.get("additionalProperties"), dict):
-            check(block["additionalProperties"])
-
-    check(schema)
+def test_every_key_is_explained_and_in_the_complete_config(config):
+    schema = MODELS["configuration"]
+    assert set(schema["properties"]) == set(config)
+    assert set(schema["properties"]["experiments"]["items"]["enum"]) == set(EXPERIMENTS)
+    for name, part in MODELS.items():
+        for block, entry in {name: part, **part["$defs"]}.items():
+            for key, below in entry.get("properties", {}).items():
+                inner = part["$defs"].get(below.get("$ref", "").rpartition("/")[2], {})
+                told = below.get("description") or inner.get("description")
+                assert told or key == "kind", f"{block}.{key}"
 
 
 @pytest.mark.parametrize(
@@ -173,18 +178,25 @@ def test_one_mistake_is_named_with_its_path_and_the_nearest_name(config, path, v
 def test_the_training_block_is_what_training_takes():
     from affectlab.training.loop import Recipe
 
-    keys = load_schema(PROJECT, "training")["properties"]
-    assert set(keys) == {field.name for field in dataclasses.fields(Recipe)}
+    assert set(Training.model_fields) == {field.name for field in dataclasses.fields(Recipe)}
 
 
-def test_a_missing_key_is_named(config):
+def test_a_missing_key_has_its_default(config):
     del config["emotion"]["runs"]["minilm"]["training"]["epochs"]
     del config["emotion"]["runs"]["minilm"]["model"]
     del config["emotion"]["baseline"]
+    complete, _ = validate_config(config, PROJECT)
+    assert complete["emotion"]["runs"]["minilm"]["training"]["epochs"] == 3
+    assert complete["emotion"]["runs"]["minilm"]["model"] == "minilm-l6"
+    assert complete["emotion"]["baseline"] == "tfidf"
+
+
+def test_a_missing_key_without_default_is_named(config):
+    config["summary"]["judge"] = {"model": "large"}
+    del config["audio"]["encoders"]["clap"]["model"]
     assert mistakes_of(config) == [
-        "emotion.baseline: missing",
-        "emotion.runs.minilm.training.epochs: missing",
-        "emotion.runs.minilm.model: missing; method 'full' needs it",
+        "summary.judge.base_url: missing",
+        "audio.encoders.clap.model: missing; the kind 'clap' needs it",
     ]
 
 
@@ -244,7 +256,7 @@ def test_a_config_can_add_a_data_set_and_a_model(config):
     config["emotion"]["runs"] |= {
         "own_run": config["emotion"]["runs"]["minilm"] | {"model": "own", "data": "mine"}
     }
-    extended = validate_config(config, PROJECT)
+    _, extended = validate_config(config, PROJECT)
     assert extended.datasets["mine"]["title"] == "Mine"
     assert extended.models["own"]["sources"] == []
     assert "emotion" in extended.datasets
@@ -366,11 +378,7 @@ def test_an_overlay_must_be_a_mapping_and_exist(tmp_path):
 
 
 def test_a_broken_registry_is_named_by_its_file(tmp_path):
-    for part in ("config", "workflow/schemas"):
-        (tmp_path / part).mkdir(parents=True)
-        for path in (PROJECT / part).iterdir():
-            if path.is_file():
-                (tmp_path / part / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(PROJECT / "config", tmp_path / "config")
     models = load_yaml(PROJECT / "config" / "models.yaml")
     models["minilm-l6"]["kind"] = "encoder"
     (tmp_path / "config" / "models.yaml").write_text(yaml.safe_dump(models))
@@ -395,6 +403,5 @@ def test_a_template_that_was_not_filled_in_is_named_with_its_place(tmp_path):
 
 @pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
 def test_numbers_are_finite(number):
-    schema = {"properties": {"rate": {"type": ["number", "null"], "minimum": 0, "maximum": 1}}}
-    [mistake] = schema_mistakes(yaml.safe_load(f"rate: {number}"), schema)
-    assert mistake.startswith("rate: expected number or null, found ")
+    [mistake] = type_mistakes(Training, yaml.safe_load(f"head_learning_rate: {number}"))
+    assert mistake.startswith("head_learning_rate: expected number or null, found ")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from affectlab.emotion import tfidf
-from affectlab.emotion.settings import SEEDLESS
+from affectlab.emotion.methods import SEEDLESS
 from affectlab.errors import UserError
 from affectlab.samples.emotion import LABELS, make_sentence
 

@@ -1,11 +1,12 @@
-"""Mistakes in the entity block that its schema cannot tell."""
+"""Mistakes in the entity block that its model cannot tell."""
 
 from pathlib import Path
 
 import pytest
 
-from affectlab.config.load import load_config, load_registries
+from affectlab.config.registries import load_registries
 from affectlab.entity.settings import mistakes
+from affectlab.experiments import read_config
 
 PROJECT = Path(__file__).parents[2]
 
@@ -17,11 +18,11 @@ def found(block):
 @pytest.mark.parametrize("name", ["config", "cpu", "demo"])
 def test_shipped_blocks_have_none(name):
     overlays = [] if name == "config" else [PROJECT / "config" / f"{name}.yaml"]
-    assert found(load_config(PROJECT, overlays)["entity"]) == []
+    assert found(read_config(PROJECT, overlays)["entity"]) == []
 
 
 def test_a_setting_that_would_do_nothing_is_refused():
-    block = load_config(PROJECT)["entity"]
+    block = read_config(PROJECT)["entity"]
     run = block["runs"]["goemotions_minilm"]
     run["stages"][0]["training"] = run["stages"][0]["training"] | {"label_smoothing": 0.1}
     assert found(block) == [
@@ -31,7 +32,7 @@ def test_a_setting_that_would_do_nothing_is_refused():
 
 
 def test_an_adapter_needs_spans_and_a_model_of_texts():
-    block = load_config(PROJECT)["entity"]
+    block = read_config(PROJECT)["entity"]
     run = block["runs"]["spans_minilm"]
     run["stages"] = [run["stages"][0] | {"data": "goemotions"}]
     run |= {"data": "goemotions", "start_from": None}
@@ -44,7 +45,7 @@ def test_an_adapter_needs_spans_and_a_model_of_texts():
 
 
 def test_an_adapter_keeps_the_least_concentration_of_whole_texts():
-    block = load_config(PROJECT)["entity"]
+    block = read_config(PROJECT)["entity"]
     run = block["runs"]["spans_minilm"]
     run["vmf"] = run["vmf"] | {"kappa_min": 2.0}
     assert found(block) == [
@@ -54,7 +55,7 @@ def test_an_adapter_keeps_the_least_concentration_of_whole_texts():
 
 
 def test_the_first_concentration_is_above_the_least():
-    block = load_config(PROJECT)["entity"]
+    block = read_config(PROJECT)["entity"]
     block["runs"]["goemotions_minilm"]["vmf"] = {"kappa_min": 50.0, "kappa_start": 42.0}
     # Their adapters would have to have the same.
     for run in ("spans_minilm", "weak_spans_minilm"):

@@ -10,7 +10,7 @@ from scored_runs import scored_run
 from sklearn import metrics
 from torch import nn
 
-from affectlab.config.load import load_registries
+from affectlab.config.registries import load_registries
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation import stats
 from affectlab.evaluation.records import origin_record, read_record
@@ -483,7 +483,10 @@ def config(**changes):
     [
         ({}, None),
         ({"data": "emotion"}, "face.runs.made.data: 'emotion' has the layout 'emotion'"),
-        ({"method": "backbone"}, "face.runs.made.model: missing; method 'backbone' needs it"),
+        (
+            {"method": "backbone"},
+            "face.runs.made.network.widths: does not go with method 'backbone'",
+        ),
         ({"model": "resnet-tiny"}, "face.runs.made.model: does not go with method 'compact'"),
         (
             {"network": {"widths": [8, 8], "depths": [1], "dropout": 0.0}},

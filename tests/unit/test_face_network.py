@@ -22,9 +22,9 @@ from statsmodels.stats.proportion import proportion_confint
 from torch import nn
 
 from affectlab.cli import main
-from affectlab.config.load import load_config
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation import cards
+from affectlab.experiments import read_config
 from affectlab.face import model, predict, train
 from affectlab.face.augment import augment, mix
 from affectlab.face.card import TEMPLATES
@@ -142,7 +142,7 @@ def network(data, tmp_path_factory):
 
 def test_the_recipe_of_the_demo_is_clearly_better_than_chance(tmp_path):
     """Of the sample as the demo has it: more classes right than any one answer would have."""
-    run = load_config(PROJECT, [PROJECT / "config" / "demo.yaml"])["face"]["runs"]["compact_demo"]
+    run = read_config(PROJECT, [PROJECT / "config" / "demo.yaml"])["face"]["runs"]["compact_demo"]
     del run["data"]
     made = make_data(tmp_path)
     directory = trained(made, tmp_path, **run)
@@ -157,7 +157,7 @@ def test_the_recipe_of_the_demo_is_clearly_better_than_chance(tmp_path):
 
 @pytest.mark.parametrize(("run", "budget"), [("compact", 150e6), ("swift", 25e6)])
 def test_the_networks_of_the_config_keep_to_their_budgets(run, budget):
-    made = model.build_network(load_config(PROJECT)["face"]["runs"][run], None)
+    made = model.build_network(read_config(PROJECT)["face"]["runs"][run], None)
     assert sum(p.numel() for p in made.parameters()) <= 1_500_000
     multiplications = 0
 

@@ -11,7 +11,9 @@ from local_server import serve
 
 from affectlab.assets import transfers, web_pages
 from affectlab.assets.downloads import download
-from affectlab.config.load import folder_mistakes, load_yaml, schema_mistakes
+from affectlab.config.checks import folder_mistakes
+from affectlab.config.load import load_yaml
+from affectlab.config.schemas import schema_mistakes
 from affectlab.errors import ConfigError, DataError, FetchError
 from affectlab.files.unpacking import extract
 

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from affectlab.assets.downloads import download
 from affectlab.assets.fetch import fetch_dataset
 from affectlab.assets.status import asset_status
-from affectlab.config.load import dump_yaml, schema_mistakes, without_secrets
+from affectlab.config.load import dump_yaml, without_secrets
+from affectlab.config.schemas import schema_mistakes
 from affectlab.errors import DataError, FetchError, UserError, reading
 from affectlab.evaluation import cards
 

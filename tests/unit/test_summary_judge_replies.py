@@ -19,7 +19,7 @@ from test_summary_judge import (  # noqa: F401
     settings,
 )
 
-from affectlab.config.load import Registries
+from affectlab.config.registries import Registries
 from affectlab.errors import UserError
 from affectlab.summary import judge as judging
 from affectlab.summary.judge import Judge, question

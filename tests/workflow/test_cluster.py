@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from affectlab.config.load import load_config
 from affectlab.emotion.settings import selected_runs
+from affectlab.experiments import read_config
 
 CHECKOUT = Path(__file__).parents[2]
 LOCAL = {"all", "fetch_dataset", "fetch_model", "store_config"}
@@ -46,7 +46,7 @@ def expected(config):
 @pytest.mark.parametrize("name", ["config", "cpu", "demo"])
 def test_short_steps_share_jobs(project, name):
     overlays = [] if name == "config" else [project.root / "config" / f"{name}.yaml"]
-    assert submitted(project, *overlays) == expected(load_config(project.root, overlays))
+    assert submitted(project, *overlays) == expected(read_config(project.root, overlays))
 
 
 def test_each_further_seed_costs_two_jobs(project):

@@ -7,8 +7,9 @@ import subprocess
 import pytest
 import yaml
 
-from affectlab.config.load import load_config, load_registries
+from affectlab.config.registries import load_registries
 from affectlab.emotion.settings import selected_runs
+from affectlab.experiments import read_config
 
 FULL = ()
 
@@ -17,7 +18,7 @@ FULL = ()
 def test_a_dry_run_plans_every_selected_run_and_seed(project, name):
     overlays = [] if name == "config" else [project.root / "config" / f"{name}.yaml"]
     overlays.append(project.write_overlay("emotion_only", {"experiments": ["emotion"]}))
-    config = load_config(project.root, overlays)
+    config = read_config(project.root, overlays)
     runs = selected_runs(config["emotion"])
     seeds = {run: len(block["seeds"]) for run, block in runs.items()}
     networks = sum(n for run, n in seeds.items() if runs[run]["method"] != "tfidf")
@@ -123,7 +124,7 @@ def test_an_unknown_model_and_data_set_are_named(project, tmp_path):
 @pytest.fixture
 def gated(project):
     """A config whose data set and one of whose models nobody may hand on."""
-    config = load_config(project.root)
+    config = read_config(project.root)
     registries = load_registries(project.root, config)
     entry = registries.datasets["emotion"] | {
         "access": "gated",
@@ -149,7 +150,7 @@ def gated(project):
 
 
 def test_a_run_on_other_data_waits_for_no_baseline(project, tmp_path):
-    run = load_config(project.root)["emotion"]["runs"]["tfidf"] | {"data": "emotion_sample"}
+    run = read_config(project.root)["emotion"]["runs"]["tfidf"] | {"data": "emotion_sample"}
     overlay = project.write_overlay("other_data", {"emotion": {"runs": {"mine": run}}})
     target = "results/emotion/mine/seed0/metrics.json"
     result = project.snakemake("-n", target, directory=tmp_path, overlays=[overlay])

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from affectlab.config.load import load_registries
+from affectlab.config.registries import load_registries
 
 RUNS = ("qwen3_tiny/seed42", "tfidf_demo/seed0")
 AFTER_EVALUATION = {"emotion_evaluate", "emotion_card", "emotion_compare", "report_build"}

@@ -57,18 +57,11 @@ tone_sample:
             """
 tone:
   selected: [bayes]
-  bootstrap: {resamples: 100, level: 0.95, seed: 0}
+  bootstrap: {resamples: 100}
   runs:
-    bayes: {protocol: corrected, data: tone_sample, seeds: [0], smoothing: 1.0}
+    bayes: {}
 """,
         )
-    ],
-    "workflow/schemas/config.schema.json": [
-        ('          "face",\n', '          "tone",\n'),
-        ('    "face": {\n', '    "tone": {"$ref": "tone.schema.json"},\n'),
-    ],
-    "workflow/schemas/datasets.schema.json": [
-        (f'{indent}"emotion",\n', f'{indent}"tone",\n') for indent in (10 * " ", 22 * " ")
     ],
 }
 """Path of each shared place -> what is added to it, each text before another one or at the end."""

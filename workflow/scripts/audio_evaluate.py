@@ -15,7 +15,7 @@ evaluate(
         recipe=snakemake.params.recipe,
         bootstrap=snakemake.params.bootstrap,
         threads=snakemake.threads,
-        training_path=paths.training,
+        training_path=paths.facts,
         manifest_path=paths.get("encoder") or None,
         metrics_path=snakemake.output.metrics,
         metrics_schema=paths.metrics_schema,

@@ -119,8 +119,8 @@ def _check(options: argparse.Namespace) -> int:
         except ConfigError as error:
             problem = f"--config {setting[:80]}: the value is not valid YAML: {error}"
             raise UserError(problem) from error
-    registries = validate_config(config, project)
-    resources = options.resources or config.get("pathvars", {}).get("resources", "resources")
+    config, registries = validate_config(config, project)
+    resources = options.resources or config["pathvars"]["resources"]
     statuses = check_config(config, registries, resources)
     print(format_table(statuses))
     return 1 if any(status.state == "missing" for status in statuses) else 0

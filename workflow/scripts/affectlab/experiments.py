@@ -7,22 +7,18 @@ Light, like `config.load`: every Snakemake process imports it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from affectlab.assets.status import AssetStatus, asset_status
+from affectlab.config.checks import folder_mistakes, key_mistakes, type_mistakes
+from affectlab.config.configuration import configuration, resolve
 from affectlab.config.experiment import Experiment
-from affectlab.config.load import (
-    Registries,
-    as_mapping,
-    folder_mistakes,
-    key_mistakes,
-    listed,
-    load_registries,
-    load_schema,
-    schema_mistakes,
-)
+from affectlab.config.load import as_mapping, load_config
+from affectlab.config.messages import listed
+from affectlab.config.models import Section
+from affectlab.config.registries import Registries, entry_mistakes, load_registries
 from affectlab.errors import ConfigError
 
 _ALL = (
@@ -121,28 +117,55 @@ MODEL_GENERATORS: Mapping[str, str] = {
 """Name of a generator of tiny models -> its dotted name."""
 
 
-def validate_config(config: dict[str, Any], project: Path) -> Registries:
-    """Check *config* against the schema, the registries and itself.
+def blocks_of(experiments: Mapping[str, Experiment] = EXPERIMENTS) -> dict[str, type[Section]]:
+    """Name of an experiment -> the model of its block."""
+    return {name: one.load_settings().Block for name, one in experiments.items()}
+
+
+def read_config(
+    project: Path,
+    overlays: Iterable[Path | str] = (),
+    experiments: Mapping[str, Experiment] = EXPERIMENTS,
+) -> dict[str, Any]:
+    """The complete configuration of the checkout *project* with *overlays*, unchecked.
+
+    Raises:
+        ConfigError: a file is not a YAML mapping.
+        DataError: a file cannot be read.
+    """
+    return resolve(load_config(project, overlays), blocks_of(experiments))[0]
+
+
+def validate_config(
+    config: Mapping[str, Any], project: Path, experiments: Mapping[str, Experiment] = EXPERIMENTS
+) -> tuple[dict[str, Any], Registries]:
+    """Complete *config* and check it against the models, the registries and itself.
 
     Returns:
-        The registries, the configuration's own entries included.
+        The complete configuration: every run has what it takes over from the run under its
+        ``like``, and every key that is not given has its default. The registries, the
+        configuration's own entries included.
 
     Raises:
         ConfigError: lists all mistakes at once, each with its dotted path, what
             was found, and the nearest valid name where one is near.
     """
     registries = load_registries(project, config)
-    mistakes = schema_mistakes(config, load_schema(project, "config"))
-    mistakes += [*key_mistakes(config), *folder_mistakes(config)]
-    for name in ("datasets", "models"):
-        if isinstance(config.get(name), dict):
-            mistakes += schema_mistakes(config[name], load_schema(project, name), (name,))
-    for name, experiment in EXPERIMENTS.items():
-        settings = experiment.load_settings()
-        mistakes += settings.mistakes(as_mapping(config.get(name)), registries)
+    blocks = blocks_of(experiments)
+    complete, mistakes = resolve(config, blocks)
+    mistakes += type_mistakes(configuration(blocks), complete)
+    mistakes += [*key_mistakes(complete), *folder_mistakes(complete)]
+    layouts = [layout for one in experiments.values() for layout in one.load_settings().LAYOUTS]
+    generators = {
+        "datasets": [name for one in experiments.values() for name in one.generators],
+        "models": [name for one in experiments.values() for name in one.model_generators],
+    }
+    mistakes += entry_mistakes(complete, registries, layouts, generators)
+    for name, one in experiments.items():
+        mistakes += one.load_settings().mistakes(as_mapping(complete.get(name)), registries)
     if mistakes:
         raise ConfigError(listed("the configuration", mistakes))
-    return registries
+    return complete, registries
 
 
 def needed_assets(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:

@@ -11,8 +11,7 @@ from affectlab.assets.checkpoints import weights_digest
 from affectlab.assets.manifest import manifest_directory, read_manifest
 from affectlab.audio.clips import usable_clips
 from affectlab.audio.embedding import embed_clips, shard
-from affectlab.audio.encoders.kinds import find_kind
-from affectlab.audio.settings import vector_files
+from affectlab.audio.encoders.kinds import find_kind, vector_files
 from affectlab.audio.store import (
     VERSION,
     gather,

@@ -1,24 +1,38 @@
 """The audio experiment's block of the configuration: what it needs, and mistakes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from affectlab.audio.encoders.kinds import KINDS
 from affectlab.audio.tasks import TASKS
-from affectlab.config.load import (
+from affectlab.config.checks import (
     WITHOUT_TOKENS,
-    Registries,
-    as_mapping,
-    as_names,
-    dataset_mistakes,
     fixed_mistakes,
-    model_mistakes,
+    misplaced_keys,
+    selection_mistakes,
     training_mistakes,
-    unknown_name,
 )
+from affectlab.config.load import as_mapping
+from affectlab.config.messages import unknown_name
+from affectlab.config.models import (
+    DIFFERENT,
+    AssetName,
+    Bootstrap,
+    Only,
+    Protocol,
+    Run,
+    RunName,
+    RunNames,
+    Section,
+    Seeds,
+    Text,
+    Training,
+    absent,
+    block,
+)
+from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 
 LAYOUTS = frozenset({"eatd", "ravdess", "emodb", "audio_manifest"})
 TASKS_OF = {
@@ -30,7 +44,144 @@ TASKS_OF = {
 """Layout -> the tasks for which its clips have labels."""
 
 FIXED = WITHOUT_TOKENS | {"label_smoothing": 0, "head_learning_rate": None}
-PROTOCOL_BLOCKS = {"corrected": {"probe"}, "published": {"published", "training"}}
+CORRECTED = Only("protocol", ("corrected",))
+PUBLISHED = Only("protocol", ("published",))
+WITH_MODEL = Only("kind", tuple(name for name, kind in KINDS.items() if kind.checkpoint))
+IMPORTED = Only("kind", tuple(name for name, kind in KINDS.items() if kind.imported))
+
+
+class Encoder(Section):
+    """A frozen encoder."""
+
+    kind: Literal[tuple(KINDS)] = Field(  # type: ignore[valid-type]
+        "logmel", description="Which code runs it; precomputed: vectors from a file."
+    )
+    model: Annotated[AssetName, WITH_MODEL] = absent("Name in models.yaml; for kinds with weights.")
+    layers: Literal["last", "all"] = Field(
+        "last", description="Which layers are stored; only whisper and qwen2_audio have several."
+    )
+    padding: Literal["none", "window"] = Field(
+        "none",
+        description="window: clips are filled up with silence to the encoder's window, as in its "
+        "training; none: they are not, which is much faster for short ones. Only for whisper and "
+        "qwen2_audio.",
+    )
+    path: Annotated[Text, IMPORTED] = absent(
+        "For precomputed: a file .npz, .npy with a .csv beside it, or .parquet."
+    )
+
+
+class Probe(Section):
+    """For the corrected protocol: nested cross-validation by subject."""
+
+    views: Annotated[list[Literal["layers", "mix"]], *DIFFERENT] = Field(
+        ["layers", "mix"],
+        min_length=1,
+        description="Sets of features: layers: each layer by itself; mix: all side by side.",
+    )
+    combine: Literal["choose", "blend"] = Field(
+        "blend",
+        description="What predicts for a run of several views: choose: the one that is best in the "
+        "inner folds; blend: all, by the mean of their logits.",
+    )
+    statistics: Annotated[list[Literal["mean", "std"]], *DIFFERENT] = Field(
+        ["mean", "std"],
+        min_length=1,
+        description="Of an encoder's frames, over a clip; of a kind with one vector a window, the "
+        "mean alone.",
+    )
+    strengths: Annotated[list[Annotated[float, Field(gt=0)]], *DIFFERENT] = Field(
+        [1.0e-4, 3.162e-4, 1.0e-3, 3.162e-3, 0.01, 0.03162, 0.1, 0.3162, 1, 3.162, 10, 31.62, 100],
+        min_length=1,
+        description="Inverse regularisation strengths C, in increasing order. Larger means less "
+        "regularisation.",
+    )
+    outer_folds: int = Field(5, ge=2, le=100, description="Folds that are scored.")
+    inner_folds: int = Field(
+        5,
+        ge=2,
+        le=100,
+        description="Folds inside the training part of each, which choose view and C.",
+    )
+    repeats: int = Field(
+        10, ge=1, le=1000, description="How often the whole is done with other folds."
+    )
+    permutations: int = Field(
+        1000,
+        ge=0,
+        le=100_000,
+        description="Of the labels, for the permutation test; 0: no test.",
+    )
+    permutation_strength: float = Field(0.01, gt=0, description="C of that test, fixed beforehand.")
+
+
+class PublishedProbe(Section):
+    """For the published protocol."""
+
+    head: Literal["linear", "mlp"] = Field(
+        "mlp", description="linear: one layer; mlp: 512-256-128 with ReLU."
+    )
+    validation_share: float = Field(
+        0.3, gt=0, lt=1, description="Share of the clips that is held out, at random."
+    )
+    drop_last: bool = Field(
+        True,
+        description="Leave out the last incomplete batch, of training and of validation.",
+    )
+
+
+class AudioRun(Run):
+    """One run: question, data, encoder and recipe."""
+
+    protocol: Protocol = Field(
+        "corrected",
+        description="published: as the original did it, defects included; corrected: without "
+        "these defects.",
+    )
+    task: Literal["2dep", "2dep_50", "3emo", "8emo", "7emo", "3valence", "label"] = Field(
+        "3emo", description="What is asked; each layout of data has labels for some."
+    )
+    unit: Literal["clip", "subject"] = Field(
+        "clip", description="subject: all clips of a subject are pooled into one item."
+    )
+    data: AssetName = Field("eatd", description="Name in datasets.yaml.")
+    encoder: RunName = Field("clap", description="Name under encoders.")
+    seeds: Seeds = Field([0], description="One fit per seed: of folds, or of split and weights.")
+    probe: Annotated[Probe, CORRECTED] = block()
+    published: Annotated[PublishedProbe, PUBLISHED] = block()
+    training: Annotated[Training, PUBLISHED] = block(
+        epochs=100,
+        batch_size=16,
+        learning_rate=1.0e-3,
+        weight_decay=0.0,
+        warmup_steps=0,
+        schedule="constant",
+        max_grad_norm=1.0e6,
+        precision="fp32",
+    )
+
+
+class Block(Section):
+    """The audio experiment: probes on frozen audio encoders."""
+
+    selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
+    baseline: RunName | None = Field(
+        None,
+        description="Run whose name the comparison carries as the one to beat; null: none.",
+    )
+    bootstrap: Bootstrap = block()
+    clips: Literal["cleaned", "raw"] = Field(
+        "cleaned", description="Which files of an EATD corpus: *_out.wav or the raw ones."
+    )
+    shards: int = Field(
+        4, ge=1, le=1000, description="Jobs into which the embedding of a corpus is cut."
+    )
+    encoders: dict[RunName, Encoder] = Field(
+        {}, min_length=1, description="Name of an encoder -> what it is."
+    )
+    runs: dict[RunName, AudioRun] = Field(
+        {}, min_length=1, description="Name of a run -> its recipe."
+    )
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
@@ -41,8 +192,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     runs = as_mapping(block.get("runs"))
     for name, run in runs.items():
         yield from _run_mistakes(f"audio.runs.{name}", as_mapping(run), encoders, registries)
-    for position, name in enumerate(as_names(block.get("selected"))):
-        yield from unknown_name(f"audio.selected.{position}", name, runs, "run")
+    yield from selection_mistakes("audio", block)
     yield from unknown_name("audio.baseline", block.get("baseline"), runs, "run")
 
 
@@ -56,14 +206,6 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     runs = selected_runs(block).values()
     encoders = [block["encoders"][run["encoder"]] for run in runs]
     return {run["data"] for run in runs}, {one["model"] for one in encoders if "model" in one}
-
-
-def vector_files(path: str | None) -> list[str]:
-    """The files of vectors that were computed elsewhere: ``.npy`` has its ids beside it."""
-    if path is None:
-        return []
-    beside = [str(Path(path).with_suffix(".csv"))] if path.endswith(".npy") else []
-    return [path, *beside]
 
 
 def _encoder_mistakes(
@@ -101,13 +243,7 @@ def _run_mistakes(
     by_clip = known_task is not None and known_task.classes and not known_task.of_subject
     if run.get("unit") == "subject" and by_clip:
         yield f"{path}.unit: the clips of a subject differ in {task!r}; expected clip"
-    protocol = run.get("protocol")
-    if isinstance(protocol, str) and protocol in PROTOCOL_BLOCKS:
-        wanted = PROTOCOL_BLOCKS[protocol]
-        for key in sorted(wanted - run.keys()):
-            yield f"{path}.{key}: missing; the protocol {protocol!r} needs it"
-        for key in sorted(({"probe", "published", "training"} - wanted) & run.keys()):
-            yield f"{path}.{key}: does not go with the protocol {protocol!r}"
+    yield from misplaced_keys(path, AudioRun, run)
     strengths = as_mapping(run.get("probe")).get("strengths")
     listed = strengths if isinstance(strengths, list) else []
     numbers = [c for c in listed if isinstance(c, int | float)]

@@ -10,16 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from affectlab.config.dotted import load
-from affectlab.config.load import Registries
+from affectlab.config.models import Section
+from affectlab.config.registries import Registries
 
 
 class Settings(Protocol):
     """What the module ``settings`` of an experiment offers for its block of the configuration."""
 
+    @property
+    def Block(self) -> type[Section]:  # noqa: N802 (a class of the module)
+        """The model of the block: types, bounds, defaults and descriptions."""
+
+    @property
+    def LAYOUTS(self) -> frozenset[str]:  # noqa: N802 (a constant of the module)
+        """The layouts of raw data that the experiment reads."""
+
     def mistakes(self, block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         """Mistakes between parts that are well formed, each with its dotted path.
 
-        Parts that the schema rejects are passed over, so both checks can run on one broken
+        Parts that the model rejects are passed over, so both checks can run on one broken
         configuration.
         """
 

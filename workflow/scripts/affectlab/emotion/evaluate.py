@@ -11,7 +11,7 @@ import numpy as np
 from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.texts import text_conditions
 from affectlab.emotion.data import CLASSES, read_records
-from affectlab.emotion.settings import SEEDLESS
+from affectlab.emotion.methods import SEEDLESS
 from affectlab.errors import DataError
 from affectlab.evaluation.classification import (
     COMPARED,

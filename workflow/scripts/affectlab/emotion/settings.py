@@ -1,33 +1,101 @@
 """The emotion experiment's block of the configuration: what it needs, and mistakes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from affectlab.config.load import (
+from pydantic import Field
+
+from affectlab.config.checks import misplaced_keys, selection_mistakes, training_mistakes
+from affectlab.config.load import as_mapping, as_names
+from affectlab.config.messages import unknown_name
+from affectlab.config.models import (
+    AssetName,
+    Bootstrap,
+    Lora,
+    Only,
+    Protocol,
+    Run,
+    RunName,
+    RunNames,
+    Section,
+    Seed,
+    Seeds,
+    Training,
+    block,
+)
+from affectlab.config.registries import (
     Registries,
-    as_mapping,
-    as_names,
-    block_mistakes,
     dataset_mistakes,
     export_mistakes,
     model_mistakes,
-    training_mistakes,
-    unknown_name,
 )
 
 LAYOUTS = frozenset({"emotion"})
 MODEL_KINDS = frozenset({"text-encoder", "causal-lm"})
-# The blocks that a run of each method has beside protocol, method, data and seeds.
-METHOD_BLOCKS = {
-    "full": {"model", "max_length", "padding", "training"},
-    "lora": {"model", "max_length", "padding", "training", "lora"},
-    "tfidf": {"tfidf"},
-}
+NETWORKS = Only("method", ("full", "lora"))
 
-# Methods whose model no seed changes: their solver has no random part.
-SEEDLESS = ("tfidf",)
+
+class Tfidf(Section):
+    """TF-IDF and multinomial logistic regression."""
+
+    ngram_range: list[Annotated[int, Field(ge=1, le=5)]] = Field(
+        [1, 1], min_length=2, max_length=2, description="Shortest and longest word n-gram."
+    )
+    min_df: int = Field(2, ge=1, description="Texts that an n-gram must occur in.")
+    sublinear_tf: bool = Field(True, description="Use 1 + log(count) instead of the count.")
+    C: float = Field(3.0, gt=0, description="Inverse strength of the L2 penalty.")
+    class_weight: Literal["balanced", None] = Field(
+        "balanced", description="Weigh each class by the inverse of its frequency, or not."
+    )
+
+
+class EmotionRun(Run):
+    """One run: data, model and recipe."""
+
+    protocol: Protocol = Field(
+        "corrected",
+        description="published: as the original did it, defects included; corrected: without "
+        "these defects.",
+    )
+    method: Literal["full", "lora", "tfidf"] = Field(
+        "full",
+        description="full: fine-tune every weight; lora: train low-rank adapters; tfidf: word "
+        "counts and logistic regression.",
+    )
+    model: Annotated[AssetName, NETWORKS] = Field("minilm-l6", description="Name in models.yaml.")
+    data: AssetName = Field("emotion", description="Name in datasets.yaml.")
+    seeds: Seeds = Field([42], description="One training per seed.")
+    max_length: Annotated[int, NETWORKS] = Field(
+        128, ge=8, le=32768, description="Tokens after which a text is cut."
+    )
+    padding: Annotated[Literal["dynamic", "max_length"], NETWORKS] = Field(
+        "dynamic",
+        description="dynamic: to the longest of the batch; max_length: always to max_length.",
+    )
+    lora: Annotated[Lora, Only("method", ("lora",))] = block()
+    training: Annotated[Training, NETWORKS] = block()
+    tfidf: Annotated[Tfidf, Only("method", ("tfidf",))] = block()
+
+
+class LabelNoise(Section):
+    """Search for wrong labels by confident learning."""
+
+    data: AssetName = Field("emotion", description="Data set that is searched.")
+    folds: int = Field(5, ge=2, le=50, description="Folds of the out-of-fold probabilities.")
+    seed: Seed = Field(0, description="Seed of the folds.")
+
+
+class Block(Section):
+    """The emotion experiment: six classes of English tweets."""
+
+    selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
+    baseline: RunName = Field("tfidf", description="Run that every other is compared with.")
+    export: RunNames = Field([], description="Runs whose first seed is exported to ONNX and int8.")
+    bootstrap: Bootstrap = block()
+    label_noise: LabelNoise = block()
+    runs: dict[RunName, EmotionRun] = Field(
+        {}, min_length=1, description="Name of a run -> its recipe."
+    )
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
@@ -35,8 +103,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     runs = as_mapping(block.get("runs"))
     for name, run in runs.items():
         yield from _run_mistakes(f"emotion.runs.{name}", as_mapping(run), registries)
-    for position, name in enumerate(as_names(block.get("selected"))):
-        yield from unknown_name(f"emotion.selected.{position}", name, runs, "run")
+    yield from selection_mistakes("emotion", block)
     yield from unknown_name("emotion.baseline", block.get("baseline"), runs, "run")
     searched = as_mapping(block.get("label_noise")).get("data")
     yield from dataset_mistakes("emotion.label_noise.data", searched, registries, LAYOUTS)
@@ -65,7 +132,7 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
 
 
 def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> Iterator[str]:
-    yield from block_mistakes(path, run, METHOD_BLOCKS)
+    yield from misplaced_keys(path, EmotionRun, run)
     yield from training_mistakes(f"{path}.training", run.get("training"))
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
@@ -84,14 +151,14 @@ def _ngram_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:
 def _baseline_mistakes(
     baseline: Any, selected: list[str], runs: Mapping[str, Any]
 ) -> Iterator[str]:
-    """The baseline must be on the data of every run that is held against it."""
+    """The baseline must be on the data of every run that is compared with it."""
     if not isinstance(baseline, str) or baseline not in runs:
         return
-    held_on = as_mapping(runs[baseline]).get("data")
+    expected = as_mapping(runs[baseline]).get("data")
     for name in selected:
         data = as_mapping(runs[name]).get("data")
-        if data != held_on:
+        if data != expected:
             yield (
-                f"emotion.baseline: {baseline!r} is on the data {held_on!r}, but the selected run "
+                f"emotion.baseline: {baseline!r} is on the data {expected!r}, but the selected run "
                 f"{name!r} is on {data!r}"
             )

@@ -35,7 +35,7 @@ from affectlab.entity.labels import (
     soft_label_of_ids,
     top_class,
 )
-from affectlab.entity.settings import LAYOUTS
+from affectlab.entity.layouts import LAYOUTS
 from affectlab.entity.weak_spans import weak_spans
 from affectlab.errors import DataError
 from affectlab.files.io import (
@@ -108,7 +108,7 @@ def convert(
         raw_directory: folder with the raw files.
         records_path: gets one `Record` a line.
         quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
-        layout: one of `settings.LAYOUTS`.
+        layout: one of `layouts.LAYOUTS`.
         on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
         split: ``validation`` and ``test`` shares and the ``seed``; None: the corpus has splits.
         similar_names: ``refuse`` takes the class names of ``emotions.txt`` as they are spelled

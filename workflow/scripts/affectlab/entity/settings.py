@@ -1,26 +1,186 @@
 """The entity experiment's block of the configuration: what it needs, and mistakes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from affectlab.config.load import (
-    Registries,
-    as_mapping,
-    as_names,
-    block_mistakes,
-    dataset_mistakes,
-    model_mistakes,
-    training_mistakes,
-    unknown_name,
+from pydantic import Field
+
+from affectlab.config.checks import misplaced_keys, selection_mistakes, training_mistakes
+from affectlab.config.load import as_mapping
+from affectlab.config.messages import unknown_name
+from affectlab.config.models import (
+    AssetName,
+    Bootstrap,
+    Only,
+    Protocol,
+    Run,
+    RunName,
+    RunNames,
+    SameAs,
+    Section,
+    Seed,
+    Seeds,
+    Share,
+    Training,
+    block,
 )
+from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
+from affectlab.entity.layouts import LAYOUTS, TEXT_LAYOUT
 
 MODEL_KINDS = frozenset({"text-encoder"})
-TEXT_LAYOUT = "goemotions"
-LAYOUTS = frozenset({"entity_spans", TEXT_LAYOUT, "goemotions_spans"})
-# The block that a run of each method has beside those that all runs have.
-METHOD_BLOCKS = {"gbert": {"gbert"}, "vmf": {"vmf"}}
+
+
+class Gbert(Section):
+    """The original's head and loss."""
+
+    train_on: Literal["sentence", "span"] = Field(
+        "sentence",
+        description="sentence: train the embedding of the whole text, as the original does, and "
+        "never that of the span.",
+    )
+    normalise_labels: bool = Field(
+        False, description="Scale soft labels to a sum of 1; the original does not."
+    )
+    kappa_weight: float = Field(0.1, ge=0, description="Weight of the squared error of kappa.")
+    auxiliary_weight: float = Field(
+        0.05, ge=0, description="Weight of the divergence of the 28-class side head."
+    )
+
+
+class SpanAdapter(Section):
+    """For a run that starts from a model of whole texts: only a small network is trained, which
+    corrects what that model predicts of spans by the states of all layers of the encoder, of the
+    span and of the text around it. null: everything is trained."""
+
+    hidden: int = Field(256, ge=1, description="Width of its hidden layer.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of its inputs.")
+
+
+class Weights(Section):
+    """Weights of the parts of the loss."""
+
+    cross_entropy: float = Field(1.0, ge=0, description="Soft cross-entropy of the 28 classes.")
+    contrast: float = Field(
+        0.1, ge=0, description="Supervised contrast of the directions (SINCERE)."
+    )
+    likelihood: float = Field(
+        0.02, ge=0, description="Negative log-likelihood of the class prototypes."
+    )
+    uniform: float = Field(0.001, ge=0, description="Divergence from the uniform distribution.")
+
+
+class Vmf(Section):
+    """The corrected head and loss."""
+
+    kappa_min: float = Field(1.0, gt=0, description="Smallest concentration.")
+    kappa_start: float = Field(
+        42.0,
+        gt=0,
+        description="Mean concentration before training, larger than kappa_min; 42 is a mean "
+        "cosine of 0.5.",
+    )
+    temperature: float = Field(0.1, gt=0, description="Temperature of the contrastive loss.")
+    corrupted_share: Share = Field(
+        0.5,
+        description="Share of the training texts that are trained on a second time with typos or "
+        "without some words, so that kappa learns what corruption costs.",
+    )
+    corrupted_softening: Share = Field(
+        0.3,
+        description="Share of the way that the labels of corrupted copies are moved towards the "
+        "uniform distribution, since corruption makes them less sure.",
+    )
+    class_weight_cap: float | None = Field(
+        None,
+        ge=1,
+        description="Training targets weigh by the inverse frequency of their classes, a rare "
+        "class at most this many times as much as the most frequent one; null: all alike.",
+    )
+    span_adapter: SpanAdapter | None = Field(
+        None, description=" ".join(str(SpanAdapter.__doc__).split())
+    )
+    weights: Weights = block()
+
+
+class Stage(Section):
+    """One stage."""
+
+    data: Annotated[AssetName, SameAs("data")] = Field("", description="Name in datasets.yaml.")
+    entities: int | None = Field(
+        None,
+        ge=1,
+        description="Targets of the training split that are taken, smaller choices being part of "
+        "larger ones; null: all.",
+    )
+    training: Training = block(head_learning_rate=1.0e-3)
+
+
+class EntityRun(Run):
+    """One run."""
+
+    protocol: Protocol = Field(
+        "corrected",
+        description="published: as the original did it, defects included; corrected: without "
+        "these defects.",
+    )
+    method: Literal["gbert", "vmf"] = Field(
+        "vmf",
+        description="gbert: the original's heads and loss; vmf: a von Mises-Fisher likelihood "
+        "with a learned concentration.",
+    )
+    model: AssetName = Field("minilm-l6", description="Pretrained encoder: a name in models.yaml.")
+    data: AssetName = Field(
+        "entity", description="Data set that the run is scored on; that of the last stage."
+    )
+    seeds: Seeds = Field([42], description="One training per seed.")
+    max_length: int = Field(
+        128,
+        ge=8,
+        le=32768,
+        description="Tokens per encoder pass; a longer text is read in windows around its spans.",
+    )
+    start_from: RunName | None = Field(
+        None,
+        description="Run whose weights of the same seed this one starts from; null: the "
+        "pretrained encoder.",
+    )
+    gbert: Annotated[Gbert, Only("method", ("gbert",))] = block()
+    vmf: Annotated[Vmf, Only("method", ("vmf",))] = block()
+    stages: list[Stage] = Field(
+        [{}],  # type: ignore[list-item]
+        min_length=1,
+        description="Trainings one after the other, each from the best weights of the one before.",
+    )
+
+
+class Split(Section):
+    """How a corpus without splits of its own is split: grouped by text, stratified by non-neutral
+    mass."""
+
+    validation: float = Field(0.15, gt=0, lt=1, description="Share of the texts for validation.")
+    test: float = Field(0.2, gt=0, lt=1, description="Share of the texts for the test.")
+    seed: Seed = Field(
+        0, description="Seed of the split, and of the order in which stages take entities."
+    )
+
+
+class Block(Section):
+    """The entity experiment: a probabilistic emotion embedding of sentences and spans."""
+
+    selected: RunNames = Field(
+        [],
+        min_length=1,
+        description="Runs that are carried out, and with them those that they start from.",
+    )
+    bootstrap: Bootstrap = block()
+    split: Split = block()
+    corruption_seed: Seed = Field(
+        0,
+        description="Seed of the typos and left-out words that the test split is corrupted with.",
+    )
+    runs: dict[RunName, EntityRun] = Field(
+        {}, min_length=1, description="Name of a run -> its recipe."
+    )
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
@@ -28,8 +188,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     runs = as_mapping(block.get("runs"))
     for name, run in runs.items():
         yield from _run_mistakes(f"entity.runs.{name}", as_mapping(run), runs, registries)
-    for position, name in enumerate(as_names(block.get("selected"))):
-        yield from unknown_name(f"entity.selected.{position}", name, runs, "run")
+    yield from selection_mistakes("entity", block)
     split = as_mapping(block.get("split"))
     shares = [
         share
@@ -65,7 +224,7 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
 def _run_mistakes(
     path: str, run: Mapping[str, Any], runs: Mapping[str, Any], registries: Registries
 ) -> Iterator[str]:
-    yield from block_mistakes(path, run, METHOD_BLOCKS)
+    yield from misplaced_keys(path, EntityRun, run)
     yield from model_mistakes(f"{path}.model", run.get("model"), registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     vmf = as_mapping(run.get("vmf"))

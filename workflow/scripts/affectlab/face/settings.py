@@ -1,34 +1,186 @@
 """The face experiment's block of the configuration: what it needs, and mistakes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from affectlab.config.load import (
+from pydantic import Field
+
+from affectlab.config.checks import (
     WITHOUT_TOKENS,
+    fixed_mistakes,
+    misplaced_keys,
+    selection_mistakes,
+    training_mistakes,
+)
+from affectlab.config.load import as_mapping, as_names
+from affectlab.config.models import (
+    DIFFERENT,
+    Bootstrap,
+    Only,
+    Protocol,
+    Run,
+    RunName,
+    RunNames,
+    Section,
+    Seed,
+    Seeds,
+    Share,
+    Text,
+    Training,
+    block,
+)
+from affectlab.config.registries import (
     Registries,
-    as_mapping,
-    as_names,
-    block_mistakes,
     dataset_mistakes,
     export_mistakes,
-    fixed_mistakes,
     model_mistakes,
-    training_mistakes,
-    unknown_name,
 )
 
-LAYOUTS = frozenset({"fer2013"})
+IMAGE_LAYOUTS = frozenset({"fer2013"})
 VOTES_LAYOUTS = frozenset({"ferplus"})
+LAYOUTS = IMAGE_LAYOUTS | VOTES_LAYOUTS
 MODEL_KINDS = frozenset({"image-encoder"})
-# The blocks that a run of each method has beside those that all have.
-METHOD_BLOCKS = {"compact": set[str](), "backbone": {"model"}}
-# What the network block of each method consists of.
-NETWORK_KEYS = {
-    "compact": {"widths", "depths", "dropout"},
-    "backbone": {"image_size", "dropout"},
-}
+COMPACT = Only("method", ("compact",))
+BACKBONE = Only("method", ("backbone",))
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Network(Section):
+    """The network."""
+
+    widths: Annotated[list[Positive], COMPACT] = Field(
+        [32, 64, 176],
+        min_length=1,
+        description="compact: channels of each stage; each stage but the first halves the size.",
+    )
+    depths: Annotated[list[Positive], COMPACT] = Field(
+        [1, 2, 2], min_length=1, description="compact: residual blocks of each stage."
+    )
+    image_size: Annotated[int, BACKBONE] = Field(
+        224,
+        ge=16,
+        le=4096,
+        description="backbone: side that images are enlarged to, in pixels.",
+    )
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="Share of the features that is dropped in training."
+    )
+
+
+class Augmentation(Section):
+    """Random changes of training images."""
+
+    shift: Share = Field(0.0, description="Largest shift, as a share of the side.")
+    rotation: float = Field(0.0, ge=0, le=180, description="Largest turn, in degrees.")
+    scale: Share = Field(0.0, description="Largest change of size, as a share (on a log scale).")
+    light: Share = Field(
+        0.0, description="Largest change of contrast (log scale); half of it for brightness."
+    )
+    flip: Share = Field(0.0, description="Chance of the mirror image.")
+    erasing: Share = Field(0.0, description="Chance that a rectangle is covered.")
+    mixup: Share = Field(0.0, description="Chance that a batch is blended with itself, shuffled.")
+    cutmix: Share = Field(
+        0.0, description="Chance that rectangles of the shuffled batch are pasted in."
+    )
+    alpha: float = Field(
+        1.0, gt=0, description="Both parameters of the Beta distribution of the blend's weight."
+    )
+
+
+class Loss(Section):
+    """What is minimised besides cross-entropy."""
+
+    votes_weight: Share = Field(
+        0.0,
+        description="Share of each class target that follows the FER+ votes instead of the label.",
+    )
+    affect_weight: float = Field(
+        0.1, ge=0, description="Weight of the squared errors of valence and arousal."
+    )
+    proxy_weight: float = Field(
+        0.05, ge=0, description="Weight of the absolute errors of the two proxies."
+    )
+
+
+class FaceRun(Run):
+    """One run."""
+
+    protocol: Protocol = Field(
+        "corrected",
+        description="The original's recipe and scoring, or the same question asked properly.",
+    )
+    method: Literal["compact", "backbone"] = Field(
+        "compact",
+        description="compact: our own small network; backbone: an image network of transformers.",
+    )
+    model: Annotated[Text, BACKBONE] = Field(
+        "resnet-18", description="For backbone: name in models.yaml."
+    )
+    data: Text = Field("fer2013", description="Name in datasets.yaml.")
+    seeds: Seeds = Field([42], description="Training seeds; each is a run of its own.")
+    train_on: Annotated[list[Literal["train", "validation", "test"]], *DIFFERENT] = Field(
+        ["train"],
+        min_length=1,
+        description="Splits that are trained on; the published run takes all of them.",
+    )
+    select_on: Literal["validation", None] = Field(
+        "validation",
+        description="Split whose accuracy decides which weights are kept; null: the last ones are.",
+    )
+    test_time: Literal["none", "flip", "ten_crop"] = Field(
+        "none",
+        description="What of an image the network is shown: the image; its mirror image too; or "
+        "five crops, each with its mirror image.",
+    )
+    network: Network = block()
+    augmentation: Augmentation = block()
+    loss: Loss = block()
+    training: Training = block()
+
+
+class Labels(Section):
+    """How the proxy labels are made."""
+
+    formulas: Literal["original_code", "documented_weights"] = Field(
+        "original_code",
+        description="As the original program computed them, or as its description weighs them.",
+    )
+    affect: Literal["auto", "metadata", "votes", "circumplex"] = Field(
+        "auto",
+        description="Where valence and arousal come from: the corpus, FER+ votes, the label's "
+        "coordinates; auto: the first of these there is.",
+    )
+    max_missing_share: Share = Field(
+        0.05,
+        description="Share of images that may lack emotion, valence or arousal before the check "
+        "fails.",
+    )
+
+
+class BlurTest(Section):
+    """The same faces with worse pictures."""
+
+    images: int = Field(500, ge=50, description="Faces that are drawn from the result split.")
+    seed: Seed = Field(0, description="Seed of the draw.")
+
+
+class Block(Section):
+    """The face experiment: FER2013 expressions and the proxies published as IQ and EQ."""
+
+    selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
+    export: RunNames = Field([], description="Runs whose first seed is exported to ONNX and int8.")
+    result_split: Literal["validation", "test"] = Field(
+        "test",
+        description="Split whose scores are the result. The official one is test (PrivateTest); "
+        "validation is for copies of the data without it, and then also chose the weights.",
+    )
+    votes: dict[str, Text | None] = Field(
+        {}, description="Data set -> data set with its FER+ votes; null, or not named: it has none."
+    )
+    labels: Labels = block()
+    blur_test: BlurTest = block()
+    bootstrap: Bootstrap = block()
+    runs: dict[RunName, FaceRun] = Field({}, min_length=1, description="Recipes by name.")
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
@@ -39,12 +191,11 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         path = f"face.runs.{name}"
         yield from _run_mistakes(path, as_mapping(run), votes, registries)
         yield from _leaks(path, as_mapping(run), block.get("result_split"))
-    for position, name in enumerate(as_names(block.get("selected"))):
-        yield from unknown_name(f"face.selected.{position}", name, runs, "run")
+    yield from selection_mistakes("face", block)
     yield from export_mistakes("face", block, registries)
     for data, source in votes.items():
         path = f"face.votes.{data}"
-        yield from dataset_mistakes(path, data, registries, LAYOUTS)
+        yield from dataset_mistakes(path, data, registries, IMAGE_LAYOUTS)
         if source is not None:
             yield from dataset_mistakes(path, source, registries, VOTES_LAYOUTS)
 
@@ -65,7 +216,7 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
 def _run_mistakes(
     path: str, run: Mapping[str, Any], votes: Mapping[str, Any], registries: Registries
 ) -> Iterator[str]:
-    yield from block_mistakes(path, run, METHOD_BLOCKS)
+    yield from misplaced_keys(path, FaceRun, run)
     yield from training_mistakes(f"{path}.training", run.get("training"))
     yield from fixed_mistakes(
         f"{path}.training", run.get("training"), WITHOUT_TOKENS, "an image net"
@@ -78,14 +229,8 @@ def _run_mistakes(
         )
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
-    yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, IMAGE_LAYOUTS)
     network = as_mapping(run.get("network"))
-    method = run.get("method")
-    if isinstance(method, str) and method in NETWORK_KEYS:
-        for key in sorted(NETWORK_KEYS[method] - network.keys()):
-            yield f"{path}.network.{key}: missing; method {method!r} needs it"
-        for key in sorted(network.keys() - NETWORK_KEYS[method]):
-            yield f"{path}.network.{key}: does not go with method {method!r}"
     widths, depths = network.get("widths"), network.get("depths")
     if isinstance(widths, list) and isinstance(depths, list) and len(widths) != len(depths):
         yield (

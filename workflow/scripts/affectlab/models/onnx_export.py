@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from affectlab.config.load import LARGEST_ONNX_FILE
+from affectlab.config.checks import LARGEST_ONNX_FILE
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation import stats
 from affectlab.files.integrity import check_file, checked

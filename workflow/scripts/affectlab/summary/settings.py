@@ -1,50 +1,47 @@
 """The summary experiment's block of the configuration: what it needs, and mistakes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from affectlab.config.load import (
-    Registries,
-    as_mapping,
-    as_names,
-    block_mistakes,
-    dataset_mistakes,
+from pydantic import Field
+
+from affectlab.config.checks import (
     fixed_mistakes,
-    model_mistakes,
+    misplaced_keys,
+    selection_mistakes,
     training_mistakes,
-    unknown_name,
 )
+from affectlab.config.load import as_mapping, as_names
+from affectlab.config.messages import unknown_name
+from affectlab.config.models import (
+    DIFFERENT,
+    AssetName,
+    Bootstrap,
+    Lora,
+    Only,
+    Precision,
+    Protocol,
+    Run,
+    RunName,
+    RunNames,
+    Section,
+    Seed,
+    Seeds,
+    Text,
+    Training,
+    block,
+)
+from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 from affectlab.files.urls import redact
+from affectlab.summary.methods import needs_validation
 
 LAYOUTS = frozenset({"longemotion", "psyqa"})
 
-PROMPTED = {"model", "prompt", "max_length", "max_answer_tokens", "long_input", "generation"}
-TRAINED = PROMPTED | {
-    "loss",
-    "adapter_scope",
-    "packing",
-    "select_by",
-    "merge",
-    "lora",
-    "training",
-}
-BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
-# A model that is not trained has a random part only if its answers are sampled.
-UNTRAINED = (*BASELINE_METHODS, "prompt")
-
+PROMPTED = Only("method", ("lora", "qlora", "prompt"))
+TRAINED = Only("method", ("lora", "qlora"))
 MODEL_KINDS = frozenset({"causal-lm"})
 SCORING_KINDS = frozenset({"text-encoder"})
 SCORING_MODELS = ("bertscore_model", "nli_model")
-
-# The keys that a run of each method has beside protocol, method, data, fold and seeds.
-METHOD_BLOCKS = {
-    "lora": TRAINED,
-    "qlora": TRAINED,
-    "prompt": PROMPTED,
-    **{method: set() for method in BASELINE_METHODS},
-}
 
 # What adapters that act on the answer alone need of the run's other keys.
 ANSWER_SCOPE = {"loss": "answer", "packing": True, "merge": False}
@@ -53,14 +50,183 @@ ANSWER_SCOPE = {"loss": "answer", "packing": True, "merge": False}
 FIXED = {"head_learning_rate": None, "label_smoothing": 0, "sparse_embeddings": False}
 
 
+class Generation(Section):
+    """How answers are generated."""
+
+    sample: bool = Field(
+        False,
+        description="false: always the likeliest token (deterministic); true: sample with the "
+        "three settings below.",
+    )
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        description="Softens (above 1) or sharpens the probabilities that are sampled from.",
+    )
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Sample from the likeliest tokens that together have this probability.",
+    )
+    top_k: int = Field(50, ge=1, description="Sample from this many of the likeliest tokens.")
+    repetition_penalty: float = Field(
+        1.0, ge=1, description="Divides the scores of tokens that have occurred; 1: none."
+    )
+    batch_tokens: int = Field(32768, ge=1, description="Prompt tokens per batch, padding included.")
+    precision: Precision = Field(
+        "auto", description="auto: bf16 where the hardware gains by it, else fp32."
+    )
+    decoding: Literal["repaired", "constrained"] = Field(
+        "repaired",
+        description="repaired: the model writes freely, and fields are looked for in an answer "
+        "that is not the JSON asked for; constrained: it can write nothing but that JSON, each "
+        "field at most its share of max_answer_tokens (no effect on the reflection task).",
+    )
+
+
+class SummaryRun(Run):
+    """One run: data, method and recipe."""
+
+    protocol: Protocol = Field(
+        "corrected",
+        description="published: as the original did it, defects included; corrected: without "
+        "these defects.",
+    )
+    method: Literal[
+        "lora", "qlora", "prompt", "lead", "tail", "textrank", "template", "nearest"
+    ] = Field(
+        "lora",
+        description="lora: train low-rank adapters; qlora: the same on 4-bit weights; prompt: the "
+        "model as it is; the others need no model: beginning of the case, end of the reflection, "
+        "central sentences, one answer for all, references of the most similar training case.",
+    )
+    data: AssetName = Field("longemotion", description="Name in datasets.yaml.")
+    fold: int | None = Field(
+        None,
+        ge=0,
+        description="Fold of the cross-validation that is the test split; null: the fixed split.",
+    )
+    seeds: Seeds = Field([42], description="One training and generation per seed.")
+    model: Annotated[AssetName, PROMPTED] = Field(
+        "smollm2-135m", description="Name in models.yaml; a chat model."
+    )
+    prompt: Annotated[Literal["v1"], PROMPTED] = Field(
+        "v1", description="Version of the prompt templates."
+    )
+    max_length: Annotated[int, PROMPTED] = Field(
+        8192,
+        ge=256,
+        le=131072,
+        description="Tokens of prompt and answer together, and of a packed row.",
+    )
+    max_answer_tokens: Annotated[int, PROMPTED] = Field(
+        512, ge=1, description="Tokens after which an answer ends."
+    )
+    long_input: Annotated[Literal["head_tail", "map_reduce"], PROMPTED] = Field(
+        "head_tail",
+        description="What becomes of a case that is too long: head_tail cuts out its middle; "
+        "map_reduce has the model take notes of its parts first (when generating; training cuts).",
+    )
+    loss: Annotated[Literal["answer", "all"], TRAINED] = Field(
+        "answer", description="Tokens that the loss covers: the answer's, or the prompt's as well."
+    )
+    adapter_scope: Annotated[Literal["all", "answer"], TRAINED] = Field(
+        "all",
+        description="Tokens that the adapters act on: all, or the answer's and those that open it. "
+        "The states of a prompt then do not depend on the adapters: they are computed once, not in "
+        "every epoch, and kept on disk while the run is trained.",
+    )
+    packing: Annotated[bool, TRAINED] = Field(
+        True,
+        description="true: several cases in one row, none of which sees another; false: one case a "
+        "row, padded to max_length.",
+    )
+    select_by: Annotated[Literal["loss", "rouge_l"], TRAINED] = Field(
+        "loss",
+        description="What decides which weights are kept, on held-out cases: the loss per token of "
+        "the answers, or ROUGE-L of answers that are written at each evaluation as after training. "
+        "With rouge_l the history has their ROUGE and the share in the form asked for.",
+    )
+    merge: Annotated[bool, TRAINED] = Field(
+        False, description="Store the model with its adapter folded in, next to the adapter."
+    )
+    lora: Annotated[Lora, TRAINED] = block()
+    training: Annotated[Training, TRAINED] = block()
+    generation: Annotated[Generation, PROMPTED] = block()
+
+
+class Split(Section):
+    """How cases without a published split are divided."""
+
+    validation: float = Field(
+        0.1, gt=0, lt=1, description="Share of the cases that chooses the weights."
+    )
+    test: float = Field(0.2, gt=0, lt=1, description="Share of the cases that is scored.")
+    folds: int = Field(5, ge=3, le=50, description="Folds of the cross-validation.")
+    seed: Seed = Field(42, description="Seed of splits and folds.")
+
+
+class Judge(Section):
+    """Judge of the summaries behind an OpenAI-compatible endpoint; null: none."""
+
+    base_url: str = Field(
+        pattern="^https?://",
+        description="Address of the endpoint, up to and without /chat/completions.",
+    )
+    model: Text = Field(description="Name of the judging model at the endpoint.")
+    api_key_variable: Text | None = Field(
+        None, description="Environment variable that holds the key; null: no key."
+    )
+    timeout_seconds: float = Field(120, gt=0, description="Longest wait for one reply.")
+    attempts: int = Field(
+        5, ge=1, description="How often one question is asked before it counts as failed."
+    )
+    wait_seconds: float = Field(
+        2, ge=0, description="Wait before the second attempt; doubles with each further one."
+    )
+    price_per_million_tokens: float | None = Field(
+        None, ge=0, description="For the costs in the record; null: not known."
+    )
+
+
+class Block(Section):
+    """The summary experiment: summaries of counselling cases."""
+
+    selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
+    baseline: RunName = Field(
+        "tail", description="Run that every other run on the same cases is compared with."
+    )
+    bootstrap: Bootstrap = block()
+    split: Split = block()
+    cross_validation: dict[
+        RunName, Annotated[list[RunName], *DIFFERENT, Field(min_length=3, description="The runs.")]
+    ] = Field(
+        {},
+        description="Name -> runs that differ in their fold alone, one for each fold: their "
+        "answers are scored together, over all cases.",
+    )
+    judge: Judge | None = Field(None, description=str(Judge.__doc__))
+    bertscore_model: AssetName | None = Field(
+        None, description="Text encoder of models.yaml for BERTScore; null: none."
+    )
+    nli_model: AssetName | None = Field(
+        None,
+        description="Classifier of models.yaml with a class of entailment, which tells whether "
+        "the case supports a summary's sentences; null: none.",
+    )
+    runs: dict[RunName, SummaryRun] = Field(
+        {}, min_length=1, description="Name of a run -> its recipe."
+    )
+
+
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     """See `affectlab.experiments.Settings`."""
     runs = as_mapping(block.get("runs"))
     folds = as_mapping(block.get("split")).get("folds")
     for name, run in runs.items():
         yield from _run_mistakes(f"summary.runs.{name}", as_mapping(run), folds, registries)
-    for position, name in enumerate(as_names(block.get("selected"))):
-        yield from unknown_name(f"summary.selected.{position}", name, runs, "run")
+    yield from selection_mistakes("summary", block)
     yield from unknown_name("summary.baseline", block.get("baseline"), runs, "run")
     for key in SCORING_MODELS:
         yield from model_mistakes(f"summary.{key}", block.get(key), registries, SCORING_KINDS)
@@ -92,23 +258,6 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     return {run["data"] for run in runs}, models
 
 
-def needs_validation(run: Mapping[str, Any]) -> bool:
-    """Whether weights are chosen that must not be chosen by the test split."""
-    return "training" in run and run.get("protocol") == "corrected"
-
-
-def training_part(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a run decides the weights of its adapters.
-
-    How cases are read for an answer, and how it is written, does so only where answers choose the
-    weights.
-    """
-    irrelevant = {"protocol", "seeds"}
-    if run["select_by"] == "loss":
-        irrelevant |= {"generation", "long_input"}
-    return {key: value for key, value in run.items() if key not in irrelevant}
-
-
 def _pool_mistakes(path: str, members: Sequence[str], block: Mapping[str, Any]) -> Iterator[str]:
     """Runs that are scored together: one recipe, every fold once."""
     runs = as_mapping(block.get("runs"))
@@ -130,7 +279,7 @@ def _pool_mistakes(path: str, members: Sequence[str], block: Mapping[str, Any]) 
 def _run_mistakes(
     path: str, run: Mapping[str, Any], folds: Any, registries: Registries
 ) -> Iterator[str]:
-    yield from block_mistakes(path, run, METHOD_BLOCKS)
+    yield from misplaced_keys(path, SummaryRun, run)
     yield from training_mistakes(f"{path}.training", run.get("training"))
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)

@@ -14,8 +14,8 @@ from affectlab.evaluation.records import origin_record
 from affectlab.files.io import sealed_path, sha256_file, write_json
 from affectlab.summary.answers import target_text
 from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.methods import needs_validation, training_part
 from affectlab.summary.prompts import build_prompt, case_text, task_of
-from affectlab.summary.settings import needs_validation, training_part
 
 if TYPE_CHECKING:
     from affectlab.summary.packing import Example

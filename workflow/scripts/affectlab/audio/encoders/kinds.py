@@ -6,6 +6,7 @@ Every process of a workflow parses the configuration, so this module loads nothi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from affectlab.errors import UserError
 
@@ -43,6 +44,14 @@ KINDS = {
         Kind("precomputed", one_vector=True, imported=True),
     )
 }
+
+
+def vector_files(path: str | None) -> list[str]:
+    """The files of vectors that were computed elsewhere: ``.npy`` has its ids beside it."""
+    if path is None:
+        return []
+    beside = [str(Path(path).with_suffix(".csv"))] if path.endswith(".npy") else []
+    return [path, *beside]
 
 
 def find_kind(name: object) -> Kind:

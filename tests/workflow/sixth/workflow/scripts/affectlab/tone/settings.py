@@ -1,13 +1,44 @@
 """The tone experiment's block of the configuration: what it needs, and mistakes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
-from affectlab.config.load import Registries, as_mapping, as_names, dataset_mistakes, unknown_name
+from pydantic import Field
+
+from affectlab.config.checks import selection_mistakes
+from affectlab.config.load import as_mapping
+from affectlab.config.models import (
+    AssetName,
+    Bootstrap,
+    Run,
+    RunName,
+    RunNames,
+    Section,
+    Seeds,
+    block,
+)
+from affectlab.config.registries import Registries, dataset_mistakes
 
 LAYOUTS = frozenset({"tone"})
+
+
+class ToneRun(Run):
+    """One recipe."""
+
+    protocol: Literal["corrected"] = Field(
+        "corrected", description="No published recipe is repeated."
+    )
+    data: AssetName = Field("tone_sample", description="Name of the data set.")
+    seeds: Seeds = Field([0], description="No seed changes the model.")
+    smoothing: float = Field(1.0, gt=0, description="Added to each count of a word.")
+
+
+class Block(Section):
+    """The tone experiment."""
+
+    selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
+    bootstrap: Bootstrap = block()
+    runs: dict[RunName, ToneRun] = Field({}, min_length=1, description="Name -> recipe.")
 
 
 def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
@@ -16,8 +47,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     for name, run in runs.items():
         data = as_mapping(run).get("data")
         yield from dataset_mistakes(f"tone.runs.{name}.data", data, registries, LAYOUTS)
-    for position, name in enumerate(as_names(block.get("selected"))):
-        yield from unknown_name(f"tone.selected.{position}", name, runs, "run")
+    yield from selection_mistakes("tone", block)
 
 
 def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

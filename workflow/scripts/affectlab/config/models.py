@@ -1,0 +1,286 @@
+"""The parts that blocks of the configuration are made of: types, bounds, defaults, descriptions.
+
+A `Section` is a block whose keys are fixed. From the sections come the checks, the defaults, the
+reference page and the JSON Schema for editors. Light on purpose, like `config.load`: a section is
+built when it is first used.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+RUN_NAME = "^[a-z][a-z0-9_]*$"
+ASSET_NAME = "^[a-z0-9][a-z0-9_.-]*$"
+LARGEST_SEED = 2**32 - 1
+"""The largest that NumPy takes."""
+
+LIKE = "like"
+"""The key of a run that names another one; it is resolved before anything reads the run."""
+
+
+@dataclass(frozen=True)
+class Only:
+    """Marks a key that belongs to blocks in which *key* has one of *values*, and to no others.
+
+    The nearest block around it that has *key* decides.
+    """
+
+    key: str
+    values: tuple[str, ...]
+
+    def fits(self, known: Mapping[str, Any]) -> bool:
+        """Whether the marked key belongs to a block; *known* has its values and those above."""
+        return known.get(self.key) in self.values
+
+    def __str__(self) -> str:
+        """Say it as the end of a description does."""
+        return f"Only with {self.key} {' or '.join(self.values)}."
+
+
+@dataclass(frozen=True)
+class SameAs:
+    """Marks a key whose default is the value of *key* in the block around it."""
+
+    key: str
+
+
+class Section(BaseModel):
+    """A block of the configuration with fixed keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """Say in the descriptions which keys belong to some blocks only."""
+        found: dict[str, Any] = handler(core_schema)
+        properties = handler.resolve_ref_schema(found).get("properties", {})
+        for name, field in cls.model_fields.items():
+            if condition := condition_of(field):
+                inner = inner_section(field.annotation)
+                told = field.description or (inner and inner[1].__doc__) or ""
+                properties[name]["description"] = f"{told} {condition}".strip()
+        return found
+
+
+class Entry(Section):
+    """An entry of a registry: a key that is left out stays out, there are no defaults."""
+
+
+def block(**values: Any) -> Any:
+    """Give a key that holds a section its default: the defaults of that section, and *values*."""
+    return Field(default_factory=lambda: values)
+
+
+def left_out() -> None:
+    """Mark a key without default, which may be left out."""
+
+
+def absent(description: str, **bounds: Any) -> Any:
+    """Describe a key that may be left out and then has no value."""
+    return Field(default_factory=left_out, description=description, **bounds)
+
+
+def has_default(field: FieldInfo) -> bool:
+    """Whether a block that lacks *field* gets a value for it."""
+    return not field.is_required() and field.default_factory is not left_out
+
+
+def default_of(field: FieldInfo, known: Mapping[str, Any]) -> Any:
+    """The default of *field*, of its own; *known* has the values of its block and those above."""
+    for mark in field.metadata:
+        if isinstance(mark, SameAs):
+            return known.get(mark.key)
+    return copy.deepcopy(field.get_default(call_default_factory=True))
+
+
+def condition_of(field: FieldInfo) -> Only | None:
+    """What a block must have for *field* to belong to it; None: it belongs to every block."""
+    return next((mark for mark in field.metadata if isinstance(mark, Only)), None)
+
+
+def values_of(section: type[Section], key: str) -> tuple[Any, ...]:
+    """The values that *key* of *section*, a choice, can have."""
+    return get_args(section.model_fields[key].annotation)
+
+
+def choices(section: type[Section], values: Mapping[str, Any]) -> dict[str, str]:
+    """The choices of *section*, such as its method, that *values* make and that it knows."""
+    return {
+        name: values[name]
+        for name, field in section.model_fields.items()
+        if get_origin(field.annotation) is Literal
+        and name in values
+        and values[name] in values_of(section, name)
+    }
+
+
+def inner_section(annotation: Any) -> tuple[str, type[Section]] | None:
+    """The section inside a type, and how it lies in it: ``one``, ``list`` or ``dict``."""
+    return _inner_section(annotation)
+
+
+@cache
+def _inner_section(annotation: Any) -> tuple[str, type[Section]] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return "one", annotation
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return inner_section(get_args(annotation)[0])
+    inside = [found for part in get_args(annotation) if (found := inner_section(part))]
+    if not inside or inside[0][0] != "one":
+        return None
+    kind = origin.__name__ if origin in (list, dict) else "one"
+    return kind, inside[0][1]
+
+
+def _different(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise PydanticCustomError("unique", "the same value stands here twice")
+    return values
+
+
+RunName = Annotated[str, Field(pattern=RUN_NAME)]
+AssetName = Annotated[str, Field(pattern=ASSET_NAME)]
+Text = Annotated[str, Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Share = Annotated[float, Field(ge=0, le=1)]
+DIFFERENT = (AfterValidator(_different), Field(json_schema_extra={"uniqueItems": True}))
+RunNames = Annotated[list[RunName], *DIFFERENT]
+Seeds = Annotated[list[Seed], *DIFFERENT, Field(min_length=1)]
+Protocol = Literal["published", "corrected"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class Run(Section):
+    """One run."""
+
+    like: RunName | None = Field(
+        None,
+        description="Run of this experiment whose keys this one takes over, unless it has its own. "
+        "Blocks are merged, lists are replaced.",
+    )
+
+
+class Bootstrap(Section):
+    """Confidence intervals."""
+
+    resamples: int = Field(2000, ge=100, le=1_000_000, description="How many resamples.")
+    level: float = Field(0.95, gt=0, lt=1, description="Coverage.")
+    seed: Seed = Field(0, description="Seed of the resampling.")
+
+
+class Lora(Section):
+    """Low-rank adapters."""
+
+    rank: int = Field(8, ge=1, description="Rank r of the update.")
+    alpha: float = Field(16, gt=0, description="Scale; the update is multiplied by alpha / rank.")
+    dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapter.")
+    target_modules: Annotated[list[Text], *DIFFERENT] = Field(
+        ["q_proj", "k_proj", "v_proj", "o_proj"],
+        min_length=1,
+        description="Layers that get an adapter, by the last part of their name.",
+    )
+
+
+class Training(Section):
+    """How the network is trained."""
+
+    epochs: int = Field(3, ge=1, description="Passes over the training split.")
+    batch_size: int = Field(
+        32,
+        ge=1,
+        description="Items (texts, images, cases) per batch, which several processes share.",
+    )
+    learning_rate: float = Field(2.0e-4, gt=0, le=1, description="Peak learning rate.")
+    head_learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Peak learning rate of the new classification head; null: the same.",
+    )
+    weight_decay: float = Field(
+        0.01, ge=0, le=1, description="AdamW weight decay (biases and norms are left out)."
+    )
+    warmup_steps: float = Field(
+        0.1,
+        ge=0,
+        description="Optimiser steps over which the learning rate rises from zero; a number with "
+        "a point, at most 1.0: that share of all steps.",
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="Course of the learning rate after the warm-up."
+    )
+    gradient_accumulation: int = Field(1, ge=1, description="Batches per optimiser step.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Probability mass spread over all classes."
+    )
+    precision: Precision = Field(
+        "auto", description="auto: bf16 where the hardware gains by it, else fp32."
+    )
+    token_budget: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens per batch, padding included, instead of batch_size; null: batch_size "
+        "decides.",
+    )
+    early_stopping_patience: int | None = Field(
+        None,
+        ge=1,
+        description="Evaluations without a better validation score after which training stops; "
+        "null: never.",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations twice to save memory."
+    )
+    evaluations_per_epoch: int = Field(
+        1, ge=1, description="How often an epoch is evaluated on the validation split."
+    )
+    checkpoint_minutes: float = Field(
+        5, gt=0, description="Most minutes of work that a crash can cost."
+    )
+    sparse_embeddings: bool = Field(
+        False, description="Update only the rows of the embedding table that a batch used."
+    )
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay of a moving average of the weights, which then is evaluated and kept; "
+        "null: none.",
+    )
+
+
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What checks values of the type *kind*: a section, or a mapping or list of sections."""
+    return TypeAdapter(kind)
+
+
+def json_schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of the type *kind*, without titles, closed where names have a form."""
+    schema: dict[str, Any] = _plain(adapter(kind).json_schema())
+    return schema
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {}
+    for key, value in node.items():
+        if key == "properties":
+            kept[key] = {name: _plain(below) for name, below in value.items()}
+        elif key == "patternProperties":
+            ((pattern, below),) = value.items()
+            kept |= {"propertyNames": {"pattern": pattern}, "additionalProperties": _plain(below)}
+        elif key != "title":
+            kept[key] = _plain(value)
+    return kept
