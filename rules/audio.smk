@@ -133,7 +133,7 @@ rule audio_probe:
     output:
         predictions=nonempty("<results>/audio/{run}/seed{seed}/predictions.jsonl"),
         details=nonempty("<results>/audio/{run}/seed{seed}/details.json"),
-        facts=nonempty("<results>/audio/{run}/seed{seed}/fitting.json"),
+        training=nonempty("<results>/audio/{run}/seed{seed}/training.json"),
         model=directory("<results>/audio/{run}/seed{seed}/model"),
     log:
         "<logs>/audio_probe/{run}/seed{seed}.log",
@@ -155,7 +155,7 @@ rule audio_evaluate:
     input:
         predictions="<results>/audio/{run}/seed{seed}/predictions.jsonl",
         details="<results>/audio/{run}/seed{seed}/details.json",
-        facts="<results>/audio/{run}/seed{seed}/fitting.json",
+        training="<results>/audio/{run}/seed{seed}/training.json",
         model="<results>/audio/{run}/seed{seed}/model",
         records=AUDIO_RUNS.data_of_run("records.jsonl"),
         measures=AUDIO_RUNS.data_of_run("measures.jsonl"),

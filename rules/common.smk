@@ -341,10 +341,6 @@ class Runs:
         """The first seed of the run *name*."""
         return self[name]["seeds"][0]
 
-    def of_first_seeds(self, filename, names):
-        """*filename* of each run of *names* with its first seed."""
-        return [self.of_first_seed(name, filename) for name in names]
-
     def of_first_seed(self, name, filename):
         """*filename* of the run *name* with its first seed."""
         return f"{self.folder}/{name}/seed{self.first_seed(name)}/{filename}"

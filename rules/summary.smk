@@ -6,9 +6,9 @@
 #   <results>/summary/data/{data}/     cases, quarantine, audit
 #   <results>/summary/{run}/lengths.json, lengths.svg     the cases in the run's tokens
 #   <results>/summary/{run}/seed{seed}/     model, predictions, details, metrics, figures, card
-#   <results>/summary/comparison.json     seeds together, runs against each other
-#   <results>/summary/pooled.json     cross-validated runs, all folds together
-# STEPS: convert -> audit, lengths; train -> generate (or baseline) -> evaluate -> card, judge, compare
+#   <results>/summary/comparison.json     seeds together, runs compared, folds together
+# STEPS: convert -> audit, lengths; train -> generate (or baseline) -> judge, neural -> evaluate
+#   -> card, compare
 
 
 include: "summary_common.smk"
@@ -115,8 +115,10 @@ rule summary_train:
         runtime=1440,
         gpu=1,
     params:
-        # Decides when to train again; the script reads the whole run.
-        recipe=lambda wildcards: training_part(SUMMARY["runs"][wildcards.run]),
+        # What decides when to train again.
+        decisive=lambda wildcards: training_part(SUMMARY["runs"][wildcards.run]),
+        # What the script reads. A param that is a function of `output` never causes a rerun.
+        recipe=lambda wildcards, output: SUMMARY["runs"][wildcards.run],
     script:
         "../workflow/scripts/summary_train.py"
 
@@ -178,40 +180,6 @@ rule summary_baseline:
         "../workflow/scripts/summary_baseline.py"
 
 
-# Scores and intervals. Also judges against the baseline run on the same cases.
-rule summary_evaluate:
-    input:
-        predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
-        details="<results>/summary/{run}/seed{seed}/details.jsonl",
-        training=summary_trained("training.json"),
-        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
-        model=SUMMARY_RUNS.model_of_run,
-        baseline=summary_baseline_of,
-        metrics_schema=schema("metrics"),
-        run_schema=schema("run"),
-        lib=lib("summary_evaluate"),
-    output:
-        **figure("<results>/summary/{run}/seed{seed}/figures/fields"),
-        metrics=record("<results>/summary/{run}/seed{seed}/metrics.json"),
-        run=nonempty("<results>/summary/{run}/seed{seed}/run.json"),
-        text=nonempty("<results>/summary/{run}/seed{seed}/evaluation_results.txt"),
-    log:
-        "<logs>/summary_evaluate/{run}/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/summary_evaluate/{run}/seed{seed}.jsonl"
-    conda:
-        "../envs/report.yaml"
-    resources:
-        mem_mb=scaled(4000),
-        runtime=120,
-    params:
-        recipe=SUMMARY_RUNS.recipe("seeds"),
-        bootstrap=SUMMARY["bootstrap"],
-        baseline=SUMMARY_BASELINE,
-    script:
-        "../workflow/scripts/summary_evaluate.py"
-
-
 # Marks by a language model behind an endpoint; only where one is configured.
 rule summary_judge:
     input:
@@ -269,7 +237,44 @@ rule summary_neural:
         "../workflow/scripts/summary_neural.py"
 
 
-# Seeds of a run together, and every run against every other on the same cases.
+# Scores and intervals, side results merged in. Also compares with the baseline on the same cases.
+rule summary_evaluate:
+    input:
+        predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
+        details="<results>/summary/{run}/seed{seed}/details.jsonl",
+        training=summary_trained("training.json"),
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
+        model=SUMMARY_RUNS.model_of_run,
+        baseline=summary_baseline_of,
+        judge=summary_judge_of,
+        neural=summary_neural_of,
+        metrics_schema=schema("metrics"),
+        run_schema=schema("run"),
+        lib=lib("summary_evaluate"),
+    output:
+        **figure("<results>/summary/{run}/seed{seed}/figures/fields"),
+        metrics=record("<results>/summary/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/summary/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/summary/{run}/seed{seed}/evaluation_results.txt"),
+    log:
+        "<logs>/summary_evaluate/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_evaluate/{run}/seed{seed}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=scaled(4000),
+        runtime=120,
+    params:
+        recipe=SUMMARY_RUNS.recipe("seeds"),
+        bootstrap=SUMMARY["bootstrap"],
+        baseline=SUMMARY_BASELINE,
+    script:
+        "../workflow/scripts/summary_evaluate.py"
+
+
+# Seeds of a run together, every pair of runs on the same cases, and the folds of
+# cross-validations: every case once, by a run that has not seen it.
 rule summary_compare:
     input:
         metrics=SUMMARY_RUNS.results("metrics.json"),
@@ -292,38 +297,11 @@ rule summary_compare:
     params:
         data=SUMMARY_RUNS.data,
         folds={name: run["fold"] for name, run in SUMMARY_RUNS.selected.items()},
+        pools=SUMMARY["cross_validation"],
         baseline=SUMMARY["baseline"],
         bootstrap=SUMMARY["bootstrap"],
     script:
         "../workflow/scripts/summary_compare.py"
-
-
-# The folds of cross-validated runs together: every case once, by a run that has not seen it.
-rule summary_pool:
-    input:
-        predictions=SUMMARY_RUNS.of_first_seeds("predictions.jsonl", SUMMARY_POOLED),
-        details=SUMMARY_RUNS.of_first_seeds("details.jsonl", SUMMARY_POOLED),
-        records=SUMMARY_RUNS.data_files("records.jsonl"),
-        lib=lib("summary_pool"),
-    output:
-        pooled=nonempty("<results>/summary/pooled.json"),
-    log:
-        "<logs>/summary_pool.log",
-    benchmark:
-        "<benchmarks>/summary_pool.jsonl"
-    conda:
-        "../envs/report.yaml"
-    resources:
-        mem_mb=scaled(4000),
-        runtime=120,
-    params:
-        pools=SUMMARY["cross_validation"],
-        data={name: SUMMARY["runs"][name]["data"] for name in SUMMARY_POOLED},
-        folds={name: SUMMARY["runs"][name]["fold"] for name in SUMMARY_POOLED},
-        records=SUMMARY_RUNS.data,
-        bootstrap=SUMMARY["bootstrap"],
-    script:
-        "../workflow/scripts/summary_pool.py"
 
 
 # The card that goes with a model, and a program of a few lines that uses it.

@@ -15,12 +15,6 @@ SUMMARY_BASELINES = [
     name for name, run in SUMMARY["runs"].items() if run["method"] in BASELINE_METHODS
 ]
 SUMMARY_MODELS = [name for name in SUMMARY["runs"] if name not in SUMMARY_BASELINES]
-# Runs whose answers are scored together, over all folds; each with its first seed.
-SUMMARY_POOLED = list(
-    dict.fromkeys(
-        name for members in SUMMARY["cross_validation"].values() for name in members
-    )
-)
 
 
 def summary_trained(filename):
@@ -46,14 +40,19 @@ def summary_baseline_of(wildcards):
     ]
 
 
-def summary_judged():
-    """Runs whose summaries a judge sees: those of the benchmark's own task."""
-    return [
-        name
-        for name, run in SUMMARY_RUNS.selected.items()
-        if SUMMARY["judge"] is not None
-        and REGISTRIES.datasets[run["data"]]["layout"] == "longemotion"
-    ]
+def summary_judge_of(wildcards):
+    """Marks of the run, if a judge is configured: for the benchmark's own task only."""
+    data = SUMMARY_RUNS[wildcards.run]["data"]
+    if SUMMARY["judge"] is None or REGISTRIES.datasets[data]["layout"] != "longemotion":
+        return []
+    return f"<results>/summary/{wildcards.run}/seed{wildcards.seed}/judge.json"
+
+
+def summary_neural_of(wildcards):
+    """Scores of the run by further models, if one is configured."""
+    if not any(SUMMARY[key] for key in SCORING_MODELS):
+        return []
+    return f"<results>/summary/{wildcards.run}/seed{wildcards.seed}/neural.json"
 
 
 def summary_scoring_model(key):
@@ -78,16 +77,9 @@ def summary_targets(wildcards):
     return [
         *summary_data_targets(wildcards),
         *SUMMARY_RUNS.results("metrics.json"),
-        *SUMMARY_RUNS.results("judge.json", summary_judged()),
-        *(
-            SUMMARY_RUNS.results("neural.json")
-            if any(SUMMARY[key] for key in SCORING_MODELS)
-            else []
-        ),
         *SUMMARY_RUNS.results("figures/training_curves.svg", SUMMARY_TRAINED),
         *SUMMARY_RUNS.results("model_card.md", SUMMARY_TRAINED),
         "<results>/summary/comparison.json",
-        *(["<results>/summary/pooled.json"] if SUMMARY_POOLED else []),
     ]
 
 

@@ -92,14 +92,14 @@ def run(tmp_path_factory):
     run_probe(
         **data,
         **fitted,
-        facts_path=folder / "fitting.json",
+        training_path=folder / "training.json",
         embeddings_path=folder / "embeddings.npz",
         recipe=RECIPE,
         seed=0,
         threads=1,
     )
     evaluate(
-        scored_run(folder, RECIPE, training_path=folder / "fitting.json"),
+        scored_run(folder, RECIPE, training_path=folder / "training.json"),
         **fitted,
         **data,
         text_path=folder / "results.txt",
@@ -211,7 +211,7 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
         threads=1,
         predictions_path=tmp_path / "predictions.jsonl",
         details_path=tmp_path / "details.json",
-        facts_path=tmp_path / "fitting.json",
+        training_path=tmp_path / "training.json",
         model_directory=tmp_path / "model",
     )
     AudioProbe.from_directory(tmp_path / "model", tmp_path / "seed0")
@@ -281,7 +281,7 @@ def probed(run, folder, recipe, **paths):
         "embeddings_path": run / "embeddings.npz",
         "predictions_path": folder / "predictions.jsonl",
         "details_path": folder / "details.json",
-        "facts_path": folder / "fitting.json",
+        "training_path": folder / "training.json",
         "model_directory": folder / "model",
     }
     run_probe(**given | paths, recipe=recipe, seed=0, threads=1)

@@ -17,7 +17,7 @@ from affectlab.entity import evaluate as entity
 from affectlab.entity import scores as entity_scores
 from affectlab.evaluation.classification import Corpus, Predictions, score_split
 from affectlab.face import evaluate as face
-from affectlab.summary import evaluate as summary
+from affectlab.summary import score_intervals as summary
 from affectlab.summary.cases import Case
 from affectlab.summary.scores import Answer, all_scores
 

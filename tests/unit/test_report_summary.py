@@ -102,17 +102,11 @@ def test_a_score_that_one_seed_lacks_has_no_mean(tmp_path):
     assert split_means(seeds[::-1]) == split_means(seeds)
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_marks_of_an_earlier_configuration_are_not_shown(tmp_path, asked):
+def test_side_results_of_an_earlier_configuration_are_not_shown(tmp_path):
+    """They may still be in the folder; the evaluation merged only what is configured."""
     seed = seed_result(tmp_path / "run" / "seed0", rouge2=0.1)
-    write_json(seed.folder / "judge.json", {"score": 3.5})
-    write_json(seed.folder / "neural.json", {"bertscore": 0.8})
-    block = {
-        "judge": {"model": "one"} if asked else None,
-        "bertscore_model": "minilm-l6" if asked else None,
-        "nli_model": None,
-    }
-    view = summary._run_view(tmp_path, "run", block, [seed], [])
-    assert view["judge"] == ({"score": 3.5} if asked else None)
-    assert view["neural"] == ({"bertscore": 0.8} if asked else {})
-    assert ("judge_score" in view["values"]["test"]) is asked
+    write_json(seed.folder / "judge.json", {"metrics": {"judge_score": {"value": 3.5}}})
+    write_json(seed.folder / "neural.json", {"metrics": {"bertscore": {"value": 0.8}}})
+    view = summary._run_view(tmp_path, "run", [seed], [])
+    assert view["values"] == {"test": {"rouge2": 0.1}}
+    assert view["usage"] is None

@@ -15,10 +15,11 @@ from affectlab.summary.audit import write_audit
 from affectlab.summary.baselines import write_baseline
 from affectlab.summary.card import write_card
 from affectlab.summary.cases import convert, read_cases, with_fold
-from affectlab.summary.evaluate import TRIVIAL, compare, evaluate
-from affectlab.summary.pooling import pool
+from affectlab.summary.compare import compare
+from affectlab.summary.evaluate import TRIVIAL, evaluate
 from affectlab.summary.report import section
 from affectlab.summary.scores import joined, rouge
+from affectlab.summary.side_scores import side_metric
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
@@ -28,7 +29,6 @@ RUNS = {
     "answer": ("template", "questions"),
 }
 SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
-NOT_JUDGED = {"judge": None, "bertscore_model": None, "nli_model": None}
 
 
 def recipe(name):
@@ -36,13 +36,15 @@ def recipe(name):
     return {"protocol": "corrected", "method": method, "data": data, "fold": None, "seeds": [0]}
 
 
-def score(folder, name, baseline):
+def score(folder, name, baseline, judge=None, neural=None):
     evaluate(
         scored_run(folder / name / "seed0", recipe(name), name=name, seed=0, bootstrap=BOOTSTRAP),
         records_path=folder / "data" / RUNS[name][1] / "records.jsonl",
         predictions_path=folder / name / "seed0" / "predictions.jsonl",
         details_path=folder / name / "seed0" / "details.jsonl",
         baseline=baseline,
+        judge_path=judge,
+        neural_path=neural,
         text_path=folder / name / "seed0" / "evaluation_results.txt",
         figures=folder / name / "seed0" / "figures",
     )
@@ -81,6 +83,7 @@ def results(tmp_path_factory):
         details_paths=[seed / "details.jsonl" for seed in seeds],
         records_paths={n: folder / "data" / n / "records.jsonl" for n in ("cases", "questions")},
         folds=dict.fromkeys(RUNS),
+        pools={},
         baseline="lead",
         bootstrap=BOOTSTRAP,
         schema=SCHEMAS / "comparison.schema.json",
@@ -195,8 +198,6 @@ def test_the_section_shows_no_text_of_real_cases(results):
     block = {
         "selected": list(RUNS),
         "baseline": "lead",
-        **NOT_JUDGED,
-        "cross_validation": {},
         "runs": {name: recipe(name) for name in RUNS},
     }
     found = section(results, block, [], ["cases"])
@@ -220,12 +221,63 @@ def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path)
     block = {
         "selected": list(RUNS),
         "baseline": "lead",
-        **NOT_JUDGED,
-        "cross_validation": {},
         "runs": {name: recipe(name) for name in RUNS},
     }
     assert "words of a case" in section(folder, block, [], ["cases"]).html
     assert "words of a case" not in section(folder, block, [], ["questions"]).html
+
+
+def side_results(folder):
+    """Write the files of a judge and of a scoring model for the 8 cases of the run lead."""
+    groups = [str(case) for case in range(8)]
+    judge = {
+        "metrics": {"judge_score": side_metric("judge_score", [(3.5, 1)] * 8, groups, 0.95)},
+        "judge": {
+            "model": "strict",
+            "prompt": "judge_prompt_v1.txt",
+            "failed": 1,
+            "errors": ["timed out"],
+            "incomplete": 2,
+            "score_without_failed": 4.0,
+            "fields": {"causes": 4.0},
+            "empty_summaries": 0,
+        },
+        "usage": {"cached": 0, "tokens": 12345, "cost": 0.0247},
+        "items": [],
+    }
+    write_json(folder / "judge.json", judge, sealed=True)
+    neural = {"bertscore": side_metric("bertscore", [(0.8, 1)] * 8, groups, 0.95)}
+    write_json(folder / "neural.json", {"metrics": neural}, sealed=True)
+    return judge
+
+
+def test_side_results_are_merged_by_the_evaluation(results, tmp_path):
+    folder = tmp_path / "summary"
+    shutil.copytree(results, folder)
+    seed = folder / "lead" / "seed0"
+    plain = metrics(folder, "lead")
+    judge = side_results(seed)
+    score(folder, "lead", None, seed / "judge.json", seed / "neural.json")
+    merged = metrics(folder, "lead")
+    assert merged["metrics"]["judge_score"]["value"] == 3.5
+    assert merged["metrics"]["bertscore"]["value"] == pytest.approx(0.8)
+    assert merged["metrics"]["bertscore"]["baseline"] is None
+    assert merged["details"].pop("judge") == judge["judge"]
+    assert read_json(seed / "run.json")["judge"] == judge["usage"]
+    del merged["metrics"]["judge_score"], merged["metrics"]["bertscore"]
+    assert merged == plain
+    assert "judge_score" in (seed / "evaluation_results.txt").read_text()
+
+
+@pytest.mark.parametrize("name", ["judge.json", "neural.json"])
+def test_a_side_result_of_another_form_is_reported(results, tmp_path, name):
+    folder = tmp_path / "summary"
+    shutil.copytree(results, folder)
+    seed = folder / "lead" / "seed0"
+    side_results(seed)
+    write_json(seed / name, {"score": 3}, sealed=True)
+    with pytest.raises(DataError, match=rf"{name}: expected an object with the key"):
+        score(folder, "lead", None, seed / "judge.json", seed / "neural.json")
 
 
 @pytest.mark.parametrize(
@@ -235,61 +287,57 @@ def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path)
         ({"cost": None}, "12,345 tokens"),
         (
             {"cached": 6},
-            "12,345 tokens, cost 0.0247, beside 6 of 8 answers that were kept from before",
+            "12,345 tokens, cost 0.0247, next to 6 of 8 answers that were kept from before",
         ),
     ],
     ids=["all new", "no price", "some kept"],
 )
-def test_the_section_says_what_the_judge_cost(results, tmp_path, changes, shown):
+def test_the_section_shows_what_the_judge_cost(results, tmp_path, changes, shown):
     folder = tmp_path / "summary"
-    shutil.copytree(results, folder, ignore=shutil.ignore_patterns(".*.sha256"))
-    marks = {
-        "model": "strict",
-        "n": 8,
-        "score": 3.5,
-        "ci": [3.0, 4.0],
-        "failed": 1,
-        "incomplete": 2,
-        "tokens": 12345,
-        "cost": 0.0247,
-        "cached": 0,
-    }
-    write_json(folder / "lead" / "seed0" / "judge.json", marks | changes)
+    shutil.copytree(results, folder)
+    seed = folder / "lead" / "seed0"
+    judge = side_results(seed)
+    write_json(seed / "judge.json", judge | {"usage": judge["usage"] | changes}, sealed=True)
+    score(folder, "lead", None, seed / "judge.json", None)
     block = {
         "selected": list(RUNS),
         "baseline": "lead",
-        **NOT_JUDGED,
-        "judge": {"model": "strict"},
-        "cross_validation": {},
         "runs": {name: recipe(name) for name in RUNS},
     }
-    assert f"{shown}</dd>" in section(folder, block, [], ["cases"]).html
+    html = section(folder, block, [], ["cases"]).html
+    assert f"{shown}</dd>" in html
+    assert "<dt>judge (strict), 1 to 5, failures as 0</dt><dd>3.5" in html
 
 
 @pytest.fixture(scope="module")
 def pooled(results, tmp_path_factory):
-    """What five folds of the nearest references come to, and the paths that were pooled."""
+    """What five folds of the nearest references come to, and the arguments of the comparison."""
     folder = tmp_path_factory.mktemp("folds")
     runs = [f"nearest{fold}" for fold in range(SPLIT["folds"])]
+    records = results / "data" / "cases" / "records.jsonl"
+    record = metrics(results, "nearest")
     for fold, run in enumerate(runs):
         write_baseline(
             "nearest",
-            records_path=results / "data" / "cases" / "records.jsonl",
+            records_path=records,
             fold=fold,
             predictions_path=folder / f"{run}.jsonl",
             details_path=folder / f"{run}_details.jsonl",
         )
+        write_json(folder / f"{run}.json", record | {"run": run, "comparisons": []})
     arguments = {
-        "pools": {"nearest_folds": runs},
-        "data": dict.fromkeys(runs, "cases"),
+        "metrics_paths": [folder / f"{run}.json" for run in runs],
+        "predictions_paths": [folder / f"{run}.jsonl" for run in runs],
+        "details_paths": [folder / f"{run}_details.jsonl" for run in runs],
+        "records_paths": {"cases": records},
         "folds": {run: fold for fold, run in enumerate(runs)},
-        "records_paths": {"cases": results / "data" / "cases" / "records.jsonl"},
-        "predictions_paths": {run: folder / f"{run}.jsonl" for run in runs},
-        "details_paths": {run: folder / f"{run}_details.jsonl" for run in runs},
+        "pools": {"nearest_folds": runs},
+        "baseline": runs[0],
         "bootstrap": BOOTSTRAP,
-        "output_path": folder / "pooled.json",
+        "schema": SCHEMAS / "comparison.schema.json",
+        "output_path": folder / "comparison.json",
     }
-    pool(**arguments)
+    compare(**arguments)
     return arguments
 
 
@@ -299,9 +347,9 @@ def test_folds_together_are_one_estimate_over_all_cases(results, pooled):
     assert found["n"] == len(cases) == 40
     # The mean over all cases, fold by fold, by another road: files of single runs.
     total = 0.0
-    for run, fold in pooled["folds"].items():
+    for fold, predictions in enumerate(pooled["predictions_paths"]):
         test = [case for case in with_fold(cases, fold) if case.split == "test"]
-        said = read_predictions(pooled["predictions_paths"][run], test)
+        said = read_predictions(predictions, test)
         total += sum(
             rouge(
                 joined(case.references, case.fields, case.language),
@@ -332,19 +380,18 @@ def test_folds_are_held_against_baselines_that_learnt_in_the_same_folds(pooled):
 def test_a_missing_fold_is_named(pooled, tmp_path):
     runs = pooled["pools"]["nearest_folds"][:4]
     with pytest.raises(DataError, match="the folds of some do not cover it once"):
-        pool(**pooled | {"pools": {"some": runs}, "output_path": tmp_path / "p.json"})
-    assert not (tmp_path / "p.json").exists()
+        compare(**pooled | {"pools": {"some": runs}, "output_path": tmp_path / "c.json"})
+    assert not (tmp_path / "c.json").exists()
 
 
 def test_the_section_shows_the_folds_together(results, pooled, tmp_path):
     folder = tmp_path / "summary"
     shutil.copytree(results, folder, ignore=shutil.ignore_patterns(".*.sha256"))
-    shutil.copy(pooled["output_path"], folder / "pooled.json")
+    pools = read_json(pooled["output_path"])["pools"]
+    write_json(folder / "comparison.json", read_json(folder / "comparison.json") | {"pools": pools})
     block = {
         "selected": list(RUNS),
         "baseline": "lead",
-        **NOT_JUDGED,
-        "cross_validation": pooled["pools"],
         "runs": {name: recipe(name) for name in RUNS},
     }
     found = section(folder, block, [], ["cases"])

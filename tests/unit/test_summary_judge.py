@@ -168,18 +168,23 @@ def judged(tmp_path):
     }
 
 
+def score_of(found):
+    return found["metrics"]["judge_score"]["value"]
+
+
 def test_failures_stay_in_the_mean(server, judged):
     server.replies[PATH] = in_turn(GOOD, chat("no"), GOOD, chat(json.dumps(all_marks(2))))
     judge_run(settings=settings(server.url, attempts=1), **judged)
     found = json.loads(judged["output_path"].read_text())
-    assert found["n"] == 4
-    assert found["failed"] == 1
-    assert found["score"] == pytest.approx((4 + 0 + 4 + 2) / 4)
-    assert found["score_without_failed"] == pytest.approx(10 / 3)
-    assert found["ci"][0] < found["score"] < found["ci"][1]
-    assert found["tokens"] == 400
-    assert found["cost"] == pytest.approx(2.0 * 400 / 1e6)
-    assert found["errors"] == ["no marks in the reply"]
+    assert len(found["items"]) == 4
+    assert found["judge"]["failed"] == 1
+    assert score_of(found) == pytest.approx((4 + 0 + 4 + 2) / 4)
+    assert found["judge"]["score_without_failed"] == pytest.approx(10 / 3)
+    low, high = found["metrics"]["judge_score"]["ci"]
+    assert low < score_of(found) < high
+    assert found["usage"]["tokens"] == 400
+    assert found["usage"]["cost"] == pytest.approx(2.0 * 400 / 1e6)
+    assert found["judge"]["errors"] == ["no marks in the reply"]
 
 
 def test_an_endpoint_that_is_down_is_one_clear_error(judged, dead_url):
@@ -219,8 +224,8 @@ def test_an_endpoint_that_goes_away_costs_the_rest_alone(server, judged):
     server.replies[PATH] = in_turn(GOOD, gone)
     judge_run(settings=settings(server.url, attempts=1), **judged)
     found = json.loads(judged["output_path"].read_text())
-    assert (found["n"], found["failed"]) == (4, 3)
-    assert found["score"] == 1
+    assert (len(found["items"]), found["judge"]["failed"]) == (4, 3)
+    assert score_of(found) == 1
 
 
 def test_summaries_without_all_15_marks_are_counted(server, judged):
@@ -228,16 +233,17 @@ def test_summaries_without_all_15_marks_are_counted(server, judged):
     server.replies[PATH] = in_turn(GOOD, chat(some), chat("no"), GOOD)
     judge_run(settings=settings(server.url, attempts=1), **judged)
     found = json.loads(judged["output_path"].read_text())
-    assert (found["failed"], found["incomplete"]) == (1, 1)
-    assert found["score"] == pytest.approx((4 + 3 + 0 + 4) / 4)
+    assert (found["judge"]["failed"], found["judge"]["incomplete"]) == (1, 1)
+    assert score_of(found) == pytest.approx((4 + 3 + 0 + 4) / 4)
 
 
 def test_what_was_asked_before_costs_nothing_again(server, judged):
     server.replies[PATH] = in_turn(GOOD, chat("no"), GOOD, GOOD)
     judge_run(settings=settings(server.url, attempts=1), **judged)
-    assert json.loads(judged["output_path"].read_text())["tokens"] == 400
+    assert json.loads(judged["output_path"].read_text())["usage"]["tokens"] == 400
     server.replies[PATH] = chat("no", tokens=70)
     judge_run(settings=settings(server.url, attempts=1), **judged)
     found = json.loads(judged["output_path"].read_text())
-    assert (found["cached"], found["failed"], found["tokens"]) == (3, 1, 70)
-    assert found["cost"] == pytest.approx(2.0 * 70 / 1e6)
+    assert found["judge"]["failed"] == 1
+    assert (found["usage"]["cached"], found["usage"]["tokens"]) == (3, 70)
+    assert found["usage"]["cost"] == pytest.approx(2.0 * 70 / 1e6)

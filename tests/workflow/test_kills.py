@@ -18,7 +18,7 @@ from affectlab.files.integrity import SUMS, check_directory, check_file
 
 FOLDERS = ("results", "resources")
 
-WITH_TIMES = {"run.json", "training.json", "fitting.json", "export.json", "index.html"}
+WITH_TIMES = {"run.json", "training.json", "export.json", "index.html"}
 """Files that hold when something was made, and what it cost."""
 
 COSTS = {

@@ -237,7 +237,8 @@ def records_of(folder, name):
 
 def test_folds_are_scored_together(scored):
     folder, _, _ = scored
-    (pool,) = json.loads((folder / "results" / "summary" / "pooled.json").read_text())["pools"]
+    comparison = folder / "results" / "summary" / "comparison.json"
+    (pool,) = json.loads(comparison.read_text())["pools"]
     assert (pool["name"], pool["runs"], pool["n"]) == ("all_folds", FOLDS, 60)
     folds = records_of(folder, "metrics.json")
     for metric in ("rouge2", "rouge_l"):
@@ -256,23 +257,26 @@ def test_folds_are_scored_together(scored):
 
 
 def test_models_score_each_run_on_its_own_cases(scored):
-    found = records_of(scored[0], "neural.json")
-    assert {run: record["bertscore"]["n"] for run, record in found.items()} == CASES
-    for record in found.values():
-        low, high = record["bertscore"]["ci"]
-        assert 0 < low < record["bertscore"]["value"] < high < 1
-        entailed, n = record["entailed_sentences"], record["entailed_sentences"]["n"]
-        assert (entailed["value"], n) == (1, record["bertscore"]["n"])
+    found = records_of(scored[0], "metrics.json")
+    for run, record in found.items():
+        scores, n = record["metrics"], CASES[run]
+        low, high = scores["bertscore"]["ci"]
+        assert 0 < low < scores["bertscore"]["value"] < high < 1
+        entailed = scores["entailed_sentences"]
+        assert (entailed["value"], record["data"]["n"]) == (1, n)
         # No exception among n cases: the exact limit of a share.
         assert entailed["ci"] == [pytest.approx(0.025 ** (1 / n)), 1]
 
 
 def test_a_judge_is_asked_once_about_each_summary(scored):
     folder, _, server = scored
-    found = records_of(folder, "judge.json")
-    assert {run: record["n"] for run, record in found.items()} == CASES
-    for record in found.values():
-        assert (record["model"], record["score"], record["failed"]) == ("patient", 4, 0)
+    marks = records_of(folder, "judge.json")
+    assert {run: len(record["items"]) for run, record in marks.items()} == CASES
+    for record in records_of(folder, "metrics.json").values():
+        judge = record["details"]["judge"]
+        assert (judge["model"], judge["failed"]) == ("patient", 0)
+        assert record["metrics"]["judge_score"]["value"] == 4
+    assert all(record["judge"]["cached"] == 0 for record in records_of(folder, "run.json").values())
     assert len(server.posted) == sum(CASES.values())
     assert {headers["Authorization"] for _, _, headers in server.requests} == {f"Bearer {SECRET}"}
     written = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -291,14 +295,18 @@ def test_the_report_shows_what_was_asked_for(scored):
         assert page.count(fact) == len(CASES), fact
 
 
+SCORED_AGAIN = {"summary_evaluate", "summary_compare", "report_build", "store_config"}
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({}, set()),
-        ({"judge": {"model": "strict"}}, {"summary_judge", "report_build", "store_config"}),
-        ({"nli_model": None}, {"summary_neural", "report_build", "store_config"}),
+        ({"judge": {"model": "strict"}}, {"summary_judge", *SCORED_AGAIN}),
+        ({"nli_model": None}, {"summary_neural", *SCORED_AGAIN}),
+        ({"judge": None}, SCORED_AGAIN),
     ],
-    ids=["none", "judge", "nli"],
+    ids=["none", "judge", "nli", "no judge"],
 )
 def test_a_change_of_what_scores_runs_that_again(project, scored, change, expected, request):
     folder, overlays, _ = scored

@@ -15,7 +15,7 @@ evaluate(
         recipe=snakemake.params.recipe,
         bootstrap=snakemake.params.bootstrap,
         threads=snakemake.threads,
-        training_path=paths.facts,
+        training_path=paths.training,
         manifest_path=paths.get("encoder") or None,
         metrics_path=snakemake.output.metrics,
         metrics_schema=paths.metrics_schema,

@@ -15,6 +15,6 @@ run_probe(
     threads=snakemake.threads,
     predictions_path=Path(snakemake.output.predictions),
     details_path=Path(snakemake.output.details),
-    facts_path=Path(snakemake.output.facts),
+    training_path=Path(snakemake.output.training),
     model_directory=Path(snakemake.output.model),
 )

@@ -1,7 +1,7 @@
-"""Hold all runs against each other, and bring the seeds of each together."""
+"""Compare all runs with each other; score seeds and folds of each together."""
 
 from affectlab.files.logs import configure_logging
-from affectlab.summary.evaluate import compare
+from affectlab.summary.compare import compare
 
 configure_logging(snakemake.log[0])
 compare(
@@ -10,6 +10,7 @@ compare(
     details_paths=snakemake.input.details,
     records_paths=dict(zip(snakemake.params.data, snakemake.input.records, strict=True)),
     folds=snakemake.params.folds,
+    pools=snakemake.params.pools,
     baseline=snakemake.params.baseline,
     bootstrap=snakemake.params.bootstrap,
     schema=snakemake.input.schema,

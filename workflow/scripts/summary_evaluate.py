@@ -1,4 +1,4 @@
-"""Score a run's stored summaries: metrics, run record, results text, figure."""
+"""Score a run's stored summaries and merge side results: metrics, run record, text, figure."""
 
 from pathlib import Path
 
@@ -27,6 +27,8 @@ evaluate(
     predictions_path=paths.predictions,
     details_path=paths.details,
     baseline=(*snakemake.params.baseline, *against) if against else None,
+    judge_path=paths.get("judge") or None,
+    neural_path=paths.get("neural") or None,
     text_path=snakemake.output.text,
     figures=Path(snakemake.output.fields).parent,
 )

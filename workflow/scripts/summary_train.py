@@ -15,7 +15,7 @@ call(
     {
         "records_path": Path(snakemake.input.records),
         "base_model": manifest_directory(snakemake.input.model),
-        "run": snakemake.config["summary"]["runs"][snakemake.wildcards.run],
+        "run": snakemake.params.recipe,
         "seed": int(snakemake.wildcards.seed),
         "model_directory": model_directory,
         "history_path": Path(snakemake.output.history),

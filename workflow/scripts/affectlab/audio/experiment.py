@@ -46,7 +46,7 @@ def run_probe(
     threads: int,
     predictions_path: Path,
     details_path: Path,
-    facts_path: Path,
+    training_path: Path,
     model_directory: Path,
 ) -> None:
     """Fit one run.
@@ -60,7 +60,7 @@ def run_probe(
         threads: of this job.
         predictions_path: gets one line an item, scheme and repeat.
         details_path: gets choices, curves and tests, as JSON.
-        facts_path: gets what the fitting cost, as JSON.
+        training_path: gets the training summary: time, host and cost of the fit, as JSON.
         model_directory: gets a probe fitted to everything it may see.
     """
     started = time.perf_counter()
@@ -82,7 +82,7 @@ def run_probe(
     write_jsonl(predictions_path, rows, sealed=True)
     models.save(fitted, model_directory)
     write_json(details_path, rounded(details), sealed=True)
-    write_json(facts_path, process_record(started, threads), sealed=True)
+    write_json(training_path, process_record(started, threads), sealed=True)
 
 
 def _sound(

@@ -281,8 +281,12 @@ class ScoredRun:
             "interval": {"method": SINGLE_RUN_INTERVALS, **self.bootstrap},
         }
 
-    def write(self, metrics: Mapping[str, Any]) -> None:
+    def write(self, metrics: Mapping[str, Any], costs: Mapping[str, Any] | None = None) -> None:
         """Write `run.json`, then `metrics.json`, which holds *metrics*.
+
+        Args:
+            metrics: the record of the scores.
+            costs: further blocks of run.json: what scoring by other jobs cost.
 
         Raises:
             ValueError: a record does not fit its schema; that file is not written.
@@ -291,6 +295,7 @@ class ScoredRun:
             **{name: metrics[name] for name in ("experiment", "run", "seed")},
             "training": {} if self.training_path is None else read_json(self.training_path),
             "evaluation": process_record(self.started, self.threads),
+            **(costs or {}),
         }
         write_record(self.run_path, run_record, self.run_schema)
         write_record(self.metrics_path, metrics, self.metrics_schema)

@@ -1,4 +1,4 @@
-"""Score stored summaries: one run by itself, and all runs against each other.
+"""Score the stored summaries of one run, and merge in what other jobs scored.
 
 Everything is computed from the stored predictions, so a score can be recomputed, or a new one
 added, without training again.
@@ -10,53 +10,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from affectlab.errors import DataError
-from affectlab.evaluation import intervals, stats
-from affectlab.evaluation.comparison import Resamples, Run, Trials, comparison_record, difference
-from affectlab.evaluation.records import (
-    ScoredRun,
-    difference_line,
-    metric,
-    read_metrics,
-    strongest,
-    write_record,
-)
-from affectlab.files.io import (
-    read_jsonl,
-    write_text,
-)
+from affectlab.evaluation.records import ScoredRun, difference_line, metric, strongest
+from affectlab.files.io import read_jsonl, write_text
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import BASELINES
 from affectlab.summary.cases import Case, read_cases, with_fold
-from affectlab.summary.methods import UNTRAINED
+from affectlab.summary.score_intervals import COMPARED, differences, interval_of, value_of
 from affectlab.summary.scores import Answer, Score, all_scores, description, field_scores
+from affectlab.summary.side_scores import read_judge, read_side_metrics
 
 TASK_VERSION = 4
 """Rises when references or scoring change, so that only comparable numbers are compared."""
-
-COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
-"""Scores whose paired differences between runs are reported, and that `TRIVIAL` have too."""
 
 TRIVIAL = ("lead", "tail", "textrank", "template")
 """Summaries that every score is compared with; the last one learns from training cases."""
 
 SUPPORT = ("unsupported_numbers", "unsupported_names")
-
-COUNTED = (
-    "valid_output",
-    "failed",
-    "repetition",
-    "unsupported_numbers",
-    "unsupported_names",
-)
-"""Scores that are ratios of counts."""
-
-MEANS = ("rouge1", "rouge2", "rouge_l", "chrf")
-"""Scores that are means of one value for each case."""
-
-HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
 
 
 def evaluate(
@@ -66,6 +36,8 @@ def evaluate(
     predictions_path: Path | str,
     details_path: Path | str,
     baseline: tuple[str, int, Path | str, Path | str] | None,
+    judge_path: Path | str | None,
+    neural_path: Path | str | None,
     text_path: Path | str,
     figures: Path | str,
 ) -> None:
@@ -78,6 +50,8 @@ def evaluate(
         details_path: details.jsonl of the run.
         baseline: run name, seed, predictions and details to compare with; None for the baseline
             itself and for runs on other data.
+        judge_path: judge.json of the run; None where no judge is configured.
+        neural_path: neural.json of the run; None where no scoring model is configured.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
 
@@ -91,6 +65,7 @@ def evaluate(
     groups = [case.group for case in cases]
     found = all_scores(cases, answers)
     plain = trivial_scores(cases, train_cases(records_path, run.recipe["fold"]))
+    judge, usage = read_judge(judge_path)
     record = {
         **run.header(
             "summary",
@@ -100,37 +75,13 @@ def evaluate(
             data={"split": "test", "n": len(cases), "groups": len(set(groups))},
             data_paths=(records_path,),
         ),
-        "metrics": {
-            name: metric(
-                interval.value, score.direction, (interval.low, interval.high), plain.get(name)
-            )
-            for name, score in found.items()
-            for interval in [interval_of(name, score, groups, run.bootstrap)]
-        },
+        "metrics": _metrics(found, plain, groups, run.bootstrap)
+        | read_side_metrics(judge_path, neural_path),
         "comparisons": []
         if baseline is None
-        else [
-            {
-                "with": baseline[0],
-                "seed": baseline[1],
-                "differences": differences(
-                    found,
-                    all_scores(cases, read_answers(baseline[2], baseline[3], cases)),
-                    groups,
-                    run.bootstrap,
-                ),
-            }
-        ],
-        "details": {
-            "fields": field_scores(cases, answers),
-            "description": description(cases, answers),
-            "references": support_of_references(cases),
-            "references_from_template": any(case.template for case in cases),
-            "languages": sorted({case.language for case in cases}),
-            "tokens": _token_counts(details_path),
-            "decoding": run.recipe.get("generation", {}).get("decoding"),
-            "sampled": run.recipe.get("generation", {}).get("sample", False),
-        },
+        else [_comparison(found, baseline, cases, run.bootstrap)],
+        "details": _details(cases, answers, details_path, run.recipe.get("generation", {}))
+        | ({} if judge is None else {"judge": judge}),
     }
     plots.grouped_bars(
         Path(figures) / "fields",
@@ -141,7 +92,57 @@ def evaluate(
         ylabel="F1",
     )
     write_text(text_path, results_text(record))
-    run.write(record)
+    run.write(record, {} if usage is None else {"judge": usage})
+
+
+def _metrics(
+    found: Mapping[str, Score],
+    plain: Mapping[str, tuple[str, float]],
+    groups: Sequence[str],
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The scores as metrics.json holds them, next to the *plain* ones of trivial baselines."""
+    table = {}
+    for name, score in found.items():
+        interval = interval_of(name, score, groups, bootstrap)
+        limits = interval.low, interval.high
+        table[name] = metric(interval.value, score.direction, limits, plain.get(name))
+    return table
+
+
+def _comparison(
+    ours: Mapping[str, Score],
+    baseline: tuple[str, int, Path | str, Path | str],
+    cases: Sequence[Case],
+    bootstrap: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The paired differences from *baseline*: run name, seed, predictions and details."""
+    name, seed, predictions_path, details_path = baseline
+    theirs = all_scores(cases, read_answers(predictions_path, details_path, cases))
+    groups = [case.group for case in cases]
+    return {
+        "with": name,
+        "seed": seed,
+        "differences": differences(ours, theirs, groups, bootstrap),
+    }
+
+
+def _details(
+    cases: Sequence[Case],
+    answers: Sequence[Answer],
+    details_path: Path | str,
+    generation: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        "fields": field_scores(cases, answers),
+        "description": description(cases, answers),
+        "references": support_of_references(cases),
+        "references_from_template": any(case.template for case in cases),
+        "languages": sorted({case.language for case in cases}),
+        "tokens": _token_counts(details_path),
+        "decoding": generation.get("decoding"),
+        "sampled": generation.get("sample", False),
+    }
 
 
 def test_cases(records_path: Path | str, fold: int | None) -> list[Case]:
@@ -188,39 +189,6 @@ def support_of_references(cases: Sequence[Case]) -> dict[str, float]:
     return {name: value_of(found[name], groups) for name in SUPPORT}
 
 
-def value_of(score: Score, groups: Sequence[str]) -> float:
-    """The score of all cases together; summed as its interval is, to the last bit."""
-    return float(score.statistic(stats.group_sums(score.columns, groups).sum(axis=0)))
-
-
-def differences(
-    ours: Mapping[str, Score],
-    theirs: Mapping[str, Score],
-    groups: Sequence[str],
-    bootstrap: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return paired differences (ours minus theirs) of `COMPARED`, with intervals over cases.
-
-    They are of the two models that wrote these answers, and say nothing of other seeds.
-    """
-    resamples = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
-    found = {}
-    for name in COMPARED:
-        first, second = (_trials([scores[name]], groups, resamples) for scores in (ours, theirs))
-        one = difference(
-            first,
-            second,
-            groups=len(set(groups)),
-            level=bootstrap["level"],
-            over_seeds=False,
-        )
-        found[name] = {
-            "value": one.value,
-            "ci": None if one.limits is None else list(one.limits),
-        }
-    return found
-
-
 def results_text(record: Mapping[str, Any]) -> str:
     """The text of evaluation_results.txt."""
     data = record["data"]
@@ -260,113 +228,6 @@ def results_text(record: Mapping[str, Any]) -> str:
     if record["details"]["references_from_template"]:
         lines += ["", "The references were made from a template: these scores are template recall."]
     return "\n".join(lines) + "\n"
-
-
-def compare(
-    *,
-    metrics_paths: Sequence[Path | str],
-    predictions_paths: Sequence[Path | str],
-    details_paths: Sequence[Path | str],
-    records_paths: Mapping[str, Path | str],
-    folds: Mapping[str, int | None],
-    baseline: str,
-    bootstrap: Mapping[str, Any],
-    schema: Path | str,
-    output_path: Path | str,
-) -> None:
-    """Hold all runs against each other: comparison.json.
-
-    Every run is summarised over its seeds; every pair of runs on the same cases is compared with
-    all seeds of both.
-
-    Args:
-        metrics_paths: metrics.json of every run and seed, in the order wanted.
-        predictions_paths: predictions.jsonl of the same, in the same order.
-        details_paths: details.jsonl of the same, in the same order.
-        records_paths: records.jsonl by name of the data set.
-        folds: fold of each run, by name.
-        baseline: name of the run that the others are held against.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
-        schema: schema of comparison.json.
-        output_path: where comparison.json goes.
-    """
-    runs: dict[str, list[tuple[dict[str, Any], dict[str, Score]]]] = {}
-    cases: dict[tuple[str, int | None], list[Case]] = {}
-    for metrics_path, predictions, details in zip(
-        metrics_paths, predictions_paths, details_paths, strict=True
-    ):
-        record = read_metrics(metrics_path)
-        key = record["data"]["name"], folds[record["run"]]
-        if key not in cases:
-            cases[key] = test_cases(records_paths[key[0]], key[1])
-        scores = all_scores(cases[key], read_answers(predictions, details, cases[key]))
-        runs.setdefault(record["run"], []).append((record, scores))
-    groups = {key: [case.group for case in found] for key, found in cases.items()}
-    draws = {
-        key: Resamples(found, bootstrap["resamples"], bootstrap["seed"])
-        for key, found in groups.items()
-    }
-    compared = []
-    for name, seeds in runs.items():
-        key = seeds[0][0]["data"]["name"], folds[name]
-        compared.append(_run(seeds, key, groups[key], draws[key]))
-    record = comparison_record(
-        "summary",
-        compared,
-        baseline=baseline,
-        headline=HEADLINE,
-        compared=COMPARED,
-        bootstrap=bootstrap,
-    )
-    write_record(output_path, record, schema)
-
-
-def _run(
-    seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, Score]]],
-    items: tuple[str, int | None],
-    groups: Sequence[str],
-    resamples: Resamples,
-) -> Run:
-    """A run from the record and the scores of each seed."""
-    record = seeds[0][0]
-    names = list(record["metrics"])
-    return Run(
-        records=[record for record, _ in seeds],
-        items=items,
-        trials={
-            name: _trials([scores[name] for _, scores in seeds], groups, resamples)
-            for name in names
-        },
-        bounds=dict.fromkeys(names, (0.0, 1.0)),
-        seedless=record["method"] in UNTRAINED and not record["details"]["sampled"],
-    )
-
-
-def _trials(scores: Sequence[Score], groups: Sequence[str], resamples: Resamples) -> Trials:
-    """One score of several models, with its replicates."""
-    tables = [stats.group_sums(score.columns, groups) for score in scores]
-    statistic = scores[0].statistic
-    return Trials(
-        np.array([value_of(score, groups) for score in scores]),
-        np.array([resamples.of_sums(statistic, table) for table in tables]),
-    )
-
-
-def interval_of(
-    name: str, score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]
-) -> stats.Interval:
-    """The score *name* of all cases together, with its interval."""
-    table = stats.group_sums(score.columns, groups)
-    if name in COUNTED:
-        return intervals.share_interval(table, bootstrap["level"])
-    if name in MEANS:
-        return intervals.mean_interval(table, bootstrap["level"])
-    replicates = intervals.replicates_of(
-        score.statistic, table, bootstrap["resamples"], bootstrap["seed"]
-    )
-    return intervals.resampled_interval(
-        value_of(score, groups), replicates, len(table), bootstrap["level"]
-    )
 
 
 def _token_counts(details_path: Path | str) -> dict[str, Any] | None:

@@ -22,14 +22,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from affectlab.assets.transfers import is_passing
 from affectlab.datasets.texts import without_chat_marks
 from affectlab.errors import DataError, UserError
-from affectlab.evaluation import stats
-from affectlab.evaluation.intervals import mean_interval
 from affectlab.files.io import clear_leftovers, read_json, read_text, write_json
 from affectlab.files.urls import redact
 from affectlab.summary.answers import after_thinking, json_objects, read_answers
 from affectlab.summary.cases import FIELDS, Case
 from affectlab.summary.evaluate import test_cases
 from affectlab.summary.scores import Answer
+from affectlab.summary.side_scores import HIGHEST_MARK, side_metric
 
 if TYPE_CHECKING:
     import requests
@@ -52,7 +51,6 @@ MAX_REPLY_BYTES = 4 << 20
 
 CHUNK_BYTES = 1 << 16
 MAX_REDIRECTS = 5
-HIGHEST_MARK = 5
 MAX_COUNTED_TOKENS = 10**12
 _PLACES = re.compile(r"\{(reference|summary)\}")
 
@@ -309,7 +307,7 @@ def judge_run(
     cache: Path,
     output_path: Path,
 ) -> None:
-    """Judge a run's summaries and store marks, means, failures and costs.
+    """Judge a run's summaries and store the score, how it came about, its costs, and all marks.
 
     Raises:
         UserError: the endpoint cannot be reached from the first, not one summary could be judged,
@@ -341,38 +339,44 @@ def _record(
     judged = [row for row in found if row["error"] is None]
     if not judged:
         raise _none_judged(settings, found)
-    columns = np.array([[row["score"], 1.0] for row in found])
-    table = stats.group_sums(columns, [case.group for case in cases])
-    interval = mean_interval(table, level, (0.0, HIGHEST_MARK))
+    rows = [(row["score"], 1.0) for row in found]
+    groups = [case.group for case in cases]
     # What was cached was paid for before.
     tokens = sum(row["tokens"] for row in found if not row["cached"])
     price = settings["price_per_million_tokens"]
     return {
-        "model": settings["model"],
-        "prompt": PROMPT,
-        "n": len(found),
-        "score": interval.value,
-        "ci": [interval.low, interval.high],
-        "failed": len(found) - len(judged),
-        "errors": _errors(found),
-        "incomplete": sum(_count(row["marks"]) < len(FIELDS) * len(CRITERIA) for row in judged),
-        "score_without_failed": float(np.mean([row["score"] for row in judged])),
-        "fields": {
-            field: float(
-                np.mean([mark for row in judged for mark in row["marks"].get(field, {}).values()])
-            )
-            for field in FIELDS
-            if any(field in row["marks"] for row in judged)
+        "metrics": {"judge_score": side_metric("judge_score", rows, groups, level)},
+        "judge": {
+            "model": settings["model"],
+            "prompt": PROMPT,
+            "failed": len(found) - len(judged),
+            "errors": _errors(found),
+            "incomplete": sum(_count(row["marks"]) < len(FIELDS) * len(CRITERIA) for row in judged),
+            "score_without_failed": float(np.mean([row["score"] for row in judged])),
+            "fields": _field_means(judged),
+            "empty_summaries": sum(not any(answer.fields.values()) for answer in answers),
         },
-        "empty_summaries": sum(not any(answer.fields.values()) for answer in answers),
-        "cached": sum(row["cached"] for row in found),
-        "tokens": tokens,
-        "cost": None if price is None else price * tokens / 1e6,
+        "usage": {
+            "cached": sum(row["cached"] for row in found),
+            "tokens": tokens,
+            "cost": None if price is None else price * tokens / 1e6,
+        },
         "items": [
             {"id": case.id, "score": row["score"], "marks": row["marks"], "error": row["error"]}
             for case, row in zip(cases, found, strict=True)
         ],
     }
+
+
+def _field_means(judged: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean mark of each field that has any."""
+    import numpy as np
+
+    marks = {
+        field: [mark for row in judged for mark in row["marks"].get(field, {}).values()]
+        for field in FIELDS
+    }
+    return {field: float(np.mean(found)) for field, found in marks.items() if found}
 
 
 def _errors(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import (
     AutoModel,
@@ -16,18 +15,14 @@ from transformers import (
 )
 
 from affectlab.errors import UserError
-from affectlab.evaluation import stats
-from affectlab.evaluation.intervals import mean_interval
 from affectlab.files.io import write_json
 from affectlab.models import devices
 from affectlab.models.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.summary.answers import read_answers
 from affectlab.summary.evaluate import test_cases
 from affectlab.summary.scores import compared_texts
+from affectlab.summary.side_scores import side_metric
 from affectlab.summary.text import Language, sentences, tokens
-
-BOUNDS = {"bertscore": (-1.0, 1.0), "entailed_sentences": (0.0, 1.0)}
-"""What one case can score: a mean of cosines, and a share."""
 
 MAX_TOKENS = 512
 BATCH = 16
@@ -59,7 +54,7 @@ def score_run(
         nli_model: checkpoint of a classifier with a class of entailment, or None.
         level: of the intervals, such as 0.95.
         threads: CPU threads.
-        output_path: gets name -> value, ci, n.
+        output_path: gets the scores, in the form of metrics.json.
 
     Raises:
         UserError: a model cannot be loaded, or the classifier lacks weights or a class of
@@ -95,16 +90,8 @@ def score_run(
             for case, answer in zip(cases, answers, strict=True)
         ]
     groups = [case.group for case in cases]
-    found = {}
-    for name, rows in columns.items():
-        table = stats.group_sums(np.array(rows, dtype=float), groups)
-        interval = mean_interval(table, level, BOUNDS[name])
-        found[name] = {
-            "value": interval.value,
-            "ci": [interval.low, interval.high],
-            "n": len(cases),
-        }
-    write_json(output_path, found, sealed=True)
+    found = {name: side_metric(name, rows, groups, level) for name, rows in columns.items()}
+    write_json(output_path, {"metrics": found}, sealed=True)
 
 
 def bert_scores(

@@ -47,14 +47,14 @@ def section(
     names = list(dict.fromkeys([*block["selected"], block["baseline"]]))
     runs = read_runs(folder, block, names)
     comparison = read_comparison(folder / "comparison.json")
-    pooled = read_json(folder / "pooled.json") if block["cross_validation"] else {"pools": []}
+    pools = comparison.get("pools", [])
     data = sorted({block["runs"][name]["data"] for name in names})
-    views = [_run_view(folder, name, block, seeds, sample_data) for name, seeds in runs.items()]
+    views = [_run_view(folder, name, seeds, sample_data) for name, seeds in runs.items()]
     known = published_for("summary", views, published)
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     return Section(
-        sentences=[*_headline(comparison, runs, audits), *_pooled(pooled["pools"])],
+        sentences=[*_headline(comparison, runs, audits), *_pooled(pools)],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
@@ -64,7 +64,7 @@ def section(
             comparison=comparison,
             pairs=against_baseline(comparison),
             runs=views,
-            pools=pooled["pools"],
+            pools=pools,
             shown=SHOWN,
             decoding={
                 name: f"decoding: {way}"
@@ -171,30 +171,22 @@ def _pooled(pools: Sequence[Mapping[str, Any]]) -> list[str]:
 def _run_view(
     folder: Path,
     run: str,
-    block: Mapping[str, Any],
     seeds: Sequence[SeedResult],
     sample_data: Sequence[str],
 ) -> dict[str, Any]:
     """One run as the page shows it, by its first seed.
 
-    What the configuration no longer asks for may still lie there, of an earlier model: only what it
-    asks for is read.
+    What the configuration no longer asks for may still be in the folder: it is not shown.
     """
     first = seeds[0]
     method = first.metrics["method"]
-    asked_for = {
-        "lengths": method in MODEL_METHODS,
-        "judge": block["judge"] is not None,
-        "neural": any(block[key] for key in ("bertscore_model", "nli_model")),
-        "training_curves": method in TRAINED_METHODS,
-    }
-    lengths = _if_there(folder / run / "lengths.json", asked_for["lengths"])
-    judge = _if_there(first.folder / "judge.json", asked_for["judge"])
-    neural = _if_there(first.folder / "neural.json", asked_for["neural"])
+    trained = method in TRAINED_METHODS
+    lengths = _if_there(folder / run / "lengths.json", method in MODEL_METHODS)
     figures = [
         figure(path, text)
         for name, text in FIGURES.items()
-        if asked_for.get(name, True) and (path := first.folder / "figures" / f"{name}.svg").exists()
+        if (trained or name != "training_curves")
+        and (path := first.folder / "figures" / f"{name}.svg").exists()
     ]
     if lengths is not None:
         figures.append(
@@ -206,8 +198,6 @@ def _run_view(
         )
     shown = first.metrics["data"]["name"] in sample_data and method in MODEL_METHODS
     values = {name: entry["value"] for name, entry in first.metrics["metrics"].items()}
-    if judge is not None:
-        values["judge_score"] = judge["score"]
     return {
         "run": run,
         "data": first.metrics["data"]["name"],
@@ -216,8 +206,7 @@ def _run_view(
         "record": first.metrics,
         "figures": figures,
         "lengths": lengths,
-        "judge": judge,
-        "neural": neural or {},
+        "usage": first.run_record.get("judge"),
         "examples": list(read_jsonl(first.folder / "details.jsonl"))[:EXAMPLES] if shown else [],
     }
 
