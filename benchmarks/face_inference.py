@@ -32,8 +32,8 @@ from ai_edge_litert.interpreter import Interpreter
 from affectlab.experiments import read_config
 from affectlab.face.data import read_faces, require_images
 from affectlab.face.export import CALIBRATION_IMAGES, calibration, to_onnx
+from affectlab.face.faces import CLASSES
 from affectlab.face.model import Network, as_network, build_network, load_network, predict_images
-from affectlab.face.raw import CLASSES
 from affectlab.models import devices, onnx_export
 from affectlab.samples.face import draw_faces
 

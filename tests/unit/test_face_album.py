@@ -12,7 +12,7 @@ from PIL import Image
 
 from affectlab.cli import main
 from affectlab.errors import DataError
-from affectlab.face import model, predict, raw
+from affectlab.face import model, pixels, predict, raw
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
 
@@ -125,7 +125,7 @@ def test_a_cut_image_is_refused_in_every_format(ending):
     content = encoded(draw(), ending)
     for share in (0.3, 0.7, 0.95):
         with pytest.raises(ValueError, match="expected a"):
-            raw.decode_image(content[: int(share * len(content))])
+            pixels.decode_image(content[: int(share * len(content))])
 
 
 def test_images_beside_a_table_are_reported(tmp_path, caplog):

@@ -6,7 +6,7 @@ import pytest
 from affectlab.errors import UserError
 from affectlab.face import audit
 from affectlab.face.data import Faces
-from affectlab.face.raw import CLASSES, CSV_CLASSES, USAGES
+from affectlab.face.faces import CLASSES, CSV_CLASSES, USAGES
 from affectlab.face.votes import TAGS
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples

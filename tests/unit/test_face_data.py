@@ -14,7 +14,9 @@ import pytest
 
 from affectlab.errors import DataError, UserError
 from affectlab.face.data import convert, read_faces, require_images
-from affectlab.face.raw import CLASSES, CSV_CLASSES, decode_image, parse_pixels, read_raw
+from affectlab.face.faces import CLASSES, CSV_CLASSES
+from affectlab.face.pixels import decode_image, parse_pixels
+from affectlab.face.raw import read_raw
 from affectlab.face.votes import TAGS, match_pixels
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples

@@ -18,9 +18,9 @@ from affectlab.experiments import validate_config
 from affectlab.face import blur, evaluate, labels, settings
 from affectlab.face.card import card
 from affectlab.face.data import convert, read_faces
+from affectlab.face.faces import CLASSES
 from affectlab.face.indices import WARNINGS
 from affectlab.face.model import LIMITS, REGRESSED
-from affectlab.face.raw import CLASSES
 from affectlab.face.report import section
 from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.samples import face as samples

@@ -8,7 +8,7 @@ from scipy.stats import entropy as scipy_entropy
 from affectlab.errors import UserError
 from affectlab.face import label_check, labels
 from affectlab.face.data import Faces
-from affectlab.face.raw import CLASSES
+from affectlab.face.faces import CLASSES
 from affectlab.face.votes import TAGS
 from affectlab.files.io import read_json
 from affectlab.samples import face as samples

@@ -30,9 +30,9 @@ from affectlab.face.augment import augment, mix
 from affectlab.face.card import TEMPLATES
 from affectlab.face.data import convert, read_faces
 from affectlab.face.export import BATCH, export, measure
+from affectlab.face.faces import CLASSES
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import read_labels, shown_values, write_labels
-from affectlab.face.raw import CLASSES
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.models.onnx_export import torch_inference, write_onnx
 from affectlab.samples import face as samples

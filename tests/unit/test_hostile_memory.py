@@ -16,8 +16,8 @@ from affectlab.emotion.data import read_raw as read_emotion
 from affectlab.entity.data import convert
 from affectlab.errors import DataError
 from affectlab.face.images import MOST_PIXELS, claimed_size
+from affectlab.face.pixels import decode_image
 from affectlab.face.predict import read_image
-from affectlab.face.raw import decode_image
 from affectlab.face.raw import read_raw as read_faces
 from affectlab.files import io
 

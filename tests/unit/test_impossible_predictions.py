@@ -19,7 +19,7 @@ from affectlab.entity import evaluate as entity
 from affectlab.errors import DataError
 from affectlab.face import evaluate as face
 from affectlab.face.data import convert
-from affectlab.face.raw import CLASSES as FACES
+from affectlab.face.faces import CLASSES as FACES
 from affectlab.files.io import read_jsonl, write_json, write_jsonl
 from affectlab.samples import face as face_samples
 from affectlab.summary.answers import read_answers

@@ -18,8 +18,8 @@ from affectlab.entity.labels import GOEMOTIONS_CLASSES
 from affectlab.errors import DataError
 from affectlab.face import data as face
 from affectlab.face.agreement import agreement_counts, other_meaning
-from affectlab.face.raw import CLASSES as FACE_CLASSES
-from affectlab.face.raw import CSV_CLASSES
+from affectlab.face.faces import CLASSES as FACE_CLASSES
+from affectlab.face.faces import CSV_CLASSES
 from affectlab.face.votes import TAG_OF_CLASS, TAGS
 from affectlab.samples import emotion as emotion_sample
 from affectlab.samples import face as face_sample

@@ -7,7 +7,7 @@ import pytest
 from affectlab.assets.fetch import fetch_dataset
 from affectlab.assets.status import asset_status
 from affectlab.errors import DataError, FetchError
-from affectlab.face import raw
+from affectlab.face import faces, raw
 from affectlab.files.quarantine import BadRecord
 from affectlab.files.unpacking import extract
 from affectlab.samples import face as samples
@@ -53,7 +53,7 @@ def test_backslashes_lead_nowhere_else(tmp_path, name, message):
 
 
 def test_faces_are_read_in_place_from_such_an_archive(tmp_path):
-    samples.write_corpus(tmp_path / "zip", 3, "zip", dict.fromkeys(raw.USAGES, 7))
+    samples.write_corpus(tmp_path / "zip", 3, "zip", dict.fromkeys(faces.USAGES, 7))
     expected = list(raw.read_raw(tmp_path / "zip"))
     (tmp_path / "windows").mkdir()
     with zipfile.ZipFile(tmp_path / "zip" / "archive.zip") as bundle:

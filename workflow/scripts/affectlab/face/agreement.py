@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.errors import DataError
-from affectlab.face.raw import CLASSES, Face
+from affectlab.face.faces import CLASSES, Face
 from affectlab.face.votes import Votes, class_votes
 from affectlab.files.io import round_significant
 

@@ -24,7 +24,7 @@ from affectlab.evaluation.expectations import (
 )
 from affectlab.face.agreement import describe_agreement
 from affectlab.face.data import STATUSES, Faces, read_faces
-from affectlab.face.raw import CLASSES, SIDE, SPLITS
+from affectlab.face.faces import CLASSES, SIDE, SPLITS
 from affectlab.files.io import write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from affectlab.errors import UserError
 from affectlab.face.data import Faces, read_faces, require_images
+from affectlab.face.faces import CLASSES
 from affectlab.face.labels import Ingredients, image_features, ingredients, proxies, shown_values
-from affectlab.face.raw import CLASSES
 from affectlab.files.io import round_significant, write_json
 
 if TYPE_CHECKING:

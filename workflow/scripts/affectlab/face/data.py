@@ -23,7 +23,8 @@ import numpy as np
 from affectlab.datasets.label_order import LabelIds
 from affectlab.errors import DataError, UserError, reading
 from affectlab.face.agreement import check_agreement
-from affectlab.face.raw import CLASSES, SIDE, SPLITS, Face, read_raw
+from affectlab.face.faces import CLASSES, SIDE, SPLITS, Face
+from affectlab.face.raw import read_raw
 from affectlab.face.votes import TAGS, Votes, join_votes
 from affectlab.files.integrity import check_file, checked
 from affectlab.files.io import read_text, sealed_path, sealed_writer

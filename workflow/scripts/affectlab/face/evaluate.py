@@ -31,8 +31,8 @@ from affectlab.evaluation.records import (
 )
 from affectlab.face.audit import twin_groups
 from affectlab.face.data import read_faces
+from affectlab.face.faces import CLASSES
 from affectlab.face.labels import RAW_RANGE, read_labels
-from affectlab.face.raw import CLASSES
 from affectlab.files.io import read_json
 
 TASK_VERSION = 3

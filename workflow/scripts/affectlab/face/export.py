@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from affectlab.face.data import read_faces, require_images
+from affectlab.face.faces import SIDE
 from affectlab.face.model import (
     WEIGHTS_NAME,
     FaceNetwork,
@@ -25,7 +26,6 @@ from affectlab.face.model import (
     predict_images,
     views,
 )
-from affectlab.face.raw import SIDE
 from affectlab.files.io import write_json
 from affectlab.models import onnx_export
 from affectlab.models.devices import set_threads

@@ -11,6 +11,7 @@ import numpy as np
 
 from affectlab.errors import UserError
 from affectlab.face.data import read_faces
+from affectlab.face.faces import CLASSES
 from affectlab.face.labels import (
     RAW_RANGE,
     ImageFeatures,
@@ -21,7 +22,6 @@ from affectlab.face.labels import (
     proxies,
     read_labels,
 )
-from affectlab.face.raw import CLASSES
 from affectlab.files.io import round_significant, write_json
 
 PROXIES = ("iq_proxy", "eq_proxy")

@@ -21,7 +21,7 @@ import numpy as np
 
 from affectlab.errors import UserError
 from affectlab.face.data import Faces, numbers, read_faces, read_table
-from affectlab.face.raw import CLASSES
+from affectlab.face.faces import CLASSES
 from affectlab.face.votes import class_votes
 from affectlab.files.io import sealed_writer
 

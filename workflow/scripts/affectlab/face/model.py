@@ -18,7 +18,7 @@ from torch.nn import functional
 from affectlab.assets.checkpoints import refuse_pickled
 from affectlab.assets.safe_loading import from_config, from_directory
 from affectlab.errors import DataError, UserError, first_line
-from affectlab.face.raw import CLASSES, SIDE
+from affectlab.face.faces import CLASSES, SIDE
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
 from affectlab.models.finite import check_finite_tensors

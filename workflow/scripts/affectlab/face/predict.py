@@ -18,10 +18,10 @@ import numpy as np
 from affectlab.datasets.media import IMAGES, read_head, sort_files
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.face.data import read_faces
+from affectlab.face.faces import CLASSES, SIDE
 from affectlab.face.images import MOST_BYTES, claimed_size, undecodable
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import shown_values
-from affectlab.face.raw import CLASSES, SIDE
 from affectlab.files.io import folders_below, round_significant, write_jsonl
 
 if TYPE_CHECKING:

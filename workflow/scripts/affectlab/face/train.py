@@ -13,8 +13,8 @@ from affectlab.assets.checkpoints import weights_digest
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.records import origin_record
 from affectlab.face.data import Faces, read_faces, require_images
+from affectlab.face.faces import CLASSES
 from affectlab.face.labels import class_distribution, read_labels
-from affectlab.face.raw import CLASSES
 from affectlab.files.io import sha256_file, write_json
 
 if TYPE_CHECKING:

@@ -20,15 +20,10 @@ import numpy as np
 from affectlab.datasets.names import Ids, name_key
 from affectlab.datasets.separators import wrong_separator
 from affectlab.errors import DataError
-from affectlab.face.raw import (
-    CLASSES,
-    CSV_NAMES,
-    SHOWN,
-    USAGES,
-    Face,
-    parse_pixels,
-    table_errors,
-)
+from affectlab.face.faces import CLASSES, SHOWN, USAGES, Face
+from affectlab.face.fer_table import CSV_NAMES
+from affectlab.face.pixels import parse_pixels
+from affectlab.face.tables import table_errors
 from affectlab.files.io import bounded_lines, read_text
 
 TAGS = (
