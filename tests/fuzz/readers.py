@@ -52,7 +52,7 @@ def exhaust(items: Iterator[Any]) -> None:
 
 
 def emotion(layout: str) -> Reader:
-    from affectlab.emotion.data import read_raw
+    from affectlab.emotion.convert import read_raw
     from affectlab.samples.emotion import write_corpus
 
     def build(folder: Path) -> None:
@@ -65,7 +65,8 @@ def emotion(layout: str) -> Reader:
 
 
 def emotion_records() -> Reader:
-    from affectlab.emotion.data import convert, read_records
+    from affectlab.emotion.convert import convert
+    from affectlab.emotion.data import read_records
 
     def build(folder: Path) -> None:
         emotion("jsonl").build(folder / "raw")
@@ -77,7 +78,7 @@ def emotion_records() -> Reader:
 
 
 def entity(layout: str) -> Reader:
-    from affectlab.entity.data import convert
+    from affectlab.entity.convert import convert
     from affectlab.samples.entity import write_goemotions, write_spans
 
     def build(folder: Path) -> None:
@@ -260,8 +261,8 @@ def build_manifest(folder: Path) -> None:
 
 
 def audio(layout: str, build: Build, changed: str, *, renamed: bool = False) -> Reader:
-    from affectlab.audio.clips import read_clips
-    from affectlab.audio.data import convert
+    from affectlab.audio.convert import convert
+    from affectlab.audio.data import read_clips
 
     def read(folder: Path) -> None:
         records = folder / "records.jsonl"
@@ -272,7 +273,7 @@ def audio(layout: str, build: Build, changed: str, *, renamed: bool = False) -> 
 
 
 def audio_records() -> Reader:
-    from affectlab.audio.clips import read_clips, usable_clips
+    from affectlab.audio.data import read_clips, usable_clips
 
     def build(folder: Path) -> None:
         reader = audio("audio_manifest", build_manifest, "")
@@ -305,7 +306,7 @@ def recording(ending: str) -> Reader:
 
 
 def clips(count: int = 4) -> list[Any]:
-    from affectlab.audio.clips import Clip
+    from affectlab.audio.data import Clip
 
     return [
         Clip(f"c{n}", f"c{n}.wav", f"s{n % 2}", {"label": "ab"[n % 2]}, None) for n in range(count)

@@ -3,8 +3,8 @@ import pytest
 import soundfile
 
 from affectlab.audio.audit import audit, measure, write_audit
-from affectlab.audio.clips import Clip
-from affectlab.audio.data import convert
+from affectlab.audio.convert import convert
+from affectlab.audio.data import Clip
 from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.files.quarantine import BadRecord

@@ -6,8 +6,8 @@ import pytest
 
 from affectlab.assets.fetch import fetch_dataset
 from affectlab.assets.manifest import manifest_directory
-from affectlab.audio.clips import Clip, read_clips
-from affectlab.audio.data import convert
+from affectlab.audio.convert import convert
+from affectlab.audio.data import Clip, read_clips
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import read_audio
 from affectlab.errors import DataError

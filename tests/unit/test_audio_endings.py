@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from affectlab.audio import audit
-from affectlab.audio.clips import read_clips
-from affectlab.audio.data import convert
+from affectlab.audio.convert import convert
+from affectlab.audio.data import read_clips
 from affectlab.audio.waveform import read_audio
 from affectlab.errors import DataError
 from affectlab.files.io import read_jsonl

@@ -84,7 +84,7 @@ def write_corpus(folder):
 
 
 def test_the_audit_counts_them_and_warns(tmp_path, caplog):
-    from affectlab.audio.data import convert
+    from affectlab.audio.convert import convert
 
     write_corpus(tmp_path / "raw")
     convert(tmp_path / "raw", "audio_manifest", tmp_path / "r.jsonl", tmp_path / "q.jsonl", "fail")

@@ -16,7 +16,7 @@ from affectlab import cli
 from affectlab.audio import settings
 from affectlab.audio.audit import write_audit
 from affectlab.audio.card import write_card
-from affectlab.audio.data import convert
+from affectlab.audio.convert import convert
 from affectlab.audio.evaluate import evaluate
 from affectlab.audio.experiment import run_probe
 from affectlab.audio.model import load

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from affectlab.audio import embedding, store
-from affectlab.audio.clips import read_clips
-from affectlab.audio.data import convert
+from affectlab.audio.convert import convert
+from affectlab.audio.data import read_clips
 from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.waveform import read_audio
 from affectlab.errors import DataError, UserError

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from affectlab.audio import audit
-from affectlab.audio.clips import Clip
+from affectlab.audio.data import Clip
 from affectlab.datasets.texts import likely_language, text_conditions
 from affectlab.evaluation import conditions
 

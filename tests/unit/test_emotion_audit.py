@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from affectlab.emotion import audit, data
+from affectlab.emotion import convert as conversion
 from affectlab.emotion.data import CLASSES, SPLITS, Record
 from affectlab.errors import UserError
 from affectlab.files.io import write_json
@@ -38,7 +39,7 @@ def test_it_finds_what_was_planted(tmp_path):
         test_overlap=6,
         validation_overlap=2,
     )
-    found = audit.audit(list(data.read_raw(tmp_path)))
+    found = audit.audit(list(conversion.read_raw(tmp_path)))
     train = found["counts"]["train"]
     assert train["records"] == 400
     assert train["unique_texts"] == planted.unique_train_texts
@@ -136,7 +137,7 @@ def test_overlap_by_hand():
 
 def test_counts_and_lengths_against_numpy(tmp_path):
     write_corpus(tmp_path, seed=3, train=317)
-    records = list(data.read_raw(tmp_path))
+    records = list(conversion.read_raw(tmp_path))
     found = audit.audit(records)["counts"]
     for split in SPLITS:
         items = [record for record in records if record.split == split]
@@ -235,7 +236,7 @@ def test_files(tmp_path):
     write_corpus(tmp_path / "raw", train=200)
     with (tmp_path / "raw" / "train.txt").open("a") as stream:
         stream.write("no label\n")
-    data.convert(tmp_path / "raw", tmp_path / "r.jsonl", tmp_path / "q.jsonl", "skip")
+    conversion.convert(tmp_path / "raw", tmp_path / "r.jsonl", tmp_path / "q.jsonl", "skip")
     for name in ("a", "b"):
         audit.write_audit(
             tmp_path / "r.jsonl", tmp_path / "q.jsonl", tmp_path / name, {"counts": {"train": 200}}

@@ -10,7 +10,9 @@ import pytest
 from pyarrow import parquet
 
 from affectlab.datasets.texts import normalise_text
+from affectlab.emotion import convert as conversion
 from affectlab.emotion import data
+from affectlab.emotion.layouts import find_layout
 from affectlab.errors import DataError, UserError
 from affectlab.samples.emotion import LAYOUTS, write_corpus
 
@@ -59,7 +61,7 @@ def write_parquet(folder, train, metadata=None):
 def problem(folder):
     """The error of a folder, as (file name, place, problem)."""
     with pytest.raises(DataError) as caught:
-        list(data.read_raw(folder))
+        list(conversion.read_raw(folder))
     error = caught.value
     assert str(error.path) in str(error)
     return error.path.name, error.place, error.problem
@@ -68,7 +70,7 @@ def problem(folder):
 def train_records(folder, on_bad_record="fail"):
     return [
         item
-        for item in data.read_raw(folder, on_bad_record)
+        for item in conversion.read_raw(folder, on_bad_record)
         if isinstance(item, data.Record) and item.split == "train"
     ]
 
@@ -80,7 +82,9 @@ def train_records(folder, on_bad_record="fail"):
 def test_every_layout_gives_the_same_table(tmp_path, layout):
     for name in (layout, "semicolon"):
         write_corpus(tmp_path / name, seed=4, train=60, validation=20, test=20, layout=name)
-        data.convert(tmp_path / name, tmp_path / f"{name}.jsonl", tmp_path / "quarantine.jsonl")
+        conversion.convert(
+            tmp_path / name, tmp_path / f"{name}.jsonl", tmp_path / "quarantine.jsonl"
+        )
     first_line = (tmp_path / "semicolon" / "train.txt").read_text().split("\n")[0]
     records = data.read_records(tmp_path / f"{layout}.jsonl")
     assert len(records) == 100
@@ -93,7 +97,7 @@ def test_every_layout_gives_the_same_table(tmp_path, layout):
 
 
 def test_records_are_as_in_the_contract(tmp_path):
-    data.convert(write_txt(tmp_path / "raw"), tmp_path / "r", tmp_path / "q")
+    conversion.convert(write_txt(tmp_path / "raw"), tmp_path / "r", tmp_path / "q")
     assert json.loads((tmp_path / "r").read_text().split("\n")[1]) == {
         "id": "train-00002",
         "text": "i feel gloomy",
@@ -135,7 +139,7 @@ def test_a_blank_line_is_passed_over_but_counted(tmp_path):
 def test_text_beyond_ascii_and_line_separators_survive(tmp_path):
     text = 'i feel "glad"\n\u2028 zuversichtlich \u00e9 \U0001f600'
     write_jsonl(tmp_path / "raw", json.dumps({"text": text, "label": "joy"}) + "\n")
-    data.convert(tmp_path / "raw", tmp_path / "r", tmp_path / "q")
+    conversion.convert(tmp_path / "raw", tmp_path / "r", tmp_path / "q")
     assert data.read_records(tmp_path / "r")[0].text == text
 
 
@@ -318,7 +322,7 @@ def test_bad_parquet_records(tmp_path):
 
 def file_problem(folder):
     with pytest.raises(DataError) as skipping:
-        list(data.read_raw(folder, "skip"))
+        list(conversion.read_raw(folder, "skip"))
     found = problem(folder)
     assert found[2] == skipping.value.problem
     return found
@@ -345,7 +349,7 @@ def test_file_is_something_else(tmp_path, content, expected):
 def test_not_one_good_record(tmp_path):
     folder = write_txt(tmp_path / "raw", test="a\tjoy\nb\tfear\n")
     with pytest.raises(DataError, match=r"test\.txt: not one good record"):
-        list(data.read_raw(folder, "skip"))
+        list(conversion.read_raw(folder, "skip"))
 
 
 def test_truncated_gzip(tmp_path):
@@ -436,7 +440,7 @@ def test_open_quote_in_csv(tmp_path):
 def test_nothing_there(tmp_path):
     (tmp_path / "notes.md").write_text("see train")
     with pytest.raises(DataError) as caught:
-        data.find_layout(tmp_path)
+        find_layout(tmp_path)
     for wanted in ("train.txt, val.txt and test.txt", ".parquet", "train.jsonl", "train.csv"):
         assert wanted in str(caught.value)
     assert str(caught.value).endswith("Found notes.md")
@@ -444,14 +448,14 @@ def test_nothing_there(tmp_path):
 
 def test_no_such_folder(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
-        data.find_layout(tmp_path / "nothing")
+        find_layout(tmp_path / "nothing")
 
 
 def test_two_layouts(tmp_path):
     folder = write_txt(tmp_path / "raw")
     write_csv(folder, "text,label\ni feel,joy\n")
     with pytest.raises(DataError, match="more than one layout") as caught:
-        data.find_layout(folder)
+        find_layout(folder)
     assert "semicolon: train.txt, val.txt, test.txt" in str(caught.value)
     assert "csv: training.csv, validation.csv, test.csv" in str(caught.value)
 
@@ -459,14 +463,14 @@ def test_two_layouts(tmp_path):
 def test_missing_split(tmp_path):
     folder = write_txt(tmp_path / "raw", val=None, test=None)
     with pytest.raises(DataError, match="no file of the split validation and test"):
-        data.find_layout(folder)
+        find_layout(folder)
 
 
 def test_split_twice(tmp_path):
     folder = write_txt(tmp_path / "raw")
     (folder / "dev.txt").write_text(GOOD)
     with pytest.raises(DataError, match=r"more than one file of the split validation: dev\.txt"):
-        data.find_layout(folder)
+        find_layout(folder)
 
 
 @pytest.mark.parametrize("present", [[0], [0, 2], [1, 2]])
@@ -478,7 +482,7 @@ def test_missing_part(tmp_path, present):
     for part in present:
         (folder / "split" / f"train-{part:05d}-of-00003.parquet").write_bytes(content)
     with pytest.raises(DataError, match="the split train should have 3 parts"):
-        data.find_layout(folder)
+        find_layout(folder)
 
 
 # --- skip and convert
@@ -487,7 +491,7 @@ def test_missing_part(tmp_path, present):
 def test_skip_sets_every_bad_record_aside_and_keeps_the_rest(tmp_path):
     lines = [line for line, _ in BAD_LINES.values()]
     folder = write_txt(tmp_path / "raw", train=GOOD + "\n".join(lines) + "\ni feel so;love\n")
-    data.convert(folder, tmp_path / "r.jsonl", tmp_path / "q.jsonl", "skip")
+    conversion.convert(folder, tmp_path / "r.jsonl", tmp_path / "q.jsonl", "skip")
     kept = [r for r in data.read_records(tmp_path / "r.jsonl") if r.split == "train"]
     assert [r.id for r in kept] == ["train-00001", "train-00002", f"train-{3 + len(lines):05d}"]
     rows = [json.loads(line) for line in (tmp_path / "q.jsonl").read_text().splitlines()]
@@ -502,29 +506,31 @@ def test_nothing_half_written(tmp_path):
     folder = write_txt(tmp_path / "raw", test=GOOD + "i feel;;joy\n")
     out = tmp_path / "out"
     with pytest.raises(DataError):
-        data.convert(folder, out / "r.jsonl", out / "q.jsonl")
+        conversion.convert(folder, out / "r.jsonl", out / "q.jsonl")
     assert list(out.iterdir()) == []
 
 
 def test_earlier_files_stay_when_converting_fails(tmp_path):
     folder = write_txt(tmp_path / "raw")
-    data.convert(folder, tmp_path / "r", tmp_path / "q")
+    conversion.convert(folder, tmp_path / "r", tmp_path / "q")
     before = (tmp_path / "r").read_bytes()
     write_txt(folder, test="i feel;;joy\n")
     with pytest.raises(DataError):
-        data.convert(folder, tmp_path / "r", tmp_path / "q")
+        conversion.convert(folder, tmp_path / "r", tmp_path / "q")
     assert (tmp_path / "r").read_bytes() == before
 
 
 def test_unknown_policy(tmp_path):
     with pytest.raises(ValueError, match="on_bad_record"):
-        list(data.read_raw(write_txt(tmp_path / "raw"), "ignore"))
+        list(conversion.read_raw(write_txt(tmp_path / "raw"), "ignore"))
 
 
 def test_output_folder_is_a_file(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        data.convert(write_txt(tmp_path / "raw"), tmp_path / "out" / "r", tmp_path / "out" / "q")
+        conversion.convert(
+            write_txt(tmp_path / "raw"), tmp_path / "out" / "r", tmp_path / "out" / "q"
+        )
 
 
 # --- reading the table back
@@ -564,7 +570,7 @@ def test_normalise_text(text, expected):
 
 def test_importing_stays_light():
     heavy = "{'pyarrow', 'pandas', 'numpy', 'torch', 'sklearn'}"
-    code = f"import sys, affectlab.emotion.data; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, affectlab.emotion.convert; print(sorted({heavy} & set(sys.modules)))"
     library = Path(data.__file__).parents[2]
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=library, capture_output=True, text=True, check=True

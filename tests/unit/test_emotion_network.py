@@ -19,7 +19,8 @@ from transformers import pipeline
 
 from affectlab import cli
 from affectlab.emotion import model as networks
-from affectlab.emotion.data import CLASSES, convert
+from affectlab.emotion.convert import convert
+from affectlab.emotion.data import CLASSES
 from affectlab.emotion.export import export, measure
 from affectlab.emotion.predict import EmotionClassifier, predict_records
 from affectlab.emotion.train import train_network, train_tfidf, validation_scores

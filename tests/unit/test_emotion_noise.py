@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from affectlab.datasets.texts import normalise_text
+from affectlab.emotion import convert as conversion
 from affectlab.emotion import data, noise
 from affectlab.emotion.data import CLASSES, Record
 from affectlab.errors import UserError
@@ -18,7 +19,7 @@ def corpus(tmp_path_factory):
     planted = write_corpus(
         folder / "raw", seed=1, train=1500, conflicting=20, duplicates=10, variants=10
     )
-    data.convert(folder / "raw", folder / "records.jsonl", folder / "quarantine.jsonl")
+    conversion.convert(folder / "raw", folder / "records.jsonl", folder / "quarantine.jsonl")
     return folder, planted
 
 
@@ -198,7 +199,7 @@ def test_texts_are_counted_once_for_the_folds():
 
 def test_smallest_corpus_gives_no_warning(tmp_path):
     write_corpus(tmp_path, train=120, validation=20, test=20)
-    records = [r for r in data.read_raw(tmp_path) if r.split == "train"]
+    records = [r for r in conversion.read_raw(tmp_path) if r.split == "train"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         probabilities = noise.out_of_fold_probabilities(records, folds=5, seed=0)

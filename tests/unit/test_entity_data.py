@@ -11,16 +11,8 @@ import pytest
 from affectlab.datasets.texts import normalise_text
 from affectlab.entity import corrupt
 from affectlab.entity.audit import audit, write_audit
-from affectlab.entity.data import (
-    Record,
-    Target,
-    convert,
-    of_split,
-    read_records,
-    split_records,
-    stage_subset,
-    targets_of,
-)
+from affectlab.entity.convert import convert
+from affectlab.entity.data import Record, Target, of_split, read_records, stage_subset, targets_of
 from affectlab.entity.labels import (
     CLASSES,
     GOEMOTIONS_CLASSES,
@@ -28,6 +20,7 @@ from affectlab.entity.labels import (
     generations_of,
     soft_label_of_ids,
 )
+from affectlab.entity.splits import split_records
 from affectlab.entity.weak_spans import weak_spans
 from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_json, read_jsonl

@@ -32,7 +32,8 @@ from affectlab.entity import report as section
 from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
 from affectlab.entity.card import write_card
-from affectlab.entity.data import Record, Target, convert, of_split, read_records, targets_of
+from affectlab.entity.convert import convert
+from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
 from affectlab.entity.evaluate import compare, evaluate
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.predict import (

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from affectlab.emotion import audit, data
+from affectlab.emotion import audit
+from affectlab.emotion import convert as conversion
 from affectlab.evaluation.expectations import report_differences, share_rows
 from affectlab.files.io import write_json
 from affectlab.samples.emotion import write_corpus
@@ -29,7 +30,7 @@ def test_shares_differ_only_beyond_chance():
 def test_the_audit_prints_counts_shares_and_files_that_differ(tmp_path, caplog, kind):
     write_corpus(tmp_path / "raw")
     paths = (tmp_path / "r.jsonl", tmp_path / "q.jsonl")
-    data.convert(tmp_path / "raw", *paths)
+    conversion.convert(tmp_path / "raw", *paths)
     manifest = {
         "verified": False,
         "source": {"kind": kind},

@@ -12,8 +12,8 @@ import zlib
 
 import pytest
 
-from affectlab.emotion.data import read_raw as read_emotion
-from affectlab.entity.data import convert
+from affectlab.emotion.convert import read_raw as read_emotion
+from affectlab.entity.convert import convert
 from affectlab.errors import DataError
 from affectlab.face.images import MOST_PIXELS, claimed_size
 from affectlab.face.pixels import decode_image

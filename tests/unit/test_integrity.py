@@ -18,6 +18,7 @@ from affectlab.audio import model as probe
 from affectlab.audio.embedding import _read_cache
 from affectlab.audio.encoders.checkpoints import load_complete
 from affectlab.audio.store import Embeddings, read_embeddings, write_embeddings
+from affectlab.emotion import convert as conversion
 from affectlab.emotion import data as emotion_data
 from affectlab.emotion import tfidf
 from affectlab.entity import model as entity
@@ -73,7 +74,7 @@ def is_found(read, path, seeds=range(3)):
 def test_records(tmp_path):
     emotion_samples.write_corpus(tmp_path / "raw", train=60, validation=20, test=20)
     records = tmp_path / "records.jsonl"
-    emotion_data.convert(tmp_path / "raw", records, tmp_path / "bad.jsonl")
+    conversion.convert(tmp_path / "raw", records, tmp_path / "bad.jsonl")
     is_found(lambda: emotion_data.read_records(records), records)
     is_found(lambda: list(read_jsonl(records)), integrity.digest_path(records))
 

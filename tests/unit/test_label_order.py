@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
-from affectlab.audio import data as audio
+from affectlab.audio import convert as audio
 from affectlab.audio.tasks import TASKS
 from affectlab.datasets.label_order import better_order, check_label_order, published_shares
+from affectlab.emotion import convert as conversion
 from affectlab.emotion import data as emotion
-from affectlab.entity import data as entity
+from affectlab.entity import convert as entity
 from affectlab.entity.labels import CLASSES as SPAN_ORDER
 from affectlab.entity.labels import GOEMOTIONS_CLASSES
 from affectlab.errors import DataError
@@ -52,7 +53,7 @@ def emotion_csv(folder, number_of):
 
 
 def convert_emotion(tmp_path, folder, expected=REGISTRY["emotion"]["expected"]):
-    emotion.convert(folder, tmp_path / "r.jsonl", tmp_path / "q.jsonl", expected=expected)
+    conversion.convert(folder, tmp_path / "r.jsonl", tmp_path / "q.jsonl", expected=expected)
     return emotion.read_records(tmp_path / "r.jsonl")
 
 

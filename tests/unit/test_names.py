@@ -5,13 +5,15 @@ import unicodedata
 
 import pytest
 
-from affectlab.audio import data as audio
-from affectlab.audio.clips import read_clips
+from affectlab.audio import convert as audio
+from affectlab.audio.data import read_clips
 from affectlab.datasets.names import Ids, Spellings, name_key
 from affectlab.datasets.texts import normalise_text
 from affectlab.emotion import audit as emotion_audit
+from affectlab.emotion import convert as conversion
 from affectlab.emotion import data as emotion
-from affectlab.entity import data as entity
+from affectlab.entity import convert as entity
+from affectlab.entity.data import read_records as read_entity_records
 from affectlab.entity.labels import GOEMOTIONS_CLASSES
 from affectlab.errors import DataError
 from affectlab.face import data as face
@@ -169,7 +171,7 @@ def emotion_jsonl(folder, train):
 
 
 def convert_emotion(tmp_path, **options):
-    emotion.convert(tmp_path / "raw", tmp_path / "r.jsonl", tmp_path / "q.jsonl", **options)
+    conversion.convert(tmp_path / "raw", tmp_path / "r.jsonl", tmp_path / "q.jsonl", **options)
     return emotion.read_records(tmp_path / "r.jsonl")
 
 
@@ -219,7 +221,7 @@ def test_texts_of_spans_in_other_unicode_forms_stay_in_one_split(tmp_path):
         tmp_path / "raw", tmp_path / "r", tmp_path / "q", layout="entity_spans",
         on_bad_record="fail", split={"validation": 0.2, "test": 0.2, "seed": 0},
     )  # fmt: skip
-    records = entity.read_records(tmp_path / "r")
+    records = read_entity_records(tmp_path / "r")
     splits = {}
     for record in records:
         splits.setdefault(unicodedata.normalize("NFC", record.text), set()).add(record.split)
@@ -237,7 +239,7 @@ def test_class_names_of_comments_spelled_in_another_way(tmp_path):
     with pytest.raises(DataError, match=r"emotions\.txt: expected the 28 classes"):
         entity.convert(*paths, **options)
     entity.convert(*paths, similar_names="merge", **options)
-    assert len(entity.read_records(tmp_path / "r")) == 3
+    assert len(read_entity_records(tmp_path / "r")) == 3
 
 
 def test_ids_of_cases_spelled_in_two_ways(tmp_path):

@@ -13,6 +13,7 @@ from affectlab.emotion import data as emotion
 from affectlab.emotion.evaluate import overlapping_ids, read_corpus
 from affectlab.entity import audit as entity_audit
 from affectlab.entity import data as entity
+from affectlab.entity.convert import convert as convert_entity
 from affectlab.samples import summary as summary_sample
 from affectlab.summary import audit as summary_audit
 from affectlab.summary import cases
@@ -187,7 +188,7 @@ def test_near_duplicates_of_spans_stay_in_one_split(tmp_path):
             for number in (place, 100 + place):
                 own = text.replace(f"number {place}", f"number {number}")
                 stream.write(json.dumps({"text": own, "targets": [target]}) + "\n")
-    entity.convert(
+    convert_entity(
         tmp_path / "raw", tmp_path / "r", tmp_path / "q", layout="entity_spans",
         on_bad_record="fail", split={"validation": 0.2, "test": 0.2, "seed": 0},
     )  # fmt: skip

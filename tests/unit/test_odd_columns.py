@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from affectlab.emotion.data import CLASSES, read_raw
+from affectlab.emotion.convert import read_raw
+from affectlab.emotion.data import CLASSES
 from affectlab.errors import DataError
 from affectlab.evaluation.predictions import finite_rows
 from affectlab.samples.emotion import write_corpus

@@ -14,7 +14,8 @@ from scored_runs import scored_run
 
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.audit import write_audit
-from affectlab.emotion.data import CLASSES, convert, read_records
+from affectlab.emotion.convert import convert
+from affectlab.emotion.data import CLASSES, read_records
 from affectlab.errors import DataError
 from affectlab.evaluation import plots
 from affectlab.experiments import EXPERIMENTS

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from affectlab.emotion.data import CLASSES, read_raw
+from affectlab.emotion.convert import read_raw
+from affectlab.emotion.data import CLASSES
 from affectlab.samples import emotion, models
 
 

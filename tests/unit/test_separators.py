@@ -4,8 +4,8 @@ import pytest
 
 from affectlab.audio.corpora.manifest import read_manifest
 from affectlab.datasets.separators import wrong_separator
-from affectlab.emotion import data as emotion
-from affectlab.entity import data as entity
+from affectlab.emotion import convert as conversion
+from affectlab.entity import convert as entity
 from affectlab.errors import DataError
 from affectlab.face import raw
 from affectlab.face.votes import TAGS, join_votes
@@ -32,14 +32,14 @@ def test_a_corpus_of_texts(tmp_path, header):
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}.csv").write_text(f"{header}\n")
     with pytest.raises(DataError, match=r"fields are separated by .*, expected commas"):
-        list(emotion.read_raw(tmp_path))
+        list(conversion.read_raw(tmp_path))
 
 
 def test_lines_without_a_header(tmp_path):
     for split in ("train", "val", "test"):
         (tmp_path / f"{split}.txt").write_text("i feel glad\tjoy\n")
     with pytest.raises(DataError, match=r"found 1; the fields seem to be separated by tabs"):
-        list(emotion.read_raw(tmp_path))
+        list(conversion.read_raw(tmp_path))
     for split in ("train", "dev", "test"):
         (tmp_path / f"{split}.tsv").write_text("Well, I am glad;17;abc\n")
     with pytest.raises(DataError, match=r"found 1; .* separated by semicolons, expected tabs"):

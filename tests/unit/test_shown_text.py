@@ -159,7 +159,7 @@ def test_a_name_that_is_not_utf8_is_printed():
 
 
 def test_a_clip_whose_name_is_not_utf8_is_set_aside(tmp_path):
-    from affectlab.audio.data import convert
+    from affectlab.audio.convert import convert
     from affectlab.files.quarantine import read_quarantine
 
     raw = tmp_path / "raw"

@@ -5,8 +5,8 @@ import unicodedata
 import pytest
 
 from affectlab.datasets.texts import form_of
-from affectlab.entity.data import offset_problem
 from affectlab.entity.predict import Query, _locate
+from affectlab.entity.span_corpus import offset_problem
 from affectlab.errors import UserError
 
 CAFE = unicodedata.normalize("NFC", "Ana loved the cafe\u0301 by Zoe\u0308's door.")

@@ -1,7 +1,7 @@
 """Turn a speech corpus into one tidy table of clips, whatever its layout."""
 
 from affectlab.assets.manifest import manifest_directory
-from affectlab.audio.data import convert
+from affectlab.audio.convert import convert
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])

@@ -1,7 +1,7 @@
 """Turn the raw files of a data set into one tidy table, whatever their layout."""
 
 from affectlab.assets.manifest import manifest_directory
-from affectlab.emotion.data import convert
+from affectlab.emotion.convert import convert
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])

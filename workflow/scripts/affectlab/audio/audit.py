@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.audio.clips import Clip, read_clips
 from affectlab.audio.corpora.recordings import unused_recordings
+from affectlab.audio.data import Clip, read_clips
 from affectlab.audio.levels import Levels, decibels
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import Mixture, in_parallel, open_recording

@@ -1,137 +1,106 @@
-"""Speech corpora: from their own layouts to one tidy table of clips.
-
-Readers look at names and label files only; the audit looks at the audio itself.
-"""
+"""The table of clips that a conversion writes; a clip is one audio file of one subject."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
-from affectlab.audio.clips import Clip, Selection
-from affectlab.audio.corpora import eatd, emodb, manifest, ravdess
-from affectlab.datasets.label_order import LabelIds
-from affectlab.datasets.names import Ids, Spellings
-from affectlab.errors import DataError, printable
-from affectlab.files.io import is_encodable, write_jsonl
-from affectlab.files.quarantine import BadRecord
+from affectlab.errors import DataError
+from affectlab.files.io import read_jsonl
 
-Read = Callable[[Path, Selection], Iterator[Clip | BadRecord]]
-
-
-class Corpus(NamedTuple):
-    """A layout of speech corpora: how it is read, and its form for messages."""
-
-    read: Read
-    form: str
-
-
-CORPORA = {
-    "eatd": Corpus(eatd.read_eatd, eatd.FORM),
-    "ravdess": Corpus(ravdess.read_ravdess, ravdess.FORM),
-    "emodb": Corpus(emodb.read_emodb, emodb.FORM),
-    "audio_manifest": Corpus(manifest.read_manifest, manifest.FORM),
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
 }
-"""Layout in the configuration -> corpus."""
+"""What manifests call the splits -> what they are called here."""
 
 
-def convert(
-    raw_directory: Path | str,
-    layout: str,
-    records_path: Path | str,
-    quarantine_path: Path | str,
-    on_bad_record: str,
-    clips: Selection = "cleaned",
-    *,
-    similar_names: str = "refuse",
-    expected: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the clips of a corpus, and what cannot be used, as JSON Lines.
+Selection = Literal["cleaned", "raw"]
+"""Which recordings of a corpus that has both are its clips."""
 
-    Args:
-        raw_directory: the corpus' folder.
-        layout: which reader, a key of `CORPORA`.
-        records_path: gets one `Clip` a line.
-        quarantine_path: gets one `BadRecord` a line.
-        on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
-        clips: which files of an EATD corpus: ``*_out.wav`` or the raw ones.
-        similar_names: ``refuse`` stops where subjects, labels or clips differ in case, white space
-            or Unicode form only; ``merge`` takes such subjects and such labels as one.
-        expected: ``expected`` of the data registry; emotions that came as numbers must fit its
-            ``classes`` or ``shares``.
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One audio file.
+
+    Attributes:
+        id: unique in the corpus.
+        path: of the file inside the corpus' folder, with forward slashes.
+        subject: who speaks.
+        labels: task -> class.
+        split: of the corpus' own split, if it has one: train, validation or test.
+        seconds: how long the clip is said to be, if the corpus says so; the audit measures it.
+        place: where the corpus lists the clip, for messages of the conversion; is not stored.
+    """
+
+    id: str
+    path: str
+    subject: str
+    labels: dict[str, str]
+    split: str | None
+    seconds: float | None = None
+    place: str = field(default="", compare=False)
+
+    def stored(self) -> dict[str, Any]:
+        """Return the clip as a record."""
+        return {key: value for key, value in asdict(self).items() if key != "place"}
+
+
+def read_clips(path: Path | str) -> list[Clip]:
+    """Read the table that `convert` wrote.
 
     Raises:
-        DataError: the folder is no such corpus; a record is bad and *on_bad_record* ``fail``;
-            names are spelled in several ways; or the numbers of emotions fit another order.
+        DataError: the file is missing, a line is no such record, or an id occurs twice.
     """
-    root = Path(raw_directory)
-    corpus = CORPORA[layout]
-    good: list[Clip] = []
-    bad: list[BadRecord] = []
-    ids = Ids(similar_names)
-    for item in corpus.read(root, clips):
-        if isinstance(item, Clip) and not is_encodable(f"{item.id}{item.path}{item.subject}"):
-            item = BadRecord(item.path, "", "expected a name in UTF-8")
-        if isinstance(item, Clip):
-            repeated = ids.add(item.id, item.place or item.path)
-            if repeated is not None:
-                item = BadRecord(item.path, item.place or item.id, repeated.problem())
-        if isinstance(item, BadRecord):
-            if on_bad_record == "fail":
-                raise DataError(root / item.file, item.place or None, item.problem)
-            bad.append(replace(item, file=printable(item.file)))
-        else:
-            good.append(item)
-    if not good:
-        raise DataError(root, None, f"no clips here; expected {corpus.form}")
-    good = _with_one_spelling(good, root, similar_names)
-    if layout == "ravdess":
-        _check_emotion_numbers(good, root, expected or {})
-    write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
-    write_jsonl(
-        records_path,
-        (item.stored() for item in sorted(good, key=lambda clip: clip.id)),
-        sealed=True,
-    )
+    clips: list[Clip] = []
+    seen: set[str] = set()
+    for number, row in enumerate(read_jsonl(path), start=1):
+        if set(row) != {"id", "path", "subject", "labels", "split", "seconds"}:
+            problem = "expected the fields id, path, subject, labels, split and seconds"
+            raise DataError(path, f"record {number}", problem)
+        if wrong := _stored_problem(row):
+            raise DataError(path, f"record {number}", wrong)
+        if row["id"] in seen:
+            raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
+        seen.add(row["id"])
+        clips.append(Clip(**row))
+    if not clips:
+        raise DataError(path, None, "holds no clips")
+    return clips
 
 
-def _with_one_spelling(clips: Sequence[Clip], root: Path, similar_names: str) -> list[Clip]:
-    """The clips with each subject and label spelled in one way, or an error; see `convert`."""
-    subjects = Spellings("subject")
-    labels: dict[str, Spellings] = {}
-    for clip in clips:
-        subjects.add(clip.subject, clip.place or clip.path)
-        for task, label in clip.labels.items():
-            labels.setdefault(task, Spellings("label")).add(label, clip.place or clip.path)
-    for names in (subjects, *labels.values()):
-        names.check(root, similar_names)
-    return [
-        replace(
-            clip,
-            subject=subjects.merged(clip.subject),
-            labels={task: labels[task].merged(label) for task, label in clip.labels.items()},
-        )
-        for clip in clips
-    ]
+def _stored_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with the values of a line of the table that `convert` wrote."""
+    if not all(isinstance(row[name], str) for name in ("id", "path", "subject")):
+        return "id, path and subject: expected strings"
+    labels = row["labels"]
+    if not isinstance(labels, dict) or not all(isinstance(name, str) for name in labels.values()):
+        return "labels: expected an object, from tasks to classes"
+    if row["split"] not in (None, *SPLITS.values()):
+        return "split: expected train, validation, test or null"
+    seconds = row["seconds"]
+    if seconds is not None and (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 < seconds < math.inf
+    ):
+        return "seconds: expected a positive number or null"
+    return None
 
 
-def _check_emotion_numbers(clips: Sequence[Clip], root: Path, expected: Mapping[str, Any]) -> None:
-    """Hold the emotions, which RAVDESS writes as numbers into its file names, against counts."""
-    ids = LabelIds()
-    for clip in clips:
-        ids.add("all", ravdess.EMOTIONS, ravdess.EMOTIONS.index(clip.labels["8emo"]))
-    ids.check(root, class_counts(expected, "8emo"))
-
-
-def class_counts(expected: Mapping[str, Any], task: str) -> dict[str, dict[str, float]]:
-    """The ``classes`` and ``shares`` of one task, whose registry keys are ``<task>/<class>``."""
-    return {
-        kind: {
-            name.removeprefix(f"{task}/"): number
-            for name, number in expected.get(kind, {}).items()
-            if name.startswith(f"{task}/")
-        }
-        for kind in ("classes", "shares")
-    }
+def usable_clips(records_path: Path | str, measures_path: Path | str) -> list[Clip]:
+    """Read the clips that the audit could read, which may be fewer than the records."""
+    known = set()
+    for number, row in enumerate(read_jsonl(measures_path), start=1):
+        if not isinstance(row.get("id"), str):
+            raise DataError(measures_path, f"record {number}", "expected the id of a clip")
+        known.add(row["id"])
+    return [clip for clip in read_clips(records_path) if clip.id in known]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.audio.clips import Clip
+from affectlab.audio.data import Clip
 from affectlab.audio.encoders.base import Encoder, Moments, merge
 from affectlab.audio.store import STATISTICS, Embeddings
 from affectlab.audio.waveform import (

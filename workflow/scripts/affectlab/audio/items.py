@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.audio.clips import Clip, usable_clips
+from affectlab.audio.data import Clip, usable_clips
 from affectlab.audio.store import Embeddings
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.views import pool_subjects

@@ -9,7 +9,7 @@ from typing import Any
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.assets.manifest import manifest_directory, read_manifest
-from affectlab.audio.clips import usable_clips
+from affectlab.audio.data import usable_clips
 from affectlab.audio.embedding import embed_clips, shard
 from affectlab.audio.encoders.kinds import find_kind, vector_files
 from affectlab.audio.store import (

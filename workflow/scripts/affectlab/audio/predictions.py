@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from affectlab.audio.clips import usable_clips
+from affectlab.audio.data import usable_clips
 from affectlab.audio.experiment import GROUPED, OFFICIAL, PUBLISHED, RANDOM
 from affectlab.audio.items import TRIVIAL, subject_labels
 from affectlab.audio.refits import Refits

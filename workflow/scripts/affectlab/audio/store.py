@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.audio.clips import Clip
+from affectlab.audio.data import Clip
 from affectlab.audio.encoders.precomputed import read_vectors
 from affectlab.errors import UserError, reading
 from affectlab.files.integrity import check_file, checked

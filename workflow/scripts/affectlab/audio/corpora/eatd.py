@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from affectlab.audio.clips import Clip, Selection
 from affectlab.audio.corpora.recordings import recordings_in
+from affectlab.audio.data import Clip, Selection
 from affectlab.audio.tasks import DEPRESSED_FROM, depression_labels
 from affectlab.errors import DataError
 from affectlab.files.io import folders_below, read_text

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from affectlab.audio.clips import SPLITS, Clip, Selection
+from affectlab.audio.data import SPLITS, Clip, Selection
 from affectlab.datasets.separators import wrong_separator
 from affectlab.errors import DataError
 from affectlab.files.io import read_text

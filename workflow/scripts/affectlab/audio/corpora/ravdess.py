@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from affectlab.audio.clips import Clip, Selection
 from affectlab.audio.corpora.recordings import recordings_in
+from affectlab.audio.data import Clip, Selection
 from affectlab.audio.tasks import TASKS, VALENCE
 from affectlab.files.quarantine import BadRecord
 

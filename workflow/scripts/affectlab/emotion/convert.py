@@ -1,0 +1,161 @@
+"""The emotion corpus: from any of its raw layouts to one tidy table of records.
+
+A raw folder holds one file (Parquet: one or more) for each of the three splits, in one of four
+layouts; see `layouts.LAYOUTS`. Labels are class names or ids. Every record is checked; nothing is
+guessed, corrected or dropped silently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from affectlab.datasets.label_order import LabelIds
+from affectlab.datasets.names import Ids, name_key
+from affectlab.datasets.texts import kind_of
+from affectlab.emotion.data import CLASSES, SPLITS, Record, unknown_label
+from affectlab.emotion.layouts import LAYOUTS, find_layout
+from affectlab.emotion.rows import UNDECODED, Row, not_utf8
+from affectlab.errors import DataError
+from affectlab.files.io import is_encodable, sealed_writer
+from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
+
+
+def convert(
+    raw_directory: Path | str,
+    records_path: Path | str,
+    quarantine_path: Path | str,
+    on_bad_record: str = "fail",
+    *,
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the records of a raw folder, and its bad records, as JSON Lines.
+
+    Neither file is touched unless the whole folder could be read.
+
+    Args:
+        raw_directory: folder with the raw files of all three splits.
+        records_path: gets ``{"id", "text", "label", "split"}`` a line.
+        quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
+        on_bad_record: ``fail`` or ``skip``, see `read_raw`.
+        similar_names: ``refuse`` or ``merge``, see `read_raw`.
+        expected: ``expected`` of the data registry; labels that came as numbers must fit its
+            ``classes`` or ``shares``.
+
+    Raises:
+        DataError: see `read_raw`; or the label ids fit another order of the classes better.
+        UserError: an output cannot be written.
+    """
+    ids = LabelIds()
+    with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
+        for item in read_raw(raw_directory, on_bad_record, similar_names, ids):
+            stream = records if isinstance(item, Record) else quarantine
+            stream.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+        ids.check(raw_directory, expected or {})
+
+
+def read_raw(
+    directory: Path | str,
+    on_bad_record: str = "fail",
+    similar_names: str = "refuse",
+    ids: LabelIds | None = None,
+) -> Iterator[Record | BadRecord]:
+    """Yield the records of a raw folder, one split after the other.
+
+    Args:
+        directory: folder with the raw files of all three splits.
+        on_bad_record: ``fail`` raises at the first bad record; ``skip`` yields it as `BadRecord`.
+        similar_names: ``refuse`` takes class names as they are spelled in `CLASSES` only;
+            ``merge`` also in other case, white space or Unicode form.
+        ids: gets the labels that came as numbers.
+
+    Raises:
+        DataError: a record is bad and *on_bad_record* is ``fail``; or, in either case, a whole
+            file is: missing, empty, cut off, not what its name says, without a column, or
+            without a single good record.
+    """
+    if on_bad_record not in ON_BAD_RECORD:
+        raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
+    root = Path(directory)
+    raw = find_layout(root)
+    read_rows = LAYOUTS[raw.layout].read_rows
+    for split in SPLITS:
+        before = 0  # records in earlier files of the split, so that ids stay unique
+        own_ids = Ids(similar_names)
+        for path in raw.files[split]:
+            last = good = 0
+            for row in read_rows(path):
+                last = row.number
+                if similar_names == "merge":
+                    _respell(row.values)
+                problem = row.problem or _problem_of(row, path.name, own_ids)
+                if problem is None:
+                    good += 1
+                    label = row.values["label"]
+                    if ids is not None and isinstance(label, int) and not _is_named(row.values):
+                        ids.add(split, row.order, label)
+                    yield Record(
+                        id=f"{split}-{before + row.number:05d}",
+                        text=row.values["text"],
+                        label=label if isinstance(label, str) else row.order[label],
+                        split=split,
+                    )
+                elif on_bad_record == "fail":
+                    raise DataError(path, row.place, problem)
+                else:
+                    yield BadRecord(path.relative_to(root).as_posix(), row.place, problem)
+            if last == 0:
+                raise DataError(path, None, "the file holds no records")
+            if good == 0:
+                raise DataError(path, None, "not one good record in the file; is it another kind?")
+            before += last
+
+
+def _problem_of(row: Row, file: str, own_ids: Ids) -> str | None:
+    """What is wrong with the values of a row; *own_ids*, those of the rows before it, grow."""
+    text, label = row.values["text"], row.values["label"]
+    if not isinstance(text, str):
+        return f"the text is {kind_of(text)}, expected a string"
+    if UNDECODED.search(text):
+        return not_utf8(text)
+    if not is_encodable(text):
+        return "the text holds half a surrogate pair, expected valid Unicode"
+    if not text.strip():
+        return "the text is empty"
+    if "\0" in text:
+        return "the text holds a NUL character"
+    if isinstance(label, str):
+        if label not in CLASSES:
+            return unknown_label(label)
+    elif isinstance(label, bool) or not isinstance(label, int):
+        return f"the label is {kind_of(label)}, expected a class name or an integer"
+    elif not 0 <= label < len(CLASSES):
+        return f"the label is {label}, expected 0 to {len(CLASSES) - 1}"
+    elif _is_named(row.values) and name_key(row.values["label_text"]) != row.order[label]:
+        return (
+            f"the label is {label}, which is read as {row.order[label]}, but label_text is "
+            f"{row.values['label_text'][:24]!r}"
+        )
+    if "id" in row.values:
+        own = row.values["id"]
+        if not isinstance(own, (str, int)):
+            return f"the id is {kind_of(own)}, expected a string or an integer"
+        if repeated := own_ids.add(str(own), f"{file}, {row.place}"):
+            return repeated.problem(file)
+    return None
+
+
+def _is_named(values: Mapping[str, Any]) -> bool:
+    """Whether a row has its class as a name, too, as some copies of the corpus do."""
+    return isinstance(values.get("label_text"), str) and values["label_text"] in CLASSES
+
+
+def _respell(values: dict[str, Any]) -> None:
+    """Spell a class name as `CLASSES` does, in place."""
+    for column in ("label", "label_text"):
+        if isinstance(values.get(column), str) and name_key(values[column]) in CLASSES:
+            values[column] = name_key(values[column])

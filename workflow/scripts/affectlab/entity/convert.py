@@ -1,0 +1,120 @@
+"""The corpora of the entity experiment: from their raw layouts to one tidy table of texts.
+
+Two layouts hold the same thing, a text and the soft labels of things in it: the span corpus (labels
+of spans) and GoEmotions (labels of whole sentences). A third reading of GoEmotions makes weakly
+labelled spans from it (`weak_spans`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from affectlab.datasets.label_order import LabelIds
+from affectlab.datasets.names import check_setting
+from affectlab.entity.data import Record, Target
+from affectlab.entity.goemotions import read_goemotions
+from affectlab.entity.layouts import LAYOUTS
+from affectlab.entity.span_corpus import read_spans
+from affectlab.entity.splits import split_records
+from affectlab.entity.weak_spans import weak_spans
+from affectlab.errors import DataError
+from affectlab.files.io import sealed_writer
+from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
+
+logger = logging.getLogger(__name__)
+
+
+def convert(
+    raw_directory: Path | str,
+    records_path: Path | str,
+    quarantine_path: Path | str,
+    *,
+    layout: str,
+    on_bad_record: str,
+    split: Mapping[str, Any] | None,
+    similar_names: str = "refuse",
+    expected: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the records of a raw folder, and its bad records, as JSON Lines.
+
+    Args:
+        raw_directory: folder with the raw files.
+        records_path: gets one `Record` a line.
+        quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
+        layout: one of `layouts.LAYOUTS`.
+        on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
+        split: ``validation`` and ``test`` shares and the ``seed``; None: the corpus has splits.
+        similar_names: ``refuse`` takes the class names of ``emotions.txt`` as they are spelled
+            here only; ``merge`` also in other case, white space or Unicode form.
+        expected: ``expected`` of the data registry; the raw labels, which are ids and positions,
+            must fit its ``classes`` or ``shares``.
+
+    Raises:
+        DataError: a record is bad and *on_bad_record* is ``fail``; or a whole file is missing,
+            empty, mixes the two generations, or has no good record; or the labels fit another
+            order of the classes better.
+    """
+    if on_bad_record not in ON_BAD_RECORD:
+        raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
+    if layout not in LAYOUTS:
+        raise ValueError(f"no reader for the layout {layout!r}")
+    check_setting(similar_names)
+    root = Path(raw_directory)
+    ids = LabelIds()
+    with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
+
+        def good() -> Iterator[Record]:
+            for item in _records_of(root, layout, similar_names, ids):
+                if isinstance(item, Record):
+                    yield item
+                elif on_bad_record == "fail":
+                    raise DataError(root / item.file, item.place, item.problem)
+                else:
+                    quarantine.write(f"{json.dumps(asdict(item), ensure_ascii=False)}\n")
+
+        # A corpus with splits of its own is written as it is read: it may be of any size.
+        found = good() if split is None else iter(split_records(list(good()), **split))
+        written = 0
+        for record in found:
+            records.write(f"{json.dumps(asdict(record), ensure_ascii=False)}\n")
+            written += 1
+        ids.check(root, expected or {})
+        if not written:
+            raise DataError(root, None, "not one good record; is it another kind of data?")
+
+
+def _records_of(
+    root: Path, layout: str, similar_names: str, ids: LabelIds
+) -> Iterator[Record | BadRecord]:
+    """The records of a raw folder, one after the other."""
+    if layout != "goemotions_spans":
+        if layout == "entity_spans":
+            yield from read_spans(root, ids)
+        else:
+            yield from read_goemotions(root, similar_names, ids)
+        return
+    left_out = 0
+    for item in read_goemotions(root, similar_names, ids):
+        labelled = _weakly_labelled(item) if isinstance(item, Record) else item
+        if isinstance(labelled, Record) and not labelled.targets:
+            left_out += 1
+            continue
+        yield labelled
+    logger.info("%d sentences without a span were left out", left_out)
+
+
+def _weakly_labelled(record: Record) -> Record:
+    """The record with spans in place of its sentence label (see `weak_spans`)."""
+    (sentence,) = record.targets
+    spans = weak_spans(record.text, sentence.label)
+    targets = tuple(
+        Target(f"{record.id}.{place}", start, end, tuple(label), math.hypot(*label))
+        for place, (start, end, label) in enumerate(spans)
+    )
+    return replace(record, targets=targets)
