@@ -17,6 +17,7 @@ from affectlab.audio import settings
 from affectlab.audio.audit import write_audit
 from affectlab.audio.card import write_card
 from affectlab.audio.convert import convert
+from affectlab.audio.encoders import kinds
 from affectlab.audio.evaluate import evaluate
 from affectlab.audio.experiment import run_probe
 from affectlab.audio.model import load
@@ -430,9 +431,9 @@ def test_mistakes_between_parts_are_named():
 
 
 def test_ids_beside_vectors_are_watched_too():
-    assert settings.vector_files(None) == []
-    assert settings.vector_files("v/a.npz") == ["v/a.npz"]
-    assert settings.vector_files("v/a.npy") == ["v/a.npy", "v/a.csv"]
+    assert kinds.vector_files(None) == []
+    assert kinds.vector_files("v/a.npz") == ["v/a.npz"]
+    assert kinds.vector_files("v/a.npy") == ["v/a.npy", "v/a.csv"]
 
 
 def test_every_bad_recording_of_a_command_is_reported_and_the_rest_goes_on(run, tmp_path, capsys):
