@@ -18,7 +18,7 @@ from affectlab.emotion.convert import convert
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.errors import DataError
 from affectlab.evaluation import plots
-from affectlab.experiments import EXPERIMENTS
+from affectlab.experiments import EXPERIMENTS, read_config
 from affectlab.files.io import read_json, write_json, write_jsonl, write_text
 from affectlab.report import page, results, section, words
 from affectlab.samples.emotion import write_corpus
@@ -550,7 +550,7 @@ def test_captions_can_be_filled_in_and_are_valid(path):
     from docutils.core import publish_string
     from jinja2 import Environment, StrictUndefined
 
-    config = yaml.safe_load((PROJECT / "config" / "config.yaml").read_text())
+    config = read_config(PROJECT)
     block = config.get(path.stem.partition("_")[0], {"runs": {"minilm": {}}})
     run = next(iter(block["runs"]))
     job = {"wildcards": {"run": run, "seed": "42", "data": "emotion"}, "config": config}

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-import yaml
 
 NAME = "a {b} {{c}} 'd' \"e\" %s #f {data} ünï"
 RECIPE = {
@@ -42,12 +41,10 @@ def write_clips(folder):
 
 
 @pytest.fixture(scope="module")
-def overlays(hostile, project):
+def overlays(hostile):
     """A configuration with that corpus."""
     write_clips(hostile.folder / "{my} data" / "mine")
-    demo = yaml.safe_load((project.root / "config" / "demo.yaml").read_text())
-    run = demo["audio"]["runs"]["sample_3emo_logmel"]
-    probe = run["probe"] | RECIPE
+    run = {"like": "sample_3emo_logmel", "data": "mine", "task": "label", "probe": RECIPE}
     config = {
         "experiments": ["audio"],
         "data_root": str(hostile.folder / "{my} data"),
@@ -68,7 +65,7 @@ def overlays(hostile, project):
             "selected": ["mine"],
             "shards": 1,
             "bootstrap": {"resamples": 100},
-            "runs": {"mine": run | {"data": "mine", "task": "label", "probe": probe}},
+            "runs": {"mine": run},
         },
     }
     overlay = hostile.write_overlay("mine", config)

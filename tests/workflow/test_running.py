@@ -63,6 +63,9 @@ def test_the_effective_config_is_stored(finished):
     text = (finished / "results" / "config.yaml").read_text()
     assert "- qwen3_tiny\n" in text
     assert "resamples: 100\n" in text
+    # Complete: what runs take over from others, and every default.
+    assert "like:" not in text
+    assert "gradient_accumulation: 1\n" in text
 
 
 def test_a_second_run_does_nothing(project, finished):
