@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-conda test-slurm nightly lint install
+.PHONY: demo test test-conda test-slurm nightly lint reference install
 
 # Every experiment on generated corpora with small models; the results go to demo/. Models this small
 # keep hardly more than one core busy: a thread for each job, and several jobs at a time.
@@ -45,6 +45,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/Snakefile rules
 	$(BIN)/snakemake --lint
+
+# The pages and files that are made from the models of the configuration; a test compares them.
+reference: $(INSTALLED)
+	$(BIN)/python -m affectlab.config.reference affectlab.experiments:EXPERIMENTS .
 
 install: $(INSTALLED)
 

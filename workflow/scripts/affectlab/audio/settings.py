@@ -162,7 +162,15 @@ class AudioRun(Run):
 
 
 class Block(Section):
-    """The audio experiment: probes on frozen audio encoders."""
+    """The audio experiment: probes on frozen audio encoders.
+
+    `training` has `head_learning_rate` and `token_budget` null, `label_smoothing` 0,
+    `gradient_checkpointing` and `sparse_embeddings` false. An encoder of a kind with weights needs
+    `model`, and `precomputed` needs `path`. Tasks by layout of the data: `eatd` has `2dep`,
+    `2dep_50` and `3emo`; `ravdess` has `8emo` and `3valence`; `emodb` has `7emo` and `3valence`;
+    `audio_manifest` has `label`. `unit: subject` goes with `2dep`, `2dep_50`, and with `label`
+    where all clips of a subject have the same.
+    """
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
     baseline: RunName | None = Field(

@@ -21,6 +21,7 @@ from affectlab.config.models import (
     adapter,
     choices,
     condition_of,
+    inner_schema,
     inner_section,
     json_schema,
 )
@@ -88,7 +89,7 @@ def _describe(error: Any, root: dict[str, Any], prefix: str) -> Iterator[str]:
     if keyword in ("additionalProperties", "required"):
         place, key = (place, None) if kind == "union_tag_not_found" else (place[:-1], place[-1])
     path, node = _locate(root, place, prefix)
-    inner = _inner(root, node)
+    inner = inner_schema(root, node)
     if "discriminator" in inner and keyword in ("enum", "required"):
         key = inner["discriminator"]["propertyName"]
         expected = list(inner["discriminator"]["mapping"]) if keyword == "enum" else key
@@ -120,7 +121,7 @@ def _locate(
     """
     path, node = prefix, root
     for step in place:
-        node = _inner(root, node)
+        node = inner_schema(root, node)
         if "discriminator" in node:
             node = {"$ref": node["discriminator"]["mapping"][step]}
             continue
@@ -130,20 +131,10 @@ def _locate(
     return path, node
 
 
-def _inner(root: dict[str, Any], node: Any) -> dict[str, Any]:
-    """The part *node* of the JSON Schema *root* itself, without null and references."""
-    while isinstance(node, dict) and ("$ref" in node or "anyOf" in node):
-        if "anyOf" in node:
-            node = next(part for part in node["anyOf"] if part.get("type") != "null")
-        else:
-            node = root["$defs"][node["$ref"].rpartition("/")[2]]
-    return node if isinstance(node, dict) else {}
-
-
 def _kinds(root: dict[str, Any], node: dict[str, Any]) -> list[str]:
     """The types of JSON Schema that a value may have at *node*."""
     parts = node.get("anyOf", [node])
-    return [_inner(root, part).get("type", "object") for part in parts]
+    return [inner_schema(root, part).get("type", "object") for part in parts]
 
 
 def key_mistakes(value: Any, path: str = "") -> Iterator[str]:

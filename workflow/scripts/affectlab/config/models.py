@@ -133,7 +133,7 @@ def _inner_section(annotation: Any) -> tuple[str, type[Section]] | None:
     if origin is Annotated:
         return inner_section(get_args(annotation)[0])
     inside = [found for part in get_args(annotation) if (found := inner_section(part))]
-    if not inside or inside[0][0] != "one":
+    if len(inside) != 1 or inside[0][0] != "one":
         return None
     kind = origin.__name__ if origin in (list, dict) else "one"
     return kind, inside[0][1]
@@ -284,3 +284,13 @@ def _plain(node: Any) -> Any:
         elif key != "title":
             kept[key] = _plain(value)
     return kept
+
+
+def inner_schema(root: Mapping[str, Any], node: Any) -> dict[str, Any]:
+    """The part *node* of the JSON Schema *root* itself, without null and references."""
+    while isinstance(node, dict) and ("$ref" in node or "anyOf" in node):
+        if "anyOf" in node:
+            node = next(part for part in node["anyOf"] if part.get("type") != "null")
+        else:
+            node = root["$defs"][node["$ref"].rpartition("/")[2]]
+    return node if isinstance(node, dict) else {}

@@ -165,7 +165,13 @@ class Split(Section):
 
 
 class Block(Section):
-    """The entity experiment: a probabilistic emotion embedding of sentences and spans."""
+    """The entity experiment: a probabilistic emotion embedding of sentences and spans.
+
+    `label_smoothing` is 0. A run with `vmf.span_adapter` has `start_from` and stages of spans
+    alone. The run that it starts from has the same `model`, `method`, `max_length`, seeds and (with
+    a `span_adapter`) `kappa_min`, and starts from none itself. The last stage trains on the `data`
+    of the run.
+    """
 
     selected: RunNames = Field(
         [],

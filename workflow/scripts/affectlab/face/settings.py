@@ -165,7 +165,13 @@ class BlurTest(Section):
 
 
 class Block(Section):
-    """The face experiment: FER2013 expressions and the proxies published as IQ and EQ."""
+    """The face experiment: FER2013 expressions and the proxies published as IQ and EQ.
+
+    `training` has `token_budget` null, `gradient_checkpointing` and `sparse_embeddings` false. A
+    `corrected` run is trained neither on `face.result_split` nor on the split in `select_on`.
+    `mixup` and `cutmix` are together at most 1. Without `select_on`, `early_stopping_patience` is
+    null.
+    """
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
     export: RunNames = Field([], description="Runs whose first seed is exported to ONNX and int8.")

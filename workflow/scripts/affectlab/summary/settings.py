@@ -191,7 +191,13 @@ class Judge(Section):
 
 
 class Block(Section):
-    """The summary experiment: summaries of counselling cases."""
+    """The summary experiment: summaries of counselling cases.
+
+    `training` has `head_learning_rate` null, `label_smoothing` 0 and `sparse_embeddings` false.
+    `adapter_scope: answer` needs `loss: answer`, `packing: true` and `merge: false`. `qlora` needs
+    `merge: false` too: its scores are those of 4-bit weights with adapters, and a merged model
+    would be another one.
+    """
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
     baseline: RunName = Field(
