@@ -182,7 +182,7 @@ def image(ending: str) -> Reader:
 
 def summary(layout: str) -> Reader:
     from affectlab.samples.summary import write_longemotion, write_psyqa
-    from affectlab.summary.cases import convert
+    from affectlab.summary.convert import convert
 
     writer = {"longemotion": write_longemotion, "psyqa": write_psyqa}[layout]
 
@@ -212,7 +212,8 @@ def summary_records() -> Reader:
 
 
 def summary_requests() -> Reader:
-    from affectlab.summary.cases import FIELDS, read_requests
+    from affectlab.summary.cases import FIELDS
+    from affectlab.summary.layouts import read_requests
 
     return Reader(
         "summary_requests",

@@ -23,7 +23,7 @@ from affectlab.samples.models import (
     write_tiny_roberta,
 )
 from affectlab.summary import model as networks
-from affectlab.summary.cases import read_requests
+from affectlab.summary.layouts import read_requests
 from affectlab.summary.prompts import build_prompt, case_text, chat_ids, chunks, instruction
 
 TEXTS = ["She also planned an annual party, and it was over.", "The client could not sleep."]

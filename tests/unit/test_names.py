@@ -22,6 +22,7 @@ from affectlab.face.votes import TAGS
 from affectlab.samples import summary as summary_sample
 from affectlab.samples.face import write_corpus
 from affectlab.summary import cases
+from affectlab.summary.convert import convert as convert_cases
 
 COMPOSED = unicodedata.normalize("NFC", "Jos\u00e9")
 DECOMPOSED = unicodedata.normalize("NFD", "Jos\u00e9")
@@ -251,8 +252,8 @@ def test_ids_of_cases_spelled_in_two_ways(tmp_path):
     split = {"validation": 0.2, "test": 0.2, "folds": 2, "seed": 0}
     paths = (tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q")
     with pytest.raises(DataError, match=r"line 2: the id .*xa07.* differs from 'Case 7' in line 1"):
-        cases.convert(*paths, split=split)
-    cases.convert(*paths, split=split, similar_names="merge")
+        convert_cases(*paths, split=split)
+    convert_cases(*paths, split=split, similar_names="merge")
     assert len(cases.read_cases(tmp_path / "r")) == 12
 
 

@@ -17,6 +17,7 @@ from affectlab.entity.convert import convert as convert_entity
 from affectlab.samples import summary as summary_sample
 from affectlab.summary import audit as summary_audit
 from affectlab.summary import cases
+from affectlab.summary.convert import convert as convert_cases
 
 NEAR = {
     "another number": ("I waited 5 hours for it", "I waited 12 hours for it"),
@@ -228,7 +229,7 @@ def test_near_duplicates_of_cases_share_split_and_fold(tmp_path):
         rows.append(copy)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     split = {"validation": 0.2, "test": 0.3, "folds": 4, "seed": 0}
-    cases.convert(tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q", split=split)
+    convert_cases(tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q", split=split)
     by_id = {case.id: case for case in cases.read_cases(tmp_path / "r")}
     for row in rows[:8]:
         one, two = by_id[str(row["id"])], by_id[f"copy {row['id']}"]

@@ -10,17 +10,10 @@ from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_jsonl
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.summary.audit import audit
-from affectlab.summary.cases import (
-    FIELDS,
-    LONG_CONSULTATION,
-    REFLECTION,
-    convert,
-    read_cases,
-    read_requests,
-    stratified,
-    template_reflection,
-    with_fold,
-)
+from affectlab.summary.cases import FIELDS, REFLECTION, read_cases, with_fold
+from affectlab.summary.convert import convert
+from affectlab.summary.layouts import LONG_CONSULTATION, read_requests, template_reflection
+from affectlab.summary.splits import stratified
 
 SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
 

@@ -10,7 +10,8 @@ import torch
 from affectlab.samples.summary_models import write_tiny_qwen2
 from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
-from affectlab.summary.cases import FIELDS, read_requests
+from affectlab.summary.cases import FIELDS
+from affectlab.summary.layouts import read_requests
 
 
 def test_cut_cases_are_counted_in_the_log(tmp_path, caplog):

@@ -14,8 +14,9 @@ from affectlab.summary.answers import read_predictions
 from affectlab.summary.audit import write_audit
 from affectlab.summary.baselines import write_baseline
 from affectlab.summary.card import write_card
-from affectlab.summary.cases import convert, read_cases, with_fold
+from affectlab.summary.cases import read_cases, with_fold
 from affectlab.summary.compare import compare
+from affectlab.summary.convert import convert
 from affectlab.summary.evaluate import TRIVIAL, evaluate
 from affectlab.summary.report import section
 from affectlab.summary.scores import joined, rouge

@@ -10,7 +10,8 @@ from local_server import body, in_turn, serve, status
 from affectlab.errors import UserError
 from affectlab.samples.summary import write_longemotion
 from affectlab.summary.baselines import write_baseline
-from affectlab.summary.cases import FIELDS, convert
+from affectlab.summary.cases import FIELDS
+from affectlab.summary.convert import convert
 from affectlab.summary.judge import CRITERIA, Judge, judge_run, question, read_marks
 
 PATH = "/v1/chat/completions"

@@ -15,7 +15,7 @@ from affectlab.samples.models import write_tiny_bert
 from affectlab.samples.summary import write_longemotion
 from affectlab.summary import neural
 from affectlab.summary.baselines import write_baseline
-from affectlab.summary.cases import convert
+from affectlab.summary.convert import convert
 from affectlab.summary.neural import (
     bert_scores,
     entailed_sentences,

@@ -28,14 +28,9 @@ from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
 from affectlab.summary import train as fitting
 from affectlab.summary.answers import parse, read_predictions
-from affectlab.summary.cases import (
-    FIELDS,
-    REFLECTION,
-    Case,
-    convert,
-    read_cases,
-    read_requests,
-)
+from affectlab.summary.cases import FIELDS, REFLECTION, Case, read_cases
+from affectlab.summary.convert import convert
+from affectlab.summary.layouts import read_requests
 from affectlab.summary.packing import PACKED_ATTENTION, next_token_loss_sum
 from affectlab.summary.predict import CaseSummarizer
 from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction

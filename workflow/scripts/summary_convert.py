@@ -2,7 +2,7 @@
 
 from affectlab.assets.manifest import manifest_directory
 from affectlab.files.logs import configure_logging
-from affectlab.summary.cases import convert
+from affectlab.summary.convert import convert
 
 configure_logging(snakemake.log[0])
 convert(

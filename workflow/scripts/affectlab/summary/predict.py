@@ -16,7 +16,7 @@ from affectlab.errors import DataError, UserError
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
-from affectlab.summary.cases import TASKS, Case, read_requests
+from affectlab.summary.cases import TASKS, Case
 from affectlab.summary.generate import (
     PROGRESS_NAME,
     Generator,
@@ -25,6 +25,7 @@ from affectlab.summary.generate import (
     parse_answers,
     remove_progress,
 )
+from affectlab.summary.layouts import read_requests
 from affectlab.summary.scores import Answer
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,250 @@
+"""The raw layouts of cases, LongEmotion's and PsyQA's, and cases without references."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affectlab.datasets.texts import kind_of
+from affectlab.errors import DataError
+from affectlab.files.io import read_json, read_lines
+from affectlab.summary.cases import FIELDS, REFLECTION, Case, text_problem
+from affectlab.summary.splits import digest, published_split, stratified
+from affectlab.summary.text import detect_language
+
+LONG_CONSULTATION = 500
+"""Characters from which the original's template takes its sentence for long consultations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a raw file is read: its ending, its records, what is wrong with one, its splits."""
+
+    ending: str
+    rows: Callable[[Path], Iterator[tuple[str, Mapping[str, Any] | str]]]
+    problem: Callable[[Mapping[str, Any]], str | None]
+    case: Callable[[Mapping[str, Any]], Case]
+    assign: Callable[[Sequence[Case], Mapping[str, Any]], list[Case]]
+
+
+def template_reflection(keywords: Sequence[str], consultation: str) -> str:
+    """Make a reflection as the original project does: keywords, and one switch on length."""
+    topic = "、".join(keywords) or "情绪困扰"
+    depth = (
+        "咨询过程较为深入，咨询师从多个角度分析了问题的成因，并给出了具体的建议。"
+        if len(consultation) >= LONG_CONSULTATION
+        else "咨询过程较为简短，咨询师抓住了主要问题，并给出了初步的建议。"
+    )
+    return (
+        f"本案例的主要议题是{topic}。咨询师首先对来访者的感受表示理解和接纳，建立了信任的咨询关系。"
+        f"{depth}"
+        f"在处理{topic}一类的问题时，倾听、共情与支持十分重要，也要帮助来访者看到自身的资源。"
+    )
+
+
+def _list_problem(name: str, value: Any) -> str | None:
+    if not isinstance(value, list):
+        return f"{name}: expected a list of strings, found {kind_of(value)}"
+    for number, item in enumerate(value, start=1):
+        if problem := text_problem(f"{name}, item {number}", item, needed=False):
+            return problem
+    return None if any(item.strip() for item in value) else f"{name}: is empty"
+
+
+def _missing(record: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    absent = [name for name in names if name not in record]
+    return f"missing field {' and '.join(absent)}" if absent else None
+
+
+def _id_problem(name: str, value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return text_problem(name, value)
+    return f"{name}: expected a whole number or a string, found {kind_of(value)}"
+
+
+def _longemotion_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+    """Place and record, or place and problem, of each line."""
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            yield f"line {number}", "not valid JSON"
+            continue
+        found = (
+            record if isinstance(record, dict) else f"expected an object, found {kind_of(record)}"
+        )
+        yield f"line {number}", found
+
+
+def _longemotion_problem(record: Mapping[str, Any]) -> str | None:
+    lists = ("case_description", "consultation_process")
+    return (
+        _missing(record, ("id", *lists, REFLECTION, *FIELDS))
+        or _id_problem("id", record["id"])
+        or next(filter(None, (_list_problem(name, record[name]) for name in lists)), None)
+        or text_problem(REFLECTION, record[REFLECTION], needed=False)
+        or next(filter(None, (text_problem(name, record[name]) for name in FIELDS)), None)
+    )
+
+
+def _longemotion_case(record: Mapping[str, Any]) -> Case:
+    return _case(
+        record["id"],
+        record["case_description"],
+        record["consultation_process"],
+        record[REFLECTION].strip(),
+        {name: record[name].strip() for name in FIELDS},
+        template=False,
+    )
+
+
+def _psyqa_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise DataError(path, None, f"expected a list of questions, found {kind_of(content)}")
+    for number, record in enumerate(content, start=1):
+        found = (
+            record if isinstance(record, dict) else f"expected an object, found {kind_of(record)}"
+        )
+        yield f"record {number}", found
+
+
+def _psyqa_problem(record: Mapping[str, Any]) -> str | None:
+    if problem := (
+        _missing(record, ("questionID", "question", "description", "answers"))
+        or _id_problem("questionID", record["questionID"])
+        or text_problem("question", record["question"])
+        or text_problem("description", record["description"], needed=False)
+    ):
+        return problem
+    if problem := _keywords_problem(record.get("keywords")):
+        return problem
+    answers = record["answers"]
+    if not isinstance(answers, list):
+        return f"answers: expected a list, found {kind_of(answers)}"
+    for number, answer in enumerate(answers, start=1):
+        if not isinstance(answer, dict) or "answer_text" not in answer:
+            return f"answers, item {number}: expected an object with answer_text"
+        if problem := text_problem(
+            f"answers, item {number}, answer_text", answer["answer_text"], needed=False
+        ):
+            return problem
+    if not any(answer["answer_text"].strip() for answer in answers):
+        return "answers: is empty"
+    return None
+
+
+def _keywords_problem(keywords: Any) -> str | None:
+    if keywords is None:
+        return None
+    if isinstance(keywords, str):
+        return text_problem("keywords", keywords, needed=False)
+    if not isinstance(keywords, list):
+        return f"keywords: expected a string or a list, found {kind_of(keywords)}"
+    problems = (
+        text_problem(f"keywords, item {number}", word, needed=False)
+        for number, word in enumerate(keywords, start=1)
+    )
+    return next(filter(None, problems), None)
+
+
+def _psyqa_case(record: Mapping[str, Any]) -> Case:
+    consultation = [answer["answer_text"] for answer in record["answers"]]
+    keywords = record.get("keywords") or []
+    if isinstance(keywords, str):
+        keywords = keywords.replace("，", ",").split(",")
+    named = [word.strip() for word in keywords if word.strip()]
+    return _case(
+        record["questionID"],
+        [record["question"], record["description"]],
+        consultation,
+        "",
+        {REFLECTION: template_reflection(named, "".join(consultation))},
+        template=True,
+    )
+
+
+def _case(
+    identity: str | int,
+    description: Sequence[str],
+    process: Sequence[str],
+    reflection: str,
+    references: dict[str, str],
+    *,
+    template: bool,
+) -> Case:
+    paragraphs = [
+        tuple(part.strip() for part in parts if part.strip()) for parts in (description, process)
+    ]
+    whole = "\n".join([*paragraphs[0], *paragraphs[1], reflection])
+    return Case(
+        id=str(identity),
+        split="",
+        fold=0,
+        language=detect_language(whole),
+        case_description=paragraphs[0],
+        consultation_process=paragraphs[1],
+        reflection=reflection,
+        references=references,
+        template=template,
+        # Names the group, and so its place in the split. What belongs to it is decided later.
+        group=digest(" ".join(whole.casefold().split()))[:16],
+    )
+
+
+def read_requests(path: Path | str, fields: Sequence[str]) -> list[Case]:
+    """Read cases that are to be summarised, without references.
+
+    Args:
+        path: JSON Lines with ``id``, ``case_description`` and ``consultation_process`` (lists of
+            strings) and, for the task ``fields``, perhaps ``experience_and_reflection``.
+        fields: what is to be generated.
+
+    Raises:
+        DataError: a line is not such a case, or repeats an id.
+    """
+    lists = ("case_description", "consultation_process")
+    cases: dict[str, Case] = {}
+    for place, record in _longemotion_rows(Path(path)):
+        if isinstance(record, str):
+            raise DataError(path, place, record)
+        reflection = record.get(REFLECTION, "")
+        problem = (
+            _missing(record, ("id", *lists))
+            or _id_problem("id", record["id"])
+            or next(filter(None, (_list_problem(name, record[name]) for name in lists)), None)
+            or text_problem(REFLECTION, reflection, needed=False)
+        )
+        if problem is None and str(record["id"]) in cases:
+            problem = f"the id {record['id']!r} occurs a second time"
+        if problem is not None:
+            raise DataError(path, place, problem)
+        # A reflection that is to be written is not read.
+        given = "" if REFLECTION in fields else reflection.strip()
+        case = _case(
+            record["id"],
+            record["case_description"],
+            record["consultation_process"],
+            given,
+            dict.fromkeys(fields, ""),
+            template=False,
+        )
+        cases[case.id] = case
+    if not cases:
+        raise DataError(path, None, "no cases in the file")
+    return list(cases.values())
+
+
+LAYOUTS = {
+    "longemotion": Layout(
+        ".jsonl", _longemotion_rows, _longemotion_problem, _longemotion_case, stratified
+    ),
+    "psyqa": Layout(".json", _psyqa_rows, _psyqa_problem, _psyqa_case, published_split),
+}
