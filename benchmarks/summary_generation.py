@@ -21,13 +21,11 @@ from typing import Any
 import torch
 
 from affectlab.models import devices
+from affectlab.summary.answering import length_sorted_batches
 from affectlab.summary.cases import read_cases
-from affectlab.summary.generate import (
-    build_requests,
-    length_sorted_batches,
-    load_generator,
-)
+from affectlab.summary.generator import load_generator
 from affectlab.summary.model import load_network, stop_ids
+from affectlab.summary.prompting import build_requests
 
 RUN = {"prompt": "v1", "max_length": 8192, "max_answer_tokens": 512, "long_input": "head_tail"}
 SETTINGS = {

@@ -11,6 +11,7 @@ from affectlab.samples.summary_models import write_tiny_qwen2
 from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
 from affectlab.summary.cases import FIELDS
+from affectlab.summary.generator import Generator
 from affectlab.summary.layouts import read_requests
 
 
@@ -30,7 +31,7 @@ def test_cut_cases_are_counted_in_the_log(tmp_path, caplog):
         "decoding": "repaired",
     }
     tokenizer = networks.load_tokenizer(tmp_path / "model")
-    generator = generation.Generator(network, tokenizer, torch.device("cpu"), settings)
+    generator = Generator(network, tokenizer, torch.device("cpu"), settings)
     path = tmp_path / "cases.jsonl"
     rows = [
         {"id": number, "case_description": ["Sleep. " * count], "consultation_process": ["x"]}

@@ -12,8 +12,8 @@ from affectlab.errors import UserError
 from affectlab.files.io import read_json
 from affectlab.models.text_models import add_lora
 from affectlab.samples.summary_models import write_tiny_qwen2
-from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
+from affectlab.summary.generator import Generator, load_generator
 from affectlab.summary.packing import (
     IGNORED,
     Example,
@@ -122,7 +122,7 @@ def by_transformers(network, tokenizer, prompts, tokens, *, do_sample=False, **o
 def test_prompts_read_alone_are_answered_as_a_padded_batch(base, tokenizer):
     prompts = [chat(tokenizer, question) for question in QUESTIONS]
     # A penalty on what occurred sees the whole prompt, not the part that is left to read.
-    generator = generation.Generator(load(base), tokenizer, CPU, SETTINGS)
+    generator = Generator(load(base), tokenizer, CPU, SETTINGS)
     ours = generator.answer(prompts, max_tokens=12, seed=0)
     theirs = by_transformers(load(base), tokenizer, prompts, 12, repetition_penalty=1.3)
     assert ours == theirs
@@ -134,14 +134,14 @@ def test_answers_are_drawn_as_transformers_draws_them(base, tokenizer, change):
     prompts = [chat(tokenizer, QUESTIONS[1])]
     plain = SETTINGS | {"sample": True, "top_k": len(tokenizer)}
     names = ("temperature", "top_p", "top_k", "repetition_penalty")
-    generator = generation.Generator(load(base), tokenizer, CPU, plain | change)
+    generator = Generator(load(base), tokenizer, CPU, plain | change)
     ours = generator.answer(prompts, max_tokens=12, seed=7)
     torch.manual_seed(7)
     options = {name: (plain | change)[name] for name in names}
     assert ours == by_transformers(load(base), tokenizer, prompts, 12, do_sample=True, **options)
     assert ours == generator.answer(prompts, max_tokens=12, seed=7)
     assert ours != generator.answer(prompts, max_tokens=12, seed=8)
-    unchanged = generation.Generator(load(base), tokenizer, CPU, plain)
+    unchanged = Generator(load(base), tokenizer, CPU, plain)
     assert ours != unchanged.answer(prompts, max_tokens=12, seed=7)
 
 
@@ -208,7 +208,7 @@ def test_answers_are_the_same_row_by_row(base, tokenizer, settings):
         network = AutoModelForCausalLM.from_pretrained(
             base, attn_implementation=attention, max_window_layers=0, **settings
         ).eval()
-        generator = generation.Generator(network, tokenizer, CPU, SETTINGS)
+        generator = Generator(network, tokenizer, CPU, SETTINGS)
         answers.append(generator.answer(prompts, max_tokens=12, seed=0))
     assert answers[0] == answers[1]
     assert any(answers[0])
@@ -262,19 +262,15 @@ def test_loss_and_gradients_are_those_of_peft_over_whole_cases(base, tokenizer, 
 
 def test_a_stored_adapter_answers_as_peft_alone_has_it(base, tokenizer, adapter):
     prompts = [chat(tokenizer, question) for question in QUESTIONS]
-    generator = generation.load_generator(
-        base, adapter, SETTINGS, four_bit=False, precision="fp32", threads=1
-    )
+    generator = load_generator(base, adapter, SETTINGS, four_bit=False, precision="fp32", threads=1)
     ours = generator.answer(prompts, max_tokens=10, seed=0)
     peft = PeftModel.from_pretrained(load(base), str(adapter)).eval()
     for prompt, answer in zip(prompts, ours, strict=True):
         assert by_transformers(peft, tokenizer, [prompt], 10, repetition_penalty=1.3) == [answer]
-    plain = generation.Generator(load(base), tokenizer, CPU, SETTINGS)
+    plain = Generator(load(base), tokenizer, CPU, SETTINGS)
     assert ours != plain.answer(prompts, max_tokens=10, seed=0)
     # Were the prompts read with the adapter, other answers would come out.
-    everywhere = generation.Generator(
-        networks.load_adapter(load(base), adapter), tokenizer, CPU, SETTINGS
-    )
+    everywhere = Generator(networks.load_adapter(load(base), adapter), tokenizer, CPU, SETTINGS)
     assert ours != everywhere.answer(prompts, max_tokens=10, seed=0)
 
 

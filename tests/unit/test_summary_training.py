@@ -27,12 +27,15 @@ from affectlab.summary import card
 from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
 from affectlab.summary import train as fitting
+from affectlab.summary.answering import answer_all, length_sorted_batches
 from affectlab.summary.answers import parse, read_predictions
 from affectlab.summary.cases import FIELDS, REFLECTION, Case, read_cases
 from affectlab.summary.convert import convert
+from affectlab.summary.generator import Generator, load_generator
 from affectlab.summary.layouts import read_requests
 from affectlab.summary.packing import PACKED_ATTENTION, next_token_loss_sum
 from affectlab.summary.predict import CaseSummarizer
+from affectlab.summary.prompting import _note_requests, build_requests
 from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
 from affectlab.summary.states import PromptStore
 
@@ -375,7 +378,7 @@ def test_answers_on_the_way_are_those_of_the_stored_weights(
     steps = [int(row["step"]) for row in validation_rows(tmp_path)]
     assert len(seen) == len(steps) == 2
     answers = seen[steps.index(read_json(tmp_path / "training.json")["best_step"])]
-    generator = generation.load_generator(
+    generator = load_generator(
         base,
         tmp_path / "model" / "adapter",
         run["generation"],
@@ -384,8 +387,8 @@ def test_answers_on_the_way_are_those_of_the_stored_weights(
         threads=1,
     )
     held_out = [case for case in read_cases(records) if case.split == "validation"]
-    requests = list(generation.build_requests(generator, held_out, run, seed=3))
-    assert generation.answer_all(generator, requests, max_tokens=40, seed=3) == answers
+    requests = list(build_requests(generator, held_out, run, seed=3))
+    assert answer_all(generator, requests, max_tokens=40, seed=3) == answers
     assert all(answer["text"] for answer in answers.values())
     assert seen[0] != seen[1]
 
@@ -445,7 +448,7 @@ def fails(generator, prompts, **_):
 def test_answers_that_all_fail_end_no_training(tmp_path, records, base, monkeypatch):
     run = RUN | {"select_by": "rouge_l", "merge": False}
     with monkeypatch.context() as patch:
-        patch.setattr("affectlab.summary.generate.Generator.answer", fails)
+        patch.setattr("affectlab.summary.generator.Generator.answer", fails)
         train(tmp_path, records, base, run)
     rows = validation_rows(tmp_path)
     assert [(float(row["rouge_l"]), float(row["valid_output"])) for row in rows] == [(0, 0)] * 2
@@ -491,21 +494,21 @@ def test_an_unknown_module_is_named(base):
 
 @pytest.fixture(scope="module")
 def generator(base):
-    return generation.load_generator(
+    return load_generator(
         base, None, RUN["generation"], four_bit=False, precision="fp32", threads=1
     )
 
 
 def requests_of(generator, records, run=RUN):
-    return list(generation.build_requests(generator, read_cases(records)[:7], run, seed=0))
+    return list(build_requests(generator, read_cases(records)[:7], run, seed=0))
 
 
 def test_batches_answer_as_one_by_one(generator, records):
     requests = requests_of(generator, records)
-    batches = generation.length_sorted_batches(requests, 3000)
+    batches = length_sorted_batches(requests, 3000)
     assert 1 < len(batches) < len(requests)
     assert all(len(b) * max(len(r.ids) for r in b) <= 3000 for b in batches)
-    together = generation.answer_all(generator, requests, max_tokens=20, seed=0)
+    together = answer_all(generator, requests, max_tokens=20, seed=0)
     for request in requests:
         (alone,) = generator.answer([request.ids], max_tokens=20, seed=0)
         assert together[request.id]["text"] == generator.tokenizer.decode(alone)
@@ -529,9 +532,7 @@ def test_a_failing_case_costs_no_other(generator, records):
     requests = requests_of(generator, records)
     lengths = [len(request.ids) for request in requests]
     unlucky = next(i for i, length in enumerate(lengths) if lengths.count(length) == 1)
-    found = generation.answer_all(
-        Failing(generator, {lengths[unlucky]}), requests, max_tokens=5, seed=0
-    )
+    found = answer_all(Failing(generator, {lengths[unlucky]}), requests, max_tokens=5, seed=0)
     errors = {name for name, row in found.items() if row["error"] is not None}
     assert errors == {requests[unlucky].id}
     assert found[requests[unlucky].id]["error"] == "RuntimeError: out of memory"
@@ -551,7 +552,7 @@ def test_a_run_without_a_single_answer_ends_and_can_be_started_again(
         raise RuntimeError("CUDA error" if odd else "out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("affectlab.summary.generate.Generator.answer", fails_for_many_reasons)
+        patch.setattr("affectlab.summary.generator.Generator.answer", fails_for_many_reasons)
         message = r"none of the 4 test cases could be answered, .*reason: RuntimeError: out of mem"
         with pytest.raises(UserError, match=message):
             generate(tmp_path, records, base, run, None)
@@ -563,23 +564,23 @@ def test_an_interrupted_run_asks_only_for_the_rest(generator, records, tmp_path)
     requests = requests_of(generator, records)
     path = tmp_path / "work" / "answers.jsonl"
     options = {"max_tokens": 5, "seed": 0, "progress_path": path, "fingerprint": "one"}
-    whole = generation.answer_all(generator, requests, **options)
+    whole = answer_all(generator, requests, **options)
     lines = path.read_text().splitlines()
     # Killed in the midst of the second line of the last batch.
     # ... and of a Chinese character.
     path.write_bytes("\n".join([*lines[:-1], "{" + "心" * 9]).encode()[:-1])
     counting = Failing(generator, set())
-    assert generation.answer_all(counting, requests, **options) == whole
+    assert answer_all(counting, requests, **options) == whole
     assert len(counting.asked) == 1
     counting = Failing(generator, set())
-    generation.answer_all(counting, requests, **(options | {"fingerprint": "two"}))
+    answer_all(counting, requests, **(options | {"fingerprint": "two"}))
     assert sum(counting.asked) == len(requests)
 
 
 @pytest.mark.parametrize("sample", [False, True])
 def test_constrained_answers_of_an_untrained_model_are_valid(generator, records, tmp_path, sample):
     settings = RUN["generation"] | {"sample": sample, "decoding": "constrained"}
-    held = generation.Generator(generator.network, generator.tokenizer, CPU, settings)
+    held = Generator(generator.network, generator.tokenizer, CPU, settings)
     requests = requests_of(held, records)
     grammar = held.grammar(FIELDS, 90)
     path = tmp_path / "answers.jsonl"
@@ -590,7 +591,7 @@ def test_constrained_answers_of_an_untrained_model_are_valid(generator, records,
         "progress_path": path,
         "fingerprint": "",
     }
-    found = generation.answer_all(held, requests, **options)
+    found = answer_all(held, requests, **options)
     for answer in found.values():
         assert answer["error"] is None
         assert answer["answer_tokens"] <= 90
@@ -598,11 +599,11 @@ def test_constrained_answers_of_an_untrained_model_are_valid(generator, records,
         assert list(written) == list(FIELDS)
         assert all(value.strip() for value in written.values())
         assert parse(answer["text"], FIELDS).valid
-    free = generation.answer_all(generator, requests, max_tokens=90, seed=0)
+    free = answer_all(generator, requests, max_tokens=90, seed=0)
     assert not any(parse(answer["text"], FIELDS).valid for answer in free.values())
     # A killed run ends in the same answers.
     path.write_text(path.read_text().split("\n")[0] + "\n")
-    assert generation.answer_all(held, requests, **options) == found
+    assert answer_all(held, requests, **options) == found
     if not sample:
         for request in requests:
             (alone,) = held.answer([request.ids], max_tokens=90, seed=0, grammar=grammar)
@@ -611,7 +612,7 @@ def test_constrained_answers_of_an_untrained_model_are_valid(generator, records,
 
 def test_an_object_needs_room(generator):
     settings = RUN["generation"] | {"decoding": "constrained"}
-    held = generation.Generator(generator.network, generator.tokenizer, CPU, settings)
+    held = Generator(generator.network, generator.tokenizer, CPU, settings)
     with pytest.raises(UserError, match="20 tokens do not hold an object with 5 fields"):
         held.grammar(FIELDS, 20)
     assert held.grammar((REFLECTION,), 20) is None
@@ -663,7 +664,7 @@ def test_map_reduce_reads_every_chunk(generator):
     run = RUN | {"long_input": "map_reduce", "max_length": 700}
     case = giant("They talked about the exam again. " * 150)
     counting = Failing(generator, set())
-    (request,) = generation.build_requests(counting, [case], run, seed=0)
+    (request,) = build_requests(counting, [case], run, seed=0)
     pieces = chunks(generator.tokenizer, case_text(case), 330)
     assert sum(counting.asked) == len(pieces) > 3
     assert request.case_tokens > 1000
@@ -674,12 +675,12 @@ def test_notes_of_an_interrupted_run_are_kept(generator, tmp_path):
     run = RUN | {"long_input": "map_reduce", "max_length": 700}
     cases = [giant("They talked about the exam again. " * 150)]
     options = {"seed": 0, "progress_path": tmp_path / "notes.jsonl", "fingerprint": "one"}
-    whole = list(generation.build_requests(generator, cases, run, **options))
+    whole = list(build_requests(generator, cases, run, **options))
     counting = Failing(generator, set())
-    assert list(generation.build_requests(counting, cases, run, **options)) == whole
+    assert list(build_requests(counting, cases, run, **options)) == whole
     assert not counting.asked
     other = options | {"fingerprint": "two"}
-    list(generation.build_requests(counting, cases, run, **other))
+    list(build_requests(counting, cases, run, **other))
     assert counting.asked
 
 
@@ -703,14 +704,14 @@ class Silent(Noting):
 def test_a_part_without_notes_counts_as_cut_off(generator, kind):
     run = RUN | {"long_input": "map_reduce", "max_length": 700, "max_answer_tokens": 8}
     case = giant("They talked about the exam again. " * 150)
-    parts = generation._note_requests(generator.tokenizer, case, case_text(case), run, 692)
+    parts = _note_requests(generator.tokenizer, case, case_text(case), run, 692)
     lengths = [len(part.ids) for part in parts]
     # The last part is shorter than the others, so that it alone fails.
     assert lengths.count(lengths[-1]) == 1
-    (request,) = generation.build_requests(kind(generator, {lengths[-1]}), [case], run, seed=0)
+    (request,) = build_requests(kind(generator, {lengths[-1]}), [case], run, seed=0)
     assert request.cut_tokens == parts[-1].case_tokens
     # Without any note, the case itself is read, head and tail.
-    (request,) = generation.build_requests(kind(generator, set(lengths)), [case], run, seed=0)
+    (request,) = build_requests(kind(generator, set(lengths)), [case], run, seed=0)
     assert "[...]" in generator.tokenizer.decode(request.ids)
     assert 0 < request.cut_tokens < request.case_tokens
 
@@ -777,14 +778,14 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
 
 
 def test_cases_that_fail_are_named_on_the_command_line(trained, tmp_path, monkeypatch, capsys):
-    answer = generation.Generator.answer
+    answer = Generator.answer
 
     def fails_if_long(generator, prompts, **options):
         if max(map(len, prompts)) > 1000:
             raise RuntimeError("out of memory")
         return answer(generator, prompts, **options)
 
-    monkeypatch.setattr("affectlab.summary.generate.Generator.answer", fails_if_long)
+    monkeypatch.setattr("affectlab.summary.generator.Generator.answer", fails_if_long)
     raw = tmp_path / "mine.jsonl"
     told = {"a": "Short.", "b": "A long talk. " * 400, "c": "Short too.", "d": "Long talks. " * 400}
     rows = [
@@ -807,7 +808,7 @@ def test_cases_that_fail_are_named_on_the_command_line(trained, tmp_path, monkey
 @pytest.fixture
 def asked(monkeypatch):
     """How many prompts each batch had; the process is interrupted at the one numbered *stop*."""
-    answer = generation.Generator.answer
+    answer = Generator.answer
 
     class Asked(list):
         stop = None
@@ -820,7 +821,7 @@ def asked(monkeypatch):
         batches.append(len(prompts))
         return answer(generator, prompts, **options)
 
-    monkeypatch.setattr("affectlab.summary.generate.Generator.answer", noted)
+    monkeypatch.setattr("affectlab.summary.generator.Generator.answer", noted)
     return batches
 
 

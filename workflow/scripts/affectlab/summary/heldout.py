@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from affectlab.summary.cases import Case
-from affectlab.summary.generate import Generator, answer_cases, parse_answers
+from affectlab.summary.generate import answer_cases, parse_answers
+from affectlab.summary.generator import Generator
 from affectlab.summary.packing import next_token_loss_sum
 from affectlab.summary.scores import Answer, compared_texts, rouge
 from affectlab.summary.states import decoding_attention

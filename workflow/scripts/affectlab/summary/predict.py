@@ -17,14 +17,8 @@ from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
 from affectlab.summary.cases import TASKS, Case
-from affectlab.summary.generate import (
-    PROGRESS_NAME,
-    Generator,
-    answer_cases,
-    load_generator,
-    parse_answers,
-    remove_progress,
-)
+from affectlab.summary.generate import PROGRESS_NAME, answer_cases, parse_answers, remove_progress
+from affectlab.summary.generator import Generator, load_generator
 from affectlab.summary.layouts import read_requests
 from affectlab.summary.scores import Answer
 
