@@ -18,7 +18,7 @@ from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import Mixture, in_parallel, open_recording
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import giveaways
-from affectlab.evaluation.expectations import report_differences
+from affectlab.evaluation.expectations import refuse_unusable, report_differences
 from affectlab.files.io import (
     round_significant,
     write_json,
@@ -96,19 +96,8 @@ def write_audit(
         UserError: the corpus cannot be used; all reasons are listed.
     """
     clips = read_clips(records_path)
-    bad = read_quarantine(quarantine_path)
-    measures: list[Measure] = []
-    for done, found in enumerate(
-        in_parallel(lambda clip: _measured(raw_directory, clip), clips, threads), start=1
-    ):
-        if isinstance(found, Measure):
-            measures.append(found)
-        elif on_bad_record == "fail":
-            raise found
-        else:
-            bad.append(BadRecord(clips[done - 1].path, found.place or "", found.problem))
-        if done % 500 == 0:
-            logger.info("%d of %d clips", done, len(clips))
+    measures, unread = _measure_all(clips, raw_directory, on_bad_record, threads)
+    bad = [*read_quarantine(quarantine_path), *unread]
     known = {measure.id for measure in measures}
     usable = [clip for clip in clips if clip.id in known]
     findings = audit(usable, measures, bad, expected)
@@ -126,6 +115,26 @@ def write_audit(
     write_jsonl(measures_path, (asdict(measure) for measure in measures), sealed=True)
     write_json(audit_path, findings, sealed=True)
     report_differences(audit_path, findings, manifest_path)
+
+
+def _measure_all(
+    clips: Sequence[Clip], raw_directory: Path, on_bad_record: str, threads: int
+) -> tuple[list[Measure], list[BadRecord]]:
+    """Measure clips, and set those aside that cannot be read, or raise at the first."""
+    measures: list[Measure] = []
+    bad: list[BadRecord] = []
+    for done, found in enumerate(
+        in_parallel(lambda clip: _measured(raw_directory, clip), clips, threads), start=1
+    ):
+        if isinstance(found, Measure):
+            measures.append(found)
+        elif on_bad_record == "fail":
+            raise found
+        else:
+            bad.append(BadRecord(clips[done - 1].path, found.place or "", found.problem))
+        if done % 500 == 0:
+            logger.info("%d of %d clips", done, len(clips))
+    return measures, bad
 
 
 def measure(path: Path, name: str) -> Measure:
@@ -190,8 +199,7 @@ def audit(
             f"{len(overlap)} subjects are in more than one split, such as {overlap[0]}: a score "
             "on that split would be of voices that were trained on"
         )
-    if reasons:
-        raise UserError("the data cannot be used:\n" + "\n".join(f"  - {r}" for r in reasons))
+    refuse_unusable(reasons)
     found: dict[str, Any] = {
         "counts": {
             split: {

@@ -14,12 +14,12 @@ from typing import Any
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.texts import normalise_text, text_conditions
 from affectlab.emotion.data import CLASSES, SPLITS, Record, read_records
-from affectlab.errors import UserError
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
     compare,
     issue_rows,
+    refuse_unusable,
     report_differences,
     share_rows,
 )
@@ -97,18 +97,12 @@ def audit(
     by_split = {split: [r for r in records if r.split == split] for split in SPLITS}
     overlap = _overlap(by_split)
     broken = _breakage(by_split, quarantined, overlap)
-    if broken:
-        raise UserError("the data cannot be used:\n" + "\n".join(f"  - {item}" for item in broken))
+    refuse_unusable(broken)
     found: dict[str, Any] = {
         "normalisation": NORMALISATION,
         "counts": {split: _describe(items) for split, items in by_split.items()},
         "conflicts": {split: _conflicts(items) for split, items in by_split.items()},
-        "conditions": giveaways(
-            text_conditions([record.text for record in records]),
-            [record.label for record in records],
-            [normalise_text(record.text) for record in records],
-            "emotion",
-        ),
+        "conditions": _conditions(records),
         "duplicates": {split: _duplicates(items) for split, items in by_split.items()},
         "overlap": overlap,
         "near_duplicates": near_duplicates(
@@ -121,6 +115,16 @@ def audit(
         },
     }
     return found | {"expected": _compare(found, expected or {})}
+
+
+def _conditions(records: Sequence[Record]) -> Any:
+    """Find what length and script of a text tell of its class."""
+    return giveaways(
+        text_conditions([record.text for record in records]),
+        [record.label for record in records],
+        [normalise_text(record.text) for record in records],
+        "emotion",
+    )
 
 
 KNOWN_ISSUES: KnownIssues = {

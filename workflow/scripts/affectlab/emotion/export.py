@@ -75,6 +75,25 @@ def export(
     token_ids = encode(tokenizer, [record.text for record in records], max_length=max_length)
     labels = labels_of(records)
 
+    formats = _torch_formats(network, tokenizer, model_directory, base_model)
+    to_onnx(network, tokenizer, onnx_path)
+    onnx_export.quantise_dynamically(onnx_path, int8_path)
+    for name, path in (("onnx", onnx_path), ("onnx_int8", int8_path)):
+        formats[name] = Format(onnx_export.onnx_inference(path, threads), path.stat().st_size)
+    compared = onnx_export.compare_formats(
+        formats, lambda infer: measure(infer, token_ids, labels, tokenizer.pad_token_id)
+    )
+    summary = {**compared, "split": "test", "n": len(records), "threads": threads}
+    write_json(summary_path, summary, sealed=True)
+
+
+def _torch_formats(
+    network: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    model_directory: Path,
+    base_model: Path,
+) -> dict[str, Format]:
+    """The network as PyTorch runs it, and before it, if it has one, its adapter unmerged."""
     formats: dict[str, Format] = {}
     adapter = model_directory / ADAPTER_FOLDER
     if adapter.is_dir():
@@ -82,28 +101,10 @@ def export(
             onnx_export.torch_inference(_Logits(_unmerged(base_model, adapter, tokenizer))),
             weight_bytes(adapter) + weight_bytes(base_model),
         )
-    to_onnx(network, tokenizer, onnx_path)
-    onnx_export.quantise_dynamically(onnx_path, int8_path)
-
-    plain = "merged" if adapter.is_dir() else "pytorch"
-    formats[plain] = Format(
+    formats["merged" if adapter.is_dir() else "pytorch"] = Format(
         onnx_export.torch_inference(_Logits(network)), weight_bytes(model_directory)
     )
-    for name, path in (("onnx", onnx_path), ("onnx_int8", int8_path)):
-        formats[name] = Format(onnx_export.onnx_inference(path, threads), path.stat().st_size)
-
-    write_json(
-        summary_path,
-        {
-            **onnx_export.compare_formats(
-                formats, lambda infer: measure(infer, token_ids, labels, tokenizer.pad_token_id)
-            ),
-            "split": "test",
-            "n": len(records),
-            "threads": threads,
-        },
-        sealed=True,
-    )
+    return formats
 
 
 def to_onnx(network: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:

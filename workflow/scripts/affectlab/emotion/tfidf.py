@@ -119,22 +119,12 @@ def load(directory: Path | str) -> Pipeline:
         UserError: a file is missing, corrupt, or does not fit the other.
     """
     import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
 
     folder = Path(directory)
     settings = read_json(folder / SETTINGS_FILE)
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise UserError(f"{folder / SETTINGS_FILE}: expected a TF-IDF model of format {FORMAT}")
-    try:
-        weights = load_file(folder / WEIGHTS_FILE)
-    except FileNotFoundError as error:
-        raise UserError(f"{folder / WEIGHTS_FILE}: no such file") from error
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{folder / WEIGHTS_FILE}: not a readable safetensors file; it is cut off or corrupt"
-        ) from error
-    check_finite_arrays(weights, folder / WEIGHTS_FILE)
+    weights = _read_weights(folder / WEIGHTS_FILE)
     try:
         recipe, classes, terms = (settings[name] for name in ("recipe", "classes", "terms"))
         idf, coefficients = weights["idf"], weights["coefficients"]
@@ -173,3 +163,20 @@ def load(directory: Path | str) -> Pipeline:
     with reading(folder / SETTINGS_FILE, "the recipe of a TF-IDF model"):
         pipeline.predict_proba(["a"])
     return pipeline
+
+
+def _read_weights(path: Path) -> dict[str, Any]:
+    """Read the arrays of a model, all of them finite."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        weights = load_file(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: not a readable safetensors file; it is cut off or corrupt"
+        ) from error
+    check_finite_arrays(weights, path)
+    return weights

@@ -19,7 +19,7 @@ from affectlab.entity.data import SPLITS, Record, of_split, read_records, target
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import giveaways
-from affectlab.evaluation.expectations import report_differences, share_rows
+from affectlab.evaluation.expectations import refuse_unusable, report_differences, share_rows
 from affectlab.files.io import round_significant, write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
@@ -72,11 +72,9 @@ def audit(
     Returns:
         A JSON object: ``weak_labels`` (whether the labels were derived, not given), ``counts``
         for each split, ``spans`` (defects of their places), ``duplicate_texts``,
-        ``conflicting_labels``, ``overlap`` (ids of held-out texts that stand in another split),
-        ``near_duplicates`` (see `near_texts.near_duplicates`), ``quarantine``, ``expected``.
         ``conflicting_labels``, ``conditions`` (what length and script of the text tell of the
         likeliest class: `evaluation.conditions.giveaways`), ``overlap`` (ids of held-out texts that
-        stand in another split),
+        are in another split too), ``near_duplicates`` (see `near_texts.near_duplicates`),
         ``quarantine``, ``expected``.
 
     Raises:
@@ -90,8 +88,7 @@ def audit(
             f"{len(quarantined)} of {total} records are bad, more than "
             f"{MAX_QUARANTINED_SHARE:.0%}; quarantine.jsonl says where and why"
         )
-    if broken:
-        raise UserError("the data cannot be used:\n" + "\n".join(f"  - {item}" for item in broken))
+    refuse_unusable(broken)
     found: dict[str, Any] = {
         "weak_labels": layout == "goemotions_spans",
         "counts": {split: _describe(own) for split, own in by_split.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,17 @@ SHARE_TOLERANCE = 0.01
 
 SHARE_DEVIATIONS = 4.0
 """Standard deviations of a class share in a sample of this size that are not reported."""
+
+
+def refuse_unusable(reasons: Sequence[str]) -> None:
+    """Raise if there are *reasons* why data cannot be used.
+
+    Raises:
+        UserError: lists all of them.
+    """
+    if reasons:
+        listed = "\n".join(f"  - {reason}" for reason in reasons)
+        raise UserError(f"the data cannot be used:\n{listed}")
 
 
 def compare(rows: Iterable[tuple[str, int, int]]) -> list[dict[str, Any]]:

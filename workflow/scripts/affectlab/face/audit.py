@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.errors import UserError
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
     compare,
     issue_rows,
+    refuse_unusable,
     report_differences,
     share_rows,
 )
@@ -115,17 +115,11 @@ def audit(
     """
     blank = blank_rows(faces.images)
     broken = _breakage(faces, blank, quarantined, required_splits)
-    if broken:
-        raise UserError("the data cannot be used:\n" + "\n".join(f"  - {item}" for item in broken))
+    refuse_unusable(broken)
     groups = twin_groups(faces.images)
     found: dict[str, Any] = {
         "counts": {split: _describe(faces, split) for split in SPLITS},
-        "blank": {
-            "images": len(blank),
-            "by_split": dict(Counter(faces.splits[blank].tolist())),
-            "by_class": dict(Counter(faces.emotions[blank].tolist())),
-            "paths": [faces.paths[row] for row in blank],
-        },
+        "blank": _blank(faces, blank),
         "duplicates": _duplicates(faces, groups, set(blank.tolist())),
         "conditions": _conditions(faces, groups),
         "near_duplicates": _near_duplicates(faces, groups, blank),
@@ -134,17 +128,30 @@ def audit(
             for held_out, seen in PAIRS
         },
         "votes": None if faces.votes_status is None else _votes(faces),
-        "votes_agreement": (
-            None
-            if faces.votes is None
-            else describe_agreement(faces.emotions.tolist(), faces.votes)
-        ),
+        "votes_agreement": _agreement(faces),
         "quarantine": {
             "images": len(quarantined),
             "by_problem": dict(Counter(item.problem for item in quarantined)),
         },
     }
     return found | {"expected": _compare(found, expected)}
+
+
+def _blank(faces: Faces, rows: np.ndarray) -> dict[str, Any]:
+    """Count and list the images that show nothing."""
+    return {
+        "images": len(rows),
+        "by_split": dict(Counter(faces.splits[rows].tolist())),
+        "by_class": dict(Counter(faces.emotions[rows].tolist())),
+        "paths": [faces.paths[row] for row in rows],
+    }
+
+
+def _agreement(faces: Faces) -> Any:
+    """Describe how votes and labels agree; None without votes."""
+    if faces.votes is None:
+        return None
+    return describe_agreement(faces.emotions.tolist(), faces.votes)
 
 
 KNOWN_ISSUES: KnownIssues = {

@@ -125,24 +125,16 @@ def blur_test(
 
     original = np.array(faces.images[rows])
     truth = faces.class_ids(rows)
+    device = torch.device("cpu")
 
     def indices(images: np.ndarray) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
         probabilities, regressed = predict_images(
-            network,
-            images,
-            test_time=test_time,
-            batch_size=BATCH_SIZE,
-            device=torch.device("cpu"),
+            network, images, test_time=test_time, batch_size=BATCH_SIZE, device=device
         )
-        predicted = shown_values(regressed[:, 2], regressed[:, 3])
         raw = proxies(replace(parts, image=image_features(images, threads)), formulas)
-        by_formula = shown_values(*raw)
-        values = {
-            "predicted_iq": predicted[0],
-            "predicted_eq": predicted[1],
-            "formula_iq": by_formula[0],
-            "formula_eq": by_formula[1],
-        }
+        names = ("predicted_iq", "predicted_eq", "formula_iq", "formula_eq")
+        shown = (*shown_values(regressed[:, 2], regressed[:, 3]), *shown_values(*raw))
+        values = dict(zip(names, shown, strict=True))
         return probabilities.argmax(axis=1) == truth, values, raw[0] >= 2.0
 
     def measure(level: float, images: np.ndarray) -> dict[str, float]:

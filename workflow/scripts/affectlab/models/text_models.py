@@ -173,19 +173,15 @@ def load_pretrained(
         raise UserError(f"{directory}: no such folder, expected {purpose}")
     refuse_pickled(directory)
     on_cpu = device.type == "cpu"
+    without_dropout = training and on_cpu
     # Its report on loading lists the head, which is new in every base model, as a warning.
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
     try:
-        config = from_directory(AutoConfig, directory)
-        for name, value in settings.items():
-            setattr(config, name, value)
-        if training and on_cpu and hasattr(config, "attention_probs_dropout_prob"):
-            config.attention_probs_dropout_prob = 0.0
         network, found = from_directory(
             auto_class,
             directory,
-            config=config,
+            config=_configured(directory, settings, without_dropout),
             dtype=dtype,
             attn_implementation=attention or ("eager" if on_cpu else None),
             quantization_config=quantization,
@@ -207,9 +203,19 @@ def load_pretrained(
             f"weights, {missing[0]} among them"
         )
     check_finite_tensors(network.state_dict().items(), directory)
-    if training and on_cpu:
+    if without_dropout:
         use_byte_dropout(network)
     return network if quantization is not None else network.to(device)
+
+
+def _configured(directory: Path, settings: Mapping[str, Any], without_dropout: bool) -> Any:
+    """The configuration of a checkpoint with *settings*, and with or without attention dropout."""
+    config = from_directory(AutoConfig, directory)
+    for name, value in settings.items():
+        setattr(config, name, value)
+    if without_dropout and hasattr(config, "attention_probs_dropout_prob"):
+        config.attention_probs_dropout_prob = 0.0
+    return config
 
 
 def add_lora(

@@ -12,7 +12,7 @@ from typing import Any
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.texts import normalise_text
 from affectlab.errors import UserError
-from affectlab.evaluation.expectations import report_differences
+from affectlab.evaluation.expectations import compare, report_differences
 from affectlab.files.io import write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 from affectlab.summary.cases import SPLITS, Case, read_cases
@@ -108,16 +108,18 @@ def audit(
             "records": len(quarantined),
             "places": [asdict(item) for item in quarantined],
         },
-        "expected": [
-            {
-                "what": f"cases of {split}",
-                "expected": number,
-                "found": len(by_split[split]),
-                "status": "ok" if number == len(by_split[split]) else "differs",
-            }
-            for split, number in expected.get("counts", {}).items()
-        ],
+        "expected": _compare(by_split, expected),
     }
+
+
+def _compare(
+    by_split: Mapping[str, Sequence[Case]], expected: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Compare the number of cases of each split with what the registry expects."""
+    counts = expected.get("counts", {})
+    return compare(
+        (f"cases of {split}", number, len(by_split[split])) for split, number in counts.items()
+    )
 
 
 def _describe(cases: Sequence[Case]) -> dict[str, Any]:

@@ -60,21 +60,16 @@ def write_lengths(
         ylabel="cases",
         limit=("room for the prompt", run["max_length"] - run["max_answer_tokens"]),
     )
-    write_json(
-        lengths_path,
-        {
-            "model": run["model"],
-            "max_length": run["max_length"],
-            "long_input": run["long_input"],
-            "prompt_tokens": quantiles(whole),
-            "answer_tokens": quantiles(answers),
-            "cases": len(cases),
-            "cases_cut": sum(prompt.cut_tokens > 0 for prompt in prompts),
-            "share_cut": round_significant(
-                sum(prompt.cut_tokens for prompt in prompts)
-                / sum(prompt.case_tokens for prompt in prompts)
-            ),
-            "answers_cut": sum(length >= run["max_answer_tokens"] for length in answers),
-        },
-        sealed=True,
-    )
+    cut = sum(prompt.cut_tokens for prompt in prompts)
+    found = {
+        "model": run["model"],
+        "max_length": run["max_length"],
+        "long_input": run["long_input"],
+        "prompt_tokens": quantiles(whole),
+        "answer_tokens": quantiles(answers),
+        "cases": len(cases),
+        "cases_cut": sum(prompt.cut_tokens > 0 for prompt in prompts),
+        "share_cut": round_significant(cut / sum(prompt.case_tokens for prompt in prompts)),
+        "answers_cut": sum(length >= run["max_answer_tokens"] for length in answers),
+    }
+    write_json(lengths_path, found, sealed=True)

@@ -328,10 +328,22 @@ def row_attention(
         return _several_tokens(
             module, query, key, value, attention_mask, scaling, dropout, softcap, s_aux
         )
-    length = key.shape[2]
     starts = [0] * len(key) if attention_mask is None else attention_mask.int().argmax(1).tolist()
     if sliding_window is not None:
-        starts = [max(start, length - sliding_window) for start in starts]
+        starts = [max(start, key.shape[2] - sliding_window) for start in starts]
+    return _one_token(query, key, value, starts, scaling, softcap, s_aux), None
+
+
+def _one_token(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    starts: Sequence[int],
+    scaling: float,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    """Attention of one token a row over the keys from its row's start on; see `row_attention`."""
     # Query heads that share a key head side by side: one product, no copied keys.
     asking = (query * scaling).view(len(key), key.shape[1], -1, query.shape[-1])
     together = math.lcm(torch.get_num_threads(), key.shape[1]) // key.shape[1]
@@ -346,8 +358,8 @@ def row_attention(
         scores = scores.unflatten(0, (-1, key.shape[1]))
         for row, own_start in zip(scores, starts[rows], strict=True):
             row[..., : own_start - start] = -torch.inf
-        parts.append(torch.bmm(attention_weights(scores, s_aux).flatten(0, 1), values))
-    return torch.cat(parts).view(len(key), 1, query.shape[1], -1), None
+        parts.append(torch.bmm(attention_weights(scores, sinks).flatten(0, 1), values))
+    return torch.cat(parts).view(len(key), 1, query.shape[1], -1)
 
 
 def _several_tokens(
