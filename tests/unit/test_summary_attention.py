@@ -33,12 +33,8 @@ from affectlab.summary.packing import (
     packed_collator,
     target_tokens,
 )
-from affectlab.summary.states import (
-    ANSWER_ATTENTION,
-    ROW_ATTENTION,
-    PromptStore,
-    read_prompts,
-)
+from affectlab.summary.prompt_cache import read_prompts
+from affectlab.summary.states import ANSWER_ATTENTION, ROW_ATTENTION, PromptStore
 
 CPU = torch.device("cpu")
 WINDOW = 8

@@ -21,12 +21,12 @@ from affectlab.summary.packing import (
     next_token_loss_sum,
     pack,
 )
+from affectlab.summary.prompt_cache import read_prompts
 from affectlab.summary.states import (
     ANSWER_ATTENTION,
     ROW_ATTENTION,
     PromptStore,
     read_prompt,
-    read_prompts,
     row_attention,
 )
 

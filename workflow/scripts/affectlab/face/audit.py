@@ -129,12 +129,14 @@ def audit(
         },
         "votes": None if faces.votes_status is None else _votes(faces),
         "votes_agreement": _agreement(faces),
-        "quarantine": {
-            "images": len(quarantined),
-            "by_problem": dict(Counter(item.problem for item in quarantined)),
-        },
+        "quarantine": _quarantine(quarantined),
     }
     return found | {"expected": _compare(found, expected)}
+
+
+def _quarantine(bad: Sequence[BadRecord]) -> dict[str, Any]:
+    """Count the images that were left out, by problem."""
+    return {"images": len(bad), "by_problem": dict(Counter(item.problem for item in bad))}
 
 
 def _blank(faces: Faces, rows: np.ndarray) -> dict[str, Any]:

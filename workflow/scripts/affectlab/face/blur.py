@@ -123,8 +123,7 @@ def blur_test(
 
     from affectlab.face.model import predict_images
 
-    original = np.array(faces.images[rows])
-    truth = faces.class_ids(rows)
+    original, truth = np.array(faces.images[rows]), faces.class_ids(rows)
     device = torch.device("cpu")
 
     def indices(images: np.ndarray) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:

@@ -86,7 +86,7 @@ class Generator:
         """
         import torch
 
-        from affectlab.summary.states import read_prompts
+        from affectlab.summary.prompt_cache import read_prompts
 
         processors = []
         if grammar is not None:

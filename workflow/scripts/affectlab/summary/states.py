@@ -1,7 +1,7 @@
 """What a network keeps of a prompt: keys and values of every layer, read once.
 
 Prompts are most of the work here. Reading each by itself needs no padding, so that attention
-stays causal and fast; afterwards the answers of a batch are written together (`read_prompts`).
+stays causal and fast; afterwards the answers of a batch are written together (`prompt_cache`).
 And the states of a prompt do not change while adapters that act on the answer alone are trained
 (`answer_attention`; activated LoRA, Greenewald et al. 2025, arXiv 2504.12397).
 """
@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save
-from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import flash_attention_mask, sdpa_mask
 
@@ -62,77 +61,6 @@ def read_prompt(network: Any, ids: Sequence[int], device: torch.device) -> Promp
         torch.cat([layer.keys for layer in cache.layers]),
         torch.cat([layer.values for layer in cache.layers]),
     )
-
-
-def read_prompts(
-    network: Any,
-    prompts: Sequence[Sequence[int]],
-    device: torch.device,
-    *,
-    room: int,
-    read: Read = read_prompt,
-) -> Cache:
-    """The states of a batch of prompts, each read alone, as if they were padded on the left.
-
-    Args:
-        network: causal language model in eval mode.
-        prompts: token ids, none empty.
-        device: of *network*.
-        room: further tokens that will be added to each.
-        read: how each is read; `PromptStore.read` where their states are kept.
-
-    Returns:
-        A cache for ``generate``; what lies before a shorter prompt is zero and has to be masked.
-    """
-    used = max(len(ids) for ids in prompts)
-    layers: list[_ReservedLayer] = []
-    for row, ids in enumerate(prompts):
-        states = read(network, ids, device)
-        if not layers:
-            count, heads, _, size = states.keys.shape
-            shape = (len(prompts), heads, used + room, size)
-            layers = [
-                _ReservedLayer(shape, used, dtype=states.keys.dtype, device=device)
-                for _ in range(count)
-            ]
-        for layer, keys, values in zip(layers, *states, strict=True):
-            layer.place(row, keys, values)
-    return Cache(layers=layers)
-
-
-class _ReservedLayer(DynamicLayer):
-    """A layer of a cache whose memory is taken once: growing copies all of it for every token."""
-
-    def __init__(
-        self, shape: Sequence[int], length: int, *, dtype: torch.dtype, device: torch.device
-    ) -> None:
-        """Take memory of *shape* (b, key heads, tokens, size); *length* tokens are in use."""
-        super().__init__()
-        self._all_keys, self._all_values = (
-            torch.zeros(tuple(shape), dtype=dtype, device=device) for _ in range(2)
-        )
-        self.dtype, self.device = dtype, device
-        self.is_initialized = True
-        self._show(length)
-
-    def _show(self, length: int) -> None:
-        self.keys = self._all_keys[:, :, :length]
-        self.values = self._all_values[:, :, :length]
-
-    def place(self, row: int, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Set the last tokens in use of one row; both (key heads, tokens, size)."""
-        self.keys[row, :, -keys.shape[1] :] = keys
-        self.values[row, :, -values.shape[1] :] = values
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add tokens, each (b, key heads, tokens, size); give all in use."""
-        start = self.get_seq_length()
-        self._show(start + key_states.shape[-2])
-        self.keys[:, :, start:] = key_states
-        self.values[:, :, start:] = value_states
-        return self.keys, self.values
 
 
 class PromptStore:
