@@ -188,12 +188,12 @@ def padded(batch: loop.Batch) -> loop.Batch:
 def predict_ours(
     model: Path, records: list[Record], precision: devices.Precision
 ) -> tuple[float, list[EntityEmotion]]:
-    """Spans per second of `GbertPredictor.predict_batch`, and its answers."""
+    """Spans per second of `GbertPredictor.predict`, and its answers."""
     predictor = GbertPredictor.from_checkpoint(model, device="cpu", precision=precision)
     queries = queries_of(records)
-    predictor.predict_batch(queries[:8])
+    predictor.predict(queries[:8])
     started = time.perf_counter()
-    answers = predictor.predict_batch(queries)
+    answers = predictor.predict(queries)
     return len(queries) / (time.perf_counter() - started), answers
 
 

@@ -1,12 +1,14 @@
 """Recordings that hold no sound, or lose it when their channels are mixed to one."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from affectlab.audio import audit, cli
+from affectlab import cli
+from affectlab.audio import audit
 from affectlab.audio.embedding import embed_files
 from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.waveform import Mixture, open_recording
@@ -106,31 +108,28 @@ def test_the_audit_counts_them_and_warns(tmp_path, caplog):
     assert "3 clips hold no sound" in caplog.text
 
 
+COMMAND = ["predict", "audio", "--model", "nowhere"]
+
+
 class Levels:
     """A probe that stands for any other: it reads the files and tells what it was told of them."""
 
     warning = "not a diagnostic instrument"
 
-    def predict(self, files):
+    def predict(self, file):
         from affectlab.audio.predict import Prediction
 
-        parts = list(embed_files(files, load_encoder("logmel", None)))
-        mixtures = [mixture for part in parts for mixture in part.mixtures]
-        return [
-            Prediction(str(file), "calm", {"calm": 1.0}, mixture.warnings)
-            for file, mixture in zip(files, mixtures, strict=True)
-        ]
+        [part] = embed_files([Path(file)], load_encoder("logmel", None))
+        return Prediction(file, "calm", {"calm": 1.0}, part.mixtures[0].warnings)
 
 
 def test_the_command_warns_of_each(tmp_path, capsys, monkeypatch):
-    import argparse
-
     from affectlab.audio.predict import AudioProbe
 
     write_corpus(tmp_path / "raw")
-    monkeypatch.setattr(AudioProbe, "from_directory", lambda *_: Levels())
+    monkeypatch.setattr(AudioProbe, "from_directory", lambda *_, **__: Levels())
     files = [tmp_path / "raw" / f"{number}.wav" for number in (0, 3, 5)]
-    cli._predict(argparse.Namespace(model=None, encoder=None, files=files))
+    assert cli.main([*COMMAND, *map(str, files)]) == 0
     printed = capsys.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     assert "its channels cancel each other" in rows[0]["warnings"][0]
@@ -142,20 +141,17 @@ def test_the_command_warns_of_each(tmp_path, capsys, monkeypatch):
 
 
 def test_a_bad_recording_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
-    import argparse
-
     from affectlab.audio.predict import AudioProbe
 
     write_corpus(tmp_path / "raw")
     (tmp_path / "raw" / "0.wav").write_text("no audio")
-    monkeypatch.setattr(AudioProbe, "from_directory", lambda *_: Levels())
+    monkeypatch.setattr(AudioProbe, "from_directory", lambda *_, **__: Levels())
     files = [tmp_path / "raw" / name for name in ("0.wav", "nowhere.wav", "3.wav")]
-    options = argparse.Namespace(model=None, encoder=None, files=files)
-    assert cli._predict(options) == 1
+    assert cli.main([*COMMAND, *map(str, files)]) == 1
     printed = capsys.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     assert [row["file"] for row in rows] == [str(file) for file in files]
     assert ["error" in row for row in rows] == [True, True, False]
     assert f"affectlab: {files[1]}: no such file" in printed.err
     assert "2 recordings could not be read" in printed.err
-    assert cli._predict(argparse.Namespace(model=None, encoder=None, files=files[2:])) == 0
+    assert cli.main([*COMMAND, str(files[2])]) == 0

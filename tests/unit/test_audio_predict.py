@@ -215,9 +215,9 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
         training_path=tmp_path / "training.json",
         model_directory=tmp_path / "model",
     )
-    AudioProbe.from_directory(tmp_path / "model", tmp_path / "seed0")
+    AudioProbe.from_directory(tmp_path / "model", encoder=tmp_path / "seed0")
     with pytest.raises(UserError, match="seed1: its weights are not those of tiny"):
-        AudioProbe.from_directory(tmp_path / "model", tmp_path / "seed1")
+        AudioProbe.from_directory(tmp_path / "model", encoder=tmp_path / "seed1")
 
     # The example finds the encoder where the workflow did, wherever it is started.
     entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C", "sources": []}
@@ -233,7 +233,7 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
         example_path=tmp_path / "inference_example.py",
     )
     (line,) = run_example(tmp_path, clips(run)[0])
-    (answer,) = AudioProbe.from_directory(tmp_path / "model", tmp_path / "seed0").predict(
+    (answer,) = AudioProbe.from_directory(tmp_path / "model", encoder=tmp_path / "seed0").predict(
         clips(run)[:1]
     )
     assert line == f"{answer.file} {answer.label} {answer.probabilities}"
@@ -304,9 +304,10 @@ def test_deviations_between_windows_are_no_features(run, tmp_path, kind, width):
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_one_path_is_no_sequence_of_files(run, kind):
-    with pytest.raises(TypeError, match="expected a sequence of paths, not one"):
-        AudioProbe.from_directory(run / "model").predict(kind("clip.wav"))
+def test_one_path_has_one_prediction(run, kind):
+    probe = AudioProbe.from_directory(run / "model")
+    path = clips(run)[0]
+    assert probe.predict(kind(path)) == probe.predict([path])[0]
 
 
 def test_a_probe_of_deviations_alone_is_asked_about_deviations(run, tmp_path):

@@ -399,8 +399,9 @@ def test_a_classifier_refuses_what_it_cannot_use(trained, tmp_path):
     classifier = EmotionClassifier.from_directory(trained["full"] / "model")
     with pytest.raises(UserError, match="text 2: is empty"):
         classifier.predict(["fine", "  "])
-    with pytest.raises(TypeError, match="sequence of texts"):
-        classifier.predict("one text")
+    assert classifier.predict("one text") == classifier.predict(["one text"])[0]
+    with pytest.raises(UserError, match="text 1: is empty"):
+        classifier.predict("")
     assert classifier.predict([]) == []
     with pytest.raises(UserError, match="no such model directory"):
         EmotionClassifier.from_directory(tmp_path / "nowhere")

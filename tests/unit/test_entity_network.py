@@ -552,7 +552,7 @@ def test_an_adapter_changes_spans_and_leaves_whole_texts_alone(sentences, adapte
         for folder in (sentences, adapted)
     )
     queries = [TEXT, (TEXT, "Ada"), ("No more of this!", None)]
-    told, found = before.predict_batch(queries), after.predict_batch(queries)
+    told, found = before.predict(queries), after.predict(queries)
     assert [told[0], told[2]] == [found[0], found[2]]
     assert not np.allclose(told[1].mu, found[1].mu, atol=0.02)
     stored = read_json(adapted / "model" / "gbert.json")
@@ -750,7 +750,7 @@ def test_the_largest_values_come_first_and_equal_ones_in_their_order():
 
 def test_spans_of_one_text_are_answered_together_as_alone(predictor):
     queries = [Query(TEXT, "Ada"), "Greta is sad.", Query(TEXT, "the old map"), Query(TEXT)]
-    together = predictor.predict_batch(queries)
+    together = predictor.predict(queries)
     for query, answer in zip(queries, together, strict=True):
         alone = predictor.predict(*([query] if isinstance(query, str) else query))
         np.testing.assert_allclose(alone.mu, answer.mu, atol=1e-5)
@@ -799,7 +799,7 @@ def test_a_span_that_cannot_be_read_is_named(
     """By the number of its query, or by its id, wherever else its text is asked for."""
     queries = [Query(text), TEXT, Query(text, text[:3], 0), Query(text, span, text.index(span))]
     with pytest.raises(UserError, match=f"^text 4: {problem}"):
-        predictor.predict_batch(queries)
+        predictor.predict(queries)
     start = text.index(span)
     places = [(0, 3), (start, start + len(span))]
     label = tuple(np.eye(len(CLASSES))[0])
@@ -843,7 +843,7 @@ def test_a_whole_text_that_is_too_long_is_cut_with_a_warning(predictor, recwarn)
 def test_no_texts_have_no_embeddings(predictor):
     mu, kappa = predictor.embed([])
     assert (mu.shape, kappa.shape) == ((0, 64), (0,))
-    assert predictor.predict_batch([]) == []
+    assert predictor.predict([]) == []
     with pytest.raises(TypeError, match="not one string"):
         predictor.embed(TEXT)
 
@@ -869,7 +869,7 @@ def test_no_texts_have_no_embeddings(predictor):
 )
 def test_a_bad_query_is_named(predictor, query, problem):
     with pytest.raises(UserError, match=problem):
-        predictor.predict_batch([query])
+        predictor.predict([query])
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path, trained):

@@ -512,8 +512,8 @@ def test_predictions_of_a_run_are_those_of_the_predictor(data, network, tmp_path
 def test_the_indices_are_named_for_what_they_are(network):
     predictor = predict.FacePredictor.from_directory(network, device="cpu")
     image = samples.draw_faces(np.array([3]), np.random.default_rng(0))[0]
-    (reading,) = predictor.predict(image)
-    shown = reading.as_dict()["indices"]
+    reading = predictor.predict(image)
+    shown = reading.to_dict()["indices"]
     assert set(shown) == {
         'capture-quality index (published as "IQ")',
         'expressivity index (published as "EQ")',
@@ -529,7 +529,7 @@ def test_any_size_and_colour_of_face_is_read(network):
     grey = samples.draw_faces(np.array([3]), np.random.default_rng(0))[0]
     colour = np.repeat(cv2.resize(grey, (96, 96))[..., None], 3, axis=2)
     assert [reading.label for reading in predictor.predict([grey, colour])]
-    assert len(predictor.predict(colour)) == 1
+    assert predictor.predict(colour).label in CLASSES
     for bad in (grey.astype(float), np.zeros((48, 48, 2), np.uint8), np.zeros(48, np.uint8)):
         with pytest.raises(UserError, match=r"expected (a uint8 image|1 or 3 channels)"):
             predictor.predict([bad])
@@ -540,7 +540,7 @@ def test_one_image_with_a_channel_is_one_face_and_a_batch_of_them_is_several(net
     faces = samples.draw_faces(np.arange(4), np.random.default_rng(0))
     plain = predictor.predict(faces)
     assert predictor.predict(faces[..., None]) == plain
-    assert predictor.predict(faces[0][..., None]) == plain[:1]
+    assert predictor.predict(faces[0][..., None]) == plain[0]
     with pytest.raises(UserError, match="1 or 3 channels, found 4"):
         predictor.predict(np.zeros((48, 48, 4), np.uint8))
     with pytest.raises(UserError, match=r"found uint8 \[2304\]"):
@@ -655,7 +655,7 @@ def test_exports_give_the_same_answers_and_serve_the_predictor(data, network, tm
     command = ["predict", "face", "--model", str(network), "--onnx"]
     assert main([*command, str(tmp_path / "model.int8.onnx"), str(tmp_path / "face.png")]) == 0
     answer = json.loads(capsys.readouterr().out)["faces"][0]["probabilities"]
-    assert answer == pytest.approx(plain.predict(images[0])[0].probabilities, abs=0.2)
+    assert answer == pytest.approx(plain.predict(images[0]).probabilities, abs=0.2)
     assert main([*command, str(tmp_path / "face.png"), str(tmp_path / "face.png")]) == 2
     assert "face.png: no ONNX network" in capsys.readouterr().err
     write_onnx(
@@ -704,7 +704,7 @@ def test_each_face_of_a_photograph_is_read_where_it_was_found(
     alone = predictor.predict([photograph[20:50, 10:58], photograph[5:95, 100:160]])
     assert [reading.box for reading in found] == boxes
     for one, other in zip(found, alone, strict=True):
-        assert one.as_dict() == {**other.as_dict(), "box": list(one.box)}
+        assert one.to_dict() == {**other.to_dict(), "box": list(one.box)}
     command = ["predict", "face", "--model", str(network), "--device", "cpu", "--detect"]
     assert main([*command, str(tmp_path / "group.png")]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -349,7 +349,7 @@ def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(
     assert all(row["error"] is None for row in rows)
     summarizer = CaseSummarizer.from_directory(undisturbed / "model", base_model=base, threads=1)
     cases = [case for case in read_cases(records) if case.split == "test"]
-    again = summarizer.summarise(cases)
+    again = summarizer.predict(cases)
     assert [answer.fields for answer in again] == [
         parse(row["text"], FIELDS).fields for row in rows
     ]
@@ -749,13 +749,13 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
             for case in cases
         )
     )
-    arguments = ["predict", "summary", "--model", str(model), "--in", str(raw), "--seed", "3"]
+    arguments = ["predict", "summary", "--model", str(model), "--file", str(raw), "--seed", "3"]
     for more in ([], ["--base-model", str(base)]):
         out = tmp_path / f"out{len(more)}.jsonl"
-        assert cli.main([*arguments, "--out", str(out), *more]) == 0
+        assert cli.main([*arguments, "--output", str(out), *more]) == 0
         assert read_predictions(out, cases) == predictions
 
-    answers = CaseSummarizer.from_directory(model, device="cpu").summarise(cases)
+    answers = CaseSummarizer.from_directory(model, device="cpu").predict(cases)
     expected = {case.id: answer.fields for case, answer in zip(cases, answers, strict=True)}
     for merged in (True, False):
         manifest = tmp_path / "resources" / "manifest.json"
@@ -794,7 +794,7 @@ def test_cases_that_fail_are_named_on_the_command_line(trained, tmp_path, monkey
     ]
     raw.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     out = tmp_path / "out.jsonl"
-    arguments = ["predict", "summary", "--model", trained / "model", "--in", raw, "--out", out]
+    arguments = ["predict", "summary", "--model", trained / "model", "--file", raw, "--output", out]
     assert cli.main([str(argument) for argument in arguments]) == 1
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("affectlab:")]
     assert said == [
@@ -849,7 +849,7 @@ def predict(model, out, *more, cases=6):
         for number, text in enumerate(told)
     ]
     raw.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    arguments = ["predict", "summary", "--model", model, "--in", raw, "--out", out, *more]
+    arguments = ["predict", "summary", "--model", model, "--file", raw, "--output", out, *more]
     return cli.main([str(argument) for argument in arguments])
 
 
@@ -969,16 +969,17 @@ def test_a_wrong_target_or_device_is_named_before_any_work(trained, tmp_path, ba
         CaseSummarizer.from_directory(trained / "model", base_model=tmp_path / "absent")
     summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
     with pytest.raises(UserError, match="is a folder, expected a file"):
-        summarizer.summarise_file(tmp_path / "cases.jsonl", tmp_path)
+        summarizer.summarise_to(tmp_path, [])
 
 
-def test_cases_are_not_overwritten_by_their_summaries(trained, tmp_path):
+def test_cases_are_not_overwritten_by_their_summaries(trained, tmp_path, capsys):
     raw = tmp_path / "cases.jsonl"
     raw.write_text(json.dumps({"id": 1, "case_description": ["a"], "consultation_process": ["b"]}))
     stored = raw.read_bytes()
-    summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
-    with pytest.raises(UserError, match="holds the cases"):
-        summarizer.summarise_file(raw, tmp_path / "." / "cases.jsonl")
+    out = tmp_path / "." / "cases.jsonl"
+    arguments = ["predict", "summary", "--model", trained / "model", "--file", raw, "--output", out]
+    assert cli.main([str(argument) for argument in arguments]) == cli.USER_ERROR_STATUS
+    assert "holds the cases" in capsys.readouterr().err
     assert raw.read_bytes() == stored
 
 
@@ -989,7 +990,7 @@ def test_an_id_stands_for_one_case(trained, tmp_path):
     summarizer = CaseSummarizer.from_directory(trained / "model", device="cpu")
     cases = read_requests(raw, summarizer.fields)
     with pytest.raises(UserError, match="the id '1' occurs more than once"):
-        summarizer.summarise(cases * 2)
+        summarizer.predict(cases * 2)
 
 
 def test_an_adapter_is_put_on_no_other_weights_of_the_same_shape(trained, tmp_path, base, caplog):

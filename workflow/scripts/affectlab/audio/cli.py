@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from affectlab.errors import DataError
-from affectlab.terminal import Failures
+from affectlab.terminal import (
+    BadInput,
+    Item,
+    Output,
+    add_input_options,
+    add_model_options,
+    add_output_options,
+    check_options,
+    open_output,
+    read_items,
+)
 
 
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``affectlab predict audio``; see `Experiment.commands`."""
-    audio = predict.add_parser("audio", help="what a recording sounds like to a fitted probe")
-    audio.add_argument("files", nargs="+", metavar="FILE", type=Path, help="WAV or FLAC files")
-    audio.add_argument(
-        "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
-    )
+    audio = predict.add_parser("audio", help="class of a recording, by a fitted probe")
+    add_input_options(audio, "FILE", "paths of WAV or FLAC files", "file")
+    add_model_options(audio)
+    add_output_options(audio)
     audio.add_argument(
         "--encoder", type=Path, help="checkpoint of its encoder, e.g. resources/models/.../files"
     )
@@ -28,23 +36,37 @@ def add_commands(predict: Any, commands: Any) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from affectlab.audio.predict import AudioProbe
 
-    probe = AudioProbe.from_directory(options.model, options.encoder)
+    check_options(options, "recordings")
+    probe = AudioProbe.from_directory(
+        options.model,
+        encoder=options.encoder,
+        device=options.device,
+        precision=options.precision or "fp32",
+    )
     print(probe.warning, file=sys.stderr)
-    failures = Failures()
-    for path in options.files:
-        try:
-            [found] = probe.predict([path])
-        except DataError as error:
-            failures.report(str(path), error.problem, file=str(path))
-            continue
-        line: dict[str, Any] = {
-            "file": found.file,
-            "label": found.label,
-            "probabilities": {k: round(p, 6) for k, p in found.probabilities.items()},
-        }
-        if found.warnings:
-            line["warnings"] = list(found.warnings)
-        print(json.dumps(line, ensure_ascii=False), flush=True)
-        for warning in found.warnings:
-            print(f"affectlab: {found.file}: {warning}", file=sys.stderr, flush=True)
-    return failures.status("recordings")
+    with open_output(options) as output:
+        for item in read_items(options, paths=True):
+            if isinstance(item, BadInput):
+                output.fail(item.place, item.problem, **(item.identity or {"input": item.place}))
+            else:
+                _predict_one(probe, item, output)
+    return output.status("recordings")
+
+
+def _predict_one(probe: Any, item: Item, output: Output) -> None:
+    try:
+        found = probe.predict(item.value)
+    except DataError as error:
+        output.fail(item.value, error.problem, **item.identity, file=item.value)
+        return
+    line: dict[str, Any] = {
+        **item.identity,
+        "file": found.file,
+        "label": found.label,
+        "probabilities": {k: round(p, 6) for k, p in found.probabilities.items()},
+    }
+    if found.warnings or output.full:
+        line["warnings"] = list(found.warnings)
+    output.write(line)
+    for warning in found.warnings:
+        print(f"affectlab: {found.file}: {warning}", file=sys.stderr, flush=True)

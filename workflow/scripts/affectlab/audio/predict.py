@@ -1,11 +1,11 @@
-"""Asking a fitted probe about recordings: `AudioProbe`."""
+"""The predictor of the audio experiment: `AudioProbe`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.audio.embedding import embed_files
@@ -15,6 +15,12 @@ from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.model import FACTS, ProbeModel, load
 from affectlab.audio.views import MIX, make_view
 from affectlab.errors import DataError, UserError
+from affectlab.models.devices import autocast, compute_dtype, named_device, set_threads
+
+if TYPE_CHECKING:
+    import torch
+
+    from affectlab.models.devices import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,15 @@ class Prediction:
     probabilities: dict[str, float]
     warnings: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON data."""
+        return {
+            "file": self.file,
+            "label": self.label,
+            "probabilities": self.probabilities,
+            "warnings": list(self.warnings),
+        }
+
 
 class AudioProbe:
     """A fitted probe with its frozen encoder.
@@ -40,86 +55,123 @@ class AudioProbe:
     Not a diagnostic instrument: see `warning` and the model card.
 
     Example:
-        >>> probe = AudioProbe.from_directory("results/audio/RUN/seed0/model", "whisper-base")
-        >>> probe.predict(["clip.wav"])[0].label
+        >>> probe = AudioProbe.from_directory("results/audio/RUN/seed0/model", encoder="whisper")
+        >>> probe.predict("clip.wav").label
         'calm'
     """
 
-    def __init__(self, model: ProbeModel, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        model: ProbeModel,
+        encoder: Encoder,
+        device: torch.device,
+        precision: Precision = "fp32",
+        threads: int = 1,
+    ) -> None:
         self._model = model
         self._encoder = encoder
+        self._device = device
+        self._dtype = compute_dtype(precision, device)
+        self._threads = threads
         self._view, self._statistics = _features_of(model, encoder)
         self.classes: tuple[str, ...] = tuple(model.facts["classes"])
         self.warning: str = model.facts["warning"]
 
     @classmethod
     def from_directory(
-        cls, directory: Path | str, encoder_directory: Path | str | None = None
+        cls,
+        path: Path | str,
+        *,
+        encoder: Path | str | None = None,
+        device: str | None = None,
+        precision: Precision = "fp32",
+        threads: int | None = None,
     ) -> AudioProbe:
         """Load the ``model`` directory of a run and the encoder that it was fitted to.
 
         Args:
-            directory: of the probe.
-            encoder_directory: checkpoint of its encoder; None for an encoder without weights.
+            path: the directory of the probe.
+            encoder: checkpoint of its encoder; None for an encoder without weights.
+            device: a PyTorch device name; the GPU if there is one, by default. Encoders without
+                weights compute on the CPU.
+            precision: of the encoder's matrix products; probes are fitted to those of ``fp32``.
+            threads: CPU threads, of PyTorch and to decode files; PyTorch's own choice and one, by
+                default.
 
         Raises:
             UserError: no such directory, no probe, a probe on precomputed embeddings, or an
                 encoder whose features are not those that it was fitted to.
         """
-        folder = Path(directory)
+        if threads is not None:
+            set_threads(threads)
+        folder = Path(path)
         if not (folder / FACTS).is_file():
             raise UserError(f"{folder}: not the model directory of an audio run (no {FACTS})")
         model = load(folder)
-        encoder = model.facts["encoder"]
-        if not isinstance(encoder, dict) or "kind" not in encoder:
+        facts = model.facts["encoder"]
+        if not isinstance(facts, dict) or "kind" not in facts:
             raise DataError(folder / FACTS, "encoder", "expected an object that names its kind")
-        name = str(encoder.get("model", encoder["kind"]))
-        kind = find_kind(encoder["kind"])
+        name = str(facts.get("model", facts["kind"]))
+        kind = find_kind(facts["kind"])
         if kind.imported:
             raise UserError(
                 f"{folder}: this probe was fitted to precomputed embeddings; there is no encoder "
-                "to ask about a recording"
+                "for recordings"
             )
-        if encoder_directory is None and kind.checkpoint is not None:
+        if encoder is None and kind.checkpoint is not None:
             raise UserError(f"{folder}: name the directory of its encoder, {name} (--encoder)")
-        if encoder_directory is not None:
-            _check_weights(encoder, name, Path(encoder_directory))
-        return cls(
-            model,
-            load_encoder(
-                kind.name,
-                None if encoder_directory is None else Path(encoder_directory),
-                layers=encoder.get("layers", "last"),
-                padding=encoder.get("padding", "none"),
-            ),
+        if encoder is not None:
+            _check_weights(facts, name, Path(encoder))
+        chosen = named_device("cpu" if kind.checkpoint is None else device)
+        loaded = load_encoder(
+            kind.name,
+            None if encoder is None else Path(encoder),
+            layers=facts.get("layers", "last"),
+            padding=facts.get("padding", "none"),
+            device=device,
         )
+        return cls(model, loaded, chosen, precision, threads or 1)
 
-    def predict(self, files: Sequence[Path | str]) -> list[Prediction]:
-        """Say what recordings sound like, in their order.
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, files: Path | str
+    ) -> Prediction: ...
 
-        A probe of subjects is asked about one recording at a time here; pool the answers of a
+    @overload
+    def predict(self, files: Sequence[Path | str]) -> list[Prediction]: ...
+
+    def predict(self, files: Path | str | Sequence[Path | str]) -> Prediction | list[Prediction]:
+        """Predict the class of one recording, or of each of several, in order.
+
+        A probe of subjects predicts from one recording at a time here. Pool the predictions of a
         subject's recordings yourself.
 
         Raises:
-            TypeError: *files* is one path.
             DataError: a file cannot be read as audio.
         """
         if isinstance(files, str | Path):
-            raise TypeError("expected a sequence of paths, not one")
-        answers: list[Prediction] = []
-        for part in embed_files([Path(path) for path in files], self._encoder):
-            features = make_view(part.vectors, self._encoder.layers, self._view, self._statistics)
-            rows = self._model.probabilities(features)
-            for row, mixture in zip(rows, part.mixtures, strict=True):
-                answers.append(
-                    Prediction(
-                        str(files[len(answers)]),
-                        self.classes[int(row.argmax())],
-                        {name: float(p) for name, p in zip(self.classes, row, strict=True)},
-                        mixture.warnings,
-                    )
+            return self._predict([files])[0]
+        return self._predict(files)
+
+    def _predict(self, files: Sequence[Path | str]) -> list[Prediction]:
+        found: list[Prediction] = []
+        paths = [Path(path) for path in files]
+        with autocast(self._dtype, self._device):
+            for part in embed_files(paths, self._encoder, self._threads):
+                features = make_view(
+                    part.vectors, self._encoder.layers, self._view, self._statistics
                 )
-        return answers
+                rows = self._model.probabilities(features)
+                for row, mixture in zip(rows, part.mixtures, strict=True):
+                    found.append(
+                        Prediction(
+                            str(files[len(found)]),
+                            self.classes[int(row.argmax())],
+                            {name: float(p) for name, p in zip(self.classes, row, strict=True)},
+                            mixture.warnings,
+                        )
+                    )
+        return found
 
 
 def _check_weights(encoder: Mapping[str, Any], name: str, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Asking a trained emotion model: `EmotionClassifier`, and the predictions of a run."""
+"""The predictor of the emotion experiment, `EmotionClassifier`, and the predictions of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.tfidf import SETTINGS_FILE
@@ -44,6 +44,10 @@ class Prediction:
         """The *k* likeliest classes with their probabilities, likeliest first."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON data."""
+        return {"label": self.label, "probabilities": self.probabilities, "cut": self.cut}
+
 
 class _Backend(Protocol):
     max_length: int | None
@@ -58,7 +62,7 @@ class EmotionClassifier:
 
     Example:
         >>> classifier = EmotionClassifier.from_directory("results/emotion/minilm/seed42/model")
-        >>> classifier.predict(["i feel so happy today"])[0].label
+        >>> classifier.predict("i feel so happy today").label
         'joy'
     """
 
@@ -70,25 +74,25 @@ class EmotionClassifier:
     @classmethod
     def from_directory(
         cls,
-        directory: Path | str,
+        path: Path | str,
         *,
         device: str | None = None,
-        threads: int | None = None,
         precision: Precision = "fp32",
+        threads: int | None = None,
     ) -> EmotionClassifier:
         """Load the ``model`` directory of a run.
 
         Args:
-            directory: a Hugging Face checkpoint with this experiment's classes, or a TF-IDF model.
+            path: a Hugging Face checkpoint with this experiment's classes, or a TF-IDF model.
             device: a PyTorch device name; the GPU if there is one, by default.
-            threads: CPU threads; PyTorch's own choice by default.
             precision: of a network's matrix products. ``auto`` takes bfloat16, of about
                 three digits, where the device multiplies it faster.
+            threads: CPU threads; PyTorch's own choice by default.
 
         Raises:
             UserError: no such directory, or not a model of this experiment.
         """
-        folder = Path(directory)
+        folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such model directory")
         if (folder / "config.json").exists():
@@ -105,25 +109,35 @@ class EmotionClassifier:
         """Tokens that the model reads of a text; None if it reads all."""
         return self._backend.max_length
 
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, texts: str, *, batch_size: int = ..., first: int = ...
+    ) -> Prediction: ...
+
+    @overload
     def predict(
-        self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE, first: int = 1
-    ) -> list[Prediction]:
-        """Classify *texts*, in their order.
+        self, texts: Sequence[str], *, batch_size: int = ..., first: int = ...
+    ) -> list[Prediction]: ...
+
+    def predict(
+        self, texts: str | Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE, first: int = 1
+    ) -> Prediction | list[Prediction]:
+        """Classify one text, or each of several, in order.
 
         Of a text of more than `max_length` tokens only the beginning is read: a warning reports how
         many these are, and ``cut`` of their predictions is true.
 
         Args:
-            texts: what to classify.
+            texts: one text, or several.
             batch_size: texts at a time.
             first: number of the first text in messages.
 
         Raises:
-            TypeError: *texts* is one string, or holds something else than strings.
+            TypeError: *texts* contains something else than strings.
             UserError: a text is empty or no valid Unicode.
         """
         if isinstance(texts, str):
-            raise TypeError("expected a sequence of texts, not one string")
+            return self.predict([texts], batch_size=batch_size, first=first)[0]
         for number, text in enumerate(texts, start=first):
             if not isinstance(text, str):
                 raise TypeError(f"text {number}: expected a string, found {type(text).__name__}")

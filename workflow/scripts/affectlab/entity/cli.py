@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.errors import UserError
-from affectlab.files.io import check_target
 from affectlab.terminal import (
     BadInput,
     Failures,
-    add_network_arguments,
-    batched,
+    add_input_options,
+    add_model_options,
+    add_output_options,
+    check_options,
     positive,
-    read_texts,
-    runs_of_texts,
+    predict_texts,
+    read_items,
     warnings_as_lines,
 )
 
@@ -35,6 +35,7 @@ def add_commands(predict: Any, commands: Any) -> None:
     )
     entity.add_argument("--top-k", type=positive, default=3, help="classes shown (default 3)")
     entity.add_argument("--embedding", action="store_true", help="print mu, 64 numbers, too")
+    add_output_options(entity)
     entity.set_defaults(run=_predict)
 
     embed = commands.add_parser(
@@ -61,40 +62,30 @@ def add_commands(predict: Any, commands: Any) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts; `-` reads stdin")
-    parser.add_argument("--file", type=Path, help="UTF-8 file with one text a line")
-    parser.add_argument(
-        "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
-    )
+    add_input_options(parser, "TEXT", "texts")
+    add_model_options(parser)
     parser.add_argument("--encoder", type=Path, help="pretrained encoder, for a best_model.pt")
     parser.add_argument(
         "--batch-size", type=positive, default=64, help="texts at a time (default 64)"
     )
-    add_network_arguments(parser)
 
 
 def _predictor(options: argparse.Namespace) -> Any:
     from affectlab.entity.predict import GbertPredictor
 
     return GbertPredictor.from_checkpoint(
-        options.model, options.encoder, options.device, precision=options.precision
+        options.model, options.encoder, options.device, precision=options.precision or "fp32"
     )
-
-
-def _texts(options: argparse.Namespace) -> Iterator[str | BadInput]:
-    if bool(options.texts) == bool(options.file):
-        raise UserError("give either texts (`-` for stdin) or --file")
-    return read_texts(options.texts, options.file)
 
 
 def _good_texts(options: argparse.Namespace, failures: Failures) -> list[str]:
     """All texts that can be read; the others are reported."""
     texts = []
-    for item in _texts(options):
+    for item in read_items(options):
         if isinstance(item, BadInput):
             failures.report(item.place, item.problem)
         else:
-            texts.append(item)
+            texts.append(item.value)
     if failures.count and not texts:
         raise UserError("none of the texts can be read")
     return texts
@@ -103,51 +94,39 @@ def _good_texts(options: argparse.Namespace, failures: Failures) -> list[str]:
 def _predict(options: argparse.Namespace) -> int:
     from affectlab.entity.predict import Query
 
-    if options.span is not None and (options.file or len(options.texts) != 1):
+    check_options(options, "texts")
+    if options.span is not None and (options.file or len(options.items) != 1):
         raise UserError("--span goes with a single TEXT")
     predictor = _predictor(options)
-    failures = Failures()
-    first = 1
-    for batch in batched(_texts(options), options.batch_size):
-        for part in runs_of_texts(batch):
-            if isinstance(part, BadInput):
-                failures.report(part.place, part.problem, input=part.place)
-                first += 1
-                continue
-            queries = [Query(text, options.span, options.char_start) for text in part]
-            with warnings_as_lines():
-                answers = predictor.predict_batch(
-                    queries, batch_size=options.batch_size, first=first
-                )
-            first += len(part)
-            for text, answer in zip(part, answers, strict=True):
-                line = _line(text, answer, options)
-                print(json.dumps(line, ensure_ascii=False), flush=True)
-    return failures.status("texts")
 
+    def predict(texts: list[str], first: int) -> list[EntityEmotion]:
+        queries = [Query(text, options.span, options.char_start) for text in texts]
+        found: list[EntityEmotion] = predictor.predict(
+            queries, batch_size=options.batch_size, first=first
+        )
+        return found
 
-def _line(text: str, answer: EntityEmotion, options: argparse.Namespace) -> dict[str, Any]:
-    """One line of output, as JSON data."""
-    line: dict[str, Any] = {
-        "text": text,
-        "label": answer.label,
-        "labels": list(answer.labels),
-        "kappa": round(answer.kappa, 4),
-        "probabilities": {name: round(value, 6) for name, value in answer.top(options.top_k)},
-    }
-    if answer.span is not None:
-        line["span"] = list(answer.span)
-    if options.embedding:
-        line["mu"] = list(answer.mu)
-    return line
+    def line(text: str, found: EntityEmotion, full: bool) -> dict[str, Any]:
+        shown = found.probabilities.items() if full else found.top(options.top_k)
+        return {
+            "text": text,
+            "label": found.label,
+            "labels": list(found.labels),
+            "kappa": round(found.kappa, 4),
+            "probabilities": {name: round(value, 6) for name, value in shown},
+            **({"span": found.span and list(found.span)} if full or found.span else {}),
+            **({"mu": list(found.mu)} if options.embedding else {}),
+        }
+
+    return predict_texts(options, predict, line)
 
 
 def _embed(options: argparse.Namespace) -> int:
     from affectlab.entity.predict import write_embeddings
 
+    check_options(options, "texts")
     failures = Failures()
     texts = _good_texts(options, failures)
-    check_target(options.output)
     with warnings_as_lines():
         write_embeddings(_predictor(options), texts, options.output, batch_size=options.batch_size)
     print(f"{len(texts)} texts: {options.output}")
@@ -157,6 +136,7 @@ def _embed(options: argparse.Namespace) -> int:
 def _nearest(options: argparse.Namespace) -> int:
     from affectlab.entity.predict import nearest
 
+    check_options(options, "texts")
     failures = Failures()
     texts = _good_texts(options, failures)
     with warnings_as_lines():

@@ -1,4 +1,4 @@
-"""Asking a trained model: `GbertPredictor`, and the predictions of a run."""
+"""The predictor of the entity experiment, `GbertPredictor`, and the predictions of a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import logging
 import operator
 import random
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from affectlab.datasets.texts import form_of, places_of
 from affectlab.entity.labels import CLASSES
@@ -86,7 +86,7 @@ class GbertPredictor:
     """A trained model of the entity experiment.
 
     Example:
-        >>> predictor = GbertPredictor.from_checkpoint("results/entity/spans_minilm/seed13/model")
+        >>> predictor = GbertPredictor.from_directory("results/entity/spans_minilm/seed13/model")
         >>> predictor.predict("I love this movie!").label
         'love'
         >>> predictor.predict(text="The cat was happy.", span_text="cat").kappa
@@ -112,6 +112,29 @@ class GbertPredictor:
         self._dtype = compute_dtype(precision, device)
 
     @classmethod
+    def from_directory(
+        cls,
+        path: Path | str,
+        *,
+        device: str | None = None,
+        precision: Precision = "fp32",
+        threads: int | None = None,
+    ) -> GbertPredictor:
+        """Load the ``model`` directory of a run.
+
+        Args:
+            path: the directory.
+            device: a PyTorch device name; the GPU if there is one, by default.
+            precision: of matrix products. ``auto`` takes bfloat16, of about three digits, where
+                the device multiplies it faster.
+            threads: CPU threads; PyTorch's own choice by default.
+
+        Raises:
+            UserError: no such directory, or not a model of this experiment.
+        """
+        return cls.from_checkpoint(path, device=device, precision=precision, threads=threads)
+
+    @classmethod
     def from_checkpoint(
         cls,
         checkpoint_path: Path | str,
@@ -121,7 +144,9 @@ class GbertPredictor:
         threads: int | None = None,
         precision: Precision = "fp32",
     ) -> GbertPredictor:
-        """Load a model.
+        """Load a model, as `from_directory` does, or a checkpoint of the original project.
+
+        The name and the order of arguments are those of the original project.
 
         Args:
             checkpoint_path: the ``model`` directory of a run, or an original ``best_model.pt``.
@@ -147,7 +172,7 @@ class GbertPredictor:
         if path.is_dir():
             predictor = cls(*load_model(path, device=chosen), chosen, precision)
             with reading(path, "a model of the entity experiment whose files fit each other"):
-                predictor.predict_batch(["a", Query("a", "a")])
+                predictor.predict(["a", Query("a", "a")])
             return predictor
         if not path.is_file():
             raise UserError(f"{path}: no such checkpoint")
@@ -166,53 +191,75 @@ class GbertPredictor:
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def predict(
-        self, text: str, span_text: str | None = None, char_start: int | None = None
-    ) -> EntityEmotion:
-        """What the model says of *text*, or of the span *span_text* in it.
-
-        A span that stands in the text more than once is told by *char_start*; without it a
-        warning is given and the first one is taken.
-
-        Raises:
-            UserError: the text is empty, or the span is not in it.
-        """
-        return self.predict_batch([Query(text, span_text, char_start)])[0]
-
-    def predict_batch(
+    @overload
+    def predict(  # type: ignore[overload-overlap]
         self,
-        queries: Sequence[str | Query | tuple[Any, ...]],
+        text: str | Query,
+        span_text: str | None = ...,
+        char_start: int | None = ...,
+        *,
+        batch_size: int = ...,
+        first: int = ...,
+    ) -> EntityEmotion: ...
+
+    @overload
+    def predict(
+        self,
+        text: Sequence[str | Query | tuple[Any, ...]],
+        *,
+        batch_size: int = ...,
+        first: int = ...,
+    ) -> list[EntityEmotion]: ...
+
+    def predict(
+        self,
+        text: str | Query | Sequence[str | Query | tuple[Any, ...]],
+        span_text: str | None = None,
+        char_start: int | None = None,
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         first: int = 1,
-    ) -> list[EntityEmotion]:
-        """Answer many queries in their order; spans of one text share one encoder pass.
+    ) -> EntityEmotion | list[EntityEmotion]:
+        """Predict the emotions of a text, of a span in it, or of each of several, in order.
+
+        A span that is in the text more than once needs *char_start*; without it the first one is
+        taken, with a warning. Of a whole text that is longer than the model reads, the beginning
+        is read, with a warning. Spans of one text share one encoder pass.
 
         Args:
-            queries: texts, or `Query`, or tuples of its fields. Of a whole text that is longer
-                than the model reads, the beginning is read, with a warning.
+            text: a text or a `Query`; or a sequence of texts, of `Query`, or of tuples of its
+                fields.
+            span_text: the span in a single text; None for the whole text.
+            char_start: where the span starts.
             batch_size: texts per encoder pass.
-            first: number of the first query, in messages.
+            first: number of the first text, in messages.
 
         Raises:
             UserError: a text is empty or no text, a span is not in its text or longer than the
-                model reads; names the query by its number.
+                model reads; names the text by its number.
+            TypeError: *span_text* or *char_start* is given for several texts.
         """
-        if isinstance(queries, str):
-            raise TypeError("expected a sequence of queries, not one string")
-        asked = [
-            Query(*query) if isinstance(query, tuple | list) else Query(query) for query in queries
-        ]
-        if not asked:
+        if isinstance(text, str | Query) or not isinstance(text, Iterable):
+            query = text if isinstance(text, Query) else Query(text, span_text, char_start)
+            return self._predict([query], batch_size, first)[0]
+        if span_text is not None or char_start is not None:
+            raise TypeError("span_text and char_start go with one text; give several as tuples")
+        queries = [Query(*one) if isinstance(one, tuple | list) else Query(one) for one in text]
+        return self._predict(queries, batch_size, first)
+
+    def _predict(
+        self, queries: Sequence[Query], batch_size: int, first: int
+    ) -> list[EntityEmotion]:
+        if not queries:
             return []
-        spans = [_locate(query, number) for number, query in enumerate(asked, start=first)]
-        names = [f"text {number}" for number in range(first, first + len(asked))]
-        return self._answers([query.text for query in asked], spans, batch_size, names)
+        spans = [_locate(query, number) for number, query in enumerate(queries, start=first)]
+        names = [f"text {number}" for number in range(first, first + len(queries))]
+        return self._answers([query.text for query in queries], spans, batch_size, names)
 
     def embed(
         self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Embed whole texts: mu, float32 (n, 64), and kappa, float32 (n,); see `predict_batch`."""
+        """Embed whole texts: mu, float32 (n, 64), and kappa, float32 (n,); see `predict`."""
         import numpy as np
 
         from affectlab.entity.vmf import DIMENSION
@@ -416,7 +463,7 @@ def predict_records(
 
     records = read_records(records_path)
     device = choose_device()
-    predictor = GbertPredictor.from_checkpoint(model_directory, device=str(device), threads=threads)
+    predictor = GbertPredictor.from_directory(model_directory, device=str(device), threads=threads)
     base = load_encoder(base_model, device=device).eval()
     parts = []
     for split, variant in (("validation", "clean"), *(("test", name) for name in VARIANTS)):
@@ -499,7 +546,7 @@ def write_embeddings(
     with atomic_path(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
         for start in range(0, len(texts), EMBEDDED_TOGETHER):
             part = list(texts[start : start + EMBEDDED_TOGETHER])
-            answers = predictor.predict_batch(part, batch_size=batch_size, first=start + 1)
+            answers = predictor.predict(part, batch_size=batch_size, first=start + 1)
             columns = {
                 "text": part,
                 "mu": [answer.mu for answer in answers],

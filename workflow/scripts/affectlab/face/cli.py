@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.errors import DataError
-from affectlab.terminal import Failures
+from affectlab.terminal import (
+    BadInput,
+    Item,
+    Output,
+    add_input_options,
+    add_model_options,
+    add_output_options,
+    check_options,
+    open_output,
+    read_items,
+)
 
 if TYPE_CHECKING:
     from affectlab.face.predict import FacePredictor, FaceReading
@@ -18,36 +27,55 @@ if TYPE_CHECKING:
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``affectlab predict face``; see `Experiment.commands`."""
     face = predict.add_parser("face", help="expression class of a face image")
-    face.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image files or folders")
-    face.add_argument(
-        "--model", required=True, type=Path, help="model directory, e.g. results/.../model"
-    )
+    add_input_options(face, "PATH", "paths of image files or folders", "file")
+    add_model_options(face)
+    add_output_options(face)
     face.add_argument("--detect", action="store_true", help="find the faces in photographs first")
-    place = face.add_mutually_exclusive_group()
-    place.add_argument("--device", help="PyTorch device; a GPU if there is one")
-    place.add_argument("--onnx", type=Path, help="export of the model, to run on the CPU instead")
+    face.add_argument("--onnx", type=Path, help="export of the model, to run on the CPU instead")
     face.set_defaults(run=_predict)
 
 
 def _predict(options: argparse.Namespace) -> int:
     from affectlab.face.predict import FacePredictor
 
+    check_options(options, "paths")
     predictor = FacePredictor.from_directory(
-        options.model, onnx=options.onnx, device=options.device
+        options.model,
+        onnx=options.onnx,
+        device=options.device,
+        precision=options.precision or "fp32",
     )
-    failures = Failures()
+    with open_output(options) as output:
+        for item in read_items(options, paths=True):
+            if isinstance(item, BadInput):
+                output.fail(item.place, item.problem, **(item.identity or {"input": item.place}))
+            else:
+                _predict_one(predictor, item, options.detect, output)
+    return output.status("image files or folders")
+
+
+def _predict_one(predictor: FacePredictor, item: Item, detect: bool, output: Output) -> None:
+    """Write the readings of an image file, or of all image files of a folder."""
 
     def report(error: DataError) -> None:
-        failures.report(str(error.path), error.problem, file=str(error.path))
+        output.fail(str(error.path), error.problem, **item.identity, file=str(error.path))
 
-    for path in options.paths:
-        try:
-            for file, readings in _read(predictor, path, options.detect, report):
-                line = {"file": str(file), "faces": [reading.as_dict() for reading in readings]}
-                print(json.dumps(line, ensure_ascii=False), flush=True)
-        except DataError as error:
-            report(error)
-    return failures.status("image files or folders")
+    try:
+        for file, readings in _read(predictor, Path(item.value), detect, report):
+            _write({**item.identity, "file": str(file)}, readings, output)
+    except DataError as error:
+        report(error)
+
+
+def _write(identity: dict[str, Any], readings: list[FaceReading], output: Output) -> None:
+    """A line for an image; in a table, a row for each face."""
+    if not output.full:
+        output.write({**identity, "faces": [reading.to_dict() for reading in readings]})
+        return
+    for reading in readings:
+        output.write({**identity, "box": None, **reading.to_dict()})
+    if not readings:
+        output.write_partial(identity)
 
 
 def _read(

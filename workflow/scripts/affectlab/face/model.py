@@ -21,6 +21,7 @@ from affectlab.errors import DataError, UserError, first_line
 from affectlab.face.faces import CLASSES, SIDE
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
+from affectlab.models.devices import autocast
 from affectlab.models.finite import check_finite_tensors
 
 REGRESSED = ("valence", "arousal", "iq_proxy", "eq_proxy")
@@ -370,8 +371,17 @@ def predict_images(
     test_time: str,
     batch_size: int,
     device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ask a network (in eval mode if it is PyTorch's) about uint8 images ``[N, H, W]``.
+    """Run a network (in eval mode if it is PyTorch's) on uint8 images ``[N, H, W]``.
+
+    Args:
+        network: the network, on *device*.
+        images: the images.
+        test_time: see `views`.
+        batch_size: images per pass.
+        device: where it computes.
+        dtype: of its matrix products.
 
     Returns:
         Class probabilities, float64 ``[N, 7]``, and the regressed values within `LIMITS`, float64
@@ -386,8 +396,8 @@ def predict_images(
     regressed = np.empty((len(images), len(REGRESSED)))
     for start in range(0, len(images), batch_size):
         shown = views(as_batch(images[start : start + batch_size], device), test_time)
-        with torch.inference_mode():
-            answers = torch.stack([network(view) for view in shown])
+        with torch.inference_mode(), autocast(dtype, device):
+            answers = torch.stack([network(view).float() for view in shown])
         logits, values = answers.split([len(CLASSES), len(REGRESSED)], dim=2)
         end = start + shown[0].shape[0]
         probabilities[start:end] = logits.softmax(dim=2).mean(dim=0).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Asking a trained face network: `FacePredictor`, and the predictions of a run.
+"""The predictor of the face experiment, `FacePredictor`, and the predictions of a run.
 
 The two indices are named for what their formulas are made of: sharpness and contrast of the
 picture, and how strongly a face is posed. They are published as "IQ" and "EQ", and measure neither:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from affectlab.face.model import Network
+    from affectlab.models.devices import Precision
 
 BATCH_SIZE = 256
 DETECTOR = "haarcascade_frontalface_default.xml"
@@ -57,8 +58,8 @@ class FaceReading:
     indices: dict[str, float]
     box: tuple[int, int, int, int] | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able form, each index with its warning."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON data, each index with its warning."""
         return {
             "label": self.label,
             "probabilities": self.probabilities,
@@ -82,31 +83,43 @@ class FacePredictor:
 
     classes: tuple[str, ...] = CLASSES
 
-    def __init__(self, network: Network, test_time: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: Network,
+        test_time: str,
+        device: torch.device,
+        precision: Precision = "fp32",
+    ) -> None:
+        from affectlab.models.devices import compute_dtype
+
         self._network = network
         self._test_time = test_time
         self._device = device
+        self._dtype = compute_dtype(precision, device)
 
     @classmethod
     def from_directory(
         cls,
-        directory: Path | str,
+        path: Path | str,
         *,
         onnx: Path | str | None = None,
         device: str | None = None,
+        precision: Precision = "fp32",
         threads: int | None = None,
     ) -> FacePredictor:
         """Load the ``model`` folder of a run.
 
         Args:
-            directory: holds config.json and model.safetensors.
-            onnx: an export of the same network, float32 or int8, to ask in its place, on the CPU.
+            path: a folder with config.json and model.safetensors.
+            onnx: an export of the same network, float32 or int8, to run instead, on the CPU.
             device: PyTorch device; None takes a GPU if there is one.
+            precision: of matrix products. ``auto`` takes bfloat16, of about three digits, where
+                the device multiplies it faster.
             threads: CPU threads; None leaves PyTorch's choice.
 
         Raises:
             DataError: no such model or export.
-            UserError: an export is to run on another device.
+            UserError: an export is to run on another device, or in another precision.
         """
         import torch
 
@@ -118,16 +131,18 @@ class FacePredictor:
         if onnx is not None:
             if device not in (None, "cpu"):
                 raise UserError(f"{onnx}: an ONNX export runs on the CPU, not on {device}")
-            test_time = read_config(Path(directory))["test_time"]
+            if precision != "fp32":
+                raise UserError(f"{onnx}: an ONNX export has its own precision, not {precision}")
+            test_time = read_config(Path(path))["test_time"]
             return cls(_load_export(Path(onnx), threads or 0), test_time, torch.device("cpu"))
         chosen = devices.named_device(device)
-        network, config = load_network(Path(directory))
-        return cls(network.to(chosen), config["test_time"], chosen)
+        network, config = load_network(Path(path))
+        return cls(network.to(chosen), config["test_time"], chosen, precision)
 
     def predict(
         self, images: np.ndarray | Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE
-    ) -> list[FaceReading]:
-        """Read face images.
+    ) -> Any:
+        """Read one face image, or each of several, in order.
 
         Args:
             images: one image or several: uint8, grey ``[H, W]`` or ``[H, W, 1]`` or RGB
@@ -135,25 +150,35 @@ class FacePredictor:
                 last is at most `MOST_CHANNELS` long is one image.
             batch_size: images per pass.
 
+        Returns:
+            The `FaceReading` of one image; of several a list of them.
+
         Raises:
             UserError: not such images.
             TypeError: a path in place of images.
             ValueError: *batch_size* is below 1.
         """
-        from affectlab.face.model import predict_images
-
         if isinstance(images, str | bytes | PathLike):
             raise TypeError("expected arrays; predict_file and predict_folder read files")
-        listed = [images] if isinstance(images, np.ndarray) and _is_single(images) else list(images)
-        if not listed:
+        if isinstance(images, np.ndarray) and _is_single(images):
+            return self._predict([images], batch_size)[0]
+        return self._predict(list(images), batch_size)
+
+    def _predict(
+        self, images: Sequence[np.ndarray], batch_size: int = BATCH_SIZE
+    ) -> list[FaceReading]:
+        from affectlab.face.model import predict_images
+
+        if not images:
             return []
-        small = np.stack([prepare(np.asarray(image)) for image in listed])
+        small = np.stack([prepare(np.asarray(image)) for image in images])
         probabilities, regressed = predict_images(
             self._network,
             small,
             test_time=self._test_time,
             batch_size=batch_size,
             device=self._device,
+            dtype=self._dtype,
         )
         if not (np.isfinite(probabilities).all() and np.isfinite(regressed).all()):
             raise UserError("the network gives no finite numbers: its weights are corrupt")
@@ -167,7 +192,7 @@ class FacePredictor:
         """
         image = read_image(path)
         if not detect:
-            return self.predict(image)
+            return self._predict([image])
         if image.size > MOST_PIXELS:
             height, width = image.shape
             problem = f"{width} x {height} pixels; faces are found in at most {MOST_PIXELS:,}"
@@ -178,7 +203,7 @@ class FacePredictor:
         ]
         return [
             FaceReading(r.label, r.probabilities, r.valence, r.arousal, r.indices, box)
-            for r, box in zip(self.predict(crops), boxes, strict=True)
+            for r, box in zip(self._predict(crops), boxes, strict=True)
         ]
 
     def predict_folder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -131,15 +131,16 @@ def write_predictions(
         answers: of each.
         sealed: whether its SHA-256 is kept with it (`files.io.sealed_path`).
     """
-    write_jsonl(
-        path,
-        (
-            {"id": int(case.id) if _NUMBER.fullmatch(case.id) else case.id}
-            | {SUBMITTED[name]: answer.fields.get(name, "") for name in case.fields}
-            for case, answer in zip(cases, answers, strict=True)
-        ),
-        sealed=sealed,
-    )
+    write_jsonl(path, submission(cases, answers), sealed=sealed)
+
+
+def submission(cases: Sequence[Case], answers: Sequence[Answer]) -> Iterator[dict[str, Any]]:
+    """Yield the answer of each case in the benchmark's submission format."""
+    for case, answer in zip(cases, answers, strict=True):
+        yield {
+            "id": int(case.id) if _NUMBER.fullmatch(case.id) else case.id,
+            **{SUBMITTED[name]: answer.fields.get(name, "") for name in case.fields},
+        }
 
 
 def read_predictions(path: Path | str, cases: Sequence[Case]) -> list[dict[str, str]]:

@@ -248,3 +248,19 @@ LAYOUTS = {
     ),
     "psyqa": Layout(".json", _psyqa_rows, _psyqa_problem, _psyqa_case, published_split),
 }
+
+
+def case_of_text(identity: str | int, text: str, fields: Sequence[str]) -> Case:
+    """Make a case of a text alone, as its description.
+
+    Args:
+        identity: of the case.
+        text: the description.
+        fields: what is to be generated.
+
+    Raises:
+        ValueError: the id or the text cannot be used.
+    """
+    if problem := _id_problem("id", identity) or text_problem("text", text):
+        raise ValueError(problem)
+    return _case(identity, [text], [], "", dict.fromkeys(fields, ""), template=False)

@@ -1,14 +1,14 @@
-"""Asking a trained model: `CaseSummarizer`."""
+"""The predictor of the summary experiment: `CaseSummarizer`."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.config.load import as_mapping
@@ -19,8 +19,10 @@ from affectlab.summary.answers import write_predictions
 from affectlab.summary.cases import TASKS, Case
 from affectlab.summary.generate import PROGRESS_NAME, answer_cases, parse_answers, remove_progress
 from affectlab.summary.generator import Generator, load_generator
-from affectlab.summary.layouts import read_requests
 from affectlab.summary.scores import Answer
+
+if TYPE_CHECKING:
+    from affectlab.models.devices import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class CaseSummarizer:
         >>> summarizer = CaseSummarizer.from_directory(
         ...     "results/summary/smollm2_fields/seed42/model", base_model="smollm2-135m"
         ... )
-        >>> summarizer.summarise(read_requests("cases.jsonl", summarizer.fields))[0].fields
+        >>> summarizer.predict(read_requests("cases.jsonl", summarizer.fields))[0].fields
         {'causes': ..., 'symptoms': ..., ...}
     """
 
@@ -54,18 +56,20 @@ class CaseSummarizer:
     @classmethod
     def from_directory(
         cls,
-        directory: Path | str,
+        path: Path | str,
         *,
         base_model: Path | str | None = None,
         device: str | None = None,
+        precision: Precision | None = None,
         threads: int | None = None,
     ) -> CaseSummarizer:
         """Load the ``model`` directory of a run.
 
         Args:
-            directory: with ``summary.json``, and an adapter or a merged checkpoint.
+            path: a folder with ``summary.json``, and an adapter or a merged checkpoint.
             base_model: checkpoint that the adapter belongs to; not needed for a merged one.
             device: a PyTorch device name; the GPU if there is one, by default.
+            precision: of matrix products; by default that in which the run was evaluated.
             threads: CPU threads; PyTorch's own choice by default.
 
         Raises:
@@ -74,8 +78,10 @@ class CaseSummarizer:
         """
         from affectlab.summary.model import ADAPTER_FOLDER
 
-        folder = Path(directory)
+        folder = Path(path)
         settings = _read_settings(folder)
+        if precision is not None:
+            settings["generation"] = {**settings["generation"], "precision": precision}
         merged = settings["merge"] and base_model is None
         if not merged and base_model is None:
             raise UserError(
@@ -101,63 +107,94 @@ class CaseSummarizer:
         """What the model writes about a case."""
         return TASKS[self._settings["task"]]
 
-    def summarise(self, cases: Sequence[Case], *, seed: int = 0) -> list[Answer]:
-        """Summarise *cases*, in their order; a case that fails has an answer marked so.
+    @overload
+    def predict(self, cases: Case, *, seed: int = ...) -> Answer: ...
+
+    @overload
+    def predict(self, cases: Sequence[Case], *, seed: int = ...) -> list[Answer]: ...
+
+    def predict(self, cases: Case | Sequence[Case], *, seed: int = 0) -> Answer | list[Answer]:
+        """Summarise one case, or each of several, in order; an answer may be marked as failed.
 
         Raises:
             UserError: two cases have the same id, by which answers are told apart.
         """
-        for name, count in Counter(case.id for case in cases).items():
-            if count > 1:
-                raise UserError(f"the id {name!r} occurs more than once among the cases")
-        _, found = answer_cases(
-            self._generator, cases, self._settings, fields=self.fields, seed=seed
-        )
-        return parse_answers(cases, found, self.fields)
+        if isinstance(cases, Case):
+            return self.predict([cases], seed=seed)[0]
+        return self.answers(cases, seed=seed)[0]
 
-    def summarise_file(
-        self, cases_path: Path | str, predictions_path: Path, *, seed: int = 0
-    ) -> dict[str, str]:
-        """Summarise a file of cases into one in the submission format.
+    def answers(
+        self, cases: Sequence[Case], *, seed: int = 0, work_directory: Path | None = None
+    ) -> tuple[list[Answer], dict[str, str]]:
+        """Summarise *cases* and tell which of them failed.
 
-        What is answered is kept in a folder beside that file until it is whole. An interrupted
-        call goes on there with the same cases, model and seed, and ends in the same file.
+        Args:
+            cases: each with another id.
+            seed: of the sampling.
+            work_directory: keeps finished answers until all are there. An interrupted call
+                resumes from it with the same cases, model and seed.
 
         Returns:
-            Id of each case that failed -> the reason.
+            The answers, in the order of the cases, and the reason by the id of each that failed.
 
         Raises:
-            UserError: the file cannot be written, or is that of the cases; found out before
-                anything is summarised.
-            DataError: a line is not a case.
+            UserError: two cases have the same id.
         """
         from affectlab.training.checkpoints import fingerprint
 
-        check_target(predictions_path)
-        if predictions_path.resolve() == Path(cases_path).resolve():
-            raise UserError(f"{predictions_path}: holds the cases; name another file for summaries")
-        cases = read_requests(cases_path, self.fields)
+        for name, count in Counter(case.id for case in cases).items():
+            if count > 1:
+                raise UserError(f"the id {name!r} occurs more than once among the cases")
         weights = [*self._base_weights, *weights_digest(self._trained)]
-        unfinished = Path(f"{predictions_path}{UNFINISHED_SUFFIX}")
-        check_target(unfinished / PROGRESS_NAME)
         _, found = answer_cases(
             self._generator,
             cases,
             self._settings,
             fields=self.fields,
             seed=seed,
-            work_directory=unfinished,
+            work_directory=work_directory,
             # The cases, and not their file, which may be a pipe.
             fingerprint=fingerprint(
                 self._settings, seed, [asdict(case) for case in cases], weights
             ),
         )
-        write_predictions(predictions_path, cases, parse_answers(cases, found, self.fields))
+        failed = {name: row["error"] for name, row in found.items() if row["error"] is not None}
+        return parse_answers(cases, found, self.fields), failed
+
+    def summarise_to(
+        self,
+        path: Path,
+        cases: Sequence[Case],
+        *,
+        seed: int = 0,
+        write: Callable[[Path, Sequence[Case], Sequence[Answer]], None] = write_predictions,
+    ) -> dict[str, str]:
+        """Summarise *cases* into a file; see `answers`.
+
+        What is answered is kept in a folder next to that file until it is whole.
+
+        Args:
+            path: of the file.
+            cases: each with another id.
+            seed: of the sampling.
+            write: how the file is written; by default in the submission format.
+
+        Returns:
+            The reason by the id of each case that failed.
+
+        Raises:
+            UserError: the file cannot be written; found out before anything is summarised.
+        """
+        check_target(path)
+        unfinished = Path(f"{path}{UNFINISHED_SUFFIX}")
+        check_target(unfinished / PROGRESS_NAME)
+        answers, failed = self.answers(cases, seed=seed, work_directory=unfinished)
+        write(path, cases, answers)
         remove_progress(unfinished)
         # What somebody else put there stays.
         with suppress(OSError):
             unfinished.rmdir()
-        return {name: row["error"] for name, row in found.items() if row["error"] is not None}
+        return failed
 
 
 @checked("folder", check_directory)

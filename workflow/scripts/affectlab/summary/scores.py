@@ -62,6 +62,10 @@ class Answer(NamedTuple):
     repaired: bool
     failed: bool
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON data."""
+        return {**self._asdict(), "fields": dict(self.fields)}
+
 
 class Score(NamedTuple):
     """A score as columns (n, D) over cases, and the function of their sums (..., D)."""

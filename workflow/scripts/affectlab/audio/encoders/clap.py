@@ -26,7 +26,7 @@ from affectlab.audio.encoders.checkpoints import load_part, read_config, read_fe
 from affectlab.audio.encoders.kinds import KINDS
 from affectlab.audio.waveform import Samples
 from affectlab.errors import reading
-from affectlab.models.devices import choose_device
+from affectlab.models.devices import named_device
 
 
 class Clap:
@@ -37,8 +37,8 @@ class Clap:
 
     kind = KINDS["clap"]
 
-    def __init__(self, directory: Path) -> None:
-        self._device = choose_device()
+    def __init__(self, directory: Path, *, device: str | None = None) -> None:
+        self._device = named_device(device)
         self._network, self._features = self._load(directory)
         self._network = self._network.to(self._device).eval()
         self._fused = bool(self._network.config.enable_fusion)

@@ -22,6 +22,7 @@ from affectlab.audio.encoders.kinds import KINDS
 from affectlab.audio.encoders.mel import mel_spectrogram
 from affectlab.audio.waveform import Samples
 from affectlab.errors import UserError
+from affectlab.models.devices import named_device
 
 RATE = 16_000
 MELS = 40
@@ -51,7 +52,7 @@ class Ge2e:
 
     kind = KINDS["ge2e"]
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, device: str | None = None) -> None:
         config = read_config(directory, ["ge2e"])
         missing = {"hidden_size", "num_layers"} - config.keys()
         if missing:
@@ -65,6 +66,9 @@ class Ge2e:
         self.dim = config["hidden_size"]
         self._network = Ge2eNetwork(self.dim, config["num_layers"]).eval()
         load_part(self._network, directory, [""])
+        # A network this small gains nothing by a GPU.
+        self._device = named_device(device or "cpu")
+        self._network.to(self._device)
         self.rate = RATE
         self.window = FRAMES * RATE // 100
         self.layers: tuple[str, ...] = ("speaker",)
@@ -75,7 +79,7 @@ class Ge2e:
         padded = np.stack([np.pad(piece, (0, self.window - len(piece))) for piece in batch])
         mels = mel_spectrogram(torch.as_tensor(padded), RATE, MELS, 400, 160)[:, :, :FRAMES]
         with torch.inference_mode():
-            vectors = self._network(mels.permute(0, 2, 1)).numpy()
+            vectors = self._network(mels.permute(0, 2, 1).to(self._device)).float().cpu().numpy()
         mean = vectors[:, None, :]
         seconds = np.array([len(piece) / RATE for piece in batch])
         return Moments(mean, np.zeros_like(mean), seconds)

@@ -24,7 +24,7 @@ from affectlab.audio.encoders.whisper import Whisper
 from affectlab.errors import UserError, reading
 
 TOWERS: dict[str, type[Tower]] = {one.kind.name: one for one in (Whisper, Qwen2Audio)}
-WITH_CHECKPOINT: dict[str, Callable[[Path], Encoder]] = {
+WITH_CHECKPOINT: dict[str, Callable[..., Encoder]] = {
     one.kind.name: one for one in (Clap, AfClap, Ge2e)
 }
 WITHOUT_CHECKPOINT: dict[str, Callable[[], Encoder]] = {
@@ -33,7 +33,12 @@ WITHOUT_CHECKPOINT: dict[str, Callable[[], Encoder]] = {
 
 
 def load_encoder(
-    kind: str, directory: Path | None, *, layers: str = "last", padding: str = "none"
+    kind: str,
+    directory: Path | None,
+    *,
+    layers: str = "last",
+    padding: str = "none",
+    device: str | None = None,
 ) -> Encoder:
     """Load an encoder.
 
@@ -43,6 +48,8 @@ def load_encoder(
         layers: ``last`` or ``all``, for those that have layers to choose from.
         padding: ``none``, or ``window`` to fill every window up with silence first, for those
             that do not need it.
+        device: a PyTorch device name, for those with a checkpoint; by default the GPU if there is
+            one, and the CPU for GE2E.
 
     Raises:
         UserError: the directory holds another kind of model, or incomplete weights.
@@ -54,8 +61,14 @@ def load_encoder(
     if directory is None:
         raise UserError(f"an encoder of kind {kind} needs the directory of its checkpoint")
     if kind in WITH_CHECKPOINT:
-        return _usable(partial(WITH_CHECKPOINT[kind], directory), directory)
-    tower = partial(TOWERS[kind], directory, every_layer=layers == "all", pad=padding == "window")
+        return _usable(partial(WITH_CHECKPOINT[kind], directory, device=device), directory)
+    tower = partial(
+        TOWERS[kind],
+        directory,
+        every_layer=layers == "all",
+        pad=padding == "window",
+        device=device,
+    )
     return _usable(tower, directory)
 
 

@@ -23,7 +23,7 @@ from affectlab.audio.encoders.checkpoints import load_part, read_config, read_fe
 from affectlab.audio.encoders.kinds import Kind
 from affectlab.audio.waveform import Samples
 from affectlab.errors import reading
-from affectlab.models.devices import choose_device
+from affectlab.models.devices import named_device
 
 FRAME_STRIDE = 2
 """Spectrogram frames per encoder frame: the second convolution halves the rate."""
@@ -47,10 +47,12 @@ class Tower(ABC):
     prefixes: ClassVar[tuple[str, ...]]
     pooled: ClassVar[int] = 1
 
-    def __init__(self, directory: Path, *, every_layer: bool, pad: bool) -> None:
+    def __init__(
+        self, directory: Path, *, every_layer: bool, pad: bool, device: str | None = None
+    ) -> None:
         from transformers import WhisperFeatureExtractor
 
-        self._device = choose_device()
+        self._device = named_device(device)
         # A window is filled up to whole frames of the last layer.
         self._stride = FRAME_STRIDE * self.pooled
         self._network = self._load(directory).to(self._device).eval()
@@ -89,8 +91,8 @@ class Tower(ABC):
             moments = [_moments(*layer) for layer in zip(hidden, counts, strict=True)]
             means, deviations = zip(*moments, strict=True)
         return Moments(
-            torch.stack(means, dim=1).cpu().numpy(),
-            torch.stack(deviations, dim=1).cpu().numpy(),
+            torch.stack(means, dim=1).float().cpu().numpy(),
+            torch.stack(deviations, dim=1).float().cpu().numpy(),
             np.asarray(frames, dtype=np.float64),
         )
 
