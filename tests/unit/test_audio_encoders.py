@@ -55,6 +55,17 @@ def test_the_answer_does_not_depend_on_the_batch(checkpoints, kind):
 
 
 @pytest.mark.parametrize("kind", ["whisper", "qwen2_audio", "clap", "ge2e", "logmel"])
+def test_a_coarser_precision_gives_nearly_the_same_vectors(checkpoints, kind):
+    encoder = load(checkpoints, kind, device="cpu")
+    waves = [noise(s, encoder.rate, n) for n, s in enumerate((0.7, 1.33))]
+    exact = embed_waves(waves, encoder)
+    coarse = embed_waves(waves, load(checkpoints, kind, device="cpu", precision="bf16"))
+    assert coarse.dtype == np.float32
+    assert cosine(exact, coarse).min() > 0.99
+    assert np.array_equal(exact, coarse) == (kind == "logmel")
+
+
+@pytest.mark.parametrize("kind", ["whisper", "qwen2_audio", "clap", "ge2e", "logmel"])
 def test_one_vector_a_window_has_no_deviation(checkpoints, kind):
     encoder = load(checkpoints, kind)
     found = encoder.embed([noise(0.7, encoder.rate)])

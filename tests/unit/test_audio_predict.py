@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from example_programs import run_example
+from predictor_checks import check_predictor
 from scored_runs import scored_run
 
 from affectlab import cli
@@ -454,3 +455,7 @@ def test_every_bad_recording_of_a_command_is_reported_and_the_rest_goes_on(run, 
     assert lines[-1] == "affectlab: 5 recordings could not be read"
     for path, line in zip(bad, lines[1:], strict=False):
         assert line.startswith(f"affectlab: {path}: ")
+
+
+def test_the_probe_is_a_predictor_like_the_others(run):
+    check_predictor(AudioProbe, run / "model", [str(path) for path in clips(run)[:3]])

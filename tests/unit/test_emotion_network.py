@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from predictor_checks import check_predictor
 from safetensors.torch import load_file
 from scipy.special import softmax
 from scipy.stats import entropy
@@ -648,3 +649,8 @@ def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
     assert "did you mean 'data_root'" in capsys.readouterr().err
     assert cli.main(["check", "--config", "experiments=[emotion"]) == 2
     assert "--config experiments=[emotion: the value is not valid YAML" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_classifier_is_a_predictor_like_the_others(trained, method):
+    check_predictor(EmotionClassifier, trained[method] / "model", TEXTS)

@@ -20,6 +20,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from example_programs import run_example
+from predictor_checks import check_predictor
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from scored_runs import scored_run
@@ -1482,3 +1483,10 @@ def test_a_bad_line_does_not_stop_the_rest(trained, tmp_path, capsys, monkeypatc
     assert pyarrow.parquet.read_table(table)["text"].to_pylist()[:2] == ["calm", TEXT]
     assert cli.main(["nearest", "--model", model, "--embeddings", str(table), "", "calm"]) == 1
     assert "text 1: is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["vmf", "gbert"])
+def test_it_is_a_predictor_like_the_others(trained, kind):
+    queries = [TEXT, Query("The cat was happy.", "cat")]
+    check_predictor(GbertPredictor, trained[kind] / "model", queries)
+    check_predictor(GbertPredictor, trained[kind] / "model", queries[::-1])

@@ -15,6 +15,7 @@ import pytest
 import torch
 from example_programs import run_example
 from matplotlib import cbook
+from predictor_checks import check_predictor
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
@@ -776,3 +777,16 @@ def test_a_picture_without_a_face_has_none(network, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no images"):
         list(predictor.predict_folder(tmp_path / "empty"))
+
+
+def test_it_is_a_predictor_like_the_others(network):
+    faces = samples.draw_faces(np.arange(3), np.random.default_rng(0))
+    check_predictor(predict.FacePredictor, network, list(faces))
+    check_predictor(predict.FacePredictor, network, faces)
+
+
+def test_an_export_has_its_own_precision(network, tmp_path):
+    with pytest.raises(UserError, match="has its own precision, not bf16"):
+        predict.FacePredictor.from_directory(
+            network, onnx=tmp_path / "model.onnx", precision="bf16"
+        )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from example_programs import run_example
+from predictor_checks import check_predictor
 from safetensors.torch import load_file, save_file
 
 from affectlab import cli
@@ -1044,3 +1045,37 @@ def test_settings_that_are_no_object_are_one_message(tmp_path):
         DataError, match="not of a model of the summary experiment: no task, base_model"
     ):
         CaseSummarizer.from_directory(tmp_path)
+
+
+def test_the_summarizer_is_a_predictor_like_the_others(trained, tmp_path):
+    raw = tmp_path / "cases.jsonl"
+    rows = [
+        {"id": number, "case_description": [text], "consultation_process": ["b"]}
+        for number, text in enumerate(("Short.", "A talk."))
+    ]
+    raw.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    model = trained / "model"
+    fields = CaseSummarizer.from_directory(model, device="cpu").fields
+    check_predictor(CaseSummarizer, model, read_requests(raw, fields))
+
+
+def test_texts_and_tables_are_cases_too(trained, tmp_path, capsys):
+    base = ["predict", "summary", "--model", str(trained / "model"), "--device", "cpu"]
+    assert cli.main([*base, "They talked about sleep.", " "]) == 1
+    printed = capsys.readouterr()
+    (line,) = map(json.loads, printed.out.splitlines())
+    assert line["id"] == 1
+    assert "affectlab: text 2: is empty" in printed.err
+    table, out = tmp_path / "cases.csv", tmp_path / "out.csv"
+    table.write_text("number,story\nx,They talked.\n7,They talked about sleep.\n")
+    options = ["--file", table, "--column", "story", "--id", "number", "--format", "csv"]
+    assert cli.main([*base, *map(str, options), "--output", str(out)]) == 0
+    with out.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row.pop("id") for row in rows] == ["x", "7"]
+    assert rows[1] == {
+        **{name: text for name, text in line.items() if name != "id"},
+        "input": "",
+        "error": "",
+    }
+    assert not list(tmp_path.glob("*.unfinished"))

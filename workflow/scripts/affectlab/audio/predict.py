@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.audio.embedding import embed_files
@@ -15,12 +15,7 @@ from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.model import FACTS, ProbeModel, load
 from affectlab.audio.views import MIX, make_view
 from affectlab.errors import DataError, UserError
-from affectlab.models.devices import autocast, compute_dtype, named_device, set_threads
-
-if TYPE_CHECKING:
-    import torch
-
-    from affectlab.models.devices import Precision
+from affectlab.models.devices import Precision, set_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +55,9 @@ class AudioProbe:
         'calm'
     """
 
-    def __init__(
-        self,
-        model: ProbeModel,
-        encoder: Encoder,
-        device: torch.device,
-        precision: Precision = "fp32",
-        threads: int = 1,
-    ) -> None:
+    def __init__(self, model: ProbeModel, encoder: Encoder, threads: int = 1) -> None:
         self._model = model
         self._encoder = encoder
-        self._device = device
-        self._dtype = compute_dtype(precision, device)
         self._threads = threads
         self._view, self._statistics = _features_of(model, encoder)
         self.classes: tuple[str, ...] = tuple(model.facts["classes"])
@@ -122,15 +108,15 @@ class AudioProbe:
             raise UserError(f"{folder}: name the directory of its encoder, {name} (--encoder)")
         if encoder is not None:
             _check_weights(facts, name, Path(encoder))
-        chosen = named_device("cpu" if kind.checkpoint is None else device)
         loaded = load_encoder(
             kind.name,
             None if encoder is None else Path(encoder),
             layers=facts.get("layers", "last"),
             padding=facts.get("padding", "none"),
             device=device,
+            precision=precision,
         )
-        return cls(model, loaded, chosen, precision, threads or 1)
+        return cls(model, loaded, threads or 1)
 
     @overload
     def predict(  # type: ignore[overload-overlap]
@@ -155,22 +141,18 @@ class AudioProbe:
 
     def _predict(self, files: Sequence[Path | str]) -> list[Prediction]:
         found: list[Prediction] = []
-        paths = [Path(path) for path in files]
-        with autocast(self._dtype, self._device):
-            for part in embed_files(paths, self._encoder, self._threads):
-                features = make_view(
-                    part.vectors, self._encoder.layers, self._view, self._statistics
-                )
-                rows = self._model.probabilities(features)
-                for row, mixture in zip(rows, part.mixtures, strict=True):
-                    found.append(
-                        Prediction(
-                            str(files[len(found)]),
-                            self.classes[int(row.argmax())],
-                            {name: float(p) for name, p in zip(self.classes, row, strict=True)},
-                            mixture.warnings,
-                        )
+        for part in embed_files([Path(path) for path in files], self._encoder, self._threads):
+            features = make_view(part.vectors, self._encoder.layers, self._view, self._statistics)
+            rows = self._model.probabilities(features)
+            for row, mixture in zip(rows, part.mixtures, strict=True):
+                found.append(
+                    Prediction(
+                        str(files[len(found)]),
+                        self.classes[int(row.argmax())],
+                        {name: float(p) for name, p in zip(self.classes, row, strict=True)},
+                        mixture.warnings,
                     )
+                )
         return found
 
 

@@ -242,14 +242,6 @@ def read_requests(path: Path | str, fields: Sequence[str]) -> list[Case]:
     return list(cases.values())
 
 
-LAYOUTS = {
-    "longemotion": Layout(
-        ".jsonl", _longemotion_rows, _longemotion_problem, _longemotion_case, stratified
-    ),
-    "psyqa": Layout(".json", _psyqa_rows, _psyqa_problem, _psyqa_case, published_split),
-}
-
-
 def case_of_text(identity: str | int, text: str, fields: Sequence[str]) -> Case:
     """Make a case of a text alone, as its description.
 
@@ -264,3 +256,11 @@ def case_of_text(identity: str | int, text: str, fields: Sequence[str]) -> Case:
     if problem := _id_problem("id", identity) or text_problem("text", text):
         raise ValueError(problem)
     return _case(identity, [text], [], "", dict.fromkeys(fields, ""), template=False)
+
+
+LAYOUTS = {
+    "longemotion": Layout(
+        ".jsonl", _longemotion_rows, _longemotion_problem, _longemotion_case, stratified
+    ),
+    "psyqa": Layout(".json", _psyqa_rows, _psyqa_problem, _psyqa_case, published_split),
+}

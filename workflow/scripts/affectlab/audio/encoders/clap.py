@@ -26,7 +26,7 @@ from affectlab.audio.encoders.checkpoints import load_part, read_config, read_fe
 from affectlab.audio.encoders.kinds import KINDS
 from affectlab.audio.waveform import Samples
 from affectlab.errors import reading
-from affectlab.models.devices import named_device
+from affectlab.models.devices import Precision, autocast, compute_dtype, named_device
 
 
 class Clap:
@@ -37,8 +37,11 @@ class Clap:
 
     kind = KINDS["clap"]
 
-    def __init__(self, directory: Path, *, device: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, device: str | None = None, precision: Precision = "fp32"
+    ) -> None:
         self._device = named_device(device)
+        self._dtype = compute_dtype(precision, self._device)
         self._network, self._features = self._load(directory)
         self._network = self._network.to(self._device).eval()
         self._fused = bool(self._network.config.enable_fusion)
@@ -69,7 +72,7 @@ class Clap:
         inputs = torch.as_tensor(np.stack(mels), dtype=torch.float32, device=self._device)
         # The extractor marks one short clip of each call as long, at random; none is.
         longer = torch.zeros(len(batch), 1, dtype=torch.bool, device=self._device)
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(self._dtype, self._device):
             projected = self._network(input_features=inputs, is_longer=longer).audio_embeds
             vectors = functional.normalize(projected, dim=-1)
         mean = vectors.float().cpu().numpy()[:, None, :]

@@ -22,7 +22,7 @@ from affectlab.audio.encoders.kinds import KINDS
 from affectlab.audio.encoders.mel import mel_spectrogram
 from affectlab.audio.waveform import Samples
 from affectlab.errors import UserError
-from affectlab.models.devices import named_device
+from affectlab.models.devices import Precision, autocast, compute_dtype, named_device
 
 RATE = 16_000
 MELS = 40
@@ -52,7 +52,9 @@ class Ge2e:
 
     kind = KINDS["ge2e"]
 
-    def __init__(self, directory: Path, *, device: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, device: str | None = None, precision: Precision = "fp32"
+    ) -> None:
         config = read_config(directory, ["ge2e"])
         missing = {"hidden_size", "num_layers"} - config.keys()
         if missing:
@@ -68,6 +70,7 @@ class Ge2e:
         load_part(self._network, directory, [""])
         # A network this small gains nothing by a GPU.
         self._device = named_device(device or "cpu")
+        self._dtype = compute_dtype(precision, self._device)
         self._network.to(self._device)
         self.rate = RATE
         self.window = FRAMES * RATE // 100
@@ -78,7 +81,7 @@ class Ge2e:
         """Embed windows; see the protocol. A short one is filled up with silence."""
         padded = np.stack([np.pad(piece, (0, self.window - len(piece))) for piece in batch])
         mels = mel_spectrogram(torch.as_tensor(padded), RATE, MELS, 400, 160)[:, :, :FRAMES]
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(self._dtype, self._device):
             vectors = self._network(mels.permute(0, 2, 1).to(self._device)).float().cpu().numpy()
         mean = vectors[:, None, :]
         seconds = np.array([len(piece) / RATE for piece in batch])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from affectlab.audio.encoders.qwen2_audio import Qwen2Audio
 from affectlab.audio.encoders.tower import Tower
 from affectlab.audio.encoders.whisper import Whisper
 from affectlab.errors import UserError, reading
+from affectlab.models.devices import Precision
 
 TOWERS: dict[str, type[Tower]] = {one.kind.name: one for one in (Whisper, Qwen2Audio)}
 WITH_CHECKPOINT: dict[str, Callable[..., Encoder]] = {
@@ -39,6 +41,7 @@ def load_encoder(
     layers: str = "last",
     padding: str = "none",
     device: str | None = None,
+    precision: Precision = "fp32",
 ) -> Encoder:
     """Load an encoder.
 
@@ -50,6 +53,7 @@ def load_encoder(
             that do not need it.
         device: a PyTorch device name, for those with a checkpoint; by default the GPU if there is
             one, and the CPU for GE2E.
+        precision: of the matrix products of those with a checkpoint.
 
     Raises:
         UserError: the directory holds another kind of model, or incomplete weights.
@@ -60,15 +64,11 @@ def load_encoder(
         return WITHOUT_CHECKPOINT[kind]()
     if directory is None:
         raise UserError(f"an encoder of kind {kind} needs the directory of its checkpoint")
+    options: dict[str, Any] = {"device": device, "precision": precision}
     if kind in WITH_CHECKPOINT:
-        return _usable(partial(WITH_CHECKPOINT[kind], directory, device=device), directory)
-    tower = partial(
-        TOWERS[kind],
-        directory,
-        every_layer=layers == "all",
-        pad=padding == "window",
-        device=device,
-    )
+        return _usable(partial(WITH_CHECKPOINT[kind], directory, **options), directory)
+    shape: dict[str, Any] = {"every_layer": layers == "all", "pad": padding == "window"}
+    tower = partial(TOWERS[kind], directory, **shape, **options)
     return _usable(tower, directory)
 
 

@@ -23,7 +23,7 @@ from affectlab.audio.encoders.checkpoints import load_part, read_config, read_fe
 from affectlab.audio.encoders.kinds import Kind
 from affectlab.audio.waveform import Samples
 from affectlab.errors import reading
-from affectlab.models.devices import named_device
+from affectlab.models.devices import Precision, autocast, compute_dtype, named_device
 
 FRAME_STRIDE = 2
 """Spectrogram frames per encoder frame: the second convolution halves the rate."""
@@ -48,11 +48,18 @@ class Tower(ABC):
     pooled: ClassVar[int] = 1
 
     def __init__(
-        self, directory: Path, *, every_layer: bool, pad: bool, device: str | None = None
+        self,
+        directory: Path,
+        *,
+        every_layer: bool,
+        pad: bool,
+        device: str | None = None,
+        precision: Precision = "fp32",
     ) -> None:
         from transformers import WhisperFeatureExtractor
 
         self._device = named_device(device)
+        self._dtype = compute_dtype(precision, self._device)
         # A window is filled up to whole frames of the last layer.
         self._stride = FRAME_STRIDE * self.pooled
         self._network = self._load(directory).to(self._device).eval()
@@ -84,7 +91,7 @@ class Tower(ABC):
         for row, spectrum in enumerate(spectra):
             inputs[row, :, : spectrum.shape[1]] = spectrum
             filled[row, : spectrum.shape[1]] = 1.0
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(self._dtype, self._device):
             hidden = self._hidden(inputs.to(self._device), filled.to(self._device))
             counts = [torch.tensor(frames, device=self._device)] * len(hidden)
             counts[-1] = -(-counts[-1] // self.pooled)
