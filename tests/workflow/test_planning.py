@@ -230,7 +230,7 @@ def test_every_rule_is_complete(project):
             # `check` prints, each time it is asked to: it has nothing to keep.
             allowed = {"output", "benchmark"} if name == "check" else set()
             assert wanted - found <= allowed, name
-            assert f'lib=lib("{name}")' in block, name
+            assert f'lib=lib("{name}"' in block, name
 
 
 def test_targets_only_collect(project):
