@@ -270,6 +270,45 @@ def test_a_gated_data_set_must_say_whom_to_ask(config):
     validate_config(config, PROJECT)
 
 
+@pytest.mark.parametrize(
+    ("registry", "key", "value", "expected"),
+    [
+        ("datasets", "version", 1.0, "version: expected string, found 1.0; put it into quotes"),
+        ("datasets", "layout", "emotoin", "layout: expected one of fer2013, "),
+        ("datasets", "layout", "emotoin", "; did you mean 'emotion'?"),
+        ("datasets", "access", True, "access: expected one of open, gated, found true"),
+        ("datasets", "sources", [], "sources: expected at least 1, found 0"),
+        ("datasets", "sources", [{"kind": "sample", "generator": "emotions"}],
+         "sources.0.generator: expected one of face, "),
+        ("datasets", "sources", [{"kind": "package"}],
+         "sources.0.kind: expected one of hub, sample, url, found \"package\""),
+        ("datasets", "sources", [{}], "sources.0.kind: missing"),
+        ("datasets", "sources", [{"kind": "sample", "seed": 1}], "sources.0.generator: missing"),
+        ("datasets", "sources", ["x"], "sources.0: expected object, found \"x\""),
+        ("datasets", "files", {"../x": None}, "files: \"../x\" is not of the form ^(?!/)"),
+        ("datasets", "files", {"x": "12"}, "files.x: \"12\" is not of the form ^[0-9a-f]{64}$"),
+        ("datasets", "expected", {"counts": {"train": -1}},
+         "expected.counts.train: expected at least 0, found -1"),
+        ("models", "size_mb", 0, "size_mb: expected more than 0, found 0"),
+        ("models", "parameters", "22M", "parameters: expected integer, found \"22M\""),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_an_entry_of_ones_own_is_named(config, registry, key, value, expected):
+    known = load_registries(PROJECT, config)
+    entry = {"datasets": known.datasets["emotion"], "models": known.models["minilm-l6"]}[registry]
+    config[registry] = {"mine": copy.deepcopy(entry) | {key: value}}
+    [mistake] = mistakes_of(config)
+    assert mistake.startswith(f"{registry}.mine.{key}")
+    assert expected in mistake
+
+
+@pytest.mark.parametrize("name", ["Mine", "my run", "mine\n", "1st"])
+def test_the_name_of_a_run_has_a_form(config, name):
+    config["emotion"]["runs"][name] = config["emotion"]["runs"]["tfidf"]
+    [mistake] = mistakes_of(config)
+    assert mistake == f"emotion.runs: {json.dumps(name)} is not of the form ^[a-z][a-z0-9_]*$"
+
+
 def test_a_branch_is_no_revision(config):
     entry = copy.deepcopy(load_registries(PROJECT, config).models["minilm-l6"])
     entry["sources"] = [{**entry["sources"][0], "revision": "main"}]

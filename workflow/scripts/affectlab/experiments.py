@@ -155,7 +155,7 @@ def validate_config(
     complete, mistakes = resolve(config, blocks)
     mistakes += type_mistakes(configuration(blocks), complete)
     mistakes += [*key_mistakes(complete), *folder_mistakes(complete)]
-    layouts = [layout for one in experiments.values() for layout in one.load_settings().LAYOUTS]
+    layouts = [name for one in experiments.values() for name in sorted(one.load_settings().LAYOUTS)]
     generators = {
         "datasets": [name for one in experiments.values() for name in one.generators],
         "models": [name for one in experiments.values() for name in one.model_generators],
