@@ -1,6 +1,7 @@
 """Which modules a script uses, found by reading it."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -85,31 +86,51 @@ def test_reading_only_the_import_lines_finds_what_the_whole_file_tells():
         assert read == told, path.name
 
 
-@pytest.mark.parametrize(
-    "script", sorted(path.name for path in SCRIPTS.glob("*.py")), ids=lambda name: name
-)
-def test_no_module_that_a_script_loads_is_overlooked(script):
+LOADER = """
+import importlib, json, os, sys
+import scipy.stats, sklearn.linear_model, torch, transformers
+for modules in json.loads(sys.argv[1]):
+    sys.stdout.flush()
+    child = os.fork()
+    if not child:
+        for name in modules:
+            importlib.import_module(name)
+        files = [m.__file__ for n, m in sys.modules.items() if n.startswith("affectlab")]
+        print(json.dumps(files), flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, modules
+"""
+"""Prints for each list of modules which of our files importing them loads.
+
+The heavy packages are loaded once; each list is imported by a child of its own.
+"""
+
+
+def test_no_module_that_a_script_loads_is_overlooked():
     """What Python really imports at the top of a script's modules was found by reading."""
-    found = imported_sources(SCRIPTS / script, SCRIPTS / "affectlab")
+    scripts = sorted(SCRIPTS.glob("*.py"))
+    found = [set(imported_sources(script, SCRIPTS / "affectlab")) for script in scripts]
     modules = [
-        ".".join(path.relative_to(SCRIPTS).with_suffix("").parts)
-        for path in found
-        if path.suffix == ".py" and path.name != "__init__.py"
+        [
+            ".".join(path.relative_to(SCRIPTS).with_suffix("").parts)
+            for path in sorted(files)
+            if path.suffix == ".py" and path.name != "__init__.py"
+        ]
+        for files in found
     ]
-    code = (
-        f"import importlib, sys\n"
-        f"for name in {modules!r}: importlib.import_module(name)\n"
-        "print(*sorted(m.__file__ for n, m in sys.modules.items() if n.startswith('affectlab')))"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", LOADER, json.dumps(modules)],
         env={"PYTHONPATH": str(SCRIPTS)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    loaded = {Path(name) for name in done.stdout.split() if not name.endswith("__init__.py")}
-    assert loaded <= set(found)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(scripts)
+    for script, line, files in zip(scripts, lines, found, strict=True):
+        loaded = {Path(name) for name in json.loads(line) if not name.endswith("__init__.py")}
+        assert loaded
+        assert loaded <= files, script.name
 
 
 def sources_of(script, loaded=()):
