@@ -13,7 +13,9 @@
 include: "audio_common.smk"
 
 
+# Of the rules from here on to the next such block.
 wildcard_constraints:
+    run=one_of(AUDIO["runs"]),
     encoder=one_of(AUDIO["encoders"]),
     shard=r"\d+",
 
@@ -21,7 +23,6 @@ wildcard_constraints:
 rule audio_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("audio_convert"),
     output:
         records=nonempty("<results>/audio/data/{data}/records.jsonl"),
         quarantine="<results>/audio/data/{data}/quarantine.jsonl",
@@ -35,6 +36,7 @@ rule audio_convert:
         mem_mb=scaled(1000),
         runtime=30,
     params:
+        lib=lib("audio_convert"),
         layout=data_layout,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
@@ -50,7 +52,6 @@ rule audio_audit:
         records="<results>/audio/data/{data}/records.jsonl",
         quarantine="<results>/audio/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("audio_audit"),
     output:
         audit=record("<results>/audio/data/{data}/audit.json"),
         measures=nonempty("<results>/audio/data/{data}/measures.jsonl"),
@@ -65,6 +66,7 @@ rule audio_audit:
         mem_mb=scaled(2000),
         runtime=60,
     params:
+        lib=lib("audio_audit"),
         expected=expected_counts,
         on_bad_record=config["on_bad_record"],
     script:
@@ -80,7 +82,6 @@ rule audio_embed:
         manifest="<resources>/raw/{data}/manifest.json",
         model=audio_encoder_model,
         vectors=audio_encoder_vectors,
-        lib=lib("audio_embed"),
     output:
         nonempty("<results>/audio/embeddings/{data}/{encoder}/shard{shard}.npz"),
     log:
@@ -97,6 +98,7 @@ rule audio_embed:
             ENCODER_KINDS[AUDIO["encoders"][wildcards.encoder]["kind"]].gpu
         ),
     params:
+        lib=lib("audio_embed"),
         spec=lambda wildcards: AUDIO["encoders"][wildcards.encoder],
         shards=AUDIO["shards"],
     script:
@@ -108,7 +110,6 @@ rule audio_gather:
         records="<results>/audio/data/{data}/records.jsonl",
         measures="<results>/audio/data/{data}/measures.jsonl",
         shards=audio_shards,
-        lib=lib("audio_gather"),
     output:
         nonempty("<results>/audio/embeddings/{data}/{encoder}/embeddings.npz"),
     log:
@@ -120,6 +121,8 @@ rule audio_gather:
     resources:
         mem_mb=scaled(4000),
         runtime=15,
+    params:
+        lib=lib("audio_gather"),
     script:
         "../workflow/scripts/audio_gather.py"
 
@@ -129,7 +132,6 @@ rule audio_probe:
         records=AUDIO_RUNS.data_of_run("records.jsonl"),
         measures=AUDIO_RUNS.data_of_run("measures.jsonl"),
         embeddings=audio_embeddings,
-        lib=lib("audio_probe"),
     output:
         predictions=nonempty("<results>/audio/{run}/seed{seed}/predictions.jsonl"),
         details=nonempty("<results>/audio/{run}/seed{seed}/details.json"),
@@ -146,6 +148,7 @@ rule audio_probe:
         mem_mb=scaled(4000),
         runtime=240,
     params:
+        lib=lib("audio_probe"),
         recipe=AUDIO_RUNS.recipe("seeds"),
     script:
         "../workflow/scripts/audio_probe.py"
@@ -162,7 +165,6 @@ rule audio_evaluate:
         encoder=audio_run_model,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
-        lib=lib("audio_evaluate"),
     output:
         **figure("<results>/audio/{run}/seed{seed}/figures/confusion_matrix"),
         **figure("<results>/audio/{run}/seed{seed}/figures/schemes"),
@@ -179,6 +181,7 @@ rule audio_evaluate:
         mem_mb=scaled(2000),
         runtime=60,
     params:
+        lib=lib("audio_evaluate"),
         recipe=AUDIO_RUNS.recipe("seeds"),
         bootstrap=AUDIO["bootstrap"],
     script:
@@ -193,7 +196,6 @@ rule audio_compare:
         records=AUDIO_RUNS.data_files("records.jsonl"),
         measures=AUDIO_RUNS.data_files("measures.jsonl"),
         schema=schema("comparison"),
-        lib=lib("audio_compare"),
     output:
         **figure("<results>/audio/figures/forest"),
         comparison=nonempty("<results>/audio/comparison.json"),
@@ -207,6 +209,7 @@ rule audio_compare:
         mem_mb=scaled(2000),
         runtime=60,
     params:
+        lib=lib("audio_compare"),
         data=AUDIO_RUNS.data,
         baseline=AUDIO["baseline"],
         bootstrap=AUDIO["bootstrap"],
@@ -220,7 +223,6 @@ rule audio_card:
         metrics="<results>/audio/{run}/seed{seed}/metrics.json",
         audit=AUDIO_RUNS.data_of_run("audit.json"),
         model=audio_run_model,
-        lib=lib("audio_card"),
     output:
         card=nonempty("<results>/audio/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/audio/{run}/seed{seed}/inference_example.py"),
@@ -234,6 +236,7 @@ rule audio_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
+        lib=lib("audio_card"),
         recipe=AUDIO_RUNS.recipe("seeds"),
         dataset=AUDIO_RUNS.dataset_entry,
         encoder=audio_encoder_spec,

@@ -23,7 +23,7 @@ from affectlab.files.archives import local_copy
 from affectlab.config.clock import check_dates
 from affectlab.config.load import load_yaml
 from affectlab.errors import UserError
-from affectlab.config.sources import imported_sources
+from affectlab.config.sources import sources_digest
 from affectlab.config.targets import check_seed, target_hint
 from affectlab.experiments import (
     EXPERIMENTS,
@@ -61,10 +61,10 @@ REQUESTED = set()
 
 
 def lib(script, loaded=lambda wildcards: {}):
-    """The modules that *script* uses, so that editing one reruns exactly its users.
+    """A digest of the modules that *script* uses, so that editing one reruns exactly its users.
 
-    Relative paths: their checksums then decide, and neither a `touch` nor a fresh
-    checkout reruns anything.
+    A parameter, and no list of input files: thousands of these would make up most of the time that
+    Snakemake takes to plan. A `touch` or a fresh checkout reruns nothing.
 
     Args:
         script: its name.
@@ -72,13 +72,11 @@ def lib(script, loaded=lambda wildcards: {}):
     """
 
     @cache
-    def paths(dotted):
+    def digest(dotted):
         script_path = SCRIPTS / f"{script}.py"
-        sources = imported_sources(script_path, SCRIPTS / "affectlab", dotted)
-        return [os.path.relpath(path) for path in sources]
+        return sources_digest(script_path, SCRIPTS / "affectlab", dotted)
 
-    # In what a function returns, braces are no wildcards: a checkout may lie anywhere.
-    return lambda wildcards: paths(tuple(loaded(wildcards).values()))
+    return lambda wildcards: digest(tuple(loaded(wildcards).values()))
 
 
 def generators(entry, known):
@@ -429,7 +427,6 @@ wildcard_constraints:
     seed=r"\d+",
     data=one_of(REGISTRIES.datasets),
     model=one_of(REGISTRIES.models),
-    run=of_their_experiment({name: config[name]["runs"] for name in EXPERIMENTS}),
 
 
 onstart:

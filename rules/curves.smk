@@ -8,7 +8,6 @@
 rule curves:
     input:
         history="<results>/{experiment}/{run}/seed{seed}/history.csv",
-        lib=lib("curves"),
     output:
         **figure("<results>/{experiment}/{run}/seed{seed}/figures/training_curves"),
     log:
@@ -23,5 +22,7 @@ rule curves:
     resources:
         mem_mb=scaled(2000),
         runtime=30,
+    params:
+        lib=lib("curves"),
     script:
         "../workflow/scripts/curves.py"

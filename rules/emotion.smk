@@ -12,10 +12,14 @@
 include: "emotion_common.smk"
 
 
+# Of the rules from here on to the next such block.
+wildcard_constraints:
+    run=one_of(EMOTION["runs"]),
+
+
 rule emotion_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("emotion_convert"),
     output:
         records=nonempty("<results>/emotion/data/{data}/records.jsonl"),
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
@@ -29,6 +33,7 @@ rule emotion_convert:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("emotion_convert"),
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
         expected=expected_counts,
@@ -41,7 +46,6 @@ rule emotion_audit:
         records="<results>/emotion/data/{data}/records.jsonl",
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("emotion_audit"),
     output:
         audit=record("<results>/emotion/data/{data}/audit.json"),
     log:
@@ -54,6 +58,7 @@ rule emotion_audit:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("emotion_audit"),
         expected=expected_counts,
     script:
         "../workflow/scripts/emotion_audit.py"
@@ -63,7 +68,6 @@ rule emotion_noise:
     input:
         records="<results>/emotion/data/{data}/records.jsonl",
         audit=ordering_only("<results>/emotion/data/{data}/audit.json"),
-        lib=lib("emotion_noise"),
     output:
         summary=nonempty("<results>/emotion/data/{data}/label_noise.json"),
         table=nonempty("<results>/emotion/data/{data}/label_noise.csv"),
@@ -77,6 +81,7 @@ rule emotion_noise:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("emotion_noise"),
         folds=EMOTION["label_noise"]["folds"],
         seed=EMOTION["label_noise"]["seed"],
     script:
@@ -90,7 +95,6 @@ rule emotion_train:
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
         audit=ordering_only(EMOTION_RUNS.data_of_run("audit.json")),
         model=EMOTION_RUNS.model_of_run,
-        lib=lib("emotion_train"),
     output:
         model=directory("<results>/emotion/{run}/seed{seed}/model"),
         history=nonempty("<results>/emotion/{run}/seed{seed}/history.csv"),
@@ -109,6 +113,7 @@ rule emotion_train:
         runtime=1440,
         gpu=1,
     params:
+        lib=lib("emotion_train"),
         recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
     script:
         "../workflow/scripts/emotion_train.py"
@@ -118,7 +123,6 @@ rule emotion_predict:
     input:
         model="<results>/emotion/{run}/seed{seed}/model",
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
-        lib=lib("emotion_predict"),
     output:
         predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
     log:
@@ -135,6 +139,7 @@ rule emotion_predict:
         runtime=120,
         gpu=1,
     params:
+        lib=lib("emotion_predict"),
         splits=["validation", "test"],
     script:
         "../workflow/scripts/emotion_predict.py"
@@ -145,7 +150,6 @@ rule emotion_tfidf:
     input:
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
         audit=ordering_only(EMOTION_RUNS.data_of_run("audit.json")),
-        lib=lib("emotion_tfidf"),
     output:
         model=directory("<results>/emotion/{run}/seed{seed}/model"),
         history=nonempty("<results>/emotion/{run}/seed{seed}/history.csv"),
@@ -163,6 +167,7 @@ rule emotion_tfidf:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("emotion_tfidf"),
         recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
         splits=["validation", "test"],
     script:
@@ -180,7 +185,6 @@ rule emotion_evaluate:
         baseline=emotion_baseline_of,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
-        lib=lib("emotion_evaluate"),
     output:
         **figure("<results>/emotion/{run}/seed{seed}/figures/confusion_matrix"),
         **figure("<results>/emotion/{run}/seed{seed}/figures/reliability"),
@@ -197,6 +201,7 @@ rule emotion_evaluate:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("emotion_evaluate"),
         recipe=EMOTION_RUNS.recipe("seeds"),
         bootstrap=EMOTION["bootstrap"],
         baseline=EMOTION_BASELINE,
@@ -211,7 +216,6 @@ rule emotion_compare:
         predictions=EMOTION_RUNS.results("predictions.jsonl"),
         records=EMOTION_RUNS.data_files("records.jsonl"),
         schema=schema("comparison"),
-        lib=lib("emotion_compare"),
     output:
         comparison=nonempty("<results>/emotion/comparison.json"),
     log:
@@ -224,6 +228,7 @@ rule emotion_compare:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("emotion_compare"),
         data=EMOTION_RUNS.data,
         baseline=EMOTION["baseline"],
         bootstrap=EMOTION["bootstrap"],
@@ -237,7 +242,6 @@ rule emotion_card:
         metrics="<results>/emotion/{run}/seed{seed}/metrics.json",
         audit=EMOTION_RUNS.data_of_run("audit.json"),
         export=emotion_export_of,
-        lib=lib("emotion_card"),
     output:
         card=nonempty("<results>/emotion/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/emotion/{run}/seed{seed}/inference_example.py"),
@@ -251,6 +255,7 @@ rule emotion_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
+        lib=lib("emotion_card"),
         recipe=EMOTION_RUNS.recipe("seeds"),
         dataset=EMOTION_RUNS.dataset_entry,
         model=EMOTION_RUNS.model_entry,
@@ -264,7 +269,6 @@ rule emotion_export:
         model="<results>/emotion/{run}/seed{seed}/model",
         base=EMOTION_RUNS.model_of_run,
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
-        lib=lib("emotion_export"),
     output:
         onnx=nonempty("<results>/emotion/{run}/seed{seed}/export/model.onnx"),
         int8=nonempty("<results>/emotion/{run}/seed{seed}/export/model.int8.onnx"),
@@ -282,6 +286,7 @@ rule emotion_export:
         mem_mb=scaled(8000),
         runtime=120,
     params:
+        lib=lib("emotion_export"),
         max_length=lambda wildcards: EMOTION["runs"][wildcards.run]["max_length"],
     script:
         "../workflow/scripts/emotion_export.py"

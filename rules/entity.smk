@@ -13,10 +13,14 @@
 include: "entity_common.smk"
 
 
+# Of the rules from here on to the next such block.
+wildcard_constraints:
+    run=one_of(ENTITY["runs"]),
+
+
 rule entity_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("entity_convert"),
     output:
         records=nonempty("<results>/entity/data/{data}/records.jsonl"),
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
@@ -30,6 +34,7 @@ rule entity_convert:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("entity_convert"),
         layout=data_layout,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
@@ -44,7 +49,6 @@ rule entity_audit:
         records="<results>/entity/data/{data}/records.jsonl",
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("entity_audit"),
     output:
         audit=record("<results>/entity/data/{data}/audit.json"),
     log:
@@ -57,6 +61,7 @@ rule entity_audit:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("entity_audit"),
         layout=data_layout,
         expected=expected_counts,
     script:
@@ -71,7 +76,6 @@ rule entity_train:
         audits=ordering_only(entity_stage_files("audit.json")),
         model=ENTITY_RUNS.model_of_run,
         start_from=entity_origin_of,
-        lib=lib("entity_train"),
     output:
         model=directory("<results>/entity/{run}/seed{seed}/model"),
         history=nonempty("<results>/entity/{run}/seed{seed}/history.csv"),
@@ -88,6 +92,7 @@ rule entity_train:
         runtime=1440,
         gpu=1,
     params:
+        lib=lib("entity_train"),
         recipe=ENTITY_RUNS.recipe("protocol", "seeds"),
         data=entity_stage_data,
         subset_seed=ENTITY["split"]["seed"],
@@ -100,7 +105,6 @@ rule entity_predict:
         trained="<results>/entity/{run}/seed{seed}/model",
         model=ENTITY_RUNS.model_of_run,
         records=ENTITY_RUNS.data_of_run("records.jsonl"),
-        lib=lib("entity_predict"),
     output:
         predictions=nonempty("<results>/entity/{run}/seed{seed}/predictions.parquet"),
     log:
@@ -115,6 +119,7 @@ rule entity_predict:
         runtime=120,
         gpu=1,
     params:
+        lib=lib("entity_predict"),
         corruption_seed=ENTITY["corruption_seed"],
     script:
         "../workflow/scripts/entity_predict.py"
@@ -129,7 +134,6 @@ rule entity_evaluate:
         model=ENTITY_RUNS.model_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
-        lib=lib("entity_evaluate"),
     output:
         **figure("<results>/entity/{run}/seed{seed}/figures/kappa"),
         **figure("<results>/entity/{run}/seed{seed}/figures/map"),
@@ -146,6 +150,7 @@ rule entity_evaluate:
         mem_mb=scaled(4000),
         runtime=120,
     params:
+        lib=lib("entity_evaluate"),
         recipe=ENTITY_RUNS.recipe("seeds"),
         bootstrap=ENTITY["bootstrap"],
     script:
@@ -156,7 +161,6 @@ rule entity_updates:
     input:
         metrics=ENTITY_RUNS.results("metrics.json"),
         history=ENTITY_RUNS.results("history.csv"),
-        lib=lib("entity_updates"),
     output:
         **figure("<results>/entity/figures/updates"),
     log:
@@ -168,6 +172,8 @@ rule entity_updates:
     resources:
         mem_mb=scaled(2000),
         runtime=30,
+    params:
+        lib=lib("entity_updates"),
     script:
         "../workflow/scripts/entity_updates.py"
 
@@ -179,7 +185,6 @@ rule entity_compare:
         trained=ENTITY_RUNS.results("model"),
         records=ENTITY_RUNS.data_files("records.jsonl"),
         schema=schema("comparison"),
-        lib=lib("entity_compare"),
     output:
         comparison=nonempty("<results>/entity/comparison.json"),
     log:
@@ -192,6 +197,7 @@ rule entity_compare:
         mem_mb=scaled(4000),
         runtime=240,
     params:
+        lib=lib("entity_compare"),
         data=ENTITY_RUNS.data,
         bootstrap=ENTITY["bootstrap"],
     script:
@@ -202,7 +208,6 @@ rule entity_card:
     input:
         metrics="<results>/entity/{run}/seed{seed}/metrics.json",
         audits=entity_card_audits,
-        lib=lib("entity_card"),
     output:
         card=nonempty("<results>/entity/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/entity/{run}/seed{seed}/inference_example.py"),
@@ -216,6 +221,7 @@ rule entity_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
+        lib=lib("entity_card"),
         recipe=ENTITY_RUNS.recipe("seeds"),
         datasets=entity_dataset_entries,
         model=ENTITY_RUNS.model_entry,

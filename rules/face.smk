@@ -13,11 +13,15 @@
 include: "face_common.smk"
 
 
+# Of the rules from here on to the next such block.
+wildcard_constraints:
+    run=one_of(FACE["runs"]),
+
+
 rule face_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
         votes=face_votes_of,
-        lib=lib("face_convert"),
     output:
         faces=nonempty("<results>/face/data/{data}/faces.npy"),
         metadata=nonempty("<results>/face/data/{data}/metadata.csv"),
@@ -32,6 +36,7 @@ rule face_convert:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("face_convert"),
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
         expected=expected_counts,
@@ -45,7 +50,6 @@ rule face_audit:
         metadata="<results>/face/data/{data}/metadata.csv",
         quarantine="<results>/face/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("face_audit"),
     output:
         audit=record("<results>/face/data/{data}/audit.json"),
     log:
@@ -58,6 +62,7 @@ rule face_audit:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("face_audit"),
         required_splits=["train", *FACE_SPLITS],
         expected=expected_counts,
     script:
@@ -69,7 +74,6 @@ rule face_label:
         faces="<results>/face/data/{data}/faces.npy",
         metadata="<results>/face/data/{data}/metadata.csv",
         audit=ordering_only("<results>/face/data/{data}/audit.json"),
-        lib=lib("face_label"),
     output:
         labels=nonempty("<results>/face/data/{data}/metadata_with_labels.csv"),
     log:
@@ -83,6 +87,7 @@ rule face_label:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("face_label"),
         labels=face_labels("formulas", "affect"),
     script:
         "../workflow/scripts/face_label.py"
@@ -93,7 +98,6 @@ rule face_check_labels:
         labels="<results>/face/data/{data}/metadata_with_labels.csv",
         faces="<results>/face/data/{data}/faces.npy",
         metadata="<results>/face/data/{data}/metadata.csv",
-        lib=lib("face_check_labels"),
     output:
         **figure("<results>/face/data/{data}/labels"),
         check=nonempty("<results>/face/data/{data}/label_check.json"),
@@ -108,6 +112,7 @@ rule face_check_labels:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("face_check_labels"),
         labels=face_labels("formulas", "affect", "max_missing_share"),
     script:
         "../workflow/scripts/face_check_labels.py"
@@ -121,7 +126,6 @@ rule face_train:
         labels=FACE_RUNS.data_of_run("metadata_with_labels.csv"),
         check=ordering_only(FACE_RUNS.data_of_run("label_check.json")),
         model=FACE_RUNS.model_of_run,
-        lib=lib("face_train"),
     output:
         model=directory("<results>/face/{run}/seed{seed}/model"),
         history=nonempty("<results>/face/{run}/seed{seed}/history.csv"),
@@ -138,6 +142,7 @@ rule face_train:
         runtime=1440,
         gpu=1,
     params:
+        lib=lib("face_train"),
         recipe=FACE_RUNS.recipe("protocol", "seeds", "data"),
     script:
         "../workflow/scripts/face_train.py"
@@ -148,7 +153,6 @@ rule face_predict:
         model="<results>/face/{run}/seed{seed}/model",
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
-        lib=lib("face_predict"),
     output:
         predictions=nonempty("<results>/face/{run}/seed{seed}/predictions.jsonl"),
     log:
@@ -163,6 +167,7 @@ rule face_predict:
         runtime=60,
         gpu=1,
     params:
+        lib=lib("face_predict"),
         splits=FACE_SPLITS,
     script:
         "../workflow/scripts/face_predict.py"
@@ -174,7 +179,6 @@ rule face_blur:
         model="<results>/face/{run}/seed{seed}/model",
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
-        lib=lib("face_blur"),
     output:
         **figure("<results>/face/{run}/seed{seed}/figures/blur_test"),
         result=nonempty("<results>/face/{run}/seed{seed}/blur.json"),
@@ -189,6 +193,7 @@ rule face_blur:
         mem_mb=scaled(8000),
         runtime=60,
     params:
+        lib=lib("face_blur"),
         labels=face_labels("formulas", "affect"),
         blur_test=FACE["blur_test"],
         split=FACE["result_split"],
@@ -209,7 +214,6 @@ rule face_evaluate:
         model=FACE_RUNS.model_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
-        lib=lib("face_evaluate"),
     output:
         **figure("<results>/face/{run}/seed{seed}/figures/confusion_matrix"),
         **figure("<results>/face/{run}/seed{seed}/figures/reliability"),
@@ -226,6 +230,7 @@ rule face_evaluate:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("face_evaluate"),
         recipe=FACE_RUNS.recipe("seeds"),
         result_split=FACE["result_split"],
         bootstrap=FACE["bootstrap"],
@@ -242,7 +247,6 @@ rule face_compare:
         metadata=FACE_RUNS.data_files("metadata.csv"),
         labels=FACE_RUNS.data_files("metadata_with_labels.csv"),
         schema=schema("comparison"),
-        lib=lib("face_compare"),
     output:
         comparison=nonempty("<results>/face/comparison.json"),
     log:
@@ -255,6 +259,7 @@ rule face_compare:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("face_compare"),
         data=FACE_RUNS.data,
         result_split=FACE["result_split"],
         bootstrap=FACE["bootstrap"],
@@ -268,7 +273,6 @@ rule face_card:
         metrics="<results>/face/{run}/seed{seed}/metrics.json",
         audit=FACE_RUNS.data_of_run("audit.json"),
         check=FACE_RUNS.data_of_run("label_check.json"),
-        lib=lib("face_card"),
     output:
         card=nonempty("<results>/face/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/face/{run}/seed{seed}/inference_example.py"),
@@ -282,6 +286,7 @@ rule face_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
+        lib=lib("face_card"),
         recipe=FACE_RUNS.recipe("seeds"),
         labels=FACE["labels"],
         dataset=FACE_RUNS.dataset_entry,
@@ -297,7 +302,6 @@ rule face_export:
         model="<results>/face/{run}/seed{seed}/model",
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
-        lib=lib("face_export"),
     output:
         onnx=nonempty("<results>/face/{run}/seed{seed}/export/model.onnx"),
         int8=nonempty("<results>/face/{run}/seed{seed}/export/model.int8.onnx"),
@@ -313,6 +317,7 @@ rule face_export:
         mem_mb=scaled(8000),
         runtime=60,
     params:
+        lib=lib("face_export"),
         split=FACE["result_split"],
     script:
         "../workflow/scripts/face_export.py"

@@ -11,7 +11,6 @@
 rule fetch_dataset:
     input:
         local=local_data,
-        lib=lib("fetch_dataset", data_generators),
     output:
         manifest=nonempty("<resources>/raw/{data}/manifest.json"),
     log:
@@ -25,6 +24,7 @@ rule fetch_dataset:
         mem_mb=scaled(1000),
         runtime=120,
     params:
+        lib=lib("fetch_dataset", data_generators),
         entry=lambda wildcards: fetched_part(REGISTRIES.datasets[wildcards.data]),
         # Another root without a copy in it changes nothing; the script reads it for its messages.
         local_copy=lambda wildcards: str(
@@ -38,7 +38,6 @@ rule fetch_dataset:
 rule fetch_model:
     input:
         local=local_model,
-        lib=lib("fetch_model", model_generators),
     output:
         manifest=nonempty("<resources>/models/{model}/manifest.json"),
     log:
@@ -52,6 +51,7 @@ rule fetch_model:
         mem_mb=scaled(4000),
         runtime=240,
     params:
+        lib=lib("fetch_model", model_generators),
         entry=lambda wildcards: fetched_part(REGISTRIES.models[wildcards.model]),
         # Another root without a copy in it changes nothing; the script reads it for its messages.
         local_copy=lambda wildcards: str(
@@ -63,8 +63,6 @@ rule fetch_model:
 
 
 rule store_config:
-    input:
-        lib=lib("store_config"),
     output:
         nonempty("<results>/config.yaml"),
     log:
@@ -78,6 +76,7 @@ rule store_config:
         mem_mb=scaled(500),
         runtime=5,
     params:
+        lib=lib("store_config"),
         config=config,
     script:
         "../workflow/scripts/store_config.py"
@@ -85,8 +84,6 @@ rule store_config:
 
 # Runs each time it is asked for, since it has no output; a benchmark would count as one.
 rule check:
-    input:
-        lib=lib("check"),
     log:
         "<logs>/check.log",
     localrule: True
@@ -96,6 +93,7 @@ rule check:
         mem_mb=scaled(500),
         runtime=5,
     params:
+        lib=lib("check"),
         table=lambda wildcards: asset_table(),
     script:
         "../workflow/scripts/check.py"

@@ -13,7 +13,6 @@ rule report_build:
         experiment_targets,
         samples=sample_manifests,
         config=rules.store_config.output[0],
-        lib=lib("report_build", report_sections),
     output:
         page=report(
             nonempty("<results>/report/index.html"),
@@ -37,6 +36,7 @@ rule report_build:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("report_build", report_sections),
         reference_results=REGISTRIES.reference_results,
     script:
         "../workflow/scripts/report_build.py"

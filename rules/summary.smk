@@ -14,10 +14,14 @@
 include: "summary_common.smk"
 
 
+# Of the rules from here on to the next such block.
+wildcard_constraints:
+    run=one_of(SUMMARY["runs"]),
+
+
 rule summary_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("summary_convert"),
     output:
         records=nonempty("<results>/summary/data/{data}/records.jsonl"),
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",
@@ -31,6 +35,7 @@ rule summary_convert:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("summary_convert"),
         layout=data_layout,
         split=SUMMARY["split"],
         on_bad_record=config["on_bad_record"],
@@ -44,7 +49,6 @@ rule summary_audit:
         records="<results>/summary/data/{data}/records.jsonl",
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("summary_audit"),
     output:
         audit=record("<results>/summary/data/{data}/audit.json"),
     log:
@@ -57,6 +61,7 @@ rule summary_audit:
         mem_mb=scaled(2000),
         runtime=30,
     params:
+        lib=lib("summary_audit"),
         expected=expected_counts,
     script:
         "../workflow/scripts/summary_audit.py"
@@ -67,7 +72,6 @@ rule summary_lengths:
     input:
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         model=SUMMARY_RUNS.model_of_run,
-        lib=lib("summary_lengths"),
     output:
         **figure("<results>/summary/{run}/lengths"),
         summary=nonempty("<results>/summary/{run}/lengths.json"),
@@ -83,6 +87,7 @@ rule summary_lengths:
         mem_mb=scaled(4000),
         runtime=60,
     params:
+        lib=lib("summary_lengths"),
         recipe=SUMMARY_RUNS.recipe(
             "protocol", "seeds", "lora", "training", "generation"
         ),
@@ -96,7 +101,6 @@ rule summary_train:
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         audit=ordering_only(SUMMARY_RUNS.data_of_run("audit.json")),
         model=SUMMARY_RUNS.model_of_run,
-        lib=lib("summary_train"),
     output:
         model=directory("<results>/summary/{run}/seed{seed}/model"),
         history=nonempty("<results>/summary/{run}/seed{seed}/history.csv"),
@@ -115,6 +119,7 @@ rule summary_train:
         runtime=1440,
         gpu=1,
     params:
+        lib=lib("summary_train"),
         # What decides when to train again.
         decisive=lambda wildcards: training_part(SUMMARY["runs"][wildcards.run]),
         # What the script reads. A param that is a function of `output` never causes a rerun.
@@ -130,7 +135,6 @@ rule summary_generate:
         audit=ordering_only(SUMMARY_RUNS.data_of_run("audit.json")),
         model=SUMMARY_RUNS.model_of_run,
         trained=summary_trained("model"),
-        lib=lib("summary_generate"),
     output:
         predictions=nonempty("<results>/summary/{run}/seed{seed}/predictions.jsonl"),
         details=nonempty("<results>/summary/{run}/seed{seed}/details.jsonl"),
@@ -148,6 +152,7 @@ rule summary_generate:
         runtime=720,
         gpu=1,
     params:
+        lib=lib("summary_generate"),
         recipe=SUMMARY_RUNS.recipe("protocol", "seeds"),
     script:
         "../workflow/scripts/summary_generate.py"
@@ -158,7 +163,6 @@ rule summary_baseline:
     input:
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         audit=ordering_only(SUMMARY_RUNS.data_of_run("audit.json")),
-        lib=lib("summary_baseline"),
     output:
         predictions=nonempty("<results>/summary/{run}/seed{seed}/predictions.jsonl"),
         details=nonempty("<results>/summary/{run}/seed{seed}/details.jsonl"),
@@ -174,6 +178,7 @@ rule summary_baseline:
         mem_mb=scaled(4000),
         runtime=120,
     params:
+        lib=lib("summary_baseline"),
         method=lambda wildcards: SUMMARY["runs"][wildcards.run]["method"],
         fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
     script:
@@ -186,7 +191,6 @@ rule summary_judge:
         predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
         details="<results>/summary/{run}/seed{seed}/details.jsonl",
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
-        lib=lib("summary_judge"),
     output:
         judge=nonempty("<results>/summary/{run}/seed{seed}/judge.json"),
     log:
@@ -201,6 +205,7 @@ rule summary_judge:
         mem_mb=scaled(2000),
         runtime=240,
     params:
+        lib=lib("summary_judge"),
         fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
         settings=SUMMARY["judge"],
         level=SUMMARY["bootstrap"]["level"],
@@ -216,7 +221,6 @@ rule summary_neural:
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         bertscore=summary_scoring_model("bertscore_model"),
         nli=summary_scoring_model("nli_model"),
-        lib=lib("summary_neural"),
     output:
         neural=nonempty("<results>/summary/{run}/seed{seed}/neural.json"),
     log:
@@ -231,6 +235,7 @@ rule summary_neural:
         runtime=240,
         gpu=1,
     params:
+        lib=lib("summary_neural"),
         fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
         level=SUMMARY["bootstrap"]["level"],
     script:
@@ -250,7 +255,6 @@ rule summary_evaluate:
         neural=summary_neural_of,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
-        lib=lib("summary_evaluate"),
     output:
         **figure("<results>/summary/{run}/seed{seed}/figures/fields"),
         metrics=record("<results>/summary/{run}/seed{seed}/metrics.json"),
@@ -266,6 +270,7 @@ rule summary_evaluate:
         mem_mb=scaled(4000),
         runtime=120,
     params:
+        lib=lib("summary_evaluate"),
         recipe=SUMMARY_RUNS.recipe("seeds"),
         bootstrap=SUMMARY["bootstrap"],
         baseline=SUMMARY_BASELINE,
@@ -282,7 +287,6 @@ rule summary_compare:
         details=SUMMARY_RUNS.results("details.jsonl"),
         records=SUMMARY_RUNS.data_files("records.jsonl"),
         schema=schema("comparison"),
-        lib=lib("summary_compare"),
     output:
         comparison=nonempty("<results>/summary/comparison.json"),
     log:
@@ -295,6 +299,7 @@ rule summary_compare:
         mem_mb=scaled(4000),
         runtime=120,
     params:
+        lib=lib("summary_compare"),
         data=SUMMARY_RUNS.data,
         folds={name: run["fold"] for name, run in SUMMARY_RUNS.selected.items()},
         pools=SUMMARY["cross_validation"],
@@ -310,7 +315,6 @@ rule summary_card:
         metrics="<results>/summary/{run}/seed{seed}/metrics.json",
         audit=SUMMARY_RUNS.data_of_run("audit.json"),
         model=SUMMARY_RUNS.model_of_run,
-        lib=lib("summary_card"),
     output:
         card=nonempty("<results>/summary/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/summary/{run}/seed{seed}/inference_example.py"),
@@ -326,6 +330,7 @@ rule summary_card:
         mem_mb=scaled(1000),
         runtime=15,
     params:
+        lib=lib("summary_card"),
         recipe=SUMMARY_RUNS.recipe("seeds"),
         dataset=SUMMARY_RUNS.dataset_entry,
         model=SUMMARY_RUNS.model_entry,

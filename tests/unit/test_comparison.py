@@ -22,12 +22,14 @@ def record(name, seed, value, ci, groups):
     }
 
 
+def share_of(table):
+    return comparison.Score("higher", table, lambda sums: sums[..., 0] / sums[..., 1])
+
+
 def made_run(name, correct, resamples, *, seedless=False):
     """A run whose models are right about the items *correct* ``[k, n]``."""
-    values = correct.mean(axis=1)
-    tables = [np.c_[row, np.ones(len(row))] for row in correct.astype(float)]
-    drawn = np.array(
-        [resamples.of_sums(lambda sums: sums[..., 0] / sums[..., 1], t) for t in tables]
+    values, drawn = resamples.trials(
+        [share_of(np.c_[row, np.ones(len(row))]) for row in correct.astype(float)]
     )
     records = [
         record(name, seed, value, np.quantile(rows, [0.025, 0.975]), correct.shape[1])
@@ -226,7 +228,8 @@ def test_items_of_one_group_are_drawn_together():
     correct = np.repeat(generator.random(50) < 0.7, 8)
     columns = np.c_[correct, np.ones(400)]
     draws = Resamples(groups, 3000, 0)
-    drawn = draws.of_sums(lambda s: s[..., 0] / s[..., 1], stats.group_sums(columns, groups))
+    (value,), (drawn,) = draws.trials([share_of(stats.group_sums(columns, groups))])
+    assert value == correct.mean()
     assert drawn.std() == pytest.approx(correct.std() / np.sqrt(50), rel=0.05)
     assert set(np.round(drawn * 50, 6)) <= set(range(51))
 

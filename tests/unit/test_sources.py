@@ -133,6 +133,25 @@ def test_no_module_that_a_script_loads_is_overlooked():
         assert loaded <= files, script.name
 
 
+def test_a_digest_changes_with_what_a_script_uses_and_with_nothing_else(package):
+    def digest():
+        sources._direct_sources.cache_clear()
+        sources._content_digest.cache_clear()
+        return sources.sources_digest(package / "job.py", package / "pkg")
+
+    before = digest()
+    for name in ("pkg/unused.py", "pkg/sub/other.md.j2", "pkg/d.py"):
+        (package / name).write_text("edited = 1\n")
+    (package / "pkg" / "c.py").touch()
+    assert digest() == before
+    for name in ("pkg/sub/b.py", "pkg/sub/card.md.j2"):
+        content = (package / name).read_text()
+        (package / name).write_text(content + "# edited\n")
+        assert digest() != before
+        (package / name).write_text(content)
+    assert digest() == before
+
+
 def sources_of(script, loaded=()):
     found = imported_sources(SCRIPTS / script, SCRIPTS / "affectlab", loaded)
     return {path.relative_to(SCRIPTS / "affectlab").as_posix() for path in found}

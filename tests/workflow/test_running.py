@@ -287,6 +287,7 @@ def test_two_processes_train_as_one(project, finished):
     two, one = (network(found[processes]) for processes in (2, 1))
     before = network(finished)
     moved = torch.linalg.vector_norm(one - before)
+    print("RATIO", float(torch.linalg.vector_norm(two - one) / moved), float(moved))
     assert moved > 0.1
     # Adam divides by the root of the squared gradient: where that is tiny, rounding moves single
     # weights by a whole step. Processes that did not share gradients would differ by about `moved`.

@@ -38,7 +38,6 @@ rule tone:
 rule tone_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
-        lib=lib("tone_convert"),
     output:
         records=ensure("<results>/tone/data/{data}/records.jsonl", non_empty=True),
         audit=ensure("<results>/tone/data/{data}/audit.json", non_empty=True),
@@ -52,6 +51,8 @@ rule tone_convert:
     resources:
         mem_mb=scaled(500),
         runtime=5,
+    params:
+        lib=lib("tone_convert"),
     script:
         "../workflow/scripts/tone_convert.py"
 
@@ -59,7 +60,6 @@ rule tone_convert:
 rule tone_train:
     input:
         records=TONE_RUNS.data_of_run("records.jsonl"),
-        lib=lib("tone_train"),
     output:
         model=directory("<results>/tone/{run}/seed{seed}/model"),
         predictions=ensure(
@@ -78,6 +78,7 @@ rule tone_train:
         mem_mb=scaled(500),
         runtime=5,
     params:
+        lib=lib("tone_train"),
         smoothing=lambda wildcards: TONE_RUNS[wildcards.run]["smoothing"],
     script:
         "../workflow/scripts/tone_train.py"
@@ -89,7 +90,6 @@ rule tone_evaluate:
         records=TONE_RUNS.data_of_run("records.jsonl"),
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
-        lib=lib("tone_evaluate"),
     output:
         metrics=ensure("<results>/tone/{run}/seed{seed}/metrics.json", non_empty=True),
         run=ensure("<results>/tone/{run}/seed{seed}/run.json", non_empty=True),
@@ -106,6 +106,7 @@ rule tone_evaluate:
         mem_mb=scaled(1000),
         runtime=5,
     params:
+        lib=lib("tone_evaluate"),
         recipe=TONE_RUNS.recipe("seeds"),
         bootstrap=TONE["bootstrap"],
     script:
@@ -118,7 +119,6 @@ rule tone_compare:
         predictions=TONE_RUNS.results("predictions.jsonl"),
         records=TONE_RUNS.data_files("records.jsonl"),
         schema=schema("comparison"),
-        lib=lib("tone_compare"),
     output:
         comparison=ensure("<results>/tone/comparison.json", non_empty=True),
     log:
@@ -132,6 +132,7 @@ rule tone_compare:
         mem_mb=scaled(1000),
         runtime=5,
     params:
+        lib=lib("tone_compare"),
         data=TONE_RUNS.data,
         bootstrap=TONE["bootstrap"],
     script:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -40,6 +41,19 @@ def imported_sources(script: Path, package: Path, loaded: Iterable[str] = ()) ->
                 if path.suffix == ".py":
                     waiting.append(path)
     return sorted(found)
+
+
+def sources_digest(script: Path, package: Path, loaded: Iterable[str] = ()) -> str:
+    """A digest of names and contents of `imported_sources`: equal ones mean equal code."""
+    found = hashlib.sha256()
+    for path in imported_sources(script, package, loaded):
+        found.update(f"{path.relative_to(package.resolve())} {_content_digest(path)}\n".encode())
+    return found.hexdigest()[:16]
+
+
+@cache
+def _content_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @cache

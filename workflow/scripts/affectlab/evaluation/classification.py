@@ -10,17 +10,16 @@ import math
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.calibration import calibration_error, calibration_metric
-from affectlab.evaluation.comparison import Resamples, Run, Trials, difference
+from affectlab.evaluation.comparison import Resamples, Run, Score, Trials, difference
 from affectlab.evaluation.conditions import Columns, predict
 from affectlab.evaluation.predictions import ROUNDING, check_items, prediction_lines
 from affectlab.evaluation.records import (
-    Direction,
     metric,
     read_metrics,
     strongest,
@@ -122,14 +121,6 @@ class Corpus:
                 answers[name] |= dict(zip(labels[split], found.tolist(), strict=True))
         majority = int(np.argmax(counts))
         return cls(classes, labels, group, majority, counts / counts.sum(), answers)
-
-
-class Score(NamedTuple):
-    """A score that is a function of sums over groups: see `stats.resample_sums`."""
-
-    direction: Direction
-    table: stats.Floats
-    statistic: Callable[[stats.Array], stats.Array]
 
 
 def read_predictions(
@@ -268,20 +259,14 @@ def compare_two(
     differences = {}
     for name in COMPARED:
         statistic = _of_sums(CONFUSION_SCORES[name], len(corpus.classes))
-        tables = [_confusion_table(split, groups) for split in (first, second)]
         ours, theirs = (
-            Trials(
-                np.array([statistic(table.sum(axis=0))]), resamples.of_sums(statistic, table)[None]
-            )
-            for table in tables
+            resamples.trials([Score("higher", _confusion_table(split, groups), statistic)])
+            for split in (first, second)
         )
         found = difference(
             ours, theirs, groups=len(set(groups)), level=bootstrap["level"], over_seeds=False
         )
-        differences[name] = {
-            "value": found.value,
-            "ci": None if found.limits is None else list(found.limits),
-        }
+        differences[name] = found.as_record()
     test = stats.mcnemar(first.correct, second.correct)
     return {
         "differences": differences,
@@ -405,21 +390,15 @@ def _trials(
     resamples: Resamples,
 ) -> dict[str, Trials]:
     """Every score of every seed, with its replicates."""
-    values: dict[str, list[float]] = {}
-    replicates: dict[str, list[stats.Floats]] = {}
-    for record, split in seeds:
-        calibrated = stats.apply_temperature(
-            split.probabilities, record["calibration"]["temperature"]
+    found = [
+        scores(
+            split,
+            stats.apply_temperature(split.probabilities, record["calibration"]["temperature"]),
+            groups,
         )
-        sums: dict[int, stats.Floats] = {}
-        for name, score in scores(split, calibrated, groups).items():
-            # The scores of decisions are functions of one table.
-            place = id(score.table)
-            if place not in sums:
-                sums[place] = resamples.sums(score.table)
-            values.setdefault(name, []).append(float(score.statistic(score.table.sum(axis=0))))
-            replicates.setdefault(name, []).append(score.statistic(sums[place]))
-    return {name: Trials(np.array(values[name]), np.array(replicates[name])) for name in values}
+        for record, split in seeds
+    ]
+    return {name: resamples.trials([one[name] for one in found]) for name in found[0]}
 
 
 def _bounds(name: str) -> tuple[float, float]:

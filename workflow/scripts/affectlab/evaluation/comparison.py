@@ -36,7 +36,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from affectlab.evaluation import stats
-from affectlab.evaluation.records import summary_metric
+from affectlab.evaluation.records import Direction, summary_metric
 
 SEEDS_NEEDED = 3
 """Seeds from which an interval or a test says something of new seeds.
@@ -68,6 +68,25 @@ CHUNK = 4_000_000
 """How many counts of resamples become floating-point numbers at once (32 MB)."""
 
 
+class Score(NamedTuple):
+    """A score that is a function of sums over groups of items.
+
+    Attributes:
+        direction: which values are better.
+        table: ``[G, D]``, sums of each group (`stats.group_sums`).
+        statistic: from sums ``[..., D]`` to scores ``[...]``.
+    """
+
+    direction: Direction
+    table: stats.Floats
+    statistic: Callable[[stats.Array], stats.Array]
+
+    @property
+    def value(self) -> float:
+        """The score of all items together."""
+        return float(self.statistic(self.table.sum(axis=0)))
+
+
 class Trials(NamedTuple):
     """One score of several trained models on the same items.
 
@@ -96,6 +115,10 @@ class Difference(NamedTuple):
     limits: tuple[float, float] | None
     p: float | None
 
+    def as_record(self) -> dict[str, Any]:
+        """Return value and interval as the records hold them."""
+        return {"value": self.value, "ci": None if self.limits is None else list(self.limits)}
+
 
 class Resamples:
     """Draws of groups with replacement, the same for every score and every model of some items.
@@ -120,16 +143,16 @@ class Resamples:
         for row in self._counts:
             row[:] = np.bincount(generator.integers(size, size=size), minlength=size)
 
-    def of_sums(
-        self, statistic: Callable[[stats.Array], stats.Array], table: stats.Array
-    ) -> stats.Floats:
-        """Return the replicates ``[resamples]`` of a score that is a function of sums.
+    def trials(self, scores: Sequence[Score]) -> Trials:
+        """Return one score of several models, with its replicates on these draws.
 
         Args:
-            statistic: from sums ``[..., D]`` to scores ``[...]``.
-            table: ``[G, D]``, sums of each group (`stats.group_sums` of the same groups).
+            scores: of each model; their tables have the groups of these draws.
         """
-        return np.asarray(statistic(self.sums(table)), dtype=np.float64)
+        replicates = [score.statistic(self.sums(score.table)) for score in scores]
+        return Trials(
+            np.array([score.value for score in scores]), np.array(replicates, dtype=np.float64)
+        )
 
     def sums(self, table: stats.Array) -> stats.Floats:
         """Return the sums ``[resamples, D]`` of the rows of *table* ``[G, D]`` over each draw."""
@@ -358,11 +381,7 @@ def _pair(first: Run, second: Run, compared: Sequence[str], level: float) -> dic
             over_seeds=recipes,
             refit_factor=max(first.refit_factor, second.refit_factor),
         )
-        differences[name] = {
-            "value": found.value,
-            "ci": None if found.limits is None else list(found.limits),
-            "p": found.p,
-        }
+        differences[name] = found.as_record() | {"p": found.p}
     pair = {
         "first": {"run": first.name, "seeds": first.seeds},
         "second": {"run": second.name, "seeds": second.seeds},

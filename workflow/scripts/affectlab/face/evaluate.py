@@ -21,7 +21,7 @@ from affectlab.evaluation.classification import (
     reliability_at,
     scored_record,
 )
-from affectlab.evaluation.comparison import Resamples, Run, Trials, comparison_record
+from affectlab.evaluation.comparison import Resamples, Run, comparison_record
 from affectlab.evaluation.predictions import prediction_lines
 from affectlab.evaluation.records import (
     Direction,
@@ -166,7 +166,7 @@ def _interval(
     groups, items = len(score.table), int(score.table[:, 0].sum())
     if kind == "mae":
         return intervals.positive_mean_interval(score.table[:, [6, 0]], level, scale=trivial)
-    value = float(score.statistic(score.table.sum(axis=0)))
+    value = score.value
     replicates = intervals.replicates_of(
         score.statistic, score.table, bootstrap["resamples"], bootstrap["seed"]
     )
@@ -339,10 +339,7 @@ def with_regressed(
         scores = [found[name] for found in seeds]
         # Images without a value are left out, so the groups are not those of the other scores.
         draws = Resamples(range(len(scores[0].table)), bootstrap["resamples"], bootstrap["seed"])
-        trials[name] = Trials(
-            np.array([float(score.statistic(score.table.sum(axis=0))) for score in scores]),
-            np.array([draws.of_sums(score.statistic, score.table) for score in scores]),
-        )
+        trials[name] = draws.trials(scores)
     bounds = {name: KINDS[name.rpartition("_")[2]][2] for name in trials}
     return replace(run, trials={**run.trials, **trials}, bounds={**run.bounds, **bounds})
 
