@@ -123,10 +123,7 @@ def test_scores_of_the_summary_experiment(answers: str) -> None:
         for case in cases
     ]
     found = all_scores(cases, given)
-    groups = [case.group for case in cases]
-    limits = {
-        name: summary.interval_of(name, score, groups, BOOTSTRAP) for name, score in found.items()
-    }
+    limits = {name: summary.interval_of(name, score, BOOTSTRAP) for name, score in found.items()}
     assert set(limits) >= {"valid_output", "rouge1", "bleu", "chrf", "unsupported_names"}
     check({name: {"value": one.value, "ci": (one.low, one.high)} for name, one in limits.items()})
 

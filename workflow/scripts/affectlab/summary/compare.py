@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from affectlab.errors import DataError
-from affectlab.evaluation.comparison import Resamples, Run, comparison_record
+from affectlab.evaluation.comparison import Resamples, Run, Score, comparison_record
 from affectlab.evaluation.records import read_metrics, write_record
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import BASELINES
 from affectlab.summary.cases import Case, read_cases
 from affectlab.summary.evaluate import test_cases, train_cases
 from affectlab.summary.methods import UNTRAINED
-from affectlab.summary.score_intervals import COMPARED, differences, interval_of, trials_of
-from affectlab.summary.scores import Answer, Score, all_scores
+from affectlab.summary.score_intervals import COMPARED, differences, interval_of
+from affectlab.summary.scores import Answer, all_scores
 from affectlab.summary.side_scores import BOUNDS
 
 HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
@@ -102,13 +102,11 @@ def compare(
 def _run(seeds: Sequence[_Trained], items: tuple[str, int | None], resamples: Resamples) -> Run:
     """A run from what its models came to."""
     first = seeds[0]
-    groups = _groups(first.cases)
     return Run(
         records=[one.record for one in seeds],
         items=items,
         trials={
-            name: trials_of([one.scores[name] for one in seeds], groups, resamples)
-            for name in first.scores
+            name: resamples.trials([one.scores[name] for one in seeds]) for name in first.scores
         },
         bounds=dict.fromkeys(first.scores, (0.0, 1.0)) | BOUNDS,
         seedless=first.record["method"] in UNTRAINED and not first.record["details"]["sampled"],
@@ -152,10 +150,10 @@ def _pool(
         "data": data,
         "n": len(tested),
         "groups": len(set(groups)),
-        "metrics": _metrics(scores, groups, bootstrap),
+        "metrics": _metrics(scores, bootstrap),
         "baselines": {
             method: {
-                "metrics": _metrics(others, groups, bootstrap),
+                "metrics": _metrics(others, bootstrap),
                 "differences": differences(scores, others, groups, bootstrap),
             }
             for method, others in baselines.items()
@@ -163,12 +161,10 @@ def _pool(
     }
 
 
-def _metrics(
-    scores: Mapping[str, Score], groups: Sequence[str], bootstrap: Mapping[str, Any]
-) -> dict[str, Any]:
+def _metrics(scores: Mapping[str, Score], bootstrap: Mapping[str, Any]) -> dict[str, Any]:
     table = {}
     for name, score in scores.items():
-        interval = interval_of(name, score, groups, bootstrap)
+        interval = interval_of(name, score, bootstrap)
         table[name] = {"value": interval.value, "ci": [interval.low, interval.high]}
     return table
 

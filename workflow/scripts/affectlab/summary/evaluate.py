@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.errors import DataError
+from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.records import ScoredRun, difference_line, metric, strongest
 from affectlab.files.io import read_jsonl, write_text
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import BASELINES
 from affectlab.summary.cases import Case, read_cases, with_fold
-from affectlab.summary.score_intervals import COMPARED, differences, interval_of, value_of
-from affectlab.summary.scores import Answer, Score, all_scores, description, field_scores
+from affectlab.summary.score_intervals import COMPARED, differences, interval_of
+from affectlab.summary.scores import Answer, all_scores, description, field_scores
 from affectlab.summary.side_scores import read_judge, read_side_metrics
 
 TASK_VERSION = 4
@@ -75,7 +76,7 @@ def evaluate(
             data={"split": "test", "n": len(cases), "groups": len(set(groups))},
             data_paths=(records_path,),
         ),
-        "metrics": _metrics(found, plain, groups, run.bootstrap)
+        "metrics": _metrics(found, plain, run.bootstrap)
         | read_side_metrics(judge_path, neural_path),
         "comparisons": []
         if baseline is None
@@ -98,13 +99,12 @@ def evaluate(
 def _metrics(
     found: Mapping[str, Score],
     plain: Mapping[str, tuple[str, float]],
-    groups: Sequence[str],
     bootstrap: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The scores as metrics.json holds them, next to the *plain* ones of trivial baselines."""
     table = {}
     for name, score in found.items():
-        interval = interval_of(name, score, groups, bootstrap)
+        interval = interval_of(name, score, bootstrap)
         limits = interval.low, interval.high
         table[name] = metric(interval.value, score.direction, limits, plain.get(name))
     return table
@@ -170,13 +170,12 @@ def trivial_scores(cases: Sequence[Case], train: Sequence[Case]) -> dict[str, tu
         cases: that are scored.
         train: cases that `template` learns from; without any it is left out.
     """
-    groups = [case.group for case in cases]
     reached: dict[str, list[tuple[str, float]]] = {name: [] for name in COMPARED}
     for method in TRIVIAL if train else TRIVIAL[:-1]:
         answers = [Answer(fields, True, False, False) for fields in BASELINES[method](cases, train)]
         found = all_scores(cases, answers)
         for name in COMPARED:
-            reached[name].append((method, value_of(found[name], groups)))
+            reached[name].append((method, found[name].value))
     best = {name: strongest("higher", values) for name, values in reached.items()}
     return {name: one for name, one in best.items() if one is not None}
 
@@ -185,8 +184,7 @@ def support_of_references(cases: Sequence[Case]) -> dict[str, float]:
     """`SUPPORT` of the references: how much of it good answers have, and the count takes amiss."""
     answers = [Answer(case.references, True, False, False) for case in cases]
     found = all_scores(cases, answers)
-    groups = [case.group for case in cases]
-    return {name: value_of(found[name], groups) for name in SUPPORT}
+    return {name: found[name].value for name in SUPPORT}
 
 
 def results_text(record: Mapping[str, Any]) -> str:

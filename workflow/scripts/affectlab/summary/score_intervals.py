@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from affectlab.evaluation import intervals, stats
-from affectlab.evaluation.comparison import Resamples, Trials, difference
-from affectlab.summary.scores import Score
+from affectlab.evaluation.comparison import Resamples, Score, difference
 
 COMPARED = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 """Scores whose paired differences between runs are reported, and that `TRIVIAL` have too."""
@@ -27,25 +24,17 @@ MEANS = ("rouge1", "rouge2", "rouge_l", "chrf")
 """Scores that are means of one value for each case."""
 
 
-def value_of(score: Score, groups: Sequence[str]) -> float:
-    """The score of all cases together; summed as its interval is, to the last bit."""
-    return float(score.statistic(stats.group_sums(score.columns, groups).sum(axis=0)))
-
-
-def interval_of(
-    name: str, score: Score, groups: Sequence[str], bootstrap: Mapping[str, Any]
-) -> stats.Interval:
+def interval_of(name: str, score: Score, bootstrap: Mapping[str, Any]) -> stats.Interval:
     """The score *name* of all cases together, with its interval."""
-    table = stats.group_sums(score.columns, groups)
     if name in COUNTED:
-        return intervals.share_interval(table, bootstrap["level"])
+        return intervals.share_interval(score.table, bootstrap["level"])
     if name in MEANS:
-        return intervals.mean_interval(table, bootstrap["level"])
+        return intervals.mean_interval(score.table, bootstrap["level"])
     replicates = intervals.replicates_of(
-        score.statistic, table, bootstrap["resamples"], bootstrap["seed"]
+        score.statistic, score.table, bootstrap["resamples"], bootstrap["seed"]
     )
     return intervals.resampled_interval(
-        value_of(score, groups), replicates, len(table), bootstrap["level"]
+        score.value, replicates, len(score.table), bootstrap["level"]
     )
 
 
@@ -62,26 +51,12 @@ def differences(
     resamples = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
     found = {}
     for name in COMPARED:
-        first, second = (trials_of([scores[name]], groups, resamples) for scores in (ours, theirs))
-        one = difference(
+        first, second = (resamples.trials([scores[name]]) for scores in (ours, theirs))
+        found[name] = difference(
             first,
             second,
             groups=len(set(groups)),
             level=bootstrap["level"],
             over_seeds=False,
-        )
-        found[name] = {
-            "value": one.value,
-            "ci": None if one.limits is None else list(one.limits),
-        }
+        ).as_record()
     return found
-
-
-def trials_of(scores: Sequence[Score], groups: Sequence[str], resamples: Resamples) -> Trials:
-    """One score of several models, with its replicates."""
-    tables = [stats.group_sums(score.columns, groups) for score in scores]
-    statistic = scores[0].statistic
-    return Trials(
-        np.array([value_of(score, groups) for score in scores]),
-        np.array([resamples.of_sums(statistic, table) for table in tables]),
-    )

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from affectlab.datasets.texts import words_of
-from affectlab.evaluation.records import Direction
-from affectlab.evaluation.stats import Array, Floats
+from affectlab.evaluation.comparison import Score
+from affectlab.evaluation.stats import Array, group_sums
 from affectlab.summary.cases import Case
 from affectlab.summary.text import (
     Language,
@@ -65,14 +65,6 @@ class Answer(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON data."""
         return {**self._asdict(), "fields": dict(self.fields)}
-
-
-class Score(NamedTuple):
-    """A score as columns (n, D) over cases, and the function of their sums (..., D)."""
-
-    direction: Direction
-    columns: Floats
-    statistic: Callable[[Array], Array]
 
 
 class _Cutter:
@@ -268,14 +260,17 @@ def all_scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Sc
                 *unsupported_names(answer.fields.values(), case.text, language),
             ]
         )
-    means, counts = np.array(rouges), np.array(shares, dtype=float)
-    flags = np.array([[answer.valid, answer.failed, 1.0] for answer in answers], dtype=float)
+    groups = [case.group for case in cases]
+    flags = [[answer.valid, answer.failed, 1.0] for answer in answers]
+    means, decided, counts = (
+        group_sums(np.array(rows, dtype=float), groups) for rows in (rouges, flags, shares)
+    )
     return {
-        "valid_output": Score("higher", flags[:, [0, 2]], ratio),
+        "valid_output": Score("higher", decided[:, [0, 2]], ratio),
         **{name: Score("higher", means[:, [i, 3]], ratio) for i, name in enumerate(ROUGE)},
-        "bleu": Score("higher", np.array(bleus, dtype=float), bleu_of_sums),
-        "chrf": Score("higher", np.array(chrfs), ratio),
-        "failed": Score("lower", flags[:, [1, 2]], ratio),
+        "bleu": Score("higher", group_sums(np.array(bleus, dtype=float), groups), bleu_of_sums),
+        "chrf": Score("higher", group_sums(np.array(chrfs), groups), ratio),
+        "failed": Score("lower", decided[:, [1, 2]], ratio),
         "repetition": Score("lower", counts[:, 0:2], ratio),
         "unsupported_numbers": Score("lower", counts[:, 2:4], ratio),
         "unsupported_names": Score("lower", counts[:, 4:6], ratio),
