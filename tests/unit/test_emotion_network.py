@@ -654,3 +654,22 @@ def test_check_lists_what_the_configuration_needs(capsys, tmp_path):
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_the_classifier_is_a_predictor_like_the_others(trained, method):
     check_predictor(EmotionClassifier, trained[method] / "model", TEXTS)
+
+
+def test_a_table_of_texts_becomes_a_table_of_all_classes(trained, tmp_path):
+    source, out = tmp_path / "tweets.csv", tmp_path / "out.csv"
+    rows = [{"id": f"n{number}", "tweet": text} for number, text in enumerate([*TEXTS, ""])]
+    with source.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["id", "tweet"])
+        writer.writeheader()
+        writer.writerows(rows)
+    command = ["predict", "emotion", "--model", str(trained["full"] / "model"), "--id", "id"]
+    options = ["--file", source, "--column", "tweet", "--format", "csv", "--output", out]
+    assert cli.main([*command, *map(str, options)]) == 1
+    with out.open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert [row["id"] for row in found] == [row["id"] for row in rows]
+    for text, row in zip(TEXTS, found, strict=False):
+        shares = {name: float(row[f"probabilities.{name}"]) for name in CLASSES}
+        assert (row["text"], row["label"]) == (text, max(shares, key=shares.__getitem__))
+    assert found[-1]["error"] == "is empty"

@@ -1,6 +1,7 @@
 """Networks of the face experiment: sizes, augmentation, targets, training, and the predictor."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -790,3 +791,22 @@ def test_an_export_has_its_own_precision(network, tmp_path):
         predict.FacePredictor.from_directory(
             network, onnx=tmp_path / "model.onnx", precision="bf16"
         )
+
+
+def test_paths_of_a_list_and_readings_in_a_table(network, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    faces = samples.draw_faces(np.arange(2), np.random.default_rng(0))
+    names = ["a.png", os.fsdecode(b"tr\xe8s.png")]
+    for name, face in zip(names, faces, strict=True):
+        Path(name).write_bytes(cv2.imencode(".png", face)[1].tobytes())
+    Path("list.txt").write_bytes(b"a.png\nabsent.png\n" + os.fsencode(names[1]) + b"\n")
+    command = ["predict", "face", "--model", str(network), "--device", "cpu"]
+    assert main([*command, "--file", "list.txt", "--format", "csv", "--output", "out.csv"]) == 1
+    assert "affectlab: absent.png: no such file" in capsys.readouterr().err
+    text = Path("out.csv").read_text(encoding="utf-8", errors="surrogateescape")
+    first, absent, odd = csv.DictReader(io.StringIO(text))
+    assert [row["file"] for row in (first, absent, odd)] == ["a.png", "absent.png", names[1]]
+    assert first["label"] in CLASSES
+    assert (absent["error"], absent["label"]) == ("no such file", "")
+    shares = [float(first[f"probabilities.{name}"]) for name in CLASSES]
+    assert sum(shares) == pytest.approx(1.0, abs=1e-4)

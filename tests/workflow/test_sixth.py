@@ -7,6 +7,8 @@ docs/adding-an-experiment.md walks through them and through `SHARED`.
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,10 @@ def test_it_runs_from_raw_data_to_the_report(extended, monkeypatch):
     assert "The data set tone_sample is generated." in page
     table = (directory / "results" / "tables" / "results.csv").read_text()
     assert len(re.findall(r"^ours,tone,bayes,", table, re.MULTILINE)) == 9
+    model = directory / "results" / "tone" / "bayes" / "seed0" / "model"
+    command = [sys.executable, "-m", "affectlab", "predict", "tone", "--model", str(model)]
+    done = subprocess.run([*command, "thanks again"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["label"] == "friendly"
     with sixth.edited("tone/report.py"):
         edited = sixth.snakemake("-n", *selected, directory=directory, overlays=())
     assert edited.rules == {"report_build"}

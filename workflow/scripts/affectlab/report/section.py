@@ -23,7 +23,7 @@ class Section:
     Attributes:
         sentences: what was found, in plain sentences; the first is the main one.
         notes: of the data sets that its runs were scored on.
-        warnings: sentences about scores that are worse than a trivial answer.
+        warnings: sentences about scores that are worse than a trivial baseline.
         rows: its rows of results.csv, see `results.COLUMNS`.
         provenance: its rows of the provenance table, see `provenance`.
         html: everything else, from level-three headings down.
@@ -149,7 +149,7 @@ def provenance(runs: Mapping[str, Sequence[SeedResult]]) -> list[dict[str, Any]]
 
 
 def exports_view(runs: Mapping[str, Sequence[SeedResult]]) -> list[dict[str, Any]]:
-    """Exported models, one column a format, the one they are held against first.
+    """Exported models, one column a format, the reference first.
 
     There are up to four formats and a dozen measures: this way round the table fits a page.
     """
