@@ -341,6 +341,7 @@ def test_the_card_says_what_the_indices_are_not(evaluated):
     assert "what it has learnt follows the camera" in first_page
     assert all(f"- *{name}*: {warning}." in text for name, warning in WARNINGS.items())
     assert "Valence and arousal: those of the class label, mean ratings of emotion words" in text
+    assert "[doi 10.1016/0092-6566(77)90037-X](https://doi.org/" in text
     assert "The temperature was fitted" not in text
     record["details"]["blur_test"]["network_iq"] = {"falls": False, "flat": True}
     text = card(record, [], check, RECIPE, LABELS, entry, {}, None)

@@ -75,7 +75,7 @@ def run_probe(
         )
         # Its products are small; the processes of the outer folds are what uses the threads.
         with threadpool_limits(1, "blas"):
-            rows, details, fitted = _sound(items, clips, embeddings, recipe, seed, threads)
+            rows, details, fitted = _corrected(items, clips, embeddings, recipe, seed, threads)
     else:
         work = model_directory.parent / "work"
         rows, details, fitted = _published(items, embeddings, recipe, seed, threads, work)
@@ -85,7 +85,7 @@ def run_probe(
     write_json(training_path, process_record(started, threads), sealed=True)
 
 
-def _sound(
+def _corrected(
     items: Items,
     clips: Items,
     embeddings: Embeddings,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
@@ -41,9 +43,11 @@ _COORDINATES = (
     "(https://doi.org/10.1016/0092-6566\\(77\\)90037-X))"
 )
 AFFECT_SOURCES = {
-    "metadata": "given by the data",
-    "votes": f"the mean under the votes of {_COORDINATES}; of the class label where there are none",
-    "circumplex": f"those of the class label, {_COORDINATES}",
+    "metadata": Markup("given by the data"),
+    "votes": Markup(
+        f"the mean under the votes of {_COORDINATES}; of the class label where there are none"
+    ),
+    "circumplex": Markup(f"those of the class label, {_COORDINATES}"),
 }
 """Where valence and arousal come from, by `labels.affect_source`, as the card says it."""
 
