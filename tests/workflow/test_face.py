@@ -110,6 +110,8 @@ def test_a_changed_setting_reruns_what_it_decides(
         ("face/export.py", {"face_export", "report_build"}),
         ("face/report.py", {"report_build"}),
         ("face/cli.py", set()),
+        # A generator reruns the fetching of its own data alone.
+        ("samples/audio.py", set()),
     ],
 )
 def test_an_edited_module_reruns_its_users(project, face_overlays, finished_face, module, expected):
