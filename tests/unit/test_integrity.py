@@ -30,12 +30,12 @@ from affectlab.files import integrity
 from affectlab.files.io import (
     read_json,
     read_jsonl,
-    read_text,
     sealed_path,
     sealed_writer,
     write_json,
     write_jsonl,
 )
+from affectlab.files.text import read_text
 from affectlab.models import onnx_export, text_models
 from affectlab.samples import emotion as emotion_samples
 from affectlab.samples import face as face_samples

@@ -10,6 +10,7 @@ import pytest
 
 from affectlab.errors import DataError, UserError
 from affectlab.files import io
+from affectlab.files.text import read_text
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_the_old_file(small_disk):
@@ -145,7 +146,7 @@ def test_a_missing_file_and_broken_json_are_named(tmp_path):
 
 def test_text_is_read_whatever_its_line_ends_and_mark(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\n")
-    assert io.read_text(tmp_path / "a.txt") == "one\ntwo\nthree\n"
+    assert read_text(tmp_path / "a.txt") == "one\ntwo\nthree\n"
 
 
 def test_the_checksum_is_that_of_the_coreutils(tmp_path):
@@ -201,4 +202,4 @@ def test_a_target_is_checked_before_the_work(tmp_path):
 
 def test_a_folder_is_no_file_to_read(tmp_path):
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
-        io.read_text(tmp_path)
+        read_text(tmp_path)

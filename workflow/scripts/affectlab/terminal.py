@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from affectlab.errors import DataError, UserError
-from affectlab.files.io import atomic_path, check_target, is_encodable
+from affectlab.files.io import atomic_path, check_target
+from affectlab.files.text import is_encodable
 
 T = TypeVar("T")
 

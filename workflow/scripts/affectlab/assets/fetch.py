@@ -30,14 +30,8 @@ from affectlab.files.archives import (
     single_archive,
 )
 from affectlab.files.integrity import SUMS
-from affectlab.files.io import (
-    atomic_path,
-    is_encodable,
-    sealed_path,
-    sha256_file,
-    user_path,
-    write_json,
-)
+from affectlab.files.io import atomic_path, sealed_path, sha256_file, user_path, write_json
+from affectlab.files.text import is_encodable
 from affectlab.files.unpacking import extract
 from affectlab.files.urls import redact
 

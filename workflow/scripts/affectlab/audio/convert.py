@@ -15,8 +15,9 @@ from affectlab.audio.data import Clip, Selection
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.names import Ids, Spellings
 from affectlab.errors import DataError, printable
-from affectlab.files.io import is_encodable, write_jsonl
+from affectlab.files.io import write_jsonl
 from affectlab.files.quarantine import BadRecord
+from affectlab.files.text import is_encodable
 
 Read = Callable[[Path, Selection], Iterator[Clip | BadRecord]]
 

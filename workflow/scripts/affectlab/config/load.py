@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from affectlab.errors import ConfigError, first_line
-from affectlab.files.io import read_text
+from affectlab.files.text import read_text
 from affectlab.files.urls import redact
 
 MOST_DEPTH = 40

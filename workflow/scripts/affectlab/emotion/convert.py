@@ -20,8 +20,9 @@ from affectlab.emotion.data import CLASSES, SPLITS, Record, unknown_label
 from affectlab.emotion.layouts import LAYOUTS, find_layout
 from affectlab.emotion.rows import UNDECODED, Row, not_utf8
 from affectlab.errors import DataError
-from affectlab.files.io import is_encodable, sealed_writer
+from affectlab.files.io import sealed_writer
 from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
+from affectlab.files.text import is_encodable
 
 
 def convert(

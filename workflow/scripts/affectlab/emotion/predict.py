@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.tfidf import SETTINGS_FILE
 from affectlab.errors import UserError, reading
-from affectlab.files.io import is_encodable, round_significant, write_jsonl
+from affectlab.files.io import round_significant, write_jsonl
+from affectlab.files.text import is_encodable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from affectlab.datasets.separators import other_separator, wrong_separator
 from affectlab.datasets.texts import kind_of
 from affectlab.emotion.data import CLASSES
 from affectlab.errors import DataError, UserError
-from affectlab.files.io import bounded_lines
+from affectlab.files.text import bounded_lines
 
 UNDECODED = re.compile("[\udc80-\udcff]")
 

@@ -13,8 +13,8 @@ from affectlab.entity.data import Record, Target
 from affectlab.entity.labels import CLASSES, GOEMOTIONS_CLASSES, soft_label_of_ids
 from affectlab.entity.lines import numbered_lines
 from affectlab.errors import DataError
-from affectlab.files.io import read_text
 from affectlab.files.quarantine import BadRecord
+from affectlab.files.text import read_text
 
 FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from affectlab.errors import DataError
-from affectlab.files.io import read_lines
+from affectlab.files.text import read_lines
 
 _WEB_PAGE = re.compile(r"\s*+<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
 

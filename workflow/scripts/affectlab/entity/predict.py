@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from affectlab.datasets.texts import form_of, places_of
 from affectlab.entity.labels import CLASSES
 from affectlab.errors import UserError, reading
-from affectlab.files.io import atomic_path, is_encodable, sealed_path
+from affectlab.files.io import atomic_path, sealed_path
+from affectlab.files.text import is_encodable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,8 +16,8 @@ from affectlab.entity.data import Record, Target
 from affectlab.entity.labels import CLASSES, GENERATIONS, generations_of, label_problem, top_class
 from affectlab.entity.lines import numbered_lines
 from affectlab.errors import DataError
-from affectlab.files.io import is_encodable
 from affectlab.files.quarantine import BadRecord
+from affectlab.files.text import is_encodable
 
 
 def read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:

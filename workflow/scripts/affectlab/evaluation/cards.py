@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from affectlab.files.io import read_text
+from affectlab.files.text import read_text
 
 # An underscore inside a word is one; an ampersand matters where it begins an entity.
 _SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")

@@ -27,7 +27,8 @@ from affectlab.face.faces import CLASSES, SIDE, SPLITS, Face
 from affectlab.face.raw import read_raw
 from affectlab.face.votes import TAGS, Votes, join_votes
 from affectlab.files.integrity import check_file, checked
-from affectlab.files.io import read_text, sealed_path, sealed_writer
+from affectlab.files.io import sealed_path, sealed_writer
+from affectlab.files.text import read_text
 
 STATUSES = ("own", "twin", "none")
 """Whose FER+ votes a row holds: its own, those of images with the same pixels, nobody's."""

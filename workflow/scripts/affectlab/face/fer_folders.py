@@ -14,8 +14,8 @@ from affectlab.face.faces import USAGES, Face, class_name
 from affectlab.face.files import Files
 from affectlab.face.pixels import decode_image
 from affectlab.face.tables import affect_of, require_columns, table_lines
-from affectlab.files.io import is_encodable
 from affectlab.files.quarantine import BadRecord
+from affectlab.files.text import is_encodable
 
 FOLDER_SPLITS = {
     "train": "train",

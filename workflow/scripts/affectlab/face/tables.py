@@ -13,7 +13,7 @@ from typing import IO
 from affectlab.datasets.separators import wrong_separator
 from affectlab.errors import DataError
 from affectlab.face.faces import SHOWN
-from affectlab.files.io import bounded_lines
+from affectlab.files.text import bounded_lines
 
 
 def affect_of(cells: Mapping[str, str], name: str) -> float:

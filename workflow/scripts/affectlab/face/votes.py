@@ -24,7 +24,7 @@ from affectlab.face.faces import CLASSES, SHOWN, USAGES, Face
 from affectlab.face.fer_table import CSV_NAMES
 from affectlab.face.pixels import parse_pixels
 from affectlab.face.tables import table_errors
-from affectlab.files.io import bounded_lines, read_text
+from affectlab.files.text import bounded_lines, read_text
 
 TAGS = (
     "neutral",

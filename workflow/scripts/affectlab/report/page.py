@@ -12,7 +12,8 @@ from typing import Any
 from affectlab.config.dotted import load
 from affectlab.config.experiment import Experiment
 from affectlab.config.load import parse_yaml
-from affectlab.files.io import read_text, write_text
+from affectlab.files.io import write_text
+from affectlab.files.text import read_text
 from affectlab.report.data_notes import page_title
 from affectlab.report.results import results_csv
 from affectlab.report.section import Section, SectionBuilder, render

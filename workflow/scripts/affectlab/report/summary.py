@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from affectlab.errors import DataError
-from affectlab.files.io import read_text
+from affectlab.files.text import read_text
 from affectlab.report.data_notes import DIFFERS, GENERATED
 from affectlab.report.results import COLUMNS
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from affectlab.datasets.texts import kind_of
 from affectlab.errors import DataError, UserError
-from affectlab.files.io import is_encodable, read_jsonl
+from affectlab.files.io import read_jsonl
+from affectlab.files.text import is_encodable
 from affectlab.summary.text import Language
 
 FIELDS = (

@@ -22,7 +22,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from affectlab.assets.transfers import is_passing
 from affectlab.datasets.texts import without_chat_marks
 from affectlab.errors import DataError, UserError
-from affectlab.files.io import clear_leftovers, read_json, read_text, write_json
+from affectlab.files.io import clear_leftovers, read_json, write_json
+from affectlab.files.text import read_text
 from affectlab.files.urls import redact
 from affectlab.summary.answers import after_thinking, json_objects, read_answers
 from affectlab.summary.cases import FIELDS, Case

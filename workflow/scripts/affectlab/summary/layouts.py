@@ -10,7 +10,8 @@ from typing import Any
 
 from affectlab.datasets.texts import kind_of
 from affectlab.errors import DataError
-from affectlab.files.io import read_json, read_lines
+from affectlab.files.io import read_json
+from affectlab.files.text import read_lines
 from affectlab.summary.cases import FIELDS, REFLECTION, Case, text_problem
 from affectlab.summary.splits import digest, published_split, stratified
 from affectlab.summary.text import detect_language

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from affectlab.datasets.texts import without_chat_marks
 from affectlab.errors import UserError
-from affectlab.files.io import read_text
+from affectlab.files.text import read_text
 from affectlab.summary.cases import REFLECTION, Case
 from affectlab.summary.text import Language
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from affectlab.errors import DataError
 from affectlab.evaluation.stats import Array
-from affectlab.files.io import read_text, sealed_writer
+from affectlab.files.io import sealed_writer
+from affectlab.files.text import read_text
 
 COLUMNS = ("step", "epoch", "split", "loss")
 

@@ -11,8 +11,9 @@ from affectlab.audio.corpora.recordings import recordings_in
 from affectlab.audio.data import Clip, Selection
 from affectlab.audio.tasks import DEPRESSED_FROM, depression_labels
 from affectlab.errors import DataError
-from affectlab.files.io import folders_below, read_text
+from affectlab.files.io import folders_below
 from affectlab.files.quarantine import BadRecord
+from affectlab.files.text import read_text
 
 logger = logging.getLogger(__name__)
 

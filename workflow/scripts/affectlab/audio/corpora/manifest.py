@@ -12,8 +12,8 @@ from typing import Any
 from affectlab.audio.data import SPLITS, Clip, Selection
 from affectlab.datasets.separators import wrong_separator
 from affectlab.errors import DataError
-from affectlab.files.io import read_text
 from affectlab.files.quarantine import BadRecord
+from affectlab.files.text import read_text
 
 FORM = "manifest.csv or manifest.tsv with the columns clip, subject and label"
 TABLE_NAMES = ("manifest.csv", "manifest.tsv")
