@@ -423,7 +423,6 @@ def test_mistakes_between_parts_are_named():
         "audio.encoders.l.path: belongs to the kind 'precomputed'",
         "audio.runs.a.encoder: no encoder is called 'x'",
         "audio.runs.a.task: 'r' has no labels for '2dep'; it has: 3valence, 8emo",
-        "audio.runs.a.probe: missing",
         "audio.runs.b.data: 'e' has the layout 'emotion'",
         "audio.runs.b.probe: does not go with the protocol 'published'",
         "audio.runs.b.probe.strengths: the values of C must rise",
