@@ -25,6 +25,7 @@ from affectlab.audio.model import load
 from affectlab.audio.pipeline import embed_shard, gather_shards
 from affectlab.audio.predict import AudioProbe
 from affectlab.audio.store import VERSION, read_embeddings, write_embeddings
+from affectlab.config.checks import misplaced_keys
 from affectlab.config.registries import Registries
 from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
@@ -417,14 +418,15 @@ def test_mistakes_between_parts_are_named():
             },
         },
     }
-    text = "\n".join(settings.mistakes(block, registries))
+    misplaced = misplaced_keys("audio.runs.b", settings.AudioRun, block["runs"]["b"])
+    text = "\n".join([*settings.mistakes(block, registries), *misplaced])
     for expected in (
         "audio.encoders.w.model: missing",
         "audio.encoders.l.path: belongs to the kind 'precomputed'",
         "audio.runs.a.encoder: no encoder is called 'x'",
         "audio.runs.a.task: 'r' has no labels for '2dep'; it has: 3valence, 8emo",
         "audio.runs.b.data: 'e' has the layout 'emotion'",
-        "audio.runs.b.probe: does not go with the protocol 'published'",
+        "audio.runs.b.probe: does not go with protocol 'published'",
         "audio.runs.b.probe.strengths: the values of C must rise",
         "audio.selected.1: no run is called 'gone'",
     ):
