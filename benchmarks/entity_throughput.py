@@ -36,11 +36,13 @@ from affectlab.entity import losses, stored_states, vmf
 from affectlab.entity import model as networks
 from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, NEUTRAL
+from affectlab.entity.methods import soft_labels
 from affectlab.entity.predict import EntityEmotion, GbertPredictor, Query, largest
-from affectlab.entity.train import EVALUATION_BATCH, encode_records, soft_labels
+from affectlab.entity.stages import EVALUATION_BATCH, encode_records
 from affectlab.entity.weak_spans import weak_spans
 from affectlab.models import devices
 from affectlab.training import loop
+from affectlab.training.recipe import Recipe
 
 PADDED = 128
 BATCH = 16
@@ -57,9 +59,9 @@ STEP_SPANS = 40
 CPU = torch.device("cpu")
 
 
-def recipe(precision: str, epochs: int) -> loop.Recipe:
+def recipe(precision: str, epochs: int) -> Recipe:
     """Training as in the shipped configuration."""
-    return loop.Recipe(
+    return Recipe(
         epochs=epochs,
         batch_size=32,
         learning_rate=5e-5,
@@ -128,20 +130,22 @@ def train_ours(model: Path, records: list[Record], seed: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         found = loop.fit(
             trained,
-            recipe=recipe("auto", epochs),
-            lengths=[len(row.token_ids) for row in rows],
-            collate=collate,
-            loss_sum=lambda module, batch: loss(module(batch), batch["labels"]).sum(),
-            evaluate=lambda _: {"loss": 0.0},
-            select_by=None,
-            head=networks.HEAD_NAMES,
-            item_weights=[len(row.spans) for row in rows],
+            loop.Task(
+                lengths=[len(row.token_ids) for row in rows],
+                collate=collate,
+                loss_sum=lambda module, batch: loss(module(batch), batch["labels"]).sum(),
+                evaluate=lambda _: {"loss": 0.0},
+                select_by=None,
+                head=networks.HEAD_NAMES,
+                item_weights=[len(row.spans) for row in rows],
+            ),
+            recipe("auto", epochs),
             seed=seed,
             device=CPU,
             checkpoint_directory=Path(folder),
             checkpoint_fingerprint="",
         )
-    return epochs * len(targets_of(records)) / (preparing + found["seconds"])
+    return epochs * len(targets_of(records)) / (preparing + found.summary["seconds"])
 
 
 def train_one_pass_per_span(model: Path, records: list[Record], seed: int) -> float:

@@ -27,6 +27,7 @@ from affectlab.face.train import collator, loss_function
 from affectlab.models import devices
 from affectlab.samples.face import draw_faces
 from affectlab.training import loop
+from affectlab.training.recipe import Recipe
 
 PROJECT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -80,28 +81,30 @@ def multiplications(network: nn.Module) -> int:
 def ours(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
     """Images a second of one epoch, everything but the evaluation included."""
     network = build_network(run, None)
-    recipe = loop.Recipe(**run["training"] | {"epochs": 1})
+    recipe = Recipe(**run["training"] | {"epochs": 1})
     with tempfile.TemporaryDirectory() as folder:
         result = loop.fit(
             network,
-            recipe=recipe,
-            lengths=[1] * len(images),
-            collate=collator(images, targets, run["augmentation"], recipe.label_smoothing),
-            loss_sum=loss_function(run["loss"]),
-            evaluate=lambda _: {"loss": 0.0},
-            select_by=None,
+            loop.Task(
+                lengths=[1] * len(images),
+                collate=collator(images, targets, run["augmentation"], recipe.label_smoothing),
+                loss_sum=loss_function(run["loss"]),
+                evaluate=lambda _: {"loss": 0.0},
+                select_by=None,
+            ),
+            recipe,
             seed=0,
             device=CPU,
             checkpoint_directory=Path(folder),
             checkpoint_fingerprint="benchmark",
         )
-    return result["samples_per_second"]
+    return result.summary["samples_per_second"]
 
 
 def plain(run: dict, images: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> float:
     """Images a second of the plain loop."""
     network = build_network(run, None).train()
-    recipe = loop.Recipe(**run["training"])
+    recipe = Recipe(**run["training"])
     loader = DataLoader(Images(images, targets), batch_size=recipe.batch_size, shuffle=True)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay

@@ -50,20 +50,22 @@ def fast(work: Work, texts: int) -> float:
     )
     ids, labels = work.ids[:texts], work.labels[:texts]
     with tempfile.TemporaryDirectory() as folder:
-        facts = loop.fit(
+        fitted = loop.fit(
             network,
-            recipe=replace(recipe("auto", token_budget=TOKEN_BUDGET), sparse_embeddings=False),
-            lengths=[len(one) for one in ids],
-            collate=networks.collator(ids, labels, pad_id=work.tokenizer.pad_token_id),
-            loss_sum=networks.cross_entropy_sum(0.0),
-            evaluate=lambda module: {"loss": 0.0, "accuracy": 0.0},
-            select_by="accuracy",
+            loop.Task(
+                lengths=[len(one) for one in ids],
+                collate=networks.collator(ids, labels, pad_id=work.tokenizer.pad_token_id),
+                loss_sum=networks.cross_entropy_sum(0.0),
+                evaluate=lambda module: {"loss": 0.0, "accuracy": 0.0},
+                select_by="accuracy",
+            ),
+            replace(recipe("auto", token_budget=TOKEN_BUDGET), sparse_embeddings=False),
             seed=0,
             device=work.device,
             checkpoint_directory=Path(folder),
             checkpoint_fingerprint="benchmark",
         )
-    return facts["samples_per_second"]
+    return fitted.summary["samples_per_second"]
 
 
 def original(work: Work, texts: int) -> float:

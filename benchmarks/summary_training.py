@@ -27,8 +27,9 @@ from affectlab.models.text_models import add_lora
 from affectlab.summary import model as networks
 from affectlab.summary import packing
 from affectlab.summary.cases import read_cases
-from affectlab.summary.train import batches, encode
+from affectlab.summary.feeding import PackedCases, PaddedCases, Rows, encode
 from affectlab.training import loop
+from affectlab.training.recipe import Recipe
 
 LORA = {
     "rank": 16,
@@ -40,9 +41,14 @@ OURS = {"loss": "answer", "packing": True}
 PUBLISHED = {"loss": "all", "packing": False}
 
 
-def recipe(batch_size: int) -> loop.Recipe:
+def rows_of(examples: list[packing.Example], way: dict[str, Any]) -> Rows:
+    """Rows of *examples*, packed or padded."""
+    return (PackedCases(way) if way["packing"] else PaddedCases(way, 0)).rows(examples)
+
+
+def recipe(batch_size: int) -> Recipe:
     """One pass at a constant rate."""
-    return loop.Recipe(
+    return Recipe(
         epochs=1,
         batch_size=batch_size,
         learning_rate=2e-4,
@@ -83,19 +89,21 @@ def speed(
     directory: Path, examples: list[packing.Example], way: dict[str, Any], batch: int
 ) -> float:
     """Tokens of *examples* per second, padding not counted."""
-    lengths, weights, collate = batches(examples, way, pad_id=0)
+    lengths, weights, collate = rows_of(examples, way)
     with tempfile.TemporaryDirectory() as folder:
         network = load(directory, way)
         started = time.perf_counter()
         loop.fit(
             network,
-            recipe=recipe(batch),
-            lengths=lengths,
-            collate=collate,
-            loss_sum=packing.next_token_loss_sum,
-            evaluate=lambda _: {"loss": 0.0},
-            select_by="loss",
-            item_weights=weights,
+            loop.Task(
+                lengths=lengths,
+                collate=collate,
+                loss_sum=packing.next_token_loss_sum,
+                evaluate=lambda _: {"loss": 0.0},
+                select_by="loss",
+                item_weights=weights,
+            ),
+            recipe(batch),
             seed=0,
             device=devices.choose_device(),
             checkpoint_directory=Path(folder),
@@ -108,7 +116,7 @@ def speed(
 def answer_loss(directory: Path, examples: list[packing.Example], way: dict[str, Any]) -> float:
     """Mean loss per answer token, by the attention and batching of *way*."""
     network = load(directory, way).eval()
-    lengths, weights, collate = batches(examples, way | {"loss": "answer"}, pad_id=0)
+    lengths, weights, collate = rows_of(examples, way | {"loss": "answer"})
     with torch.inference_mode():
         total = sum(
             packing.next_token_loss_sum(network, collate(np.array([row]))).item()

@@ -33,6 +33,7 @@ from affectlab.models import devices
 from affectlab.models.sparse_embeddings import use_sparse_embeddings
 from affectlab.models.text_models import load_tokenizer
 from affectlab.training import loop
+from affectlab.training.recipe import Recipe
 
 BATCH = 32
 LEARNING_RATE = 1.0e-4
@@ -51,9 +52,9 @@ def matmul_peak(dtype: torch.dtype, size: int = 2048, seconds: float = 2.0) -> f
     return count * 2 * size**3 / (time.perf_counter() - started)
 
 
-def recipe(precision: str, token_budget: int | None = None) -> loop.Recipe:
+def recipe(precision: str, token_budget: int | None = None) -> Recipe:
     """One epoch with our fast settings."""
-    return loop.Recipe(
+    return Recipe(
         epochs=1,
         batch_size=BATCH,
         learning_rate=LEARNING_RATE,
@@ -132,14 +133,18 @@ def ours(work: Work, seed: int) -> tuple[float, float]:
         started = time.perf_counter()
         loop.fit(
             network,
+            loop.Task(
+                lengths=[len(ids) for ids in work.ids],
+                collate=networks.collator(
+                    work.ids, work.labels, pad_id=work.tokenizer.pad_token_id
+                ),
+                loss_sum=networks.cross_entropy_sum(0.0),
+                evaluate=evaluate,
+                select_by="accuracy",
+                head=networks.HEAD_NAMES,
+            ),
             # As many tokens in a batch as the Trainer has on average, so as many updates.
-            recipe=recipe("auto", token_budget=round(BATCH * work.tokens() / len(work.ids))),
-            lengths=[len(ids) for ids in work.ids],
-            collate=networks.collator(work.ids, work.labels, pad_id=work.tokenizer.pad_token_id),
-            loss_sum=networks.cross_entropy_sum(0.0),
-            evaluate=evaluate,
-            select_by="accuracy",
-            head=networks.HEAD_NAMES,
+            recipe("auto", token_budget=round(BATCH * work.tokens() / len(work.ids))),
             seed=seed,
             device=work.device,
             checkpoint_directory=Path(folder),

@@ -7,19 +7,19 @@ import sys
 from functools import partial
 
 import pytest
-from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModel
 
 from affectlab.assets.local_copies import MARKER_NAME, STATE_NAME, marker, remember
 from affectlab.assets.status import asset_status, manifest_path
-from affectlab.entity.train import _finished_stage
+from affectlab.entity.stages import load_stage, store_stage
 from affectlab.errors import DataError
 from affectlab.files.integrity import SUMS, check_directory, check_file, digest_path
 from affectlab.files.io import clear_leftovers, read_json, sealed_path, write_json
 from affectlab.models.text_models import add_lora, save_adapter
 from affectlab.samples.models import write_tiny_bert
 from affectlab.training.checkpoints import remove_checkpoints
+from affectlab.training.loop import Fitted
 
 SAMPLE = {"sources": [{"kind": "sample", "generator": "emotion"}], "access": "open"}
 BROKEN = [
@@ -192,33 +192,30 @@ def test_what_is_remembered_of_a_local_copy_may_be_cut(tmp_path, name, content):
 
 
 def stage(folder):
-    """A finished stage: its files, and the network that is to be given its weights."""
-    network = nn.Linear(2, 2)
-    facts, weights = folder / "stage0.json", folder / "stage0.safetensors"
-    with sealed_path(weights) as temporary:
-        save_file(nn.Linear(2, 2).state_dict(), temporary)
-    write_json(facts, {"owner": "me", "result": {"steps": 1}}, sealed=True)
-    return network, facts, weights
+    """A finished stage: the path of its files, and the network that is to be given its weights."""
+    stem = folder / "stage0"
+    store_stage(nn.Linear(2, 2), stem, "me", Fitted([{"step": 1}], {"steps": 1}))
+    return nn.Linear(2, 2), stem
 
 
 def test_a_finished_stage_is_used(tmp_path):
-    network, facts, weights = stage(tmp_path)
+    network, stem = stage(tmp_path)
     assert network.training
-    assert _finished_stage(network, facts, weights, "me") == {"steps": 1}
+    assert load_stage(network, stem, "me") == Fitted([{"step": 1}], {"steps": 1})
     # The calibration that follows has no dropout.
     assert not network.training
-    assert _finished_stage(network, facts, weights, "another") is None
+    assert load_stage(network, stem, "another") is None
 
 
 @pytest.mark.parametrize("name", ["stage0.json", "stage0.safetensors"])
 @pytest.mark.parametrize("part", ["file", "digest"])
 @pytest.mark.parametrize("content", BROKEN[:3])
 def test_a_corrupt_stage_is_trained_again(tmp_path, name, part, content, caplog):
-    network, facts, weights = stage(tmp_path)
+    network, stem = stage(tmp_path)
     before = network.weight.clone()
     broken = tmp_path / name
     (broken if part == "file" else digest_path(broken)).write_bytes(content)
-    assert _finished_stage(network, facts, weights, "me") is None
+    assert load_stage(network, stem, "me") is None
     assert "the stage is trained again" in caplog.text
     assert network.weight.equal(before)
 

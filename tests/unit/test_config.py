@@ -176,7 +176,7 @@ def test_one_mistake_is_named_with_its_path_and_the_nearest_name(config, path, v
 
 
 def test_the_training_block_is_what_training_takes():
-    from affectlab.training.loop import Recipe
+    from affectlab.training.recipe import Recipe
 
     assert set(Training.model_fields) == {field.name for field in dataclasses.fields(Recipe)}
 

@@ -31,6 +31,7 @@ from affectlab.models.onnx_export import onnx_inference
 from affectlab.models.text_models import add_lora, load_tokenizer
 from affectlab.samples.emotion import write_corpus
 from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3
+from affectlab.training.outputs import Outputs
 
 pytestmark = pytest.mark.usefixtures("edited_models")
 
@@ -93,6 +94,10 @@ def bases(work: Path) -> dict[str, Path]:
     return {"full": work / "bert", "lora": work / "qwen3"}
 
 
+def outputs_in(folder: Path) -> Outputs:
+    return Outputs(folder / "model", folder / "history.csv", folder / "training.json")
+
+
 def train(records: Path, base: Path, method: str, folder: Path) -> Path:
     train_network(
         records_path=records,
@@ -100,10 +105,7 @@ def train(records: Path, base: Path, method: str, folder: Path) -> Path:
         run=RUNS[method],
         seed=3,
         threads=1,
-        model_directory=folder / "model",
-        history_path=folder / "history.csv",
-        facts_path=folder / "training.json",
-        work_directory=folder / "work",
+        outputs=outputs_in(folder),
     )
     return folder
 
@@ -365,11 +367,11 @@ import sys
 from pathlib import Path
 from affectlab.emotion.train import train_tfidf
 from affectlab.emotion.predict import EmotionClassifier
+from affectlab.training.outputs import Outputs
 folder = Path({str(tmp_path)!r})
 recipe = dict(ngram_range=[1, 1], min_df=1, sublinear_tf=True, C=3.0, class_weight=None)
 train_tfidf(records_path=Path({str(records)!r}), run=dict(tfidf=recipe), seed=0,
-            model_directory=folder / "model", history_path=folder / "history.csv",
-            facts_path=folder / "training.json")
+            outputs=Outputs(folder / "model", folder / "history.csv", folder / "training.json"))
 prediction = EmotionClassifier.from_directory(folder / "model").predict(["i feel glad"])[0]
 assert abs(sum(prediction.probabilities.values()) - 1) < 1e-9
 assert "torch" not in sys.modules, "torch was imported"
@@ -389,9 +391,7 @@ def test_a_table_without_a_split_is_refused(records, tmp_path, split):
             records_path=path,
             run={},
             seed=0,
-            model_directory=tmp_path / "model",
-            history_path=tmp_path / "history.csv",
-            facts_path=tmp_path / "training.json",
+            outputs=outputs_in(tmp_path),
         )
     assert list(tmp_path.iterdir()) == [path]
 
@@ -487,10 +487,7 @@ def test_a_length_beyond_the_model_is_refused(records, bases, tmp_path):
             run=run,
             seed=3,
             threads=1,
-            model_directory=tmp_path / "model",
-            history_path=tmp_path / "history.csv",
-            facts_path=tmp_path / "training.json",
-            work_directory=tmp_path / "work",
+            outputs=outputs_in(tmp_path),
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -37,6 +37,7 @@ from affectlab.entity.convert import convert
 from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
 from affectlab.entity.evaluate import compare, evaluate
 from affectlab.entity.labels import CLASSES
+from affectlab.entity.methods import soft_labels
 from affectlab.entity.predict import (
     EntityEmotion,
     GbertPredictor,
@@ -45,6 +46,7 @@ from affectlab.entity.predict import (
     predict_records,
     write_embeddings,
 )
+from affectlab.entity.stages import encode_records
 from affectlab.errors import UserError
 from affectlab.files.io import read_json, write_json, write_jsonl
 from affectlab.models import devices
@@ -52,6 +54,7 @@ from affectlab.models.text_models import load_tokenizer
 from affectlab.report.results import SeedResult
 from affectlab.samples.entity import write_goemotions, write_spans
 from affectlab.samples.models import write_tiny_bert, write_tiny_roberta
+from affectlab.training.outputs import Outputs
 
 pytestmark = pytest.mark.usefixtures("edited_models")
 
@@ -159,10 +162,7 @@ def train(work: Path, name: str, folder: Path, **changes) -> Path:
         "subset_seed": 0,
         "seed": 3,
         "threads": 1,
-        "model_directory": folder / "model",
-        "history_path": folder / "history.csv",
-        "facts_path": folder / "training.json",
-        "work_directory": folder / "work",
+        "outputs": Outputs(folder / "model", folder / "history.csv", folder / "training.json"),
     }
     training.train(**arguments | changes)
     return folder
@@ -410,8 +410,8 @@ def test_the_published_run_is_validated_as_it_is_trained(work, trained):
     """On whole sentences: the weights that are kept are those of the least loss there."""
     network, tokenizer, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
     held_out = of_split(read_records(work / "spans.jsonl"), "validation")
-    rows = training.encode_records(tokenizer, held_out, 64)
-    labels = training.soft_labels(held_out, scaled=False)
+    rows = encode_records(tokenizer, held_out, 64)
+    labels = soft_labels(held_out, scaled=False)
     collate = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id, whole_texts=True)
     batch = collate(np.arange(len(rows)))
     with torch.inference_mode():
@@ -517,7 +517,7 @@ def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trai
     network, tokenizer, _ = networks.load_model(tmp_path / "model", device=CPU)
     stored = networks.embed_rows(
         networks.without_prototypes(network),
-        training.encode_records(tokenizer, held_out, 64),
+        encode_records(tokenizer, held_out, 64),
         pad_id=tokenizer.pad_token_id,
         batch_size=64,
         dtype=torch.float32,
@@ -698,7 +698,7 @@ def test_the_switches_say_what_the_published_recipe_is_trained_by(
     embedding = networks.Embedding(
         *map(torch.from_numpy, found), predictor._network.heads.directions()
     )
-    each = losses.loss_of("gbert", gbert)(embedding, torch.from_numpy(labels).float())
+    each = losses.published_loss(gbert)(embedding, torch.from_numpy(labels).float())
     assert float(each.mean()) == pytest.approx(told, rel=1e-3)
 
 
@@ -810,7 +810,7 @@ def test_a_span_that_cannot_be_read_is_named(
         Record("00007", text, "validation", tuple(targets)),
     ]
     with pytest.raises(UserError, match=rf"^target 00007\.1: {problem}"):
-        training.encode_records(load_tokenizer(work / "bert"), records, 64)
+        encode_records(load_tokenizer(work / "bert"), records, 64)
     write_jsonl(tmp_path / "records.jsonl", map(asdict, records))
     with pytest.raises(UserError, match=rf"^target 00007\.1, clean: {problem}"):
         predict_records(

@@ -119,7 +119,8 @@ def test_only_what_a_job_uses_is_loaded():
     """The fixed cost of a job: nothing heavy stands at the top of a module that all use."""
     heavy = {"torch", "transformers", "sklearn", "pandas", "matplotlib"}
     # Work on PyTorch modules from its first line to its last.
-    used = {name: {"torch", "transformers"} for name in ("emotion_export", "summary_neural")}
-    used["face_export"] = {"torch"}
+    both = ("emotion_export", "summary_neural", "entity_train", "summary_train")
+    used = {name: {"torch", "transformers"} for name in both}
+    used |= {name: {"torch"} for name in ("face_export", "face_train")}
     for script in {rule.script for rule in read_rules()}:
         assert not loaded_at_start(script) & (heavy - used.get(script, set())), script

@@ -39,6 +39,7 @@ from affectlab.files.io import read_json, read_jsonl
 from affectlab.models.onnx_export import torch_inference, write_onnx
 from affectlab.samples import face as samples
 from affectlab.samples.models import write_tiny_bert, write_tiny_resnet, write_tiny_vit
+from affectlab.training.outputs import Outputs
 
 pytestmark = pytest.mark.usefixtures("edited_models")
 
@@ -128,10 +129,7 @@ def trained(data: Path, folder: Path, base_model: Path | None = None, **changes)
         run=RUN | changes,
         seed=3,
         threads=1,
-        model_directory=folder / "model",
-        history_path=folder / "history.csv",
-        facts_path=folder / "training.json",
-        work_directory=folder / "work",
+        outputs=Outputs(folder / "model", folder / "history.csv", folder / "training.json"),
     )
     return folder / "model"
 

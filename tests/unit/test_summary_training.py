@@ -24,7 +24,7 @@ from affectlab.models import devices
 from affectlab.models.text_models import add_lora
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.samples.summary_models import write_tiny_qwen2
-from affectlab.summary import card
+from affectlab.summary import card, feeding
 from affectlab.summary import generate as generation
 from affectlab.summary import model as networks
 from affectlab.summary import train as fitting
@@ -39,6 +39,7 @@ from affectlab.summary.predict import CaseSummarizer
 from affectlab.summary.prompting import _note_requests, build_requests
 from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
 from affectlab.summary.states import PromptStore
+from affectlab.training.outputs import Outputs
 
 pytestmark = pytest.mark.usefixtures("edited_models")
 
@@ -129,10 +130,7 @@ def train(folder, records, base, run):
         run=run,
         seed=3,
         threads=1,
-        model_directory=folder / "model",
-        history_path=folder / "history.csv",
-        facts_path=folder / "training.json",
-        work_directory=folder / "work",
+        outputs=Outputs(folder / "model", folder / "history.csv", folder / "training.json"),
     )
     return folder
 
@@ -178,7 +176,7 @@ def test_the_weights_that_are_kept_have_the_loss_of_held_out_cases(trained, reco
     network = networks.load_adapter(network, trained / "model" / "adapter").eval()
     total = tokens = 0
     held_out = [case for case in read_cases(records) if case.split == "validation"]
-    for one in fitting.encode(held_out, networks.load_tokenizer(base), RUN):
+    for one in feeding.encode(held_out, networks.load_tokenizer(base), RUN):
         labels = [-100] * one.prompt_length + one.ids[one.prompt_length :]
         with torch.inference_mode():
             loss = network(torch.tensor([one.ids]), labels=torch.tensor([labels])).loss.item()
@@ -253,8 +251,8 @@ def test_four_bit_adapters_still_learn_after_an_evaluation(base, records):
     cases = [case for case in read_cases(records) if case.split == "train"][:2]
     tokenizer = networks.load_tokenizer(base)
     run = RUN | {"method": "qlora", "merge": False}
-    _, _, collate = fitting.batches(fitting.encode(cases, tokenizer, run), run, pad_id=0)
-    batch = collate(np.array([0]))
+    feed = feeding.PackedCases(run)
+    batch = feed.rows(feeding.encode(cases, tokenizer, run)).collate(np.array([0]))
     before = lora_gradients(network.train(), batch)
     network.eval()
     with torch.inference_mode():
@@ -307,7 +305,7 @@ def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(
     # What is computed in an epoch: answers and their openings, no prompts.
     answers = sum(
         len(one.ids) - one.prompt_length
-        for one in fitting.encode(
+        for one in feeding.encode(
             [case for case in read_cases(records) if case.split == "train"],
             networks.load_tokenizer(base),
             run,

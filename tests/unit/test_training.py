@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from affectlab.errors import UserError
 from affectlab.training.batching import bucketed_batches
 from affectlab.training.checkpoints import CheckpointFolder, TrainingState, fingerprint
 from affectlab.training.history import write_history
-from affectlab.training.loop import Recipe, fit, learning_rate_factor, parameter_groups
+from affectlab.training.loop import Task, fit
+from affectlab.training.recipe import Recipe, learning_rate_factor, parameter_groups
 from affectlab.training.weights import MasterWeights, WeightAverage
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -45,6 +46,9 @@ RECIPE = Recipe(
     sparse_embeddings=False,
     ema_decay=None,
 )
+
+
+FIELDS = {field.name for field in fields(Task)}
 
 
 class Network(nn.Module):
@@ -87,8 +91,7 @@ def run(directory: Path, recipe: Recipe = RECIPE, network: Network | None = None
             "accuracy": (logits.argmax(1) == target).double().mean().item(),
         }
 
-    arguments = {
-        "recipe": recipe,
+    task = {
         "lengths": [4] * len(ids),
         "collate": lambda chosen: {
             "ids": torch.from_numpy(ids[chosen]),
@@ -98,12 +101,16 @@ def run(directory: Path, recipe: Recipe = RECIPE, network: Network | None = None
         "evaluate": evaluate,
         "select_by": "accuracy",
         "head": ("classifier",),
+    }
+    arguments = {
         "seed": 5,
         "device": torch.device("cpu"),
         "checkpoint_directory": directory,
         "checkpoint_fingerprint": "mine",
-    } | changes
-    return network, fit(network, **arguments)
+    } | {name: value for name, value in changes.items() if name not in FIELDS}
+    changed = {name: value for name, value in changes.items() if name in FIELDS}
+    fitted = fit(network, Task(**task | changed), recipe, **arguments)
+    return network, {"history": fitted.history, **fitted.summary}
 
 
 def weights(network: nn.Module) -> bytes:

@@ -5,21 +5,21 @@ from pathlib import Path
 from affectlab.emotion.predict import predict_records
 from affectlab.emotion.train import train_tfidf
 from affectlab.files.logs import configure_logging
+from affectlab.training.outputs import Outputs
 
 configure_logging(snakemake.log[0])
 records_path = Path(snakemake.input.records)
-model_directory = Path(snakemake.output.model)
+files = snakemake.output
+outputs = Outputs(Path(files.model), Path(files.history), Path(files.training))
 train_tfidf(
     records_path=records_path,
     run=snakemake.params.recipe,
     seed=int(snakemake.wildcards.seed),
-    model_directory=model_directory,
-    history_path=Path(snakemake.output.history),
-    facts_path=Path(snakemake.output.training),
+    outputs=outputs,
 )
 predict_records(
     records_path=records_path,
-    model_directory=model_directory,
+    model_directory=outputs.model,
     predictions_path=Path(snakemake.output.predictions),
     splits=snakemake.params.splits,
     threads=snakemake.threads,

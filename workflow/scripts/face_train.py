@@ -6,10 +6,10 @@ from affectlab.assets.manifest import manifest_directory
 from affectlab.face.train import train_network
 from affectlab.files.logs import configure_logging
 from affectlab.training.launch import call
+from affectlab.training.outputs import Outputs
 
 configure_logging(snakemake.log[0])
-model_directory = Path(snakemake.output.model)
-work_directory = model_directory.parent / "work"
+outputs = Outputs(**{name: Path(path) for name, path in snakemake.output.items()})
 base = snakemake.input.get("model")
 call(
     train_network,
@@ -20,14 +20,11 @@ call(
         "base_model": manifest_directory(base) if base else None,
         "run": snakemake.params.recipe,
         "seed": int(snakemake.wildcards.seed),
-        "model_directory": model_directory,
-        "history_path": Path(snakemake.output.history),
-        "facts_path": Path(snakemake.output.training),
-        "work_directory": work_directory,
+        "outputs": outputs,
     },
     gpus=snakemake.resources.get("gpu", 1),
     nodes=snakemake.resources.get("nodes", 1),
     threads=snakemake.threads,
-    scratch=work_directory,
+    scratch=outputs.work,
     log_file=snakemake.log[0],
 )

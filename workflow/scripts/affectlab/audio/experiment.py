@@ -293,7 +293,7 @@ def _published(
         rows.extend(_rows(items, name, 0, answer, None, fitted.validation))
     details = {
         "shared_subjects": shared_subjects(items.subjects, fitted.train, fitted.validation),
-        "best_epoch": fitted.facts["best_epoch"],
+        "best_epoch": fitted.best_epoch,
         "halves": None,
         "outer_folds": None,
         "rarest": rarest_class(items.labels, items.groups),

@@ -19,9 +19,9 @@ from torch import nn
 from torch.nn import functional
 
 from affectlab.errors import UserError
-from affectlab.models.devices import seed_everything, set_threads
-from affectlab.training.checkpoints import fingerprint, remove_checkpoints
-from affectlab.training.loop import Recipe, fit
+from affectlab.training.job import Job
+from affectlab.training.loop import Task, fit
+from affectlab.training.recipe import Recipe
 
 HIDDEN = (512, 256, 128)
 """Widths of the ``mlp`` head."""
@@ -38,7 +38,7 @@ class Fitted(NamedTuple):
     validation: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
     layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
-    facts: dict[str, Any]
+    best_epoch: float
 
 
 def random_split(
@@ -84,23 +84,46 @@ def train_head(
         head: ``linear`` or ``mlp``.
         validation_share: of the clips.
         drop_last: whether incomplete batches are left out.
-        training: the block of `training.loop.Recipe`.
+        training: the block of `training.recipe.Recipe`.
         seed: of split, weights and batches.
         threads: of the CPU.
         work_directory: for checkpoints; removed in the end.
     """
     recipe = Recipe(**training)
-    seed_everything(seed)
-    set_threads(threads)
     # A small head on stored features: no work for a GPU, and its rule asks for none.
-    device = torch.device("cpu")
+    job = Job(work_directory, seed=seed, threads=threads, device=torch.device("cpu"))
     train, validation = random_split(
         len(vectors), validation_share, recipe.batch_size, drop_last, seed
     )
     features = torch.as_tensor(vectors)
     targets = torch.as_tensor(labels)
-    network = _head(vectors.shape[1], classes, head).to(device)
+    network = _head(vectors.shape[1], classes, head)
 
+    task = _task(features, targets, train, validation)
+    identity = [dict(training), head, validation_share, drop_last]
+    identity += [vectors.shape, labels.tolist(), float(vectors.sum())]
+    fitted = fit(
+        network,
+        task,
+        recipe,
+        seed=seed,
+        device=job.device,
+        checkpoint_directory=job.checkpoints,
+        checkpoint_fingerprint=job.owner(identity),
+    )
+    with torch.inference_mode():
+        probabilities = network(features[validation]).double().softmax(dim=1).numpy()
+    job.remove_checkpoints()
+    best_epoch = fitted.summary["best_epoch"]
+    return Fitted(train, validation, probabilities, _layers(network), best_epoch)
+
+
+def _task(
+    features: torch.Tensor,
+    targets: torch.Tensor,
+    train: npt.NDArray[np.int64],
+    validation: npt.NDArray[np.int64],
+) -> Task:
     def collate(items: np.ndarray) -> dict[str, torch.Tensor]:
         chosen = train[items]
         return {"features": features[chosen], "labels": targets[chosen]}
@@ -109,37 +132,18 @@ def train_head(
         return functional.cross_entropy(model(batch["features"]), batch["labels"], reduction="sum")
 
     def evaluate(model: nn.Module) -> dict[str, float]:
-        logits = model(features[validation].to(device)).float().cpu()
+        logits = model(features[validation]).float()
         loss = functional.cross_entropy(logits, targets[validation])
         right = (logits.argmax(dim=1) == targets[validation]).float().mean()
         return {"loss": float(loss), "accuracy": float(right)}
 
-    facts = fit(
-        network,
-        recipe=recipe,
+    return Task(
         lengths=[1] * len(train),
         collate=collate,
         loss_sum=loss_sum,
         evaluate=evaluate,
         select_by="accuracy",
-        seed=seed,
-        device=device,
-        checkpoint_directory=work_directory,
-        checkpoint_fingerprint=fingerprint(
-            dict(training),
-            head,
-            validation_share,
-            drop_last,
-            seed,
-            vectors.shape,
-            labels.tolist(),
-            float(vectors.sum()),
-        ),
     )
-    with torch.inference_mode():
-        logits = network(features[validation].to(device)).double().cpu()
-    remove_checkpoints(work_directory)
-    return Fitted(train, validation, logits.softmax(dim=1).numpy(), _layers(network), facts)
 
 
 def shared_subjects(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.emotion.data import CLASSES, Record, read_records
 from affectlab.errors import UserError
-from affectlab.evaluation.records import origin_record
-from affectlab.files.io import sealed_path, sha256_file, write_json
+from affectlab.files.io import sealed_path, sha256_file
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
+
+    from affectlab.training.job import Job
+    from affectlab.training.outputs import Outputs
+    from affectlab.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +33,7 @@ def train_network(
     run: Mapping[str, Any],
     seed: int,
     threads: int,
-    model_directory: Path,
-    history_path: Path,
-    facts_path: Path,
-    work_directory: Path,
+    outputs: Outputs,
 ) -> None:
     """Fine-tune a pretrained network on the train split, choosing weights by validation accuracy.
 
@@ -44,44 +45,79 @@ def train_network(
         run: the run's block of the configuration (``method`` ``full`` or ``lora``).
         seed: seed of initialisation, dropout and data order.
         threads: CPU threads.
-        model_directory: written at the end: checkpoint, tokenizer and, for LoRA, the adapter.
-        history_path: CSV with losses and validation scores over the run.
-        facts_path: JSON with durations, memory, device: what may differ between equal runs.
-        work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
+        outputs: where the results go; the model is checkpoint, tokenizer and, for LoRA, adapter.
 
     Raises:
         UserError: no records to train on or choose by, an unusable model, a ``max_length``
             beyond the model's, a broken checkpoint.
     """
-    import torch
-    from accelerate import PartialState
-
     from affectlab.emotion import model as networks
-    from affectlab.models import devices, text_models
-    from affectlab.models.sparse_embeddings import use_sparse_embeddings
-    from affectlab.training import checkpoints, loop
-    from affectlab.training.history import write_history
+    from affectlab.training.job import Job
+    from affectlab.training.loop import Task
+    from affectlab.training.recipe import Recipe
 
     by_split = _records_by_split(records_path)
-    devices.set_threads(threads)
-    device = devices.choose_device()
-    recipe = loop.Recipe(**run["training"])
-    dtype = devices.compute_dtype(recipe.precision, device)
-    devices.seed_everything(seed)
+    job = Job(outputs.work, seed=seed, threads=threads)
+    recipe = Recipe(**run["training"])
+    tokenizer = _tokenizer(base_model, run["max_length"])
+    network = _network(base_model, tokenizer, run, recipe, job)
+    ids = _encoded(tokenizer, by_split)
+    labels = {split: labels_of(members) for split, members in by_split.items()}
+    pad_id, pad_to = tokenizer.pad_token_id, None
+    if run["padding"] == "max_length":
+        pad_to = run["max_length"]
+    logger.info(
+        "%s, method %s: %d trainable parameters, %s, %d texts",
+        *(type(network).__name__, run["method"]),
+        sum(p.numel() for p in network.parameters() if p.requires_grad),
+        *(job.dtype(recipe), len(by_split["train"])),
+    )
+    task = Task(
+        lengths=[pad_to or len(one) for one in ids["train"]],
+        collate=networks.collator(ids["train"], labels["train"], pad_id=pad_id, pad_to=pad_to),
+        loss_sum=networks.cross_entropy_sum(recipe.label_smoothing),
+        evaluate=_evaluator(
+            ids["validation"], labels["validation"], pad_id, job.dtype(recipe), job.device
+        ),
+        select_by="accuracy",
+        head=networks.HEAD_NAMES,
+    )
+    inputs = [sha256_file(records_path), weights_digest(base_model)]
+    fitted = job.fit(network, task, recipe, identity=[run, *inputs])
+    store = _store_lora if run["method"] == "lora" else _store_network
+    job.finish(outputs, partial(store, network, tokenizer, base_model), fitted)
+
+
+def _tokenizer(base_model: Path, max_length: int) -> Any:
+    from affectlab.models import text_models
+
     tokenizer = text_models.load_tokenizer(base_model)
-    if run["max_length"] > tokenizer.model_max_length:
+    if max_length > tokenizer.model_max_length:
         raise UserError(
-            f"max_length is {run['max_length']}, but the model takes at most "
+            f"max_length is {max_length}, but the model takes at most "
             f"{tokenizer.model_max_length} tokens"
         )
     # Stored with the model: whoever asks it later cuts texts where training did.
-    tokenizer.model_max_length = run["max_length"]
+    tokenizer.model_max_length = max_length
+    return tokenizer
+
+
+def _network(
+    base_model: Path, tokenizer: Any, run: Mapping[str, Any], recipe: Recipe, job: Job
+) -> nn.Module:
+    """Load the pretrained network and prepare it for the run's method."""
+    import torch
+
+    from affectlab.emotion import model as networks
+    from affectlab.models import text_models
+    from affectlab.models.sparse_embeddings import use_sparse_embeddings
+
     is_lora = run["method"] == "lora"
     network: nn.Module = networks.load_network(
         base_model,
         tokenizer,
-        dtype=dtype if is_lora else torch.float32,
-        device=device,
+        dtype=job.dtype(recipe) if is_lora else torch.float32,
+        device=job.device,
         training=True,
     )
     if recipe.gradient_checkpointing:
@@ -90,80 +126,32 @@ def train_network(
         network = text_models.add_lora(network, run["lora"], task="SEQ_CLS")
     elif recipe.sparse_embeddings:
         use_sparse_embeddings(network)
-    token_ids = {
-        split: networks.encode(tokenizer, [r.text for r in members], max_length=run["max_length"])
-        for split, members in by_split.items()
-    }
-    for split, members in by_split.items():
-        cut = networks.cut_texts(
-            tokenizer,
-            [record.text for record in members],
-            token_ids[split],
-            max_length=run["max_length"],
-        )
-        if cut:
+    return network
+
+
+def _encoded(tokenizer: Any, by_split: Mapping[str, list[Record]]) -> dict[str, list[list[int]]]:
+    """Token ids of the texts of each split; warn of those that are cut."""
+    from affectlab.emotion import model as networks
+
+    longest = tokenizer.model_max_length
+    texts = {split: [record.text for record in members] for split, members in by_split.items()}
+    ids = {split: networks.encode(tokenizer, texts[split], max_length=longest) for split in texts}
+    for split in texts:
+        if cut := networks.cut_texts(tokenizer, texts[split], ids[split], max_length=longest):
             logger.warning(
                 "%d of %d %s texts are longer than max_length (%d tokens): their ends are not read",
-                len(cut),
-                len(members),
-                split,
-                run["max_length"],
+                *(len(cut), len(texts[split]), split, longest),
             )
-    labels = {split: labels_of(members) for split, members in by_split.items()}
-    pad_to = run["max_length"] if run["padding"] == "max_length" else None
-    logger.info(
-        "%s, method %s: %d trainable parameters, %s, %d texts",
-        type(network).__name__,
-        run["method"],
-        sum(p.numel() for p in network.parameters() if p.requires_grad),
-        dtype,
-        len(by_split["train"]),
-    )
-    result = loop.fit(
-        network,
-        recipe=recipe,
-        lengths=[pad_to or len(ids) for ids in token_ids["train"]],
-        collate=networks.collator(
-            token_ids["train"], labels["train"], pad_id=tokenizer.pad_token_id, pad_to=pad_to
-        ),
-        loss_sum=networks.cross_entropy_sum(recipe.label_smoothing),
-        evaluate=_evaluator(
-            token_ids["validation"], labels["validation"], tokenizer.pad_token_id, dtype, device
-        ),
-        select_by="accuracy",
-        head=networks.HEAD_NAMES,
-        seed=seed,
-        device=device,
-        checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=checkpoints.fingerprint(
-            run, seed, sha256_file(records_path), weights_digest(base_model)
-        ),
-        tensorboard_directory=work_directory / "tensorboard",
-    )
-    if not PartialState().is_main_process:
-        return
-    _store(network, tokenizer, base_model, model_directory, is_lora=is_lora)
-    write_history(history_path, result.pop("history"))
-    write_json(facts_path, {**result, **origin_record()}, sealed=True)
-    checkpoints.remove_checkpoints(work_directory / "checkpoints")
+    return ids
 
 
-def train_tfidf(
-    *,
-    records_path: Path,
-    run: Mapping[str, Any],
-    seed: int,
-    model_directory: Path,
-    history_path: Path,
-    facts_path: Path,
-) -> None:
+def train_tfidf(*, records_path: Path, run: Mapping[str, Any], seed: int, outputs: Outputs) -> None:
     """Fit TF-IDF and logistic regression on the train split; arguments as in `train_network`."""
     import time
 
     import numpy as np
 
     from affectlab.emotion import tfidf
-    from affectlab.training.history import write_history
 
     by_split = _records_by_split(records_path)
     started = time.monotonic()
@@ -179,10 +167,8 @@ def train_tfidf(
         scores = validation_scores(np.log(probabilities), labels_of(members))
         history.append({"step": 1, "epoch": 1.0, "split": split, **scores})
     seconds = time.monotonic() - started
-    tfidf.save(pipeline, model_directory)
-    write_history(history_path, history)
-    facts = {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0}
-    write_json(facts_path, {**facts, **origin_record()}, sealed=True)
+    tfidf.save(pipeline, outputs.model)
+    outputs.write(history, {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0})
 
 
 def _records_by_split(records_path: Path) -> dict[str, list[Record]]:
@@ -239,18 +225,20 @@ def _evaluator(
     return evaluate
 
 
-def _store(
-    network: nn.Module, tokenizer: Any, base_model: Path, model_directory: Path, *, is_lora: bool
-) -> None:
-    """Write checkpoint and tokenizer; a LoRA is merged, its adapter kept beside it."""
+def _store_network(network: Any, tokenizer: Any, base_model: Path, directory: Path) -> None:
+    """Write checkpoint and tokenizer."""
+    with sealed_path(directory) as temporary:
+        network.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+
+
+def _store_lora(network: Any, tokenizer: Any, base_model: Path, directory: Path) -> None:
+    """Write the merged checkpoint, the tokenizer, and the adapter by itself."""
     from affectlab.emotion.model import ADAPTER_FOLDER, merge_lora
     from affectlab.models.text_models import save_adapter
 
-    with sealed_path(model_directory) as temporary:
-        if is_lora:
-            adapter = temporary / ADAPTER_FOLDER
-            save_adapter(network, adapter)
-            merge_lora(base_model, adapter, tokenizer).save_pretrained(temporary)
-        else:
-            network.save_pretrained(temporary)
+    with sealed_path(directory) as temporary:
+        adapter = temporary / ADAPTER_FOLDER
+        save_adapter(network, adapter)
+        merge_lora(base_model, adapter, tokenizer).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

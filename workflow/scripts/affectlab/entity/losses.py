@@ -123,10 +123,3 @@ def sound_loss(settings: Mapping[str, Any]) -> Callable[[Embedding, torch.Tensor
         )
 
     return loss
-
-
-def loss_of(
-    method: str, settings: Mapping[str, Any]
-) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:
-    """The loss of a run: *settings* is its ``gbert`` or ``vmf`` block."""
-    return {"gbert": published_loss, "vmf": sound_loss}[method](settings)

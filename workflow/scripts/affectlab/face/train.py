@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.errors import DataError, UserError
-from affectlab.evaluation.records import origin_record
+from affectlab.evaluation.stats import accuracy, confusion_matrix, log_loss_items, macro_f1
+from affectlab.face import model as networks
+from affectlab.face.augment import augment, mix
 from affectlab.face.data import Faces, read_faces, require_images
 from affectlab.face.faces import CLASSES
 from affectlab.face.labels import class_distribution, read_labels
-from affectlab.files.io import sha256_file, write_json
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+from affectlab.files.io import sha256_file
+from affectlab.training.job import Job
+from affectlab.training.loop import Task
+from affectlab.training.outputs import Outputs
+from affectlab.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +41,7 @@ def train_network(
     run: Mapping[str, Any],
     seed: int,
     threads: int,
-    model_directory: Path,
-    history_path: Path,
-    facts_path: Path,
-    work_directory: Path,
+    outputs: Outputs,
 ) -> None:
     """Train a network on emotions, valence, arousal and the two proxies.
 
@@ -46,72 +49,44 @@ def train_network(
 
     Args:
         faces_path: images of the corpus.
-        metadata_path: their table.
-        labels_path: ``metadata_with_labels.csv``.
+        metadata_path: their table; *labels_path* is ``metadata_with_labels.csv``.
         base_model: checkpoint directory of the pretrained backbone, or None.
         run: the run's block of the configuration.
         seed: seed of initialisation, augmentation, dropout and data order.
         threads: CPU threads.
-        model_directory: written at the end, see `model.save_network`.
-        history_path: CSV with losses and validation scores over the run.
-        facts_path: JSON with durations, memory, device: what may differ between equal runs.
-        work_directory: checkpoints and TensorBoard events; checkpoints go when all is stored.
+        outputs: where the results go; the model as of `model.save_network`.
 
     Raises:
         DataError: an input is corrupt, or the labels belong to another corpus.
         UserError: no images to train on or to choose by, a broken checkpoint.
     """
-    from accelerate import PartialState
-
-    from affectlab.face import model as networks
-    from affectlab.models import devices
-    from affectlab.training import checkpoints, loop
-    from affectlab.training.history import write_history
-
     faces = read_faces(faces_path, metadata_path)
     rows = np.concatenate([faces.rows_of(s, labelled=True) for s in run["train_on"]])
     if len(rows) == 0:
         raise UserError(f"{metadata_path}: no labelled images in {', '.join(run['train_on'])}")
     held_out = require_images(faces, "validation", metadata_path)
     targets = target_table(faces, read_labels(labels_path), run["loss"], labels_path)
-    devices.set_threads(threads)
-    device = devices.choose_device()
-    recipe = loop.Recipe(**run["training"])
-    devices.seed_everything(seed)
-    network = networks.build_network(run, base_model).to(device)
+    job = Job(outputs.work, seed=seed, threads=threads)
+    recipe = Recipe(**run["training"])
+    network = networks.build_network(run, base_model).to(job.device)
     logger.info("%s network: %d parameters, %d images", run["method"], _size(network), len(rows))
     # In memory as bytes: pages of the file would be read again in each epoch's random order.
-    images = np.array(faces.images[rows])
-    result = loop.fit(
-        network,
-        recipe=recipe,
+    images, others = np.array(faces.images[rows]), np.array(faces.images[held_out])
+    task = Task(
         lengths=[1] * len(rows),
         collate=collator(images, targets[rows], run["augmentation"], recipe.label_smoothing),
         loss_sum=loss_function(run["loss"]),
-        evaluate=_evaluator(
-            np.array(faces.images[held_out]), faces.class_ids(held_out), targets[held_out], device
-        ),
+        evaluate=_evaluator(others, faces.class_ids(held_out), targets[held_out], job.device),
         select_by="accuracy" if run["select_on"] else None,
         head=networks.HEAD_NAMES,
-        seed=seed,
-        device=device,
-        checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=checkpoints.fingerprint(
-            # How it is shown test images is no matter of training.
-            {key: value for key, value in run.items() if key != "test_time"},
-            seed,
-            *map(sha256_file, (faces_path, metadata_path, labels_path)),
-            None if base_model is None else weights_digest(base_model),
-        ),
-        tensorboard_directory=work_directory / "tensorboard",
     )
-    if not PartialState().is_main_process:
-        return
-    networks.save_network(network, run, model_directory)
-    write_history(history_path, result.pop("history"))
-    facts = {**result, "parameters": _size(network), "images": len(rows)}
-    write_json(facts_path, {**facts, **origin_record()}, sealed=True)
-    checkpoints.remove_checkpoints(work_directory / "checkpoints")
+    inputs = map(sha256_file, (faces_path, metadata_path, labels_path))
+    # How it is shown test images is no matter of training.
+    decisive = {key: value for key, value in run.items() if key != "test_time"}
+    base = None if base_model is None else weights_digest(base_model)
+    fitted = job.fit(network, task, recipe, identity=[decisive, *inputs, base])
+    save = partial(networks.save_network, network, run)
+    job.finish(outputs, save, fitted, parameters=_size(network), images=len(rows))
 
 
 def target_table(
@@ -169,10 +144,6 @@ def collator(
         augmentation: the run's block, see `augment.augment` and `augment.mix`.
         label_smoothing: share of each class target that is spread over all classes.
     """
-    import torch
-
-    from affectlab.face.augment import augment, mix
-
     smooth = targets.copy()
     classes = smooth[:, : len(CLASSES)]
     classes *= 1 - label_smoothing
@@ -196,7 +167,6 @@ def loss_function(
     Squared errors of valence and arousal, absolute errors of the two proxies; unknown targets
     (NaN) cost nothing.
     """
-    from torch.nn import functional
 
     def loss_sum(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         logits, values = network(batch["images"]).split([len(CLASSES), 4], dim=1)
@@ -212,11 +182,8 @@ def loss_function(
 def _evaluator(
     images: np.ndarray, labels: np.ndarray, targets: np.ndarray, device: torch.device
 ) -> Callable[[nn.Module], dict[str, float]]:
-    from affectlab.evaluation.stats import accuracy, confusion_matrix, log_loss_items, macro_f1
-    from affectlab.face.model import predict_images
-
     def evaluate(network: nn.Module) -> dict[str, float]:
-        probabilities, regressed = predict_images(
+        probabilities, regressed = networks.predict_images(
             network, images, test_time="none", batch_size=EVALUATION_BATCH, device=device
         )
         confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(CLASSES))

@@ -79,13 +79,10 @@ def compare(
         key: Resamples(_groups(found), bootstrap["resamples"], bootstrap["seed"])
         for key, found in cases.items()
     }
-    compared = []
-    for name, seeds in runs.items():
-        key = seeds[0].record["data"]["name"], folds[name]
-        compared.append(_run(seeds, key, draws[key]))
+    keys = {name: (seeds[0].record["data"]["name"], folds[name]) for name, seeds in runs.items()}
     record = comparison_record(
         "summary",
-        compared,
+        [_run(seeds, keys[name], draws[keys[name]]) for name, seeds in runs.items()],
         baseline=baseline,
         headline=HEADLINE,
         compared=COMPARED,

@@ -151,12 +151,12 @@ def adapted_prompt_tokens(directory: Path) -> int | None:
     return None if invocation is None else len(invocation)
 
 
-def limit_to_answers(network: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Note in the adapter's settings that it acts from where an assistant's turn begins.
+def limit_to_answers(network: Any, opening: list[int]) -> None:
+    """Store in the adapter's settings that it acts from the tokens *opening* on.
 
     It then does so wherever PEFT loads it (activated LoRA, arXiv 2504.12397).
     """
-    network.peft_config["default"].alora_invocation_tokens = answer_opening(tokenizer)
+    network.peft_config["default"].alora_invocation_tokens = opening
 
 
 def answer_opening(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from peft import get_peft_model_state_dict
+from safetensors.torch import load_file
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.errors import UserError
-from affectlab.evaluation.records import origin_record
 from affectlab.files.io import sealed_path, sha256_file, write_json
-from affectlab.summary.answers import target_text
+from affectlab.models import text_models
+from affectlab.summary import feeding, heldout, packing
+from affectlab.summary import model as networks
+from affectlab.summary.attention import check_training
 from affectlab.summary.cases import Case, read_cases, with_fold
 from affectlab.summary.methods import needs_validation, training_part
-from affectlab.summary.prompts import build_prompt, case_text, task_of
-
-if TYPE_CHECKING:
-    from affectlab.summary.packing import Example
-    from affectlab.summary.states import PromptStates
+from affectlab.summary.prompts import task_of
+from affectlab.training.job import Job
+from affectlab.training.loop import Task
+from affectlab.training.outputs import Outputs
+from affectlab.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +37,13 @@ def train(
     run: Mapping[str, Any],
     seed: int,
     threads: int,
-    model_directory: Path,
-    history_path: Path,
-    facts_path: Path,
-    work_directory: Path,
+    outputs: Outputs,
 ) -> None:
-    """Train adapters on the train split; the weights that do best on held-out cases are kept.
-
-    ``select_by`` says what is best: the loss, or ROUGE-L of the answers they give.
+    """Train adapters; keep the weights with the best loss or answers (``select_by``).
 
     Data without a validation split (PsyQA, as published) is chosen by on its test split, and the
-    facts say so; a run of the corrected protocol is refused then. May be called in several
-    processes (`training.launch`); the main one writes.
+    training summary says so; a run of the corrected protocol is refused then. May be called in
+    several processes (`training.launch`); the main one writes.
 
     Args:
         records_path: the tidy table of cases.
@@ -50,26 +51,64 @@ def train(
         run: the run's block of the configuration (``method`` ``lora`` or ``qlora``).
         seed: of initialisation, dropout and data order.
         threads: CPU threads.
-        model_directory: written at the end: adapter, tokenizer, what prediction needs to know
-            and, with ``merge``, the merged checkpoint.
-        history_path: CSV with losses over the run.
-        facts_path: JSON with durations, memory, device: what may differ between equal runs.
-        work_directory: checkpoints, TensorBoard events and, with ``adapter_scope: answer``, the
-            states of all prompts; all but the events go when everything is stored.
+        outputs: where the results go; the model is adapter, tokenizer, settings and, with
+            ``merge``, the merged checkpoint.
 
     Raises:
         UserError: no cases to train on or, other than the test split's, to choose by; an unusable
             model, a broken checkpoint.
     """
-    from accelerate import PartialState
+    parts, chosen_on = _parts(records_path, run)
+    job = Job(outputs.work, seed=seed, threads=threads)
+    recipe = Recipe(**run["training"])
+    tokenizer = networks.load_tokenizer(base_model)
+    base_weights = weights_digest(base_model)
+    name = job.owner([base_weights, job.dtype(recipe)])
+    feed = feeding.feeding_of(run, tokenizer, folder=job.work / "prompts", network=name)
+    network = _load_network(base_model, run, feed, job.dtype(recipe), job.device)
+    examples = {split: feeding.encode(cases, tokenizer, run) for split, cases in parts.items()}
+    feed.prepare(network, [one for members in examples.values() for one in members], job.device)
+    network = _with_adapters(network, run, recipe)
+    rows, held_out = feed.rows(examples["train"]), feed.rows(examples[chosen_on])
+    logger.info(
+        "%s, method %s: %d trainable parameters, %s; %d cases in %d rows, longest %d tokens",
+        *(type(network.get_base_model()).__name__, run["method"], _trainable(network)),
+        *(job.dtype(recipe), len(examples["train"]), len(rows.lengths), max(rows.lengths)),
+    )
+    task = Task(
+        lengths=rows.lengths,
+        collate=rows.collate,
+        loss_sum=packing.next_token_loss_sum,
+        evaluate=_evaluator(held_out, parts[chosen_on], tokenizer, run, feed, job),
+        select_by=heldout.SELECT_BY[run["select_by"]],
+        item_weights=rows.targets,
+    )
+    identity = [training_part(run), sha256_file(records_path), base_weights]
+    fitted = job.fit(network, task, recipe, identity=identity)
 
-    from affectlab.models import devices, text_models
-    from affectlab.summary import heldout, packing, states
-    from affectlab.summary import model as networks
-    from affectlab.summary.attention import check_training
-    from affectlab.training import checkpoints, loop
-    from affectlab.training.history import write_history
+    feed.limit(network)
+    settings = _settings(run, task_of(parts["train"][0]), base_weights)
+    save = partial(_store, network, tokenizer, base_model, settings)
+    size, tokens = len(rows.lengths), feed.tokens(examples["train"])
+    speed = tokens * fitted.summary["samples_per_second"] / size
+    fitted.summary.update(tokens_per_epoch=tokens, tokens_per_second=speed)
+    job.finish(outputs, save, fitted, chosen_on=chosen_on, rows=size)
+    if job.is_main:
+        feed.close()
 
+
+def _settings(run: Mapping[str, Any], task: str, base_weights: Sequence[str]) -> dict[str, Any]:
+    """What is stored with the adapter; its base weights, so that it is put on no others."""
+    stored = {name: run[name] for name in networks.STORED_SETTINGS}
+    return {"task": task, "base_model": run["model"], "base_weights": base_weights, **stored}
+
+
+def _trainable(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def _parts(records_path: Path, run: Mapping[str, Any]) -> tuple[dict[str, list[Case]], str]:
+    """The cases to train on and those to choose by, and the name of their split."""
     cases = with_fold(read_cases(records_path), run["fold"])
     chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
     if chosen_on == "test" and needs_validation(run):
@@ -77,203 +116,79 @@ def train(
             f"{records_path}: no cases in the split validation, so the weights would be chosen by "
             "the test split, which a run of the corrected protocol must not see"
         )
-    devices.set_threads(threads)
-    device = devices.choose_device()
-    recipe = loop.Recipe(**run["training"])
-    dtype = devices.compute_dtype(recipe.precision, device)
-    devices.seed_everything(seed)
-    tokenizer = networks.load_tokenizer(base_model)
-    answers_alone = run["adapter_scope"] == "answer"
-    packed = run["packing"] and not answers_alone
-    network: Any = networks.load_network(
+    parts = {
+        split: [case for case in cases if case.split == split] for split in ("train", chosen_on)
+    }
+    if not all(parts.values()):
+        raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
+    return parts, chosen_on
+
+
+def _load_network(
+    base_model: Path,
+    run: Mapping[str, Any],
+    feed: feeding.PackedCases,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Any:
+    """The pretrained network, checked for the way it is to be trained."""
+    network = networks.load_network(
         base_model,
         dtype=dtype,
         device=device,
         four_bit=run["method"] == "qlora",
-        attention=packing.PACKED_ATTENTION if packed else states.ROW_ATTENTION,
+        attention=feed.attention,
     )
     check_training(network, packed=run["packing"], longest=run["max_length"])
-    parts = {
-        split: [case for case in cases if case.split == split] for split in ("train", chosen_on)
-    }
-    examples = {split: encode(members, tokenizer, run) for split, members in parts.items()}
-    if not all(examples.values()):
-        raise UserError(f"{records_path}: no cases in the splits train and {chosen_on}")
-    digest = weights_digest(base_model)
-    opening = len(networks.answer_opening(tokenizer)) if answers_alone else 0
-    store = states.PromptStore(work_directory / "prompts" / checkpoints.fingerprint(digest, dtype))
-    if answers_alone:
-        prompts = [one.ids[: one.prompt_length - opening] for e in examples.values() for one in e]
-        store.fill(network.eval(), prompts, device)
-        network.set_attn_implementation(states.ANSWER_ATTENTION)
+    return network
+
+
+def _with_adapters(network: Any, run: Mapping[str, Any], recipe: Recipe) -> Any:
     if recipe.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
-    network = text_models.add_lora(network, run["lora"], task="CAUSAL_LM")
-    states_of = store.get if answers_alone else None
-    batching = {
-        split: batches(
-            members, run, pad_id=tokenizer.pad_token_id, opening=opening, states_of=states_of
-        )
-        for split, members in examples.items()
-    }
-    lengths, weights, collate = batching["train"]
-    logger.info(
-        "%s, method %s: %d trainable parameters, %s; %d cases in %d rows, longest %d tokens",
-        type(network.get_base_model()).__name__,
-        run["method"],
-        sum(p.numel() for p in network.parameters() if p.requires_grad),
-        dtype,
-        len(examples["train"]),
-        len(lengths),
-        max(lengths),
-    )
-    evaluate = heldout.loss_evaluator(*batching[chosen_on], device)
-    if run["select_by"] != "loss":
-        evaluate = heldout.with_answers(
-            evaluate,
-            parts[chosen_on],
-            tokenizer,
-            run,
-            device,
-            seed=seed,
-            adapted_tokens=opening or None,
-            read=store.read if answers_alone else None,
-        )
-    result = loop.fit(
-        network,
-        recipe=recipe,
-        lengths=lengths,
-        collate=collate,
-        loss_sum=packing.next_token_loss_sum,
-        evaluate=evaluate,
-        select_by=heldout.SELECT_BY[run["select_by"]],
-        item_weights=weights,
-        seed=seed,
-        device=device,
-        checkpoint_directory=work_directory / "checkpoints",
-        checkpoint_fingerprint=checkpoints.fingerprint(
-            training_part(run), seed, sha256_file(records_path), digest
-        ),
-        tensorboard_directory=work_directory / "tensorboard",
-    )
-    if not PartialState().is_main_process:
-        return
-    if answers_alone:
-        networks.limit_to_answers(network, tokenizer)
-    _store(network, tokenizer, base_model, digest, run, task_of(cases[0]), model_directory)
-    tokens = sum(len(example.ids) for example in examples["train"])
-    if answers_alone:
-        tokens -= sum(example.prompt_length - opening for example in examples["train"])
-    result |= {
-        "chosen_on": chosen_on,
-        "rows": len(lengths),
-        "tokens_per_epoch": tokens,
-        "tokens_per_second": tokens * result["samples_per_second"] / len(lengths),
-    }
-    write_history(history_path, result.pop("history"))
-    write_json(facts_path, {**result, **origin_record()}, sealed=True)
-    checkpoints.remove_checkpoints(work_directory / "checkpoints")
-    shutil.rmtree(work_directory / "prompts", ignore_errors=True)
+    return text_models.add_lora(network, run["lora"], task="CAUSAL_LM")
 
 
-def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> list[Example]:
-    """Prompt, answer and end token of each case, together at most ``max_length`` tokens."""
-    from affectlab.models.text_models import encode_texts
-    from affectlab.summary.packing import Example
-
-    examples = []
-    for case in cases:
-        answer = encode_texts(tokenizer, target_text(case.references), add_special_tokens=False)[
-            "input_ids"
-        ]
-        answer = [*answer[: run["max_answer_tokens"] - 1], tokenizer.eos_token_id]
-        prompt = build_prompt(
-            tokenizer,
-            case_text(case),
-            task=task_of(case),
-            version=run["prompt"],
-            language=case.language,
-            max_tokens=run["max_length"] - len(answer),
-        )
-        examples.append(Example([*prompt.ids, *answer], len(prompt.ids)))
-    return examples
-
-
-def batches(
-    examples: Sequence[Example],
+def _evaluator(
+    held_out: feeding.Rows,
+    cases: Sequence[Case],
+    tokenizer: Any,
     run: Mapping[str, Any],
-    *,
-    pad_id: int,
-    opening: int = 0,
-    states_of: Callable[[Sequence[int]], PromptStates] | None = None,
-) -> tuple[list[int], list[int], Callable[..., Any]]:
-    """How examples are fed to the network: length and target tokens of each item, and a collator.
-
-    An item is a packed row, or with ``packing: false`` one example padded to ``max_length``. With
-    *states_of*, the stored states of a prompt less its *opening* last tokens, only answers are fed.
-    """
-    from affectlab.summary import packing
-
-    answer_only = run["loss"] == "answer"
-    targets = [packing.target_tokens(one, answer_only=answer_only) for one in examples]
-    if not run["packing"]:
-        collate = packing.padded_collator(
-            examples, pad_id=pad_id, pad_to=run["max_length"], answer_only=answer_only
-        )
-        return [run["max_length"]] * len(examples), targets, collate
-    sizes = [len(one.ids) for one in examples]
-    rows = packing.pack(sizes, run["max_length"])
-    if states_of is not None:
-        collate = packing.answers_collator(examples, rows, opening=opening, states_of=states_of)
-    else:
-        collate = packing.packed_collator(examples, rows, answer_only=answer_only)
-    return (
-        [sum(sizes[item] for item in row) for row in rows],
-        [sum(targets[item] for item in row) for row in rows],
-        collate,
+    feed: feeding.PackedCases,
+    job: Job,
+) -> heldout.Evaluate:
+    """The loss of held-out rows and, where they choose the weights, scores of answers."""
+    evaluate = heldout.loss_evaluator(*held_out, job.device)
+    if run["select_by"] == "loss":
+        return evaluate
+    return heldout.with_answers(
+        evaluate,
+        cases,
+        tokenizer,
+        run,
+        job.device,
+        seed=job.seed,
+        adapted_tokens=feed.adapted_tokens,
+        read=feed.read,
     )
 
 
 def _store(
-    network: Any,
-    tokenizer: Any,
-    base_model: Path,
-    base_weights: Sequence[str],
-    run: Mapping[str, Any],
-    task: str,
-    model_directory: Path,
+    network: Any, tokenizer: Any, base_model: Path, settings: Mapping[str, Any], directory: Path
 ) -> None:
-    """Write the adapter, check that it reads back the same, and merge it if asked for.
-
-    *base_weights* (`checkpoints.weights_digest`) is stored with it, so that it is put on no others.
-    """
-    from affectlab.models.text_models import save_adapter
-    from affectlab.summary import model as networks
-
-    with sealed_path(model_directory) as temporary:
+    """Write the adapter, check that it reads back the same, and merge it if asked for."""
+    with sealed_path(directory) as temporary:
         adapter = temporary / networks.ADAPTER_FOLDER
-        save_adapter(network, adapter)
+        text_models.save_adapter(network, adapter)
         _check_reload(network, adapter)
         tokenizer.save_pretrained(temporary)
-        if run["merge"]:
+        if settings["merge"]:
             networks.merge_adapter(base_model, adapter).save_pretrained(temporary)
-        write_json(
-            temporary / networks.SETTINGS_NAME,
-            {
-                "task": task,
-                "base_model": run["model"],
-                "base_weights": base_weights,
-                **{name: run[name] for name in networks.STORED_SETTINGS},
-            },
-        )
+        write_json(temporary / networks.SETTINGS_NAME, settings)
 
 
 def _check_reload(network: Any, adapter: Path) -> None:
     """Raise unless the stored adapter holds exactly the network's."""
-    import torch
-    from peft import get_peft_model_state_dict
-    from safetensors.torch import load_file
-
     stored = load_file(adapter / "adapter_model.safetensors")
     ours = get_peft_model_state_dict(network)
     if set(stored) != set(ours) or not all(

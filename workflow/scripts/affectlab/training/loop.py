@@ -11,14 +11,13 @@ from __future__ import annotations
 import logging
 import math
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,16 +25,22 @@ from torch import nn
 
 from affectlab.errors import UserError
 from affectlab.evaluation.records import peak_device_memory_mb, peak_memory_mb
-from affectlab.files.io import writing_to
-from affectlab.models.devices import Precision, compute_dtype
-from affectlab.training.batching import Batch, Collate, bucketed_batches, update_groups
+from affectlab.models.devices import compute_dtype
+from affectlab.training.batching import Batch, Collate
 from affectlab.training.checkpoints import CheckpointFolder, TrainingState
+from affectlab.training.display import Board, progress_bar, scalar_writer
 from affectlab.training.distributed import (
     sum_over_processes,
     sum_sparse_over_processes,
     warn_of_shares,
 )
 from affectlab.training.launch import TERMINATED_EXIT_STATUS
+from affectlab.training.recipe import (
+    Recipe,
+    learning_rate_factor,
+    make_optimizers,
+    update_schedule,
+)
 from affectlab.training.weights import MasterWeights, WeightAverage
 
 if TYPE_CHECKING:
@@ -45,99 +50,13 @@ logger = logging.getLogger(__name__)
 
 LossSum = Callable[[nn.Module, Batch], torch.Tensor]
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
-Board = Callable[[str, float, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How a network is fitted; the ``training`` block of a run in the configuration."""
+class Task:
+    """What a network is trained on, and by which scores its weights are chosen.
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    head_learning_rate: float | None
-    weight_decay: float
-    warmup_steps: int | float
-    schedule: Literal["linear", "cosine", "constant"]
-    gradient_accumulation: int
-    max_grad_norm: float
-    label_smoothing: float
-    precision: Precision
-    token_budget: int | None
-    early_stopping_patience: int | None
-    gradient_checkpointing: bool
-    evaluations_per_epoch: int
-    checkpoint_minutes: float
-    sparse_embeddings: bool
-    ema_decay: float | None
-
-
-def learning_rate_factor(step: int, *, total: int, warmup: int, schedule: str) -> float:
-    """Factor on the peak learning rate for the update number *step* (0-based).
-
-    Linear warm-up over *warmup* updates, then linear or cosine decay to 0 at *total*, or none. The
-    first update has ``1 / warmup`` of the peak; in transformers it has 0, and all are one later.
-    """
-    if step < warmup:
-        return (step + 1) / warmup
-    if schedule == "constant":
-        return 1.0
-    progress = (step - warmup) / max(1, total - warmup)
-    if schedule == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * progress))
-    return max(0.0, 1.0 - progress)
-
-
-def parameter_groups(
-    parameters: Mapping[str, nn.Parameter], *, head: Sequence[str], recipe: Recipe
-) -> list[dict[str, Any]]:
-    """Named parameters as optimizer groups by learning rate and weight decay.
-
-    Biases and norm gains (one-dimensional parameters) are not decayed. Parameters whose name
-    holds one of *head* get ``head_learning_rate``.
-    """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in parameters.items():
-        rate = recipe.learning_rate
-        if recipe.head_learning_rate is not None and any(part in name for part in head):
-            rate = recipe.head_learning_rate
-        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
-    return [
-        {"params": members, "lr": rate, "weight_decay": decay}
-        for (rate, decay), members in groups.items()
-    ]
-
-
-def fit(
-    model: nn.Module,
-    *,
-    recipe: Recipe,
-    lengths: Sequence[int],
-    collate: Collate,
-    loss_sum: LossSum,
-    evaluate: Evaluate,
-    select_by: str | None,
-    head: Sequence[str] = (),
-    item_weights: Sequence[float] | None = None,
-    seed: int,
-    device: torch.device,
-    checkpoint_directory: Path,
-    checkpoint_fingerprint: str,
-    tensorboard_directory: Path | None = None,
-) -> dict[str, Any]:
-    """Fit *model* in place; its trained weights end as those of the best evaluation, in float32.
-
-    A run that was killed goes on from its checkpoint in *checkpoint_directory*; on the CPU, with
-    the same number of threads, it ends in the same bytes as a run never disturbed (with another
-    number the log warns). SIGTERM (as schedulers send before they take a machine away) writes a
-    checkpoint and ends the process. Several processes (`training.launch`) each take a share of
-    every batch and sum their gradients: the updates are those of one process, dropout apart, if
-    every item's loss is its own (neither contrast nor batch normalisation).
-
-    Args:
-        model: the network, on *device*; parameters with ``requires_grad`` are trained.
-        recipe: optimiser, schedule and batching.
+    Attributes:
         lengths: tokens per training item, shape (n,); decides how items are batched.
         collate: item indices, int64 (b,), to tensors on the CPU.
         loss_sum: sum of the items' losses over a batch, a scalar tensor.
@@ -147,15 +66,53 @@ def fit(
         head: name parts of the parameters that take ``head_learning_rate``.
         item_weights: what an update's loss is divided by, per item, e.g. its number of target
             tokens; 1 if None.
+    """
+
+    lengths: Sequence[int]
+    collate: Collate
+    loss_sum: LossSum
+    evaluate: Evaluate
+    select_by: str | None
+    head: Sequence[str] = ()
+    item_weights: Sequence[float] | None = None
+
+
+class Fitted(NamedTuple):
+    """What a training came to: the rows of its history, and its training summary."""
+
+    history: list[dict[str, Any]]
+    summary: dict[str, Any]
+
+
+def fit(
+    model: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint_directory: Path,
+    checkpoint_fingerprint: str,
+    tensorboard_directory: Path | None = None,
+) -> Fitted:
+    """Fit *model* in place; its trained weights end as those of the best evaluation, in float32.
+
+    A run that was killed resumes from its checkpoint in *checkpoint_directory*. On the CPU, with
+    the same number of threads, it ends in the same bytes as an undisturbed run (with another
+    number the log warns). SIGTERM (as schedulers send before they take a machine away) writes a
+    checkpoint and ends the process. Several processes (`training.launch`) each take a share of
+    every batch and sum their gradients: the updates are those of one process, dropout apart, if
+    every item's loss is its own (neither contrast nor batch normalisation).
+
+    Args:
+        model: the network, on *device*; parameters with ``requires_grad`` are trained.
+        task: items, loss and evaluation.
+        recipe: optimiser, schedule and batching.
         seed: seed of the data order.
         device: where batches are moved to.
         checkpoint_directory: private to this run; empty or holding its checkpoint.
         checkpoint_fingerprint: a checkpoint with another one is discarded.
         tensorboard_directory: where event files go, or None.
-
-    Returns:
-        History rows and facts of the run: ``history``, ``best_epoch``, ``best_step``, ``steps``,
-        ``seconds``, ``samples_per_second``, ``peak_memory_mb``, ``precision``, ``device``.
 
     Raises:
         UserError: the loss is not finite, a checkpoint cannot be read, or the disk is full.
@@ -163,52 +120,53 @@ def fit(
     from accelerate import PartialState
 
     processes = PartialState()
-    dtype = compute_dtype(recipe.precision, device)
-    schedule = _schedule(lengths, recipe, seed)
-    total_steps = sum(map(len, schedule))
-    weights = MasterWeights(model, dtype)
-    state = TrainingState(
-        weights=weights,
-        average=WeightAverage(weights, recipe.ema_decay),
-        optimizers=_optimizers(weights, recipe, head),
-        device=device,
-    )
+    schedule = update_schedule(task.lengths, recipe, seed)
+    state = _initial_state(model, recipe, task.head, device)
     folder = CheckpointFolder(checkpoint_directory, checkpoint_fingerprint)
-    if processes.is_main_process:
-        folder.clear_leftovers()
-    if folder.restore(state):
-        logger.info("resuming from update %d of %d", state.progress.step, total_steps)
+    _resume(folder, state, processes, updates=sum(map(len, schedule)))
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
         warn_of_shares("batch normalisation")
     if processes.num_processes > 1:
         # Each process draws its own dropout; equal streams would drop alike in every share.
         stream = np.random.default_rng([seed, state.progress.step, processes.process_index])
         torch.manual_seed(int(stream.integers(2**63)))
-    ones = np.ones(len(lengths))
     board_directory = tensorboard_directory if processes.is_main_process else None
-    training = _Training(
-        model=model,
-        recipe=recipe,
-        collate=collate,
-        loss_sum=loss_sum,
-        evaluate=evaluate,
-        select_by=select_by,
-        item_weights=ones if item_weights is None else np.asarray(item_weights, float),
-        state=state,
-        folder=folder,
-        processes=processes,
-        board=_summary_writer(board_directory, state.progress.step),
-    )
-    training.run(schedule)
+    board = scalar_writer(board_directory, state.progress.step)
+    _Training(model, task, recipe, state, folder, processes, board).run(schedule)
     processes.wait_for_everyone()
     folder.load_best(state)
-    weights.restore()
+    state.weights.restore()
     model.eval()
     # From here on the main process may remove what the others have just read.
     processes.wait_for_everyone()
-    progress = state.progress
+    return Fitted(state.progress.history, _summary(state, recipe, processes.num_processes))
+
+
+def _initial_state(
+    model: nn.Module, recipe: Recipe, head: Sequence[str], device: torch.device
+) -> TrainingState:
+    weights = MasterWeights(model, compute_dtype(recipe.precision, device))
+    return TrainingState(
+        weights=weights,
+        average=WeightAverage(weights, recipe.ema_decay),
+        optimizers=make_optimizers(weights, recipe, head),
+        device=device,
+    )
+
+
+def _resume(
+    folder: CheckpointFolder, state: TrainingState, processes: PartialState, *, updates: int
+) -> None:
+    if processes.is_main_process:
+        folder.clear_leftovers()
+    if folder.restore(state):
+        logger.info("resuming from update %d of %d", state.progress.step, updates)
+
+
+def _summary(state: TrainingState, recipe: Recipe, processes: int) -> dict[str, Any]:
+    """Return the training summary: what was kept, where it was computed, and its cost."""
+    progress, device = state.progress, state.device
     return {
-        "history": progress.history,
         "best_epoch": progress.best_epoch,
         "best_step": progress.best_step,
         "steps": progress.step,
@@ -216,28 +174,29 @@ def fit(
         "samples_per_second": progress.items / progress.seconds,
         "peak_memory_mb": peak_memory_mb(),
         "peak_device_memory_mb": peak_device_memory_mb(),
-        "precision": str(dtype).removeprefix("torch."),
+        "precision": str(compute_dtype(recipe.precision, device)).removeprefix("torch."),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "processes": processes.num_processes,
+        "processes": processes,
         "recipe": asdict(recipe),
     }
 
 
-@dataclass(kw_only=True)
+@dataclass
 class _Training:
-    """A network while it is fitted; the arguments of `fit`, and what came of them."""
+    """A network while it is fitted."""
 
     model: nn.Module
+    task: Task
     recipe: Recipe
-    collate: Collate
-    loss_sum: LossSum
-    evaluate: Evaluate
-    select_by: str | None
-    item_weights: np.ndarray
     state: TrainingState
     folder: CheckpointFolder
     processes: PartialState
     board: Board
+
+    def __post_init__(self) -> None:
+        weights = self.task.item_weights
+        n = len(self.task.lengths)
+        self.item_weights = np.ones(n) if weights is None else np.asarray(weights, float)
 
     def run(self, schedule: Sequence[Sequence[list[np.ndarray]]]) -> None:
         """Make the updates of *schedule*, of each epoch, that have not been made.
@@ -253,7 +212,7 @@ class _Training:
         self.model.train()
         since = time.monotonic()
         shown = self.processes.is_main_process
-        with _stop_request() as stop, _progress_bar(total_steps, progress.step, shown=shown) as bar:
+        with _stop_request() as stop, progress_bar(total_steps, progress.step, shown=shown) as bar:
             while progress.epoch < recipe.epochs and not self._patience_is_over():
                 groups = schedule[progress.epoch]
                 evaluation_points = {
@@ -340,9 +299,9 @@ class _Training:
                 continue
             batch = {
                 name: tensor.to(device, non_blocking=True)
-                for name, tensor in self.collate(indices).items()
+                for name, tensor in self.task.collate(indices).items()
             }
-            loss = self.loss_sum(self.model, batch) / group_weight
+            loss = self.task.loss_sum(self.model, batch) / group_weight
             loss.backward()
             self.state.weights.collect_gradients()
             total += loss.item()
@@ -362,7 +321,8 @@ class _Training:
                 for name, value in row.items():
                     self.board(f"{split}/{name}", value, progress.step)
             progress.loss_sum = progress.loss_weight = 0.0
-            score = float(progress.step) if self.select_by is None else metrics[self.select_by]
+            by = self.task.select_by
+            score = float(progress.step) if by is None else metrics[by]
             loss = metrics["loss"]
             if (score, -loss) > (progress.best_score, -progress.best_loss):
                 progress.best_score, progress.best_loss = score, loss
@@ -385,7 +345,7 @@ class _Training:
         self.model.eval()
         with torch.inference_mode():
             # All processes decide by the same numbers, to the last bit.
-            [metrics] = broadcast_object_list([dict(self.evaluate(self.model))])
+            [metrics] = broadcast_object_list([dict(self.task.evaluate(self.model))])
         self.model.train()
         return metrics
 
@@ -414,74 +374,3 @@ def _stop_request() -> Iterator[_StopRequest]:
         yield request
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def _schedule(lengths: Sequence[int], recipe: Recipe, seed: int) -> list[list[list[np.ndarray]]]:
-    """The batches of every update of every epoch."""
-    return [
-        update_groups(
-            bucketed_batches(
-                lengths,
-                batch_size=recipe.batch_size,
-                token_budget=recipe.token_budget,
-                seed=seed,
-                epoch=epoch,
-            ),
-            recipe.gradient_accumulation,
-        )
-        for epoch in range(recipe.epochs)
-    ]
-
-
-def _optimizers(
-    weights: MasterWeights, recipe: Recipe, head: Sequence[str]
-) -> list[torch.optim.Optimizer]:
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(parameter_groups(weights.dense, head=head, recipe=recipe), fused=True)
-    ]
-    if weights.sparse:
-        tables = list(weights.sparse.values())
-        optimizers.append(torch.optim.SparseAdam(tables, lr=recipe.learning_rate))
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["peak_lr"] = group["lr"]
-    return optimizers
-
-
-def _summary_writer(directory: Path | None, first_step: int) -> Board:
-    """A function that writes one scalar to TensorBoard, or does nothing without *directory*."""
-    if directory is None:
-        return lambda name, value, step: None
-    from torch.utils.tensorboard import SummaryWriter
-
-    with writing_to(directory):
-        writer = SummaryWriter(str(directory), purge_step=first_step)
-
-    def add(name: str, value: float, step: int) -> None:
-        with writing_to(directory):
-            writer.add_scalar(name, value, step)
-            writer.flush()
-
-    return add
-
-
-@contextmanager
-def _progress_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, a line every half minute elsewhere; call it once per update."""
-    from tqdm import tqdm
-
-    interval = 0.5 if sys.stderr.isatty() else 30.0
-    with tqdm(
-        total=total,
-        initial=done,
-        desc="training",
-        unit="update",
-        mininterval=interval,
-        disable=not shown,
-    ) as bar:
-
-        def advance(loss: float) -> None:
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update()
-
-        yield advance
