@@ -263,7 +263,7 @@ def test_side_results_are_merged_by_the_evaluation(results, tmp_path):
     assert merged["metrics"]["judge_score"]["value"] == 3.5
     assert merged["metrics"]["bertscore"]["value"] == pytest.approx(0.8)
     assert merged["metrics"]["bertscore"]["baseline"] is None
-    assert merged["details"].pop("judge") == judge["judge"]
+    assert merged.pop("judge") == judge["judge"]
     assert read_json(seed / "run.json")["judge"] == judge["usage"]
     del merged["metrics"]["judge_score"], merged["metrics"]["bertscore"]
     assert merged == plain

@@ -273,7 +273,7 @@ def test_a_judge_is_asked_once_about_each_summary(scored):
     marks = records_of(folder, "judge.json")
     assert {run: len(record["items"]) for run, record in marks.items()} == CASES
     for record in records_of(folder, "metrics.json").values():
-        judge = record["details"]["judge"]
+        judge = record["judge"]
         assert (judge["model"], judge["failed"]) == ("patient", 0)
         assert record["metrics"]["judge_score"]["value"] == 4
     assert all(record["judge"]["cached"] == 0 for record in records_of(folder, "run.json").values())

@@ -81,8 +81,8 @@ def evaluate(
         "comparisons": []
         if baseline is None
         else [_comparison(found, baseline, cases, run.bootstrap)],
-        "details": _details(cases, answers, details_path, run.recipe.get("generation", {}))
-        | ({} if judge is None else {"judge": judge}),
+        "details": _details(cases, answers, details_path, run.recipe.get("generation", {})),
+        **({} if judge is None else {"judge": judge}),
     }
     plots.grouped_bars(
         Path(figures) / "fields",
