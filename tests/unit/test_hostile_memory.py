@@ -19,7 +19,7 @@ from affectlab.face.images import MOST_PIXELS, claimed_size
 from affectlab.face.pixels import decode_image
 from affectlab.face.predict import read_image
 from affectlab.face.raw import read_raw as read_faces
-from affectlab.files import io
+from affectlab.files import io, text
 
 
 def png(width: int, height: int, *, chunk_length: int | None = None) -> bytes:
@@ -88,7 +88,7 @@ def test_an_image_of_another_size_is_refused_before_it_is_decoded(monkeypatch):
 
 @pytest.fixture
 def short_lines(monkeypatch):
-    monkeypatch.setattr(io, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(text, "LONGEST_LINE", 1000)
 
 
 @pytest.mark.parametrize(

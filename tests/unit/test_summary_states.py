@@ -96,7 +96,7 @@ def adapter(base, tokenizer, tmp_path_factory):
     """A stored adapter that acts on answers alone."""
     network = add_lora(load(base), LORA, task="CAUSAL_LM")
     shake(network)
-    networks.limit_to_answers(network, tokenizer)
+    networks.limit_to_answers(network, networks.answer_opening(tokenizer))
     path = tmp_path_factory.mktemp("adapter")
     network.save_pretrained(path)
     return path

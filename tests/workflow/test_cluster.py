@@ -51,7 +51,7 @@ def test_short_steps_share_jobs(project, name):
 
 def test_each_further_seed_costs_two_jobs(project):
     more = project.write_overlay(
-        "more_seeds", {"emotion": {"runs": {"mpnet": {"seeds": list(range(13))}}}}
+        "more_seeds", {"emotion": {"runs": {"minilm": {"seeds": list(range(13))}}}}
     )
     grown, usual = submitted(project, more), submitted(project)
     assert grown - usual == Counter(emotion_train=10, emotion_score=10)
