@@ -319,7 +319,11 @@ def _parquet(data: bytes, change: Change) -> bytes:
     kind = change.kind % 6
     if kind < 2:
         return _bytes(data, change)
-    names = table.column_names
+    try:
+        names = table.column_names
+    except UnicodeDecodeError:
+        # An earlier change broke a name.
+        names = []
     if not names:
         return _bytes(data, change)
     column = names[change.place % len(names)]

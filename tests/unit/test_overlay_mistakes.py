@@ -6,6 +6,7 @@ import pytest
 
 from affectlab.config.load import load_config, parse_yaml
 from affectlab.errors import ConfigError
+from affectlab.experiments import validate_config
 
 PROJECT = Path(__file__).parents[2]
 
@@ -36,3 +37,10 @@ def test_an_empty_overlay_is_called_empty(tmp_path, text):
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"mine\.yaml: no keys here, the file is empty or has"):
         load_config(PROJECT, [tmp_path / "mine.yaml"])
+
+
+@pytest.mark.parametrize("key", ["2020-01-01", "!!binary aGk=", "2.5", "~"])
+def test_a_block_whose_keys_are_no_texts_is_a_mistake_with_a_place(tmp_path, key):
+    (tmp_path / "mine.yaml").write_text(f"experiments: {{{key}: 1}}\nsimilar_names: {{{key}: 1}}\n")
+    with pytest.raises(ConfigError, match="similar_names"):
+        validate_config(load_config(PROJECT, [tmp_path / "mine.yaml"]), PROJECT)

@@ -30,8 +30,18 @@ def joined(path: str, key: str) -> str:
 
 def shown(value: Any, width: int = 60) -> str:
     """*value* as JSON without secrets, cut to *width* characters."""
-    text = json.dumps(without_secrets(value), ensure_ascii=False, default=str)
+    text = json.dumps(_with_json_keys(without_secrets(value)), ensure_ascii=False, default=str)
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _with_json_keys(value: Any) -> Any:
+    """A copy of *value* whose keys JSON can hold; those of YAML may be dates or bytes."""
+    if isinstance(value, Mapping):
+        return {
+            key if isinstance(key, str | int | float | None) else str(key): _with_json_keys(below)
+            for key, below in value.items()
+        }
+    return [_with_json_keys(below) for below in value] if isinstance(value, list) else value
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
