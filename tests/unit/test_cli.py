@@ -4,6 +4,8 @@ import errno
 import io
 import os
 
+import pytest
+
 from affectlab import cli
 from affectlab.report import summary
 
@@ -28,3 +30,11 @@ def test_a_full_disk_behind_standard_output_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == (
         "affectlab: standard output: cannot be written: No space left on device\n"
     )
+
+
+@pytest.mark.parametrize("option", ["--configfile", "--config"])
+def test_an_option_whose_repetition_snakemake_ignores_is_refused(option, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["check", option, "a=1", option, "b=2"])
+    assert caught.value.code == 2
+    assert f"{option} is given twice" in capsys.readouterr().err

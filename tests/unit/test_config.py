@@ -236,8 +236,9 @@ def test_an_export_must_be_selected(config):
     config["emotion"]["selected"] = ["mpnet", "tfidf"]
     config["face"]["export"] = ["compact", "vit"]
     assert mistakes_of(config) == [
-        "face.export.1: the run 'vit' is not selected",
-        "emotion.export.0: the run 'minilm' is not selected",
+        "face.export.1: the run 'vit' is not selected; set face.export to runs that are, or to []",
+        "emotion.export.0: the run 'minilm' is not selected; set emotion.export to runs that are, "
+        "or to []",
     ]
 
 

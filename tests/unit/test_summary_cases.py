@@ -269,3 +269,20 @@ def test_requests_have_no_references(tmp_path):
     path.write_text(f"{json.dumps(record)}\n{json.dumps(record)}\n")
     with pytest.raises(DataError, match="line 2: the id 7 occurs a second time"):
         read_requests(path, FIELDS)
+
+
+def test_lines_that_are_no_request_do_not_stop_the_others(tmp_path):
+    path, found = tmp_path / "cases.jsonl", []
+    good = {"id": 7, "case_description": ["a"], "consultation_process": ["b"]}
+    lines = [good, good | {"id": 8}, good, {"id": 9, "case_description": ["x"]}, good | {"id": 10}]
+    path.write_text("notjson\n" + "".join(f"{json.dumps(line)}\n" for line in lines))
+    cases = read_requests(path, FIELDS, lambda place, problem: found.append((place, problem)))
+    assert [case.id for case in cases] == ["7", "8", "10"]
+    assert found == [
+        (f"{path}, line 1", "not valid JSON"),
+        (f"{path}, line 4", "the id 7 occurs a second time"),
+        (f"{path}, line 5", "missing field consultation_process"),
+    ]
+    path.write_text("notjson\n")
+    with pytest.raises(DataError, match="no cases in the file"):
+        read_requests(path, FIELDS, lambda place, problem: None)

@@ -70,10 +70,20 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
         "check", help="list every data set and model that a configuration needs"
     )
     check.add_argument(
-        "--configfile", type=Path, nargs="*", default=[], help="overlays, as for snakemake"
+        "--configfile",
+        type=Path,
+        nargs="*",
+        default=[],
+        action=_Once,
+        help="overlays, as for snakemake",
     )
     check.add_argument(
-        "--config", nargs="*", default=[], metavar="KEY=VALUE", help="values, as for snakemake"
+        "--config",
+        nargs="*",
+        default=[],
+        action=_Once,
+        metavar="KEY=VALUE",
+        help="values, as for snakemake",
     )
     check.add_argument(
         "--resources", type=Path, help="folder of fetched things (default: the configuration's)"

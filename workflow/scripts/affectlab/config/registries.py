@@ -301,7 +301,10 @@ def export_mistakes(
         path = f"{experiment}.export.{position}"
         yield from unknown_name(path, name, runs, "run")
         if name in runs and name not in selected:
-            yield f"{path}: the run {name!r} is not selected"
+            yield (
+                f"{path}: the run {name!r} is not selected; set {experiment}.export to runs that "
+                "are, or to []"
+            )
         model = as_mapping(runs.get(name)).get("model")
         weights = as_mapping(registries.models.get(str(model))).get("parameters")
         if isinstance(weights, int) and weights * FLOAT32_BYTES >= LARGEST_ONNX_FILE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,35 +200,34 @@ def _case(
     )
 
 
-def read_requests(path: Path | str, fields: Sequence[str]) -> list[Case]:
+def read_requests(
+    path: Path | str,
+    fields: Sequence[str],
+    report: Callable[[str, str], None] | None = None,
+) -> list[Case]:
     """Read cases that are to be summarised, without references.
 
     Args:
         path: JSON Lines with ``id``, ``case_description`` and ``consultation_process`` (lists of
             strings) and, for the task ``fields``, perhaps ``experience_and_reflection``.
         fields: what is to be generated.
+        report: gets place and problem of each line that is not such a case, or repeats an id; the
+            other lines are read. By default the first problem is raised.
 
     Raises:
-        DataError: a line is not such a case, or repeats an id.
+        DataError: a line cannot be used and *report* is not given, or no line can be used.
     """
-    lists = ("case_description", "consultation_process")
     cases: dict[str, Case] = {}
     for place, record in _longemotion_rows(Path(path)):
-        if isinstance(record, str):
-            raise DataError(path, place, record)
-        reflection = record.get(REFLECTION, "")
-        problem = (
-            _missing(record, ("id", *lists))
-            or _id_problem("id", record["id"])
-            or next(filter(None, (_list_problem(name, record[name]) for name in lists)), None)
-            or text_problem(REFLECTION, reflection, needed=False)
-        )
-        if problem is None and str(record["id"]) in cases:
-            problem = f"the id {record['id']!r} occurs a second time"
-        if problem is not None:
+        problem = record if isinstance(record, str) else _request_problem(record, cases)
+        if problem is not None and report is None:
             raise DataError(path, place, problem)
+        if problem is not None and report is not None:
+            report(f"{path}, {place}", problem)
+        if problem is not None or isinstance(record, str):
+            continue
         # A reflection that is to be written is not read.
-        given = "" if REFLECTION in fields else reflection.strip()
+        given = "" if REFLECTION in fields else record.get(REFLECTION, "").strip()
         case = _case(
             record["id"],
             record["case_description"],
@@ -241,6 +240,19 @@ def read_requests(path: Path | str, fields: Sequence[str]) -> list[Case]:
     if not cases:
         raise DataError(path, None, "no cases in the file")
     return list(cases.values())
+
+
+def _request_problem(record: Mapping[str, Any], known: Container[str]) -> str | None:
+    lists = ("case_description", "consultation_process")
+    problem = (
+        _missing(record, ("id", *lists))
+        or _id_problem("id", record["id"])
+        or next(filter(None, (_list_problem(name, record[name]) for name in lists)), None)
+        or text_problem(REFLECTION, record.get(REFLECTION, ""), needed=False)
+    )
+    if problem is None and str(record["id"]) in known:
+        return f"the id {record['id']!r} occurs a second time"
+    return problem
 
 
 def case_of_text(identity: str | int, text: str, fields: Sequence[str]) -> Case:
