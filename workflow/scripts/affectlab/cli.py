@@ -52,6 +52,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USER_ERROR_STATUS
 
 
+class _Once(argparse.Action):
+    """An option that may not be repeated: Snakemake would silently use the last one alone."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest):
+            parser.error(f"{option_string} is given twice; write all values after one of them")
+        setattr(namespace, self.dest, values)
+
+
 def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="affectlab",
