@@ -38,3 +38,9 @@ def test_an_option_whose_repetition_snakemake_ignores_is_refused(option, capsys)
         cli.main(["check", option, "a=1", option, "b=2"])
     assert caught.value.code == 2
     assert f"{option} is given twice" in capsys.readouterr().err
+
+
+def test_a_closed_standard_output_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout", None)
+    assert cli.main(["results"]) == 2
+    assert capsys.readouterr().err == "affectlab: standard output is closed\n"

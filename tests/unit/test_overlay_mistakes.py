@@ -44,3 +44,21 @@ def test_a_block_whose_keys_are_no_texts_is_a_mistake_with_a_place(tmp_path, key
     (tmp_path / "mine.yaml").write_text(f"experiments: {{{key}: 1}}\nsimilar_names: {{{key}: 1}}\n")
     with pytest.raises(ConfigError, match="similar_names"):
         validate_config(load_config(PROJECT, [tmp_path / "mine.yaml"]), PROJECT)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (
+            "emotion: {runs: {minilm: {training: {like: mpnet}}}}",
+            "emotion.runs.minilm.training.like",
+        ),
+        ("emotion: {like: face}", "emotion.like"),
+        ("emotion: {bootstrap: {like: x}}", "emotion.bootstrap.like"),
+        ("like: x", "like"),
+    ],
+)
+def test_like_outside_a_run_is_a_mistake(tmp_path, text, path):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=f"{path}: unknown key"):
+        validate_config(load_config(PROJECT, [tmp_path / "mine.yaml"]), PROJECT)

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers import AutoModel
+
+from affectlab.assets.safe_loading import from_config
+from affectlab.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOADERS = {"from_pretrained", "from_config"}
@@ -183,3 +187,9 @@ def test_an_adapter_of_another_type_is_refused(tmp_path, found):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": found}))
     with pytest.raises(UserError, match="expected peft_type 'LORA'"):
         load_adapter(None, tmp_path)
+
+
+def test_settings_with_more_layers_than_any_network_are_refused_at_once():
+    settings = {"model_type": "resnet", "depths": [1, 2**31], "hidden_sizes": [8, 8]}
+    with pytest.raises(UserError, match="m: depths: 2147483649 layers; at most 10000 are read"):
+        from_config(AutoModel, settings, "m")

@@ -242,3 +242,56 @@ def test_the_package_runs_as_a_module():
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "affectlab: nowhere: no such model directory\n"
+
+
+def test_an_output_that_is_no_file_is_refused_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: is a device or a pipe, expected a file"):
+        check_options(parsed("hi", "--output", tmp_path / "pipe"), "texts")
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(UserError, match="cannot be written: File name too long"):
+        check_options(parsed("hi", "--output", tmp_path / ("x" * 300)), "texts")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match="loop: cannot be written"):
+        check_options(parsed("hi", "--output", tmp_path / "loop"), "texts")
+
+
+def test_a_linked_output_is_written_where_the_link_leads(tmp_path):
+    (tmp_path / "real.jsonl").write_text("old")
+    (tmp_path / "link.jsonl").symlink_to("real.jsonl")
+    options = parsed("hi", "--output", tmp_path / "link.jsonl")
+    check_options(options, "texts")
+    with open_output(options) as output:
+        output.write({"label": "joy"})
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert json.loads((tmp_path / "real.jsonl").read_text()) == {"label": "joy"}
+
+
+def test_a_table_is_known_by_an_ending_in_capitals(tmp_path):
+    (tmp_path / "T.CSV").write_text("id,text\n1,hi\n")
+    assert items("--file", tmp_path / "T.CSV") == ["hi"]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "problem"),
+    [
+        ("text,text\na,b\n", [], "expected one column 'text'"),
+        ("text\na\n", ["--id", ""], "expected a column ''"),
+    ],
+)
+def test_a_header_that_leaves_the_column_open_is_refused(tmp_path, text, options, problem):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=problem):
+        items("--file", tmp_path / "t.csv", *options)
+
+
+def test_an_id_that_is_not_utf_8_is_a_bad_row(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"id,text\ncaf\xe9,hi\nb,there\n")
+    bad, good = items("--file", tmp_path / "t.csv", "--id", "id")
+    assert (bad.problem, good) == ("id: is not UTF-8", "there")
+
+
+def test_a_closed_standard_input_is_one_line(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UserError, match="standard input is closed"):
+        items("-")

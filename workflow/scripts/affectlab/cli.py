@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # JSON is UTF-8 whatever the locale; a byte of a file's name that is none stays what it is.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
+        if sys.stdout is None:
+            raise UserError("standard output is closed")
         status: int = options.run(options)
         sys.stdout.flush()
         return status

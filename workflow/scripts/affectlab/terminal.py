@@ -70,7 +70,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_input_options(
-    parser: argparse.ArgumentParser, metavar: str, what: str, column: str = "text"
+    parser: argparse.ArgumentParser,
+    metavar: str,
+    what: str,
+    column: str = "text",
+    *,
+    ids: bool = True,
 ) -> None:
     """Add the items, ``--file``, ``--column`` and ``--id`` to *parser*; see `read_items`.
 
@@ -79,6 +84,7 @@ def add_input_options(
         metavar: of an item.
         what: what items are, in the plural.
         column: that has the items by default.
+        ids: whether the output can hold what identifies an item.
     """
     parser.add_argument(
         "items", nargs="*", metavar=metavar, help=f"{what}; `-` reads standard input"
@@ -89,8 +95,9 @@ def add_input_options(
     parser.add_argument(
         "--column", help=f"column of the file that holds the {what} (default {column})"
     )
-    parser.add_argument("--id", help="column of the file that identifies an item in the output")
-    parser.set_defaults(default_column=column)
+    if ids:
+        parser.add_argument("--id", help="column of the file that identifies an item in the output")
+    parser.set_defaults(default_column=column, id=None)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -120,9 +127,11 @@ def check_options(options: argparse.Namespace, what: str) -> None:
     output = getattr(options, "output", None)
     if output is None:
         return
-    if options.file is not None and output.resolve() == options.file.resolve():
-        raise UserError(f"{output}: holds the {what}; name another file for the output")
     check_target(output)
+    # Through a link to the file that it means: the finished file takes the place of another.
+    options.output = output.resolve()
+    if options.file is not None and options.output == options.file.resolve():
+        raise UserError(f"{output}: holds the {what}; name another file for the output")
 
 
 def read_items(options: argparse.Namespace, *, paths: bool = False) -> Iterator[Item | BadInput]:
@@ -163,12 +172,14 @@ def _raw_items(options: argparse.Namespace) -> Iterator[_Raw | BadInput]:
     if options.file is not None:
         with _opened(options.file) as stream:
             found = False
-            for item in _of_stream(stream, options, str(options.file), options.file.suffix):
+            for item in _of_stream(stream, options, str(options.file), options.file.suffix.lower()):
                 found = True
                 yield item
         if not found:
             raise DataError(options.file, None, "the file is empty")
     elif options.items == ["-"]:
+        if sys.stdin is None:
+            raise UserError("standard input is closed")
         if isinstance(sys.stdin, io.TextIOWrapper):
             # UTF-8 whatever the locale, and a bad byte is found in its own line.
             sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -209,9 +220,10 @@ def _rows(
             blank.append(BadInput(place, "is empty"))
         elif header is None:
             header = row
-            for name in filter(None, (column, identifier)):
-                if name not in header:
-                    problem = f"expected a column {name!r}, found {', '.join(header)[:200]}"
+            for name in (column, identifier):
+                if name is not None and header.count(name) != 1:
+                    many = "one column" if name in header else "a column"
+                    problem = f"expected {many} {name!r}, found {', '.join(header)[:200]}"
                     raise DataError(source, place.rpartition(", ")[2], problem)
         else:
             yield from blank
@@ -220,6 +232,9 @@ def _rows(
                 yield BadInput(place, f"expected {len(header)} cells, found {len(row)}")
                 continue
             cells = dict(zip(header, row, strict=True))
+            if identifier is not None and not is_encodable(cells[identifier]):
+                yield BadInput(place, f"{identifier}: is not UTF-8")
+                continue
             yield _Raw(
                 cells[column], place, {} if identifier is None else {"id": cells[identifier]}
             )

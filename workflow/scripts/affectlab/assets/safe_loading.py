@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from affectlab.errors import UserError
+
+MOST_LAYERS = 10_000
+"""Layers of a network that is built from its settings; the deepest published ones have hundreds."""
+
+_LAYERS = re.compile(r"(layers?|depths?|blocks|stages)$")
 
 ADAPTER_KIND = "LORA"
 """The only type of adapter that this package stores and reads."""
@@ -50,11 +56,16 @@ def from_config(kind: Any, settings: Mapping[str, Any], source: Path | str) -> A
         source: where they come from, for the error message.
 
     Raises:
-        UserError: the network needs code of its own.
+        UserError: the network needs code of its own, or has more than `MOST_LAYERS` layers.
         Exception: whatever transformers raises for settings that it cannot use.
     """
     from transformers import AutoConfig
 
+    for key, value in settings.items():
+        counts = value if isinstance(value, list) else [value]
+        known = [count for count in counts if isinstance(count, int)]
+        if _LAYERS.search(key) and sum(known) > MOST_LAYERS:
+            raise UserError(f"{source}: {key}: {sum(known)} layers; at most {MOST_LAYERS} are read")
     try:
         return kind.from_config(AutoConfig.for_model(**settings), trust_remote_code=False)
     except ValueError as error:

@@ -46,7 +46,9 @@ def completed(section: type[Section], value: Any, around: Mapping[str, Any] | No
         elif inside and inside[0] == "one" and has_default(field) and isinstance(given, Mapping):
             given = merge(default_of(field, known) or {}, given)
         done[name] = known[name] = _filled(inside, given, known)
-    return done | {key: below for key, below in value.items() if key not in done and key != LIKE}
+    # `like` has done its work in a run, and is a mistake anywhere else.
+    hidden = {LIKE} & section.model_fields.keys()
+    return done | {key: below for key, below in value.items() if key not in {*done, *hidden}}
 
 
 def inherited(

@@ -41,12 +41,12 @@ def add_commands(predict: Any, commands: Any) -> None:
     embed = commands.add_parser(
         "embed", help="write embeddings of texts by an entity model as Parquet"
     )
-    _add_common(embed)
+    _add_common(embed, ids=False)
     embed.add_argument("--output", required=True, type=Path, help="Parquet file to write")
     embed.set_defaults(run=_embed)
 
     near = commands.add_parser("nearest", help="find the texts of `affectlab embed` like a text")
-    _add_common(near)
+    _add_common(near, ids=False)
     near.add_argument("--embeddings", required=True, type=Path, help="what `embed` wrote")
     near.add_argument("--top-k", type=positive, default=5, help="texts shown (default 5)")
     near.set_defaults(run=_nearest)
@@ -61,8 +61,8 @@ def add_commands(predict: Any, commands: Any) -> None:
     convert.set_defaults(run=_convert)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    add_input_options(parser, "TEXT", "texts")
+def _add_common(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
+    add_input_options(parser, "TEXT", "texts", ids=ids)
     add_model_options(parser)
     parser.add_argument("--encoder", type=Path, help="pretrained encoder, for a best_model.pt")
     parser.add_argument(

@@ -333,6 +333,15 @@ def read_config(directory: Path) -> dict[str, Any]:
 def _backbone_of(config: Mapping[str, Any], directory: Path) -> nn.Module:
     from transformers import AutoModel
 
+    with torch.device("meta"):
+        parameters = sum(
+            one.numel() for one in from_config(AutoModel, config, directory).parameters()
+        )
+    stored = (directory / WEIGHTS_NAME).stat().st_size
+    if parameters > stored:
+        # At once, and not when the memory is full of weights that no file has.
+        problem = f"{parameters} parameters by its settings, {stored} bytes of weights"
+        raise DataError(directory, None, problem)
     backbone: nn.Module = from_config(AutoModel, config, directory)
     return backbone
 

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -197,9 +198,16 @@ def check_target(path: Path | str) -> None:
         UserError: it cannot, or *path* is a folder.
     """
     target = Path(path)
-    if target.is_dir():
-        raise UserError(f"{target}: is a folder, expected a file or nothing")
     with writing_to(target):
+        try:
+            kind = target.stat().st_mode
+        except FileNotFoundError:
+            kind = stat.S_IFREG
+        if stat.S_ISDIR(kind):
+            raise UserError(f"{target}: is a folder, expected a file or nothing")
+        if not stat.S_ISREG(kind):
+            # A finished file takes the place of the old one, which would destroy a device.
+            raise UserError(f"{target}: is a device or a pipe, expected a file or nothing")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass

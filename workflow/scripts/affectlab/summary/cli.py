@@ -81,7 +81,7 @@ def _cases(options: argparse.Namespace, fields: Sequence[str], failures: Failure
 
     path = STANDARD_INPUT if options.items == ["-"] else options.file
     columns = options.column is not None or options.id is not None
-    if path is not None and not columns and path.suffix not in (*TABLES, ".txt"):
+    if path is not None and not columns and path.suffix.lower() not in (*TABLES, ".txt"):
         return read_requests(path, fields, failures.report)
     cases = []
     for number, item in enumerate(read_items(options), start=1):
