@@ -166,6 +166,7 @@ def test_what_cannot_be_asked_is_named(run, tmp_path):
         (lambda facts: facts | {"encoder": {}}, r"probe\.json, encoder: expected an object that"),
         (lambda facts: facts | {"encoder": "logmel"}, r"probe\.json, encoder: expected an object"),
         (lambda facts: facts | {"encoder": {"kind": "ge2e"}}, "directory of its encoder, ge2e"),
+        (lambda facts: facts | {"statistics": ["x", "y"]}, "statistics: expected mean or std"),
     ],
 )
 def test_a_spoilt_probe_is_named(run, tmp_path, spoil, message):

@@ -19,6 +19,9 @@ from affectlab.models.finite import check_finite_arrays
 
 FACTS = "probe.json"
 WEIGHTS = "probe.safetensors"
+STATISTICS = ("mean", "std")
+"""Of the frames that make up a vector."""
+
 FIELDS = ("classes", "encoder", "statistics", "task", "temperature", "unit", "view", "warning")
 
 WARNING = (
@@ -106,6 +109,8 @@ def _facts_problem(facts: Mapping[str, Any]) -> str | None:
             or not all(isinstance(text, str) for text in facts[name])
         ):
             return f"{name}: expected a list of texts"
+    if not set(facts["statistics"]) <= set(STATISTICS):
+        return f"statistics: expected {' or '.join(STATISTICS)}"
     for name in ("view", "warning"):
         if not isinstance(facts[name], str):
             return f"{name}: expected a text"
