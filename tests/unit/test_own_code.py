@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModel
 
-from affectlab.assets.safe_loading import from_config
+from affectlab.assets.safe_loading import from_config, from_directory
 from affectlab.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -191,5 +191,12 @@ def test_an_adapter_of_another_type_is_refused(tmp_path, found):
 
 def test_settings_with_more_layers_than_any_network_are_refused_at_once():
     settings = {"model_type": "resnet", "depths": [1, 2**31], "hidden_sizes": [8, 8]}
-    with pytest.raises(UserError, match="m: depths: 2147483649 layers; at most 10000 are read"):
+    with pytest.raises(UserError, match="m: depths: 2147483648 layers; at most 10000 are read"):
         from_config(AutoModel, settings, "m")
+
+
+def test_a_checkpoint_with_more_layers_than_any_network_is_refused_at_once(tmp_path):
+    settings = {"model_type": "bert", "text_config": {"num_hidden_layers": 2**31}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match="num_hidden_layers: 2147483648 layers; at most 10000"):
+        from_directory(AutoModel, tmp_path)

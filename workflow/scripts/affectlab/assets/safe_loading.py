@@ -32,11 +32,13 @@ def from_directory(kind: Any, directory: Path | str, **options: Any) -> Any:
         options: further arguments.
 
     Raises:
-        UserError: the checkpoint cannot be loaded without code of its own.
+        UserError: the checkpoint cannot be loaded without code of its own, or has more than
+            `MOST_LAYERS` layers.
         Exception: whatever transformers raises for a directory that it cannot load.
     """
     from transformers.utils import logging
 
+    _check_layers(_stored_settings(Path(directory)), directory)
     # Its warnings are about other uses of a checkpoint than ours; what fails is raised.
     logging.set_verbosity_error()
     try:
@@ -61,11 +63,7 @@ def from_config(kind: Any, settings: Mapping[str, Any], source: Path | str) -> A
     """
     from transformers import AutoConfig
 
-    for key, value in settings.items():
-        counts = value if isinstance(value, list) else [value]
-        known = [count for count in counts if isinstance(count, int)]
-        if _LAYERS.search(key) and sum(known) > MOST_LAYERS:
-            raise UserError(f"{source}: {key}: {sum(known)} layers; at most {MOST_LAYERS} are read")
+    _check_layers(settings, source)
     try:
         return kind.from_config(AutoConfig.for_model(**settings), trust_remote_code=False)
     except ValueError as error:
@@ -89,6 +87,27 @@ def check_adapter(directory: Path) -> None:
     found = settings.get("peft_type") if isinstance(settings, dict) else None
     if found != ADAPTER_KIND:
         raise ValueError(f"{path.name}: expected peft_type {ADAPTER_KIND!r}, found {found!r}")
+
+
+def _stored_settings(directory: Path) -> Any:
+    """The settings of a checkpoint; None if there are none that can be read."""
+    try:
+        return json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        # transformers says what is wrong with them.
+        return None
+
+
+def _check_layers(settings: Any, source: Path | str) -> None:
+    """Refuse settings whose layers alone would fill the memory, weights or none."""
+    if not isinstance(settings, Mapping):
+        return
+    for key, value in settings.items():
+        _check_layers(value, source)
+        counts = value if isinstance(value, list) else [value]
+        most = max((count for count in counts if isinstance(count, int)), default=0)
+        if _LAYERS.search(str(key)) and most > MOST_LAYERS:
+            raise UserError(f"{source}: {key}: {most} layers; at most {MOST_LAYERS} are read")
 
 
 def _own_code(error: ValueError, directory: Path | str) -> UserError | None:
