@@ -15,7 +15,7 @@ from affectlab.audio.encoders import afclap, registry
 from affectlab.audio.encoders.base import Moments, merge
 from affectlab.audio.encoders.kinds import KINDS
 from affectlab.audio.encoders.registry import load_encoder
-from affectlab.errors import UserError
+from affectlab.errors import DataError, UserError
 from affectlab.samples import audio_models
 
 
@@ -347,3 +347,10 @@ def test_the_spectrogram_is_librosas_definition():
     assert mel.shape == (1, 40, 101)
     # Slaney's scale: 200/3 Hz per mel below 1000 Hz, so 40 bands to 8 kHz are 45.2 / 41 mel apart.
     assert abs(int(mel[0, :, 50].argmax()) + 1 - 15 / (45.245 / 41)) <= 1
+
+
+def test_an_extractor_that_gives_more_frames_than_positions_is_named(checkpoints, monkeypatch):
+    tower = load(checkpoints, "qwen2_audio")
+    monkeypatch.setattr(tower, "_positions", 1)
+    with pytest.raises(DataError, match="extractor and encoder differ: "):
+        tower.embed([np.zeros(tower.rate, dtype=np.float32)])

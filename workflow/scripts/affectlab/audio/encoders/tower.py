@@ -22,7 +22,7 @@ from affectlab.audio.encoders.base import Moments
 from affectlab.audio.encoders.checkpoints import load_part, read_config, read_features
 from affectlab.audio.encoders.kinds import Kind
 from affectlab.audio.waveform import Samples
-from affectlab.errors import reading
+from affectlab.errors import DataError, reading
 from affectlab.models.devices import Precision, autocast, compute_dtype, named_device
 
 FRAME_STRIDE = 2
@@ -68,7 +68,8 @@ class Tower(ABC):
         self._every_layer = every_layer
         config = self._network.config
         self.rate = int(self._features.sampling_rate)
-        positions = config.max_source_positions
+        self._directory = directory
+        self._positions = positions = int(config.max_source_positions)
         self.window = positions * FRAME_STRIDE * self._features.hop_length
         last = config.encoder_layers
         self.layers = tuple(f"layer{i}" for i in (range(1, last + 1) if every_layer else [last]))
@@ -86,6 +87,9 @@ class Tower(ABC):
         frames = [-(-len(piece) // step) for piece in batch]
         spectra = [self._spectrum(piece) for piece in batch]
         longest = max(spectrum.shape[1] for spectrum in spectra)
+        if longest > self._positions * FRAME_STRIDE:
+            problem = f"{longest} frames a window, {self._positions * FRAME_STRIDE} at most"
+            raise DataError(self._directory, None, f"extractor and encoder differ: {problem}")
         inputs = torch.zeros(len(batch), spectra[0].shape[0], longest)
         filled = torch.zeros(len(batch), longest)
         for row, spectrum in enumerate(spectra):
