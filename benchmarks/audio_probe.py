@@ -6,7 +6,7 @@
 The first runs on generated features, the second on the frame means of a layer that the audio
 experiment stored (``embeddings.npz``) with the labels of its ``records.jsonl``.
 Both choose C by inner folds and predict each outer fold; the share of equal predictions is
-printed beside the times. Where they differ, try `--tolerance 1e-7`: scikit-learn's default may
+printed next to the times. Where they differ, try `--tolerance 1e-7`: scikit-learn's default may
 leave fits unfinished that are as good as even.
 """
 

