@@ -13,7 +13,7 @@ from affectlab.errors import UserError
 MOST_LAYERS = 10_000
 """Layers of a network that is built from its settings; the deepest published ones have hundreds."""
 
-_LAYERS = re.compile(r"(layers?|depths?|blocks|stages)$")
+_LAYERS = re.compile(r"(^|_)(layers|depths?|blocks|stages)$|^n_layer$")
 
 ADAPTER_KIND = "LORA"
 """The only type of adapter that this package stores and reads."""
