@@ -1490,3 +1490,14 @@ def test_it_is_a_predictor_like_the_others(trained, kind):
     queries = [TEXT, Query("The cat was happy.", "cat")]
     check_predictor(GbertPredictor, trained[kind] / "model", queries)
     check_predictor(GbertPredictor, trained[kind] / "model", queries[::-1])
+
+
+def test_settings_that_fail_for_spans_alone_are_refused_at_loading(trained, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(trained["vmf"] / "model", broken, ignore=shutil.ignore_patterns("SHA256SUMS"))
+    settings = read_json(broken / "config.json")
+    (broken / "config.json").write_text(
+        json.dumps(settings | {"attention_probs_dropout_prob": float("nan")})
+    )
+    with pytest.raises(UserError, match="files fit each other; found RuntimeError: dropout"):
+        GbertPredictor.from_checkpoint(broken)

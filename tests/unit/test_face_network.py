@@ -35,7 +35,7 @@ from affectlab.face.export import BATCH, export, measure
 from affectlab.face.faces import CLASSES
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import read_labels, shown_values, write_labels
-from affectlab.files.io import read_json, read_jsonl
+from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.models.onnx_export import torch_inference, write_onnx
 from affectlab.samples import face as samples
 from affectlab.samples.models import write_tiny_bert, write_tiny_resnet, write_tiny_vit
@@ -463,6 +463,25 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path, write):
     save_file(kept, weights, {"format": "pt"})
     with pytest.raises(DataError, match=f"base: lacks 1 of the network's weights, {name} among"):
         model.build_network(run, tmp_path / "base")
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"depths": [1, 2**31]}, "depths: 2147483648 layers; at most 10000 are read"),
+        ({"widths": [20_000, 20_000]}, r"\d+ parameters by its settings, \d+ bytes of weights"),
+    ],
+)
+def test_settings_of_another_size_than_the_weights_are_refused_at_once(
+    tmp_path, network, changed, problem
+):
+    directory = tmp_path / "model"
+    shutil.copytree(network, directory, ignore=shutil.ignore_patterns("SHA256SUMS"))
+    config = read_json(directory / "config.json")
+    config["network"] |= {"widths": [8, 8], "depths": [1, 1], **changed}
+    write_json(directory / "config.json", config)
+    with pytest.raises(UserError, match=problem):
+        model.load_network(directory)
 
 
 def test_a_directory_without_such_a_model_is_named(tmp_path, network):

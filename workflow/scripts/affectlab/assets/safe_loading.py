@@ -38,7 +38,7 @@ def from_directory(kind: Any, directory: Path | str, **options: Any) -> Any:
     """
     from transformers.utils import logging
 
-    _check_layers(_stored_settings(Path(directory)), directory)
+    check_layers(_stored_settings(Path(directory)), directory)
     # Its warnings are about other uses of a checkpoint than ours; what fails is raised.
     logging.set_verbosity_error()
     try:
@@ -63,7 +63,7 @@ def from_config(kind: Any, settings: Mapping[str, Any], source: Path | str) -> A
     """
     from transformers import AutoConfig
 
-    _check_layers(settings, source)
+    check_layers(settings, source)
     try:
         return kind.from_config(AutoConfig.for_model(**settings), trust_remote_code=False)
     except ValueError as error:
@@ -98,12 +98,12 @@ def _stored_settings(directory: Path) -> Any:
         return None
 
 
-def _check_layers(settings: Any, source: Path | str) -> None:
+def check_layers(settings: Any, source: Path | str) -> None:
     """Refuse settings whose layers alone would fill the memory, weights or none."""
     if not isinstance(settings, Mapping):
         return
     for key, value in settings.items():
-        _check_layers(value, source)
+        check_layers(value, source)
         counts = value if isinstance(value, list) else [value]
         most = max((count for count in counts if isinstance(count, int)), default=0)
         if _LAYERS.search(str(key)) and most > MOST_LAYERS:

@@ -173,7 +173,8 @@ class GbertPredictor:
         if path.is_dir():
             predictor = cls(*load_model(path, device=chosen), chosen, precision)
             with reading(path, "a model of the entity experiment whose files fit each other"):
-                predictor.predict(["a", Query("a", "a")])
+                # A whole text, and a span in a longer one, for which the last layer is cut short.
+                predictor.predict(["a", Query("words before a span and after it", "a span")])
             return predictor
         if not path.is_file():
             raise UserError(f"{path}: no such checkpoint")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from affectlab.assets.checkpoints import refuse_pickled
-from affectlab.assets.safe_loading import from_config, from_directory
+from affectlab.assets.safe_loading import check_layers, from_config, from_directory
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.face.faces import CLASSES, SIDE
 from affectlab.files.integrity import check_directory, checked
@@ -46,6 +46,8 @@ LARGEST_SIDE = 4096
 
 CROP_SHARE = 11 / 12
 """Side of a test crop, as a share of the image's: 44 of 48."""
+
+Module = TypeVar("Module", bound=nn.Module)
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 """From grey levels of 0..1, ``[B, 1, H, W]``, to logits and regressed values, ``[B, 11]``."""
@@ -276,11 +278,13 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     config = read_config(directory)
     try:
         if config["method"] == "compact":
-            network = _compact(config["network"])
+            check_layers(config["network"], directory)
+            network = _of_stored_size(lambda: _compact(config["network"]), directory)
         else:
-            network = _with_backbone(
-                _backbone_of(config["backbone"], directory), config["network"], config["scale"]
+            backbone = _of_stored_size(
+                lambda: _backbone_of(config["backbone"], directory), directory
             )
+            network = _with_backbone(backbone, config["network"], config["scale"])
             if config["network"]["image_size"] not in range(1, LARGEST_SIDE + 1):
                 raise ValueError(f"image_size: expected at most {LARGEST_SIDE}")
         weights = load_file(directory / WEIGHTS_NAME)
@@ -333,17 +337,24 @@ def read_config(directory: Path) -> dict[str, Any]:
 def _backbone_of(config: Mapping[str, Any], directory: Path) -> nn.Module:
     from transformers import AutoModel
 
-    with torch.device("meta"):
-        parameters = sum(
-            one.numel() for one in from_config(AutoModel, config, directory).parameters()
-        )
-    stored = (directory / WEIGHTS_NAME).stat().st_size
-    if parameters > stored:
-        # At once, and not when the memory is full of weights that no file has.
-        problem = f"{parameters} parameters by its settings, {stored} bytes of weights"
-        raise DataError(directory, None, problem)
     backbone: nn.Module = from_config(AutoModel, config, directory)
     return backbone
+
+
+def _of_stored_size(build: Callable[[], Module], directory: Path) -> Module:
+    """Return the network that *build* builds, if the stored weights can be all of it.
+
+    Found out without memory for the weights: settings may be of any size.
+
+    Raises:
+        ValueError: it has more parameters than the file of weights has bytes.
+    """
+    with torch.device("meta"):
+        parameters = sum(one.numel() for one in build().parameters())
+    stored = (directory / WEIGHTS_NAME).stat().st_size
+    if parameters > stored:
+        raise ValueError(f"{parameters} parameters by its settings, {stored} bytes of weights")
+    return build()
 
 
 def views(images: torch.Tensor, test_time: str) -> list[torch.Tensor]:
