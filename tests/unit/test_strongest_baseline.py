@@ -1,5 +1,8 @@
 """Every score is compared with the strongest trivial baseline on the same items."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,8 @@ from affectlab.audio import evaluate as audio
 from affectlab.evaluation.classification import Corpus, Predictions, trivial_scores
 from affectlab.evaluation.records import strongest
 from affectlab.report import words
+
+PACKAGE = Path(__file__).parents[2] / "workflow" / "scripts" / "affectlab"
 
 
 @pytest.mark.parametrize(("direction", "name"), [("higher", "b"), ("lower", "a")])
@@ -92,3 +97,14 @@ def test_sentences_name_the_baseline_and_where_the_interval_lies():
     assert words.relation([0.5, 0.7], 0.45) == "above"
     assert words.relation([0.4, 0.7], 0.45) == "not clearly above"
     assert words.relation([0.2, 0.4], 0.45) == "below"
+
+
+@pytest.mark.parametrize("experiment", ["emotion", "face", "summary"])
+def test_the_note_below_a_table_claims_no_baseline_but_the_strongest(experiment):
+    """The baselines of one table may differ from score to score."""
+    text = (PACKAGE / experiment / "report.html.j2").read_text()
+    notes = re.findall(r"“Trivial” is ([^.:;]*)", text)
+    assert notes
+    assert all(
+        note.startswith(("the strongest ", "the mean of the training labels")) for note in notes
+    )
