@@ -1492,12 +1492,20 @@ def test_it_is_a_predictor_like_the_others(trained, kind):
     check_predictor(GbertPredictor, trained[kind] / "model", queries[::-1])
 
 
-def test_settings_that_fail_for_spans_alone_are_refused_at_loading(trained, tmp_path):
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        # Only a span in a longer text needs it.
+        ({"attention_probs_dropout_prob": float("nan")}, "RuntimeError: dropout"),
+        ({"num_hidden_layers": 0}, "IndexError"),
+    ],
+)
+def test_settings_that_no_encoder_can_have_are_refused_at_loading(
+    trained, tmp_path, changed, problem
+):
     broken = tmp_path / "broken"
     shutil.copytree(trained["vmf"] / "model", broken, ignore=shutil.ignore_patterns("SHA256SUMS"))
     settings = read_json(broken / "config.json")
-    (broken / "config.json").write_text(
-        json.dumps(settings | {"attention_probs_dropout_prob": float("nan")})
-    )
-    with pytest.raises(UserError, match="files fit each other; found RuntimeError: dropout"):
+    (broken / "config.json").write_text(json.dumps(settings | changed))
+    with pytest.raises(UserError, match=f"files fit each other; found {problem}"):
         GbertPredictor.from_checkpoint(broken)

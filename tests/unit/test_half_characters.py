@@ -6,7 +6,7 @@ import pytest
 
 from affectlab.assets.manifest import read_manifest
 from affectlab.config.load import parse_yaml
-from affectlab.errors import ConfigError, DataError
+from affectlab.errors import ConfigError, DataError, FetchError, UserError
 
 
 def test_a_yaml_text(tmp_path):
@@ -23,3 +23,9 @@ def test_a_path_in_a_manifest(tmp_path, key, odd):
     (tmp_path / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="holds what no path can hold"):
         read_manifest(tmp_path / "manifest.json", ["directory"])
+
+
+@pytest.mark.parametrize("message", ["m/\ud800: no such file", "caf\udce9.csv: no such file"])
+def test_the_message_of_every_error_of_a_user_can_be_printed(message):
+    for kind in (UserError, ConfigError, FetchError):
+        assert str(kind(message)).encode("utf-8").endswith(b": no such file")

@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend, as opposed to faults of the program."""
+"""Errors that a user can cause and fix, as opposed to faults of the program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake in the input or the set-up; its message tells what to change."""
+    """A mistake in the input or the set-up; its message tells what to change.
+
+    What UTF-8 cannot hold, such as a byte of another encoding in a name, is written out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class ConfigError(UserError):
@@ -32,8 +38,7 @@ class DataError(UserError):
         self.place = place
         self.problem = problem
         where = f"{path}, {place}" if place else f"{path}"
-        # A name that is not UTF-8 cannot be printed everywhere.
-        super().__init__(printable(f"{where}: {problem}"))
+        super().__init__(f"{where}: {problem}")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.vmf import DIMENSION
-from affectlab.errors import UserError
+from affectlab.errors import UserError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
 from affectlab.models.devices import autocast
@@ -399,7 +399,9 @@ def load_model(
     check_finite_tensors(weights.items(), directory / HEADS_FILE)
     tokenizer = load_tokenizer(directory)
     check_vocabulary(tokenizer, encoder, directory)
-    return EmotionEmbedder(encoder, heads.to(device)).eval(), tokenizer, description
+    with reading(directory, "a model of the entity experiment whose files fit each other"):
+        network = EmotionEmbedder(encoder, heads.to(device)).eval()
+    return network, tokenizer, description
 
 
 def _description_problem(description: Description) -> str | None:
