@@ -32,6 +32,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
+from affectlab.config.models import Training
 from affectlab.entity import losses, stored_states, vmf
 from affectlab.entity import model as networks
 from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
@@ -42,7 +43,6 @@ from affectlab.entity.stages import EVALUATION_BATCH, encode_records
 from affectlab.entity.weak_spans import weak_spans
 from affectlab.models import devices
 from affectlab.training import loop
-from affectlab.training.recipe import Recipe
 
 PADDED = 128
 BATCH = 16
@@ -59,9 +59,9 @@ STEP_SPANS = 40
 CPU = torch.device("cpu")
 
 
-def recipe(precision: str, epochs: int) -> Recipe:
+def recipe(precision: str, epochs: int) -> Training:
     """Training as in the shipped configuration."""
-    return Recipe(
+    return Training(
         epochs=epochs,
         batch_size=32,
         learning_rate=5e-5,

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from affectlab.config.models import Training
 from affectlab.experiments import read_config
 from affectlab.face.augment import augment, mix
 from affectlab.face.model import OUTPUTS, build_network
@@ -27,7 +28,6 @@ from affectlab.face.train import collator, loss_function
 from affectlab.models import devices
 from affectlab.samples.face import draw_faces
 from affectlab.training import loop
-from affectlab.training.recipe import Recipe
 
 PROJECT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -81,7 +81,7 @@ def multiplications(network: nn.Module) -> int:
 def ours(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
     """Images a second of one epoch, everything but the evaluation included."""
     network = build_network(run, None)
-    recipe = Recipe(**run["training"] | {"epochs": 1})
+    recipe = Training(**run["training"] | {"epochs": 1})
     with tempfile.TemporaryDirectory() as folder:
         result = loop.fit(
             network,
@@ -104,7 +104,7 @@ def ours(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
 def plain(run: dict, images: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> float:
     """Images a second of the plain loop."""
     network = build_network(run, None).train()
-    recipe = Recipe(**run["training"])
+    recipe = Training(**run["training"])
     loader = DataLoader(Images(images, targets), batch_size=recipe.batch_size, shuffle=True)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay

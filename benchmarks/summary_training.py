@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from affectlab.config.models import Training
 from affectlab.models import devices
 from affectlab.models.text_models import add_lora
 from affectlab.summary import model as networks
@@ -29,7 +30,6 @@ from affectlab.summary import packing
 from affectlab.summary.cases import read_cases
 from affectlab.summary.feeding import PackedCases, PaddedCases, Rows, encode
 from affectlab.training import loop
-from affectlab.training.recipe import Recipe
 
 LORA = {
     "rank": 16,
@@ -46,9 +46,9 @@ def rows_of(examples: list[packing.Example], way: dict[str, Any]) -> Rows:
     return (PackedCases(way) if way["packing"] else PaddedCases(way, 0)).rows(examples)
 
 
-def recipe(batch_size: int) -> Recipe:
+def recipe(batch_size: int) -> Training:
     """One pass at a constant rate."""
-    return Recipe(
+    return Training(
         epochs=1,
         batch_size=batch_size,
         learning_rate=2e-4,

@@ -26,6 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
+from affectlab.config.models import Training
 from affectlab.emotion import model as networks
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.train import labels_of, validation_scores
@@ -33,7 +34,6 @@ from affectlab.models import devices
 from affectlab.models.sparse_embeddings import use_sparse_embeddings
 from affectlab.models.text_models import load_tokenizer
 from affectlab.training import loop
-from affectlab.training.recipe import Recipe
 
 BATCH = 32
 LEARNING_RATE = 1.0e-4
@@ -52,9 +52,9 @@ def matmul_peak(dtype: torch.dtype, size: int = 2048, seconds: float = 2.0) -> f
     return count * 2 * size**3 / (time.perf_counter() - started)
 
 
-def recipe(precision: str, token_budget: int | None = None) -> Recipe:
+def recipe(precision: str, token_budget: int | None = None) -> Training:
     """One epoch with our fast settings."""
-    return Recipe(
+    return Training(
         epochs=1,
         batch_size=BATCH,
         learning_rate=LEARNING_RATE,

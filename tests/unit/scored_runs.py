@@ -1,25 +1,24 @@
 """Runs for the evaluations of the unit tests."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from affectlab.evaluation.records import ScoredRun
+from affectlab.config.models import Bootstrap
+from affectlab.evaluation.records import RunT, ScoredRun
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
-BOOTSTRAP = {"resamples": 100, "level": 0.95, "seed": 0}
+BOOTSTRAP = Bootstrap(resamples=100)
 
 
 def scored_run(
     folder: Path,
-    recipe: Mapping[str, Any],
+    recipe: RunT,
     *,
     name: str = "made",
     seed: int = 1,
-    bootstrap: Mapping[str, Any] = BOOTSTRAP,
+    bootstrap: Bootstrap = BOOTSTRAP,
     training_path: Path | None = None,
     manifest_path: Path | None = None,
-) -> ScoredRun:
+) -> ScoredRun[RunT]:
     """A run whose records go to *folder*."""
     return ScoredRun(
         name=name,

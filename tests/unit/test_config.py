@@ -1,7 +1,6 @@
 """The configuration and the registries: every shipped file is valid, every mistake is named."""
 
 import copy
-import dataclasses
 import json
 import os
 import re
@@ -173,12 +172,6 @@ def test_one_mistake_is_named_with_its_path_and_the_nearest_name(config, path, v
         block = block[name]
     block[key] = value
     assert expected in mistakes_of(config)
-
-
-def test_the_training_block_is_what_training_takes():
-    from affectlab.training.recipe import Recipe
-
-    assert set(Training.model_fields) == {field.name for field in dataclasses.fields(Recipe)}
 
 
 def test_a_missing_key_has_its_default(config):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +16,18 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from affectlab.config.models import Training
 from affectlab.errors import UserError
 from affectlab.training.batching import bucketed_batches
 from affectlab.training.checkpoints import CheckpointFolder, TrainingState, fingerprint
 from affectlab.training.history import write_history
 from affectlab.training.loop import Task, fit
-from affectlab.training.recipe import Recipe, learning_rate_factor, parameter_groups
+from affectlab.training.recipe import learning_rate_factor, parameter_groups
 from affectlab.training.weights import MasterWeights, WeightAverage
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
-RECIPE = Recipe(
+RECIPE = Training(
     epochs=3,
     batch_size=8,
     learning_rate=0.01,
@@ -73,7 +74,7 @@ def corpus(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     return ids, labels
 
 
-def run(directory: Path, recipe: Recipe = RECIPE, network: Network | None = None, **changes):
+def run(directory: Path, recipe: Training = RECIPE, network: Network | None = None, **changes):
     ids, labels = corpus()
     if network is None:
         torch.manual_seed(0)
@@ -133,7 +134,7 @@ def test_the_learning_rate_rises_linearly_then_falls(schedule, falling):
 
 
 def test_a_warm_up_may_be_a_share_of_the_updates(tmp_path):
-    recipe = replace(RECIPE, warmup_steps=0.25, schedule="cosine", evaluations_per_epoch=8)
+    recipe = changed(RECIPE, warmup_steps=0.25, schedule="cosine", evaluations_per_epoch=8)
     _, result = run(tmp_path, recipe)
     rates = [row["learning_rate"] for row in result["history"] if row["split"] == "train"]
     rising = [0.01 * step / 6 for step in range(1, 7)]
@@ -146,7 +147,7 @@ def test_parameters_are_grouped_by_rate_and_decay():
     groups = parameter_groups(
         dict(network.named_parameters()),
         head=("classifier",),
-        recipe=replace(RECIPE, head_learning_rate=0.5),
+        recipe=changed(RECIPE, head_learning_rate=0.5),
     )
     found = {
         (group["lr"], group["weight_decay"]): {id(p) for p in group["params"]} for group in groups
@@ -160,7 +161,7 @@ def test_parameters_are_grouped_by_rate_and_decay():
 
 
 def test_training_learns_and_keeps_the_best_weights(tmp_path):
-    network, result = run(tmp_path, replace(RECIPE, epochs=12))
+    network, result = run(tmp_path, changed(RECIPE, epochs=12))
     validation = [row for row in result["history"] if row["split"] == "validation"]
     assert validation[-1]["loss"] < validation[0]["loss"]
     assert (
@@ -188,7 +189,7 @@ def test_updates_are_those_of_adamw_on_the_mean_loss(tmp_path, accumulation, wei
     changes = {"weight_decay": 0.1, "warmup_steps": 0, "schedule": "constant"}
     changes |= {"gradient_accumulation": accumulation, "max_grad_norm": limit}
     arguments = {"item_weights": item_weights.tolist()} if weighted else {}
-    _, result = run(tmp_path, replace(RECIPE, **changes), ours, select_by=None, **arguments)
+    _, result = run(tmp_path, changed(RECIPE, **changes), ours, select_by=None, **arguments)
 
     ids, labels = map(torch.from_numpy, corpus())
     matrices = [theirs.table.weight, theirs.classifier.weight]
@@ -229,7 +230,7 @@ def test_in_a_sparse_table_only_the_rows_of_a_batch_are_updated(tmp_path):
     ours, theirs = Network(sparse=True, dropout=0), Network(dropout=0)
     theirs.load_state_dict(ours.state_dict())
     changes = {"weight_decay": 0.1, "warmup_steps": 0, "schedule": "constant", "batch_size": 3}
-    recipe = replace(RECIPE, **changes, epochs=1, sparse_embeddings=True, max_grad_norm=0.5)
+    recipe = changed(RECIPE, **changes, epochs=1, sparse_embeddings=True, max_grad_norm=0.5)
     run(tmp_path, recipe, ours, select_by=None)
 
     ids, labels = map(torch.from_numpy, corpus())
@@ -261,14 +262,14 @@ def test_in_a_sparse_table_only_the_rows_of_a_batch_are_updated(tmp_path):
 
 
 def test_early_stopping_ends_a_run_without_gain(tmp_path):
-    recipe = replace(RECIPE, epochs=50, learning_rate=0.0, early_stopping_patience=3)
+    recipe = changed(RECIPE, epochs=50, learning_rate=0.0, early_stopping_patience=3)
     _, result = run(tmp_path, recipe)
     assert sum(row["split"] == "validation" for row in result["history"]) == 4
     assert result["best_epoch"] == 1.0
 
 
 def test_evaluations_are_spread_over_an_epoch(tmp_path):
-    _, result = run(tmp_path, replace(RECIPE, epochs=1, evaluations_per_epoch=4))
+    _, result = run(tmp_path, changed(RECIPE, epochs=1, evaluations_per_epoch=4))
     epochs = [row["epoch"] for row in result["history"] if row["split"] == "validation"]
     assert epochs == [0.25, 0.5, 0.75, 1.0]
 
@@ -281,13 +282,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
 @pytest.mark.parametrize("sparse", [False, True])
 def test_bfloat16_follows_float32_and_ends_in_it(tmp_path, sparse):
     """The masters are float32: small updates, which bfloat16 would swallow, add up."""
-    recipe = replace(RECIPE, learning_rate=1e-4, epochs=4, sparse_embeddings=sparse)
+    recipe = changed(RECIPE, learning_rate=1e-4, epochs=4, sparse_embeddings=sparse)
     ends = {}
     for precision in ("fp32", "bf16"):
         torch.manual_seed(0)
         network = Network(sparse=sparse, dropout=0)
         start = {n: p.detach().clone() for n, p in network.named_parameters()}
-        run(tmp_path / precision, replace(recipe, precision=precision), network)
+        run(tmp_path / precision, changed(recipe, precision=precision), network)
         assert {p.dtype for p in network.parameters()} == {torch.float32}
         ends[precision] = {n: p.detach() - start[n] for n, p in network.named_parameters()}
     for name, moved in ends["fp32"].items():
@@ -298,7 +299,7 @@ def test_bfloat16_follows_float32_and_ends_in_it(tmp_path, sparse):
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_equal_runs_end_in_equal_bytes(tmp_path, sparse):
-    recipe = replace(RECIPE, sparse_embeddings=sparse)
+    recipe = changed(RECIPE, sparse_embeddings=sparse)
     first, a = run(tmp_path / "a", recipe)
     second, b = run(tmp_path / "b", recipe)
     assert weights(first) == weights(second)
@@ -335,7 +336,7 @@ def test_with_other_threads_a_run_goes_on_and_says_what_that_means(tmp_path, cap
 def test_sigterm_writes_a_checkpoint_and_the_next_run_goes_on(
     tmp_path, caplog, precision, ema_decay
 ):
-    recipe = replace(RECIPE, precision=precision, sparse_embeddings=True, ema_decay=ema_decay)
+    recipe = changed(RECIPE, precision=precision, sparse_embeddings=True, ema_decay=ema_decay)
     undisturbed, expected = run(tmp_path / "undisturbed", recipe)
     with pytest.raises(SystemExit) as stop:
         run(tmp_path / "disturbed", recipe, loss_sum=_loss_that_sends_sigterm(after=11))
@@ -358,14 +359,14 @@ def test_the_average_follows_its_recursion_and_does_not_disturb_the_training(tmp
         seen.append([p.detach().clone() for p in module.parameters()])
         return {"loss": 0.0}
 
-    recipe = replace(RECIPE, schedule="constant", evaluations_per_epoch=8)
+    recipe = changed(RECIPE, schedule="constant", evaluations_per_epoch=8)
     run(tmp_path / "plain", recipe, network, evaluate=remember, select_by=None)
     assert len(seen) == 24
     expected = start
     for n, present in enumerate(seen):
         decay = min(0.7, (1 + n) / (10 + n))
         expected = [decay * e + (1 - decay) * p for e, p in zip(expected, present, strict=True)]
-    averaged, _ = run(tmp_path / "averaged", replace(recipe, ema_decay=0.7), select_by=None)
+    averaged, _ = run(tmp_path / "averaged", changed(recipe, ema_decay=0.7), select_by=None)
     for parameter, value in zip(averaged.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.detach(), value)
     assert not torch.allclose(expected[0], seen[-1][0])
@@ -388,7 +389,7 @@ class Normalised(nn.Module):
 def test_running_statistics_belong_to_the_weights_and_stay_exact(tmp_path, precision):
     def trained(name: str, **changes):
         torch.manual_seed(0)
-        recipe = replace(RECIPE, precision=precision)
+        recipe = changed(RECIPE, precision=precision)
         return run(tmp_path / name, recipe=recipe, network=Normalised(), **changes)[0]
 
     whole = trained("whole")
@@ -544,7 +545,7 @@ def save_best(self, state):
         wait_for_the_kill()
 whole, torch.save = torch.save, save
 best, CheckpointFolder.save_best = CheckpointFolder.save_best, save_best
-recipe = replace(t.RECIPE, epochs=6, checkpoint_minutes=0, evaluations_per_epoch=2,
+recipe = changed(t.RECIPE, epochs=6, checkpoint_minutes=0, evaluations_per_epoch=2,
                  sparse_embeddings=True)
 network, result = t.run(folder, recipe, loss_sum=loss_sum)
 Path(folder, "weights").write_bytes(t.weights(network))
@@ -597,7 +598,7 @@ processes = PartialState(cpu=True)
 torch.manual_seed(0)
 sparse = sys.argv[2] == "sparse"
 # The last batch holds one item: one of two processes has no share in it.
-recipe = replace(t.RECIPE, batch_size=59, gradient_accumulation=2, sparse_embeddings=sparse)
+recipe = changed(t.RECIPE, batch_size=59, gradient_accumulation=2, sparse_embeddings=sparse)
 network = t.Network(sparse=sparse, dropout=0)
 network.unused = t.nn.Linear(2, 2) if sparse else t.nn.BatchNorm1d(2)
 folder = Path(sys.argv[1])

@@ -1,5 +1,6 @@
 """Hold all runs against each other, and bring the seeds of each together."""
 
+from affectlab.config.models import Bootstrap, typed
 from affectlab.emotion.evaluate import compare
 from affectlab.files.logs import configure_logging
 
@@ -9,7 +10,7 @@ compare(
     predictions_paths=snakemake.input.predictions,
     records_paths=dict(zip(snakemake.params.data, snakemake.input.records, strict=True)),
     baseline=snakemake.params.baseline,
-    bootstrap=snakemake.params.bootstrap,
+    bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
     schema=snakemake.input.schema,
     output_path=snakemake.output.comparison,
 )

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from affectlab.config.models import typed
 from affectlab.emotion.predict import predict_records
+from affectlab.emotion.settings import EmotionRun
 from affectlab.emotion.train import train_tfidf
 from affectlab.files.logs import configure_logging
 from affectlab.training.outputs import Outputs
@@ -13,7 +15,7 @@ files = snakemake.output
 outputs = Outputs(Path(files.model), Path(files.history), Path(files.training))
 train_tfidf(
     records_path=records_path,
-    run=snakemake.params.recipe,
+    run=typed(EmotionRun, snakemake.params.recipe),
     seed=int(snakemake.wildcards.seed),
     outputs=outputs,
 )

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
+from affectlab.config.models import typed
+from affectlab.emotion.settings import EmotionRun
 from affectlab.emotion.train import train_network
 from affectlab.files.logs import configure_logging
 from affectlab.training.launch import call
@@ -15,7 +17,7 @@ call(
     {
         "records_path": Path(snakemake.input.records),
         "base_model": manifest_directory(snakemake.input.model),
-        "run": snakemake.params.recipe,
+        "run": typed(EmotionRun, snakemake.params.recipe),
         "seed": int(snakemake.wildcards.seed),
         "outputs": outputs,
     },

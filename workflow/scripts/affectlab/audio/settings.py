@@ -21,7 +21,6 @@ from affectlab.config.models import (
     AssetName,
     Bootstrap,
     Only,
-    Protocol,
     Run,
     RunName,
     RunNames,
@@ -133,11 +132,6 @@ class PublishedProbe(Section):
 class AudioRun(Run):
     """One run: question, data, encoder and recipe."""
 
-    protocol: Protocol = Field(
-        "corrected",
-        description="published: as the original did it, defects included; corrected: without "
-        "these defects.",
-    )
     task: Literal["2dep", "2dep_50", "3emo", "8emo", "7emo", "3valence", "label"] = Field(
         "3emo", description="What is asked; each layout of data has labels for some."
     )

@@ -207,7 +207,7 @@ def fixed_mistakes(path: str, training: Any, fixed: Mapping[str, Any], what: str
 
 
 def training_mistakes(path: str, training: Any) -> Iterator[str]:
-    """Mistakes in a block of `training.recipe.Recipe` that its model cannot tell."""
+    """Mistakes in a block of `config.models.Training` that its model cannot tell."""
     warmup = as_mapping(training).get("warmup_steps")
     if isinstance(warmup, float) and warmup > 1:
         yield (

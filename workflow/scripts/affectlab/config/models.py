@@ -6,12 +6,12 @@ built when it is first used.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WrapValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -68,13 +68,16 @@ class Section(BaseModel):
         return found
 
 
+SectionT = TypeVar("SectionT", bound=Section)
+
+
 class Entry(Section):
     """An entry of a registry: a key that is left out stays out, there are no defaults."""
 
 
 def block(**values: Any) -> Any:
     """Give a key that holds a section its default: the defaults of that section, and *values*."""
-    return Field(default_factory=lambda: values)
+    return Field(default_factory=lambda: values, validate_default=True)
 
 
 def left_out() -> None:
@@ -145,6 +148,14 @@ def _different(values: list[Any]) -> list[Any]:
     return values
 
 
+def _as_given(value: Any, check: Callable[[Any], Any]) -> Any:
+    check(value)
+    return value
+
+
+AS_GIVEN = WrapValidator(_as_given)
+"""Marks a number whose point matters: 1 stays the integer 1."""
+
 RunName = Annotated[str, Field(pattern=RUN_NAME)]
 AssetName = Annotated[str, Field(pattern=ASSET_NAME)]
 Text = Annotated[str, Field(min_length=1)]
@@ -158,13 +169,20 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 class Run(Section):
-    """One run."""
+    """One run of an experiment; what the runs of all have in common."""
 
     like: RunName | None = Field(
         None,
         description="Run of this experiment whose keys this one takes over, unless it has its own. "
         "Blocks are merged, lists are replaced.",
     )
+    protocol: Protocol = Field(
+        "corrected",
+        description="published: as the original did it, defects included; corrected: without "
+        "these defects.",
+    )
+    data: AssetName = Field("", description="Name in datasets.yaml.")
+    seeds: Seeds = Field([42], description="One training per seed.")
 
 
 class Bootstrap(Section):
@@ -207,9 +225,8 @@ class Training(Section):
     weight_decay: float = Field(
         0.01, ge=0, le=1, description="AdamW weight decay (biases and norms are left out)."
     )
-    warmup_steps: float = Field(
+    warmup_steps: Annotated[float, Field(ge=0), AS_GIVEN] = Field(
         0.1,
-        ge=0,
         description="Optimiser steps over which the learning rate rises from zero; a number with "
         "a point, at most 1.0: that share of all steps.",
     )
@@ -255,6 +272,20 @@ class Training(Section):
         description="Decay of a moving average of the weights, which then is evaluated and kept; "
         "null: none.",
     )
+
+
+def typed(section: type[SectionT], values: Mapping[str, Any]) -> SectionT:
+    """A block as an object of its model; keys that it lacks have their defaults.
+
+    Raises:
+        pydantic.ValidationError: a ValueError; a value is of the wrong type or out of bounds.
+    """
+    return section.model_validate(dict(values))
+
+
+def given(block: Section) -> dict[str, Any]:
+    """The keys that a block was made from, with their values: what decides a result."""
+    return block.model_dump(exclude_unset=True)
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
@@ -34,7 +35,7 @@ def write_card(
     metrics_path: Path | str,
     audit_path: Path | str,
     export_path: Path | str | None,
-    recipe: Mapping[str, Any],
+    recipe: EmotionRun,
     dataset: Mapping[str, Any],
     model: Mapping[str, Any] | None,
     card_path: Path | str,
@@ -48,7 +49,7 @@ def write_card(
         metrics_path: metrics.json of the run.
         audit_path: audit.json of its data.
         export_path: export.json of the run; None where it was not exported.
-        recipe: the run's block of the configuration.
+        recipe: the run, as configured.
         dataset: the registry's entry of its data set.
         model: the registry's entry of its pretrained model; None where the method has none.
         card_path: where the card goes.
@@ -63,7 +64,7 @@ def write_card(
 def card(
     record: Mapping[str, Any],
     differs: Sequence[str],
-    recipe: Mapping[str, Any],
+    recipe: EmotionRun,
     dataset: Mapping[str, Any],
     model: Mapping[str, Any] | None,
     export: Mapping[str, Any] | None = None,
@@ -120,12 +121,11 @@ def metadata(
     }
 
 
-def inference_example(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+def inference_example(record: Mapping[str, Any], recipe: EmotionRun) -> str:
     """The text of inference_example.py."""
-    words_only = recipe["method"] == "tfidf"
-    template = "inference_tfidf.py.j2" if words_only else "inference_transformers.py.j2"
+    name = "transformers" if recipe.is_network else "tfidf"
     return cards.render(
-        TEMPLATES / template,
+        TEMPLATES / f"inference_{name}.py.j2",
         run=record["run"],
-        max_length=recipe.get("max_length"),
+        max_length=recipe.max_length,
     )

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from affectlab.config.models import Bootstrap
 from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.texts import text_conditions
 from affectlab.emotion.data import CLASSES, read_records
 from affectlab.emotion.methods import SEEDLESS
+from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError
 from affectlab.evaluation.classification import (
     COMPARED,
@@ -53,7 +55,7 @@ def read_corpus(records_path: Path | str) -> Corpus:
 
 
 def evaluate(
-    run: ScoredRun,
+    run: ScoredRun[EmotionRun],
     *,
     predictions_path: Path | str,
     records_path: Path | str,
@@ -88,8 +90,8 @@ def evaluate(
         **run.header(
             "emotion",
             TASK_VERSION,
-            method=run.recipe["method"],
-            model=run.recipe.get("model", run.recipe["method"]),
+            method=run.recipe.method,
+            model=run.recipe.model if run.recipe.is_network else run.recipe.method,
             data={
                 "split": "test",
                 "n": scored.pop("n"),
@@ -135,7 +137,7 @@ def overlapping_ids(audit_path: Path | str) -> set[str]:
     return found | set(near.get("test_in_train", ()))
 
 
-def reading(predictions_path: Path | str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+def reading(predictions_path: Path | str, recipe: EmotionRun) -> dict[str, Any]:
     """How much of a text the model reads, and of how many test texts that was not all.
 
     Returns:
@@ -143,7 +145,7 @@ def reading(predictions_path: Path | str, recipe: Mapping[str, Any]) -> dict[str
     """
     rows = [row for row in read_jsonl(predictions_path) if row["split"] == "test"]
     return {
-        "max_length": recipe.get("max_length"),
+        "max_length": recipe.max_length if recipe.is_network else None,
         "cut_texts": sum(row.get("cut", False) is True for row in rows),
         "test_texts": len(rows),
     }
@@ -196,7 +198,7 @@ def compare(
     predictions_paths: Sequence[Path | str],
     records_paths: Mapping[str, Path | str],
     baseline: str | None,
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
     schema: Path | str,
     output_path: Path | str,
 ) -> None:
@@ -207,7 +209,7 @@ def compare(
         predictions_paths: predictions.jsonl of the same, in the same order.
         records_paths: records.jsonl by name of the data set.
         baseline: name of the run that the others are held against.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
         schema: schema of comparison.json.
         output_path: where comparison.json goes.
     """

@@ -10,13 +10,14 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.texts import normalise_text
 from affectlab.emotion.data import CLASSES, Record, read_records
+from affectlab.emotion.settings import Tfidf
 from affectlab.emotion.tfidf import build_pipeline, fit
 from affectlab.errors import UserError
 from affectlab.files.io import atomic_writer, round_significant, write_json
@@ -24,13 +25,7 @@ from affectlab.files.io import atomic_writer, round_significant, write_json
 if TYPE_CHECKING:
     import numpy as np
 
-RECIPE: Mapping[str, Any] = {
-    "ngram_range": (1, 1),
-    "min_df": 2,
-    "sublinear_tf": True,
-    "C": 3.0,
-    "class_weight": None,
-}
+CLASSIFIER = Tfidf(class_weight=None)
 """Unweighted classes: confident learning needs probabilities of the corpus as it is."""
 
 COLUMNS = ("id", "label", "suggested_label", "label_quality", "is_issue")
@@ -62,7 +57,9 @@ def write_label_noise(
     with atomic_writer(table_path) as stream:
         stream.write(buffer.getvalue())
     write_json(
-        summary_path, summary | {"folds": folds, "seed": seed, "recipe": dict(RECIPE)}, sealed=True
+        summary_path,
+        summary | {"folds": folds, "seed": seed, "recipe": CLASSIFIER.model_dump()},
+        sealed=True,
     )
 
 
@@ -98,7 +95,7 @@ def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: in
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     probabilities = np.full((len(records), len(CLASSES)), np.nan)
     for rest, held_out in splitter.split(texts, labels, group_ids):
-        pipeline = fit(build_pipeline(RECIPE, seed), texts[rest], labels[rest])
+        pipeline = fit(build_pipeline(CLASSIFIER, seed), texts[rest], labels[rest])
         columns = pipeline.classes_
         probabilities[held_out] = 0.0
         probabilities[np.ix_(held_out, columns)] = pipeline.predict_proba(texts[held_out])

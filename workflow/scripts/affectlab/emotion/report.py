@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.emotion.settings import Block
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
@@ -35,7 +36,7 @@ FIGURES = {
 
 def section(
     folder: Path,
-    block: Mapping[str, Any],
+    block: Block,
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
@@ -71,12 +72,12 @@ class _Results:
     label_noise: dict[str, dict[str, Any]]
 
 
-def _read(folder: Path, config: Mapping[str, Any]) -> _Results:
+def _read(folder: Path, block: Block) -> _Results:
     # The baseline is carried out and compared even where it is not selected.
-    names = dict.fromkeys([*config["selected"], config["baseline"]])
-    runs = read_runs(folder, config, names)
-    data = sorted({config["runs"][name]["data"] for name in names})
-    searched = config["label_noise"]["data"]
+    names = dict.fromkeys([*block.selected, block.baseline])
+    runs = read_runs(folder, block.runs, names, block.export)
+    data = sorted({block.runs[name].data for name in names})
+    searched = block.label_noise.data
     noise = folder / "data" / searched / "label_noise.json"
     return _Results(
         runs=runs,

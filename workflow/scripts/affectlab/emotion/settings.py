@@ -13,13 +13,11 @@ from affectlab.config.models import (
     Bootstrap,
     Lora,
     Only,
-    Protocol,
     Run,
     RunName,
     RunNames,
     Section,
     Seed,
-    Seeds,
     Training,
     block,
 )
@@ -52,11 +50,6 @@ class Tfidf(Section):
 class EmotionRun(Run):
     """One run: data, model and recipe."""
 
-    protocol: Protocol = Field(
-        "corrected",
-        description="published: as the original did it, defects included; corrected: without "
-        "these defects.",
-    )
     method: Literal["full", "lora", "tfidf"] = Field(
         "full",
         description="full: fine-tune every weight; lora: train low-rank adapters; tfidf: word "
@@ -64,7 +57,6 @@ class EmotionRun(Run):
     )
     model: Annotated[AssetName, NETWORKS] = Field("minilm-l6", description="Name in models.yaml.")
     data: AssetName = Field("emotion", description="Name in datasets.yaml.")
-    seeds: Seeds = Field([42], description="One training per seed.")
     max_length: Annotated[int, NETWORKS] = Field(
         128, ge=8, le=32768, description="Tokens after which a text is cut."
     )
@@ -75,6 +67,11 @@ class EmotionRun(Run):
     lora: Annotated[Lora, Only("method", ("lora",))] = block()
     training: Annotated[Training, NETWORKS] = block()
     tfidf: Annotated[Tfidf, Only("method", ("tfidf",))] = block()
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it fine-tunes a pretrained network."""
+        return self.method != "tfidf"
 
 
 class LabelNoise(Section):

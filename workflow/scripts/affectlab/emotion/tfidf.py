@@ -6,10 +6,12 @@ pickle, so that opening a stranger's model cannot run a stranger's code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlab.config.models import typed
+from affectlab.emotion.settings import Tfidf
 from affectlab.errors import UserError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
@@ -23,14 +25,11 @@ WEIGHTS_FILE = "tfidf.safetensors"
 FORMAT = 1
 
 
-def build_pipeline(recipe: Mapping[str, Any], seed: int = 0) -> Pipeline:
+def build_pipeline(settings: Tfidf, seed: int = 0) -> Pipeline:
     """Make the unfitted pipeline; its steps are ``tfidf`` and ``classifier``.
 
     Args:
-        recipe: ``ngram_range`` (shortest and longest word n-gram), ``min_df`` (texts that an
-            n-gram must occur in), ``sublinear_tf`` (1 + log count in place of the count), ``C``
-            (inverse strength of the L2 penalty) and ``class_weight`` (None, or ``balanced``, which
-            weighs each class by the inverse of its frequency).
+        settings: of the n-grams and the classifier.
         seed: of the solver.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -42,16 +41,16 @@ def build_pipeline(recipe: Mapping[str, Any], seed: int = 0) -> Pipeline:
             (
                 "tfidf",
                 TfidfVectorizer(
-                    ngram_range=tuple(recipe["ngram_range"]),
-                    min_df=recipe["min_df"],
-                    sublinear_tf=recipe["sublinear_tf"],
+                    ngram_range=tuple(settings.ngram_range),
+                    min_df=settings.min_df,
+                    sublinear_tf=settings.sublinear_tf,
                 ),
             ),
             (
                 "classifier",
                 LogisticRegression(
-                    C=recipe["C"],
-                    class_weight=recipe["class_weight"],
+                    C=settings.C,
+                    class_weight=settings.class_weight,
                     max_iter=2000,
                     random_state=seed,
                 ),
@@ -132,11 +131,7 @@ def load(directory: Path | str) -> Pipeline:
     except KeyError as error:
         raise UserError(f"{folder}: the TF-IDF model lacks {error.args[0]!r}") from error
     with reading(folder / SETTINGS_FILE, "the recipe of a TF-IDF model"):
-        try:
-            pipeline = build_pipeline(recipe)
-        except KeyError as error:
-            problem = f"the TF-IDF model lacks {error.args[0]!r}"
-            raise UserError(f"{folder}: {problem}") from error
+        pipeline = build_pipeline(typed(Tfidf, recipe))
     for name, texts in (("classes", classes), ("terms", terms)):
         if (
             not isinstance(texts, list)

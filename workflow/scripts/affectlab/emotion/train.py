@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.assets.checkpoints import weights_digest
+from affectlab.config.models import given
 from affectlab.emotion.data import CLASSES, Record, read_records
+from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import UserError
 from affectlab.files.io import sealed_path, sha256_file
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from affectlab.training.job import Job
     from affectlab.training.outputs import Outputs
-    from affectlab.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def train_network(
     *,
     records_path: Path,
     base_model: Path,
-    run: Mapping[str, Any],
+    run: EmotionRun,
     seed: int,
     threads: int,
     outputs: Outputs,
@@ -42,7 +43,7 @@ def train_network(
     Args:
         records_path: the tidy table of records.
         base_model: checkpoint directory of the pretrained model.
-        run: the run's block of the configuration (``method`` ``full`` or ``lora``).
+        run: as configured, its method ``full`` or ``lora``.
         seed: seed of initialisation, dropout and data order.
         threads: CPU threads.
         outputs: where the results go; the model is checkpoint, tokenizer and, for LoRA, adapter.
@@ -54,37 +55,35 @@ def train_network(
     from affectlab.emotion import model as networks
     from affectlab.training.job import Job
     from affectlab.training.loop import Task
-    from affectlab.training.recipe import Recipe
 
     by_split = _records_by_split(records_path)
     job = Job(outputs.work, seed=seed, threads=threads)
-    recipe = Recipe(**run["training"])
-    tokenizer = _tokenizer(base_model, run["max_length"])
-    network = _network(base_model, tokenizer, run, recipe, job)
+    tokenizer = _tokenizer(base_model, run.max_length)
+    network = _network(base_model, tokenizer, run, job)
     ids = _encoded(tokenizer, by_split)
     labels = {split: labels_of(members) for split, members in by_split.items()}
     pad_id, pad_to = tokenizer.pad_token_id, None
-    if run["padding"] == "max_length":
-        pad_to = run["max_length"]
+    if run.padding == "max_length":
+        pad_to = run.max_length
     logger.info(
         "%s, method %s: %d trainable parameters, %s, %d texts",
-        *(type(network).__name__, run["method"]),
+        *(type(network).__name__, run.method),
         sum(p.numel() for p in network.parameters() if p.requires_grad),
-        *(job.dtype(recipe), len(by_split["train"])),
+        *(job.dtype(run.training), len(by_split["train"])),
     )
     task = Task(
         lengths=[pad_to or len(one) for one in ids["train"]],
         collate=networks.collator(ids["train"], labels["train"], pad_id=pad_id, pad_to=pad_to),
-        loss_sum=networks.cross_entropy_sum(recipe.label_smoothing),
+        loss_sum=networks.cross_entropy_sum(run.training.label_smoothing),
         evaluate=_evaluator(
-            ids["validation"], labels["validation"], pad_id, job.dtype(recipe), job.device
+            ids["validation"], labels["validation"], pad_id, job.dtype(run.training), job.device
         ),
         select_by="accuracy",
         head=networks.HEAD_NAMES,
     )
     inputs = [sha256_file(records_path), weights_digest(base_model)]
-    fitted = job.fit(network, task, recipe, identity=[run, *inputs])
-    store = _store_lora if run["method"] == "lora" else _store_network
+    fitted = job.fit(network, task, run.training, identity=[given(run), *inputs])
+    store = _store_lora if run.method == "lora" else _store_network
     job.finish(outputs, partial(store, network, tokenizer, base_model), fitted)
 
 
@@ -102,9 +101,7 @@ def _tokenizer(base_model: Path, max_length: int) -> Any:
     return tokenizer
 
 
-def _network(
-    base_model: Path, tokenizer: Any, run: Mapping[str, Any], recipe: Recipe, job: Job
-) -> nn.Module:
+def _network(base_model: Path, tokenizer: Any, run: EmotionRun, job: Job) -> nn.Module:
     """Load the pretrained network and prepare it for the run's method."""
     import torch
 
@@ -112,19 +109,19 @@ def _network(
     from affectlab.models import text_models
     from affectlab.models.sparse_embeddings import use_sparse_embeddings
 
-    is_lora = run["method"] == "lora"
+    is_lora = run.method == "lora"
     network: nn.Module = networks.load_network(
         base_model,
         tokenizer,
-        dtype=job.dtype(recipe) if is_lora else torch.float32,
+        dtype=job.dtype(run.training) if is_lora else torch.float32,
         device=job.device,
         training=True,
     )
-    if recipe.gradient_checkpointing:
+    if run.training.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
     if is_lora:
-        network = text_models.add_lora(network, run["lora"], task="SEQ_CLS")
-    elif recipe.sparse_embeddings:
+        network = text_models.add_lora(network, run.lora, task="SEQ_CLS")
+    elif run.training.sparse_embeddings:
         use_sparse_embeddings(network)
     return network
 
@@ -145,7 +142,7 @@ def _encoded(tokenizer: Any, by_split: Mapping[str, list[Record]]) -> dict[str, 
     return ids
 
 
-def train_tfidf(*, records_path: Path, run: Mapping[str, Any], seed: int, outputs: Outputs) -> None:
+def train_tfidf(*, records_path: Path, run: EmotionRun, seed: int, outputs: Outputs) -> None:
     """Fit TF-IDF and logistic regression on the train split; arguments as in `train_network`."""
     import time
 
@@ -156,7 +153,7 @@ def train_tfidf(*, records_path: Path, run: Mapping[str, Any], seed: int, output
     by_split = _records_by_split(records_path)
     started = time.monotonic()
     pipeline = tfidf.fit(
-        tfidf.build_pipeline(run["tfidf"], seed),
+        tfidf.build_pipeline(run.tfidf, seed),
         [record.text for record in by_split["train"]],
         [record.label for record in by_split["train"]],
     )

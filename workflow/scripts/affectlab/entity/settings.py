@@ -12,14 +12,12 @@ from affectlab.config.models import (
     AssetName,
     Bootstrap,
     Only,
-    Protocol,
     Run,
     RunName,
     RunNames,
     SameAs,
     Section,
     Seed,
-    Seeds,
     Share,
     Training,
     block,
@@ -118,11 +116,6 @@ class Stage(Section):
 class EntityRun(Run):
     """One run."""
 
-    protocol: Protocol = Field(
-        "corrected",
-        description="published: as the original did it, defects included; corrected: without "
-        "these defects.",
-    )
     method: Literal["gbert", "vmf"] = Field(
         "vmf",
         description="gbert: the original's heads and loss; vmf: a von Mises-Fisher likelihood "
@@ -132,7 +125,6 @@ class EntityRun(Run):
     data: AssetName = Field(
         "entity", description="Data set that the run is scored on; that of the last stage."
     )
-    seeds: Seeds = Field([42], description="One training per seed.")
     max_length: int = Field(
         128,
         ge=8,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from affectlab.config.models import Bootstrap
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.calibration import calibration_error, calibration_metric
 from affectlab.evaluation.comparison import Resamples, Run, Score, Trials, difference
@@ -209,7 +210,7 @@ def trivial_scores(split: Predictions, corpus: Corpus) -> dict[str, tuple[str, f
 
 
 def score_split(
-    split: Predictions, temperature: float, corpus: Corpus, bootstrap: Mapping[str, Any]
+    split: Predictions, temperature: float, corpus: Corpus, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """All scores of one split with intervals and trivial baselines, as `metrics.json` holds them.
 
@@ -217,10 +218,10 @@ def score_split(
         split: the predictions.
         temperature: fitted on the validation split.
         corpus: groups and class shares.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
     """
     groups = [corpus.group[name] for name in split.ids]
-    level = bootstrap["level"]
+    level = bootstrap.level
     trivial = trivial_scores(split, corpus)
     cells = _confusion_table(split, groups)
     metrics = {}
@@ -234,7 +235,7 @@ def score_split(
             stats.reliability_columns(confidence, split.correct, BINS),
             groups,
             level=level,
-            seed=bootstrap["seed"],
+            seed=bootstrap.seed,
         )
         metrics[f"ece{suffix}"] = calibration_metric(error)
         name = f"nll{suffix}"
@@ -246,7 +247,7 @@ def score_split(
 
 
 def compare_two(
-    first: Predictions, second: Predictions, corpus: Corpus, bootstrap: Mapping[str, Any]
+    first: Predictions, second: Predictions, corpus: Corpus, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """Compare two trained models on the same items: differences with intervals, McNemar's test.
 
@@ -255,7 +256,7 @@ def compare_two(
     if first.ids != second.ids:
         raise ValueError("the two runs did not predict the same items")
     groups = [corpus.group[name] for name in first.ids]
-    resamples = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
+    resamples = Resamples(groups, bootstrap.resamples, bootstrap.seed)
     differences = {}
     for name in COMPARED:
         statistic = _of_sums(CONFUSION_SCORES[name], len(corpus.classes))
@@ -264,7 +265,7 @@ def compare_two(
             for split in (first, second)
         )
         found = difference(
-            ours, theirs, groups=len(set(groups)), level=bootstrap["level"], over_seeds=False
+            ours, theirs, groups=len(set(groups)), level=bootstrap.level, over_seeds=False
         )
         differences[name] = found.as_record()
     test = stats.mcnemar(first.correct, second.correct)
@@ -285,7 +286,7 @@ def scored_record(
     corpus: Corpus,
     overlapping: set[str],
     baseline: Mapping[str, Predictions] | None,
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
     result_split: str = "test",
 ) -> dict[str, Any]:
     """The scores of a run, as `metrics.json` holds them, without what identifies the run.
@@ -295,7 +296,7 @@ def scored_record(
         corpus: labels and groups.
         overlapping: items of the result split whose text or image is in train as well.
         baseline: the predictions of the run to compare with, if any.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
         result_split: the split whose scores are the headline.
     """
     validation, test = predictions["validation"], predictions[result_split]
@@ -341,7 +342,7 @@ def read_runs(
     metrics_paths: Sequence[Path | str],
     predictions_paths: Sequence[Path | str],
     corpora: Mapping[str, Corpus],
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
     *,
     splits: Sequence[str] = HELD_OUT,
     seedless: Container[str] = (),
@@ -352,7 +353,7 @@ def read_runs(
         metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
         predictions_paths: predictions.jsonl of the same, in the same order.
         corpora: by name of the data set.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
         splits: splits that were predicted.
         seedless: methods that no seed changes.
     """
@@ -370,7 +371,7 @@ def read_runs(
         data = first["data"]["name"]
         groups = [corpora[data].group[name] for name in split.ids]
         if data not in draws:
-            draws[data] = Resamples(groups, bootstrap["resamples"], bootstrap["seed"])
+            draws[data] = Resamples(groups, bootstrap.resamples, bootstrap.seed)
         found.append(
             Run(
                 records=[record for record, _ in seeds],

@@ -35,6 +35,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from affectlab.config.models import Bootstrap
 from affectlab.evaluation import stats
 from affectlab.evaluation.records import Direction, summary_metric
 
@@ -333,7 +334,7 @@ def comparison_record(
     baseline: str | None,
     headline: Sequence[str],
     compared: Sequence[str],
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """Return what comparison.json holds.
 
@@ -343,14 +344,14 @@ def comparison_record(
         baseline: name of the run that the others are compared with.
         headline: scores that are shown where there is room for few.
         compared: scores whose differences between runs are wanted.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
     """
-    level = bootstrap["level"]
+    level = bootstrap.level
     return {
         "experiment": experiment,
         "baseline": baseline,
         "headline": list(headline),
-        "interval": {"method": METHOD, **bootstrap},
+        "interval": {"method": METHOD, **bootstrap.model_dump()},
         "runs": [summarise(run, level) for run in runs],
         "pairs": pairs(runs, compared, level),
     }

@@ -21,9 +21,10 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from affectlab.assets.manifest import read_manifest
+from affectlab.config.models import Bootstrap, Run
 from affectlab.config.schemas import schema_mistakes
 from affectlab.errors import DataError
 from affectlab.files.io import read_json, round_significant, sha256_file, write_json
@@ -215,15 +216,18 @@ def read_comparison(path: Path | str) -> dict[str, Any]:
     return read_record(path, SCHEMAS / "comparison.schema.json")
 
 
+RunT = TypeVar("RunT", bound=Run)
+
+
 @dataclass(frozen=True, slots=True)
-class ScoredRun:
+class ScoredRun(Generic[RunT]):
     """A run with one seed that is being scored, and where the records of it go.
 
     Attributes:
         name: of the run.
         seed: of its training.
-        recipe: the run's block of the configuration.
-        bootstrap: ``resamples``, ``level`` and ``seed`` of the intervals.
+        recipe: the run, as configured.
+        bootstrap: of the intervals.
         threads: how many the scoring was given, for the record.
         training_path: training.json of the run; None if nothing was trained.
         manifest_path: of its pretrained model; None where there is none.
@@ -236,8 +240,8 @@ class ScoredRun:
 
     name: str
     seed: int
-    recipe: Mapping[str, Any]
-    bootstrap: Mapping[str, Any]
+    recipe: RunT
+    bootstrap: Bootstrap
     threads: int
     training_path: Path | str | None
     manifest_path: Path | str | None
@@ -272,13 +276,13 @@ class ScoredRun:
         return {
             "experiment": experiment,
             "run": self.name,
-            "protocol": self.recipe["protocol"],
+            "protocol": self.recipe.protocol,
             "method": method,
             "seed": self.seed,
             "task_version": task_version,
-            "data": {"name": self.recipe["data"], "sha256": _data_digest(data_paths), **data},
+            "data": {"name": self.recipe.data, "sha256": _data_digest(data_paths), **data},
             "model": model_identity(model, manifest),
-            "interval": {"method": SINGLE_RUN_INTERVALS, **self.bootstrap},
+            "interval": {"method": SINGLE_RUN_INTERVALS, **self.bootstrap.model_dump()},
         }
 
     def write(self, metrics: Mapping[str, Any], costs: Mapping[str, Any] | None = None) -> None:

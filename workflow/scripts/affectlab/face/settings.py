@@ -17,7 +17,6 @@ from affectlab.config.models import (
     DIFFERENT,
     Bootstrap,
     Only,
-    Protocol,
     Run,
     RunName,
     RunNames,
@@ -105,10 +104,6 @@ class Loss(Section):
 class FaceRun(Run):
     """One run."""
 
-    protocol: Protocol = Field(
-        "corrected",
-        description="The original's recipe and scoring, or the same question asked properly.",
-    )
     method: Literal["compact", "backbone"] = Field(
         "compact",
         description="compact: our own small network; backbone: an image network of transformers.",

@@ -22,6 +22,7 @@ from transformers.utils import logging as hf_logging
 
 from affectlab.assets.checkpoints import TOKENIZER_FILES, refuse_pickled
 from affectlab.assets.safe_loading import check_adapter, from_directory
+from affectlab.config.models import Lora
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, write_json
@@ -220,7 +221,7 @@ def _configured(directory: Path, settings: Mapping[str, Any], without_dropout: b
 
 def add_lora(
     network: PreTrainedModel,
-    lora: Mapping[str, Any],
+    lora: Lora,
     *,
     task: Literal["CAUSAL_LM", "SEQ_CLS"],
 ) -> nn.Module:
@@ -241,7 +242,7 @@ def add_lora(
     from peft import LoraConfig, get_peft_model
 
     present = {name.rpartition(".")[2] for name, _ in network.named_modules()}
-    if absent := sorted(set(lora["target_modules"]) - present):
+    if absent := sorted(set(lora.target_modules) - present):
         raise UserError(
             f"lora.target_modules: {type(network).__name__} has no module called "
             + " or ".join(absent)
@@ -250,10 +251,10 @@ def add_lora(
         network,
         LoraConfig(
             task_type=task,
-            r=lora["rank"],
-            lora_alpha=lora["alpha"],
-            lora_dropout=lora["dropout"],
-            target_modules=list(lora["target_modules"]),
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.target_modules),
         ),
     )
     for parameter in wrapped.parameters():

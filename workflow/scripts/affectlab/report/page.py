@@ -12,6 +12,7 @@ from typing import Any
 from affectlab.config.dotted import load
 from affectlab.config.experiment import Experiment
 from affectlab.config.load import parse_yaml
+from affectlab.config.models import typed
 from affectlab.files.io import write_text
 from affectlab.files.text import read_text
 from affectlab.report.data_notes import page_title
@@ -74,7 +75,7 @@ def _section(
     sample_data: Sequence[str],
 ) -> Section:
     section: SectionBuilder = load(experiment.report_section)
-    block = config[experiment.name]
+    block = typed(experiment.load_settings().Block, config[experiment.name])
     return section(folder / experiment.name, block, reference_results, sample_data)
 
 

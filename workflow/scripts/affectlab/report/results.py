@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.config.models import Run
 from affectlab.errors import DataError
 from affectlab.evaluation.records import read_metrics, read_run_record
 from affectlab.files.io import read_json
@@ -235,24 +236,25 @@ def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
 
 
 def read_runs(
-    folder: Path, block: Mapping[str, Any], names: Iterable[str]
+    folder: Path, runs: Mapping[str, Run], names: Iterable[str], exported: Iterable[str] = ()
 ) -> dict[str, list[SeedResult]]:
     """Read what the runs called *names* left, every seed of each.
 
     Args:
         folder: of the experiment, such as ``results/emotion``.
-        block: its block of the effective configuration.
-        names: of the runs, in the order of the result.
+        runs: name -> run, as configured.
+        names: of the runs that are read, in the order of the result.
+        exported: names of the runs whose first seed was exported.
 
     Raises:
         DataError: a record is missing or broken.
     """
     # What was exported before and is no longer asked for may be of older weights.
-    exported = {name: block["runs"][name]["seeds"][0] for name in block.get("export", ())}
+    exports = {name: runs[name].seeds[0] for name in exported}
     return {
         name: [
-            read_seed(folder / name / f"seed{seed}", exported=exported.get(name) == seed)
-            for seed in block["runs"][name]["seeds"]
+            read_seed(folder / name / f"seed{seed}", exported=exports.get(name) == seed)
+            for seed in runs[name].seeds
         ]
         for name in names
     }

@@ -43,7 +43,7 @@ class SectionBuilder(Protocol):
     def __call__(
         self,
         folder: Path,
-        block: Mapping[str, Any],
+        block: Any,
         published: Sequence[Mapping[str, Any]],
         sample_data: Sequence[str],
     ) -> Section:
@@ -51,7 +51,7 @@ class SectionBuilder(Protocol):
 
         Args:
             folder: ``results/<experiment>``.
-            block: the experiment's block of the effective configuration.
+            block: the experiment's block of the effective configuration, of its own model.
             published: the registry of published numbers, of all experiments.
             sample_data: names of the data sets that are generated, so that their scores are not
                 taken for results.

@@ -20,7 +20,6 @@ from affectlab.config.models import (
     Lora,
     Only,
     Precision,
-    Protocol,
     Run,
     RunName,
     RunNames,
@@ -88,11 +87,6 @@ class Generation(Section):
 class SummaryRun(Run):
     """One run: data, method and recipe."""
 
-    protocol: Protocol = Field(
-        "corrected",
-        description="published: as the original did it, defects included; corrected: without "
-        "these defects.",
-    )
     method: Literal[
         "lora", "qlora", "prompt", "lead", "tail", "textrank", "template", "nearest"
     ] = Field(

@@ -15,11 +15,11 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
+from affectlab.config.models import Training
 from affectlab.models import devices
 from affectlab.training import loop
 from affectlab.training.checkpoints import fingerprint, remove_checkpoints
 from affectlab.training.outputs import Outputs
-from affectlab.training.recipe import Recipe
 
 
 class Job:
@@ -58,7 +58,7 @@ class Job:
         """Folder of the checkpoints."""
         return self.work / "checkpoints"
 
-    def dtype(self, recipe: Recipe) -> torch.dtype:
+    def dtype(self, recipe: Training) -> torch.dtype:
         """Number format of matrix products by *recipe* on the device."""
         return devices.compute_dtype(recipe.precision, self.device)
 
@@ -70,7 +70,7 @@ class Job:
         self,
         network: nn.Module,
         task: loop.Task,
-        recipe: Recipe,
+        recipe: Training,
         *,
         identity: Sequence[Any],
         stage: str = "",

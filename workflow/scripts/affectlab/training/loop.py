@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from affectlab.config.models import Training
 from affectlab.errors import UserError
 from affectlab.evaluation.records import peak_device_memory_mb, peak_memory_mb
 from affectlab.models.devices import compute_dtype
@@ -36,7 +37,6 @@ from affectlab.training.distributed import (
 )
 from affectlab.training.launch import TERMINATED_EXIT_STATUS
 from affectlab.training.recipe import (
-    Recipe,
     learning_rate_factor,
     make_optimizers,
     update_schedule,
@@ -87,7 +87,7 @@ class Fitted(NamedTuple):
 def fit(
     model: nn.Module,
     task: Task,
-    recipe: Recipe,
+    recipe: Training,
     *,
     seed: int,
     device: torch.device,
@@ -143,7 +143,7 @@ def fit(
 
 
 def _initial_state(
-    model: nn.Module, recipe: Recipe, head: Sequence[str], device: torch.device
+    model: nn.Module, recipe: Training, head: Sequence[str], device: torch.device
 ) -> TrainingState:
     weights = MasterWeights(model, compute_dtype(recipe.precision, device))
     return TrainingState(
@@ -163,7 +163,7 @@ def _resume(
         logger.info("resuming from update %d of %d", state.progress.step, updates)
 
 
-def _summary(state: TrainingState, recipe: Recipe, processes: int) -> dict[str, Any]:
+def _summary(state: TrainingState, recipe: Training, processes: int) -> dict[str, Any]:
     """Return the training summary: what was kept, where it was computed, and its cost."""
     progress, device = state.progress, state.device
     return {
@@ -177,7 +177,7 @@ def _summary(state: TrainingState, recipe: Recipe, processes: int) -> dict[str, 
         "precision": str(compute_dtype(recipe.precision, device)).removeprefix("torch."),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "processes": processes,
-        "recipe": asdict(recipe),
+        "recipe": recipe.model_dump(),
     }
 
 
@@ -187,7 +187,7 @@ class _Training:
 
     model: nn.Module
     task: Task
-    recipe: Recipe
+    recipe: Training
     state: TrainingState
     folder: CheckpointFolder
     processes: PartialState

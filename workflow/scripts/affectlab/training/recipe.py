@@ -4,40 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from affectlab.models.devices import Precision
+from affectlab.config.models import Training
 from affectlab.training.batching import bucketed_batches, update_groups
 from affectlab.training.weights import MasterWeights
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How a network is fitted; the ``training`` block of a run in the configuration."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    head_learning_rate: float | None
-    weight_decay: float
-    warmup_steps: int | float
-    schedule: Literal["linear", "cosine", "constant"]
-    gradient_accumulation: int
-    max_grad_norm: float
-    label_smoothing: float
-    precision: Precision
-    token_budget: int | None
-    early_stopping_patience: int | None
-    gradient_checkpointing: bool
-    evaluations_per_epoch: int
-    checkpoint_minutes: float
-    sparse_embeddings: bool
-    ema_decay: float | None
 
 
 def learning_rate_factor(step: int, *, total: int, warmup: int, schedule: str) -> float:
@@ -57,7 +32,7 @@ def learning_rate_factor(step: int, *, total: int, warmup: int, schedule: str) -
 
 
 def update_schedule(
-    lengths: Sequence[int], recipe: Recipe, seed: int
+    lengths: Sequence[int], recipe: Training, seed: int
 ) -> list[list[list[np.ndarray]]]:
     """Return the batches of every update of every epoch; *lengths* are tokens per item."""
     return [
@@ -76,7 +51,7 @@ def update_schedule(
 
 
 def parameter_groups(
-    parameters: Mapping[str, nn.Parameter], *, head: Sequence[str], recipe: Recipe
+    parameters: Mapping[str, nn.Parameter], *, head: Sequence[str], recipe: Training
 ) -> list[dict[str, Any]]:
     """Named parameters as optimizer groups by learning rate and weight decay.
 
@@ -97,7 +72,7 @@ def parameter_groups(
 
 
 def make_optimizers(
-    weights: MasterWeights, recipe: Recipe, head: Sequence[str]
+    weights: MasterWeights, recipe: Training, head: Sequence[str]
 ) -> list[torch.optim.Optimizer]:
     """Return the optimizers of all masters; *head* as in `parameter_groups`.
 
