@@ -770,19 +770,13 @@ def tfidf_model() -> Reader:
     def build(folder: Path) -> None:
         from affectlab.emotion import tfidf
         from affectlab.emotion.data import CLASSES
+        from affectlab.emotion.settings import Tfidf
         from affectlab.samples.emotion import make_sentence
 
         generator = random.Random(0)
         labels = [name for name in CLASSES for _ in range(4)]
-        recipe = {
-            "ngram_range": [1, 1],
-            "min_df": 1,
-            "sublinear_tf": True,
-            "C": 1.0,
-            "class_weight": None,
-        }
         texts = [make_sentence(generator, name) for name in labels]
-        tfidf.save(tfidf.build_pipeline(recipe).fit(texts, labels), folder / "m")
+        tfidf.save(tfidf.build_pipeline(Tfidf(min_df=1)).fit(texts, labels), folder / "m")
 
     def read(folder: Path) -> None:
         EmotionClassifier.from_directory(folder / "m").predict(["i feel so happy today"])

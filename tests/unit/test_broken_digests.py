@@ -12,6 +12,7 @@ from transformers import AutoModel
 
 from affectlab.assets.local_copies import MARKER_NAME, STATE_NAME, marker, remember
 from affectlab.assets.status import asset_status, manifest_path
+from affectlab.config.models import Lora
 from affectlab.entity.stages import load_stage, store_stage
 from affectlab.errors import DataError
 from affectlab.files.integrity import SUMS, check_directory, check_file, digest_path
@@ -227,7 +228,7 @@ def test_a_corrupt_stage_is_trained_again(tmp_path, name, part, content, caplog)
 def test_adapters_are_stored_as_the_same_bytes_in_every_process(tmp_path, order):
     """PEFT keeps the names of the modules as a set; its order is another in each process."""
     write_tiny_bert(tmp_path / "bert", seed=0)
-    lora = {"rank": 2, "alpha": 4, "dropout": 0.0, "target_modules": ["key", "query", "value"]}
+    lora = Lora(rank=2, alpha=4, target_modules=["key", "query", "value"])
     network = add_lora(AutoModel.from_pretrained(tmp_path / "bert"), lora, task="SEQ_CLS")
     network.peft_config["default"].target_modules = order
     save_adapter(network, tmp_path / "adapter")

@@ -11,6 +11,7 @@ from jinja2 import UndefinedError
 from affectlab.config.schemas import schema_mistakes
 from affectlab.emotion import card as emotion_card
 from affectlab.emotion.data import CLASSES
+from affectlab.emotion.settings import EmotionRun, Tfidf
 from affectlab.evaluation import cards
 from affectlab.evaluation.calibration import CalibrationError, calibration_metric
 from affectlab.evaluation.expectations import differing
@@ -19,8 +20,8 @@ from affectlab.files.io import write_json
 
 PROJECT = Path(__file__).parents[2]
 
-RECIPE = {"protocol": "corrected", "method": "full", "model": "m", "data": "d", "max_length": 64}
-TFIDF = {"protocol": "corrected", "method": "tfidf", "data": "d"}
+RECIPE = EmotionRun(method="full", model="m", data="d", max_length=64)
+TFIDF = EmotionRun(method="tfidf", data="d")
 MODEL = {
     "title": "Some encoder",
     "licence": "Apache-2.0",
@@ -266,14 +267,7 @@ def test_the_example_of_word_counts_runs(tmp_path):
     generator = random.Random(0)
     labels = [name for name in CLASSES for _ in range(12)]
     texts = [make_sentence(generator, name) for name in labels]
-    recipe = {
-        "ngram_range": [1, 1],
-        "min_df": 1,
-        "sublinear_tf": True,
-        "C": 10.0,
-        "class_weight": None,
-    }
-    pipeline = tfidf.build_pipeline(recipe).fit(texts, labels)
+    pipeline = tfidf.build_pipeline(Tfidf(min_df=1, C=10.0, class_weight=None)).fit(texts, labels)
     tfidf.save(pipeline, tmp_path / "model")
     write_files(tmp_path, TFIDF, None)
     (line,) = run_example(tmp_path, texts[0])

@@ -15,6 +15,7 @@ from affectlab.emotion import model as networks
 from affectlab.emotion.card import card
 from affectlab.emotion.evaluate import reading, results_text
 from affectlab.emotion.predict import EmotionClassifier, predict_records
+from affectlab.emotion.settings import EmotionRun
 from affectlab.models.text_models import load_tokenizer
 from affectlab.samples.models import write_tiny_bert
 
@@ -86,7 +87,7 @@ def test_texts_of_an_evaluation_that_were_cut_are_counted(directory, tmp_path, c
             threads=1,
         )
     assert "4 of 8 texts are longer than max_length (16 tokens)" in caplog.text
-    found = reading(predictions, {"max_length": LIMIT})
+    found = reading(predictions, EmotionRun(max_length=LIMIT))
     assert found == {"max_length": LIMIT, "cut_texts": 2, "test_texts": 4}
     record = make_record() | {"details": {"reading": found}}
     text = card(record, [], RECIPE, DATASET, MODEL)

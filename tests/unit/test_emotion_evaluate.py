@@ -6,16 +6,18 @@ import pytest
 from scored_runs import scored_run
 from sklearn import metrics
 
+from affectlab.config.models import Bootstrap
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.data import CLASSES
+from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError
 from affectlab.evaluation import stats
 from affectlab.evaluation.records import origin_record, read_record
 from affectlab.files.io import read_json, write_json, write_jsonl
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
-BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
-RECIPE = {"protocol": "corrected", "method": "full", "model": "tiny", "data": "made"}
+BOOTSTRAP = Bootstrap(resamples=200)
+RECIPE = EmotionRun(method="full", model="tiny", data="made")
 SIZES = {"train": 60, "validation": 80, "test": 120}
 OVERLAPPING = ["test-00003", "test-00010"]
 
@@ -156,7 +158,7 @@ def test_data_and_model_are_identified(run):
     assert record["data"]["groups"] == SIZES["test"] - 1
     assert record["data"]["classes"] == list(CLASSES)
     assert record["model"]["revision"] == "abc"
-    tfidf = {"protocol": "corrected", "method": "tfidf", "data": "made"}
+    tfidf = EmotionRun(method="tfidf", data="made")
     out = evaluate(run, "other", run={"recipe": tfidf, "manifest_path": None}, baseline=None)
     record = read_json(out / "metrics.json")
     assert record["model"] == {"name": "tfidf", "revision": None, "sha256": None}

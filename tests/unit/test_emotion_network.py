@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from blocks import changed
 from predictor_checks import check_predictor
 from safetensors.torch import load_file
 from scipy.special import softmax
@@ -19,11 +20,13 @@ from torch import nn
 from transformers import pipeline
 
 from affectlab import cli
+from affectlab.config.models import Lora, Training
 from affectlab.emotion import model as networks
 from affectlab.emotion.convert import convert
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.export import export, measure
 from affectlab.emotion.predict import EmotionClassifier, predict_records
+from affectlab.emotion.settings import EmotionRun
 from affectlab.emotion.train import train_network, train_tfidf, validation_scores
 from affectlab.errors import UserError
 from affectlab.files.io import read_json, read_jsonl, write_json
@@ -37,41 +40,28 @@ pytestmark = pytest.mark.usefixtures("edited_models")
 
 CPU = torch.device("cpu")
 TEXTS = ["i feel glad", "i am feeling rather low and lonely today", "i feel angry at you"]
-TRAINING = {
-    "epochs": 1,
-    "batch_size": 16,
-    "learning_rate": 3.0e-3,
-    "head_learning_rate": None,
-    "weight_decay": 0.01,
-    "warmup_steps": 2,
-    "schedule": "linear",
-    "gradient_accumulation": 1,
-    "max_grad_norm": 1.0,
-    "label_smoothing": 0.0,
-    "precision": "fp32",
-    "token_budget": None,
-    "early_stopping_patience": None,
-    "gradient_checkpointing": False,
-    "evaluations_per_epoch": 1,
-    "checkpoint_minutes": 60,
-    "sparse_embeddings": False,
-    "ema_decay": None,
-}
+TRAINING = Training(
+    epochs=1,
+    batch_size=16,
+    learning_rate=3.0e-3,
+    warmup_steps=2,
+    precision="fp32",
+    checkpoint_minutes=60,
+)
 RUNS = {
-    "full": {
-        "method": "full",
-        "max_length": 64,
-        "padding": "dynamic",
+    "full": EmotionRun(
+        method="full",
+        max_length=64,
         # With fewer it gives all texts the same answer.
-        "training": TRAINING | {"sparse_embeddings": True, "epochs": 30},
-    },
-    "lora": {
-        "method": "lora",
-        "max_length": 48,
-        "padding": "max_length",
-        "lora": {"rank": 4, "alpha": 8, "dropout": 0.05, "target_modules": ["q_proj", "v_proj"]},
-        "training": TRAINING | {"gradient_checkpointing": True},
-    },
+        training=changed(TRAINING, sparse_embeddings=True, epochs=30),
+    ),
+    "lora": EmotionRun(
+        method="lora",
+        max_length=48,
+        padding="max_length",
+        lora=Lora(rank=4, alpha=8, target_modules=["q_proj", "v_proj"]),
+        training=changed(TRAINING, gradient_checkpointing=True),
+    ),
 }
 
 
@@ -126,7 +116,7 @@ def test_a_run_leaves_an_ordinary_checkpoint(trained, method):
     ours = EmotionClassifier.from_directory(folder / "model").predict([TEXTS[1]])[0]
     assert ours.probabilities == pytest.approx(theirs, abs=1e-5)
     facts = read_json(folder / "training.json")
-    assert facts["steps"] == 15 * RUNS[method]["training"]["epochs"]
+    assert facts["steps"] == 15 * RUNS[method].training.epochs
     assert facts["peak_memory_mb"] > 50
     assert facts["packages"]["torch"] == version("torch")
     assert (folder / "history.csv").read_text().startswith("step,epoch,split,loss,accuracy")
@@ -210,7 +200,7 @@ def test_lora_trains_adapters_and_head_only(bases):
         networks.load_network(
             bases["lora"], tokenizer, dtype=torch.bfloat16, device=CPU, training=True
         ),
-        RUNS["lora"]["lora"],
+        RUNS["lora"].lora,
         task="SEQ_CLS",
     )
     batch = networks.collator(
@@ -253,7 +243,7 @@ def test_a_batch_holds_each_text_with_its_own_label(bases, pad_to):
 def test_an_unknown_lora_target_is_named(bases):
     tokenizer = load_tokenizer(bases["lora"])
     network = networks.load_network(bases["lora"], tokenizer, dtype=torch.float32, device=CPU)
-    lora = RUNS["lora"]["lora"] | {"target_modules": ["q_proj", "no_such_proj"]}
+    lora = changed(RUNS["lora"].lora, target_modules=["q_proj", "no_such_proj"])
     with pytest.raises(UserError, match=r"lora\.target_modules: .*no_such_proj"):
         add_lora(network, lora, task="SEQ_CLS")
 
@@ -365,12 +355,13 @@ def test_a_tfidf_run_needs_no_pytorch(records, tmp_path):
     code = f"""
 import sys
 from pathlib import Path
+from affectlab.emotion.settings import EmotionRun, Tfidf
 from affectlab.emotion.train import train_tfidf
 from affectlab.emotion.predict import EmotionClassifier
 from affectlab.training.outputs import Outputs
 folder = Path({str(tmp_path)!r})
-recipe = dict(ngram_range=[1, 1], min_df=1, sublinear_tf=True, C=3.0, class_weight=None)
-train_tfidf(records_path=Path({str(records)!r}), run=dict(tfidf=recipe), seed=0,
+run = EmotionRun(method="tfidf", tfidf=Tfidf(min_df=1, class_weight=None))
+train_tfidf(records_path=Path({str(records)!r}), run=run, seed=0,
             outputs=Outputs(folder / "model", folder / "history.csv", folder / "training.json"))
 prediction = EmotionClassifier.from_directory(folder / "model").predict(["i feel glad"])[0]
 assert abs(sum(prediction.probabilities.values()) - 1) < 1e-9
@@ -389,7 +380,7 @@ def test_a_table_without_a_split_is_refused(records, tmp_path, split):
     with pytest.raises(UserError, match=f"no records in the {split} split"):
         train_tfidf(
             records_path=path,
-            run={},
+            run=EmotionRun(method="tfidf"),
             seed=0,
             outputs=outputs_in(tmp_path),
         )
@@ -469,7 +460,7 @@ def test_weights_of_another_network_are_refused_not_made_up(trained, tmp_path):
 
 
 def test_a_model_cuts_texts_where_its_training_did(trained):
-    limit = RUNS["full"]["max_length"]
+    limit = RUNS["full"].max_length
     model = trained["full"] / "model"
     assert load_tokenizer(model).model_max_length == limit
     classifier = EmotionClassifier.from_directory(model)
@@ -479,7 +470,7 @@ def test_a_model_cuts_texts_where_its_training_did(trained):
 
 
 def test_a_length_beyond_the_model_is_refused(records, bases, tmp_path):
-    run = RUNS["full"] | {"max_length": 513}
+    run = changed(RUNS["full"], max_length=513)
     with pytest.raises(UserError, match="max_length is 513, but the model takes at most 512"):
         train_network(
             records_path=records,

@@ -3,15 +3,17 @@ import shutil
 
 import numpy as np
 import pytest
+from blocks import changed
 
 from affectlab.emotion import tfidf
 from affectlab.emotion.methods import SEEDLESS
+from affectlab.emotion.settings import Tfidf
 from affectlab.errors import UserError
 from affectlab.samples.emotion import LABELS, make_sentence
 
 pytestmark = pytest.mark.usefixtures("edited_models")
 
-RECIPE = {"ngram_range": [1, 2], "min_df": 2, "sublinear_tf": True, "C": 10.0, "class_weight": None}
+RECIPE = Tfidf(ngram_range=[1, 2], C=10.0, class_weight=None)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_it_learns(corpus, fitted):
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
 def test_round_trip_gives_the_same_probabilities(corpus, tmp_path, class_weight):
     texts, labels = corpus
-    recipe = RECIPE | {"class_weight": class_weight}
+    recipe = changed(RECIPE, class_weight=class_weight)
     fitted = tfidf.build_pipeline(recipe).fit(texts[:300], labels[:300])
     tfidf.save(fitted, tmp_path / "model")
     loaded = tfidf.load(tmp_path / "model")
@@ -75,7 +77,7 @@ def test_no_seed_changes_the_model(corpus, fitted):
 def test_texts_without_a_word_in_common_are_a_clear_error(texts):
     """As where a language puts no spaces between its words, or `min_df` exceeds the corpus."""
     for least in (2, 3):
-        pipeline = tfidf.build_pipeline(RECIPE | {"min_df": least})
+        pipeline = tfidf.build_pipeline(changed(RECIPE, min_df=least))
         with pytest.raises(UserError, match=f"no word .* occurs in {least} of the 2 texts"):
             tfidf.fit(pipeline, texts, ["joy", "love"])
 
@@ -83,7 +85,7 @@ def test_texts_without_a_word_in_common_are_a_clear_error(texts):
 def test_balanced_classes_favour_the_rare_one():
     texts, labels = ["same words here"] * 10, ["joy"] * 9 + ["love"]
     plain = tfidf.build_pipeline(RECIPE).fit(texts, labels)
-    balanced = tfidf.build_pipeline(RECIPE | {"class_weight": "balanced"}).fit(texts, labels)
+    balanced = tfidf.build_pipeline(changed(RECIPE, class_weight="balanced")).fit(texts, labels)
     assert plain.predict_proba(texts)[0] == pytest.approx([0.9, 0.1], abs=0.01)
     assert balanced.predict_proba(texts)[0] == pytest.approx([0.5, 0.5], abs=0.01)
 

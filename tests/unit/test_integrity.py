@@ -18,9 +18,11 @@ from affectlab.audio import model as probe
 from affectlab.audio.embedding import _read_cache
 from affectlab.audio.encoders.checkpoints import load_complete
 from affectlab.audio.store import Embeddings, read_embeddings, write_embeddings
+from affectlab.config.models import Lora
 from affectlab.emotion import convert as conversion
 from affectlab.emotion import data as emotion_data
 from affectlab.emotion import tfidf
+from affectlab.emotion.settings import Tfidf
 from affectlab.entity import model as entity
 from affectlab.errors import DataError, UserError
 from affectlab.face import data as face_data
@@ -220,8 +222,7 @@ def test_probe(tmp_path):
 
 
 def test_tfidf(tmp_path):
-    recipe = {"ngram_range": [1, 1], "min_df": 1, "sublinear_tf": True}
-    pipeline = tfidf.build_pipeline(recipe | {"C": 1.0, "class_weight": None})
+    pipeline = tfidf.build_pipeline(Tfidf(min_df=1))
     pipeline.fit(["so sad", "what joy", "very sad"], ["sadness", "joy", "sadness"])
     tfidf.save(pipeline, tmp_path / "model")
     every_file_is_found(tmp_path / "model", lambda: tfidf.load(tmp_path / "model"))
@@ -261,7 +262,7 @@ def test_text_model(bert, tmp_path):
 
 
 def test_adapter(bert, tmp_path):
-    lora = {"rank": 2, "alpha": 4, "dropout": 0.0, "target_modules": ["query", "value"]}
+    lora = Lora(rank=2, alpha=4, target_modules=["query", "value"])
     network = text_models.add_lora(load_text_model(bert), lora, task="SEQ_CLS")
     with sealed_path(tmp_path / "model") as fresh:
         network.save_pretrained(fresh / "adapter")

@@ -10,6 +10,7 @@ from affectlab.audio.encoders.registry import load_encoder as load_audio_encoder
 from affectlab.emotion import tfidf
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.predict import EmotionClassifier
+from affectlab.emotion.settings import Tfidf
 from affectlab.entity.model import Description, EmotionEmbedder, Heads, load_encoder, save_model
 from affectlab.entity.predict import GbertPredictor
 from affectlab.errors import UserError
@@ -127,10 +128,9 @@ def test_a_token_that_the_encoder_of_entities_does_not_know(tmp_path):
 
 @pytest.mark.parametrize("value", [[], [1], "ab", {}])
 def test_a_recipe_that_fails_with_the_first_text(tmp_path, value):
-    recipe = {"min_df": 1, "sublinear_tf": True, "C": 1.0, "class_weight": None}
     labels = [name for name in CLASSES for _ in range(2)]
     texts = [f"{name} {number}" for number, name in enumerate(labels)]
-    pipeline = tfidf.build_pipeline(recipe | {"ngram_range": [1, 1]}).fit(texts, labels)
+    pipeline = tfidf.build_pipeline(Tfidf(min_df=1)).fit(texts, labels)
     tfidf.save(pipeline, tmp_path / "model")
     EmotionClassifier.from_directory(tmp_path / "model").predict(["joy"])
     change(tmp_path / "model" / tfidf.SETTINGS_FILE, "recipe", "ngram_range", value=value)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from blocks import changed
 from safetensors.torch import load_file
 from torch import nn
 
@@ -262,7 +263,7 @@ def test_in_a_sparse_table_only_the_rows_of_a_batch_are_updated(tmp_path):
 
 
 def test_early_stopping_ends_a_run_without_gain(tmp_path):
-    recipe = changed(RECIPE, epochs=50, learning_rate=0.0, early_stopping_patience=3)
+    recipe = changed(RECIPE, epochs=50, learning_rate=1e-30, early_stopping_patience=3)
     _, result = run(tmp_path, recipe)
     assert sum(row["split"] == "validation" for row in result["history"]) == 4
     assert result["best_epoch"] == 1.0
@@ -516,7 +517,6 @@ sys.path[:0] = [{scripts!r}, {tests!r}]
 import torch
 torch.set_num_threads(1)
 import test_training as t
-from dataclasses import replace
 from affectlab.training.checkpoints import CheckpointFolder
 folder = Path(sys.argv[1])
 place, call = sys.argv[2], int(sys.argv[3])
@@ -545,7 +545,7 @@ def save_best(self, state):
         wait_for_the_kill()
 whole, torch.save = torch.save, save
 best, CheckpointFolder.save_best = CheckpointFolder.save_best, save_best
-recipe = changed(t.RECIPE, epochs=6, checkpoint_minutes=0, evaluations_per_epoch=2,
+recipe = t.changed(t.RECIPE, epochs=6, checkpoint_minutes=1e-9, evaluations_per_epoch=2,
                  sparse_embeddings=True)
 network, result = t.run(folder, recipe, loss_sum=loss_sum)
 Path(folder, "weights").write_bytes(t.weights(network))
@@ -588,7 +588,6 @@ def test_killed_three_times_a_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_pa
 
 SHARE = """
 import sys
-from dataclasses import replace
 from pathlib import Path
 sys.path[:0] = [{scripts!r}, {tests!r}]
 import torch
@@ -598,7 +597,7 @@ processes = PartialState(cpu=True)
 torch.manual_seed(0)
 sparse = sys.argv[2] == "sparse"
 # The last batch holds one item: one of two processes has no share in it.
-recipe = changed(t.RECIPE, batch_size=59, gradient_accumulation=2, sparse_embeddings=sparse)
+recipe = t.changed(t.RECIPE, batch_size=59, gradient_accumulation=2, sparse_embeddings=sparse)
 network = t.Network(sparse=sparse, dropout=0)
 network.unused = t.nn.Linear(2, 2) if sparse else t.nn.BatchNorm1d(2)
 folder = Path(sys.argv[1])

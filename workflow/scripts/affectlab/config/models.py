@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -278,9 +286,13 @@ def typed(section: type[SectionT], values: Mapping[str, Any]) -> SectionT:
     """A block as an object of its model; keys that it lacks have their defaults.
 
     Raises:
-        pydantic.ValidationError: a ValueError; a value is of the wrong type or out of bounds.
+        ValueError: values are of a wrong type or out of bounds; tells which.
     """
-    return section.model_validate(dict(values))
+    try:
+        return section.model_validate(dict(values))
+    except ValidationError as error:
+        found = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ValueError("; ".join(found)) from error
 
 
 def given(block: Section) -> dict[str, Any]:

@@ -131,6 +131,9 @@ def load(directory: Path | str) -> Pipeline:
     except KeyError as error:
         raise UserError(f"{folder}: the TF-IDF model lacks {error.args[0]!r}") from error
     with reading(folder / SETTINGS_FILE, "the recipe of a TF-IDF model"):
+        # All of them: a default is not what the model was fitted with.
+        if absent := Tfidf.model_fields.keys() - recipe:
+            raise UserError(f"{folder}: the TF-IDF model lacks {min(absent)!r}")
         pipeline = build_pipeline(typed(Tfidf, recipe))
     for name, texts in (("classes", classes), ("terms", terms)):
         if (

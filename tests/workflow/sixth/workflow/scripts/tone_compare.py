@@ -2,6 +2,7 @@
 
 from affectlab.tone.evaluate import compare
 
+from affectlab.config.models import Bootstrap, typed
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -9,7 +10,7 @@ compare(
     metrics_paths=snakemake.input.metrics,
     predictions_paths=snakemake.input.predictions,
     records_paths=dict(zip(snakemake.params.data, snakemake.input.records, strict=True)),
-    bootstrap=snakemake.params.bootstrap,
+    bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
     schema=snakemake.input.schema,
     output_path=snakemake.output.comparison,
 )

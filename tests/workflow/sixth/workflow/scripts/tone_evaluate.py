@@ -1,7 +1,9 @@
 """Score the stored predictions of a tone run."""
 
 from affectlab.tone.evaluate import evaluate
+from affectlab.tone.settings import ToneRun
 
+from affectlab.config.models import Bootstrap, typed
 from affectlab.evaluation.records import ScoredRun
 from affectlab.files.logs import configure_logging
 
@@ -10,8 +12,8 @@ evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
         seed=int(snakemake.wildcards.seed),
-        recipe=snakemake.params.recipe,
-        bootstrap=snakemake.params.bootstrap,
+        recipe=typed(ToneRun, snakemake.params.recipe),
+        bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
         threads=snakemake.threads,
         training_path=None,
         manifest_path=None,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from affectlab.tone.data import CLASSES, SPLITS, read_records
+from affectlab.tone.settings import ToneRun
 
+from affectlab.config.models import Bootstrap
 from affectlab.datasets.texts import text_conditions
 from affectlab.evaluation.classification import (
     COMPARED,
@@ -40,7 +41,9 @@ def read_corpus(records_path: Path | str) -> Corpus:
     )
 
 
-def evaluate(run: ScoredRun, *, predictions_path: Path | str, records_path: Path | str) -> None:
+def evaluate(
+    run: ScoredRun[ToneRun], *, predictions_path: Path | str, records_path: Path | str
+) -> None:
     """Score one run: metrics.json and run.json."""
     corpus = read_corpus(records_path)
     predictions = read_predictions(predictions_path, corpus)
@@ -67,7 +70,7 @@ def compare(
     metrics_paths: Sequence[Path | str],
     predictions_paths: Sequence[Path | str],
     records_paths: Mapping[str, Path | str],
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
     schema: Path | str,
     output_path: Path | str,
 ) -> None:

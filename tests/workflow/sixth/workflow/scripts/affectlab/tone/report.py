@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.tone.settings import Block
+
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
@@ -18,14 +20,14 @@ HERE = Path(__file__).parent
 
 def section(
     folder: Path,
-    block: Mapping[str, Any],
+    block: Block,
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
-    runs = read_runs(folder, block, block["selected"])
+    runs = read_runs(folder, block.runs, block.selected)
     comparison = read_comparison(folder / "comparison.json")
-    data = sorted({block["runs"][name]["data"] for name in block["selected"]})
+    data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     views = [run_view(name, seeds, {}) for name, seeds in runs.items()]
