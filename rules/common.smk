@@ -186,18 +186,20 @@ def note_request(kind, name):
 
 def local_data(wildcards):
     """The user's own copy of a data set, if there is one."""
-    return watched("dataset", wildcards.data, config["data_root"])
+    entry = REGISTRIES.datasets[wildcards.data]
+    return watched("dataset", wildcards.data, entry, config["data_root"])
 
 
 def local_model(wildcards):
     """The user's own copy of a model, if there is one."""
-    return watched("model", wildcards.model, config["model_root"])
+    entry = REGISTRIES.models[wildcards.model]
+    return watched("model", wildcards.model, entry, config["model_root"])
 
 
-def watched(kind, name, root):
+def watched(kind, name, entry, root):
     """A file that changes with the content of a local copy, whatever the dates of its files."""
     note_request(kind, name)
-    return local_marker(kind, name, root, workflow.pathvars.get("resources"))
+    return local_marker(kind, name, entry, root, workflow.pathvars.get("resources"))
 
 
 def stop_if_missing():

@@ -28,7 +28,12 @@ rule fetch_dataset:
         entry=lambda wildcards: fetched_part(REGISTRIES.datasets[wildcards.data]),
         # Another root without a copy in it changes nothing; the script reads it for its messages.
         local_copy=lambda wildcards: str(
-            local_copy(wildcards.data, config["data_root"]) or ""
+            local_copy(
+                wildcards.data,
+                config["data_root"],
+                REGISTRIES.datasets[wildcards.data].get("path"),
+            )
+            or ""
         ),
         generators=data_generators,
     script:

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from affectlab.assets.checkpoints import check_model
 from affectlab.assets.downloads import download
 from affectlab.assets.hub import fetch_from_hub
+from affectlab.assets.hub_data import fetch_hub_data
 from affectlab.assets.local_copies import copy_files, remember
 from affectlab.assets.packages.fetch import fetch_package
 from affectlab.assets.wheels import Pins
@@ -109,7 +110,9 @@ def _fetch(
     for leftover in manifest_path.parent.glob(".files.*"):
         # Of a job that was killed; `atomic_path` had no chance to clear up.
         shutil.rmtree(leftover)
-    copy = local_copy(name, root)
+    copy = local_copy(name, root, entry.get("path"))
+    if copy is None and "path" in entry:
+        raise FetchError(f"{user_path(entry['path'])}: no such file or folder")
     if copy is not None:
         # An archive is known by its name, which what a link leads to need not have.
         whole = copy.absolute() if copy.is_file() else copy.resolve()
@@ -128,7 +131,9 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
     if copy.is_dir() and (problem := archives_problem(copy)):
         raise FetchError(problem)
     packed = archive is not None and archive.suffix == ".zip" and not entry.get("unpack", True)
-    if packed and copy.is_file():
+    single = copy.is_file() and not is_archive(copy)
+    archive = None if single else archive
+    if copy.is_file() and (packed or single):
         with atomic_path(folder / "files") as fresh:
             fresh.mkdir()
             (fresh / copy.name).symlink_to(copy)
@@ -318,7 +323,7 @@ def _give_up(
 
 def _describe(source: Mapping[str, Any]) -> str:
     match source["kind"]:
-        case "hub":
+        case "hub" | "hub_data":
             return f"hub {source['repo']}@{source['revision'][:8]}"
         case "url":
             return " ".join(map(redact, source["urls"]))
@@ -348,6 +353,8 @@ def _obtain(
     match source["kind"]:
         case "hub":
             fetch_from_hub(source, kind, work, fresh)
+        case "hub_data":
+            fetch_hub_data(source, work, fresh)
         case "url":
             _from_urls(source["urls"], pins, work, fresh)
         case "package":

@@ -39,21 +39,19 @@ class AssetStatus:
     detail: str
 
 
-def local_files(name: str, root: Path | str | None) -> list[Path]:
-    """The files of the user's own copy: see `local_copies.copy_files`; none without a copy."""
-    copy = local_copy(name, root)
-    return [] if copy is None else copy_files(copy)
-
-
 def local_marker(
-    kind: Kind, name: str, root: Path | str | None, resources: Path | str
+    kind: Kind,
+    name: str,
+    entry: Mapping[str, Any],
+    root: Path | str | None,
+    resources: Path | str,
 ) -> list[str]:
     """The file that is newer than the manifest once the user's own copy has changed.
 
     Returns:
         Its path; nothing without a copy.
     """
-    copy = local_copy(name, root)
+    copy = local_copy(name, root, entry.get("path"))
     if copy is None:
         return []
     return [str(marker(copy, manifest_path(kind, name, resources).parent))]
@@ -70,7 +68,7 @@ def fetched_part(entry: Mapping[str, Any]) -> dict[str, Any]:
     A corrected title or citation, another expectation of the audit, or another order of keys
     fetches nothing again.
     """
-    keys = ("sources", "files", "unpack", "kind", "access", "ask")
+    keys = ("sources", "files", "unpack", "kind", "access", "ask", "path")
     part = {key: entry[key] for key in keys if key in entry}
     return dict(json.loads(json.dumps(part, sort_keys=True)))
 
@@ -91,9 +89,12 @@ def asset_status(
         root: ``data_root`` or ``model_root`` of the configuration.
         resources: folder in which fetched things are kept.
     """
-    copy = local_copy(name, root)
+    copy = local_copy(name, root, entry.get("path"))
+    if copy is None and "path" in entry:
+        detail = f"{user_path(entry['path'])}: no such file or folder (path of the entry)"
+        return AssetStatus(kind, name, "missing", detail)
     if copy is not None:
-        if denied := _unreadable(copy, local_files(name, root)):
+        if denied := _unreadable(copy, copy_files(copy)):
             detail = f"{denied} may not be read; ask its owner for the right to"
             return AssetStatus(kind, name, "missing", detail)
         if copy.is_dir() and (packed := archives_problem(copy)):
@@ -187,7 +188,7 @@ def preflight(statuses: Iterable[AssetStatus]) -> None:
 
 def _origin(source: Mapping[str, Any]) -> str:
     match source["kind"]:
-        case "hub":
+        case "hub" | "hub_data":
             offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
             where = "the model hub's cache (HF_HUB_OFFLINE is set)" if offline else "the model hub"
             return f"{where}: {source['repo']}@{source['revision'][:8]}"

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from affectlab.config.checks import FLOAT32_BYTES, LARGEST_ONNX_FILE, type_mistakes
 from affectlab.config.load import as_mapping, as_names, load_yaml
 from affectlab.config.messages import listed, problems, unknown_name
-from affectlab.config.models import DIFFERENT, AssetName, Entry, Share, Text, absent
+from affectlab.config.models import DIFFERENT, AssetName, Entry, Seed, Share, Text, absent
 from affectlab.errors import ConfigError
 
 INSIDE = r"(?!/)(?!.*\.\.).+"
@@ -28,6 +28,11 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Files = Annotated[dict[Annotated[str, AfterValidator(_inside)], Digest | None], Field(min_length=1)]
 OF_SOURCE = "Path inside the source -> SHA-256, or null where none is known."
 Count = Annotated[int, Field(ge=0)]
+Split = Literal["train", "validation", "test"]
+
+NOT_STATED = "not stated"
+STATED = ("title", "version", "licence", "terms", "citation", "access", "sources")
+"""What a data set's entry has to state, unless the data are the user's own."""
 
 
 class UrlSource(Entry):
@@ -91,25 +96,73 @@ class Expected(Entry):
     known_issues: dict[str, Count] = absent("Known defect -> how often.")
 
 
-class Dataset(Entry):
-    """One data set."""
+class HubData(Entry):
+    """A data set on the hub, pinned to a commit; the package `datasets` reads it."""
 
-    title: Text = Field(description="As tables and reports show it.")
-    version: Text = Field(description='Of the data; a text, such as "1.0".')
-    licence: Text = Field(description="That the authors state, or that they state none.")
-    terms: Text = Field(description="What it may be used for.")
-    citation: Text = Field(description="What to cite.")
-    access: Literal["open", "gated"] = Field(
-        description="open: anybody may fetch it from its sources, of which there is at least one; "
-        "gated: nobody may hand it on: ask for it, then put it under data_root."
+    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name.")
+    revision: str = Field(pattern="^[0-9a-f]{40}$", description="A full commit, never a branch.")
+    config: Text = absent("Which of its configurations, where it has several.")
+
+
+class SplitPlan(Entry):
+    """How data of your own are divided into train, validation and test.
+
+    By a column, or by files, or by shares, or into folds. A split that no column and no file gives
+    is made from the training items by its share. Items of one group stay together.
+    """
+
+    column: Text = absent("Column that names the split of each item.")
+    names: dict[Split, Text] = absent("Split -> what the column calls it, where that differs.")
+    files: dict[Split, Text] = absent("Split -> its file or folder below path.")
+    test: float = absent("Share of the items.", gt=0, lt=1)
+    validation: float = absent("Share of the items.", gt=0, lt=1)
+    folds: int = absent(
+        "Cross-validation instead of one test split: every item is predicted once, by a model that "
+        "was trained without its fold.",
+        ge=2,
+        le=50,
+    )
+    seed: Seed = absent("Of what is made at random; 0 if not given.")
+
+
+class Dataset(Entry):
+    """One data set.
+
+    Of data of your own, `path` or `hub` says where they are, and `layout` how they are to be read.
+    What you do not state is printed as not stated.
+    """
+
+    path: Text = absent("Your own file or folder; from the folder in which you start Snakemake.")
+    hub: HubData = absent(str(HubData.__doc__))
+    columns: dict[Text, Text | Annotated[list[Text], *DIFFERENT]] = absent(
+        "What a column holds -> its name in your table, where that differs. Several names under "
+        "label: one for each annotator, or for each number."
+    )
+    classes: Annotated[list[Text], *DIFFERENT] = absent(
+        "Names of the classes in the order of their ids; if not given, those in the data, sorted.",
+        min_length=2,
+    )
+    target: Literal["class", "classes", "numbers"] = absent(
+        "What is predicted of an item: one class (the default), several classes, or numbers such "
+        "as valence and arousal."
+    )
+    language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = absent("ISO 639 code, such as en.")
+    split: SplitPlan = absent(str(SplitPlan.__doc__).partition("\n")[0])
+    title: Text = absent("As tables and reports show it.")
+    version: Text = absent('Of the data; a text, such as "1.0".')
+    licence: Text = absent("That the authors state, or that they state none.")
+    terms: Text = absent("What it may be used for.")
+    citation: Text = absent("What to cite.")
+    access: Literal["open", "gated"] = absent(
+        "open: anybody may fetch it from its sources, of which there is at least one; gated: "
+        "nobody may hand it on: ask for it, then put it under data_root."
     )
     ask: Text = absent("For a gated set: whom to ask, and how.")
     facts: Facts = absent(str(Facts.__doc__))
     layout: Text = Field(description="Which reader understands its files.")
     unpack: bool = absent("false: a local zip archive is left as it is, and read in place.")
-    sources: list[DatasetSource] = Field(
-        description="Tried in this order; empty (gated only): only a local copy under data_root "
-        "serves."
+    sources: list[DatasetSource] = absent(
+        "Tried in this order; empty (gated only): only a local copy under data_root serves."
     )
     files: Files = absent(
         "Of a local copy: path inside it -> SHA-256, or null where none is known."
@@ -213,10 +266,36 @@ def load_registries(project: Path, config: Mapping[str, Any]) -> Registries:
     if mistakes:
         raise ConfigError(listed("the registries", mistakes))
     return Registries(
-        datasets=known["datasets"] | as_mapping(config.get("datasets")),
+        datasets=known["datasets"]
+        | {name: stated(name, own) for name, own in as_mapping(config.get("datasets")).items()},
         models=known["models"] | as_mapping(config.get("models")),
         reference_results=known["reference_results"],
     )
+
+
+def is_own(entry: Any) -> bool:
+    """Whether an entry is of data that the user brings by `path` or `hub`."""
+    return not {"path", "hub"}.isdisjoint(as_mapping(entry))
+
+
+def stated(name: str, entry: Any) -> Any:
+    """The *entry* of a data set called *name*, with what the user of own data left open."""
+    if not is_own(entry):
+        return entry
+    unknown = dict.fromkeys(("version", "licence", "terms", "citation"), NOT_STATED)
+    facts = as_mapping(entry.get("facts"))
+    if isinstance(entry.get("language"), str):
+        facts = {"languages": [entry["language"]], **facts}
+    # The package `datasets` reads it, so it is another kind of source than listed files.
+    hub = [{"kind": "hub_data", **as_mapping(entry["hub"])}] if "hub" in entry else []
+    return {
+        "title": name,
+        **unknown,
+        "access": "open",
+        "sources": hub,
+        **entry,
+        **({"facts": facts} if facts else {}),
+    }
 
 
 def entry_mistakes(
@@ -245,6 +324,7 @@ def entry_mistakes(
             if registry == "datasets":
                 yield from _choice_mistakes(f"{path}.layout", entry.get("layout"), layouts)
                 yield from _access_mistakes(path, entry)
+                yield from _split_mistakes(f"{path}.split", as_mapping(entry.get("split")))
 
 
 def _choice_mistakes(path: str, value: Any, known: Iterable[str]) -> Iterator[str]:
@@ -261,10 +341,30 @@ def _generator_mistakes(path: str, sources: Any, known: Iterable[str]) -> Iterat
 
 
 def _access_mistakes(path: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    if entry.get("access") == "gated" and "ask" not in entry:
+    for key in STATED:
+        if key not in entry:
+            yield f"{path}.{key}: missing"
+    if {"path", "hub"} <= entry.keys():
+        yield f"{path}.hub: path says already where the data are; name one of the two"
+    if entry.get("access") == "gated" and "ask" not in entry and not is_own(entry):
         yield f"{path}.ask: missing"
-    if entry.get("access") == "open" and entry.get("sources") == []:
+    if entry.get("access") == "open" and entry.get("sources") == [] and not is_own(entry):
         yield f"{path}.sources: expected at least 1, found 0"
+
+
+def _split_mistakes(path: str, split: Mapping[str, Any]) -> Iterator[str]:
+    """Ways of dividing data that exclude each other."""
+    ways = [key for key in ("column", "files", "folds") if key in split]
+    if len(ways) > 1:
+        yield f"{path}.{ways[1]}: {ways[0]} divides the data already; name one of the two"
+    shares = [split.get(key) for key in ("test", "validation")]
+    numbers = [share for share in shares if isinstance(share, int | float)]
+    if "folds" in split and numbers:
+        yield f"{path}.folds: with folds every item is tested once; leave out test and validation"
+    if len(numbers) == 2 and sum(numbers) >= 1:
+        yield f"{path}: test and validation leave nothing to train on"
+    if "names" in split and "column" not in split:
+        yield f"{path}.names: names belong to a column, and none is given"
 
 
 def dataset_mistakes(

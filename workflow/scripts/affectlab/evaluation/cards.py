@@ -170,7 +170,9 @@ def _is_comparable(dataset: Mapping[str, Any]) -> bool:
 def hub_repository(entry: Mapping[str, Any] | None) -> str | None:
     """The hub id among the sources of a registry entry, if there is one."""
     sources = [] if entry is None else entry["sources"]
-    return next((str(source["repo"]) for source in sources if source["kind"] == "hub"), None)
+    return next(
+        (str(source["repo"]) for source in sources if source["kind"] in ("hub", "hub_data")), None
+    )
 
 
 def is_generated(dataset: Mapping[str, Any]) -> bool:

@@ -21,14 +21,18 @@ def is_archive(path: Path | str) -> bool:
     return Path(path).name.lower().endswith(SUFFIXES)
 
 
-def local_copy(name: str, root: Path | str | None) -> Path | None:
-    """The user's own copy of *name* under *root*: a folder or an archive called so.
+def local_copy(name: str, root: Path | str | None, path: Path | str | None = None) -> Path | None:
+    """The user's own copy of *name*: what lies at *path*, or is called so under *root*.
 
-    Hidden files do not make a folder a copy. What may not be read is a copy all the same.
+    Under *root* it is a folder or an archive. Hidden files do not make a folder a copy. What may
+    not be read is a copy all the same.
 
     Returns:
-        The path, or None where *root* is None or holds no such thing.
+        The path, or None where there is no such thing.
     """
+    if path is not None:
+        own = user_path(path)
+        return own if own.exists() else None
     if root is None:
         return None
     base = user_path(root)
