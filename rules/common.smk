@@ -254,6 +254,27 @@ def data_layout(wildcards):
     return REGISTRIES.datasets[wildcards.data]["layout"]
 
 
+def folds_of(data):
+    """Folds of the cross-validation of a data set; 0 where it has a test split."""
+    return REGISTRIES.datasets[data].get("split", {}).get("folds", 0)
+
+
+def fold_of(wildcards):
+    """The number of the fold that a job is of, if it is of one."""
+    return int(wildcards.fold) if "fold" in wildcards.keys() else None
+
+
+def reading_part(wildcards):
+    """What of the entry of the data set of the wildcard `data` decides how it is read."""
+    entry = REGISTRIES.datasets[wildcards.data]
+    keys = ("layout", "columns", "classes", "target", "language", "split", "expected")
+    part = {key: entry[key] for key in keys if key in entry}
+    languages = entry.get("facts", {}).get("languages")
+    part |= {"facts": {"languages": languages}} if languages else {}
+    # Params that differ in the order of their keys would convert the data again.
+    return json.loads(json.dumps(part, sort_keys=True))
+
+
 def expected_counts(wildcards):
     """What the registry expects an audit to find in the data set of the wildcard `data`."""
     found = REGISTRIES.datasets[wildcards.data].get("expected", {})
@@ -299,6 +320,30 @@ class Runs:
             return f"{self.folder}/data/{self[wildcards.run]['data']}/{filename}"
 
         return path
+
+    def folds(self, name):
+        """Folds of the cross-validation of a run's data; 0 where they have a test split."""
+        return folds_of(self[name]["data"])
+
+    def with_folds(self, names):
+        """Those of *names* whose data are cross-validated."""
+        return [name for name in names if self.folds(name)]
+
+    def without_folds(self, names):
+        """Those of *names* whose data have a test split."""
+        return [name for name in names if not self.folds(name)]
+
+    def of_folds(self, filename):
+        """An input function: *filename* of every fold of a run and seed."""
+
+        def paths(wildcards):
+            self.check_seed(wildcards)
+            return [
+                f"{self.folder}/{wildcards.run}/seed{wildcards.seed}/fold{fold}/{filename}"
+                for fold in range(self.folds(wildcards.run))
+            ]
+
+        return paths
 
     def model_of_run(self, wildcards):
         """The manifest of a run's pretrained model, if it has one."""
@@ -427,6 +472,7 @@ logger.addFilter(with_hint)
 
 wildcard_constraints:
     seed=r"\d+",
+    fold=r"\d+",
     data=one_of(REGISTRIES.datasets),
     model=one_of(REGISTRIES.models),
 

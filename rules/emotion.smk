@@ -1,9 +1,9 @@
-# The emotion experiment: six classes of English tweets.
+# The emotion experiment: classes of texts.
 #
 # REQUIRED INPUTS:
 #   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
 # OUTPUTS:
-#   <results>/emotion/data/{data}/     records, quarantine, audit, label noise
+#   <results>/emotion/data/{data}/     records, description, quarantine, audit, label noise
 #   <results>/emotion/{run}/seed{seed}/     model, predictions, metrics, figures, card, export
 #   <results>/emotion/comparison.json     seeds together, runs against each other
 # STEPS: convert -> audit, noise; train (or tfidf) -> predict -> evaluate -> card, export, compare
@@ -23,6 +23,7 @@ rule emotion_convert:
     output:
         records=nonempty("<results>/emotion/data/{data}/records.jsonl"),
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
+        description=nonempty("<results>/emotion/data/{data}/description.json"),
     log:
         "<logs>/emotion_convert/{data}.log",
     benchmark:
@@ -34,9 +35,9 @@ rule emotion_convert:
         runtime=30,
     params:
         lib=lib("emotion_convert"),
+        entry=reading_part,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
-        expected=expected_counts,
     script:
         "../workflow/scripts/emotion_convert.py"
 
@@ -44,6 +45,7 @@ rule emotion_convert:
 rule emotion_audit:
     input:
         records="<results>/emotion/data/{data}/records.jsonl",
+        description="<results>/emotion/data/{data}/description.json",
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
@@ -67,6 +69,7 @@ rule emotion_audit:
 rule emotion_noise:
     input:
         records="<results>/emotion/data/{data}/records.jsonl",
+        description="<results>/emotion/data/{data}/description.json",
         audit=ordering_only("<results>/emotion/data/{data}/audit.json"),
     output:
         summary=nonempty("<results>/emotion/data/{data}/label_noise.json"),
@@ -93,6 +96,7 @@ rule emotion_noise:
 rule emotion_train:
     input:
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
         audit=ordering_only(EMOTION_RUNS.data_of_run("audit.json")),
         model=EMOTION_RUNS.model_of_run,
     output:
@@ -115,14 +119,28 @@ rule emotion_train:
     params:
         lib=lib("emotion_train"),
         recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
+        fold=fold_of,
     script:
         "../workflow/scripts/emotion_train.py"
+
+
+# The same without one fold of a cross-validation.
+use rule emotion_train as emotion_train_fold with:
+    output:
+        model=directory("<results>/emotion/{run}/seed{seed}/fold{fold}/model"),
+        history=nonempty("<results>/emotion/{run}/seed{seed}/fold{fold}/history.csv"),
+        training=nonempty("<results>/emotion/{run}/seed{seed}/fold{fold}/training.json"),
+    log:
+        "<logs>/emotion_train/{run}/seed{seed}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/emotion_train/{run}/seed{seed}/fold{fold}.jsonl"
 
 
 rule emotion_predict:
     input:
         model="<results>/emotion/{run}/seed{seed}/model",
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
     output:
         predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
     log:
@@ -130,7 +148,7 @@ rule emotion_predict:
     benchmark:
         "<benchmarks>/emotion_predict/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(EMOTION_NETWORKS),
+        run=one_of(EMOTION_RUNS.without_folds(EMOTION_NETWORKS)),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -141,14 +159,56 @@ rule emotion_predict:
     params:
         lib=lib("emotion_predict"),
         splits=["validation", "test"],
+        fold=fold_of,
     script:
         "../workflow/scripts/emotion_predict.py"
+
+
+use rule emotion_predict as emotion_predict_fold with:
+    input:
+        model="<results>/emotion/{run}/seed{seed}/fold{fold}/model",
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
+    output:
+        predictions=nonempty(
+            "<results>/emotion/{run}/seed{seed}/fold{fold}/predictions.jsonl"
+        ),
+    log:
+        "<logs>/emotion_predict/{run}/seed{seed}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/emotion_predict/{run}/seed{seed}/fold{fold}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_RUNS.with_folds(EMOTION_NETWORKS)),
+
+
+# Every item was held out in one fold: the predictions of all folds are one table.
+rule emotion_pool:
+    input:
+        predictions=EMOTION_RUNS.of_folds("predictions.jsonl"),
+    output:
+        predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
+    log:
+        "<logs>/emotion_pool/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_pool/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_RUNS.with_folds(EMOTION_NETWORKS)),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=15,
+    params:
+        lib=lib("emotion_pool"),
+    script:
+        "../workflow/scripts/emotion_pool.py"
 
 
 # Word counts and logistic regression: trains and predicts in seconds, without torch.
 rule emotion_tfidf:
     input:
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
         audit=ordering_only(EMOTION_RUNS.data_of_run("audit.json")),
     output:
         model=directory("<results>/emotion/{run}/seed{seed}/model"),
@@ -180,6 +240,7 @@ rule emotion_evaluate:
         predictions="<results>/emotion/{run}/seed{seed}/predictions.jsonl",
         training="<results>/emotion/{run}/seed{seed}/training.json",
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
         audit=EMOTION_RUNS.data_of_run("audit.json"),
         model=EMOTION_RUNS.model_of_run,
         baseline=emotion_baseline_of,
@@ -215,6 +276,7 @@ rule emotion_compare:
         metrics=EMOTION_RUNS.results("metrics.json"),
         predictions=EMOTION_RUNS.results("predictions.jsonl"),
         records=EMOTION_RUNS.data_files("records.jsonl"),
+        descriptions=EMOTION_RUNS.data_files("description.json"),
         schema=schema("comparison"),
     output:
         comparison=nonempty("<results>/emotion/comparison.json"),
@@ -230,7 +292,7 @@ rule emotion_compare:
     params:
         lib=lib("emotion_compare"),
         data=EMOTION_RUNS.data,
-        baseline=EMOTION["baseline"],
+        baseline=EMOTION_BASELINE_RUN,
         bootstrap=EMOTION["bootstrap"],
     script:
         "../workflow/scripts/emotion_compare.py"
@@ -269,6 +331,7 @@ rule emotion_export:
         model="<results>/emotion/{run}/seed{seed}/model",
         base=EMOTION_RUNS.model_of_run,
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
     output:
         onnx=nonempty("<results>/emotion/{run}/seed{seed}/export/model.onnx"),
         int8=nonempty("<results>/emotion/{run}/seed{seed}/export/model.int8.onnx"),

@@ -1,11 +1,15 @@
 # What the rules of the emotion experiment ask of the configuration.
 
-from affectlab.emotion.settings import selected_runs
+from affectlab.emotion.settings import baseline_in_use, selected_runs
 
 EMOTION = config["emotion"]
 EMOTION_RUNS = Runs("emotion", selected_runs(EMOTION))
+EMOTION_BASELINE_RUN = baseline_in_use(EMOTION)
 # Name and seed of the predictions that every other run is held against.
-EMOTION_BASELINE = (EMOTION["baseline"], EMOTION_RUNS.first_seed(EMOTION["baseline"]))
+EMOTION_BASELINE = EMOTION_BASELINE_RUN and (
+    EMOTION_BASELINE_RUN,
+    EMOTION_RUNS.first_seed(EMOTION_BASELINE_RUN),
+)
 EMOTION_NETWORKS = [
     name for name, run in EMOTION["runs"].items() if run["method"] != "tfidf"
 ]
@@ -16,8 +20,10 @@ EMOTION_TFIDF = [
 
 def emotion_baseline_of(wildcards):
     """Predictions of the baseline, where the run is another on the same data."""
-    name, runs = EMOTION["baseline"], EMOTION_RUNS
-    if wildcards.run == name or runs[wildcards.run]["data"] != runs[name]["data"]:
+    name, runs = EMOTION_BASELINE_RUN, EMOTION_RUNS
+    if name in (None, wildcards.run):
+        return []
+    if runs[wildcards.run]["data"] != runs[name]["data"]:
         return []
     return runs.of_first_seed(name, "predictions.jsonl")
 
@@ -31,13 +37,8 @@ def emotion_export_of(wildcards):
     return runs.of_first_seed(name, "export/export.json")
 
 
-def emotion_noise_target():
-    """The search for wrong labels, in the data set that `label_noise` names."""
-    return f"<results>/emotion/data/{EMOTION['label_noise']['data']}/label_noise.json"
-
-
 def emotion_data_targets(wildcards):
-    return [*EMOTION_RUNS.data_files("audit.json"), emotion_noise_target()]
+    return [*EMOTION_RUNS.data_files("audit.json"), *EMOTION_RUNS.data_files("label_noise.json")]
 
 
 def emotion_targets(wildcards):

@@ -1,6 +1,7 @@
 """Hold all runs against each other, and bring the seeds of each together."""
 
 from affectlab.config.models import Bootstrap, typed
+from affectlab.emotion.data import read_data
 from affectlab.emotion.evaluate import compare
 from affectlab.files.logs import configure_logging
 
@@ -8,7 +9,15 @@ configure_logging(snakemake.log[0])
 compare(
     metrics_paths=snakemake.input.metrics,
     predictions_paths=snakemake.input.predictions,
-    records_paths=dict(zip(snakemake.params.data, snakemake.input.records, strict=True)),
+    data={
+        name: read_data(records, description)
+        for name, records, description in zip(
+            snakemake.params.data,
+            snakemake.input.records,
+            snakemake.input.descriptions,
+            strict=True,
+        )
+    },
     baseline=snakemake.params.baseline,
     bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
     schema=snakemake.input.schema,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from affectlab.config.models import Bootstrap, typed
+from affectlab.emotion.data import read_data
 from affectlab.emotion.evaluate import evaluate
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation.records import ScoredRun
@@ -25,7 +26,8 @@ evaluate(
         run_schema=paths.run_schema,
     ),
     predictions_path=paths.predictions,
-    records_path=paths.records,
+    data=read_data(paths.records, paths.description),
+    data_paths=(paths.records,),
     audit_path=paths.audit,
     baseline=(*snakemake.params.baseline, paths.baseline) if paths.get("baseline") else None,
     text_path=snakemake.output.text,

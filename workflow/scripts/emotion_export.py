@@ -11,6 +11,7 @@ export(
     model_directory=Path(snakemake.input.model),
     base_model=manifest_directory(snakemake.input.base),
     records_path=Path(snakemake.input.records),
+    description_path=Path(snakemake.input.description),
     max_length=snakemake.params.max_length,
     threads=snakemake.threads,
     onnx_path=Path(snakemake.output.onnx),

@@ -1,11 +1,12 @@
 """Search a data set's training labels for mistakes by confident learning."""
 
+from affectlab.emotion.data import read_data
 from affectlab.emotion.noise import write_label_noise
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 write_label_noise(
-    snakemake.input.records,
+    read_data(snakemake.input.records, snakemake.input.description),
     snakemake.output.summary,
     snakemake.output.table,
     folds=snakemake.params.folds,

@@ -16,10 +16,12 @@ call(
     train_network,
     {
         "records_path": Path(snakemake.input.records),
+        "description_path": Path(snakemake.input.description),
         "base_model": manifest_directory(snakemake.input.model),
         "run": typed(EmotionRun, snakemake.params.recipe),
         "seed": int(snakemake.wildcards.seed),
         "outputs": outputs,
+        "fold": snakemake.params.fold,
     },
     gpus=snakemake.resources.get("gpu", 1),
     nodes=snakemake.resources.get("nodes", 1),

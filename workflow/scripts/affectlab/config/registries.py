@@ -200,6 +200,9 @@ class Model(Entry):
     )
     title: Text = Field(description="As tables and reports show it.")
     licence: Text = Field(description="That of the weights.")
+    languages: Annotated[list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]], *DIFFERENT] = absent(
+        "Languages that it was made for, as ISO 639 codes; left out if it knows many.", min_length=1
+    )
     parameters: int = Field(ge=1, description="How many weights it has.")
     size_mb: float = Field(gt=0, description="On disk, in megabytes.")
     sources: list[ModelSource] = Field(

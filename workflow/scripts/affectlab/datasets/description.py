@@ -13,6 +13,9 @@ from typing import Any, Literal
 from affectlab.errors import DataError
 from affectlab.files.io import read_json, write_json
 
+CONTENT = "content"
+"""Stands for the group column where only items of the same content are kept together."""
+
 Target = Literal["class", "classes", "numbers"]
 
 
@@ -35,7 +38,7 @@ class Description:
     target: Target = "class"
     language: str | None = None
     folds: int | None = None
-    group: str = "content"
+    group: str = CONTENT
     seed: int | None = None
     split_sha256: str | None = None
 

@@ -10,6 +10,7 @@ from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
+from affectlab.evaluation.small_data import foreign_language, small_sample
 from affectlab.files.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
@@ -55,9 +56,11 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, differs = read_metrics(metrics_path), differing(read_json(audit_path))
+    record, audit = read_metrics(metrics_path), read_json(audit_path)
     export = None if not export_path else read_json(export_path)
-    write_text(card_path, card(record, differs, recipe, dataset, model, export))
+    traps = [trap["sentence"] for trap in audit.get("traps", ())]
+    text = card(record, differing(audit), recipe, dataset, model, export, traps)
+    write_text(card_path, text)
     write_text(example_path, inference_example(record, recipe))
 
 
@@ -68,8 +71,9 @@ def card(
     dataset: Mapping[str, Any],
     model: Mapping[str, Any] | None,
     export: Mapping[str, Any] | None = None,
+    traps: Sequence[str] = (),
 ) -> str:
-    """The text of the model card; *differs* as in `expectations.differing`."""
+    """The text of the model card; *differs* as in `expectations.differing`, *traps* the audit's."""
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -83,6 +87,10 @@ def card(
         generated=cards.is_generated(dataset),
         unbalanced=cards.is_unbalanced(record["per_class"]),
         difference=cards.difference_note(differs),
+        traps=traps,
+        small=small_sample(record["data"]["n"], record["metrics"]["accuracy"]["ci"]),
+        foreign=foreign_language(dataset, model),
+        folds=dataset.get("split", {}).get("folds"),
     )
     return cards.with_front_matter(metadata(record, differs, dataset, model), body)
 
@@ -94,6 +102,7 @@ def metadata(
     model: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
+    count = len(record["data"]["classes"])
     data_id = cards.hub_repository(dataset) or record["data"]["name"]
     base = cards.hub_repository(model)
     metrics = [
@@ -114,7 +123,10 @@ def metadata(
         "metrics": ["accuracy", "f1", "precision", "recall"],
         "model-index": cards.model_index(
             f"affectlab-emotion-{record['run']}",
-            {"type": "text-classification", "name": "Emotion classification, six classes"},
+            {
+                "type": "text-classification",
+                "name": f"Emotion classification, {len(record['data']['classes'])} classes",
+            },
             cards.scored_dataset(record, dataset, differs),
             metrics,
         ),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``affectlab predict emotion``; see `Experiment.commands`."""
-    emotion = predict.add_parser("emotion", help="six emotions of a text, by the model of a run")
+    emotion = predict.add_parser("emotion", help="the classes of a text, by the model of a run")
     add_input_options(emotion, "TEXT", "texts")
     add_model_options(emotion)
     add_output_options(emotion)

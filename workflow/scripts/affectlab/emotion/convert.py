@@ -9,54 +9,85 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.classes import unknown_class
+from affectlab.datasets.description import Description, language_of
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.names import Ids, name_key
+from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import kind_of
-from affectlab.emotion.data import CLASSES, SPLITS, Record, unknown_label
+from affectlab.emotion.data import CLASSES, Record
 from affectlab.emotion.layouts import LAYOUTS, find_layout
-from affectlab.emotion.rows import UNDECODED, Row, not_utf8
+from affectlab.emotion.own import OwnTexts, text_problem
+from affectlab.emotion.rows import Row
 from affectlab.errors import DataError
 from affectlab.files.io import sealed_writer
 from affectlab.files.quarantine import ON_BAD_RECORD, BadRecord
-from affectlab.files.text import is_encodable
+
+OWN_LAYOUT = "table"
+"""The layout of users' own tables; the other one is that of the published corpus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where a conversion writes.
+
+    Attributes:
+        records: a line ``{"id", "text", "label", "split"}`` each, and ``group`` and ``fold`` where
+            there are such.
+        quarantine: a line ``{"file", "place", "problem"}`` each, never the text.
+        description: see `datasets.description`.
+    """
+
+    records: Path
+    quarantine: Path
+    description: Path
 
 
 def convert(
     raw_directory: Path | str,
-    records_path: Path | str,
-    quarantine_path: Path | str,
+    outputs: Outputs,
+    entry: Mapping[str, Any],
     on_bad_record: str = "fail",
     *,
     similar_names: str = "refuse",
-    expected: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the records of a raw folder, and its bad records, as JSON Lines.
+    """Write the records of a raw folder, its bad records, and what the data set is.
 
-    Neither file is touched unless the whole folder could be read.
+    No file is touched unless the whole folder could be read.
 
     Args:
-        raw_directory: folder with the raw files of all three splits.
-        records_path: gets ``{"id", "text", "label", "split"}`` a line.
-        quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
+        raw_directory: folder with the raw files.
+        outputs: where the results go.
+        entry: of the data set in the registry. By its ``expected``, labels that came as numbers
+            must fit the published classes.
         on_bad_record: ``fail`` or ``skip``, see `read_raw`.
         similar_names: ``refuse`` or ``merge``, see `read_raw`.
-        expected: ``expected`` of the data registry; labels that came as numbers must fit its
-            ``classes`` or ``shares``.
 
     Raises:
-        DataError: see `read_raw`; or the label ids fit another order of the classes better.
+        DataError: see `read_raw` and `own.OwnTexts`; or the label ids fit another order of the
+            classes better.
         UserError: an output cannot be written.
     """
     ids = LabelIds()
-    with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
-        for item in read_raw(raw_directory, on_bad_record, similar_names, ids):
-            stream = records if isinstance(item, Record) else quarantine
-            stream.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
-        ids.check(raw_directory, expected or {})
+    items: Iterator[Record | BadRecord]
+    if entry["layout"] == OWN_LAYOUT:
+        own = OwnTexts(Path(raw_directory), entry, on_bad_record, similar_names)
+        items, description = own.items(), own.description
+    else:
+        items = read_raw(raw_directory, on_bad_record, similar_names, ids)
+        description = Description(CLASSES, language=language_of(entry))
+    with sealed_writer(outputs.records) as records, sealed_writer(outputs.quarantine) as bad:
+        for item in items:
+            if isinstance(item, Record):
+                records.write(json.dumps(item.to_dict(), ensure_ascii=False) + "\n")
+            else:
+                bad.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+        ids.check(raw_directory, entry.get("expected", {}))
+    description.write(outputs.description)
 
 
 def read_raw(
@@ -119,19 +150,11 @@ def read_raw(
 def _problem_of(row: Row, file: str, own_ids: Ids) -> str | None:
     """What is wrong with the values of a row; *own_ids*, those of the rows before it, grow."""
     text, label = row.values["text"], row.values["label"]
-    if not isinstance(text, str):
-        return f"the text is {kind_of(text)}, expected a string"
-    if UNDECODED.search(text):
-        return not_utf8(text)
-    if not is_encodable(text):
-        return "the text holds half a surrogate pair, expected valid Unicode"
-    if not text.strip():
-        return "the text is empty"
-    if "\0" in text:
-        return "the text holds a NUL character"
+    if problem := text_problem(text):
+        return problem
     if isinstance(label, str):
         if label not in CLASSES:
-            return unknown_label(label)
+            return unknown_class(label, CLASSES)
     elif isinstance(label, bool) or not isinstance(label, int):
         return f"the label is {kind_of(label)}, expected a class name or an integer"
     elif not 0 <= label < len(CLASSES):

@@ -1,58 +1,132 @@
-"""The tidy table of labelled texts that a conversion writes."""
+"""The tidy table of labelled texts that a conversion writes, and the description beside it."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from affectlab.datasets.classes import unknown_class
+from affectlab.datasets.description import Description, read_description
+from affectlab.datasets.splits import SPLITS
 from affectlab.errors import DataError
 from affectlab.files.io import read_jsonl
 
-CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
-"""Class names; the position is the id that the corpus uses."""
+if TYPE_CHECKING:
+    import numpy as np
 
-SPLITS = ("train", "validation", "test")
+CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
+"""Class names of the published corpus; the position is the id that it uses."""
+
+_REQUIRED = {"id", "text", "label", "split"}
+_OPTIONAL = {"group": str, "fold": int}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One labelled text; *id* is its split and its 1-based line or record number."""
+    """One labelled text.
+
+    Attributes:
+        id: of the published corpus its split and 1-based line; else as the data give it.
+        text: as it stands in the data.
+        label: name of its class.
+        split: train, validation or test.
+        group: such as its author, whose texts stay together; None if not known.
+        fold: of the cross-validation; None without one.
+    """
 
     id: str
     text: str
     label: str
     split: str
+    group: str | None = None
+    fold: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A line of the table; what is not known is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def read_records(path: Path | str) -> list[Record]:
-    """Read the table that `convert` wrote.
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A converted data set."""
+
+    description: Description
+    records: list[Record]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their ids."""
+        return self.description.classes
+
+    def of_split(self, split: str) -> list[Record]:
+        """The records of *split*, in their order."""
+        return [record for record in self.records if record.split == split]
+
+    def by_split(self) -> dict[str, list[Record]]:
+        """Split -> its records; splits without records are left out."""
+        return {split: own for split in SPLITS if (own := self.of_split(split))}
+
+    def for_fold(self, fold: int) -> Data:
+        """The data as *fold* of the cross-validation sees them.
+
+        The fold is the test split, the next one the validation split; the rest is trained on.
+        """
+        count = self.description.folds
+        assert count is not None
+
+        def split(record: Record) -> str:
+            if record.fold == fold:
+                return "test"
+            return "validation" if record.fold == (fold + 1) % count else "train"
+
+        return replace(
+            self, records=[replace(record, split=split(record)) for record in self.records]
+        )
+
+    def labels_of(self, records: Sequence[Record]) -> np.ndarray:
+        """Class ids, int64 (n,)."""
+        import numpy as np
+
+        return np.array([self.classes.index(record.label) for record in records], dtype=np.int64)
+
+
+def read_data(
+    records_path: Path | str, description_path: Path | str, fold: int | None = None
+) -> Data:
+    """Read what `convert` wrote; with a *fold*, the data as `Data.for_fold` gives them.
 
     Raises:
-        DataError: the file is missing, or a line is not such a record or repeats an id.
+        DataError: a file is missing, a line is no record of the described data, or repeats an id.
     """
+    description = read_description(description_path)
     records: list[Record] = []
     seen: set[str] = set()
-    for number, row in enumerate(read_jsonl(path), start=1):
+    for number, row in enumerate(read_jsonl(records_path), start=1):
         place = f"record {number}"
-        if set(row) != {"id", "text", "label", "split"}:
-            raise DataError(path, place, "expected the fields id, text, label and split")
-        if not all(isinstance(value, str) for value in row.values()):
-            raise DataError(path, place, "expected every field to be a string")
-        if row["label"] not in CLASSES:
-            raise DataError(path, place, unknown_label(row["label"]))
-        if row["split"] not in SPLITS:
-            raise DataError(path, place, f"unknown split, expected one of {', '.join(SPLITS)}")
+        if problem := _problem(row, description):
+            raise DataError(records_path, place, problem)
         if row["id"] in seen:
-            raise DataError(path, place, f"the id {row['id']} occurs a second time")
+            raise DataError(records_path, place, f"the id {row['id']} occurs a second time")
         seen.add(row["id"])
         records.append(Record(**row))
-    return records
+    data = Data(description, records)
+    return data if fold is None else data.for_fold(fold)
 
 
-def unknown_label(label: str) -> str:
-    """Describe a label that is none, and the nearest; a long one may be a text and is not shown."""
-    shown = f" {label!r}" if len(label) <= 24 else ""
-    near = difflib.get_close_matches(label.strip().lower(), CLASSES, n=1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return f"unknown label{shown}, expected one of {', '.join(CLASSES)}{meant}"
+def _problem(row: Mapping[str, Any], description: Description) -> str | None:
+    """What is wrong with a line of the table."""
+    if not set(row) >= _REQUIRED or not set(row) <= _REQUIRED | set(_OPTIONAL):
+        return "expected the fields id, text, label and split"
+    if not all(isinstance(row[name], str) for name in _REQUIRED):
+        return "expected every field to be a string"
+    if not all(type(row[name]) is kind for name, kind in _OPTIONAL.items() if name in row):
+        return "expected a group that is a string and a fold that is a whole number"
+    if row["label"] not in description.classes:
+        return unknown_class(row["label"], description.classes)
+    if row["split"] not in SPLITS:
+        return f"unknown split, expected one of {', '.join(SPLITS)}"
+    if (description.folds is None) != ("fold" not in row):
+        return "expected a fold in every record of a cross-validation, and in no other"
+    return None

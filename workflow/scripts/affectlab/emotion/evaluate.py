@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from affectlab.config.models import Bootstrap
+from affectlab.datasets.names import name_key
 from affectlab.datasets.near_texts import near_groups
+from affectlab.datasets.splits import joined_groups
 from affectlab.datasets.texts import text_conditions
-from affectlab.emotion.data import CLASSES, read_records
+from affectlab.emotion.data import Data, Record
 from affectlab.emotion.methods import SEEDLESS
 from affectlab.emotion.settings import EmotionRun
-from affectlab.errors import DataError
+from affectlab.errors import DataError, UserError
 from affectlab.evaluation.classification import (
     COMPARED,
     HELD_OUT,
@@ -25,40 +28,79 @@ from affectlab.evaluation.classification import (
     scored_record,
 )
 from affectlab.evaluation.comparison import comparison_record
+from affectlab.evaluation.conditions import Columns
 from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line, write_record
 from affectlab.files.io import read_json, read_jsonl, write_text
+
+CROSS_VALIDATION = "cross-validation"
+"""Stands for the split where every item was predicted once, without its fold."""
 
 TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 
-def read_corpus(records_path: Path | str) -> Corpus:
-    """Read labels and groups from `records.jsonl`.
+def corpus_of(data: Data) -> Corpus:
+    """Labels and groups of a data set, and what needs no text.
 
-    Near duplicates of one held-out split are a group. Training texts are not scored, so each is
-    alone.
+    Texts of one held-out split that are nearly the same are a group, and so are those of one
+    author. Training texts are not scored, so each is alone. In a cross-validation every text is
+    held out once.
+
+    Raises:
+        UserError: a split has no records.
     """
-    labels: dict[str, dict[str, int]] = {}
-    texts: dict[str, list[str]] = {}
-    for record in read_records(records_path):
-        texts.setdefault(record.split, []).append(record.text)
-        labels.setdefault(record.split, {})[record.id] = CLASSES.index(record.label)
+    if data.description.folds is not None:
+        return _cross_validated(data)
+    by_split = {split: data.of_split(split) for split in ("train", *HELD_OUT)}
+    if empty := [split for split, own in by_split.items() if not own]:
+        raise UserError(f"no records of the split {' and '.join(empty)}")
     group: dict[str, int] = {}
-    for split in ("train", *HELD_OUT):
-        if split not in labels:
-            raise DataError(records_path, None, f"no records of the split {split}")
-        own = near_groups(texts[split]) if split in HELD_OUT else range(len(texts[split]))
+    for split, own in by_split.items():
+        numbers = groups_of(own) if split in HELD_OUT else range(len(own))
         first = len(group)
-        group |= {name: first + number for name, number in zip(labels[split], own, strict=True)}
-    conditions = {split: text_conditions(own) for split, own in texts.items()}
-    return Corpus.of(CLASSES, labels, group, conditions)
+        group |= {one.id: first + number for one, number in zip(own, numbers, strict=True)}
+    return Corpus.of(data.classes, _labels(data, by_split), group, _conditions(by_split))
+
+
+def _cross_validated(data: Data) -> Corpus:
+    """A corpus in which each split holds every item; conditions are learnt without its fold."""
+    everything = dict.fromkeys(("train", *HELD_OUT), data.records)
+    group = {
+        one.id: number for one, number in zip(data.records, groups_of(data.records), strict=True)
+    }
+    whole = Corpus.of(data.classes, _labels(data, everything), group, _conditions(everything))
+    answers: dict[str, dict[str, int]] = {name: {} for name in whole.conditions}
+    for fold in range(data.description.folds or 0):
+        by_split = {split: data.for_fold(fold).of_split(split) for split in ("train", "test")}
+        part = Corpus.of(data.classes, _labels(data, by_split), group, _conditions(by_split))
+        for name, found in part.conditions.items():
+            answers[name] |= found
+    return replace(whole, conditions=answers)
+
+
+def _labels(data: Data, by_split: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, int]]:
+    return {
+        split: dict(zip([one.id for one in own], data.labels_of(own).tolist(), strict=True))
+        for split, own in by_split.items()
+    }
+
+
+def _conditions(by_split: Mapping[str, Sequence[Record]]) -> dict[str, Columns]:
+    return {split: text_conditions([one.text for one in own]) for split, own in by_split.items()}
+
+
+def groups_of(records: Sequence[Record]) -> list[int]:
+    """Number the groups of texts: of one author, or nearly the same."""
+    authors = [None if record.group is None else name_key(record.group) for record in records]
+    return joined_groups(authors, near_groups([record.text for record in records]))
 
 
 def evaluate(
     run: ScoredRun[EmotionRun],
     *,
     predictions_path: Path | str,
-    records_path: Path | str,
+    data: Data,
+    data_paths: Sequence[Path | str],
     audit_path: Path | str,
     baseline: tuple[str, int, Path | str] | None,
     text_path: Path | str,
@@ -69,7 +111,8 @@ def evaluate(
     Args:
         run: what is scored, and where its records go.
         predictions_path: predictions.jsonl of the run.
-        records_path: records.jsonl of its data.
+        data: that it is scored on.
+        data_paths: the files that hold them.
         audit_path: audit.json of its data, for the test items that overlap train.
         baseline: run name, seed and predictions.jsonl to compare with; None for the baseline
             itself.
@@ -81,10 +124,12 @@ def evaluate(
     """
     from affectlab.evaluation import plots
 
-    corpus = read_corpus(records_path)
+    corpus, folds = corpus_of(data), data.description.folds
     predictions = read_predictions(predictions_path, corpus)
     against = None if baseline is None else read_predictions(baseline[2], corpus)
-    scored = scored_record(predictions, corpus, overlapping_ids(audit_path), against, run.bootstrap)
+    # Whatever a fold predicts, all that is like it is in the same fold.
+    overlapping = overlapping_ids(audit_path) if folds is None else set()
+    scored = scored_record(predictions, corpus, overlapping, against, run.bootstrap)
     comparison = scored.pop("comparison")
     record = {
         **run.header(
@@ -93,12 +138,12 @@ def evaluate(
             method=run.recipe.method,
             model=run.recipe.model if run.recipe.is_network else run.recipe.method,
             data={
-                "split": "test",
+                "split": "test" if folds is None else CROSS_VALIDATION,
                 "n": scored.pop("n"),
                 "groups": scored.pop("groups"),
-                "classes": list(CLASSES),
+                "classes": list(corpus.classes),
             },
-            data_paths=(records_path,),
+            data_paths=data_paths,
         ),
         "details": {"reading": reading(predictions_path, run.recipe)},
         "comparisons": []
@@ -109,7 +154,7 @@ def evaluate(
     folder = Path(figures)
     test = predictions["test"]
     plots.confusion_matrix(
-        folder / "confusion_matrix", np.array(record["confusion_matrix"]), CLASSES
+        folder / "confusion_matrix", np.array(record["confusion_matrix"]), corpus.classes
     )
     plots.reliability(
         folder / "reliability",
@@ -158,7 +203,7 @@ def results_text(record: Mapping[str, Any]) -> str:
     lines = [
         f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
         f"model: {record['model']['name']}; data: {data['name']}, split {data['split']},"
-        f" n = {data['n']}, {data['groups']} different texts, {len(data['classes'])} classes",
+        f" n = {data['n']}, {data['groups']} groups of texts, {len(data['classes'])} classes",
         *_reading_line(record.get("details", {}).get("reading")),
         "",
         f"{'metric':<18}{'value':>9}  {level + ' interval':<19}trivial baseline",
@@ -175,7 +220,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         ),
     ]
     for split, entry in record["other_splits"].items():
-        lines += ["", f"{split}, n = {entry['n']}, {entry['groups']} different texts"]
+        lines += ["", f"{split}, n = {entry['n']}, {entry['groups']} groups of texts"]
         lines += [_metric_line(name, entry["metrics"][name]) for name in COMPARED]
     for other in record["comparisons"]:
         lines += [
@@ -196,7 +241,7 @@ def compare(
     *,
     metrics_paths: Sequence[Path | str],
     predictions_paths: Sequence[Path | str],
-    records_paths: Mapping[str, Path | str],
+    data: Mapping[str, Data],
     baseline: str | None,
     bootstrap: Bootstrap,
     schema: Path | str,
@@ -207,7 +252,7 @@ def compare(
     Args:
         metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
         predictions_paths: predictions.jsonl of the same, in the same order.
-        records_paths: records.jsonl by name of the data set.
+        data: name of a data set -> the data.
         baseline: name of the run that the others are held against.
         bootstrap: of the intervals.
         schema: schema of comparison.json.
@@ -216,7 +261,7 @@ def compare(
     runs = read_runs(
         metrics_paths,
         predictions_paths,
-        {name: read_corpus(path) for name, path in records_paths.items()},
+        {name: corpus_of(one) for name, one in data.items()},
         bootstrap,
         seedless=SEEDLESS,
     )

@@ -15,16 +15,15 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from affectlab.emotion.data import CLASSES, read_records
+from affectlab.emotion.data import read_data
 from affectlab.emotion.model import (
     ADAPTER_FOLDER,
     collator,
     encode,
     load_network,
 )
-from affectlab.emotion.train import labels_of
 from affectlab.errors import UserError
 from affectlab.files.io import write_json
 from affectlab.models import onnx_export
@@ -42,6 +41,7 @@ def export(
     model_directory: Path,
     base_model: Path,
     records_path: Path,
+    description_path: Path,
     max_length: int,
     threads: int,
     onnx_path: Path,
@@ -54,6 +54,7 @@ def export(
         model_directory: the run's model; for LoRA the merged one with its ``adapter`` folder.
         base_model: the pretrained checkpoint, needed to run an adapter unmerged.
         records_path: the tidy table of records.
+        description_path: description.json beside it.
         max_length: tokens after which texts are cut.
         threads: CPU threads of every format.
         onnx_path: float32 ONNX, dynamic batch and length.
@@ -61,19 +62,23 @@ def export(
         summary_path: JSON: for each format accuracy, macro-F1, latency, throughput, size.
     """
     set_threads(threads)
+    data = read_data(records_path, description_path)
     tokenizer = load_tokenizer(model_directory)
     network = load_network(
         model_directory,
         tokenizer,
+        data.classes,
         dtype=torch.float32,
         device=torch.device("cpu"),
         trained=True,
     ).eval()
-    records = [record for record in read_records(records_path) if record.split == "test"]
+    # Of a cross-validation no item is kept for a test; speed and agreement need none.
+    split = "test" if data.description.folds is None else "validation"
+    records = data.of_split(split)
     if not records:
-        raise UserError(f"{records_path}: no records in the test split")
+        raise UserError(f"{records_path}: no records in the {split} split")
     token_ids = encode(tokenizer, [record.text for record in records], max_length=max_length)
-    labels = labels_of(records)
+    labels = data.labels_of(records)
 
     formats = _torch_formats(network, tokenizer, model_directory, base_model)
     to_onnx(network, tokenizer, onnx_path)
@@ -83,12 +88,12 @@ def export(
     compared = onnx_export.compare_formats(
         formats, lambda infer: measure(infer, token_ids, labels, tokenizer.pad_token_id)
     )
-    summary = {**compared, "split": "test", "n": len(records), "threads": threads}
+    summary = {**compared, "split": split, "n": len(records), "threads": threads}
     write_json(summary_path, summary, sealed=True)
 
 
 def _torch_formats(
-    network: nn.Module,
+    network: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     model_directory: Path,
     base_model: Path,
@@ -97,8 +102,10 @@ def _torch_formats(
     formats: dict[str, Format] = {}
     adapter = model_directory / ADAPTER_FOLDER
     if adapter.is_dir():
+        classes = list(network.config.id2label.values())
+        unmerged = _unmerged(base_model, adapter, tokenizer, classes)
         formats["adapter"] = Format(
-            onnx_export.torch_inference(_Logits(_unmerged(base_model, adapter, tokenizer))),
+            onnx_export.torch_inference(_Logits(unmerged)),
             weight_bytes(adapter) + weight_bytes(base_model),
         )
     formats["merged" if adapter.is_dir() else "pytorch"] = Format(
@@ -141,10 +148,10 @@ def measure(
         return infer(batch["input_ids"].numpy(), batch["attention_mask"].numpy())
 
     def in_batches(order: np.ndarray) -> np.ndarray:
-        logits = np.empty((len(token_ids), len(CLASSES)), dtype=np.float64)
-        for start in range(0, len(order), THROUGHPUT_BATCH):
-            indices = order[start : start + THROUGHPUT_BATCH]
-            logits[indices] = run(indices)
+        starts = range(0, len(order), THROUGHPUT_BATCH)
+        ordered = np.concatenate([run(order[s : s + THROUGHPUT_BATCH]) for s in starts])
+        logits = np.empty(ordered.shape, dtype=np.float64)
+        logits[order] = ordered
         return logits
 
     one_at_a_time = onnx_export.latency(lambda row: run(np.array([row])), len(token_ids))
@@ -183,6 +190,10 @@ class _Logits(nn.Module):
         return self.network(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
-def _unmerged(base_model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
-    network = load_network(base_model, tokenizer, dtype=torch.float32, device=torch.device("cpu"))
+def _unmerged(
+    base_model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase, classes: Sequence[str]
+) -> nn.Module:
+    network = load_network(
+        base_model, tokenizer, classes, dtype=torch.float32, device=torch.device("cpu")
+    )
     return load_adapter(network, adapter)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from affectlab.emotion.data import SPLITS
+from affectlab.datasets.splits import SPLITS
 from affectlab.emotion.rows import Row, read_csv, read_json_lines, read_parquet, read_semicolon
 from affectlab.errors import DataError
 

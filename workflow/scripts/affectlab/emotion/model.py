@@ -1,4 +1,4 @@
-"""The classification network: a pretrained text model with a six-class head, plain or LoRA."""
+"""The classification network: a pretrained text model with a classification head, plain or LoRA."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from affectlab.emotion.data import CLASSES
 from affectlab.models.devices import autocast
 from affectlab.models.last_layer import classify_by_first_token
 from affectlab.models.text_models import encode_texts, load_adapter, load_pretrained, merged
@@ -30,21 +29,22 @@ ADAPTER_FOLDER = "adapter"
 def load_network(
     directory: Path,
     tokenizer: PreTrainedTokenizerBase,
+    classes: Sequence[str],
     *,
     dtype: torch.dtype,
     device: torch.device,
     training: bool = False,
     trained: bool = False,
 ) -> PreTrainedModel:
-    """Load a checkpoint as a six-class sequence classifier: see `text_models.load_pretrained`."""
+    """Load a checkpoint as a classifier of *classes*: see `text_models.load_pretrained`."""
     network = load_pretrained(
         directory,
         AutoModelForSequenceClassification,
         purpose="a text classifier",
         settings={
-            "num_labels": len(CLASSES),
-            "id2label": dict(enumerate(CLASSES)),
-            "label2id": {name: i for i, name in enumerate(CLASSES)},
+            "num_labels": len(classes),
+            "id2label": dict(enumerate(classes)),
+            "label2id": {name: i for i, name in enumerate(classes)},
             "pad_token_id": tokenizer.pad_token_id,
             "problem_type": "single_label_classification",
         },
@@ -58,12 +58,16 @@ def load_network(
     return network
 
 
-def merge_lora(base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def merge_lora(
+    base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase, classes: Sequence[str]
+) -> PreTrainedModel:
     """Fold an adapter into its base model, in float32, and return a plain classifier.
 
     The result has the number format of the base checkpoint.
     """
-    network = load_network(base, tokenizer, dtype=torch.float32, device=torch.device("cpu"))
+    network = load_network(
+        base, tokenizer, classes, dtype=torch.float32, device=torch.device("cpu")
+    )
     return merged(load_adapter(network, adapter), base)
 
 
@@ -144,7 +148,7 @@ def cross_entropy_sum(label_smoothing: float) -> Callable[[nn.Module, Batch], to
 
 @torch.inference_mode()
 def predict_logits(
-    network: nn.Module,
+    network: PreTrainedModel,
     token_ids: Sequence[Sequence[int]],
     *,
     pad_id: int,
@@ -158,7 +162,7 @@ def predict_logits(
     """
     collate = collator(token_ids, None, pad_id=pad_id)
     order = np.argsort([len(ids) for ids in token_ids], kind="stable")
-    logits = np.empty((len(token_ids), len(CLASSES)), dtype=np.float32)
+    logits = np.empty((len(token_ids), network.config.num_labels), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
         batch = {name: tensor.to(device) for name, tensor in collate(indices).items()}

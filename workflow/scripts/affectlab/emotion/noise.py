@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.texts import normalise_text
-from affectlab.emotion.data import CLASSES, Record, read_records
+from affectlab.emotion.data import Data, Record
 from affectlab.emotion.settings import Tfidf
 from affectlab.emotion.tfidf import build_pipeline, fit
-from affectlab.errors import UserError
 from affectlab.files.io import atomic_writer, round_significant, write_json
 
 if TYPE_CHECKING:
@@ -28,11 +27,13 @@ if TYPE_CHECKING:
 CLASSIFIER = Tfidf(class_weight=None)
 """Unweighted classes: confident learning needs probabilities of the corpus as it is."""
 
+LEAST_FOLDS = 2
+
 COLUMNS = ("id", "label", "suggested_label", "label_quality", "is_issue")
 
 
 def write_label_noise(
-    records_path: Path | str,
+    data: Data,
     summary_path: Path | str,
     table_path: Path | str,
     *,
@@ -41,15 +42,29 @@ def write_label_noise(
 ) -> None:
     """Audit the labels of the training split; store a JSON summary and a CSV of all records.
 
-    The table has the columns of `COLUMNS`, the most doubtful label first, and no text.
+    The table has the columns of `COLUMNS`, the most doubtful label first, and no text. A class with
+    fewer different texts than *folds* lowers their number; with less than two of them nothing can
+    be searched, and the summary says so under ``skipped``.
+
+    Args:
+        data: of a cross-validation all records are searched, else those of the training split.
+        summary_path: where the summary goes.
+        table_path: where the table goes.
+        folds: of the out-of-fold probabilities.
+        seed: of the shuffling of the folds.
 
     Raises:
-        DataError: the records cannot be read.
-        UserError: there are too few of them for so many folds.
+        UserError: the texts have no words in common.
     """
-    records = [record for record in read_records(records_path) if record.split == "train"]
-    probabilities = out_of_fold_probabilities(records, folds=folds, seed=seed)
-    summary, rows = find_label_noise(records, probabilities)
+    name, most = _rarest(data)
+    folds = min(folds, most)
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]]
+    if folds < LEAST_FOLDS:
+        summary, rows = {"skipped": f"the class {name} has {most} different text"}, []
+    else:
+        probabilities = out_of_fold_probabilities(data, folds=folds, seed=seed)
+        summary, rows = find_label_noise(data, probabilities)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -63,37 +78,46 @@ def write_label_noise(
     )
 
 
-def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: int) -> np.ndarray:
-    """Class probabilities of each record, by a model that never saw its text.
+def searched(data: Data) -> list[Record]:
+    """The records whose labels are searched."""
+    return data.of_split("train") if data.description.folds is None else data.records
+
+
+def _rarest(data: Data) -> tuple[str, int]:
+    """The class with the fewest different texts among those that are searched, and how many."""
+    records = searched(data)
+    groups: dict[str, set[int]] = {name: set() for name in data.classes}
+    numbers = near_groups([record.text for record in records])
+    for record, number in zip(records, numbers, strict=True):
+        groups[record.label].add(number)
+    name = min(data.classes, key=lambda one: len(groups[one]))
+    return name, len(groups[name])
+
+
+def out_of_fold_probabilities(data: Data, *, folds: int, seed: int) -> np.ndarray:
+    """Class probabilities of each training record, by a model that never saw its text.
 
     Args:
-        records: to be labelled.
+        data: whose training split is labelled.
         folds: parts that are held out in turn; stratified by label and grouped by normalised
             text.
         seed: of the shuffling of the folds.
 
     Returns:
-        float64 of shape (records, classes), columns in the order of `CLASSES`.
+        float64 of shape (records, classes), columns in the order of the classes.
 
     Raises:
-        UserError: a class has fewer different texts than there are folds, or the texts have no
-            words in common.
+        UserError: the texts have no words in common.
     """
     import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold
 
+    records, classes = searched(data), data.classes
     texts = np.array([record.text for record in records], dtype=object)
-    labels = np.array([CLASSES.index(record.label) for record in records])
+    labels = data.labels_of(records)
     group_ids = np.array(near_groups([record.text for record in records]))
-    for number, name in enumerate(CLASSES):
-        different = len(set(group_ids[labels == number].tolist()))
-        if different < folds:
-            raise UserError(
-                f"emotion.label_noise.folds is {folds}, but the training split has only "
-                f"{different} texts of the class {name}"
-            )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    probabilities = np.full((len(records), len(CLASSES)), np.nan)
+    probabilities = np.full((len(records), len(classes)), np.nan)
     for rest, held_out in splitter.split(texts, labels, group_ids):
         pipeline = fit(build_pipeline(CLASSIFIER, seed), texts[rest], labels[rest])
         columns = pipeline.classes_
@@ -103,12 +127,12 @@ def out_of_fold_probabilities(records: Sequence[Record], *, folds: int, seed: in
 
 
 def find_label_noise(
-    records: Sequence[Record], probabilities: np.ndarray
+    data: Data, probabilities: np.ndarray
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Estimate the label noise from out-of-fold probabilities.
 
     Args:
-        records: with their given labels.
+        data: whose training split has the given labels.
         probabilities: of shape (records, classes), see `out_of_fold_probabilities`.
 
     Returns:
@@ -124,7 +148,8 @@ def find_label_noise(
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    labels = np.array([CLASSES.index(record.label) for record in records])
+    records, classes = searched(data), data.classes
+    labels = data.labels_of(records)
     counts = compute_confident_joint(labels, probabilities)
     joint = estimate_joint(labels, probabilities, confident_joint=counts)
     issues = find_label_issues(labels, probabilities, confident_joint=counts, n_jobs=1)
@@ -137,7 +162,7 @@ def find_label_noise(
         {
             "id": records[i].id,
             "label": records[i].label,
-            "suggested_label": CLASSES[suggested[i]],
+            "suggested_label": classes[suggested[i]],
             "label_quality": round_significant(float(quality[i]), 6),
             "is_issue": int(issues[i]),
         }
@@ -150,14 +175,14 @@ def find_label_noise(
         "out_of_fold_accuracy": round_significant(float(np.mean(suggested == labels)), 6),
         "issues": int(issues.sum()),
         "issues_by_class": {
-            name: int(issues[labels == number].sum()) for number, name in enumerate(CLASSES)
+            name: int(issues[labels == number].sum()) for number, name in enumerate(classes)
         },
         "joint": {
             given: {
                 true: round_significant(float(joint[row, column]), 6)
-                for column, true in enumerate(CLASSES)
+                for column, true in enumerate(classes)
             }
-            for row, given in enumerate(CLASSES)
+            for row, given in enumerate(classes)
         },
         "conflicting_texts": _check_on_conflicts(records, order, issues),
     }

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from affectlab.emotion.data import CLASSES, read_records
-from affectlab.emotion.tfidf import SETTINGS_FILE
+from affectlab.emotion import tfidf
+from affectlab.emotion.data import Data, Record
 from affectlab.errors import UserError, reading
 from affectlab.files.io import round_significant, write_jsonl
 from affectlab.files.text import is_encodable
 
 if TYPE_CHECKING:
     import numpy as np
+    from sklearn.pipeline import Pipeline
 
     from affectlab.models.devices import Precision
 
@@ -51,6 +52,7 @@ class Prediction:
 
 
 class _Backend(Protocol):
+    classes: tuple[str, ...]
     max_length: int | None
 
     def probabilities(
@@ -67,10 +69,9 @@ class EmotionClassifier:
         'joy'
     """
 
-    classes: tuple[str, ...] = CLASSES
-
     def __init__(self, backend: _Backend) -> None:
         self._backend = backend
+        self.classes = backend.classes
 
     @classmethod
     def from_directory(
@@ -84,7 +85,7 @@ class EmotionClassifier:
         """Load the ``model`` directory of a run.
 
         Args:
-            path: a Hugging Face checkpoint with this experiment's classes, or a TF-IDF model.
+            path: a Hugging Face checkpoint of a text classifier, or a TF-IDF model.
             device: a PyTorch device name; the GPU if there is one, by default.
             precision: of a network's matrix products. ``auto`` takes bfloat16, of about
                 three digits, where the device multiplies it faster.
@@ -98,12 +99,16 @@ class EmotionClassifier:
             raise UserError(f"{folder}: no such model directory")
         if (folder / "config.json").exists():
             return cls(_Network(folder, device, threads, precision))
-        if (folder / SETTINGS_FILE).exists():
-            return cls(_TfidfModel(folder))
+        if (folder / tfidf.SETTINGS_FILE).exists():
+            return cls.from_pipeline(tfidf.load(folder))
         hint = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""
-        raise UserError(
-            f"{folder}: no model here, expected a folder with config.json or {SETTINGS_FILE}{hint}"
-        )
+        expected = f"expected a folder with config.json or {tfidf.SETTINGS_FILE}"
+        raise UserError(f"{folder}: no model here, {expected}{hint}")
+
+    @classmethod
+    def from_pipeline(cls, pipeline: Pipeline) -> EmotionClassifier:
+        """Take a fitted pipeline of `tfidf.build_pipeline`."""
+        return cls(_TfidfModel(pipeline))
 
     @property
     def max_length(self) -> int | None:
@@ -158,8 +163,8 @@ class EmotionClassifier:
             )
         return [
             Prediction(
-                CLASSES[int(row.argmax())],
-                {name: float(p) for name, p in zip(CLASSES, row, strict=True)},
+                self.classes[int(row.argmax())],
+                {name: float(p) for name, p in zip(self.classes, row, strict=True)},
                 cut=place in set(cut),
             )
             for place, row in enumerate(rows)
@@ -181,10 +186,15 @@ class _Network:
         self._model = model
         self._device = named_device(device)
         self._dtype = compute_dtype(precision, self._device)
-        _check_classes(directory)
+        self.classes = _stored_classes(directory)
         self._tokenizer = text_models.load_tokenizer(directory)
         self._network = model.load_network(
-            directory, self._tokenizer, dtype=torch.float32, device=self._device, trained=True
+            directory,
+            self._tokenizer,
+            self.classes,
+            dtype=torch.float32,
+            device=self._device,
+            trained=True,
         ).eval()
         self.max_length: int | None = min(MAX_LENGTH, self._tokenizer.model_max_length)
         text_models.check_vocabulary(self._tokenizer, self._network, directory)
@@ -211,42 +221,40 @@ class _Network:
 
 
 class _TfidfModel:
-    def __init__(self, directory: Path) -> None:
-        from affectlab.emotion import tfidf
-
-        self._pipeline = tfidf.load(directory)
-        found = tuple(map(str, self._pipeline.classes_))
-        if set(found) != set(CLASSES):
-            raise UserError(
-                f"{directory / SETTINGS_FILE}: the classes are {found}, expected {CLASSES}: "
-                "not a model of the emotion experiment"
-            )
-        self._columns = [list(self._pipeline.classes_).index(name) for name in CLASSES]
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.classes = tuple(map(str, self._pipeline.classes_))
         self.max_length: int | None = None
 
     def probabilities(self, texts: Sequence[str], batch_size: int) -> tuple[np.ndarray, list[int]]:
         """Class probabilities, float64 (n, classes); no text is cut."""
-        return self._pipeline.predict_proba(list(texts))[:, self._columns], []
+        return self._pipeline.predict_proba(list(texts)), []
 
 
-def _check_classes(directory: Path) -> None:
-    """Refuse a checkpoint whose outputs are not the experiment's classes in its order."""
+def _stored_classes(directory: Path) -> tuple[str, ...]:
+    """The names of a checkpoint's outputs, in their order.
+
+    Raises:
+        UserError: it has none, or the names that transformers gives classes without any.
+    """
     from affectlab.files.io import read_json
 
     config = read_json(directory / "config.json")
     stored = config.get("id2label") if isinstance(config, dict) else None
     stored = stored if isinstance(stored, dict) else {}
-    names = tuple(stored.get(str(i)) for i in range(len(stored)))
-    if names != CLASSES:
+    names = [stored.get(str(i)) for i in range(len(stored))]
+    named = names and all(isinstance(name, str) for name in names)
+    if not named or names[0] == "LABEL_0" or len(set(names)) < len(names):
         raise UserError(
-            f"{directory / 'config.json'}: id2label is {names}, expected {CLASSES}: "
-            "not a model of the emotion experiment"
+            f"{directory / 'config.json'}: id2label is {names}, expected the names of classes: not "
+            "a model of the emotion experiment"
         )
+    return tuple(map(str, names))
 
 
 def predict_records(
     *,
-    records_path: Path,
+    data: Data,
     model_directory: Path,
     predictions_path: Path,
     splits: Sequence[str],
@@ -257,8 +265,22 @@ def predict_records(
 
     ``cut`` tells of which texts the model read the beginning alone.
     """
-    records = [record for record in read_records(records_path) if record.split in splits]
+    records = [record for record in data.records if record.split in splits]
     classifier = EmotionClassifier.from_directory(model_directory, threads=threads)
+    write_jsonl(
+        predictions_path,
+        prediction_rows(classifier, records, data.classes, batch_size),
+        sealed=True,
+    )
+
+
+def prediction_rows(
+    classifier: EmotionClassifier,
+    records: Sequence[Record],
+    classes: Sequence[str],
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> list[dict[str, Any]]:
+    """The lines of predictions.jsonl of *records*; probabilities in the order of *classes*."""
     with warnings.catch_warnings():
         # Counted below, for the log.
         warnings.simplefilter("ignore", UserWarning)
@@ -270,18 +292,16 @@ def predict_records(
             len(records),
             classifier.max_length,
         )
-
-    def rows() -> Iterator[dict[str, object]]:
-        for record, prediction in zip(records, predictions, strict=True):
-            yield {
-                "id": record.id,
-                "split": record.split,
-                "label": record.label,
-                "prediction": prediction.label,
-                "cut": prediction.cut,
-                "probabilities": {
-                    name: round_significant(p) for name, p in prediction.probabilities.items()
-                },
-            }
-
-    write_jsonl(predictions_path, rows(), sealed=True)
+    return [
+        {
+            "id": record.id,
+            "split": record.split,
+            "label": record.label,
+            "prediction": prediction.label,
+            "cut": prediction.cut,
+            "probabilities": {
+                name: round_significant(prediction.probabilities[name]) for name in classes
+            },
+        }
+        for record, prediction in zip(records, predictions, strict=True)
+    ]

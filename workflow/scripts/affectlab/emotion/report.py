@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affectlab.emotion.settings import Block
+from affectlab.emotion.evaluate import CROSS_VALIDATION
+from affectlab.emotion.settings import Block, selected_runs
 from affectlab.evaluation.records import read_comparison
+from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
@@ -74,16 +76,14 @@ class _Results:
 
 def _read(folder: Path, block: Block) -> _Results:
     # The baseline is carried out and compared even where it is not selected.
-    names = dict.fromkeys([*block.selected, block.baseline])
+    names = selected_runs(block.model_dump())
     runs = read_runs(folder, block.runs, names, block.export)
     data = sorted({block.runs[name].data for name in names})
-    searched = block.label_noise.data
-    noise = folder / "data" / searched / "label_noise.json"
     return _Results(
         runs=runs,
         comparison=read_comparison(folder / "comparison.json"),
         audits={name: read_json(folder / "data" / name / "audit.json") for name in data},
-        label_noise={searched: read_json(noise)} if searched in data else {},
+        label_noise={name: read_json(folder / "data" / name / "label_noise.json") for name in data},
     )
 
 
@@ -104,14 +104,18 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     left_out = summaries[best]["n"] - (rest["n"] if rest else 0)
     run = summaries[best]
     score = run["metrics"]["accuracy"]
+    folded = run.get("split") == CROSS_VALIDATION
     level = results.comparison["interval"]["level"]
     sentences = [
         f"{best}, the {kind} with the highest validation accuracy, gives {percent(score['mean'])}"
-        f" of {run['n']:,} {unseen(left_out)}test texts the label they carry"
+        f" of {run['n']:,} {unseen(left_out)}{'' if folded else 'test '}texts the label they carry"
+        f"{', each text by a model that was trained without its fold' if folded else ''}"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
         f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
+    if small := small_sample(run["n"], score["ci"]):
+        sentences.append(small)
     baseline = results.comparison["baseline"]
     if pair := against_baseline(results.comparison).get(best):
         sentences.append(
@@ -152,6 +156,8 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
         f" {percent(after)} after temperature scaling."
     )
     for name, noise in results.label_noise.items():
+        if "skipped" in noise:
+            continue
         sentences.append(
             f"About {percent(noise['noise_rate'])} of the training labels of {name} look doubtful"
             " (confident learning; an estimate, not a count of errors)."

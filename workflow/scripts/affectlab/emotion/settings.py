@@ -28,7 +28,7 @@ from affectlab.config.registries import (
     model_mistakes,
 )
 
-LAYOUTS = frozenset({"emotion"})
+LAYOUTS = frozenset({"emotion", "table"})
 MODEL_KINDS = frozenset({"text-encoder", "causal-lm"})
 NETWORKS = Only("method", ("full", "lora"))
 
@@ -75,18 +75,21 @@ class EmotionRun(Run):
 
 
 class LabelNoise(Section):
-    """Search for wrong labels by confident learning."""
+    """Search for wrong labels by confident learning, in every data set that a run is on."""
 
-    data: AssetName = Field("emotion", description="Data set that is searched.")
     folds: int = Field(5, ge=2, le=50, description="Folds of the out-of-fold probabilities.")
     seed: Seed = Field(0, description="Seed of the folds.")
 
 
 class Block(Section):
-    """The emotion experiment: six classes of English tweets."""
+    """The emotion experiment: classes of texts."""
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
-    baseline: RunName = Field("tfidf", description="Run that every other is compared with.")
+    baseline: RunName | None = Field(
+        None,
+        description="Run that every other on the same data is compared with. Null, or one on other "
+        "data than the selected runs: the first selected run of method tfidf.",
+    )
     export: RunNames = Field([], description="Runs whose first seed is exported to ONNX and int8.")
     bootstrap: Bootstrap = block()
     label_noise: LabelNoise = block()
@@ -101,10 +104,8 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     for name, run in runs.items():
         yield from _run_mistakes(f"emotion.runs.{name}", as_mapping(run), registries)
     yield from selection_mistakes("emotion", block)
-    yield from unknown_name("emotion.baseline", block.get("baseline"), runs, "run")
-    searched = as_mapping(block.get("label_noise")).get("data")
-    yield from dataset_mistakes("emotion.label_noise.data", searched, registries, LAYOUTS)
-    selected = [name for name in as_names(block.get("selected")) if name in runs]
+    if block.get("baseline") is not None:
+        yield from unknown_name("emotion.baseline", block["baseline"], runs, "run")
     yield from export_mistakes("emotion", block, registries)
     for position, name in enumerate(as_names(block.get("export"))):
         if as_mapping(runs.get(name)).get("method") == "tfidf":
@@ -112,19 +113,27 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
                 f"emotion.export.{position}: the run {name!r} is no network; only a network "
                 "can be exported"
             )
-    yield from _baseline_mistakes(block.get("baseline"), selected, runs)
+
+
+def baseline_in_use(block: Mapping[str, Any]) -> str | None:
+    """The run that others are compared with; None if no selected run can be it."""
+    runs, selected, named = block["runs"], block["selected"], block["baseline"]
+    if named is not None and runs[named]["data"] in {runs[name]["data"] for name in selected}:
+        return str(named)
+    return next((name for name in selected if runs[name]["method"] == "tfidf"), None)
 
 
 def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Name -> recipe of the runs that are carried out, the baseline among them."""
-    names = dict.fromkeys([*block["selected"], block["baseline"]])
+    baseline = baseline_in_use(block)
+    names = dict.fromkeys([*block["selected"], *([] if baseline is None else [baseline])])
     return {name: block["runs"][name] for name in names}
 
 
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
-    datasets = {run["data"] for run in runs} | {block["label_noise"]["data"]}
+    datasets = {run["data"] for run in runs}
     return datasets, {run["model"] for run in runs if "model" in run}
 
 
@@ -143,19 +152,3 @@ def _ngram_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:
     numbers = [size for size in sizes if isinstance(size, int)] if isinstance(sizes, list) else []
     if numbers != sorted(numbers):
         yield f"{path}.tfidf.ngram_range: the first must not be larger, found {sizes}"
-
-
-def _baseline_mistakes(
-    baseline: Any, selected: list[str], runs: Mapping[str, Any]
-) -> Iterator[str]:
-    """The baseline must be on the data of every run that is compared with it."""
-    if not isinstance(baseline, str) or baseline not in runs:
-        return
-    expected = as_mapping(runs[baseline]).get("data")
-    for name in selected:
-        data = as_mapping(runs[name]).get("data")
-        if data != expected:
-            yield (
-                f"emotion.baseline: {baseline!r} is on the data {expected!r}, but the selected run "
-                f"{name!r} is on {data!r}"
-            )

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.config.models import given
-from affectlab.emotion.data import CLASSES, Record, read_records
+from affectlab.emotion.data import Data, Record, read_data
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import UserError
-from affectlab.files.io import sealed_path, sha256_file
+from affectlab.files.io import sealed_path, sha256_file, write_jsonl
 
 if TYPE_CHECKING:
     import numpy as np
+    from sklearn.pipeline import Pipeline
     from torch import nn
 
     from affectlab.training.job import Job
@@ -30,11 +31,13 @@ EVALUATION_BATCH = 64
 def train_network(
     *,
     records_path: Path,
+    description_path: Path,
     base_model: Path,
     run: EmotionRun,
     seed: int,
     threads: int,
     outputs: Outputs,
+    fold: int | None = None,
 ) -> None:
     """Fine-tune a pretrained network on the train split, choosing weights by validation accuracy.
 
@@ -42,11 +45,13 @@ def train_network(
 
     Args:
         records_path: the tidy table of records.
+        description_path: description.json beside it.
         base_model: checkpoint directory of the pretrained model.
         run: as configured, its method ``full`` or ``lora``.
         seed: seed of initialisation, dropout and data order.
         threads: CPU threads.
         outputs: where the results go; the model is checkpoint, tokenizer and, for LoRA, adapter.
+        fold: of the cross-validation, which is left out; None: the split of the records.
 
     Raises:
         UserError: no records to train on or choose by, an unusable model, a ``max_length``
@@ -56,12 +61,13 @@ def train_network(
     from affectlab.training.job import Job
     from affectlab.training.loop import Task
 
-    by_split = _records_by_split(records_path)
+    data = read_data(records_path, description_path, fold)
+    by_split = _needed(data, records_path)
     job = Job(outputs.work, seed=seed, threads=threads)
     tokenizer = _tokenizer(base_model, run.max_length)
-    network = _network(base_model, tokenizer, run, job)
+    network = _network(base_model, tokenizer, data.classes, run, job)
     ids = _encoded(tokenizer, by_split)
-    labels = {split: labels_of(members) for split, members in by_split.items()}
+    labels = {split: data.labels_of(members) for split, members in by_split.items()}
     pad_id, pad_to = tokenizer.pad_token_id, None
     if run.padding == "max_length":
         pad_to = run.max_length
@@ -82,7 +88,8 @@ def train_network(
         head=networks.HEAD_NAMES,
     )
     inputs = [sha256_file(records_path), weights_digest(base_model)]
-    fitted = job.fit(network, task, run.training, identity=[given(run), *inputs])
+    part = [] if fold is None else [fold]
+    fitted = job.fit(network, task, run.training, identity=[given(run), *inputs, *part])
     store = _store_lora if run.method == "lora" else _store_network
     job.finish(outputs, partial(store, network, tokenizer, base_model), fitted)
 
@@ -101,7 +108,9 @@ def _tokenizer(base_model: Path, max_length: int) -> Any:
     return tokenizer
 
 
-def _network(base_model: Path, tokenizer: Any, run: EmotionRun, job: Job) -> nn.Module:
+def _network(
+    base_model: Path, tokenizer: Any, classes: Sequence[str], run: EmotionRun, job: Job
+) -> nn.Module:
     """Load the pretrained network and prepare it for the run's method."""
     import torch
 
@@ -113,6 +122,7 @@ def _network(base_model: Path, tokenizer: Any, run: EmotionRun, job: Job) -> nn.
     network: nn.Module = networks.load_network(
         base_model,
         tokenizer,
+        classes,
         dtype=job.dtype(run.training) if is_lora else torch.float32,
         device=job.device,
         training=True,
@@ -142,49 +152,77 @@ def _encoded(tokenizer: Any, by_split: Mapping[str, list[Record]]) -> dict[str, 
     return ids
 
 
-def train_tfidf(*, records_path: Path, run: EmotionRun, seed: int, outputs: Outputs) -> None:
-    """Fit TF-IDF and logistic regression on the train split; arguments as in `train_network`."""
+def train_tfidf(*, data: Data, run: EmotionRun, seed: int, outputs: Outputs) -> None:
+    """Fit TF-IDF and logistic regression on the train split of *data*; see `train_network`."""
     import time
 
     import numpy as np
 
     from affectlab.emotion import tfidf
 
-    by_split = _records_by_split(records_path)
     started = time.monotonic()
-    pipeline = tfidf.fit(
-        tfidf.build_pipeline(run.tfidf, seed),
-        [record.text for record in by_split["train"]],
-        [record.label for record in by_split["train"]],
-    )
-    columns = [list(pipeline.classes_).index(name) for name in CLASSES]
+    pipeline = fit_tfidf(data, run, seed)
+    columns = [list(pipeline.classes_).index(name) for name in data.classes]
     history = []
-    for split, members in by_split.items():
+    for split in ("train", "validation"):
+        members = data.of_split(split)
         probabilities = pipeline.predict_proba([record.text for record in members])[:, columns]
-        scores = validation_scores(np.log(probabilities), labels_of(members))
+        scores = validation_scores(np.log(probabilities), data.labels_of(members))
         history.append({"step": 1, "epoch": 1.0, "split": split, **scores})
     seconds = time.monotonic() - started
     tfidf.save(pipeline, outputs.model)
     outputs.write(history, {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0})
 
 
-def _records_by_split(records_path: Path) -> dict[str, list[Record]]:
-    records = list(read_records(records_path))
-    by_split = {
-        split: [record for record in records if record.split == split]
-        for split in ("train", "validation")
-    }
+def cross_validate(
+    data: Data, run: EmotionRun, seed: int, predictions_path: Path, splits: Sequence[str]
+) -> None:
+    """Fit TF-IDF without each fold in turn; store what it predicts of the *splits* of each.
+
+    Args:
+        data: with folds.
+        run: as configured.
+        seed: of the solver.
+        predictions_path: where the predictions of all folds go.
+        splits: of the fold's data, see `Data.for_fold`.
+    """
+    from affectlab.emotion.predict import EmotionClassifier, prediction_rows
+
+    rows = []
+    for fold in range(data.description.folds or 0):
+        own = data.for_fold(fold)
+        classifier = EmotionClassifier.from_pipeline(fit_tfidf(own, run, seed))
+        members = [record for split in splits for record in own.of_split(split)]
+        rows += prediction_rows(classifier, members, data.classes)
+    write_jsonl(predictions_path, rows, sealed=True)
+
+
+def fit_tfidf(data: Data, run: EmotionRun, seed: int) -> Pipeline:
+    """A pipeline of `tfidf.build_pipeline`, fitted on the train split of *data*.
+
+    Raises:
+        UserError: a split has no records, or a class no training text.
+    """
+    from affectlab.emotion import tfidf
+
+    by_split = _needed(data, "the data")
+    training = by_split["train"]
+    if absent := set(data.classes) - {record.label for record in training}:
+        raise UserError(f"no text of the class {min(absent)} is in the train split")
+    return tfidf.fit(
+        tfidf.build_pipeline(run.tfidf, seed),
+        [record.text for record in training],
+        [record.label for record in training],
+    )
+
+
+def _needed(data: Data, what: Path | str) -> dict[str, list[Record]]:
+    """The records to train on and to choose by."""
+    by_split = {split: data.of_split(split) for split in ("train", "validation")}
     for split, members in by_split.items():
         if not members:
-            raise UserError(f"{records_path}: no records in the {split} split")
+            raise UserError(f"{what}: no records in the {split} split")
     return by_split
-
-
-def labels_of(records: Sequence[Record]) -> np.ndarray:
-    """Class ids, int64 (n,)."""
-    import numpy as np
-
-    return np.array([CLASSES.index(record.label) for record in records], dtype=np.int64)
 
 
 def validation_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -194,7 +232,7 @@ def validation_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float
 
     from affectlab.evaluation.stats import accuracy, confusion_matrix, macro_f1
 
-    confusion = confusion_matrix(labels, logits.argmax(axis=1), len(CLASSES))
+    confusion = confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     return {
         "loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
@@ -237,5 +275,6 @@ def _store_lora(network: Any, tokenizer: Any, base_model: Path, directory: Path)
     with sealed_path(directory) as temporary:
         adapter = temporary / ADAPTER_FOLDER
         save_adapter(network, adapter)
-        merge_lora(base_model, adapter, tokenizer).save_pretrained(temporary)
+        classes = list(network.config.id2label.values())
+        merge_lora(base_model, adapter, tokenizer, classes).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.errors import DataError
-from affectlab.files.io import read_jsonl
+from affectlab.files.io import read_jsonl, write_jsonl
 
 SUM_TOLERANCE = 1e-3
 """How far the sum of stored probabilities may lie from 1: they are rounded to a few digits."""
@@ -27,6 +27,15 @@ ROUNDING = 1e-5
 
 SHOWN = 5
 """How many ids a message lists."""
+
+
+def pool(paths: Sequence[Path | str], output: Path | str) -> None:
+    """Write the predictions of all folds of a cross-validation as one table.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    write_jsonl(output, (row for path in paths for row in read_jsonl(path)), sealed=True)
 
 
 @dataclass(frozen=True, slots=True)

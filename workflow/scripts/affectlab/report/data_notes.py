@@ -23,11 +23,13 @@ class DataNote:
         data: name of the data set.
         generated: whether a sample generator made it.
         differs: in what it differs from its registry entry, see `expectations.differing`.
+        traps: sentences of the audit on what can make a score mean less than it seems.
     """
 
     data: str
     generated: bool
     differs: tuple[str, ...]
+    traps: tuple[str, ...] = ()
 
     @property
     def mark(self) -> str:
@@ -51,7 +53,7 @@ class DataNote:
                 f" {_listed(self.differs)}. Its scores cannot be compared with those on the"
                 " published data."
             )
-        return found
+        return found + [f"{self.data}: {trap}" for trap in self.traps]
 
 
 def data_notes(
@@ -64,7 +66,12 @@ def data_notes(
         generated: names of the data sets that a generator made, by their manifests.
     """
     return {
-        name: DataNote(name, name in generated, tuple(differing(audit)))
+        name: DataNote(
+            name,
+            name in generated,
+            tuple(differing(audit)),
+            tuple(trap["sentence"] for trap in audit.get("traps", ())),
+        )
         for name, audit in audits.items()
     }
 

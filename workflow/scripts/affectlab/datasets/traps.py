@@ -1,0 +1,118 @@
+"""Known traps of small corpora that an audit finds: each is a sentence for its reader."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from affectlab.datasets.names import name_key
+
+SHOWN = 5
+"""So many names are in a sentence."""
+
+MOST_OF_ONE_CLASS = 0.9
+"""From this share of its groups on, a class counts as constant per group."""
+
+LEAST_GROUPS = 4
+"""Of so few groups it may be chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """Something about the data that can make a score mean less than it seems.
+
+    Attributes:
+        name: of the kind of trap.
+        sentence: what was found.
+    """
+
+    name: str
+    sentence: str
+
+
+def find_traps(
+    labels: Sequence[str],
+    groups: Sequence[str | None],
+    classes: Sequence[str],
+    *,
+    folds: int | None,
+    what: str,
+    group_name: str,
+) -> list[Trap]:
+    """Look for traps in classes and groups.
+
+    Args:
+        labels: class of each item.
+        groups: such as the author of each item; None where it is not known.
+        classes: all of them.
+        folds: of the cross-validation; None without one.
+        what: plural name of the items, such as texts.
+        group_name: what a group is, such as author.
+    """
+    known = [name for name in groups if name is not None]
+    return [
+        *_rare(labels, groups, classes, folds or 2, what),
+        *_spellings(known, group_name),
+        *_constant(labels, groups, what, group_name),
+    ]
+
+
+def _rare(
+    labels: Sequence[str],
+    groups: Sequence[str | None],
+    classes: Sequence[str],
+    folds: int,
+    what: str,
+) -> list[Trap]:
+    counts = Counter(labels)
+    own_groups: dict[str, set[str]] = defaultdict(set)
+    for label, group in zip(labels, groups, strict=True):
+        if group is not None:
+            own_groups[label].add(name_key(group))
+    found = []
+    for name in classes:
+        places = len(own_groups[name]) if all(group is not None for group in groups) else None
+        least = counts[name] if places is None else min(counts[name], places)
+        if least < folds:
+            of = "" if places is None else f" of {places} different groups"
+            sentence = (
+                f"The class {name} has {counts[name]} {what}{of}, fewer than the {folds} parts of "
+                "the data: in some of them it cannot be learnt or tested."
+            )
+            found.append(Trap("class_smaller_than_folds", sentence))
+    return found
+
+
+def _spellings(names: Sequence[str], group_name: str) -> list[Trap]:
+    spelled: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        spelled[name_key(name)].add(name)
+    several = sorted(sorted(own) for own in spelled.values() if len(own) > 1)
+    if not several:
+        return []
+    shown = "; ".join(" and ".join(map(repr, own)) for own in several[:SHOWN])
+    more = "; ..." if len(several) > SHOWN else ""
+    sentence = (
+        f"{len(several)} names in the column {group_name} are spelled in more than one way "
+        f"({shown}{more}). Each was taken as one when the data were divided."
+    )
+    return [Trap("name_in_two_spellings", sentence)]
+
+
+def _constant(
+    labels: Sequence[str], groups: Sequence[str | None], what: str, group_name: str
+) -> list[Trap]:
+    own: dict[str, list[str]] = defaultdict(list)
+    for label, group in zip(labels, groups, strict=True):
+        if group is not None:
+            own[name_key(group)].append(label)
+    several = [found for found in own.values() if len(found) > 1]
+    constant = sum(len(set(found)) == 1 for found in several)
+    if len(several) < LEAST_GROUPS or constant < MOST_OF_ONE_CLASS * len(several):
+        return []
+    sentence = (
+        f"In {constant} of {len(several)} groups by {group_name}, all {what} have the same class. "
+        "A model can score well by knowing the group instead of the emotion."
+    )
+    return [Trap("label_constant_per_group", sentence)]

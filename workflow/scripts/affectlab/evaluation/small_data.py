@@ -1,0 +1,48 @@
+"""Sentences on what a score on few items, or in a foreign language, can and cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDE = 0.1
+"""From this width of an interval on, a reader is told what it means."""
+
+
+def small_sample(n: int, limits: Sequence[float]) -> str | None:
+    """What a score on *n* items cannot show; None where its interval is narrow enough.
+
+    Args:
+        n: items that were scored.
+        limits: both ends of the interval of a score between 0 and 1.
+    """
+    width = limits[1] - limits[0]
+    if width < WIDE:
+        return None
+    return (
+        f"With {n:,} items the interval of this score is {100 * width:.0f} points wide. Smaller"
+        " differences, between models or from a baseline, cannot be seen with so few."
+    )
+
+
+def foreign_language(
+    dataset: Mapping[str, Any] | None, model: Mapping[str, Any] | None
+) -> str | None:
+    """That a model does not know the language of the data; None if it does, or nobody knows.
+
+    Args:
+        dataset: the registry's entry of the data set.
+        model: the registry's entry of the pretrained model; None where there is none.
+    """
+    spoken = (dataset or {}).get("facts", {}).get("languages", ())
+    known = (model or {}).get("languages", ())
+    if not spoken or not known or set(spoken) & set(known):
+        return None
+    return (
+        f"The pretrained model was made for {_listed(known)}, and these data are in"
+        f" {_listed(spoken)}. Expect more of a model that knows the language."
+    )
+
+
+def _listed(codes: Sequence[str]) -> str:
+    return " and ".join(f"‘{code}’" for code in codes)
