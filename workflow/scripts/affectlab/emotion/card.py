@@ -123,10 +123,7 @@ def metadata(
         "metrics": ["accuracy", "f1", "precision", "recall"],
         "model-index": cards.model_index(
             f"affectlab-emotion-{record['run']}",
-            {
-                "type": "text-classification",
-                "name": f"Emotion classification, {len(record['data']['classes'])} classes",
-            },
+            {"type": "text-classification", "name": f"Emotion classification, {count} classes"},
             cards.scored_dataset(record, dataset, differs),
             metrics,
         ),
