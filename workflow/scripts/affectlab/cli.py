@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import re
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -84,6 +85,15 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     for experiment in experiments:
         load(experiment.commands)(predictors, commands)
 
+    init = commands.add_parser(
+        "init", help="look at data of your own, and print a configuration for them"
+    )
+    own = [experiment.name for experiment in experiments if experiment.overlay]
+    init.add_argument("experiment", choices=own, help=", ".join(own), metavar="EXPERIMENT")
+    init.add_argument("path", type=Path, help="file or folder of the data")
+    init.add_argument("--name", help="name of the data set (default: that of the file)")
+    init.set_defaults(run=_init)
+
     check = commands.add_parser(
         "check", help="list every data set and model that a configuration needs"
     )
@@ -129,6 +139,18 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     orphans.add_argument("--cancel", action="store_true", help="cancel them, and wait for it")
     orphans.set_defaults(run=_orphans)
     return parser
+
+
+def _init(options: argparse.Namespace) -> int:
+    from affectlab.config.models import ASSET_NAME
+    from affectlab.datasets.overlay import as_yaml, data_name
+
+    name = options.name or data_name(options.path)
+    if not re.fullmatch(ASSET_NAME, name):
+        raise UserError(f"--name {name}: expected lower-case letters, digits and underscores")
+    found = load(EXPERIMENTS[options.experiment].overlay)(options.path)
+    sys.stdout.write(as_yaml(found, name, options.path))
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -58,6 +58,7 @@ _ALL = (
         name="emotion",
         title="Emotion in short texts",
         settings="affectlab.emotion.settings",
+        overlay="affectlab.emotion.overlay:overlay",
         commands="affectlab.emotion.cli:add_commands",
         report_section="affectlab.emotion.report:section",
         prediction_schema="predictions_emotion",

@@ -51,6 +51,8 @@ class Experiment:
             subparsers of ``affectlab predict`` and of ``affectlab``.
         report_section: dotted name of a function that returns its section of the report, see
             `affectlab.report.page.build`.
+        overlay: dotted name of a function ``(path) -> Overlay`` that proposes a configuration for a
+            user's own data, see `affectlab.datasets.overlay`; empty if there is none.
         prediction_schema: name of the JSON Schema of a line of its predictions.
         generators: name of a generator of data -> dotted name of the function.
         model_generators: the same for generators of tiny models.
@@ -62,6 +64,7 @@ class Experiment:
     commands: str
     report_section: str
     prediction_schema: str
+    overlay: str = ""
     generators: Mapping[str, str] = field(default_factory=dict)
     model_generators: Mapping[str, str] = field(default_factory=dict)
 

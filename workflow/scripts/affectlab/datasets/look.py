@@ -1,0 +1,202 @@
+"""A look at a user's table: which column is what, by names and values.
+
+Only a guess, for the user to correct: `affectlab init` prints it with comments.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from affectlab.datasets.own_tables import OwnFile, own_files, split_called
+from affectlab.datasets.tables import read_table
+from affectlab.errors import UserError
+
+MOST_CLASSES = 64
+FIRST = 100
+"""So many values of a column are kept, by which a language is recognised."""
+
+LABELS = ("label", "labels", "class", "emotion", "emo", "mood", "category", "target", "sentiment")
+GROUPS = (
+    *("group", "author", "user", "speaker", "subject", "participant", "person", "patient", "actor"),
+    *("session", "conversation", "dialogue", "source"),
+)
+SPLITS = ("split", "set", "partition", "subset", "part")
+IDS = ("id", "nr", "no", "index", "key", "uid")
+DIMENSIONS = ("valence", "arousal", "dominance")
+NUMBERS = (*DIMENSIONS, "intensity", "pleasure", "activation")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a column of a table holds.
+
+    Attributes:
+        name: of the column.
+        filled: rows that have a value.
+        words: mean number of words of a value.
+        numeric: whether every value reads as a number.
+        counts: value -> rows, of up to `MOST_CLASSES` values; None where there are more.
+        different: different values, as far as they were counted.
+    """
+
+    name: str
+    filled: int
+    words: float
+    numeric: bool
+    counts: Mapping[str, int] | None
+    different: int
+
+
+@dataclass(slots=True)
+class Look:
+    """What was seen in a table.
+
+    Attributes:
+        rows: how many.
+        columns: name -> what it holds, in the order of the table.
+        splits: that the files are called by.
+        texts: the first values of each column, for a guess of the language.
+    """
+
+    rows: int = 0
+    columns: dict[str, Column] = field(default_factory=dict)
+    splits: list[str] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+
+    def named(self, names: Sequence[str], *, most: int | None = None) -> str | None:
+        """The first column that is called so, or whose name ends so, such as ``user_id``."""
+        lowered = {name.lower().strip(): name for name in self.columns}
+        for wanted in names:
+            for low, name in lowered.items():
+                same = low == wanted or low.removesuffix("_id").removesuffix("id") == wanted
+                if same and (most is None or self.columns[name].different <= most):
+                    return name
+        return None
+
+    @property
+    def text(self) -> str | None:
+        """The column with the longest texts; None where no column has several words."""
+        best = max(self.columns.values(), key=lambda column: column.words, default=None)
+        return best.name if best is not None and best.words >= 2 else None
+
+    def label(self, taken: Iterable[str]) -> str | None:
+        """The column with the classes, other than those *taken*."""
+        found = self.named(LABELS, most=MOST_CLASSES)
+        if found is not None:
+            return found
+        others = [
+            column
+            for name, column in self.columns.items()
+            if name not in set(taken) and column.counts and self._may_be_classes(column)
+        ]
+        return min(others, key=lambda column: column.different).name if others else None
+
+    def _may_be_classes(self, column: Column) -> bool:
+        return 2 <= column.different <= max(2, self.rows // 5) and not column.numeric
+
+    def annotators(self, taken: Iterable[str]) -> list[str]:
+        """Columns with the same classes, one for each annotator; none where there are not two."""
+        by_values: dict[frozenset[str], list[str]] = {}
+        sets = {
+            name: frozenset(value for value in column.counts if value.strip())
+            for name, column in self.columns.items()
+            if name not in set(taken) and column.counts and self._may_be_classes(column)
+        }
+        for name, values in sets.items():
+            for known, members in by_values.items():
+                # A rare class may be missing with one of them.
+                if len(values & known) >= 0.6 * len(values | known) and len(values & known) > 1:
+                    members.append(name)
+                    break
+            else:
+                by_values[values] = [name]
+        several = [members for members in by_values.values() if len(members) > 1]
+        return max(several, key=len, default=[])
+
+    def numbers(self) -> list[str]:
+        """Columns of numbers that are targets by their names, such as valence."""
+        lowered = {name.lower().strip(): name for name in self.columns}
+        found = [lowered[name] for name in NUMBERS if name in lowered]
+        return [name for name in found if self.columns[name].numeric]
+
+    def split(self) -> str | None:
+        """The column whose values name splits."""
+        name = self.named(SPLITS, most=5)
+        if name is None:
+            return None
+        values = self.columns[name].counts or {}
+        return name if all(split_called(value) for value in values) else None
+
+
+def look_at(path: Path) -> Look:
+    """Read a table, or a folder of tables, once.
+
+    Raises:
+        UserError: there is nothing to read.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
+    look = Look()
+    counters: dict[str, _Counter] = {}
+    files = [OwnFile(path, None)] if path.is_file() else own_files(path, {})
+    for file in files:
+        if file.split is not None:
+            look.splits.append(file.split)
+        for row in read_table(file.path, []):
+            if row.problem is not None:
+                continue
+            look.rows += 1
+            for name, value in row.values.items():
+                counters.setdefault(name, _Counter()).add(value)
+    if look.rows == 0:
+        raise UserError(f"{path}: the table has no rows")
+    look.columns = {name: counter.column(name) for name, counter in counters.items()}
+    look.texts = {name: counter.first for name, counter in counters.items()}
+    return look
+
+
+class _Counter:
+    """Counts the values of one column."""
+
+    def __init__(self) -> None:
+        self.first: list[str] = []
+        self._counts: Counter[str] = Counter()
+        self._filled = self._words = 0
+        self._numeric = True
+
+    def add(self, value: Any) -> None:
+        """Count one value."""
+        text = "" if value is None else str(value)
+        if not text.strip():
+            return
+        self._filled += 1
+        self._words += len(text.split()) if isinstance(value, str) else 1
+        self._numeric = self._numeric and _is_number(text)
+        if len(self.first) < FIRST:
+            self.first.append(text)
+        if len(self._counts) <= MOST_CLASSES or text in self._counts:
+            self._counts[text] += 1
+
+    def column(self, name: str) -> Column:
+        """What was counted."""
+        many = len(self._counts) > MOST_CLASSES
+        return Column(
+            name,
+            self._filled,
+            self._words / max(1, self._filled),
+            self._numeric and self._filled > 0,
+            None if many else dict(sorted(self._counts.items())),
+            len(self._counts),
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
