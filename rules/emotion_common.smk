@@ -50,6 +50,7 @@ def emotion_targets(wildcards):
         *(
             EMOTION_RUNS.of_first_seed(name, "export/export.json")
             for name in EMOTION["export"]
+            if name in EMOTION_RUNS.selected
         ),
         "<results>/emotion/comparison.json",
     ]

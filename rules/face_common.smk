@@ -40,6 +40,7 @@ def face_targets(wildcards):
         *(
             FACE_RUNS.of_first_seed(name, "export/export.json")
             for name in FACE["export"]
+            if name in FACE_RUNS.selected
         ),
         "<results>/face/comparison.json",
     ]

@@ -398,16 +398,11 @@ def model_mistakes(
 def export_mistakes(
     experiment: str, block: Mapping[str, Any], registries: Registries
 ) -> Iterator[str]:
-    """Names in ``export`` that are no run, or one not carried out or too large for a file."""
-    runs, selected = as_mapping(block.get("runs")), as_names(block.get("selected"))
+    """Names in ``export`` that are no run, or one too large for a file."""
+    runs = as_mapping(block.get("runs"))
     for position, name in enumerate(as_names(block.get("export"))):
         path = f"{experiment}.export.{position}"
         yield from unknown_name(path, name, runs, "run")
-        if name in runs and name not in selected:
-            yield (
-                f"{path}: the run {name!r} is not selected; set {experiment}.export to runs that "
-                "are, or to []"
-            )
         model = as_mapping(runs.get(name)).get("model")
         weights = as_mapping(registries.models.get(str(model))).get("parameters")
         if isinstance(weights, int) and weights * FLOAT32_BYTES >= LARGEST_ONNX_FILE:
