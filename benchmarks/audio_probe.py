@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from affectlab.audio import probe
+from affectlab.audio.settings import Probe
 from affectlab.audio.store import read_embeddings
 from affectlab.files.io import read_jsonl
 
@@ -91,16 +92,13 @@ def main():
     else:
         view, labels, groups = speech(options.items, options.features, options.classes)
     classes = labels.max() + 1
-    settings = probe.Settings(
-        views=["layers"],
+    settings = Probe(
         combine="choose",
-        statistics=["mean"],
         strengths=STRENGTHS,
         outer_folds=options.folds,
         inner_folds=options.folds,
         repeats=1,
         permutations=0,
-        permutation_strength=0.01,
     )
     started = time.perf_counter()
     ours = probe.nested({"all": view}, labels, groups, classes, settings, seed=0)

@@ -183,7 +183,7 @@ def _probes(signal: float, datasets: int, seed: int) -> ErrorRow:
 
     The probe is the nearest class mean; two classes, one item a subject.
     """
-    from affectlab.audio.evaluate import REFITTED
+    from affectlab.audio.compare import REFITTED
 
     generator = np.random.default_rng([seed, int(10 * signal)])
     draws = Resamples(range(SUBJECTS), RESAMPLES, seed)

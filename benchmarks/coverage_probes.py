@@ -20,14 +20,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from coverage_rows import ErrorRow, IntervalRow
 
-from affectlab.audio.evaluate import (
-    Predicted,
-    decision_scores,
-    ranking_scores,
-)
+from affectlab.audio.predictions import Predicted
 from affectlab.audio.refits import DRAWS, FOLDINGS, Halves, limits, rarest_class
+from affectlab.audio.score_intervals import decision_scores, ranking_scores
 from affectlab.audio.scores import unweighted_scores
 from affectlab.audio.solver import softmax
+from affectlab.config.models import Bootstrap
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -146,9 +144,9 @@ def simulate(shape: Shape, generator: np.random.Generator) -> dict[str, tuple[fl
     ids = tuple(f"{number:04d}" for number in range(len(labels)))
     names = tuple(f"{number:04d}" for number in subjects)
     predicted = Predicted(ids, names, labels, whole, None, halves)
-    bootstrap = {"resamples": RESAMPLES, "level": LEVEL, "seed": int(generator.integers(2**31))}
+    bootstrap = Bootstrap(resamples=RESAMPLES, level=LEVEL, seed=int(generator.integers(2**31)))
     scores = decision_scores(predicted, shape.classes, bootstrap)
-    scores |= ranking_scores(predicted, shape.classes, bootstrap)
+    scores |= ranking_scores(predicted, bootstrap)
     return {
         name: (score.value, *limits(score.value, score.replicates, LEVEL))
         for name, score in scores.items()

@@ -404,8 +404,7 @@ def face_predictions() -> Reader:
 
 
 def audio_predictions() -> Reader:
-    from affectlab.audio.experiment import GROUPED
-    from affectlab.audio.predictions import read_corpus, read_predictions
+    from affectlab.audio.predictions import GROUPED, read_corpus, read_predictions
 
     def build(folder: Path) -> None:
         audio_records().build(folder)

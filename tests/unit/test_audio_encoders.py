@@ -1,5 +1,6 @@
 """Tiny random checkpoints go through the code that loads the published ones."""
 
+import inspect
 import json
 import shutil
 import subprocess
@@ -316,13 +317,14 @@ def test_an_unknown_kind_is_named(tmp_path):
 
 
 def test_each_kind_has_one_encoder():
-    tables = (registry.TOWERS, registry.WITH_CHECKPOINT, registry.WITHOUT_CHECKPOINT)
-    names = [name for table in tables for name in table]
-    assert sorted(names) == sorted(name for name, kind in KINDS.items() if not kind.imported)
-    for table in tables:
-        for name, encoder in table.items():
-            assert encoder.kind is KINDS[name]
-    assert not any(KINDS[name].checkpoint for name in registry.WITHOUT_CHECKPOINT)
+    names = sorted(name for name, kind in KINDS.items() if not kind.imported)
+    assert sorted(registry.ENCODERS) == names
+    for name, encoder in registry.ENCODERS.items():
+        assert encoder.kind is KINDS[name]
+        # One without weights takes no arguments.
+        taken = inspect.signature(encoder).parameters
+        assert bool(taken) == (KINDS[name].checkpoint is not None)
+        assert ("every_layer" in taken) == (KINDS[name] in registry.TOWERS)
 
 
 def test_properties_of_the_kinds_load_nothing_heavy():

@@ -6,17 +6,19 @@ import pytest
 from scored_runs import SCHEMAS, scored_run
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from affectlab.audio import evaluate, model, scores
+from affectlab.audio import baselines, compare, evaluate, model, score_intervals, scores
 from affectlab.audio.card import card
 from affectlab.audio.figures import draw
 from affectlab.audio.predictions import Predicted
 from affectlab.audio.report import section
+from affectlab.audio.settings import AudioRun, Block, Encoder
+from affectlab.config.models import Bootstrap
 from affectlab.errors import UserError
 from affectlab.evaluation.comparison import summarise
 from affectlab.evaluation.records import read_record
 from affectlab.files.io import read_json, write_json, write_jsonl
 
-BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+BOOTSTRAP = Bootstrap(resamples=200)
 
 
 DETAILS = {"halves": None, "outer_folds": 5, "permutation": None, "rarest": 10, "speaker": None}
@@ -37,16 +39,17 @@ def predicted(items=60, classes=3, repeats=2, seed=0, signal=1.0):
 def test_uar_is_the_balanced_accuracy_over_repeats():
     one = predicted()
     expected = [balanced_accuracy_score(one.labels, decisions) for decisions in one.decisions]
-    score = evaluate.decision_scores(one, 3, BOOTSTRAP)["uar"]
+    score = score_intervals.decision_scores(one, 3, BOOTSTRAP)["uar"]
     assert score.value == pytest.approx(np.mean(expected))
-    assert score.each == pytest.approx(expected)
+    each = score_intervals.repeated_decisions(one, 3, lambda table: table)["uar"]
+    assert each.values == pytest.approx(expected)
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_a_class_that_is_only_predicted_does_not_lower_it():
     probabilities = np.eye(3)[[0, 0, 1, 2]][None]
     one = Predicted(tuple("abcd"), tuple("stuv"), np.array([0, 0, 1, 1]), probabilities, None)
-    assert evaluate.decision_scores(one, 3, BOOTSTRAP)["uar"].value == 0.75
+    assert score_intervals.decision_scores(one, 3, BOOTSTRAP)["uar"].value == 0.75
     assert balanced_accuracy_score([0, 0, 1, 1], [0, 0, 1, 2]) == 0.75
 
 
@@ -57,8 +60,8 @@ def test_an_area_that_most_resamples_lack_has_no_interval():
     probabilities = np.random.default_rng(0).dirichlet(np.ones(4), (1, 20))
     ids = tuple(f"c{n:02d}" for n in range(20))
     one = Predicted(ids, tuple(subjects), labels, probabilities, None)
-    score = evaluate.ranking_scores(one, 4, BOOTSTRAP)["auc"]
-    found = evaluate._with_baselines({"auc": score}, [], 0.95)["auc"]
+    score = score_intervals.ranking_scores(one, BOOTSTRAP)["auc"]
+    found = score_intervals.with_baselines({"auc": score}, [], 0.95)["auc"]
     assert found["ci"] is None
     expected = roc_auc_score(labels, probabilities[0], multi_class="ovr", average="macro")
     assert found["value"] == pytest.approx(expected)
@@ -76,7 +79,7 @@ def test_the_interval_resamples_subjects():
         None,
     )
     first, second = (
-        evaluate.score_scheme(given, ["a", "b", "c"], BOOTSTRAP)["metrics"]["uar"]["ci"]
+        score_intervals.score_scheme(given, ["a", "b", "c"], BOOTSTRAP)["metrics"]["uar"]["ci"]
         for given in (one, doubled)
     )
     assert first == pytest.approx(second)
@@ -85,12 +88,12 @@ def test_the_interval_resamples_subjects():
 @pytest.mark.parametrize("classes", [2, 3])
 def test_areas_are_those_of_scikit_learn(classes):
     one = predicted(classes=classes)
-    found = evaluate.ranking_scores(one, classes, BOOTSTRAP)
+    found = score_intervals.ranking_scores(one, BOOTSTRAP)
     if classes == 2:
         areas = [roc_auc_score(one.labels, p[:, 1]) for p in one.probabilities]
         precision = [average_precision_score(one.labels, p[:, 1]) for p in one.probabilities]
         assert found["pr_auc"].value == pytest.approx(np.mean(precision))
-        assert evaluate.trivial_scores(one.labels, 2)["pr_auc"] == ("positive_share", 0.5)
+        assert baselines.trivial_scores(one.labels, 2)["pr_auc"] == ("positive_share", 0.5)
     else:
         areas = [
             roc_auc_score(one.labels, p, multi_class="ovr", average="macro")
@@ -110,10 +113,10 @@ def gap(probabilities, labels, bins=10):
 
 def test_calibration_errors_are_of_all_repeats_together():
     plain = predicted(repeats=3)
-    assert set(evaluate.calibration_scores(plain, BOOTSTRAP)) == {"ece"}
+    assert set(score_intervals.calibration_scores(plain, BOOTSTRAP)) == {"ece"}
     scaled = plain.probabilities**3
     one = replace(plain, calibrated=scaled / scaled.sum(axis=2, keepdims=True))
-    found = evaluate.calibration_scores(one, BOOTSTRAP)
+    found = score_intervals.calibration_scores(one, BOOTSTRAP)
     for name, values in (("ece", one.probabilities), ("ece_calibrated", one.calibrated)):
         expected = gap(np.vstack(values), np.tile(one.labels, 3))
         assert found[name]["plug_in"] == pytest.approx(expected)
@@ -147,7 +150,7 @@ def test_a_weight_of_two_is_an_item_that_occurs_twice():
 
 def test_the_published_score_and_its_trivial_answers():
     one = predicted()
-    found = evaluate.one_vs_rest_scores(one, ["a", "b", "c"], BOOTSTRAP)
+    found = score_intervals.one_vs_rest_scores(one, ["a", "b", "c"], BOOTSTRAP)
     right = np.mean([(d == 0) == (one.labels == 0) for d in one.decisions])
     assert found["ovr_accuracy_a"]["value"] == pytest.approx(right)
     baseline = found["ovr_accuracy_a"]["baseline"]
@@ -156,13 +159,13 @@ def test_the_published_score_and_its_trivial_answers():
 
 def test_the_majority_is_the_baseline():
     labels = np.array([0, 0, 0, 1])
-    found = evaluate.trivial_scores(labels, 2)
+    found = baselines.trivial_scores(labels, 2)
     assert found["accuracy"] == ("majority", 0.75)
     assert found["uar"] == ("majority", 0.5)
 
 
 def test_every_constant_answer_has_its_scores():
-    found = evaluate.constant_answers(np.array([0, 0, 0, 1]), ["no", "Yes!"])
+    found = baselines.constant_answers(np.array([0, 0, 0, 1]), ["no", "Yes!"])
     assert found["no"] == {
         "uar": 0.5,
         "accuracy": 0.75,
@@ -172,7 +175,7 @@ def test_every_constant_answer_has_its_scores():
     }
     assert found["Yes!"]["accuracy"] == found["Yes!"]["ovr_accuracy_yes"] == 0.25
     # Never saying it is right about two of three.
-    thirds = evaluate.constant_answers(np.array([0, 1, 2]), ["a", "b", "c"])
+    thirds = baselines.constant_answers(np.array([0, 1, 2]), ["a", "b", "c"])
     assert thirds["a"]["ovr_accuracy_b"] == pytest.approx(2 / 3)
     assert thirds["b"]["ovr_accuracy_b"] == pytest.approx(1 / 3)
 
@@ -186,7 +189,7 @@ def test_every_constant_answer_has_its_scores():
     ],
 )
 def test_names_of_scores_are_plain(classes, names):
-    assert evaluate.one_vs_rest_names(classes) == [f"ovr_accuracy_{name}" for name in names]
+    assert baselines.one_vs_rest_names(classes) == [f"ovr_accuracy_{name}" for name in names]
 
 
 def test_a_class_that_does_not_occur_is_no_part_of_the_area():
@@ -204,7 +207,7 @@ def test_a_class_that_does_not_occur_is_no_part_of_the_area():
         for values in some.probabilities
         for place in (0, 1)
     ]
-    found = evaluate.ranking_scores(some, 3, BOOTSTRAP)["auc"].value
+    found = score_intervals.ranking_scores(some, BOOTSTRAP)["auc"].value
     assert found == pytest.approx(np.mean(areas))
 
 
@@ -212,19 +215,12 @@ def test_items_of_one_class_cannot_be_scored():
     one = predicted(classes=2)
     single = Predicted(one.ids, one.subjects, np.zeros_like(one.labels), one.probabilities, None)
     with pytest.raises(UserError, match="all 60 items that were predicted are of one class"):
-        evaluate.ranking_scores(single, 2, BOOTSTRAP)
+        score_intervals.ranking_scores(single, BOOTSTRAP)
 
 
 # --- comparison over runs ------------------------------------------------------------------------
 
 CLASSES = ["a", "b", "c"]
-RECIPE = {
-    "protocol": "corrected",
-    "task": "3emo",
-    "unit": "clip",
-    "data": "made",
-    "encoder": "logmel",
-}
 # Run -> how much its embedding knows of the class, and the task; two seeds each.
 RUNS = {"good": (3.0, "3emo"), "weak": (0.0, "3emo"), "other": (1.0, "3valence")}
 SEEDS = (1, 2)
@@ -272,7 +268,8 @@ def write_corpus(folder):
 
 
 def recipe(name):
-    return RECIPE | {"task": RUNS[name][1], "unit": "subject" if name == POOLED else "clip"}
+    unit = "subject" if name == POOLED else "clip"
+    return AudioRun(task=RUNS[name][1], unit=unit, data="made", encoder="logmel", seeds=list(SEEDS))
 
 
 def score(folder, name, seed):
@@ -321,7 +318,7 @@ def compared(tmp_path_factory):
     for name, seed in runs:
         score(folder, name, seed)
     outs = [folder / name / f"seed{seed}" for name, seed in runs]
-    evaluate.compare(
+    compare.compare(
         metrics_paths=[out / "metrics.json" for out in outs],
         predictions_paths=[out / "predictions.jsonl" for out in outs],
         data_paths={"made": (folder / "records.jsonl", folder / "measures.jsonl")},
@@ -369,9 +366,9 @@ def test_seeds_with_other_items_have_the_mean_of_their_limits(compared):
     records = [read_json(compared / "good" / f"seed{n}" / "metrics.json") for n in SEEDS]
     grouped = [said("good", seed)["grouped"] for seed in SEEDS]
     grouped[1] = replace(grouped[1], ids=tuple(f"other {name}" for name in grouped[1].ids))
-    run = evaluate._run(list(zip(records, grouped, strict=True)), BOOTSTRAP)
+    run = compare._run(list(zip(records, grouped, strict=True)), BOOTSTRAP)
     assert run.trials == {}
-    found = summarise(run, BOOTSTRAP["level"])["metrics"]["uar"]
+    found = summarise(run, BOOTSTRAP.level)["metrics"]["uar"]
     limits = np.mean([record["metrics"]["uar"]["ci"] for record in records], axis=0)
     assert found["ci"] == pytest.approx(limits)
 
@@ -436,8 +433,12 @@ def test_the_section_says_what_was_found(compared):
     conditions = {"clear": ["rate"], "chance": 0.5, "balanced_accuracy": {"rate": 1.0}}
     audit["conditions"] = {"3emo": conditions, "3valence": conditions | {"clear": []}}
     write_json(compared / "data" / "made" / "audit.json", audit)
-    runs = {name: {"seeds": list(SEEDS), "data": "made"} for name in RUNS}
-    found = section(compared, {"selected": list(RUNS), "runs": runs}, [], [])
+    block = Block(
+        selected=list(RUNS),
+        encoders={"logmel": Encoder()},
+        runs={name: recipe(name) for name in RUNS},
+    )
+    found = section(compared, block, [], [])
     entries = {run["run"]: run for run in read_json(compared / "comparison.json")["runs"]}
     expected = []
     for name, entry in entries.items():
@@ -480,7 +481,7 @@ def test_clips_are_not_held_against_pooled_subjects(compared, name):
         ("duration", "loudness"), record["other_splits"]["clip_random"]
     )
     entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C", "sources": []}
-    text = card(record, [], recipe(name), entry, {"kind": "logmel"}, None)
+    text = card(record, [], recipe(name), entry, Encoder(kind="logmel"), None)
     drawing = (out / "figures" / "schemes.svg").read_text()
     assert "speakers kept apart" in drawing
     for shown in (text, drawing):

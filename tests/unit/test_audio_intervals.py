@@ -11,13 +11,15 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import coverage_probes
 
-from affectlab.audio import evaluate, probe, refits
-from affectlab.audio.evaluate import Predicted
+from affectlab.audio import refits, score_intervals
 from affectlab.audio.halves import draw_halves, score_halves
+from affectlab.audio.predictions import Predicted
+from affectlab.audio.settings import Probe
+from affectlab.config.models import Bootstrap
 
-BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+BOOTSTRAP = Bootstrap(resamples=200)
 DATASETS = 16
-SETTINGS = probe.Settings(
+SETTINGS = Probe(
     views=["layers"],
     combine="choose",
     statistics=["mean"],
@@ -48,7 +50,6 @@ def test_refits_show_the_spread_that_a_bootstrap_of_fixed_predictions_hides(
     monkeypatch, with_refits, least, most
 ):
     """162 subjects, 18.5 % positive, no signal: 16 data sets, the full table is a benchmark."""
-    monkeypatch.setattr(coverage_probes, "RESAMPLES", 60)
     assert least < simulated_widths(monkeypatch, with_refits) < most
 
 
@@ -60,8 +61,8 @@ def answers(labels, classes, repeats=2):
 
 
 def test_perfect_answers_have_the_exact_limit():
-    found = evaluate.decision_scores(answers(np.arange(20) % 2, 2), 2, BOOTSTRAP)["accuracy"]
-    low, high = evaluate._interval(found, 0.95)
+    found = score_intervals.decision_scores(answers(np.arange(20) % 2, 2), 2, BOOTSTRAP)["accuracy"]
+    low, high = found.interval(0.95)
     # Clopper and Pearson: 20 of 20.
     assert low == pytest.approx(0.832, abs=0.005)
     assert high == 1.0
@@ -72,10 +73,10 @@ def test_no_interval_is_without_width(always):
     one = answers(np.arange(12) % 3, 3)
     if always:
         one = replace(one, probabilities=np.tile([0.5, 0.3, 0.2], (2, 12, 1)))
-    scores = evaluate.decision_scores(one, 3, BOOTSTRAP)
-    scores |= evaluate.ranking_scores(one, 3, BOOTSTRAP)
+    scores = score_intervals.decision_scores(one, 3, BOOTSTRAP)
+    scores |= score_intervals.ranking_scores(one, BOOTSTRAP)
     for name, score in scores.items():
-        low, high = evaluate._interval(score, 0.95)
+        low, high = score.interval(0.95)
         assert low <= score.value <= high, name
         assert high - low > 0.05, name
 
@@ -101,7 +102,7 @@ def test_too_few_subjects_fall_back_on_the_folds():
     _, labels, groups = noise(subjects=3)
     assert draw_halves(labels, groups, SETTINGS, seed=1) is None
     details = {"halves": None, "outer_folds": 5, "rarest": 2}
-    found = evaluate.read_refits(details, "grouped")
+    found = score_intervals.read_refits(details, "grouped")
     assert found.spread("uar", 0.01, 10) == (pytest.approx(0.01 * 2.25), 4.0)
 
 
@@ -110,7 +111,7 @@ def test_halves_are_read_as_they_were_stored_whatever_the_threads():
     halves = draw_halves(labels, groups, SETTINGS, seed=1, draws=4)
     one, two = (score_halves(view, labels, halves, 12, 2, SETTINGS, threads) for threads in (1, 2))
     details = {"halves": {"grouped": one.record()}, "outer_folds": 4, "rarest": 12}
-    read = evaluate.read_refits(details, "view_mix")
+    read = score_intervals.read_refits(details, "view_mix")
     for name, values in one.scores.items():
         assert values.shape == (4, 2, refits.FOLDINGS)
         assert np.array_equal(values, two.scores[name])
@@ -121,7 +122,7 @@ def test_halves_are_read_as_they_were_stored_whatever_the_threads():
 def test_a_single_split_is_not_stretched(scheme):
     folds = None if scheme == "published" else 5
     details = {"halves": None, "outer_folds": folds, "rarest": 10}
-    assert evaluate.read_refits(details, scheme) is None
+    assert score_intervals.read_refits(details, scheme) is None
 
 
 def test_replicates_keep_their_ranks():

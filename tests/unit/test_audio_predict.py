@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from blocks import changed
 from example_programs import run_example
 from predictor_checks import check_predictor
 from scored_runs import scored_run
@@ -24,8 +25,10 @@ from affectlab.audio.experiment import run_probe
 from affectlab.audio.model import load
 from affectlab.audio.pipeline import embed_shard, gather_shards
 from affectlab.audio.predict import AudioProbe
+from affectlab.audio.settings import AudioRun, Encoder, Probe
 from affectlab.audio.store import VERSION, read_embeddings, write_embeddings
 from affectlab.config.checks import misplaced_keys
+from affectlab.config.models import given
 from affectlab.config.registries import Registries
 from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
@@ -34,25 +37,20 @@ from affectlab.samples.audio_models import write_tiny_whisper
 
 pytestmark = pytest.mark.usefixtures("edited_models")
 
-RECIPE = {
-    "protocol": "corrected",
-    "task": "3emo",
-    "unit": "clip",
-    "data": "eatd_sample",
-    "encoder": "logmel",
-    "probe": {
-        "views": ["layers", "mix"],
-        "combine": "choose",
-        "statistics": ["mean", "std"],
-        "strengths": [0.01, 1.0],
-        "outer_folds": 3,
-        "inner_folds": 2,
-        "repeats": 2,
-        "permutations": 5,
-        "permutation_strength": 0.01,
-    },
-}
-SPEC = {"kind": "logmel", "layers": "last", "padding": "none"}
+RECIPE = AudioRun(
+    task="3emo",
+    data="eatd_sample",
+    encoder="logmel",
+    probe=Probe(
+        combine="choose",
+        strengths=[0.01, 1.0],
+        outer_folds=3,
+        inner_folds=2,
+        repeats=2,
+        permutations=5,
+    ),
+)
+SPEC = Encoder(kind="logmel")
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +197,7 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
         raw_directory=run / "raw",
         model_manifest_path=tmp_path / "manifest.json",
         name="whisper",
-        spec={"kind": "whisper", "model": "tiny", "layers": "last", "padding": "none"},
+        spec=Encoder(kind="whisper", model="tiny"),
         number=0,
         of=1,
         threads=1,
@@ -210,7 +208,7 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
         records_path=run / "records.jsonl",
         measures_path=run / "measures.jsonl",
         embeddings_path=tmp_path / "embeddings.npz",
-        recipe=RECIPE | {"encoder": "whisper"},
+        recipe=changed(RECIPE, encoder="whisper"),
         seed=0,
         threads=1,
         predictions_path=tmp_path / "predictions.jsonl",
@@ -227,9 +225,9 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
     write_card(
         metrics_path=run / "metrics.json",
         audit_path=run / "audit.json",
-        recipe=RECIPE | {"encoder": "whisper"},
+        recipe=changed(RECIPE, encoder="whisper"),
         dataset=entry,
-        encoder={"kind": "whisper", "model": "tiny"},
+        encoder=Encoder(kind="whisper", model="tiny"),
         model=entry,
         model_manifest_path=tmp_path / "manifest.json",
         card_path=tmp_path / "card.md",
@@ -277,9 +275,14 @@ def test_the_card_says_what_it_is_not(run):
     assert printed == [f"{one.file} {one.label} {one.probabilities}" for one in answers]
 
 
+def with_probe(**values):
+    """The recipe with other settings of its probe."""
+    return changed(RECIPE, probe=given(RECIPE.probe) | values)
+
+
 def probed(run, folder, recipe, **paths):
     """Fit another recipe to the embeddings of the run; return its details."""
-    given = {
+    files = {
         "records_path": run / "records.jsonl",
         "measures_path": run / "measures.jsonl",
         "embeddings_path": run / "embeddings.npz",
@@ -288,7 +291,7 @@ def probed(run, folder, recipe, **paths):
         "training_path": folder / "training.json",
         "model_directory": folder / "model",
     }
-    run_probe(**given | paths, recipe=recipe, seed=0, threads=1)
+    run_probe(**files | paths, recipe=recipe, seed=0, threads=1)
     return read_json(folder / "details.json")
 
 
@@ -314,7 +317,7 @@ def test_one_path_has_one_prediction(run, kind):
 
 
 def test_a_probe_of_deviations_alone_is_asked_about_deviations(run, tmp_path):
-    probed(run, tmp_path, RECIPE | {"probe": RECIPE["probe"] | {"statistics": ["std"]}})
+    probed(run, tmp_path, with_probe(statistics=["std"]))
     stored = read_embeddings(run / "embeddings.npz")
     expected = load(tmp_path / "model").probabilities(stored.vectors[:, 0, 1])
     files = {f"{path.parent.name}_{path.name[:-8]}": path for path in clips(run)}
@@ -327,7 +330,8 @@ def test_a_probe_of_deviations_alone_is_asked_about_deviations(run, tmp_path):
 
 @pytest.mark.parametrize("repeat", ["corrected", "pooled"])
 def test_a_leak_is_shown_on_clips_even_where_subjects_are_pooled(run, tmp_path, repeat):
-    recipe = RECIPE | {"task": "2dep", "unit": "clip" if repeat == "corrected" else "subject"}
+    unit = "clip" if repeat == "corrected" else "subject"
+    recipe = changed(RECIPE, task="2dep", unit=unit)
     found = probed(run, tmp_path, recipe)
     schemes = defaultdict(set)
     for row in read_jsonl(tmp_path / "predictions.jsonl"):
@@ -360,9 +364,9 @@ def test_the_corpus_own_split_is_used(run, tmp_path, names, predicted):
         else None
         for place, name in enumerate(subjects)
     }
-    changed = tmp_path / "records.jsonl"
-    write_jsonl(changed, (row | {"split": split_of[row["subject"]]} for row in rows))
-    probed(run, tmp_path, RECIPE, records_path=changed)
+    records = tmp_path / "records.jsonl"
+    write_jsonl(records, (row | {"split": split_of[row["subject"]]} for row in rows))
+    probed(run, tmp_path, RECIPE, records_path=records)
     found = {
         row["subject"]
         for row in read_jsonl(tmp_path / "predictions.jsonl")
@@ -393,9 +397,8 @@ def test_data_too_few_for_the_folds_of_a_scheme_are_named_first(
         records,
         (row | {"split": "train" if row["subject"] in training else "validation"} for row in rows),
     )
-    changed = RECIPE | {"probe": RECIPE["probe"] | recipe}
     with pytest.raises(UserError, match=message):
-        probed(run, tmp_path, changed, records_path=records)
+        probed(run, tmp_path, with_probe(**recipe), records_path=records)
 
 
 def test_mistakes_between_parts_are_named():

@@ -1,7 +1,6 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from blocks import changed
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
@@ -15,14 +14,14 @@ from affectlab.audio import experiment, probe
 from affectlab.audio.controls import permutation_test, speaker_accuracy
 from affectlab.audio.folds import grouped_folds, random_folds
 from affectlab.audio.items import Items
-from affectlab.audio.probe import Settings
 from affectlab.audio.processes import side_by_side
+from affectlab.audio.settings import AudioRun, Probe
 from affectlab.audio.store import Embeddings
 from affectlab.audio.views import make_view, make_views, pool_subjects
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import permute
 
-SETTINGS = Settings(
+SETTINGS = Probe(
     views=["layers", "mix"],
     combine="choose",
     statistics=["mean"],
@@ -134,7 +133,7 @@ def test_every_fold_chooses_the_c_of_grid_search(seed):
     centres = generator.standard_normal((3, 20))
     view = 0.5 * centres[labels] + generator.standard_normal((len(labels), 20))
     strengths = [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0]
-    settings = replace(SETTINGS, strengths=strengths, inner_folds=4)
+    settings = changed(SETTINGS, strengths=strengths, inner_folds=4)
     found = probe.nested({"only": view}, labels, groups, 3, settings, seed)
     expected, _, _ = searched(view, labels, groups, settings, seed)
     assert [choice.strength for choice in found.choices] == expected
@@ -159,7 +158,7 @@ def two_layers():
 def test_a_blend_answers_by_the_mean_logits_of_all_views():
     vectors, labels, groups = two_layers()
     views = make_views(vectors, ["a", "b"], ["layers", "mix"], ["mean", "std"])
-    settings = replace(SETTINGS, combine="blend")
+    settings = changed(SETTINGS, combine="blend")
     found = probe.nested(views, labels, groups, 2, settings, seed=0)
     assert {(choice.view, choice.strength) for choice in found.choices} == {("blend", None)}
     # Of two classes the softmax of mean logits is the logistic function of the mean log odds.
@@ -173,11 +172,11 @@ def test_a_blend_answers_by_the_mean_logits_of_all_views():
 @pytest.mark.parametrize("views", [["layers", "mix"], ["layers"]])
 def test_the_blend_that_is_handed_on_is_one_classifier_that_answers_as_all_of_them(views):
     vectors, labels, groups = two_layers()
-    settings = replace(SETTINGS, views=views, statistics=["mean", "std"], combine="blend")
+    settings = changed(SETTINGS, views=views, statistics=["mean", "std"], combine="blend")
     features = make_views(vectors, ["a", "b"], views, settings.statistics)
     items = Items([], groups.astype(str), labels, ("no", "yes"), [], vectors, {})
     embeddings = Embeddings((), (), (), ("a", "b"), vectors, {"encoder": "tiny"})
-    recipe = {"task": "2dep", "unit": "clip"}
+    recipe = AudioRun(task="2dep", unit="clip")
     model = experiment._final(items, features, embeddings, recipe, settings, 0)
     choice, best = probe.choose(features, labels, items.groups, 2, settings, 0)
     apart = {
@@ -282,6 +281,8 @@ def test_a_signal_beats_every_permutation():
     found = permutation_test(view, labels, groups, 2, SETTINGS, 0)
     assert found["p"] == 1 / 41
     assert found["observed"] > found["chance_95"]
+    none = changed(SETTINGS, permutations=0)
+    assert permutation_test(view, labels, groups, 2, none, 0) is None
 
 
 def test_a_permutation_may_put_a_rare_class_into_one_fold():
@@ -289,7 +290,7 @@ def test_a_permutation_may_put_a_rare_class_into_one_fold():
     generator = np.random.default_rng(0)
     groups = np.repeat(np.arange(15), 2)
     labels = (groups < 3).astype(np.int64)
-    settings = replace(SETTINGS, permutations=200, outer_folds=5)
+    settings = changed(SETTINGS, permutations=200, outer_folds=5)
     found = permutation_test(generator.standard_normal((30, 4)), labels, groups, 2, settings, 0)
     assert found["count"] == 200
     assert 0 < found["p"] <= 1
@@ -307,7 +308,7 @@ def test_a_view_holds_the_statistics_that_are_named():
 
 def test_p_of_noise_is_uniform():
     """The share of p values up to .25 on noise is a quarter, give or take its own error."""
-    settings = replace(SETTINGS, permutations=19, outer_folds=2)
+    settings = changed(SETTINGS, permutations=19, outer_folds=2)
     generator = np.random.default_rng(0)
     _, labels, groups = speech(subjects=8, clips=2, features=3)
     found = [
@@ -320,9 +321,9 @@ def test_p_of_noise_is_uniform():
 
 def test_voices_are_recognised_where_there_are_voices():
     view, _, groups = speech(voice=5.0)
-    found, chance = speaker_accuracy(view, groups, SETTINGS, 0)
-    assert found > 0.9
-    assert chance == pytest.approx(1 / 12)
+    found = speaker_accuracy(view, groups, SETTINGS, 0)
+    assert found["accuracy"] > 0.9
+    assert found["chance"] == pytest.approx(1 / 12)
     assert speaker_accuracy(view, np.arange(len(view)), SETTINGS, 0) is None
 
 

@@ -3,28 +3,20 @@ import pytest
 
 from affectlab.audio import model as models
 from affectlab.audio.published import random_split, shared_subjects, train_head
+from affectlab.audio.settings import PublishedProbe
+from affectlab.config.models import Training
 from affectlab.errors import DataError, UserError
 
-TRAINING = {
-    "epochs": 15,
-    "batch_size": 8,
-    "learning_rate": 0.01,
-    "head_learning_rate": None,
-    "weight_decay": 0.0,
-    "warmup_steps": 0,
-    "schedule": "constant",
-    "gradient_accumulation": 1,
-    "max_grad_norm": 1e6,
-    "label_smoothing": 0.0,
-    "precision": "fp32",
-    "token_budget": None,
-    "early_stopping_patience": None,
-    "gradient_checkpointing": False,
-    "evaluations_per_epoch": 1,
-    "checkpoint_minutes": 5,
-    "sparse_embeddings": False,
-    "ema_decay": None,
-}
+TRAINING = Training(
+    epochs=15,
+    batch_size=8,
+    learning_rate=0.01,
+    weight_decay=0.0,
+    warmup_steps=0,
+    schedule="constant",
+    max_grad_norm=1e6,
+    precision="fp32",
+)
 
 
 def blobs(count=80):
@@ -41,10 +33,8 @@ def train(tmp_path, head):
         vectors,
         labels,
         2,
-        head=head,
-        validation_share=0.3,
-        drop_last=True,
-        training=TRAINING,
+        PublishedProbe(head=head, validation_share=0.3, drop_last=True),
+        TRAINING,
         seed=0,
         threads=1,
         work_directory=tmp_path / "work",
@@ -76,7 +66,7 @@ def test_subjects_that_were_heard_in_training_are_counted():
 def test_a_head_learns_and_is_stored_as_it_answers(tmp_path, head, layers):
     vectors, labels = blobs()
     found = train(tmp_path, head)
-    sides = random_split(len(vectors), 0.3, TRAINING["batch_size"], True, seed=0)
+    sides = random_split(len(vectors), 0.3, TRAINING.batch_size, True, seed=0)
     assert [found.train.tolist(), found.validation.tolist()] == [side.tolist() for side in sides]
     right = found.probabilities.argmax(axis=1) == labels[found.validation]
     assert right.mean() > 0.9

@@ -13,6 +13,7 @@ from scored_runs import scored_run
 from affectlab.audio import evaluate as audio
 from affectlab.audio import model as audio_model
 from affectlab.audio import predictions as audio_predictions
+from affectlab.audio.settings import AudioRun
 from affectlab.emotion import evaluate as emotion
 from affectlab.emotion.data import CLASSES as EMOTIONS
 from affectlab.entity import evaluate as entity
@@ -351,15 +352,8 @@ def audio_run(tmp_path_factory):
 def score_audio(run, rows, out):
     folder, _ = run
     write_raw_jsonl(out / "predictions.jsonl", rows)
-    recipe = {
-        "protocol": "corrected",
-        "task": "label",
-        "unit": "clip",
-        "data": "made",
-        "encoder": "e",
-    }
     audio.evaluate(
-        scored_run(out, recipe),
+        scored_run(out, AudioRun(task="label", data="made", encoder="e")),
         predictions_path=out / "predictions.jsonl",
         details_path=folder / "details.json",
         records_path=folder / "records.jsonl",

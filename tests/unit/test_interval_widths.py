@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectlab.audio import evaluate as audio
+from affectlab.audio import score_intervals as audio
+from affectlab.audio.predictions import Predicted
+from affectlab.config.models import Bootstrap
 from affectlab.entity import evaluate as entity
 from affectlab.entity import scores as entity_scores
 from affectlab.evaluation.classification import Corpus, Predictions, score_split
@@ -21,7 +23,7 @@ from affectlab.summary import score_intervals as summary
 from affectlab.summary.cases import Case
 from affectlab.summary.scores import Answer, all_scores
 
-BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+BOOTSTRAP = Bootstrap(resamples=200)
 
 
 def check(metrics: Mapping[str, Mapping[str, Any]]) -> None:
@@ -134,7 +136,7 @@ def test_scores_of_the_audio_experiment(answers: str, repeats: int) -> None:
     labels = np.arange(36) % 3
     decided = labels if answers == "right" else (labels + 1) % 3
     probabilities = np.tile(_probabilities(decided, 3, 1.0), (repeats, 1, 1))
-    predicted = audio.Predicted(
+    predicted = Predicted(
         tuple(f"c{place:02d}" for place in range(36)),
         tuple(f"s{place // 3:02d}" for place in range(36)),
         labels,

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affectlab.audio import evaluate as audio
+from affectlab.audio import baselines, score_intervals
+from affectlab.audio.predictions import Predicted
+from affectlab.config.models import Bootstrap
 from affectlab.evaluation.classification import Corpus, Predictions, trivial_scores
 from affectlab.evaluation.records import strongest
 from affectlab.report import words
@@ -71,23 +73,27 @@ def test_a_probe_on_duration_is_the_baseline_of_speech():
     weak = right.copy()
     weak[:8] = weak[:8, ::-1]
     made = {
-        "grouped": audio.Predicted(names, names, labels, weak[None], None),
-        "duration": audio.Predicted(names, names, labels, right[None], None),
-        "loudness": audio.Predicted(names[:10], names[:10], labels[:10], right[None, :10], None),
+        "grouped": Predicted(names, names, labels, weak[None], None),
+        "duration": Predicted(names, names, labels, right[None], None),
+        "loudness": Predicted(names[:10], names[:10], labels[:10], right[None, :10], None),
     }
-    rivals = audio.trivial_probes(made, "grouped", ["no", "yes"])
+    rivals = baselines.trivial_probes(made, "grouped", ["no", "yes"])
     # Loudness was measured on other items.
     assert len(rivals) == 1
-    bootstrap = {"resamples": 50, "level": 0.95, "seed": 0}
-    found = audio.score_scheme(made["grouped"], ["no", "yes"], bootstrap, rivals)["metrics"]
+    bootstrap = Bootstrap(resamples=100)
+    found = score_intervals.score_scheme(made["grouped"], ["no", "yes"], bootstrap, rivals)[
+        "metrics"
+    ]
     assert found["uar"]["value"] == 0.6
     assert found["uar"]["baseline"] == {"name": "duration", "value": 1.0}
     assert found["uar"]["below_baseline"]
-    ranked = audio.ranking_scores(made["grouped"], 2, bootstrap)
-    trivial = [audio.trivial_scores(labels, 2), *rivals]
-    found = audio._with_baselines(ranked, trivial, 0.95)
+    ranked = score_intervals.ranking_scores(made["grouped"], bootstrap)
+    trivial = [baselines.trivial_scores(labels, 2), *rivals]
+    found = score_intervals.with_baselines(ranked, trivial, 0.95)
     assert found["auc"]["baseline"]["name"] == found["pr_auc"]["baseline"]["name"] == "duration"
-    published = audio.one_vs_rest_scores(made["grouped"], ["no", "yes"], bootstrap, rivals)
+    published = score_intervals.one_vs_rest_scores(
+        made["grouped"], ["no", "yes"], bootstrap, rivals
+    )
     assert published["ovr_accuracy_yes"]["baseline"] == {"name": "duration", "value": 1.0}
 
 

@@ -1,8 +1,9 @@
-"""Hold all runs against each other, bring the seeds of each together, and draw them all."""
+"""Compare all runs, bring the seeds of each together, and draw them all."""
 
 from pathlib import Path
 
-from affectlab.audio.evaluate import compare
+from affectlab.audio.compare import compare
+from affectlab.config.models import Bootstrap, typed
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -17,7 +18,7 @@ compare(
         )
     ),
     baseline=snakemake.params.baseline,
-    bootstrap=snakemake.params.bootstrap,
+    bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
     schema=snakemake.input.schema,
     output_path=Path(snakemake.output.comparison),
     forest_path=Path(snakemake.output.forest).with_suffix(""),

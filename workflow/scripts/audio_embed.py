@@ -4,6 +4,8 @@ from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
 from affectlab.audio.pipeline import embed_shard
+from affectlab.audio.settings import Encoder
+from affectlab.config.models import typed
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -14,7 +16,7 @@ embed_shard(
     raw_directory=manifest_directory(snakemake.input.manifest),
     model_manifest_path=Path(snakemake.input.model) if snakemake.input.get("model") else None,
     name=snakemake.wildcards.encoder,
-    spec=snakemake.params.spec,
+    spec=typed(Encoder, snakemake.params.spec),
     number=int(snakemake.wildcards.shard),
     of=snakemake.params.shards,
     threads=snakemake.threads,

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from affectlab.audio.experiment import run_probe
+from affectlab.audio.settings import AudioRun
+from affectlab.config.models import typed
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -10,7 +12,7 @@ run_probe(
     records_path=Path(snakemake.input.records),
     measures_path=Path(snakemake.input.measures),
     embeddings_path=Path(snakemake.input.embeddings),
-    recipe=snakemake.params.recipe,
+    recipe=typed(AudioRun, snakemake.params.recipe),
     seed=int(snakemake.wildcards.seed),
     threads=snakemake.threads,
     predictions_path=Path(snakemake.output.predictions),

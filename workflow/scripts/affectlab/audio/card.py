@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.audio.model import WARNING
+from affectlab.audio.settings import AudioRun, Encoder
 from affectlab.audio.tasks import TASKS
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
@@ -23,9 +24,9 @@ def write_card(
     *,
     metrics_path: Path | str,
     audit_path: Path | str,
-    recipe: Mapping[str, Any],
+    recipe: AudioRun,
     dataset: Mapping[str, Any],
-    encoder: Mapping[str, Any],
+    encoder: Encoder,
     model: Mapping[str, Any] | None,
     model_manifest_path: Path | str | None,
     card_path: Path | str,
@@ -36,9 +37,9 @@ def write_card(
     Args:
         metrics_path: metrics.json of the run.
         audit_path: audit.json of its data.
-        recipe: the run's block of the configuration.
+        recipe: the run, as configured.
         dataset: the registry's entry of its data set.
-        encoder: the encoder's block of the configuration.
+        encoder: of the run, as configured.
         model: the registry's entry of the encoder's checkpoint; None for one without.
         model_manifest_path: of this checkpoint; the example finds it there.
         card_path: where the card goes.
@@ -49,7 +50,7 @@ def write_card(
     example = cards.render(
         TEMPLATES / "inference_audio.py.j2",
         run=record["run"],
-        encoder=encoder.get("model"),
+        encoder=encoder.checkpoint,
         manifest=None
         if model_manifest_path is None
         else cards.path_from(example_path, model_manifest_path),
@@ -61,12 +62,13 @@ def write_card(
 def card(
     record: Mapping[str, Any],
     differs: Sequence[str],
-    recipe: Mapping[str, Any],
+    recipe: AudioRun,
     dataset: Mapping[str, Any],
-    encoder: Mapping[str, Any],
+    encoder: Encoder,
     model: Mapping[str, Any] | None,
 ) -> str:
     """The text of the model card; *differs* as in `expectations.differing`."""
+    title = TASKS[recipe.task].title
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -74,7 +76,7 @@ def card(
         dataset=dataset,
         encoder=encoder,
         model=model,
-        title=TASKS[recipe["task"]].title,
+        title=title,
         data_title=cards.data_title(record["data"]["name"], dataset, differs),
         about=cards.describe_data(record["data"]["name"], dataset, differs),
         difference=cards.difference_note(differs),
@@ -92,7 +94,7 @@ def card(
         "datasets": [record["data"]["name"]],
         "model-index": cards.model_index(
             f"affectlab-audio-{record['run']}",
-            {"type": "audio-classification", "name": TASKS[recipe["task"]].title},
+            {"type": "audio-classification", "name": title},
             cards.scored_dataset(record, dataset, differs),
             [{"type": "recall", "name": "Unweighted average recall", "value": score["value"]}],
         ),

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio import solver
-from affectlab.audio.folds import Integers, random_folds
-from affectlab.audio.probe import Settings, uar
+from affectlab.audio.folds import random_folds
+from affectlab.audio.probe import uar
+from affectlab.audio.settings import Probe
 from affectlab.evaluation.conditions import permute
+from affectlab.evaluation.stats import Integers
 
 TIE = 1e-12
 """Scores this near to each other are equal, but for the order of their sums."""
@@ -21,9 +23,9 @@ def permutation_test(
     labels: Integers,
     groups: Integers,
     classes: int,
-    settings: Settings,
+    settings: Probe,
     seed: int,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Test that labels and features have nothing to do with each other.
 
     View and C are fixed beforehand, and subjects are assigned to the folds whatever their labels,
@@ -33,16 +35,19 @@ def permutation_test(
 
     Returns:
         ``count``, ``observed`` (UAR), ``p`` (one-sided, with the observed one counted) and the
-        95th percentile of the permuted scores.
+        95th percentile of the permuted scores; None if *settings* ask for no permutations.
     """
     from sklearn.model_selection import GroupKFold
 
+    if not settings.permutations:
+        return None
     splitter = GroupKFold(settings.outer_folds, shuffle=True, random_state=seed)
     folds = [
         (train, test, solver.rotate(view[train]))
         for train, test in splitter.split(view, groups=groups)
     ]
     moved = [(train, test, basis, basis.transform(view[test])) for train, test, basis in folds]
+    strengths = [settings.permutation_strength]
 
     def score(candidate: Integers) -> float:
         predicted = np.zeros(len(labels), dtype=np.int64)
@@ -50,9 +55,7 @@ def permutation_test(
             if len(np.unique(candidate[train])) == 1:
                 predicted[test] = candidate[train][0]
                 continue
-            weights = solver.fit_path(
-                basis, candidate[train], classes, [settings.permutation_strength]
-            )[0]
+            weights = solver.fit_path(basis, candidate[train], classes, strengths)[0]
             predicted[test] = weights.probabilities(coordinates).argmax(axis=1)
         return uar(candidate, predicted, classes)
 
@@ -70,11 +73,14 @@ def permutation_test(
 
 
 def speaker_accuracy(
-    view: npt.NDArray[Any], groups: Integers, settings: Settings, seed: int
-) -> tuple[float, float] | None:
-    """Score how well the same probe tells who speaks, and chance; None with one clip a subject.
+    view: npt.NDArray[Any], groups: Integers, settings: Probe, seed: int
+) -> dict[str, float] | None:
+    """Score how well the same probe tells who speaks.
 
     Folds ignore subjects, for every subject must be known; C is that of the permutation test.
+
+    Returns:
+        ``accuracy`` and ``chance``; None where a subject has one clip, or there is one subject.
     """
     names, codes = np.unique(groups, return_inverse=True)
     counts = np.bincount(codes)
@@ -83,10 +89,8 @@ def speaker_accuracy(
     folds = random_folds(codes, min(settings.outer_folds, int(counts.min())), seed)
     right = 0
     for train, test in folds:
-        basis = solver.rotate(view[train])
-        weights = solver.fit_path(basis, codes[train], len(names), [settings.permutation_strength])[
-            0
-        ]
-        predicted = weights.probabilities(basis.transform(view[test])).argmax(axis=1)
-        right += int((predicted == codes[test]).sum())
-    return right / len(codes), float(counts.max() / len(codes))
+        probabilities = solver.fit_and_predict(
+            view[train], codes[train], len(names), settings.permutation_strength, view[test]
+        )
+        right += int((probabilities.argmax(axis=1) == codes[test]).sum())
+    return {"accuracy": right / len(codes), "chance": float(counts.max() / len(codes))}

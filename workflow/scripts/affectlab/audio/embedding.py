@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from affectlab.audio.data import Clip
 from affectlab.audio.encoders.base import Encoder, Moments, merge
-from affectlab.audio.store import STATISTICS, Embeddings
+from affectlab.audio.store import Embeddings
+from affectlab.audio.views import STATISTICS
 from affectlab.audio.waveform import (
     Mixture,
     Samples,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from affectlab.audio import model as models
@@ -19,18 +19,24 @@ from affectlab.audio.encoders.kinds import find_kind
 from affectlab.audio.folds import grouped_folds
 from affectlab.audio.halves import draw_halves, score_halves
 from affectlab.audio.items import Items, make_items
-from affectlab.audio.probe import Floats, Integers
+from affectlab.audio.predictions import (
+    GROUPED,
+    OFFICIAL,
+    PUBLISHED,
+    RANDOM,
+    VIEW_PREFIX,
+    prediction_rows,
+)
 from affectlab.audio.refits import rarest_class
+from affectlab.audio.settings import AudioRun, Probe
 from affectlab.audio.store import Embeddings, read_embeddings
 from affectlab.audio.views import MIX, Views, make_views
 from affectlab.errors import UserError
 from affectlab.evaluation.records import process_record, rounded
+from affectlab.evaluation.stats import Floats, Integers
 from affectlab.files.io import round_significant, write_json, write_jsonl
 
 logger = logging.getLogger(__name__)
-
-GROUPED, RANDOM, OFFICIAL, PUBLISHED = "grouped", "clip_random", "official", "published"
-"""Schemes by which items were predicted out of fold."""
 
 TRIVIAL_STRENGTH = 1.0
 """The C of probes on trivial features by the published protocol, which chooses none."""
@@ -41,7 +47,7 @@ def run_probe(
     records_path: Path,
     measures_path: Path,
     embeddings_path: Path,
-    recipe: Mapping[str, Any],
+    recipe: AudioRun,
     seed: int,
     threads: int,
     predictions_path: Path,
@@ -55,7 +61,7 @@ def run_probe(
         records_path: records.jsonl of the corpus.
         measures_path: measures.jsonl of its audit.
         embeddings_path: the store of its encoder.
-        recipe: the run's block of the configuration.
+        recipe: the run, as configured.
         seed: of folds, or of split and weights.
         threads: of this job.
         predictions_path: gets one line an item, scheme and repeat.
@@ -65,14 +71,10 @@ def run_probe(
     """
     started = time.perf_counter()
     embeddings = read_embeddings(embeddings_path)
-    task, unit = recipe["task"], recipe["unit"]
-    items = make_items(records_path, measures_path, embeddings, task, unit)
-    if recipe["protocol"] == "corrected":
-        clips = (
-            items
-            if unit == "clip"
-            else make_items(records_path, measures_path, embeddings, task, "clip")
-        )
+    items_by = partial(make_items, records_path, measures_path, embeddings, recipe.task)
+    items = items_by(recipe.unit)
+    if recipe.protocol == "corrected":
+        clips = items if recipe.unit == "clip" else items_by("clip")
         # Its products are small; the processes of the outer folds are what uses the threads.
         with threadpool_limits(1, "blas"):
             rows, details, fitted = _corrected(items, clips, embeddings, recipe, seed, threads)
@@ -85,11 +87,21 @@ def run_probe(
     write_json(training_path, process_record(started, threads), sealed=True)
 
 
+class _Validation(NamedTuple):
+    """A nested cross-validation; its folds keep *groups* apart, or nobody where that is None."""
+
+    scheme: str
+    repeat: int
+    items: Items
+    views: Views
+    groups: Integers | None
+
+
 def _corrected(
     items: Items,
     clips: Items,
     embeddings: Embeddings,
-    recipe: Mapping[str, Any],
+    recipe: AudioRun,
     seed: int,
     threads: int,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], models.ProbeModel]:
@@ -98,41 +110,62 @@ def _corrected(
     Leak and speaker are shown on the *clips*, which are other items than *items* where those are
     pooled: with one item a subject nothing could leak.
     """
-    settings = _settings(recipe["probe"], embeddings)
-    layers = embeddings.layers
-    views = make_views(items.vectors, layers, settings.views, settings.statistics)
-    of_clips = make_views(clips.vectors, layers, settings.views, settings.statistics)
-    labels, groups, classes = items.labels, items.groups, len(items.classes)
-    held_out = _held_out_split(items)
-    _check_folds(items, clips, held_out, settings, seed)
-    rows: list[dict[str, Any]] = []
-    choices: list[dict[str, Any]] = []
-
-    def predict(
-        name: str, of: Items, features: Views, folds_by: Integers | None, repeat: int
-    ) -> None:
-        found = probe.nested(
-            features, of.labels, folds_by, classes, settings, _mix(seed, repeat), threads
-        )
-        rows.extend(_rows(of, name, repeat, found.probabilities, found.calibrated))
-        if name != GROUPED:
-            return
-        choices.extend({"repeat": repeat, **choice._asdict()} for choice in found.choices)
-        for view, probabilities in found.by_view.items():
-            rows.extend(_rows(of, f"view_{view}", repeat, probabilities, None))
-
-    for repeat in range(settings.repeats):
-        predict(GROUPED, items, views, groups, repeat)
-        logger.info("%d of %d repeats of the nested folds", repeat + 1, settings.repeats)
-    predict(RANDOM, clips, of_clips, None, 0)
+    settings = _settings(recipe.probe, embeddings)
+    views, of_clips = (
+        make_views(one.vectors, embeddings.layers, settings.views, settings.statistics)
+        for one in (items, clips)
+    )
+    labels, groups, held_out = items.labels, items.groups, _held_out_split(items)
+    plan = [_Validation(GROUPED, n, items, views, groups) for n in range(settings.repeats)]
+    plan.append(_Validation(RANDOM, 0, clips, of_clips, None))
+    _check_folds(plan, items, held_out, settings, seed)
+    # These have the folds of the first repeat, which were checked.
     for name, features in items.trivial.items():
-        predict(name, items, {name: features}, groups, 0)
+        plan.append(_Validation(name, 0, items, {name: features}, groups))
+    rows, choices = _cross_validate(plan, settings, seed, threads)
     if held_out:
         rows.extend(_official(items, held_out, views, settings, seed))
     logger.info("the baselines are done; %d permutations are next", settings.permutations)
     # Fixed beforehand: all layers side by side, or the only layer.
     tested = list(views)[-1]
-    rarest = rarest_class(labels, groups)
+    details: dict[str, Any] = {
+        "choices": choices,
+        "halves": _halves({GROUPED: views[tested]} | items.trivial, items, settings, seed, threads),
+        "outer_folds": settings.outer_folds,
+        "rarest": rarest_class(labels, groups),
+        "permutation": permutation_test(
+            views[tested], labels, groups, len(items.classes), settings, seed
+        ),
+        "speaker": speaker_accuracy(of_clips[tested], clips.groups, settings, seed),
+        "views": list(views),
+    }
+    return rows, details, _final(items, views, embeddings, recipe, settings, seed)
+
+
+def _cross_validate(
+    plan: Sequence[_Validation], settings: Probe, seed: int, threads: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Lines of predictions.jsonl of all validations, and the choices of those by subject."""
+    rows: list[dict[str, Any]] = []
+    choices: list[dict[str, Any]] = []
+    for scheme, repeat, items, views, groups in plan:
+        found = probe.nested(
+            views, items.labels, groups, len(items.classes), settings, _mix(seed, repeat), threads
+        )
+        rows.extend(prediction_rows(items, scheme, repeat, found.probabilities, found.calibrated))
+        if scheme == GROUPED:
+            choices.extend({"repeat": repeat, **choice._asdict()} for choice in found.choices)
+            for view, probabilities in found.by_view.items():
+                rows.extend(prediction_rows(items, f"{VIEW_PREFIX}{view}", repeat, probabilities))
+            logger.info("%d of %d repeats of the nested folds", repeat + 1, settings.repeats)
+    return rows, choices
+
+
+def _halves(
+    views: Views, items: Items, settings: Probe, seed: int, threads: int
+) -> dict[str, Any] | None:
+    """Scores of each view on halves of the subjects, as `refits.Halves.record`; None: too few."""
+    labels, groups = items.labels, items.groups
     halves = draw_halves(labels, groups, settings, _mix(seed, settings.repeats))
     if halves is None:
         logger.warning(
@@ -140,37 +173,25 @@ def _corrected(
             "from the number of folds alone",
             len(np.unique(groups)),
         )
-    refitted = {GROUPED: views[tested]} | items.trivial
-    details: dict[str, Any] = {
-        "choices": choices,
-        "halves": None
-        if halves is None
-        else {
-            name: score_halves(view, labels, halves, rarest, classes, settings, threads).record()
-            for name, view in refitted.items()
-        },
-        "outer_folds": settings.outer_folds,
-        "rarest": rarest,
-        "permutation": permutation_test(views[tested], labels, groups, classes, settings, seed)
-        if settings.permutations
-        else None,
-        "speaker": _speaker(of_clips[tested], clips.groups, settings, seed),
-        "views": list(views),
+        return None
+    rarest, classes = rarest_class(labels, groups), len(items.classes)
+    return {
+        name: score_halves(view, labels, halves, rarest, classes, settings, threads).record()
+        for name, view in views.items()
     }
-    return rows, details, _final(items, views, embeddings, recipe, settings, seed)
 
 
-def _settings(block: Mapping[str, Any], embeddings: Embeddings) -> probe.Settings:
-    """The ``probe`` block of a run, without deviations where there are no frames.
+def _settings(settings: Probe, embeddings: Embeddings) -> Probe:
+    """The settings of a probe, without deviations where there are no frames.
 
     Those between the windows of a clip are 0 where it has one: they would tell how long it is.
     """
     one_vector = find_kind(embeddings.provenance["encoder"]["kind"]).one_vector
-    return probe.Settings(**dict(block) | ({"statistics": ["mean"]} if one_vector else {}))
+    return settings.model_copy(update={"statistics": ["mean"]}) if one_vector else settings
 
 
 def _check_folds(
-    items: Items, clips: Items, held_out: str | None, settings: probe.Settings, seed: int
+    plan: Sequence[_Validation], items: Items, held_out: str | None, settings: Probe, seed: int
 ) -> None:
     """Make the folds of every scheme before anything is fitted.
 
@@ -179,22 +200,20 @@ def _check_folds(
     """
     scheme = GROUPED
     try:
-        for repeat in range(settings.repeats):
-            probe.check_folds(items.labels, items.groups, settings, _mix(seed, repeat))
-        scheme = RANDOM
-        probe.check_folds(clips.labels, None, settings, _mix(seed, 0))
+        for one in plan:
+            scheme = one.scheme
+            probe.check_folds(one.items.labels, one.groups, settings, _mix(seed, one.repeat))
         if held_out:
             scheme = f"{OFFICIAL}, trained on the corpus' split train"
             train = _of_split(items, "train")
-            folds = settings.inner_folds
-            grouped_folds(items.labels[train], items.groups[train], folds, seed)
+            grouped_folds(items.labels[train], items.groups[train], settings.inner_folds, seed)
     except UserError as error:
         raise UserError(f"scheme {scheme}: {error}") from error
 
 
-def _of_split(items: Items, name: str) -> npt.NDArray[np.bool_]:
-    """``[n]``, which items are in a split of the corpus."""
-    return np.array([split == name for split in items.splits])
+def _of_split(items: Items, name: str) -> Integers:
+    """Places of the items that are in a split of the corpus."""
+    return np.flatnonzero([split == name for split in items.splits])
 
 
 def _held_out_split(items: Items) -> str | None:
@@ -206,33 +225,23 @@ def _held_out_split(items: Items) -> str | None:
 
 
 def _official(
-    items: Items, held_out: str, views: Views, settings: probe.Settings, seed: int
+    items: Items, held_out: str, views: Views, settings: Probe, seed: int
 ) -> Iterator[dict[str, Any]]:
     """Fit to the corpus' training split, predict another split of it, once."""
     train, test = _of_split(items, "train"), _of_split(items, held_out)
-    classes = len(items.classes)
-    choice, best = probe.choose(
-        {name: view[train] for name, view in views.items()},
-        items.labels[train],
-        items.groups[train],
-        classes,
-        settings,
-        seed,
+    found, choice = probe.predict_fold(
+        views, items.labels, items.groups, len(items.classes), settings, seed, (train, test)
     )
-    found = {}
-    for name, view in views.items():
-        basis, weights = probe.fit(view[train], items.labels[train], classes, settings, best[name])
-        found[name] = weights.probabilities(basis.transform(view[test]))
     answer = probe.combined(found, choice.view)
-    yield from _rows(items, OFFICIAL, 0, answer, None, np.flatnonzero(test))
+    yield from prediction_rows(items, OFFICIAL, 0, answer, places=test)
 
 
 def _final(
     items: Items,
     views: Views,
     embeddings: Embeddings,
-    recipe: Mapping[str, Any],
-    settings: probe.Settings,
+    recipe: AudioRun,
+    settings: Probe,
     seed: int,
 ) -> models.ProbeModel:
     """The probe that is handed on: chosen and fitted on all items.
@@ -268,7 +277,7 @@ def _final(
 def _published(
     items: Items,
     embeddings: Embeddings,
-    recipe: Mapping[str, Any],
+    recipe: AudioRun,
     seed: int,
     threads: int,
     work: Path,
@@ -281,16 +290,17 @@ def _published(
         vectors,
         items.labels,
         len(items.classes),
-        **recipe["published"],
-        training=recipe["training"],
+        recipe.published,
+        recipe.training,
         seed=seed,
         threads=threads,
         work_directory=work,
     )
-    rows = list(_rows(items, PUBLISHED, 0, fitted.probabilities, None, fitted.validation))
+    held_out = fitted.validation
+    rows = list(prediction_rows(items, PUBLISHED, 0, fitted.probabilities, places=held_out))
     for name, features in items.trivial.items():
-        answer = _trivial_answer(features, items, fitted.train, fitted.validation)
-        rows.extend(_rows(items, name, 0, answer, None, fitted.validation))
+        answer = _trivial_answer(features, items, fitted.train, held_out)
+        rows.extend(prediction_rows(items, name, 0, answer, places=held_out))
     details = {
         "shared_subjects": shared_subjects(items.subjects, fitted.train, fitted.validation),
         "best_epoch": fitted.best_epoch,
@@ -300,9 +310,8 @@ def _published(
         "permutation": None,
         "speaker": None,
     }
-    width = vectors.shape[1]
     facts = _facts(items, embeddings, recipe, embeddings.layers[last], ["mean"], 1.0)
-    neutral = np.zeros(width, np.float32), np.ones(width, np.float32)
+    neutral = np.zeros_like(vectors[0]), np.ones_like(vectors[0])
     return rows, details, models.ProbeModel(*neutral, fitted.layers, facts)
 
 
@@ -311,15 +320,15 @@ def _trivial_answer(features: Floats, items: Items, train: Integers, test: Integ
     labels, classes = items.labels[train], len(items.classes)
     if len(np.unique(labels)) < 2:
         return np.tile(np.eye(classes)[labels[0]], (len(test), 1))
-    basis = solver.rotate(features[train])
-    weights = solver.fit_path(basis, labels, classes, [TRIVIAL_STRENGTH])[0]
-    return weights.probabilities(basis.transform(features[test]))
+    return solver.fit_and_predict(
+        features[train], labels, classes, TRIVIAL_STRENGTH, features[test]
+    )
 
 
 def _facts(
     items: Items,
     embeddings: Embeddings,
-    recipe: Mapping[str, Any],
+    recipe: AudioRun,
     view: str,
     statistics: Sequence[str],
     temperature: float,
@@ -328,43 +337,12 @@ def _facts(
         "classes": list(items.classes),
         "encoder": embeddings.provenance["encoder"],
         "statistics": list(statistics),
-        "task": recipe["task"],
+        "task": recipe.task,
         "temperature": round_significant(temperature),
-        "unit": recipe["unit"],
+        "unit": recipe.unit,
         "view": view,
         "warning": models.WARNING,
     }
-
-
-def _speaker(
-    view: Any, groups: Integers, settings: probe.Settings, seed: int
-) -> dict[str, float] | None:
-    found = speaker_accuracy(view, groups, settings, seed)
-    return None if found is None else {"accuracy": found[0], "chance": found[1]}
-
-
-def _rows(
-    items: Items,
-    scheme: str,
-    repeat: int,
-    probabilities: Floats,
-    calibrated: Floats | None,
-    places: Integers | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Lines of predictions.jsonl; *places* are the items that the rows are of."""
-    chosen = range(len(items.ids)) if places is None else places.tolist()
-    for row, place in enumerate(chosen):
-        line: dict[str, Any] = {
-            "id": items.ids[place],
-            "subject": str(items.subjects[place]),
-            "label": items.classes[items.labels[place]],
-            "scheme": scheme,
-            "repeat": repeat,
-            "probabilities": [round_significant(value, 6) for value in probabilities[row]],
-        }
-        if calibrated is not None:
-            line["calibrated"] = [round_significant(value, 6) for value in calibrated[row]]
-        yield line
 
 
 def _mix(seed: int, repeat: int) -> int:

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from affectlab.audio.predictions import GROUPED, OFFICIAL, PUBLISHED, RANDOM, VIEW_PREFIX
+from affectlab.audio.views import MIX
 from affectlab.evaluation import plots
 
-VIEW_PREFIX = "view_"
 SCHEMES = {
-    "grouped": "speakers kept apart",
-    "clip_random": "clips split at random",
-    "official": "the corpus' own split",
-    "published": "published protocol",
+    GROUPED: "speakers kept apart",
+    RANDOM: "clips split at random",
+    OFFICIAL: "the corpus' own split",
+    PUBLISHED: "published protocol",
     "duration": "duration alone",
     "loudness": "loudness alone",
     "conditions": "recording conditions alone",
@@ -40,38 +41,27 @@ def draw(folder: Path, record: Mapping[str, Any]) -> None:
     }
     # Of pooled subjects, the difference to clips would be that of pooling, too.
     pooled = record["details"]["unit"] == "subject"
-    named = {
-        name: scores[name]
-        for name in SCHEMES
-        if name in scores and not (pooled and name == "clip_random")
-    }
-    interval_plot(
-        folder / "schemes",
-        {SCHEMES[name]: entry for name, entry in named.items()},
-        "unweighted average recall",
-        1 / len(classes),
-    )
+    shown = [name for name in SCHEMES if name in scores and not (pooled and name == RANDOM)]
+    chance = 1 / len(classes)
+    interval_plot(folder / "schemes", {SCHEMES[name]: scores[name] for name in shown}, chance)
     views = {
         name.removeprefix(VIEW_PREFIX): entry
         for name, entry in scores.items()
         if name.startswith(VIEW_PREFIX)
     }
     if len(views) > 1:
-        layer_curve(folder / "layers", views, 1 / len(classes))
+        layer_curve(folder / "layers", views, chance)
     else:
         for ending in ("svg", "png"):
             (folder / f"layers.{ending}").unlink(missing_ok=True)
 
 
-def interval_plot(
-    stem: Path, entries: Mapping[str, Mapping[str, Any]], label: str, chance: float
-) -> None:
-    """Draw scores with their intervals, one a row, beside a line at chance.
+def interval_plot(stem: Path, entries: Mapping[str, Mapping[str, Any]], chance: float) -> None:
+    """Draw recalls with their intervals, one a row, next to a line at chance.
 
     Args:
         stem: path without an ending.
         entries: name -> ``value`` and ``ci``, from top to bottom.
-        label: of the axis.
         chance: the score of an answer that listens to nothing.
     """
     with plots.figure(stem, 8.0, 1.0 + 0.42 * len(entries)) as drawing:
@@ -89,11 +79,7 @@ def interval_plot(
                 fontsize=8,
             )
         axes.axvline(chance, color=plots.ORANGE, linestyle="--", label=f"majority ({chance:.3f})")
-        axes.set_yticks(range(len(entries)), list(entries))
-        axes.set_ylim(len(entries) - 0.5, -0.7)
-        axes.set_xlabel(label)
-        axes.grid(visible=True, axis="x")
-        plots.legend(axes)
+        _finish_rows(axes, list(entries), top=-0.7)
 
 
 def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: float) -> None:
@@ -104,7 +90,7 @@ def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: floa
         views: name of the view -> ``value`` and ``ci``, layers in order.
         chance: the score of an answer that listens to nothing.
     """
-    layers = {name: entry for name, entry in views.items() if name != "mix"}
+    layers = {name: entry for name, entry in views.items() if name != MIX}
     ordered = sorted(layers, key=lambda name: (len(name), name))
     values = [layers[name]["value"] for name in ordered]
     low, high = zip(*(layers[name]["ci"] for name in ordered), strict=True)
@@ -113,8 +99,8 @@ def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: floa
         axes = drawing.add_subplot()
         axes.fill_between(places, low, high, color=plots.BLUE, alpha=0.2, linewidth=0)
         axes.plot(places, values, color=plots.BLUE, marker="o", label="each layer by itself")
-        if "mix" in views:
-            value = views["mix"]["value"]
+        if MIX in views:
+            value = views[MIX]["value"]
             axes.axhline(value, color=plots.GREEN, label=f"all layers together ({value:.3f})")
         axes.axhline(chance, color=plots.ORANGE, linestyle="--", label=f"majority ({chance:.3f})")
         axes.set_xticks(places, ordered)
@@ -145,9 +131,14 @@ def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
             axes.plot([], [], dash + marker, color=colour, label=f"{name} protocol")
         axes.plot([], [], "|", color=plots.ORANGE, markersize=14, label="strongest trivial")
         names = [f"{run['model']}: {run['method']} on {run['data']}" for run in runs]
-        axes.set_yticks(range(len(runs)), names)
-        axes.set_ylim(len(runs) - 0.5, -0.5)
         axes.set_xlim(0, 1)
-        axes.set_xlabel("unweighted average recall")
-        axes.grid(visible=True, axis="x")
-        plots.legend(axes)
+        _finish_rows(axes, names, top=-0.5)
+
+
+def _finish_rows(axes: Any, names: Sequence[str], *, top: float) -> None:
+    """Name the rows of recalls, the first one below *top*, and add the axis and the legend."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, top)
+    axes.set_xlabel("unweighted average recall")
+    axes.grid(visible=True, axis="x")
+    plots.legend(axes)

@@ -6,11 +6,10 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from affectlab.errors import UserError
+from affectlab.evaluation.stats import Integers
 
-Integers = npt.NDArray[np.int64]
 Fold = tuple[Integers, Integers]
 
 

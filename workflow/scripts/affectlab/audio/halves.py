@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio import refits, solver
-from affectlab.audio.folds import Fold, Integers, grouped_folds
-from affectlab.audio.probe import Settings
+from affectlab.audio.folds import Fold, grouped_folds
 from affectlab.audio.processes import side_by_side
 from affectlab.audio.scores import unweighted_scores
+from affectlab.audio.settings import Probe
 from affectlab.errors import UserError
+from affectlab.evaluation.stats import Integers
 
 
 class Half(NamedTuple):
@@ -25,7 +26,7 @@ class Half(NamedTuple):
 
 
 def draw_halves(
-    labels: Integers, groups: Integers, settings: Settings, seed: int, draws: int = refits.DRAWS
+    labels: Integers, groups: Integers, settings: Probe, seed: int, draws: int = refits.DRAWS
 ) -> list[tuple[Half, Half]] | None:
     """Split the subjects into random halves, and each half into folds, *draws* times.
 
@@ -60,7 +61,7 @@ def draw_halves(
 
 
 def _half(
-    labels: Integers, groups: Integers, items: Integers, settings: Settings, seeds: Integers
+    labels: Integers, groups: Integers, items: Integers, settings: Probe, seeds: Integers
 ) -> Half:
     most = np.bincount(labels[items]).max() if len(items) else 0
     folds = int(min(settings.outer_folds, len(np.unique(groups[items])), most))
@@ -78,7 +79,7 @@ def score_halves(
     halves: Sequence[tuple[Half, Half]],
     rarest: int,
     classes: int,
-    settings: Settings,
+    settings: Probe,
     threads: int = 1,
 ) -> refits.Halves:
     """Cross-validate one view, with the C of the permutation test, on halves of the subjects.
@@ -118,9 +119,9 @@ def _score_pair(
         for folding in half.foldings:
             probabilities = np.zeros((len(known), classes))
             for train, test in folding:
-                basis = solver.rotate(features[train])
-                weights = solver.fit_path(basis, known[train], classes, [strength])[0]
-                probabilities[test] = weights.probabilities(basis.transform(features[test]))
+                probabilities[test] = solver.fit_and_predict(
+                    features[train], known[train], classes, strength, features[test]
+                )
             for name, value in unweighted_scores(known, probabilities, classes).items():
                 values.setdefault(name, []).append(value)
         found.append(values)

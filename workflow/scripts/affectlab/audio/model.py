@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.solver import softmax
+from affectlab.audio.views import STATISTICS
 from affectlab.errors import DataError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
@@ -19,8 +20,6 @@ from affectlab.models.finite import check_finite_arrays
 
 FACTS = "probe.json"
 WEIGHTS = "probe.safetensors"
-STATISTICS = ("mean", "std")
-"""Of the frames that make up a vector."""
 
 FIELDS = ("classes", "encoder", "statistics", "task", "temperature", "unit", "view", "warning")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from affectlab.assets.checkpoints import weights_digest
 from affectlab.assets.manifest import manifest_directory, read_manifest
 from affectlab.audio.data import usable_clips
 from affectlab.audio.embedding import embed_clips, shard
-from affectlab.audio.encoders.kinds import find_kind, vector_files
+from affectlab.audio.encoders.kinds import KINDS, vector_files
+from affectlab.audio.settings import Encoder
 from affectlab.audio.store import (
     VERSION,
     gather,
@@ -30,7 +31,7 @@ def embed_shard(
     raw_directory: Path,
     model_manifest_path: Path | None,
     name: str,
-    spec: Mapping[str, Any],
+    spec: Encoder,
     number: int,
     of: int,
     threads: int,
@@ -45,7 +46,7 @@ def embed_shard(
         raw_directory: the folder that clips' paths start from.
         model_manifest_path: of the encoder's checkpoint, if it has one.
         name: of the encoder in the configuration.
-        spec: its block there.
+        spec: the encoder, as configured.
         number: of the shard, from 0.
         of: how many shards there are.
         threads: of this job.
@@ -57,17 +58,17 @@ def embed_shard(
 
     set_threads(threads)
     clips = shard(usable_clips(records_path, measures_path), number, of)
-    if find_kind(spec["kind"]).imported:
-        path = Path(spec["path"])
-        digests = [sha256_file(file) for file in vector_files(spec["path"])]
+    if KINDS[spec.kind].imported:
+        digests = [sha256_file(file) for file in vector_files(spec.path)]
         digest = digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
-        source = {"name": name, "kind": spec["kind"], "sha256": digest}
-        write_embeddings(output_path, import_embeddings(path, clips, {"encoder": source}))
+        source = {"name": name, "kind": spec.kind, "sha256": digest}
+        found = import_embeddings(Path(spec.path), clips, {"encoder": source})
+        write_embeddings(output_path, found)
         return
     directory = None if model_manifest_path is None else manifest_directory(model_manifest_path)
     manifest = None if model_manifest_path is None else read_manifest(model_manifest_path)
-    encoder = load_encoder(spec["kind"], directory, layers=spec["layers"], padding=spec["padding"])
-    identity = model_identity(spec.get("model", spec["kind"]), manifest)
+    encoder = load_encoder(spec.kind, directory, layers=spec.layers, padding=spec.padding)
+    identity = model_identity(spec.checkpoint or spec.kind, manifest)
     provenance: dict[str, Any] = {
         "encoder": {
             "name": name,

@@ -1,24 +1,31 @@
-"""The stored predictions of a run, checked against the records of its corpus when they are read."""
+"""The stored predictions of a run, checked against the records of its corpus when they are read.
+
+A scheme is how items were split into those that a probe is fitted to and those that it predicts.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from affectlab.audio.data import usable_clips
-from affectlab.audio.experiment import GROUPED, OFFICIAL, PUBLISHED, RANDOM
-from affectlab.audio.items import TRIVIAL, subject_labels
+from affectlab.audio.items import TRIVIAL, Items, subject_labels
 from affectlab.audio.refits import Refits
 from affectlab.errors import DataError
 from affectlab.evaluation import stats
 from affectlab.evaluation.predictions import Line, check_items, prediction_lines
+from affectlab.files.io import round_significant
+
+GROUPED, RANDOM, OFFICIAL, PUBLISHED = "grouped", "clip_random", "official", "published"
+"""Schemes of the probe itself; those on trivial features have the names of `TRIVIAL`."""
 
 VIEW_PREFIX = "view_"
+"""Of the schemes of each view by itself, with subjects kept apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,39 @@ class Corpus:
     def of_scheme(self, scheme: str) -> dict[str, Known]:
         """The items that a scheme may predict."""
         return self.clips if scheme == RANDOM else self.items
+
+
+def prediction_rows(
+    items: Items,
+    scheme: str,
+    repeat: int,
+    probabilities: stats.Floats,
+    calibrated: stats.Floats | None = None,
+    places: stats.Integers | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield lines of predictions.jsonl.
+
+    Args:
+        items: of the run.
+        scheme: by which they were predicted.
+        repeat: of the scheme, from 0.
+        probabilities: ``[m, K]``.
+        calibrated: the same after temperature scaling, or None.
+        places: ``[m]``, the items that were predicted; None: all.
+    """
+    chosen = range(len(items.ids)) if places is None else places.tolist()
+    for row, place in enumerate(chosen):
+        line: dict[str, Any] = {
+            "id": items.ids[place],
+            "subject": str(items.subjects[place]),
+            "label": items.classes[items.labels[place]],
+            "scheme": scheme,
+            "repeat": repeat,
+            "probabilities": [round_significant(value, 6) for value in probabilities[row]],
+        }
+        if calibrated is not None:
+            line["calibrated"] = [round_significant(value, 6) for value in calibrated[row]]
+        yield line
 
 
 def read_corpus(

@@ -7,8 +7,7 @@ subject is on both sides of any fold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,40 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio import solver
-from affectlab.audio.folds import Fold, Integers, make_folds
+from affectlab.audio.folds import Fold, make_folds
 from affectlab.audio.processes import side_by_side
+from affectlab.audio.settings import Probe
 from affectlab.audio.views import Views
 from affectlab.evaluation import stats
-
-Floats = npt.NDArray[np.float64]
+from affectlab.evaluation.stats import Floats, Integers
 
 BLEND = "blend"
 """The mean of the logits of all views, each with its own C."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The ``probe`` block of a run.
-
-    Attributes:
-        views: ``layers`` (each by itself), ``mix`` (all side by side), or both.
-        combine: ``choose`` the view that the inner folds find best, or ``blend`` all.
-        statistics: of the frames that make up a vector: ``mean``, ``std``, or both.
-        strengths: values of C, rising.
-        outer_folds, inner_folds, repeats: of the nested cross-validation.
-        permutations: how many label permutations the test draws; 0 leaves it out.
-        permutation_strength: the C of that test, fixed beforehand.
-    """
-
-    views: Sequence[str]
-    combine: str
-    statistics: Sequence[str]
-    strengths: Sequence[float]
-    outer_folds: int
-    inner_folds: int
-    repeats: int
-    permutations: int
-    permutation_strength: float
 
 
 class Choice(NamedTuple):
@@ -82,7 +56,7 @@ def nested(
     labels: Integers,
     groups: Integers | None,
     classes: int,
-    settings: Settings,
+    settings: Probe,
     seed: int,
     threads: int = 1,
 ) -> Outcome:
@@ -99,7 +73,7 @@ def nested(
     """
     outer = make_folds(labels, groups, settings.outer_folds, seed)
     done = side_by_side(
-        partial(_outer_fold, views, labels, groups, classes, settings, seed), outer, threads
+        partial(predict_fold, views, labels, groups, classes, settings, seed), outer, threads
     )
     count = len(labels)
     by_view = {name: np.zeros((count, classes)) for name in views}
@@ -115,7 +89,7 @@ def nested(
     return Outcome(probabilities, calibrated, by_view, choices)
 
 
-def check_folds(labels: Integers, groups: Integers | None, settings: Settings, seed: int) -> None:
+def check_folds(labels: Integers, groups: Integers | None, settings: Probe, seed: int) -> None:
     """Make the folds of `nested`, outer and inner, and fit nothing.
 
     Raises:
@@ -126,16 +100,20 @@ def check_folds(labels: Integers, groups: Integers | None, settings: Settings, s
         make_folds(labels[train], known, settings.inner_folds, seed)
 
 
-def _outer_fold(
+def predict_fold(
     views: Views,
     labels: Integers,
     groups: Integers | None,
     classes: int,
-    settings: Settings,
+    settings: Probe,
     seed: int,
     fold: Fold,
 ) -> tuple[dict[str, Floats], Choice]:
-    """Choose inside the training part, then predict the test part, with every view."""
+    """Choose inside the training part of a fold, then predict its test part with every view.
+
+    Returns:
+        The probabilities ``[m, K]`` of each view, and the choice; `combined` gives its answer.
+    """
     train, test = fold
     choice, best = choose(
         {name: view[train] for name, view in views.items()},
@@ -153,7 +131,7 @@ def _outer_fold(
 
 
 def fit(
-    view: npt.NDArray[Any], labels: Integers, classes: int, settings: Settings, place: int
+    view: npt.NDArray[Any], labels: Integers, classes: int, settings: Probe, place: int
 ) -> tuple[solver.Basis, solver.Weights]:
     """A classifier of one view with the C at *place*, and the basis its weights belong to."""
     basis = solver.rotate(view)
@@ -174,7 +152,7 @@ def choose(
     labels: Integers,
     groups: Integers | None,
     classes: int,
-    settings: Settings,
+    settings: Probe,
     seed: int,
 ) -> tuple[Choice, dict[str, int]]:
     """Choose C, and the view if one is to be chosen, by the mean UAR over the inner folds.

@@ -7,10 +7,10 @@ sides, so that the reported share is of a multiple of the batch size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from affectlab.audio.settings import PublishedProbe
+from affectlab.config.models import Training, given
 from affectlab.errors import UserError
 from affectlab.training.job import Job
 from affectlab.training.loop import Task, fit
-from affectlab.training.recipe import Recipe
 
 HIDDEN = (512, 256, 128)
 """Widths of the ``mlp`` head."""
@@ -66,11 +67,9 @@ def train_head(
     vectors: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     classes: int,
+    settings: PublishedProbe,
+    training: Training,
     *,
-    head: str,
-    validation_share: float,
-    drop_last: bool,
-    training: Mapping[str, Any],
     seed: int,
     threads: int,
     work_directory: Path,
@@ -81,31 +80,28 @@ def train_head(
         vectors: ``[n, d]``.
         labels: ``[n]`` class ids.
         classes: K.
-        head: ``linear`` or ``mlp``.
-        validation_share: of the clips.
-        drop_last: whether incomplete batches are left out.
-        training: the block of `training.recipe.Recipe`.
+        settings: of the split and the head.
+        training: of the head.
         seed: of split, weights and batches.
         threads: of the CPU.
         work_directory: for checkpoints; removed in the end.
     """
-    recipe = Recipe(**training)
     # A small head on stored features: no work for a GPU, and its rule asks for none.
     job = Job(work_directory, seed=seed, threads=threads, device=torch.device("cpu"))
     train, validation = random_split(
-        len(vectors), validation_share, recipe.batch_size, drop_last, seed
+        len(vectors), settings.validation_share, training.batch_size, settings.drop_last, seed
     )
     features = torch.as_tensor(vectors)
     targets = torch.as_tensor(labels)
-    network = _head(vectors.shape[1], classes, head)
-
-    task = _task(features, targets, train, validation)
-    identity = [dict(training), head, validation_share, drop_last]
-    identity += [vectors.shape, labels.tolist(), float(vectors.sum())]
+    network = _head(vectors.shape[1], classes, settings.head)
+    identity = [
+        *(given(training), settings.head, settings.validation_share, settings.drop_last),
+        *(vectors.shape, labels.tolist(), float(vectors.sum())),
+    ]
     fitted = fit(
         network,
-        task,
-        recipe,
+        _task(features, targets, train, validation),
+        training,
         seed=seed,
         device=job.device,
         checkpoint_directory=job.checkpoints,
@@ -155,7 +151,7 @@ def shared_subjects(
     return float(np.isin(subjects[validation], subjects[train]).mean())
 
 
-def _head(width: int, classes: int, kind: str) -> nn.Sequential:
+def _head(width: int, classes: int, kind: Literal["linear", "mlp"]) -> nn.Sequential:
     sizes = [width, *(HIDDEN if kind == "mlp" else ()), classes]
     modules: list[nn.Module] = []
     for before, after in pairwise(sizes):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.audio.settings import Block
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
@@ -39,19 +40,19 @@ POOLED_FIGURES = FIGURES | {
 
 def section(
     folder: Path,
-    block: Mapping[str, Any],
+    block: Block,
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
-    runs = read_runs(folder, block, block["selected"])
+    runs = read_runs(folder, block.runs, block.selected)
     comparison = read_comparison(folder / "comparison.json")
     views = [
         run_view(name, seeds, POOLED_FIGURES if _is_pooled(seeds) else FIGURES)
         for name, seeds in runs.items()
     ]
     known = published_for("audio", views, published)
-    data = sorted({block["runs"][name]["data"] for name in block["selected"]})
+    data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     return Section(

@@ -6,18 +6,26 @@ take weights ``[R, n]`` and return ``[R]``, NaN where a score does not exist.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
 
 import numpy as np
 
 from affectlab.evaluation import stats
+from affectlab.evaluation.stats import Floats, Integers
 
-Floats = stats.Floats
-Name = Literal["uar", "accuracy", "macro_f1", "auc", "pr_auc"]
+DECISIONS: dict[str, Callable[[stats.Array], Floats]] = {
+    "uar": stats.balanced_accuracy,
+    "accuracy": stats.accuracy,
+    "macro_f1": stats.macro_f1,
+}
+"""Scores of the confusion matrix. The unweighted average recall is the balanced accuracy."""
+
+HEADLINE = ("uar", "accuracy")
+"""Scores that are compared between runs, and shown where there is room for few."""
 
 
 def weighted_scores(
-    labels: stats.Integers, probabilities: Floats, weights: Floats, classes: int
+    labels: Integers, probabilities: Floats, weights: Floats, classes: int
 ) -> dict[str, Floats]:
     """Return every score of one cross-validation.
 
@@ -33,26 +41,31 @@ def weighted_scores(
     decisions = probabilities.argmax(axis=1)
     columns = stats.confusion_columns(labels, decisions, classes)
     matrices = (weights @ columns).reshape(-1, classes, classes)
-    found = {
-        "uar": stats.balanced_accuracy(matrices),
-        "accuracy": stats.accuracy(matrices),
-        "macro_f1": stats.macro_f1(matrices),
-        "auc": mean_roc_area(labels, probabilities, weights),
-    }
-    if classes == 2:
-        found["pr_auc"] = average_precision(labels == 1, probabilities[:, 1], weights)
-    return found
+    found = {name: score(matrices) for name, score in DECISIONS.items()}
+    return found | areas(labels, probabilities, weights)
 
 
-def unweighted_scores(
-    labels: stats.Integers, probabilities: Floats, classes: int
-) -> dict[str, float]:
+def unweighted_scores(labels: Integers, probabilities: Floats, classes: int) -> dict[str, float]:
     """Return the scores of `weighted_scores` with each item once."""
     found = weighted_scores(labels, probabilities, np.ones((1, len(labels))), classes)
     return {name: float(values[0]) for name, values in found.items()}
 
 
-def mean_roc_area(labels: stats.Integers, probabilities: Floats, weights: Floats) -> Floats:
+def confusion_scores(labels: Integers, decisions: Integers, classes: int) -> dict[str, float]:
+    """Return the scores of `DECISIONS` for class ids ``[n]`` that were predicted."""
+    confusion = stats.confusion_matrix(labels, decisions, classes)
+    return {name: float(score(confusion)) for name, score in DECISIONS.items()}
+
+
+def areas(labels: Integers, probabilities: Floats, weights: Floats) -> dict[str, Floats]:
+    """Return ``auc`` and, with two classes, ``pr_auc``; arguments as of `weighted_scores`."""
+    found = {"auc": mean_roc_area(labels, probabilities, weights)}
+    if probabilities.shape[1] == 2:
+        found["pr_auc"] = average_precision(labels == 1, probabilities[:, 1], weights)
+    return found
+
+
+def mean_roc_area(labels: Integers, probabilities: Floats, weights: Floats) -> Floats:
     """Area under the ROC curve; of several classes the mean of each against the rest.
 
     The mean is over the classes that occur in *labels*.

@@ -69,6 +69,11 @@ class Encoder(Section):
         "For precomputed: a file .npz, .npy with a .csv beside it, or .parquet."
     )
 
+    @property
+    def checkpoint(self) -> str | None:
+        """The model in models.yaml; None for a kind without weights."""
+        return self.model if KINDS[self.kind].checkpoint else None
+
 
 class Probe(Section):
     """For the corrected protocol: nested cross-validation by subject."""

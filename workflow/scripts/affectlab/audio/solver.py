@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from affectlab.evaluation.stats import Floats, Integers
 
 MEMORY = 12
 """Pairs of steps and gradient changes that L-BFGS remembers."""
@@ -162,6 +162,19 @@ def fit_path(
         start = _minimise(basis, targets, weights, penalty, start)
         fitted.append(start)
     return [Weights(parameters[:-1], parameters[-1]) for parameters in fitted]
+
+
+def fit_and_predict(
+    known: npt.NDArray[Any],
+    labels: Integers,
+    classes: int,
+    strength: float,
+    asked: npt.NDArray[Any],
+) -> Floats:
+    """Fit to items ``[n, d]`` with one C, predict others ``[m, d]``: probabilities ``[m, K]``."""
+    basis = rotate(known)
+    weights = fit_path(basis, labels, classes, [strength])[0]
+    return weights.probabilities(basis.transform(asked))
 
 
 def _minimise(

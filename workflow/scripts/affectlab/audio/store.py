@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from affectlab.audio.data import Clip
 from affectlab.audio.encoders.precomputed import read_vectors
+from affectlab.audio.views import STATISTICS
 from affectlab.errors import UserError, reading
 from affectlab.files.integrity import check_file, checked
 from affectlab.files.io import sealed_path
-
-STATISTICS = ("mean", "std")
 
 VERSION = 2
 """Rises when windows, pooling or an encoder's own code change the vectors of the same audio."""

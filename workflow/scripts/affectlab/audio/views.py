@@ -11,6 +11,9 @@ import numpy.typing as npt
 Views = Mapping[str, npt.NDArray[Any]]
 """Name -> ``[n, d]``: the sets of features among which the inner folds choose."""
 
+STATISTICS = ("mean", "std")
+"""Of the frames that make up a vector, in the order in which they are stored."""
+
 MIX = "mix"
 """The view of all layers side by side."""
 
@@ -32,7 +35,7 @@ def make_view(
     vectors: npt.NDArray[np.float32], layers: Sequence[str], view: str, statistics: Sequence[str]
 ) -> npt.NDArray[np.float32]:
     """Make one feature set ``[n, d]`` from stored vectors: a layer by its name, or `MIX`."""
-    columns = [place for place, name in enumerate(("mean", "std")) if name in statistics]
+    columns = [place for place, name in enumerate(STATISTICS) if name in statistics]
     chosen = vectors if view == MIX else vectors[:, [layers.index(view)]]
     return chosen[:, :, columns].reshape(len(vectors), -1)
 

@@ -20,18 +20,14 @@ from affectlab.audio.encoders.ge2e import Ge2e
 from affectlab.audio.encoders.kinds import find_kind
 from affectlab.audio.encoders.logmel import LogMel
 from affectlab.audio.encoders.qwen2_audio import Qwen2Audio
-from affectlab.audio.encoders.tower import Tower
 from affectlab.audio.encoders.whisper import Whisper
 from affectlab.errors import UserError, reading
 from affectlab.models.devices import Precision
 
-TOWERS: dict[str, type[Tower]] = {one.kind.name: one for one in (Whisper, Qwen2Audio)}
-WITH_CHECKPOINT: dict[str, Callable[..., Encoder]] = {
-    one.kind.name: one for one in (Clap, AfClap, Ge2e)
+ENCODERS: dict[str, Callable[..., Encoder]] = {
+    one.kind.name: one for one in (Whisper, Qwen2Audio, Clap, AfClap, Ge2e, EGemaps, LogMel)
 }
-WITHOUT_CHECKPOINT: dict[str, Callable[[], Encoder]] = {
-    one.kind.name: one for one in (EGemaps, LogMel)
-}
+TOWERS = (Whisper.kind, Qwen2Audio.kind)
 
 
 def load_encoder(
@@ -58,18 +54,17 @@ def load_encoder(
     Raises:
         UserError: the directory holds another kind of model, or incomplete weights.
     """
-    if find_kind(kind).imported:
+    found = find_kind(kind)
+    if found.imported:
         raise UserError(f"an encoder of kind {kind} reads stored vectors and cannot compute any")
-    if kind in WITHOUT_CHECKPOINT:
-        return WITHOUT_CHECKPOINT[kind]()
+    if found.checkpoint is None:
+        return ENCODERS[kind]()
     if directory is None:
         raise UserError(f"an encoder of kind {kind} needs the directory of its checkpoint")
     options: dict[str, Any] = {"device": device, "precision": precision}
-    if kind in WITH_CHECKPOINT:
-        return _usable(partial(WITH_CHECKPOINT[kind], directory, **options), directory)
-    shape: dict[str, Any] = {"every_layer": layers == "all", "pad": padding == "window"}
-    tower = partial(TOWERS[kind], directory, **shape, **options)
-    return _usable(tower, directory)
+    if found in TOWERS:
+        options |= {"every_layer": layers == "all", "pad": padding == "window"}
+    return _usable(partial(ENCODERS[kind], directory, **options), directory)
 
 
 def _usable(build: Callable[[], Encoder], directory: Path) -> Encoder:
