@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from affectlab.audio import evaluate as audio
+from affectlab.config.models import Bootstrap
 from affectlab.entity import evaluate as entity
 from affectlab.entity import scores as entity_scores
 from affectlab.evaluation.classification import Corpus, Predictions, score_split
@@ -21,7 +22,7 @@ from affectlab.summary import score_intervals as summary
 from affectlab.summary.cases import Case
 from affectlab.summary.scores import Answer, all_scores
 
-BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+BOOTSTRAP = Bootstrap(resamples=200)
 
 
 def check(metrics: Mapping[str, Mapping[str, Any]]) -> None:
@@ -119,8 +120,7 @@ def test_scores_of_the_summary_experiment(answers: str) -> None:
         for place in range(20)
     ]
     given = [
-        Answer(case.references if answers == "right" else {}, answers == "right", False, False)
-        for case in cases
+        Answer(case.references if answers == "right" else {}, answers == "right") for case in cases
     ]
     found = all_scores(cases, given)
     limits = {name: summary.interval_of(name, score, BOOTSTRAP) for name, score in found.items()}

@@ -57,7 +57,7 @@ def answer_all(
     """
     from tqdm import tqdm
 
-    batches = length_sorted_batches(requests, generator.settings["batch_tokens"])
+    batches = length_sorted_batches(requests, generator.settings.batch_tokens)
     done = read_progress(progress_path, fingerprint)
     with tqdm(total=len(requests), desc="generating", unit="case", mininterval=1.0) as bar:
         for number, batch in enumerate(batches):

@@ -20,6 +20,7 @@ from affectlab.files.io import write_jsonl
 from affectlab.files.quarantine import BadRecord
 from affectlab.summary.cases import Case
 from affectlab.summary.layouts import LAYOUTS
+from affectlab.summary.settings import Split
 from affectlab.summary.splits import with_one_group
 
 
@@ -29,7 +30,7 @@ def convert(
     records_path: Path | str,
     quarantine_path: Path | str,
     *,
-    split: Mapping[str, Any],
+    split: Split,
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
 ) -> None:
@@ -40,8 +41,8 @@ def convert(
         layout: ``psyqa`` or ``longemotion``.
         records_path: gets one case a line.
         quarantine_path: gets ``{"file", "place", "problem"}`` a line.
-        split: ``validation`` and ``test`` (shares), ``folds`` and ``seed``; PsyQA's 85/15 split
-            is the published one and takes only the folds from here.
+        split: of cases without a published one; PsyQA's 85/15 split is the published one and
+            takes only the folds from here.
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
         similar_names: ``refuse`` refuses ids that differ in case, white space or Unicode form
             only; ``merge`` takes them as ids of different cases.

@@ -15,6 +15,7 @@ from affectlab.summary.generate import answer_cases, parse_answers
 from affectlab.summary.generator import Generator
 from affectlab.summary.packing import next_token_loss_sum
 from affectlab.summary.scores import Answer, compared_texts, rouge
+from affectlab.summary.settings import SummaryRun
 from affectlab.summary.states import decoding_attention
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def with_answers(
     evaluate: Evaluate,
     cases: Sequence[Case],
     tokenizer: PreTrainedTokenizerBase,
-    run: Mapping[str, Any],
+    run: SummaryRun,
     device: torch.device,
     *,
     seed: int,
@@ -74,7 +75,7 @@ def with_answers(
         evaluate: gives what else is to be known.
         cases: to be answered, as they would be after training.
         tokenizer: of the network.
-        run: the run's block of the configuration.
+        run: as configured.
         device: of the network.
         seed: of the sampling; the streams of the training are left as they are.
         adapted_tokens: as `Generator` takes it.
@@ -88,7 +89,7 @@ def with_answers(
             network,
             tokenizer,
             device,
-            run["generation"],
+            run.generation,
             adapted_tokens=adapted_tokens,
             read=read,
         )

@@ -13,6 +13,7 @@ from affectlab.errors import DataError
 from affectlab.files.io import read_json
 from affectlab.files.text import read_lines
 from affectlab.summary.cases import FIELDS, REFLECTION, Case, text_problem
+from affectlab.summary.settings import Split
 from affectlab.summary.splits import digest, published_split, stratified
 from affectlab.summary.text import detect_language
 
@@ -28,7 +29,7 @@ class Layout:
     rows: Callable[[Path], Iterator[tuple[str, Mapping[str, Any] | str]]]
     problem: Callable[[Mapping[str, Any]], str | None]
     case: Callable[[Mapping[str, Any]], Case]
-    assign: Callable[[Sequence[Case], Mapping[str, Any]], list[Case]]
+    assign: Callable[[Sequence[Case], Split], list[Case]]
 
 
 def template_reflection(keywords: Sequence[str], consultation: str) -> str:
