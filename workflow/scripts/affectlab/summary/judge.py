@@ -212,7 +212,9 @@ def _record(
             "prompt": PROMPT,
             "failed": len(found) - len(judged),
             "errors": _errors(found),
-            "incomplete": sum(_count(row["marks"]) < len(FIELDS) * len(CRITERIA) for row in judged),
+            "incomplete": sum(
+                sum(map(len, row["marks"].values())) < len(FIELDS) * len(CRITERIA) for row in judged
+            ),
             "score_without_failed": float(np.mean([row["score"] for row in judged])),
             "fields": _field_means(judged),
             "empty_summaries": sum(not any(answer.fields.values()) for answer in answers),
@@ -247,10 +249,6 @@ def _errors(found: Sequence[Mapping[str, Any]]) -> list[str]:
 def _none_judged(settings: JudgeSettings, found: Sequence[Mapping[str, Any]]) -> UserError:
     errors = "; ".join(_errors(found))
     return UserError(f"{redact(settings.base_url)}: no summary could be judged: {errors}")
-
-
-def _count(marks: Mapping[str, Mapping[str, float]]) -> int:
-    return sum(len(row) for row in marks.values())
 
 
 def _listed(fields: Mapping[str, str]) -> str:
