@@ -26,16 +26,10 @@ from affectlab.summary.cases import read_cases
 from affectlab.summary.generator import load_generator
 from affectlab.summary.model import load_network, stop_ids
 from affectlab.summary.prompting import build_requests
+from affectlab.summary.settings import SummaryRun
 
-RUN = {"prompt": "v1", "max_length": 8192, "max_answer_tokens": 512, "long_input": "head_tail"}
-SETTINGS = {
-    "sample": False,
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": 50,
-    "repetition_penalty": 1.0,
-    "decoding": "repaired",
-}
+RUN = SummaryRun(method="prompt")
+"""The defaults: 8,192 tokens of prompt and answer, greedy decoding."""
 
 
 def main() -> None:
@@ -50,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     devices.set_threads(options.threads)
     generator = load_generator(
-        options.model, None, SETTINGS, four_bit=False, precision="auto", threads=options.threads
+        options.model, None, RUN.generation, four_bit=False, threads=options.threads
     )
     plain = load_network(
         options.model,
@@ -94,7 +88,7 @@ def answer_alone(network: Any, tokenizer: Any, ids: list[int], tokens: int) -> l
             temperature=None,
             top_p=None,
             top_k=None,
-            repetition_penalty=SETTINGS["repetition_penalty"],
+            repetition_penalty=RUN.generation.repetition_penalty,
             eos_token_id=ends,
             pad_token_id=tokenizer.pad_token_id,
         )

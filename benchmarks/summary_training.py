@@ -22,28 +22,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from affectlab.config.models import Training
+from affectlab.config.models import Lora, Training
 from affectlab.models import devices
 from affectlab.models.text_models import add_lora
 from affectlab.summary import model as networks
 from affectlab.summary import packing
 from affectlab.summary.cases import read_cases
 from affectlab.summary.feeding import PackedCases, PaddedCases, Rows, encode
+from affectlab.summary.settings import SummaryRun
 from affectlab.training import loop
 
-LORA = {
-    "rank": 16,
-    "alpha": 32,
-    "dropout": 0.05,
-    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-}
-OURS = {"loss": "answer", "packing": True}
-PUBLISHED = {"loss": "all", "packing": False}
+LORA = Lora(
+    rank=16,
+    alpha=32,
+    target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+)
 
 
-def rows_of(examples: list[packing.Example], way: dict[str, Any]) -> Rows:
+def rows_of(examples: list[packing.Example], way: SummaryRun) -> Rows:
     """Rows of *examples*, packed or padded."""
-    return (PackedCases(way) if way["packing"] else PaddedCases(way, 0)).rows(examples)
+    return (PackedCases(way) if way.packing else PaddedCases(way, 0)).rows(examples)
 
 
 def recipe(batch_size: int) -> Training:
@@ -52,25 +50,15 @@ def recipe(batch_size: int) -> Training:
         epochs=1,
         batch_size=batch_size,
         learning_rate=2e-4,
-        head_learning_rate=None,
         weight_decay=0.0,
         warmup_steps=0,
         schedule="constant",
-        gradient_accumulation=1,
-        max_grad_norm=1.0,
-        label_smoothing=0.0,
-        precision="auto",
-        token_budget=None,
-        early_stopping_patience=None,
         gradient_checkpointing=True,
-        evaluations_per_epoch=1,
         checkpoint_minutes=60,
-        sparse_embeddings=False,
-        ema_decay=None,
     )
 
 
-def load(directory: Path, way: dict[str, Any]) -> torch.nn.Module:
+def load(directory: Path, way: SummaryRun) -> torch.nn.Module:
     """The network with fresh adapters, the same for both ways."""
     devices.seed_everything(0)
     device = devices.choose_device()
@@ -79,15 +67,13 @@ def load(directory: Path, way: dict[str, Any]) -> torch.nn.Module:
         dtype=devices.compute_dtype("auto", device),
         device=device,
         four_bit=False,
-        attention=packing.PACKED_ATTENTION if way["packing"] else "sdpa",
+        attention=packing.PACKED_ATTENTION if way.packing else "sdpa",
     )
     network.activation_checkpointing_enable({"use_reentrant": False})
     return add_lora(network, LORA, task="CAUSAL_LM")
 
 
-def speed(
-    directory: Path, examples: list[packing.Example], way: dict[str, Any], batch: int
-) -> float:
+def speed(directory: Path, examples: list[packing.Example], way: SummaryRun, batch: int) -> float:
     """Tokens of *examples* per second, padding not counted."""
     lengths, weights, collate = rows_of(examples, way)
     with tempfile.TemporaryDirectory() as folder:
@@ -113,10 +99,10 @@ def speed(
     return sum(len(example.ids) for example in examples) / seconds
 
 
-def answer_loss(directory: Path, examples: list[packing.Example], way: dict[str, Any]) -> float:
+def answer_loss(directory: Path, examples: list[packing.Example], way: SummaryRun) -> float:
     """Mean loss per answer token, by the attention and batching of *way*."""
     network = load(directory, way).eval()
-    lengths, weights, collate = rows_of(examples, way | {"loss": "answer"})
+    lengths, weights, collate = rows_of(examples, way.model_copy(update={"loss": "answer"}))
     with torch.inference_mode():
         total = sum(
             packing.next_token_loss_sum(network, collate(np.array([row]))).item()
@@ -139,12 +125,9 @@ def main() -> None:
     devices.set_threads(options.threads)
     tokenizer = networks.load_tokenizer(options.model)
     cases = [case for case in read_cases(options.records) if case.split == "train"]
-    examples = encode(
-        cases[: options.cases],
-        tokenizer,
-        {"prompt": "v1", "max_length": options.length, "max_answer_tokens": 512},
-    )
-    published, ours = (way | {"max_length": options.length} for way in (PUBLISHED, OURS))
+    published = SummaryRun(max_length=options.length, loss="all", packing=False)
+    ours = SummaryRun(max_length=options.length)
+    examples = encode(cases[: options.cases], tokenizer, ours)
     speeds = {
         "published": speed(options.model, examples[: options.slow_cases], published, 2),
         "affectlab": speed(options.model, examples, ours, 1),

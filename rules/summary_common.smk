@@ -1,6 +1,6 @@
 # What the rules of the summary experiment ask of the configuration.
 
-from affectlab.summary.methods import BASELINE_METHODS, training_part
+from affectlab.summary.methods import BASELINE_METHODS, TRAINED_METHODS, training_part
 from affectlab.summary.settings import SCORING_MODELS
 from affectlab.summary.settings import selected_runs as selected_summary_runs
 
@@ -9,7 +9,7 @@ SUMMARY_RUNS = Runs("summary", selected_summary_runs(SUMMARY))
 # Name and seed of the summaries that every other run on the same cases is held against.
 SUMMARY_BASELINE = (SUMMARY["baseline"], SUMMARY_RUNS.first_seed(SUMMARY["baseline"]))
 SUMMARY_TRAINED = [
-    name for name, run in SUMMARY["runs"].items() if run["method"] in ("lora", "qlora")
+    name for name, run in SUMMARY["runs"].items() if run["method"] in TRAINED_METHODS
 ]
 SUMMARY_BASELINES = [
     name for name, run in SUMMARY["runs"].items() if run["method"] in BASELINE_METHODS

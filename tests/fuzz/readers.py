@@ -183,11 +183,12 @@ def image(ending: str) -> Reader:
 def summary(layout: str) -> Reader:
     from affectlab.samples.summary import write_longemotion, write_psyqa
     from affectlab.summary.convert import convert
+    from affectlab.summary.settings import Split
 
     writer = {"longemotion": write_longemotion, "psyqa": write_psyqa}[layout]
 
     def read(folder: Path) -> None:
-        split = {"validation": 0.2, "test": 0.2, "folds": 2, "seed": 0}
+        split = Split(validation=0.2, folds=3, seed=0)
         out = (folder / "records.jsonl", folder / "bad.jsonl")
         convert(folder / "raw", layout, *out, split=split, on_bad_record="skip")
 
@@ -508,27 +509,25 @@ def judge_reply() -> Reader:
 
 def judge_cache() -> Reader:
     from affectlab.summary.cases import FIELDS
+    from affectlab.summary.endpoint import ReplyError
     from affectlab.summary.judge import CRITERIA, Judge
+    from affectlab.summary.settings import Judge as JudgeSettings
 
-    settings = {
-        "base_url": "http://127.0.0.1:9/v1",
-        "model": "m",
-        "attempts": 1,
-        "wait_seconds": 0,
-        "timeout_seconds": 1,
-        "api_key_variable": None,
-    }
+    settings = JudgeSettings(
+        base_url="http://127.0.0.1:9/v1", model="m", attempts=1, wait_seconds=0, timeout_seconds=1
+    )
 
     def build(folder: Path) -> None:
         judge = Judge(settings, folder)
         marks = json.dumps({FIELDS[0]: {CRITERIA[0]: 4}})
-        judge._post = lambda body: (marks, 5, "", False)  # type: ignore[method-assign]
-        judge.marks({"causes": "a"}, {"causes": "b"})
+        with patch.object(judge._endpoint, "ask", return_value=(marks, 5)):
+            judge.marks({"causes": "a"}, {"causes": "b"})
 
     def read(folder: Path) -> object:
         judge = Judge(settings, folder)
-        judge._post = lambda body: ("", 0, "no network here", False)  # type: ignore[method-assign]
-        return judge.marks({"causes": "a"}, {"causes": "b"})["score"] + 1
+        no_network = ReplyError("no network here", again=False)
+        with patch.object(judge._endpoint, "ask", side_effect=no_network):
+            return judge.marks({"causes": "a"}, {"causes": "b"})["score"] + 1
 
     return Reader("judge_cache", build, read, "*.json")
 
@@ -908,29 +907,13 @@ def summary_model() -> Reader:
 
     def build(folder: Path) -> None:
         from affectlab.samples.models import write_tiny_qwen3
+        from affectlab.summary.model import STORED_SETTINGS
+        from affectlab.summary.settings import SummaryRun
 
         write_tiny_qwen3(folder / "m")
-        generation = {
-            "decoding": "free",
-            "sample": False,
-            "temperature": 1.0,
-            "top_p": 1.0,
-            "top_k": 0,
-            "repetition_penalty": 1.0,
-            "batch_tokens": 512,
-            "precision": "fp32",
-        }
-        settings = {
-            "task": "fields",
-            "base_model": "tiny",
-            "method": "lora",
-            "prompt": "plain",
-            "max_length": 256,
-            "max_answer_tokens": 8,
-            "long_input": "cut",
-            "generation": generation,
-            "merge": True,
-        }
+        run = SummaryRun(max_length=256, max_answer_tokens=8, merge=True)
+        stored = run.model_dump(include=set(STORED_SETTINGS))
+        settings = {"task": "fields", "base_model": "tiny", **stored}
         (folder / "m" / "summary.json").write_text(json.dumps(settings))
 
     def read(folder: Path) -> None:

@@ -121,8 +121,7 @@ def test_scores_of_the_summary_experiment(answers: str) -> None:
         for place in range(20)
     ]
     given = [
-        Answer(case.references if answers == "right" else {}, answers == "right", False, False)
-        for case in cases
+        Answer(case.references if answers == "right" else {}, answers == "right") for case in cases
     ]
     found = all_scores(cases, given)
     limits = {name: summary.interval_of(name, score, BOOTSTRAP) for name, score in found.items()}

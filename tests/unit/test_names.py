@@ -23,6 +23,7 @@ from affectlab.samples import summary as summary_sample
 from affectlab.samples.face import write_corpus
 from affectlab.summary import cases
 from affectlab.summary.convert import convert as convert_cases
+from affectlab.summary.settings import Split
 
 COMPOSED = unicodedata.normalize("NFC", "Jos\u00e9")
 DECOMPOSED = unicodedata.normalize("NFD", "Jos\u00e9")
@@ -249,7 +250,7 @@ def test_ids_of_cases_spelled_in_two_ways(tmp_path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[0]["id"], rows[1]["id"] = "Case 7", "case\u00a07"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    split = {"validation": 0.2, "test": 0.2, "folds": 2, "seed": 0}
+    split = Split(folds=3)
     paths = (tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q")
     with pytest.raises(DataError, match=r"line 2: the id .*xa07.* differs from 'Case 7' in line 1"):
         convert_cases(*paths, split=split)

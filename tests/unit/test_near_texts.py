@@ -18,6 +18,7 @@ from affectlab.samples import summary as summary_sample
 from affectlab.summary import audit as summary_audit
 from affectlab.summary import cases
 from affectlab.summary.convert import convert as convert_cases
+from affectlab.summary.settings import Split
 
 NEAR = {
     "another number": ("I waited 5 hours for it", "I waited 12 hours for it"),
@@ -228,7 +229,7 @@ def test_near_duplicates_of_cases_share_split_and_fold(tmp_path):
         copy["case_description"][0] += " It is case number 17."
         rows.append(copy)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    split = {"validation": 0.2, "test": 0.3, "folds": 4, "seed": 0}
+    split = Split(validation=0.2, test=0.3, folds=4, seed=0)
     convert_cases(tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q", split=split)
     by_id = {case.id: case for case in cases.read_cases(tmp_path / "r")}
     for row in rows[:8]:

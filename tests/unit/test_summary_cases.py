@@ -5,6 +5,7 @@ import random
 from collections import Counter
 
 import pytest
+from blocks import changed
 
 from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_jsonl
@@ -13,9 +14,10 @@ from affectlab.summary.audit import audit
 from affectlab.summary.cases import FIELDS, REFLECTION, read_cases, with_fold
 from affectlab.summary.convert import convert
 from affectlab.summary.layouts import LONG_CONSULTATION, read_requests, template_reflection
+from affectlab.summary.settings import Split
 from affectlab.summary.splits import stratified
 
-SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
+SPLIT = Split()
 
 
 def raw_lines(tmp_path):
@@ -252,7 +254,7 @@ def test_misread_over_long_and_empty_are_named(tmp_path):
 
 def test_a_seed_changes_the_split(tmp_path):
     cases, _ = converted(tmp_path, raw_lines(tmp_path))
-    other = stratified(cases, SPLIT | {"seed": 1})
+    other = stratified(cases, changed(SPLIT, seed=1))
     assert [case.split for case in other] != [case.split for case in cases]
     assert Counter(case.split for case in other) == Counter(case.split for case in cases)
 

@@ -13,6 +13,7 @@ from affectlab.summary import model as networks
 from affectlab.summary.cases import FIELDS
 from affectlab.summary.generator import Generator
 from affectlab.summary.layouts import read_requests
+from affectlab.summary.settings import SummaryRun
 
 
 def test_cut_cases_are_counted_in_the_log(tmp_path, caplog):
@@ -20,25 +21,15 @@ def test_cut_cases_are_counted_in_the_log(tmp_path, caplog):
     network = networks.load_network(
         tmp_path / "model", dtype=torch.float32, device=torch.device("cpu"), four_bit=False
     ).eval()
-    settings = {
-        "sample": False,
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "top_k": 50,
-        "repetition_penalty": 1.0,
-        "batch_tokens": 4096,
-        "precision": "fp32",
-        "decoding": "repaired",
-    }
+    run = SummaryRun(method="prompt", max_length=900, max_answer_tokens=2)
     tokenizer = networks.load_tokenizer(tmp_path / "model")
-    generator = Generator(network, tokenizer, torch.device("cpu"), settings)
+    generator = Generator(network, tokenizer, torch.device("cpu"), run.generation)
     path = tmp_path / "cases.jsonl"
     rows = [
         {"id": number, "case_description": ["Sleep. " * count], "consultation_process": ["x"]}
         for number, count in ((1, 3), (2, 900), (3, 900))
     ]
     path.write_text("\n".join(map(json.dumps, rows)))
-    run = {"max_length": 900, "max_answer_tokens": 2, "long_input": "head_tail", "prompt": "v1"}
     with caplog.at_level(logging.WARNING):
         requests, _ = generation.answer_cases(
             generator, read_requests(path, FIELDS), run, fields=FIELDS, seed=0

@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from blocks import changed
 from scored_runs import scored_run
 
+from affectlab.config.models import Bootstrap, Lora
 from affectlab.errors import DataError
 from affectlab.files.io import read_json, write_json
 from affectlab.samples.summary import write_longemotion, write_psyqa
@@ -20,21 +22,25 @@ from affectlab.summary.convert import convert
 from affectlab.summary.evaluate import TRIVIAL, evaluate
 from affectlab.summary.report import section
 from affectlab.summary.scores import joined, rouge
+from affectlab.summary.settings import Block, Split, SummaryRun
 from affectlab.summary.side_scores import side_metric
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
-BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+BOOTSTRAP = Bootstrap(resamples=200)
 RUNS = {
     "lead": ("lead", "cases"),
     "nearest": ("nearest", "cases"),
     "answer": ("template", "questions"),
 }
-SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
+SPLIT = Split()
 
 
 def recipe(name):
     method, data = RUNS[name]
-    return {"protocol": "corrected", "method": method, "data": data, "fold": None, "seeds": [0]}
+    return SummaryRun(method=method, data=data, seeds=[0])
+
+
+BLOCK = Block(selected=list(RUNS), baseline="lead", runs={name: recipe(name) for name in RUNS})
 
 
 def score(folder, name, baseline, judge=None, neural=None):
@@ -164,16 +170,13 @@ MODEL = {"title": "Tiny", "licence": "MIT", "sources": [{"kind": "hub", "repo": 
 @pytest.mark.parametrize("generated", [True, False])
 def test_the_card_warns(results, tmp_path, generated):
     dataset = DATASET if generated else DATASET | {"sources": []}
-    run = {
-        **recipe("nearest"),
-        "method": "qlora",
-        "loss": "answer",
-        "adapter_scope": "answer",
-        "select_by": "rouge_l",
-        "prompt": "v1",
-        "merge": False,
-        "lora": {"rank": 4, "alpha": 8},
-    }
+    run = changed(
+        recipe("nearest"),
+        method="qlora",
+        adapter_scope="answer",
+        select_by="rouge_l",
+        lora=Lora(rank=4, alpha=8),
+    )
     write_json(tmp_path / "audit.json", {"expected": [{"what": "cases", "status": "differs"}]})
     write_card(
         audit_path=tmp_path / "audit.json",
@@ -196,12 +199,7 @@ def test_the_card_warns(results, tmp_path, generated):
 
 
 def test_the_section_shows_no_text_of_real_cases(results):
-    block = {
-        "selected": list(RUNS),
-        "baseline": "lead",
-        "runs": {name: recipe(name) for name in RUNS},
-    }
-    found = section(results, block, [], ["cases"])
+    found = section(results, BLOCK, [], ["cases"])
     assert "template recall" in " ".join(found.sentences)
     assert {note.data: note.mark for note in found.notes}["cases"] == "generated data"
     assert {row["run"] for row in found.rows} == set(RUNS)
@@ -219,13 +217,8 @@ def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path)
     (seed / "details.jsonl").write_text(
         "".join(json.dumps(row | {"text": "words of a case"}) + "\n" for row in rows)
     )
-    block = {
-        "selected": list(RUNS),
-        "baseline": "lead",
-        "runs": {name: recipe(name) for name in RUNS},
-    }
-    assert "words of a case" in section(folder, block, [], ["cases"]).html
-    assert "words of a case" not in section(folder, block, [], ["questions"]).html
+    assert "words of a case" in section(folder, BLOCK, [], ["cases"]).html
+    assert "words of a case" not in section(folder, BLOCK, [], ["questions"]).html
 
 
 def side_results(folder):
@@ -300,12 +293,7 @@ def test_the_section_shows_what_the_judge_cost(results, tmp_path, changes, shown
     judge = side_results(seed)
     write_json(seed / "judge.json", judge | {"usage": judge["usage"] | changes}, sealed=True)
     score(folder, "lead", None, seed / "judge.json", None)
-    block = {
-        "selected": list(RUNS),
-        "baseline": "lead",
-        "runs": {name: recipe(name) for name in RUNS},
-    }
-    html = section(folder, block, [], ["cases"]).html
+    html = section(folder, BLOCK, [], ["cases"]).html
     assert f"{shown}</dd>" in html
     assert "<dt>judge (strict), 1 to 5, failures as 0</dt><dd>3.5" in html
 
@@ -314,7 +302,7 @@ def test_the_section_shows_what_the_judge_cost(results, tmp_path, changes, shown
 def pooled(results, tmp_path_factory):
     """What five folds of the nearest references come to, and the arguments of the comparison."""
     folder = tmp_path_factory.mktemp("folds")
-    runs = [f"nearest{fold}" for fold in range(SPLIT["folds"])]
+    runs = [f"nearest{fold}" for fold in range(SPLIT.folds)]
     records = results / "data" / "cases" / "records.jsonl"
     record = metrics(results, "nearest")
     for fold, run in enumerate(runs):
@@ -390,11 +378,6 @@ def test_the_section_shows_the_folds_together(results, pooled, tmp_path):
     shutil.copytree(results, folder, ignore=shutil.ignore_patterns(".*.sha256"))
     pools = read_json(pooled["output_path"])["pools"]
     write_json(folder / "comparison.json", read_json(folder / "comparison.json") | {"pools": pools})
-    block = {
-        "selected": list(RUNS),
-        "baseline": "lead",
-        "runs": {name: recipe(name) for name in RUNS},
-    }
-    found = section(folder, block, [], ["cases"])
+    found = section(folder, BLOCK, [], ["cases"])
     assert "nearest_folds, all 40 cases of cases by 5 folds" in " ".join(found.sentences)
     assert "Cross-validation" in found.html

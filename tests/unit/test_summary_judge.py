@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import requests
+from blocks import changed
 from local_server import body, in_turn, serve, status
 
 from affectlab.errors import UserError
@@ -13,6 +14,8 @@ from affectlab.summary.baselines import write_baseline
 from affectlab.summary.cases import FIELDS
 from affectlab.summary.convert import convert
 from affectlab.summary.judge import CRITERIA, Judge, judge_run, question, read_marks
+from affectlab.summary.settings import Judge as JudgeSettings
+from affectlab.summary.settings import Split
 
 PATH = "/v1/chat/completions"
 REFERENCE = {name: f"reference of {name}" for name in FIELDS}
@@ -38,15 +41,15 @@ def server():
 
 
 def settings(url, **changes):
-    return {
-        "base_url": f"{url}/v1",
-        "model": "judge",
-        "api_key_variable": None,
-        "timeout_seconds": 5,
-        "attempts": 3,
-        "wait_seconds": 0,
-        "price_per_million_tokens": 2.0,
-    } | changes
+    block = JudgeSettings(
+        base_url=f"{url}/v1",
+        model="judge",
+        timeout_seconds=5,
+        attempts=3,
+        wait_seconds=0,
+        price_per_million_tokens=2.0,
+    )
+    return changed(block, **changes)
 
 
 def test_the_question_is_as_the_benchmark_asks(server, tmp_path, monkeypatch):
@@ -151,7 +154,7 @@ def test_reading_marks(reply, expected):
 def judged(tmp_path):
     """What `judge_run` needs of a run: 20 test cases and their summaries."""
     write_longemotion(tmp_path / "raw", cases=20)
-    split = {"validation": 0.2, "test": 0.2, "folds": 5, "seed": 0}
+    split = Split(validation=0.2, seed=0)
     paths = {name: tmp_path / f"{name}.jsonl" for name in ("records", "predictions", "details")}
     convert(tmp_path / "raw", "longemotion", paths["records"], tmp_path / "q.jsonl", split=split)
     write_baseline(

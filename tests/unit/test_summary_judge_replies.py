@@ -19,10 +19,11 @@ from test_summary_judge import (  # noqa: F401
     settings,
 )
 
+from affectlab.config.models import given
 from affectlab.config.registries import Registries
 from affectlab.errors import UserError
-from affectlab.summary import judge as judging
-from affectlab.summary.judge import Judge, question
+from affectlab.summary import endpoint
+from affectlab.summary.judge import Judge, judge_run, question
 from affectlab.summary.settings import mistakes
 
 
@@ -210,28 +211,28 @@ def test_a_redirect_on_the_same_host_is_followed(server, tmp_path):
 )
 def test_where_redirects_may_lead(before, after, allowed):
     if allowed:
-        assert judging._redirected(before, after).startswith("https://")
+        assert endpoint._redirected(before, after).startswith("https://")
         return
-    with pytest.raises(judging._ReplyError, match="another host or an insecure address"):
-        judging._redirected(before, after)
+    with pytest.raises(endpoint.ReplyError, match="another host or an insecure address"):
+        endpoint._redirected(before, after)
 
 
 def test_a_password_of_the_address_is_in_no_message(judged):  # noqa: F811
     with nobody_listens() as url:
         address = url.replace("http://", "http://ann:s3cret@")
         with pytest.raises(UserError) as error:
-            judging.judge_run(settings=settings(address, attempts=1), **judged)
+            judge_run(settings=settings(address, attempts=1), **judged)
     assert "s3cret" not in str(error.value)
     assert "http://***@127.0.0.1" in str(error.value)
 
 
 def test_a_password_in_the_configuration_is_refused():
-    block = {"judge": settings("https://ann:s3cret@a.org")}
+    block = {"judge": given(settings("https://ann:s3cret@a.org"))}
     found = [line for line in mistakes(block, Registries({}, {}, [])) if "base_url" in line]
     assert len(found) == 1
     assert "s3cret" not in found[0]
     assert "api_key_variable" in found[0]
-    plain = {"judge": settings("https://a.org")}
+    plain = {"judge": given(settings("https://a.org"))}
     assert not [line for line in mistakes(plain, Registries({}, {}, [])) if "base_url" in line]
 
 

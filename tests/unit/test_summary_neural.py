@@ -22,6 +22,7 @@ from affectlab.summary.neural import (
     entailment_class,
     score_run,
 )
+from affectlab.summary.settings import Split
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def test_a_classifier_without_entailment():
 def scoring(tmp_path):
     """What `score_run` needs of a run but the models: 4 test cases and their summaries."""
     write_longemotion(tmp_path / "raw", cases=20)
-    split = {"validation": 0.2, "test": 0.2, "folds": 5, "seed": 0}
+    split = Split(validation=0.2, seed=0)
     paths = {f"{name}_path": tmp_path / name for name in ("records", "predictions", "details")}
     convert(tmp_path / "raw", "longemotion", paths["records_path"], tmp_path / "q", split=split)
     write_baseline("nearest", fold=None, **paths)

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from blocks import changed
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from affectlab.config.models import Lora
 from affectlab.errors import UserError
 from affectlab.files.io import read_json
 from affectlab.models.text_models import add_lora
@@ -22,6 +24,7 @@ from affectlab.summary.packing import (
     pack,
 )
 from affectlab.summary.prompt_cache import read_prompts
+from affectlab.summary.settings import Generation
 from affectlab.summary.states import (
     ANSWER_ATTENTION,
     ROW_ATTENTION,
@@ -31,22 +34,13 @@ from affectlab.summary.states import (
 )
 
 CPU = torch.device("cpu")
-LORA = {
-    "rank": 4,
-    "alpha": 8,
-    "dropout": 0.0,
-    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"],
-}
-SETTINGS = {
-    "sample": False,
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": 50,
-    "repetition_penalty": 1.3,
-    "batch_tokens": 4096,
-    "precision": "fp32",
-    "decoding": "repaired",
-}
+LORA = Lora(
+    rank=4,
+    alpha=8,
+    dropout=0.0,
+    target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"],
+)
+SETTINGS = Generation(repetition_penalty=1.3, precision="fp32")
 QUESTIONS = ["Who?", "What did the client say of the week before, and why?", "When was it?"]
 ANSWERS = [" Nobody at all.", " Much.", " On the third day."]
 
@@ -132,12 +126,13 @@ def test_prompts_read_alone_are_answered_as_a_padded_batch(base, tokenizer):
 @pytest.mark.parametrize("change", [{"temperature": 0.2}, {"top_p": 0.3}, {"top_k": 3}], ids=str)
 def test_answers_are_drawn_as_transformers_draws_them(base, tokenizer, change):
     prompts = [chat(tokenizer, QUESTIONS[1])]
-    plain = SETTINGS | {"sample": True, "top_k": len(tokenizer)}
-    names = ("temperature", "top_p", "top_k", "repetition_penalty")
-    generator = Generator(load(base), tokenizer, CPU, plain | change)
+    plain = changed(SETTINGS, sample=True, top_k=len(tokenizer))
+    settings = changed(plain, **change)
+    generator = Generator(load(base), tokenizer, CPU, settings)
     ours = generator.answer(prompts, max_tokens=12, seed=7)
     torch.manual_seed(7)
-    options = {name: (plain | change)[name] for name in names}
+    names = {"temperature", "top_p", "top_k", "repetition_penalty"}
+    options = settings.model_dump(include=names)
     assert ours == by_transformers(load(base), tokenizer, prompts, 12, do_sample=True, **options)
     assert ours == generator.answer(prompts, max_tokens=12, seed=7)
     assert ours != generator.answer(prompts, max_tokens=12, seed=8)
@@ -238,9 +233,9 @@ def test_loss_and_gradients_are_those_of_peft_over_whole_cases(base, tokenizer, 
         load(base),
         LoraConfig(
             task_type="CAUSAL_LM",
-            r=LORA["rank"],
-            lora_alpha=LORA["alpha"],
-            target_modules=LORA["target_modules"],
+            r=LORA.rank,
+            lora_alpha=LORA.alpha,
+            target_modules=LORA.target_modules,
             alora_invocation_tokens=networks.answer_opening(tokenizer),
         ),
     )
@@ -262,7 +257,7 @@ def test_loss_and_gradients_are_those_of_peft_over_whole_cases(base, tokenizer, 
 
 def test_a_stored_adapter_answers_as_peft_alone_has_it(base, tokenizer, adapter):
     prompts = [chat(tokenizer, question) for question in QUESTIONS]
-    generator = load_generator(base, adapter, SETTINGS, four_bit=False, precision="fp32", threads=1)
+    generator = load_generator(base, adapter, SETTINGS, four_bit=False, threads=1)
     ours = generator.answer(prompts, max_tokens=10, seed=0)
     peft = PeftModel.from_pretrained(load(base), str(adapter)).eval()
     for prompt, answer in zip(prompts, ours, strict=True):

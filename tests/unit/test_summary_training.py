@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from blocks import changed
 from example_programs import run_example
 from predictor_checks import check_predictor
 from safetensors.torch import load_file, save_file
 
 from affectlab import cli
+from affectlab.config.models import Lora, Training
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation import cards
 from affectlab.files.io import read_json, read_jsonl, write_json
@@ -38,71 +40,38 @@ from affectlab.summary.packing import PACKED_ATTENTION, next_token_loss_sum
 from affectlab.summary.predict import CaseSummarizer
 from affectlab.summary.prompting import _note_requests, build_requests
 from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
+from affectlab.summary.settings import Generation, Split, SummaryRun
 from affectlab.summary.states import PromptStore
 from affectlab.training.outputs import Outputs
 
 pytestmark = pytest.mark.usefixtures("edited_models")
 
-SPLIT = {"validation": 0.1, "test": 0.2, "folds": 5, "seed": 42}
-RUN = {
-    "protocol": "corrected",
-    "method": "lora",
-    "model": "tiny",
-    "data": "cases",
-    "fold": None,
-    "prompt": "v1",
-    "max_length": 2048,
-    "max_answer_tokens": 40,
-    "long_input": "head_tail",
-    "loss": "answer",
-    "adapter_scope": "all",
-    "packing": True,
-    "select_by": "loss",
-    "merge": True,
-    "lora": {
-        "rank": 4,
-        "alpha": 8,
-        "dropout": 0.05,
-        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"],
-    },
-    "training": {
-        "epochs": 2,
-        "batch_size": 2,
-        "learning_rate": 5e-3,
-        "head_learning_rate": None,
-        "weight_decay": 0.0,
-        "warmup_steps": 0.1,
-        "schedule": "cosine",
-        "gradient_accumulation": 1,
-        "max_grad_norm": 1.0,
-        "label_smoothing": 0.0,
-        "precision": "fp32",
-        "token_budget": None,
-        "early_stopping_patience": None,
-        "gradient_checkpointing": True,
-        "evaluations_per_epoch": 1,
-        "checkpoint_minutes": 5,
-        "sparse_embeddings": False,
-        "ema_decay": None,
-    },
-    "generation": {
-        "sample": False,
-        "temperature": 0.7,
-        "top_p": 0.9,
-        "top_k": 50,
-        "repetition_penalty": 1.0,
-        "batch_tokens": 3000,
-        "precision": "fp32",
-        "decoding": "repaired",
-    },
-}
-PUBLISHED = RUN | {
-    "protocol": "published",
-    "method": "qlora",
-    "loss": "all",
-    "packing": False,
-    "merge": False,
-}
+RUN = SummaryRun(
+    method="lora",
+    model="tiny",
+    data="cases",
+    max_length=2048,
+    max_answer_tokens=40,
+    merge=True,
+    lora=Lora(
+        rank=4,
+        alpha=8,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"],
+    ),
+    training=Training(
+        epochs=2,
+        batch_size=2,
+        learning_rate=5e-3,
+        weight_decay=0.0,
+        schedule="cosine",
+        precision="fp32",
+        gradient_checkpointing=True,
+    ),
+    generation=Generation(temperature=0.7, top_p=0.9, batch_tokens=3000, precision="fp32"),
+)
+PUBLISHED = changed(
+    RUN, protocol="published", method="qlora", loss="all", packing=False, merge=False
+)
 
 
 CPU = torch.device("cpu")
@@ -119,7 +88,7 @@ def base(tmp_path_factory):
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_longemotion(folder / "raw", cases=20)
-    convert(folder / "raw", "longemotion", folder / "r.jsonl", folder / "q.jsonl", split=SPLIT)
+    convert(folder / "raw", "longemotion", folder / "r.jsonl", folder / "q.jsonl", split=Split())
     return folder / "r.jsonl"
 
 
@@ -244,13 +213,13 @@ def test_four_bit_adapters_still_learn_after_an_evaluation(base, records):
     )
     kinds = {type(module).__name__ for module in network.modules()}
     assert "Linear4bit" in kinds
-    network = add_lora(network, RUN["lora"], task="CAUSAL_LM")
+    network = add_lora(network, RUN.lora, task="CAUSAL_LM")
     for parameter in network.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)
     cases = [case for case in read_cases(records) if case.split == "train"][:2]
     tokenizer = networks.load_tokenizer(base)
-    run = RUN | {"method": "qlora", "merge": False}
+    run = changed(RUN, method="qlora", merge=False)
     feed = feeding.PackedCases(run)
     batch = feed.rows(feeding.encode(cases, tokenizer, run)).collate(np.array([0]))
     before = lora_gradients(network.train(), batch)
@@ -278,15 +247,15 @@ def test_no_processor_is_let_repack_4_bit_weights(base, monkeypatch):
 def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
     write_psyqa(tmp_path / "raw", cases=12)
     records = tmp_path / "r.jsonl"
-    convert(tmp_path / "raw", "psyqa", records, tmp_path / "q.jsonl", split=SPLIT)
-    run = PUBLISHED | {"max_length": 512, "training": RUN["training"] | {"epochs": 1}}
+    convert(tmp_path / "raw", "psyqa", records, tmp_path / "q.jsonl", split=Split())
+    run = changed(PUBLISHED, max_length=512, training=changed(RUN.training, epochs=1))
     with pytest.raises(UserError, match=r"r\.jsonl: no cases in the split validation, so the"):
-        train(tmp_path, records, base, run | {"protocol": "corrected"})
+        train(tmp_path, records, base, changed(run, protocol="corrected"))
     train(tmp_path, records, base, run)
     facts = read_json(tmp_path / "training.json")
     assert facts["chosen_on"] == "test"
     assert facts["rows"] == 10
-    sampled = run | {"generation": RUN["generation"] | {"sample": True}}
+    sampled = changed(run, generation=changed(RUN.generation, sample=True))
     rows = generate(tmp_path, records, base, sampled, tmp_path / "model" / "adapter")
     assert len(rows) == 2
     assert all(row["error"] is None for row in rows)
@@ -297,7 +266,7 @@ def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
 def test_adapters_of_the_answer_learn_and_go_on_after_a_kill(
     tmp_path, records, base, monkeypatch, caplog
 ):
-    run = RUN | {"adapter_scope": "answer", "merge": False}
+    run = changed(RUN, adapter_scope="answer", merge=False)
     undisturbed = train(tmp_path / "one", records, base, run)
     assert losses(undisturbed, "validation")[-1] < losses(undisturbed, "validation")[0]
     assert not (undisturbed / "work" / "prompts").exists()
@@ -363,8 +332,8 @@ def validation_rows(folder):
 def test_answers_on_the_way_are_those_of_the_stored_weights(
     tmp_path, records, base, scope, monkeypatch
 ):
-    run = RUN | {"adapter_scope": scope, "merge": False, "select_by": "rouge_l"}
-    run["training"] = RUN["training"] | {"learning_rate": 2e-2}
+    training = changed(RUN.training, learning_rate=2e-2)
+    run = changed(RUN, adapter_scope=scope, merge=False, select_by="rouge_l", training=training)
     seen = []
 
     def noted(*arguments, **options):
@@ -380,9 +349,8 @@ def test_answers_on_the_way_are_those_of_the_stored_weights(
     generator = load_generator(
         base,
         tmp_path / "model" / "adapter",
-        run["generation"],
+        run.generation,
         four_bit=False,
-        precision="fp32",
         threads=1,
     )
     held_out = [case for case in read_cases(records) if case.split == "validation"]
@@ -413,8 +381,8 @@ def test_weights_can_be_chosen_by_the_answers_they_give(tmp_path, records, base,
         }
 
     monkeypatch.setattr("affectlab.summary.heldout.answer_cases", answers)
-    run = RUN | {"select_by": "rouge_l", "training": RUN["training"] | {"epochs": 3}}
-    train(tmp_path / "answers", records, base, run | {"merge": False})
+    run = changed(RUN, select_by="rouge_l", training=changed(RUN.training, epochs=3), merge=False)
+    train(tmp_path / "answers", records, base, run)
     rows = validation_rows(tmp_path / "answers")
     wanted = [
         np.mean(
@@ -433,7 +401,7 @@ def test_weights_can_be_chosen_by_the_answers_they_give(tmp_path, records, base,
     assert [float(row["valid_output"]) for row in rows] == [1, 1, 0]
     assert read_json(tmp_path / "answers" / "training.json")["best_step"] == int(rows[1]["step"])
 
-    train(tmp_path / "loss", records, base, run | {"merge": False, "select_by": "loss"})
+    train(tmp_path / "loss", records, base, changed(run, select_by="loss"))
     plain = validation_rows(tmp_path / "loss")
     assert [row["loss"] for row in plain] == [row["loss"] for row in rows]
     assert "rouge_l" not in plain[0]
@@ -445,7 +413,7 @@ def fails(generator, prompts, **_):
 
 
 def test_answers_that_all_fail_end_no_training(tmp_path, records, base, monkeypatch):
-    run = RUN | {"select_by": "rouge_l", "merge": False}
+    run = changed(RUN, select_by="rouge_l", merge=False)
     with monkeypatch.context() as patch:
         patch.setattr("affectlab.summary.generator.Generator.answer", fails)
         train(tmp_path, records, base, run)
@@ -476,11 +444,11 @@ def test_adapters_of_all_tokens_need_no_opening_of_answers(tmp_path, records, ba
     tokenizer = networks.load_tokenizer(folder)
     tokenizer.chat_template = "{% for m in messages %}[INST]{{ m['content'] }}[/INST]{% endfor %}"
     tokenizer.save_pretrained(folder)
-    run = RUN | {"merge": False, "training": RUN["training"] | {"epochs": 1}}
+    run = changed(RUN, merge=False, training=changed(RUN.training, epochs=1))
     train(tmp_path / "all", records, folder, run)
     assert (tmp_path / "all" / "model" / "adapter").is_dir()
     with pytest.raises(UserError, match="no tokens that open an answer"):
-        train(tmp_path / "answer", records, folder, run | {"adapter_scope": "answer"})
+        train(tmp_path / "answer", records, folder, changed(run, adapter_scope="answer"))
 
 
 def test_an_unknown_module_is_named(base):
@@ -488,14 +456,12 @@ def test_an_unknown_module_is_named(base):
         base, dtype=torch.float32, device=torch.device("cpu"), four_bit=False
     )
     with pytest.raises(UserError, match="no module called key_proj"):
-        add_lora(network, RUN["lora"] | {"target_modules": ["key_proj"]}, task="CAUSAL_LM")
+        add_lora(network, changed(RUN.lora, target_modules=["key_proj"]), task="CAUSAL_LM")
 
 
 @pytest.fixture(scope="module")
 def generator(base):
-    return load_generator(
-        base, None, RUN["generation"], four_bit=False, precision="fp32", threads=1
-    )
+    return load_generator(base, None, RUN.generation, four_bit=False, threads=1)
 
 
 def requests_of(generator, records, run=RUN):
@@ -540,7 +506,7 @@ def test_a_failing_case_costs_no_other(generator, records):
 def test_a_run_without_a_single_answer_ends_and_can_be_started_again(
     tmp_path, records, base, monkeypatch
 ):
-    run = RUN | {"method": "prompt", "max_answer_tokens": 5}
+    run = changed(RUN, method="prompt", max_answer_tokens=5)
     first = next(case for case in read_cases(records) if case.split == "test")
 
     def fails_for_many_reasons(generator, prompts, **_):
@@ -578,7 +544,7 @@ def test_an_interrupted_run_asks_only_for_the_rest(generator, records, tmp_path)
 
 @pytest.mark.parametrize("sample", [False, True])
 def test_constrained_answers_of_an_untrained_model_are_valid(generator, records, tmp_path, sample):
-    settings = RUN["generation"] | {"sample": sample, "decoding": "constrained"}
+    settings = changed(RUN.generation, sample=sample, decoding="constrained")
     held = Generator(generator.network, generator.tokenizer, CPU, settings)
     requests = requests_of(held, records)
     grammar = held.grammar(FIELDS, 90)
@@ -610,7 +576,7 @@ def test_constrained_answers_of_an_untrained_model_are_valid(generator, records,
 
 
 def test_an_object_needs_room(generator):
-    settings = RUN["generation"] | {"decoding": "constrained"}
+    settings = changed(RUN.generation, decoding="constrained")
     held = Generator(generator.network, generator.tokenizer, CPU, settings)
     with pytest.raises(UserError, match="20 tokens do not hold an object with 5 fields"):
         held.grammar(FIELDS, 20)
@@ -660,7 +626,7 @@ def test_nothing_is_cut_from_a_short_case(generator):
 
 
 def test_map_reduce_reads_every_chunk(generator):
-    run = RUN | {"long_input": "map_reduce", "max_length": 700}
+    run = changed(RUN, long_input="map_reduce", max_length=700)
     case = giant("They talked about the exam again. " * 150)
     counting = Failing(generator, set())
     (request,) = build_requests(counting, [case], run, seed=0)
@@ -671,7 +637,7 @@ def test_map_reduce_reads_every_chunk(generator):
 
 
 def test_notes_of_an_interrupted_run_are_kept(generator, tmp_path):
-    run = RUN | {"long_input": "map_reduce", "max_length": 700}
+    run = changed(RUN, long_input="map_reduce", max_length=700)
     cases = [giant("They talked about the exam again. " * 150)]
     options = {"seed": 0, "progress_path": tmp_path / "notes.jsonl", "fingerprint": "one"}
     whole = list(build_requests(generator, cases, run, **options))
@@ -701,9 +667,9 @@ class Silent(Noting):
 
 @pytest.mark.parametrize("kind", [Noting, Silent])
 def test_a_part_without_notes_counts_as_cut_off(generator, kind):
-    run = RUN | {"long_input": "map_reduce", "max_length": 700, "max_answer_tokens": 8}
+    run = changed(RUN, long_input="map_reduce", max_length=700, max_answer_tokens=8)
     case = giant("They talked about the exam again. " * 150)
-    parts = _note_requests(generator.tokenizer, case, case_text(case), run, 692)
+    parts = _note_requests(generator.tokenizer, case, run)
     lengths = [len(part.ids) for part in parts]
     # The last part is shorter than the others, so that it alone fails.
     assert lengths.count(lengths[-1]) == 1
@@ -721,11 +687,11 @@ UNSEALED = shutil.ignore_patterns("SHA256SUMS")
 
 def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
     # Of itself, a model that has learnt so little neither keeps the form nor minds the case.
-    held = RUN["generation"] | {"decoding": "constrained", "sample": True}
-    change = {"max_answer_tokens": 60, "generation": held}
+    held = changed(RUN.generation, decoding="constrained", sample=True)
+    change = {"max_answer_tokens": 60, "generation": held.model_dump()}
     model = shutil.copytree(trained / "model", tmp_path / "model", ignore=UNSEALED)
     write_json(model / "summary.json", read_json(model / "summary.json") | change)
-    rows = generate(tmp_path, records, base, RUN | change, model / "adapter")
+    rows = generate(tmp_path, records, base, changed(RUN, **change), model / "adapter")
     cases = [case for case in read_cases(records) if case.split == "test"]
     assert [row["id"] for row in rows] == [case.id for case in cases]
     predictions = read_predictions(tmp_path / "predictions.jsonl", cases)
@@ -832,7 +798,7 @@ def sampled_model(trained, tmp_path):
         "max_length": 700,
         "max_answer_tokens": 20,
         "long_input": "map_reduce",
-        "generation": RUN["generation"] | {"sample": True, "batch_tokens": 1000},
+        "generation": changed(RUN.generation, sample=True, batch_tokens=1000).model_dump(),
     }
     write_json(model / "summary.json", read_json(model / "summary.json") | change)
     return model
@@ -1021,14 +987,14 @@ def test_not_a_model_of_this_experiment(base):
             "not of a model of the summary experiment: no prompt, merge",
         ),
         ({"base_model": None}, "not of a model of the summary experiment: no base_model"),
-        ({"generation": {}}, f"no {', '.join(f'generation.{n}' for n in networks.GENERATION)}"),
-        ({"generation": []}, "no generation.decoding, generation.sample"),
+        ({"generation": {}}, f"no {', '.join(f'generation.{n}' for n in Generation.model_fields)}"),
+        ({"generation": []}, "no generation.sample, generation.temperature"),
         ({"task": "poems"}, "task: expected fields or reflection, found 'poems'"),
+        ({"max_length": "long"}, "expected settings of a run of the summary experiment"),
     ],
-    ids=["two missing", "no base", "nothing", "a list", "another task"],
+    ids=["two missing", "no base", "nothing", "a list", "another task", "a word for a number"],
 )
 def test_corrupt_settings_of_a_model_are_one_message(trained, tmp_path, changes, problem):
-    assert set(networks.GENERATION) == set(RUN["generation"])
     settings = read_json(trained / "model" / "summary.json") | changes
     kept = {name: value for name, value in settings.items() if value is not None}
     write_json(tmp_path / "summary.json", kept)

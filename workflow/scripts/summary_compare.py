@@ -1,5 +1,6 @@
 """Compare all runs with each other; score seeds and folds of each together."""
 
+from affectlab.config.models import Bootstrap, typed
 from affectlab.files.logs import configure_logging
 from affectlab.summary.compare import compare
 
@@ -12,7 +13,7 @@ compare(
     folds=snakemake.params.folds,
     pools=snakemake.params.pools,
     baseline=snakemake.params.baseline,
-    bootstrap=snakemake.params.bootstrap,
+    bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
     schema=snakemake.input.schema,
     output_path=snakemake.output.comparison,
 )

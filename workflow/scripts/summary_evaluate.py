@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from affectlab.config.models import Bootstrap, typed
 from affectlab.evaluation.records import ScoredRun
 from affectlab.files.logs import configure_logging
 from affectlab.summary.evaluate import evaluate
+from affectlab.summary.settings import SummaryRun
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input
@@ -13,8 +15,8 @@ evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
         seed=int(snakemake.wildcards.seed),
-        recipe=snakemake.params.recipe,
-        bootstrap=snakemake.params.bootstrap,
+        recipe=typed(SummaryRun, snakemake.params.recipe),
+        bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
         threads=snakemake.threads,
         training_path=paths.get("training") or None,
         manifest_path=paths.get("model") or None,

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
+from affectlab.config.models import typed
 from affectlab.files.logs import configure_logging
 from affectlab.summary.generate import generate
+from affectlab.summary.settings import SummaryRun
 
 configure_logging(snakemake.log[0])
 predictions = Path(snakemake.output.predictions)
@@ -13,7 +15,7 @@ generate(
     records_path=Path(snakemake.input.records),
     base_model=manifest_directory(snakemake.input.model),
     adapter=Path(trained) / "adapter" if trained else None,
-    run=snakemake.params.recipe,
+    run=typed(SummaryRun, snakemake.params.recipe),
     seed=int(snakemake.wildcards.seed),
     threads=snakemake.threads,
     predictions_path=predictions,

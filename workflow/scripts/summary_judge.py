@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from affectlab.config.models import typed
 from affectlab.files.logs import configure_logging
 from affectlab.summary.judge import judge_run
+from affectlab.summary.settings import Judge
 
 configure_logging(snakemake.log[0])
 output = Path(snakemake.output.judge)
@@ -12,7 +14,7 @@ judge_run(
     predictions_path=Path(snakemake.input.predictions),
     details_path=Path(snakemake.input.details),
     fold=snakemake.params.fold,
-    settings=snakemake.params.settings,
+    settings=typed(Judge, snakemake.params.settings),
     level=snakemake.params.level,
     cache=output.parent / "work" / "judge",
     output_path=output,

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
+from affectlab.config.models import typed
 from affectlab.files.logs import configure_logging
+from affectlab.summary.settings import SummaryRun
 from affectlab.summary.train import train
 from affectlab.training.launch import call
 from affectlab.training.outputs import Outputs
@@ -15,7 +17,7 @@ call(
     {
         "records_path": Path(snakemake.input.records),
         "base_model": manifest_directory(snakemake.input.model),
-        "run": snakemake.params.recipe,
+        "run": typed(SummaryRun, snakemake.params.recipe),
         "seed": int(snakemake.wildcards.seed),
         "outputs": outputs,
     },

@@ -57,18 +57,16 @@ def answer_all(
     """
     from tqdm import tqdm
 
-    batches = length_sorted_batches(requests, generator.settings["batch_tokens"])
+    batches = length_sorted_batches(requests, generator.settings.batch_tokens)
     done = read_progress(progress_path, fingerprint)
     with tqdm(total=len(requests), desc="generating", unit="case", mininterval=1.0) as bar:
         for number, batch in enumerate(batches):
-            if all(request.id in done for request in batch):
-                bar.update(len(batch))
-                continue
-            found = _answer_batch(
-                generator, batch, max_tokens=max_tokens, seed=seed + number, grammar=grammar
-            )
-            done |= found
-            _append_progress(progress_path, fingerprint, found)
+            if not all(request.id in done for request in batch):
+                found = _answer_batch(
+                    generator, batch, max_tokens=max_tokens, seed=seed + number, grammar=grammar
+                )
+                done |= found
+                _append_progress(progress_path, fingerprint, found)
             bar.update(len(batch))
     failed = [request.id for request in requests if done[request.id]["error"] is not None]
     if failed:
@@ -127,12 +125,6 @@ def read_progress(path: Path | None, fingerprint: str) -> dict[str, dict[str, An
 def _append_progress(
     path: Path | None, fingerprint: str, found: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    if path is None:
-        return
-    append_jsonl(
-        path,
-        (
-            {"id": name, "fingerprint": fingerprint, "answer": answer}
-            for name, answer in found.items()
-        ),
-    )
+    rows = ({"id": name, "fingerprint": fingerprint, "answer": row} for name, row in found.items())
+    if path is not None:
+        append_jsonl(path, rows)

@@ -61,13 +61,13 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     """
     if tuple(fields) == (REFLECTION,):
         written = _as_text(after_thinking(text))
-        return Answer({REFLECTION: written}, bool(written), False, False)
+        return Answer({REFLECTION: written}, bool(written))
     for whole in (text, after_thinking(text)):
         found = _load(whole.strip())
         if set(found) == set(fields) and all(
             isinstance(value, str) and value.strip() for value in found.values()
         ):
-            return Answer({name: _as_text(found[name]) for name in fields}, True, False, False)
+            return Answer({name: _as_text(found[name]) for name in fields}, True)
     answer = after_thinking(text)
     with_fields = [one for one in json_objects(answer) if set(one) & set(fields)]
     if with_fields:
@@ -75,10 +75,7 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     else:
         repaired = _loose_fields(answer, fields)
     return Answer(
-        {name: repaired.get(name, "") for name in fields},
-        False,
-        any(repaired.values()),
-        False,
+        {name: repaired.get(name, "") for name in fields}, False, repaired=any(repaired.values())
     )
 
 
@@ -179,9 +176,33 @@ def _identity(line: Line) -> str:
     return str(line.count("id")) if isinstance(value, int) else line.text("id")
 
 
-def write_details(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write what is known of each answer beside its fields, one object a line."""
-    write_jsonl(path, (dict(row) for row in rows), sealed=True)
+def detail(
+    case: Case,
+    answer: Answer,
+    *,
+    text: str = "",
+    error: str | None = None,
+    case_tokens: int | None = None,
+    cut_tokens: int | None = None,
+    answer_tokens: int | None = None,
+) -> dict[str, Any]:
+    """What is stored of an answer next to its fields; without a model, there are no tokens."""
+    return {
+        "id": case.id,
+        "split": case.split,
+        "text": text,
+        "valid": answer.valid,
+        "repaired": answer.repaired,
+        "error": error,
+        "case_tokens": case_tokens,
+        "cut_tokens": cut_tokens,
+        "answer_tokens": answer_tokens,
+    }
+
+
+def write_details(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write the `detail` of each answer, one object a line."""
+    write_jsonl(path, rows, sealed=True)
 
 
 def read_answers(

@@ -85,7 +85,7 @@ def check_training(network: Any, *, packed: bool, longest: int) -> None:
         )
     examples = [Example(_probe(length, config.vocab_size), 1) for length in PROBE_LENGTHS]
     with torch.inference_mode():
-        with _attention(network, "eager"):
+        with using_attention(network, "eager"):
             alone = [
                 network(input_ids=torch.tensor([one.ids], device=network.device), use_cache=False)
                 for one in examples
@@ -104,7 +104,7 @@ def check_training(network: Any, *, packed: bool, longest: int) -> None:
         if packed:
             batch = packed_collator(examples, [[0, 1]], answer_only=False)(np.array([0]))
             del batch["labels"]
-            with _attention(network, PACKED_ATTENTION):
+            with using_attention(network, PACKED_ATTENTION):
                 together = _logits(network, batch)
             if _differ(together, wanted, network.dtype):
                 raise UserError(
@@ -117,7 +117,7 @@ def _windows(causal: Any) -> dict[int, int | None]:
     """Number of each layer that uses the attention interface -> the window that it states."""
     seen: dict[int, int | None] = {}
     ids = torch.tensor([_probe(2, causal.config.get_text_config().vocab_size)])
-    with torch.inference_mode(), _attention(causal, RECORDING_ATTENTION):
+    with torch.inference_mode(), using_attention(causal, RECORDING_ATTENTION):
         causal.get_decoder()(
             input_ids=ids.to(causal.device), use_cache=False, windows_of_layers=seen
         )
@@ -145,8 +145,8 @@ AttentionInterface.register(RECORDING_ATTENTION, _recording_attention)
 
 
 @contextmanager
-def _attention(network: Any, name: str) -> Iterator[None]:
-    """Compute with another attention inside the block."""
+def using_attention(network: Any, name: str) -> Iterator[None]:
+    """Inside the block, *network* computes its attention by the function called *name*."""
     before = network.config._attn_implementation
     network.set_attn_implementation(name)
     try:
@@ -177,18 +177,18 @@ def _probe(length: int, vocabulary: int) -> list[int]:
 
 def _moving_positions(config: Any, longest: int) -> str | None:
     """The type of rotary positions that differ between rows up to *longest* tokens, or None."""
-    parameters = getattr(config, "rope_parameters", None) or {}
-    each = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
-    kinds = [one.get("rope_type") for one in each if one.get("rope_type") in MOVING_POSITIONS]
-    return kinds[0] if kinds and longest > _original_length(config) else None
+    kinds = [one.get("rope_type") for one in _rotary_settings(config)]
+    moving = [kind for kind in kinds if kind in MOVING_POSITIONS]
+    return moving[0] if moving and longest > _original_length(config) else None
 
 
 def _original_length(config: Any) -> int:
-    parameters = getattr(config, "rope_parameters", None) or {}
-    each = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
-    found = [
-        one["original_max_position_embeddings"]
-        for one in each
-        if "original_max_position_embeddings" in one
-    ]
+    key = "original_max_position_embeddings"
+    found = [one[key] for one in _rotary_settings(config) if key in one]
     return min(found) if found else int(config.max_position_embeddings)
+
+
+def _rotary_settings(config: Any) -> list[dict[str, Any]]:
+    """Settings of the rotary positions: of all layers, and of each kind of layer."""
+    settings = getattr(config, "rope_parameters", None) or {}
+    return [settings, *(value for value in settings.values() if isinstance(value, dict))]

@@ -104,22 +104,12 @@ def audit(
             split: [case.id for case in by_split[split] if case.group in known]
             for split in ("validation", "test")
         },
-        "quarantine": {
-            "records": len(quarantined),
-            "places": [asdict(item) for item in quarantined],
-        },
-        "expected": _compare(by_split, expected),
+        "quarantine": {"records": len(quarantined), "places": [*map(asdict, quarantined)]},
+        "expected": compare(
+            (f"cases of {split}", number, len(by_split[split]))
+            for split, number in expected.get("counts", {}).items()
+        ),
     }
-
-
-def _compare(
-    by_split: Mapping[str, Sequence[Case]], expected: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Compare the number of cases of each split with what the registry expects."""
-    counts = expected.get("counts", {})
-    return compare(
-        (f"cases of {split}", number, len(by_split[split])) for split, number in counts.items()
-    )
 
 
 def _describe(cases: Sequence[Case]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectlab.errors import UserError
-from affectlab.summary.answers import write_details, write_predictions
-from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.answers import detail, write_details, write_predictions
+from affectlab.summary.cases import Case, read_split
 from affectlab.summary.scores import Answer
 from affectlab.summary.text import Language, characters, default_unit, sentences, tokens
 
@@ -30,7 +30,7 @@ RANK_DIGITS = 12
 
 SENTENCES_AT_ONCE = 1024
 
-Answers = Callable[[Sequence[Case], Sequence[Case]], list[dict[str, str]]]
+Summarise = Callable[[Sequence[Case], Sequence[Case]], list[dict[str, str]]]
 
 
 def lead(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]]:
@@ -72,14 +72,19 @@ def nearest(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]
     return [dict(train[int(row.argmax())].references) for row in similarity]
 
 
-BASELINES: dict[str, Answers] = {
+BASELINES: dict[str, Summarise] = {
     "lead": lead,
     "tail": tail,
     "textrank": textrank,
     "template": template,
     "nearest": nearest,
 }
-"""Method of a run -> function from cases to answer and training cases to answers."""
+"""Method of a run -> function from cases to answer and training cases to fields of answers."""
+
+
+def baseline_answers(method: str, cases: Sequence[Case], train: Sequence[Case]) -> list[Answer]:
+    """The answers of the baseline *method* to *cases*; it may learn from the cases *train*."""
+    return [Answer(fields, all(fields.values())) for fields in BASELINES[method](cases, train)]
 
 
 def write_baseline(
@@ -95,31 +100,12 @@ def write_baseline(
     Raises:
         UserError: there are no test cases, or none to learn from.
     """
-    cases = with_fold(read_cases(records_path), fold)
-    train = [case for case in cases if case.split == "train"]
-    test = [case for case in cases if case.split == "test"]
+    train, test = (read_split(records_path, split, fold) for split in ("train", "test"))
     if not train or not test:
         raise UserError(f"{records_path}: expected cases in the splits train and test")
-    found = BASELINES[method](test, train)
-    answers = [Answer(fields, all(fields.values()), False, False) for fields in found]
+    answers = baseline_answers(method, test, train)
     write_predictions(predictions_path, test, answers, sealed=True)
-    write_details(
-        details_path,
-        (
-            {
-                "id": case.id,
-                "split": case.split,
-                "text": "",
-                "valid": answer.valid,
-                "repaired": False,
-                "error": None,
-                "case_tokens": None,
-                "cut_tokens": None,
-                "answer_tokens": None,
-            }
-            for case, answer in zip(test, answers, strict=True)
-        ),
-    )
+    write_details(details_path, map(detail, test, answers))
 
 
 def _dealt(parts: Sequence[str], case: Case) -> dict[str, str]:

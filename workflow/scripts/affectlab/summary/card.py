@@ -10,6 +10,7 @@ from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
 from affectlab.files.io import read_json, write_text
+from affectlab.summary.settings import SummaryRun
 
 CARD = "model_card.md.j2"
 EXAMPLE = "inference_example.py.j2"
@@ -20,7 +21,7 @@ def write_card(
     *,
     metrics_path: Path | str,
     audit_path: Path | str,
-    recipe: Mapping[str, Any],
+    recipe: SummaryRun,
     dataset: Mapping[str, Any],
     model: Mapping[str, Any],
     model_manifest_path: Path | str,
@@ -32,7 +33,7 @@ def write_card(
     Args:
         metrics_path: metrics.json of the run.
         audit_path: audit.json of its data.
-        recipe: the run's block of the configuration.
+        recipe: the run, as configured.
         dataset: the registry's entry of its data set.
         model: the registry's entry of its pretrained model.
         model_manifest_path: of this model; the example of an adapter finds it there.
@@ -58,9 +59,7 @@ def write_card(
         cards.render(
             TEMPLATES / EXAMPLE,
             run=record["run"],
-            manifest=None
-            if recipe["merge"]
-            else cards.path_from(example_path, model_manifest_path),
+            manifest=None if recipe.merge else cards.path_from(example_path, model_manifest_path),
         ),
     )
 
@@ -68,7 +67,7 @@ def write_card(
 def _metadata(
     record: Mapping[str, Any],
     differs: Sequence[str],
-    recipe: Mapping[str, Any],
+    recipe: SummaryRun,
     dataset: Mapping[str, Any],
     model: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def _metadata(
         "license_name": "terms-of-the-training-data",
         "library_name": "peft",
         "pipeline_tag": "summarization",
-        "tags": ["counselling", recipe["method"], f"{record['protocol']}-protocol"],
+        "tags": ["counselling", recipe.method, f"{record['protocol']}-protocol"],
         "datasets": [data_id],
         **({} if base is None else {"base_model": base}),
         "model-index": cards.model_index(

@@ -133,6 +133,28 @@ def with_fold(cases: Sequence[Case], fold: int | None) -> list[Case]:
     return [replace(case, split=names.get(case.fold, "train")) for case in cases]
 
 
+def read_split(path: Path | str, split: str, fold: int | None) -> list[Case]:
+    """Read the cases of one split, in the order of the table, as `with_fold` splits them."""
+    return [case for case in with_fold(read_cases(path), fold) if case.split == split]
+
+
+def test_cases(path: Path | str, fold: int | None) -> list[Case]:
+    """Read the cases of the test split, by id.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = read_split(path, "test", fold)
+    if not found:
+        raise DataError(path, None, "no cases in the test split")
+    return sorted(found, key=lambda case: case.id)
+
+
+def train_cases(path: Path | str, fold: int | None) -> list[Case]:
+    """Read the cases of the training split, by id; there may be none."""
+    return sorted(read_split(path, "train", fold), key=lambda case: case.id)
+
+
 def text_problem(name: str, value: Any, *, needed: bool = True) -> str | None:
     """What is wrong with *value* as a text that is to be stored; None if nothing is."""
     if not isinstance(value, str):

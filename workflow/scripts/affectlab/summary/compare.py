@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from affectlab.config.models import Bootstrap
 from affectlab.errors import DataError
 from affectlab.evaluation.comparison import Resamples, Run, Score, comparison_record
 from affectlab.evaluation.records import read_metrics, write_record
 from affectlab.summary.answers import read_answers
-from affectlab.summary.baselines import BASELINES
-from affectlab.summary.cases import Case, read_cases
-from affectlab.summary.evaluate import test_cases, train_cases
-from affectlab.summary.methods import UNTRAINED
+from affectlab.summary.baselines import BASELINES, baseline_answers
+from affectlab.summary.cases import Case, read_cases, test_cases, train_cases
+from affectlab.summary.methods import TRAINED_METHODS
 from affectlab.summary.score_intervals import COMPARED, differences, interval_of
 from affectlab.summary.scores import Answer, all_scores
 from affectlab.summary.side_scores import BOUNDS
@@ -22,9 +22,18 @@ HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
 
 
 class _Trained(NamedTuple):
-    """The answers of one model to the test cases of its run, and their scores."""
+    """The answers of one model to the test cases of its run, and their scores.
+
+    Attributes:
+        record: its metrics.json.
+        items: data set and fold; what has the same is scored on the same cases.
+        cases: the test cases.
+        answers: one a case.
+        scores: by name.
+    """
 
     record: Mapping[str, Any]
+    items: tuple[str, int | None]
     cases: Sequence[Case]
     answers: Sequence[Answer]
     scores: Mapping[str, Score]
@@ -39,7 +48,7 @@ def compare(
     folds: Mapping[str, int | None],
     pools: Mapping[str, Sequence[str]],
     baseline: str,
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
     schema: Path | str,
     output_path: Path | str,
 ) -> None:
@@ -56,33 +65,22 @@ def compare(
         folds: fold of each run, by name.
         pools: cross-validations: name -> runs, one for each fold.
         baseline: name of the run that the others are compared with.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
         schema: schema of comparison.json.
         output_path: where comparison.json goes.
 
     Raises:
         DataError: an input does not hold what it should, or folds do not cover each case once.
     """
-    runs: dict[str, list[_Trained]] = {}
-    cases: dict[tuple[str, int | None], list[Case]] = {}
-    for metrics_path, predictions, details in zip(
-        metrics_paths, predictions_paths, details_paths, strict=True
-    ):
-        record = read_metrics(metrics_path)
-        key = record["data"]["name"], folds[record["run"]]
-        if key not in cases:
-            cases[key] = test_cases(records_paths[key[0]], key[1])
-        answers = read_answers(predictions, details, cases[key])
-        scores = all_scores(cases[key], answers)
-        runs.setdefault(record["run"], []).append(_Trained(record, cases[key], answers, scores))
+    runs = _scored_runs(metrics_paths, predictions_paths, details_paths, records_paths, folds)
+    tested = {seeds[0].items: seeds[0].cases for seeds in runs.values()}
     draws = {
-        key: Resamples(_groups(found), bootstrap["resamples"], bootstrap["seed"])
-        for key, found in cases.items()
+        items: Resamples(_groups(cases), bootstrap.resamples, bootstrap.seed)
+        for items, cases in tested.items()
     }
-    keys = {name: (seeds[0].record["data"]["name"], folds[name]) for name, seeds in runs.items()}
     record = comparison_record(
         "summary",
-        [_run(seeds, keys[name], draws[keys[name]]) for name, seeds in runs.items()],
+        [_run(seeds, draws[seeds[0].items]) for seeds in runs.values()],
         baseline=baseline,
         headline=HEADLINE,
         compared=COMPARED,
@@ -96,17 +94,43 @@ def compare(
     write_record(output_path, record, schema)
 
 
-def _run(seeds: Sequence[_Trained], items: tuple[str, int | None], resamples: Resamples) -> Run:
+def _scored_runs(
+    metrics_paths: Sequence[Path | str],
+    predictions_paths: Sequence[Path | str],
+    details_paths: Sequence[Path | str],
+    records_paths: Mapping[str, Path | str],
+    folds: Mapping[str, int | None],
+) -> dict[str, list[_Trained]]:
+    """Run -> what each of its seeds came to; arguments as in `compare`."""
+    runs: dict[str, list[_Trained]] = {}
+    tested: dict[tuple[str, int | None], list[Case]] = {}
+    for metrics_path, predictions, details in zip(
+        metrics_paths, predictions_paths, details_paths, strict=True
+    ):
+        record = read_metrics(metrics_path)
+        data, fold = items = record["data"]["name"], folds[record["run"]]
+        if items not in tested:
+            tested[items] = test_cases(records_paths[data], fold)
+        cases = tested[items]
+        answers = read_answers(predictions, details, cases)
+        one = _Trained(record, items, cases, answers, all_scores(cases, answers))
+        runs.setdefault(record["run"], []).append(one)
+    return runs
+
+
+def _run(seeds: Sequence[_Trained], resamples: Resamples) -> Run:
     """A run from what its models came to."""
     first = seeds[0]
     return Run(
         records=[one.record for one in seeds],
-        items=items,
+        items=first.items,
         trials={
             name: resamples.trials([one.scores[name] for one in seeds]) for name in first.scores
         },
         bounds=dict.fromkeys(first.scores, (0.0, 1.0)) | BOUNDS,
-        seedless=first.record["method"] in UNTRAINED and not first.record["details"]["sampled"],
+        # A model that is not trained has a random part only if its answers are sampled.
+        seedless=first.record["method"] not in TRAINED_METHODS
+        and not first.record["details"]["sampled"],
     )
 
 
@@ -115,7 +139,7 @@ def _pool(
     runs: Mapping[str, _Trained],
     folds: Mapping[str, int | None],
     records_paths: Mapping[str, Path | str],
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """Score the folds of a cross-validation together, next to baselines on the same cases.
 
@@ -125,7 +149,7 @@ def _pool(
     Raises:
         DataError: the folds do not cover each case once.
     """
-    data = str(next(iter(runs.values())).record["data"]["name"])
+    data, _ = next(iter(runs.values())).items
     tested = [case for one in runs.values() for case in one.cases]
     known = sorted(case.id for case in read_cases(records_paths[data]))
     if sorted(case.id for case in tested) != known:
@@ -135,11 +159,8 @@ def _pool(
     plain: dict[str, list[Answer]] = {method: [] for method in BASELINES}
     for run, one in runs.items():
         train = train_cases(records_paths[data], folds[run])
-        for method, summarise in BASELINES.items():
-            plain[method] += [
-                Answer(fields, all(fields.values()), False, False)
-                for fields in summarise(one.cases, train)
-            ]
+        for method in BASELINES:
+            plain[method] += baseline_answers(method, one.cases, train)
     baselines = {method: all_scores(tested, answers) for method, answers in plain.items()}
     return {
         "name": name,
@@ -158,7 +179,7 @@ def _pool(
     }
 
 
-def _metrics(scores: Mapping[str, Score], bootstrap: Mapping[str, Any]) -> dict[str, Any]:
+def _metrics(scores: Mapping[str, Score], bootstrap: Bootstrap) -> dict[str, Any]:
     table = {}
     for name, score in scores.items():
         interval = interval_of(name, score, bootstrap)

@@ -8,10 +8,8 @@ template, as the original did it, and marked as such.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from affectlab.datasets.names import Ids
 from affectlab.datasets.texts import normalise_text
@@ -20,6 +18,7 @@ from affectlab.files.io import write_jsonl
 from affectlab.files.quarantine import BadRecord
 from affectlab.summary.cases import Case
 from affectlab.summary.layouts import LAYOUTS
+from affectlab.summary.settings import Split
 from affectlab.summary.splits import with_one_group
 
 
@@ -29,7 +28,7 @@ def convert(
     records_path: Path | str,
     quarantine_path: Path | str,
     *,
-    split: Mapping[str, Any],
+    split: Split,
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
 ) -> None:
@@ -40,8 +39,8 @@ def convert(
         layout: ``psyqa`` or ``longemotion``.
         records_path: gets one case a line.
         quarantine_path: gets ``{"file", "place", "problem"}`` a line.
-        split: ``validation`` and ``test`` (shares), ``folds`` and ``seed``; PsyQA's 85/15 split
-            is the published one and takes only the folds from here.
+        split: of cases without a published one; PsyQA's 85/15 split is the published one and
+            takes only the folds from here.
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
         similar_names: ``refuse`` refuses ids that differ in case, white space or Unicode form
             only; ``merge`` takes them as ids of different cases.
@@ -49,12 +48,12 @@ def convert(
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``, or the whole file is.
     """
-    path = find_file(Path(raw_directory), layout)
+    path, form = find_file(Path(raw_directory), layout), LAYOUTS[layout]
     cases: list[Case] = []
     bad: list[BadRecord] = []
     ids = Ids(similar_names)
-    for place, record in LAYOUTS[layout].rows(path):
-        found = record if isinstance(record, str) else _case_or_problem(record, layout)
+    for place, record in form.rows(path):
+        found = record if isinstance(record, str) else form.problem(record) or form.case(record)
         if isinstance(found, Case):
             repeated = ids.add(found.id, place)
             found = found if repeated is None else repeated.problem()
@@ -67,9 +66,7 @@ def convert(
     if not cases:
         raise DataError(path, None, "not one good case in the file")
     cases = with_one_group(cases, [normalise_text(case.text) for case in cases])
-    write_jsonl(
-        records_path, (asdict(case) for case in LAYOUTS[layout].assign(cases, split)), sealed=True
-    )
+    write_jsonl(records_path, (asdict(case) for case in form.assign(cases, split)), sealed=True)
     write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
 
 
@@ -93,7 +90,3 @@ def find_file(directory: Path, layout: str) -> Path:
             directory, None, f"expected one {ending} file in the layout {layout}, found {names}"
         )
     return found[0]
-
-
-def _case_or_problem(record: Mapping[str, Any], layout: str) -> Case | str:
-    return LAYOUTS[layout].problem(record) or LAYOUTS[layout].case(record)

@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.errors import DataError
+from affectlab.config.models import Bootstrap
 from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.records import ScoredRun, difference_line, metric, strongest
 from affectlab.files.io import read_jsonl, write_text
 from affectlab.summary.answers import read_answers
-from affectlab.summary.baselines import BASELINES
-from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.baselines import baseline_answers
+from affectlab.summary.cases import Case, test_cases, train_cases
 from affectlab.summary.score_intervals import COMPARED, differences, interval_of
 from affectlab.summary.scores import Answer, all_scores, description, field_scores
+from affectlab.summary.settings import SummaryRun
 from affectlab.summary.side_scores import read_judge, read_side_metrics
 
 TASK_VERSION = 4
@@ -31,7 +32,7 @@ SUPPORT = ("unsupported_numbers", "unsupported_names")
 
 
 def evaluate(
-    run: ScoredRun,
+    run: ScoredRun[SummaryRun],
     *,
     records_path: Path | str,
     predictions_path: Path | str,
@@ -59,21 +60,23 @@ def evaluate(
     Raises:
         DataError: an input does not hold what it should.
     """
-    from affectlab.evaluation import plots
-
-    cases = test_cases(records_path, run.recipe["fold"])
+    recipe = run.recipe
+    cases = test_cases(records_path, recipe.fold)
     answers = read_answers(predictions_path, details_path, cases)
-    groups = [case.group for case in cases]
     found = all_scores(cases, answers)
-    plain = trivial_scores(cases, train_cases(records_path, run.recipe["fold"]))
+    plain = trivial_scores(cases, train_cases(records_path, recipe.fold))
     judge, usage = read_judge(judge_path)
     record = {
         **run.header(
             "summary",
             TASK_VERSION,
-            method=run.recipe["method"],
-            model=run.recipe.get("model", run.recipe["method"]),
-            data={"split": "test", "n": len(cases), "groups": len(set(groups))},
+            method=recipe.method,
+            model=recipe.model if recipe.has_model else recipe.method,
+            data={
+                "split": "test",
+                "n": len(cases),
+                "groups": len({case.group for case in cases}),
+            },
             data_paths=(records_path,),
         ),
         "metrics": _metrics(found, plain, run.bootstrap)
@@ -81,25 +84,29 @@ def evaluate(
         "comparisons": []
         if baseline is None
         else [_comparison(found, baseline, cases, run.bootstrap)],
-        "details": _details(cases, answers, details_path, run.recipe.get("generation", {})),
+        "details": _details(cases, answers, details_path, recipe),
         **({} if judge is None else {"judge": judge}),
     }
-    plots.grouped_bars(
-        Path(figures) / "fields",
-        {
-            name: {score: row[score] for score in ("rouge1", "rouge2", "rouge_l")}
-            for name, row in record["details"]["fields"].items()
-        },
-        ylabel="F1",
-    )
+    _plot_fields(Path(figures) / "fields", record["details"]["fields"])
     write_text(text_path, results_text(record))
     run.write(record, {} if usage is None else {"judge": usage})
+
+
+def _plot_fields(stem: Path, fields: Mapping[str, Mapping[str, float]]) -> None:
+    """Draw ROUGE of each field."""
+    from affectlab.evaluation import plots
+
+    shown = {
+        name: {score: row[score] for score in ("rouge1", "rouge2", "rouge_l")}
+        for name, row in fields.items()
+    }
+    plots.grouped_bars(stem, shown, ylabel="F1")
 
 
 def _metrics(
     found: Mapping[str, Score],
     plain: Mapping[str, tuple[str, float]],
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """The scores as metrics.json holds them, next to the *plain* ones of trivial baselines."""
     table = {}
@@ -114,7 +121,7 @@ def _comparison(
     ours: Mapping[str, Score],
     baseline: tuple[str, int, Path | str, Path | str],
     cases: Sequence[Case],
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """The paired differences from *baseline*: run name, seed, predictions and details."""
     name, seed, predictions_path, details_path = baseline
@@ -131,7 +138,7 @@ def _details(
     cases: Sequence[Case],
     answers: Sequence[Answer],
     details_path: Path | str,
-    generation: Mapping[str, Any],
+    recipe: SummaryRun,
 ) -> dict[str, Any]:
     return {
         "fields": field_scores(cases, answers),
@@ -140,27 +147,9 @@ def _details(
         "references_from_template": any(case.template for case in cases),
         "languages": sorted({case.language for case in cases}),
         "tokens": _token_counts(details_path),
-        "decoding": generation.get("decoding"),
-        "sampled": generation.get("sample", False),
+        "decoding": recipe.generation.decoding if recipe.has_model else None,
+        "sampled": recipe.has_model and recipe.generation.sample,
     }
-
-
-def test_cases(records_path: Path | str, fold: int | None) -> list[Case]:
-    """The cases of the test split, by id.
-
-    Raises:
-        DataError: there is none.
-    """
-    found = [case for case in with_fold(read_cases(records_path), fold) if case.split == "test"]
-    if not found:
-        raise DataError(records_path, None, "no cases in the test split")
-    return sorted(found, key=lambda case: case.id)
-
-
-def train_cases(records_path: Path | str, fold: int | None) -> list[Case]:
-    """The cases of the training split, by id; there may be none."""
-    found = [case for case in with_fold(read_cases(records_path), fold) if case.split == "train"]
-    return sorted(found, key=lambda case: case.id)
 
 
 def trivial_scores(cases: Sequence[Case], train: Sequence[Case]) -> dict[str, tuple[str, float]]:
@@ -172,8 +161,7 @@ def trivial_scores(cases: Sequence[Case], train: Sequence[Case]) -> dict[str, tu
     """
     reached: dict[str, list[tuple[str, float]]] = {name: [] for name in COMPARED}
     for method in TRIVIAL if train else TRIVIAL[:-1]:
-        answers = [Answer(fields, True, False, False) for fields in BASELINES[method](cases, train)]
-        found = all_scores(cases, answers)
+        found = all_scores(cases, baseline_answers(method, cases, train))
         for name in COMPARED:
             reached[name].append((method, found[name].value))
     best = {name: strongest("higher", values) for name, values in reached.items()}
@@ -182,8 +170,7 @@ def trivial_scores(cases: Sequence[Case], train: Sequence[Case]) -> dict[str, tu
 
 def support_of_references(cases: Sequence[Case]) -> dict[str, float]:
     """`SUPPORT` of the references: how much of it good answers have, and the count takes amiss."""
-    answers = [Answer(case.references, True, False, False) for case in cases]
-    found = all_scores(cases, answers)
+    found = all_scores(cases, [Answer(case.references, True) for case in cases])
     return {name: found[name].value for name in SUPPORT}
 
 

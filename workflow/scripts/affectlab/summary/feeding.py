@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ from affectlab.summary import packing, states
 from affectlab.summary.answers import target_text
 from affectlab.summary.cases import Case
 from affectlab.summary.packing import Example
-from affectlab.summary.prompts import build_prompt, case_text, task_of
+from affectlab.summary.prompts import case_prompt
+from affectlab.summary.settings import SummaryRun
 from affectlab.training.batching import Batch
 
 
@@ -41,9 +42,9 @@ class PackedCases:
     adapted_tokens: int | None = None
     read: states.Read | None = None
 
-    def __init__(self, run: Mapping[str, Any]) -> None:
-        self.longest: int = run["max_length"]
-        self.answer_only: bool = run["loss"] == "answer"
+    def __init__(self, run: SummaryRun) -> None:
+        self.longest = run.max_length
+        self.answer_only = run.loss == "answer"
 
     def prepare(self, network: Any, examples: Sequence[Example], device: torch.device) -> None:
         """Compute what training on *examples* needs of *network*, which has no adapters yet."""
@@ -82,7 +83,7 @@ class PaddedCases(PackedCases):
 
     attention = states.ROW_ATTENTION
 
-    def __init__(self, run: Mapping[str, Any], pad_id: int) -> None:
+    def __init__(self, run: SummaryRun, pad_id: int) -> None:
         super().__init__(run)
         self._pad_id = pad_id
 
@@ -100,9 +101,7 @@ class Answers(PackedCases):
 
     attention = states.ROW_ATTENTION
 
-    def __init__(
-        self, run: Mapping[str, Any], opening: list[int], folder: Path, network: str
-    ) -> None:
+    def __init__(self, run: SummaryRun, opening: list[int], folder: Path, network: str) -> None:
         """Keep the states by *network*, a name, in *folder*; *opening* opens an answer."""
         super().__init__(run)
         self._opening = opening
@@ -136,37 +135,27 @@ class Answers(PackedCases):
         return packing.answers_collator(examples, rows, opening=opening, states_of=self._store.get)
 
 
-def feeding_of(
-    run: Mapping[str, Any], tokenizer: Any, *, folder: Path, network: str
-) -> PackedCases:
+def feeding_of(run: SummaryRun, tokenizer: Any, *, folder: Path, network: str) -> PackedCases:
     """How a run feeds its cases.
 
     Args:
-        run: its block of the configuration.
+        run: as configured.
         tokenizer: of the network.
         folder: for stored states.
         network: name of what computes them, in which format.
     """
-    if run["adapter_scope"] == "answer":
+    if run.adapter_scope == "answer":
         return Answers(run, networks.answer_opening(tokenizer), folder, network)
-    return PackedCases(run) if run["packing"] else PaddedCases(run, tokenizer.pad_token_id)
+    return PackedCases(run) if run.packing else PaddedCases(run, tokenizer.pad_token_id)
 
 
-def encode(cases: Sequence[Case], tokenizer: Any, run: Mapping[str, Any]) -> list[Example]:
+def encode(cases: Sequence[Case], tokenizer: Any, run: SummaryRun) -> list[Example]:
     """Prompt, answer and end token of each case, together at most ``max_length`` tokens."""
     examples = []
     for case in cases:
-        answer = encode_texts(tokenizer, target_text(case.references), add_special_tokens=False)[
-            "input_ids"
-        ]
-        answer = [*answer[: run["max_answer_tokens"] - 1], tokenizer.eos_token_id]
-        prompt = build_prompt(
-            tokenizer,
-            case_text(case),
-            task=task_of(case),
-            version=run["prompt"],
-            language=case.language,
-            max_tokens=run["max_length"] - len(answer),
-        )
+        target = encode_texts(tokenizer, target_text(case.references), add_special_tokens=False)
+        answer = [*target["input_ids"][: run.max_answer_tokens - 1], tokenizer.eos_token_id]
+        room = run.max_length - len(answer)
+        prompt = case_prompt(tokenizer, case, version=run.prompt, max_tokens=room)
         examples.append(Example([*prompt.ids, *answer], len(prompt.ids)))
     return examples

@@ -6,19 +6,18 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from affectlab.assets.checkpoints import weights_digest
+from affectlab.config.models import given
 from affectlab.errors import UserError
 from affectlab.summary.answering import Request, answer_all, read_progress
-from affectlab.summary.answers import parse, write_details, write_predictions
-from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.answers import detail, parse, write_details, write_predictions
+from affectlab.summary.cases import Case, read_split
 from affectlab.summary.generator import Generator, load_generator
 from affectlab.summary.prompting import build_requests
 from affectlab.summary.scores import Answer
-
-if TYPE_CHECKING:
-    pass
+from affectlab.summary.settings import SummaryRun
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ NOTES_NAME = "notes.jsonl"
 def answer_cases(
     generator: Generator,
     cases: Sequence[Case],
-    run: Mapping[str, Any],
+    run: SummaryRun,
     *,
     fields: Sequence[str],
     seed: int,
@@ -63,20 +62,19 @@ def answer_cases(
         )
     )
     _report_cut(requests, run)
-    longest = run["max_answer_tokens"]
     found = answer_all(
         generator,
         requests,
-        max_tokens=longest,
+        max_tokens=run.max_answer_tokens,
         seed=seed,
-        grammar=generator.grammar(fields, longest),
+        grammar=generator.grammar(fields, run.max_answer_tokens),
         progress_path=progress_path,
         fingerprint=fingerprint,
     )
     return requests, found
 
 
-def _report_cut(requests: Sequence[Request], run: Mapping[str, Any]) -> None:
+def _report_cut(requests: Sequence[Request], run: SummaryRun) -> None:
     """Log how many cases are longer than what the model reads."""
     cut = [request for request in requests if request.cut_tokens]
     if cut:
@@ -85,8 +83,8 @@ def _report_cut(requests: Sequence[Request], run: Mapping[str, Any]) -> None:
             "max_answer_tokens %d): %d of their %d tokens were left out, first of %s",
             len(cut),
             len(requests),
-            run["max_length"],
-            run["max_answer_tokens"],
+            run.max_length,
+            run.max_answer_tokens,
             sum(request.cut_tokens for request in cut),
             sum(request.case_tokens for request in cut),
             cut[0].id,
@@ -104,7 +102,7 @@ def generate(
     records_path: Path,
     base_model: Path,
     adapter: Path | None,
-    run: Mapping[str, Any],
+    run: SummaryRun,
     seed: int,
     threads: int,
     predictions_path: Path,
@@ -117,7 +115,7 @@ def generate(
         records_path: the tidy table of cases.
         base_model: checkpoint directory of the pretrained model.
         adapter: the run's adapter; None for a model as it is (method ``prompt``).
-        run: the run's block of the configuration.
+        run: as configured.
         seed: of the sampling.
         threads: CPU threads.
         predictions_path: gets the fields in the benchmark's submission format.
@@ -130,21 +128,14 @@ def generate(
     from affectlab.files.io import sha256_file
     from affectlab.training.checkpoints import fingerprint
 
-    cases = [
-        case for case in with_fold(read_cases(records_path), run["fold"]) if case.split == "test"
-    ]
+    cases = read_split(records_path, "test", run.fold)
     if not cases:
         raise UserError(f"{records_path}: no cases in the test split")
     generator = load_generator(
-        base_model,
-        adapter,
-        run["generation"],
-        four_bit=run["method"] == "qlora",
-        precision=run["generation"]["precision"],
-        threads=threads,
+        base_model, adapter, run.generation, four_bit=run.is_four_bit, threads=threads
     )
     key = fingerprint(
-        dict(run), seed, sha256_file(records_path), weights_digest(adapter or base_model)
+        given(run), seed, sha256_file(records_path), weights_digest(adapter or base_model)
     )
     requests, found = answer_cases(
         generator,
@@ -180,24 +171,20 @@ def store_answers(
 ) -> None:
     """Write predictions and details of answered requests."""
     answers = parse_answers(cases, found, cases[0].fields)
-    rows = []
-    for case, request, answer in zip(cases, requests, answers, strict=True):
-        row = found[case.id]
-        rows.append(
-            {
-                "id": case.id,
-                "split": case.split,
-                "text": row["text"],
-                "valid": answer.valid,
-                "repaired": answer.repaired,
-                "error": row["error"],
-                "case_tokens": request.case_tokens,
-                "cut_tokens": request.cut_tokens,
-                "answer_tokens": row["answer_tokens"],
-            }
-        )
     write_predictions(predictions_path, cases, answers, sealed=True)
-    write_details(details_path, rows)
+    write_details(
+        details_path,
+        (
+            detail(
+                case,
+                answer,
+                case_tokens=request.case_tokens,
+                cut_tokens=request.cut_tokens,
+                **found[case.id],
+            )
+            for case, request, answer in zip(cases, requests, answers, strict=True)
+        ),
+    )
 
 
 def parse_answers(

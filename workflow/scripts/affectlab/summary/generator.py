@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.summary.cases import REFLECTION
+from affectlab.summary.settings import Generation
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from affectlab.models.devices import Precision
     from affectlab.summary.constrain import FieldsGrammar
     from affectlab.summary.states import Read
 
@@ -26,7 +26,7 @@ class Generator:
         network: Any,
         tokenizer: PreTrainedTokenizerBase,
         device: torch.device,
-        settings: Mapping[str, Any],
+        settings: Generation,
         *,
         adapted_tokens: int | None = None,
         read: Read | None = None,
@@ -37,8 +37,7 @@ class Generator:
             network: causal language model, with or without adapters, on *device*.
             tokenizer: of the network.
             device: where prompts are moved to.
-            settings: the ``generation`` block of a run: ``sample``, ``temperature``, ``top_p``,
-                ``top_k``, ``repetition_penalty``, ``batch_tokens``, ``decoding``.
+            settings: how it answers.
             adapted_tokens: of adapters that act on the answer alone: how many tokens at the end of
                 a prompt they act on too. None: they act everywhere, or there are none.
             read: how prompts are read; each time anew if None.
@@ -51,22 +50,18 @@ class Generator:
         self._adapted_tokens = adapted_tokens
         self._read = read or read_prompt
         # The checkpoint's own settings would mix with ours.
-        sampling = (
-            {name: settings[name] for name in ("temperature", "top_p", "top_k")}
-            if settings["sample"]
-            else {"temperature": None, "top_p": None, "top_k": None}
-        )
+        sampling = settings.model_dump(include={"temperature", "top_p", "top_k"})
         self._options = {
-            "do_sample": settings["sample"],
-            "repetition_penalty": settings["repetition_penalty"],
+            "do_sample": settings.sample,
+            "repetition_penalty": settings.repetition_penalty,
             "pad_token_id": tokenizer.pad_token_id,
             "eos_token_id": stop_ids(tokenizer, network),
-            **sampling,
+            **(sampling if settings.sample else dict.fromkeys(sampling)),
         }
 
     def grammar(self, fields: Sequence[str], max_tokens: int) -> FieldsGrammar | None:
         """What answers with *fields* are held to; None where decoding is free, or text wanted."""
-        if self.settings["decoding"] == "repaired" or tuple(fields) == (REFLECTION,):
+        if self.settings.decoding == "repaired" or tuple(fields) == (REFLECTION,):
             return None
         from affectlab.summary.constrain import FieldsGrammar
 
@@ -122,10 +117,9 @@ class Generator:
 def load_generator(
     base_model: Path,
     adapter: Path | None,
-    settings: Mapping[str, Any],
+    settings: Generation,
     *,
     four_bit: bool,
-    precision: Precision,
     threads: int | None = None,
     device: str | None = None,
 ) -> Generator:
@@ -134,7 +128,6 @@ def load_generator(
     Raises:
         UserError: no readable model or adapter, or one with an attention that is not supported.
     """
-
     from affectlab.models import devices
     from affectlab.models.decoding_weights import order_weights_for_decoding
     from affectlab.summary import model as networks
@@ -144,7 +137,7 @@ def load_generator(
     if threads is not None:
         devices.set_threads(threads)
     place = devices.named_device(device)
-    dtype = devices.compute_dtype(precision, place)
+    dtype = devices.compute_dtype(settings.precision, place)
     network: Any
     adapted_tokens = None if adapter is None else networks.adapted_prompt_tokens(adapter)
     if adapter is not None and not four_bit and adapted_tokens is None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from affectlab.summary.attention import using_attention
 from affectlab.summary.cases import Case
 from affectlab.summary.generate import answer_cases, parse_answers
 from affectlab.summary.generator import Generator
 from affectlab.summary.packing import next_token_loss_sum
 from affectlab.summary.scores import Answer, compared_texts, rouge
+from affectlab.summary.settings import SummaryRun
 from affectlab.summary.states import decoding_attention
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def with_answers(
     evaluate: Evaluate,
     cases: Sequence[Case],
     tokenizer: PreTrainedTokenizerBase,
-    run: Mapping[str, Any],
+    run: SummaryRun,
     device: torch.device,
     *,
     seed: int,
@@ -74,7 +75,7 @@ def with_answers(
         evaluate: gives what else is to be known.
         cases: to be answered, as they would be after training.
         tokenizer: of the network.
-        run: the run's block of the configuration.
+        run: as configured.
         device: of the network.
         seed: of the sampling; the streams of the training are left as they are.
         adapted_tokens: as `Generator` takes it.
@@ -88,11 +89,13 @@ def with_answers(
             network,
             tokenizer,
             device,
-            run["generation"],
+            run.generation,
             adapted_tokens=adapted_tokens,
             read=read,
         )
-        with _decoding_attention(network, device), torch.random.fork_rng(streams):
+        # Attention as for generation; that of training keeps nothing of what was read.
+        attention = decoding_attention(network, device)
+        with using_attention(network, attention), torch.random.fork_rng(streams):
             _, answers = answer_cases(generator, cases, run, fields=fields, seed=seed)
         return evaluate(network) | _scores(cases, parse_answers(cases, answers, fields))
 
@@ -106,14 +109,3 @@ def _scores(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, float
         **{name: float(np.mean([row[name] for row in rouges])) for name in rouges[0]},
         "valid_output": float(np.mean([answer.valid for answer in answers])),
     }
-
-
-@contextmanager
-def _decoding_attention(network: Any, device: torch.device) -> Iterator[None]:
-    """Attention as for generation; that of training keeps nothing of what was read."""
-    training = network.config._attn_implementation
-    network.set_attn_implementation(decoding_attention(network, device))
-    try:
-        yield
-    finally:
-        network.set_attn_implementation(training)

@@ -13,8 +13,12 @@ from affectlab.errors import DataError
 from affectlab.files.io import read_json
 from affectlab.files.text import read_lines
 from affectlab.summary.cases import FIELDS, REFLECTION, Case, text_problem
+from affectlab.summary.settings import Split
 from affectlab.summary.splits import digest, published_split, stratified
 from affectlab.summary.text import detect_language
+
+LISTS = ("case_description", "consultation_process")
+"""Fields of LongEmotion that hold paragraphs."""
 
 LONG_CONSULTATION = 500
 """Characters from which the original's template takes its sentence for long consultations."""
@@ -28,7 +32,7 @@ class Layout:
     rows: Callable[[Path], Iterator[tuple[str, Mapping[str, Any] | str]]]
     problem: Callable[[Mapping[str, Any]], str | None]
     case: Callable[[Mapping[str, Any]], Case]
-    assign: Callable[[Sequence[Case], Mapping[str, Any]], list[Case]]
+    assign: Callable[[Sequence[Case], Split], list[Case]]
 
 
 def template_reflection(keywords: Sequence[str], consultation: str) -> str:
@@ -55,6 +59,10 @@ def _list_problem(name: str, value: Any) -> str | None:
     return None if any(item.strip() for item in value) else f"{name}: is empty"
 
 
+def _lists_problem(record: Mapping[str, Any]) -> str | None:
+    return next(filter(None, (_list_problem(name, record[name]) for name in LISTS)), None)
+
+
 def _missing(record: Mapping[str, Any], names: Sequence[str]) -> str | None:
     absent = [name for name in names if name not in record]
     return f"missing field {' and '.join(absent)}" if absent else None
@@ -68,6 +76,10 @@ def _id_problem(name: str, value: Any) -> str | None:
     return f"{name}: expected a whole number or a string, found {kind_of(value)}"
 
 
+def _object_or_problem(value: Any) -> Mapping[str, Any] | str:
+    return value if isinstance(value, dict) else f"expected an object, found {kind_of(value)}"
+
+
 def _longemotion_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     """Place and record, or place and problem, of each line."""
     for number, line in read_lines(path):
@@ -78,32 +90,23 @@ def _longemotion_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str
         except (ValueError, RecursionError):
             yield f"line {number}", "not valid JSON"
             continue
-        found = (
-            record if isinstance(record, dict) else f"expected an object, found {kind_of(record)}"
-        )
-        yield f"line {number}", found
+        yield f"line {number}", _object_or_problem(record)
 
 
 def _longemotion_problem(record: Mapping[str, Any]) -> str | None:
-    lists = ("case_description", "consultation_process")
     return (
-        _missing(record, ("id", *lists, REFLECTION, *FIELDS))
+        _missing(record, ("id", *LISTS, REFLECTION, *FIELDS))
         or _id_problem("id", record["id"])
-        or next(filter(None, (_list_problem(name, record[name]) for name in lists)), None)
+        or _lists_problem(record)
         or text_problem(REFLECTION, record[REFLECTION], needed=False)
         or next(filter(None, (text_problem(name, record[name]) for name in FIELDS)), None)
     )
 
 
 def _longemotion_case(record: Mapping[str, Any]) -> Case:
-    return _case(
-        record["id"],
-        record["case_description"],
-        record["consultation_process"],
-        record[REFLECTION].strip(),
-        {name: record[name].strip() for name in FIELDS},
-        template=False,
-    )
+    description, process = (record[name] for name in LISTS)
+    references = {name: record[name].strip() for name in FIELDS}
+    return _case(record["id"], description, process, record[REFLECTION].strip(), references)
 
 
 def _psyqa_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
@@ -111,23 +114,21 @@ def _psyqa_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     if not isinstance(content, list):
         raise DataError(path, None, f"expected a list of questions, found {kind_of(content)}")
     for number, record in enumerate(content, start=1):
-        found = (
-            record if isinstance(record, dict) else f"expected an object, found {kind_of(record)}"
-        )
-        yield f"record {number}", found
+        yield f"record {number}", _object_or_problem(record)
 
 
 def _psyqa_problem(record: Mapping[str, Any]) -> str | None:
-    if problem := (
+    return (
         _missing(record, ("questionID", "question", "description", "answers"))
         or _id_problem("questionID", record["questionID"])
         or text_problem("question", record["question"])
         or text_problem("description", record["description"], needed=False)
-    ):
-        return problem
-    if problem := _keywords_problem(record.get("keywords")):
-        return problem
-    answers = record["answers"]
+        or _keywords_problem(record.get("keywords"))
+        or _answers_problem(record["answers"])
+    )
+
+
+def _answers_problem(answers: Any) -> str | None:
     if not isinstance(answers, list):
         return f"answers: expected a list, found {kind_of(answers)}"
     for number, answer in enumerate(answers, start=1):
@@ -179,7 +180,7 @@ def _case(
     reflection: str,
     references: dict[str, str],
     *,
-    template: bool,
+    template: bool = False,
 ) -> Case:
     paragraphs = [
         tuple(part.strip() for part in parts if part.strip()) for parts in (description, process)
@@ -219,40 +220,35 @@ def read_requests(
     """
     cases: dict[str, Case] = {}
     for place, record in _longemotion_rows(Path(path)):
-        problem = record if isinstance(record, str) else _request_problem(record, cases)
-        if problem is not None and report is None:
-            raise DataError(path, place, problem)
-        if problem is not None and report is not None:
-            report(f"{path}, {place}", problem)
-        if problem is not None or isinstance(record, str):
-            continue
-        # A reflection that is to be written is not read.
-        given = "" if REFLECTION in fields else record.get(REFLECTION, "").strip()
-        case = _case(
-            record["id"],
-            record["case_description"],
-            record["consultation_process"],
-            given,
-            dict.fromkeys(fields, ""),
-            template=False,
-        )
-        cases[case.id] = case
+        found = record if isinstance(record, str) else _request_or_problem(record, fields, cases)
+        if isinstance(found, Case):
+            cases[found.id] = found
+        elif report is None:
+            raise DataError(path, place, found)
+        else:
+            report(f"{path}, {place}", found)
     if not cases:
         raise DataError(path, None, "no cases in the file")
     return list(cases.values())
 
 
-def _request_problem(record: Mapping[str, Any], known: Container[str]) -> str | None:
-    lists = ("case_description", "consultation_process")
+def _request_or_problem(
+    record: Mapping[str, Any], fields: Sequence[str], known: Container[str]
+) -> Case | str:
     problem = (
-        _missing(record, ("id", *lists))
+        _missing(record, ("id", *LISTS))
         or _id_problem("id", record["id"])
-        or next(filter(None, (_list_problem(name, record[name]) for name in lists)), None)
+        or _lists_problem(record)
         or text_problem(REFLECTION, record.get(REFLECTION, ""), needed=False)
     )
-    if problem is None and str(record["id"]) in known:
+    if problem is not None:
+        return problem
+    if str(record["id"]) in known:
         return f"the id {record['id']!r} occurs a second time"
-    return problem
+    # A reflection that is to be written is not read.
+    given = "" if REFLECTION in fields else record.get(REFLECTION, "").strip()
+    description, process = (record[name] for name in LISTS)
+    return _case(record["id"], description, process, given, dict.fromkeys(fields, ""))
 
 
 def case_of_text(identity: str | int, text: str, fields: Sequence[str]) -> Case:
@@ -268,7 +264,7 @@ def case_of_text(identity: str | int, text: str, fields: Sequence[str]) -> Case:
     """
     if problem := _id_problem("id", identity) or text_problem("text", text):
         raise ValueError(problem)
-    return _case(identity, [text], [], "", dict.fromkeys(fields, ""), template=False)
+    return _case(identity, [text], [], "", dict.fromkeys(fields, ""))
 
 
 LAYOUTS = {

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from affectlab.files.io import round_significant, write_json
 from affectlab.summary.answers import target_text
 from affectlab.summary.audit import quantiles
 from affectlab.summary.cases import read_cases, with_fold
-from affectlab.summary.prompts import build_prompt, case_text, task_of
+from affectlab.summary.prompts import case_prompt
+from affectlab.summary.settings import SummaryRun
 
 
 def write_lengths(
     *,
     records_path: Path,
     model_directory: Path,
-    run: Mapping[str, Any],
+    run: SummaryRun,
     lengths_path: Path,
     figure_stem: Path,
 ) -> None:
@@ -26,7 +25,7 @@ def write_lengths(
     Args:
         records_path: the tidy table of cases.
         model_directory: holds the tokenizer.
-        run: the run's block of the configuration.
+        run: as configured.
         lengths_path: gets quantiles of prompt and reference lengths and the share that does
             not fit.
         figure_stem: path of the histogram without an ending.
@@ -36,16 +35,9 @@ def write_lengths(
     from affectlab.summary.model import load_tokenizer
 
     tokenizer = load_tokenizer(model_directory)
-    cases = with_fold(read_cases(records_path), run["fold"])
+    cases = with_fold(read_cases(records_path), run.fold)
     prompts = [
-        build_prompt(
-            tokenizer,
-            case_text(case),
-            task=task_of(case),
-            version=run["prompt"],
-            language=case.language,
-            max_tokens=run["max_length"] - run["max_answer_tokens"],
-        )
+        case_prompt(tokenizer, case, version=run.prompt, max_tokens=run.prompt_tokens)
         for case in cases
     ]
     # What the prompt would be if nothing were cut.
@@ -58,18 +50,18 @@ def write_lengths(
         whole,
         xlabel="tokens of the prompt with the whole case",
         ylabel="cases",
-        limit=("room for the prompt", run["max_length"] - run["max_answer_tokens"]),
+        limit=("room for the prompt", run.prompt_tokens),
     )
     cut = sum(prompt.cut_tokens for prompt in prompts)
     found = {
-        "model": run["model"],
-        "max_length": run["max_length"],
-        "long_input": run["long_input"],
+        "model": run.model,
+        "max_length": run.max_length,
+        "long_input": run.long_input,
         "prompt_tokens": quantiles(whole),
         "answer_tokens": quantiles(answers),
         "cases": len(cases),
         "cases_cut": sum(prompt.cut_tokens > 0 for prompt in prompts),
         "share_cut": round_significant(cut / sum(prompt.case_tokens for prompt in prompts)),
-        "answers_cut": sum(length >= run["max_answer_tokens"] for length in answers),
+        "answers_cut": sum(length >= run.max_answer_tokens for length in answers),
     }
     write_json(lengths_path, found, sealed=True)

@@ -7,11 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import (
-    AutoModelForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from affectlab.assets.safe_loading import check_adapter
 from affectlab.errors import UserError, shortened
@@ -34,18 +30,6 @@ STORED_SETTINGS = (
     "merge",
 )
 """The keys of a run that are stored there, beside ``task``, ``base_model`` and its weights."""
-
-GENERATION = (
-    "decoding",
-    "sample",
-    "temperature",
-    "top_p",
-    "top_k",
-    "repetition_penalty",
-    "batch_tokens",
-    "precision",
-)
-"""The keys of a run's ``generation``."""
 
 
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:

@@ -19,8 +19,8 @@ from affectlab.files.io import write_json
 from affectlab.models import devices
 from affectlab.models.text_models import encode_texts, load_pretrained, load_tokenizer
 from affectlab.summary.answers import read_answers
-from affectlab.summary.evaluate import test_cases
-from affectlab.summary.scores import compared_texts
+from affectlab.summary.cases import Case, test_cases
+from affectlab.summary.scores import Answer, compared_texts
 from affectlab.summary.side_scores import side_metric
 from affectlab.summary.text import Language, sentences, tokens
 
@@ -66,32 +66,40 @@ def score_run(
     answers = read_answers(predictions_path, details_path, cases)
     columns = {}
     if bertscore_model is not None:
-        # The states of tokens need no pooler, which many encoders lack.
-        encoder = _load(bertscore_model, AutoModel, "a text encoder", device, whole=False)
-        pairs = [
-            compared_texts(case, answer)[:2] for case, answer in zip(cases, answers, strict=True)
-        ]
-        columns["bertscore"] = [(score, 1.0) for score in bert_scores(pairs, *encoder)]
+        columns["bertscore"] = _bertscore_rows(bertscore_model, cases, answers, device)
     if nli_model is not None:
-        judge = _load(
-            nli_model,
-            AutoModelForSequenceClassification,
-            "a text classifier",
-            device,
-            whole=True,
-        )
-        columns["entailed_sentences"] = [
-            entailed_sentences(
-                [claim for text in answer.fields.values() for claim in sentences(text)],
-                case.text,
-                case.language,
-                *judge,
-            )
-            for case, answer in zip(cases, answers, strict=True)
-        ]
+        columns["entailed_sentences"] = _entailment_rows(nli_model, cases, answers, device)
     groups = [case.group for case in cases]
     found = {name: side_metric(name, rows, groups, level) for name, rows in columns.items()}
     write_json(output_path, {"metrics": found}, sealed=True)
+
+
+def _bertscore_rows(
+    model: Path, cases: Sequence[Case], answers: Sequence[Answer], device: torch.device
+) -> list[tuple[float, float]]:
+    """BERTScore of each case, and its weight."""
+    # The states of tokens need no pooler, which many encoders lack.
+    encoder = _load(model, AutoModel, "a text encoder", device, whole=False)
+    pairs = [compared_texts(case, answer)[:2] for case, answer in zip(cases, answers, strict=True)]
+    return [(score, 1.0) for score in bert_scores(pairs, *encoder)]
+
+
+def _entailment_rows(
+    model: Path, cases: Sequence[Case], answers: Sequence[Answer], device: torch.device
+) -> list[tuple[float, float]]:
+    """Entailed sentences of each case's summary, and all of them."""
+    classifier = _load(
+        model, AutoModelForSequenceClassification, "a text classifier", device, whole=True
+    )
+    return [
+        entailed_sentences(
+            [claim for text in answer.fields.values() for claim in sentences(text)],
+            case.text,
+            case.language,
+            *classifier,
+        )
+        for case, answer in zip(cases, answers, strict=True)
+    ]
 
 
 def bert_scores(

@@ -216,18 +216,8 @@ def packed_attention(
         value: as *key*.
         attention_mask: None; there is no padding.
         bounds: int64 (cases + 1,), where each case starts, and the end.
-        scaling: of the products.
-        dropout: on the attention weights.
-        sliding_window: number of tokens that a token sees; None for all.
-        softcap: bound of the scores, or None.
-        s_aux: attention sinks (heads,), or None.
-        others: further arguments, which have to be without effect.
 
-    Returns:
-        (1, length, heads, size), and no weights.
-
-    Raises:
-        UserError: an argument that is unknown here and not without effect.
+    The other arguments, the result and the error are as in `states.row_attention`.
     """
     refuse_unknown(module, others)
     if scaling is None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.config.load import as_mapping
-from affectlab.errors import DataError, UserError
+from affectlab.config.models import given, typed
+from affectlab.errors import DataError, UserError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
@@ -20,6 +21,7 @@ from affectlab.summary.cases import TASKS, Case
 from affectlab.summary.generate import PROGRESS_NAME, answer_cases, parse_answers, remove_progress
 from affectlab.summary.generator import Generator, load_generator
 from affectlab.summary.scores import Answer
+from affectlab.summary.settings import Generation, SummaryRun
 
 if TYPE_CHECKING:
     from affectlab.models.devices import Precision
@@ -44,11 +46,13 @@ class CaseSummarizer:
     def __init__(
         self,
         generator: Generator,
-        settings: dict[str, Any],
+        run: SummaryRun,
+        settings: Mapping[str, Any],
         trained: Path,
         base_weights: Sequence[str],
     ) -> None:
         self._generator = generator
+        self._run = run
         self._settings = settings
         self._trained = trained
         self._base_weights = base_weights
@@ -79,10 +83,10 @@ class CaseSummarizer:
         from affectlab.summary.model import ADAPTER_FOLDER
 
         folder = Path(path)
-        settings = _read_settings(folder)
+        settings, run = _read_settings(folder)
         if precision is not None:
-            settings["generation"] = {**settings["generation"], "precision": precision}
-        merged = settings["merge"] and base_model is None
+            run.generation.precision = precision
+        merged = run.merge and base_model is None
         if not merged and base_model is None:
             raise UserError(
                 f"{folder}: holds an adapter of {settings['base_model']} and no merged model: name "
@@ -94,13 +98,12 @@ class CaseSummarizer:
         generator = load_generator(
             base or folder,
             adapter,
-            settings["generation"],
-            four_bit=settings["method"] == "qlora" and not merged,
-            precision=settings["generation"]["precision"],
+            run.generation,
+            four_bit=run.is_four_bit and not merged,
             threads=threads,
             device=device,
         )
-        return cls(generator, settings, adapter or folder, base_weights)
+        return cls(generator, run, settings | given(run), adapter or folder, base_weights)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -149,7 +152,7 @@ class CaseSummarizer:
         _, found = answer_cases(
             self._generator,
             cases,
-            self._settings,
+            self._run,
             fields=self.fields,
             seed=seed,
             work_directory=work_directory,
@@ -198,21 +201,23 @@ class CaseSummarizer:
 
 
 @checked("folder", check_directory)
-def _read_settings(folder: Path) -> dict[str, Any]:
-    """What is stored of a model beside its weights.
+def _read_settings(folder: Path) -> tuple[dict[str, Any], SummaryRun]:
+    """What is stored of a model beside its weights, and the run in it.
 
     Raises:
         UserError: nothing is.
-        DataError: something is missing, or the task is unknown.
+        DataError: something is missing or out of bounds, or the task is unknown.
     """
-    from affectlab.summary.model import GENERATION, SETTINGS_NAME, STORED_SETTINGS
+    from affectlab.summary.model import SETTINGS_NAME, STORED_SETTINGS
 
     path = folder / SETTINGS_NAME
     if not path.is_file():
         raise UserError(f"{folder}: no {SETTINGS_NAME} here: not a model of the summary experiment")
     settings = as_mapping(read_json(path))
     missing = [n for n in ("task", "base_model", *STORED_SETTINGS) if n not in settings] or [
-        f"generation.{n}" for n in GENERATION if n not in as_mapping(settings["generation"])
+        f"generation.{n}"
+        for n in Generation.model_fields
+        if n not in as_mapping(settings["generation"])
     ]
     if missing:
         raise DataError(
@@ -221,7 +226,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     if settings["task"] not in list(TASKS):
         problem = f"task: expected {' or '.join(TASKS)}, found {settings['task']!r}"
         raise DataError(path, None, problem)
-    return dict(settings)
+    with reading(path, "settings of a run of the summary experiment"):
+        run = typed(SummaryRun, {name: settings[name] for name in STORED_SETTINGS})
+    return dict(settings), run
 
 
 def _check_base(folder: Path, settings: Mapping[str, Any], base_model: Path) -> list[str]:

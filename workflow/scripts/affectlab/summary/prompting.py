@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from affectlab.summary.answering import Request, answer_all
 from affectlab.summary.cases import Case
 from affectlab.summary.generator import Generator
-from affectlab.summary.prompts import build_prompt, case_text, chunks, task_of
+from affectlab.summary.prompts import build_prompt, case_prompt, case_text, chunks
+from affectlab.summary.settings import SummaryRun
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,7 +22,7 @@ NOTES_TOKENS = 200
 def build_requests(
     generator: Generator,
     cases: Sequence[Case],
-    run: Mapping[str, Any],
+    run: SummaryRun,
     *,
     seed: int,
     progress_path: Path | None = None,
@@ -32,16 +33,14 @@ def build_requests(
     What is in parts for which the model gave no note counts as cut off; a case without any note
     is asked about as with ``head_tail``. Notes are kept in *progress_path*, as in `answer_all`.
     """
-    room = run["max_length"] - run["max_answer_tokens"]
     for case in cases:
-        text = case_text(case)
-        whole = _request(generator.tokenizer, case, text, run, room)
-        if whole.cut_tokens and run["long_input"] == "map_reduce":
-            requests = _note_requests(generator.tokenizer, case, text, run, room)
+        whole = _request(generator.tokenizer, case, run)
+        if whole.cut_tokens and run.long_input == "map_reduce":
+            requests = _note_requests(generator.tokenizer, case, run)
             found = answer_all(
                 generator,
                 requests,
-                max_tokens=min(NOTES_TOKENS, run["max_answer_tokens"]),
+                max_tokens=min(NOTES_TOKENS, run.max_answer_tokens),
                 seed=seed,
                 progress_path=progress_path,
                 fingerprint=fingerprint,
@@ -53,7 +52,7 @@ def build_requests(
                 if not note
             )
             if any(notes):
-                reduced = _request(generator.tokenizer, case, "\n".join(notes), run, room)
+                reduced = _request(generator.tokenizer, case, run, "\n".join(notes))
                 whole = reduced._replace(
                     case_tokens=whole.case_tokens, cut_tokens=reduced.cut_tokens + lost
                 )
@@ -61,34 +60,29 @@ def build_requests(
 
 
 def _request(
-    tokenizer: PreTrainedTokenizerBase, case: Case, text: str, run: Mapping[str, Any], room: int
+    tokenizer: PreTrainedTokenizerBase, case: Case, run: SummaryRun, text: str | None = None
 ) -> Request:
-    prompt = build_prompt(
-        tokenizer,
-        text,
-        task=task_of(case),
-        version=run["prompt"],
-        language=case.language,
-        max_tokens=room,
+    prompt = case_prompt(
+        tokenizer, case, version=run.prompt, max_tokens=run.prompt_tokens, text=text
     )
-    return Request(case.id, prompt.ids, prompt.case_tokens, prompt.cut_tokens)
+    return Request(case.id, *prompt)
 
 
 def _note_requests(
-    tokenizer: PreTrainedTokenizerBase, case: Case, text: str, run: Mapping[str, Any], room: int
+    tokenizer: PreTrainedTokenizerBase, case: Case, run: SummaryRun
 ) -> list[Request]:
     """What the model is asked to note of each chunk of a long case."""
     requests = []
     # A chunk leaves room for the instruction around it.
-    for number, piece in enumerate(chunks(tokenizer, text, room // 2)):
+    pieces = chunks(tokenizer, case_text(case), run.prompt_tokens // 2)
+    for number, piece in enumerate(pieces, start=1):
         prompt = build_prompt(
             tokenizer,
             piece,
             task="notes",
-            version=run["prompt"],
+            version=run.prompt,
             language=case.language,
-            max_tokens=room,
+            max_tokens=run.prompt_tokens,
         )
-        name = f"{case.id}, part {number + 1}"
-        requests.append(Request(name, prompt.ids, prompt.case_tokens, prompt.cut_tokens))
+        requests.append(Request(f"{case.id}, part {number}", *prompt))
     return requests

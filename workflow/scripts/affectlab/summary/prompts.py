@@ -115,6 +115,25 @@ def build_prompt(
     return Prompt(ids, len(case_ids), len(case_ids) - kept)
 
 
+def case_prompt(
+    tokenizer: PreTrainedTokenizerBase,
+    case: Case,
+    *,
+    version: str,
+    max_tokens: int,
+    text: str | None = None,
+) -> Prompt:
+    """The prompt for *case*, or for a *text* about it, such as notes; see `build_prompt`."""
+    return build_prompt(
+        tokenizer,
+        case_text(case) if text is None else text,
+        task=task_of(case),
+        version=version,
+        language=case.language,
+        max_tokens=max_tokens,
+    )
+
+
 def head_and_tail(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], kept: int) -> str:
     """The text of the first and last tokens of *ids*, *kept* together, with a gap between."""
     head, rest = kept - kept // 2, kept // 2

@@ -19,6 +19,8 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, figure, provenance, render
 from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
+from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
+from affectlab.summary.settings import Block
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
@@ -30,25 +32,23 @@ FIGURES = {
     " optimiser's steps.",
 }
 
-TRAINED_METHODS = ("lora", "qlora")
-MODEL_METHODS = (*TRAINED_METHODS, "prompt")
-
 EXAMPLES = 2
 """Generated summaries that are shown, of generated cases only."""
 
 
 def section(
     folder: Path,
-    block: Mapping[str, Any],
+    block: Block,
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
-    names = list(dict.fromkeys([*block["selected"], block["baseline"]]))
-    runs = read_runs(folder, block, names)
+    # The baseline is carried out and compared even where it is not selected.
+    names = dict.fromkeys([*block.selected, block.baseline])
+    runs = read_runs(folder, block.runs, names)
     comparison = read_comparison(folder / "comparison.json")
     pools = comparison.get("pools", [])
-    data = sorted({block["runs"][name]["data"] for name in names})
+    data = sorted({block.runs[name].data for name in names})
     views = [_run_view(folder, name, seeds, sample_data) for name, seeds in runs.items()]
     known = published_for("summary", views, published)
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}

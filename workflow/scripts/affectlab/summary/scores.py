@@ -59,8 +59,8 @@ class Answer(NamedTuple):
 
     fields: Mapping[str, str]
     valid: bool
-    repaired: bool
-    failed: bool
+    repaired: bool = False
+    failed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON data."""

@@ -32,12 +32,12 @@ from affectlab.config.models import (
 )
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 from affectlab.files.urls import redact
-from affectlab.summary.methods import needs_validation
+from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
 
 LAYOUTS = frozenset({"longemotion", "psyqa"})
 
-PROMPTED = Only("method", ("lora", "qlora", "prompt"))
-TRAINED = Only("method", ("lora", "qlora"))
+PROMPTED = Only("method", MODEL_METHODS)
+TRAINED = Only("method", TRAINED_METHODS)
 MODEL_KINDS = frozenset({"causal-lm"})
 SCORING_KINDS = frozenset({"text-encoder"})
 SCORING_MODELS = ("bertscore_model", "nli_model")
@@ -148,6 +148,21 @@ class SummaryRun(Run):
     lora: Annotated[Lora, TRAINED] = block()
     training: Annotated[Training, TRAINED] = block()
     generation: Annotated[Generation, PROMPTED] = block()
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a language model writes the answers."""
+        return self.method in MODEL_METHODS
+
+    @property
+    def is_four_bit(self) -> bool:
+        """Whether the weights that the adapters belong to are held in 4 bits."""
+        return self.method == "qlora"
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that a prompt can have: what the longest answer leaves of ``max_length``."""
+        return self.max_length - self.max_answer_tokens
 
 
 class Split(Section):
@@ -304,7 +319,9 @@ def _run_mistakes(
     if isinstance(fold, int) and isinstance(folds, int) and fold >= folds:
         yield f"{path}.fold: summary.split.folds is {folds}, so the last fold is {folds - 1}"
     entry = as_mapping(registries.datasets.get(str(run.get("data"))))
-    if needs_validation(run) and fold is None and entry.get("layout") == "psyqa":
+    # Only trained runs have a training block.
+    chooses_weights = "training" in run and run.get("protocol") == "corrected"
+    if chooses_weights and fold is None and entry.get("layout") == "psyqa":
         yield (
             f"{path}.fold: PsyQA's published split has no validation cases, so the weights would "
             "be chosen by the test split; a run of the corrected protocol needs a fold"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from affectlab.datasets.near_texts import near_groups
 from affectlab.summary.cases import Case
+from affectlab.summary.settings import Split
 
 PUBLISHED_TRAIN_SHARE = 0.85
 PUBLISHED_SEED = 42
@@ -27,7 +27,7 @@ def with_one_group(cases: Sequence[Case], keys: Sequence[Hashable]) -> list[Case
     return [replace(case, group=names[key]) for case, key in zip(cases, keys, strict=True)]
 
 
-def stratified(cases: Sequence[Case], split: Mapping[str, Any]) -> list[Case]:
+def stratified(cases: Sequence[Case], split: Split) -> list[Case]:
     """Give each case its split and its fold, alike in language and length.
 
     Cases are sorted by language, third of length, and a hash of seed and text. Then they are
@@ -45,25 +45,25 @@ def stratified(cases: Sequence[Case], split: Mapping[str, Any]) -> list[Case]:
     def key(group: str) -> tuple[str, int, str]:
         first = groups[group][0]
         third = sum(len(first.text) >= bound for bound in bounds)
-        return first.language, third, digest(f"{split['seed']}:{group}")
+        return first.language, third, digest(f"{split.seed}:{group}")
 
     assigned: dict[str, tuple[str, int]] = {}
     kept = 0
     for place, group in enumerate(sorted(groups, key=key)):
         name = "train"
-        if _is_due(place, split["test"]):
+        if _is_due(place, split.test):
             name = "test"
         else:
-            if _is_due(kept, split["validation"] / (1 - split["test"])):
+            if _is_due(kept, split.validation / (1 - split.test)):
                 name = "validation"
             kept += 1
-        assigned[group] = name, place % split["folds"]
+        assigned[group] = name, place % split.folds
     return [
         replace(case, split=assigned[case.group][0], fold=assigned[case.group][1]) for case in cases
     ]
 
 
-def published_split(cases: Sequence[Case], split: Mapping[str, Any]) -> list[Case]:
+def published_split(cases: Sequence[Case], split: Split) -> list[Case]:
     """Make the original's 85/15 split by a shuffle with seed 42; the 15 % are both held-out splits.
 
     The original chooses and reports on the same held-out part; here it is called test. That
@@ -74,7 +74,7 @@ def published_split(cases: Sequence[Case], split: Mapping[str, Any]) -> list[Cas
     random.Random(PUBLISHED_SEED).shuffle(order)
     train = set(order[: int(len(order) * PUBLISHED_TRAIN_SHARE)])
     groups = dict.fromkeys(cases[i].group for i in order)
-    folds = {group: place % split["folds"] for place, group in enumerate(groups)}
+    folds = {group: place % split.folds for place, group in enumerate(groups)}
     return [
         replace(case, split="train" if i in train else "test", fold=folds[case.group])
         for i, case in enumerate(cases)

@@ -164,18 +164,8 @@ def answer_attention(
         prompt_bounds: int64 (cases + 1,), where the states of each prompt start, and the end.
         prompt_keys: (layers, key heads, prompt tokens of all cases, size).
         prompt_values: as *prompt_keys*.
-        scaling: of the products.
-        dropout: on the attention weights.
-        sliding_window: number of tokens that a token sees; None for all.
-        softcap: bound of the scores, or None.
-        s_aux: attention sinks (heads,), or None.
-        others: further arguments, which have to be without effect.
 
-    Returns:
-        (1, length, heads, size), and no weights.
-
-    Raises:
-        UserError: an argument that is unknown here and not without effect.
+    The other arguments, the result and the error are as in `row_attention`.
     """
     refuse_unknown(module, others)
     if scaling is None:

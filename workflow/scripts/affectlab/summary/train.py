@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from peft import get_peft_model_state_dict
 from safetensors.torch import load_file
 
 from affectlab.assets.checkpoints import weights_digest
+from affectlab.config.models import given
 from affectlab.errors import UserError
 from affectlab.files.io import sealed_path, sha256_file, write_json
 from affectlab.models import text_models
@@ -20,12 +22,12 @@ from affectlab.summary import feeding, heldout, packing
 from affectlab.summary import model as networks
 from affectlab.summary.attention import check_training
 from affectlab.summary.cases import Case, read_cases, with_fold
-from affectlab.summary.methods import needs_validation, training_part
+from affectlab.summary.methods import training_part
 from affectlab.summary.prompts import task_of
+from affectlab.summary.settings import SummaryRun
 from affectlab.training.job import Job
 from affectlab.training.loop import Task
 from affectlab.training.outputs import Outputs
-from affectlab.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ def train(
     *,
     records_path: Path,
     base_model: Path,
-    run: Mapping[str, Any],
+    run: SummaryRun,
     seed: int,
     threads: int,
     outputs: Outputs,
@@ -48,7 +50,7 @@ def train(
     Args:
         records_path: the tidy table of cases.
         base_model: checkpoint directory of the pretrained model.
-        run: the run's block of the configuration (``method`` ``lora`` or ``qlora``).
+        run: as configured, its method ``lora`` or ``qlora``.
         seed: of initialisation, dropout and data order.
         threads: CPU threads.
         outputs: where the results go; the model is adapter, tokenizer, settings and, with
@@ -60,36 +62,30 @@ def train(
     """
     parts, chosen_on = _parts(records_path, run)
     job = Job(outputs.work, seed=seed, threads=threads)
-    recipe = Recipe(**run["training"])
     tokenizer = networks.load_tokenizer(base_model)
     base_weights = weights_digest(base_model)
-    name = job.owner([base_weights, job.dtype(recipe)])
+    name = job.owner([base_weights, job.dtype(run.training)])
     feed = feeding.feeding_of(run, tokenizer, folder=job.work / "prompts", network=name)
-    network = _load_network(base_model, run, feed, job.dtype(recipe), job.device)
     examples = {split: feeding.encode(cases, tokenizer, run) for split, cases in parts.items()}
-    feed.prepare(network, [one for members in examples.values() for one in members], job.device)
-    network = _with_adapters(network, run, recipe)
+    network = _network(base_model, run, feed, list(chain(*examples.values())), job)
     rows, held_out = feed.rows(examples["train"]), feed.rows(examples[chosen_on])
-    logger.info(
-        "%s, method %s: %d trainable parameters, %s; %d cases in %d rows, longest %d tokens",
-        *(type(network.get_base_model()).__name__, run["method"], _trainable(network)),
-        *(job.dtype(recipe), len(examples["train"]), len(rows.lengths), max(rows.lengths)),
-    )
+    size, longest = len(rows.lengths), max(rows.lengths)
+    logger.info("%d cases in %d rows, longest %d tokens", len(parts["train"]), size, longest)
     task = Task(
         lengths=rows.lengths,
         collate=rows.collate,
         loss_sum=packing.next_token_loss_sum,
         evaluate=_evaluator(held_out, parts[chosen_on], tokenizer, run, feed, job),
-        select_by=heldout.SELECT_BY[run["select_by"]],
+        select_by=heldout.SELECT_BY[run.select_by],
         item_weights=rows.targets,
     )
-    identity = [training_part(run), sha256_file(records_path), base_weights]
-    fitted = job.fit(network, task, recipe, identity=identity)
+    identity = [training_part(given(run)), sha256_file(records_path), base_weights]
+    fitted = job.fit(network, task, run.training, identity=identity)
 
     feed.limit(network)
     settings = _settings(run, task_of(parts["train"][0]), base_weights)
     save = partial(_store, network, tokenizer, base_model, settings)
-    size, tokens = len(rows.lengths), feed.tokens(examples["train"])
+    tokens = feed.tokens(examples["train"])
     speed = tokens * fitted.summary["samples_per_second"] / size
     fitted.summary.update(tokens_per_epoch=tokens, tokens_per_second=speed)
     job.finish(outputs, save, fitted, chosen_on=chosen_on, rows=size)
@@ -97,21 +93,17 @@ def train(
         feed.close()
 
 
-def _settings(run: Mapping[str, Any], task: str, base_weights: Sequence[str]) -> dict[str, Any]:
+def _settings(run: SummaryRun, task: str, base_weights: Sequence[str]) -> dict[str, Any]:
     """What is stored with the adapter; its base weights, so that it is put on no others."""
-    stored = {name: run[name] for name in networks.STORED_SETTINGS}
-    return {"task": task, "base_model": run["model"], "base_weights": base_weights, **stored}
+    stored = run.model_dump(include=set(networks.STORED_SETTINGS))
+    return {"task": task, "base_model": run.model, "base_weights": base_weights, **stored}
 
 
-def _trainable(network: torch.nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def _parts(records_path: Path, run: Mapping[str, Any]) -> tuple[dict[str, list[Case]], str]:
+def _parts(records_path: Path, run: SummaryRun) -> tuple[dict[str, list[Case]], str]:
     """The cases to train on and those to choose by, and the name of their split."""
-    cases = with_fold(read_cases(records_path), run["fold"])
+    cases = with_fold(read_cases(records_path), run.fold)
     chosen_on = "validation" if any(case.split == "validation" for case in cases) else "test"
-    if chosen_on == "test" and needs_validation(run):
+    if chosen_on == "test" and run.protocol == "corrected":
         raise UserError(
             f"{records_path}: no cases in the split validation, so the weights would be chosen by "
             "the test split, which a run of the corrected protocol must not see"
@@ -124,42 +116,46 @@ def _parts(records_path: Path, run: Mapping[str, Any]) -> tuple[dict[str, list[C
     return parts, chosen_on
 
 
-def _load_network(
+def _network(
     base_model: Path,
-    run: Mapping[str, Any],
+    run: SummaryRun,
     feed: feeding.PackedCases,
-    dtype: torch.dtype,
-    device: torch.device,
+    examples: Sequence[packing.Example],
+    job: Job,
 ) -> Any:
-    """The pretrained network, checked for the way it is to be trained."""
+    """The pretrained network with new adapters, checked for the way it is to be trained."""
     network = networks.load_network(
         base_model,
-        dtype=dtype,
-        device=device,
-        four_bit=run["method"] == "qlora",
+        dtype=job.dtype(run.training),
+        device=job.device,
+        four_bit=run.is_four_bit,
         attention=feed.attention,
     )
-    check_training(network, packed=run["packing"], longest=run["max_length"])
-    return network
-
-
-def _with_adapters(network: Any, run: Mapping[str, Any], recipe: Recipe) -> Any:
-    if recipe.gradient_checkpointing:
+    check_training(network, packed=run.packing, longest=run.max_length)
+    feed.prepare(network, examples, job.device)
+    if run.training.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
-    return text_models.add_lora(network, run["lora"], task="CAUSAL_LM")
+    adapted = text_models.add_lora(network, run.lora, task="CAUSAL_LM")
+    logger.info(
+        "%s, method %s: %d trainable parameters, %s",
+        *(type(network).__name__, run.method),
+        sum(p.numel() for p in adapted.parameters() if p.requires_grad),
+        job.dtype(run.training),
+    )
+    return adapted
 
 
 def _evaluator(
     held_out: feeding.Rows,
     cases: Sequence[Case],
     tokenizer: Any,
-    run: Mapping[str, Any],
+    run: SummaryRun,
     feed: feeding.PackedCases,
     job: Job,
 ) -> heldout.Evaluate:
     """The loss of held-out rows and, where they choose the weights, scores of answers."""
     evaluate = heldout.loss_evaluator(*held_out, job.device)
-    if run["select_by"] == "loss":
+    if run.select_by == "loss":
         return evaluate
     return heldout.with_answers(
         evaluate,
