@@ -94,6 +94,21 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     init.add_argument("--name", help="name of the data set (default: that of the file)")
     init.set_defaults(run=_init)
 
+    export = commands.add_parser(
+        "export-data", help="write the records of a run as a data set that `datasets` reads"
+    )
+    export.add_argument("data", metavar="EXPERIMENT/DATA", help="such as emotion/tweets")
+    export.add_argument("--to", type=Path, required=True, help="folder to write; must not exist")
+    export.add_argument(
+        "--results", type=Path, default=Path("results"), help="results folder (default: results)"
+    )
+    export.add_argument(
+        "--allowed",
+        action="store_true",
+        help="say that you may copy data whose terms do not let everybody do so",
+    )
+    export.set_defaults(run=_export_data)
+
     check = commands.add_parser(
         "check", help="list every data set and model that a configuration needs"
     )
@@ -150,6 +165,27 @@ def _init(options: argparse.Namespace) -> int:
         raise UserError(f"--name {name}: expected lower-case letters, digits and underscores")
     found = load(EXPERIMENTS[options.experiment].overlay)(options.path)
     sys.stdout.write(as_yaml(found, name, options.path))
+    return 0
+
+
+def _export_data(options: argparse.Namespace) -> int:
+    from affectlab.config.load import parse_yaml
+    from affectlab.config.registries import load_registries
+    from affectlab.datasets.export import export_records, may_be_exported
+    from affectlab.files.text import read_text
+
+    experiment, _, name = options.data.partition("/")
+    path = options.results / "config.yaml"
+    registries = load_registries(_project(), parse_yaml(read_text(path), path))
+    if experiment not in EXPERIMENTS or name not in registries.datasets:
+        raise UserError(f"{options.data}: expected EXPERIMENT/DATA, such as emotion/tweets")
+    entry = registries.datasets[name]
+    if not options.allowed and not may_be_exported(entry):
+        problem = f"licence {entry['licence']}; terms: {entry['terms']}"
+        raise UserError(f"{name}: {problem}. If you may copy these data, add --allowed")
+    records = options.results / experiment / "data" / name / "records.jsonl"
+    for split, number in export_records(records, options.to).items():
+        print(split, number, sep="\t")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from itertools import islice
@@ -10,27 +11,30 @@ from typing import Any
 TEXTS = 100
 """So many texts are looked at."""
 
-CHARACTERS = 20_000
-LEAST_WORDS = 5
-SURE = 0.9
-"""Probability from which on a language counts as recognised."""
+CHARACTERS = 1000
+"""Of each text."""
+
+LEAST_SHARE = 0.6
+"""Share of the texts that have to agree."""
 
 
 def recognised_language(texts: Iterable[str]) -> str | None:
-    """ISO 639-1 code of the language of the first texts, all together.
+    """ISO 639-1 code of the language of most of the first texts.
 
     Returns:
-        None where they have too few words, or the answer is not sure.
+        None where there are no texts, or they do not agree.
     """
-    sample = " ".join(islice(texts, TEXTS))[:CHARACTERS]
-    if len(sample.split()) < LEAST_WORDS and not sample[LEAST_WORDS:]:
+    found = Counter(
+        _identifier().classify(text[:CHARACTERS])[0] for text in islice(texts, TEXTS) if text
+    )
+    if not found:
         return None
-    code, probability = _identifier().classify(sample)
-    return str(code) if probability >= SURE else None
+    code, count = found.most_common(1)[0]
+    return str(code) if count >= LEAST_SHARE * found.total() else None
 
 
 @cache
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE)

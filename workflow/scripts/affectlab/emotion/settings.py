@@ -90,7 +90,10 @@ class Block(Section):
         description="Run that every other on the same data is compared with. Null, or one on other "
         "data than the selected runs: the first selected run of method tfidf.",
     )
-    export: RunNames = Field([], description="Runs whose first seed is exported to ONNX and int8, if they are carried out.")
+    export: RunNames = Field(
+        [],
+        description="Runs whose first seed is exported to ONNX and int8, if they are carried out.",
+    )
     bootstrap: Bootstrap = block()
     label_noise: LabelNoise = block()
     runs: dict[RunName, EmotionRun] = Field(

@@ -169,7 +169,10 @@ class Block(Section):
     """
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
-    export: RunNames = Field([], description="Runs whose first seed is exported to ONNX and int8, if they are carried out.")
+    export: RunNames = Field(
+        [],
+        description="Runs whose first seed is exported to ONNX and int8, if they are carried out.",
+    )
     result_split: Literal["validation", "test"] = Field(
         "test",
         description="Split whose scores are the result. The official one is test (PrivateTest); "
