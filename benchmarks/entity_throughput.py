@@ -39,6 +39,7 @@ from affectlab.entity.data import Record, Target, of_split, read_records, target
 from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.entity.methods import soft_labels
 from affectlab.entity.predict import EntityEmotion, GbertPredictor, Query, largest
+from affectlab.entity.settings import Vmf
 from affectlab.entity.stages import EVALUATION_BATCH, encode_records
 from affectlab.entity.weak_spans import weak_spans
 from affectlab.models import devices
@@ -46,10 +47,6 @@ from affectlab.training import loop
 
 PADDED = 128
 BATCH = 16
-SETTINGS = {
-    "temperature": 0.1,
-    "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
-}
 ADAPTER_EPOCHS = 8
 """Of the shipped recipe."""
 
@@ -109,7 +106,7 @@ def train_ours(model: Path, records: list[Record], seed: int) -> float:
     network, tokenizer = load_for_training(model)
     network.encoder.get_input_embeddings().sparse = True
     rows = encode_records(tokenizer, records, PADDED)
-    loss = losses.sound_loss(SETTINGS)
+    loss = losses.corrected_loss(Vmf())
     trained: torch.nn.Module = network
     collate = networks.collator(rows, soft_labels(records), pad_id=tokenizer.pad_token_id)
     epochs = 1
@@ -162,7 +159,7 @@ def train_one_pass_per_span(model: Path, records: list[Record], seed: int) -> fl
         max_length=PADDED,
     )
     labels = torch.tensor([label for _, _, label in items])
-    loss = losses.sound_loss(SETTINGS)
+    loss = losses.corrected_loss(Vmf())
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-5)
     order = np.random.default_rng(seed).permutation(len(rows))

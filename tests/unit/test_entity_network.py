@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from blocks import changed
 from example_programs import run_example
 from predictor_checks import check_predictor
 from safetensors.torch import load_file, save_file
@@ -27,6 +28,7 @@ from scored_runs import scored_run
 from sklearn.metrics import f1_score
 
 from affectlab import cli
+from affectlab.config.models import Bootstrap, Training
 from affectlab.entity import losses, original, predict, stored_states, updates
 from affectlab.entity import model as networks
 from affectlab.entity import report as section
@@ -46,6 +48,7 @@ from affectlab.entity.predict import (
     predict_records,
     write_embeddings,
 )
+from affectlab.entity.settings import Block, EntityRun, Gbert, SpanAdapter, Stage, Vmf, Weights
 from affectlab.entity.stages import encode_records
 from affectlab.errors import UserError
 from affectlab.files.io import read_json, write_json, write_jsonl
@@ -60,72 +63,63 @@ pytestmark = pytest.mark.usefixtures("edited_models")
 
 CPU = torch.device("cpu")
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
-TRAINING = {
-    "epochs": 2,
-    "batch_size": 16,
-    "learning_rate": 1.0e-3,
-    "head_learning_rate": 3.0e-3,
-    "weight_decay": 0.01,
-    "warmup_steps": 2,
-    "schedule": "linear",
-    "gradient_accumulation": 1,
-    "max_grad_norm": 1.0,
-    "label_smoothing": 0.0,
-    "precision": "fp32",
-    "token_budget": None,
-    "early_stopping_patience": 3,
-    "gradient_checkpointing": False,
-    "evaluations_per_epoch": 1,
-    "checkpoint_minutes": 60,
-    "sparse_embeddings": True,
-    "ema_decay": None,
-}
-VMF = {
-    "kappa_min": 1.0,
-    "kappa_start": 42.0,
-    "temperature": 0.1,
-    "corrupted_share": 0.25,
-    "corrupted_softening": 0.3,
-    "class_weight_cap": 4.0,
-    "span_adapter": None,
-    "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
-}
-GBERT = {
-    "train_on": "sentence",
-    "normalise_labels": False,
-    "kappa_weight": 0.1,
-    "auxiliary_weight": 0.05,
-}
-COMMON = {"data": "spans", "max_length": 64, "start_from": None}
+TRAINING = Training(
+    epochs=2,
+    batch_size=16,
+    learning_rate=1.0e-3,
+    head_learning_rate=3.0e-3,
+    weight_decay=0.01,
+    warmup_steps=2,
+    schedule="linear",
+    precision="fp32",
+    early_stopping_patience=3,
+    checkpoint_minutes=60,
+    sparse_embeddings=True,
+)
+VMF = Vmf(
+    kappa_min=1.0,
+    kappa_start=42.0,
+    temperature=0.1,
+    corrupted_share=0.25,
+    corrupted_softening=0.3,
+    class_weight_cap=4.0,
+)
+GBERT = Gbert(train_on="sentence", normalise_labels=False, kappa_weight=0.1, auxiliary_weight=0.05)
+STILL = changed(TRAINING, learning_rate=1e-12, head_learning_rate=1e-12, epochs=1)
+"""Leaves the weights as they are."""
 RUNS = {
-    "vmf": COMMON
-    | {
-        "method": "vmf",
-        "protocol": "corrected",
-        "model": "bert",
-        "vmf": VMF,
-        "stages": [
-            {"data": "sentences", "entities": None, "training": TRAINING},
-            {"data": "spans", "entities": None, "training": TRAINING | {"ema_decay": 0.9}},
+    "vmf": EntityRun(
+        method="vmf",
+        protocol="corrected",
+        model="bert",
+        data="spans",
+        max_length=64,
+        vmf=VMF,
+        stages=[
+            Stage(data="sentences", training=TRAINING),
+            Stage(data="spans", training=changed(TRAINING, ema_decay=0.9)),
         ],
-    },
-    "gbert": COMMON
-    | {
-        "method": "gbert",
-        "protocol": "published",
-        "model": "roberta",
-        "gbert": GBERT,
-        "stages": [
-            {
-                "data": "spans",
-                "entities": count,
-                "training": TRAINING
-                | {"epochs": 1, "gradient_accumulation": 2, "gradient_checkpointing": True},
-            }
+    ),
+    "gbert": EntityRun(
+        method="gbert",
+        protocol="published",
+        model="roberta",
+        data="spans",
+        max_length=64,
+        gbert=GBERT,
+        stages=[
+            Stage(
+                data="spans",
+                entities=count,
+                training=changed(
+                    TRAINING, epochs=1, gradient_accumulation=2, gradient_checkpointing=True
+                ),
+            )
             for count in (20, None)
         ],
-    },
+    ),
 }
+BOOTSTRAP = Bootstrap(resamples=100, level=0.9, seed=0)
 TEXT = "Ada was in love with the old map."
 
 
@@ -156,7 +150,7 @@ def train(work: Path, name: str, folder: Path, **changes) -> Path:
     run = RUNS[name]
     arguments = {
         "records_paths": {data: work / f"{data}.jsonl" for data in ("sentences", "spans")},
-        "base_model": work / run["model"],
+        "base_model": work / run.model,
         "start_from": None,
         "run": run,
         "subset_seed": 0,
@@ -281,7 +275,7 @@ def test_the_last_layer_is_computed_for_tokens_of_spans_alone(tmp_path, write, c
         rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
         batch = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
         outputs = network(batch)
-        losses.sound_loss(VMF)(outputs, batch["labels"]).sum().backward()
+        losses.corrected_loss(VMF)(outputs, batch["labels"]).sum().backward()
         found.append((outputs, {n: p.grad for n, p in network.named_parameters()}))
         longest = batch["input_ids"].shape[1]
         inside = [sum(last - first for _, first, last in row.spans[:2]) for row in rows]
@@ -454,8 +448,8 @@ def test_labels_of_corrupted_copies_are_moved_towards_the_uniform_distribution(
         return collator(rows, labels, **options)
 
     monkeypatch.setattr(networks, "collator", spy)
-    vmf = VMF | {"corrupted_share": 1.0, "corrupted_softening": 0.3, "class_weight_cap": None}
-    train(work, "vmf", tmp_path, run=RUNS["vmf"] | {"vmf": vmf})
+    vmf = changed(VMF, corrupted_share=1.0, corrupted_softening=0.3, class_weight_cap=None)
+    train(work, "vmf", tmp_path, run=changed(RUNS["vmf"], vmf=vmf))
     clean, copied = np.split(seen[-1].astype("float64"), 2)
     np.testing.assert_allclose(copied.sum(axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(copied.min(axis=1), 0.3 / 28, rtol=1e-5)
@@ -463,8 +457,8 @@ def test_labels_of_corrupted_copies_are_moved_towards_the_uniform_distribution(
 
 
 def test_no_corrupted_copies_are_no_obstacle(work, tmp_path):
-    vmf = VMF | {"corrupted_share": 0.0}
-    assert (train(work, "vmf", tmp_path, run=RUNS["vmf"] | {"vmf": vmf}) / "model").is_dir()
+    vmf = changed(VMF, corrupted_share=0.0)
+    assert (train(work, "vmf", tmp_path, run=changed(RUNS["vmf"], vmf=vmf)) / "model").is_dir()
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(work, trained, tmp_path, monkeypatch):
@@ -491,9 +485,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(work, trained, tmp_path, m
 
 def test_a_run_starts_from_another_one(work, trained, tmp_path):
     base = trained["vmf"] / "model"
-    run = RUNS["vmf"] | {"stages": [RUNS["vmf"]["stages"][1]]}
-    still = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
-    run["stages"] = [{**run["stages"][0], "training": still}]
+    run = changed(RUNS["vmf"], stages=[Stage(data="spans", training=STILL)])
     train(work, "vmf", tmp_path, run=run, start_from=base)
     before, after = (
         GbertPredictor.from_checkpoint(folder, device="cpu").embed([TEXT])[0]
@@ -504,11 +496,11 @@ def test_a_run_starts_from_another_one(work, trained, tmp_path):
 
 def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trained, tmp_path):
     """What it is trained and calibrated with is what its stored model gives."""
-    stage = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
-    run = RUNS["vmf"] | {
-        "vmf": VMF | {"kappa_min": 9.0},
-        "stages": [{"data": "spans", "entities": 20, "training": stage}],
-    }
+    run = changed(
+        RUNS["vmf"],
+        vmf=changed(VMF, kappa_min=9.0),
+        stages=[Stage(data="spans", entities=20, training=STILL)],
+    )
     train(work, "vmf", tmp_path, run=run, start_from=trained["vmf"] / "model")
     rows = (tmp_path / "history.csv").read_text().splitlines()
     place = rows[0].split(",").index("kappa")
@@ -529,16 +521,17 @@ def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trai
 @pytest.fixture(scope="module")
 def sentences(work) -> Path:
     """A model of whole sentences, with thresholds."""
-    run = RUNS["vmf"] | {"data": "sentences", "stages": RUNS["vmf"]["stages"][:1]}
+    run = changed(RUNS["vmf"], data="sentences", stages=RUNS["vmf"].stages[:1])
     return train(work, "vmf", work / "runs" / "sentences", run=run)
 
 
-def train_adapter(work, sentences, folder, **training) -> Path:
+ADAPTED = changed(VMF, span_adapter=SpanAdapter(hidden=32, dropout=0.5))
+
+
+def train_adapter(work, sentences, folder, *, vmf=ADAPTED, **training) -> Path:
     """A small network for spans upon the model of sentences."""
-    run = RUNS["vmf"] | {
-        "vmf": VMF | {"span_adapter": {"hidden": 32, "dropout": 0.5}},
-        "stages": [{"data": "spans", "entities": None, "training": TRAINING | training}],
-    }
+    stages = [Stage(data="spans", training=changed(TRAINING, **training))]
+    run = changed(RUNS["vmf"], vmf=vmf, stages=stages)
     return train(work, "vmf", folder, run=run, start_from=sentences / "model")
 
 
@@ -613,9 +606,8 @@ def test_contrast_within_shares_of_a_batch_is_warned_of(work, sentences, tmp_pat
     monkeypatch.setattr(distributed, "warn_of_shares", warned.append)
     train_adapter(work, sentences, tmp_path / "with", epochs=1)
     assert warned == ["contrast"]
-    weights = VMF["weights"] | {"contrast": 0.0}
-    monkeypatch.setitem(VMF, "weights", weights)
-    train_adapter(work, sentences, tmp_path / "without", epochs=1)
+    without = changed(ADAPTED, weights=Weights(contrast=0.0))
+    train_adapter(work, sentences, tmp_path / "without", vmf=without, epochs=1)
     assert warned == ["contrast"]
 
 
@@ -678,10 +670,9 @@ def test_only_the_adapter_is_trained_and_nothing_else_drops_out(trained):
 def test_the_switches_say_what_the_published_recipe_is_trained_by(
     work, tmp_path, train_on, normalise
 ):
-    gbert = GBERT | {"train_on": train_on, "normalise_labels": normalise}
-    still = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
-    stages = [{"data": "spans", "entities": 20, "training": still}]
-    train(work, "gbert", tmp_path, run=RUNS["gbert"] | {"gbert": gbert, "stages": stages})
+    gbert = changed(GBERT, train_on=train_on, normalise_labels=normalise)
+    stages = [Stage(data="spans", entities=20, training=STILL)]
+    train(work, "gbert", tmp_path, run=changed(RUNS["gbert"], gbert=gbert, stages=stages))
     rows = (tmp_path / "history.csv").read_text().splitlines()
     place = rows[0].split(",").index("loss")
     told = float(next(row for row in rows if ",validation," in row).split(",")[place])
@@ -1023,7 +1014,7 @@ def scored(work, trained) -> dict[str, Path]:
         predict_records(
             records_path=work / "spans.jsonl",
             model_directory=folder / "model",
-            base_model=work / run["model"],
+            base_model=work / run.model,
             predictions_path=folder / "predictions.parquet",
             corruption_seed=0,
             threads=1,
@@ -1034,7 +1025,7 @@ def scored(work, trained) -> dict[str, Path]:
                 run,
                 name=name,
                 seed=3,
-                bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
+                bootstrap=BOOTSTRAP,
                 training_path=folder / "training.json",
                 manifest_path=work / "manifest.json",
             ),
@@ -1088,7 +1079,7 @@ def test_whole_texts_are_scored_by_the_thresholds_of_their_classes(work, sentenc
     evaluate(
         scored_run(
             tmp_path,
-            RUNS["vmf"] | {"data": "sentences"},
+            changed(RUNS["vmf"], data="sentences"),
             training_path=sentences / "training.json",
             manifest_path=tmp_path / "manifest.json",
         ),
@@ -1127,7 +1118,7 @@ def comparison(work, scored) -> Path:
         predictions_paths=[folder / "predictions.parquet" for folder in scored.values()],
         model_directories=[folder / "model" for folder in scored.values()],
         records_paths={"spans": work / "spans.jsonl"},
-        bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
+        bootstrap=BOOTSTRAP,
         schema=SCHEMAS / "comparison.schema.json",
         output_path=work / "comparison.json",
     )
@@ -1164,7 +1155,8 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
             for folder in scored.values()
         ],
     )
-    block = {"selected": list(RUNS), "runs": {name: {"seeds": [3]} for name in RUNS}}
+    runs = {name: changed(run, seeds=[3]) for name, run in RUNS.items()}
+    block = Block(selected=list(RUNS), runs=runs)
     page = section.section(tmp_path, block, [], []).html
     records = {name: read_json(folder / "metrics.json") for name, folder in scored.items()}
     shown = {name: {} for name in RUNS}
@@ -1220,7 +1212,7 @@ def write_cards(scored, folder, name, *, kind="sample", weak=False, **changes) -
     write_card(
         audit_paths={"spans": folder / "audit.json"},
         metrics_path=scored[name] / "metrics.json",
-        recipe=RUNS[name] | changes,
+        recipe=changed(RUNS[name], **changes),
         datasets={"spans": entry},
         model={"title": "A tiny BERT", "licence": "MIT"},
         card_path=folder / "model_card.md",
@@ -1279,8 +1271,7 @@ def test_the_card_says_that_labels_are_weak_and_where_weights_come_from(scored, 
 
 
 def test_the_card_says_what_an_adapter_leaves_alone(scored, tmp_path):
-    vmf = VMF | {"span_adapter": {"hidden": 32, "dropout": 0.5}}
-    card = write_cards(scored, tmp_path, "vmf", start_from="other", vmf=vmf)
+    card = write_cards(scored, tmp_path, "vmf", start_from="other", vmf=ADAPTED)
     assert "The weights of the run `other` are in it unchanged" in card
     assert "trained further" not in card
 
@@ -1493,7 +1484,7 @@ def test_it_is_a_predictor_like_the_others(trained, kind):
 
 
 @pytest.mark.parametrize(
-    ("changed", "problem"),
+    ("settings", "problem"),
     [
         # Only a span in a longer text needs it.
         ({"attention_probs_dropout_prob": float("nan")}, "RuntimeError: dropout"),
@@ -1501,11 +1492,11 @@ def test_it_is_a_predictor_like_the_others(trained, kind):
     ],
 )
 def test_settings_that_no_encoder_can_have_are_refused_at_loading(
-    trained, tmp_path, changed, problem
+    trained, tmp_path, settings, problem
 ):
     broken = tmp_path / "broken"
     shutil.copytree(trained["vmf"] / "model", broken, ignore=shutil.ignore_patterns("SHA256SUMS"))
-    settings = read_json(broken / "config.json")
-    (broken / "config.json").write_text(json.dumps(settings | changed))
+    stored = read_json(broken / "config.json")
+    (broken / "config.json").write_text(json.dumps(stored | settings))
     with pytest.raises(UserError, match=f"files fit each other; found {problem}"):
         GbertPredictor.from_checkpoint(broken)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from affectlab.audio import evaluate as audio
+from affectlab.config.models import Bootstrap
 from affectlab.entity import evaluate as entity
 from affectlab.entity import scores as entity_scores
 from affectlab.evaluation.classification import Corpus, Predictions, score_split
@@ -21,7 +22,7 @@ from affectlab.summary import score_intervals as summary
 from affectlab.summary.cases import Case
 from affectlab.summary.scores import Answer, all_scores
 
-BOOTSTRAP = {"resamples": 200, "level": 0.95, "seed": 0}
+BOOTSTRAP = Bootstrap(resamples=200)
 
 
 def check(metrics: Mapping[str, Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.entity.settings import EntityRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
@@ -39,7 +40,7 @@ def write_card(
     *,
     metrics_path: Path | str,
     audit_paths: Mapping[str, Path | str],
-    recipe: Mapping[str, Any],
+    recipe: EntityRun,
     datasets: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
     card_path: Path | str,
@@ -52,7 +53,7 @@ def write_card(
     Args:
         metrics_path: metrics.json of the run.
         audit_paths: name -> audit.json of every data set that the weights saw.
-        recipe: the run's block of the configuration.
+        recipe: the run, as configured.
         datasets: name -> registry entry of every data set that the weights saw.
         model: the registry's entry of the pretrained encoder.
         card_path: where the card goes.
@@ -68,7 +69,7 @@ def write_card(
 def card(
     record: Mapping[str, Any],
     audits: Mapping[str, Mapping[str, Any]],
-    recipe: Mapping[str, Any],
+    recipe: EntityRun,
     datasets: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
 ) -> str:

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from affectlab.config.models import Bootstrap
 from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.texts import text_conditions
 from affectlab.entity import score_intervals, scores
 from affectlab.entity.data import of_split, read_records, targets_of
 from affectlab.entity.labels import CLASSES, normalised
+from affectlab.entity.settings import EntityRun
 from affectlab.errors import DataError, first_line
 from affectlab.evaluation import stats
 from affectlab.evaluation.calibration import calibration_metric
@@ -196,7 +198,7 @@ def _unit_vectors(path: Path | str, lines: Sequence[Line]) -> stats.Floats:
 
 
 def evaluate(
-    run: ScoredRun,
+    run: ScoredRun[EntityRun],
     *,
     predictions_path: Path | str,
     records_path: Path | str,
@@ -230,8 +232,8 @@ def evaluate(
         **run.header(
             "entity",
             TASK_VERSION,
-            method=run.recipe["method"],
-            model=run.recipe["model"],
+            method=run.recipe.method,
+            model=run.recipe.model,
             data={
                 "split": "test",
                 "n": len(test.labels),
@@ -296,18 +298,18 @@ def stored_calibration(model_directory: Path | str, corpus: Corpus) -> dict[str,
 
 
 def replicates(
-    table: Mapping[str, stats.Array], groups: stats.Integers, bootstrap: Mapping[str, Any]
+    table: Mapping[str, stats.Array], groups: stats.Integers, bootstrap: Bootstrap
 ) -> dict[str, stats.Floats]:
     """Every score of every resample: name -> (resamples,), the same groups for equal seeds."""
     each = [
         scores.score(table, items)
-        for items in stats.resampled_items(groups, bootstrap["resamples"], bootstrap["seed"])
+        for items in stats.resampled_items(groups, bootstrap.resamples, bootstrap.seed)
     ]
     return {name: np.array([one[name] for one in each]) for name in each[0]}
 
 
 def scored(
-    table: Mapping[str, stats.Array], groups: stats.Integers, bootstrap: Mapping[str, Any]
+    table: Mapping[str, stats.Array], groups: stats.Integers, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """All scores with intervals and trivial baselines, as `metrics.json` holds them.
 
@@ -316,12 +318,12 @@ def scored(
     """
     values = scores.score(table, np.arange(len(groups)))
     trivial = scores.trivial_scores(table)
-    limits = score_intervals.of_counts(table, groups, bootstrap["level"])
-    limits |= score_intervals.of_means(table, groups, bootstrap["level"])
+    limits = score_intervals.of_counts(table, groups, bootstrap.level)
+    limits |= score_intervals.of_means(table, groups, bootstrap.level)
     limits |= score_intervals.of_resamples(
-        values, replicates(table, groups, bootstrap), groups, bootstrap["level"]
+        values, replicates(table, groups, bootstrap), groups, bootstrap.level
     )
-    errors = score_intervals.of_calibration(table, groups, bootstrap["level"], bootstrap["seed"])
+    errors = score_intervals.of_calibration(table, groups, bootstrap.level, bootstrap.seed)
     found = {}
     for name, value in values.items():
         if np.isnan(value):
@@ -378,7 +380,7 @@ def compare(
     predictions_paths: Sequence[Path | str],
     model_directories: Sequence[Path | str],
     records_paths: Mapping[str, Path | str],
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
     schema: Path | str,
     output_path: Path | str,
 ) -> None:
@@ -389,7 +391,7 @@ def compare(
         predictions_paths: predictions.parquet of the same, in the same order.
         model_directories: model directories of the same, in the same order.
         records_paths: records.jsonl by name of the data set.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
         schema: schema of comparison.json.
         output_path: where comparison.json goes.
     """

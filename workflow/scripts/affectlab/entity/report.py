@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from affectlab.entity.settings import Block
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
@@ -63,13 +64,13 @@ OTHER_COLUMNS = (
 
 def section(
     folder: Path,
-    block: Mapping[str, Any],
+    block: Block,
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     comparison = read_comparison(folder / "comparison.json")
-    runs = read_runs(folder, block, [run["run"] for run in comparison["runs"]])
+    runs = read_runs(folder, block.runs, [run["run"] for run in comparison["runs"]])
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     for view in views:
         for split, values in _beside_the_published(runs[view["run"]]).items():
@@ -79,7 +80,7 @@ def section(
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     return Section(
-        sentences=_headline(comparison, views, audits, block["selected"]),
+        sentences=_headline(comparison, views, audits, block.selected),
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),

@@ -18,11 +18,14 @@ from scipy.special import log_softmax
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from affectlab.config.models import Training
 from affectlab.entity import model as networks
 from affectlab.entity import stored_states
 from affectlab.entity.data import Record, of_split, stage_subset, targets_of
-from affectlab.entity.methods import Loss, Method
+from affectlab.entity.losses import Loss
+from affectlab.entity.methods import Method
 from affectlab.entity.model import Embedding, EmotionEmbedder, Row
+from affectlab.entity.settings import Stage
 from affectlab.errors import DataError, UserError
 from affectlab.files.integrity import check_file
 from affectlab.files.io import read_json, sealed_path, write_json
@@ -30,7 +33,6 @@ from affectlab.models import devices
 from affectlab.training.batching import Batch, Collate
 from affectlab.training.job import Job
 from affectlab.training.loop import Fitted, Task
-from affectlab.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +64,12 @@ class StageTrainer:
     subset_seed: int
     identity: Sequence[Any]
 
-    def train(self, number: int, stage: Mapping[str, Any], records: Sequence[Record]) -> Fitted:
+    def train(self, number: int, stage: Stage, records: Sequence[Record]) -> Fitted:
         """Train the stage *number* from 0, or load what an earlier process came to.
 
         Args:
             number: of the stage.
-            stage: its block of the configuration.
+            stage: as configured.
             records: of its data set.
 
         Raises:
@@ -88,16 +90,16 @@ class StageTrainer:
     def _fit(
         self,
         number: int,
-        stage: Mapping[str, Any],
+        stage: Stage,
         records: Sequence[Record],
         identity: Sequence[Any],
     ) -> Fitted:
-        recipe = Recipe(**stage["training"])
-        train = stage_subset(of_split(records, "train"), stage["entities"], self.subset_seed)
+        recipe = stage.training
+        train = stage_subset(of_split(records, "train"), stage.entities, self.subset_seed)
         validation = of_split(records, "validation")
         for split, members in (("train", train), ("validation", validation)):
             if not members:
-                raise UserError(f"stage {number + 1}, data {stage['data']}: no texts to {split} on")
+                raise UserError(f"stage {number + 1}, data {stage.data}: no texts to {split} on")
         train, labels = self.method.examples(train, self.subset_seed)
         rows, held_out = (
             encode_records(self.tokenizer, part, self.max_length) for part in (train, validation)
@@ -107,7 +109,7 @@ class StageTrainer:
             self.network.encoder.activation_checkpointing_enable({"use_reentrant": False})
         logger.info(
             "stage %d: %d texts and %d targets of %s, %d to validate on",
-            *(number + 1, len(train), len(targets_of(train)), stage["data"]),
+            *(number + 1, len(train), len(targets_of(train)), stage.data),
             len(targets_of(validation)),
         )
         started = time.monotonic()
@@ -157,7 +159,7 @@ class StageTrainer:
         of_states = partial(stored_states.answers, states, device=self.job.device)
         return stored_states.AdapterOnStates(self.network.heads), collate, of_states
 
-    def _row(self, row: Mapping[str, Any], number: int, recipe: Recipe) -> dict[str, Any]:
+    def _row(self, row: Mapping[str, Any], number: int, recipe: Training) -> dict[str, Any]:
         found = self.method.training_row(row, recipe) if row["split"] == "train" else row
         return {**found, "stage": number + 1}
 
