@@ -79,6 +79,7 @@ def emotion_records() -> Reader:
 
 def entity(layout: str) -> Reader:
     from affectlab.entity.convert import convert
+    from affectlab.entity.settings import Split
     from affectlab.samples.entity import write_goemotions, write_spans
 
     def build(folder: Path) -> None:
@@ -94,7 +95,7 @@ def entity(layout: str) -> Reader:
             folder / "bad.jsonl",
             layout=layout,
             on_bad_record="skip",
-            split={"validation": 0.2, "test": 0.2, "seed": 0} if layout == "entity_spans" else None,
+            split=Split(validation=0.2, test=0.2) if layout == "entity_spans" else None,
         )
 
     return Reader(layout, build, read, "raw/*")

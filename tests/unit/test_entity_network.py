@@ -48,7 +48,7 @@ from affectlab.entity.predict import (
     predict_records,
     write_embeddings,
 )
-from affectlab.entity.settings import Block, EntityRun, Gbert, SpanAdapter, Stage, Vmf, Weights
+from affectlab.entity.settings import Block, EntityRun, Gbert, SpanAdapter, Split, Stage, Vmf, Weights
 from affectlab.entity.stages import encode_records
 from affectlab.errors import UserError
 from affectlab.files.io import read_json, write_json, write_jsonl
@@ -128,9 +128,8 @@ def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("entity")
     write_spans(folder / "raw_spans", seed=1, texts=90)
     write_goemotions(folder / "raw_sentences", seed=1, train=80, validation=30, test=30)
-    dealt = {"validation": 0.2, "test": 0.3, "seed": 0}
     for name, layout, split in (
-        ("spans", "entity_spans", dealt),
+        ("spans", "entity_spans", Split(validation=0.2, test=0.3)),
         ("sentences", "goemotions", None),
     ):
         convert(
