@@ -74,11 +74,12 @@ def card(
     model: Mapping[str, Any],
 ) -> str:
     """The text of the model card."""
-    differs = differing(audits[record["data"]["name"]])
+    scored_on = record["data"]["name"]
+    differs = {name: differing(audits[name]) for name in datasets}
     languages = {
         code
         for name, entry in datasets.items()
-        for code in cards.facts_in_use(entry, differing(audits[name])).get("languages", ())
+        for code in cards.facts_in_use(entry, differs[name]).get("languages", ())
     }
     shown = [(label, record["metrics"][name]) for name, label in SHOWN if name in record["metrics"]]
     body = cards.render(
@@ -88,20 +89,14 @@ def card(
         datasets=datasets,
         model=model,
         shown=shown,
-        titles={
-            name: cards.data_title(name, entry, differing(audits[name]))
-            for name, entry in datasets.items()
-        },
-        about={
-            name: cards.describe_data(name, entry, differing(audits[name]))
-            for name, entry in datasets.items()
-        },
+        titles={n: cards.data_title(n, entry, differs[n]) for n, entry in datasets.items()},
+        about={n: cards.describe_data(n, entry, differs[n]) for n, entry in datasets.items()},
         mostly_neutral=2 * record["per_class"]["neutral"]["support"] > record["data"]["n"],
-        generated=cards.is_generated(datasets[record["data"]["name"]]),
+        generated=cards.is_generated(datasets[scored_on]),
         weak=[name for name in datasets if audits[name]["weak_labels"]],
-        difference=cards.difference_note(differs),
+        difference=cards.difference_note(differs[scored_on]),
     )
-    return cards.with_front_matter(metadata(record, differs, datasets, languages), body)
+    return cards.with_front_matter(metadata(record, differs[scored_on], datasets, languages), body)
 
 
 def metadata(

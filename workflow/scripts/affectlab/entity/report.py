@@ -35,31 +35,34 @@ FIGURES = {
     " the log-loss of its probabilities: compare the courses, not the heights.",
 }
 
-COLUMNS = (
-    "accuracy",
-    "macro_f1",
-    "non_neutral_accuracy",
-    "js_distance",
-    "nll_calibrated",
-    "ece_calibrated",
-)
-KAPPA_COLUMNS = (
-    "kappa_entropy_spearman",
-    "kappa_intensity_spearman",
-    "kappa_cosine_gap",
-    "aurc",
-    "kappa_falls_typos",
-    "kappa_falls_dropout",
-)
-OTHER_COLUMNS = (
-    "top1_accuracy",
-    "top3_accuracy",
-    "top5_accuracy",
-    "top5_accuracy_as_published",
-    "retrieval_r1",
-    "retrieval_r5",
-    "retrieval_map",
-)
+TABLES = {
+    "Decisions and probabilities": (
+        "accuracy",
+        "macro_f1",
+        "non_neutral_accuracy",
+        "js_distance",
+        "nll_calibrated",
+        "ece_calibrated",
+    ),
+    "Does the concentration mean something?": (
+        "kappa_entropy_spearman",
+        "kappa_intensity_spearman",
+        "kappa_cosine_gap",
+        "aurc",
+        "kappa_falls_typos",
+        "kappa_falls_dropout",
+    ),
+    "Published scores, and retrieval": (
+        "top1_accuracy",
+        "top3_accuracy",
+        "top5_accuracy",
+        "top5_accuracy_as_published",
+        "retrieval_r1",
+        "retrieval_r5",
+        "retrieval_map",
+    ),
+}
+"""Title of a table of results -> the scores in it."""
 
 
 def section(
@@ -88,11 +91,7 @@ def section(
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
-            tables=(
-                ("Decisions and probabilities", COLUMNS),
-                ("Does the concentration mean something?", KAPPA_COLUMNS),
-                ("Published scores, and retrieval", OTHER_COLUMNS),
-            ),
+            tables=TABLES.items(),
             runs=views,
             published=known,
             audits=audits,
