@@ -102,7 +102,7 @@ def entity(layout: str) -> Reader:
 
 
 def entity_records() -> Reader:
-    from affectlab.entity.evaluate import read_corpus
+    from affectlab.entity.predictions import read_corpus
 
     def build(folder: Path) -> None:
         reader = entity("entity_spans")
@@ -434,7 +434,7 @@ def audio_predictions() -> Reader:
 
 
 def entity_predictions() -> Reader:
-    from affectlab.entity.evaluate import read_corpus, read_predictions
+    from affectlab.entity.predictions import read_corpus, read_predictions
 
     def build(folder: Path) -> None:
         import pyarrow as pa
@@ -813,10 +813,10 @@ def entity_model() -> Reader:
         import torch
         from transformers import AutoTokenizer
 
+        from affectlab.entity.heads import Heads
         from affectlab.entity.model import (
             Description,
             EmotionEmbedder,
-            Heads,
             load_encoder,
             save_model,
         )

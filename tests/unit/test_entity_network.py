@@ -29,7 +29,7 @@ from sklearn.metrics import f1_score
 
 from affectlab import cli
 from affectlab.config.models import Bootstrap, Training
-from affectlab.entity import losses, original, predict, stored_states, updates
+from affectlab.entity import embeddings, encoding, losses, original, stored_states, updates
 from affectlab.entity import model as networks
 from affectlab.entity import report as section
 from affectlab.entity import train as training
@@ -37,18 +37,23 @@ from affectlab.entity.audit import write_audit
 from affectlab.entity.card import write_card
 from affectlab.entity.convert import convert
 from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
+from affectlab.entity.embeddings import largest, write_embeddings
 from affectlab.entity.evaluate import compare, evaluate
+from affectlab.entity.heads import KAPPA_SCALE, Embedding, Heads
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.methods import soft_labels
-from affectlab.entity.predict import (
-    EntityEmotion,
-    GbertPredictor,
-    Query,
-    largest,
-    predict_records,
-    write_embeddings,
+from affectlab.entity.predict import GbertPredictor, predict_records
+from affectlab.entity.queries import EntityEmotion, Query
+from affectlab.entity.settings import (
+    Block,
+    EntityRun,
+    Gbert,
+    SpanAdapter,
+    Split,
+    Stage,
+    Vmf,
+    Weights,
 )
-from affectlab.entity.settings import Block, EntityRun, Gbert, SpanAdapter, Split, Stage, Vmf, Weights
 from affectlab.entity.stages import encode_records
 from affectlab.errors import UserError
 from affectlab.files.io import read_json, write_json, write_jsonl
@@ -179,7 +184,7 @@ def test_spans_are_found_by_offset_beside_emoji_and_cjk(work, model):
     tokenizer = load_tokenizer(work / model)
     text = "😀 花子 met Ada; Ada felt 😀 fine."
     start = text.rindex("Ada")
-    rows, cut = networks.encode(tokenizer, [text], [[(start, start + 3), (2, 4)]], max_length=64)
+    rows, cut = encoding.encode(tokenizer, [text], [[(start, start + 3), (2, 4)]], max_length=64)
     assert cut == []
     (row,) = rows
     offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
@@ -195,9 +200,9 @@ def test_many_spans_of_a_text_cost_one_pass_and_windows_cut_none(work):
     words = [f"word{n:02d}" for n in range(40)]
     text = " ".join(words)
     spans = [(7 * n, 7 * n + 6) for n in (0, 1, 20, 21, 39)]
-    (row,), _ = networks.encode(tokenizer, [text], [spans], max_length=512)
+    (row,), _ = encoding.encode(tokenizer, [text], [spans], max_length=512)
     assert [target for target, _, _ in row.spans] == [0, 1, 2, 3, 4]
-    rows, _ = networks.encode(tokenizer, [text], [spans], max_length=40)
+    rows, _ = encoding.encode(tokenizer, [text], [spans], max_length=40)
     assert 1 < len(rows) <= 4
     whole = tokenizer(text)["input_ids"]
     for row in rows:
@@ -208,14 +213,14 @@ def test_many_spans_of_a_text_cost_one_pass_and_windows_cut_none(work):
             expected = tokenizer(text[left:right], add_special_tokens=False)["input_ids"]
             assert row.token_ids[first:last] == expected
     with pytest.raises(UserError, match="does not fit into max_length 16"):
-        networks.encode(tokenizer, [text], [[(0, len(text))]], max_length=16)
-    rows, cut = networks.encode(tokenizer, [text], [[None]], max_length=16)
+        encoding.encode(tokenizer, [text], [[(0, len(text))]], max_length=16)
+    rows, cut = encoding.encode(tokenizer, [text], [[None]], max_length=16)
     assert (len(rows[0].token_ids), cut) == (16, [0])
 
 
 def test_more_tokens_than_the_encoder_takes_are_refused(work):
     with pytest.raises(UserError, match="at most 512"):
-        networks.encode(load_tokenizer(work / "bert"), [TEXT], [[None]], max_length=513)
+        encoding.encode(load_tokenizer(work / "bert"), [TEXT], [[None]], max_length=513)
 
 
 def test_batches_give_what_single_spans_give(work):
@@ -223,11 +228,11 @@ def test_batches_give_what_single_spans_give(work):
     tokenizer = load_tokenizer(work / "bert")
     encoder = networks.load_encoder(work / "bert", device=CPU).eval()
     torch.manual_seed(0)
-    network = networks.EmotionEmbedder(encoder, networks.Heads(48, method="vmf")).eval()
+    network = networks.EmotionEmbedder(encoder, Heads(48, method="vmf")).eval()
     texts = [TEXT, "The letter, Ada said, is long gone and nobody minds."]
     spans = [[(0, 3), (21, 32), None], [(12, 15)]]
-    rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
-    batch = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1]))
+    rows, _ = encoding.encode(tokenizer, texts, spans, max_length=64)
+    batch = encoding.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1]))
     with torch.inference_mode():
         mu, kappa, logits, _ = network(batch)
         for row in rows:
@@ -239,7 +244,7 @@ def test_batches_give_what_single_spans_give(work):
                 direction = heads.direction(hidden[first:last]).mean(dim=0)
                 expected = direction / direction.norm()
                 torch.testing.assert_close(mu[target], expected, atol=1e-5, rtol=1e-4)
-                energy = heads.energy(hidden[first:last]).mean() * networks.KAPPA_SCALE
+                energy = heads.energy(hidden[first:last]).mean() * KAPPA_SCALE
                 wanted = 1.0 + torch.nn.functional.softplus(energy)
                 torch.testing.assert_close(kappa[target], wanted, atol=1e-3, rtol=1e-4)
     assert 30 < kappa.mean().item() < 55
@@ -259,7 +264,7 @@ def test_the_last_layer_is_computed_for_tokens_of_spans_alone(tmp_path, write, c
     for shortened in (True, False):
         encoder = networks.load_encoder(tmp_path / "base", device=CPU).eval()
         torch.manual_seed(0)
-        network = networks.EmotionEmbedder(encoder, networks.Heads(48, method="vmf")).eval()
+        network = networks.EmotionEmbedder(encoder, Heads(48, method="vmf")).eval()
         network.shortened &= shortened
         if checkpointing:
             encoder.activation_checkpointing_enable({"use_reentrant": False})
@@ -271,8 +276,8 @@ def test_the_last_layer_is_computed_for_tokens_of_spans_alone(tmp_path, write, c
         encoder.encoder.layer[-1].register_forward_hook(
             lambda _, __, output, lengths=lengths: lengths.append(output.shape[1])
         )
-        rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
-        batch = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
+        rows, _ = encoding.encode(tokenizer, texts, spans, max_length=64)
+        batch = encoding.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
         outputs = network(batch)
         losses.corrected_loss(VMF)(outputs, batch["labels"]).sum().backward()
         found.append((outputs, {n: p.grad for n, p in network.named_parameters()}))
@@ -280,9 +285,9 @@ def test_the_last_layer_is_computed_for_tokens_of_spans_alone(tmp_path, write, c
         inside = [sum(last - first for _, first, last in row.spans[:2]) for row in rows]
         assert set(lengths) == {max(inside) if shortened else longest}
         assert 2 * max(inside) < longest
-        whole, _ = networks.encode(tokenizer, texts, [[None], [None]], max_length=64)
+        whole, _ = encoding.encode(tokenizer, texts, [[None], [None]], max_length=64)
         lengths.clear()
-        network(networks.collator(whole, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1])))
+        network(encoding.collator(whole, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1])))
         assert lengths == [max(len(row.token_ids) for row in whole)]
     (ours, gradients), (plain, expected) = found
     for one, other in zip(ours, plain, strict=True):
@@ -297,7 +302,7 @@ def test_batches_on_a_processor_are_small_whatever_they_hold(
 ):
     network, tokenizer, _ = networks.load_model(trained["vmf"] / "model", device=CPU)
     texts = [" ".join([TEXT] * (1 + number % 3)) for number in range(9)]
-    rows, _ = networks.encode(tokenizer, texts, [[None]] * 9, max_length=512)
+    rows, _ = encoding.encode(tokenizer, texts, [[None]] * 9, max_length=512)
     sizes = []
 
     def watched(batch):
@@ -328,10 +333,10 @@ def test_each_row_of_a_batch_keeps_its_tokens_spans_and_labels(work):
         [(text.index(word), text.index(word) + len(word)) for word in inside]
         for text, inside in zip(texts, words, strict=True)
     ]
-    rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
+    rows, _ = encoding.encode(tokenizer, texts, spans, max_length=64)
     labels = np.eye(7, len(CLASSES), dtype=np.float32)
     order = [2, 0, 1]
-    batch = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array(order))
+    batch = encoding.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array(order))
     for place, number in enumerate(order):
         size = int(batch["attention_mask"][place].sum())
         assert batch["input_ids"][place, :size].tolist() == tokenizer(texts[number])["input_ids"]
@@ -346,7 +351,7 @@ def test_each_row_of_a_batch_keeps_its_tokens_spans_and_labels(work):
 
 @pytest.mark.parametrize(("least", "start"), [(1.0, 42.0), (1.0, 1.5), (5.0, 7.0)])
 def test_the_concentration_starts_where_it_is_told_to(least, start):
-    heads = networks.Heads(48, method="vmf", kappa_min=least, kappa_start=start)
+    heads = Heads(48, method="vmf", kappa_min=least, kappa_start=start)
     torch.nn.init.zeros_(heads.energy.weight)
     found = heads(*heads.pool(torch.randn(1, 4, 48), torch.arange(4), torch.tensor([0])))
     assert found.kappa.item() == pytest.approx(start, rel=1e-5)
@@ -367,7 +372,7 @@ def test_the_published_prototypes_are_learned(trained):
 
 def test_the_published_concentration_is_the_maximum_over_tokens(work):
     torch.manual_seed(0)
-    heads = networks.Heads(48, method="gbert")
+    heads = Heads(48, method="gbert")
     states = torch.randn(1, 6, 48)
     found = heads(*heads.pool(states, torch.arange(1, 5), torch.tensor([0])))
     energy = torch.nn.functional.softplus(heads.energy(states[0, 1:5])).max()
@@ -405,7 +410,7 @@ def test_the_published_run_is_validated_as_it_is_trained(work, trained):
     held_out = of_split(read_records(work / "spans.jsonl"), "validation")
     rows = encode_records(tokenizer, held_out, 64)
     labels = soft_labels(held_out, scaled=False)
-    collate = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id, whole_texts=True)
+    collate = encoding.collator(rows, labels, pad_id=tokenizer.pad_token_id, whole_texts=True)
     batch = collate(np.arange(len(rows)))
     with torch.inference_mode():
         expected = losses.published_loss(GBERT)(network(batch), batch["labels"]).mean().item()
@@ -419,14 +424,14 @@ def test_the_published_run_is_validated_as_it_is_trained(work, trained):
 
 def test_only_the_published_run_trains_on_whole_sentences(work, monkeypatch):
     seen = {}
-    collator = networks.collator
+    collator = encoding.collator
 
     def spy(rows, labels, *, pad_id, whole_texts=False):
         if labels is not None:
             seen.setdefault(labels.sum(axis=1).round(4).max(), set()).add(whole_texts)
         return collator(rows, labels, pad_id=pad_id, whole_texts=whole_texts)
 
-    monkeypatch.setattr(networks, "collator", spy)
+    monkeypatch.setattr(encoding, "collator", spy)
     for name in RUNS:
         seen.clear()
         train(work, name, work / "spied" / name)
@@ -439,14 +444,14 @@ def test_labels_of_corrupted_copies_are_moved_towards_the_uniform_distribution(
     work, tmp_path, monkeypatch
 ):
     seen = []
-    collator = networks.collator
+    collator = encoding.collator
 
     def spy(rows, labels, **options):
         if labels is not None:
             seen.append(labels)
         return collator(rows, labels, **options)
 
-    monkeypatch.setattr(networks, "collator", spy)
+    monkeypatch.setattr(encoding, "collator", spy)
     vmf = changed(VMF, corrupted_share=1.0, corrupted_softening=0.3, class_weight_cap=None)
     train(work, "vmf", tmp_path, run=changed(RUNS["vmf"], vmf=vmf))
     clean, copied = np.split(seen[-1].astype("float64"), 2)
@@ -621,8 +626,8 @@ def test_an_adapter_learns(adapted):
 def test_an_adapter_begins_without_a_correction(trained):
     """Afterwards, with other weights, its correction of a span is worked out by hand."""
     network, tokenizer, _ = networks.load_model(trained["vmf"] / "model", device=CPU)
-    rows, _ = networks.encode(tokenizer, [TEXT, "So?"], [[(0, 6), None], [None]], max_length=64)
-    batch = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
+    rows, _ = encoding.encode(tokenizer, [TEXT, "So?"], [[(0, 6), None], [None]], max_length=64)
+    batch = encoding.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
     with torch.inference_mode():
         plain = network(batch)
         network.add_adapter(hidden=7, dropout=0.0)
@@ -685,9 +690,7 @@ def test_the_switches_say_what_the_published_recipe_is_trained_by(
         [record.text for record in held_out for _ in record.targets],
         [t.span if train_on == "span" else None for t in targets_of(held_out)],
     )
-    embedding = networks.Embedding(
-        *map(torch.from_numpy, found), predictor._network.heads.directions()
-    )
+    embedding = Embedding(*map(torch.from_numpy, found), predictor._network.heads.directions())
     each = losses.published_loss(gbert)(embedding, torch.from_numpy(labels).float())
     assert float(each.mean()) == pytest.approx(told, rel=1e-3)
 
@@ -1374,7 +1377,7 @@ def test_embeddings_are_written_by_parts(trained, tmp_path, predictor, monkeypat
     whole, parts = tmp_path / "whole.parquet", tmp_path / "parts.parquet"
     with pytest.warns(UserWarning, match="^text 3: longer than"):
         write_embeddings(predictor, texts, whole, batch_size=64)
-    monkeypatch.setattr(predict, "EMBEDDED_TOGETHER", 2)
+    monkeypatch.setattr(embeddings, "EMBEDDED_TOGETHER", 2)
     with pytest.warns(UserWarning, match="^text 3: longer than"):
         write_embeddings(predictor, texts, parts, batch_size=64)
     first, second = map(pyarrow.parquet.ParquetFile, (whole, parts))

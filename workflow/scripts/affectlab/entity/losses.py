@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 
 from affectlab.entity import vmf
+from affectlab.entity.heads import Embedding
 from affectlab.entity.labels import NEUTRAL
-from affectlab.entity.model import Embedding
 from affectlab.entity.settings import Gbert, Vmf
 
 Loss = Callable[[Embedding, torch.Tensor], torch.Tensor]

@@ -24,17 +24,16 @@ class Method(ABC):
     """A method of this experiment.
 
     Attributes:
-        heads: settings of new `model.Heads`.
+        heads: settings of new `heads.Heads`.
         whole_texts: whether the network sees no spans, but whole texts alone.
         scaled_labels: whether labels are scaled to a sum of 1.
         validation_loss: what chooses the weights; None takes the log-loss of the side head.
     """
 
-    def __init__(self) -> None:
-        self.heads: dict[str, Any] = {}
-        self.whole_texts = False
-        self.scaled_labels = True
-        self.validation_loss: Loss | None = None
+    heads: dict[str, Any]
+    whole_texts = False
+    scaled_labels = True
+    validation_loss: Loss | None = None
 
     @abstractmethod
     def prepare(self, network: EmotionEmbedder) -> None:
@@ -72,7 +71,7 @@ class Published(Method):
     """The published method (``gbert``)."""
 
     def __init__(self, settings: Gbert) -> None:
-        super().__init__()
+        self.heads = {}
         self.whole_texts = settings.train_on == "sentence"
         self.scaled_labels = settings.normalise_labels
         self.validation_loss = self._loss = losses.published_loss(settings)
@@ -99,12 +98,11 @@ class Published(Method):
 class Corrected(Method):
     """The corrected method (``vmf``): a likelihood, class weights, corrupted copies of texts.
 
-    The contrastive part of its loss depends on what else is in a batch and says nothing of one
-    item, so the log-loss chooses the weights.
+    The contrastive part of its loss compares the targets of a batch, so it is not defined for one
+    target alone. Therefore the log-loss chooses the weights.
     """
 
     def __init__(self, settings: Vmf) -> None:
-        super().__init__()
         self._settings = settings
         self.heads = {"kappa_min": settings.kappa_min, "kappa_start": settings.kappa_start}
 

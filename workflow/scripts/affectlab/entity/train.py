@@ -15,9 +15,10 @@ from affectlab.config.models import given
 from affectlab.entity import decisions
 from affectlab.entity import model as networks
 from affectlab.entity.data import Record, of_split, read_records, targets_of
+from affectlab.entity.heads import Heads
 from affectlab.entity.methods import Method, method_of, soft_labels
 from affectlab.entity.settings import EntityRun, Stage
-from affectlab.entity.stages import EVALUATION_BATCH, StageTrainer, answers, encode_records
+from affectlab.entity.stages import StageTrainer, encode_records
 from affectlab.files.io import sha256_file
 from affectlab.models import text_models
 from affectlab.training.job import Job
@@ -72,8 +73,14 @@ def train(
 
     def save(directory: Path) -> None:
         found = _calibration(trainer, corpora[run.data])
-        before = None if origin is None else origin.calibration
-        _save(directory, trainer, run, method.calibration(found, before))
+        description = networks.Description(
+            method=run.method,
+            encoder=run.model,
+            max_length=run.max_length,
+            heads=method.heads,
+            calibration=method.calibration(found, None if origin is None else origin.calibration),
+        )
+        networks.save_model(directory, network, tokenizer, description)
 
     job.finish(outputs, save, fitted)
 
@@ -90,7 +97,7 @@ def _starting_point(
     if start_from is None:
         tokenizer = text_models.load_tokenizer(base_model)
         encoder = networks.load_encoder(base_model, device=device, training=True)
-        heads = networks.Heads(encoder.config.hidden_size, method=run.method, **method.heads)
+        heads = Heads(encoder.config.hidden_size, method=run.method, **method.heads)
         network = networks.EmotionEmbedder(encoder, heads.to(device))
     else:
         network, tokenizer, origin = networks.load_model(start_from, device=device, training=True)
@@ -116,36 +123,17 @@ def _train_stages(
     return Fitted(history, combined_summary([one.summary for one in found]))
 
 
-def _save(
-    directory: Path, trainer: StageTrainer, run: EntityRun, calibration: dict[str, Any]
-) -> None:
-    description = networks.Description(
-        method=run.method,
-        encoder=run.model,
-        max_length=run.max_length,
-        heads=trainer.method.heads,
-        calibration=calibration,
-    )
-    networks.save_model(directory, trainer.network, trainer.tokenizer, description)
-
-
 def _calibration(trainer: StageTrainer, records: Sequence[Record]) -> dict[str, Any]:
     """See `decisions.fit_calibration`; on the validation split, in float32."""
-    network, tokenizer = trainer.network, trainer.tokenizer
     validation = of_split(records, "validation")
-    mu, kappa, logits = answers(
-        network,
-        encode_records(tokenizer, validation, trainer.max_length),
-        pad_id=tokenizer.pad_token_id,
-        batch_size=EVALUATION_BATCH,
-        dtype=torch.float32,
-        device=trainer.job.device,
-    )
+    rows = encode_records(trainer.tokenizer, validation, trainer.max_length)
+    embed = trainer.embedding_in(torch.float32)
+    mu, kappa, logits = embed(networks.without_prototypes(trainer.network), rows)
     return decisions.fit_calibration(
         mu=mu.astype("float64"),
         kappa=kappa.astype("float64"),
         probabilities=softmax(logits.astype("float64"), axis=1),
-        prototypes=network.heads.directions().detach().cpu().double().numpy(),
+        prototypes=trainer.network.heads.directions().detach().cpu().double().numpy(),
         labels=soft_labels(validation).astype("float64"),
         whole_texts=targets_of(validation)[0].start is None,
     )
