@@ -24,6 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from affectlab.config.models import Training
-from affectlab.entity import losses, stored_states, vmf
+from affectlab.entity import encoding, losses, stored_states, vmf
 from affectlab.entity import model as networks
 from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
+from affectlab.entity.embeddings import largest
 from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.entity.methods import soft_labels
-from affectlab.entity.predict import EntityEmotion, GbertPredictor, Query, largest
+from affectlab.entity.predict import GbertPredictor
+from affectlab.entity.queries import EntityEmotion, Query
+from affectlab.entity.settings import Vmf
 from affectlab.entity.stages import EVALUATION_BATCH, encode_records
 from affectlab.entity.weak_spans import weak_spans
 from affectlab.models import devices
@@ -46,10 +50,6 @@ from affectlab.training import loop
 
 PADDED = 128
 BATCH = 16
-SETTINGS = {
-    "temperature": 0.1,
-    "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
-}
 ADAPTER_EPOCHS = 8
 """Of the shipped recipe."""
 
@@ -109,22 +109,22 @@ def train_ours(model: Path, records: list[Record], seed: int) -> float:
     network, tokenizer = load_for_training(model)
     network.encoder.get_input_embeddings().sparse = True
     rows = encode_records(tokenizer, records, PADDED)
-    loss = losses.sound_loss(SETTINGS)
+    loss = losses.corrected_loss(Vmf())
     trained: torch.nn.Module = network
-    collate = networks.collator(rows, soft_labels(records), pad_id=tokenizer.pad_token_id)
+    collate = encoding.collator(rows, soft_labels(records), pad_id=tokenizer.pad_token_id)
     epochs = 1
     started = time.perf_counter()
     if stored_states.fit_in_memory(network, rows):
         epochs = ADAPTER_EPOCHS
         trained = stored_states.AdapterOnStates(network.heads)
-        states = stored_states.compute(
-            network,
-            rows,
+        embed = partial(
+            networks.embed_rows,
             pad_id=tokenizer.pad_token_id,
             batch_size=EVALUATION_BATCH,
             dtype=devices.compute_dtype("auto", CPU),
             device=CPU,
         )
+        states = stored_states.compute(network, rows, embed)
         collate = stored_states.collator(states, rows, soft_labels(records))
     preparing = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
@@ -155,14 +155,14 @@ def train_one_pass_per_span(model: Path, records: list[Record], seed: int) -> fl
     items = [
         (record.text, target.span, target.label) for record in records for target in record.targets
     ]
-    rows, _ = networks.encode(
+    rows, _ = encoding.encode(
         tokenizer,
         [text for text, _, _ in items],
         [[span] for _, span, _ in items],
         max_length=PADDED,
     )
     labels = torch.tensor([label for _, _, label in items])
-    loss = losses.sound_loss(SETTINGS)
+    loss = losses.corrected_loss(Vmf())
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-5)
     order = np.random.default_rng(seed).permutation(len(rows))
@@ -170,7 +170,7 @@ def train_one_pass_per_span(model: Path, records: list[Record], seed: int) -> fl
     started = time.perf_counter()
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
-        batch = padded(networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(chosen))
+        batch = padded(encoding.collator(rows, None, pad_id=tokenizer.pad_token_id)(chosen))
         loss(network(batch), labels[batch["targets"]]).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -219,8 +219,8 @@ def predict_one_pass_per_span(model: Path, records: list[Record]) -> float:
     with torch.inference_mode():
         for text, words, start in queries:
             span = (start, start + len(words))
-            rows, _ = networks.encode(tokenizer, [text], [[span]], max_length=PADDED)
-            collate = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)
+            rows, _ = encoding.encode(tokenizer, [text], [[span]], max_length=PADDED)
+            collate = encoding.collator(rows, None, pad_id=tokenizer.pad_token_id)
             network(padded(collate(np.array([0]))))
     return len(queries) / (time.perf_counter() - started)
 

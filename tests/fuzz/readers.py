@@ -79,6 +79,7 @@ def emotion_records() -> Reader:
 
 def entity(layout: str) -> Reader:
     from affectlab.entity.convert import convert
+    from affectlab.entity.settings import Split
     from affectlab.samples.entity import write_goemotions, write_spans
 
     def build(folder: Path) -> None:
@@ -94,14 +95,14 @@ def entity(layout: str) -> Reader:
             folder / "bad.jsonl",
             layout=layout,
             on_bad_record="skip",
-            split={"validation": 0.2, "test": 0.2, "seed": 0} if layout == "entity_spans" else None,
+            split=Split(validation=0.2, test=0.2) if layout == "entity_spans" else None,
         )
 
     return Reader(layout, build, read, "raw/*")
 
 
 def entity_records() -> Reader:
-    from affectlab.entity.evaluate import read_corpus
+    from affectlab.entity.predictions import read_corpus
 
     def build(folder: Path) -> None:
         reader = entity("entity_spans")
@@ -433,7 +434,7 @@ def audio_predictions() -> Reader:
 
 
 def entity_predictions() -> Reader:
-    from affectlab.entity.evaluate import read_corpus, read_predictions
+    from affectlab.entity.predictions import read_corpus, read_predictions
 
     def build(folder: Path) -> None:
         import pyarrow as pa
@@ -810,10 +811,10 @@ def entity_model() -> Reader:
         import torch
         from transformers import AutoTokenizer
 
+        from affectlab.entity.heads import Heads
         from affectlab.entity.model import (
             Description,
             EmotionEmbedder,
-            Heads,
             load_encoder,
             save_model,
         )

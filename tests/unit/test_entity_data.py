@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from blocks import changed
 
 from affectlab.datasets.texts import normalise_text
 from affectlab.entity import corrupt
@@ -20,13 +21,14 @@ from affectlab.entity.labels import (
     generations_of,
     soft_label_of_ids,
 )
+from affectlab.entity.settings import Split
 from affectlab.entity.splits import split_records
 from affectlab.entity.weak_spans import weak_spans
 from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.samples.entity import write_goemotions, write_spans
 
-SPLIT = {"validation": 0.2, "test": 0.2, "seed": 0}
+SPLIT = Split(validation=0.2, test=0.2)
 JOY = CLASSES.index("joy")
 
 
@@ -308,7 +310,7 @@ def test_the_split_keeps_texts_together_and_spreads_emotion():
         )
         for n in range(200)
     ]
-    dealt = split_records(records, validation=0.2, test=0.2, seed=3)
+    dealt = split_records(records, changed(SPLIT, seed=3))
     home = {}
     for item in dealt:
         assert home.setdefault(normalise_text(item.text), item.split) == item.split
@@ -319,7 +321,7 @@ def test_the_split_keeps_texts_together_and_spreads_emotion():
     emotional = sum(item.targets[0].label[JOY] for item in dealt)
     found = sum(item.targets[0].label[JOY] for item in of_split(dealt, "test"))
     assert found == pytest.approx(0.2 * emotional, abs=3)
-    assert split_records(records, validation=0.2, test=0.2, seed=4) != dealt
+    assert split_records(records, changed(SPLIT, seed=4)) != dealt
 
 
 def test_stages_are_nested_and_exact():

@@ -10,6 +10,7 @@ from scipy.stats import entropy
 from affectlab.entity import losses
 from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.entity.model import Embedding
+from affectlab.entity.settings import Gbert, Vmf, Weights
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -99,7 +100,7 @@ def test_the_published_loss_term_by_term():
     mu, prototypes, labels = unit(3, 64), unit(28, 64), soft(3) * 1.7
     kappa = torch.tensor([3.69, 12.0, 40.0], dtype=torch.float64)
     logits = torch.randn(3, 28, generator=GENERATOR, dtype=torch.float64)
-    loss = losses.published_loss({"kappa_weight": 0.1, "auxiliary_weight": 0.05})
+    loss = losses.published_loss(Gbert(kappa_weight=0.1, auxiliary_weight=0.05))
     found = loss(Embedding(mu, kappa, logits, prototypes), labels)
     for place in range(3):
         expected = published(
@@ -111,12 +112,12 @@ def test_the_published_loss_term_by_term():
 def test_the_published_loss_stops_the_gradient_of_kappa_in_the_first_term():
     kappa = torch.tensor([7.0], dtype=torch.float64, requires_grad=True)
     mu, prototypes, labels = unit(1, 64), unit(28, 64), soft(1)
-    loss = losses.published_loss({"kappa_weight": 0.0, "auxiliary_weight": 0.0})
+    loss = losses.published_loss(Gbert(kappa_weight=0.0, auxiliary_weight=0.0))
     loss(Embedding(mu, kappa, torch.zeros(1, 28), prototypes), labels).sum().backward()
     assert kappa.grad.item() == 0.0
 
 
-def test_the_weights_of_the_sound_loss_switch_its_parts():
+def test_the_weights_of_the_corrected_loss_switch_its_parts():
     found = Embedding(
         unit(4, 64),
         torch.tensor([5.0, 20.0, 42.0, 80.0], dtype=torch.float64),
@@ -127,7 +128,8 @@ def test_the_weights_of_the_sound_loss_switch_its_parts():
     off = dict.fromkeys(("cross_entropy", "contrast", "likelihood", "uniform"), 0.0)
 
     def loss(**weights):
-        return losses.sound_loss({"temperature": 0.1, "weights": off | weights})(found, labels)
+        settings = Vmf(temperature=0.1, weights=Weights(**(off | weights)))
+        return losses.corrected_loss(settings)(found, labels)
 
     parts = [loss(**{name: 1.0}) for name in off]
     np.testing.assert_allclose(parts[0], losses.soft_cross_entropy(found.logits, labels))
@@ -154,9 +156,9 @@ def test_the_weighted_loss_by_hand():
     labels[2, 3], labels[2, NEUTRAL] = 0.25, 0.75
     weights = torch.full((28,), 9.0, dtype=torch.float64)
     weights[NEUTRAL], weights[3] = 0.5, 2.5
-    off = dict.fromkeys(("contrast", "likelihood", "uniform"), 0.0)
-    settings = {"temperature": 0.1, "weights": off | {"cross_entropy": 1.0}}
-    loss = losses.weighted(losses.sound_loss(settings), weights)(found, labels)
+    parts = Weights(cross_entropy=1.0, contrast=0.0, likelihood=0.0, uniform=0.0)
+    settings = Vmf(temperature=0.1, weights=parts)
+    loss = losses.weighted(losses.corrected_loss(settings), weights)(found, labels)
     logs = [
         [value - math.log(sum(math.exp(other) for other in row)) for value in row]
         for row in logits.tolist()

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from blocks import changed
 from example_programs import run_example
 from predictor_checks import check_predictor
 from safetensors.torch import load_file, save_file
@@ -27,7 +28,8 @@ from scored_runs import scored_run
 from sklearn.metrics import f1_score
 
 from affectlab import cli
-from affectlab.entity import losses, original, predict, stored_states, updates
+from affectlab.config.models import Bootstrap, Training
+from affectlab.entity import embeddings, encoding, losses, original, stored_states, updates
 from affectlab.entity import model as networks
 from affectlab.entity import report as section
 from affectlab.entity import train as training
@@ -35,16 +37,22 @@ from affectlab.entity.audit import write_audit
 from affectlab.entity.card import write_card
 from affectlab.entity.convert import convert
 from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
+from affectlab.entity.embeddings import largest, write_embeddings
 from affectlab.entity.evaluate import compare, evaluate
+from affectlab.entity.heads import KAPPA_SCALE, Embedding, Heads
 from affectlab.entity.labels import CLASSES
 from affectlab.entity.methods import soft_labels
-from affectlab.entity.predict import (
-    EntityEmotion,
-    GbertPredictor,
-    Query,
-    largest,
-    predict_records,
-    write_embeddings,
+from affectlab.entity.predict import GbertPredictor, predict_records
+from affectlab.entity.queries import EntityEmotion, Query
+from affectlab.entity.settings import (
+    Block,
+    EntityRun,
+    Gbert,
+    SpanAdapter,
+    Split,
+    Stage,
+    Vmf,
+    Weights,
 )
 from affectlab.entity.stages import encode_records
 from affectlab.errors import UserError
@@ -60,72 +68,63 @@ pytestmark = pytest.mark.usefixtures("edited_models")
 
 CPU = torch.device("cpu")
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
-TRAINING = {
-    "epochs": 2,
-    "batch_size": 16,
-    "learning_rate": 1.0e-3,
-    "head_learning_rate": 3.0e-3,
-    "weight_decay": 0.01,
-    "warmup_steps": 2,
-    "schedule": "linear",
-    "gradient_accumulation": 1,
-    "max_grad_norm": 1.0,
-    "label_smoothing": 0.0,
-    "precision": "fp32",
-    "token_budget": None,
-    "early_stopping_patience": 3,
-    "gradient_checkpointing": False,
-    "evaluations_per_epoch": 1,
-    "checkpoint_minutes": 60,
-    "sparse_embeddings": True,
-    "ema_decay": None,
-}
-VMF = {
-    "kappa_min": 1.0,
-    "kappa_start": 42.0,
-    "temperature": 0.1,
-    "corrupted_share": 0.25,
-    "corrupted_softening": 0.3,
-    "class_weight_cap": 4.0,
-    "span_adapter": None,
-    "weights": {"cross_entropy": 1.0, "contrast": 0.1, "likelihood": 0.02, "uniform": 0.001},
-}
-GBERT = {
-    "train_on": "sentence",
-    "normalise_labels": False,
-    "kappa_weight": 0.1,
-    "auxiliary_weight": 0.05,
-}
-COMMON = {"data": "spans", "max_length": 64, "start_from": None}
+TRAINING = Training(
+    epochs=2,
+    batch_size=16,
+    learning_rate=1.0e-3,
+    head_learning_rate=3.0e-3,
+    weight_decay=0.01,
+    warmup_steps=2,
+    schedule="linear",
+    precision="fp32",
+    early_stopping_patience=3,
+    checkpoint_minutes=60,
+    sparse_embeddings=True,
+)
+VMF = Vmf(
+    kappa_min=1.0,
+    kappa_start=42.0,
+    temperature=0.1,
+    corrupted_share=0.25,
+    corrupted_softening=0.3,
+    class_weight_cap=4.0,
+)
+GBERT = Gbert(train_on="sentence", normalise_labels=False, kappa_weight=0.1, auxiliary_weight=0.05)
+STILL = changed(TRAINING, learning_rate=1e-12, head_learning_rate=1e-12, epochs=1)
+"""Leaves the weights as they are."""
 RUNS = {
-    "vmf": COMMON
-    | {
-        "method": "vmf",
-        "protocol": "corrected",
-        "model": "bert",
-        "vmf": VMF,
-        "stages": [
-            {"data": "sentences", "entities": None, "training": TRAINING},
-            {"data": "spans", "entities": None, "training": TRAINING | {"ema_decay": 0.9}},
+    "vmf": EntityRun(
+        method="vmf",
+        protocol="corrected",
+        model="bert",
+        data="spans",
+        max_length=64,
+        vmf=VMF,
+        stages=[
+            Stage(data="sentences", training=TRAINING),
+            Stage(data="spans", training=changed(TRAINING, ema_decay=0.9)),
         ],
-    },
-    "gbert": COMMON
-    | {
-        "method": "gbert",
-        "protocol": "published",
-        "model": "roberta",
-        "gbert": GBERT,
-        "stages": [
-            {
-                "data": "spans",
-                "entities": count,
-                "training": TRAINING
-                | {"epochs": 1, "gradient_accumulation": 2, "gradient_checkpointing": True},
-            }
+    ),
+    "gbert": EntityRun(
+        method="gbert",
+        protocol="published",
+        model="roberta",
+        data="spans",
+        max_length=64,
+        gbert=GBERT,
+        stages=[
+            Stage(
+                data="spans",
+                entities=count,
+                training=changed(
+                    TRAINING, epochs=1, gradient_accumulation=2, gradient_checkpointing=True
+                ),
+            )
             for count in (20, None)
         ],
-    },
+    ),
 }
+BOOTSTRAP = Bootstrap(resamples=100, level=0.9, seed=0)
 TEXT = "Ada was in love with the old map."
 
 
@@ -134,9 +133,8 @@ def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("entity")
     write_spans(folder / "raw_spans", seed=1, texts=90)
     write_goemotions(folder / "raw_sentences", seed=1, train=80, validation=30, test=30)
-    dealt = {"validation": 0.2, "test": 0.3, "seed": 0}
     for name, layout, split in (
-        ("spans", "entity_spans", dealt),
+        ("spans", "entity_spans", Split(validation=0.2, test=0.3)),
         ("sentences", "goemotions", None),
     ):
         convert(
@@ -156,7 +154,7 @@ def train(work: Path, name: str, folder: Path, **changes) -> Path:
     run = RUNS[name]
     arguments = {
         "records_paths": {data: work / f"{data}.jsonl" for data in ("sentences", "spans")},
-        "base_model": work / run["model"],
+        "base_model": work / run.model,
         "start_from": None,
         "run": run,
         "subset_seed": 0,
@@ -186,7 +184,7 @@ def test_spans_are_found_by_offset_beside_emoji_and_cjk(work, model):
     tokenizer = load_tokenizer(work / model)
     text = "😀 花子 met Ada; Ada felt 😀 fine."
     start = text.rindex("Ada")
-    rows, cut = networks.encode(tokenizer, [text], [[(start, start + 3), (2, 4)]], max_length=64)
+    rows, cut = encoding.encode(tokenizer, [text], [[(start, start + 3), (2, 4)]], max_length=64)
     assert cut == []
     (row,) = rows
     offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
@@ -202,9 +200,9 @@ def test_many_spans_of_a_text_cost_one_pass_and_windows_cut_none(work):
     words = [f"word{n:02d}" for n in range(40)]
     text = " ".join(words)
     spans = [(7 * n, 7 * n + 6) for n in (0, 1, 20, 21, 39)]
-    (row,), _ = networks.encode(tokenizer, [text], [spans], max_length=512)
+    (row,), _ = encoding.encode(tokenizer, [text], [spans], max_length=512)
     assert [target for target, _, _ in row.spans] == [0, 1, 2, 3, 4]
-    rows, _ = networks.encode(tokenizer, [text], [spans], max_length=40)
+    rows, _ = encoding.encode(tokenizer, [text], [spans], max_length=40)
     assert 1 < len(rows) <= 4
     whole = tokenizer(text)["input_ids"]
     for row in rows:
@@ -215,14 +213,14 @@ def test_many_spans_of_a_text_cost_one_pass_and_windows_cut_none(work):
             expected = tokenizer(text[left:right], add_special_tokens=False)["input_ids"]
             assert row.token_ids[first:last] == expected
     with pytest.raises(UserError, match="does not fit into max_length 16"):
-        networks.encode(tokenizer, [text], [[(0, len(text))]], max_length=16)
-    rows, cut = networks.encode(tokenizer, [text], [[None]], max_length=16)
+        encoding.encode(tokenizer, [text], [[(0, len(text))]], max_length=16)
+    rows, cut = encoding.encode(tokenizer, [text], [[None]], max_length=16)
     assert (len(rows[0].token_ids), cut) == (16, [0])
 
 
 def test_more_tokens_than_the_encoder_takes_are_refused(work):
     with pytest.raises(UserError, match="at most 512"):
-        networks.encode(load_tokenizer(work / "bert"), [TEXT], [[None]], max_length=513)
+        encoding.encode(load_tokenizer(work / "bert"), [TEXT], [[None]], max_length=513)
 
 
 def test_batches_give_what_single_spans_give(work):
@@ -230,11 +228,11 @@ def test_batches_give_what_single_spans_give(work):
     tokenizer = load_tokenizer(work / "bert")
     encoder = networks.load_encoder(work / "bert", device=CPU).eval()
     torch.manual_seed(0)
-    network = networks.EmotionEmbedder(encoder, networks.Heads(48, method="vmf")).eval()
+    network = networks.EmotionEmbedder(encoder, Heads(48, method="vmf")).eval()
     texts = [TEXT, "The letter, Ada said, is long gone and nobody minds."]
     spans = [[(0, 3), (21, 32), None], [(12, 15)]]
-    rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
-    batch = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1]))
+    rows, _ = encoding.encode(tokenizer, texts, spans, max_length=64)
+    batch = encoding.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1]))
     with torch.inference_mode():
         mu, kappa, logits, _ = network(batch)
         for row in rows:
@@ -246,7 +244,7 @@ def test_batches_give_what_single_spans_give(work):
                 direction = heads.direction(hidden[first:last]).mean(dim=0)
                 expected = direction / direction.norm()
                 torch.testing.assert_close(mu[target], expected, atol=1e-5, rtol=1e-4)
-                energy = heads.energy(hidden[first:last]).mean() * networks.KAPPA_SCALE
+                energy = heads.energy(hidden[first:last]).mean() * KAPPA_SCALE
                 wanted = 1.0 + torch.nn.functional.softplus(energy)
                 torch.testing.assert_close(kappa[target], wanted, atol=1e-3, rtol=1e-4)
     assert 30 < kappa.mean().item() < 55
@@ -266,7 +264,7 @@ def test_the_last_layer_is_computed_for_tokens_of_spans_alone(tmp_path, write, c
     for shortened in (True, False):
         encoder = networks.load_encoder(tmp_path / "base", device=CPU).eval()
         torch.manual_seed(0)
-        network = networks.EmotionEmbedder(encoder, networks.Heads(48, method="vmf")).eval()
+        network = networks.EmotionEmbedder(encoder, Heads(48, method="vmf")).eval()
         network.shortened &= shortened
         if checkpointing:
             encoder.activation_checkpointing_enable({"use_reentrant": False})
@@ -278,18 +276,18 @@ def test_the_last_layer_is_computed_for_tokens_of_spans_alone(tmp_path, write, c
         encoder.encoder.layer[-1].register_forward_hook(
             lambda _, __, output, lengths=lengths: lengths.append(output.shape[1])
         )
-        rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
-        batch = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
+        rows, _ = encoding.encode(tokenizer, texts, spans, max_length=64)
+        batch = encoding.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
         outputs = network(batch)
-        losses.sound_loss(VMF)(outputs, batch["labels"]).sum().backward()
+        losses.corrected_loss(VMF)(outputs, batch["labels"]).sum().backward()
         found.append((outputs, {n: p.grad for n, p in network.named_parameters()}))
         longest = batch["input_ids"].shape[1]
         inside = [sum(last - first for _, first, last in row.spans[:2]) for row in rows]
         assert set(lengths) == {max(inside) if shortened else longest}
         assert 2 * max(inside) < longest
-        whole, _ = networks.encode(tokenizer, texts, [[None], [None]], max_length=64)
+        whole, _ = encoding.encode(tokenizer, texts, [[None], [None]], max_length=64)
         lengths.clear()
-        network(networks.collator(whole, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1])))
+        network(encoding.collator(whole, None, pad_id=tokenizer.pad_token_id)(np.array([0, 1])))
         assert lengths == [max(len(row.token_ids) for row in whole)]
     (ours, gradients), (plain, expected) = found
     for one, other in zip(ours, plain, strict=True):
@@ -304,7 +302,7 @@ def test_batches_on_a_processor_are_small_whatever_they_hold(
 ):
     network, tokenizer, _ = networks.load_model(trained["vmf"] / "model", device=CPU)
     texts = [" ".join([TEXT] * (1 + number % 3)) for number in range(9)]
-    rows, _ = networks.encode(tokenizer, texts, [[None]] * 9, max_length=512)
+    rows, _ = encoding.encode(tokenizer, texts, [[None]] * 9, max_length=512)
     sizes = []
 
     def watched(batch):
@@ -335,10 +333,10 @@ def test_each_row_of_a_batch_keeps_its_tokens_spans_and_labels(work):
         [(text.index(word), text.index(word) + len(word)) for word in inside]
         for text, inside in zip(texts, words, strict=True)
     ]
-    rows, _ = networks.encode(tokenizer, texts, spans, max_length=64)
+    rows, _ = encoding.encode(tokenizer, texts, spans, max_length=64)
     labels = np.eye(7, len(CLASSES), dtype=np.float32)
     order = [2, 0, 1]
-    batch = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array(order))
+    batch = encoding.collator(rows, labels, pad_id=tokenizer.pad_token_id)(np.array(order))
     for place, number in enumerate(order):
         size = int(batch["attention_mask"][place].sum())
         assert batch["input_ids"][place, :size].tolist() == tokenizer(texts[number])["input_ids"]
@@ -353,7 +351,7 @@ def test_each_row_of_a_batch_keeps_its_tokens_spans_and_labels(work):
 
 @pytest.mark.parametrize(("least", "start"), [(1.0, 42.0), (1.0, 1.5), (5.0, 7.0)])
 def test_the_concentration_starts_where_it_is_told_to(least, start):
-    heads = networks.Heads(48, method="vmf", kappa_min=least, kappa_start=start)
+    heads = Heads(48, method="vmf", kappa_min=least, kappa_start=start)
     torch.nn.init.zeros_(heads.energy.weight)
     found = heads(*heads.pool(torch.randn(1, 4, 48), torch.arange(4), torch.tensor([0])))
     assert found.kappa.item() == pytest.approx(start, rel=1e-5)
@@ -374,7 +372,7 @@ def test_the_published_prototypes_are_learned(trained):
 
 def test_the_published_concentration_is_the_maximum_over_tokens(work):
     torch.manual_seed(0)
-    heads = networks.Heads(48, method="gbert")
+    heads = Heads(48, method="gbert")
     states = torch.randn(1, 6, 48)
     found = heads(*heads.pool(states, torch.arange(1, 5), torch.tensor([0])))
     energy = torch.nn.functional.softplus(heads.energy(states[0, 1:5])).max()
@@ -412,7 +410,7 @@ def test_the_published_run_is_validated_as_it_is_trained(work, trained):
     held_out = of_split(read_records(work / "spans.jsonl"), "validation")
     rows = encode_records(tokenizer, held_out, 64)
     labels = soft_labels(held_out, scaled=False)
-    collate = networks.collator(rows, labels, pad_id=tokenizer.pad_token_id, whole_texts=True)
+    collate = encoding.collator(rows, labels, pad_id=tokenizer.pad_token_id, whole_texts=True)
     batch = collate(np.arange(len(rows)))
     with torch.inference_mode():
         expected = losses.published_loss(GBERT)(network(batch), batch["labels"]).mean().item()
@@ -426,14 +424,14 @@ def test_the_published_run_is_validated_as_it_is_trained(work, trained):
 
 def test_only_the_published_run_trains_on_whole_sentences(work, monkeypatch):
     seen = {}
-    collator = networks.collator
+    collator = encoding.collator
 
     def spy(rows, labels, *, pad_id, whole_texts=False):
         if labels is not None:
             seen.setdefault(labels.sum(axis=1).round(4).max(), set()).add(whole_texts)
         return collator(rows, labels, pad_id=pad_id, whole_texts=whole_texts)
 
-    monkeypatch.setattr(networks, "collator", spy)
+    monkeypatch.setattr(encoding, "collator", spy)
     for name in RUNS:
         seen.clear()
         train(work, name, work / "spied" / name)
@@ -446,16 +444,16 @@ def test_labels_of_corrupted_copies_are_moved_towards_the_uniform_distribution(
     work, tmp_path, monkeypatch
 ):
     seen = []
-    collator = networks.collator
+    collator = encoding.collator
 
     def spy(rows, labels, **options):
         if labels is not None:
             seen.append(labels)
         return collator(rows, labels, **options)
 
-    monkeypatch.setattr(networks, "collator", spy)
-    vmf = VMF | {"corrupted_share": 1.0, "corrupted_softening": 0.3, "class_weight_cap": None}
-    train(work, "vmf", tmp_path, run=RUNS["vmf"] | {"vmf": vmf})
+    monkeypatch.setattr(encoding, "collator", spy)
+    vmf = changed(VMF, corrupted_share=1.0, corrupted_softening=0.3, class_weight_cap=None)
+    train(work, "vmf", tmp_path, run=changed(RUNS["vmf"], vmf=vmf))
     clean, copied = np.split(seen[-1].astype("float64"), 2)
     np.testing.assert_allclose(copied.sum(axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(copied.min(axis=1), 0.3 / 28, rtol=1e-5)
@@ -463,8 +461,8 @@ def test_labels_of_corrupted_copies_are_moved_towards_the_uniform_distribution(
 
 
 def test_no_corrupted_copies_are_no_obstacle(work, tmp_path):
-    vmf = VMF | {"corrupted_share": 0.0}
-    assert (train(work, "vmf", tmp_path, run=RUNS["vmf"] | {"vmf": vmf}) / "model").is_dir()
+    vmf = changed(VMF, corrupted_share=0.0)
+    assert (train(work, "vmf", tmp_path, run=changed(RUNS["vmf"], vmf=vmf)) / "model").is_dir()
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(work, trained, tmp_path, monkeypatch):
@@ -491,9 +489,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(work, trained, tmp_path, m
 
 def test_a_run_starts_from_another_one(work, trained, tmp_path):
     base = trained["vmf"] / "model"
-    run = RUNS["vmf"] | {"stages": [RUNS["vmf"]["stages"][1]]}
-    still = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
-    run["stages"] = [{**run["stages"][0], "training": still}]
+    run = changed(RUNS["vmf"], stages=[Stage(data="spans", training=STILL)])
     train(work, "vmf", tmp_path, run=run, start_from=base)
     before, after = (
         GbertPredictor.from_checkpoint(folder, device="cpu").embed([TEXT])[0]
@@ -504,11 +500,11 @@ def test_a_run_starts_from_another_one(work, trained, tmp_path):
 
 def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trained, tmp_path):
     """What it is trained and calibrated with is what its stored model gives."""
-    stage = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
-    run = RUNS["vmf"] | {
-        "vmf": VMF | {"kappa_min": 9.0},
-        "stages": [{"data": "spans", "entities": 20, "training": stage}],
-    }
+    run = changed(
+        RUNS["vmf"],
+        vmf=changed(VMF, kappa_min=9.0),
+        stages=[Stage(data="spans", entities=20, training=STILL)],
+    )
     train(work, "vmf", tmp_path, run=run, start_from=trained["vmf"] / "model")
     rows = (tmp_path / "history.csv").read_text().splitlines()
     place = rows[0].split(",").index("kappa")
@@ -529,16 +525,17 @@ def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trai
 @pytest.fixture(scope="module")
 def sentences(work) -> Path:
     """A model of whole sentences, with thresholds."""
-    run = RUNS["vmf"] | {"data": "sentences", "stages": RUNS["vmf"]["stages"][:1]}
+    run = changed(RUNS["vmf"], data="sentences", stages=RUNS["vmf"].stages[:1])
     return train(work, "vmf", work / "runs" / "sentences", run=run)
 
 
-def train_adapter(work, sentences, folder, **training) -> Path:
+ADAPTED = changed(VMF, span_adapter=SpanAdapter(hidden=32, dropout=0.5))
+
+
+def train_adapter(work, sentences, folder, *, vmf=ADAPTED, **training) -> Path:
     """A small network for spans upon the model of sentences."""
-    run = RUNS["vmf"] | {
-        "vmf": VMF | {"span_adapter": {"hidden": 32, "dropout": 0.5}},
-        "stages": [{"data": "spans", "entities": None, "training": TRAINING | training}],
-    }
+    stages = [Stage(data="spans", training=changed(TRAINING, **training))]
+    run = changed(RUNS["vmf"], vmf=vmf, stages=stages)
     return train(work, "vmf", folder, run=run, start_from=sentences / "model")
 
 
@@ -613,9 +610,8 @@ def test_contrast_within_shares_of_a_batch_is_warned_of(work, sentences, tmp_pat
     monkeypatch.setattr(distributed, "warn_of_shares", warned.append)
     train_adapter(work, sentences, tmp_path / "with", epochs=1)
     assert warned == ["contrast"]
-    weights = VMF["weights"] | {"contrast": 0.0}
-    monkeypatch.setitem(VMF, "weights", weights)
-    train_adapter(work, sentences, tmp_path / "without", epochs=1)
+    without = changed(ADAPTED, weights=Weights(contrast=0.0))
+    train_adapter(work, sentences, tmp_path / "without", vmf=without, epochs=1)
     assert warned == ["contrast"]
 
 
@@ -630,8 +626,8 @@ def test_an_adapter_learns(adapted):
 def test_an_adapter_begins_without_a_correction(trained):
     """Afterwards, with other weights, its correction of a span is worked out by hand."""
     network, tokenizer, _ = networks.load_model(trained["vmf"] / "model", device=CPU)
-    rows, _ = networks.encode(tokenizer, [TEXT, "So?"], [[(0, 6), None], [None]], max_length=64)
-    batch = networks.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
+    rows, _ = encoding.encode(tokenizer, [TEXT, "So?"], [[(0, 6), None], [None]], max_length=64)
+    batch = encoding.collator(rows, None, pad_id=tokenizer.pad_token_id)(np.array([1, 0]))
     with torch.inference_mode():
         plain = network(batch)
         network.add_adapter(hidden=7, dropout=0.0)
@@ -678,10 +674,9 @@ def test_only_the_adapter_is_trained_and_nothing_else_drops_out(trained):
 def test_the_switches_say_what_the_published_recipe_is_trained_by(
     work, tmp_path, train_on, normalise
 ):
-    gbert = GBERT | {"train_on": train_on, "normalise_labels": normalise}
-    still = {**TRAINING, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "epochs": 1}
-    stages = [{"data": "spans", "entities": 20, "training": still}]
-    train(work, "gbert", tmp_path, run=RUNS["gbert"] | {"gbert": gbert, "stages": stages})
+    gbert = changed(GBERT, train_on=train_on, normalise_labels=normalise)
+    stages = [Stage(data="spans", entities=20, training=STILL)]
+    train(work, "gbert", tmp_path, run=changed(RUNS["gbert"], gbert=gbert, stages=stages))
     rows = (tmp_path / "history.csv").read_text().splitlines()
     place = rows[0].split(",").index("loss")
     told = float(next(row for row in rows if ",validation," in row).split(",")[place])
@@ -695,9 +690,7 @@ def test_the_switches_say_what_the_published_recipe_is_trained_by(
         [record.text for record in held_out for _ in record.targets],
         [t.span if train_on == "span" else None for t in targets_of(held_out)],
     )
-    embedding = networks.Embedding(
-        *map(torch.from_numpy, found), predictor._network.heads.directions()
-    )
+    embedding = Embedding(*map(torch.from_numpy, found), predictor._network.heads.directions())
     each = losses.published_loss(gbert)(embedding, torch.from_numpy(labels).float())
     assert float(each.mean()) == pytest.approx(told, rel=1e-3)
 
@@ -1023,7 +1016,7 @@ def scored(work, trained) -> dict[str, Path]:
         predict_records(
             records_path=work / "spans.jsonl",
             model_directory=folder / "model",
-            base_model=work / run["model"],
+            base_model=work / run.model,
             predictions_path=folder / "predictions.parquet",
             corruption_seed=0,
             threads=1,
@@ -1034,7 +1027,7 @@ def scored(work, trained) -> dict[str, Path]:
                 run,
                 name=name,
                 seed=3,
-                bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
+                bootstrap=BOOTSTRAP,
                 training_path=folder / "training.json",
                 manifest_path=work / "manifest.json",
             ),
@@ -1088,7 +1081,7 @@ def test_whole_texts_are_scored_by_the_thresholds_of_their_classes(work, sentenc
     evaluate(
         scored_run(
             tmp_path,
-            RUNS["vmf"] | {"data": "sentences"},
+            changed(RUNS["vmf"], data="sentences"),
             training_path=sentences / "training.json",
             manifest_path=tmp_path / "manifest.json",
         ),
@@ -1127,7 +1120,7 @@ def comparison(work, scored) -> Path:
         predictions_paths=[folder / "predictions.parquet" for folder in scored.values()],
         model_directories=[folder / "model" for folder in scored.values()],
         records_paths={"spans": work / "spans.jsonl"},
-        bootstrap={"resamples": 100, "level": 0.9, "seed": 0},
+        bootstrap=BOOTSTRAP,
         schema=SCHEMAS / "comparison.schema.json",
         output_path=work / "comparison.json",
     )
@@ -1164,7 +1157,8 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
             for folder in scored.values()
         ],
     )
-    block = {"selected": list(RUNS), "runs": {name: {"seeds": [3]} for name in RUNS}}
+    runs = {name: changed(run, seeds=[3]) for name, run in RUNS.items()}
+    block = Block(selected=list(RUNS), runs=runs)
     page = section.section(tmp_path, block, [], []).html
     records = {name: read_json(folder / "metrics.json") for name, folder in scored.items()}
     shown = {name: {} for name in RUNS}
@@ -1220,7 +1214,7 @@ def write_cards(scored, folder, name, *, kind="sample", weak=False, **changes) -
     write_card(
         audit_paths={"spans": folder / "audit.json"},
         metrics_path=scored[name] / "metrics.json",
-        recipe=RUNS[name] | changes,
+        recipe=changed(RUNS[name], **changes),
         datasets={"spans": entry},
         model={"title": "A tiny BERT", "licence": "MIT"},
         card_path=folder / "model_card.md",
@@ -1279,8 +1273,7 @@ def test_the_card_says_that_labels_are_weak_and_where_weights_come_from(scored, 
 
 
 def test_the_card_says_what_an_adapter_leaves_alone(scored, tmp_path):
-    vmf = VMF | {"span_adapter": {"hidden": 32, "dropout": 0.5}}
-    card = write_cards(scored, tmp_path, "vmf", start_from="other", vmf=vmf)
+    card = write_cards(scored, tmp_path, "vmf", start_from="other", vmf=ADAPTED)
     assert "The weights of the run `other` are in it unchanged" in card
     assert "trained further" not in card
 
@@ -1384,7 +1377,7 @@ def test_embeddings_are_written_by_parts(trained, tmp_path, predictor, monkeypat
     whole, parts = tmp_path / "whole.parquet", tmp_path / "parts.parquet"
     with pytest.warns(UserWarning, match="^text 3: longer than"):
         write_embeddings(predictor, texts, whole, batch_size=64)
-    monkeypatch.setattr(predict, "EMBEDDED_TOGETHER", 2)
+    monkeypatch.setattr(embeddings, "EMBEDDED_TOGETHER", 2)
     with pytest.warns(UserWarning, match="^text 3: longer than"):
         write_embeddings(predictor, texts, parts, batch_size=64)
     first, second = map(pyarrow.parquet.ParquetFile, (whole, parts))
@@ -1493,7 +1486,7 @@ def test_it_is_a_predictor_like_the_others(trained, kind):
 
 
 @pytest.mark.parametrize(
-    ("changed", "problem"),
+    ("settings", "problem"),
     [
         # Only a span in a longer text needs it.
         ({"attention_probs_dropout_prob": float("nan")}, "RuntimeError: dropout"),
@@ -1501,11 +1494,11 @@ def test_it_is_a_predictor_like_the_others(trained, kind):
     ],
 )
 def test_settings_that_no_encoder_can_have_are_refused_at_loading(
-    trained, tmp_path, changed, problem
+    trained, tmp_path, settings, problem
 ):
     broken = tmp_path / "broken"
     shutil.copytree(trained["vmf"] / "model", broken, ignore=shutil.ignore_patterns("SHA256SUMS"))
-    settings = read_json(broken / "config.json")
-    (broken / "config.json").write_text(json.dumps(settings | changed))
+    stored = read_json(broken / "config.json")
+    (broken / "config.json").write_text(json.dumps(stored | settings))
     with pytest.raises(UserError, match=f"files fit each other; found {problem}"):
         GbertPredictor.from_checkpoint(broken)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from affectlab.config.registries import load_registries
-from affectlab.entity.settings import mistakes
+from affectlab.entity.settings import EntityRun, Stage, mistakes
 from affectlab.experiments import read_config
 
 PROJECT = Path(__file__).parents[2]
@@ -64,3 +64,8 @@ def test_the_first_concentration_is_above_the_least():
         "entity.runs.goemotions_minilm.vmf.kappa_start: must be larger than kappa_min (50.0), "
         "found 42.0"
     ]
+
+
+def test_the_stage_of_a_run_that_lists_none_is_typed():
+    (stage,) = EntityRun().stages
+    assert stage == Stage()

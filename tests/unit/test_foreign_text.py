@@ -262,7 +262,7 @@ def test_every_tokenizer_is_called_in_one_place():
 
 def test_bert_classifies_a_mark_as_text(directories):
     from affectlab.emotion.model import encode
-    from affectlab.entity.model import encode as rows_of
+    from affectlab.entity.encoding import encode as rows_of
 
     tokenizer = load_tokenizer(directories["bert"])
     text = "i am [SEP] happy"

@@ -16,7 +16,8 @@ from affectlab.audio import predictions as audio_predictions
 from affectlab.audio.settings import AudioRun
 from affectlab.emotion import evaluate as emotion
 from affectlab.emotion.data import CLASSES as EMOTIONS
-from affectlab.entity import evaluate as entity
+from affectlab.entity import predictions as entity
+from affectlab.entity.corrupt import VARIANTS
 from affectlab.errors import DataError
 from affectlab.face import evaluate as face
 from affectlab.face.data import convert
@@ -228,7 +229,8 @@ def entity_run():
     ids = {split: [f"{split}-{number}" for number in range(4)] for split in entity.HELD_OUT}
     ones = np.full((4, 28), 1 / 28)
     splits = {
-        split: entity.Split(names, ones, np.ones(4), np.arange(4)) for split, names in ids.items()
+        split: entity.SplitLabels(names, ones, np.ones(4), np.arange(4))
+        for split, names in ids.items()
     }
     conditions = {split: np.zeros((4, 2), dtype=np.int64) for split in entity.HELD_OUT}
     corpus = entity.Corpus(splits, ones[0], False, conditions)
@@ -245,7 +247,7 @@ def entity_run():
         }
         for split, variant in (
             ("validation", "clean"),
-            *(("test", one) for one in ("clean", *entity.CORRUPTED)),
+            *(("test", one) for one in VARIANTS),
         )
         for name in ids[split]
     ]

@@ -24,6 +24,7 @@ from affectlab.emotion import data as emotion_data
 from affectlab.emotion import tfidf
 from affectlab.emotion.settings import Tfidf
 from affectlab.entity import model as entity
+from affectlab.entity.heads import Heads
 from affectlab.errors import DataError, UserError
 from affectlab.face import data as face_data
 from affectlab.face import labels as face_labels
@@ -275,7 +276,7 @@ def test_adapter(bert, tmp_path):
 
 def test_entity_model(bert, tmp_path):
     encoder = entity.load_encoder(bert, device=CPU)
-    network = entity.EmotionEmbedder(encoder, entity.Heads(48, method="vmf"))
+    network = entity.EmotionEmbedder(encoder, Heads(48, method="vmf"))
     heads = {"kappa_min": 1.0, "kappa_start": 42.0}
     description = entity.Description("vmf", "bert", 64, heads, None)
     entity.save_model(tmp_path / "model", network, text_models.load_tokenizer(bert), description)

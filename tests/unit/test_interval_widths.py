@@ -17,6 +17,7 @@ from affectlab.audio.predictions import Predicted
 from affectlab.config.models import Bootstrap
 from affectlab.entity import evaluate as entity
 from affectlab.entity import scores as entity_scores
+from affectlab.entity.corrupt import CORRUPTIONS
 from affectlab.evaluation.classification import Corpus, Predictions, score_split
 from affectlab.face import evaluate as face
 from affectlab.summary import score_intervals as summary
@@ -89,7 +90,7 @@ def test_scores_of_the_entity_experiment(answers: str, whole_texts: bool) -> Non
         kappa=kappa,
         mu=np.eye(64)[decided],
         pooled=np.eye(64)[truth],
-        corrupted_kappa=dict.fromkeys(entity.CORRUPTED, kappa - 1),
+        corrupted_kappa=dict.fromkeys(CORRUPTIONS, kappa - 1),
         whole_texts=whole_texts,
     )
     calibration = {

@@ -16,6 +16,7 @@ from affectlab.emotion import data as emotion
 from affectlab.entity import convert as entity
 from affectlab.entity.labels import CLASSES as SPAN_ORDER
 from affectlab.entity.labels import GOEMOTIONS_CLASSES
+from affectlab.entity.settings import Split
 from affectlab.errors import DataError
 from affectlab.face import data as face
 from affectlab.face.agreement import agreement_counts, other_meaning
@@ -198,7 +199,7 @@ def test_span_labels_in_the_order_of_the_other_corpus_stop(tmp_path):
     options = {
         "layout": "entity_spans",
         "on_bad_record": "fail",
-        "split": {"validation": 0.1, "test": 0.2, "seed": 0},
+        "split": Split(validation=0.1, test=0.2),
         "expected": expected,
     }
     for name, order in (("right", SPAN_ORDER), ("wrong", GOEMOTIONS_CLASSES)):

@@ -11,7 +11,8 @@ from affectlab.emotion import tfidf
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.predict import EmotionClassifier
 from affectlab.emotion.settings import Tfidf
-from affectlab.entity.model import Description, EmotionEmbedder, Heads, load_encoder, save_model
+from affectlab.entity.heads import Heads
+from affectlab.entity.model import Description, EmotionEmbedder, load_encoder, save_model
 from affectlab.entity.predict import GbertPredictor
 from affectlab.errors import UserError
 from affectlab.face.model import build_network, load_network, save_network

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from affectlab.datasets.texts import form_of
-from affectlab.entity.predict import Query, _locate
+from affectlab.entity.queries import Query, locate
 from affectlab.entity.span_corpus import offset_problem
 from affectlab.errors import UserError
 
@@ -28,9 +28,9 @@ FORMS = [
 @pytest.mark.parametrize(("text", "span", "form"), FORMS)
 def test_a_span_in_another_form_is_told_from_one_that_is_absent(text, span, form):
     with pytest.raises(UserError, match=f"is not in the text; it is there (in|with) {form}"):
-        _locate(Query(text, span), 1)
+        locate(Query(text, span), 1)
     with pytest.raises(UserError, match=f"does not stand at 3; it is there (in|with) {form}"):
-        _locate(Query(text, span, 3), 1)
+        locate(Query(text, span, 3), 1)
     problem = offset_problem(text, 0, len(span), span)
     assert form in problem
     assert "count the offsets again" in problem

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from affectlab.datasets.texts import places_of, words_of
-from affectlab.entity.predict import Query, _locate
+from affectlab.entity.queries import Query, locate
 from affectlab.summary.scores import names, unsupported_names
 
 SOURCE = "She also planned an annual party, and it started."
@@ -91,7 +91,7 @@ def test_places_of_words():
 
 
 def test_a_span_is_found_as_a_word(recwarn):
-    assert _locate(Query("she said he left", "he"), 1) == (9, 11)
+    assert locate(Query("she said he left", "he"), 1) == (9, 11)
     assert not recwarn.list
     with pytest.warns(UserWarning, match="more than once"):
-        assert _locate(Query("he and he", "he"), 1) == (0, 2)
+        assert locate(Query("he and he", "he"), 1) == (0, 2)

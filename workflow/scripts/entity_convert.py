@@ -1,17 +1,20 @@
 """Turn the raw files of a data set into one tidy table of texts, whatever their layout."""
 
 from affectlab.assets.manifest import manifest_directory
+from affectlab.config.models import typed
 from affectlab.entity.convert import convert
+from affectlab.entity.settings import Split
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
+split = snakemake.params.split
 convert(
     manifest_directory(snakemake.input.manifest),
     snakemake.output.records,
     snakemake.output.quarantine,
     layout=snakemake.params.layout,
     on_bad_record=snakemake.params.on_bad_record,
-    split=snakemake.params.split,
+    split=None if split is None else typed(Split, split),
     similar_names=snakemake.params.similar_names,
     expected=snakemake.params.expected,
 )

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from affectlab.config.models import Bootstrap, typed
 from affectlab.entity.evaluate import evaluate
+from affectlab.entity.settings import EntityRun
 from affectlab.evaluation.records import ScoredRun
 from affectlab.files.logs import configure_logging
 
@@ -12,8 +14,8 @@ evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
         seed=int(snakemake.wildcards.seed),
-        recipe=snakemake.params.recipe,
-        bootstrap=snakemake.params.bootstrap,
+        recipe=typed(EntityRun, snakemake.params.recipe),
+        bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
         threads=snakemake.threads,
         training_path=paths.training,
         manifest_path=paths.model,

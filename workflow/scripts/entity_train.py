@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
+from affectlab.config.models import typed
+from affectlab.entity.settings import EntityRun
 from affectlab.entity.train import train
 from affectlab.files.logs import configure_logging
 from affectlab.training.launch import call
@@ -17,7 +19,7 @@ call(
         "records_paths": dict(zip(snakemake.params.data, map(Path, paths.records), strict=True)),
         "base_model": manifest_directory(paths.model),
         "start_from": Path(paths.start_from) if paths.get("start_from") else None,
-        "run": snakemake.params.recipe,
+        "run": typed(EntityRun, snakemake.params.recipe),
         "subset_seed": snakemake.params.subset_seed,
         "seed": int(snakemake.wildcards.seed),
         "outputs": outputs,

@@ -1,4 +1,4 @@
-"""The data gate of the entity experiment: contents and defects of a corpus.
+"""The audit of the entity experiment: contents and defects of a corpus.
 
 Known defects (repeated texts, some with other labels, texts on both sides of a split, spans whose
 words stand in the text more than once) are counted and recorded; a corpus that no model should be
@@ -19,7 +19,12 @@ from affectlab.entity.data import SPLITS, Record, of_split, read_records, target
 from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import giveaways
-from affectlab.evaluation.expectations import refuse_unusable, report_differences, share_rows
+from affectlab.evaluation.expectations import (
+    compare,
+    refuse_unusable,
+    report_differences,
+    share_rows,
+)
 from affectlab.files.io import round_significant, write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
@@ -186,16 +191,11 @@ def _compare_classes(
             found.update(name for name, value in zip(CLASSES, target.label, strict=True) if value)
         else:
             found[CLASSES[top_class(target.label)]] += 1
-    counts = [
-        {
-            "what": f"labels of class {name}",
-            "expected": number,
-            "found": found[name],
-            "status": "ok" if found[name] == number else "differs",
-        }
+    counts = (
+        (f"labels of class {name}", number, found[name])
         for name, number in expected.get("classes", {}).items()
-    ]
-    return counts + share_rows(expected.get("shares", {}), found, "labels")
+    )
+    return compare(counts) + share_rows(expected.get("shares", {}), found, "labels")
 
 
 def _compare(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -211,12 +211,4 @@ def _compare(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[dict
     wanted = {**expected.get("counts", {}), **expected.get("known_issues", {})}
     if unknown := sorted(set(wanted) - set(known)):
         raise UserError(f"expected.{unknown[0]}: the audit knows only {', '.join(known)}")
-    return [
-        {
-            "what": name.replace("_", " "),
-            "expected": number,
-            "found": known[name],
-            "status": "ok" if known[name] == number else "differs",
-        }
-        for name, number in wanted.items()
-    ]
+    return compare((name.replace("_", " "), number, known[name]) for name, number in wanted.items())

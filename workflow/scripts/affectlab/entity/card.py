@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.entity.settings import EntityRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
@@ -39,7 +40,7 @@ def write_card(
     *,
     metrics_path: Path | str,
     audit_paths: Mapping[str, Path | str],
-    recipe: Mapping[str, Any],
+    recipe: EntityRun,
     datasets: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
     card_path: Path | str,
@@ -52,7 +53,7 @@ def write_card(
     Args:
         metrics_path: metrics.json of the run.
         audit_paths: name -> audit.json of every data set that the weights saw.
-        recipe: the run's block of the configuration.
+        recipe: the run, as configured.
         datasets: name -> registry entry of every data set that the weights saw.
         model: the registry's entry of the pretrained encoder.
         card_path: where the card goes.
@@ -68,16 +69,17 @@ def write_card(
 def card(
     record: Mapping[str, Any],
     audits: Mapping[str, Mapping[str, Any]],
-    recipe: Mapping[str, Any],
+    recipe: EntityRun,
     datasets: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
 ) -> str:
     """The text of the model card."""
-    differs = differing(audits[record["data"]["name"]])
+    scored_on = record["data"]["name"]
+    differs = {name: differing(audits[name]) for name in datasets}
     languages = {
         code
         for name, entry in datasets.items()
-        for code in cards.facts_in_use(entry, differing(audits[name])).get("languages", ())
+        for code in cards.facts_in_use(entry, differs[name]).get("languages", ())
     }
     shown = [(label, record["metrics"][name]) for name, label in SHOWN if name in record["metrics"]]
     body = cards.render(
@@ -87,20 +89,14 @@ def card(
         datasets=datasets,
         model=model,
         shown=shown,
-        titles={
-            name: cards.data_title(name, entry, differing(audits[name]))
-            for name, entry in datasets.items()
-        },
-        about={
-            name: cards.describe_data(name, entry, differing(audits[name]))
-            for name, entry in datasets.items()
-        },
+        titles={n: cards.data_title(n, entry, differs[n]) for n, entry in datasets.items()},
+        about={n: cards.describe_data(n, entry, differs[n]) for n, entry in datasets.items()},
         mostly_neutral=2 * record["per_class"]["neutral"]["support"] > record["data"]["n"],
-        generated=cards.is_generated(datasets[record["data"]["name"]]),
+        generated=cards.is_generated(datasets[scored_on]),
         weak=[name for name in datasets if audits[name]["weak_labels"]],
-        difference=cards.difference_note(differs),
+        difference=cards.difference_note(differs[scored_on]),
     )
-    return cards.with_front_matter(metadata(record, differs, datasets, languages), body)
+    return cards.with_front_matter(metadata(record, differs[scored_on], datasets, languages), body)
 
 
 def metadata(

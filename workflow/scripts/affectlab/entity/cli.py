@@ -22,7 +22,8 @@ from affectlab.terminal import (
 )
 
 if TYPE_CHECKING:
-    from affectlab.entity.predict import EntityEmotion
+    from affectlab.entity.predict import GbertPredictor
+    from affectlab.entity.queries import EntityEmotion
 
 
 def add_commands(predict: Any, commands: Any) -> None:
@@ -70,7 +71,7 @@ def _add_common(parser: argparse.ArgumentParser, *, ids: bool = True) -> None:
     )
 
 
-def _predictor(options: argparse.Namespace) -> Any:
+def _predictor(options: argparse.Namespace) -> GbertPredictor:
     from affectlab.entity.predict import GbertPredictor
 
     return GbertPredictor.from_checkpoint(
@@ -80,6 +81,7 @@ def _predictor(options: argparse.Namespace) -> Any:
 
 def _good_texts(options: argparse.Namespace, failures: Failures) -> list[str]:
     """All texts that can be read; the others are reported."""
+    check_options(options, "texts")
     texts = []
     for item in read_items(options):
         if isinstance(item, BadInput):
@@ -92,7 +94,7 @@ def _good_texts(options: argparse.Namespace, failures: Failures) -> list[str]:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from affectlab.entity.predict import Query
+    from affectlab.entity.queries import Query
 
     check_options(options, "texts")
     if options.span is not None and (options.file or len(options.items) != 1):
@@ -101,10 +103,7 @@ def _predict(options: argparse.Namespace) -> int:
 
     def predict(texts: list[str], first: int) -> list[EntityEmotion]:
         queries = [Query(text, options.span, options.char_start) for text in texts]
-        found: list[EntityEmotion] = predictor.predict(
-            queries, batch_size=options.batch_size, first=first
-        )
-        return found
+        return predictor.predict(queries, batch_size=options.batch_size, first=first)
 
     def line(text: str, found: EntityEmotion, full: bool) -> dict[str, Any]:
         shown = found.probabilities.items() if full else found.top(options.top_k)
@@ -122,11 +121,11 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _embed(options: argparse.Namespace) -> int:
-    from affectlab.entity.predict import write_embeddings
-
-    check_options(options, "texts")
     failures = Failures()
     texts = _good_texts(options, failures)
+    # Loads PyTorch, which takes seconds: not before the texts are read.
+    from affectlab.entity.embeddings import write_embeddings
+
     with warnings_as_lines():
         write_embeddings(_predictor(options), texts, options.output, batch_size=options.batch_size)
     print(f"{len(texts)} texts: {options.output}")
@@ -134,11 +133,11 @@ def _embed(options: argparse.Namespace) -> int:
 
 
 def _nearest(options: argparse.Namespace) -> int:
-    from affectlab.entity.predict import nearest
-
-    check_options(options, "texts")
     failures = Failures()
     texts = _good_texts(options, failures)
+    # Loads PyTorch, which takes seconds: not before the texts are read.
+    from affectlab.entity.embeddings import nearest
+
     with warnings_as_lines():
         found = nearest(
             _predictor(options),

@@ -20,6 +20,7 @@ from affectlab.datasets.names import check_setting
 from affectlab.entity.data import Record, Target
 from affectlab.entity.goemotions import read_goemotions
 from affectlab.entity.layouts import LAYOUTS
+from affectlab.entity.settings import Split
 from affectlab.entity.span_corpus import read_spans
 from affectlab.entity.splits import split_records
 from affectlab.entity.weak_spans import weak_spans
@@ -37,7 +38,7 @@ def convert(
     *,
     layout: str,
     on_bad_record: str,
-    split: Mapping[str, Any] | None,
+    split: Split | None,
     similar_names: str = "refuse",
     expected: Mapping[str, Any] | None = None,
 ) -> None:
@@ -49,7 +50,7 @@ def convert(
         quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
         layout: one of `layouts.LAYOUTS`.
         on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
-        split: ``validation`` and ``test`` shares and the ``seed``; None: the corpus has splits.
+        split: shares and seed of the splits; None: the corpus has splits.
         similar_names: ``refuse`` takes the class names of ``emotions.txt`` as they are spelled
             here only; ``merge`` also in other case, white space or Unicode form.
         expected: ``expected`` of the data registry; the raw labels, which are ids and positions,
@@ -79,7 +80,7 @@ def convert(
                     quarantine.write(f"{json.dumps(asdict(item), ensure_ascii=False)}\n")
 
         # A corpus with splits of its own is written as it is read: it may be of any size.
-        found = good() if split is None else iter(split_records(list(good()), **split))
+        found = good() if split is None else iter(split_records(list(good()), split))
         written = 0
         for record in found:
             records.write(f"{json.dumps(asdict(record), ensure_ascii=False)}\n")
@@ -110,7 +111,7 @@ def _records_of(
 
 
 def _weakly_labelled(record: Record) -> Record:
-    """The record with spans in place of its sentence label (see `weak_spans`)."""
+    """The record with spans instead of its sentence label (see `weak_spans`)."""
     (sentence,) = record.targets
     spans = weak_spans(record.text, sentence.label)
     targets = tuple(

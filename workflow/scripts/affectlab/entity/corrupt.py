@@ -14,6 +14,9 @@ from dataclasses import replace
 from affectlab.entity.data import Record
 
 CORRUPTIONS = ("typos", "dropout")
+VARIANTS = ("clean", *CORRUPTIONS)
+"""A split as it is, and corrupted in either way."""
+
 TYPO_SHARE = 0.3
 DROPOUT_SHARE = 0.3
 

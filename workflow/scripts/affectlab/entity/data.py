@@ -15,6 +15,9 @@ from affectlab.files.io import read_jsonl
 
 SPLITS = ("train", "validation", "test")
 
+Span = tuple[int, int] | None
+"""Character offsets of a span, or None for the whole text."""
+
 _LARGEST = sys.float_info.max
 
 
@@ -37,7 +40,7 @@ class Target:
     intensity: float
 
     @property
-    def span(self) -> tuple[int, int] | None:
+    def span(self) -> Span:
         """Start and end, or None for the whole text."""
         return None if self.start is None or self.end is None else (self.start, self.end)
 

@@ -85,7 +85,7 @@ def cross_entropy_items(probabilities: stats.Floats, labels: stats.Floats) -> st
 def expected_cosine(
     mu: stats.Floats, labels: stats.Floats, prototypes: stats.Floats
 ) -> stats.Floats:
-    """sum_c y_c <mu, w_c>: the cosine that a concentration should foretell, (n,)."""
+    """sum_c y_c <mu, w_c>: the cosine that a concentration should predict, (n,)."""
     return (labels * (mu @ prototypes.T)).sum(axis=1)
 
 
@@ -113,7 +113,7 @@ def joined_kappa(
 
 
 def fit_kappa_scale(kappa: stats.Floats, cosine: stats.Floats) -> dict[str, float]:
-    """Scale and exponent with which exp(offset) kappa^slope foretells the cosines best.
+    """Scale and exponent with which exp(offset) kappa^slope predicts the cosines best.
 
     Least squares between each cosine and the mean cosine A_64 of the scaled concentration; the
     counterpart of a temperature. The likelihood would be ruled by the few items far from their

@@ -6,19 +6,21 @@ labels (m, 28), unit prototypes (28, 64); they return one loss per target, (m,),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
 from affectlab.entity import vmf
+from affectlab.entity.heads import Embedding
 from affectlab.entity.labels import NEUTRAL
-from affectlab.entity.model import Embedding
+from affectlab.entity.settings import Gbert, Vmf
+
+Loss = Callable[[Embedding, torch.Tensor], torch.Tensor]
+"""From what the network gives for targets, and their soft labels, to one loss per target."""
 
 PUBLISHED_ENERGY = 50.0
 """Scale between the published model's energy and its concentration, and between label and both."""
-
 
 FAR = -1e4
 """A similarity that adds nothing to a sum of exponentials."""
@@ -72,9 +74,7 @@ def class_weights(labels: torch.Tensor, cap: float) -> torch.Tensor:
     return weights / (labels @ weights).mean()
 
 
-def weighted(
-    loss: Callable[[Embedding, torch.Tensor], torch.Tensor], weights: torch.Tensor
-) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:
+def weighted(loss: Loss, weights: torch.Tensor) -> Loss:
     """*loss* times the mean weight of each target's classes."""
 
     def found(embedding: Embedding, labels: torch.Tensor) -> torch.Tensor:
@@ -83,14 +83,8 @@ def weighted(
     return found
 
 
-def published_loss(
-    settings: Mapping[str, Any],
-) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:
-    """The original's loss: KL to the prototypes, squared error of kappa, KL of the side head.
-
-    Args:
-        settings: the ``gbert`` block of a run: ``kappa_weight`` and ``auxiliary_weight``.
-    """
+def published_loss(settings: Gbert) -> Loss:
+    """The original's loss: KL to the prototypes, squared error of kappa, KL of the side head."""
 
     def loss(found: Embedding, labels: torch.Tensor) -> torch.Tensor:
         logits = found.kappa.detach()[:, None] * (found.mu @ found.prototypes.T)
@@ -98,28 +92,24 @@ def published_loss(
         wanted = 1.0 + PUBLISHED_ENERGY * strongest.amax(dim=-1)
         return (
             kl_divergence(logits, labels)
-            + settings["kappa_weight"] * (found.kappa - wanted) ** 2
-            + settings["auxiliary_weight"] * kl_divergence(found.logits, labels)
+            + settings.kappa_weight * (found.kappa - wanted) ** 2
+            + settings.auxiliary_weight * kl_divergence(found.logits, labels)
         )
 
     return loss
 
 
-def sound_loss(settings: Mapping[str, Any]) -> Callable[[Embedding, torch.Tensor], torch.Tensor]:
-    """Soft cross-entropy, contrast, vMF likelihood, and a weak pull to the uniform distribution.
-
-    Args:
-        settings: the ``vmf`` block of a run: ``temperature`` of the contrast, and ``weights``.
-    """
-    weights = settings["weights"]
+def corrected_loss(settings: Vmf) -> Loss:
+    """Soft cross-entropy, contrast, vMF likelihood, and a weak pull to the uniform distribution."""
+    weights = settings.weights
 
     def loss(found: Embedding, labels: torch.Tensor) -> torch.Tensor:
         return (
-            weights["cross_entropy"] * soft_cross_entropy(found.logits, labels)
-            + weights["contrast"] * sincere(found.mu, labels, settings["temperature"])
-            + weights["likelihood"]
+            weights.cross_entropy * soft_cross_entropy(found.logits, labels)
+            + weights.contrast * sincere(found.mu, labels, settings.temperature)
+            + weights.likelihood
             * vmf_negative_log_likelihood(found.mu, found.kappa, labels, found.prototypes)
-            + weights["uniform"] * vmf.kl_to_uniform(found.kappa)
+            + weights.uniform * vmf.kl_to_uniform(found.kappa)
         )
 
     return loss

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from affectlab.config.models import Training
 from affectlab.entity import losses
 from affectlab.entity.corrupt import corrupted_copies
 from affectlab.entity.data import Record, targets_of
 from affectlab.entity.labels import CLASSES, normalised
-from affectlab.entity.model import Embedding, EmotionEmbedder
+from affectlab.entity.losses import Loss
+from affectlab.entity.model import EmotionEmbedder
+from affectlab.entity.settings import EntityRun, Gbert, Vmf
 from affectlab.training import distributed
-from affectlab.training.recipe import Recipe
-
-Loss = Callable[[Embedding, torch.Tensor], torch.Tensor]
 
 
 class Method(ABC):
-    """A method of this experiment, by its block of a run.
+    """A method of this experiment.
 
     Attributes:
-        heads: settings of new `model.Heads`.
+        heads: settings of new `heads.Heads`.
         whole_texts: whether the network sees no spans, but whole texts alone.
         scaled_labels: whether labels are scaled to a sum of 1.
         validation_loss: what chooses the weights; None takes the log-loss of the side head.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._settings = settings
-        self.heads: dict[str, Any] = {}
-        self.whole_texts = False
-        self.scaled_labels = True
-        self.validation_loss: Loss | None = None
+    heads: dict[str, Any]
+    whole_texts = False
+    scaled_labels = True
+    validation_loss: Loss | None = None
 
     @abstractmethod
     def prepare(self, network: EmotionEmbedder) -> None:
@@ -53,7 +51,7 @@ class Method(ABC):
     def training_loss(self, labels: np.ndarray) -> Loss:
         """Return the loss of a training on *labels*: one value per target."""
 
-    def training_row(self, row: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    def training_row(self, row: Mapping[str, Any], recipe: Training) -> dict[str, Any]:
         """Return a row of training losses as the history holds it."""
         return dict(row)
 
@@ -72,20 +70,20 @@ class Method(ABC):
 class Published(Method):
     """The published method (``gbert``)."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__(settings)
-        self.whole_texts = settings["train_on"] == "sentence"
-        self.scaled_labels = settings["normalise_labels"]
-        self.validation_loss = losses.published_loss(settings)
+    def __init__(self, settings: Gbert) -> None:
+        self.heads = {}
+        self.whole_texts = settings.train_on == "sentence"
+        self.scaled_labels = settings.normalise_labels
+        self.validation_loss = self._loss = losses.published_loss(settings)
 
     def prepare(self, network: EmotionEmbedder) -> None:
         """Leave the network as it is."""
 
     def training_loss(self, labels: np.ndarray) -> Loss:
         """Return the published loss."""
-        return losses.published_loss(self._settings)
+        return self._loss
 
-    def training_row(self, row: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    def training_row(self, row: Mapping[str, Any], recipe: Training) -> dict[str, Any]:
         """Add the loss times the accumulated batches, which the original's log shows."""
         return {**row, "logged_loss": row["loss"] * recipe.gradient_accumulation}
 
@@ -100,32 +98,34 @@ class Published(Method):
 class Corrected(Method):
     """The corrected method (``vmf``): a likelihood, class weights, corrupted copies of texts.
 
-    The contrastive part of its loss depends on what else is in a batch and says nothing of one
-    item, so the log-loss chooses the weights.
+    The contrastive part of its loss compares the targets of a batch, so it is not defined for one
+    target alone. Therefore the log-loss chooses the weights.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__(settings)
-        self.heads = {key: settings[key] for key in ("kappa_min", "kappa_start")}
+    def __init__(self, settings: Vmf) -> None:
+        self._settings = settings
+        self.heads = {"kappa_min": settings.kappa_min, "kappa_start": settings.kappa_start}
 
     def prepare(self, network: EmotionEmbedder) -> None:
         """Set the smallest concentration, and add the adapter of spans if the run has one."""
-        network.heads.kappa_min = self._settings["kappa_min"]
-        if self._settings["span_adapter"] is not None:
-            self.heads["adapter"] = network.add_adapter(**self._settings["span_adapter"])
+        network.heads.kappa_min = self._settings.kappa_min
+        if (adapter := self._settings.span_adapter) is not None:
+            self.heads["adapter"] = network.add_adapter(
+                hidden=adapter.hidden, dropout=adapter.dropout
+            )
 
     def examples(self, records: Sequence[Record], seed: int) -> tuple[list[Record], np.ndarray]:
         """Add corrupted copies of a share of the records, with softened labels."""
-        copies = corrupted_copies(records, self._settings["corrupted_share"], seed)
-        copied = softened(self.labels(copies), self._settings["corrupted_softening"])
+        copies = corrupted_copies(records, self._settings.corrupted_share, seed)
+        copied = softened(self.labels(copies), self._settings.corrupted_softening)
         return [*records, *copies], np.concatenate([self.labels(records), copied])
 
     def training_loss(self, labels: np.ndarray) -> Loss:
         """Return the corrected loss, weighted by class if the run asks for it."""
-        if self._settings["weights"]["contrast"] > 0:
+        if self._settings.weights.contrast > 0:
             distributed.warn_of_shares("contrast")
-        loss = losses.sound_loss(self._settings)
-        cap = self._settings["class_weight_cap"]
+        loss = losses.corrected_loss(self._settings)
+        cap = self._settings.class_weight_cap
         if cap is None:
             return loss
         return losses.weighted(loss, losses.class_weights(torch.from_numpy(labels), cap))
@@ -135,15 +135,14 @@ class Corrected(Method):
     ) -> dict[str, Any]:
         """Under an adapter of spans, whole texts keep the calibration from before it."""
         texts = found
-        if before is not None and self._settings["span_adapter"] is not None:
+        if before is not None and self._settings.span_adapter is not None:
             texts = before["texts"]
         return {"texts": texts, "spans": _of_spans(found)}
 
 
-def method_of(run: Mapping[str, Any]) -> Method:
-    """The method of a run, by its block of the configuration."""
-    methods: dict[str, type[Method]] = {"gbert": Published, "vmf": Corrected}
-    return methods[run["method"]](run[run["method"]])
+def method_of(run: EntityRun) -> Method:
+    """The method of a run, with its settings."""
+    return Published(run.gbert) if run.method == "gbert" else Corrected(run.vmf)
 
 
 def soft_labels(records: Sequence[Record], *, scaled: bool = True) -> np.ndarray:

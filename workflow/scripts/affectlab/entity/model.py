@@ -1,19 +1,18 @@
 """The embedding network: a pretrained encoder whose tokens are pooled per span.
 
 Each text passes the encoder once, however many spans it has; a span, or the whole text, is the
-mean of its tokens' projections. `encode` turns texts and offsets into rows of tokens, `collator`
-rows into batches, `EmotionEmbedder` batches into one `Embedding`.
+mean of its tokens' projections. `encoding.encode` turns texts and offsets into rows of tokens,
+`encoding.collator` rows into batches, `EmotionEmbedder` batches into one `Embedding`.
 """
 
 from __future__ import annotations
 
-import math
 import textwrap
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -21,8 +20,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from affectlab.entity.encoding import Row, collator
+from affectlab.entity.heads import Embedding, Heads, SpanAdapter
 from affectlab.entity.labels import CLASSES
-from affectlab.entity.vmf import DIMENSION
 from affectlab.errors import UserError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
@@ -31,11 +31,10 @@ from affectlab.models.finite import check_finite_tensors
 from affectlab.models.last_layer import read_last_layer_at, shorten_last_layer
 from affectlab.models.text_models import (
     check_vocabulary,
-    encode_texts,
     load_pretrained,
     load_tokenizer,
 )
-from affectlab.training.batching import Batch, filled_to_budget
+from affectlab.training.batching import filled_to_budget
 
 HEAD_NAMES = ("heads.",)
 """Name part of everything that is not the pretrained encoder."""
@@ -43,197 +42,14 @@ HEAD_NAMES = ("heads.",)
 DESCRIPTION_FILE = "gbert.json"
 HEADS_FILE = "heads.safetensors"
 
-PROJECTION_WIDTH = 256
-AUXILIARY_WIDTH = 128
-KAPPA_SCALE = 16.0
-"""Of the linear layer before the softplus: concentrations live on a scale of tens."""
-
-ADAPTER_INPUT_NORM = 10.0
-"""Length of a `SpanAdapter`'s inputs: with unit variance of each, Adam's steps are too large."""
-
 CPU_TOKENS = 1024
 """Padded tokens that pass an encoder at a time on a CPU; larger batches do not fit its caches."""
 
+PerTarget = Callable[[Mapping[str, torch.Tensor]], Sequence[torch.Tensor]]
+"""From a batch to tensors with one row for each of its targets."""
+
 _ENCODING = threading.Lock()
-"""Held by the thread that asks an encoder: what is read of its last layer is a state of it."""
-
-Span = tuple[int, int] | None
-"""Character offsets of a span, or None for the whole text."""
-
-
-class Embedding(NamedTuple):
-    """What the network says of m targets.
-
-    Attributes:
-        mu: mean directions, unit length, float32 (m, 64).
-        kappa: concentrations, float32 (m,).
-        logits: of the 28 classes, float32 (m, 28).
-        prototypes: unit directions of the classes, float32 (28, 64).
-    """
-
-    mu: torch.Tensor
-    kappa: torch.Tensor
-    logits: torch.Tensor
-    prototypes: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One encoder input, and which of its tokens belong to which target.
-
-    ``spans`` holds (number of the target, first token, token after the last).
-    """
-
-    token_ids: list[int]
-    spans: list[tuple[int, int, int]]
-
-
-class SpanAdapter(nn.Module):
-    """What a span adds to a model of sentences: corrections of direction, energy and logits.
-
-    It reads the mean state of the span's tokens and that of all tokens of its row, from every
-    layer of the encoder: the last one, which learnt emotion of sentences, has lost much of what
-    tells a span with an emotion from one without. It starts with no correction.
-
-    Args:
-        width: of the encoder's hidden states.
-        layers: of the encoder.
-        hidden: width of the hidden layer.
-        dropout: of the inputs.
-    """
-
-    def __init__(self, width: int, *, layers: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Linear(2 * layers * width, hidden)
-        self.output = nn.Linear(hidden, DIMENSION + 1 + len(CLASSES))
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
-
-    @staticmethod
-    def read(states: Sequence[torch.Tensor], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What is read of the encoder, float32 (m, 2 * layers * width).
-
-        Args:
-            states: of all layers, (b, t, width) each.
-            batch: see `collator`.
-        """
-        tokens, offsets, mask = batch["tokens"], batch["offsets"], batch["attention_mask"]
-        rows = torch.div(tokens[offsets], mask.shape[1], rounding_mode="floor")
-        share = (mask / mask.sum(dim=1, keepdim=True))[:, None].float()
-        exact = [layer.float() for layer in states]
-        means = [
-            functional.embedding_bag(tokens, layer.flatten(0, 1), offsets, mode="mean")
-            for layer in exact
-        ] + [(share @ layer)[rows, 0] for layer in exact]
-        scaled = [functional.layer_norm(mean, mean.shape[-1:]) for mean in means]
-        return functional.normalize(torch.cat(scaled, dim=-1), dim=-1) * ADAPTER_INPUT_NORM
-
-    def forward(self, inputs: torch.Tensor, is_span: torch.Tensor) -> torch.Tensor:
-        """Corrections (m, 64 + 1 + 28), float32; 0 for whole texts.
-
-        Args:
-            inputs: what `read` gives.
-            is_span: whether a target is a span, bool (m,).
-        """
-        inputs = self.dropout(inputs).to(self.hidden.weight.dtype)
-        corrections = self.output(functional.gelu(self.hidden(inputs))).float()
-        return corrections * is_span[:, None]
-
-
-class Heads(nn.Module):
-    """Token projection, concentration, class prototypes and the 28-class side head.
-
-    The prototypes of ``gbert`` are learned, those of ``vmf`` are the first axes of R^64.
-
-    Args:
-        width: of the encoder's hidden states.
-        method: ``gbert``, the published form, or ``vmf``, the corrected one.
-        kappa_min: smallest concentration of ``vmf``.
-        kappa_start: mean concentration of ``vmf`` before training, larger than *kappa_min*.
-        adapter: settings of a `SpanAdapter` for ``vmf``, or None.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        *,
-        method: str,
-        kappa_min: float = 1.0,
-        kappa_start: float = 42.0,
-        adapter: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__()
-        self.adapter = None if adapter is None else SpanAdapter(width, **adapter)
-        self.method = method
-        self.kappa_min = kappa_min
-        self.hidden = nn.Linear(width, PROJECTION_WIDTH)
-        self.direction = nn.Linear(PROJECTION_WIDTH, DIMENSION)
-        self.energy = nn.Linear(width if method == "gbert" else PROJECTION_WIDTH, 1)
-        self.auxiliary = nn.Sequential(
-            nn.Linear(DIMENSION, AUXILIARY_WIDTH),
-            nn.GELU(),
-            nn.Linear(AUXILIARY_WIDTH, len(CLASSES)),
-        )
-        if method == "gbert":
-            self.prototypes = nn.Parameter(torch.randn(len(CLASSES), DIMENSION))
-        else:
-            # Not learned: learned ones moved together, which the likelihood rewards.
-            self.register_buffer("prototypes", torch.eye(len(CLASSES), DIMENSION))
-            # What the softplus of `forward` turns into kappa_start - kappa_min.
-            above = kappa_start - kappa_min
-            start = above + math.log(-math.expm1(-above))
-            nn.init.constant_(self.energy.bias, start / KAPPA_SCALE)
-
-    def pool(
-        self, states: torch.Tensor, tokens: torch.Tensor, offsets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pool token states (b, t, width) over each target's *tokens*.
-
-        Args:
-            states: of the encoder's last layer.
-            tokens: positions in the flattened (b * t) states, target after target, int64.
-            offsets: where each target starts in *tokens*, int64 (m,).
-
-        Returns:
-            What `forward` takes: direction, float32 (m, 64), and energy, float32 (m,).
-        """
-        flat = states.flatten(0, 1)
-        hidden = functional.gelu(self.hidden(flat))
-
-        def pooled(values: torch.Tensor, mode: str) -> torch.Tensor:
-            return functional.embedding_bag(tokens, values.float(), offsets, mode=mode)
-
-        direction = pooled(self.direction(hidden), "mean")
-        if self.method == "gbert":
-            return direction, pooled(functional.softplus(self.energy(flat).float()), "max")[:, 0]
-        return direction, pooled(self.energy(hidden), "mean")[:, 0]
-
-    def forward(
-        self,
-        direction: torch.Tensor,
-        energy: torch.Tensor,
-        corrections: torch.Tensor | None = None,
-    ) -> Embedding:
-        """What the pooled states come to, with the *corrections* of an adapter or without."""
-        if corrections is None:
-            corrections = direction.new_zeros(len(direction), DIMENSION + 1 + len(CLASSES))
-        turn, rise, shift = corrections.split((DIMENSION, 1, len(CLASSES)), dim=-1)
-        mu = functional.normalize(direction + turn, dim=-1)
-        prototypes = self.directions()
-        if self.method == "gbert":
-            return Embedding(mu, 1.0 + 50.0 * energy, self._side_head(mu), prototypes)
-        kappa = self.kappa_min + functional.softplus(KAPPA_SCALE * (energy + rise[:, 0]))
-        # Unit variance of the inputs in place of unit length.
-        logits = self._side_head(mu * DIMENSION**0.5) + shift
-        return Embedding(mu, kappa, logits, prototypes)
-
-    def directions(self) -> torch.Tensor:
-        """Unit prototypes of the classes, float32 (28, 64)."""
-        return functional.normalize(self.prototypes.float(), dim=-1)
-
-    def _side_head(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.auxiliary(inputs.to(self.auxiliary[0].weight.dtype)).float()
+"""Held by the thread that runs an encoder: what is read of its last layer is a state of it."""
 
 
 class EmotionEmbedder(nn.Module):
@@ -277,14 +93,14 @@ class EmotionEmbedder(nn.Module):
         return direction, energy, inputs
 
     def train(self, mode: bool = True) -> Self:
-        """As of any module; an encoder that an adapter is trained upon keeps no dropout."""
+        """Set the mode of all modules; an encoder below an adapter stays without dropout."""
         super().train(mode)
         if self.heads.adapter is not None:
             self.encoder.eval()
         return self
 
     def add_adapter(self, *, hidden: int, dropout: float) -> dict[str, Any]:
-        """Put a new `SpanAdapter` upon a model of sentences and freeze all the rest.
+        """Put a new `SpanAdapter` on top of a model of sentences and freeze all the rest.
 
         Returns:
             The adapter's settings, as `Heads` takes them.
@@ -324,7 +140,7 @@ def tokens_read(batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor | None,
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a model directory says of itself, beside encoder, tokenizer and weights.
+    """Metadata of a model directory, besides encoder, tokenizer and weights.
 
     Attributes:
         method: ``gbert`` or ``vmf``.
@@ -405,7 +221,7 @@ def load_model(
 
 
 def _description_problem(description: Description) -> str | None:
-    """What a corrupted or older description says wrongly, or None."""
+    """What is wrong with a corrupted or older description, or None."""
     if description.method not in ("gbert", "vmf"):
         return f"method: expected gbert or vmf, found {description.method!r}"
     if type(description.max_length) is not int or description.max_length < 1:
@@ -446,157 +262,9 @@ def save_model(
         write_json(temporary / DESCRIPTION_FILE, asdict(description) | {"classes": list(CLASSES)})
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    spans: Sequence[Sequence[Span]],
-    *,
-    max_length: int,
-    names: Sequence[str] | None = None,
-) -> tuple[list[Row], list[int]]:
-    """Tokenise texts and find the tokens of each span by its character offsets.
-
-    A text longer than *max_length* tokens becomes one row or more, each a window around spans,
-    so that no span is cut. A whole text that is too long is cut at its end.
-
-    Args:
-        tokenizer: a fast one.
-        texts: the texts.
-        spans: for each text its spans; targets are numbered over all of them in this order.
-        max_length: tokens per row, special tokens included.
-        names: what messages call the targets; their numbers from 1 if None.
-
-    Returns:
-        The rows, and the numbers of those targets that are whole texts and were cut.
-
-    Raises:
-        UserError: a span has no token, or more than fit into one row; *max_length* is more than
-            the tokenizer allows.
-    """
-    if max_length > tokenizer.model_max_length:
-        raise UserError(
-            f"max_length is {max_length}, but the encoder takes at most "
-            f"{tokenizer.model_max_length} tokens"
-        )
-    if names is None:
-        names = [f"target {number}" for number in range(1, 1 + sum(map(len, spans)))]
-    encoded = encode_texts(
-        tokenizer,
-        texts,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        verbose=False,
-    )
-    rows: list[Row] = []
-    cut: list[int] = []
-    target = 0
-    for place, wanted in enumerate(spans):
-        ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
-        special = encoded["special_tokens_mask"][place]
-        starts = special.index(0) if 0 in special else 0
-        ends = len(special) - (special[::-1].index(0) if 0 in special else 0)
-        room = max_length - (len(ids) - (ends - starts))
-        windows: dict[tuple[int, int], Row] = {}
-        for span in wanted:
-            first, last = _token_range(names[target], span, offsets, starts, ends)
-            if span is None and len(ids) > max_length:
-                cut.append(target)
-                last = starts + room
-            elif span is not None and last - first > room:
-                raise UserError(
-                    f"{names[target]}: a span of {last - first} tokens does not fit into "
-                    f"max_length {max_length}"
-                )
-            left, right = _window(first, last, starts, ends, room, list(windows))
-            row = windows.setdefault(
-                (left, right), Row([*ids[:starts], *ids[left:right], *ids[ends:]], [])
-            )
-            if span is None:
-                row.spans.append((target, 0, len(row.token_ids)))
-            else:
-                row.spans.append((target, first - left + starts, last - left + starts))
-            target += 1
-        rows += windows.values()
-    return rows, cut
-
-
-def _token_range(
-    name: str, span: Span, offsets: Sequence[tuple[int, int]], starts: int, ends: int
-) -> tuple[int, int]:
-    """First token of a span and the one after its last; tokens *starts* to *ends* are text."""
-    if span is None:
-        return starts, ends
-    inside = [
-        place
-        for place in range(starts, ends)
-        if offsets[place][0] < span[1] and offsets[place][1] > span[0]
-    ]
-    if not inside:
-        raise UserError(f"{name}: no token stands at {span[0]}..{span[1]} of its text")
-    return inside[0], inside[-1] + 1
-
-
-def _window(
-    first: int, last: int, starts: int, ends: int, room: int, known: Sequence[tuple[int, int]]
-) -> tuple[int, int]:
-    """At most *room* tokens around first..last: a window that is *known*, if one holds it."""
-    for left, right in known:
-        if left <= first and last <= right:
-            return left, right
-    left = max(starts, min((first + last - room) // 2, ends - room))
-    return left, min(ends, left + room)
-
-
-def collator(
-    rows: Sequence[Row], labels: np.ndarray | None, *, pad_id: int, whole_texts: bool = False
-) -> Callable[[np.ndarray], Batch]:
-    """A function from row numbers (b,) to a batch for `EmotionEmbedder`.
-
-    Args:
-        rows: as `encode` made them.
-        labels: soft labels of all targets, float32 (n, 28), or None.
-        pad_id: of the tokenizer.
-        whole_texts: pool each target over its whole row, as the original trains.
-    """
-
-    def collate(indices: np.ndarray) -> Batch:
-        chosen = [rows[i] for i in indices]
-        length = max(len(row.token_ids) for row in chosen)
-        input_ids = np.full((len(chosen), length), pad_id, dtype=np.int64)
-        mask = np.zeros((len(chosen), length), dtype=np.int64)
-        tokens: list[int] = []
-        offsets: list[int] = []
-        targets: list[int] = []
-        is_span: list[bool] = []
-        for place, row in enumerate(chosen):
-            size = len(row.token_ids)
-            input_ids[place, :size] = row.token_ids
-            mask[place, :size] = 1
-            for target, first, last in row.spans:
-                offsets.append(len(tokens))
-                targets.append(target)
-                # Only whole texts take in the special tokens at both ends.
-                is_span.append((first, last) != (0, size))
-                inside = range(size) if whole_texts else range(first, last)
-                tokens += [place * length + token for token in inside]
-        batch = {
-            "input_ids": torch.from_numpy(input_ids),
-            "attention_mask": torch.from_numpy(mask),
-            "tokens": torch.tensor(tokens),
-            "offsets": torch.tensor(offsets),
-            "targets": torch.tensor(targets),
-            "is_span": torch.tensor(is_span),
-        }
-        if labels is not None:
-            batch["labels"] = torch.from_numpy(labels[targets])
-        return batch
-
-    return collate
-
-
 @torch.inference_mode()
 def embed_rows(
-    network: Callable[[Mapping[str, torch.Tensor]], Sequence[torch.Tensor]],
+    network: PerTarget,
     rows: Sequence[Row],
     *,
     pad_id: int,
@@ -605,13 +273,13 @@ def embed_rows(
     device: torch.device,
     whole_texts: bool = False,
 ) -> list[np.ndarray]:
-    """What *network* says of every target, in the order of their numbers.
+    """Run *network* on every target, and return its output in the order of their numbers.
 
     Rows are batched by length, so that little is spent on padding; on the CPU a batch holds at most
     `CPU_TOKENS` with it.
 
     Args:
-        network: from a batch to tensors (m, ...), such as `EmotionEmbedder` in eval mode.
+        network: such as `without_prototypes` of an `EmotionEmbedder` in eval mode.
         rows: as `encode` made them; at least one target.
         pad_id: of the tokenizer.
         batch_size: rows per batch, at most.
@@ -640,16 +308,12 @@ def embed_rows(
     return columns
 
 
-def without_prototypes(
-    network: EmotionEmbedder,
-) -> Callable[[Mapping[str, torch.Tensor]], Sequence[torch.Tensor]]:
+def without_prototypes(network: EmotionEmbedder) -> PerTarget:
     """The network as `embed_rows` takes it: mu, kappa and logits."""
     return lambda batch: network(batch)[:3]
 
 
-def mean_states(
-    encoder: PreTrainedModel,
-) -> Callable[[Mapping[str, torch.Tensor]], Sequence[torch.Tensor]]:
+def mean_states(encoder: PreTrainedModel) -> PerTarget:
     """The mean of the encoder's own states over each target's tokens, for `embed_rows`."""
 
     def pool(batch: Mapping[str, torch.Tensor]) -> Sequence[torch.Tensor]:

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
+from affectlab.entity.heads import Heads
 from affectlab.entity.model import (
     DESCRIPTION_FILE,
     Description,
     EmotionEmbedder,
-    Heads,
     load_encoder,
     misfit,
     save_model,
@@ -28,7 +28,7 @@ from affectlab.models.text_models import load_tokenizer
 
 MAX_LENGTH = 128
 
-# Part of an original name -> the layer of `model.Heads` that it is; the first match counts.
+# Part of an original name -> the layer of `heads.Heads` that it is; the first match counts.
 _LAYERS = (
     (re.compile(r"(?:^|\.)(?:aux|auxiliary|classifier)\w*\."), "auxiliary"),
     (re.compile(r"(?:^|\.)(?:kappa|energy|concentration)\w*\."), "energy"),

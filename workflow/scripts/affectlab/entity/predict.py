@@ -4,83 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import operator
 import random
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from affectlab.datasets.texts import form_of, places_of
+from affectlab.entity.corrupt import VARIANTS, corrupted
+from affectlab.entity.data import Record, Span, of_split, read_records
 from affectlab.entity.labels import CLASSES
+from affectlab.entity.queries import EntityEmotion, Query, locate
 from affectlab.errors import UserError, reading
-from affectlab.files.io import atomic_path, sealed_path
-from affectlab.files.text import is_encodable
+from affectlab.files.io import sealed_path
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
+    from transformers import PreTrainedModel
 
-    from affectlab.entity.data import Record
     from affectlab.models.devices import Precision
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_BATCH_SIZE = 64
-FINGERPRINT_KEY = "affectlab.entity.model"
-"""Key of `GbertPredictor.fingerprint` in the metadata of a table of embeddings."""
-
-EMBEDDED_TOGETHER = 8192
-"""Texts whose tokens and answers `write_embeddings` holds at once (about 90 MB)."""
-
-VARIANTS = ("clean", "typos", "dropout")
-"""The test split as it is, and twice corrupted: see `corrupt`."""
-
-
-class Query(NamedTuple):
-    """A text, and perhaps a span in it: its words and, where they stand more than once, where."""
-
-    text: str
-    span_text: str | None = None
-    char_start: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EntityEmotion:
-    """What a model says of a text or of a span in it.
-
-    Attributes:
-        label: the likeliest class.
-        labels: the classes decided on, likeliest first: where the model learnt whole texts, each
-            class of one that reaches its threshold; of anything else the likeliest alone.
-        probabilities: of all 28 classes.
-        mu: mean direction of the embedding, 64 numbers of unit length.
-        kappa: its concentration: how near mu is to the directions of its classes, by the model.
-        span: offsets of the span, None for the whole text.
-    """
-
-    label: str
-    labels: tuple[str, ...]
-    probabilities: dict[str, float]
-    mu: tuple[float, ...]
-    kappa: float
-    span: tuple[int, int] | None
-
-    def top(self, k: int) -> list[tuple[str, float]]:
-        """The *k* likeliest classes with their probabilities, likeliest first."""
-        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-able values."""
-        return {
-            "label": self.label,
-            "labels": list(self.labels),
-            "top": [[name, value] for name, value in self.top(3)],
-            "kappa": self.kappa,
-            "mu": list(self.mu),
-            "probabilities": self.probabilities,
-            "span": None if self.span is None else list(self.span),
-        }
 
 
 class GbertPredictor:
@@ -153,15 +99,13 @@ class GbertPredictor:
             checkpoint_path: the ``model`` directory of a run, or an original ``best_model.pt``.
             model_name: directory of the pretrained encoder; an original checkpoint needs it, a
                 model directory holds its own.
-            device: a PyTorch device name; the GPU if there is one, by default.
-            threads: CPU threads; PyTorch's own choice by default.
-            precision: of matrix products. ``auto`` takes bfloat16, of about three digits, where
-                the device multiplies it faster.
+            device: see `from_directory`, as for *threads* and *precision*.
+            threads: CPU threads.
+            precision: of matrix products.
 
         Raises:
             UserError: no such checkpoint, or not one of this experiment.
         """
-
         from affectlab.entity.model import load_model
         from affectlab.entity.original import load_original
         from affectlab.models.devices import named_device, set_threads
@@ -254,9 +198,27 @@ class GbertPredictor:
     ) -> list[EntityEmotion]:
         if not queries:
             return []
-        spans = [_locate(query, number) for number, query in enumerate(queries, start=first)]
-        names = [f"text {number}" for number in range(first, first + len(queries))]
-        return self._answers([query.text for query in queries], spans, batch_size, names)
+        spans = [locate(query, number) for number, query in enumerate(queries, start=first)]
+        mu, kappa, logits = self.raw(
+            [query.text for query in queries],
+            spans,
+            batch_size=batch_size,
+            names=[f"text {number}" for number in range(first, first + len(queries))],
+        )
+        probabilities, kappa, decided = self._calibrated(spans, kappa, logits)
+        return [
+            EntityEmotion(
+                label=CLASSES[row.argmax()],
+                labels=tuple(CLASSES[place] for place in (-row).argsort() if chosen[place]),
+                probabilities=dict(zip(CLASSES, row.tolist(), strict=True)),
+                mu=tuple(direction.tolist()),
+                kappa=float(concentration),
+                span=span,
+            )
+            for chosen, row, direction, concentration, span in zip(
+                decided, probabilities, mu, kappa, spans, strict=True
+            )
+        ]
 
     def embed(
         self, texts: Sequence[str], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -268,18 +230,16 @@ class GbertPredictor:
 
         if isinstance(texts, str):
             raise TypeError("expected a sequence of texts, not one string")
-        for number, text in enumerate(texts, start=1):
-            _locate(Query(text), number)
-        if len(texts) == 0:
+        spans = [locate(Query(text), number) for number, text in enumerate(texts, start=1)]
+        if not spans:
             return np.empty((0, DIMENSION), np.float32), np.empty(0, np.float32)
-        spans = [None] * len(texts)
         mu, kappa, logits = self.raw(texts, spans, batch_size=batch_size)
         return mu, self._calibrated(spans, kappa, logits)[1].astype("float32")
 
     def raw(
         self,
         texts: Sequence[str],
-        spans: Sequence[tuple[int, int] | None],
+        spans: Sequence[Span],
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         network: Callable[..., Any] | None = None,
@@ -289,8 +249,8 @@ class GbertPredictor:
 
         At least one text. Messages call the targets by *names*, or by their numbers from 1.
         """
-
-        from affectlab.entity.model import embed_rows, encode, without_prototypes
+        from affectlab.entity.encoding import encode
+        from affectlab.entity.model import embed_rows, without_prototypes
 
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
@@ -323,7 +283,7 @@ class GbertPredictor:
         return [column[back] for column in columns]
 
     def _calibrated(
-        self, spans: Sequence[tuple[int, int] | None], kappa: np.ndarray, logits: np.ndarray
+        self, spans: Sequence[Span], kappa: np.ndarray, logits: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Probabilities (n, 28), concentrations (n,) and decisions, bool (n, 28)."""
         import numpy as np
@@ -350,84 +310,6 @@ class GbertPredictor:
             )
         return probabilities, kappa, decided
 
-    def _answers(
-        self,
-        texts: Sequence[str],
-        spans: Sequence[tuple[int, int] | None],
-        batch_size: int,
-        names: Sequence[str],
-    ) -> list[EntityEmotion]:
-        mu, kappa, logits = self.raw(texts, spans, batch_size=batch_size, names=names)
-        probabilities, kappa, decided = self._calibrated(spans, kappa, logits)
-        return [
-            EntityEmotion(
-                label=CLASSES[row.argmax()],
-                labels=tuple(CLASSES[place] for place in (-row).argsort() if chosen[place]),
-                probabilities=dict(zip(CLASSES, row.tolist(), strict=True)),
-                mu=tuple(direction.tolist()),
-                kappa=float(concentration),
-                span=span,
-            )
-            for chosen, row, direction, concentration, span in zip(
-                decided, probabilities, mu, kappa, spans, strict=True
-            )
-        ]
-
-
-def _locate(query: Query, number: int) -> tuple[int, int] | None:
-    """Offsets of a query's span, None for the whole text."""
-    text, span_text, char_start = query
-    if not isinstance(text, str):
-        raise UserError(f"text {number}: expected a string, found {type(text).__name__}")
-    if not text.strip():
-        raise UserError(f"text {number}: is empty")
-    if not is_encodable(text):
-        raise UserError(f"text {number}: holds half a surrogate pair, expected valid Unicode")
-    if span_text is None:
-        if char_start is not None:
-            raise UserError(f"text {number}: char_start without span_text")
-        return None
-    if not isinstance(span_text, str):
-        raise UserError(f"text {number}: span_text is no string, but {type(span_text).__name__}")
-    if not span_text.strip():
-        raise UserError(f"text {number}: the span is empty")
-    if char_start is not None:
-        first = _whole_number(char_start)
-        if first is None:
-            raise UserError(f"text {number}: char_start {char_start!r} is no whole number")
-        if first < 0 or text[first : first + len(span_text)] != span_text:
-            problem = f"{span_text!r} does not stand at {first}"
-            raise UserError(f"text {number}: {problem}{_form_hint(span_text, text)}")
-        return first, first + len(span_text)
-    places = places_of(text, span_text)
-    if not places:
-        problem = f"{span_text!r} is not in the text"
-        raise UserError(f"text {number}: {problem}{_form_hint(span_text, text)}")
-    first = places[0]
-    if len(places) > 1:
-        warnings.warn(
-            f"text {number}: {span_text!r} stands in the text more than once; the first one is "
-            "taken, give char_start to choose",
-            stacklevel=4,
-        )
-    return first, first + len(span_text)
-
-
-def _form_hint(span_text: str, text: str) -> str:
-    """The end of a message about a span that is not found."""
-    form = form_of(span_text, text)
-    return f"; it is there {form}: write it as in the text" if form else ""
-
-
-def _whole_number(value: Any) -> int | None:
-    """An integer of any kind, such as numpy's, as Python's own; None for anything else."""
-    if isinstance(value, bool):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
 
 def predict_records(
     *,
@@ -437,11 +319,10 @@ def predict_records(
     predictions_path: Path,
     corruption_seed: int,
     threads: int,
-    batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> None:
-    """Store what a model says of every held-out target, as Parquet.
+    """Predict every held-out target, and store the predictions as Parquet.
 
-    Columns: ``id``, ``split``, ``variant`` (`VARIANTS`; only the test split is corrupted),
+    Columns: ``id``, ``split``, ``variant`` (`corrupt.VARIANTS`; only the test split is corrupted),
     ``kappa`` without and with calibration, ``probabilities`` (28) without temperature, ``mu`` (64),
     and, for the clean test split, ``pooled``: the pretrained encoder's own mean state.
 
@@ -452,15 +333,11 @@ def predict_records(
         predictions_path: where the table goes.
         corruption_seed: of typos and left-out words.
         threads: CPU threads.
-        batch_size: texts per encoder pass.
     """
-    import numpy as np
     import pyarrow as pa
     from pyarrow import parquet
-    from scipy.special import softmax
 
-    from affectlab.entity.data import of_split, read_records
-    from affectlab.entity.model import load_encoder, mean_states
+    from affectlab.entity.model import load_encoder
     from affectlab.models.devices import choose_device
 
     records = read_records(records_path)
@@ -469,164 +346,49 @@ def predict_records(
     base = load_encoder(base_model, device=device).eval()
     parts = []
     for split, variant in (("validation", "clean"), *(("test", name) for name in VARIANTS)):
-        ids, texts, spans = _targets_as_queries(
-            of_split(records, split), variant, random.Random(corruption_seed)
-        )
-        logger.info("%d targets of the %s split, %s", len(ids), split, variant)
-        names = [f"target {target}, {variant}" for target in ids]
-        mu, kappa, logits = predictor.raw(texts, spans, batch_size=batch_size, names=names)
-        pooled: list[Any] = [None] * len(ids)
-        if (split, variant) == ("test", "clean"):
-            (states,) = predictor.raw(
-                texts, spans, batch_size=batch_size, network=mean_states(base)
-            )
-            pooled = list(states)
-        parts.append(
-            pa.table(
-                {
-                    "id": ids,
-                    "split": [split] * len(ids),
-                    "variant": [variant] * len(ids),
-                    "kappa_raw": kappa.astype(np.float64),
-                    "kappa": predictor._calibrated(spans, kappa, logits)[1],
-                    "probabilities": list(softmax(logits.astype(np.float64), axis=1)),
-                    "mu": pa.array(list(mu), pa.list_(pa.float32())),
-                    "pooled": pa.array(pooled, pa.list_(pa.float32())),
-                }
-            )
-        )
+        shown = of_split(records, split)
+        if variant != "clean":
+            rng = random.Random(corruption_seed)
+            shown = [corrupted(record, variant, rng) for record in shown]
+        pooled_by = base if (split, variant) == ("test", "clean") else None
+        parts.append(_predictions(predictor, shown, split, variant, pooled_by))
     with sealed_path(predictions_path) as temporary:
         parquet.write_table(pa.concat_tables(parts), temporary)
 
 
-def _targets_as_queries(
-    records: Sequence[Record], variant: str, rng: random.Random
-) -> tuple[list[str], list[str], list[tuple[int, int] | None]]:
-    """Ids, texts and spans of all targets, the texts corrupted as *variant* says."""
-    from affectlab.entity.corrupt import corrupted
-
-    ids: list[str] = []
-    texts: list[str] = []
-    spans: list[tuple[int, int] | None] = []
-    for record in records:
-        shown = record if variant == "clean" else corrupted(record, variant, rng)
-        for target in shown.targets:
-            ids.append(target.id)
-            texts.append(shown.text)
-            spans.append(target.span)
-    return ids, texts, spans
-
-
-def write_embeddings(
-    predictor: GbertPredictor, texts: Sequence[str], path: Path, *, batch_size: int
-) -> None:
-    """Embed whole texts and write a Parquet table for a retrieval system.
-
-    Columns: ``text``, ``mu`` (fixed list of 64 float32, unit length: the inner product is the
-    cosine), ``kappa``, ``label``. The file's metadata name the model (`FINGERPRINT_KEY`).
-
-    Raises:
-        UserError: a text is empty or no text (before any is embedded), or the file cannot be
-            written.
-    """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    from affectlab.entity.vmf import DIMENSION
-
-    schema = pa.schema(
-        {
-            "text": pa.string(),
-            "mu": pa.list_(pa.float32(), DIMENSION),
-            "kappa": pa.float32(),
-            "label": pa.string(),
-        },
-        metadata={FINGERPRINT_KEY: predictor.fingerprint()},
-    )
-    for number, text in enumerate(texts, start=1):
-        _locate(Query(text), number)
-    with atomic_path(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
-        for start in range(0, len(texts), EMBEDDED_TOGETHER):
-            part = list(texts[start : start + EMBEDDED_TOGETHER])
-            answers = predictor.predict(part, batch_size=batch_size, first=start + 1)
-            columns = {
-                "text": part,
-                "mu": [answer.mu for answer in answers],
-                "kappa": [answer.kappa for answer in answers],
-                "label": [answer.label for answer in answers],
-            }
-            writer.write_table(pa.table(columns, schema=schema))
-
-
-def nearest(
+def _predictions(
     predictor: GbertPredictor,
-    path: Path,
-    texts: Sequence[str],
-    k: int,
-    *,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-) -> list[list[dict[str, Any]]]:
-    """For each of *texts* the *k* rows of a table of `write_embeddings` with the largest cosine.
-
-    Exact search, which at 64 numbers a text needs no index. Of a table that does not say which
-    model made it, as one that other software wrote anew, a warning is given.
-
-    Raises:
-        UserError: the file is no such table, or is corrupted, or another model wrote it: the
-            directions of two models have nothing to do with each other.
-    """
+    records: Sequence[Record],
+    split: str,
+    variant: str,
+    pooled_by: PreTrainedModel | None,
+) -> pa.Table:
+    """The rows of `predict_records` for the targets of *records*."""
     import numpy as np
-    import pyarrow
-    from pyarrow import parquet
+    import pyarrow as pa
+    from scipy.special import softmax
 
-    from affectlab.entity.vmf import DIMENSION
+    from affectlab.entity.model import mean_states
 
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        table = parquet.read_table(path, columns=["text", "label", "mu"])
-        table.validate(full=True)
-        mu = table["mu"].cast(pyarrow.list_(pyarrow.float32(), DIMENSION)).combine_chunks()
-        known = mu.flatten().to_numpy().reshape(len(table), DIMENSION)
-        stored, labels = table["text"], table["label"]
-        if not np.isfinite(known).all():
-            raise ValueError("mu holds what is no finite number")
-    except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
-        raise UserError(f"{path}: not a table written by `affectlab embed`: {error}") from error
-    writer = (table.schema.metadata or {}).get(FINGERPRINT_KEY.encode())
-    if writer is None:
-        warnings.warn(
-            f"{path}: does not say which model made these embeddings; if it was another one, the "
-            "cosines mean nothing",
-            stacklevel=2,
-        )
-    elif writer != predictor.fingerprint().encode():
-        raise UserError(f"{path}: these are embeddings by another model; embed the texts again")
-    found = []
-    for direction in predictor.embed(texts, batch_size=batch_size)[0]:
-        cosines = known @ direction
-        best = largest(cosines, k)
-        found.append(
-            [
-                {
-                    "text": stored[int(place)].as_py(),
-                    "label": labels[int(place)].as_py(),
-                    "cosine": float(cosines[place]),
-                }
-                for place in best
-            ]
-        )
-    return found
-
-
-def largest(values: np.ndarray, k: int) -> np.ndarray:
-    """Places of the *k* largest of *values* (n,), largest first, equal ones in their order."""
-    import numpy as np
-
-    if k < len(values):
-        # All that reach the k-th largest: more than k where values are equal.
-        least = np.partition(values, len(values) - k)[len(values) - k]
-        places = np.flatnonzero(values >= least)
-    else:
-        places = np.arange(len(values))
-    return places[np.argsort(-values[places], kind="stable")][:k]
+    pairs = [(record.text, target) for record in records for target in record.targets]
+    texts, spans = [text for text, _ in pairs], [target.span for _, target in pairs]
+    ids = [target.id for _, target in pairs]
+    logger.info("%d targets of the %s split, %s", len(ids), split, variant)
+    names = [f"target {target}, {variant}" for target in ids]
+    mu, kappa, logits = predictor.raw(texts, spans, names=names)
+    pooled: list[Any] = [None] * len(ids)
+    if pooled_by is not None:
+        (states,) = predictor.raw(texts, spans, network=mean_states(pooled_by))
+        pooled = list(states)
+    return pa.table(
+        {
+            "id": ids,
+            "split": [split] * len(ids),
+            "variant": [variant] * len(ids),
+            "kappa_raw": kappa.astype(np.float64),
+            "kappa": predictor._calibrated(spans, kappa, logits)[1],
+            "probabilities": list(softmax(logits.astype(np.float64), axis=1)),
+            "mu": pa.array(list(mu), pa.list_(pa.float32())),
+            "pooled": pa.array(pooled, pa.list_(pa.float32())),
+        }
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from affectlab.entity.settings import Block
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
@@ -34,42 +35,45 @@ FIGURES = {
     " the log-loss of its probabilities: compare the courses, not the heights.",
 }
 
-COLUMNS = (
-    "accuracy",
-    "macro_f1",
-    "non_neutral_accuracy",
-    "js_distance",
-    "nll_calibrated",
-    "ece_calibrated",
-)
-KAPPA_COLUMNS = (
-    "kappa_entropy_spearman",
-    "kappa_intensity_spearman",
-    "kappa_cosine_gap",
-    "aurc",
-    "kappa_falls_typos",
-    "kappa_falls_dropout",
-)
-OTHER_COLUMNS = (
-    "top1_accuracy",
-    "top3_accuracy",
-    "top5_accuracy",
-    "top5_accuracy_as_published",
-    "retrieval_r1",
-    "retrieval_r5",
-    "retrieval_map",
-)
+TABLES = {
+    "Decisions and probabilities": (
+        "accuracy",
+        "macro_f1",
+        "non_neutral_accuracy",
+        "js_distance",
+        "nll_calibrated",
+        "ece_calibrated",
+    ),
+    "Does the concentration mean something?": (
+        "kappa_entropy_spearman",
+        "kappa_intensity_spearman",
+        "kappa_cosine_gap",
+        "aurc",
+        "kappa_falls_typos",
+        "kappa_falls_dropout",
+    ),
+    "Published scores, and retrieval": (
+        "top1_accuracy",
+        "top3_accuracy",
+        "top5_accuracy",
+        "top5_accuracy_as_published",
+        "retrieval_r1",
+        "retrieval_r5",
+        "retrieval_map",
+    ),
+}
+"""Title of a table of results -> the scores in it."""
 
 
 def section(
     folder: Path,
-    block: Mapping[str, Any],
+    block: Block,
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     comparison = read_comparison(folder / "comparison.json")
-    runs = read_runs(folder, block, [run["run"] for run in comparison["runs"]])
+    runs = read_runs(folder, block.runs, [run["run"] for run in comparison["runs"]])
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     for view in views:
         for split, values in _beside_the_published(runs[view["run"]]).items():
@@ -79,7 +83,7 @@ def section(
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     return Section(
-        sentences=_headline(comparison, views, audits, block["selected"]),
+        sentences=_headline(comparison, views, audits, block.selected),
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
@@ -87,11 +91,7 @@ def section(
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
-            tables=(
-                ("Decisions and probabilities", COLUMNS),
-                ("Does the concentration mean something?", KAPPA_COLUMNS),
-                ("Published scores, and retrieval", OTHER_COLUMNS),
-            ),
+            tables=TABLES.items(),
             runs=views,
             published=known,
             audits=audits,

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from affectlab.entity import scores
-from affectlab.entity.labels import CLASSES, NEUTRAL
+from affectlab.entity.corrupt import CORRUPTIONS
+from affectlab.entity.labels import CLASSES
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.calibration import CalibrationError, calibration_error, mean_gap
 
@@ -22,15 +23,14 @@ def of_counts(
     """Intervals of shares, and of functions of counts: F1."""
     truth, decided = table["truth"], table["decided"]
     hits, unions = (stats.group_sums(part, groups) for part in (truth & decided, truth | decided))
-    emotional, called = (np.delete(part, NEUTRAL, 1).any(1) for part in (truth, decided))
-    right = (np.delete(truth, NEUTRAL, 1) & np.delete(decided, NEUTRAL, 1)).any(axis=1)
+    emotional, called, right = scores.non_neutral(truth, decided)
     every = np.ones(len(groups), bool)
     shares = {
         "accuracy": ((truth == decided).all(axis=1), every),
         "non_neutral_accuracy": (right, emotional),
         "non_neutral_precision": (emotional, called),
         "non_neutral_recall": (called, emotional),
-        **{f"top{k}_accuracy": (table[f"top{k}"], every) for k in (1, 3, 5)},
+        **{f"top{k}_accuracy": (table[f"top{k}"], every) for k in scores.TOP},
         "top5_accuracy_as_published": (table["top3"], every),
     }
     found = {}
@@ -48,10 +48,9 @@ def of_means(
 ) -> dict[str, stats.Interval]:
     """Intervals of means of one value for each target, or for each query."""
     values = {"js_distance": table["js_distance"]}
-    for place, name in enumerate(("retrieval_r1", "retrieval_r5", "retrieval_map")):
-        if "retrieval_mu" in table:
-            values[name] = table["retrieval_mu"][:, place]
-    for variant in ("typos", "dropout"):
+    if "retrieval_mu" in table:
+        values |= zip(scores.RETRIEVAL, table["retrieval_mu"].T, strict=True)
+    for variant in CORRUPTIONS:
         if f"falls_{variant}" in table:
             values[f"kappa_falls_{variant}"] = table[f"falls_{variant}"]
     found = {}
@@ -97,13 +96,11 @@ def of_calibration(
 ) -> dict[str, CalibrationError]:
     """Estimates and intervals of mean absolute gaps, whose values in a sample are too high."""
     found = {
-        name: calibration_error(table[name], groups, level=level, seed=seed)
-        for name in ("ece", "ece_calibrated")
+        name: calibration_error(table[name], groups, level=level, seed=seed) for name in scores.ECE
     }
-    order = np.argsort(table["kappa"], kind="stable")
     found["kappa_cosine_gap"] = mean_gap(
         table["cosine"] - table["foretold_cosine"],
-        np.array_split(order, scores.KAPPA_BINS),
+        scores.kappa_bins(table["kappa"]),
         groups,
         level=level,
         seed=seed,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.entity import decisions
+from affectlab.entity.corrupt import CORRUPTIONS
 from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.evaluation import stats
 from affectlab.evaluation.records import Direction, strongest
@@ -24,6 +25,12 @@ KAPPA_BINS = 10
 """Bins of the concentration, each with as many items."""
 
 QUERY_CHUNK = 512
+
+TOP = (1, 3, 5)
+"""Numbers of likeliest classes among which the right one is looked for."""
+
+ECE = ("ece", "ece_calibrated")
+RETRIEVAL = ("retrieval_r1", "retrieval_r5", "retrieval_map")
 
 DIRECTIONS: dict[str, Direction] = {
     "accuracy": "higher",
@@ -124,10 +131,10 @@ def columns(
         ),
         "foretold_cosine": mean_cosine(items.kappa),
     }
-    for k in (1, 3, 5):
+    for k in TOP:
         found[f"top{k}"] = np.asarray(truth[rows[:, None], ranked[:, :k]].any(axis=1))
         found[f"top{k}_prior"] = np.asarray(truth[:, by_frequency[:k]].any(axis=1))
-    for name, probabilities in (("ece", items.probabilities), ("ece_calibrated", softened)):
+    for name, probabilities in zip(ECE, (items.probabilities, softened), strict=True):
         found[name] = stats.reliability_columns(
             np.minimum(probabilities.max(axis=1), 1.0), truth[rows, likeliest], BINS
         )
@@ -144,22 +151,17 @@ def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str,
     """All scores of the items *chosen* (with repeats); NaN where one does not exist."""
     part = {name: column[chosen] for name, column in table.items()}
     of_class = class_f1(part["truth"], part["decided"])
-    # What is neither drawn nor decided on says nothing: with 0 in its place, the mean of a rare
+    # What is neither drawn nor decided on is unknown: with 0 for it, the mean of a rare
     # class over resamples would lie far below its F1, and so would the interval.
     of_class = np.where(np.isnan(of_class), class_f1(table["truth"], table["decided"]), of_class)
     found = {
         **_decision_scores(part["truth"], part["decided"]),
         "macro_f1": of_class[table["truth"].any(axis=0)].mean(),
-        "top1_accuracy": part["top1"].mean(),
-        "top3_accuracy": part["top3"].mean(),
-        "top5_accuracy": part["top5"].mean(),
+        **{f"top{k}_accuracy": part[f"top{k}"].mean() for k in TOP},
         # The original's evaluator looks at three classes here too.
         "top5_accuracy_as_published": part["top3"].mean(),
-        "js_distance": part["js_distance"].mean(),
-        "nll": part["nll"].mean(),
-        "nll_calibrated": part["nll_calibrated"].mean(),
-        "ece": stats.expected_calibration_error(part["ece"].sum(axis=0)),
-        "ece_calibrated": stats.expected_calibration_error(part["ece_calibrated"].sum(axis=0)),
+        **{name: part[name].mean() for name in ("js_distance", "nll", "nll_calibrated")},
+        **{name: stats.expected_calibration_error(part[name].sum(axis=0)) for name in ECE},
         "kappa_entropy_spearman": spearman(part["kappa"], part["entropy"]),
         "kappa_intensity_spearman": spearman(part["kappa"], part["intensity"]),
         "kappa_cosine_gap": cosine_gap(part["kappa"], part["cosine"], part["foretold_cosine"]),
@@ -167,7 +169,7 @@ def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str,
     }
     if "retrieval_mu" in part:
         found |= _retrieval_scores(part["retrieval_mu"])
-    for variant in ("typos", "dropout"):
+    for variant in CORRUPTIONS:
         if f"falls_{variant}" in part:
             found[f"kappa_falls_{variant}"] = part[f"falls_{variant}"].mean()
     return {name: float(value) for name, value in found.items()}
@@ -194,9 +196,8 @@ def trivial_scores(table: Mapping[str, stats.Array]) -> dict[str, tuple[str, flo
         found[score] = strongest(DIRECTIONS[score], rivals) or ("always_neutral", value)
     # No item is called non-neutral, so of those that are called so nothing can be said.
     del found["non_neutral_precision"]
-    for k, name in ((1, "top1"), (3, "top3"), (5, "top5")):
-        baseline = ("commonest_classes", float(table[f"{name}_prior"].mean()))
-        found[f"top{k}_accuracy"] = baseline
+    for k in TOP:
+        found[f"top{k}_accuracy"] = ("commonest_classes", float(table[f"top{k}_prior"].mean()))
     found["top5_accuracy_as_published"] = found["top3_accuracy"]
     found["js_distance"] = ("class_shares", float(table["js_distance_prior"].mean()))
     for name in ("nll", "nll_calibrated"):
@@ -205,7 +206,7 @@ def trivial_scores(table: Mapping[str, stats.Array]) -> dict[str, tuple[str, flo
         for name, value in _retrieval_scores(table["retrieval_pooled"]).items():
             found[name] = ("encoder_pooled", float(value))
     found["aurc"] = ("max_probability", aurc(table["confidence"], table["right"]))
-    for variant in ("typos", "dropout"):
+    for variant in CORRUPTIONS:
         found[f"kappa_falls_{variant}"] = ("chance", 0.5)
     return found
 
@@ -262,10 +263,15 @@ def aurc(confidence: stats.Floats, right: stats.Array) -> float:
 
 
 def cosine_gap(kappa: stats.Floats, cosine: stats.Floats, foretold: stats.Floats) -> float:
-    """Mean over bins of equal size of |mean cosine - mean cosine that kappa foretells|."""
+    """Mean over bins of equal size of |mean cosine - mean cosine that kappa predicts|."""
+    gaps = [abs(cosine[part].mean() - foretold[part].mean()) for part in kappa_bins(kappa)]
+    return float(np.mean(gaps))
+
+
+def kappa_bins(kappa: stats.Floats) -> list[stats.Integers]:
+    """Places of the items in bins of rising concentration, of equal size, none empty."""
     order = np.argsort(kappa, kind="stable")
-    bins = [part for part in np.array_split(order, KAPPA_BINS) if len(part)]
-    return float(np.mean([abs(cosine[part].mean() - foretold[part].mean()) for part in bins]))
+    return [part for part in np.array_split(order, KAPPA_BINS) if len(part)]
 
 
 def retrieval(embedding: stats.Floats, truth: stats.Array, groups: stats.Integers) -> stats.Floats:
@@ -304,13 +310,23 @@ def class_f1(truth: stats.Array, decided: stats.Array) -> stats.Floats:
     return np.where(either, 2 * (truth & decided).sum(axis=0) / np.maximum(either, 1), np.nan)
 
 
+def non_neutral(truth: stats.Array, decided: stats.Array) -> list[stats.Array]:
+    """Which targets are not neutral, are decided to be so, and get a class right, bool (n,) each.
+
+    Args:
+        truth: bool (n, 28).
+        decided: bool (n, 28).
+    """
+    truth, decided = (np.delete(part, NEUTRAL, axis=1) for part in (truth, decided))
+    return [np.asarray(part.any(axis=1)) for part in (truth, decided, truth & decided)]
+
+
 def _decision_scores(truth: stats.Array, decided: stats.Array) -> dict[str, Any]:
     """Scores of decisions, bool (n, 28), but for macro-F1."""
     hits = (truth & decided).sum(axis=0)
     support, predicted = truth.sum(axis=0), decided.sum(axis=0)
-    emotional, called = np.delete(truth, NEUTRAL, 1).any(1), np.delete(decided, NEUTRAL, 1).any(1)
+    emotional, called, right = non_neutral(truth, decided)
     both = np.sum(emotional & called)
-    right = (np.delete(truth, NEUTRAL, 1) & np.delete(decided, NEUTRAL, 1)).any(axis=1)
     return {
         "accuracy": (truth == decided).all(axis=1).mean(),
         "micro_f1": 2 * hits.sum() / (support + predicted).sum(),
@@ -329,7 +345,7 @@ def _trivial_decisions(truth: stats.Array, decided: stats.Array) -> dict[str, fl
 def _retrieval_scores(rows: stats.Floats) -> dict[str, float]:
     known = rows[~np.isnan(rows[:, 0])]
     means = known.mean(axis=0) if len(known) else np.full(3, np.nan)
-    return dict(zip(("retrieval_r1", "retrieval_r5", "retrieval_map"), means, strict=True))
+    return dict(zip(RETRIEVAL, means, strict=True))
 
 
 def _share(part: Any, whole: Any) -> float:

@@ -139,7 +139,8 @@ class EntityRun(Run):
     gbert: Annotated[Gbert, Only("method", ("gbert",))] = block()
     vmf: Annotated[Vmf, Only("method", ("vmf",))] = block()
     stages: list[Stage] = Field(
-        [{}],  # type: ignore[list-item]
+        [{}],
+        validate_default=True,
         min_length=1,
         description="Trainings one after the other, each from the best weights of the one before.",
     )

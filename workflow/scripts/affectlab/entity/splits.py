@@ -10,6 +10,7 @@ from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.texts import normalise_text
 from affectlab.entity.data import SPLITS, Record
 from affectlab.entity.labels import NEUTRAL, normalised
+from affectlab.entity.settings import Split
 
 
 def non_neutral_mass(record: Record) -> float:
@@ -17,20 +18,16 @@ def non_neutral_mass(record: Record) -> float:
     return sum(1.0 - normalised(target.label)[NEUTRAL] for target in record.targets)
 
 
-def split_records(
-    records: Sequence[Record], *, validation: float, test: float, seed: int
-) -> list[Record]:
+def split_records(records: Sequence[Record], settings: Split) -> list[Record]:
     """Assign the records to the splits: grouped by text, stratified by non-neutral mass.
 
     Texts that read the same, or nearly (see `datasets.near_texts`), stay together. Groups are
-    sorted by mass, equal ones in an order drawn from *seed*, and each goes to the split that is
+    sorted by mass, equal ones in an order drawn from the seed, and each goes to the split that is
     furthest behind its share.
 
     Args:
         records: of any split.
-        validation: share of the texts for validation.
-        test: share of the texts for the test.
-        seed: of the order among equals.
+        settings: shares of the texts, and the seed of the order among equals.
 
     Returns:
         The records in the order given, each with its new split.
@@ -47,9 +44,13 @@ def split_records(
         groups.setdefault(name, []).append(record)
         texts.setdefault(name, set()).add(text)
     order = sorted(groups)
-    random.Random(seed).shuffle(order)
+    random.Random(settings.seed).shuffle(order)
     order.sort(key=lambda text: -sum(non_neutral_mass(record) for record in groups[text]))
-    shares = {"train": 1.0 - validation - test, "validation": validation, "test": test}
+    shares = {
+        "train": 1.0 - settings.validation - settings.test,
+        "validation": settings.validation,
+        "test": settings.test,
+    }
     assigned = dict.fromkeys(SPLITS, 0)
     split_of = {}
     for name in order:

@@ -18,11 +18,16 @@ from scipy.special import log_softmax
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from affectlab.config.models import Training
+from affectlab.entity import encoding, stored_states
 from affectlab.entity import model as networks
-from affectlab.entity import stored_states
 from affectlab.entity.data import Record, of_split, stage_subset, targets_of
-from affectlab.entity.methods import Loss, Method
-from affectlab.entity.model import Embedding, EmotionEmbedder, Row
+from affectlab.entity.encoding import Row
+from affectlab.entity.heads import Embedding
+from affectlab.entity.losses import Loss
+from affectlab.entity.methods import Method
+from affectlab.entity.model import EmotionEmbedder
+from affectlab.entity.settings import Stage
 from affectlab.errors import DataError, UserError
 from affectlab.files.integrity import check_file
 from affectlab.files.io import read_json, sealed_path, write_json
@@ -30,7 +35,6 @@ from affectlab.models import devices
 from affectlab.training.batching import Batch, Collate
 from affectlab.training.job import Job
 from affectlab.training.loop import Fitted, Task
-from affectlab.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +66,12 @@ class StageTrainer:
     subset_seed: int
     identity: Sequence[Any]
 
-    def train(self, number: int, stage: Mapping[str, Any], records: Sequence[Record]) -> Fitted:
+    def train(self, number: int, stage: Stage, records: Sequence[Record]) -> Fitted:
         """Train the stage *number* from 0, or load what an earlier process came to.
 
         Args:
             number: of the stage.
-            stage: its block of the configuration.
+            stage: as configured.
             records: of its data set.
 
         Raises:
@@ -88,16 +92,16 @@ class StageTrainer:
     def _fit(
         self,
         number: int,
-        stage: Mapping[str, Any],
+        stage: Stage,
         records: Sequence[Record],
         identity: Sequence[Any],
     ) -> Fitted:
-        recipe = Recipe(**stage["training"])
-        train = stage_subset(of_split(records, "train"), stage["entities"], self.subset_seed)
+        recipe = stage.training
+        train = stage_subset(of_split(records, "train"), stage.entities, self.subset_seed)
         validation = of_split(records, "validation")
         for split, members in (("train", train), ("validation", validation)):
             if not members:
-                raise UserError(f"stage {number + 1}, data {stage['data']}: no texts to {split} on")
+                raise UserError(f"stage {number + 1}, data {stage.data}: no texts to {split} on")
         train, labels = self.method.examples(train, self.subset_seed)
         rows, held_out = (
             encode_records(self.tokenizer, part, self.max_length) for part in (train, validation)
@@ -107,7 +111,7 @@ class StageTrainer:
             self.network.encoder.activation_checkpointing_enable({"use_reentrant": False})
         logger.info(
             "stage %d: %d texts and %d targets of %s, %d to validate on",
-            *(number + 1, len(train), len(targets_of(train)), stage["data"]),
+            *(number + 1, len(train), len(targets_of(train)), stage.data),
             len(targets_of(validation)),
         )
         started = time.monotonic()
@@ -138,33 +142,45 @@ class StageTrainer:
         An adapter on a frozen encoder is trained on states that are computed once, if they fit
         into memory.
         """
-        pad_id = self.tokenizer.pad_token_id
-        how: dict[str, Any] = {
-            "pad_id": pad_id,
-            "batch_size": EVALUATION_BATCH,
-            "dtype": dtype,
-            "device": self.job.device,
-        }
-        whole = self.method.whole_texts
+        embed = self.embedding_in(dtype)
         if not stored_states.fit_in_memory(self.network, rows):
-            collate = networks.collator(rows, labels, pad_id=pad_id, whole_texts=whole)
-            return self.network, collate, partial(answers, rows=held_out, whole_texts=whole, **how)
-        logger.info("the encoder is frozen: its states of every text are computed once")
-        collate = stored_states.collator(
-            stored_states.compute(self.network, rows, **how), rows, labels
-        )
-        states = stored_states.compute(self.network, held_out, **how)
-        of_states = partial(stored_states.answers, states, device=self.job.device)
-        return stored_states.AdapterOnStates(self.network.heads), collate, of_states
+            whole = self.method.whole_texts
+            pad_id = self.tokenizer.pad_token_id
+            collate = encoding.collator(rows, labels, pad_id=pad_id, whole_texts=whole)
 
-    def _row(self, row: Mapping[str, Any], number: int, recipe: Recipe) -> dict[str, Any]:
+            def answers(network: EmotionEmbedder) -> list[np.ndarray]:
+                ask = networks.without_prototypes(network)
+                return embed(ask, held_out, whole_texts=whole)
+
+            return self.network, collate, answers
+        logger.info("the encoder is frozen: its states of every text are computed once")
+        states, held_out_states = (
+            stored_states.compute(self.network, part, embed) for part in (rows, held_out)
+        )
+        return (
+            stored_states.AdapterOnStates(self.network.heads),
+            stored_states.collator(states, rows, labels),
+            partial(stored_states.answers, held_out_states, device=self.job.device),
+        )
+
+    def _row(self, row: Mapping[str, Any], number: int, recipe: Training) -> dict[str, Any]:
         found = self.method.training_row(row, recipe) if row["split"] == "train" else row
         return {**found, "stage": number + 1}
+
+    def embedding_in(self, dtype: torch.dtype) -> Callable[..., list[np.ndarray]]:
+        """`model.embed_rows` on the device, with matrix products in *dtype*."""
+        return partial(
+            networks.embed_rows,
+            pad_id=self.tokenizer.pad_token_id,
+            batch_size=EVALUATION_BATCH,
+            dtype=dtype,
+            device=self.job.device,
+        )
 
 
 def encode_records(tokenizer: Any, records: Sequence[Record], max_length: int) -> list[Row]:
     """Rows of all targets of the records, numbered in the order of `data.targets_of`."""
-    rows, cut = networks.encode(
+    rows, cut = encoding.encode(
         tokenizer,
         [record.text for record in records],
         [[target.span for target in record.targets] for record in records],
@@ -178,11 +194,6 @@ def encode_records(tokenizer: Any, records: Sequence[Record], max_length: int) -
     return rows
 
 
-def answers(network: EmotionEmbedder, rows: Sequence[Row], **how: Any) -> list[np.ndarray]:
-    """Mu, kappa and logits of all targets; *how* goes to `embed_rows`."""
-    return networks.embed_rows(networks.without_prototypes(network), rows, **how)
-
-
 def _loss_sum(loss: Loss) -> Callable[[nn.Module, Batch], torch.Tensor]:
     def loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
         return loss(network(batch), batch["labels"]).sum()
@@ -191,14 +202,9 @@ def _loss_sum(loss: Loss) -> Callable[[nn.Module, Batch], torch.Tensor]:
 
 
 def _evaluator(
-    answers: Callable[[Any], list[np.ndarray]],
-    labels: np.ndarray,
-    item_loss: Loss | None,
+    answers: Answers, labels: np.ndarray, item_loss: Loss | None
 ) -> Callable[[Any], dict[str, float]]:
-    """Validation scores of a network; with *item_loss* the loss is that, else the log-loss.
-
-    *answers* gives mu, kappa and logits of the validation targets by a network.
-    """
+    """Validation scores of a network; with *item_loss* the loss is that, else the log-loss."""
 
     def evaluate(network: Any) -> dict[str, float]:
         mu, kappa, logits = answers(network)

@@ -1,7 +1,7 @@
-"""Training an adapter upon states of the frozen encoder that are computed once.
+"""Training an adapter on states of the frozen encoder that are computed once.
 
-An adapter is all that is trained then, and the encoder has no dropout: what it says of a target is
-the same in every epoch.
+Only the adapter is trained then, and the encoder has no dropout: its states of a target are the
+same in every epoch.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from affectlab.entity.model import Embedding, EmotionEmbedder, Heads, Row, embed_rows
+from affectlab.entity.encoding import Row
+from affectlab.entity.heads import Embedding, Heads
+from affectlab.entity.model import EmotionEmbedder
 from affectlab.entity.vmf import DIMENSION
 from affectlab.training.batching import Batch
 
 LARGEST_BYTES = 4 * 2**30
-"""Of stored states; for more targets the encoder is asked in every epoch."""
+"""Of stored states; for more targets the encoder runs in every epoch."""
 
 
 class AdapterOnStates(nn.Module):
@@ -44,34 +46,26 @@ def fit_in_memory(network: EmotionEmbedder, rows: Sequence[Row]) -> bool:
 
 
 def compute(
-    network: EmotionEmbedder,
-    rows: Sequence[Row],
-    *,
-    pad_id: int,
-    batch_size: int,
-    dtype: torch.dtype,
-    device: torch.device,
+    network: EmotionEmbedder, rows: Sequence[Row], embed: Callable[..., list[np.ndarray]]
 ) -> dict[str, torch.Tensor]:
     """What the heads need of the encoder for every target: float32 tensors on the CPU.
 
     ``direction`` (n, 64), ``energy`` (n,), ``inputs`` of the adapter (n, width) and ``is_span``
-    (n,), in the order of the targets' numbers; the other arguments are those of `embed_rows`.
+    (n,), in the order of the targets' numbers. *embed* is `model.embed_rows` with its options.
     """
 
     def states(batch: Mapping[str, torch.Tensor]) -> Sequence[torch.Tensor]:
         return *network.pooled(batch), batch["is_span"]
 
-    columns = embed_rows(
-        states, rows, pad_id=pad_id, batch_size=batch_size, dtype=dtype, device=device
-    )
     names = ("direction", "energy", "inputs", "is_span")
+    columns = embed(states, rows)
     return {name: torch.from_numpy(c) for name, c in zip(names, columns, strict=True)}
 
 
 def collator(
     states: Mapping[str, torch.Tensor], rows: Sequence[Row], labels: np.ndarray
 ) -> Callable[[np.ndarray], Batch]:
-    """A function from row numbers (b,) to a batch for `AdapterOnStates`, as `model.collator` is."""
+    """Return a function from row numbers (b,) to a batch for `AdapterOnStates`."""
     everything = {**states, "labels": torch.from_numpy(labels)}
 
     def collate(indices: np.ndarray) -> Batch:

@@ -11,11 +11,14 @@ from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase
 
 from affectlab.assets.checkpoints import weights_digest
+from affectlab.config.models import given
 from affectlab.entity import decisions
 from affectlab.entity import model as networks
 from affectlab.entity.data import Record, of_split, read_records, targets_of
+from affectlab.entity.heads import Heads
 from affectlab.entity.methods import Method, method_of, soft_labels
-from affectlab.entity.stages import EVALUATION_BATCH, StageTrainer, answers, encode_records
+from affectlab.entity.settings import EntityRun, Stage
+from affectlab.entity.stages import StageTrainer, encode_records
 from affectlab.files.io import sha256_file
 from affectlab.models import text_models
 from affectlab.training.job import Job
@@ -28,7 +31,7 @@ def train(
     records_paths: Mapping[str, Path],
     base_model: Path,
     start_from: Path | None,
-    run: Mapping[str, Any],
+    run: EntityRun,
     subset_seed: int,
     seed: int,
     threads: int,
@@ -43,7 +46,7 @@ def train(
         records_paths: name of a data set -> its tidy table.
         base_model: checkpoint directory of the pretrained encoder.
         start_from: model directory of another run of this experiment to start from, or None.
-        run: the run's block of the configuration.
+        run: as configured.
         subset_seed: of the order in which stages take entities.
         seed: of initialisation, dropout and data order.
         threads: CPU threads.
@@ -62,16 +65,22 @@ def train(
         network=network,
         tokenizer=tokenizer,
         method=method,
-        max_length=run["max_length"],
+        max_length=run.max_length,
         subset_seed=subset_seed,
-        identity=[run, subset_seed, digests, weights_digest(start_from or base_model)],
+        identity=[given(run), subset_seed, digests, weights_digest(start_from or base_model)],
     )
-    fitted = _train_stages(trainer, run["stages"], corpora)
+    fitted = _train_stages(trainer, run.stages, corpora)
 
     def save(directory: Path) -> None:
-        found = _calibration(trainer, corpora[run["data"]])
-        before = None if origin is None else origin.calibration
-        _save(directory, trainer, run, method.calibration(found, before))
+        found = _calibration(trainer, corpora[run.data])
+        description = networks.Description(
+            method=run.method,
+            encoder=run.model,
+            max_length=run.max_length,
+            heads=method.heads,
+            calibration=method.calibration(found, None if origin is None else origin.calibration),
+        )
+        networks.save_model(directory, network, tokenizer, description)
 
     job.finish(outputs, save, fitted)
 
@@ -79,7 +88,7 @@ def train(
 def _starting_point(
     base_model: Path,
     start_from: Path | None,
-    run: Mapping[str, Any],
+    run: EntityRun,
     method: Method,
     device: torch.device,
 ) -> tuple[networks.EmotionEmbedder, PreTrainedTokenizerBase, networks.Description | None]:
@@ -88,7 +97,7 @@ def _starting_point(
     if start_from is None:
         tokenizer = text_models.load_tokenizer(base_model)
         encoder = networks.load_encoder(base_model, device=device, training=True)
-        heads = networks.Heads(encoder.config.hidden_size, method=run["method"], **method.heads)
+        heads = Heads(encoder.config.hidden_size, method=run.method, **method.heads)
         network = networks.EmotionEmbedder(encoder, heads.to(device))
     else:
         network, tokenizer, origin = networks.load_model(start_from, device=device, training=True)
@@ -98,7 +107,7 @@ def _starting_point(
 
 def _train_stages(
     trainer: StageTrainer,
-    stages: Sequence[Mapping[str, Any]],
+    stages: Sequence[Stage],
     corpora: Mapping[str, Sequence[Record]],
 ) -> Fitted:
     """Train the stages in turn; what is frozen keeps its digits."""
@@ -107,43 +116,24 @@ def _train_stages(
     frozen = {n: p.detach().clone() for n, p in parameters.items() if not p.requires_grad}
     found = []
     for number, stage in enumerate(stages):
-        found.append(trainer.train(number, stage, corpora[stage["data"]]))
+        found.append(trainer.train(number, stage, corpora[stage.data]))
         for name, values in frozen.items():
             parameters[name].data = values.clone()
     history = joined_history([one.history for one in found])
     return Fitted(history, combined_summary([one.summary for one in found]))
 
 
-def _save(
-    directory: Path, trainer: StageTrainer, run: Mapping[str, Any], calibration: dict[str, Any]
-) -> None:
-    description = networks.Description(
-        method=run["method"],
-        encoder=run["model"],
-        max_length=run["max_length"],
-        heads=trainer.method.heads,
-        calibration=calibration,
-    )
-    networks.save_model(directory, trainer.network, trainer.tokenizer, description)
-
-
 def _calibration(trainer: StageTrainer, records: Sequence[Record]) -> dict[str, Any]:
     """See `decisions.fit_calibration`; on the validation split, in float32."""
-    network, tokenizer = trainer.network, trainer.tokenizer
     validation = of_split(records, "validation")
-    mu, kappa, logits = answers(
-        network,
-        encode_records(tokenizer, validation, trainer.max_length),
-        pad_id=tokenizer.pad_token_id,
-        batch_size=EVALUATION_BATCH,
-        dtype=torch.float32,
-        device=trainer.job.device,
-    )
+    rows = encode_records(trainer.tokenizer, validation, trainer.max_length)
+    embed = trainer.embedding_in(torch.float32)
+    mu, kappa, logits = embed(networks.without_prototypes(trainer.network), rows)
     return decisions.fit_calibration(
         mu=mu.astype("float64"),
         kappa=kappa.astype("float64"),
         probabilities=softmax(logits.astype("float64"), axis=1),
-        prototypes=network.heads.directions().detach().cpu().double().numpy(),
+        prototypes=trainer.network.heads.directions().detach().cpu().double().numpy(),
         labels=soft_labels(validation).astype("float64"),
         whole_texts=targets_of(validation)[0].start is None,
     )
