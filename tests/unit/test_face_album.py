@@ -13,6 +13,7 @@ from PIL import Image
 from affectlab.cli import main
 from affectlab.errors import DataError
 from affectlab.face import model, pixels, predict, raw
+from affectlab.face.settings import FaceRun, Network
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
 
@@ -37,11 +38,7 @@ def draw(number=1):
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     directory = tmp_path_factory.mktemp("network")
-    run = {
-        "method": "compact",
-        "network": {"widths": [8, 8], "depths": [1, 1], "dropout": 0.1},
-        "test_time": "none",
-    }
+    run = FaceRun(network=Network(widths=[8, 8], depths=[1, 1], dropout=0.1))
     model.save_network(model.build_network(run, None), run, directory)
     return directory
 

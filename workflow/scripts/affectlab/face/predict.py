@@ -8,7 +8,7 @@ see `indices`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from affectlab.face.data import read_faces
 from affectlab.face.faces import CLASSES, SIDE
 from affectlab.face.images import MOST_BYTES, claimed_size, undecodable
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
-from affectlab.face.labels import shown_values
+from affectlab.face.labels import LIMITS, shown_values
 from affectlab.files.io import folders_below, round_significant, write_jsonl
 
 if TYPE_CHECKING:
@@ -201,10 +201,8 @@ class FacePredictor:
         crops = [
             image[top : top + height, left : left + width] for left, top, width, height in boxes
         ]
-        return [
-            FaceReading(r.label, r.probabilities, r.valence, r.arousal, r.indices, box)
-            for r, box in zip(self._predict(crops), boxes, strict=True)
-        ]
+        found = zip(self._predict(crops), boxes, strict=True)
+        return [replace(reading, box=box) for reading, box in found]
 
     def predict_folder(
         self,
@@ -283,7 +281,8 @@ def _load_export(path: Path, threads: int) -> Network:
     Raises:
         DataError: no such file, no ONNX network, or one with other inputs or outputs.
     """
-    from affectlab.face.model import OUTPUTS, as_network
+    from affectlab.face.model import as_network
+    from affectlab.face.networks import OUTPUTS
     from affectlab.models.onnx_export import onnx_inference
 
     infer = onnx_inference(path, threads)
@@ -392,7 +391,7 @@ def predict_corpus(
                 "label": str(faces.emotions[row]),
                 "prediction": CLASSES[int(shares.argmax())],
                 "probabilities": dict(zip(CLASSES, _rounded(shares), strict=True)),
-                **dict(zip(config["regressed"], _rounded(values), strict=True)),
+                **dict(zip(LIMITS, _rounded(values), strict=True)),
             }
 
     write_jsonl(predictions_path, lines(), sealed=True)
@@ -403,19 +402,17 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _readings(probabilities: np.ndarray, regressed: np.ndarray) -> list[FaceReading]:
-    quality, expressivity = shown_values(regressed[:, 2], regressed[:, 3])
+    valence, arousal, iq, eq = regressed.T
+    shown = np.stack([valence, arousal, *shown_values(iq, eq)], axis=1)
     return [
         FaceReading(
             label=CLASSES[int(shares.argmax())],
             probabilities=dict(zip(CLASSES, _rounded(shares), strict=True)),
-            valence=round_significant(float(values[0]), DIGITS),
-            arousal=round_significant(float(values[1]), DIGITS),
-            indices={
-                QUALITY_NAME: round_significant(float(iq), DIGITS),
-                EXPRESSIVITY_NAME: round_significant(float(eq), DIGITS),
-            },
+            valence=valence,
+            arousal=arousal,
+            indices={QUALITY_NAME: quality, EXPRESSIVITY_NAME: expressivity},
         )
-        for shares, values, iq, eq in zip(
-            probabilities, regressed, quality, expressivity, strict=True
+        for shares, (valence, arousal, quality, expressivity) in zip(
+            probabilities, map(_rounded, shown), strict=True
         )
     ]
