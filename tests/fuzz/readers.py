@@ -164,7 +164,7 @@ def face_stored() -> Reader:
 
 
 def image(ending: str) -> Reader:
-    from affectlab.face.predict import detect_faces, prepare, read_image
+    from affectlab.face.photographs import detect_faces, prepare, read_image
 
     def build(folder: Path) -> None:
         import cv2

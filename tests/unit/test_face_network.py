@@ -38,6 +38,7 @@ from affectlab.face.faces import CLASSES
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
 from affectlab.face.labels import LIMITS, read_labels, shown_values, write_labels
 from affectlab.face.networks import OUTPUTS
+from affectlab.face.photographs import detect_faces, read_image
 from affectlab.face.settings import Augmentation, FaceRun, Labels, Loss, Network
 from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.models.onnx_export import torch_inference, write_onnx
@@ -767,9 +768,9 @@ def test_a_backbone_gets_its_grey_levels_as_in_its_pretraining(tmp_path, write, 
 
 def test_the_faces_of_a_photograph_are_found_from_left_to_right():
     """In a portrait of Grace Hopper, in the public domain, that comes with matplotlib."""
-    image = predict.read_image(PHOTOGRAPH)
+    image = read_image(PHOTOGRAPH)
     for picture in (image, np.hstack([image, image])):
-        boxes = predict.detect_faces(picture)
+        boxes = detect_faces(picture)
         centres = [(left + width / 2, top + height / 2) for left, top, width, height in boxes]
         expected = [(267 + left, 216) for left in range(0, picture.shape[1], image.shape[1])]
         np.testing.assert_allclose(centres, expected, atol=20)
