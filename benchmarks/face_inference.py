@@ -29,11 +29,13 @@ import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
 
+from affectlab.config.models import typed
 from affectlab.experiments import read_config
 from affectlab.face.data import read_faces, require_images
 from affectlab.face.export import CALIBRATION_IMAGES, calibration, to_onnx
 from affectlab.face.faces import CLASSES
 from affectlab.face.model import Network, as_network, build_network, load_network, predict_images
+from affectlab.face.settings import FaceRun
 from affectlab.models import devices, onnx_export
 from affectlab.samples.face import draw_faces
 
@@ -79,7 +81,8 @@ def networks(model: Path | None, images: np.ndarray, threads: int) -> dict[str, 
     """The forms of our network by name; *images* show the int8 one its ranges."""
     if model is None:
         torch.manual_seed(0)
-        network = build_network(read_config(PROJECT)["face"]["runs"]["swift"], None).eval()
+        run = typed(FaceRun, read_config(PROJECT)["face"]["runs"]["swift"])
+        network = build_network(run, None).eval()
     else:
         network, _ = load_network(model)
     forms = {"pytorch": ours(network)}

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from affectlab.face.labels import CANNY_THRESHOLDS, write_labels
+from affectlab.face.settings import Labels
 
 ROUNDS = 3
 
@@ -41,7 +42,7 @@ def main() -> None:
                 faces_path=options.faces,
                 metadata_path=options.metadata,
                 labels_path=Path(folder) / "labels.csv",
-                settings={"formulas": "original_code", "affect": "auto"},
+                settings=Labels(),
                 threads=options.threads,
             )
             ours.append(time.perf_counter() - started)

@@ -20,10 +20,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from affectlab.config.models import Training
+from affectlab.config.models import typed
 from affectlab.experiments import read_config
 from affectlab.face.augment import augment, mix
-from affectlab.face.model import OUTPUTS, build_network
+from affectlab.face.model import build_network
+from affectlab.face.networks import OUTPUTS
+from affectlab.face.settings import FaceRun
 from affectlab.face.train import collator, loss_function
 from affectlab.models import devices
 from affectlab.samples.face import draw_faces
@@ -78,17 +80,17 @@ def multiplications(network: nn.Module) -> int:
     return total
 
 
-def ours(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
+def ours(run: FaceRun, images: np.ndarray, targets: np.ndarray) -> float:
     """Images a second of one epoch, everything but the evaluation included."""
     network = build_network(run, None)
-    recipe = Training(**run["training"] | {"epochs": 1})
+    recipe = run.training.model_copy(update={"epochs": 1})
     with tempfile.TemporaryDirectory() as folder:
         result = loop.fit(
             network,
             loop.Task(
                 lengths=[1] * len(images),
-                collate=collator(images, targets, run["augmentation"], recipe.label_smoothing),
-                loss_sum=loss_function(run["loss"]),
+                collate=collator(images, targets, run.augmentation, recipe.label_smoothing),
+                loss_sum=loss_function(run.loss),
                 evaluate=lambda _: {"loss": 0.0},
                 select_by=None,
             ),
@@ -101,18 +103,18 @@ def ours(run: dict, images: np.ndarray, targets: np.ndarray) -> float:
     return result.summary["samples_per_second"]
 
 
-def plain(run: dict, images: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> float:
+def plain(run: FaceRun, images: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> float:
     """Images a second of the plain loop."""
     network = build_network(run, None).train()
-    recipe = Training(**run["training"])
+    recipe = run.training
     loader = DataLoader(Images(images, targets), batch_size=recipe.batch_size, shuffle=True)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    loss_sum = loss_function(run["loss"])
+    loss_sum = loss_function(run.loss)
     started = time.perf_counter()
     for batch, wanted in loader:
-        mixed = mix(augment(batch, run["augmentation"]), wanted, run["augmentation"])
+        mixed = mix(augment(batch, run.augmentation), wanted, run.augmentation)
         with devices.autocast(dtype, CPU):
             loss = loss_sum(network, {"images": mixed[0], "targets": mixed[1]}) / len(batch)
         loss.backward()
@@ -130,8 +132,8 @@ def main() -> None:
     options = parser.parse_args()
     devices.set_threads(options.threads)
     devices.seed_everything(0)
-    run = read_config(PROJECT)["face"]["runs"]["compact"]
-    dtype = devices.compute_dtype(run["training"]["precision"], CPU)
+    run = typed(FaceRun, read_config(PROJECT)["face"]["runs"]["compact"])
+    dtype = devices.compute_dtype(run.training.precision, CPU)
     generator = np.random.default_rng(0)
     labels = generator.integers(7, size=options.images)
     images = draw_faces(labels, generator)

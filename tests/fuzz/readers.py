@@ -165,7 +165,7 @@ def face_stored() -> Reader:
 
 
 def image(ending: str) -> Reader:
-    from affectlab.face.predict import detect_faces, prepare, read_image
+    from affectlab.face.photographs import detect_faces, prepare, read_image
 
     def build(folder: Path) -> None:
         import cv2
@@ -838,7 +838,9 @@ def face_model(method: str) -> Reader:
     from affectlab.face.predict import FacePredictor
 
     def build(folder: Path) -> None:
+        from affectlab.config.models import typed
         from affectlab.face.model import build_network, save_network
+        from affectlab.face.settings import FaceRun
         from affectlab.samples.models import write_tiny_resnet
 
         if method == "compact":
@@ -848,7 +850,7 @@ def face_model(method: str) -> Reader:
             settings = {"image_size": 48, "dropout": 0.0}
             base = folder / "base"
             write_tiny_resnet(base)
-        run = {"method": method, "network": settings, "test_time": "flip"}
+        run = typed(FaceRun, {"method": method, "network": settings, "test_time": "flip"})
         save_network(build_network(run, base), run, folder / "m")
 
     def read(folder: Path) -> None:

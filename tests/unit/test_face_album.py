@@ -12,7 +12,8 @@ from PIL import Image
 
 from affectlab.cli import main
 from affectlab.errors import DataError
-from affectlab.face import model, pixels, predict, raw
+from affectlab.face import model, photographs, pixels, predict, raw
+from affectlab.face.settings import FaceRun, Network
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
 
@@ -37,11 +38,7 @@ def draw(number=1):
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     directory = tmp_path_factory.mktemp("network")
-    run = {
-        "method": "compact",
-        "network": {"widths": [8, 8], "depths": [1, 1], "dropout": 0.1},
-        "test_time": "none",
-    }
+    run = FaceRun(network=Network(widths=[8, 8], depths=[1, 1], dropout=0.1))
     model.save_network(model.build_network(run, None), run, directory)
     return directory
 
@@ -162,9 +159,9 @@ def test_every_bad_path_of_a_command_is_reported_and_the_rest_goes_on(network, t
 
 
 def test_a_device_without_an_end_is_not_read_for_ever(monkeypatch):
-    monkeypatch.setattr(predict, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(photographs, "MOST_BYTES", 1 << 20)
     with pytest.raises(DataError, match="an image of at most 1 MB, found a longer file"):
-        predict.read_image("/dev/zero")
+        photographs.read_image("/dev/zero")
 
 
 def test_a_folder_that_may_not_be_read_is_reported_and_the_rest_goes_on(

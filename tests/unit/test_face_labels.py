@@ -9,6 +9,7 @@ from affectlab.errors import UserError
 from affectlab.face import label_check, labels
 from affectlab.face.data import Faces
 from affectlab.face.faces import CLASSES
+from affectlab.face.settings import Labels
 from affectlab.face.votes import TAGS
 from affectlab.files.io import read_json
 from affectlab.samples import face as samples
@@ -224,12 +225,12 @@ def written(folder, faces):
     (folder / "metadata.csv").write_text(header + "".join(lines))
     paths = {name: folder / name for name in ("faces.npy", "metadata.csv", "labels.csv")}
     files = dict(zip(("faces_path", "metadata_path", "labels_path"), paths.values(), strict=True))
-    choices = {"formulas": "original_code", "affect": "circumplex"}
-    labels.write_labels(**files, settings=choices, threads=1)
+    settings = Labels(affect="circumplex")
+    labels.write_labels(**files, settings=settings, threads=1)
     return files | {
         "check_path": folder / "check.json",
         "figure": folder / "labels",
-        "settings": choices | {"max_missing_share": 0.05},
+        "settings": settings,
         "threads": 1,
     }
 
@@ -267,9 +268,7 @@ def test_the_check_fails_as_the_original_should_have(tmp_path):
 def test_correlations_and_importance():
     faces = corpus()
     found = labels.ingredients(faces, "auto")
-    described = label_check.describe(
-        table(), dict.fromkeys(label_check.INGREDIENTS, found.image.sharpness)
-    )
+    described = label_check.describe(table(), {"edges": found.image.sharpness})
     expected = np.corrcoef(table()["iq_proxy"], found.image.sharpness)[0, 1]
     assert described["correlations"]["iq_proxy"]["edges"] == pytest.approx(expected, rel=1e-6)
     shares = label_check.importance(found, "original_code")

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from blocks import changed
 from example_programs import run_example
 from matplotlib import cbook
 from predictor_checks import check_predictor
@@ -24,6 +25,7 @@ from statsmodels.stats.proportion import proportion_confint
 from torch import nn
 
 from affectlab.cli import main
+from affectlab.config.models import Training, given, typed
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation import cards
 from affectlab.experiments import read_config
@@ -34,7 +36,10 @@ from affectlab.face.data import convert, read_faces
 from affectlab.face.export import BATCH, export, measure
 from affectlab.face.faces import CLASSES
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
-from affectlab.face.labels import read_labels, shown_values, write_labels
+from affectlab.face.labels import LIMITS, read_labels, shown_values, write_labels
+from affectlab.face.networks import OUTPUTS
+from affectlab.face.photographs import detect_faces, read_image
+from affectlab.face.settings import Augmentation, FaceRun, Labels, Loss, Network
 from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.models.onnx_export import torch_inference, write_onnx
 from affectlab.samples import face as samples
@@ -46,40 +51,27 @@ pytestmark = pytest.mark.usefixtures("edited_models")
 PROJECT = Path(__file__).parents[2]
 PHOTOGRAPH = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
 COUNTS = {"Training": 84, "PublicTest": 21, "PrivateTest": 21}
-STILL = {
-    **dict.fromkeys(("shift", "rotation", "scale", "light", "flip", "erasing"), 0.0),
-    **dict.fromkeys(("mixup", "cutmix"), 0.0),
-    "alpha": 1.0,
-}
-RUN = {
-    "method": "compact",
-    "train_on": ["train"],
-    "select_on": "validation",
-    "test_time": "flip",
-    "network": {"widths": [8, 8], "depths": [1, 1], "dropout": 0.1},
-    "augmentation": {**STILL, "shift": 0.05, "flip": 0.5, "mixup": 0.3, "cutmix": 0.3},
-    "loss": {"votes_weight": 0.3, "affect_weight": 0.1, "proxy_weight": 0.05},
-    "training": {
-        "epochs": 2,
-        "batch_size": 21,
-        "learning_rate": 0.01,
-        "head_learning_rate": None,
-        "weight_decay": 0.01,
-        "warmup_steps": 1,
-        "schedule": "cosine",
-        "gradient_accumulation": 1,
-        "max_grad_norm": 5.0,
-        "label_smoothing": 0.1,
-        "precision": "fp32",
-        "token_budget": None,
-        "early_stopping_patience": None,
-        "gradient_checkpointing": False,
-        "evaluations_per_epoch": 1,
-        "checkpoint_minutes": 60,
-        "sparse_embeddings": False,
-        "ema_decay": 0.9,
-    },
-}
+STILL = Augmentation()
+TRAINING = Training(
+    epochs=2,
+    batch_size=21,
+    learning_rate=0.01,
+    warmup_steps=1,
+    schedule="cosine",
+    max_grad_norm=5.0,
+    label_smoothing=0.1,
+    precision="fp32",
+    checkpoint_minutes=60,
+    ema_decay=0.9,
+)
+RUN = FaceRun(
+    method="compact",
+    test_time="flip",
+    network=Network(widths=[8, 8], depths=[1, 1], dropout=0.1),
+    augmentation=Augmentation(shift=0.05, flip=0.5, mixup=0.3, cutmix=0.3),
+    loss=Loss(votes_weight=0.3, affect_weight=0.1, proxy_weight=0.05),
+    training=TRAINING,
+)
 
 
 TOP_LEFT = {
@@ -109,7 +101,7 @@ def make_data(folder, counts=None):
         faces_path=folder / "faces.npy",
         metadata_path=folder / "metadata.csv",
         labels_path=folder / "labels.csv",
-        settings={"formulas": "original_code", "affect": "auto"},
+        settings=Labels(),
         threads=1,
     )
     return folder
@@ -120,13 +112,19 @@ def data(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp("face"), COUNTS)
 
 
-def trained(data: Path, folder: Path, base_model: Path | None = None, **changes) -> Path:
+def backbone(image_size: int = 64, **values) -> FaceRun:
+    """A run with a network of transformers."""
+    settings = Network(image_size=image_size, dropout=0.1)
+    return FaceRun(method="backbone", network=settings, **values)
+
+
+def trained(data: Path, folder: Path, base_model: Path | None = None, run: FaceRun = RUN) -> Path:
     train.train_network(
         faces_path=data / "faces.npy",
         metadata_path=data / "metadata.csv",
         labels_path=data / "labels.csv",
         base_model=base_model,
-        run=RUN | changes,
+        run=run,
         seed=3,
         threads=1,
         outputs=Outputs(folder / "model", folder / "history.csv", folder / "training.json"),
@@ -143,9 +141,8 @@ def network(data, tmp_path_factory):
 def test_the_recipe_of_the_demo_is_clearly_better_than_chance(tmp_path):
     """Of the sample as the demo has it: more classes right than any one answer would have."""
     run = read_config(PROJECT, [PROJECT / "config" / "demo.yaml"])["face"]["runs"]["compact_demo"]
-    del run["data"]
     made = make_data(tmp_path)
-    directory = trained(made, tmp_path, **run)
+    directory = trained(made, tmp_path, run=typed(FaceRun, run))
     faces = read_faces(made / "faces.npy", made / "metadata.csv")
     rows = faces.rows_of("test")
     readings = predict.FacePredictor.from_directory(directory).predict(faces.images[rows])
@@ -157,7 +154,8 @@ def test_the_recipe_of_the_demo_is_clearly_better_than_chance(tmp_path):
 
 @pytest.mark.parametrize(("run", "budget"), [("compact", 150e6), ("swift", 25e6)])
 def test_the_networks_of_the_config_keep_to_their_budgets(run, budget):
-    made = model.build_network(read_config(PROJECT)["face"]["runs"][run], None)
+    configured = read_config(PROJECT)["face"]["runs"][run]
+    made = model.build_network(typed(FaceRun, configured), None)
     assert sum(p.numel() for p in made.parameters()) <= 1_500_000
     multiplications = 0
 
@@ -184,11 +182,11 @@ def test_standing_still_changes_nothing():
 
 def test_a_mirror_image_and_a_shift_are_what_they_say():
     images = torch.rand(3, 1, 48, 48)
-    mirrored = augment(images, {**STILL, "flip": 1.0})
+    mirrored = augment(images, Augmentation(flip=1.0))
     assert torch.allclose(mirrored, images.flip(3), atol=1e-5)
     ramp = torch.linspace(0, 1, 48).expand(64, 1, 48, 48)
     torch.manual_seed(0)
-    shifted = augment(ramp, {**STILL, "shift": 0.1})
+    shifted = augment(ramp, Augmentation(shift=0.1))
     # Away from the border a ramp rises by the shift, which is at most a tenth of the side.
     change = (shifted - ramp)[:, 0, 10:-10, 10:-10] * 47
     assert change.abs().max() <= 4.8 + 1e-3
@@ -213,7 +211,7 @@ def test_a_bar_is_turned_by_at_most_the_rotation():
     bar = torch.zeros(200, 1, 48, 48)
     bar[:, :, 22:26, 8:40] = 1
     torch.manual_seed(0)
-    down, across, both = second_moments(augment(bar, {**STILL, "rotation": 10.0}))
+    down, across, both = second_moments(augment(bar, Augmentation(rotation=10.0)))
     angles = torch.rad2deg(torch.atan2(2 * both, across - down) / 2)
     assert angles.abs().max() < 10.2
     assert angles.min() < -9
@@ -224,7 +222,7 @@ def test_a_square_grows_and_shrinks_by_at_most_the_scale():
     square = torch.zeros(200, 1, 48, 48)
     square[:, :, 14:34, 14:34] = 1
     torch.manual_seed(0)
-    changed = augment(square, {**STILL, "scale": 0.2})
+    changed = augment(square, Augmentation(scale=0.2))
     # Its area, and its extent down and across, tell of the same change of size.
     grown = (changed.sum(dim=(1, 2, 3)) / 400).log() / 2
     assert grown.abs().max() < 0.21
@@ -237,21 +235,21 @@ def test_a_square_grows_and_shrinks_by_at_most_the_scale():
 def test_light_changes_contrast_and_brightness_within_its_reach():
     torch.manual_seed(0)
     images = 0.3 + 0.4 * torch.rand(200, 1, 48, 48)
-    changed = augment(images, {**STILL, "light": 0.2})
+    changed = augment(images, Augmentation(light=0.2))
     brighter = (changed - images).mean(dim=(1, 2, 3))
     contrast = (changed.std(dim=(1, 2, 3)) / images.std(dim=(1, 2, 3))).log()
     for change, reach in ((brighter, 0.1), (contrast, 0.2)):
         assert change.abs().max() < reach + 1e-3
         assert change.min() < -0.9 * reach
         assert change.max() > 0.9 * reach
-    extreme = augment(images.round(), {**STILL, "light": 1.0})
+    extreme = augment(images.round(), Augmentation(light=1.0))
     assert (extreme.min(), extreme.max()) == (0, 1)
 
 
 def test_erasing_covers_part_of_the_chosen_images():
     torch.manual_seed(0)
     images = torch.rand(200, 1, 48, 48)
-    changed = (augment(images, {**STILL, "erasing": 0.5}) - images).abs() > 1e-4
+    changed = (augment(images, Augmentation(erasing=0.5)) - images).abs() > 1e-4
     shares = changed.float().mean(dim=(1, 2, 3))
     assert 0.35 < (shares > 0).float().mean() < 0.65
     assert shares.max() <= 0.3
@@ -263,14 +261,13 @@ def test_mixing_blends_targets_as_it_blends_images(kind):
     # Image k is k everywhere and its target is k: the blend's mean is its target.
     levels = torch.arange(6.0)
     images = levels.view(6, 1, 1, 1).expand(6, 1, 48, 48)
-    blended, wanted = mix(images, levels[:, None], {**STILL, kind: 1.0})
+    blended, wanted = mix(images, levels[:, None], Augmentation(**{kind: 1.0}))
     assert torch.allclose(blended.mean(dim=(1, 2, 3)), wanted[:, 0], atol=1e-4)
     assert not torch.equal(blended, images)
 
 
 def test_an_unknown_target_stays_unknown_and_costs_nothing():
-    settings = {"affect_weight": 1.0, "proxy_weight": 1.0}
-    loss = train.loss_function(settings)
+    loss = train.loss_function(Loss(affect_weight=1.0, proxy_weight=1.0))
     answers = nn.Parameter(torch.zeros(2, 11))
     targets = torch.zeros(2, 11)
     targets[:, 0] = 1
@@ -299,15 +296,15 @@ def test_a_batch_is_of_its_images_with_their_smoothed_targets():
 def test_targets_follow_label_and_votes(data):
     faces = read_faces(data / "faces.npy", data / "metadata.csv")
     labels = read_labels(data / "labels.csv")
-    plain = train.target_table(faces, labels, {"votes_weight": 0.0}, "labels.csv")
+    plain = train.target_table(faces, labels, Loss(votes_weight=0.0), "labels.csv")
     assert np.array_equal(plain[:, :7].argmax(axis=1), faces.class_ids(np.arange(len(faces))))
-    mixed = train.target_table(faces, labels, {"votes_weight": 0.4}, "labels.csv")
+    mixed = train.target_table(faces, labels, Loss(votes_weight=0.4), "labels.csv")
     assert np.allclose(mixed[:, :7].sum(axis=1), 1)
     assert (mixed[:, :7].max(axis=1) >= 0.6 - 1e-6).all()
     assert np.allclose(mixed[:, 9], labels["iq_proxy"], atol=1e-6)
     other = labels | {"image_path": labels["image_path"][::-1]}
     with pytest.raises(DataError, match="not those of the corpus"):
-        train.target_table(faces, other, {"votes_weight": 0.0}, "labels.csv")
+        train.target_table(faces, other, Loss(votes_weight=0.0), "labels.csv")
 
 
 def test_views_at_test_time():
@@ -329,7 +326,7 @@ def test_the_answer_is_the_mean_over_the_views(test_time):
     """Of a network that sees one pixel of each, and whose other outputs are 0."""
 
     def first_pixel(view):
-        answers = torch.zeros(len(view), model.OUTPUTS)
+        answers = torch.zeros(len(view), OUTPUTS)
         answers[:, 0] = answers[:, 7] = view[:, 0, 0, 0]
         return answers
 
@@ -367,7 +364,7 @@ def test_the_weights_are_those_of_the_best_update_on_the_validation_split(data, 
         answers = loaded(torch.from_numpy(faces.images[members])[:, None] / 255).double().numpy()
     probabilities, values = softmax(answers[:, :7], axis=1), answers[:, 7:]
     labels = read_labels(data / "labels.csv")
-    wanted = np.stack([labels[name][members] for name in model.REGRESSED], axis=1)
+    wanted = np.stack([labels[name][members] for name in LIMITS], axis=1)
     errors = np.abs(np.clip(values, [-1, -1, -2, -2], [1, 1, 2, 2]) - wanted)
     for name, expected in {
         "loss": log_loss(truth, probabilities, labels=range(7)),
@@ -418,11 +415,14 @@ def test_backbones_of_transformers_are_trained_and_read_back(data, tmp_path, wri
         data,
         tmp_path,
         tmp_path / "base",
-        method="backbone",
-        network={"image_size": 64, "dropout": 0.1},
-        train_on=["train", "validation", "test"],
-        select_on=None,
-        training=RUN["training"] | {"epochs": 1, "ema_decay": None},
+        changed(
+            RUN,
+            method="backbone",
+            network={"image_size": 64, "dropout": 0.1},
+            train_on=["train", "validation", "test"],
+            select_on=None,
+            training=given(TRAINING) | {"epochs": 1, "ema_decay": None},
+        ),
     )
     loaded, config = model.load_network(directory)
     assert config["method"] == "backbone"
@@ -436,7 +436,7 @@ def test_backbones_of_transformers_are_trained_and_read_back(data, tmp_path, wri
 
 
 def test_a_checkpoint_that_reads_no_such_images_is_named(tmp_path):
-    run = {"method": "backbone", "network": {"image_size": 96, "dropout": 0.1}}
+    run = backbone(96)
     write_tiny_vit(tmp_path / "vit")
     with pytest.raises(DataError, match="vit: reads no images of 96 x 96 pixels"):
         model.build_network(run, tmp_path / "vit")
@@ -452,7 +452,7 @@ def test_a_checkpoint_that_reads_no_such_images_is_named(tmp_path):
 @pytest.mark.parametrize("write", [write_tiny_resnet, write_tiny_vit])
 def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path, write):
     """Those that are missing would be drawn at random, in silence."""
-    run = {"method": "backbone", "network": {"image_size": 64, "dropout": 0.1}}
+    run = backbone()
     write(tmp_path / "base")
     weights = tmp_path / "base" / "model.safetensors"
     kept = {k: v for k, v in load_file(weights).items() if not k.endswith("batches_tracked")}
@@ -466,19 +466,19 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path, write):
 
 
 @pytest.mark.parametrize(
-    ("changed", "problem"),
+    ("sizes", "problem"),
     [
         ({"depths": [1, 2**31]}, "depths: 2147483648 layers; at most 10000 are read"),
         ({"widths": [20_000, 20_000]}, r"\d+ parameters by its settings, \d+ bytes of weights"),
     ],
 )
 def test_settings_of_another_size_than_the_weights_are_refused_at_once(
-    tmp_path, network, changed, problem
+    tmp_path, network, sizes, problem
 ):
     directory = tmp_path / "model"
     shutil.copytree(network, directory, ignore=shutil.ignore_patterns("SHA256SUMS"))
     config = read_json(directory / "config.json")
-    config["network"] |= {"widths": [8, 8], "depths": [1, 1], **changed}
+    config["network"] |= {"widths": [8, 8], "depths": [1, 1], **sizes}
     write_json(directory / "config.json", config)
     with pytest.raises(UserError, match=problem):
         model.load_network(directory)
@@ -497,10 +497,32 @@ def test_a_directory_without_such_a_model_is_named(tmp_path, network):
         model.load_network(tmp_path)
     with pytest.raises(DataError, match=r"config\.json: no such model directory"):
         model.load_network(tmp_path / "config.json")
-    for content in ("[]", '{"model_type": "bert"}', '{"test_time": "five_crop"}'):
+    forest = json.dumps(read_json(network / "config.json") | {"method": "forest"})
+    for content in ("[]", '{"model_type": "bert"}', '{"test_time": "five_crop"}', forest):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(DataError, match="has not its classes, heads or views"):
+        with pytest.raises(DataError, match="has another method, classes, heads or views"):
             model.load_network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"widths": [8, 8], "dropout": 0.1}, r"config\.json lacks 'depths'"),
+        (
+            {"widths": [8, 8], "depths": [1, "one"], "dropout": 0.1},
+            r'network\.depths\.1: expected integer, found "one"',
+        ),
+    ],
+)
+def test_a_stored_setting_that_is_missing_or_wrong_is_reported(
+    tmp_path, network, settings, problem
+):
+    directory = tmp_path / "model"
+    shutil.copytree(network, directory, ignore=shutil.ignore_patterns("SHA256SUMS"))
+    config = read_json(directory / "config.json") | {"network": settings}
+    write_json(directory / "config.json", config)
+    with pytest.raises(DataError, match=f"not a model of the face experiment: {problem}"):
+        model.load_network(directory)
 
 
 def test_predictions_of_a_run_are_those_of_the_predictor(data, network, tmp_path):
@@ -691,8 +713,7 @@ def test_exports_give_the_same_answers_and_serve_the_predictor(data, network, tm
 
 def test_a_backbone_is_exported_with_its_enlarging(data, tmp_path):
     write_tiny_resnet(tmp_path / "base")
-    settings = {"image_size": 64, "dropout": 0.1}
-    run = {"method": "backbone", "network": settings, "test_time": "ten_crop"}
+    run = backbone(test_time="ten_crop")
     made = model.build_network(run, tmp_path / "base")
     model.save_network(made, run, tmp_path / "model")
     formats = exported(data, tmp_path / "model", tmp_path)["formats"]
@@ -735,8 +756,7 @@ def test_each_face_of_a_photograph_is_read_where_it_was_found(
 )
 def test_a_backbone_gets_its_grey_levels_as_in_its_pretraining(tmp_path, write, scale):
     write(tmp_path / "base")
-    settings = {"image_size": 64, "dropout": 0.1}
-    run = {"method": "backbone", "network": settings, "test_time": "none"}
+    run = backbone()
     made = model.build_network(run, tmp_path / "base")
     assert made.scale == pytest.approx(scale, abs=1e-3)
     model.save_network(made, run, tmp_path / "model")
@@ -748,9 +768,9 @@ def test_a_backbone_gets_its_grey_levels_as_in_its_pretraining(tmp_path, write, 
 
 def test_the_faces_of_a_photograph_are_found_from_left_to_right():
     """In a portrait of Grace Hopper, in the public domain, that comes with matplotlib."""
-    image = predict.read_image(PHOTOGRAPH)
+    image = read_image(PHOTOGRAPH)
     for picture in (image, np.hstack([image, image])):
-        boxes = predict.detect_faces(picture)
+        boxes = detect_faces(picture)
         centres = [(left + width / 2, top + height / 2) for left, top, width, height in boxes]
         expected = [(267 + left, 216) for left in range(0, picture.shape[1], image.shape[1])]
         np.testing.assert_allclose(centres, expected, atol=20)

@@ -16,10 +16,10 @@ PROGRAM = """
     from affectlab.models import devices
     from affectlab.face import model
     from affectlab.face.predict import FacePredictor
+    from affectlab.face.settings import FaceRun, Network
 
-    block = {"widths": [64], "depths": [1], "dropout": 0.0}
-    run = {"method": "compact", "network": block, "test_time": "none"}
-    model.save_network(model._compact(block), run, Path(sys.argv[1]))
+    run = FaceRun(network=Network(widths=[64], depths=[1], dropout=0.0))
+    model.save_network(model.build_network(run, None), run, Path(sys.argv[1]))
     predictor = FacePredictor.from_directory(sys.argv[1], threads=2)
     images = np.random.default_rng(0).integers(0, 256, (64, 48, 48), dtype=np.uint8)
     expected = [one.valence for one in predictor.predict(images)]

@@ -16,8 +16,8 @@ from affectlab.emotion.convert import read_raw as read_emotion
 from affectlab.entity.convert import convert
 from affectlab.errors import DataError
 from affectlab.face.images import MOST_PIXELS, claimed_size
+from affectlab.face.photographs import read_image
 from affectlab.face.pixels import decode_image
-from affectlab.face.predict import read_image
 from affectlab.face.raw import read_raw as read_faces
 from affectlab.files import io, text
 
@@ -181,7 +181,7 @@ def test_an_image_that_claims_gigabytes_takes_none(tmp_path):
     """In a process with a limit, so that the test itself cannot fill the machine."""
     (tmp_path / "x.png").write_bytes(png(48, 48, chunk_length=0xFF000000))
     code = (
-        "import sys\nfrom affectlab.face.predict import read_image\n"
+        "import sys\nfrom affectlab.face.photographs import read_image\n"
         "from affectlab.errors import DataError\n"
         "try:\n    read_image(sys.argv[1])\nexcept DataError as error:\n    print(error)\n"
     )

@@ -29,6 +29,7 @@ from affectlab.errors import DataError, UserError
 from affectlab.face import data as face_data
 from affectlab.face import labels as face_labels
 from affectlab.face import model as face
+from affectlab.face.settings import FaceRun, Labels, Network
 from affectlab.files import integrity
 from affectlab.files.io import (
     read_json,
@@ -94,9 +95,8 @@ def test_faces(tmp_path):
     )
     for path in paths.values():
         is_found(lambda: face_data.read_faces(*paths.values()), path)
-    settings = {"formulas": "original_code", "affect": "auto", "max_missing_share": 0.05}
     labels = tmp_path / "labels.csv"
-    face_labels.write_labels(**paths, labels_path=labels, settings=settings, threads=1)
+    face_labels.write_labels(**paths, labels_path=labels, settings=Labels(), threads=1)
     is_found(lambda: face_labels.read_labels(labels), labels)
 
 
@@ -230,9 +230,8 @@ def test_tfidf(tmp_path):
 
 
 def face_network():
-    block = {"widths": [8], "depths": [1], "dropout": 0.0}
-    run = {"method": "compact", "network": block, "test_time": "none"}
-    return face._compact(block), run
+    run = FaceRun(network=Network(widths=[8], depths=[1], dropout=0.0))
+    return face.build_network(run, None), run
 
 
 def test_face_network(tmp_path):

@@ -16,6 +16,7 @@ from affectlab.entity.model import Description, EmotionEmbedder, load_encoder, s
 from affectlab.entity.predict import GbertPredictor
 from affectlab.errors import UserError
 from affectlab.face.model import build_network, load_network, save_network
+from affectlab.face.settings import FaceRun, Network
 from affectlab.samples.audio_models import write_tiny_clap
 from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3, write_tiny_resnet
 from affectlab.summary import model as summary_model
@@ -43,8 +44,8 @@ def a_common_word(folder):
 def backbone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("face")
     write_tiny_resnet(folder / "base")
-    settings = {"image_size": 48, "dropout": 0.0}
-    run = {"method": "backbone", "network": settings, "test_time": "flip"}
+    settings = Network(image_size=48, dropout=0.0)
+    run = FaceRun(method="backbone", network=settings, test_time="flip")
     save_network(build_network(run, folder / "base"), run, folder / "model")
     return folder / "model"
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from affectlab.config.models import typed
 from affectlab.face.blur import write_blur_test
+from affectlab.face.settings import BlurTest, Labels
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -13,7 +15,7 @@ write_blur_test(
     result_path=Path(snakemake.output.result),
     figure=Path(snakemake.output.blur_test).with_suffix(""),
     split=snakemake.params.split,
-    labels=snakemake.params.labels,
+    labels=typed(Labels, snakemake.params.labels),
+    settings=typed(BlurTest, snakemake.params.blur_test),
     threads=snakemake.threads,
-    **snakemake.params.blur_test,
 )

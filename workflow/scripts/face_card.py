@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from affectlab.config.models import typed
 from affectlab.face.card import write_card
+from affectlab.face.settings import FaceRun, Labels
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -10,8 +12,8 @@ write_card(
     metrics_path=Path(snakemake.input.metrics),
     audit_path=Path(snakemake.input.audit),
     check_path=Path(snakemake.input.check),
-    recipe=snakemake.params.recipe,
-    labels=snakemake.params.labels,
+    recipe=typed(FaceRun, snakemake.params.recipe),
+    labels=typed(Labels, snakemake.params.labels),
     dataset=snakemake.params.dataset,
     votes=snakemake.params.votes,
     model=snakemake.params.model,

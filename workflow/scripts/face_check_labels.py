@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from affectlab.config.models import typed
 from affectlab.face.label_check import write_check
+from affectlab.face.settings import Labels
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -12,6 +14,6 @@ write_check(
     metadata_path=Path(snakemake.input.metadata),
     check_path=Path(snakemake.output.check),
     figure=Path(snakemake.output.labels).with_suffix(""),
-    settings=snakemake.params.labels,
+    settings=typed(Labels, snakemake.params.labels),
     threads=snakemake.threads,
 )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from affectlab.config.models import Bootstrap, typed
 from affectlab.face.evaluate import compare
 from affectlab.files.logs import configure_logging
 
@@ -14,7 +15,7 @@ compare(
     predictions_paths=[Path(path) for path in paths.predictions],
     data_paths=dict(zip(snakemake.params.data, files, strict=True)),
     result_split=snakemake.params.result_split,
-    bootstrap=snakemake.params.bootstrap,
+    bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
     schema=Path(paths.schema),
     output_path=Path(snakemake.output.comparison),
 )

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from affectlab.config.models import Bootstrap, typed
 from affectlab.evaluation.records import ScoredRun
 from affectlab.face.evaluate import evaluate
+from affectlab.face.settings import FaceRun
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -12,8 +14,8 @@ evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
         seed=int(snakemake.wildcards.seed),
-        recipe=snakemake.params.recipe,
-        bootstrap=snakemake.params.bootstrap,
+        recipe=typed(FaceRun, snakemake.params.recipe),
+        bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
         threads=snakemake.threads,
         training_path=paths.training,
         manifest_path=paths.get("model") or None,

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from affectlab.config.models import typed
 from affectlab.face.labels import write_labels
+from affectlab.face.settings import Labels
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -10,6 +12,6 @@ write_labels(
     faces_path=Path(snakemake.input.faces),
     metadata_path=Path(snakemake.input.metadata),
     labels_path=Path(snakemake.output.labels),
-    settings=snakemake.params.labels,
+    settings=typed(Labels, snakemake.params.labels),
     threads=snakemake.threads,
 )

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
+from affectlab.config.models import typed
+from affectlab.face.settings import FaceRun
 from affectlab.face.train import train_network
 from affectlab.files.logs import configure_logging
 from affectlab.training.launch import call
@@ -18,7 +20,7 @@ call(
         "metadata_path": Path(snakemake.input.metadata),
         "labels_path": Path(snakemake.input.labels),
         "base_model": manifest_directory(base) if base else None,
-        "run": snakemake.params.recipe,
+        "run": typed(FaceRun, snakemake.params.recipe),
         "seed": int(snakemake.wildcards.seed),
         "outputs": outputs,
     },

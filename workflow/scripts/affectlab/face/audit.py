@@ -127,16 +127,13 @@ def audit(
             f"{held_out}_in_{seen}": _overlap(faces, groups, held_out, seen)
             for held_out, seen in PAIRS
         },
-        "votes": None if faces.votes_status is None else _votes(faces),
-        "votes_agreement": _agreement(faces),
-        "quarantine": _quarantine(quarantined),
+        **_votes(faces),
+        "quarantine": {
+            "images": len(quarantined),
+            "by_problem": dict(Counter(item.problem for item in quarantined)),
+        },
     }
     return found | {"expected": _compare(found, expected)}
-
-
-def _quarantine(bad: Sequence[BadRecord]) -> dict[str, Any]:
-    """Count the images that were left out, by problem."""
-    return {"images": len(bad), "by_problem": dict(Counter(item.problem for item in bad))}
 
 
 def _blank(faces: Faces, rows: np.ndarray) -> dict[str, Any]:
@@ -147,13 +144,6 @@ def _blank(faces: Faces, rows: np.ndarray) -> dict[str, Any]:
         "by_class": dict(Counter(faces.emotions[rows].tolist())),
         "paths": [faces.paths[row] for row in rows],
     }
-
-
-def _agreement(faces: Faces) -> Any:
-    """Describe how votes and labels agree; None without votes."""
-    if faces.votes is None:
-        return None
-    return describe_agreement(faces.emotions.tolist(), faces.votes)
 
 
 KNOWN_ISSUES: KnownIssues = {
@@ -285,10 +275,15 @@ def _overlap(faces: Faces, groups: np.ndarray, held_out: str, seen: str) -> list
     return [faces.paths[row] for row in faces.rows_of(held_out) if groups[row] in there]
 
 
-def _votes(faces: Faces) -> dict[str, int]:
-    assert faces.votes_status is not None
+def _votes(faces: Faces) -> dict[str, Any]:
+    """Count where votes came from, and describe how they agree with the labels."""
+    if faces.votes is None or faces.votes_status is None:
+        return {"votes": None, "votes_agreement": None}
     names = Counter(faces.votes_status.tolist())
-    return {status: names[status] for status in STATUSES}
+    return {
+        "votes": {status: names[status] for status in STATUSES},
+        "votes_agreement": describe_agreement(faces.emotions.tolist(), faces.votes),
+    }
 
 
 def _breakage(
@@ -328,10 +323,11 @@ def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[st
         (f"images of {split}", number, counts[split]["images"])
         for split, number in expected.get("counts", {}).items()
     ]
-    for name, number in expected.get("classes", {}).items():
-        total = sum(counts[split]["classes"][name] for split in SPLITS)
-        rows.append((f"images of class {name}", number, total))
     classes = {name: sum(counts[split]["classes"][name] for split in SPLITS) for name in CLASSES}
+    rows += [
+        (f"images of class {name}", number, classes[name])
+        for name, number in expected.get("classes", {}).items()
+    ]
     return [
         *compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)]),
         *share_rows(expected.get("shares", {}), classes, "images"),

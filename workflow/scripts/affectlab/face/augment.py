@@ -6,32 +6,29 @@ run goes on with the numbers that an undisturbed one would have drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch.nn import functional
 
+from affectlab.face.settings import Augmentation
 
-def augment(images: torch.Tensor, settings: Mapping[str, Any]) -> torch.Tensor:
+
+def augment(images: torch.Tensor, settings: Augmentation) -> torch.Tensor:
     """Shift, turn, scale, mirror, relight and partly erase images.
 
     Args:
         images: grey levels of 0..1, ``[B, 1, H, W]``.
-        settings: ``shift`` (share of the side), ``rotation`` (degrees), ``scale`` (share),
-            ``light`` (of contrast and brightness), ``flip`` (chance of a mirror image),
-            ``erasing`` (chance of a covered rectangle).
+        settings: reaches and chances of the changes.
 
     Returns:
         A new tensor of the same shape.
     """
     moved = _move(images, settings)
-    moved = _relight(moved, settings["light"])
-    return _erase(moved, settings["erasing"])
+    moved = _relight(moved, settings.light)
+    return _erase(moved, settings.erasing)
 
 
 def mix(
-    images: torch.Tensor, targets: torch.Tensor, settings: Mapping[str, Any]
+    images: torch.Tensor, targets: torch.Tensor, settings: Augmentation
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Blend each image and its targets with those of another one, for the whole batch or not.
 
@@ -41,14 +38,14 @@ def mix(
     Args:
         images: ``[B, 1, H, W]``.
         targets: ``[B, T]``; NaN marks an unknown target, and stays.
-        settings: ``mixup``, ``cutmix`` and ``alpha``.
+        settings: chances and weights of the blends.
     """
     chance = torch.rand(()).item()
-    if chance >= settings["mixup"] + settings["cutmix"]:
+    if chance >= settings.mixup + settings.cutmix:
         return images, targets
-    weight = torch.distributions.Beta(settings["alpha"], settings["alpha"]).sample().item()
+    weight = torch.distributions.Beta(settings.alpha, settings.alpha).sample().item()
     order = torch.randperm(len(images))
-    if chance < settings["mixup"]:
+    if chance < settings.mixup:
         images = torch.lerp(images[order], images, weight)
     else:
         images, weight = _paste(images, order, weight)
@@ -59,18 +56,18 @@ def _uniform(count: int, reach: float) -> torch.Tensor:
     return (torch.rand(count) * 2 - 1) * reach
 
 
-def _move(images: torch.Tensor, settings: Mapping[str, Any]) -> torch.Tensor:
+def _move(images: torch.Tensor, settings: Augmentation) -> torch.Tensor:
     count = len(images)
-    angle = torch.deg2rad(_uniform(count, settings["rotation"]))
-    size = torch.exp(_uniform(count, settings["scale"]))
-    mirror = torch.where(torch.rand(count) < settings["flip"], -1.0, 1.0)
+    angle = torch.deg2rad(_uniform(count, settings.rotation))
+    size = torch.exp(_uniform(count, settings.scale))
+    mirror = torch.where(torch.rand(count) < settings.flip, -1.0, 1.0)
     # Where each pixel of the result is taken from, in units of half the side.
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0] = size * angle.cos() * mirror
     theta[:, 0, 1] = -size * angle.sin()
     theta[:, 1, 0] = size * angle.sin() * mirror
     theta[:, 1, 1] = size * angle.cos()
-    theta[:, :, 2] = _uniform(2 * count, 2 * settings["shift"]).reshape(count, 2)
+    theta[:, :, 2] = _uniform(2 * count, 2 * settings.shift).reshape(count, 2)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

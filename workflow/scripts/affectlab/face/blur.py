@@ -16,7 +16,8 @@ import numpy as np
 from affectlab.errors import UserError
 from affectlab.face.data import Faces, read_faces, require_images
 from affectlab.face.faces import CLASSES
-from affectlab.face.labels import Ingredients, image_features, ingredients, proxies, shown_values
+from affectlab.face.labels import RAW_RANGE, image_features, ingredients, proxies, shown_values
+from affectlab.face.settings import BlurTest, Labels
 from affectlab.files.io import round_significant, write_json
 
 if TYPE_CHECKING:
@@ -48,9 +49,8 @@ def write_blur_test(
     result_path: Path,
     figure: Path,
     split: str,
-    labels: Mapping[str, str],
-    images: int,
-    seed: int,
+    labels: Labels,
+    settings: BlurTest,
     threads: int,
 ) -> None:
     """Run the blur test on faces of one split; store the curves and draw them.
@@ -62,9 +62,8 @@ def write_blur_test(
         result_path: gets the curves, JSON.
         figure: path of the figure without an ending; it shows the average of the faces.
         split: where the faces come from.
-        labels: ``formulas`` and ``affect``, as for `labels.write_labels`.
-        images: how many faces are drawn at random.
-        seed: of the draw.
+        labels: those that the labels of the corpus were made with.
+        settings: how many faces are drawn at random, and the seed of the draw.
         threads: CPU threads.
 
     Raises:
@@ -75,7 +74,7 @@ def write_blur_test(
 
     faces = read_faces(faces_path, metadata_path)
     rows = require_images(faces, split, metadata_path)
-    chosen = np.random.default_rng(seed).permutation(rows)[:images]
+    chosen = np.random.default_rng(settings.seed).permutation(rows)[: settings.images]
     chosen.sort()
     if len(chosen) < SMALLEST_AVERAGE:
         raise UserError(
@@ -84,31 +83,21 @@ def write_blur_test(
         )
     devices.set_threads(threads)
     network, config = load_network(model_directory)
-    parts = _subset(ingredients(faces, labels["affect"], threads), chosen)
-    curves = blur_test(
-        network, faces, chosen, parts, labels["formulas"], config["test_time"], threads
-    )
-    write_json(result_path, {"split": split, "images": len(chosen), **curves}, sealed=True)
-    _draw(figure, curves, faces.images[chosen].mean(axis=0))
+    shown = faces.take(chosen)
+    curves = blur_test(network, shown, labels, config["test_time"], threads)
+    write_json(result_path, {"split": split, "images": len(shown), **curves}, sealed=True)
+    _draw(figure, curves, shown.images.mean(axis=0))
 
 
 def blur_test(
-    network: nn.Module,
-    faces: Faces,
-    rows: np.ndarray,
-    parts: Ingredients,
-    formulas: str,
-    test_time: str,
-    threads: int,
+    network: nn.Module, faces: Faces, labels: Labels, test_time: str, threads: int
 ) -> dict[str, Any]:
     """Mean indices, by network and by formula, at each level of blur and of contrast.
 
     Args:
         network: in eval mode.
-        faces: the corpus.
-        rows: the faces that are shown.
-        parts: ingredients of the formulas for these rows, of the unchanged images.
-        formulas: see `labels.proxies`.
+        faces: those that are shown, all with a label.
+        labels: those that the labels of the corpus were made with.
         test_time: see `model.views`.
         threads: for the image features.
 
@@ -123,35 +112,44 @@ def blur_test(
 
     from affectlab.face.model import predict_images
 
-    original, truth = np.array(faces.images[rows]), faces.class_ids(rows)
+    parts, truth = ingredients(faces, labels.affect, threads), faces.class_ids()
     device = torch.device("cpu")
 
-    def indices(images: np.ndarray) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
+    def measure(images: np.ndarray) -> dict[str, np.ndarray]:
         probabilities, regressed = predict_images(
             network, images, test_time=test_time, batch_size=BATCH_SIZE, device=device
         )
-        raw = proxies(replace(parts, image=image_features(images, threads)), formulas)
-        names = ("predicted_iq", "predicted_eq", "formula_iq", "formula_eq")
-        shown = (*shown_values(regressed[:, 2], regressed[:, 3]), *shown_values(*raw))
-        values = dict(zip(names, shown, strict=True))
-        return probabilities.argmax(axis=1) == truth, values, raw[0] >= 2.0
+        raw = proxies(replace(parts, image=image_features(images, threads)), labels.formulas)
+        predicted = shown_values(regressed[:, 2], regressed[:, 3])
+        by_formula = shown_values(*raw)
+        return {
+            "accuracy": probabilities.argmax(axis=1) == truth,
+            "predicted_iq": predicted[0],
+            "predicted_eq": predicted[1],
+            "formula_iq": by_formula[0],
+            "formula_eq": by_formula[1],
+            "at_the_limit": raw[0] >= RAW_RANGE,
+        }
 
-    def measure(level: float, images: np.ndarray) -> dict[str, float]:
-        right, values, limited = indices(images)
-        means = {"level": level, "accuracy": right.mean(), "at_the_limit": limited.mean()}
-        means |= {name: each.mean() for name, each in values.items()}
-        return {name: round_significant(float(value)) for name, value in means.items()}
-
-    _, sharp, _ = indices(original)
-    _, dull, _ = indices(blurred(original, BLURS[-1]))
+    blur = {level: measure(blurred(faces.images, level)) for level in BLURS}
+    contrast = {level: measure(with_contrast(faces.images, level)) for level in CONTRASTS}
+    sharp, dull = blur[BLURS[0]], blur[BLURS[-1]]
     return {
-        "blur": [measure(level, blurred(original, level)) for level in BLURS],
+        "blur": _means(blur),
         "network_iq": mean_fall(sharp["predicted_iq"] - dull["predicted_iq"]),
         "formula_iq": mean_fall(sharp["formula_iq"] - dull["formula_iq"]),
-        "contrast": [measure(level, with_contrast(original, level)) for level in CONTRASTS],
+        "contrast": _means(contrast),
         "classes": list(CLASSES),
-        "formulas": formulas,
+        "formulas": labels.formulas,
     }
+
+
+def _means(measured: Mapping[float, Mapping[str, np.ndarray]]) -> list[dict[str, float]]:
+    """The mean over the faces of everything that was measured at each level."""
+    return [
+        {"level": level} | {name: round_significant(each.mean()) for name, each in values.items()}
+        for level, values in measured.items()
+    ]
 
 
 def mean_fall(falls: np.ndarray) -> dict[str, Any]:
@@ -199,16 +197,6 @@ def _as_bytes(values: np.ndarray) -> np.ndarray:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)
 
 
-def _subset(parts: Ingredients, rows: np.ndarray) -> Ingredients:
-    return Ingredients(
-        image=type(parts.image)(*(values[rows] for values in parts.image)),
-        emotions=parts.emotions[rows],
-        valence=parts.valence[rows],
-        arousal=parts.arousal[rows],
-        entropy=parts.entropy[rows],
-    )
-
-
 def _draw(stem: Path, curves: Mapping[str, Any], mean: np.ndarray) -> None:
     from affectlab.evaluation.plots import SERIES, figure
 
@@ -225,7 +213,7 @@ def _draw(stem: Path, curves: Mapping[str, Any], mean: np.ndarray) -> None:
     }
     with figure(stem, 9.0, 6.4) as drawing:
         grid = drawing.add_gridspec(2, 10, height_ratios=(1, 3.2))
-        axes = None
+        axes: Any = None
         for half, (kind, label, change) in enumerate(kinds):
             levels = [row["level"] for row in curves[kind]]
             for place, level in enumerate(levels):
@@ -236,21 +224,15 @@ def _draw(stem: Path, curves: Mapping[str, Any], mean: np.ndarray) -> None:
             axes = drawing.add_subplot(grid[1, 5 * half : 5 * half + 5], sharey=axes)
             for (name, title), (colour, dash, marker) in zip(series.items(), SERIES, strict=True):
                 values = [row[name] for row in curves[kind]]
-                axes.plot(
-                    range(len(levels)),
-                    values,
-                    color=colour,
-                    linestyle=dash,
-                    marker=marker,
-                    label=title,
-                )
+                style = {"color": colour, "linestyle": dash, "marker": marker, "label": title}
+                axes.plot(range(len(levels)), values, **style)
             axes.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
             axes.set_xlabel(label)
             axes.set_ylabel("mean index (0 to 100)")
             axes.grid(visible=True)
-            if half == 0:
-                handles = axes.get_legend_handles_labels()
-        drawing.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
+        drawing.legend(
+            *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8
+        )
         drawing.suptitle(
             "The same faces, worse pictures (above: the average of all of them)", fontsize=11
         )

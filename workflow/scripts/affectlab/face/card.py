@@ -12,6 +12,7 @@ from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
 from affectlab.face.indices import WARNINGS
+from affectlab.face.settings import FaceRun, Labels
 from affectlab.files.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
@@ -57,8 +58,8 @@ def write_card(
     metrics_path: Path,
     audit_path: Path,
     check_path: Path,
-    recipe: Mapping[str, Any],
-    labels: Mapping[str, Any],
+    recipe: FaceRun,
+    labels: Labels,
     dataset: Mapping[str, Any],
     votes: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any] | None,
@@ -74,8 +75,8 @@ def write_card(
         metrics_path: metrics.json of the run.
         audit_path: audit.json of its data.
         check_path: label_check.json of its data.
-        recipe: the run's block of the configuration.
-        labels: the block that says how labels are made.
+        recipe: the run, as configured.
+        labels: how its labels were made.
         dataset: the registry's entry of its data set.
         votes: that of the votes on it, by name; empty where there are none.
         model: the registry's entry of its pretrained backbone; None where there is none.
@@ -92,8 +93,8 @@ def card(
     record: Mapping[str, Any],
     differs: Sequence[str],
     check: Mapping[str, Any],
-    recipe: Mapping[str, Any],
-    labels: Mapping[str, Any],
+    recipe: FaceRun,
+    labels: Labels,
     dataset: Mapping[str, Any],
     votes: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any] | None,

@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,9 +86,20 @@ class Faces:
             "contrast": [float(image.std()) for image in images],
         }
 
-    def class_ids(self, rows: np.ndarray) -> np.ndarray:
-        """Class ids of labelled *rows*, int64."""
-        return np.array([CLASSES.index(name) for name in self.emotions[rows]], dtype=np.int64)
+    def class_ids(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Class ids of *rows*, int64; -1 for an image without a label."""
+        ids = {name: number for number, name in enumerate(CLASSES)}
+        return np.array([ids.get(name, -1) for name in self.emotions[rows]], dtype=np.int64)
+
+    def take(self, rows: np.ndarray) -> Faces:
+        """Return the corpus of *rows* alone, in their order."""
+
+        def chosen(column: Any) -> Any:
+            if isinstance(column, list):
+                return [column[row] for row in rows]
+            return None if column is None else column[rows]
+
+        return Faces(**{field.name: chosen(getattr(self, field.name)) for field in fields(self)})
 
 
 def convert(

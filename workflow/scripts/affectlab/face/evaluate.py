@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from affectlab.config.models import Bootstrap
 from affectlab.errors import DataError
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.classification import (
     COMPARED,
     Corpus,
+    Predictions,
     Score,
     read_predictions,
     read_runs,
@@ -23,16 +25,12 @@ from affectlab.evaluation.classification import (
 )
 from affectlab.evaluation.comparison import Resamples, Run, comparison_record
 from affectlab.evaluation.predictions import prediction_lines
-from affectlab.evaluation.records import (
-    Direction,
-    ScoredRun,
-    metric,
-    write_record,
-)
+from affectlab.evaluation.records import Direction, ScoredRun, metric, write_record
 from affectlab.face.audit import twin_groups
-from affectlab.face.data import read_faces
+from affectlab.face.data import read_faces, require_images
 from affectlab.face.faces import CLASSES
-from affectlab.face.labels import RAW_RANGE, read_labels
+from affectlab.face.labels import AFFECT, LIMITS, PROXIES, RAW_RANGE, read_labels
+from affectlab.face.settings import FaceRun
 from affectlab.files.io import read_json
 
 TASK_VERSION = 3
@@ -40,8 +38,6 @@ TASK_VERSION = 3
 
 _Score = tuple[Direction, Callable[[stats.Array], stats.Floats], tuple[float, float]]
 
-AFFECT = ("valence", "arousal")
-PROXIES = ("iq_proxy", "eq_proxy")
 KINDS: dict[str, _Score] = {
     "ccc": ("higher", stats.concordance, (-1.0, 1.0)),
     "mae": ("lower", stats.mean_error, (0.0, math.inf)),
@@ -66,9 +62,7 @@ def read_corpus(faces_path: Path | str, metadata_path: Path | str, result_split:
     labels: dict[str, dict[str, int]] = {}
     conditions = {}
     for split in ("train", *held_out(result_split)):
-        rows = faces.rows_of(split, labelled=True)
-        if len(rows) == 0:
-            raise DataError(metadata_path, None, f"no labelled images of the split {split}")
+        rows = require_images(faces, split, metadata_path)
         conditions[split] = faces.conditions(rows)
         ids = faces.class_ids(rows).tolist()
         labels[split] = {faces.paths[row]: label for row, label in zip(rows, ids, strict=True)}
@@ -84,8 +78,7 @@ def read_regressed(path: Path | str, split: str) -> dict[str, np.ndarray]:
     """
     lines = [line for line in prediction_lines(path) if line.values.get("split") == split]
     found = {"id": np.array([line.text("id") for line in lines])}
-    for name in (*AFFECT, *PROXIES):
-        limit = 1.0 if name in AFFECT else RAW_RANGE
+    for name, limit in LIMITS.items():
         found[name] = np.array([line.number(name, -limit, limit) for line in lines])
     return found
 
@@ -139,7 +132,7 @@ def regression_metrics(
     predicted: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
     group: Mapping[str, int],
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """`regression_scores` with intervals and trivial answers, as metrics.json holds them.
 
@@ -147,7 +140,7 @@ def regression_metrics(
         predicted: as `read_regressed` gives them.
         labels: as `labels.read_labels` gives them.
         group: number of the group of each image.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
     """
     trivial = trivial_regression(predicted["id"], labels)
     found = {}
@@ -158,17 +151,15 @@ def regression_metrics(
     return found
 
 
-def _interval(
-    kind: str, score: Score, trivial: float, bootstrap: Mapping[str, Any]
-) -> stats.Interval:
+def _interval(kind: str, score: Score, trivial: float, bootstrap: Bootstrap) -> stats.Interval:
     """The interval of a score of `KINDS`, whose trivial baseline is *trivial*."""
-    level = bootstrap["level"]
+    level = bootstrap.level
     groups, items = len(score.table), int(score.table[:, 0].sum())
     if kind == "mae":
         return intervals.positive_mean_interval(score.table[:, [6, 0]], level, scale=trivial)
     value = score.value
     replicates = intervals.replicates_of(
-        score.statistic, score.table, bootstrap["resamples"], bootstrap["seed"]
+        score.statistic, score.table, bootstrap.resamples, bootstrap.seed
     )
     if kind == "r2":
         return intervals.explained_variance_interval(value, replicates, groups, level)
@@ -178,7 +169,7 @@ def _interval(
 
 
 def evaluate(
-    run: ScoredRun,
+    run: ScoredRun[FaceRun],
     *,
     predictions_path: Path,
     faces_path: Path,
@@ -205,11 +196,9 @@ def evaluate(
     Raises:
         DataError: an input does not hold what it should.
     """
-    from affectlab.evaluation import plots
-
     corpus = read_corpus(faces_path, metadata_path, result_split)
     predictions = read_predictions(predictions_path, corpus, held_out(result_split))
-    overlapping = overlapping_images(audit_path, result_split, run.recipe["train_on"])
+    overlapping = overlapping_images(audit_path, result_split, run.recipe.train_on)
     scored = scored_record(predictions, corpus, overlapping, None, run.bootstrap, result_split)
     del scored["comparison"]
     regressed = read_regressed(predictions_path, result_split)
@@ -219,8 +208,8 @@ def evaluate(
         **run.header(
             "face",
             TASK_VERSION,
-            method=run.recipe["method"],
-            model=run.recipe.get("model", run.recipe["method"]),
+            method=run.recipe.method,
+            model=run.recipe.model if run.recipe.method == "backbone" else run.recipe.method,
             data={
                 "split": result_split,
                 "n": scored.pop("n"),
@@ -230,37 +219,36 @@ def evaluate(
             data_paths=(faces_path, metadata_path),
         ),
         "details": {
-            "train_on": list(run.recipe["train_on"]),
-            "seen_in_training": result_split in run.recipe["train_on"],
-            "selected_on_result": result_split == "validation" and bool(run.recipe["select_on"]),
-            "temperature_on_result": result_split == scored["calibration"]["fitted_on"],
-            "temperature_on_training": scored["calibration"]["fitted_on"] in run.recipe["train_on"],
-            "output_histograms": {
-                name: {
-                    "edges": HISTOGRAM_EDGES.tolist(),
-                    "counts": np.histogram(regressed[name], HISTOGRAM_EDGES)[0].tolist(),
-                }
-                for name in (*AFFECT, *PROXIES)
-            },
+            **earlier_use(run.recipe, result_split, scored["calibration"]["fitted_on"]),
+            "output_histograms": output_histograms(regressed),
             "blur_test": read_json(blur_path),
         },
         **scored,
     }
-    shown = predictions[result_split]
-    plots.confusion_matrix(
-        figures / "confusion_matrix", np.array(record["confusion_matrix"]), CLASSES
-    )
-    plots.reliability(
-        figures / "reliability",
-        {
-            "as trained": reliability_at(shown, 1.0),
-            "after temperature scaling": reliability_at(
-                shown, scored["calibration"]["temperature"]
-            ),
-        },
-    )
+    _draw_classes(figures, record, predictions[result_split])
     _draw_outputs(figures / "outputs", regressed, labels)
     run.write(record)
+
+
+def earlier_use(run: FaceRun, result_split: str, fitted_on: str) -> dict[str, Any]:
+    """Tell which steps of *run* used the images of *result_split* before they are scored.
+
+    The temperature was fitted on the split *fitted_on*.
+    """
+    return {
+        "train_on": run.train_on,
+        "seen_in_training": result_split in run.train_on,
+        "selected_on_result": result_split == run.select_on,
+        "temperature_on_result": result_split == fitted_on,
+        "temperature_on_training": fitted_on in run.train_on,
+    }
+
+
+def output_histograms(regressed: Mapping[str, np.ndarray]) -> dict[str, dict[str, list[float]]]:
+    """Edges and counts of each value of `read_regressed`."""
+    counts = {name: np.histogram(regressed[name], HISTOGRAM_EDGES)[0] for name in LIMITS}
+    edges = HISTOGRAM_EDGES.tolist()
+    return {name: {"edges": edges, "counts": found.tolist()} for name, found in counts.items()}
 
 
 def overlapping_images(
@@ -287,7 +275,7 @@ def compare(
     predictions_paths: Sequence[Path],
     data_paths: Mapping[str, tuple[Path, Path, Path]],
     result_split: str,
-    bootstrap: Mapping[str, Any],
+    bootstrap: Bootstrap,
     schema: Path,
     output_path: Path,
 ) -> None:
@@ -299,7 +287,7 @@ def compare(
         data_paths: faces.npy, metadata.csv and labels of the regressed values, by name of the
             data set.
         result_split: the split whose scores are the result.
-        bootstrap: ``resamples``, ``level`` and ``seed``.
+        bootstrap: of the intervals.
         schema: schema of comparison.json.
         output_path: where comparison.json goes.
     """
@@ -330,34 +318,40 @@ def compare(
     write_record(output_path, record, schema)
 
 
-def with_regressed(
-    run: Run, seeds: Sequence[Mapping[str, Score]], bootstrap: Mapping[str, Any]
-) -> Run:
+def with_regressed(run: Run, seeds: Sequence[Mapping[str, Score]], bootstrap: Bootstrap) -> Run:
     """Return *run* with the `regression_scores` of each of its *seeds*."""
     trials = {}
     for name in seeds[0]:
         scores = [found[name] for found in seeds]
         # Images without a value are left out, so the groups are not those of the other scores.
-        draws = Resamples(range(len(scores[0].table)), bootstrap["resamples"], bootstrap["seed"])
+        draws = Resamples(range(len(scores[0].table)), bootstrap.resamples, bootstrap.seed)
         trials[name] = draws.trials(scores)
     bounds = {name: KINDS[name.rpartition("_")[2]][2] for name in trials}
     return replace(run, trials={**run.trials, **trials}, bounds={**run.bounds, **bounds})
 
 
+def _draw_classes(figures: Path, record: Mapping[str, Any], shown: Predictions) -> None:
+    """Draw the confusion matrix and the reliability of the predictions *shown*."""
+    from affectlab.evaluation import plots
+
+    confusion = np.array(record["confusion_matrix"])
+    plots.confusion_matrix(figures / "confusion_matrix", confusion, CLASSES)
+    scaled = reliability_at(shown, record["calibration"]["temperature"])
+    curves = {"as trained": reliability_at(shown, 1.0), "after temperature scaling": scaled}
+    plots.reliability(figures / "reliability", curves)
+
+
 def _draw_outputs(
     stem: Path, predicted: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
 ) -> None:
-    """Draw how the regressed values are distributed, beside their labels."""
+    """Draw the distributions of the regressed values and of their labels."""
     from affectlab.evaluation.plots import BLUE, ORANGE, figure
 
     known = np.isin(labels["image_path"], predicted["id"])
     titles = ("valence", "arousal", '"IQ" proxy (raw)', '"EQ" proxy (raw)')
-    limits = (1.0, 1.0, RAW_RANGE, RAW_RANGE)
     with figure(stem, 8.0, 6.0) as drawing:
         panels = drawing.subplots(2, 2).ravel()
-        for axes, name, title, limit in zip(
-            panels, (*AFFECT, *PROXIES), titles, limits, strict=True
-        ):
+        for axes, title, (name, limit) in zip(panels, titles, LIMITS.items(), strict=True):
             edges = np.linspace(-limit, limit, 41)
             true = labels[name][known]
             axes.hist(true[~np.isnan(true)], edges, color=BLUE, alpha=0.6, label="label")

@@ -53,7 +53,7 @@ def export(
         model_directory: the run's model.
         faces_path: images of its data.
         metadata_path: their table.
-        split: whose labelled images are asked about.
+        split: whose labelled images are predicted.
         threads: CPU threads of every format.
         onnx_path: float32 ONNX, dynamic batch, height and width.
         int8_path: the same in int8, its ranges from images of the train split.
@@ -75,26 +75,16 @@ def export(
     onnx_export.quantise_statically(
         onnx_path, int8_path, calibration(faces.images[spread], test_time)
     )
-    formats = {
-        "pytorch": Format(
-            onnx_export.torch_inference(network), (model_directory / WEIGHTS_NAME).stat().st_size
-        )
-    }
+    weights = (model_directory / WEIGHTS_NAME).stat().st_size
+    formats = {"pytorch": Format(onnx_export.torch_inference(network), weights)}
     for name, path in (("onnx", onnx_path), ("onnx_int8", int8_path)):
         formats[name] = Format(onnx_export.onnx_inference(path, threads), path.stat().st_size)
     images, labels = faces.images[rows], faces.class_ids(rows)
-    write_json(
-        summary_path,
-        {
-            **onnx_export.compare_formats(
-                formats, lambda infer: measure(infer, images, labels, test_time)
-            ),
-            "split": split,
-            "n": len(rows),
-            "threads": threads,
-        },
-        sealed=True,
+    found = onnx_export.compare_formats(
+        formats, lambda infer: measure(infer, images, labels, test_time)
     )
+    found |= {"split": split, "n": len(rows), "threads": threads}
+    write_json(summary_path, found, sealed=True)
 
 
 def to_onnx(network: FaceNetwork, path: Path) -> None:

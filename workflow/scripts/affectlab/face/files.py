@@ -72,10 +72,9 @@ def open_files(directory: Path) -> Iterator[Files]:
         EOFError,
         # Of a name that is not UTF-8.
         UnicodeDecodeError,
+        OSError,
     ) as error:
-        raise DataError(archive, None, f"not a whole zip archive: {error}") from error
-    except OSError as error:
-        if not is_corruption(error):
+        if isinstance(error, OSError) and not is_corruption(error):
             raise
         raise DataError(archive, None, f"not a whole zip archive: {error}") from error
 

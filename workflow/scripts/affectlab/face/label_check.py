@@ -13,6 +13,9 @@ from affectlab.errors import UserError
 from affectlab.face.data import read_faces
 from affectlab.face.faces import CLASSES
 from affectlab.face.labels import (
+    AFFECT,
+    LIMITS,
+    PROXIES,
     RAW_RANGE,
     ImageFeatures,
     Ingredients,
@@ -22,21 +25,9 @@ from affectlab.face.labels import (
     proxies,
     read_labels,
 )
+from affectlab.face.settings import Labels
 from affectlab.files.io import round_significant, write_json
 
-PROXIES = ("iq_proxy", "eq_proxy")
-INGREDIENTS = (
-    "sharpness",
-    "contrast",
-    "edges",
-    "emotions",
-    "valence",
-    "arousal",
-    "steadiness",
-    "balance",
-    "positive",
-    "entropy",
-)
 SMALLEST_DEVIATION = 1e-6
 SHUFFLES = 5
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -49,7 +40,7 @@ def write_check(
     metadata_path: Path,
     check_path: Path,
     figure: Path,
-    settings: Mapping[str, Any],
+    settings: Labels,
     threads: int,
 ) -> None:
     """Check the labels of a corpus; store what was found and draw the distributions.
@@ -60,8 +51,7 @@ def write_check(
         metadata_path: their table.
         check_path: gets the findings, JSON.
         figure: path of the figure without an ending.
-        settings: ``formulas`` and ``affect`` as for `labels.write_labels`, and
-            ``max_missing_share``.
+        settings: those that the labels were made with.
         threads: for the image features.
 
     Raises:
@@ -69,13 +59,13 @@ def write_check(
     """
     labels = read_labels(labels_path)
     faces = read_faces(faces_path, metadata_path)
-    broken = breakage(labels, settings["max_missing_share"])
+    broken = breakage(labels, settings.max_missing_share)
     if labels["image_path"].tolist() != faces.paths:
         broken.append(f"the images are not those of {metadata_path}")
     if broken:
         listed = "\n".join(f"  - {item}" for item in broken)
         raise UserError(f"{labels_path}: the labels cannot be used:\n{listed}")
-    parts = ingredients(faces, settings["affect"], threads)
+    parts = ingredients(faces, settings.affect, threads)
     columns = {
         **parts.image._asdict(),
         "emotions": emotion_bonus(parts.emotions),
@@ -87,8 +77,8 @@ def write_check(
         "entropy": parts.entropy,
     }
     found = describe(labels, columns)
-    found["affect_source"] = affect_source(faces, settings["affect"])
-    found["importance"] = importance(parts, settings["formulas"])
+    found["affect_source"] = affect_source(faces, settings.affect)
+    found["importance"] = importance(parts, settings.formulas)
     write_json(check_path, found, sealed=True)
     _draw(figure, labels)
 
@@ -106,9 +96,7 @@ def breakage(labels: Mapping[str, np.ndarray], max_missing_share: float) -> list
     count = len(labels["image_path"])
     if count == 0:
         return ["there are no images"]
-    missing = {"emotion_label": labels["emotion_label"] == ""}
-    missing |= {name: np.isnan(labels[name]) for name in ("valence", "arousal")}
-    for name, absent in missing.items():
+    for name, absent in _missing(labels).items():
         share = absent.mean()
         if share == 1:
             broken.append(f"{name} is missing in every one of the {count} images")
@@ -120,8 +108,7 @@ def breakage(labels: Mapping[str, np.ndarray], max_missing_share: float) -> list
     unknown = sorted(set(labels["emotion_label"].tolist()) - {"", *CLASSES})
     if unknown:
         broken.append(f"unknown emotions: {', '.join(unknown[:5])}")
-    limits = {"valence": 1.0, "arousal": 1.0, "iq_proxy": RAW_RANGE, "eq_proxy": RAW_RANGE}
-    for name, limit in limits.items():
+    for name, limit in LIMITS.items():
         values = labels[name]
         if name in PROXIES and np.isnan(values).any():
             broken.append(f"{name} is NaN or empty in {np.isnan(values).sum()} images")
@@ -138,8 +125,8 @@ def describe(labels: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]
 
     Args:
         labels: as `labels.read_labels` gives them.
-        columns: `INGREDIENTS` by name, float64 ``[N]``, NaN where unknown; of an emotion, what it
-            adds to "IQ".
+        columns: ingredients of the formulas by name, float64 ``[N]``, NaN where unknown; of an
+            emotion, what it adds to "IQ".
 
     Returns:
         A JSON object; a correlation that does not exist (an ingredient that is the same
@@ -149,38 +136,37 @@ def describe(labels: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]
     return {
         "images": len(emotions),
         "missing": {
-            "emotion_label": round_significant(float((emotions == "").mean())),
-            **{
-                name: round_significant(float(np.isnan(labels[name]).mean()))
-                for name in ("valence", "arousal")
-            },
+            name: round_significant(absent.mean()) for name, absent in _missing(labels).items()
         },
-        "distribution": {
-            name: {
-                "mean": round_significant(float(labels[name].mean())),
-                "deviation": round_significant(float(labels[name].std())),
-                "at_the_limits": round_significant(
-                    float((np.abs(labels[name]) >= RAW_RANGE).mean())
-                ),
-                "quantiles": {
-                    f"{q:g}": round_significant(float(np.quantile(labels[name], q)))
-                    for q in QUANTILES
-                },
-            }
-            for name in PROXIES
-        },
+        "distribution": {proxy: _distribution(labels[proxy]) for proxy in PROXIES},
         "class_means": {
             proxy: {
-                name: round_significant(float(labels[proxy][emotions == name].mean()))
+                name: round_significant(labels[proxy][emotions == name].mean())
                 for name in CLASSES
                 if (emotions == name).any()
             }
             for proxy in PROXIES
         },
         "correlations": {
-            proxy: {name: _correlation(labels[proxy], columns[name]) for name in INGREDIENTS}
+            proxy: {name: _correlation(labels[proxy], column) for name, column in columns.items()}
             for proxy in PROXIES
         },
+    }
+
+
+def _missing(labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Which images lack an emotion, valence or arousal, bool ``[N]`` by column."""
+    missing = {"emotion_label": labels["emotion_label"] == ""}
+    return missing | {name: np.isnan(labels[name]) for name in AFFECT}
+
+
+def _distribution(values: np.ndarray) -> dict[str, Any]:
+    """Mean, deviation and quantiles of raw labels, and the share that is cut off at a limit."""
+    return {
+        "mean": round_significant(values.mean()),
+        "deviation": round_significant(values.std()),
+        "at_the_limits": round_significant((np.abs(values) >= RAW_RANGE).mean()),
+        "quantiles": {f"{q:g}": round_significant(np.quantile(values, q)) for q in QUANTILES},
     }
 
 
@@ -195,7 +181,7 @@ def importance(parts: Ingredients, formulas: str) -> dict[str, dict[str, float |
     generator = np.random.default_rng(0)
     labels = proxies(parts, formulas)
     found: dict[str, dict[str, float | None]] = {name: {} for name in PROXIES}
-    for name in (*ImageFeatures._fields, "emotions", "valence", "arousal", "entropy"):
+    for name in (*ImageFeatures._fields, "emotions", *AFFECT, "entropy"):
         changes = np.zeros((SHUFFLES, 2))
         for row in changes:
             order = generator.permutation(len(parts.emotions))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,25 +18,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from affectlab.config.models import values_of
 from affectlab.errors import UserError
 from affectlab.face.data import Faces, numbers, read_faces, read_table
 from affectlab.face.faces import CLASSES
+from affectlab.face.settings import Labels
 from affectlab.face.votes import class_votes
 from affectlab.files.io import sealed_writer
 
 logger = logging.getLogger(__name__)
 
-FORMULAS = ("original_code", "documented_weights")
-COLUMNS = (
-    "image_path",
-    "emotion_label",
-    "valence",
-    "arousal",
-    "iq_proxy",
-    "eq_proxy",
-    "split",
-)
-"""Of ``metadata_with_labels.csv``: the original's, and the split."""
+FORMULAS = values_of(Labels, "formulas")
 
 COORDINATES = {
     "angry": (-0.51, 0.59),
@@ -65,11 +56,19 @@ CALM_BONUS = {
 """What the original adds to "IQ" for an emotion."""
 
 RAW_RANGE = 2.0
+AFFECT = ("valence", "arousal")
+PROXIES = ("iq_proxy", "eq_proxy")
+LIMITS = dict.fromkeys(AFFECT, 1.0) | dict.fromkeys(PROXIES, RAW_RANGE)
+"""Largest absolute value of each regressed value, in the order of a network's outputs."""
+
 MAX_ENTROPY = float(np.log(len(CLASSES)))
 CANNY_THRESHOLDS = (50, 150)
 SHARP_IQ, SHARP_EQ, CONTRAST = 1000.0, 500.0, 50.0
 """Laplacian variances and grey-level deviation from which an image counts as fully sharp or
 contrasty."""
+
+COLUMNS = ("image_path", "emotion_label", *LIMITS, "split")
+"""Of ``metadata_with_labels.csv``: the original's, and the split."""
 
 CHUNK = 512
 
@@ -192,9 +191,8 @@ def affect(faces: Faces, source: str) -> np.ndarray:
         assert faces.affect is not None
         return faces.affect
     coordinates = np.array([COORDINATES[name] for name in CLASSES])
-    found = np.full((len(faces), 2), np.nan)
-    labelled = np.flatnonzero(faces.emotions != "")
-    found[labelled] = coordinates[faces.class_ids(labelled)]
+    # The last row is that of images without a label, whose id is -1.
+    found = np.vstack([coordinates, [np.nan, np.nan]])[faces.class_ids()]
     if source == "votes":
         assert faces.votes is not None
         distribution = class_distribution(faces.votes)
@@ -215,9 +213,7 @@ def ingredients(
         all_edges: also those of images whose labels do not depend on them.
     """
     valence, arousal = affect(faces, source).T
-    emotions = np.full(len(faces), -1)
-    labelled = np.flatnonzero(faces.emotions != "")
-    emotions[labelled] = faces.class_ids(labelled)
+    emotions = faces.class_ids()
     uncertainty = np.full(len(faces), np.nan)
     if faces.votes is not None:
         uncertainty = entropy(class_distribution(faces.votes))
@@ -279,7 +275,8 @@ def proxies(parts: Ingredients, formulas: str) -> tuple[np.ndarray, np.ndarray]:
     )
     known = _is_known(parts.emotions, parts.valence, parts.arousal, parts.entropy)
     eq = np.where(known, eq, from_pixels)
-    return tuple(2 * RAW_RANGE * (np.clip(score, 0, 1) - 0.5) for score in (iq, eq))  # type: ignore[return-value]
+    raw_iq, raw_eq = (2 * RAW_RANGE * (np.clip(score, 0, 1) - 0.5) for score in (iq, eq))
+    return raw_iq, raw_eq
 
 
 def emotion_bonus(emotions: np.ndarray) -> np.ndarray:
@@ -298,7 +295,7 @@ def write_labels(
     faces_path: Path,
     metadata_path: Path,
     labels_path: Path,
-    settings: Mapping[str, str],
+    settings: Labels,
     threads: int,
 ) -> None:
     """Compute the labels of a corpus and write ``metadata_with_labels.csv``.
@@ -307,17 +304,17 @@ def write_labels(
         faces_path: images.
         metadata_path: their table.
         labels_path: gets `COLUMNS`, unknown values as empty cells.
-        settings: ``formulas`` and ``affect``, see `proxies` and `affect`.
+        settings: the formulas, and where valence and arousal come from.
         threads: for the image features.
 
     Raises:
         DataError: an input is missing or corrupt.
-        UserError: the corpus lacks what *settings* ask for.
+        UserError: the corpus has no valence and arousal, or no votes, that *settings* ask for.
     """
     started = time.perf_counter()
     faces = read_faces(faces_path, metadata_path)
-    parts = ingredients(faces, settings["affect"], threads, all_edges=False)
-    columns = (parts.valence, parts.arousal, *proxies(parts, settings["formulas"]))
+    parts = ingredients(faces, settings.affect, threads, all_edges=False)
+    columns = (parts.valence, parts.arousal, *proxies(parts, settings.formulas))
     texts = [["" if np.isnan(x) else f"{x:.6g}" for x in column] for column in columns]
     with sealed_writer(labels_path) as stream:
         writer = csv.writer(stream, lineterminator="\n")

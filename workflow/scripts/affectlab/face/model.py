@@ -1,8 +1,4 @@
-"""Networks of the face experiment: a compact one of our own, or a backbone of `transformers`.
-
-All of them answer with one row of numbers per image: logits of the seven classes, then valence,
-arousal and the two raw proxies (`REGRESSED`).
-"""
+"""Models of the face experiment: building, storing and reading networks, and running them."""
 
 from __future__ import annotations
 
@@ -13,23 +9,22 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from affectlab.assets.checkpoints import refuse_pickled
 from affectlab.assets.safe_loading import check_layers, from_config, from_directory
+from affectlab.config.checks import type_mistakes
+from affectlab.config.models import typed, values_of
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.face.faces import CLASSES, SIDE
+from affectlab.face.labels import LIMITS
+from affectlab.face.networks import BackboneBody, CompactBody, FaceNetwork
+from affectlab.face.settings import FaceRun
+from affectlab.face.settings import Network as NetworkSettings
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
 from affectlab.models.devices import autocast
 from affectlab.models.finite import check_finite_tensors
 
-REGRESSED = ("valence", "arousal", "iq_proxy", "eq_proxy")
-LIMITS = (1.0, 1.0, 2.0, 2.0)
-"""The regressed values lie between minus and plus these."""
-
-OUTPUTS = len(CLASSES) + len(REGRESSED)
-HEAD_NAMES = ("head",)
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 
@@ -38,11 +33,11 @@ PREPROCESSOR_NAME = "preprocessor_config.json"
 UNSCALED = (0.0, 1.0)
 COMPACT_SCALE = (0.5, 0.25)
 
-TEST_TIMES = ("none", "flip", "ten_crop")
+TEST_TIMES = values_of(FaceRun, "test_time")
 """What of an image a network may be shown, see `views`."""
 
-LARGEST_SIDE = 4096
-"""Side to which a backbone may enlarge its images, in pixels."""
+STORED = {"compact": ("widths", "depths", "dropout"), "backbone": ("image_size", "dropout")}
+"""Settings that are stored with a network, by method."""
 
 CROP_SHARE = 11 / 12
 """Side of a test crop, as a share of the image's: 44 of 48."""
@@ -53,125 +48,23 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 """From grey levels of 0..1, ``[B, 1, H, W]``, to logits and regressed values, ``[B, 11]``."""
 
 
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut (He et al. 2016), halving the size if *stride* is 2.
-
-    A shortcut that changes size averages before its 1 x 1 convolution, so that it uses every
-    pixel (He et al. 2019, ResNet-D).
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(outputs)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(outputs)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
-                nn.Conv2d(inputs, outputs, 1, bias=False),
-                nn.BatchNorm2d(outputs),
-            )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``[B, inputs, H, W]`` to ``[B, outputs, H / stride, W / stride]``."""
-        y = functional.relu(self.first_norm(self.first(x)), inplace=True)
-        y = self.second_norm(self.second(y))
-        return functional.relu(y + self.shortcut(x), inplace=True)
-
-
-class CompactBody(nn.Module):
-    """A short residual network for 48 x 48 grey images.
-
-    The first convolution halves the size at once: dense products on few, wide maps keep a CPU
-    busy, where many thin layers would wait for memory.
-    """
-
-    def __init__(self, widths: Sequence[int], depths: Sequence[int]) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(1, widths[0], 5, stride=2, padding=2, bias=False)
-        self.stem_norm = nn.BatchNorm2d(widths[0])
-        blocks: list[nn.Module] = []
-        inputs = widths[0]
-        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            for place in range(depth):
-                stride = 2 if stage > 0 and place == 0 else 1
-                blocks.append(ResidualBlock(inputs, width, stride))
-                inputs = width
-        self.blocks = nn.Sequential(*blocks)
-        self.features = inputs
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images ``[B, 1, H, W]`` to features ``[B, features]``."""
-        x = functional.relu(self.stem_norm(self.stem(images)), inplace=True)
-        return self.blocks(x).mean(dim=(2, 3))
-
-
-class BackboneBody(nn.Module):
-    """An image network of `transformers` (ResNet, ViT) on grey images, resized and tripled."""
-
-    def __init__(self, backbone: nn.Module, image_size: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.image_size = image_size
-        config: Any = backbone.config
-        self.features = config.hidden_sizes[-1] if hasattr(config, "hidden_sizes") else 0
-        self.features = self.features or config.hidden_size
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images ``[B, 1, H, W]`` to features ``[B, features]``."""
-        size = (self.image_size, self.image_size)
-        if images.shape[2:] != size:
-            images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
-        hidden = self.backbone(images.expand(-1, 3, -1, -1)).last_hidden_state
-        # Maps of a convolutional network, or the class token of a ViT.
-        return hidden.mean(dim=(2, 3)) if hidden.ndim == 4 else hidden[:, 0]
-
-
-class FaceNetwork(nn.Module):
-    """A body, dropout, and one linear layer for all heads.
-
-    Args:
-        body: maps images to features.
-        scale: mean and deviation of the grey levels, of 0..1.
-        dropout: share of the features dropped in training.
-    """
-
-    def __init__(
-        self, body: CompactBody | BackboneBody, scale: tuple[float, float], dropout: float
-    ) -> None:
-        super().__init__()
-        self.body = body
-        self.scale = scale
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(body.features, OUTPUTS)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map grey levels of 0..1, ``[B, 1, H, W]``, to float32 ``[B, 11]``."""
-        mean, deviation = self.scale
-        standard = ((images - mean) / deviation).to(self.head.weight.dtype)
-        return self.head(self.dropout(self.body(standard))).float()
-
-
-def build_network(run: Mapping[str, Any], base_model: Path | None) -> FaceNetwork:
+def build_network(run: FaceRun, base_model: Path | None) -> FaceNetwork:
     """A network to train, in float32.
 
     Args:
-        run: the run's block: ``method`` (``compact`` or ``backbone``), ``network``.
+        run: as configured.
         base_model: checkpoint directory of the pretrained backbone; None for ``compact``.
 
     Raises:
         DataError: the checkpoint is no image network, lacks weights, or is for images of another
             size.
     """
-    settings = run["network"]
-    if run["method"] == "compact":
-        return _compact(settings)
+    if run.method == "compact":
+        return _compact(run.network)
     assert base_model is not None
-    side = settings["image_size"]
+    side = run.network.image_size
     try:
-        network = _with_backbone(_load_backbone(base_model), settings, UNSCALED).eval()
+        network = _with_backbone(_load_backbone(base_model), run.network, UNSCALED).eval()
         with torch.inference_mode():
             network(torch.zeros(1, 1, side, side))
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
@@ -181,19 +74,19 @@ def build_network(run: Mapping[str, Any], base_model: Path | None) -> FaceNetwor
     return network.train()
 
 
-def _compact(settings: Mapping[str, Any]) -> FaceNetwork:
-    body = CompactBody(settings["widths"], settings["depths"])
-    network = FaceNetwork(body, COMPACT_SCALE, settings["dropout"])
+def _compact(settings: NetworkSettings) -> FaceNetwork:
+    body = CompactBody(settings.widths, settings.depths)
+    network = FaceNetwork(body, COMPACT_SCALE, settings.dropout)
     # Neighbouring channels side by side: what the convolutions of oneDNN and cuDNN want.
     return network.to(memory_format=torch.channels_last)
 
 
 def _with_backbone(
-    backbone: nn.Module, settings: Mapping[str, Any], scale: Sequence[float]
+    backbone: nn.Module, settings: NetworkSettings, scale: Sequence[float]
 ) -> FaceNetwork:
-    body = BackboneBody(backbone, settings["image_size"])
     mean, deviation = scale
-    return FaceNetwork(body, (mean, deviation), settings["dropout"])
+    body = BackboneBody(backbone, settings.image_size)
+    return FaceNetwork(body, (mean, deviation), settings.dropout)
 
 
 def backbone_scale(directory: Path) -> tuple[float, float]:
@@ -239,22 +132,22 @@ def _load_backbone(directory: Path) -> nn.Module:
     return network
 
 
-def save_network(network: FaceNetwork, run: Mapping[str, Any], directory: Path) -> None:
+def save_network(network: FaceNetwork, run: FaceRun, directory: Path) -> None:
     """Write weights and configuration; `load_network` reads them.
 
     Args:
         network: in float32.
-        run: the run's block: ``method``, ``network`` and ``test_time``.
+        run: that the network was built for.
         directory: made or replaced.
     """
     from safetensors.torch import save_file
 
     config: dict[str, Any] = {
-        "method": run["method"],
-        "network": dict(run["network"]),
-        "test_time": run["test_time"],
+        "method": run.method,
+        "network": run.network.model_dump(include=set(STORED[run.method])),
+        "test_time": run.test_time,
         "classes": list(CLASSES),
-        "regressed": list(REGRESSED),
+        "regressed": list(LIMITS),
     }
     if isinstance(network.body, BackboneBody):
         config["backbone"] = network.body.backbone.config.to_dict()
@@ -277,16 +170,17 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
 
     config = read_config(directory)
     try:
+        check_layers(config["network"], directory)
+        settings = _stored_settings(config)
         if config["method"] == "compact":
-            check_layers(config["network"], directory)
-            network = _of_stored_size(lambda: _compact(config["network"]), directory)
+            network = _of_stored_size(lambda: _compact(settings), directory)
         else:
+            from transformers import AutoModel
+
             backbone = _of_stored_size(
-                lambda: _backbone_of(config["backbone"], directory), directory
+                lambda: from_config(AutoModel, config["backbone"], directory), directory
             )
-            network = _with_backbone(backbone, config["network"], config["scale"])
-            if config["network"]["image_size"] not in range(1, LARGEST_SIDE + 1):
-                raise ValueError(f"image_size: expected at most {LARGEST_SIDE}")
+            network = _with_backbone(backbone, settings, config["scale"])
         weights = load_file(directory / WEIGHTS_NAME)
         network.load_state_dict(weights)
         check_finite_tensors(weights.items(), directory / WEIGHTS_NAME)
@@ -316,29 +210,34 @@ def read_config(directory: Path) -> dict[str, Any]:
     """The configuration that `save_network` wrote.
 
     Raises:
-        DataError: there is none, or it is of other classes, heads or views.
+        DataError: there is none, or it has another method, classes, heads or views.
     """
     if not directory.is_dir():
         raise DataError(directory, None, "no such model directory")
     config = read_json(directory / CONFIG_NAME)
-    known = {"classes": list(CLASSES), "regressed": list(REGRESSED)}
+    known = {"classes": list(CLASSES), "regressed": list(LIMITS)}
     if (
         not isinstance(config, dict)
         or {key: config.get(key) for key in known} != known
+        or config.get("method") not in tuple(STORED)
         or config.get("test_time") not in TEST_TIMES
     ):
-        problem = (
-            f"not a model of the face experiment: {CONFIG_NAME} has not its classes, heads or views"
-        )
-        raise DataError(directory, None, problem)
+        problem = f"{CONFIG_NAME} has another method, classes, heads or views"
+        raise DataError(directory, None, f"not a model of the face experiment: {problem}")
     return config
 
 
-def _backbone_of(config: Mapping[str, Any], directory: Path) -> nn.Module:
-    from transformers import AutoModel
+def _stored_settings(config: Mapping[str, Any]) -> NetworkSettings:
+    """The settings of a network by its stored configuration.
 
-    backbone: nn.Module = from_config(AutoModel, config, directory)
-    return backbone
+    Raises:
+        KeyError: one is missing.
+        ValueError: one is of the wrong type or out of bounds.
+    """
+    settings = {key: config["network"][key] for key in STORED[config["method"]]}
+    if mistakes := type_mistakes(NetworkSettings, settings, "network"):
+        raise ValueError("; ".join(mistakes))
+    return typed(NetworkSettings, settings)
 
 
 def _of_stored_size(build: Callable[[], Module], directory: Path) -> Module:
@@ -413,15 +312,16 @@ def predict_images(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     probabilities = np.empty((len(images), len(CLASSES)))
-    regressed = np.empty((len(images), len(REGRESSED)))
+    limits = np.array(list(LIMITS.values()))
+    regressed = np.empty((len(images), len(limits)))
     for start in range(0, len(images), batch_size):
         shown = views(as_batch(images[start : start + batch_size], device), test_time)
         with torch.inference_mode(), autocast(dtype, device):
             answers = torch.stack([network(view).float() for view in shown])
-        logits, values = answers.split([len(CLASSES), len(REGRESSED)], dim=2)
+        logits, values = answers.split([len(CLASSES), len(LIMITS)], dim=2)
         end = start + shown[0].shape[0]
         probabilities[start:end] = logits.softmax(dim=2).mean(dim=0).cpu().numpy()
         regressed[start:end] = values.mean(dim=0).cpu().numpy()
     # In float32 a row sums to 1 only roughly.
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return probabilities, np.clip(regressed, -np.array(LIMITS), LIMITS)
+    return probabilities, np.clip(regressed, -limits, limits)

@@ -24,9 +24,7 @@ def decode_image(data: bytes, name: str = "image") -> np.ndarray:
     import cv2
     import numpy as np
 
-    if data and claimed_size(data, name) != (SIDE, SIDE):
-        width, height = claimed_size(data)
-        raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
+    _check_size(*claimed_size(data, name))
     # OpenCV fills the missing part of a JPEG with grey and reports it on stderr only. Of other
     # formats it refuses what is cut off.
     whole = not (
@@ -34,7 +32,7 @@ def decode_image(data: bytes, name: str = "image") -> np.ndarray:
         or (data[:3] == b"\xff\xd8\xff" and JPEG_END not in data[-64:])
     )
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         # Of an image whose header claims more pixels than OpenCV takes.
         raise ValueError("expected an image file that OpenCV can read") from error
@@ -44,12 +42,15 @@ def decode_image(data: bytes, name: str = "image") -> np.ndarray:
         if (image[..., :3] != image[..., :1]).any():
             raise ValueError("expected a grey image, found one in colour")
         image = np.ascontiguousarray(image[..., 0])
-    if image.shape != (SIDE, SIDE):
-        height, width = image.shape
-        raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
+    _check_size(image.shape[1], image.shape[0])
     if image.dtype != np.uint8:
         raise ValueError(f"expected 8 bits per pixel, found {image.dtype}")
     return image
+
+
+def _check_size(width: int, height: int) -> None:
+    if (width, height) != (SIDE, SIDE):
+        raise ValueError(f"expected {SIDE}x{SIDE} pixels, found {width}x{height}")
 
 
 def parse_pixels(text: str) -> np.ndarray:

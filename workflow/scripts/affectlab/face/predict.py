@@ -8,7 +8,7 @@ see `indices`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,9 @@ from affectlab.datasets.media import IMAGES, read_head, sort_files
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.face.data import read_faces
 from affectlab.face.faces import CLASSES, SIDE
-from affectlab.face.images import MOST_BYTES, claimed_size, undecodable
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
-from affectlab.face.labels import shown_values
+from affectlab.face.labels import LIMITS, shown_values
+from affectlab.face.photographs import detect_faces, prepare, read_image
 from affectlab.files.io import folders_below, round_significant, write_jsonl
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from affectlab.models.devices import Precision
 
 BATCH_SIZE = 256
-DETECTOR = "haarcascade_frontalface_default.xml"
 DIGITS = 6
 MOST_CHANNELS = 4
 MOST_PIXELS = 1 << 28
@@ -201,10 +200,8 @@ class FacePredictor:
         crops = [
             image[top : top + height, left : left + width] for left, top, width, height in boxes
         ]
-        return [
-            FaceReading(r.label, r.probabilities, r.valence, r.arousal, r.indices, box)
-            for r, box in zip(self._predict(crops), boxes, strict=True)
-        ]
+        found = zip(self._predict(crops), boxes, strict=True)
+        return [replace(reading, box=box) for reading, box in found]
 
     def predict_folder(
         self,
@@ -253,37 +250,14 @@ class FacePredictor:
                 yield root / name, readings
 
 
-def prepare(image: np.ndarray) -> np.ndarray:
-    """Any face image as the corpus has them: grey, 48 x 48, uint8.
-
-    Raises:
-        UserError: not uint8, or neither ``[H, W]`` nor ``[H, W, 1]`` nor ``[H, W, 3]``.
-    """
-    import cv2
-
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0:
-        raise UserError(
-            f"expected a uint8 image [H, W] or [H, W, 3], found {image.dtype} {list(image.shape)}"
-        )
-    if image.ndim == 3:
-        if image.shape[2] not in (1, 3):
-            raise UserError(f"expected 1 or 3 channels, found {image.shape[2]}")
-        image = image[..., 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if image.shape == (SIDE, SIDE):
-        return image
-    larger = image.shape[0] > SIDE or image.shape[1] > SIDE
-    # Averaging when it shrinks; anything else would alias.
-    method = cv2.INTER_AREA if larger else cv2.INTER_LINEAR
-    return cv2.resize(image, (SIDE, SIDE), interpolation=method)
-
-
 def _load_export(path: Path, threads: int) -> Network:
     """The network in an ONNX export; *threads* as for `models.onnx_export.onnx_inference`.
 
     Raises:
         DataError: no such file, no ONNX network, or one with other inputs or outputs.
     """
-    from affectlab.face.model import OUTPUTS, as_network
+    from affectlab.face.model import as_network
+    from affectlab.face.networks import OUTPUTS
     from affectlab.models.onnx_export import onnx_inference
 
     infer = onnx_inference(path, threads)
@@ -304,52 +278,6 @@ def _load_export(path: Path, threads: int) -> Network:
 def _is_single(images: np.ndarray) -> bool:
     """Whether an array is to be one image: right or not, for `prepare` to tell."""
     return images.ndim not in (3, 4) or (images.ndim == 3 and images.shape[2] <= MOST_CHANNELS)
-
-
-def read_image(path: Path | str) -> np.ndarray:
-    """An image file as grey levels, uint8 ``[H, W]``, turned as its camera says.
-
-    Raises:
-        DataError: no such file, or no image.
-    """
-    import cv2
-
-    try:
-        with Path(path).open("rb") as stream:
-            # No more: a device or a pipe has no size, and may have no end.
-            data = stream.read(MOST_BYTES + 1)
-    except FileNotFoundError as error:
-        raise DataError(path, None, "no such file") from error
-    except OSError as error:
-        raise DataError(path, None, f"cannot be read: {error.strerror}") from error
-    if len(data) > MOST_BYTES:
-        problem = f"expected an image of at most {MOST_BYTES / 1e6:.0f} MB, found a longer file"
-        raise DataError(path, None, problem)
-    try:
-        claimed_size(data, Path(path).name)
-    except ValueError as error:
-        raise DataError(path, None, str(error)) from error
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error as error:
-        raise DataError(path, None, f"an image that OpenCV refuses: {error.err}") from error
-    if image is None:
-        raise DataError(path, None, undecodable(Path(path).name, data))
-    return image
-
-
-def detect_faces(image: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Frontal faces in a grey photograph, from the left: left, top, width and height of each.
-
-    Uses the cascade of Viola and Jones that ships with OpenCV: quick, and blind to faces that
-    are turned or covered.
-    """
-    import cv2
-    import cv2.data
-
-    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / DETECTOR))
-    found = cascade.detectMultiScale(image, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
-    return sorted((int(x), int(y), int(w), int(h)) for x, y, w, h in found)
 
 
 def predict_corpus(
@@ -392,7 +320,7 @@ def predict_corpus(
                 "label": str(faces.emotions[row]),
                 "prediction": CLASSES[int(shares.argmax())],
                 "probabilities": dict(zip(CLASSES, _rounded(shares), strict=True)),
-                **dict(zip(config["regressed"], _rounded(values), strict=True)),
+                **dict(zip(LIMITS, _rounded(values), strict=True)),
             }
 
     write_jsonl(predictions_path, lines(), sealed=True)
@@ -403,19 +331,17 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _readings(probabilities: np.ndarray, regressed: np.ndarray) -> list[FaceReading]:
-    quality, expressivity = shown_values(regressed[:, 2], regressed[:, 3])
+    valence, arousal, iq, eq = regressed.T
+    shown = np.stack([valence, arousal, *shown_values(iq, eq)], axis=1)
     return [
         FaceReading(
             label=CLASSES[int(shares.argmax())],
             probabilities=dict(zip(CLASSES, _rounded(shares), strict=True)),
-            valence=round_significant(float(values[0]), DIGITS),
-            arousal=round_significant(float(values[1]), DIGITS),
-            indices={
-                QUALITY_NAME: round_significant(float(iq), DIGITS),
-                EXPRESSIVITY_NAME: round_significant(float(eq), DIGITS),
-            },
+            valence=valence,
+            arousal=arousal,
+            indices={QUALITY_NAME: quality, EXPRESSIVITY_NAME: expressivity},
         )
-        for shares, values, iq, eq in zip(
-            probabilities, regressed, quality, expressivity, strict=True
+        for shares, (valence, arousal, quality, expressivity) in zip(
+            probabilities, map(_rounded, shown), strict=True
         )
     ]

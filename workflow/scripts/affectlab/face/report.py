@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.evaluation.records import read_comparison
+from affectlab.face.settings import Block
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
@@ -52,14 +53,14 @@ REGRESSED = {
 
 def section(
     folder: Path,
-    block: Mapping[str, Any],
+    block: Block,
     published: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
-    runs = read_runs(folder, block, block["selected"])
+    runs = read_runs(folder, block.runs, block.selected, block.export)
     comparison = read_comparison(folder / "comparison.json")
-    data = sorted({block["runs"][name]["data"] for name in block["selected"]})
+    data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     checks = {name: read_json(folder / "data" / name / "label_check.json") for name in data}
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]

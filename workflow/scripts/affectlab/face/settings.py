@@ -22,7 +22,6 @@ from affectlab.config.models import (
     RunNames,
     Section,
     Seed,
-    Seeds,
     Share,
     Text,
     Training,
@@ -112,7 +111,6 @@ class FaceRun(Run):
         "resnet-18", description="For backbone: name in models.yaml."
     )
     data: Text = Field("fer2013", description="Name in datasets.yaml.")
-    seeds: Seeds = Field([42], description="Training seeds; each is a run of its own.")
     train_on: Annotated[list[Literal["train", "validation", "test"]], *DIFFERENT] = Field(
         ["train"],
         min_length=1,

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,18 +13,20 @@ from torch import nn
 from torch.nn import functional
 
 from affectlab.assets.checkpoints import weights_digest
+from affectlab.config.models import given
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.stats import accuracy, confusion_matrix, log_loss_items, macro_f1
-from affectlab.face import model as networks
 from affectlab.face.augment import augment, mix
 from affectlab.face.data import Faces, read_faces, require_images
 from affectlab.face.faces import CLASSES
-from affectlab.face.labels import class_distribution, read_labels
+from affectlab.face.labels import AFFECT, LIMITS, class_distribution, read_labels
+from affectlab.face.model import build_network, predict_images, save_network
+from affectlab.face.networks import HEAD_NAMES
+from affectlab.face.settings import Augmentation, FaceRun, Loss
 from affectlab.files.io import sha256_file
 from affectlab.training.job import Job
 from affectlab.training.loop import Task
 from affectlab.training.outputs import Outputs
-from affectlab.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def train_network(
     metadata_path: Path,
     labels_path: Path,
     base_model: Path | None,
-    run: Mapping[str, Any],
+    run: FaceRun,
     seed: int,
     threads: int,
     outputs: Outputs,
@@ -51,7 +52,7 @@ def train_network(
         faces_path: images of the corpus.
         metadata_path: their table; *labels_path* is ``metadata_with_labels.csv``.
         base_model: checkpoint directory of the pretrained backbone, or None.
-        run: the run's block of the configuration.
+        run: as configured.
         seed: seed of initialisation, augmentation, dropout and data order.
         threads: CPU threads.
         outputs: where the results go; the model as of `model.save_network`.
@@ -61,38 +62,37 @@ def train_network(
         UserError: no images to train on or to choose by, a broken checkpoint.
     """
     faces = read_faces(faces_path, metadata_path)
-    rows = np.concatenate([faces.rows_of(s, labelled=True) for s in run["train_on"]])
+    rows = np.concatenate([faces.rows_of(s, labelled=True) for s in run.train_on])
     if len(rows) == 0:
-        raise UserError(f"{metadata_path}: no labelled images in {', '.join(run['train_on'])}")
+        raise UserError(f"{metadata_path}: no labelled images in {', '.join(run.train_on)}")
     held_out = require_images(faces, "validation", metadata_path)
-    targets = target_table(faces, read_labels(labels_path), run["loss"], labels_path)
+    targets = target_table(faces, read_labels(labels_path), run.loss, labels_path)
     job = Job(outputs.work, seed=seed, threads=threads)
-    recipe = Recipe(**run["training"])
-    network = networks.build_network(run, base_model).to(job.device)
-    logger.info("%s network: %d parameters, %d images", run["method"], _size(network), len(rows))
+    network = build_network(run, base_model).to(job.device)
+    logger.info("%s network: %d parameters, %d images", run.method, _size(network), len(rows))
     # In memory as bytes: pages of the file would be read again in each epoch's random order.
     images, others = np.array(faces.images[rows]), np.array(faces.images[held_out])
     task = Task(
         lengths=[1] * len(rows),
-        collate=collator(images, targets[rows], run["augmentation"], recipe.label_smoothing),
-        loss_sum=loss_function(run["loss"]),
+        collate=collator(images, targets[rows], run.augmentation, run.training.label_smoothing),
+        loss_sum=loss_function(run.loss),
         evaluate=_evaluator(others, faces.class_ids(held_out), targets[held_out], job.device),
-        select_by="accuracy" if run["select_on"] else None,
-        head=networks.HEAD_NAMES,
+        select_by="accuracy" if run.select_on else None,
+        head=HEAD_NAMES,
     )
     inputs = map(sha256_file, (faces_path, metadata_path, labels_path))
-    # How it is shown test images is no matter of training.
-    decisive = {key: value for key, value in run.items() if key != "test_time"}
+    # The views at test time do not change a training.
+    decisive = {key: value for key, value in given(run).items() if key != "test_time"}
     base = None if base_model is None else weights_digest(base_model)
-    fitted = job.fit(network, task, recipe, identity=[decisive, *inputs, base])
-    save = partial(networks.save_network, network, run)
+    fitted = job.fit(network, task, run.training, identity=[decisive, *inputs, base])
+    save = partial(save_network, network, run)
     job.finish(outputs, save, fitted, parameters=_size(network), images=len(rows))
 
 
 def target_table(
     faces: Faces,
     labels: Mapping[str, np.ndarray],
-    loss: Mapping[str, Any],
+    loss: Loss,
     labels_path: Path | str,
 ) -> np.ndarray:
     """What a network should answer for each image: float32 ``[N, 11]``, NaN where unknown.
@@ -103,7 +103,7 @@ def target_table(
     Args:
         faces: the corpus.
         labels: as `labels.read_labels` gives them.
-        loss: the run's ``loss`` block.
+        loss: of the run.
         labels_path: for messages.
 
     Raises:
@@ -112,28 +112,25 @@ def target_table(
     """
     if labels["image_path"].tolist() != faces.paths:
         raise DataError(labels_path, None, "the images are not those of the corpus")
-    classes = np.full((len(faces), len(CLASSES)), np.nan)
-    labelled = np.flatnonzero(faces.emotions != "")
-    classes[labelled] = np.eye(len(CLASSES))[faces.class_ids(labelled)]
-    if loss["votes_weight"] > 0:
+    # The last row is that of images without a label, whose id is -1.
+    classes = np.vstack([np.eye(len(CLASSES)), np.full(len(CLASSES), np.nan)])[faces.class_ids()]
+    if loss.votes_weight > 0:
         if faces.votes is None:
             raise UserError(
                 "loss.votes_weight is above 0, but no FER+ votes were joined: name their data set "
                 "under face.votes, or set the weight to 0"
             )
         voted = class_distribution(faces.votes)
-        mixed = (1 - loss["votes_weight"]) * classes + loss["votes_weight"] * voted
+        mixed = (1 - loss.votes_weight) * classes + loss.votes_weight * voted
         classes = np.where(np.isnan(voted), classes, mixed)
-    regressed = np.stack(
-        [labels[name] for name in ("valence", "arousal", "iq_proxy", "eq_proxy")], axis=1
-    )
+    regressed = np.stack([labels[name] for name in LIMITS], axis=1)
     return np.concatenate([classes, regressed], axis=1).astype(np.float32)
 
 
 def collator(
     images: np.ndarray,
     targets: np.ndarray,
-    augmentation: Mapping[str, Any],
+    augmentation: Augmentation,
     label_smoothing: float,
 ) -> Callable[[np.ndarray], dict[str, torch.Tensor]]:
     """A function from item indices to an augmented batch: ``images`` and ``targets``.
@@ -141,7 +138,7 @@ def collator(
     Args:
         images: uint8 ``[N, H, W]``.
         targets: ``[N, 11]``, see `target_table`.
-        augmentation: the run's block, see `augment.augment` and `augment.mix`.
+        augmentation: of the run.
         label_smoothing: share of each class target that is spread over all classes.
     """
     smooth = targets.copy()
@@ -160,7 +157,7 @@ def collator(
 
 
 def loss_function(
-    settings: Mapping[str, Any],
+    settings: Loss,
 ) -> Callable[[nn.Module, dict[str, torch.Tensor]], torch.Tensor]:
     """The sum over a batch of cross-entropy and weighted errors of the regressed values.
 
@@ -169,12 +166,13 @@ def loss_function(
     """
 
     def loss_sum(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        logits, values = network(batch["images"]).split([len(CLASSES), 4], dim=1)
-        classes, wanted = batch["targets"].split([len(CLASSES), 4], dim=1)
+        sizes = [len(CLASSES), len(LIMITS)]
+        logits, values = network(batch["images"]).split(sizes, dim=1)
+        classes, wanted = batch["targets"].split(sizes, dim=1)
         loss = functional.cross_entropy(logits, classes, reduction="sum")
         errors = (values - wanted).where(~wanted.isnan(), 0.0)
-        loss = loss + settings["affect_weight"] * errors[:, :2].square().sum()
-        return loss + settings["proxy_weight"] * errors[:, 2:].abs().sum()
+        loss = loss + settings.affect_weight * errors[:, : len(AFFECT)].square().sum()
+        return loss + settings.proxy_weight * errors[:, len(AFFECT) :].abs().sum()
 
     return loss_sum
 
@@ -183,7 +181,7 @@ def _evaluator(
     images: np.ndarray, labels: np.ndarray, targets: np.ndarray, device: torch.device
 ) -> Callable[[nn.Module], dict[str, float]]:
     def evaluate(network: nn.Module) -> dict[str, float]:
-        probabilities, regressed = networks.predict_images(
+        probabilities, regressed = predict_images(
             network, images, test_time="none", batch_size=EVALUATION_BATCH, device=device
         )
         confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(CLASSES))
@@ -192,8 +190,8 @@ def _evaluator(
             "loss": float(log_loss_items(probabilities, labels).mean()),
             "accuracy": float(accuracy(confusion)),
             "macro_f1": float(macro_f1(confusion)),
-            "affect_mae": float(np.nanmean(errors[:, :2])),
-            "proxy_mae": float(np.nanmean(errors[:, 2:])),
+            "affect_mae": float(np.nanmean(errors[:, : len(AFFECT)])),
+            "proxy_mae": float(np.nanmean(errors[:, len(AFFECT) :])),
         }
 
     return evaluate
