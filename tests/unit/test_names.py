@@ -15,7 +15,7 @@ from affectlab.emotion import data as emotion
 from affectlab.entity import convert as entity
 from affectlab.entity.data import read_records as read_entity_records
 from affectlab.entity.labels import GOEMOTIONS_CLASSES
-from affectlab.entity.settings import Split
+from affectlab.entity.settings import Split as EntitySplit
 from affectlab.errors import DataError
 from affectlab.face import data as face
 from affectlab.face.raw import read_raw
@@ -222,7 +222,7 @@ def test_texts_of_spans_in_other_unicode_forms_stay_in_one_split(tmp_path):
                 stream.write(json.dumps({"text": own, "targets": [target]}) + "\n")
     entity.convert(
         tmp_path / "raw", tmp_path / "r", tmp_path / "q", layout="entity_spans",
-        on_bad_record="fail", split=Split(validation=0.2, test=0.2),
+        on_bad_record="fail", split=EntitySplit(validation=0.2, test=0.2),
     )  # fmt: skip
     records = read_entity_records(tmp_path / "r")
     splits = {}

@@ -14,7 +14,7 @@ from affectlab.emotion.evaluate import overlapping_ids, read_corpus
 from affectlab.entity import audit as entity_audit
 from affectlab.entity import data as entity
 from affectlab.entity.convert import convert as convert_entity
-from affectlab.entity.settings import Split
+from affectlab.entity.settings import Split as EntitySplit
 from affectlab.samples import summary as summary_sample
 from affectlab.summary import audit as summary_audit
 from affectlab.summary import cases
@@ -193,7 +193,7 @@ def test_near_duplicates_of_spans_stay_in_one_split(tmp_path):
                 stream.write(json.dumps({"text": own, "targets": [target]}) + "\n")
     convert_entity(
         tmp_path / "raw", tmp_path / "r", tmp_path / "q", layout="entity_spans",
-        on_bad_record="fail", split=Split(validation=0.2, test=0.2),
+        on_bad_record="fail", split=EntitySplit(validation=0.2, test=0.2),
     )  # fmt: skip
     records = entity.read_records(tmp_path / "r")
     assert {record.split for record in records} == set(entity.SPLITS)

@@ -1,5 +1,8 @@
 """Networks as ONNX files: outputs, sizes, and how formats are held against each other."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -42,6 +45,13 @@ def test_a_file_gives_the_network_s_outputs_for_other_lengths(network, tmp_path)
     found = onnx_export.onnx_inference(path, 1)(IMAGES.numpy())
     assert found.dtype == np.float32
     assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_a_file_names_no_path_of_the_machine(network, tmp_path):
+    """A model that is handed on must not tell where it was made."""
+    content = written(network, tmp_path / "net.onnx").read_bytes()
+    for place in (str(Path(__file__).parents[2]), sys.prefix, str(tmp_path)):
+        assert place.encode() not in content
 
 
 def test_a_network_too_large_for_one_file_is_refused_at_once(network, tmp_path, monkeypatch):
