@@ -43,7 +43,12 @@ def fast(work: Work, texts: int) -> float:
     devices.seed_everything(0)
     network = add_lora(
         networks.load_network(
-            work.directory, work.tokenizer, dtype=work.dtype, device=work.device, training=True
+            work.directory,
+            work.tokenizer,
+            work.classes,
+            dtype=work.dtype,
+            device=work.device,
+            training=True,
         ),
         LORA,
         task="SEQ_CLS",
@@ -110,7 +115,7 @@ def losses(work: Work, texts: int) -> tuple[float, float]:
     for dtype, pad_to in ((torch.float32, SLOW_LENGTH), (work.dtype, None)):
         devices.seed_everything(0)
         network = networks.load_network(
-            work.directory, work.tokenizer, dtype=dtype, device=work.device
+            work.directory, work.tokenizer, work.classes, dtype=dtype, device=work.device
         ).eval()
         batch = networks.collator(
             work.ids, work.labels, pad_id=work.tokenizer.pad_token_id, pad_to=pad_to

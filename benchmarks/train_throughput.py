@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from affectlab.config.models import Training
 from affectlab.emotion import model as networks
-from affectlab.emotion.data import CLASSES, read_records
-from affectlab.emotion.train import labels_of, validation_scores
+from affectlab.emotion.data import read_data
+from affectlab.emotion.train import validation_scores
 from affectlab.models import devices
 from affectlab.models.sparse_embeddings import use_sparse_embeddings
 from affectlab.models.text_models import load_tokenizer
@@ -80,17 +80,17 @@ class Work:
     """The texts, encoded once, and how accurate a network is on the validation split."""
 
     def __init__(self, records_path: Path, model_directory: Path, texts: int) -> None:
-        records = list(read_records(records_path))
-        train = [r for r in records if r.split == "train"][:texts]
-        validation = [r for r in records if r.split == "validation"]
+        data = read_data(records_path, records_path.with_name("description.json"))
+        train, validation = data.of_split("train")[:texts], data.of_split("validation")
+        self.classes = data.classes
         self.directory = model_directory
         self.tokenizer = load_tokenizer(model_directory)
         self.ids = networks.encode(self.tokenizer, [r.text for r in train], max_length=MAX_LENGTH)
-        self.labels = labels_of(train)
+        self.labels = data.labels_of(train)
         self.validation_ids = networks.encode(
             self.tokenizer, [r.text for r in validation], max_length=MAX_LENGTH
         )
-        self.validation_labels = labels_of(validation)
+        self.validation_labels = data.labels_of(validation)
         self.device = torch.device("cpu")
         self.dtype = devices.compute_dtype("auto", self.device)
 
@@ -115,7 +115,12 @@ def ours(work: Work, seed: int) -> tuple[float, float]:
     """Texts per second and validation accuracy of our loop."""
     devices.seed_everything(seed)
     network = networks.load_network(
-        work.directory, work.tokenizer, dtype=torch.float32, device=work.device, training=True
+        work.directory,
+        work.tokenizer,
+        work.classes,
+        dtype=torch.float32,
+        device=work.device,
+        training=True,
     )
     use_sparse_embeddings(network)
     seconds_evaluating = 0.0
@@ -166,7 +171,7 @@ def trainer(work: Work, seed: int, attention: str) -> tuple[float, float]:
     devices.seed_everything(seed)
     network = AutoModelForSequenceClassification.from_pretrained(
         work.directory,
-        num_labels=len(CLASSES),
+        num_labels=len(work.classes),
         attn_implementation=attention,
         dtype=torch.float32,
         trust_remote_code=False,
@@ -230,7 +235,7 @@ def main() -> None:
             print(f"round {seed}, {name}: {found[name][-1]}", file=sys.stderr)
 
     network = networks.load_network(
-        work.directory, work.tokenizer, dtype=torch.float32, device=work.device
+        work.directory, work.tokenizer, work.classes, dtype=torch.float32, device=work.device
     )
     table = network.get_input_embeddings().weight.numel()
     dense = sum(p.numel() for p in network.parameters()) - table

@@ -65,16 +65,18 @@ def emotion(layout: str) -> Reader:
 
 
 def emotion_records() -> Reader:
-    from affectlab.emotion.convert import convert
-    from affectlab.emotion.data import read_records
+    from affectlab.emotion.convert import Outputs, convert
+    from affectlab.emotion.data import read_data
 
     def build(folder: Path) -> None:
         emotion("jsonl").build(folder / "raw")
-        convert(folder / "raw", folder / "records.jsonl", folder / "bad.jsonl")
+        names = ("records.jsonl", "bad.jsonl", "description.json")
+        convert(folder / "raw", Outputs(*(folder / name for name in names)), {"layout": "emotion"})
 
-    return Reader(
-        "emotion_records", build, lambda f: read_records(f / "records.jsonl"), "records.jsonl"
-    )
+    def read(folder: Path) -> None:
+        read_data(folder / "records.jsonl", folder / "description.json")
+
+    return Reader("emotion_records", build, read, "[rd]*.json*")
 
 
 def entity(layout: str) -> Reader:

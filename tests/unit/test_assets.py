@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from affectlab.assets.fetch import fetch_dataset
+from affectlab.assets.local_copies import copy_files
 from affectlab.assets.status import (
     AssetStatus,
     asset_status,
@@ -16,17 +17,23 @@ from affectlab.assets.status import (
     fetched_part,
     format_table,
     generated_data,
-    local_files,
     manifest_path,
     preflight,
 )
 from affectlab.config.load import load_config
 from affectlab.errors import UserError
 from affectlab.experiments import check_config, validate_config
+from affectlab.files.archives import local_copy
 
 PROJECT = Path(__file__).parents[2]
 GATED = {"ask": "Ask the authors by the form on their page.", "sources": []}
 HUB = {"sources": [{"kind": "hub", "repo": "a/b", "revision": "0123456789" * 4, "files": {}}]}
+
+
+def watched_files(name, root):
+    """The files of the local copy whose changes are noticed."""
+    copy = local_copy(name, root)
+    return [] if copy is None else copy_files(copy)
 
 
 def test_a_local_copy_wins(tmp_path):
@@ -40,13 +47,13 @@ def test_an_archive_is_a_local_copy(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK")
     status = asset_status("dataset", "x", GATED, tmp_path, tmp_path / "resources")
     assert status.state == "present"
-    assert local_files("x", tmp_path) == [tmp_path / "x.zip"]
+    assert watched_files("x", tmp_path) == [tmp_path / "x.zip"]
 
 
 def test_an_empty_folder_is_no_copy(tmp_path):
     (tmp_path / "x").mkdir()
     assert asset_status("dataset", "x", HUB, tmp_path, tmp_path / "r").state == "downloadable"
-    assert local_files("x", tmp_path) == []
+    assert watched_files("x", tmp_path) == []
 
 
 @pytest.mark.parametrize("denied", ["x", "x/train.txt", "x/more"])
@@ -76,7 +83,7 @@ def test_hidden_folders_are_not_watched(tmp_path):
     (tmp_path / "x" / ".git" / "refs").mkdir(parents=True)
     (tmp_path / "x" / ".git" / "refs" / "head").write_text("1")
     (tmp_path / "x" / "train.txt").write_text("i am glad;joy")
-    assert local_files("x", tmp_path) == [tmp_path / "x" / "train.txt"]
+    assert watched_files("x", tmp_path) == [tmp_path / "x" / "train.txt"]
 
 
 def test_a_link_that_leads_nowhere_is_not_watched(tmp_path):
@@ -84,7 +91,7 @@ def test_a_link_that_leads_nowhere_is_not_watched(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "train.txt").write_text("i am glad;joy")
     (tmp_path / "x" / "recording.wav").symlink_to(tmp_path / "annex" / "recording.wav")
-    assert local_files("x", tmp_path) == [tmp_path / "x" / "train.txt"]
+    assert watched_files("x", tmp_path) == [tmp_path / "x" / "train.txt"]
     assert asset_status("dataset", "x", GATED, tmp_path, tmp_path / "r").state == "present"
 
 

@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from emotion_tables import converted, data_in, data_of, described
 
-from affectlab.emotion import audit, data
+from affectlab.datasets.splits import SPLITS
+from affectlab.emotion import audit
 from affectlab.emotion import convert as conversion
-from affectlab.emotion.data import CLASSES, SPLITS, Record
+from affectlab.emotion.data import CLASSES, Record, read_data
 from affectlab.errors import UserError
 from affectlab.files.io import write_json
 from affectlab.files.quarantine import BadRecord
@@ -39,7 +41,7 @@ def test_it_finds_what_was_planted(tmp_path):
         test_overlap=6,
         validation_overlap=2,
     )
-    found = audit.audit(list(conversion.read_raw(tmp_path)))
+    found = audit.audit(data_of(conversion.read_raw(tmp_path)))
     train = found["counts"]["train"]
     assert train["records"] == 400
     assert train["unique_texts"] == planted.unique_train_texts
@@ -63,7 +65,7 @@ def test_it_finds_what_was_planted(tmp_path):
 
 
 def test_a_clean_corpus_has_no_findings():
-    found = audit.audit(make_corpus())
+    found = audit.audit(data_of(make_corpus()))
     for split in SPLITS:
         assert found["conflicts"][split] == {"texts": 0, "normalised_texts": 0, "groups": []}
         assert found["duplicates"][split]["groups"] == []
@@ -85,7 +87,7 @@ def test_conflicts_by_hand():
     add(records, "train", "I  feel warm", "fear")  # a conflict only after normalisation
     add(records, "train", "i feel cold", "fear")
     add(records, "train", "I FEEL COLD", "sadness")
-    found = audit.audit(records)["conflicts"]["train"]
+    found = audit.audit(data_of(records))["conflicts"]["train"]
     assert (found["texts"], found["normalised_texts"]) == (1, 2)
     assert found["groups"] == [
         {
@@ -104,7 +106,7 @@ def test_duplicates_by_hand():
         add(records, "train", "i feel warm", label)
     for _ in range(2):
         add(records, "train", "i feel cold", "fear")
-    found = audit.audit(records)["duplicates"]["train"]
+    found = audit.audit(data_of(records))["duplicates"]["train"]
     assert found["exact"] == {"texts": 2, "surplus": 3, "same_label_texts": 1}
     assert found["groups"] == [
         ["train-00013", "train-00014", "train-00015"],
@@ -119,7 +121,7 @@ def test_overlap_by_hand():
     add(records, "test", "i feel warm", "love")  # a twin with the same label, and one with another
     add(records, "test", "I feel   warm", "fear")  # only after normalisation; no twin with fear
     add(records, "validation", "i feel warm", "anger")
-    found = audit.audit(records)["overlap"]
+    found = audit.audit(data_of(records))["overlap"]
     assert found["test_in_train"] == ["test-00013", "test-00014"]
     assert found["test_in_validation"] == ["test-00013", "test-00014"]
     assert found["validation_in_train"] == ["validation-00013"]
@@ -138,7 +140,7 @@ def test_overlap_by_hand():
 def test_counts_and_lengths_against_numpy(tmp_path):
     write_corpus(tmp_path, seed=3, train=317)
     records = list(conversion.read_raw(tmp_path))
-    found = audit.audit(records)["counts"]
+    found = audit.audit(data_of(records))["counts"]
     for split in SPLITS:
         items = [record for record in records if record.split == split]
         for name, lengths in (
@@ -159,7 +161,7 @@ def test_quarantine_is_counted():
         BadRecord("train.txt", "line 9", "the text is empty"),
         BadRecord("test.txt", "line 1", "expected UTF-8, found byte 0xe8"),
     ]
-    found = audit.audit(make_corpus(), bad, {"known_issues": {"quarantined_records": 3}})
+    found = audit.audit(data_of(make_corpus()), bad, {"known_issues": {"quarantined_records": 3}})
     assert found["quarantine"] == {
         "records": 3,
         "by_file": {"train.txt": 2, "test.txt": 1},
@@ -183,7 +185,7 @@ def test_comparison_with_the_registry():
             "validation_texts_in_train": 0,
         },
     }
-    found = audit.audit(records, expected=expected)["expected"]
+    found = audit.audit(data_of(records), expected=expected)["expected"]
     assert [(row["what"], row["expected"], row["found"], row["status"]) for row in found] == [
         ("records of train", 14, 14, "ok"),
         ("records of test", 99, 12, "differs"),
@@ -199,7 +201,7 @@ def test_comparison_with_the_registry():
 
 def test_an_expectation_it_does_not_know():
     with pytest.raises(UserError, match="did you mean conflicting_texts"):
-        audit.audit(make_corpus(), expected={"known_issues": {"conflicting_text": 3}})
+        audit.audit(data_of(make_corpus()), expected={"known_issues": {"conflicting_text": 3}})
 
 
 def test_all_breakage_is_named_at_once():
@@ -210,7 +212,7 @@ def test_all_breakage_is_named_at_once():
     ]
     bad = [BadRecord("test.txt", f"line {n}", "the text is empty") for n in range(5)]
     with pytest.raises(UserError) as caught:
-        audit.audit(records, bad)
+        audit.audit(data_of(records), bad)
     message = str(caught.value)
     assert "the split validation has no records" in message
     assert "the split test has no record of love" in message
@@ -219,7 +221,8 @@ def test_all_breakage_is_named_at_once():
 
 def test_a_few_bad_records_are_no_breakage():
     bad = [BadRecord("test.txt", f"line {n}", "the text is empty") for n in range(4)]
-    assert audit.audit(make_corpus(), bad)["quarantine"]["records"] == 4  # exactly 10 % of 40
+    # Exactly 10 % of 40.
+    assert audit.audit(data_of(make_corpus()), bad)["quarantine"]["records"] == 4
 
 
 def test_a_copied_split_is_breakage():
@@ -229,23 +232,23 @@ def test_a_copied_split_is_breakage():
         Record(r.id.replace("train", "test"), r.text.upper(), r.label, "test") for r in train
     ]
     with pytest.raises(UserError, match="12 of the 12 texts of test stand in train"):
-        audit.audit(copied)
+        audit.audit(data_of(copied))
 
 
 def test_files(tmp_path):
     write_corpus(tmp_path / "raw", train=200)
     with (tmp_path / "raw" / "train.txt").open("a") as stream:
         stream.write("no label\n")
-    conversion.convert(tmp_path / "raw", tmp_path / "r.jsonl", tmp_path / "q.jsonl", "skip")
+    outputs = converted(tmp_path / "raw", tmp_path, on_bad_record="skip")
     for name in ("a", "b"):
         audit.write_audit(
-            tmp_path / "r.jsonl", tmp_path / "q.jsonl", tmp_path / name, {"counts": {"train": 200}}
+            data_in(tmp_path), outputs.quarantine, tmp_path / name, {"counts": {"train": 200}}
         )
     found = json.loads((tmp_path / "a").read_text())
     assert found["quarantine"]["by_file"] == {"train.txt": 1}
     assert found["expected"][0]["status"] == "ok"
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    texts = {record.text for record in data.read_records(tmp_path / "r.jsonl")}
+    texts = {record.text for record in data_in(tmp_path).records}
     assert not any(text in (tmp_path / "a").read_text() for text in texts)
 
 
@@ -255,5 +258,9 @@ def test_nothing_is_written_on_breakage(tmp_path):
     (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
     write_json(tmp_path / "audit.json", {})
     with pytest.raises(UserError, match="cannot be used"):
-        audit.write_audit(tmp_path / "r.jsonl", tmp_path / "q.jsonl", tmp_path / "audit.json")
+        audit.write_audit(
+            read_data(tmp_path / "r.jsonl", described(tmp_path)),
+            tmp_path / "q.jsonl",
+            tmp_path / "audit.json",
+        )
     assert (tmp_path / "audit.json").read_text() == "{}\n"

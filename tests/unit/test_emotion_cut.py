@@ -8,11 +8,13 @@ import warnings
 
 import pytest
 import torch
+from emotion_tables import described
 from test_cards import DATASET, MODEL, RECIPE, make_record
 
 from affectlab.cli import main
 from affectlab.emotion import model as networks
 from affectlab.emotion.card import card
+from affectlab.emotion.data import CLASSES, read_data
 from affectlab.emotion.evaluate import reading, results_text
 from affectlab.emotion.predict import EmotionClassifier, predict_records
 from affectlab.emotion.settings import EmotionRun
@@ -32,7 +34,7 @@ def directory(tmp_path_factory):
     tokenizer.model_max_length = LIMIT
     torch.manual_seed(0)
     networks.load_network(
-        base, tokenizer, dtype=torch.float32, device=torch.device("cpu")
+        base, tokenizer, CLASSES, dtype=torch.float32, device=torch.device("cpu")
     ).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -80,7 +82,7 @@ def test_texts_of_an_evaluation_that_were_cut_are_counted(directory, tmp_path, c
     predictions = tmp_path / "predictions.jsonl"
     with caplog.at_level(logging.WARNING):
         predict_records(
-            records_path=records,
+            data=read_data(records, described(tmp_path)),
             model_directory=directory,
             predictions_path=predictions,
             splits=["validation", "test"],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow
 import pytest
+from emotion_tables import converted, data_in, described, outputs_in
 from pyarrow import parquet
 
 from affectlab.datasets.texts import normalise_text
@@ -82,23 +83,23 @@ def train_records(folder, on_bad_record="fail"):
 def test_every_layout_gives_the_same_table(tmp_path, layout):
     for name in (layout, "semicolon"):
         write_corpus(tmp_path / name, seed=4, train=60, validation=20, test=20, layout=name)
-        conversion.convert(
-            tmp_path / name, tmp_path / f"{name}.jsonl", tmp_path / "quarantine.jsonl"
-        )
+        converted(tmp_path / name, tmp_path / "out" / name)
     first_line = (tmp_path / "semicolon" / "train.txt").read_text().split("\n")[0]
-    records = data.read_records(tmp_path / f"{layout}.jsonl")
+    found = data_in(tmp_path / "out" / layout)
+    records = found.records
+    assert found.classes == data.CLASSES
     assert len(records) == 100
     assert [record.split for record in records] == ["train"] * 60 + ["validation"] * 20 + [
         "test"
     ] * 20
     assert records[0] == data.Record("train-00001", *first_line.split(";"), "train")
-    assert records == data.read_records(tmp_path / "semicolon.jsonl")
-    assert (tmp_path / "quarantine.jsonl").read_text() == ""
+    assert records == data_in(tmp_path / "out" / "semicolon").records
+    assert (tmp_path / "out" / layout / "quarantine.jsonl").read_text() == ""
 
 
 def test_records_are_as_in_the_contract(tmp_path):
-    conversion.convert(write_txt(tmp_path / "raw"), tmp_path / "r", tmp_path / "q")
-    assert json.loads((tmp_path / "r").read_text().split("\n")[1]) == {
+    outputs = converted(write_txt(tmp_path / "raw"), tmp_path)
+    assert json.loads(outputs.records.read_text().split("\n")[1]) == {
         "id": "train-00002",
         "text": "i feel gloomy",
         "label": "sadness",
@@ -139,8 +140,8 @@ def test_a_blank_line_is_passed_over_but_counted(tmp_path):
 def test_text_beyond_ascii_and_line_separators_survive(tmp_path):
     text = 'i feel "glad"\n\u2028 zuversichtlich \u00e9 \U0001f600'
     write_jsonl(tmp_path / "raw", json.dumps({"text": text, "label": "joy"}) + "\n")
-    conversion.convert(tmp_path / "raw", tmp_path / "r", tmp_path / "q")
-    assert data.read_records(tmp_path / "r")[0].text == text
+    converted(tmp_path / "raw", tmp_path)
+    assert data_in(tmp_path).records[0].text == text
 
 
 def test_gzip_and_data_folder(tmp_path):
@@ -491,10 +492,10 @@ def test_missing_part(tmp_path, present):
 def test_skip_sets_every_bad_record_aside_and_keeps_the_rest(tmp_path):
     lines = [line for line, _ in BAD_LINES.values()]
     folder = write_txt(tmp_path / "raw", train=GOOD + "\n".join(lines) + "\ni feel so;love\n")
-    conversion.convert(folder, tmp_path / "r.jsonl", tmp_path / "q.jsonl", "skip")
-    kept = [r for r in data.read_records(tmp_path / "r.jsonl") if r.split == "train"]
+    outputs = converted(folder, tmp_path, on_bad_record="skip")
+    kept = data_in(tmp_path).of_split("train")
     assert [r.id for r in kept] == ["train-00001", "train-00002", f"train-{3 + len(lines):05d}"]
-    rows = [json.loads(line) for line in (tmp_path / "q.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in outputs.quarantine.read_text().splitlines()]
     assert [row["place"] for row in rows] == [f"line {3 + n}" for n in range(len(lines))]
     for row, (_, expected) in zip(rows, BAD_LINES.values(), strict=True):
         assert set(row) == {"file", "place", "problem"}
@@ -506,18 +507,18 @@ def test_nothing_half_written(tmp_path):
     folder = write_txt(tmp_path / "raw", test=GOOD + "i feel;;joy\n")
     out = tmp_path / "out"
     with pytest.raises(DataError):
-        conversion.convert(folder, out / "r.jsonl", out / "q.jsonl")
+        converted(folder, out)
     assert list(out.iterdir()) == []
 
 
 def test_earlier_files_stay_when_converting_fails(tmp_path):
     folder = write_txt(tmp_path / "raw")
-    conversion.convert(folder, tmp_path / "r", tmp_path / "q")
-    before = (tmp_path / "r").read_bytes()
+    outputs = converted(folder, tmp_path)
+    before = outputs.records.read_bytes()
     write_txt(folder, test="i feel;;joy\n")
     with pytest.raises(DataError):
-        conversion.convert(folder, tmp_path / "r", tmp_path / "q")
-    assert (tmp_path / "r").read_bytes() == before
+        converted(folder, tmp_path)
+    assert outputs.records.read_bytes() == before
 
 
 def test_unknown_policy(tmp_path):
@@ -528,9 +529,7 @@ def test_unknown_policy(tmp_path):
 def test_output_folder_is_a_file(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        conversion.convert(
-            write_txt(tmp_path / "raw"), tmp_path / "out" / "r", tmp_path / "out" / "q"
-        )
+        converted(write_txt(tmp_path / "raw"), tmp_path / "out")
 
 
 # --- reading the table back
@@ -544,14 +543,17 @@ def test_output_folder_is_a_file(tmp_path):
         ({"text": 3}, "to be a string"),
         ({"more": "x"}, "expected the fields id, text, label and split"),
         ({"id": "train-00001"}, "occurs a second time"),
+        ({"group": 3}, "a group that is a string"),
+        ({"fold": 0}, "a fold in every record of a cross-validation, and in no other"),
     ],
 )
 def test_corrupt_table(tmp_path, change, expected):
     row = {"id": "train-00001", "text": "i feel", "label": "joy", "split": "train"}
     rows = [row, row | {"id": "train-00002"} | change]
-    (tmp_path / "r").write_text("".join(json.dumps(item) + "\n" for item in rows))
+    path = outputs_in(tmp_path).records
+    path.write_text("".join(json.dumps(item) + "\n" for item in rows))
     with pytest.raises(DataError, match="record 2") as caught:
-        data.read_records(tmp_path / "r")
+        data.read_data(path, described(tmp_path))
     assert expected in str(caught.value)
 
 

@@ -3,14 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emotion_tables import data_in, described
 from scored_runs import scored_run
 from sklearn import metrics
 
 from affectlab.config.models import Bootstrap
 from affectlab.emotion import evaluate as ev
-from affectlab.emotion.data import CLASSES
+from affectlab.emotion.data import CLASSES, read_data
 from affectlab.emotion.settings import EmotionRun
-from affectlab.errors import DataError
+from affectlab.errors import DataError, UserError
 from affectlab.evaluation import stats
 from affectlab.evaluation.records import origin_record, read_record
 from affectlab.files.io import read_json, write_json, write_jsonl
@@ -44,6 +45,7 @@ def make_records(directory):
         by_id[name]["text"] = by_id[f"train-{place:05d}"]["text"].upper()
     by_id["test-00100"]["text"] = by_id["test-00099"]["text"]
     write_jsonl(directory / "records.jsonl", records)
+    described(directory)
     write_json(directory / "audit.json", {"overlap": {"test_in_train": OVERLAPPING}})
     return records
 
@@ -103,7 +105,8 @@ def evaluate(folder, output="out", predictions="good.jsonl", run=None, **changes
     }
     arguments = {
         "predictions_path": folder / predictions,
-        "records_path": folder / "records.jsonl",
+        "data": data_in(folder),
+        "data_paths": (folder / "records.jsonl",),
         "audit_path": folder / "audit.json",
         "baseline": ("weak", 0, folder / "weak.jsonl"),
         "text_path": folder / output / "evaluation_results.txt",
@@ -311,8 +314,9 @@ def test_records_without_a_split_and_broken_audit_are_refused(run):
     (run / "few.jsonl").write_text(
         "\n".join(line for line in kept if '"validation"' not in line) + "\n"
     )
-    with pytest.raises(DataError, match="no records of the split validation"):
-        evaluate(run, records_path=run / "few.jsonl")
+    few = read_data(run / "few.jsonl", run / "description.json")
+    with pytest.raises(UserError, match="no records of the split validation"):
+        evaluate(run, data=few)
     write_json(run / "audit.json", {"overlap": []})
     with pytest.raises(DataError, match=r"expected the list overlap\.test_in_train"):
         evaluate(run)
@@ -336,7 +340,7 @@ def compared(tmp_path_factory):
     ev.compare(
         metrics_paths=[first for first, _ in folders],
         predictions_paths=[second for _, second in folders],
-        records_paths={"made": run / "records.jsonl"},
+        data={"made": data_in(run)},
         baseline="weak",
         bootstrap=BOOTSTRAP,
         schema=SCHEMAS / "comparison.schema.json",

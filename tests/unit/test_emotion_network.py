@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from blocks import changed
+from emotion_tables import converted, data_in, described
+from emotion_tables import outputs_in as tables_in
 from predictor_checks import check_predictor
 from safetensors.torch import load_file
 from scipy.special import softmax
@@ -22,8 +24,7 @@ from transformers import pipeline
 from affectlab import cli
 from affectlab.config.models import Lora, Training
 from affectlab.emotion import model as networks
-from affectlab.emotion.convert import convert
-from affectlab.emotion.data import CLASSES
+from affectlab.emotion.data import CLASSES, read_data
 from affectlab.emotion.export import export, measure
 from affectlab.emotion.predict import EmotionClassifier, predict_records
 from affectlab.emotion.settings import EmotionRun
@@ -73,8 +74,7 @@ def work(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def records(work: Path) -> Path:
     write_corpus(work / "raw", seed=1, train=240, validation=48, test=60)
-    convert(work / "raw", work / "records.jsonl", work / "quarantine.jsonl", "fail")
-    return work / "records.jsonl"
+    return converted(work / "raw", work).records
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,7 @@ def outputs_in(folder: Path) -> Outputs:
 def train(records: Path, base: Path, method: str, folder: Path) -> Path:
     train_network(
         records_path=records,
+        description_path=records.with_name("description.json"),
         base_model=base,
         run=RUNS[method],
         seed=3,
@@ -173,10 +174,10 @@ def test_the_merged_lora_is_the_adapter_on_its_base(trained, bases):
     model = trained["lora"] / "model"
     tokenizer = load_tokenizer(model)
     load = {"dtype": torch.float32, "device": CPU}
-    base = networks.load_network(bases["lora"], tokenizer, **load)
+    base = networks.load_network(bases["lora"], tokenizer, CLASSES, **load)
     adapter = PeftModel.from_pretrained(base, str(model / "adapter")).eval()
-    merged = networks.load_network(model, tokenizer, **load).eval()
-    untouched = networks.load_network(bases["lora"], tokenizer, **load)
+    merged = networks.load_network(model, tokenizer, CLASSES, **load).eval()
+    untouched = networks.load_network(bases["lora"], tokenizer, CLASSES, **load)
     untouched.score.load_state_dict(merged.score.state_dict())
     ids = networks.encode(tokenizer, TEXTS, max_length=48)
     logits = [
@@ -198,7 +199,7 @@ def test_lora_trains_adapters_and_head_only(bases):
     tokenizer = load_tokenizer(bases["lora"])
     network = add_lora(
         networks.load_network(
-            bases["lora"], tokenizer, dtype=torch.bfloat16, device=CPU, training=True
+            bases["lora"], tokenizer, CLASSES, dtype=torch.bfloat16, device=CPU, training=True
         ),
         RUNS["lora"].lora,
         task="SEQ_CLS",
@@ -242,7 +243,9 @@ def test_a_batch_holds_each_text_with_its_own_label(bases, pad_to):
 
 def test_an_unknown_lora_target_is_named(bases):
     tokenizer = load_tokenizer(bases["lora"])
-    network = networks.load_network(bases["lora"], tokenizer, dtype=torch.float32, device=CPU)
+    network = networks.load_network(
+        bases["lora"], tokenizer, CLASSES, dtype=torch.float32, device=CPU
+    )
     lora = changed(RUNS["lora"].lora, target_modules=["q_proj", "no_such_proj"])
     with pytest.raises(UserError, match=r"lora\.target_modules: .*no_such_proj"):
         add_lora(network, lora, task="SEQ_CLS")
@@ -266,13 +269,15 @@ def test_an_unreadable_checkpoint_is_refused(bases, tmp_path, damage):
         weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     tokenizer = load_tokenizer(folder)
     with pytest.raises(UserError, match="cannot be loaded as a text classifier"):
-        networks.load_network(folder, tokenizer, dtype=torch.float32, device=CPU)
+        networks.load_network(folder, tokenizer, CLASSES, dtype=torch.float32, device=CPU)
 
 
 def test_logits_do_not_depend_on_the_batch_a_text_is_in(trained):
     model = trained["full"] / "model"
     tokenizer = load_tokenizer(model)
-    network = networks.load_network(model, tokenizer, dtype=torch.float32, device=CPU).eval()
+    network = networks.load_network(
+        model, tokenizer, CLASSES, dtype=torch.float32, device=CPU
+    ).eval()
     ids = networks.encode(tokenizer, TEXTS, max_length=64)
     together, alone = (
         networks.predict_logits(
@@ -319,7 +324,7 @@ def test_validation_scores_are_those_of_scikit_learn():
 def test_predictions_are_stored_per_record(trained, records, tmp_path):
     path = tmp_path / "predictions.jsonl"
     predict_records(
-        records_path=records,
+        data=data_in(records.parent),
         model_directory=trained["full"] / "model",
         predictions_path=path,
         splits=["validation", "test"],
@@ -355,13 +360,15 @@ def test_a_tfidf_run_needs_no_pytorch(records, tmp_path):
     code = f"""
 import sys
 from pathlib import Path
+from affectlab.emotion.data import read_data
 from affectlab.emotion.settings import EmotionRun, Tfidf
 from affectlab.emotion.train import train_tfidf
 from affectlab.emotion.predict import EmotionClassifier
 from affectlab.training.outputs import Outputs
 folder = Path({str(tmp_path)!r})
 run = EmotionRun(method="tfidf", tfidf=Tfidf(min_df=1, class_weight=None))
-train_tfidf(records_path=Path({str(records)!r}), run=run, seed=0,
+records = Path({str(records)!r})
+train_tfidf(data=read_data(records, records.with_name("description.json")), run=run, seed=0,
             outputs=Outputs(folder / "model", folder / "history.csv", folder / "training.json"))
 prediction = EmotionClassifier.from_directory(folder / "model").predict(["i feel glad"])[0]
 assert abs(sum(prediction.probabilities.values()) - 1) < 1e-9
@@ -379,7 +386,7 @@ def test_a_table_without_a_split_is_refused(records, tmp_path, split):
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=f"no records in the {split} split"):
         train_tfidf(
-            records_path=path,
+            data=read_data(path, records.with_name("description.json")),
             run=EmotionRun(method="tfidf"),
             seed=0,
             outputs=outputs_in(tmp_path),
@@ -403,14 +410,40 @@ def test_a_classifier_refuses_what_it_cannot_use(trained, tmp_path):
         EmotionClassifier.from_directory(tmp_path)
 
 
-def test_a_model_with_other_classes_is_refused(trained, tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    [[f"LABEL_{number}" for number in range(6)], ["joy"] * 6, [*CLASSES[:5], None], []],
+    ids=["made up by transformers", "twice", "no name", "none"],
+)
+def test_a_model_without_names_of_classes_is_refused(trained, tmp_path, names):
     folder = tmp_path / "model"
     shutil.copytree(trained["full"] / "model", folder)
     config = read_json(folder / "config.json")
-    config["id2label"] = {str(i): name for i, name in enumerate(sorted(CLASSES))}
+    config["id2label"] = {str(i): name for i, name in enumerate(names)}
     write_json(folder / "config.json", config)
     with pytest.raises(UserError, match=r"id2label is .* not a model of the emotion experiment"):
         EmotionClassifier.from_directory(folder)
+
+
+def test_a_model_that_was_trained_on_other_classes_predicts_these(records, bases, tmp_path):
+    classes = ("anger", "calm", "joy", "other")
+    rows = [row | {"label": classes[n % 4]} for n, row in enumerate(read_jsonl(records))]
+    table = tables_in(tmp_path).records
+    table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    described(tmp_path, classes)
+    quick = changed(RUNS["full"], training=TRAINING)
+    train_network(
+        records_path=table,
+        description_path=tmp_path / "description.json",
+        base_model=bases["full"],
+        run=quick,
+        seed=3,
+        threads=1,
+        outputs=outputs_in(tmp_path),
+    )
+    classifier = EmotionClassifier.from_directory(tmp_path / "model")
+    assert classifier.classes == classes
+    assert tuple(classifier.predict("i feel glad").probabilities) == classes
 
 
 DAMAGE = {
@@ -474,6 +507,7 @@ def test_a_length_beyond_the_model_is_refused(records, bases, tmp_path):
     with pytest.raises(UserError, match="max_length is 513, but the model takes at most 512"):
         train_network(
             records_path=records,
+            description_path=records.with_name("description.json"),
             base_model=bases["full"],
             run=run,
             seed=3,
@@ -506,6 +540,7 @@ def test_an_adapter_cut_in_half_is_named_and_nothing_exported(trained, bases, re
             model_directory=tmp_path / "model",
             base_model=bases["lora"],
             records_path=records,
+            description_path=records.with_name("description.json"),
             max_length=48,
             threads=1,
             onnx_path=tmp_path / "model.onnx",
@@ -521,6 +556,7 @@ def test_exports_give_the_same_answers(trained, bases, records, tmp_path, method
         model_directory=trained[method] / "model",
         base_model=bases[method],
         records_path=records,
+        description_path=records.with_name("description.json"),
         max_length=48,
         threads=1,
         onnx_path=tmp_path / "model.onnx",

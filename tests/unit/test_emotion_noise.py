@@ -1,15 +1,16 @@
 import csv
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from emotion_tables import converted, data_in, data_of
 
 from affectlab.datasets.texts import normalise_text
 from affectlab.emotion import convert as conversion
-from affectlab.emotion import data, noise
+from affectlab.emotion import noise
 from affectlab.emotion.data import CLASSES, Record
-from affectlab.errors import UserError
 from affectlab.samples.emotion import write_corpus
 
 
@@ -19,26 +20,31 @@ def corpus(tmp_path_factory):
     planted = write_corpus(
         folder / "raw", seed=1, train=1500, conflicting=20, duplicates=10, variants=10
     )
-    conversion.convert(folder / "raw", folder / "records.jsonl", folder / "quarantine.jsonl")
+    converted(folder / "raw", folder)
     return folder, planted
 
 
 @pytest.fixture(scope="module")
-def records(corpus):
+def data(corpus):
     folder, _ = corpus
-    return [r for r in data.read_records(folder / "records.jsonl") if r.split == "train"]
+    return data_in(folder)
 
 
 @pytest.fixture(scope="module")
-def probabilities(records):
-    return noise.out_of_fold_probabilities(records, folds=5, seed=0)
+def records(data):
+    return data.of_split("train")
 
 
-def make_records(labels, texts=None):
-    return [
+@pytest.fixture(scope="module")
+def probabilities(data):
+    return noise.out_of_fold_probabilities(data, folds=5, seed=0)
+
+
+def make_data(labels, texts=None):
+    return data_of(
         Record(f"train-{n + 1:05d}", texts[n] if texts else f"text {n}", CLASSES[label], "train")
         for n, label in enumerate(labels)
-    ]
+    )
 
 
 def test_probabilities_are_probabilities(records, probabilities):
@@ -48,7 +54,7 @@ def test_probabilities_are_probabilities(records, probabilities):
     assert 0.7 < np.mean(probabilities.argmax(axis=1) == labels) < 0.95
 
 
-def test_no_text_is_judged_by_a_model_that_saw_it(records, monkeypatch):
+def test_no_text_is_judged_by_a_model_that_saw_it(data, monkeypatch):
     """Twins, variants in capitals included, are held out together."""
     seen, judged = [], []
 
@@ -64,18 +70,20 @@ def test_no_text_is_judged_by_a_model_that_saw_it(records, monkeypatch):
         return Spy()
 
     monkeypatch.setattr(noise, "fit", fit)
-    noise.out_of_fold_probabilities(records, folds=5, seed=0)
+    noise.out_of_fold_probabilities(data, folds=5, seed=0)
     assert len(seen) == 5
     for trained_on, held_out in zip(seen, judged, strict=True):
         assert held_out
         assert not trained_on & held_out
-    assert set().union(*judged) == {normalise_text(record.text) for record in records}
+    assert set().union(*judged) == {
+        normalise_text(record.text) for record in data.of_split("train")
+    }
 
 
-def test_it_finds_planted_wrong_labels(corpus, records, probabilities):
+def test_it_finds_planted_wrong_labels(corpus, data, records, probabilities):
     _, planted = corpus
     wrong = {name for name in planted.wrong_label_ids if name.startswith("train")}
-    summary, rows = noise.find_label_noise(records, probabilities)
+    summary, rows = noise.find_label_noise(data, probabilities)
     flagged = {row["id"] for row in rows if row["is_issue"]}
     base_rate = len(wrong) / len(records)
     assert len(flagged & wrong) / len(flagged) > 4 * base_rate
@@ -87,8 +95,8 @@ def test_it_finds_planted_wrong_labels(corpus, records, probabilities):
     assert 0.02 < summary["noise_rate"] < 0.12
 
 
-def test_self_check_beats_chance(records, probabilities):
-    summary, _ = noise.find_label_noise(records, probabilities)
+def test_self_check_beats_chance(data, probabilities):
+    summary, _ = noise.find_label_noise(data, probabilities)
     check = summary["conflicting_texts"]
     assert check["texts"] == 20
     assert check["lowest"] == summary["issues"]
@@ -111,7 +119,7 @@ def test_confident_joint_by_hand():
     given = np.bincount(labels, minlength=6)
     joint = counts / counts.sum(axis=1, keepdims=True) * given[:, None] / given.sum()
 
-    summary, _ = noise.find_label_noise(make_records(labels), probabilities)
+    summary, _ = noise.find_label_noise(make_data(labels), probabilities)
     found = np.array([[summary["joint"][g][t] for t in CLASSES] for g in CLASSES])
     np.testing.assert_allclose(found, joint, atol=2 / 400)  # the library rounds to whole counts
     assert summary["noise_rate"] == pytest.approx(1 - np.trace(joint), abs=6 / 400)
@@ -124,7 +132,7 @@ def test_rows_by_hand():
     probabilities[np.arange(60), labels] = 0.9
     probabilities[25] = [0.01, 0.95, 0.01, 0.01, 0.01, 0.01]  # given love, surely joy
     probabilities[3] = [0.5, 0.1, 0.1, 0.1, 0.1, 0.1]  # doubtful, yet no other label
-    summary, rows = noise.find_label_noise(make_records(labels), probabilities)
+    summary, rows = noise.find_label_noise(make_data(labels), probabilities)
     assert rows[0] == {
         "id": "train-00026",
         "label": "love",
@@ -149,7 +157,7 @@ def test_self_check_by_hand():
     probabilities = np.full((60, 6), 0.02)
     probabilities[np.arange(60), labels] = 0.9
     probabilities[25] = [0.01, 0.95, 0.01, 0.01, 0.01, 0.01]
-    summary, _ = noise.find_label_noise(make_records(labels, texts), probabilities)
+    summary, _ = noise.find_label_noise(make_data(labels, texts), probabilities)
     assert summary["conflicting_texts"] == {
         "texts": 2,
         "lowest": 1,
@@ -160,11 +168,11 @@ def test_self_check_by_hand():
     }
 
 
-def test_files(corpus, records):
+def test_files(corpus, data, records):
     folder, _ = corpus
     for name in ("a", "b"):
         noise.write_label_noise(
-            folder / "records.jsonl",
+            data,
             folder / name / "label_noise.json",
             folder / name / "label_noise.csv",
             folds=3,
@@ -182,27 +190,49 @@ def test_files(corpus, records):
     assert qualities == sorted(qualities)
 
 
-def test_too_many_folds(records):
+def written(data, folder, folds):
+    noise.write_label_noise(data, folder / "a.json", folder / "a.csv", folds=folds, seed=0)
+    with (folder / "a.csv").open() as stream:
+        return json.loads((folder / "a.json").read_text()), list(csv.DictReader(stream))
+
+
+def test_a_rare_class_lowers_the_number_of_folds(records, tmp_path):
     few = [record for record in records if record.label != "surprise"][:200]
     few += [record for record in records if record.label == "surprise"][:3]
-    with pytest.raises(UserError, match="only 3 texts of the class surprise"):
-        noise.out_of_fold_probabilities(few, folds=4, seed=0)
+    summary, rows = written(data_of(few), tmp_path, folds=4)
+    assert summary["folds"] == 3
+    assert len(rows) == summary["records"] == 203
 
 
-def test_texts_are_counted_once_for_the_folds():
+def test_texts_are_counted_once_for_the_folds(tmp_path):
     labels = [k for k in range(6) for _ in range(4)]
     texts = [f"text {n}" for n in range(24)]
     texts[20:24] = ["a twin", "A  twin", "a twin", "another"]
-    with pytest.raises(UserError, match="only 2 texts of the class surprise"):
-        noise.out_of_fold_probabilities(make_records(labels, texts), folds=3, seed=0)
+    assert written(make_data(labels, texts), tmp_path, folds=3)[0]["folds"] == 2
+
+
+def test_a_class_of_one_text_leaves_nothing_to_search(tmp_path):
+    labels = [k for k in range(6) for _ in range(4)]
+    texts = [f"text {n}" for n in range(24)]
+    texts[20:24] = ["a twin", "A  twin", "a twin", "a twin"]
+    summary, rows = written(make_data(labels, texts), tmp_path, folds=3)
+    assert summary["skipped"] == "the class surprise has 1 different text"
+    assert rows == []
+    assert "noise_rate" not in summary
+
+
+def test_of_a_cross_validation_every_record_is_searched(data, tmp_path):
+    records = [replace(one, fold=n % 3) for n, one in enumerate(data.records[:600])]
+    summary, rows = written(data_of(records, folds=3), tmp_path, folds=2)
+    assert len(rows) == summary["records"] == 600
 
 
 def test_smallest_corpus_gives_no_warning(tmp_path):
     write_corpus(tmp_path, train=120, validation=20, test=20)
-    records = [r for r in conversion.read_raw(tmp_path) if r.split == "train"]
+    data = data_of(conversion.read_raw(tmp_path))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        probabilities = noise.out_of_fold_probabilities(records, folds=5, seed=0)
-        summary, rows = noise.find_label_noise(records, probabilities)
+        probabilities = noise.out_of_fold_probabilities(data, folds=5, seed=0)
+        summary, rows = noise.find_label_noise(data, probabilities)
     assert len(rows) == 120
     assert 0.0 <= summary["noise_rate"] < 1.0

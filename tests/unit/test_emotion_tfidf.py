@@ -161,14 +161,31 @@ def test_files_of_two_models(corpus, saved, tmp_path):
         tfidf.load(saved)
 
 
-def test_a_model_of_other_classes_is_not_asked(saved):
+@pytest.mark.parametrize(
+    ("classes", "problem"),
+    [
+        (["joy", "joy", "love", "anger", "fear", "surprise"], "expected a list of different texts"),
+        (["joy", "love", "anger", "fear", "surprise"], "are not of the same model"),
+    ],
+)
+def test_a_model_whose_classes_do_not_fit_is_not_used(saved, classes, problem):
     from affectlab.emotion.predict import EmotionClassifier
 
     settings = json.loads((saved / tfidf.SETTINGS_FILE).read_text())
-    settings["classes"][0] = "zorn"
-    (saved / tfidf.SETTINGS_FILE).write_text(json.dumps(settings))
-    with pytest.raises(UserError, match=r"zorn.*not a model of the emotion experiment"):
+    (saved / tfidf.SETTINGS_FILE).write_text(json.dumps(settings | {"classes": classes}))
+    with pytest.raises(UserError, match=problem):
         EmotionClassifier.from_directory(saved)
+
+
+def test_a_model_of_own_classes_predicts_these(corpus, tmp_path):
+    from affectlab.emotion.predict import EmotionClassifier
+
+    texts, labels = corpus
+    own = [{"joy": "glücklich", "anger": "10"}.get(label, "andere") for label in labels]
+    tfidf.save(tfidf.build_pipeline(RECIPE).fit(texts, own), tmp_path / "model")
+    classifier = EmotionClassifier.from_directory(tmp_path / "model")
+    assert set(classifier.classes) == {"glücklich", "10", "andere"}
+    assert classifier.predict(texts[0]).label in classifier.classes
 
 
 def test_settings_of_another_format(saved):

@@ -3,9 +3,9 @@
 import logging
 
 import pytest
+from emotion_tables import converted, data_in
 
 from affectlab.emotion import audit
-from affectlab.emotion import convert as conversion
 from affectlab.evaluation.expectations import report_differences, share_rows
 from affectlab.files.io import write_json
 from affectlab.samples.emotion import write_corpus
@@ -29,8 +29,7 @@ def test_shares_differ_only_beyond_chance():
 @pytest.mark.parametrize("kind", ["local", "sample"])
 def test_the_audit_prints_counts_shares_and_files_that_differ(tmp_path, caplog, kind):
     write_corpus(tmp_path / "raw")
-    paths = (tmp_path / "r.jsonl", tmp_path / "q.jsonl")
-    conversion.convert(tmp_path / "raw", *paths)
+    outputs = converted(tmp_path / "raw", tmp_path)
     manifest = {
         "verified": False,
         "source": {"kind": kind},
@@ -43,7 +42,13 @@ def test_the_audit_prints_counts_shares_and_files_that_differ(tmp_path, caplog, 
         "known_issues": {"conflicting_texts": 30},
     }
     with caplog.at_level(logging.WARNING):
-        audit.write_audit(*paths, tmp_path / "audit.json", expected, tmp_path / "manifest.json")
+        audit.write_audit(
+            data_in(tmp_path),
+            outputs.quarantine,
+            tmp_path / "audit.json",
+            expected,
+            tmp_path / "manifest.json",
+        )
     assert "records of test: expected 2000, found 200" in caplog.text
     assert "share of class joy among records: expected 0.6, found 0.3" in caplog.text
     assert "conflicting texts: expected 30, found 6" in caplog.text

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from emotion_tables import data_in, described
 from scored_runs import scored_run
 
 from affectlab.audio import evaluate as audio
@@ -16,6 +17,7 @@ from affectlab.audio import predictions as audio_predictions
 from affectlab.audio.settings import AudioRun
 from affectlab.emotion import evaluate as emotion
 from affectlab.emotion.data import CLASSES as EMOTIONS
+from affectlab.emotion.settings import EmotionRun
 from affectlab.entity import predictions as entity
 from affectlab.entity.corrupt import VARIANTS
 from affectlab.errors import DataError
@@ -87,6 +89,7 @@ def emotion_run(tmp_path_factory):
         for number in range(12)
     ]
     write_jsonl(folder / "records.jsonl", records)
+    described(folder)
     write_json(folder / "audit.json", {"overlap": {"test_in_train": []}})
     rows = [
         {
@@ -106,9 +109,10 @@ def score_emotion(run, rows, out):
     folder, _ = run
     write_raw_jsonl(out / "predictions.jsonl", rows)
     emotion.evaluate(
-        scored_run(out, {"protocol": "corrected", "method": "tfidf", "data": "made"}),
+        scored_run(out, EmotionRun(method="tfidf", data="made")),
         predictions_path=out / "predictions.jsonl",
-        records_path=folder / "records.jsonl",
+        data=data_in(folder),
+        data_paths=(folder / "records.jsonl",),
         audit_path=folder / "audit.json",
         baseline=None,
         text_path=out / "results.txt",

@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from emotion_tables import converted, data_in
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
@@ -19,8 +20,6 @@ from affectlab.audio.embedding import _read_cache
 from affectlab.audio.encoders.checkpoints import load_complete
 from affectlab.audio.store import Embeddings, read_embeddings, write_embeddings
 from affectlab.config.models import Lora
-from affectlab.emotion import convert as conversion
-from affectlab.emotion import data as emotion_data
 from affectlab.emotion import tfidf
 from affectlab.emotion.settings import Tfidf
 from affectlab.entity import model as entity
@@ -77,9 +76,10 @@ def is_found(read, path, seeds=range(3)):
 
 def test_records(tmp_path):
     emotion_samples.write_corpus(tmp_path / "raw", train=60, validation=20, test=20)
-    records = tmp_path / "records.jsonl"
-    conversion.convert(tmp_path / "raw", records, tmp_path / "bad.jsonl")
-    is_found(lambda: emotion_data.read_records(records), records)
+    outputs = converted(tmp_path / "raw", tmp_path)
+    records = outputs.records
+    is_found(lambda: data_in(tmp_path), records)
+    is_found(lambda: data_in(tmp_path), outputs.description)
     is_found(lambda: list(read_jsonl(records)), integrity.digest_path(records))
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from emotion_tables import ENTRY, converted, data_in
 
 from affectlab.audio import convert as audio
 from affectlab.audio.tasks import TASKS
 from affectlab.datasets.label_order import better_order, check_label_order, published_shares
-from affectlab.emotion import convert as conversion
 from affectlab.emotion import data as emotion
 from affectlab.entity import convert as entity
 from affectlab.entity.labels import CLASSES as SPAN_ORDER
@@ -54,8 +54,8 @@ def emotion_csv(folder, number_of):
 
 
 def convert_emotion(tmp_path, folder, expected=REGISTRY["emotion"]["expected"]):
-    conversion.convert(folder, tmp_path / "r.jsonl", tmp_path / "q.jsonl", expected=expected)
-    return emotion.read_records(tmp_path / "r.jsonl")
+    converted(folder, tmp_path, ENTRY | {"expected": expected})
+    return data_in(tmp_path).records
 
 
 def test_alphabetical_ids_stop_with_both_orders(tmp_path):
@@ -66,7 +66,7 @@ def test_alphabetical_ids_stop_with_both_orders(tmp_path):
     message = str(caught.value)
     assert "read as 0 sadness, 1 joy, 2 love, 3 anger, 4 fear, 5 surprise" in message
     assert "fit the order 0 anger, 1 fear, 2 joy, 3 love, 4 sadness, 5 surprise" in message
-    assert not (tmp_path / "r.jsonl").exists()
+    assert not (tmp_path / "records.jsonl").exists()
 
 
 def test_right_ids_and_names_pass(tmp_path):

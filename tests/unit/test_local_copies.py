@@ -9,7 +9,8 @@ import pytest
 
 from affectlab.assets import local_copies
 from affectlab.assets.fetch import fetch_dataset
-from affectlab.assets.status import local_files, local_marker, manifest_path
+from affectlab.assets.local_copies import copy_files
+from affectlab.assets.status import local_marker, manifest_path
 from affectlab.errors import FetchError
 from affectlab.files.io import read_json
 
@@ -30,7 +31,7 @@ class Copied:
 
     def is_stale(self):
         """Whether Snakemake would fetch again: the marker is newer, and of other content."""
-        (marker,) = local_marker("dataset", "x", self.root, self.resources)
+        (marker,) = local_marker("dataset", "x", GATED, self.root, self.resources)
         return Path(marker).stat().st_mtime_ns > self.manifest.stat().st_mtime_ns
 
 
@@ -44,7 +45,7 @@ def copied(tmp_path):
         (folder / "train.txt").write_text("i am glad;joy\n")
     (made.copy / "linked").symlink_to(elsewhere)
     (made.copy / "single.txt").symlink_to(elsewhere / "train.txt")
-    local_marker("dataset", "x", made.root, made.resources)
+    local_marker("dataset", "x", GATED, made.root, made.resources)
     made.fetch()
     assert not made.is_stale()
     return made
@@ -100,7 +101,7 @@ def test_what_is_reverted_is_not_fetched_again(copied):
 def test_hundreds_of_files_are_all_watched(copied):
     for number in range(300):
         (copied.copy / "below" / f"{number}.txt").write_text("text")
-    assert len(local_files("x", copied.root)) == 304
+    assert len(list(copy_files(copied.copy))) == 304
     assert copied.is_stale()
     copied.fetch()
     assert not copied.is_stale()
@@ -140,7 +141,7 @@ def test_nothing_is_hashed_before_the_first_fetch(tmp_path, monkeypatch):
     made.copy.mkdir(parents=True)
     (made.copy / "model.safetensors").write_bytes(b"as large as may be")
     monkeypatch.setattr(local_copies, "sha256_file", pytest.fail)
-    local_marker("model", "x", made.root, made.resources)
+    local_marker("model", "x", GATED, made.root, made.resources)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"copy": 1}'])

@@ -4,13 +4,13 @@ import json
 import unicodedata
 
 import pytest
+from emotion_tables import converted, data_in, data_of
 
 from affectlab.audio import convert as audio
 from affectlab.audio.data import read_clips
 from affectlab.datasets.names import Ids, Spellings, name_key
 from affectlab.datasets.texts import normalise_text
 from affectlab.emotion import audit as emotion_audit
-from affectlab.emotion import convert as conversion
 from affectlab.emotion import data as emotion
 from affectlab.entity import convert as entity
 from affectlab.entity.data import read_records as read_entity_records
@@ -174,8 +174,8 @@ def emotion_jsonl(folder, train):
 
 
 def convert_emotion(tmp_path, **options):
-    conversion.convert(tmp_path / "raw", tmp_path / "r.jsonl", tmp_path / "q.jsonl", **options)
-    return emotion.read_records(tmp_path / "r.jsonl")
+    converted(tmp_path / "raw", tmp_path, **options)
+    return data_in(tmp_path).records
 
 
 @pytest.mark.parametrize("label", ["Joy", "joy ", "j\u200boy", "\uff4aoy"])
@@ -206,7 +206,7 @@ def test_a_text_in_another_unicode_form_counts_as_overlap():
         for number, word in enumerate(words)
     ]
     twin = unicodedata.normalize("NFD", "caf\u00e9 one of train")
-    found = emotion_audit.audit([*records, record(6, "test", twin)])
+    found = emotion_audit.audit(data_of([*records, record(6, "test", twin)]))
     assert found["overlap"]["test_in_train"] == ["test-6"]
 
 

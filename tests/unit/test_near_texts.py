@@ -6,11 +6,12 @@ import time
 from itertools import combinations
 
 import pytest
+from emotion_tables import data_of
 
 from affectlab.datasets.near_texts import SIMILARITY, near_duplicates, near_groups, template_of
 from affectlab.emotion import audit as emotion_audit
 from affectlab.emotion import data as emotion
-from affectlab.emotion.evaluate import overlapping_ids, read_corpus
+from affectlab.emotion.evaluate import corpus_of, overlapping_ids
 from affectlab.entity import audit as entity_audit
 from affectlab.entity import data as entity
 from affectlab.entity.convert import convert as convert_entity
@@ -164,7 +165,7 @@ def test_near_duplicates_of_texts_are_left_out_of_the_clean_score(tmp_path):
             ("test", "i won 31 games with my brother!"),
         ]
     )
-    found = emotion_audit.audit(records)
+    found = emotion_audit.audit(data_of(records))
     near = [record.id for record in records[-2:]]
     assert found["overlap"]["test_in_train"] == []
     assert found["near_duplicates"]["overlap"]["test_in_train"] == near
@@ -172,9 +173,7 @@ def test_near_duplicates_of_texts_are_left_out_of_the_clean_score(tmp_path):
     path.write_text(json.dumps(found))
     assert overlapping_ids(path) == set(near)
     # And they count as one unit of the interval.
-    lines = ({"id": r.id, "text": r.text, "label": r.label, "split": r.split} for r in records)
-    (tmp_path / "r.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    corpus = read_corpus(tmp_path / "r.jsonl")
+    corpus = corpus_of(data_of(records))
     one, two = (corpus.group[name] for name in near)
     assert one == two
     assert len({corpus.group[record.id] for record in records}) == len(records) - 1

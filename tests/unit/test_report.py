@@ -10,12 +10,14 @@ from platform import python_version
 import numpy as np
 import pytest
 import yaml
+from emotion_tables import converted, data_in
 from scored_runs import scored_run
 
+from affectlab.config.models import Bootstrap
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.audit import write_audit
-from affectlab.emotion.convert import convert
-from affectlab.emotion.data import CLASSES, read_records
+from affectlab.emotion.data import CLASSES
+from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError
 from affectlab.evaluation import plots
 from affectlab.experiments import EXPERIMENTS, read_config
@@ -137,27 +139,28 @@ def make_results(root):
     """A results folder as the workflow leaves it: two runs, one of them worse than trivial."""
     folder, data = root / "results" / "emotion", root / "results" / "emotion" / "data" / "made"
     write_corpus(root / "raw")
-    convert(root / "raw", data / "records.jsonl", data / "quarantine.jsonl")
+    outputs = converted(root / "raw", data)
+    corpus = data_in(data)
     expected = {"counts": {"train": 900, "test": 201}, "known_issues": {"conflicting_texts": 6}}
-    write_audit(data / "records.jsonl", data / "quarantine.jsonl", data / "audit.json", expected)
+    write_audit(corpus, outputs.quarantine, data / "audit.json", expected)
     write_json(data / "label_noise.json", NOISE)
-    records = read_records(data / "records.jsonl")
     files = []
     for name, run in RUNS.items():
         for seed in run["seeds"]:
             out = folder / name / f"seed{seed}"
-            predict(out / "predictions.jsonl", records, SKILL[name], seed)
+            predict(out / "predictions.jsonl", corpus.records, SKILL[name], seed)
             write_json(out / "training.json", TRAINING)
             ev.evaluate(
                 scored_run(
                     out,
-                    {**run, "data": "made"},
+                    EmotionRun(**run, data="made"),
                     name=name,
                     seed=seed,
                     training_path=out / "training.json",
                 ),
                 predictions_path=out / "predictions.jsonl",
-                records_path=data / "records.jsonl",
+                data=corpus,
+                data_paths=(outputs.records,),
                 audit_path=data / "audit.json",
                 baseline=None,
                 text_path=out / "evaluation_results.txt",
@@ -173,9 +176,9 @@ def make_results(root):
     ev.compare(
         metrics_paths=[out / "metrics.json" for out in files],
         predictions_paths=[out / "predictions.jsonl" for out in files],
-        records_paths={"made": data / "records.jsonl"},
+        data={"made": corpus},
         baseline="weak",
-        bootstrap=BOOTSTRAP,
+        bootstrap=Bootstrap(**BOOTSTRAP),
         schema=SCHEMAS / "comparison.schema.json",
         output_path=folder / "comparison.json",
     )
@@ -185,7 +188,6 @@ def make_results(root):
             "selected": list(RUNS),
             "baseline": "weak",
             "export": ["strong"],
-            "label_noise": {"data": "made"},
             "runs": {name: {**run, "data": "made"} for name, run in RUNS.items()},
         },
     }
@@ -368,7 +370,7 @@ def test_published_numbers_stand_beside_ours_of_the_same_split(text, folder):
 
 
 def test_no_text_of_the_corpus_is_in_the_report(text, folder):
-    records = read_records(folder / "emotion" / "data" / "made" / "records.jsonl")
+    records = data_in(folder / "emotion" / "data" / "made").records
     table = (folder / "tables" / "results.csv").read_text()
     for record in records:
         assert record.text not in text
@@ -506,9 +508,11 @@ def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path
     copy_unsealed(folder, copy)
     config = yaml.safe_load((copy / "config.yaml").read_text())
     # What is left of another configuration is not shown.
-    config["emotion"] |= {"selected": ["weak"], "export": [], "label_noise": {"data": "other"}}
+    config["emotion"] |= {"selected": ["weak"], "export": []}
     write_text(copy / "config.yaml", yaml.safe_dump(config))
     write_json(copy / "emotion" / "weak" / "seed0" / "export" / "export.json", EXPORT)
+    skipped = {"skipped": "the class love has 1 different text"}
+    write_json(copy / "emotion" / "data" / "made" / "label_noise.json", skipped)
     comparison = read_json(copy / "emotion" / "comparison.json")
     comparison["runs"] = comparison["runs"][1:]
     comparison["pairs"] = []
@@ -527,6 +531,7 @@ def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path
     assert "No published number is known" in text
     assert "Exported models" not in text
     assert "onfident learning" not in text
+    assert "Not searched: the class love has 1 different text." in text
 
 
 def test_a_missing_record_is_one_clear_error(folder, tmp_path):
