@@ -16,7 +16,7 @@ from affectlab.config.configuration import configuration
 from affectlab.config.load import dump_yaml, load_config, load_yaml, merge
 from affectlab.config.models import Training, json_schema
 from affectlab.config.registries import KINDS, load_registries
-from affectlab.emotion.settings import selected_runs
+from affectlab.emotion.settings import baseline_in_use, selected_runs
 from affectlab.errors import ConfigError, DataError
 from affectlab.experiments import (
     EXPERIMENTS,
@@ -177,11 +177,13 @@ def test_one_mistake_is_named_with_its_path_and_the_nearest_name(config, path, v
 def test_a_missing_key_has_its_default(config):
     del config["emotion"]["runs"]["minilm"]["training"]["epochs"]
     del config["emotion"]["runs"]["minilm"]["model"]
+    del config["summary"]["baseline"]
     del config["emotion"]["baseline"]
     complete, _ = validate_config(config, PROJECT)
     assert complete["emotion"]["runs"]["minilm"]["training"]["epochs"] == 3
     assert complete["emotion"]["runs"]["minilm"]["model"] == "minilm-l6"
-    assert complete["emotion"]["baseline"] == "tfidf"
+    assert complete["summary"]["baseline"] == "tail"
+    assert complete["emotion"]["baseline"] is None
 
 
 def test_a_missing_key_without_default_is_named(config):
@@ -217,12 +219,33 @@ def test_a_block_of_the_wrong_kind_is_a_mistake_not_a_crash(config, broken):
     assert mistakes_of(config)
 
 
-def test_the_baseline_must_be_on_the_data_of_the_runs(config):
-    config["emotion"]["runs"]["tfidf"]["data"] = "emotion_sample"
-    assert (
-        "emotion.baseline: 'tfidf' is on the data 'emotion_sample', but the selected run 'minilm' "
-        "is on 'emotion'"
-    ) in mistakes_of(config)
+def test_the_baseline_must_be_a_run(config):
+    config["emotion"]["baseline"] = "tfdif"
+    assert mistakes_of(config) == [
+        "emotion.baseline: no run is called 'tfdif'; did you mean 'tfidf'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selected", "baseline", "expected"),
+    [
+        (["minilm", "tfidf"], "minilm", "minilm"),
+        (["minilm", "tfidf"], None, "tfidf"),
+        (["minilm"], "tfidf", "tfidf"),
+        # Of runs on a user's own data, the shipped baseline is none.
+        (["mine_tiny", "mine_tfidf"], "tfidf", "mine_tfidf"),
+        (["mine_tiny"], "tfidf", None),
+    ],
+)
+def test_the_baseline_is_on_the_data_of_the_runs(config, selected, baseline, expected):
+    for name, like in (("mine_tiny", "minilm"), ("mine_tfidf", "tfidf")):
+        own = config["emotion"]["runs"][like] | {"data": "emotion_sample"}
+        config["emotion"]["runs"][name] = own
+    config["emotion"] |= {"selected": selected, "baseline": baseline, "export": []}
+    complete, _ = validate_config(config, PROJECT)
+    assert baseline_in_use(complete["emotion"]) == expected
+    runs = selected_runs(complete["emotion"])
+    assert set(runs) == {*selected, *([expected] if expected else [])}
 
 
 def test_an_export_must_be_selected(config):

@@ -448,11 +448,11 @@ def test_a_model_that_was_trained_on_other_classes_predicts_these(records, bases
 
 DAMAGE = {
     "config in half": ("config.json", lambda whole: whole[:40], "config.json, line"),
-    "config is a list": ("config.json", lambda _: b"[1]", "id2label is ()"),
+    "config is a list": ("config.json", lambda _: b"[1]", "id2label is []"),
     "classes are a list": (
         "config.json",
         lambda whole: json.dumps(json.loads(whole) | {"id2label": ["a"]}).encode(),
-        "id2label is ()",
+        "id2label is []",
     ),
     "unknown architecture": (
         "config.json",

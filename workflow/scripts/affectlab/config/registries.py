@@ -118,8 +118,8 @@ class SplitPlan(Entry):
     validation: float = absent("Share of the items.", gt=0, lt=1)
     folds: int = absent(
         "Cross-validation instead of one test split: every item is predicted once, by a model that "
-        "was trained without its fold.",
-        ge=2,
+        "was trained without its fold. One more fold is the validation split.",
+        ge=3,
         le=50,
     )
     seed: Seed = absent("Of what is made at random; 0 if not given.")

@@ -183,11 +183,13 @@ def _check(splits: Sequence[str], folds: Sequence[int] | None, path: Path | str)
 
 
 def _digest(ids: Sequence[str], splits: Sequence[str], folds: Sequence[int] | None) -> str:
-    numbers: Sequence[int | str] = folds if folds is not None else [""] * len(ids)
-    lines = sorted(
-        f"{name}\t{split}\t{fold}\n" for name, split, fold in zip(ids, splits, numbers, strict=True)
-    )
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256()
+    # Line by line, and no list of all lines.
+    for place in sorted(range(len(ids)), key=lambda place: ids[place]):
+        fold = "" if folds is None else folds[place]
+        line = f"{ids[place]}\t{splits[place]}\t{fold}\n"
+        digest.update(line.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def joined_groups(*keys: Sequence[Hashable | None]) -> list[int]:

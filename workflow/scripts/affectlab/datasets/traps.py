@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from affectlab.datasets.names import name_key
@@ -56,6 +56,43 @@ def find_traps(
         *_spellings(known, group_name),
         *_constant(labels, groups, what, group_name),
     ]
+
+
+def shared_items(overlap: Mapping[tuple[str, str], int], what: str) -> list[Trap]:
+    """Report items that are in two splits.
+
+    Args:
+        overlap: two splits -> how many items of the first are in the second, too.
+        what: plural name of the items.
+    """
+    found = [f"{one} and {two}: {count:,}" for (one, two), count in overlap.items() if count]
+    if not found:
+        return []
+    sentence = (
+        f"Some {what} are in two splits ({'; '.join(found)}). A model can score well on them by "
+        "memory."
+    )
+    return [Trap("item_in_two_splits", sentence)]
+
+
+def near_items(groups: int, in_training: int, what: str) -> list[Trap]:
+    """Report items that are nearly the same.
+
+    Args:
+        groups: of such items.
+        in_training: how many items are scored by a model that was trained on a near duplicate.
+        what: plural name of the items.
+    """
+    if groups == 0:
+        return []
+    sentence = (
+        f"{groups:,} {'group' if groups == 1 else 'groups'} of {what} read nearly the same: one"
+        " template with other names or numbers, or a word changed."
+    )
+    if in_training:
+        times = "once" if in_training == 1 else f"{in_training:,} times"
+        sentence += f" A model is scored {times} on such a copy of what it learnt from."
+    return [Trap("near_duplicates", sentence)]
 
 
 def _rare(

@@ -1,1 +1,1 @@
-"""The emotion experiment: six-class emotion classification of short English texts."""
+"""The emotion experiment: one class for each text."""

@@ -15,7 +15,7 @@ from typing import Any
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text, text_conditions
-from affectlab.datasets.traps import Trap, find_traps
+from affectlab.datasets.traps import Trap, find_traps, near_items, shared_items
 from affectlab.emotion.data import CLASSES, Data, Record
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
@@ -41,7 +41,8 @@ MAX_OVERLAP_SHARE = 0.5
 ALL = "all"
 """The records of a cross-validation, which has no fixed splits."""
 
-PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
+TESTED = ("test", "train")
+PAIRS = (TESTED, ("validation", "train"), ("test", "validation"))
 
 
 def write_audit(
@@ -88,7 +89,8 @@ def audit(
         - ``duplicates``: for each split the texts that stand there more than once;
         - ``overlap``: ``test_in_train`` and so on: ids of records of the first split whose
           normalised text stands in the second; with counts of exact copies and of copies that
-          have another label than any of their twins;
+          have another label than any of their twins. In a cross-validation each fold is the test
+          split once;
         - ``near_duplicates``: texts that are nearly, but not exactly the same, within and across
           splits (see `near_texts.near_duplicates`);
         - ``traps``: sentences on what can make a score mean less than it seems;
@@ -102,10 +104,12 @@ def audit(
             that the audit does not know.
     """
     by_split = _parts(data)
-    pairs = [pair for pair in PAIRS if set(pair) <= set(by_split)]
-    overlap = _overlap(by_split, pairs)
-    broken = _breakage(data, by_split, quarantined, overlap)
-    refuse_unusable(broken)
+    folded = data.description.folds is not None
+    overlap = _overlap_of_folds(data) if folded else _overlap(by_split, PAIRS)
+    refuse_unusable(_breakage(data, by_split, quarantined, overlap))
+    near = near_duplicates(_named_texts(by_split), () if folded else PAIRS)
+    if folded:
+        near["overlap"] = {"test_in_train": _near_in_training(data)}
     conditions = _conditions(data.records)
     found: dict[str, Any] = {
         "normalisation": NORMALISATION,
@@ -114,10 +118,8 @@ def audit(
         "conditions": conditions,
         "duplicates": {split: _duplicates(items) for split, items in by_split.items()},
         "overlap": overlap,
-        "near_duplicates": near_duplicates(
-            {split: [(r.id, r.text) for r in items] for split, items in by_split.items()}, pairs
-        ),
-        "traps": [asdict(trap) for trap in _traps(data, conditions)],
+        "near_duplicates": near,
+        "traps": [asdict(trap) for trap in _traps(data, conditions, overlap, near)],
         "quarantine": {
             "records": len(quarantined),
             "by_file": dict(Counter(item.file for item in quarantined)),
@@ -134,8 +136,45 @@ def _parts(data: Data) -> dict[str, list[Record]]:
     return {split: data.of_split(split) for split in SPLITS}
 
 
-def _traps(data: Data, conditions: Mapping[str, Any]) -> Iterator[Trap]:
+def _named_texts(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[tuple[str, str]]]:
+    return {split: [(one.id, one.text) for one in own] for split, own in by_split.items()}
+
+
+def _tested_and_trained(data: Data) -> Iterator[dict[str, list[Record]]]:
+    """Of each fold the records that its model predicts, and those that it learns from."""
+    for fold in range(data.description.folds or 0):
+        own = data.for_fold(fold)
+        yield {split: own.of_split(split) for split in TESTED}
+
+
+def _overlap_of_folds(data: Data) -> dict[str, Any]:
+    """As `_overlap`, where each fold is the test split once."""
+    name = "test_in_train"
+    result: dict[str, Any] = {"exact": {name: 0}, "other_label": {name: 0}, name: []}
+    for parts in _tested_and_trained(data):
+        found = _overlap(parts, (TESTED,))
+        result[name] += found[name]
+        for count in ("exact", "other_label"):
+            result[count][name] += found[count][name]
+    return result
+
+
+def _near_in_training(data: Data) -> list[str]:
+    """Ids of the texts that are predicted by a model that was trained on a near duplicate."""
+    return [
+        name
+        for parts in _tested_and_trained(data)
+        for name in near_duplicates(_named_texts(parts), (TESTED,))["overlap"]["test_in_train"]
+    ]
+
+
+def _traps(
+    data: Data, conditions: Mapping[str, Any], overlap: Mapping[str, Any], near: Mapping[str, Any]
+) -> Iterator[Trap]:
     """What can make a score on these data mean less than it seems."""
+    shared = {(one, two): len(overlap.get(f"{one}_in_{two}", ())) for one, two in PAIRS}
+    yield from shared_items(shared, "texts")
+    yield from near_items(len(near["groups"]), len(near["overlap"]["test_in_train"]), "texts")
     yield from find_traps(
         [record.label for record in data.records],
         [record.group for record in data.records],
@@ -286,9 +325,10 @@ def _breakage(
             f"{len(quarantined)} of {total} records are bad, more than "
             f"{MAX_QUARANTINED_SHARE:.0%}; quarantine.jsonl says where and why"
         )
-    for name in overlap["exact"]:
-        held_out, _, seen = name.partition("_in_")
-        copies, size = len(overlap[f"{held_out}_in_{seen}"]), len(by_split[held_out])
+    for held_out, seen in PAIRS:
+        # A cross-validation divides no group of equal texts.
+        copies = len(overlap.get(f"{held_out}_in_{seen}", ()))
+        size = len(by_split.get(held_out, data.records))
         if copies > MAX_OVERLAP_SHARE * size:
             broken.append(f"{copies} of the {size} texts of {held_out} stand in {seen} as well")
     return broken

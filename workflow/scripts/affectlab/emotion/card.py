@@ -102,6 +102,7 @@ def metadata(
     model: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
+    count = len(record["data"]["classes"])
     data_id = cards.hub_repository(dataset) or record["data"]["name"]
     base = cards.hub_repository(model)
     metrics = [

@@ -127,9 +127,7 @@ def evaluate(
     corpus, folds = corpus_of(data), data.description.folds
     predictions = read_predictions(predictions_path, corpus)
     against = None if baseline is None else read_predictions(baseline[2], corpus)
-    # Whatever a fold predicts, all that is like it is in the same fold.
-    overlapping = overlapping_ids(audit_path) if folds is None else set()
-    scored = scored_record(predictions, corpus, overlapping, against, run.bootstrap)
+    scored = scored_record(predictions, corpus, overlapping_ids(audit_path), against, run.bootstrap)
     comparison = scored.pop("comparison")
     record = {
         **run.header(
@@ -168,7 +166,7 @@ def evaluate(
 
 
 def overlapping_ids(audit_path: Path | str) -> set[str]:
-    """Ids of the test items whose text, or nearly the same, is in the training split too.
+    """Ids of the items that are scored by a model that learnt from the same text, or nearly so.
 
     Raises:
         DataError: the audit lacks them.

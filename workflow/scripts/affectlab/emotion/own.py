@@ -7,6 +7,8 @@ records themselves.
 from __future__ import annotations
 
 import hashlib
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +34,7 @@ class _Keys:
     ids: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     groups: list[str | None] = field(default_factory=list)
-    contents: list[int] = field(default_factory=list)
+    contents: array[int] = field(default_factory=lambda: array("Q"))
     splits: list[str | None] = field(default_factory=list)
 
 
@@ -112,20 +114,23 @@ class OwnTexts:
         keys = _Keys()
         for row, problem in self._rows():
             if problem is None:
+                group = _group(row)
                 keys.ids.append(row.id)
-                keys.labels.append(str(row.values["label"]))
-                keys.groups.append(_group(row))
+                # One string for each class and author, however many rows there are.
+                keys.labels.append(sys.intern(str(row.values["label"])))
+                keys.groups.append(group if group is None else sys.intern(group))
                 keys.contents.append(_content(row.values["text"]))
                 keys.splits.append(row.split)
         if not keys.ids:
             raise DataError(self._directory, None, "not one good record in the table")
-        (repeated, count), *_ = Counter(keys.ids).most_common(1)
-        if count > 1:
+        if len(set(keys.ids)) < len(keys.ids):
+            repeated, count = Counter(keys.ids).most_common(1)[0]
             raise DataError(self._directory, None, f"the id {repeated!r} occurs {count} times")
         return keys
 
     def _divide(self, keys: _Keys) -> Division:
-        authors = [None if name is None else name_key(name) for name in keys.groups]
+        key_of = {name: name_key(name) for name in set(keys.groups) if name is not None}
+        authors = [None if name is None else key_of[name] for name in keys.groups]
         return divide(
             keys.ids,
             keys.labels,

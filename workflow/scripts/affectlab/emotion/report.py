@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.emotion.audit import ALL
 from affectlab.emotion.evaluate import CROSS_VALIDATION
 from affectlab.emotion.settings import Block, selected_runs
 from affectlab.evaluation.records import read_comparison
@@ -27,9 +28,9 @@ from affectlab.report.words import count, difference, interval, percent, points,
 
 HERE = Path(__file__).parent
 FIGURES = {
-    "confusion_matrix": "Confusion matrix of the test split: rows are true classes, columns"
+    "confusion_matrix": "Confusion matrix of the scored texts: rows are true classes, columns"
     " predicted ones; each cell has the share of its row and the count.",
-    "reliability": "Reliability diagram of the test split: accuracy against stated confidence,"
+    "reliability": "Reliability diagram of the scored texts: accuracy against stated confidence,"
     " before and after temperature scaling, with the number of items in each bin below.",
     "training_curves": "Training curves: loss on train and validation, validation scores, learning"
     " rate, over the optimiser's steps.",
@@ -56,6 +57,7 @@ def section(
         html=render(
             HERE / "report.html.j2",
             experiment=experiment,
+            scored=_scored(experiment.comparison),
             runs=runs,
             summaries=_with_difference(experiment.comparison),
             published=known,
@@ -72,6 +74,14 @@ class _Results:
     comparison: dict[str, Any]
     audits: dict[str, dict[str, Any]]
     label_noise: dict[str, dict[str, Any]]
+
+
+def _scored(comparison: Mapping[str, Any]) -> str:
+    """Which texts the scores are on, for a heading."""
+    splits = {run["split"] for run in comparison["runs"]}
+    if splits == {CROSS_VALIDATION}:
+        return "all texts, cross-validated"
+    return "held-out texts" if CROSS_VALIDATION in splits else "the test split"
 
 
 def _read(folder: Path, block: Block) -> _Results:
@@ -104,11 +114,12 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     left_out = summaries[best]["n"] - (rest["n"] if rest else 0)
     run = summaries[best]
     score = run["metrics"]["accuracy"]
-    folded = run.get("split") == CROSS_VALIDATION
+    folded = run["split"] == CROSS_VALIDATION
+    texts = "texts" if folded else "test texts"
     level = results.comparison["interval"]["level"]
     sentences = [
         f"{best}, the {kind} with the highest validation accuracy, gives {percent(score['mean'])}"
-        f" of {run['n']:,} {unseen(left_out)}{'' if folded else 'test '}texts the label they carry"
+        f" of {run['n']:,} {unseen(left_out)}{texts} the label they carry"
         f"{', each text by a model that was trained without its fold' if folded else ''}"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
@@ -141,13 +152,13 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
             )
     if left_out and not rest:
         sentences.append(
-            "Every test text is in the training data as well, or nearly the same: the scores say"
+            "Every scored text is in the training data as well, or nearly the same: the scores say"
             " nothing about new texts."
         )
     elif left_out:
-        change = means[best]["test_without_overlap"]["accuracy"] - means[best]["test"]["accuracy"]
+        change = means[best]["test_without_overlap"]["accuracy"] - score["mean"]
         sentences.append(
-            f"Leaving out the {left_out} test texts that are in the training data as well, or"
+            f"Leaving out the {left_out} {texts} that are in the training data as well, or"
             f" nearly the same, changes its accuracy by {points(change)}."
         )
     before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
@@ -158,8 +169,9 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     for name, noise in results.label_noise.items():
         if "skipped" in noise:
             continue
+        which = "labels" if ALL in results.audits[name]["counts"] else "training labels"
         sentences.append(
-            f"About {percent(noise['noise_rate'])} of the training labels of {name} look doubtful"
+            f"About {percent(noise['noise_rate'])} of the {which} of {name} look doubtful"
             " (confident learning; an estimate, not a count of errors)."
         )
     return sentences
