@@ -29,6 +29,7 @@ def summary_of(run, protocol="corrected", **metrics):
         "method": "full",
         "model": "m",
         "data": "d",
+        "split": "test",
         "n": 200,
         "groups": 200,
         "seeds": [0],
@@ -87,13 +88,13 @@ def emotion_sentences(without, validation=(0.9, 0.8)):
     [
         (200, True, None),
         (195, False, "Leaving out the 5 test texts"),
-        (0, False, "Every test text is in the training data"),
+        (0, False, "Every scored text is in the training data"),
     ],
 )
 def test_emotion_calls_texts_unseen_only_if_none_is_in_training(without, unseen, tail):
     sentences = emotion_sentences(without)
     assert ("unseen" in sentences[0]) is unseen
-    for start in ("Leaving out the 5 test texts", "Every test text is in the training data"):
+    for start in ("Leaving out the 5 test texts", "Every scored text is in the training data"):
         assert any(one.startswith(start) for one in sentences) is (start == tail)
 
 

@@ -1,8 +1,6 @@
 """A user's own table of texts: how it is read, divided, audited and scored."""
 
-import csv
 import json
-import random
 import subprocess
 import sys
 from collections import Counter
@@ -11,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from emotion_tables import converted, data_in, data_of
-from scored_runs import scored_run
+from own_texts import CLASSES, rows_of, write_csv
+from scored_runs import BOOTSTRAP, SCHEMAS, scored_run
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -19,41 +18,13 @@ from sklearn.tree import DecisionTreeClassifier
 
 from affectlab.emotion import audit
 from affectlab.emotion.data import Record
-from affectlab.emotion.evaluate import corpus_of, evaluate
+from affectlab.emotion.evaluate import compare, corpus_of, evaluate
 from affectlab.emotion.settings import EmotionRun
 from affectlab.emotion.train import cross_validate
 from affectlab.errors import DataError
 from affectlab.evaluation.records import origin_record
 from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.files.quarantine import BadRecord
-
-CLASSES = ("Angst", "Freude", "Ruhe", "Wut")
-CUES = {"Angst": "zittere", "Freude": "lacheln", "Ruhe": "atmende", "Wut": "schreie"}
-"""A word of each class, all of one length, so that the length of a text tells nothing."""
-
-
-def rows_of(count, authors=12):
-    """Different texts, four classes in turn, every author with all of them."""
-    generator = random.Random(0)
-    syllables = [f"{one}{two}" for one in "bdfgklmnprst" for two in "aeiou"]
-    words = ["".join(generator.choices(syllables, k=3)) for _ in range(300)]
-    return [
-        {
-            "tweet": " ".join([CUES[CLASSES[n % 4]], *generator.sample(words, 5)]),
-            "emo": CLASSES[n % 4],
-            "who": f"a{n // 4 % authors}",
-        }
-        for n in range(count)
-    ]
-
-
-def write_csv(folder, rows, name="mine.csv"):
-    folder.mkdir(exist_ok=True)
-    with (folder / name).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
 
 
 def entry_of(**values):
@@ -358,6 +329,18 @@ def test_the_pooled_score_is_that_of_scikit_learn(folded, tmp_path):
     assert accuracy["ci"][0] < accuracy["value"] < accuracy["ci"][1]
     assert accuracy["baseline"] is not None
     assert "n = 240" in (tmp_path / "results.txt").read_text()
+    compare(
+        metrics_paths=[tmp_path / "metrics.json"],
+        predictions_paths=[path],
+        data={"mine": data},
+        baseline=None,
+        bootstrap=BOOTSTRAP,
+        schema=SCHEMAS / "comparison.schema.json",
+        output_path=tmp_path / "comparison.json",
+    )
+    (summary,) = read_json(tmp_path / "comparison.json")["runs"]
+    assert summary["split"] == "cross-validation"
+    assert summary["metrics"]["accuracy"]["mean"] == pytest.approx(accuracy["value"])
 
 
 # --- what the audit finds

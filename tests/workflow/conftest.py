@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import yaml
@@ -69,8 +70,8 @@ class Project:
             *arguments,
         ]
 
-    def snakemake(self, *arguments, directory, overlays=None):
-        """Run it and wait."""
+    def snakemake(self, *arguments, directory, overlays=None, env=None):
+        """Run it and wait; *env* changes variables of the environment, None removes one."""
         done = subprocess.run(
             self.command(*arguments, directory=directory, overlays=overlays),
             stdout=subprocess.PIPE,
@@ -79,7 +80,7 @@ class Project:
             text=True,
             # Not where the checkout is, nor where the results go.
             cwd=self.folder,
-            env=environment(),
+            env=environment(env or {}),
             check=False,
         )
         return Result(done.returncode, done.stdout)
@@ -129,9 +130,10 @@ class Project:
         return path
 
 
-def environment():
+def environment(changes=MappingProxyType({})):
     """Of the processes: no hub, one thread per core that is asked for, nothing of a caller's."""
-    return os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    made = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"} | changes
+    return {name: value for name, value in made.items() if value is not None}
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.emotion.audit import ALL
-from affectlab.emotion.evaluate import CROSS_VALIDATION
 from affectlab.emotion.settings import Block, selected_runs
+from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
