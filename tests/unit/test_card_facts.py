@@ -6,6 +6,7 @@ import pytest
 import yaml
 from test_cards import DATASET, MODEL, RECIPE, make_record
 
+from affectlab.config.registries import stated
 from affectlab.emotion.card import card
 from affectlab.evaluation import cards
 
@@ -40,6 +41,30 @@ def test_facts_of_data_that_cannot_be_compared_are_conditional():
     assert words in cards.describe_data("psyqa", REGISTRY["psyqa"], [])
     assert words not in cards.describe_data("emotion", REGISTRY["emotion"], [])
     assert words not in cards.describe_data("psyqa_sample", REGISTRY["psyqa_sample"], [])
+
+
+def test_a_user_s_own_data_are_not_compared_with_a_registry():
+    entry = stated("mine", {"path": "mine.csv", "layout": "table", "language": "de"})
+    text = cards.describe_data("mine", entry, [])
+    assert "registry" not in text
+    assert "- Language: de." in text
+    assert "- Not known: how the items were chosen; who is in the data" in text
+
+
+def test_the_card_of_a_user_s_own_data_states_only_what_is_known():
+    entry = stated("mine", {"path": "mine.csv", "layout": "table", "language": "de"})
+    record = make_record()
+    record["data"] |= {"name": "mine", "split": "cross-validation", "classes": ["a", "b"]}
+    record["per_class"] = dict(zip("ab", record["per_class"].values(), strict=False))
+    text = card(record, [], RECIPE, entry | {"split": {"folds": 5}}, MODEL, traps=["A trap."])
+    assert "mine, cross-validated in 5 folds" in text
+    assert "which of 2 classes a text was labelled with: a, b" in text
+    assert "version not stated" in text
+    assert "Citation: not stated." in text
+    assert "- A trap." in text
+    assert yaml.safe_load(text.split("---")[1])["language"] == ["de"]
+    for words in ("registry", "English", "test split", "test texts", "neutral"):
+        assert words not in text, words
 
 
 def test_generated_data_are_of_no_person():

@@ -248,13 +248,13 @@ def test_the_baseline_is_on_the_data_of_the_runs(config, selected, baseline, exp
     assert set(runs) == {*selected, *([expected] if expected else [])}
 
 
-def test_an_export_must_be_selected(config):
+def test_an_export_must_be_a_run_and_need_not_be_selected(config):
     config["emotion"]["selected"] = ["mpnet", "tfidf"]
     config["face"]["export"] = ["compact", "vit"]
+    validate_config(config, PROJECT)
+    config["face"]["export"] = ["compcat"]
     assert mistakes_of(config) == [
-        "face.export.1: the run 'vit' is not selected; set face.export to runs that are, or to []",
-        "emotion.export.0: the run 'minilm' is not selected; set emotion.export to runs that are, "
-        "or to []",
+        "face.export.0: no run is called 'compcat'; did you mean 'compact'?"
     ]
 
 

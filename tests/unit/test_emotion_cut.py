@@ -94,7 +94,7 @@ def test_texts_of_an_evaluation_that_were_cut_are_counted(directory, tmp_path, c
     record = make_record() | {"details": {"reading": found}}
     text = card(record, [], RECIPE, DATASET, MODEL)
     assert "reads the first 16 tokens" in text
-    assert "2 of the 4 test texts are longer" in text
+    assert "2 of the 4 scored texts are longer" in text
     assert "reads the first" not in card(make_record(), [], RECIPE, DATASET, MODEL)
     written = results_text(record | {"comparisons": []})
-    assert "reads up to 16 tokens of a text; 2 of 4 test texts are longer" in written
+    assert "reads up to 16 tokens of a text; 2 of 4 scored texts are longer" in written

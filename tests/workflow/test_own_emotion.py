@@ -40,7 +40,7 @@ def overlay_of(entry, **runs):
 
 
 WORDS = {"method": "tfidf", "seeds": [0]}
-NETWORK = {"model": "bert-tiny", "seeds": [1], "max_length": 32, "training": TRAINING}
+NETWORK = {"model": "bert-tiny", "seeds": [1], "max_length": 128, "training": TRAINING}
 
 
 class Finished:

@@ -179,7 +179,7 @@ def overlapping_ids(audit_path: Path | str) -> set[str]:
 
 
 def reading(predictions_path: Path | str, recipe: EmotionRun) -> dict[str, Any]:
-    """How much of a text the model reads, and of how many test texts that was not all.
+    """How much of a text the model reads, and of how many scored texts that was not all.
 
     Returns:
         ``max_length`` in tokens (None: all of it), ``cut_texts`` of the ``test_texts``.
@@ -277,7 +277,7 @@ def _reading_line(found: Mapping[str, Any] | None) -> list[str]:
         return []
     return [
         f"reads up to {found['max_length']} tokens of a text; {found['cut_texts']} of"
-        f" {found['test_texts']} test texts are longer"
+        f" {found['test_texts']} scored texts are longer"
     ]
 
 

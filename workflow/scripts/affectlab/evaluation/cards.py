@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
+from affectlab.config.registries import is_own
 from affectlab.files.text import read_text
 
 # An underscore inside a word is one; an ampersand matters where it begins an entity.
@@ -107,7 +108,7 @@ def describe_data(name: str, dataset: Mapping[str, Any], differs: Sequence[str])
             f"The data differ from the registry entry {entry}. What the registry states about that"
             " data set is not repeated here."
         )
-    elif facts and not is_generated(dataset) and not _is_comparable(dataset):
+    elif facts and not (is_own(dataset) or is_generated(dataset) or _is_comparable(dataset)):
         lines.append(
             f"The registry entry {entry} has no counts that these data could be compared with. The"
             " facts below hold only if the data are that data set."
