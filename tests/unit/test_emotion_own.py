@@ -1,10 +1,12 @@
 """A user's own table of texts: how it is read, divided, audited and scored."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,15 +18,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.tree import DecisionTreeClassifier
 
+from affectlab.config.load import load_config
+from affectlab.datasets.traps import near_items, shared_items
 from affectlab.emotion import audit
 from affectlab.emotion.data import Record
 from affectlab.emotion.evaluate import compare, corpus_of, evaluate
-from affectlab.emotion.settings import EmotionRun
+from affectlab.emotion.settings import EmotionRun, baseline_in_use
 from affectlab.emotion.train import cross_validate
 from affectlab.errors import DataError
 from affectlab.evaluation.records import origin_record
+from affectlab.experiments import validate_config
 from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.files.quarantine import BadRecord
+
+PROJECT = Path(__file__).parents[2]
 
 
 def entry_of(**values):
@@ -33,6 +40,17 @@ def entry_of(**values):
 
 
 GROUPED = entry_of(columns={"group": "who"})
+
+
+def test_the_overlay_of_the_page_is_valid(tmp_path):
+    page = (PROJECT / "docs" / "emotion.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(block)
+    complete, registries = validate_config(load_config(PROJECT, [tmp_path / "mine.yaml"]), PROJECT)
+    assert baseline_in_use(complete["emotion"]) == "tweets_tfidf"
+    assert registries.datasets["tweets"]["split"] == {"folds": 5}
+    for (trap,) in (shared_items({("test", "train"): 1}, "texts"), near_items(1, 0, "texts")):
+        assert f"| `{trap.name}` |" in page
 
 
 # --- what is read
@@ -413,8 +431,9 @@ def test_a_class_with_fewer_items_than_folds_is_reported(tmp_path):
     for row in rows[3::4][2:]:
         row["emo"] = "Angst"
     found = traps_of(divided(tmp_path, rows, split={"folds": 5}))
-    assert found["class_smaller_than_folds"].startswith("The class Wut has 2 texts, fewer than ")
-    assert "5 parts" in found["class_smaller_than_folds"]
+    assert found["class_smaller_than_folds"].startswith(
+        "The class Wut is rare (number of texts: 2). The data have 5 parts"
+    )
 
 
 def test_authors_of_one_class_each_are_reported(tmp_path):

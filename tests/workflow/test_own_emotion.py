@@ -138,9 +138,7 @@ def test_a_table_without_splits(project, capsys):
     assert found.comparison["baseline"] == "mine_words"
     shown = words_of(found.report)
     assert "mine_words, the run with the highest validation accuracy, gives" in shown
-    assert f"With {sizes['test']} items the interval of this score is" in (
-        found.card("mine_tiny", 1)
-    )
+    assert f"With {sizes['test']} items the interval of this score is" in found.card("mine_tiny", 1)
     # The network was made for another language; word counts were made for none.
     foreign = "The pretrained model was made for ‘en’, and these data are in ‘de’."
     assert foreign in found.card("mine_tiny", 1)
@@ -222,7 +220,7 @@ def test_few_texts_are_cross_validated(project, misfits, capsys, folds):
     assert "test texts" not in shown
     card = found.card("mine_tiny", 1)
     assert f"cross-validated in {folds} folds" in card
-    assert "With 80 items the interval of this score is" in card
+    assert "With 80 items in 12 groups the interval of this score is" in card
     predictions = found.folder / "mine_tiny" / "seed1" / "predictions.jsonl"
     assert misfits(predictions, "emotion") == []
     tested = [json.loads(line) for line in predictions.read_text().splitlines()]

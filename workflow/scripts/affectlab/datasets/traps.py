@@ -112,10 +112,10 @@ def _rare(
         places = len(own_groups[name]) if all(group is not None for group in groups) else None
         least = counts[name] if places is None else min(counts[name], places)
         if least < folds:
-            of = "" if places is None else f" of {places} different groups"
+            of = "" if places is None else f", of different groups: {places}"
             sentence = (
-                f"The class {name} has {counts[name]} {what}{of}, fewer than the {folds} parts of "
-                "the data: in some of them it cannot be learnt or tested."
+                f"The class {name} is rare (number of {what}: {counts[name]}{of}). The data have "
+                f"{folds} parts, and in some of them it cannot be learnt or tested."
             )
             found.append(Trap("class_smaller_than_folds", sentence))
     return found
@@ -131,8 +131,8 @@ def _spellings(names: Sequence[str], group_name: str) -> list[Trap]:
     shown = "; ".join(" and ".join(map(repr, own)) for own in several[:SHOWN])
     more = "; ..." if len(several) > SHOWN else ""
     sentence = (
-        f"{len(several)} names in the column {group_name} are spelled in more than one way "
-        f"({shown}{more}). Each was taken as one when the data were divided."
+        f"Names in the column {group_name} are spelled in more than one way ({shown}{more}). Each "
+        "was taken as one when the data were divided."
     )
     return [Trap("name_in_two_spellings", sentence)]
 

@@ -41,6 +41,9 @@ MAX_OVERLAP_SHARE = 0.5
 ALL = "all"
 """The records of a cross-validation, which has no fixed splits."""
 
+TEXT_CONDITIONS = ("characters", "words", "language")
+"""See `texts.text_conditions`."""
+
 TESTED = ("test", "train")
 PAIRS = (TESTED, ("validation", "train"), ("test", "validation"))
 
@@ -184,11 +187,12 @@ def _traps(
         group_name=data.description.group,
     )
     if conditions["clear"]:
-        shown = " and ".join(conditions["clear"])
+        # Of all together it tells nothing that one alone does not tell.
+        names = [name for name in conditions["clear"] if name != "all"] or TEXT_CONDITIONS
         yield Trap(
             "condition_predicts_class",
-            f"The {shown} of a text alone tells its class better than chance. Compare the score "
-            "with that of the baseline conditions.",
+            f"The class can be predicted better than by chance from these properties of a text "
+            f"alone: {', '.join(names)}. Compare the score with that of the baseline conditions.",
         )
 
 

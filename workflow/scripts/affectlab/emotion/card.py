@@ -88,7 +88,11 @@ def card(
         unbalanced=cards.is_unbalanced(record["per_class"]),
         difference=cards.difference_note(differs),
         traps=traps,
-        small=small_sample(record["data"]["n"], record["metrics"]["accuracy"]["ci"]),
+        small=small_sample(
+            record["data"]["n"],
+            record["metrics"]["accuracy"]["ci"],
+            groups=record["data"]["groups"],
+        ),
         foreign=foreign_language(dataset, model),
         folds=dataset.get("split", {}).get("folds"),
     )

@@ -27,6 +27,7 @@ from affectlab.report.section import Section, exports_view, provenance, render, 
 from affectlab.report.words import count, difference, interval, percent, points, trivial, unseen
 
 HERE = Path(__file__).parent
+LENGTH = "the length and language of the text alone"
 FIGURES = {
     "confusion_matrix": "Confusion matrix of the scored texts: rows are true classes, columns"
     " predicted ones; each cell has the share of its row and the count.",
@@ -123,9 +124,9 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
         f"{', each text by a model that was trained without its fold' if folded else ''}"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
-        f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
+        f" {_trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
-    if small := small_sample(run["n"], score["ci"]):
+    if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
     baseline = results.comparison["baseline"]
     if pair := against_baseline(results.comparison).get(best):
@@ -175,6 +176,11 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
             " (confident learning; an estimate, not a count of errors)."
         )
     return sentences
+
+
+def _trivial(name: str) -> str:
+    """A trivial baseline for the middle of a sentence; the conditions are those of texts."""
+    return LENGTH if name in ("conditions", "conditions_balanced") else trivial(name)
 
 
 def _with_difference(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,19 +9,22 @@ WIDE = 0.1
 """From this width of an interval on, a reader is told what it means."""
 
 
-def small_sample(n: int, limits: Sequence[float]) -> str | None:
+def small_sample(n: int, limits: Sequence[float], *, groups: int | None = None) -> str | None:
     """What a score on *n* items cannot show; None where its interval is narrow enough.
 
     Args:
         n: items that were scored.
         limits: both ends of the interval of a score between 0 and 1.
+        groups: of items that belong together, such as those of one author; None: not known.
     """
     width = limits[1] - limits[0]
     if width < WIDE:
         return None
+    # The interval is over groups, so few of them make it wide however many items there are.
+    among = "" if groups in (None, n) else f" in {groups:,} groups"
     return (
-        f"With {n:,} items the interval of this score is {100 * width:.0f} points wide. Smaller"
-        " differences, between models or from a baseline, cannot be seen with so few."
+        f"With {n:,} items{among} the interval of this score is {100 * width:.0f} points wide."
+        " Smaller differences, between models or from a baseline, cannot be seen with so few."
     )
 
 
