@@ -86,14 +86,14 @@ def test_the_catalogue_s_snakefile_is_the_same_workflow(project, tmp_path):
 def test_several_typos_come_as_one_error_without_noise(project, tmp_path):
     overlay = project.write_overlay(
         "typos",
-        {"dataroot": "x", "emotion": {"selectd": ["minilm"], "runs": {"minilm": {"modle": "m"}}}},
+        {"dataroot": "x", "emotion": {"selectd": ["minilm"], "runs": {"tfidf": {"metod": "m"}}}},
     )
     result = project.snakemake("-n", directory=tmp_path, overlays=[overlay])
     assert result.status == 1
     assert (
         "3 mistakes in the configuration:\n"
         "  dataroot: unknown key; did you mean 'data_root'?\n"
-        "  emotion.runs.minilm.modle: unknown key; did you mean 'model'?\n"
+        "  emotion.runs.tfidf.metod: unknown key; did you mean 'method'?\n"
         "  emotion.selectd: unknown key; did you mean 'selected'?\n"
     ) in result.output
     assert "Traceback" not in result.output
@@ -139,7 +139,6 @@ def gated(project):
             "models": {"own": registries.models["minilm-l6"] | {"sources": []}},
             "emotion": {
                 "selected": ["minilm", "tfidf"],
-                "label_noise": {"data": "closed"},
                 "runs": {
                     "minilm": {"data": "closed", "model": "own"},
                     "tfidf": {"data": "closed"},
