@@ -33,6 +33,7 @@ from affectlab.summary import train as fitting
 from affectlab.summary.answering import answer_all, length_sorted_batches
 from affectlab.summary.answers import parse, read_predictions
 from affectlab.summary.cases import FIELDS, REFLECTION, Case, read_cases
+from affectlab.summary.convert import Outputs as Converted
 from affectlab.summary.convert import convert
 from affectlab.summary.generator import Generator, load_generator
 from affectlab.summary.layouts import read_requests
@@ -88,7 +89,8 @@ def base(tmp_path_factory):
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_longemotion(folder / "raw", cases=20)
-    convert(folder / "raw", "longemotion", folder / "r.jsonl", folder / "q.jsonl", split=Split())
+    outputs = Converted(folder / "r.jsonl", folder / "q.jsonl", folder / "d.json")
+    convert(folder / "raw", outputs, {"layout": "longemotion"}, split=Split())
     return folder / "r.jsonl"
 
 
@@ -247,7 +249,8 @@ def test_no_processor_is_let_repack_4_bit_weights(base, monkeypatch):
 def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
     write_psyqa(tmp_path / "raw", cases=12)
     records = tmp_path / "r.jsonl"
-    convert(tmp_path / "raw", "psyqa", records, tmp_path / "q.jsonl", split=Split())
+    outputs = Converted(records, tmp_path / "q.jsonl", tmp_path / "d.json")
+    convert(tmp_path / "raw", outputs, {"layout": "psyqa"}, split=Split())
     run = changed(PUBLISHED, max_length=512, training=changed(RUN.training, epochs=1))
     with pytest.raises(UserError, match=r"r\.jsonl: no cases in the split validation, so the"):
         train(tmp_path, records, base, changed(run, protocol="corrected"))

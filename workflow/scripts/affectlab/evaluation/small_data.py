@@ -9,18 +9,19 @@ WIDE = 0.1
 """From this width of an interval on, a reader is told what it means."""
 
 
-def small_sample(n: int, limits: Sequence[float]) -> str | None:
+def small_sample(n: int, limits: Sequence[float], score: str = "this score") -> str | None:
     """What a score on *n* items cannot show; None where its interval is narrow enough.
 
     Args:
         n: items that were scored.
         limits: both ends of the interval of a score between 0 and 1.
+        score: its name.
     """
     width = limits[1] - limits[0]
     if width < WIDE:
         return None
     return (
-        f"With {n:,} items the interval of this score is {100 * width:.0f} points wide. Smaller"
+        f"With {n:,} items the interval of {score} is {100 * width:.0f} points wide. Smaller"
         " differences, between models or from a baseline, cannot be seen with so few."
     )
 

@@ -12,6 +12,10 @@ MODEL_METHODS = (*TRAINED_METHODS, "prompt")
 BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
 
 
+OWN_LAYOUT = "cases"
+"""The layout of users' own tables; the others are those of published corpora."""
+
+
 def training_part(run: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's block decides the weights of its adapters.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.description import read_description
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.report.data_notes import data_notes
@@ -19,7 +20,9 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, figure, provenance, render
 from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
+from affectlab.summary.cases import OWN_TASK, task_of
 from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
+from affectlab.summary.own_notes import SCORES, few_cases, unknown_to_model
 from affectlab.summary.settings import Block
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
@@ -53,8 +56,18 @@ def section(
     known = published_for("summary", views, published)
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
+    own = [
+        name
+        for name in data
+        if task_of(read_description(folder / "data" / name / "description.json").classes)
+        == OWN_TASK
+    ]
     return Section(
-        sentences=[*_headline(comparison, runs, audits), *_pooled(pools)],
+        sentences=[
+            *_headline(comparison, runs, audits),
+            *_own_sentences(comparison, runs, own),
+            *_pooled(pools),
+        ],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
@@ -71,9 +84,10 @@ def section(
                 for name, seeds in runs.items()
                 if (way := seeds[0].metrics["details"]["decoding"]) is not None
             },
-            data=data,
+            own=own,
+            only_own=own == data,
             audits=audits,
-            published=[row for row in published if row["experiment"] == "summary"],
+            published=[row for row in published if row["experiment"] == "summary" and own != data],
         ),
     )
 
@@ -134,6 +148,21 @@ def _headline(
             f"The references of {', '.join(templated)} were made from a template, as in the"
             " original project: scores on them are template recall."
         )
+    return sentences
+
+
+def _own_sentences(
+    comparison: Mapping[str, Any], runs: Mapping[str, Sequence[SeedResult]], own: Sequence[str]
+) -> list[str]:
+    """What few cases, and models that do not know a language, mean for runs on users' own data."""
+    sentences = []
+    for run in comparison["runs"]:
+        details = runs[run["run"]][0].metrics["details"]
+        if run["data"] not in own or details["decoding"] is None:
+            continue
+        few = few_cases(run["n"], {name: run["metrics"][name]["ci"] for name in SCORES})
+        foreign = unknown_to_model(details["languages"], details.get("model_languages", ()))
+        sentences += [f"{run['run']}: {sentence}" for sentence in (few, foreign) if sentence]
     return sentences
 
 
