@@ -60,9 +60,7 @@ def _fields(look: Look, path: Path) -> list[str]:
     texts = [column.name for column in longest if column.words >= LEAST_WORDS]
     if len(texts) < 2:
         known = ", ".join(look.columns)
-        raise UserError(
-            f"{path}: expected a column of texts and one of summaries; it has {known}"
-        )
+        raise UserError(f"{path}: expected a column of texts and one of summaries; it has {known}")
     return texts[1:]
 
 

@@ -23,7 +23,7 @@ from affectlab.report.words import count, difference, interval, overlap_sentence
 from affectlab.summary.cases import OWN_TASK, task_of
 from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
 from affectlab.summary.own_notes import SCORES, few_cases, unknown_to_model
-from affectlab.summary.settings import Block
+from affectlab.summary.settings import Block, selected_runs
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
@@ -47,7 +47,7 @@ def section(
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     # The baseline is carried out and compared even where it is not selected.
-    names = dict.fromkeys([*block.selected, block.baseline])
+    names = selected_runs(block.model_dump())
     runs = read_runs(folder, block.runs, names)
     comparison = read_comparison(folder / "comparison.json")
     pools = comparison.get("pools", [])

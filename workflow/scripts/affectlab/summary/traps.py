@@ -66,8 +66,8 @@ def _near(near: Mapping[str, Any]) -> Iterator[Trap]:
     if groups:
         yield Trap(
             "near_duplicates",
-            f"{_count(groups, 'group')} of cases have nearly the same text: the data hold less"
-            " than their number of cases.",
+            f"{_count(groups, 'group')} of cases have nearly the same text, so the data hold fewer"
+            " different cases than their number.",
         )
 
 
@@ -117,8 +117,9 @@ def _rare_languages(cases: Sequence[Case], folds: int) -> Iterator[Trap]:
         if number < folds and language != UNKNOWN:
             yield Trap(
                 "language_smaller_than_folds",
-                f"The language {language!r} has {number} cases, fewer than the {folds} parts of the"
-                " data: in some of them it cannot be learnt or tested.",
+                f"The language {language!r} has {number} {'case' if number == 1 else 'cases'}, fewer"
+                f" than the {folds} parts of the data: in some of them it cannot be learnt or"
+                " tested.",
             )
 
 
