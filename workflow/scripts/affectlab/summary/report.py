@@ -20,7 +20,7 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, figure, provenance, render
 from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
-from affectlab.summary.cases import OWN_TASK, task_of
+from affectlab.summary.cases import CROSS_VALIDATION, OWN_TASK, task_of
 from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
 from affectlab.summary.own_notes import SCORES, few_cases, unknown_to_model
 from affectlab.summary.settings import Block, selected_runs
@@ -29,11 +29,13 @@ SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
 HERE = Path(__file__).parent
 FIGURES = {
-    "fields": "ROUGE of each field by itself, mean over the test cases.",
+    "fields": "ROUGE of each field by itself, mean over the scored cases.",
     "training_curves": "Loss per predicted token on training and held-out cases, scores of the"
     " answers to held-out cases if they were written on the way, and the learning rate, over the"
     " optimiser's steps.",
 }
+
+WITHOUT_FOLD = ", each by a model that was trained without its fold"
 
 EXAMPLES = 2
 """Generated summaries that are shown, of generated cases only."""
@@ -86,6 +88,7 @@ def section(
             },
             own=own,
             only_own=own == data,
+            folded=all(run.get("split") == CROSS_VALIDATION for run in comparison["runs"]),
             audits=audits,
             published=[row for row in published if row["experiment"] == "summary" and own != data],
         ),
@@ -113,6 +116,7 @@ def _headline(
         sentences.append(
             f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']}"
             f" {unseen(shared)}cases of {run['data']}"
+            f"{WITHOUT_FOLD if run.get('split') == CROSS_VALIDATION else ''}"
             f" ({interval(score['ci'], level, run['interval_covers'])};"
             f" {count(len(run['seeds']), 'seed')}){_beside(score['baseline'])}. Its ROUGE-L is"
             f" {100 * longest:.1f}; {100 * valid:.0f} % of its answers have the form that was asked"

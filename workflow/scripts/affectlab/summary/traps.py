@@ -117,8 +117,8 @@ def _rare_languages(cases: Sequence[Case], folds: int) -> Iterator[Trap]:
         if number < folds and language != UNKNOWN:
             yield Trap(
                 "language_smaller_than_folds",
-                f"The language {language!r} has {number} {'case' if number == 1 else 'cases'}, fewer"
-                f" than the {folds} parts of the data: in some of them it cannot be learnt or"
+                f"The language {language!r} has {number} {'case' if number == 1 else 'cases'},"
+                f" fewer than the {folds} parts of the data: in some of them it cannot be learnt or"
                 " tested.",
             )
 
