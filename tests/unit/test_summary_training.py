@@ -735,6 +735,7 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
         example = cards.render(
             card.TEMPLATES / card.EXAMPLE,
             run="tiny",
+            own=False,
             manifest=None if merged else cards.path_from(folder / "example.py", manifest),
         )
         (folder / "inference_example.py").write_text(example)
@@ -992,7 +993,7 @@ def test_not_a_model_of_this_experiment(base):
         ({"base_model": None}, "not of a model of the summary experiment: no base_model"),
         ({"generation": {}}, f"no {', '.join(f'generation.{n}' for n in Generation.model_fields)}"),
         ({"generation": []}, "no generation.sample, generation.temperature"),
-        ({"task": "poems"}, "task: expected fields or reflection, found 'poems'"),
+        ({"task": "poems"}, "task: expected one of fields, reflection, own, found 'poems'"),
         ({"max_length": "long"}, "expected settings of a run of the summary experiment"),
     ],
     ids=["two missing", "no base", "nothing", "a list", "another task", "a word for a number"],
@@ -1046,3 +1047,36 @@ def test_texts_and_tables_are_cases_too(trained, tmp_path, capsys):
         "error": "",
     }
     assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_fields_and_prompt_of_ones_own_are_stored_with_the_model(tmp_path, base):
+    (tmp_path / "raw").mkdir()
+    with (tmp_path / "raw" / "mine.jsonl").open("w") as file:
+        for number in range(12):
+            text = f"Hoy el bus {number} llegó tarde y la tienda estaba cerrada."
+            row = {"id": number, "text": text, "causa": f"bus {number}", "efecto": "cerrada"}
+            file.write(json.dumps(row) + "\n")
+    records = tmp_path / "r.jsonl"
+    entry = {"layout": "cases", "fields": ["causa", "efecto"], "language": "es"}
+    outputs = Converted(records, tmp_path / "q.jsonl", tmp_path / "d.json")
+    convert(tmp_path / "raw", outputs, entry, split=Split())
+    run = changed(
+        RUN,
+        prompt_template="Lee: {text} Escribe {field}.",
+        merge=False,
+        training=changed(RUN.training, epochs=1),
+        generation=Generation(decoding="constrained", precision="fp32"),
+    )
+    train(tmp_path, records, base, run)
+    summarizer = CaseSummarizer.from_directory(tmp_path / "model", base_model=base, device="cpu")
+    assert summarizer.fields == ("causa", "efecto")
+    cases = [case for case in read_cases(records) if case.split == "test"]
+    encoded = feeding.encode(cases, networks.load_tokenizer(base), run)
+    requests = build_requests(summarizer._generator, cases, summarizer._run, seed=0)
+    for request, example, case in zip(requests, encoded, cases, strict=True):
+        assert request.ids == example.ids[: example.prompt_length]
+        shown = summarizer._generator.tokenizer.decode(request.ids)
+        assert f"Lee: {case.text} Escribe causa, efecto." in shown
+    answers = summarizer.predict(cases)
+    assert all(answer.valid and all(answer.fields.values()) for answer in answers)
+    assert {tuple(answer.fields) for answer in answers} == {("causa", "efecto")}

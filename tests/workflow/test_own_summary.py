@@ -150,18 +150,16 @@ def test_report_and_card_tell_of_these_data_alone(trapped):
 def test_the_model_writes_the_fields_of_the_data(trapped):
     model = trapped / "results/summary/cases_smollm2/seed42/model"
     base = trapped / "resources/models/tiny_english/files"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "affectlab", "predict", "summary", "Hoy fui al mercado."),
-            *("--model", str(model), "--base-model", str(base)),
-        ],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)) == {"id", "summary"}
+    command = [
+        *(sys.executable, "-m", "affectlab", "predict", "summary", "Hoy fui al mercado."),
+        *("--model", str(model), "--base-model", str(base)),
+    ]
+    for program in (command, [sys.executable, str(model.parent / "inference_example.py")]):
+        done = subprocess.run(
+            program, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert set(json.loads(done.stdout)) == {"id", "summary"}
 
 
 def test_folds_are_planned_as_one_estimate(project):

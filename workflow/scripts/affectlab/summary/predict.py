@@ -223,8 +223,9 @@ def _read_settings(folder: Path) -> tuple[dict[str, Any], SummaryRun]:
         raise DataError(
             path, None, f"not of a model of the summary experiment: no {', '.join(missing)}"
         )
-    if settings["task"] not in (*TASKS, OWN_TASK):
-        problem = f"task: expected {' or '.join((*TASKS, OWN_TASK))}, found {settings['task']!r}"
+    known = [*TASKS, OWN_TASK]
+    if settings["task"] not in known:
+        problem = f"task: expected one of {', '.join(known)}, found {settings['task']!r}"
         raise DataError(path, None, problem)
     if settings["task"] == OWN_TASK and not _are_fields(settings.get("fields")):
         raise DataError(path, None, "fields: expected a list of names")
