@@ -274,6 +274,23 @@ def test_a_near_duplicate(tmp_path):
     assert traps["near_duplicates"].startswith("1 group of cases")
 
 
+def test_a_near_duplicate_across_folds_and_splits(tmp_path):
+    rows = [spanish(number) | {"part": "train"} for number in range(12)]
+    rows[10]["part"], rows[11]["part"] = "dev", "test"
+    rows[11]["text"] = rows[0]["text"] + " ¡Adiós!"
+    _, traps = audited(tmp_path, rows, {"split": {"column": "part"}})
+    scored = "One case is scored by a model that was trained on such a copy."
+    assert traps["near_duplicates"].endswith(scored)
+    rows[11]["part"], rows[9]["part"] = "train", "test"
+    _, traps = audited(tmp_path, rows, {"split": {"column": "part"}})
+    assert traps["near_duplicates"].endswith("than their number.")
+    _, traps = audited(tmp_path, rows, {"split": {"folds": 3}})
+    folds = {case.id: case.fold for case in read_cases(tmp_path / "records.jsonl")}
+    # Of three folds one is trained on: that behind the one that chooses the weights.
+    trained_on = (folds["c0"] + 2) % 3 == folds["c11"] or (folds["c11"] + 2) % 3 == folds["c0"]
+    assert ("One case is scored" in traps["near_duplicates"]) == trained_on
+
+
 def test_a_subject_in_two_spellings(tmp_path):
     rows = [spanish(number) | {"group": f"P{number}"} for number in range(12)]
     rows[5]["group"] = "p4 "
@@ -351,8 +368,8 @@ def block():
     return found
 
 
-def problems(block):
-    entry = {"path": "mine.jsonl", "layout": "cases", "split": {"folds": 3}}
+def problems(block, folds=3):
+    entry = {"path": "mine.jsonl", "layout": "cases", "split": {"folds": folds}}
     return list(mistakes(block, load_registries(PROJECT, {"datasets": {"mine": entry}})))
 
 
@@ -362,6 +379,12 @@ def test_a_fold_of_own_data_belongs_to_their_entry(block):
         "summary.runs.mine.fold: data of the layout cases are divided by their entry; state "
         "datasets.mine.split.folds, and leave this key out"
     ]
+
+
+def test_two_folds_leave_nothing_to_train_on(block):
+    (problem,) = problems(block, folds=2)
+    assert problem.startswith("summary.runs.mine.data: of two folds one is scored")
+    assert "datasets.mine.split.folds needs at least 3" in problem
 
 
 def test_a_prompt_of_ones_own_has_a_place_for_the_text(block, tmp_path):

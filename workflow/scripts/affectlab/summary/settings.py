@@ -346,6 +346,12 @@ def _run_mistakes(
             f"{path}.fold: data of the layout {OWN_LAYOUT} are divided by their entry; state "
             f"datasets.{run.get('data')}.split.folds, and leave this key out"
         )
+    own_folds = as_mapping(entry.get("split")).get("folds")
+    if entry.get("layout") == OWN_LAYOUT and own_folds == 2:
+        yield (
+            f"{path}.data: of two folds one is scored and one chooses the weights, so nothing is "
+            f"left to train on; datasets.{run.get('data')}.split.folds needs at least 3"
+        )
     yield from _template_mistakes(f"{path}.prompt_template", run.get("prompt_template"))
     # Only trained runs have a training block.
     chooses_weights = "training" in run and run.get("protocol") == "corrected"

@@ -41,7 +41,7 @@ def find_traps(
     folds = (description and description.folds) or 2
     return [
         *_twice(overlap),
-        *_near(near),
+        *_near(near["groups"], {case.id: case for case in cases}, description),
         *spellings([case.subject for case in cases if case.subject is not None], group_name),
         *_constant(cases, group_name),
         *_repeated(cases),
@@ -61,14 +61,37 @@ def _twice(overlap: Mapping[str, Sequence[str]]) -> Iterator[Trap]:
             yield Trap("item_in_two_splits", sentence)
 
 
-def _near(near: Mapping[str, Any]) -> Iterator[Trap]:
-    groups = near["groups"]
-    if groups:
-        yield Trap(
-            "near_duplicates",
-            f"{_count(groups, 'group')} of cases have nearly the same text, so the data hold fewer"
-            " different cases than their number.",
+def _near(
+    groups: Sequence[Sequence[str]], cases: Mapping[str, Case], description: Description | None
+) -> Iterator[Trap]:
+    """Texts that are nearly the same, and how many are scored by a model that has read another."""
+    if not groups:
+        return
+    folds = None if description is None else description.folds
+    known = [
+        name
+        for members in groups
+        for name in members
+        if any(_learns(cases[name], cases[other], folds) for other in members)
+    ]
+    sentence = (
+        f"{_count(groups, 'group')} of cases have nearly the same text, so the data hold fewer"
+        " different cases than their number."
+    )
+    if known:
+        sentence += (
+            f" {_count(known, 'case')} are scored by a model that was trained on such a copy."
+            if len(known) > 1
+            else " One case is scored by a model that was trained on such a copy."
         )
+    yield Trap("near_duplicates", sentence)
+
+
+def _learns(case: Case, other: Case, folds: int | None) -> bool:
+    """Whether *other* is among the cases that are trained on where *case* is scored."""
+    if folds is None:
+        return case.split == "test" and other.split == "train"
+    return other.fold not in (case.fold, (case.fold + 1) % folds)
 
 
 def _constant(cases: Sequence[Case], group_name: str) -> Iterator[Trap]:
