@@ -368,8 +368,9 @@ def block():
     return found
 
 
-def problems(block, folds=3):
-    entry = {"path": "mine.jsonl", "layout": "cases", "split": {"folds": folds}}
+def problems(block, folds=3, fields=("summary",)):
+    split = {"folds": folds}
+    entry = {"path": "mine.jsonl", "layout": "cases", "split": split, "fields": list(fields)}
     return list(mistakes(block, load_registries(PROJECT, {"datasets": {"mine": entry}})))
 
 
@@ -379,6 +380,11 @@ def test_a_fold_of_own_data_belongs_to_their_entry(block):
         "summary.runs.mine.fold: data of the layout cases are divided by their entry; state "
         "datasets.mine.split.folds, and leave this key out"
     ]
+
+
+def test_a_field_is_not_called_as_another_column(block):
+    (problem,) = problems(block, fields=["summary", "text"])
+    assert problem.startswith("summary.runs.mine.data: a field of mine is called 'text'")
 
 
 def test_two_folds_leave_nothing_to_train_on(block):

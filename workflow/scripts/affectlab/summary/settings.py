@@ -33,7 +33,13 @@ from affectlab.config.models import (
 )
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 from affectlab.files.urls import redact
-from affectlab.summary.methods import BASELINE_METHODS, MODEL_METHODS, OWN_LAYOUT, TRAINED_METHODS
+from affectlab.summary.methods import (
+    BASELINE_METHODS,
+    MODEL_METHODS,
+    OWN_LAYOUT,
+    RESERVED,
+    TRAINED_METHODS,
+)
 
 LAYOUTS = frozenset({"longemotion", "psyqa", OWN_LAYOUT})
 
@@ -345,6 +351,11 @@ def _run_mistakes(
         yield (
             f"{path}.fold: data of the layout {OWN_LAYOUT} are divided by their entry; state "
             f"datasets.{run.get('data')}.split.folds, and leave this key out"
+        )
+    if taken := [name for name in as_names(entry.get("fields")) if name in RESERVED]:
+        yield (
+            f"{path}.data: a field of {run.get('data')} is called {taken[0]!r}, which stands for "
+            "something else; choose another name, and map it to the column under columns"
         )
     own_folds = as_mapping(entry.get("split")).get("folds")
     if entry.get("layout") == OWN_LAYOUT and own_folds == 2:
