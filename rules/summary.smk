@@ -3,7 +3,7 @@
 # REQUIRED INPUTS:
 #   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
 # OUTPUTS:
-#   <results>/summary/data/{data}/     cases, quarantine, audit
+#   <results>/summary/data/{data}/     cases, description, quarantine, audit
 #   <results>/summary/{run}/lengths.json, lengths.svg     the cases in the run's tokens
 #   <results>/summary/{run}/seed{seed}/     model, predictions, details, metrics, figures, card
 #   <results>/summary/comparison.json     seeds together, runs compared, folds together
@@ -25,6 +25,7 @@ rule summary_convert:
     output:
         records=nonempty("<results>/summary/data/{data}/records.jsonl"),
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",
+        description=nonempty("<results>/summary/data/{data}/description.json"),
     log:
         "<logs>/summary_convert/{data}.log",
     benchmark:
@@ -36,7 +37,7 @@ rule summary_convert:
         runtime=30,
     params:
         lib=lib("summary_convert"),
-        layout=data_layout,
+        entry=reading_part,
         split=SUMMARY["split"],
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
@@ -47,6 +48,7 @@ rule summary_convert:
 rule summary_audit:
     input:
         records="<results>/summary/data/{data}/records.jsonl",
+        description="<results>/summary/data/{data}/description.json",
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
@@ -121,11 +123,23 @@ rule summary_train:
     params:
         lib=lib("summary_train"),
         # What decides when to train again.
-        decisive=lambda wildcards: training_part(SUMMARY["runs"][wildcards.run]),
+        decisive=lambda wildcards: training_part(summary_recipe()(wildcards)),
         # What the script reads. A param that is a function of `output` never causes a rerun.
-        recipe=lambda wildcards, output: SUMMARY["runs"][wildcards.run],
+        recipe=lambda wildcards, output: summary_recipe()(wildcards),
     script:
         "../workflow/scripts/summary_train.py"
+
+
+# The same without one fold of a cross-validation.
+use rule summary_train as summary_train_fold with:
+    output:
+        model=directory("<results>/summary/{run}/seed{seed}/fold{fold}/model"),
+        history=nonempty("<results>/summary/{run}/seed{seed}/fold{fold}/history.csv"),
+        training=nonempty("<results>/summary/{run}/seed{seed}/fold{fold}/training.json"),
+    log:
+        "<logs>/summary_train/{run}/seed{seed}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/summary_train/{run}/seed{seed}/fold{fold}.jsonl"
 
 
 # Answers lie beside the outputs until all are there, so an interrupted job asks only for the rest.
@@ -143,7 +157,7 @@ rule summary_generate:
     benchmark:
         "<benchmarks>/summary_generate/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(SUMMARY_MODELS),
+        run=one_of(set(SUMMARY_MODELS) - set(SUMMARY_FOLDED)),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -153,9 +167,54 @@ rule summary_generate:
         gpu=1,
     params:
         lib=lib("summary_generate"),
-        recipe=SUMMARY_RUNS.recipe("protocol", "seeds"),
+        recipe=summary_recipe("protocol", "seeds"),
     script:
         "../workflow/scripts/summary_generate.py"
+
+
+# A fold of a cross-validation, by the model that was trained without it.
+use rule summary_generate as summary_generate_fold with:
+    input:
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
+        audit=ordering_only(SUMMARY_RUNS.data_of_run("audit.json")),
+        model=SUMMARY_RUNS.model_of_run,
+        trained="<results>/summary/{run}/seed{seed}/fold{fold}/model",
+    output:
+        predictions=nonempty(
+            "<results>/summary/{run}/seed{seed}/fold{fold}/predictions.jsonl"
+        ),
+        details=nonempty("<results>/summary/{run}/seed{seed}/fold{fold}/details.jsonl"),
+    log:
+        "<logs>/summary_generate/{run}/seed{seed}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/summary_generate/{run}/seed{seed}/fold{fold}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_FOLDED),
+
+
+# Every case was held out in one fold: the answers of all folds are one table.
+rule summary_pool:
+    input:
+        predictions=SUMMARY_RUNS.of_folds("predictions.jsonl"),
+        details=SUMMARY_RUNS.of_folds("details.jsonl"),
+    output:
+        predictions=nonempty("<results>/summary/{run}/seed{seed}/predictions.jsonl"),
+        details=nonempty("<results>/summary/{run}/seed{seed}/details.jsonl"),
+    log:
+        "<logs>/summary_pool/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_pool/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_FOLDED),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=15,
+    params:
+        lib=lib("summary_pool"),
+    script:
+        "../workflow/scripts/summary_pool.py"
 
 
 # Beginning, end, central sentences of the case, and references of others: no model.
@@ -179,8 +238,8 @@ rule summary_baseline:
         runtime=120,
     params:
         lib=lib("summary_baseline"),
-        method=lambda wildcards: SUMMARY["runs"][wildcards.run]["method"],
-        fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
+        method=lambda wildcards: SUMMARY_RUNS[wildcards.run]["method"],
+        fold=lambda wildcards: SUMMARY_RUNS[wildcards.run]["fold"],
     script:
         "../workflow/scripts/summary_baseline.py"
 
@@ -206,7 +265,7 @@ rule summary_judge:
         runtime=240,
     params:
         lib=lib("summary_judge"),
-        fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
+        fold=lambda wildcards: SUMMARY_RUNS[wildcards.run]["fold"],
         settings=SUMMARY["judge"],
         level=SUMMARY["bootstrap"]["level"],
     script:
@@ -236,7 +295,7 @@ rule summary_neural:
         gpu=1,
     params:
         lib=lib("summary_neural"),
-        fold=lambda wildcards: SUMMARY["runs"][wildcards.run]["fold"],
+        fold=lambda wildcards: SUMMARY_RUNS[wildcards.run]["fold"],
         level=SUMMARY["bootstrap"]["level"],
     script:
         "../workflow/scripts/summary_neural.py"
@@ -274,6 +333,7 @@ rule summary_evaluate:
         recipe=SUMMARY_RUNS.recipe("seeds"),
         bootstrap=SUMMARY["bootstrap"],
         baseline=SUMMARY_BASELINE,
+        model_languages=summary_model_languages,
     script:
         "../workflow/scripts/summary_evaluate.py"
 
@@ -303,7 +363,7 @@ rule summary_compare:
         data=SUMMARY_RUNS.data,
         folds={name: run["fold"] for name, run in SUMMARY_RUNS.selected.items()},
         pools=SUMMARY["cross_validation"],
-        baseline=SUMMARY["baseline"],
+        baseline=SUMMARY_BASELINE_RUN,
         bootstrap=SUMMARY["bootstrap"],
     script:
         "../workflow/scripts/summary_compare.py"

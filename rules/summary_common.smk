@@ -1,20 +1,44 @@
 # What the rules of the summary experiment ask of the configuration.
 
-from affectlab.summary.methods import BASELINE_METHODS, TRAINED_METHODS, training_part
-from affectlab.summary.settings import SCORING_MODELS
+from affectlab.summary.methods import (
+    BASELINE_METHODS,
+    OWN_LAYOUT,
+    TRAINED_METHODS,
+    training_part,
+)
+from affectlab.summary.settings import SCORING_MODELS, baseline_in_use, with_templates
 from affectlab.summary.settings import selected_runs as selected_summary_runs
 
 SUMMARY = config["summary"]
 SUMMARY_RUNS = Runs("summary", selected_summary_runs(SUMMARY))
-# Name and seed of the summaries that every other run on the same cases is held against.
-SUMMARY_BASELINE = (SUMMARY["baseline"], SUMMARY_RUNS.first_seed(SUMMARY["baseline"]))
+# What rules receive of a run, its own prompt included.
+SUMMARY_RUNS.blocks = with_templates(SUMMARY["runs"])
+SUMMARY_BASELINE_RUN = baseline_in_use(SUMMARY)
+# Name and seed of the summaries that every other run on the same cases is compared with.
+SUMMARY_BASELINE = (
+    SUMMARY_BASELINE_RUN,
+    SUMMARY_RUNS.first_seed(SUMMARY_BASELINE_RUN),
+)
 SUMMARY_TRAINED = [
     name for name, run in SUMMARY["runs"].items() if run["method"] in TRAINED_METHODS
 ]
 SUMMARY_BASELINES = [
     name for name, run in SUMMARY["runs"].items() if run["method"] in BASELINE_METHODS
 ]
+# Trained on data that are cross-validated: a model for each fold, and one of all that is kept.
+SUMMARY_FOLDED = SUMMARY_RUNS.with_folds(SUMMARY_TRAINED)
 SUMMARY_MODELS = [name for name in SUMMARY["runs"] if name not in SUMMARY_BASELINES]
+
+
+def summary_recipe(*without):
+    """A params function: `Runs.recipe`, in a fold of a cross-validation with its number."""
+
+    def recipe(wildcards):
+        fold = fold_of(wildcards)
+        part = {} if fold is None else {"fold": fold}
+        return SUMMARY_RUNS.recipe(*without)(wildcards) | part
+
+    return recipe
 
 
 def summary_trained(filename):
@@ -28,7 +52,7 @@ def summary_trained(filename):
 
 def summary_baseline_of(wildcards):
     """Predictions and details of the baseline, where the run is another on the same cases."""
-    name = SUMMARY["baseline"]
+    name = SUMMARY_BASELINE_RUN
     run, baseline = SUMMARY_RUNS[wildcards.run], SUMMARY_RUNS[name]
     if wildcards.run == name or any(
         run[key] != baseline[key] for key in ("data", "fold")
@@ -53,6 +77,14 @@ def summary_neural_of(wildcards):
     if not any(SUMMARY[key] for key in SCORING_MODELS):
         return []
     return f"<results>/summary/{wildcards.run}/seed{wildcards.seed}/neural.json"
+
+
+def summary_model_languages(wildcards):
+    """Languages that a run's model was made for, if its data are the user's own."""
+    data = SUMMARY_RUNS[wildcards.run]["data"]
+    if REGISTRIES.datasets[data]["layout"] != OWN_LAYOUT:
+        return []
+    return (SUMMARY_RUNS.model_entry(wildcards) or {}).get("languages", [])
 
 
 def summary_scoring_model(key):

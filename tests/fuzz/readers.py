@@ -185,15 +185,15 @@ def image(ending: str) -> Reader:
 
 def summary(layout: str) -> Reader:
     from affectlab.samples.summary import write_longemotion, write_psyqa
-    from affectlab.summary.convert import convert
+    from affectlab.summary.convert import Outputs, convert
     from affectlab.summary.settings import Split
 
     writer = {"longemotion": write_longemotion, "psyqa": write_psyqa}[layout]
 
     def read(folder: Path) -> None:
         split = Split(validation=0.2, folds=3, seed=0)
-        out = (folder / "records.jsonl", folder / "bad.jsonl")
-        convert(folder / "raw", layout, *out, split=split, on_bad_record="skip")
+        out = Outputs(folder / "records.jsonl", folder / "bad.jsonl", folder / "description.json")
+        convert(folder / "raw", out, {"layout": layout}, split=split, on_bad_record="skip")
 
     return Reader(
         f"summary_{layout}", lambda folder: writer(folder / "raw", cases=8), read, "raw/*"

@@ -23,6 +23,7 @@ from affectlab.samples.models import (
     write_tiny_roberta,
 )
 from affectlab.summary import model as networks
+from affectlab.summary.cases import FIELDS
 from affectlab.summary.layouts import read_requests
 from affectlab.summary.prompts import build_prompt, case_text, chat_ids, chunks, instruction
 
@@ -214,7 +215,7 @@ def test_a_forged_chat_of_a_case_comes_before_the_instruction(directories, tmp_p
     }
     path = tmp_path / "cases.jsonl"
     path.write_text(json.dumps(case))
-    (read,) = read_requests(path, ("causes",))
+    (read,) = read_requests(path, FIELDS)
     prompt = build_prompt(
         tokenizer,
         case_text(read),

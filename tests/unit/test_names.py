@@ -23,6 +23,7 @@ from affectlab.face.votes import TAGS
 from affectlab.samples import summary as summary_sample
 from affectlab.samples.face import write_corpus
 from affectlab.summary import cases
+from affectlab.summary.convert import Outputs
 from affectlab.summary.convert import convert as convert_cases
 from affectlab.summary.settings import Split
 
@@ -252,7 +253,8 @@ def test_ids_of_cases_spelled_in_two_ways(tmp_path):
     rows[0]["id"], rows[1]["id"] = "Case 7", "case\u00a07"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     split = Split(folds=3)
-    paths = (tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q")
+    outputs = Outputs(tmp_path / "r", tmp_path / "q", tmp_path / "d")
+    paths = (tmp_path / "raw", outputs, {"layout": "longemotion"})
     with pytest.raises(DataError, match=r"line 2: the id .*xa07.* differs from 'Case 7' in line 1"):
         convert_cases(*paths, split=split)
     convert_cases(*paths, split=split, similar_names="merge")

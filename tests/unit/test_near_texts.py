@@ -19,6 +19,7 @@ from affectlab.entity.settings import Split as EntitySplit
 from affectlab.samples import summary as summary_sample
 from affectlab.summary import audit as summary_audit
 from affectlab.summary import cases
+from affectlab.summary.convert import Outputs
 from affectlab.summary.convert import convert as convert_cases
 from affectlab.summary.settings import Split
 
@@ -230,7 +231,8 @@ def test_near_duplicates_of_cases_share_split_and_fold(tmp_path):
         rows.append(copy)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     split = Split(validation=0.2, test=0.3, folds=4, seed=0)
-    convert_cases(tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q", split=split)
+    outputs = Outputs(tmp_path / "r", tmp_path / "q", tmp_path / "d")
+    convert_cases(tmp_path / "raw", outputs, {"layout": "longemotion"}, split=split)
     by_id = {case.id: case for case in cases.read_cases(tmp_path / "r")}
     for row in rows[:8]:
         one, two = by_id[str(row["id"])], by_id[f"copy {row['id']}"]

@@ -12,7 +12,7 @@ from affectlab.files.io import read_jsonl
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.summary.audit import audit
 from affectlab.summary.cases import FIELDS, REFLECTION, read_cases, with_fold
-from affectlab.summary.convert import convert
+from affectlab.summary.convert import Outputs, convert
 from affectlab.summary.layouts import LONG_CONSULTATION, read_requests, template_reflection
 from affectlab.summary.settings import Split
 from affectlab.summary.splits import stratified
@@ -31,7 +31,8 @@ def converted(tmp_path, lines, *, layout="longemotion", name="Emotion_Summary.js
     content = "\n".join(lines) if isinstance(lines, list) else lines
     (raw / name).write_text(content + "\n", encoding="utf-8", errors="surrogatepass")
     paths = tmp_path / "records.jsonl", tmp_path / "quarantine.jsonl"
-    convert(raw, layout, *paths, split=SPLIT, **options)
+    outputs = Outputs(*paths, tmp_path / "description.json")
+    convert(raw, outputs, {"layout": layout}, split=SPLIT, **options)
     return read_cases(paths[0]), list(read_jsonl(paths[1]))
 
 
@@ -150,8 +151,9 @@ def test_a_broken_psyqa_file(tmp_path, content, problem):
 def test_two_files_or_none(tmp_path):
     lines = raw_lines(tmp_path)
     (tmp_path / "raw").mkdir()
+    outputs = Outputs(tmp_path / "r", tmp_path / "q", tmp_path / "d")
     with pytest.raises(DataError, match="found none"):
-        convert(tmp_path / "raw", "longemotion", tmp_path / "r", tmp_path / "q", split=SPLIT)
+        convert(tmp_path / "raw", outputs, {"layout": "longemotion"}, split=SPLIT)
     (tmp_path / "raw" / "._other.jsonl").write_bytes(b"what macOS leaves on other disks")
     assert len(converted(tmp_path, lines)[0]) == 20
     (tmp_path / "raw" / "other.jsonl").write_text("")

@@ -18,7 +18,7 @@ from affectlab.summary.baselines import write_baseline
 from affectlab.summary.card import write_card
 from affectlab.summary.cases import read_cases, with_fold
 from affectlab.summary.compare import compare
-from affectlab.summary.convert import convert
+from affectlab.summary.convert import Outputs, convert
 from affectlab.summary.evaluate import TRIVIAL, evaluate
 from affectlab.summary.report import section
 from affectlab.summary.scores import joined, rouge
@@ -68,8 +68,11 @@ def results(tmp_path_factory):
         out = folder / "data" / data
         out.mkdir(parents=True)
         write(folder / "raw" / data, cases=40)
-        convert(folder / "raw" / data, layout, out / "records.jsonl", out / "q.jsonl", split=SPLIT)
-        write_audit(out / "records.jsonl", out / "q.jsonl", out / "audit.json", {})
+        outputs = Outputs(out / "records.jsonl", out / "q.jsonl", out / "description.json")
+        convert(folder / "raw" / data, outputs, {"layout": layout}, split=SPLIT)
+        write_audit(
+            outputs.records, outputs.description, outputs.quarantine, out / "audit.json", {}
+        )
     for name, (method, data) in RUNS.items():
         (folder / name / "seed0").mkdir(parents=True)
         write_baseline(

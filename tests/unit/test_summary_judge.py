@@ -12,7 +12,7 @@ from affectlab.errors import UserError
 from affectlab.samples.summary import write_longemotion
 from affectlab.summary.baselines import write_baseline
 from affectlab.summary.cases import FIELDS
-from affectlab.summary.convert import convert
+from affectlab.summary.convert import Outputs, convert
 from affectlab.summary.judge import CRITERIA, Judge, judge_run, question, read_marks
 from affectlab.summary.settings import Judge as JudgeSettings
 from affectlab.summary.settings import Split
@@ -156,7 +156,8 @@ def judged(tmp_path):
     write_longemotion(tmp_path / "raw", cases=20)
     split = Split(validation=0.2, seed=0)
     paths = {name: tmp_path / f"{name}.jsonl" for name in ("records", "predictions", "details")}
-    convert(tmp_path / "raw", "longemotion", paths["records"], tmp_path / "q.jsonl", split=split)
+    outputs = Outputs(paths["records"], tmp_path / "q.jsonl", tmp_path / "description.json")
+    convert(tmp_path / "raw", outputs, {"layout": "longemotion"}, split=split)
     write_baseline(
         "lead",
         records_path=paths["records"],

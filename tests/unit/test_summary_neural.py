@@ -15,7 +15,7 @@ from affectlab.samples.models import write_tiny_bert
 from affectlab.samples.summary import write_longemotion
 from affectlab.summary import neural
 from affectlab.summary.baselines import write_baseline
-from affectlab.summary.convert import convert
+from affectlab.summary.convert import Outputs, convert
 from affectlab.summary.neural import (
     bert_scores,
     entailed_sentences,
@@ -99,7 +99,8 @@ def scoring(tmp_path):
     write_longemotion(tmp_path / "raw", cases=20)
     split = Split(validation=0.2, seed=0)
     paths = {f"{name}_path": tmp_path / name for name in ("records", "predictions", "details")}
-    convert(tmp_path / "raw", "longemotion", paths["records_path"], tmp_path / "q", split=split)
+    outputs = Outputs(paths["records_path"], tmp_path / "q", tmp_path / "description.json")
+    convert(tmp_path / "raw", outputs, {"layout": "longemotion"}, split=split)
     write_baseline("nearest", fold=None, **paths)
     return paths | {
         "fold": None,

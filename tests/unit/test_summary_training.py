@@ -33,6 +33,7 @@ from affectlab.summary import train as fitting
 from affectlab.summary.answering import answer_all, length_sorted_batches
 from affectlab.summary.answers import parse, read_predictions
 from affectlab.summary.cases import FIELDS, REFLECTION, Case, read_cases
+from affectlab.summary.convert import Outputs as Converted
 from affectlab.summary.convert import convert
 from affectlab.summary.generator import Generator, load_generator
 from affectlab.summary.layouts import read_requests
@@ -88,7 +89,8 @@ def base(tmp_path_factory):
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_longemotion(folder / "raw", cases=20)
-    convert(folder / "raw", "longemotion", folder / "r.jsonl", folder / "q.jsonl", split=Split())
+    outputs = Converted(folder / "r.jsonl", folder / "q.jsonl", folder / "d.json")
+    convert(folder / "raw", outputs, {"layout": "longemotion"}, split=Split())
     return folder / "r.jsonl"
 
 
@@ -247,7 +249,8 @@ def test_no_processor_is_let_repack_4_bit_weights(base, monkeypatch):
 def test_the_published_recipe_runs_and_says_what_it_chose_on(tmp_path, base):
     write_psyqa(tmp_path / "raw", cases=12)
     records = tmp_path / "r.jsonl"
-    convert(tmp_path / "raw", "psyqa", records, tmp_path / "q.jsonl", split=Split())
+    outputs = Converted(records, tmp_path / "q.jsonl", tmp_path / "d.json")
+    convert(tmp_path / "raw", outputs, {"layout": "psyqa"}, split=Split())
     run = changed(PUBLISHED, max_length=512, training=changed(RUN.training, epochs=1))
     with pytest.raises(UserError, match=r"r\.jsonl: no cases in the split validation, so the"):
         train(tmp_path, records, base, changed(run, protocol="corrected"))
@@ -732,6 +735,7 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
         example = cards.render(
             card.TEMPLATES / card.EXAMPLE,
             run="tiny",
+            own=False,
             manifest=None if merged else cards.path_from(folder / "example.py", manifest),
         )
         (folder / "inference_example.py").write_text(example)
@@ -989,7 +993,7 @@ def test_not_a_model_of_this_experiment(base):
         ({"base_model": None}, "not of a model of the summary experiment: no base_model"),
         ({"generation": {}}, f"no {', '.join(f'generation.{n}' for n in Generation.model_fields)}"),
         ({"generation": []}, "no generation.sample, generation.temperature"),
-        ({"task": "poems"}, "task: expected fields or reflection, found 'poems'"),
+        ({"task": "poems"}, "task: expected one of fields, reflection, own, found 'poems'"),
         ({"max_length": "long"}, "expected settings of a run of the summary experiment"),
     ],
     ids=["two missing", "no base", "nothing", "a list", "another task", "a word for a number"],
@@ -1043,3 +1047,36 @@ def test_texts_and_tables_are_cases_too(trained, tmp_path, capsys):
         "error": "",
     }
     assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_fields_and_prompt_of_ones_own_are_stored_with_the_model(tmp_path, base):
+    (tmp_path / "raw").mkdir()
+    with (tmp_path / "raw" / "mine.jsonl").open("w") as file:
+        for number in range(12):
+            text = f"Hoy el bus {number} llegó tarde y la tienda estaba cerrada."
+            row = {"id": number, "text": text, "causa": f"bus {number}", "efecto": "cerrada"}
+            file.write(json.dumps(row) + "\n")
+    records = tmp_path / "r.jsonl"
+    entry = {"layout": "cases", "fields": ["causa", "efecto"], "language": "es"}
+    outputs = Converted(records, tmp_path / "q.jsonl", tmp_path / "d.json")
+    convert(tmp_path / "raw", outputs, entry, split=Split())
+    run = changed(
+        RUN,
+        prompt_template="Lee: {text} Escribe {field}.",
+        merge=False,
+        training=changed(RUN.training, epochs=1),
+        generation=Generation(decoding="constrained", precision="fp32"),
+    )
+    train(tmp_path, records, base, run)
+    summarizer = CaseSummarizer.from_directory(tmp_path / "model", base_model=base, device="cpu")
+    assert summarizer.fields == ("causa", "efecto")
+    cases = [case for case in read_cases(records) if case.split == "test"]
+    encoded = feeding.encode(cases, networks.load_tokenizer(base), run)
+    requests = build_requests(summarizer._generator, cases, summarizer._run, seed=0)
+    for request, example, case in zip(requests, encoded, cases, strict=True):
+        assert request.ids == example.ids[: example.prompt_length]
+        shown = summarizer._generator.tokenizer.decode(request.ids)
+        assert f"Lee: {case.text} Escribe causa, efecto." in shown
+    answers = summarizer.predict(cases)
+    assert all(answer.valid and all(answer.fields.values()) for answer in answers)
+    assert {tuple(answer.fields) for answer in answers} == {("causa", "efecto")}

@@ -57,7 +57,7 @@ def test_a_run_leaves_every_artefact(finished_summary):
     assert {run["run"] for run in comparison["runs"]} >= {"lead_demo", "tail_demo", "untrained"}
     assert not list((results / "summary").rglob("answers.jsonl"))
     page = (results / "report" / "index.html").read_text()
-    assert "Summaries of counselling cases" in page
+    assert "Summaries of cases" in page
     assert "tokens cut off" in page
     found = (
         r"reaches ROUGE-2 [\d.]+ on \d+ .*"

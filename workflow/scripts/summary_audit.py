@@ -6,6 +6,7 @@ from affectlab.summary.audit import write_audit
 configure_logging(snakemake.log[0])
 write_audit(
     snakemake.input.records,
+    snakemake.input.description,
     snakemake.input.quarantine,
     snakemake.output.audit,
     snakemake.params.expected,

@@ -31,6 +31,7 @@ evaluate(
     baseline=(*snakemake.params.baseline, *against) if against else None,
     judge_path=paths.get("judge") or None,
     neural_path=paths.get("neural") or None,
+    model_languages=snakemake.params.model_languages,
     text_path=snakemake.output.text,
     figures=Path(snakemake.output.fields).parent,
 )

@@ -72,8 +72,9 @@ _ALL = (
     ),
     Experiment(
         name="summary",
-        title="Summaries of counselling cases",
+        title="Summaries of cases",
         settings="affectlab.summary.settings",
+        overlay="affectlab.summary.overlay:overlay",
         commands="affectlab.summary.cli:add_commands",
         report_section="affectlab.summary.report:section",
         prediction_schema="predictions_summary",

@@ -142,6 +142,11 @@ class Dataset(Entry):
         "Names of the classes in the order of their ids; if not given, those in the data, sorted.",
         min_length=2,
     )
+    fields: Annotated[list[Annotated[str, Field(pattern=r"^[^\W\d]\w*$")]], *DIFFERENT] = absent(
+        "Of layout cases: the columns whose texts are to be written; summary if not given.",
+        min_length=1,
+        max_length=20,
+    )
     target: Literal["class", "classes", "numbers"] = absent(
         "What is predicted of an item: one class (the default), several classes, or numbers such "
         "as valence and arousal."

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from affectlab.errors import DataError
 from affectlab.files.io import read_json, write_json
@@ -16,7 +16,7 @@ from affectlab.files.io import read_json, write_json
 CONTENT = "content"
 """Stands for the group column where only items of the same content are kept together."""
 
-Target = Literal["class", "classes", "numbers"]
+Target = Literal["class", "classes", "numbers", "texts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Description:
     """A data set as it was converted.
 
     Attributes:
-        classes: names in the order of their ids; of numbers the names of these.
+        classes: names in the order of their ids; of numbers and texts the names of these.
         target: what is predicted of an item.
         language: ISO 639 code; None if it is not known.
         folds: of the cross-validation; None if there is a test split.
@@ -68,7 +68,7 @@ def _is_sound(found: Description) -> bool:
     return (
         all(isinstance(name, str) for name in names)
         and len(set(names)) == len(names) > 0
-        and found.target in ("class", "classes", "numbers")
+        and found.target in get_args(Target)
     )
 
 

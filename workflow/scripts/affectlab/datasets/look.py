@@ -22,7 +22,7 @@ FIRST = 100
 LABELS = ("label", "labels", "class", "emotion", "emo", "mood", "category", "target", "sentiment")
 GROUPS = (
     *("group", "author", "user", "speaker", "subject", "participant", "person", "patient", "actor"),
-    *("session", "conversation", "dialogue", "source"),
+    *("client", "session", "conversation", "dialogue", "source"),
 )
 SPLITS = ("split", "set", "partition", "subset", "part")
 IDS = ("id", "nr", "no", "index", "key", "uid")

@@ -53,7 +53,7 @@ def find_traps(
     known = [name for name in groups if name is not None]
     return [
         *_rare(labels, groups, classes, folds or 2, what),
-        *_spellings(known, group_name),
+        *spellings(known, group_name),
         *_constant(labels, groups, what, group_name),
     ]
 
@@ -121,7 +121,8 @@ def _rare(
     return found
 
 
-def _spellings(names: Sequence[str], group_name: str) -> list[Trap]:
+def spellings(names: Sequence[str], group_name: str) -> list[Trap]:
+    """Names in the column *group_name* that differ in case, white space or Unicode form only."""
     spelled: dict[str, set[str]] = defaultdict(set)
     for name in names:
         spelled[name_key(name)].add(name)

@@ -9,13 +9,16 @@ WIDE = 0.1
 """From this width of an interval on, a reader is told what it means."""
 
 
-def small_sample(n: int, limits: Sequence[float], *, groups: int | None = None) -> str | None:
+def small_sample(
+    n: int, limits: Sequence[float], *, groups: int | None = None, score: str = "this score"
+) -> str | None:
     """What a score on *n* items cannot show; None where its interval is narrow enough.
 
     Args:
         n: items that were scored.
         limits: both ends of the interval of a score between 0 and 1.
         groups: of items that belong together, such as those of one author; None: not known.
+        score: its name.
     """
     width = limits[1] - limits[0]
     if width < WIDE:
@@ -23,7 +26,7 @@ def small_sample(n: int, limits: Sequence[float], *, groups: int | None = None) 
     # The interval is over groups, so few of them make it wide however many items there are.
     among = "" if groups in (None, n) else f" in {groups:,} groups"
     return (
-        f"With {n:,} items{among} the interval of this score is {100 * width:.0f} points wide."
+        f"With {n:,} items{among} the interval of {score} is {100 * width:.0f} points wide."
         " Smaller differences, between models or from a baseline, cannot be seen with so few."
     )
 

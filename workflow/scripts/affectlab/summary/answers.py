@@ -12,7 +12,7 @@ from typing import Any
 from affectlab.errors import DataError
 from affectlab.evaluation.predictions import Line, check_items, prediction_lines
 from affectlab.files.io import write_jsonl
-from affectlab.summary.cases import REFLECTION, Case, text_problem
+from affectlab.summary.cases import OWN_TASK, REFLECTION, Case, task_of, text_problem
 from affectlab.summary.scores import Answer
 
 SUBMITTED = {
@@ -23,7 +23,10 @@ SUBMITTED = {
     "treatment_effect": "predicted_treatment_effect",
     REFLECTION: "predicted_experience_and_reflection",
 }
-"""Field -> its name in the benchmark's submissions (the last one is the original project's)."""
+"""Field -> its name in the benchmark's submissions (the last one is the original project's).
+
+Fields of users' own data keep their names.
+"""
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 """Ids that are written as numbers, as the benchmark's are; others could not be read back."""
@@ -45,9 +48,9 @@ _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 
 
 def target_text(references: Mapping[str, str]) -> str:
-    """What a model is trained to write: the reflection itself, or the fields as JSON."""
-    if tuple(references) == (REFLECTION,):
-        return references[REFLECTION]
+    """What a model is trained to write: the text of a single field, or several fields as JSON."""
+    if len(references) == 1:
+        return next(iter(references.values()))
     return json.dumps(dict(references), ensure_ascii=False)
 
 
@@ -55,13 +58,13 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     """Read a model's output.
 
     An output in the form asked for (one JSON object with exactly *fields*, each a non-empty
-    string; for a reflection, any text) is valid. From others, whatever fields can be found are
+    string; for a single field, any text) is valid. From others, whatever fields can be found are
     taken, and the answer is marked as repaired: those of the last JSON object that has any, else
     what follows their names. What a model thinks aloud first is left out.
     """
-    if tuple(fields) == (REFLECTION,):
+    if len(fields) == 1:
         written = _as_text(after_thinking(text))
-        return Answer({REFLECTION: written}, bool(written))
+        return Answer({fields[0]: written}, bool(written))
     for whole in (text, after_thinking(text)):
         found = _load(whole.strip())
         if set(found) == set(fields) and all(
@@ -136,8 +139,17 @@ def submission(cases: Sequence[Case], answers: Sequence[Answer]) -> Iterator[dic
     for case, answer in zip(cases, answers, strict=True):
         yield {
             "id": int(case.id) if _NUMBER.fullmatch(case.id) else case.id,
-            **{SUBMITTED[name]: answer.fields.get(name, "") for name in case.fields},
+            **{
+                name: answer.fields.get(field, "")
+                for field, name in submitted_names(case.fields).items()
+            },
         }
+
+
+def submitted_names(fields: Sequence[str]) -> dict[str, str]:
+    """Field -> its name in a file of predictions."""
+    own = task_of(fields) == OWN_TASK
+    return {field: field if own else SUBMITTED[field] for field in fields}
 
 
 def read_predictions(path: Path | str, cases: Sequence[Case]) -> list[dict[str, str]]:
@@ -157,15 +169,15 @@ def read_predictions(path: Path | str, cases: Sequence[Case]) -> list[dict[str, 
             raise line.error(f"the id {identity!r} is not one of the cases")
         if identity in found:
             raise line.error(f"a second prediction for {identity!r}")
-        names = [SUBMITTED[name] for name in known[identity].fields]
-        for name in names:
+        submitted = submitted_names(known[identity].fields)
+        for name in submitted.values():
             if not isinstance(line.values.get(name), str):
                 raise line.error(f"expected the field {name} with a string")
             if problem := text_problem(name, line.values[name], needed=False):
                 raise line.error(problem)
-        if extra := sorted(set(line.values) - {"id", *names}):
+        if extra := sorted(set(line.values) - {"id", *submitted.values()}):
             raise line.error(f"unknown field {' and '.join(extra)}")
-        found[identity] = {name: line.values[SUBMITTED[name]] for name in known[identity].fields}
+        found[identity] = {field: line.values[name] for field, name in submitted.items()}
     check_items(path, "the split test", found, known)
     return [found[case.id] for case in cases]
 

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 
 from affectlab.errors import UserError
 from affectlab.summary.answers import detail, write_details, write_predictions
-from affectlab.summary.cases import Case, read_split
+from affectlab.summary.cases import Case, scored_parts
 from affectlab.summary.scores import Answer
-from affectlab.summary.text import Language, characters, default_unit, sentences, tokens
+from affectlab.summary.text import (
+    Language,
+    characters,
+    default_unit,
+    joint_of,
+    sentences,
+    tokens,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +48,8 @@ def lead(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]]:
 def tail(cases: Sequence[Case], train: Sequence[Case]) -> list[dict[str, str]]:
     """The last `TAIL_SENTENCES` sentences: of the reflection, else of the whole case."""
     return [
-        _dealt(sentences(case.reflection or case.text)[-TAIL_SENTENCES:], case) for case in cases
+        _dealt(sentences(case.reflection or case.text, case.language)[-TAIL_SENTENCES:], case)
+        for case in cases
     ]
 
 
@@ -87,6 +95,13 @@ def baseline_answers(method: str, cases: Sequence[Case], train: Sequence[Case]) 
     return [Answer(fields, all(fields.values())) for fields in BASELINES[method](cases, train)]
 
 
+def held_out_answers(
+    method: str, parts: Sequence[tuple[Sequence[Case], Sequence[Case]]]
+) -> list[Answer]:
+    """The answers of a baseline to the scored cases of all *parts*, see `cases.scored_parts`."""
+    return [answer for train, test in parts for answer in baseline_answers(method, test, train)]
+
+
 def write_baseline(
     method: str,
     *,
@@ -98,12 +113,14 @@ def write_baseline(
     """Store what a baseline says of the test cases, in the form of a model's answers.
 
     Raises:
-        UserError: there are no test cases, or none to learn from.
+        DataError: there are no test cases.
+        UserError: there are none to learn from.
     """
-    train, test = (read_split(records_path, split, fold) for split in ("train", "test"))
-    if not train or not test:
+    parts = scored_parts(records_path, fold)
+    if not all(train for train, _ in parts):
         raise UserError(f"{records_path}: expected cases in the splits train and test")
-    answers = baseline_answers(method, test, train)
+    test = [case for _, own in parts for case in own]
+    answers = held_out_answers(method, parts)
     write_predictions(predictions_path, test, answers, sealed=True)
     write_details(details_path, map(detail, test, answers))
 
@@ -111,7 +128,7 @@ def write_baseline(
 def _dealt(parts: Sequence[str], case: Case) -> dict[str, str]:
     """Deal pieces of text out to the case's fields, in order, as evenly as they go."""
     fields = case.fields
-    joint = "" if case.language in ("zh", "mixed") else " "
+    joint = joint_of(case.language)
     bounds = [len(parts) * i // len(fields) for i in range(len(fields) + 1)]
     return {field: joint.join(parts[bounds[i] : bounds[i + 1]]) for i, field in enumerate(fields)}
 
@@ -126,7 +143,7 @@ def _first_tokens(text: str, language: Language) -> list[str]:
 def _central_sentences(text: str, language: Language) -> list[str]:
     """Sentences by falling rank until the summary is long enough, in the order of the text."""
     unit = default_unit(language)
-    found = sentences(text)
+    found = sentences(text, language)
     cut = [tokens(sentence, language, unit) for sentence in found]
     chosen: list[int] = []
     length = 0

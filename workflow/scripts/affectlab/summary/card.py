@@ -10,6 +10,8 @@ from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
 from affectlab.files.io import read_json, write_text
+from affectlab.summary.methods import OWN_LAYOUT
+from affectlab.summary.own_notes import SCORES, few_cases, unknown_to_model
 from affectlab.summary.settings import SummaryRun
 
 CARD = "model_card.md.j2"
@@ -40,7 +42,9 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes; it expects the model's folder beside it.
     """
-    record, differs = read_metrics(metrics_path), differing(read_json(audit_path))
+    record, audit = read_metrics(metrics_path), read_json(audit_path)
+    differs, details = differing(audit), record["details"]
+    own = dataset["layout"] == OWN_LAYOUT
     body = cards.render(
         TEMPLATES / CARD,
         record=record,
@@ -51,6 +55,13 @@ def write_card(
         about=cards.describe_data(record["data"]["name"], dataset, differs),
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
+        own=own,
+        few=few_cases(record["data"]["n"], {n: record["metrics"][n]["ci"] for n in SCORES})
+        if own
+        else None,
+        foreign=unknown_to_model(details["languages"], details.get("model_languages", ())),
+        traps=[trap["sentence"] for trap in audit.get("traps", ())],
+        folds=dataset.get("split", {}).get("folds"),
     )
     metadata = _metadata(record, differs, recipe, dataset, model)
     write_text(card_path, cards.with_front_matter(metadata, body))
@@ -59,6 +70,7 @@ def write_card(
         cards.render(
             TEMPLATES / EXAMPLE,
             run=record["run"],
+            own=own,
             manifest=None if recipe.merge else cards.path_from(example_path, model_manifest_path),
         ),
     )
@@ -74,6 +86,7 @@ def _metadata(
     """The front matter: what a hub indexes, the measured values included."""
     data_id = cards.hub_repository(dataset) or record["data"]["name"]
     base = cards.hub_repository(model)
+    own = dataset["layout"] == OWN_LAYOUT
     names = {
         "rouge1": "ROUGE-1",
         "rouge2": "ROUGE-2",
@@ -88,12 +101,19 @@ def _metadata(
         "license_name": "terms-of-the-training-data",
         "library_name": "peft",
         "pipeline_tag": "summarization",
-        "tags": ["counselling", recipe.method, f"{record['protocol']}-protocol"],
+        "tags": [
+            *([] if own else ["counselling"]),
+            recipe.method,
+            f"{record['protocol']}-protocol",
+        ],
         "datasets": [data_id],
         **({} if base is None else {"base_model": base}),
         "model-index": cards.model_index(
             f"affectlab-summary-{record['run']}",
-            {"type": "summarization", "name": "Summaries of counselling cases"},
+            {
+                "type": "summarization",
+                "name": "Summaries of texts" if own else "Summaries of counselling cases",
+            },
             cards.scored_dataset(record, dataset, differs),
             [
                 {"type": key, "name": name, "value": record["metrics"][key]["value"]}

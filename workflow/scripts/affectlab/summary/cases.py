@@ -1,9 +1,9 @@
-"""Counselling cases: the tidy table that a conversion writes."""
+"""Cases to be summarised: the tidy table that a conversion writes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,14 @@ FIELDS = (
 REFLECTION = "experience_and_reflection"
 
 TASKS = {"fields": FIELDS, "reflection": (REFLECTION,)}
-"""Task -> what is generated."""
+"""Task of a published corpus -> what is generated."""
+
+OWN_TASK = "own"
+"""The task of users' own data, whose fields are theirs."""
 
 SPLITS = ("train", "validation", "test")
+CROSS_VALIDATION = "cross-validation"
+"""Stands for the split where every case was scored once, without its fold."""
 
 MOST_FOLDS = 1000
 
@@ -39,14 +44,16 @@ class Case:
     Attributes:
         id: as in the raw file, unique.
         split: train, validation or test.
-        fold: of the cross-validation, from 0.
+        fold: of the cross-validation, from 0; 0 where there is none.
         language: of the whole case.
         case_description: paragraphs.
         consultation_process: paragraphs.
         reflection: the counsellor's reflection where it is an input, else empty.
         references: field -> text that is to be generated.
         template: whether the references were made from a template.
-        group: cases with the same text share it; in a split of our own also nearly the same ones.
+        group: cases with the same text share it; in a split of our own also nearly the same ones,
+            and in a user's data those of one subject.
+        subject: in a user's data whom the case is of; None if not known.
     """
 
     id: str
@@ -59,6 +66,12 @@ class Case:
     references: dict[str, str]
     template: bool
     group: str
+    subject: str | None = None
+
+    @property
+    def task(self) -> str:
+        """One of `TASKS` by its fields, else `OWN_TASK`."""
+        return task_of(self.fields)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -71,6 +84,15 @@ class Case:
         parts = [*self.case_description, *self.consultation_process, self.reflection]
         return "\n".join(part for part in parts if part)
 
+    def to_dict(self) -> dict[str, Any]:
+        """A line of the table; a subject that is not known is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def task_of(fields: Sequence[str]) -> str:
+    """The task of which the *fields* are written: one of `TASKS`, or `OWN_TASK`."""
+    return next((task for task, own in TASKS.items() if own == tuple(fields)), OWN_TASK)
+
 
 def read_cases(path: Path | str) -> list[Case]:
     """Read the table that `convert` wrote.
@@ -80,9 +102,9 @@ def read_cases(path: Path | str) -> list[Case]:
     """
     cases = []
     seen: set[str] = set()
-    names = set(Case.__dataclass_fields__)
+    names = set(Case.__dataclass_fields__) - {"subject"}
     for number, row in enumerate(read_jsonl(path), start=1):
-        if set(row) != names:
+        if set(row) - {"subject"} != names:
             raise DataError(path, f"record {number}", f"expected the fields {', '.join(names)}")
         if problem := _stored_problem(row):
             raise DataError(path, f"record {number}", problem)
@@ -101,6 +123,8 @@ def _stored_problem(row: Mapping[str, Any]) -> str | None:
         return f"{', '.join(texts)}: expected strings"
     if type(row["fold"]) is not int or not 0 <= row["fold"] < MOST_FOLDS:
         return "fold: expected a whole number"
+    if not isinstance(row.get("subject", ""), str):
+        return "subject: expected a string"
     if not isinstance(row["template"], bool):
         return "template: expected true or false"
     for name in ("case_description", "consultation_process"):
@@ -134,8 +158,48 @@ def with_fold(cases: Sequence[Case], fold: int | None) -> list[Case]:
 
 
 def read_split(path: Path | str, split: str, fold: int | None) -> list[Case]:
-    """Read the cases of one split, in the order of the table, as `with_fold` splits them."""
-    return [case for case in with_fold(read_cases(path), fold) if case.split == split]
+    """Read the cases of one split, in the order of the table, as `with_fold` splits them.
+
+    In a cross-validation every case is one of the test split.
+    """
+    cases = with_fold(read_cases(path), fold)
+    if split == "test" and is_cross_validated(cases):
+        return [replace(case, split=split) for case in cases]
+    return [case for case in cases if case.split == split]
+
+
+def is_cross_validated(cases: Sequence[Case]) -> bool:
+    """Whether each case is scored in its own fold, because none is of a test split.
+
+    The audit refuses other data without a test split.
+    """
+    return all(case.split != "test" for case in cases)
+
+
+def scored_parts(path: Path | str, fold: int | None) -> list[tuple[list[Case], list[Case]]]:
+    """Read the cases to learn from and those to be scored, both by id.
+
+    Returns:
+        One pair; in a cross-validation one for each fold.
+
+    Raises:
+        DataError: there are no cases to be scored.
+    """
+    cases = read_cases(path)
+    if fold is None and is_cross_validated(cases):
+        splits = [with_fold(cases, number) for number in sorted({case.fold for case in cases})]
+    else:
+        splits = [with_fold(cases, fold)]
+    parts = []
+    for divided in splits:
+        train, test = (
+            sorted((case for case in divided if case.split == split), key=lambda case: case.id)
+            for split in ("train", "test")
+        )
+        if not test:
+            raise DataError(path, None, "no cases in the test split")
+        parts.append((train, test))
+    return parts
 
 
 def test_cases(path: Path | str, fold: int | None) -> list[Case]:

@@ -33,7 +33,7 @@ STANDARD_INPUT = Path("/dev/stdin")
 
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``affectlab predict summary``; see `Experiment.commands`."""
-    summary = predict.add_parser("summary", help="summaries of counselling cases")
+    summary = predict.add_parser("summary", help="summaries of cases")
     add_input_options(summary, "TEXT", "cases")
     add_model_options(summary)
     add_output_options(summary)

@@ -1,16 +1,19 @@
-"""Counselling cases: from PsyQA's or LongEmotion's raw file to one tidy table.
+"""Cases: from PsyQA's, LongEmotion's or a user's raw files to one tidy table.
 
-Two tasks come from the two layouts. ``fields``, the benchmark's own: five short references from a
-whole case (LongEmotion). ``reflection``, the original project's: the counsellor's reflection from
-description and consultation (PsyQA). PsyQA holds no such reflections, so the target is made from a
-template, as the original did it, and marked as such.
+Two tasks come from the two published layouts. ``fields``, the benchmark's own: five short
+references from a whole case (LongEmotion). ``reflection``, the original project's: the counsellor's
+reflection from description and consultation (PsyQA). PsyQA holds no such reflections, so the target
+is made from a template, as the original did it, and marked as such.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from affectlab.datasets.description import Description, language_of
 from affectlab.datasets.names import Ids
 from affectlab.datasets.texts import normalise_text
 from affectlab.errors import DataError
@@ -18,29 +21,44 @@ from affectlab.files.io import write_jsonl
 from affectlab.files.quarantine import BadRecord
 from affectlab.summary.cases import Case
 from affectlab.summary.layouts import LAYOUTS
+from affectlab.summary.methods import OWN_LAYOUT
+from affectlab.summary.own import OwnCases
 from affectlab.summary.settings import Split
 from affectlab.summary.splits import with_one_group
 
 
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where a conversion writes.
+
+    Attributes:
+        records: one case a line.
+        quarantine: a line ``{"file", "place", "problem"}`` each, never the text.
+        description: see `datasets.description`; its classes are the fields that are written.
+    """
+
+    records: Path
+    quarantine: Path
+    description: Path
+
+
 def convert(
     raw_directory: Path | str,
-    layout: str,
-    records_path: Path | str,
-    quarantine_path: Path | str,
+    outputs: Outputs,
+    entry: Mapping[str, Any],
     *,
     split: Split,
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
 ) -> None:
-    """Write the cases of a raw folder, and its bad records, as JSON Lines.
+    """Write the cases of a raw folder, its bad records, and what the data set is.
 
     Args:
-        raw_directory: holds one file in the layout.
-        layout: ``psyqa`` or ``longemotion``.
-        records_path: gets one case a line.
-        quarantine_path: gets ``{"file", "place", "problem"}`` a line.
-        split: of cases without a published one; PsyQA's 85/15 split is the published one and
-            takes only the folds from here.
+        raw_directory: holds one file in a published layout, or a user's tables.
+        outputs: where the results go.
+        entry: of the data set in the registry.
+        split: of LongEmotion's cases; PsyQA's 85/15 split is the published one and takes only the
+            folds from here. A user's data are divided by their *entry*.
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
         similar_names: ``refuse`` refuses ids that differ in case, white space or Unicode form
             only; ``merge`` takes them as ids of different cases.
@@ -48,7 +66,23 @@ def convert(
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``, or the whole file is.
     """
-    path, form = find_file(Path(raw_directory), layout), LAYOUTS[layout]
+    directory = Path(raw_directory)
+    if entry["layout"] == OWN_LAYOUT:
+        own = OwnCases(directory, entry, on_bad_record, similar_names)
+        cases, bad, description = own.cases, own.bad, own.description
+    else:
+        cases, bad = _published(directory, entry["layout"], split, on_bad_record, similar_names)
+        description = Description(cases[0].fields, target="texts", language=language_of(entry))
+    write_jsonl(outputs.records, (case.to_dict() for case in cases), sealed=True)
+    write_jsonl(outputs.quarantine, (asdict(item) for item in bad), sealed=True)
+    description.write(outputs.description)
+
+
+def _published(
+    directory: Path, layout: str, split: Split, on_bad_record: str, similar_names: str
+) -> tuple[list[Case], list[BadRecord]]:
+    """The cases of a published corpus, divided, and its bad records."""
+    path, form = find_file(directory, layout), LAYOUTS[layout]
     cases: list[Case] = []
     bad: list[BadRecord] = []
     ids = Ids(similar_names)
@@ -66,8 +100,7 @@ def convert(
     if not cases:
         raise DataError(path, None, "not one good case in the file")
     cases = with_one_group(cases, [normalise_text(case.text) for case in cases])
-    write_jsonl(records_path, (asdict(case) for case in form.assign(cases, split)), sealed=True)
-    write_jsonl(quarantine_path, (asdict(item) for item in bad), sealed=True)
+    return form.assign(cases, split), bad
 
 
 def find_file(directory: Path, layout: str) -> Path:

@@ -15,8 +15,13 @@ from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.records import ScoredRun, difference_line, metric, strongest
 from affectlab.files.io import read_jsonl, write_text
 from affectlab.summary.answers import read_answers
-from affectlab.summary.baselines import baseline_answers
-from affectlab.summary.cases import Case, test_cases, train_cases
+from affectlab.summary.baselines import held_out_answers
+from affectlab.summary.cases import (
+    CROSS_VALIDATION,
+    Case,
+    scored_parts,
+    test_cases,
+)
 from affectlab.summary.score_intervals import COMPARED, differences, interval_of
 from affectlab.summary.scores import Answer, all_scores, description, field_scores
 from affectlab.summary.settings import SummaryRun
@@ -40,6 +45,7 @@ def evaluate(
     baseline: tuple[str, int, Path | str, Path | str] | None,
     judge_path: Path | str | None,
     neural_path: Path | str | None,
+    model_languages: Sequence[str],
     text_path: Path | str,
     figures: Path | str,
 ) -> None:
@@ -54,6 +60,7 @@ def evaluate(
             itself and for runs on other data.
         judge_path: judge.json of the run; None where no judge is configured.
         neural_path: neural.json of the run; None where no scoring model is configured.
+        model_languages: that the model of a run on users' own data was made for; else empty.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
 
@@ -64,7 +71,8 @@ def evaluate(
     cases = test_cases(records_path, recipe.fold)
     answers = read_answers(predictions_path, details_path, cases)
     found = all_scores(cases, answers)
-    plain = trivial_scores(cases, train_cases(records_path, recipe.fold))
+    parts = scored_parts(records_path, recipe.fold)
+    plain = trivial_scores(parts)
     judge, usage = read_judge(judge_path)
     record = {
         **run.header(
@@ -73,7 +81,7 @@ def evaluate(
             method=recipe.method,
             model=recipe.model if recipe.has_model else recipe.method,
             data={
-                "split": "test",
+                "split": CROSS_VALIDATION if len(parts) > 1 else "test",
                 "n": len(cases),
                 "groups": len({case.group for case in cases}),
             },
@@ -84,7 +92,8 @@ def evaluate(
         "comparisons": []
         if baseline is None
         else [_comparison(found, baseline, cases, run.bootstrap)],
-        "details": _details(cases, answers, details_path, recipe),
+        "details": _details(cases, answers, details_path, recipe)
+        | ({"model_languages": list(model_languages)} if model_languages else {}),
         **({} if judge is None else {"judge": judge}),
     }
     _plot_fields(Path(figures) / "fields", record["details"]["fields"])
@@ -152,16 +161,20 @@ def _details(
     }
 
 
-def trivial_scores(cases: Sequence[Case], train: Sequence[Case]) -> dict[str, tuple[str, float]]:
+def trivial_scores(
+    parts: Sequence[tuple[Sequence[Case], Sequence[Case]]],
+) -> dict[str, tuple[str, float]]:
     """The strongest summary without a model for each score: baseline name and value.
 
     Args:
-        cases: that are scored.
-        train: cases that `template` learns from; without any it is left out.
+        parts: pairs of cases that `template` learns from, and of cases that are scored. Where
+            there are none to learn from, it is left out.
     """
+    cases = [case for _, test in parts for case in test]
+    learns = all(train for train, _ in parts)
     reached: dict[str, list[tuple[str, float]]] = {name: [] for name in COMPARED}
-    for method in TRIVIAL if train else TRIVIAL[:-1]:
-        found = all_scores(cases, baseline_answers(method, cases, train))
+    for method in TRIVIAL if learns else TRIVIAL[:-1]:
+        found = all_scores(cases, held_out_answers(method, parts))
         for name in COMPARED:
             reached[name].append((method, found[name].value))
     best = {name: strongest("higher", values) for name, values in reached.items()}

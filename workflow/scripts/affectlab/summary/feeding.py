@@ -156,6 +156,8 @@ def encode(cases: Sequence[Case], tokenizer: Any, run: SummaryRun) -> list[Examp
         target = encode_texts(tokenizer, target_text(case.references), add_special_tokens=False)
         answer = [*target["input_ids"][: run.max_answer_tokens - 1], tokenizer.eos_token_id]
         room = run.max_length - len(answer)
-        prompt = case_prompt(tokenizer, case, version=run.prompt, max_tokens=room)
+        prompt = case_prompt(
+            tokenizer, case, version=run.prompt, max_tokens=room, template=run.prompt_template
+        )
         examples.append(Example([*prompt.ids, *answer], len(prompt.ids)))
     return examples

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.summary.cases import REFLECTION
 from affectlab.summary.settings import Generation
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Generator:
 
     def grammar(self, fields: Sequence[str], max_tokens: int) -> FieldsGrammar | None:
         """What answers with *fields* are held to; None where decoding is free, or text wanted."""
-        if self.settings.decoding == "repaired" or tuple(fields) == (REFLECTION,):
+        if self.settings.decoding == "repaired" or len(fields) == 1:
             return None
         from affectlab.summary.constrain import FieldsGrammar
 

@@ -12,7 +12,7 @@ from affectlab.datasets.texts import kind_of
 from affectlab.errors import DataError
 from affectlab.files.io import read_json
 from affectlab.files.text import read_lines
-from affectlab.summary.cases import FIELDS, REFLECTION, Case, text_problem
+from affectlab.summary.cases import FIELDS, OWN_TASK, REFLECTION, Case, task_of, text_problem
 from affectlab.summary.settings import Split
 from affectlab.summary.splits import digest, published_split, stratified
 from affectlab.summary.text import detect_language
@@ -210,7 +210,8 @@ def read_requests(
 
     Args:
         path: JSON Lines with ``id``, ``case_description`` and ``consultation_process`` (lists of
-            strings) and, for the task ``fields``, perhaps ``experience_and_reflection``.
+            strings) and, for the task ``fields``, perhaps ``experience_and_reflection``; for
+            fields of a user's own with ``id`` and ``text``.
         fields: what is to be generated.
         report: gets place and problem of each line that is not such a case, or repeats an id; the
             other lines are read. By default the first problem is raised.
@@ -235,6 +236,8 @@ def read_requests(
 def _request_or_problem(
     record: Mapping[str, Any], fields: Sequence[str], known: Container[str]
 ) -> Case | str:
+    if task_of(fields) == OWN_TASK:
+        return _own_request_or_problem(record, fields, known)
     problem = (
         _missing(record, ("id", *LISTS))
         or _id_problem("id", record["id"])
@@ -249,6 +252,19 @@ def _request_or_problem(
     given = "" if REFLECTION in fields else record.get(REFLECTION, "").strip()
     description, process = (record[name] for name in LISTS)
     return _case(record["id"], description, process, given, dict.fromkeys(fields, ""))
+
+
+def _own_request_or_problem(
+    record: Mapping[str, Any], fields: Sequence[str], known: Container[str]
+) -> Case | str:
+    if problem := _missing(record, ("id", "text")):
+        return problem
+    if str(record["id"]) in known:
+        return f"the id {record['id']!r} occurs a second time"
+    try:
+        return case_of_text(record["id"], record["text"], fields)
+    except ValueError as error:
+        return str(error)
 
 
 def case_of_text(identity: str | int, text: str, fields: Sequence[str]) -> Case:

@@ -37,7 +37,13 @@ def write_lengths(
     tokenizer = load_tokenizer(model_directory)
     cases = with_fold(read_cases(records_path), run.fold)
     prompts = [
-        case_prompt(tokenizer, case, version=run.prompt, max_tokens=run.prompt_tokens)
+        case_prompt(
+            tokenizer,
+            case,
+            version=run.prompt,
+            max_tokens=run.prompt_tokens,
+            template=run.prompt_template,
+        )
         for case in cases
     ]
     # What the prompt would be if nothing were cut.

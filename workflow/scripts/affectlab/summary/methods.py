@@ -12,6 +12,13 @@ MODEL_METHODS = (*TRAINED_METHODS, "prompt")
 BASELINE_METHODS = ("lead", "tail", "textrank", "template", "nearest")
 
 
+OWN_LAYOUT = "cases"
+"""The layout of users' own tables; the others are those of published corpora."""
+
+RESERVED = ("id", "text", "group", "experience_and_reflection")
+"""Names that a field of users' own data cannot have: of other columns, and of PsyQA's task."""
+
+
 def training_part(run: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's block decides the weights of its adapters.
 

@@ -93,7 +93,7 @@ def _entailment_rows(
     )
     return [
         entailed_sentences(
-            [claim for text in answer.fields.values() for claim in sentences(text)],
+            [claim for text in answer.fields.values() for claim in sentences(text, case.language)],
             case.text,
             case.language,
             *classifier,
@@ -131,7 +131,7 @@ def entailed_sentences(
     The premise of each is the `PREMISE_SENTENCES` sentences of the source that share most words
     with it; it counts if entailment is the likeliest class.
     """
-    known = sentences(source)
+    known = sentences(source, language)
     bags = [set(tokens(sentence, language)) for sentence in known]
     premises = []
     for claim in claims:

@@ -17,7 +17,7 @@ from affectlab.errors import DataError, UserError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import check_target, read_json
 from affectlab.summary.answers import write_predictions
-from affectlab.summary.cases import TASKS, Case
+from affectlab.summary.cases import OWN_TASK, TASKS, Case
 from affectlab.summary.generate import PROGRESS_NAME, answer_cases, parse_answers, remove_progress
 from affectlab.summary.generator import Generator, load_generator
 from affectlab.summary.scores import Answer
@@ -108,7 +108,7 @@ class CaseSummarizer:
     @property
     def fields(self) -> tuple[str, ...]:
         """What the model writes about a case."""
-        return TASKS[self._settings["task"]]
+        return _fields_of(self._settings)
 
     @overload
     def predict(self, cases: Case, *, seed: int = ...) -> Answer: ...
@@ -223,12 +223,26 @@ def _read_settings(folder: Path) -> tuple[dict[str, Any], SummaryRun]:
         raise DataError(
             path, None, f"not of a model of the summary experiment: no {', '.join(missing)}"
         )
-    if settings["task"] not in list(TASKS):
-        problem = f"task: expected {' or '.join(TASKS)}, found {settings['task']!r}"
+    known = [*TASKS, OWN_TASK]
+    if settings["task"] not in known:
+        problem = f"task: expected one of {', '.join(known)}, found {settings['task']!r}"
         raise DataError(path, None, problem)
+    if settings["task"] == OWN_TASK and not _are_fields(settings.get("fields")):
+        raise DataError(path, None, "fields: expected a list of names")
+    stored = [*STORED_SETTINGS, *({"prompt_template"} & settings.keys())]
     with reading(path, "settings of a run of the summary experiment"):
-        run = typed(SummaryRun, {name: settings[name] for name in STORED_SETTINGS})
+        run = typed(SummaryRun, {name: settings[name] for name in stored})
     return dict(settings), run
+
+
+def _are_fields(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def _fields_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a model writes, by its stored settings."""
+    task = settings["task"]
+    return tuple(settings["fields"]) if task == OWN_TASK else TASKS[task]
 
 
 def _check_base(folder: Path, settings: Mapping[str, Any], base_model: Path) -> list[str]:

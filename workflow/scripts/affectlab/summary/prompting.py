@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectlab.summary.answering import Request, answer_all
-from affectlab.summary.cases import Case
+from affectlab.summary.cases import OWN_TASK, Case
 from affectlab.summary.generator import Generator
 from affectlab.summary.prompts import build_prompt, case_prompt, case_text, chunks
 from affectlab.summary.settings import SummaryRun
@@ -63,7 +63,12 @@ def _request(
     tokenizer: PreTrainedTokenizerBase, case: Case, run: SummaryRun, text: str | None = None
 ) -> Request:
     prompt = case_prompt(
-        tokenizer, case, version=run.prompt, max_tokens=run.prompt_tokens, text=text
+        tokenizer,
+        case,
+        version=run.prompt,
+        max_tokens=run.prompt_tokens,
+        text=text,
+        template=run.prompt_template,
     )
     return Request(case.id, *prompt)
 
@@ -79,7 +84,7 @@ def _note_requests(
         prompt = build_prompt(
             tokenizer,
             piece,
-            task="notes",
+            task="part" if case.task == OWN_TASK else "notes",
             version=run.prompt,
             language=case.language,
             max_tokens=run.prompt_tokens,

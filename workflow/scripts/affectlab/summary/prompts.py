@@ -6,14 +6,15 @@ A case that is too long loses its middle (`head_tail`), and what it loses is cou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from affectlab.datasets.texts import without_chat_marks
 from affectlab.errors import UserError
 from affectlab.files.text import read_text
-from affectlab.summary.cases import REFLECTION, Case
-from affectlab.summary.text import Language
+from affectlab.summary.cases import OWN_TASK, Case
+from affectlab.summary.text import CHINESE, Language
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,8 +26,18 @@ TEMPLATES = {
     ("reflection", "v1", "zh"): "prompt_reflection_v1_zh.txt",
     ("notes", "v1", "en"): "prompt_notes_v1_en.txt",
     ("notes", "v1", "zh"): "prompt_notes_v1_zh.txt",
+    ("summary", "v1", "en"): "prompt_summary_v1_en.txt",
+    ("summary", "v1", "zh"): "prompt_summary_v1_zh.txt",
+    ("own", "v1", "en"): "prompt_own_v1_en.txt",
+    ("own", "v1", "zh"): "prompt_own_v1_zh.txt",
+    ("part", "v1", "en"): "prompt_part_v1_en.txt",
+    ("part", "v1", "zh"): "prompt_part_v1_zh.txt",
 }
-"""Task, version, language -> file. A changed text is a new version."""
+"""Task, version, language -> file. A changed text is a new version.
+
+``notes`` and ``part`` are for a part of a long case, of a published corpus and of a user's own
+data. Of the latter, ``summary`` is for one field, ``own`` for several.
+"""
 
 HEADINGS = {
     "en": ("Case description:", "Consultation process:", "Experience and reflection:"),
@@ -45,13 +56,10 @@ class Prompt(NamedTuple):
     cut_tokens: int
 
 
-def task_of(case: Case) -> str:
-    """``reflection`` or ``fields``, by what the case's references are."""
-    return "reflection" if case.fields == (REFLECTION,) else "fields"
-
-
 def case_text(case: Case) -> str:
-    """The case under its headings, paragraphs on lines of their own."""
+    """The case under its headings, paragraphs on lines of their own; a user's text as it is."""
+    if case.task == OWN_TASK:
+        return case.text
     parts = (case.case_description, case.consultation_process, (case.reflection,))
     sections = [
         "\n".join([heading, *paragraphs])
@@ -61,10 +69,44 @@ def case_text(case: Case) -> str:
     return "\n\n".join(sections)
 
 
-def instruction(text: str, task: str, version: str, language: Language) -> str:
-    """The template of *task* around *text*; Chinese for Chinese and mixed cases."""
+def instruction(
+    text: str, task: str, version: str, language: Language, template: str | None = None
+) -> str:
+    """The template of *task* around *text*; Chinese for Chinese and mixed cases.
+
+    Args:
+        text: is put where the template has ``{case}``.
+        task: a key of `TEMPLATES`, as are the next two.
+        version: of the template.
+        language: of the case.
+        template: instead of that of the task.
+    """
+    if template is None:
+        template = _shipped(task, version, language)
+    return template.strip().replace("{case}", text)
+
+
+def _shipped(task: str, version: str, language: Language) -> str:
     name = TEMPLATES[task, version, _language(language)]
-    return read_text(Path(__file__).with_name(name)).strip().replace("{case}", text)
+    return read_text(Path(__file__).with_name(name))
+
+
+def own_template(case: Case, version: str, template: str | None) -> str | None:
+    """The template for a user's case, with the names of its fields; None for a published corpus.
+
+    Args:
+        case: that is summarised.
+        version: of the shipped template.
+        template: of the run, with ``{text}`` and perhaps ``{field}``; None for the shipped one.
+    """
+    if template is not None:
+        template = template.replace("{text}", "{case}")
+    elif case.task != OWN_TASK:
+        return None
+    else:
+        task = "summary" if len(case.fields) == 1 else "own"
+        template = _shipped(task, version, case.language)
+    return template.replace("{field}", ", ".join(case.fields))
 
 
 def chat_ids(tokenizer: PreTrainedTokenizerBase, content: str) -> list[int]:
@@ -91,6 +133,7 @@ def build_prompt(
     version: str,
     language: Language,
     max_tokens: int,
+    template: str | None = None,
 ) -> Prompt:
     """The prompt for *text*, at most *max_tokens* long; a longer text keeps head and tail.
 
@@ -98,9 +141,10 @@ def build_prompt(
         UserError: the instruction alone is longer.
     """
     case_ids = _plain_ids(tokenizer, text)
-    ids = chat_ids(tokenizer, instruction(text, task, version, language))
+    frame = partial(instruction, task=task, version=version, language=language, template=template)
+    ids = chat_ids(tokenizer, frame(text))
     kept = len(case_ids)
-    fixed = len(chat_ids(tokenizer, instruction("", task, version, language)))
+    fixed = len(chat_ids(tokenizer, frame("")))
     if fixed > max_tokens:
         raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
     while len(ids) > max_tokens:
@@ -111,7 +155,7 @@ def build_prompt(
         if kept <= 0:
             raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
         shorter = head_and_tail(tokenizer, case_ids, kept)
-        ids = chat_ids(tokenizer, instruction(shorter, task, version, language))
+        ids = chat_ids(tokenizer, frame(shorter))
     return Prompt(ids, len(case_ids), len(case_ids) - kept)
 
 
@@ -122,15 +166,20 @@ def case_prompt(
     version: str,
     max_tokens: int,
     text: str | None = None,
+    template: str | None = None,
 ) -> Prompt:
-    """The prompt for *case*, or for a *text* about it, such as notes; see `build_prompt`."""
+    """The prompt for *case*, or for a *text* about it, such as notes.
+
+    See `build_prompt`, and `own_template` for the *template* of the run.
+    """
     return build_prompt(
         tokenizer,
         case_text(case) if text is None else text,
-        task=task_of(case),
+        task=case.task,
         version=version,
         language=case.language,
         max_tokens=max_tokens,
+        template=own_template(case, version, template),
     )
 
 
@@ -158,4 +207,4 @@ def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _language(language: Language) -> str:
-    return "zh" if language in ("zh", "mixed") else "en"
+    return "zh" if language in CHINESE else "en"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.description import read_description
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.report.data_notes import data_notes
@@ -19,18 +20,22 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, figure, provenance, render
 from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
+from affectlab.summary.cases import CROSS_VALIDATION, OWN_TASK, task_of
 from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
-from affectlab.summary.settings import Block
+from affectlab.summary.own_notes import SCORES, few_cases, unknown_to_model
+from affectlab.summary.settings import Block, selected_runs
 
 SHOWN = ("rouge1", "rouge2", "rouge_l", "bleu", "chrf")
 
 HERE = Path(__file__).parent
 FIGURES = {
-    "fields": "ROUGE of each field by itself, mean over the test cases.",
+    "fields": "ROUGE of each field by itself, mean over the scored cases.",
     "training_curves": "Loss per predicted token on training and held-out cases, scores of the"
     " answers to held-out cases if they were written on the way, and the learning rate, over the"
     " optimiser's steps.",
 }
+
+WITHOUT_FOLD = ", each by a model that was trained without its fold"
 
 EXAMPLES = 2
 """Generated summaries that are shown, of generated cases only."""
@@ -44,7 +49,7 @@ def section(
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     # The baseline is carried out and compared even where it is not selected.
-    names = dict.fromkeys([*block.selected, block.baseline])
+    names = selected_runs(block.model_dump())
     runs = read_runs(folder, block.runs, names)
     comparison = read_comparison(folder / "comparison.json")
     pools = comparison.get("pools", [])
@@ -53,8 +58,18 @@ def section(
     known = published_for("summary", views, published)
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
+    own = [
+        name
+        for name in data
+        if task_of(read_description(folder / "data" / name / "description.json").classes)
+        == OWN_TASK
+    ]
     return Section(
-        sentences=[*_headline(comparison, runs, audits), *_pooled(pools)],
+        sentences=[
+            *_headline(comparison, runs, audits),
+            *_own_sentences(comparison, runs, own),
+            *_pooled(pools),
+        ],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
@@ -71,9 +86,11 @@ def section(
                 for name, seeds in runs.items()
                 if (way := seeds[0].metrics["details"]["decoding"]) is not None
             },
-            data=data,
+            own=own,
+            only_own=own == data,
+            folded=all(run.get("split") == CROSS_VALIDATION for run in comparison["runs"]),
             audits=audits,
-            published=[row for row in published if row["experiment"] == "summary"],
+            published=[row for row in published if row["experiment"] == "summary" and own != data],
         ),
     )
 
@@ -99,6 +116,7 @@ def _headline(
         sentences.append(
             f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']}"
             f" {unseen(shared)}cases of {run['data']}"
+            f"{WITHOUT_FOLD if run.get('split') == CROSS_VALIDATION else ''}"
             f" ({interval(score['ci'], level, run['interval_covers'])};"
             f" {count(len(run['seeds']), 'seed')}){_beside(score['baseline'])}. Its ROUGE-L is"
             f" {100 * longest:.1f}; {100 * valid:.0f} % of its answers have the form that was asked"
@@ -134,6 +152,21 @@ def _headline(
             f"The references of {', '.join(templated)} were made from a template, as in the"
             " original project: scores on them are template recall."
         )
+    return sentences
+
+
+def _own_sentences(
+    comparison: Mapping[str, Any], runs: Mapping[str, Sequence[SeedResult]], own: Sequence[str]
+) -> list[str]:
+    """What few cases, and models that do not know a language, mean for runs on users' own data."""
+    sentences = []
+    for run in comparison["runs"]:
+        details = runs[run["run"]][0].metrics["details"]
+        if run["data"] not in own or details["decoding"] is None:
+            continue
+        few = few_cases(run["n"], {name: run["metrics"][name]["ci"] for name in SCORES})
+        foreign = unknown_to_model(details["languages"], details.get("model_languages", ()))
+        sentences += [f"{run['run']}: {sentence}" for sentence in (few, foreign) if sentence]
     return sentences
 
 

@@ -20,11 +20,16 @@ from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.stats import Array, group_sums
 from affectlab.summary.cases import Case
 from affectlab.summary.text import (
+    CHINESE,
+    DETECTED,
+    NOUNS_CAPITALISED,
+    UNSPACED,
     Language,
     Unit,
     default_unit,
     detect_language,
     is_chinese,
+    joint_of,
     sentences,
     tokens,
 )
@@ -127,7 +132,8 @@ def bleu_of_sums(sums: Array) -> Array:
 def _bleu(language: Language) -> Any:
     from sacrebleu.metrics import BLEU
 
-    return BLEU(tokenize="zh" if language in ("zh", "mixed") else "13a", effective_order=True)
+    tokenize = "zh" if language in CHINESE else "char" if language in UNSPACED else "13a"
+    return BLEU(tokenize=tokenize, effective_order=True)
 
 
 def chrf(reference: str, prediction: str) -> float:
@@ -168,10 +174,11 @@ def unsupported_names(
 ) -> tuple[int, int]:
     """How many of the different names in some texts are not in the source, and how many there are.
 
-    English names are runs of capitalised words that do not open a sentence; Chinese ones are what
-    jieba tags as people, places and organisations. Fields are texts of their own: many end without
-    a full stop, and each opens with a capital. A name is in the source if its words follow each
-    other there, whatever their case, hyphens and possessives; a Chinese one if its characters do.
+    Chinese names are what jieba tags as people, places and organisations. Other ones are runs of
+    capitalised words that do not open a sentence; languages that capitalise all nouns have none.
+    Fields are texts of their own: many end without a full stop, and each opens with a capital. A
+    name is in the source if its words follow each other there, whatever their case, hyphens and
+    possessives; a Chinese one if its characters do.
     """
     known = f" {' '.join(words_of(source))} "
     characters = unicodedata.normalize("NFKC", source).casefold()
@@ -189,14 +196,16 @@ def unsupported_names(
 
 def names(text: str, language: Language) -> list[str]:
     """The different names in a text, in order."""
-    if language in ("zh", "mixed"):
+    if language in NOUNS_CAPITALISED:
+        return []
+    if language in CHINESE:
         import rjieba
 
         found = [word for word, tag in rjieba.tag(text) if tag in _CHINESE_NAMES and len(word) > 1]
     else:
         found = [
             name
-            for sentence in sentences(unicodedata.normalize("NFC", text))
+            for sentence in sentences(unicodedata.normalize("NFC", text), language)
             for name in _capitalised_runs(sentence)
         ]
     return list(dict.fromkeys(found))
@@ -221,13 +230,14 @@ def _capitalised_runs(sentence: str) -> list[str]:
 
 def joined(fields: Mapping[str, str], order: Sequence[str], language: Language) -> str:
     """All fields as one text, in order."""
-    space = "" if language in ("zh", "mixed") else " "
-    return space.join(fields.get(name, "") for name in order)
+    return joint_of(language).join(fields.get(name, "") for name in order)
 
 
 def summary_language(case: Case) -> Language:
     """What the references are written in: a summary is cut as they are, whatever the case is."""
-    return detect_language(joined(case.references, case.fields, case.language))
+    found = detect_language(joined(case.references, case.fields, case.language))
+    # Short references of a user's own case do not tell; its language is known better.
+    return case.language if found == "other" and case.language not in DETECTED else found
 
 
 def compared_texts(case: Case, answer: Answer) -> tuple[str, str, Language]:

@@ -1,6 +1,7 @@
 """The summary experiment's block of the configuration: what it needs, and mistakes in it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -32,9 +33,15 @@ from affectlab.config.models import (
 )
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 from affectlab.files.urls import redact
-from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
+from affectlab.summary.methods import (
+    BASELINE_METHODS,
+    MODEL_METHODS,
+    OWN_LAYOUT,
+    RESERVED,
+    TRAINED_METHODS,
+)
 
-LAYOUTS = frozenset({"longemotion", "psyqa"})
+LAYOUTS = frozenset({"longemotion", "psyqa", OWN_LAYOUT})
 
 PROMPTED = Only("method", MODEL_METHODS)
 TRAINED = Only("method", TRAINED_METHODS)
@@ -107,6 +114,12 @@ class SummaryRun(Run):
     )
     prompt: Annotated[Literal["v1"], PROMPTED] = Field(
         "v1", description="Version of the prompt templates."
+    )
+    # What rules and stored models hold under this name is the text of the file.
+    prompt_template: Annotated[Text | None, PROMPTED] = Field(
+        None,
+        description="File with a prompt of your own, from the folder in which you start Snakemake: "
+        "{text} stands for the text, {field} for the names of the fields; null: the shipped one.",
     )
     max_length: Annotated[int, PROMPTED] = Field(
         8192,
@@ -200,7 +213,7 @@ class Judge(Section):
 
 
 class Block(Section):
-    """The summary experiment: summaries of counselling cases.
+    """The summary experiment: summaries of cases.
 
     `training` has `head_learning_rate` null, `label_smoothing` 0 and `sparse_embeddings` false.
     `adapter_scope: answer` needs `loss: answer`, `packing: true` and `merge: false`. `qlora` needs
@@ -210,7 +223,9 @@ class Block(Section):
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
     baseline: RunName = Field(
-        "tail", description="Run that every other run on the same cases is compared with."
+        "tail",
+        description="Run that every other run on the same cases is compared with. One on other "
+        "data than the selected runs: the first selected run without a model, if there is one.",
     )
     bootstrap: Bootstrap = block()
     split: Split = block()
@@ -259,9 +274,22 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         yield "summary.split: validation and test leave nothing to train on"
 
 
+def baseline_in_use(block: Mapping[str, Any]) -> str:
+    """The run that others are compared with.
+
+    It is the configured one if that is on data of a selected run, else the first selected run
+    without a model; without such a run the configured one after all.
+    """
+    runs, selected, named = block["runs"], block["selected"], str(block["baseline"])
+    if runs[named]["data"] in {runs[name]["data"] for name in selected}:
+        return named
+    plain = (name for name in selected if runs[name]["method"] in BASELINE_METHODS)
+    return next(plain, named)
+
+
 def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Name -> recipe of the runs that are carried out, the baseline among them."""
-    names = dict.fromkeys([*block["selected"], block["baseline"]])
+    names = dict.fromkeys([*block["selected"], baseline_in_use(block)])
     return {name: block["runs"][name] for name in names}
 
 
@@ -319,6 +347,23 @@ def _run_mistakes(
     if isinstance(fold, int) and isinstance(folds, int) and fold >= folds:
         yield f"{path}.fold: summary.split.folds is {folds}, so the last fold is {folds - 1}"
     entry = as_mapping(registries.datasets.get(str(run.get("data"))))
+    if fold is not None and entry.get("layout") == OWN_LAYOUT:
+        yield (
+            f"{path}.fold: data of the layout {OWN_LAYOUT} are divided by their entry; state "
+            f"datasets.{run.get('data')}.split.folds, and leave this key out"
+        )
+    if taken := [name for name in as_names(entry.get("fields")) if name in RESERVED]:
+        yield (
+            f"{path}.data: a field of {run.get('data')} is called {taken[0]!r}, which stands for "
+            "something else; choose another name, and map it to the column under columns"
+        )
+    own_folds = as_mapping(entry.get("split")).get("folds")
+    if entry.get("layout") == OWN_LAYOUT and own_folds == 2:
+        yield (
+            f"{path}.data: of two folds one is scored and one chooses the weights, so nothing is "
+            f"left to train on; datasets.{run.get('data')}.split.folds needs at least 3"
+        )
+    yield from _template_mistakes(f"{path}.prompt_template", run.get("prompt_template"))
     # Only trained runs have a training block.
     chooses_weights = "training" in run and run.get("protocol") == "corrected"
     if chooses_weights and fold is None and entry.get("layout") == "psyqa":
@@ -326,3 +371,26 @@ def _run_mistakes(
             f"{path}.fold: PsyQA's published split has no validation cases, so the weights would "
             "be chosen by the test split; a run of the corrected protocol needs a fold"
         )
+
+
+def _template_mistakes(path: str, template: Any) -> Iterator[str]:
+    """A file with a prompt that is not there, or has no place for the text."""
+    if not isinstance(template, str):
+        return
+    try:
+        text = Path(template).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        yield f"{path}: {template} cannot be read: {error}"
+        return
+    if "{text}" not in text:
+        yield f"{path}: {template} does not hold {{text}}, where the text is put"
+
+
+def with_templates(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The runs of a valid block, with the text of their prompts instead of the names of files."""
+    found = {}
+    for name, run in runs.items():
+        file = run.get("prompt_template")
+        text = {} if file is None else {"prompt_template": Path(file).read_text(encoding="utf-8")}
+        found[name] = {**run, **text}
+    return found

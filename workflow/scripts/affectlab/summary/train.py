@@ -21,9 +21,8 @@ from affectlab.models import text_models
 from affectlab.summary import feeding, heldout, packing
 from affectlab.summary import model as networks
 from affectlab.summary.attention import check_training
-from affectlab.summary.cases import Case, read_cases, with_fold
+from affectlab.summary.cases import OWN_TASK, Case, read_cases, with_fold
 from affectlab.summary.methods import training_part
-from affectlab.summary.prompts import task_of
 from affectlab.summary.settings import SummaryRun
 from affectlab.training.job import Job
 from affectlab.training.loop import Task
@@ -83,7 +82,7 @@ def train(
     fitted = job.fit(network, task, run.training, identity=identity)
 
     feed.limit(network)
-    settings = _settings(run, task_of(parts["train"][0]), base_weights)
+    settings = _settings(run, parts["train"][0], base_weights)
     save = partial(_store, network, tokenizer, base_model, settings)
     tokens = feed.tokens(examples["train"])
     speed = tokens * fitted.summary["samples_per_second"] / size
@@ -93,10 +92,14 @@ def train(
         feed.close()
 
 
-def _settings(run: SummaryRun, task: str, base_weights: Sequence[str]) -> dict[str, Any]:
+def _settings(run: SummaryRun, case: Case, base_weights: Sequence[str]) -> dict[str, Any]:
     """What is stored with the adapter; its base weights, so that it is put on no others."""
     stored = run.model_dump(include=set(networks.STORED_SETTINGS))
-    return {"task": task, "base_model": run.model, "base_weights": base_weights, **stored}
+    if case.task == OWN_TASK:
+        stored["fields"] = list(case.fields)
+    if run.prompt_template is not None:
+        stored["prompt_template"] = run.prompt_template
+    return {"task": case.task, "base_model": run.model, "base_weights": base_weights, **stored}
 
 
 def _parts(records_path: Path, run: SummaryRun) -> tuple[dict[str, list[Case]], str]:
