@@ -4,13 +4,20 @@ import json
 import math
 
 import pytest
+import yaml
+from own_spans import CLASSES, rows_of, write
 
+from affectlab import cli
+from affectlab.config.load import load_config, merge
+from affectlab.entity.audit import audit
 from affectlab.entity.convert import convert
 from affectlab.entity.data import read_data
 from affectlab.entity.own_spans import spans_of
-from affectlab.errors import DataError
+from affectlab.errors import DataError, UserError
+from affectlab.experiments import validate_config
 from affectlab.files.io import read_jsonl
 
+PROJECT = cli._project()
 NAMES = ("calm", "joy", "rage")
 
 
@@ -229,3 +236,138 @@ def test_a_repeated_id(tmp_path):
     rows = [{**row, "id": f"t{n % 29}"} for n, row in enumerate(texts())]
     with pytest.raises(DataError, match="the id 't0' belongs to 2 texts"):
         converted(tmp_path, rows)
+
+
+# What the audit finds in such data
+
+
+def traps_of(folder, rows, **entry):
+    """Name of a trap -> its sentence."""
+    data = converted(folder, rows, **entry)
+    found = audit(data, layout="spans", expected={})
+    return {trap["name"]: trap["sentence"] for trap in found["traps"]}
+
+
+def in_parts(rows):
+    """Two thirds for training, by blocks, so that authors do not decide the part."""
+    parts = ("train", "train", "train", "train", "validation", "test")
+    return [{**row, "part": parts[n // 5 % 6]} for n, row in enumerate(rows)]
+
+
+BY_PART = {"split": {"column": "part"}}
+BY_AUTHOR = {"columns": {"group": "author"}}
+
+
+def test_sound_data_have_no_traps(tmp_path):
+    assert traps_of(tmp_path, rows_of(150), **BY_AUTHOR) == {}
+
+
+def test_a_text_in_two_splits(tmp_path):
+    rows = in_parts(rows_of(60))
+    rows.append({**rows[0], "text": rows[0]["text"].upper(), "part": "test"})
+    rows[-1]["spans"] = [{"start": 0, "end": 3, "label": "joy"}]
+    sentence = traps_of(tmp_path, rows, **BY_PART)["text_in_two_splits"]
+    assert sentence.startswith("1 text of the split test occurs also in the split train.")
+
+
+def test_a_near_duplicate_in_two_splits(tmp_path):
+    rows = in_parts(rows_of(60))
+    rows.append({**rows[0], "text": rows[0]["text"].replace("day 0", "day 977"), "part": "test"})
+    found = traps_of(tmp_path, rows, **BY_PART)
+    assert "text_in_two_splits" not in found
+    assert (
+        "1 text of the split test occurs nearly the same" in found["near_duplicate_in_two_splits"]
+    )
+
+
+def test_an_author_in_two_spellings(tmp_path):
+    rows = rows_of(60)
+    rows[0]["author"] = "WRITER  0"
+    sentence = traps_of(tmp_path, rows, **BY_AUTHOR)["name_in_two_spellings"]
+    assert "'WRITER  0' and 'Writer 0'" in sentence
+
+
+def test_a_length_that_tells_the_class(tmp_path):
+    rows = rows_of(150)
+    for row in rows:
+        row["spans"] = row["spans"][:1]
+        if row["spans"][0]["label"] == "rage":
+            row["text"] = f"{row['text']} {row['text'].lower().replace('bitter', 'sour')}"
+    sentence = traps_of(tmp_path, rows)["condition_predicts_class"]
+    assert "of a text alone tells the class of its spans better than chance" in sentence
+
+
+def test_a_class_with_fewer_spans_than_folds(tmp_path):
+    rows = rows_of(60)
+    for row, name in zip(rows[:4], ("pride", "pride", "awe", "awe"), strict=True):
+        row["spans"] = [{**row["spans"][0], "label": name}]
+    found = traps_of(tmp_path, rows, split={"folds": 3})
+    assert "The class pride has 2 spans" in found["class_smaller_than_folds"]
+
+
+def test_a_label_that_is_constant_per_author(tmp_path):
+    rows = rows_of(60)
+    for row in rows:
+        name = CLASSES[int(row["author"].split()[1]) % 5]
+        row["spans"] = [{**span, "label": name} for span in row["spans"]]
+    sentence = traps_of(tmp_path, rows, **BY_AUTHOR)["label_constant_per_group"]
+    assert "11 of 11 groups by author" in sentence
+
+
+def test_a_split_that_is_a_copy_is_refused(tmp_path):
+    rows = in_parts(rows_of(60))
+    held_out = [row for row in rows if row["part"] == "test"]
+    rows += [{**row, "part": "train"} for row in held_out[:8]]
+    with pytest.raises(UserError, match="8 of the 10 texts of test are in train as well"):
+        traps_of(tmp_path, rows, **BY_PART)
+
+
+# `affectlab init entity`
+
+
+def printed(capsys, path):
+    assert cli.main(["init", "entity", str(path)]) == 0
+    return capsys.readouterr().out
+
+
+def test_init_proposes_a_valid_configuration(tmp_path, capsys, monkeypatch):
+    write(tmp_path / "scenes.jsonl", rows_of(150))
+    monkeypatch.chdir(tmp_path)
+    text = printed(capsys, "scenes.jsonl")
+    assert len(text.splitlines()) <= 20
+    overlay = yaml.safe_load(text)
+    entry = overlay["datasets"]["scenes"]
+    assert entry["columns"] == {"text": "text", "spans": "spans", "group": "author"}
+    assert (entry["classes"], entry["language"]) == (list(CLASSES), "en")
+    assert entry["split"] == {"folds": 5}
+    assert list(overlay["entity"]["runs"]) == ["scenes_frozen", "scenes_minilm", "scenes_mpnet"]
+    complete, _ = validate_config(merge(load_config(PROJECT), overlay), PROJECT)
+    (stage,) = complete["entity"]["runs"]["scenes_frozen"]["stages"]
+    assert stage["data"] == "scenes"
+    assert stage["training"]["learning_rate"] == 1e-9
+
+
+def test_init_takes_one_span_a_row(tmp_path, capsys):
+    lines = ["sentence,entity,emo,set"]
+    for number, row in enumerate(rows_of(120)):
+        for span, label in zip(row["spans"], ("joy", "rage"), strict=True):
+            part = ("train", "train", "dev", "test")[number % 4]
+            lines.append(f'"{row["text"]}",{span["span"]},{label},{part}')
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    entry = yaml.safe_load(printed(capsys, tmp_path / "mine.csv"))["datasets"]["mine"]
+    assert entry["columns"] == {"text": "sentence", "span": "entity", "label": "emo"}
+    assert entry["split"] == {"column": "set"}
+
+
+def test_init_tells_of_rows_that_cannot_be_used(tmp_path, capsys):
+    rows = rows_of(60)
+    rows[3]["spans"][0]["span"] = "nowhere"
+    write(tmp_path / "mine.jsonl", rows)
+    text = printed(capsys, tmp_path / "mine.jsonl")
+    assert "1 rows cannot be used; the first: mine.jsonl, line 4: span 1: the span is not" in text
+
+
+def test_init_refuses_a_table_without_spans(tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("text,label\n" + "I am glad today,joy\n" * 9)
+    assert cli.main(["init", "entity", str(tmp_path / "mine.csv")]) == 2
+    assert "no column holds spans or their places; it has text, label" in capsys.readouterr().err

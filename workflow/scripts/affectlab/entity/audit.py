@@ -190,10 +190,10 @@ def _traps(data: Data, found: Mapping[str, Any]) -> Iterator[Trap]:
 
 def _shared(count: int, name: str, how: str) -> str:
     held_out, _, seen = name.partition("_in_")
-    texts = "1 text" if count == 1 else f"{count} texts"
+    texts, occur = ("1 text", "occurs") if count == 1 else (f"{count} texts", "occur")
     return (
-        f"{texts} of the split {held_out} occurs {how} in the split {seen}. A score on such texts "
-        "does not show how a model does on new ones."
+        f"{texts} of the split {held_out} {occur} {how} in the split {seen}. A score on such "
+        "texts does not show how a model does on new ones."
     )
 
 
