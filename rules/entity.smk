@@ -3,7 +3,7 @@
 # REQUIRED INPUTS:
 #   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
 # OUTPUTS:
-#   <results>/entity/data/{data}/     records, quarantine, audit
+#   <results>/entity/data/{data}/     records, description, quarantine, audit
 #   <results>/entity/{run}/seed{seed}/     model, predictions, metrics, figures, card
 #   <results>/entity/figures/updates.svg     top 1 by updates
 #   <results>/entity/comparison.json     seeds together, runs against each other
@@ -24,6 +24,7 @@ rule entity_convert:
     output:
         records=nonempty("<results>/entity/data/{data}/records.jsonl"),
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
+        description=nonempty("<results>/entity/data/{data}/description.json"),
     log:
         "<logs>/entity_convert/{data}.log",
     benchmark:
@@ -35,10 +36,9 @@ rule entity_convert:
         runtime=30,
     params:
         lib=lib("entity_convert"),
-        layout=data_layout,
+        entry=reading_part,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
-        expected=expected_counts,
         split=entity_split,
     script:
         "../workflow/scripts/entity_convert.py"
@@ -47,6 +47,7 @@ rule entity_convert:
 rule entity_audit:
     input:
         records="<results>/entity/data/{data}/records.jsonl",
+        description="<results>/entity/data/{data}/description.json",
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
@@ -73,6 +74,7 @@ rule entity_audit:
 rule entity_train:
     input:
         records=entity_stage_files("records.jsonl"),
+        descriptions=entity_stage_files("description.json"),
         audits=ordering_only(entity_stage_files("audit.json")),
         model=ENTITY_RUNS.model_of_run,
         start_from=entity_origin_of,
@@ -96,8 +98,21 @@ rule entity_train:
         recipe=ENTITY_RUNS.recipe("protocol", "seeds"),
         data=entity_stage_data,
         subset_seed=ENTITY["split"]["seed"],
+        fold=fold_of,
     script:
         "../workflow/scripts/entity_train.py"
+
+
+# The same without one fold of a cross-validation.
+use rule entity_train as entity_train_fold with:
+    output:
+        model=directory("<results>/entity/{run}/seed{seed}/fold{fold}/model"),
+        history=nonempty("<results>/entity/{run}/seed{seed}/fold{fold}/history.csv"),
+        training=nonempty("<results>/entity/{run}/seed{seed}/fold{fold}/training.json"),
+    log:
+        "<logs>/entity_train/{run}/seed{seed}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/entity_train/{run}/seed{seed}/fold{fold}.jsonl"
 
 
 rule entity_predict:
@@ -105,12 +120,15 @@ rule entity_predict:
         trained="<results>/entity/{run}/seed{seed}/model",
         model=ENTITY_RUNS.model_of_run,
         records=ENTITY_RUNS.data_of_run("records.jsonl"),
+        description=ENTITY_RUNS.data_of_run("description.json"),
     output:
         predictions=nonempty("<results>/entity/{run}/seed{seed}/predictions.parquet"),
     log:
         "<logs>/entity_predict/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_predict/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_RUNS.without_folds(ENTITY["runs"])),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -121,16 +139,59 @@ rule entity_predict:
     params:
         lib=lib("entity_predict"),
         corruption_seed=ENTITY["corruption_seed"],
+        fold=fold_of,
     script:
         "../workflow/scripts/entity_predict.py"
+
+
+use rule entity_predict as entity_predict_fold with:
+    input:
+        trained="<results>/entity/{run}/seed{seed}/fold{fold}/model",
+        model=ENTITY_RUNS.model_of_run,
+        records=ENTITY_RUNS.data_of_run("records.jsonl"),
+        description=ENTITY_RUNS.data_of_run("description.json"),
+    output:
+        predictions=nonempty(
+            "<results>/entity/{run}/seed{seed}/fold{fold}/predictions.parquet"
+        ),
+    log:
+        "<logs>/entity_predict/{run}/seed{seed}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/entity_predict/{run}/seed{seed}/fold{fold}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_RUNS.with_folds(ENTITY["runs"])),
+
+
+# Every item was held out in one fold: the predictions of all folds are one table.
+rule entity_pool:
+    input:
+        predictions=ENTITY_RUNS.of_folds("predictions.parquet"),
+    output:
+        predictions=nonempty("<results>/entity/{run}/seed{seed}/predictions.parquet"),
+    log:
+        "<logs>/entity_pool/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_pool/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_RUNS.with_folds(ENTITY["runs"])),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=15,
+    params:
+        lib=lib("entity_pool"),
+    script:
+        "../workflow/scripts/entity_pool.py"
 
 
 rule entity_evaluate:
     input:
         predictions="<results>/entity/{run}/seed{seed}/predictions.parquet",
         records=ENTITY_RUNS.data_of_run("records.jsonl"),
+        description=ENTITY_RUNS.data_of_run("description.json"),
         training="<results>/entity/{run}/seed{seed}/training.json",
-        trained="<results>/entity/{run}/seed{seed}/model",
+        trained=entity_scored_models,
         model=ENTITY_RUNS.model_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
@@ -182,8 +243,9 @@ rule entity_compare:
     input:
         metrics=ENTITY_RUNS.results("metrics.json"),
         predictions=ENTITY_RUNS.results("predictions.parquet"),
-        trained=ENTITY_RUNS.results("model"),
+        trained=entity_compared_models,
         records=ENTITY_RUNS.data_files("records.jsonl"),
+        descriptions=ENTITY_RUNS.data_files("description.json"),
         schema=schema("comparison"),
     output:
         comparison=nonempty("<results>/entity/comparison.json"),
@@ -199,6 +261,7 @@ rule entity_compare:
     params:
         lib=lib("entity_compare"),
         data=ENTITY_RUNS.data,
+        models=entity_numbers_of_models,
         bootstrap=ENTITY["bootstrap"],
     script:
         "../workflow/scripts/entity_compare.py"

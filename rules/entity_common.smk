@@ -31,8 +31,47 @@ def entity_stage_files(filename):
 
 def entity_origin_of(wildcards):
     """The model of the same seed that a run starts from, if it does."""
-    origin = ENTITY_RUNS[wildcards.run]["start_from"]
-    return f"<results>/entity/{origin}/seed{wildcards.seed}/model" if origin else []
+    run = ENTITY_RUNS[wildcards.run]
+    origin = run["start_from"]
+    if not origin:
+        return []
+    fold = fold_of(wildcards)
+    # Without this, the model would have been trained on what its fold holds out.
+    same_data = run["data"] in stage_data(ENTITY_RUNS[origin])
+    folder = f"fold{fold}/" if fold is not None and same_data else ""
+    return f"<results>/entity/{origin}/seed{wildcards.seed}/{folder}model"
+
+
+def entity_models(name, seed):
+    """The models that predicted what a run and seed is scored by: one, or one of each fold."""
+    folder, folds = f"<results>/entity/{name}/seed{seed}", ENTITY_RUNS.folds(name)
+    return [f"{folder}/fold{fold}/model" for fold in range(folds)] or [
+        f"{folder}/model"
+    ]
+
+
+def entity_scored_models(wildcards):
+    ENTITY_RUNS.check_seed(wildcards)
+    return entity_models(wildcards.run, wildcards.seed)
+
+
+def entity_compared_models(wildcards):
+    """These models of every selected run and seed."""
+    return [
+        path
+        for name, run in ENTITY_SELECTED.items()
+        for seed in run["seeds"]
+        for path in entity_models(name, seed)
+    ]
+
+
+def entity_numbers_of_models(wildcards):
+    """How many of these models each selected run and seed has."""
+    return [
+        len(entity_models(name, seed))
+        for name, run in ENTITY_SELECTED.items()
+        for seed in run["seeds"]
+    ]
 
 
 def entity_dataset_entries(wildcards):

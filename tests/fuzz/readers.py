@@ -95,7 +95,8 @@ def entity(layout: str) -> Reader:
             folder / "raw",
             folder / "out.jsonl",
             folder / "bad.jsonl",
-            layout=layout,
+            folder / "description.json",
+            entry={"layout": layout},
             on_bad_record="skip",
             split=Split(validation=0.2, test=0.2) if layout == "entity_spans" else None,
         )
@@ -104,14 +105,17 @@ def entity(layout: str) -> Reader:
 
 
 def entity_records() -> Reader:
-    from affectlab.entity.predictions import read_corpus
+    from affectlab.entity.predictions import read_corpora
 
     def build(folder: Path) -> None:
         reader = entity("entity_spans")
         reader.build(folder)
         reader.read(folder)
 
-    return Reader("entity_records", build, lambda f: read_corpus(f / "out.jsonl"), "out.jsonl")
+    def read(folder: Path) -> None:
+        read_corpora(folder / "out.jsonl", folder / "description.json")
+
+    return Reader("entity_records", build, read, "out.jsonl")
 
 
 FACES = {"Training": 6, "PublicTest": 3, "PrivateTest": 3}

@@ -9,11 +9,21 @@ from itertools import pairwise
 import pytest
 from blocks import changed
 
+from affectlab.datasets.description import Description
 from affectlab.datasets.texts import normalise_text
 from affectlab.entity import corrupt
 from affectlab.entity.audit import audit, write_audit
 from affectlab.entity.convert import convert
-from affectlab.entity.data import Record, Target, of_split, read_records, stage_subset, targets_of
+from affectlab.entity.data import (
+    Data,
+    Record,
+    Target,
+    of_split,
+    read_data,
+    read_records,
+    stage_subset,
+    targets_of,
+)
 from affectlab.entity.labels import (
     CLASSES,
     GOEMOTIONS_CLASSES,
@@ -57,6 +67,10 @@ def filler():
     return [line(f"Ada saw {n}.", span(f"Ada saw {n}.", "Ada", label(joy=0.5))) for n in range(9)]
 
 
+def published(records):
+    return Data(Description(CLASSES), records)
+
+
 def run(folder, lines, *, layout="entity_spans", on_bad_record="fail"):
     raw = folder / "raw"
     raw.mkdir(exist_ok=True)
@@ -65,11 +79,12 @@ def run(folder, lines, *, layout="entity_spans", on_bad_record="fail"):
         raw,
         folder / "records.jsonl",
         folder / "quarantine.jsonl",
-        layout=layout,
+        folder / "description.json",
+        entry={"layout": layout},
         on_bad_record=on_bad_record,
         split=SPLIT,
     )
-    return read_records(folder / "records.jsonl")
+    return read_records(folder / "records.jsonl", CLASSES)
 
 
 TEXT = "The cat was happy."
@@ -146,7 +161,9 @@ def test_overlapping_spans_are_kept_and_counted(tmp_path):
         ),
     ]
     records = run(tmp_path, lines)
-    assert audit(records, layout="entity_spans", expected={})["spans"]["overlapping"] == 1
+    assert (
+        audit(published(records), layout="entity_spans", expected={})["spans"]["overlapping"] == 1
+    )
 
 
 def test_every_span_inside_a_longer_one_is_counted(tmp_path):
@@ -154,7 +171,9 @@ def test_every_span_inside_a_longer_one_is_counted(tmp_path):
     words = ("Captain Leclere of the Marseilles", "Captain", "Leclere", "Marseilles", "sailed")
     targets = [span(text, own, label(joy=0.4)) for own in words]
     records = run(tmp_path, [*filler(), line(text, *targets)])
-    assert audit(records, layout="entity_spans", expected={})["spans"]["overlapping"] == 3
+    assert (
+        audit(published(records), layout="entity_spans", expected={})["spans"]["overlapping"] == 3
+    )
 
 
 def test_offsets_count_code_points(tmp_path):
@@ -213,7 +232,8 @@ def test_an_empty_or_foreign_file_is_refused(tmp_path):
             tmp_path / "nothing",
             tmp_path / "r",
             tmp_path / "q",
-            layout="entity_spans",
+            tmp_path / "d",
+            entry={"layout": "entity_spans"},
             on_bad_record="fail",
             split=SPLIT,
         )
@@ -237,7 +257,7 @@ def test_goemotions_is_mapped_by_name(tmp_path):
     anger, joy = GOEMOTIONS_CLASSES.index("anger"), GOEMOTIONS_CLASSES.index("joy")
     (raw / "train.tsv").write_text(f"I am cross and glad.\t{anger},{joy}\tx1\n")
     convert_goemotions(tmp_path)
-    first = read_records(tmp_path / "records.jsonl")[0]
+    first = read_records(tmp_path / "records.jsonl", CLASSES)[0]
     (target,) = first.targets
     assert (target.start, target.end) == (None, None)
     shares = dict(zip(CLASSES, target.label, strict=True))
@@ -250,7 +270,8 @@ def convert_goemotions(folder, layout="goemotions"):
         folder / "raw",
         folder / "records.jsonl",
         folder / "quarantine.jsonl",
-        layout=layout,
+        folder / "description.json",
+        entry={"layout": layout},
         on_bad_record="fail",
         split=None,
     )
@@ -264,7 +285,7 @@ def test_a_list_of_names_decides_what_ids_mean(tmp_path):
     (raw / "emotions.txt").write_text("\n".join(names))
     (raw / "train.tsv").write_text("I am glad.\t2\tx1\n")
     convert_goemotions(tmp_path)
-    assert read_records(tmp_path / "records.jsonl")[0].targets[0].label[JOY] == 1.0
+    assert read_records(tmp_path / "records.jsonl", CLASSES)[0].targets[0].label[JOY] == 1.0
     (raw / "emotions.txt").write_text("\n".join([*names[:-1], "calm"]))
     with pytest.raises(DataError, match="calm"):
         convert_goemotions(tmp_path)
@@ -274,7 +295,7 @@ def test_a_heart_at_the_beginning_is_no_web_page(tmp_path):
     write_goemotions(tmp_path / "raw", train=30, validation=10, test=10)
     (tmp_path / "raw" / "train.tsv").write_text("<3 this\t18\tx1\n")
     convert_goemotions(tmp_path)
-    assert read_records(tmp_path / "records.jsonl")[0].text == "<3 this"
+    assert read_records(tmp_path / "records.jsonl", CLASSES)[0].text == "<3 this"
 
 
 @pytest.mark.parametrize(
@@ -367,7 +388,7 @@ def test_weak_spans_as_a_data_set(tmp_path):
     write_goemotions(tmp_path / "raw", train=60, validation=30, test=30)
     convert_goemotions(tmp_path, layout="goemotions_spans")
     write_audit(
-        tmp_path / "records.jsonl",
+        read_data(tmp_path / "records.jsonl", tmp_path / "description.json"),
         tmp_path / "quarantine.jsonl",
         tmp_path / "audit.json",
         layout="goemotions_spans",
@@ -382,16 +403,18 @@ def test_the_audit_counts_what_is_there(tmp_path):
     text = "Ada met Ada."
     late = span(text, "Ada", label(joy=0.6)) | {"char_start": 8, "char_end": 11}
     records = run(tmp_path, [*filler(), line(text, late), filler()[0]])
-    found = audit(records, layout="entity_spans", expected={"counts": {"targets": 11, "texts": 99}})
+    found = audit(
+        published(records), layout="entity_spans", expected={"counts": {"targets": 11, "texts": 99}}
+    )
     assert found["spans"] == {"not_first_occurrence": 1, "overlapping": 0}
     assert found["duplicate_texts"] == 1
     assert not any(found["overlap"].values())
     assert [row["status"] for row in found["expected"]] == ["ok", "differs"]
     moved = [replace(item, split="train") for item in records]
     with pytest.raises(UserError, match="the split test has no texts"):
-        audit(moved, layout="entity_spans", expected={})
+        audit(published(moved), layout="entity_spans", expected={})
     with pytest.raises(UserError, match="txets"):
-        audit(records, layout="entity_spans", expected={"counts": {"txets": 1}})
+        audit(published(records), layout="entity_spans", expected={"counts": {"txets": 1}})
 
 
 def test_repeated_targets_with_other_labels_are_counted(tmp_path):
@@ -400,7 +423,7 @@ def test_repeated_targets_with_other_labels_are_counted(tmp_path):
         line(f"ADA  saw {n}.", span(f"ADA  saw {n}.", "ADA", label(fear=0.5))) for n in range(2)
     ]
     records = run(tmp_path, [*filler(), *again, *other])
-    found = audit(records, layout="entity_spans", expected={})
+    found = audit(published(records), layout="entity_spans", expected={})
     assert (found["duplicate_texts"], found["conflicting_labels"]) == (5, 2)
 
 

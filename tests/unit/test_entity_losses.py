@@ -100,7 +100,7 @@ def test_the_published_loss_term_by_term():
     mu, prototypes, labels = unit(3, 64), unit(28, 64), soft(3) * 1.7
     kappa = torch.tensor([3.69, 12.0, 40.0], dtype=torch.float64)
     logits = torch.randn(3, 28, generator=GENERATOR, dtype=torch.float64)
-    loss = losses.published_loss(Gbert(kappa_weight=0.1, auxiliary_weight=0.05))
+    loss = losses.published_loss(Gbert(kappa_weight=0.1, auxiliary_weight=0.05), NEUTRAL)
     found = loss(Embedding(mu, kappa, logits, prototypes), labels)
     for place in range(3):
         expected = published(
@@ -112,7 +112,7 @@ def test_the_published_loss_term_by_term():
 def test_the_published_loss_stops_the_gradient_of_kappa_in_the_first_term():
     kappa = torch.tensor([7.0], dtype=torch.float64, requires_grad=True)
     mu, prototypes, labels = unit(1, 64), unit(28, 64), soft(1)
-    loss = losses.published_loss(Gbert(kappa_weight=0.0, auxiliary_weight=0.0))
+    loss = losses.published_loss(Gbert(kappa_weight=0.0, auxiliary_weight=0.0), NEUTRAL)
     loss(Embedding(mu, kappa, torch.zeros(1, 28), prototypes), labels).sum().backward()
     assert kappa.grad.item() == 0.0
 

@@ -12,7 +12,7 @@ import shutil
 import time
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +36,11 @@ from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
 from affectlab.entity.card import write_card
 from affectlab.entity.convert import convert
-from affectlab.entity.data import Record, Target, of_split, read_records, targets_of
+from affectlab.entity.data import Record, Target, of_split, read_data, read_records, targets_of
 from affectlab.entity.embeddings import largest, write_embeddings
 from affectlab.entity.evaluate import compare, evaluate
 from affectlab.entity.heads import KAPPA_SCALE, Embedding, Heads
-from affectlab.entity.labels import CLASSES
+from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.entity.methods import soft_labels
 from affectlab.entity.predict import GbertPredictor, predict_records
 from affectlab.entity.queries import EntityEmotion, Query
@@ -141,7 +141,8 @@ def work(tmp_path_factory) -> Path:
             folder / f"raw_{name}",
             folder / f"{name}.jsonl",
             folder / f"{name}.quarantine.jsonl",
-            layout=layout,
+            folder / f"{name}.json",
+            entry={"layout": layout},
             on_bad_record="fail",
             split=split,
         )
@@ -154,6 +155,7 @@ def train(work: Path, name: str, folder: Path, **changes) -> Path:
     run = RUNS[name]
     arguments = {
         "records_paths": {data: work / f"{data}.jsonl" for data in ("sentences", "spans")},
+        "description_paths": {data: work / f"{data}.json" for data in ("sentences", "spans")},
         "base_model": work / run.model,
         "start_from": None,
         "run": run,
@@ -161,6 +163,7 @@ def train(work: Path, name: str, folder: Path, **changes) -> Path:
         "seed": 3,
         "threads": 1,
         "outputs": Outputs(folder / "model", folder / "history.csv", folder / "training.json"),
+        "fold": None,
     }
     training.train(**arguments | changes)
     return folder
@@ -228,7 +231,9 @@ def test_batches_give_what_single_spans_give(work):
     tokenizer = load_tokenizer(work / "bert")
     encoder = networks.load_encoder(work / "bert", device=CPU).eval()
     torch.manual_seed(0)
-    network = networks.EmotionEmbedder(encoder, Heads(48, method="vmf")).eval()
+    network = networks.EmotionEmbedder(
+        encoder, Heads(48, method="vmf", classes=len(CLASSES))
+    ).eval()
     texts = [TEXT, "The letter, Ada said, is long gone and nobody minds."]
     spans = [[(0, 3), (21, 32), None], [(12, 15)]]
     rows, _ = encoding.encode(tokenizer, texts, spans, max_length=64)
@@ -264,7 +269,9 @@ def test_the_last_layer_is_computed_for_tokens_of_spans_alone(tmp_path, write, c
     for shortened in (True, False):
         encoder = networks.load_encoder(tmp_path / "base", device=CPU).eval()
         torch.manual_seed(0)
-        network = networks.EmotionEmbedder(encoder, Heads(48, method="vmf")).eval()
+        network = networks.EmotionEmbedder(
+            encoder, Heads(48, method="vmf", classes=len(CLASSES))
+        ).eval()
         network.shortened &= shortened
         if checkpointing:
             encoder.activation_checkpointing_enable({"use_reentrant": False})
@@ -351,7 +358,7 @@ def test_each_row_of_a_batch_keeps_its_tokens_spans_and_labels(work):
 
 @pytest.mark.parametrize(("least", "start"), [(1.0, 42.0), (1.0, 1.5), (5.0, 7.0)])
 def test_the_concentration_starts_where_it_is_told_to(least, start):
-    heads = Heads(48, method="vmf", kappa_min=least, kappa_start=start)
+    heads = Heads(48, method="vmf", classes=len(CLASSES), kappa_min=least, kappa_start=start)
     torch.nn.init.zeros_(heads.energy.weight)
     found = heads(*heads.pool(torch.randn(1, 4, 48), torch.arange(4), torch.tensor([0])))
     assert found.kappa.item() == pytest.approx(start, rel=1e-5)
@@ -372,7 +379,7 @@ def test_the_published_prototypes_are_learned(trained):
 
 def test_the_published_concentration_is_the_maximum_over_tokens(work):
     torch.manual_seed(0)
-    heads = Heads(48, method="gbert")
+    heads = Heads(48, method="gbert", classes=len(CLASSES))
     states = torch.randn(1, 6, 48)
     found = heads(*heads.pool(states, torch.arange(1, 5), torch.tensor([0])))
     energy = torch.nn.functional.softplus(heads.energy(states[0, 1:5])).max()
@@ -407,13 +414,15 @@ def test_the_published_log_shows_the_loss_times_the_accumulated_batches(trained)
 def test_the_published_run_is_validated_as_it_is_trained(work, trained):
     """On whole sentences: the weights that are kept are those of the least loss there."""
     network, tokenizer, _ = networks.load_model(trained["gbert"] / "model", device=CPU)
-    held_out = of_split(read_records(work / "spans.jsonl"), "validation")
+    held_out = of_split(read_records(work / "spans.jsonl", CLASSES), "validation")
     rows = encode_records(tokenizer, held_out, 64)
-    labels = soft_labels(held_out, scaled=False)
+    labels = soft_labels(held_out, len(CLASSES), scaled=False)
     collate = encoding.collator(rows, labels, pad_id=tokenizer.pad_token_id, whole_texts=True)
     batch = collate(np.arange(len(rows)))
     with torch.inference_mode():
-        expected = losses.published_loss(GBERT)(network(batch), batch["labels"]).mean().item()
+        expected = (
+            losses.published_loss(GBERT, NEUTRAL)(network(batch), batch["labels"]).mean().item()
+        )
     header, *lines = (trained["gbert"] / "history.csv").read_text().splitlines()
     rows = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
     losses_seen = [
@@ -509,7 +518,7 @@ def test_a_run_that_starts_from_another_one_keeps_its_own_least_kappa(work, trai
     rows = (tmp_path / "history.csv").read_text().splitlines()
     place = rows[0].split(",").index("kappa")
     told = float(next(row for row in rows if ",validation," in row).split(",")[place])
-    held_out = of_split(read_records(work / "spans.jsonl"), "validation")
+    held_out = of_split(read_records(work / "spans.jsonl", CLASSES), "validation")
     network, tokenizer, _ = networks.load_model(tmp_path / "model", device=CPU)
     stored = networks.embed_rows(
         networks.without_prototypes(network),
@@ -598,7 +607,7 @@ def test_states_that_are_kept_teach_an_adapter_what_the_encoder_would(
     assert histories[0] == pytest.approx(histories[1], rel=0.02 if rough else 1e-4)
     torch.testing.assert_close(*adapters, atol=0.01 if rough else 1e-4, rtol=0)
     assert len(histories[0]) == 6
-    targets = len(targets_of(read_records(work / "spans.jsonl")))
+    targets = len(targets_of(read_records(work / "spans.jsonl", CLASSES)))
     # Training and validation once, validation once more to calibrate; else in each epoch.
     assert asked[0] < 2 * targets < asked[1]
 
@@ -680,7 +689,7 @@ def test_the_switches_say_what_the_published_recipe_is_trained_by(
     rows = (tmp_path / "history.csv").read_text().splitlines()
     place = rows[0].split(",").index("loss")
     told = float(next(row for row in rows if ",validation," in row).split(",")[place])
-    held_out = of_split(read_records(work / "spans.jsonl"), "validation")
+    held_out = of_split(read_records(work / "spans.jsonl", CLASSES), "validation")
     labels = np.array([target.label for target in targets_of(held_out)])
     assert np.ptp(labels.sum(axis=1)) > 0.3, "sums that differ, for normalising to matter"
     if normalise:
@@ -691,7 +700,7 @@ def test_the_switches_say_what_the_published_recipe_is_trained_by(
         [t.span if train_on == "span" else None for t in targets_of(held_out)],
     )
     embedding = Embedding(*map(torch.from_numpy, found), predictor._network.heads.directions())
-    each = losses.published_loss(gbert)(embedding, torch.from_numpy(labels).float())
+    each = losses.published_loss(gbert, NEUTRAL)(embedding, torch.from_numpy(labels).float())
     assert float(each.mean()) == pytest.approx(told, rel=1e-3)
 
 
@@ -804,10 +813,12 @@ def test_a_span_that_cannot_be_read_is_named(
     ]
     with pytest.raises(UserError, match=rf"^target 00007\.1: {problem}"):
         encode_records(load_tokenizer(work / "bert"), records, 64)
-    write_jsonl(tmp_path / "records.jsonl", map(asdict, records))
+    write_jsonl(tmp_path / "records.jsonl", (record.to_dict() for record in records))
     with pytest.raises(UserError, match=rf"^target 00007\.1, clean: {problem}"):
         predict_records(
             records_path=tmp_path / "records.jsonl",
+            description_path=work / "spans.json",
+            fold=None,
             model_directory=trained["vmf"] / "model",
             base_model=work / "bert",
             predictions_path=tmp_path / "predictions.parquet",
@@ -888,7 +899,7 @@ def test_a_directory_without_a_model_is_refused(tmp_path, trained):
         with pytest.raises(UserError, match=rf"gbert\.json: {next(iter(wrong))}: expected"):
             GbertPredictor.from_checkpoint(broken)
     write_json(broken / "gbert.json", stored | {"classes": ["joy"]})
-    with pytest.raises(UserError, match="expected the classes"):
+    with pytest.raises(UserError, match="expected 2 to 64 different names"):
         GbertPredictor.from_checkpoint(broken)
     for corrupted in ({**stored, "kind": "new"}, {"classes": list(CLASSES)}, ["vmf"]):
         write_json(broken / "gbert.json", corrupted)
@@ -1015,6 +1026,8 @@ def scored(work, trained) -> dict[str, Path]:
         run = RUNS[name]
         predict_records(
             records_path=work / "spans.jsonl",
+            description_path=work / "spans.json",
+            fold=None,
             model_directory=folder / "model",
             base_model=work / run.model,
             predictions_path=folder / "predictions.parquet",
@@ -1033,7 +1046,8 @@ def scored(work, trained) -> dict[str, Path]:
             ),
             predictions_path=folder / "predictions.parquet",
             records_path=work / "spans.jsonl",
-            model_directory=folder / "model",
+            description_path=work / "spans.json",
+            model_directories=[folder / "model"],
             figures=folder / "figures",
         )
     return trained
@@ -1043,7 +1057,7 @@ def test_stored_predictions_are_those_of_the_predictor(work, scored):
     table = pyarrow.parquet.read_table(scored["vmf"] / "predictions.parquet").to_pylist()
     rows = {(row["id"], row["variant"]): row for row in table}
     predictor = GbertPredictor.from_checkpoint(scored["vmf"] / "model", device="cpu")
-    record = next(r for r in read_records(work / "spans.jsonl") if r.split == "test")
+    record = next(r for r in read_records(work / "spans.jsonl", CLASSES) if r.split == "test")
     target = record.targets[1]
     answer = predictor.predict(
         record.text, record.text[target.start : target.end], char_start=target.start
@@ -1071,6 +1085,8 @@ def test_whole_texts_are_scored_by_the_thresholds_of_their_classes(work, sentenc
     records_path, model_directory = work / "sentences.jsonl", sentences / "model"
     predict_records(
         records_path=records_path,
+        description_path=work / "sentences.json",
+        fold=None,
         model_directory=model_directory,
         base_model=work / "bert",
         predictions_path=tmp_path / "predictions.parquet",
@@ -1087,13 +1103,14 @@ def test_whole_texts_are_scored_by_the_thresholds_of_their_classes(work, sentenc
         ),
         predictions_path=tmp_path / "predictions.parquet",
         records_path=records_path,
-        model_directory=model_directory,
+        description_path=work / "sentences.json",
+        model_directories=[model_directory],
         figures=tmp_path / "figures",
     )
     record = read_json(tmp_path / "metrics.json")
     table = pyarrow.parquet.read_table(tmp_path / "predictions.parquet").to_pylist()
     answers = {row["id"]: row["probabilities"] for row in table if row["variant"] == "clean"}
-    targets = targets_of(of_split(read_records(records_path), "test"))
+    targets = targets_of(of_split(read_records(records_path, CLASSES), "test"))
     truth = np.array([target.label for target in targets]) > 0
     stored = read_json(model_directory / "gbert.json")["calibration"]["texts"]
     probabilities = softmax(
@@ -1118,8 +1135,9 @@ def comparison(work, scored) -> Path:
     compare(
         metrics_paths=[folder / "metrics.json" for folder in scored.values()],
         predictions_paths=[folder / "predictions.parquet" for folder in scored.values()],
-        model_directories=[folder / "model" for folder in scored.values()],
+        model_directories=[[folder / "model"] for folder in scored.values()],
         records_paths={"spans": work / "spans.jsonl"},
+        description_paths={"spans": work / "spans.json"},
         bootstrap=BOOTSTRAP,
         schema=SCHEMAS / "comparison.schema.json",
         output_path=work / "comparison.json",
@@ -1144,7 +1162,7 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
         shutil.copytree(folder, tmp_path / name / "seed3", ignore=shutil.ignore_patterns("model"))
     (tmp_path / "data" / "spans").mkdir(parents=True)
     write_audit(
-        work / "spans.jsonl",
+        read_data(work / "spans.jsonl", work / "spans.json"),
         work / "spans.quarantine.jsonl",
         tmp_path / "data" / "spans" / "audit.json",
         layout="entity_spans",

@@ -50,8 +50,9 @@ def items(n=120, *, whole_texts=False):
 
 def all_scores(found):
     calibration = CALIBRATION | {"thresholds": [0.1] * K if found.whole_texts else None}
-    table = scores.columns(found, calibration, np.full(K, 1 / K))
-    return scores.score(table, np.arange(len(found.labels))), scores.trivial_scores(table), table
+    table = scores.columns(found, calibration, np.full(K, 1 / K), CLASSES)
+    trivial = scores.trivial_scores(table, CLASSES)
+    return scores.score(table, np.arange(len(found.labels))), trivial, table
 
 
 def test_scores_of_spans_agree_with_scikit_learn_and_scipy():
@@ -108,10 +109,34 @@ def test_scores_of_non_neutral_targets_by_hand():
     f1 = scores.class_f1(truth, decided)
     assert f1[[0, 1, NEUTRAL, 5]] == pytest.approx([2 / 3, 0, 1 / 2, 0])
     assert np.isnan(f1).sum() == K - 4
-    found = scores._decision_scores(truth, decided)
+    emotions = np.stack(scores.non_neutral(truth, decided, NEUTRAL), axis=1)
+    found = scores._decision_scores(truth, decided, emotions)
     assert found["non_neutral_accuracy"] == pytest.approx(1 / 3)
     assert found["non_neutral_recall"] == pytest.approx(2 / 3)
     assert found["non_neutral_precision"] == pytest.approx(2 / 3)
+
+
+def test_scores_of_few_classes_without_a_neutral_one():
+    """What only means something of the published classes is left out."""
+    found = replace(
+        items(40),
+        labels=RNG.dirichlet([0.3] * 4, size=40),
+        probabilities=RNG.dirichlet([0.5] * 4, size=40),
+    )
+    calibration = CALIBRATION | {"prototypes": np.eye(64)[:4], "thresholds": None}
+    classes = ["awe", "calm", "joy", "rage"]
+    table = scores.columns(found, calibration, np.array([0.1, 0.2, 0.3, 0.4]), classes)
+    values = scores.score(table, np.arange(40))
+    assert not {name for name in values if "neutral" in name or "top5" in name}
+    truth = found.labels.argmax(axis=1)
+    third = np.argsort(-found.probabilities, axis=1)[:, :3]
+    assert values["top3_accuracy"] == pytest.approx((third == truth[:, None]).any(axis=1).mean())
+    trivial = scores.trivial_scores(table, classes)
+    counts = np.bincount(truth, minlength=4)
+    assert trivial["accuracy"] == (f"always_{classes[counts.argmax()]}", counts.max() / 40)
+    # The likeliest classes of the training data are rage, joy and calm.
+    assert trivial["top3_accuracy"] == ("commonest_classes", pytest.approx((truth > 0).mean()))
+    assert set(trivial) <= set(values)
 
 
 def test_macro_f1_of_a_resample_is_over_the_classes_of_the_whole_split():
@@ -150,7 +175,7 @@ def test_retrieval_agrees_with_average_precision():
     mu, groups = unit(n), np.arange(n)
     classes = RNG.integers(0, 4, size=n)
     classes[classes == 3] = NEUTRAL
-    found = scores.retrieval(mu, np.eye(K, dtype=bool)[classes], groups)
+    found = scores.retrieval(mu, np.eye(K, dtype=bool)[classes], groups, NEUTRAL)
     for query in range(n):
         if classes[query] == NEUTRAL:
             assert np.isnan(found[query]).all()
@@ -166,7 +191,9 @@ def test_retrieval_agrees_with_average_precision():
 def test_a_text_does_not_find_itself():
     mu = np.repeat(unit(10), 2, axis=0)
     classes = np.repeat(np.arange(10), 2)
-    found = scores.retrieval(mu, np.eye(K, dtype=bool)[classes], np.repeat(np.arange(10), 2))
+    found = scores.retrieval(
+        mu, np.eye(K, dtype=bool)[classes], np.repeat(np.arange(10), 2), NEUTRAL
+    )
     assert np.isnan(found).all()
 
 

@@ -32,7 +32,7 @@ def write_run(folder, *, history=HISTORY, run="gbert", data="spans"):
 
 def test_a_course_holds_the_validations_and_the_constant_prediction(tmp_path):
     course = updates.read_course(*write_run(tmp_path / "run"))
-    assert (course.name, course.data, course.always_neutral) == ("gbert, seed 7", "spans", 0.625)
+    assert (course.name, course.data, course.baseline) == ("gbert, seed 7", "spans", 0.625)
     np.testing.assert_array_equal(course.updates, [3, 9])
     np.testing.assert_array_equal(course.top1, [0.25, 0.75])
 

@@ -61,7 +61,7 @@ def draw_map(drawn):
     # One prototype is far from every text.
     prototypes[0] *= 40
     truth = np.zeros((40, 28), dtype=bool)
-    entity_figures.embedding_map("map", mu, prototypes, {"truth": truth})
+    entity_figures.embedding_map("map", mu, prototypes, {"truth": truth}, CLASSES, "the test split")
     return drawn[-1]
 
 

@@ -150,7 +150,8 @@ def test_the_memory_of_a_conversion_does_not_grow_with_the_corpus(tmp_path, layo
             tmp_path,
             tmp_path / "out.jsonl",
             tmp_path / "bad.jsonl",
-            layout=layout,
+            tmp_path / "description.json",
+            entry={"layout": layout},
             on_bad_record="skip",
             split=None,
         )
@@ -170,7 +171,8 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path):
             tmp_path / "raw",
             tmp_path / "out.jsonl",
             tmp_path / "bad.jsonl",
-            layout="goemotions",
+            tmp_path / "description.json",
+            entry={"layout": "goemotions"},
             on_bad_record="fail",
             split=None,
         )

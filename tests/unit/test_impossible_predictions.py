@@ -20,6 +20,7 @@ from affectlab.emotion.data import CLASSES as EMOTIONS
 from affectlab.emotion.settings import EmotionRun
 from affectlab.entity import predictions as entity
 from affectlab.entity.corrupt import VARIANTS
+from affectlab.entity.labels import CLASSES as ENTITY_CLASSES
 from affectlab.errors import DataError
 from affectlab.face import evaluate as face
 from affectlab.face.data import convert
@@ -237,7 +238,7 @@ def entity_run():
         for split, names in ids.items()
     }
     conditions = {split: np.zeros((4, 2), dtype=np.int64) for split in entity.HELD_OUT}
-    corpus = entity.Corpus(splits, ones[0], False, conditions)
+    corpus = entity.Corpus(ENTITY_CLASSES, splits, ones[0], False, conditions)
     rows = [
         {
             "id": name,
@@ -263,7 +264,7 @@ def read_entity(run, rows, out):
     from pyarrow import parquet
 
     parquet.write_table(pa.Table.from_pylist(rows), out / "predictions.parquet")
-    return entity.read_predictions(out / "predictions.parquet", run[0])
+    return entity.read_predictions(out / "predictions.parquet", [run[0]])[0]
 
 
 WRONG_ENTITY = {
@@ -307,7 +308,7 @@ def test_entity_without_a_change_is_read(entity_run, tmp_path):
 def test_entity_no_table(entity_run, tmp_path):
     (tmp_path / "predictions.parquet").write_bytes(b"PAR1 no table PAR1")
     with pytest.raises(DataError, match="not a table of predictions"):
-        entity.read_predictions(tmp_path / "predictions.parquet", entity_run[0])
+        entity.read_predictions(tmp_path / "predictions.parquet", [entity_run[0]])
 
 
 # --- audio ---------------------------------------------------------------------------------------

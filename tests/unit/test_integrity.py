@@ -275,9 +275,9 @@ def test_adapter(bert, tmp_path):
 
 def test_entity_model(bert, tmp_path):
     encoder = entity.load_encoder(bert, device=CPU)
-    network = entity.EmotionEmbedder(encoder, Heads(48, method="vmf"))
+    network = entity.EmotionEmbedder(encoder, Heads(48, method="vmf", classes=3))
     heads = {"kappa_min": 1.0, "kappa_start": 42.0}
-    description = entity.Description("vmf", "bert", 64, heads, None)
+    description = entity.Description("vmf", "bert", 64, heads, None, ("calm", "joy", "rage"))
     entity.save_model(tmp_path / "model", network, text_models.load_tokenizer(bert), description)
     every_file_is_found(
         tmp_path / "model", lambda: entity.load_model(tmp_path / "model", device=CPU)

@@ -98,8 +98,10 @@ def test_scores_of_the_entity_experiment(answers: str, whole_texts: bool) -> Non
         "prototypes": np.eye(64)[:classes],
         "thresholds": [0.5] * classes if whole_texts else None,
     }
-    table = entity_scores.columns(items, calibration, np.full(classes, 1 / classes))
-    found = entity.scored(table, items.groups, BOOTSTRAP)
+    table = entity_scores.columns(
+        items, calibration, np.full(classes, 1 / classes), entity_scores.CLASSES
+    )
+    found = entity.scored(table, items.groups, BOOTSTRAP, entity_scores.CLASSES)
     assert set(found) == set(entity_scores.DIRECTIONS)
     check(found)
 

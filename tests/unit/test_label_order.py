@@ -183,24 +183,23 @@ def goemotions(folder, order):
 
 @pytest.mark.parametrize("layout", ["goemotions", "goemotions_spans"])
 def test_a_list_of_names_in_the_order_of_the_other_corpus_stops(tmp_path, layout):
-    options = {"on_bad_record": "fail", "split": None, "layout": layout}
-    paths = (tmp_path / "r.jsonl", tmp_path / "q.jsonl")
-    expected = REGISTRY[layout]["expected"]
+    entry = {"layout": layout, "expected": REGISTRY[layout]["expected"]}
+    options = {"on_bad_record": "fail", "split": None, "entry": entry}
+    paths = (tmp_path / "r.jsonl", tmp_path / "q.jsonl", tmp_path / "d.json")
     if layout == "goemotions":
         right = goemotions(tmp_path / "right", GOEMOTIONS_CLASSES)
-        entity.convert(right, *paths, expected=expected, **options)
+        entity.convert(right, *paths, **options)
     wrong = goemotions(tmp_path / "wrong", SPAN_ORDER)
     with pytest.raises(DataError, match="fit the order 0 admiration, 1 amusement, 2 anger"):
-        entity.convert(wrong, *paths, expected=expected, **options)
+        entity.convert(wrong, *paths, **options)
 
 
 def test_span_labels_in_the_order_of_the_other_corpus_stop(tmp_path):
     expected = REGISTRY["entity"]["expected"]
     options = {
-        "layout": "entity_spans",
+        "entry": {"layout": "entity_spans", "expected": expected},
         "on_bad_record": "fail",
         "split": Split(validation=0.1, test=0.2),
-        "expected": expected,
     }
     for name, order in (("right", SPAN_ORDER), ("wrong", GOEMOTIONS_CLASSES)):
         lines = [
@@ -212,9 +211,10 @@ def test_span_labels_in_the_order_of_the_other_corpus_stop(tmp_path):
         ]  # fmt: skip
         (tmp_path / name).mkdir()
         (tmp_path / name / "spans.jsonl").write_text("\n".join(lines))
-    entity.convert(tmp_path / "right", tmp_path / "r", tmp_path / "q", **options)
+    paths = (tmp_path / "r", tmp_path / "q", tmp_path / "d")
+    entity.convert(tmp_path / "right", *paths, **options)
     with pytest.raises(DataError, match="fit the order 0 admiration, 1 amusement, 2 anger"):
-        entity.convert(tmp_path / "wrong", tmp_path / "r", tmp_path / "q", **options)
+        entity.convert(tmp_path / "wrong", *paths, **options)
 
 
 def test_numbers_of_emotions_in_file_names_are_checked(tmp_path):

@@ -117,9 +117,9 @@ def test_a_special_token_that_no_text_comes_to_needs_no_vector(classifier):
 def test_a_token_that_the_encoder_of_entities_does_not_know(tmp_path):
     write_tiny_bert(tmp_path / "base")
     encoder = load_encoder(tmp_path / "base", device=torch.device("cpu"))
-    heads = Heads(encoder.config.hidden_size, method="vmf")
+    heads = Heads(encoder.config.hidden_size, method="vmf", classes=2)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
-    description = Description("vmf", "tiny", 64, {}, None)
+    description = Description("vmf", "tiny", 64, {}, None, ("calm", "rage"))
     folder = tmp_path / "model"
     save_model(folder, EmotionEmbedder(encoder, heads), tokenizer, description)
     GbertPredictor.from_checkpoint(folder, device="cpu").predict("the old map")

@@ -222,10 +222,11 @@ def test_texts_of_spans_in_other_unicode_forms_stay_in_one_split(tmp_path):
                 target = {"span_text": own[:3], "char_start": 0, "char_end": 3, **line}
                 stream.write(json.dumps({"text": own, "targets": [target]}) + "\n")
     entity.convert(
-        tmp_path / "raw", tmp_path / "r", tmp_path / "q", layout="entity_spans",
-        on_bad_record="fail", split=EntitySplit(validation=0.2, test=0.2),
+        tmp_path / "raw", tmp_path / "r", tmp_path / "q", tmp_path / "d",
+        entry={"layout": "entity_spans"}, on_bad_record="fail",
+        split=EntitySplit(validation=0.2, test=0.2),
     )  # fmt: skip
-    records = read_entity_records(tmp_path / "r")
+    records = read_entity_records(tmp_path / "r", GOEMOTIONS_CLASSES)
     splits = {}
     for record in records:
         splits.setdefault(unicodedata.normalize("NFC", record.text), set()).add(record.split)
@@ -238,12 +239,12 @@ def test_class_names_of_comments_spelled_in_another_way(tmp_path):
         (tmp_path / "raw" / file).write_text(f"a comment of {file}\t0\tx1\n")
     names = [name.capitalize() for name in GOEMOTIONS_CLASSES]
     (tmp_path / "raw" / "emotions.txt").write_text("\n".join(names))
-    options = {"layout": "goemotions", "on_bad_record": "fail", "split": None}
-    paths = (tmp_path / "raw", tmp_path / "r", tmp_path / "q")
+    options = {"entry": {"layout": "goemotions"}, "on_bad_record": "fail", "split": None}
+    paths = (tmp_path / "raw", tmp_path / "r", tmp_path / "q", tmp_path / "d")
     with pytest.raises(DataError, match=r"emotions\.txt: expected the 28 classes"):
         entity.convert(*paths, **options)
     entity.convert(*paths, similar_names="merge", **options)
-    assert len(read_entity_records(tmp_path / "r")) == 3
+    assert len(read_entity_records(tmp_path / "r", GOEMOTIONS_CLASSES)) == 3
 
 
 def test_ids_of_cases_spelled_in_two_ways(tmp_path):

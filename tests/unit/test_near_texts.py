@@ -8,13 +8,16 @@ from itertools import combinations
 import pytest
 from emotion_tables import data_of
 
+from affectlab.datasets.description import Description
 from affectlab.datasets.near_texts import SIMILARITY, near_duplicates, near_groups, template_of
+from affectlab.datasets.splits import SPLITS
 from affectlab.emotion import audit as emotion_audit
 from affectlab.emotion import data as emotion
 from affectlab.emotion.evaluate import corpus_of, overlapping_ids
 from affectlab.entity import audit as entity_audit
 from affectlab.entity import data as entity
 from affectlab.entity.convert import convert as convert_entity
+from affectlab.entity.labels import CLASSES as ENTITY_CLASSES
 from affectlab.entity.settings import Split as EntitySplit
 from affectlab.samples import summary as summary_sample
 from affectlab.summary import audit as summary_audit
@@ -192,16 +195,18 @@ def test_near_duplicates_of_spans_stay_in_one_split(tmp_path):
                 own = text.replace(f"number {place}", f"number {number}")
                 stream.write(json.dumps({"text": own, "targets": [target]}) + "\n")
     convert_entity(
-        tmp_path / "raw", tmp_path / "r", tmp_path / "q", layout="entity_spans",
-        on_bad_record="fail", split=EntitySplit(validation=0.2, test=0.2),
+        tmp_path / "raw", tmp_path / "r", tmp_path / "q", tmp_path / "d",
+        entry={"layout": "entity_spans"}, on_bad_record="fail",
+        split=EntitySplit(validation=0.2, test=0.2),
     )  # fmt: skip
-    records = entity.read_records(tmp_path / "r")
-    assert {record.split for record in records} == set(entity.SPLITS)
+    data = entity.read_data(tmp_path / "r", tmp_path / "d")
+    records = data.records
+    assert {record.split for record in records} == set(SPLITS)
     homes = {}
     for record in records:
         homes.setdefault(template_of(record.text), set()).add(record.split)
     assert {len(own) for own in homes.values()} == {1}
-    found = entity_audit.audit(records, layout="entity_spans", expected={})
+    found = entity_audit.audit(data, layout="entity_spans", expected={})
     assert len(found["near_duplicates"]["groups"]) >= 8
     assert not any(found["near_duplicates"]["overlap"].values())
 
@@ -216,7 +221,9 @@ def test_near_duplicates_of_comments_are_counted(tmp_path):
         record("validation", 1, "quite another comment"),
         record("test", 1, "Remind me! in 30 days"),
     ]
-    found = entity_audit.audit(records, layout="goemotions", expected={})
+    found = entity_audit.audit(
+        entity.Data(Description(ENTITY_CLASSES), records), layout="goemotions", expected={}
+    )
     assert found["near_duplicates"]["overlap"]["test_in_train"] == ["test1"]
 
 

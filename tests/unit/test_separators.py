@@ -47,7 +47,8 @@ def test_lines_without_a_header(tmp_path):
             tmp_path,
             tmp_path / "records.jsonl",
             tmp_path / "quarantine.jsonl",
-            layout="goemotions",
+            tmp_path / "description.json",
+            entry={"layout": "goemotions"},
             on_bad_record="fail",
             split=None,
         )

@@ -12,9 +12,9 @@ convert(
     manifest_directory(snakemake.input.manifest),
     snakemake.output.records,
     snakemake.output.quarantine,
-    layout=snakemake.params.layout,
+    snakemake.output.description,
+    entry=snakemake.params.entry,
     on_bad_record=snakemake.params.on_bad_record,
     split=None if split is None else typed(Split, split),
     similar_names=snakemake.params.similar_names,
-    expected=snakemake.params.expected,
 )

@@ -26,6 +26,7 @@ evaluate(
     ),
     predictions_path=paths.predictions,
     records_path=paths.records,
-    model_directory=paths.trained,
+    description_path=paths.description,
+    model_directories=paths.trained,
     figures=Path(snakemake.output.kappa).parent,
 )

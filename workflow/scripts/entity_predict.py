@@ -9,6 +9,8 @@ from affectlab.files.logs import configure_logging
 configure_logging(snakemake.log[0])
 predict_records(
     records_path=Path(snakemake.input.records),
+    description_path=Path(snakemake.input.description),
+    fold=snakemake.params.fold,
     model_directory=Path(snakemake.input.trained),
     base_model=manifest_directory(snakemake.input.model),
     predictions_path=Path(snakemake.output.predictions),

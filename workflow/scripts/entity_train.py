@@ -17,12 +17,16 @@ call(
     train,
     {
         "records_paths": dict(zip(snakemake.params.data, map(Path, paths.records), strict=True)),
+        "description_paths": dict(
+            zip(snakemake.params.data, map(Path, paths.descriptions), strict=True)
+        ),
         "base_model": manifest_directory(paths.model),
         "start_from": Path(paths.start_from) if paths.get("start_from") else None,
         "run": typed(EntityRun, snakemake.params.recipe),
         "subset_seed": snakemake.params.subset_seed,
         "seed": int(snakemake.wildcards.seed),
         "outputs": outputs,
+        "fold": snakemake.params.fold,
     },
     gpus=snakemake.resources.get("gpu", 1),
     nodes=snakemake.resources.get("nodes", 1),

@@ -42,6 +42,7 @@ _ALL = (
         name="entity",
         title="Emotion of spans and sentences",
         settings="affectlab.entity.settings",
+        overlay="affectlab.entity.overlay:overlay",
         commands="affectlab.entity.cli:add_commands",
         report_section="affectlab.entity.report:section",
         prediction_schema="predictions_entity",

@@ -125,6 +125,9 @@ def _scalar(value: Any) -> str:
     """A scalar that YAML reads as what it is: quoted where it would read something else."""
     import yaml
 
+    if isinstance(value, float):
+        # YAML reads 1e-09 as a string, and 1.0e-09 as a number.
+        return re.sub(r"^(-?\d+)e", r"\1.0e", json.dumps(value))
     if not isinstance(value, str):
         return json.dumps(value)
     plain = re.fullmatch(r"[\w./@+ -]*\w", value) is not None and not value.startswith(("-", " "))

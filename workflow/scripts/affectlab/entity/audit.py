@@ -8,15 +8,19 @@ trained on is refused.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.near_texts import near_duplicates
+from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text, places_of, text_conditions
-from affectlab.entity.data import SPLITS, Record, of_split, read_records, targets_of
-from affectlab.entity.labels import CLASSES, NEUTRAL, top_class
+from affectlab.datasets.traps import Trap, find_traps
+from affectlab.entity.data import Data, Record, targets_of
+from affectlab.entity.labels import neutral_of, top_class
+from affectlab.entity.layouts import OWN_LAYOUT
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
@@ -31,11 +35,17 @@ from affectlab.files.quarantine import BadRecord, read_quarantine
 MAX_QUARANTINED_SHARE = 0.1
 """More bad records than this mean a wrong file, not a few slips."""
 
+MAX_OVERLAP_SHARE = 0.5
+"""More held-out texts than this in train mean that the split is a copy, not a sample."""
+
+ALL = "all"
+"""The records of a cross-validation, which has no fixed splits."""
+
 PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
 
 
 def write_audit(
-    records_path: Path | str,
+    data: Data,
     quarantine_path: Path | str,
     audit_path: Path | str,
     *,
@@ -43,7 +53,7 @@ def write_audit(
     expected: Mapping[str, Any],
     manifest_path: Path | str | None = None,
 ) -> None:
-    """Audit the files that `data.convert` wrote, and store the findings as JSON.
+    """Audit what `convert.convert` wrote, and store the findings as JSON.
 
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
@@ -52,13 +62,13 @@ def write_audit(
         UserError: see `audit`.
     """
     quarantined = read_quarantine(quarantine_path)
-    found = audit(read_records(records_path), quarantined, layout=layout, expected=expected)
+    found = audit(data, quarantined, layout=layout, expected=expected)
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 
 
 def audit(
-    records: Sequence[Record],
+    data: Data,
     quarantined: Sequence[BadRecord] = (),
     *,
     layout: str,
@@ -67,7 +77,7 @@ def audit(
     """Describe a corpus and hold it against what is published about it.
 
     Args:
-        records: of all splits.
+        data: the converted data set.
         quarantined: bad records that were left out.
         layout: what the records were read from.
         expected: ``counts`` and ``known_issues`` of the data registry: name -> number; and
@@ -80,12 +90,16 @@ def audit(
         ``conflicting_labels``, ``conditions`` (what length and script of the text tell of the
         likeliest class: `evaluation.conditions.giveaways`), ``overlap`` (ids of held-out texts that
         are in another split too), ``near_duplicates`` (see `near_texts.near_duplicates`),
-        ``quarantine``, ``expected``.
+        ``quarantine``, ``expected``; of a user's own data ``traps``: sentences on what can make a
+        score mean less than it seems.
 
     Raises:
         UserError: the corpus is broken (all reasons are listed).
     """
-    by_split = {split: of_split(records, split) for split in SPLITS}
+    records, classes = data.records, data.classes
+    by_split = _parts(data)
+    pairs = [pair for pair in PAIRS if set(pair) <= set(by_split)]
+    overlap = _overlap(by_split, pairs)
     broken = [f"the split {split} has no texts" for split, own in by_split.items() if not own]
     total = len(records) + len(quarantined)
     if len(quarantined) > MAX_QUARANTINED_SHARE * total:
@@ -93,20 +107,22 @@ def audit(
             f"{len(quarantined)} of {total} records are bad, more than "
             f"{MAX_QUARANTINED_SHARE:.0%}; quarantine.jsonl says where and why"
         )
+    if layout == OWN_LAYOUT:
+        broken += _copied(by_split, overlap)
     refuse_unusable(broken)
     found: dict[str, Any] = {
         "weak_labels": layout == "goemotions_spans",
-        "counts": {split: _describe(own) for split, own in by_split.items()},
+        "counts": {split: _describe(own, classes) for split, own in by_split.items()},
         "spans": {
             "not_first_occurrence": sum(map(_not_first, records)),
             "overlapping": sum(map(_overlapping, records)),
         },
         "duplicate_texts": len(records) - len({normalise_text(r.text) for r in records}),
         "conflicting_labels": _conflicting(records),
-        "conditions": _conditions(records),
-        "overlap": _overlap(by_split),
+        "conditions": _conditions(records, classes),
+        "overlap": overlap,
         "near_duplicates": near_duplicates(
-            {split: [(r.id, r.text) for r in own] for split, own in by_split.items()}, PAIRS
+            {split: [(r.id, r.text) for r in own] for split, own in by_split.items()}, pairs
         ),
         "quarantine": {
             "records": len(quarantined),
@@ -115,19 +131,86 @@ def audit(
     }
     rows = _compare(found, expected)
     if not found["weak_labels"]:
-        rows += _compare_classes(records, expected)
+        rows += _compare_classes(records, classes, expected)
+    if layout == OWN_LAYOUT:
+        found["traps"] = [asdict(trap) for trap in _traps(data, found)]
     return found | {"expected": rows}
 
 
-def _describe(records: Sequence[Record]) -> dict[str, Any]:
-    """Texts, targets and their likeliest classes in one split."""
+def _parts(data: Data) -> dict[str, list[Record]]:
+    """Split -> records; of a cross-validation all records together."""
+    if data.description.folds is not None:
+        return {ALL: data.records}
+    return {split: data.of_split(split) for split in SPLITS}
+
+
+def _copied(
+    by_split: Mapping[str, Sequence[Record]], overlap: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Held-out splits most of whose texts are in another split too."""
+    found = []
+    for name, ids in overlap.items():
+        held_out, _, seen = name.partition("_in_")
+        size = len(by_split[held_out])
+        if len(ids) > MAX_OVERLAP_SHARE * size:
+            found.append(f"{len(ids)} of the {size} texts of {held_out} are in {seen} as well")
+    return found
+
+
+def _traps(data: Data, found: Mapping[str, Any]) -> Iterator[Trap]:
+    """What can make a score on these data mean less than it seems."""
+    pairs = [(record, target) for record in data.records for target in record.targets]
+    yield from find_traps(
+        [data.classes[top_class(target.label)] for _, target in pairs],
+        [record.group for record, _ in pairs],
+        data.classes,
+        folds=data.description.folds,
+        what="spans",
+        group_name=data.description.group,
+    )
+    for name, ids in found["overlap"].items():
+        if ids:
+            yield Trap("text_in_two_splits", _shared(len(ids), name, "also"))
+    for name, ids in found["near_duplicates"]["overlap"].items():
+        if ids:
+            yield Trap("near_duplicate_in_two_splits", _shared(len(ids), name, "nearly the same"))
+    if groups := found["near_duplicates"]["groups"]:
+        yield Trap(
+            "near_duplicates",
+            f"{len(groups)} groups of texts are nearly the same. Each group counts as one item "
+            "when intervals are computed.",
+        )
+    if clear := found["conditions"]["clear"]:
+        yield Trap(
+            "condition_predicts_class",
+            f"The {' and '.join(clear)} of a text alone tells the class of its spans better than "
+            "chance. Compare the score with that of the baseline conditions.",
+        )
+
+
+def _shared(count: int, name: str, how: str) -> str:
+    held_out, _, seen = name.partition("_in_")
+    texts, occur = ("1 text", "occurs") if count == 1 else (f"{count} texts", "occur")
+    return (
+        f"{texts} of the split {held_out} {occur} {how} in the split {seen}. A score on such "
+        "texts does not show how a model does on new ones."
+    )
+
+
+def _describe(records: Sequence[Record], names: Sequence[str]) -> dict[str, Any]:
+    """Texts, targets and their likeliest classes in one split.
+
+    ``neutral_share`` is None where no class is called neutral.
+    """
     targets = targets_of(records)
-    classes = Counter(CLASSES[top_class(target.label)] for target in targets)
+    classes = Counter(names[top_class(target.label)] for target in targets)
+    neutral = neutral_of(names)
+    share = None if neutral is None else classes[names[neutral]] / len(targets)
     return {
         "texts": len(records),
         "targets": len(targets),
-        "classes": {name: classes[name] for name in CLASSES},
-        "neutral_share": round_significant(classes[CLASSES[NEUTRAL]] / len(targets), 4),
+        "classes": {name: classes[name] for name in names},
+        "neutral_share": None if share is None else round_significant(share, 4),
         "several_classes": sum(
             sum(value == max(target.label) for value in target.label) > 1 for target in targets
         ),
@@ -160,15 +243,17 @@ def _conflicting(records: Sequence[Record]) -> int:
     return sum(len(own) > 1 for own in labels.values())
 
 
-def _conditions(records: Sequence[Record]) -> dict[str, Any]:
+def _conditions(records: Sequence[Record], classes: Sequence[str]) -> dict[str, Any]:
     """What the length and script of the text tell of the likeliest class of its targets."""
     pairs = [(record.text, target) for record in records for target in record.targets]
     columns = text_conditions([text for text, _ in pairs])
-    labels = [CLASSES[top_class(target.label)] for _, target in pairs]
+    labels = [classes[top_class(target.label)] for _, target in pairs]
     return giveaways(columns, labels, [normalise_text(text) for text, _ in pairs], "entity")
 
 
-def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[str]]:
+def _overlap(
+    by_split: Mapping[str, Sequence[Record]], pairs: Sequence[tuple[str, str]]
+) -> dict[str, list[str]]:
     """Ids of the texts of one split that read like a text of another."""
     texts = {
         split: {normalise_text(record.text) for record in own} for split, own in by_split.items()
@@ -177,20 +262,20 @@ def _overlap(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[str]]:
         f"{held_out}_in_{seen}": [
             record.id for record in by_split[held_out] if normalise_text(record.text) in texts[seen]
         ]
-        for held_out, seen in PAIRS
+        for held_out, seen in pairs
     }
 
 
 def _compare_classes(
-    records: Sequence[Record], expected: Mapping[str, Any]
+    records: Sequence[Record], classes: Sequence[str], expected: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Compare the classes of the labels with the registry's ``classes`` or ``shares``."""
     found: Counter[str] = Counter()
     for target in targets_of(records):
         if target.start is None:
-            found.update(name for name, value in zip(CLASSES, target.label, strict=True) if value)
+            found.update(name for name, value in zip(classes, target.label, strict=True) if value)
         else:
-            found[CLASSES[top_class(target.label)]] += 1
+            found[classes[top_class(target.label)]] += 1
     counts = (
         (f"labels of class {name}", number, found[name])
         for name, number in expected.get("classes", {}).items()

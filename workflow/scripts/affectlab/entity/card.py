@@ -6,10 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.entity.labels import neutral_of
+from affectlab.entity.layouts import OWN_LAYOUT
 from affectlab.entity.settings import EntityRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
+from affectlab.evaluation.small_data import foreign_language, small_sample
 from affectlab.files.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
@@ -91,12 +94,29 @@ def card(
         shown=shown,
         titles={n: cards.data_title(n, entry, differs[n]) for n, entry in datasets.items()},
         about={n: cards.describe_data(n, entry, differs[n]) for n, entry in datasets.items()},
-        mostly_neutral=2 * record["per_class"]["neutral"]["support"] > record["data"]["n"],
+        mostly_neutral=_is_mostly_neutral(record),
+        grouped=datasets[scored_on].get("layout") == OWN_LAYOUT,
+        folds=datasets[scored_on].get("split", {}).get("folds"),
+        traps={name: _traps(audits[name]) for name in datasets},
+        small=small_sample(record["data"]["n"], record["metrics"]["accuracy"]["ci"]),
+        foreign=foreign_language(datasets[scored_on], model),
         generated=cards.is_generated(datasets[scored_on]),
         weak=[name for name in datasets if audits[name]["weak_labels"]],
         difference=cards.difference_note(differs[scored_on]),
     )
     return cards.with_front_matter(metadata(record, differs[scored_on], datasets, languages), body)
+
+
+def _is_mostly_neutral(record: Mapping[str, Any]) -> bool:
+    classes = record["data"]["classes"]
+    neutral = neutral_of(classes)
+    if neutral is None:
+        return False
+    return bool(2 * record["per_class"][classes[neutral]]["support"] > record["data"]["n"])
+
+
+def _traps(audit: Mapping[str, Any]) -> list[str]:
+    return [trap["sentence"] for trap in audit.get("traps", ())]
 
 
 def metadata(
@@ -106,6 +126,7 @@ def metadata(
     languages: Collection[str],
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
+    count = len(record["data"]["classes"])
     return {
         **cards.language_metadata(sorted(languages)),
         # Weights made from the data stand under the data's terms, whatever the encoder allows.
@@ -117,7 +138,10 @@ def metadata(
         "datasets": sorted(datasets),
         "model-index": cards.model_index(
             f"affectlab-entity-{record['run']}",
-            {"type": "text-classification", "name": "Emotion of spans and sentences, 28 classes"},
+            {
+                "type": "text-classification",
+                "name": f"Emotion of spans and sentences, {count} classes",
+            },
             cards.scored_dataset(record, datasets[record["data"]["name"]], differs),
             [
                 {"type": kind, "name": label, "value": record["metrics"][key]["value"]}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``predict entity`` and the commands of embeddings; see `Experiment.commands`."""
-    entity = predict.add_parser("entity", help="28 emotions of a text, or of a span in it")
+    entity = predict.add_parser("entity", help="emotions of a text, or of a span in it")
     _add_common(entity)
     entity.add_argument("--span", help="words of the text to be judged; with a single TEXT")
     entity.add_argument(

@@ -1,25 +1,27 @@
 """The corpora of the entity experiment: from their raw layouts to one tidy table of texts.
 
-Two layouts hold the same thing, a text and the soft labels of things in it: the span corpus (labels
-of spans) and GoEmotions (labels of whole sentences). A third reading of GoEmotions makes weakly
-labelled spans from it (`weak_spans`).
+Two published layouts hold the same thing, a text and the soft labels of things in it: the span
+corpus (labels of spans) and GoEmotions (labels of whole sentences). A third reading of GoEmotions
+makes weakly labelled spans from it (`weak_spans`). Tables of a user's own are read by `own`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.description import Description, language_of
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.names import check_setting
 from affectlab.entity.data import Record, Target
 from affectlab.entity.goemotions import read_goemotions
-from affectlab.entity.layouts import LAYOUTS
+from affectlab.entity.labels import CLASSES, intensity_of
+from affectlab.entity.layouts import LAYOUTS, OWN_LAYOUT
+from affectlab.entity.own import OwnSpans
 from affectlab.entity.settings import Split
 from affectlab.entity.span_corpus import read_spans
 from affectlab.entity.splits import split_records
@@ -35,32 +37,33 @@ def convert(
     raw_directory: Path | str,
     records_path: Path | str,
     quarantine_path: Path | str,
+    description_path: Path | str,
     *,
-    layout: str,
+    entry: Mapping[str, Any],
     on_bad_record: str,
     split: Split | None,
     similar_names: str = "refuse",
-    expected: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the records of a raw folder, and its bad records, as JSON Lines.
+    """Write the records of a raw folder and its bad records as JSON Lines, and what the data are.
 
     Args:
         raw_directory: folder with the raw files.
         records_path: gets one `Record` a line.
         quarantine_path: gets ``{"file", "place", "problem"}`` a line, never the text.
-        layout: one of `layouts.LAYOUTS`.
+        description_path: gets the `Description` of the data set.
+        entry: of the data set in the registry: its ``layout`` is one of `layouts.LAYOUTS`. Raw
+            labels that are ids or positions must fit ``expected.classes`` or ``expected.shares``.
         on_bad_record: ``fail`` raises at the first bad record, ``skip`` sets it aside.
-        split: shares and seed of the splits; None: the corpus has splits.
-        similar_names: ``refuse`` takes the class names of ``emotions.txt`` as they are spelled
-            here only; ``merge`` also in other case, white space or Unicode form.
-        expected: ``expected`` of the data registry; the raw labels, which are ids and positions,
-            must fit its ``classes`` or ``shares``.
+        split: shares and seed of the splits of the span corpus, which has none; None for others.
+        similar_names: ``refuse`` takes class names as they are spelled only; ``merge`` also in
+            other case, white space or Unicode form.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``; or a whole file is missing,
             empty, mixes the two generations, or has no good record; or the labels fit another
-            order of the classes better.
+            order of the classes better; or see `own.OwnSpans`.
     """
+    layout = entry["layout"]
     if on_bad_record not in ON_BAD_RECORD:
         raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
     if layout not in LAYOUTS:
@@ -68,10 +71,17 @@ def convert(
     check_setting(similar_names)
     root = Path(raw_directory)
     ids = LabelIds()
+    items: Iterator[Record | BadRecord]
+    if layout == OWN_LAYOUT:
+        own = OwnSpans(root, entry, on_bad_record, similar_names)
+        items, description = own.items(), own.description
+    else:
+        items = _records_of(root, layout, similar_names, ids)
+        description = Description(CLASSES, language=language_of(entry))
     with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
 
         def good() -> Iterator[Record]:
-            for item in _records_of(root, layout, similar_names, ids):
+            for item in items:
                 if isinstance(item, Record):
                     yield item
                 elif on_bad_record == "fail":
@@ -83,11 +93,12 @@ def convert(
         found = good() if split is None else iter(split_records(list(good()), split))
         written = 0
         for record in found:
-            records.write(f"{json.dumps(asdict(record), ensure_ascii=False)}\n")
+            records.write(f"{json.dumps(record.to_dict(), ensure_ascii=False)}\n")
             written += 1
-        ids.check(root, expected or {})
+        ids.check(root, entry.get("expected", {}))
         if not written:
             raise DataError(root, None, "not one good record; is it another kind of data?")
+    description.write(description_path)
 
 
 def _records_of(
@@ -115,7 +126,7 @@ def _weakly_labelled(record: Record) -> Record:
     (sentence,) = record.targets
     spans = weak_spans(record.text, sentence.label)
     targets = tuple(
-        Target(f"{record.id}.{place}", start, end, tuple(label), math.hypot(*label))
+        Target(f"{record.id}.{place}", start, end, tuple(label), intensity_of(label))
         for place, (start, end, label) in enumerate(spans)
     )
     return replace(record, targets=targets)

@@ -2,7 +2,7 @@
 
 Spans have one class, the likeliest: no rule is fitted for them, for a few hundred spans, most of
 them neutral, are too few to fit one. Sentences of GoEmotions have one class or more, by thresholds.
-Probabilities are float64 (n, 28), after temperature scaling.
+Probabilities are float64 (n, K), after temperature scaling.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ SLOPES = (0.1, 10.0)
 def decided_classes(
     probabilities: stats.Floats, thresholds: Sequence[float] | stats.Floats | None
 ) -> stats.Array:
-    """The decisions, bool (n, 28), at least one class in each row.
+    """The decisions, bool (n, K), at least one class in each row.
 
     Args:
-        probabilities: (n, 28).
+        probabilities: (n, K).
         thresholds: of each class, those that reach theirs being decided on, or the likeliest where
             none does; None where a target has one class, the likeliest.
     """
@@ -41,14 +41,14 @@ def decided_classes(
 
 
 def fit_thresholds(probabilities: stats.Floats, truth: stats.Array) -> stats.Floats:
-    """For each class the threshold with the best F1 on the validation split, float64 (28,).
+    """For each class the threshold with the best F1 on the validation split, float64 (K,).
 
     A threshold lies midway between two neighbouring probabilities. A class that does not occur
     gets 1.
 
     Args:
         probabilities: of the validation split.
-        truth: bool (n, 28).
+        truth: bool (n, K).
     """
     thresholds = np.ones(truth.shape[1])
     for column in np.flatnonzero(truth.any(axis=0)):
@@ -64,7 +64,7 @@ def fit_thresholds(probabilities: stats.Floats, truth: stats.Array) -> stats.Flo
 
 
 def fit_temperature(probabilities: stats.Floats, labels: stats.Floats) -> float:
-    """The temperature that minimises the cross-entropy to soft labels (n, 28)."""
+    """The temperature that minimises the cross-entropy to soft labels (n, K)."""
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
@@ -97,8 +97,8 @@ def matched_kappa(probabilities: stats.Floats, prototypes: stats.Floats) -> stat
     Banerjee et al. 2005 (JMLR 6:1345-1382, eq. 4.4).
 
     Args:
-        probabilities: (n, 28).
-        prototypes: of unit length, (28, 64).
+        probabilities: (n, K).
+        prototypes: of unit length, (K, 64).
     """
     length = np.linalg.norm(probabilities @ prototypes, axis=1)
     rest = np.maximum(1.0 - length**2, np.finfo(float).eps)
@@ -158,9 +158,9 @@ def fit_calibration(
     Args:
         mu: (n, 64).
         kappa: (n,).
-        probabilities: (n, 28), without temperature.
-        prototypes: (28, 64).
-        labels: soft, summing to 1, (n, 28).
+        probabilities: (n, K), without temperature.
+        prototypes: (K, 64).
+        labels: soft, summing to 1, (n, K).
         whole_texts: whether the targets are sentences, with several classes each.
 
     Returns:
@@ -185,7 +185,7 @@ def calibrated(
     probabilities: stats.Floats,
     prototypes: stats.Floats,
 ) -> tuple[stats.Floats, stats.Floats]:
-    """Probabilities (n, 28) and concentrations (n,) after `fit_calibration`.
+    """Probabilities (n, K) and concentrations (n,) after `fit_calibration`.
 
     Without a calibration both are as they come; where it has no scale of kappa, as that of the
     published model, the concentrations are.

@@ -152,7 +152,7 @@ def collator(
 
     Args:
         rows: as `encode` made them.
-        labels: soft labels of all targets, float32 (n, 28), or None.
+        labels: soft labels of all targets, float32 (n, K), or None.
         pad_id: of the tokenizer.
         whole_texts: pool each target over its whole row, as the original trains.
     """

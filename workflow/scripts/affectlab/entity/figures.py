@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from affectlab.entity.labels import CLASSES, NEUTRAL
+from affectlab.entity.labels import neutral_of
 from affectlab.evaluation import plots, stats
+
+CLASS_NAMES_HEIGHT = 300
+"""Points of the column of class names in the map."""
 
 
 def kappa_plot(
@@ -48,6 +51,8 @@ def embedding_map(
     mu: stats.Floats,
     prototypes: stats.Floats,
     table: Mapping[str, stats.Array],
+    classes: Sequence[str],
+    split: str,
 ) -> None:
     """Draw the two directions of most variance of the embedding, and the class prototypes.
 
@@ -56,31 +61,38 @@ def embedding_map(
     Args:
         stem: path without an ending.
         mu: mean directions of the targets, (n, 64).
-        prototypes: unit directions of the classes, (28, 64).
+        prototypes: unit directions of the classes, (K, 64).
         table: as `scores.columns` gives it.
+        classes: their names.
+        split: what the targets are of, such as the test split.
     """
     centre = mu.mean(axis=0)
     _, spread, axes_of_variance = np.linalg.svd(mu - centre, full_matrices=False)
     shares = spread**2 / max(float((spread**2).sum()), 1e-12)
     plane = axes_of_variance[:2].T
     points, anchors = (mu - centre) @ plane, (prototypes - centre) @ plane
-    emotional = ~table["truth"][:, NEUTRAL]
-    with plots.figure(stem, 8.5, 6.6) as drawing:
-        axes = drawing.add_subplot()
-        for chosen, colour, marker, name in (
+    neutral = neutral_of(classes)
+    if neutral is None:
+        parts = [(np.ones(len(points), bool), plots.ORANGE, "x", "target")]
+    else:
+        emotional = ~table["truth"][:, neutral]
+        parts = [
             (~emotional, plots.GREY, ".", "neutral"),
             (emotional, plots.ORANGE, "x", "another class"),
-        ):
+        ]
+    with plots.figure(stem, 8.5, 6.6) as drawing:
+        axes = drawing.add_subplot()
+        for chosen, colour, marker, name in parts:
             axes.plot(*points[chosen].T, marker, color=colour, alpha=0.4, markersize=5, label=name)
         axes.plot(*anchors.T, "D", color=plots.BLUE, markersize=4, label="class prototype")
         order = np.argsort(-anchors[:, 1], kind="stable")
         for place, height in zip(order, np.linspace(0.99, 0.01, len(order)), strict=True):
             axes.annotate(
-                CLASSES[place],
+                classes[place],
                 anchors[place],
                 xytext=(1.04, height),
                 textcoords="axes fraction",
-                fontsize=8,
+                fontsize=min(8.0, CLASS_NAMES_HEIGHT / len(order)),
                 va="center",
                 color=plots.BLUE,
                 annotation_clip=False,
@@ -88,5 +100,5 @@ def embedding_map(
             )
         axes.set_xlabel(f"first principal axis ({shares[0]:.0%} of the variance)")
         axes.set_ylabel(f"second principal axis ({shares[1]:.0%})")
-        axes.set_title("Embedding of the test split, and the class prototypes")
+        axes.set_title(f"Embedding of {split}, and the class prototypes")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, fontsize=8)

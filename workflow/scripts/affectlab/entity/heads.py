@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.entity.labels import CLASSES
 from affectlab.entity.vmf import DIMENSION
 
 PROJECTION_WIDTH = 256
@@ -28,8 +27,8 @@ class Embedding(NamedTuple):
     Attributes:
         mu: mean directions, unit length, float32 (m, 64).
         kappa: concentrations, float32 (m,).
-        logits: of the 28 classes, float32 (m, 28).
-        prototypes: unit directions of the classes, float32 (28, 64).
+        logits: of the K classes, float32 (m, K).
+        prototypes: unit directions of the classes, float32 (K, 64).
     """
 
     mu: torch.Tensor
@@ -47,16 +46,19 @@ class SpanAdapter(nn.Module):
 
     Args:
         width: of the encoder's hidden states.
+        classes: how many.
         layers: of the encoder.
         hidden: width of the hidden layer.
         dropout: of the inputs.
     """
 
-    def __init__(self, width: int, *, layers: int, hidden: int, dropout: float) -> None:
+    def __init__(
+        self, width: int, *, classes: int, layers: int, hidden: int, dropout: float
+    ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(2 * layers * width, hidden)
-        self.output = nn.Linear(hidden, DIMENSION + 1 + len(CLASSES))
+        self.output = nn.Linear(hidden, DIMENSION + 1 + classes)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
@@ -80,7 +82,7 @@ class SpanAdapter(nn.Module):
         return functional.normalize(torch.cat(scaled, dim=-1), dim=-1) * ADAPTER_INPUT_NORM
 
     def forward(self, inputs: torch.Tensor, is_span: torch.Tensor) -> torch.Tensor:
-        """Corrections (m, 64 + 1 + 28), float32; 0 for whole texts.
+        """Corrections (m, 64 + 1 + K), float32; 0 for whole texts.
 
         Args:
             inputs: what `read` gives.
@@ -92,13 +94,14 @@ class SpanAdapter(nn.Module):
 
 
 class Heads(nn.Module):
-    """Token projection, concentration, class prototypes and the 28-class side head.
+    """Token projection, concentration, class prototypes and the side head of the classes.
 
     The prototypes of ``gbert`` are learned, those of ``vmf`` are the first axes of R^64.
 
     Args:
         width: of the encoder's hidden states.
         method: ``gbert``, the published form, or ``vmf``, the corrected one.
+        classes: how many, at most 64.
         kappa_min: smallest concentration of ``vmf``.
         kappa_start: mean concentration of ``vmf`` before training, larger than *kappa_min*.
         adapter: settings of a `SpanAdapter` for ``vmf``, or None.
@@ -109,12 +112,14 @@ class Heads(nn.Module):
         width: int,
         *,
         method: str,
+        classes: int,
         kappa_min: float = 1.0,
         kappa_start: float = 42.0,
         adapter: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.adapter = None if adapter is None else SpanAdapter(width, **adapter)
+        self.adapter = None if adapter is None else SpanAdapter(width, classes=classes, **adapter)
+        self.classes = classes
         self.method = method
         self.kappa_min = kappa_min
         self.hidden = nn.Linear(width, PROJECTION_WIDTH)
@@ -123,13 +128,13 @@ class Heads(nn.Module):
         self.auxiliary = nn.Sequential(
             nn.Linear(DIMENSION, AUXILIARY_WIDTH),
             nn.GELU(),
-            nn.Linear(AUXILIARY_WIDTH, len(CLASSES)),
+            nn.Linear(AUXILIARY_WIDTH, classes),
         )
         if method == "gbert":
-            self.prototypes = nn.Parameter(torch.randn(len(CLASSES), DIMENSION))
+            self.prototypes = nn.Parameter(torch.randn(classes, DIMENSION))
         else:
             # Not learned: learned ones moved together, which the likelihood rewards.
-            self.register_buffer("prototypes", torch.eye(len(CLASSES), DIMENSION))
+            self.register_buffer("prototypes", torch.eye(classes, DIMENSION))
             # What the softplus of `forward` turns into kappa_start - kappa_min.
             above = kappa_start - kappa_min
             start = above + math.log(-math.expm1(-above))
@@ -167,8 +172,8 @@ class Heads(nn.Module):
     ) -> Embedding:
         """What the pooled states come to, with the *corrections* of an adapter or without."""
         if corrections is None:
-            corrections = direction.new_zeros(len(direction), DIMENSION + 1 + len(CLASSES))
-        turn, rise, shift = corrections.split((DIMENSION, 1, len(CLASSES)), dim=-1)
+            corrections = direction.new_zeros(len(direction), DIMENSION + 1 + self.classes)
+        turn, rise, shift = corrections.split((DIMENSION, 1, self.classes), dim=-1)
         mu = functional.normalize(direction + turn, dim=-1)
         prototypes = self.directions()
         if self.method == "gbert":
@@ -179,7 +184,7 @@ class Heads(nn.Module):
         return Embedding(mu, kappa, logits, prototypes)
 
     def directions(self) -> torch.Tensor:
-        """Unit prototypes of the classes, float32 (28, 64)."""
+        """Unit prototypes of the classes, float32 (K, 64)."""
         return functional.normalize(self.prototypes.float(), dim=-1)
 
     def _side_head(self, inputs: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The 28 classes, their two orders, and soft labels over them.
+"""The 28 published classes, their two orders, and soft labels over classes.
 
 The span corpus and GoEmotions use the same 28 names in different orders: only four positions
 agree. Labels are therefore always mapped by name.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+
+from affectlab.datasets.names import name_key
 
 CLASSES = (
     "admiration",
@@ -43,6 +45,9 @@ CLASSES = (
 
 NEUTRAL = CLASSES.index("neutral")
 
+MOST_CLASSES = 64
+"""Classes that fit into the embedding, which has so many dimensions."""
+
 GOEMOTIONS_CLASSES = (*sorted(set(CLASSES) - {"neutral"}), "neutral")
 """Class names in the order of GoEmotions' ids: alphabetical, neutral last."""
 
@@ -58,10 +63,20 @@ def soft_label_of_ids(ids: Iterable[int], names: Sequence[str]) -> list[float]:
     return [1.0 / len(chosen) if name in chosen else 0.0 for name in CLASSES]
 
 
+def neutral_of(classes: Sequence[str]) -> int | None:
+    """Position of the class that stands for no emotion; None where there is none."""
+    return next((n for n, name in enumerate(classes) if name_key(name) == "neutral"), None)
+
+
 def normalised(label: Sequence[float]) -> list[float]:
     """The label scaled to a sum of 1; it must have a positive sum."""
     total = math.fsum(label)
     return [value / total for value in label]
+
+
+def intensity_of(label: Sequence[float]) -> float:
+    """The strength of a label: its L2 norm, as in generation v2 of the span corpus."""
+    return math.hypot(*label)
 
 
 def top_class(label: Sequence[float]) -> int:
@@ -69,12 +84,12 @@ def top_class(label: Sequence[float]) -> int:
     return max(range(len(label)), key=label.__getitem__)
 
 
-def label_problem(label: object) -> str | None:
-    """What keeps *label* from being a soft label, or None."""
-    if not isinstance(label, list) or len(label) != len(CLASSES):
+def label_problem(label: object, classes: Sequence[str]) -> str | None:
+    """What keeps *label* from being a soft label over *classes*, or None."""
+    if not isinstance(label, list) or len(label) != len(classes):
         found = f"{len(label)} values" if isinstance(label, list) else type(label).__name__
-        return f"soft_label: expected a list of {len(CLASSES)} numbers, found {found}"
-    for name, value in zip(CLASSES, label, strict=True):
+        return f"soft_label: expected a list of {len(classes)} numbers, found {found}"
+    for name, value in zip(classes, label, strict=True):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"soft_label: {name} is no number"
         if not 0.0 <= value <= 1.0 + TOLERANCE:

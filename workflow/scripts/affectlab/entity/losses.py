@@ -1,7 +1,7 @@
 """What the two models are trained on: the published loss, and one with a proper likelihood.
 
 All functions take the targets of one batch: mu (m, 64) of unit length, kappa (m,), logits and soft
-labels (m, 28), unit prototypes (28, 64); they return one loss per target, (m,), in nats.
+labels (m, K), unit prototypes (K, 64); they return one loss per target, (m,), in nats.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from affectlab.entity import vmf
 from affectlab.entity.heads import Embedding
-from affectlab.entity.labels import NEUTRAL
 from affectlab.entity.settings import Gbert, Vmf
 
 Loss = Callable[[Embedding, torch.Tensor], torch.Tensor]
@@ -64,7 +63,7 @@ def sincere(mu: torch.Tensor, labels: torch.Tensor, temperature: float) -> torch
 
 
 def class_weights(labels: torch.Tensor, cap: float) -> torch.Tensor:
-    """Weights (28,) by the inverse of each class's share of *labels*, (n, 28) that sum to 1.
+    """Weights (K,) by the inverse of each class's share of *labels*, (n, K) that sum to 1.
 
     A class weighs at most *cap* times as much as the most frequent one. Scaled so that the targets
     of *labels* weigh 1 in the mean (see `weighted`), and learning rates mean what they meant.
@@ -83,12 +82,18 @@ def weighted(loss: Loss, weights: torch.Tensor) -> Loss:
     return found
 
 
-def published_loss(settings: Gbert) -> Loss:
-    """The original's loss: KL to the prototypes, squared error of kappa, KL of the side head."""
+def published_loss(settings: Gbert, neutral: int | None) -> Loss:
+    """The original's loss: KL to the prototypes, squared error of kappa, KL of the side head.
+
+    Kappa is trained towards the strongest class other than *neutral*, its place; None: any class.
+    """
+    left_out = [] if neutral is None else [neutral]
 
     def loss(found: Embedding, labels: torch.Tensor) -> torch.Tensor:
         logits = found.kappa.detach()[:, None] * (found.mu @ found.prototypes.T)
-        strongest = labels.index_fill(-1, torch.tensor([NEUTRAL], device=labels.device), 0.0)
+        strongest = labels.index_fill(
+            -1, torch.tensor(left_out, dtype=torch.int64, device=labels.device), 0.0
+        )
         wanted = 1.0 + PUBLISHED_ENERGY * strongest.amax(dim=-1)
         return (
             kl_divergence(logits, labels)

@@ -13,7 +13,7 @@ from affectlab.config.models import Training
 from affectlab.entity import losses
 from affectlab.entity.corrupt import corrupted_copies
 from affectlab.entity.data import Record, targets_of
-from affectlab.entity.labels import CLASSES, normalised
+from affectlab.entity.labels import neutral_of, normalised
 from affectlab.entity.losses import Loss
 from affectlab.entity.model import EmotionEmbedder
 from affectlab.entity.settings import EntityRun, Gbert, Vmf
@@ -24,12 +24,14 @@ class Method(ABC):
     """A method of this experiment.
 
     Attributes:
+        classes: how many.
         heads: settings of new `heads.Heads`.
         whole_texts: whether the network sees no spans, but whole texts alone.
         scaled_labels: whether labels are scaled to a sum of 1.
         validation_loss: what chooses the weights; None takes the log-loss of the side head.
     """
 
+    classes: int
     heads: dict[str, Any]
     whole_texts = False
     scaled_labels = True
@@ -40,8 +42,8 @@ class Method(ABC):
         """Set *network* up for the training; what is added to its heads is added to `heads`."""
 
     def labels(self, records: Sequence[Record]) -> np.ndarray:
-        """Labels of all targets, float32 (n, 28)."""
-        return soft_labels(records, scaled=self.scaled_labels)
+        """Labels of all targets, float32 (n, K)."""
+        return soft_labels(records, self.classes, scaled=self.scaled_labels)
 
     def examples(self, records: Sequence[Record], seed: int) -> tuple[list[Record], np.ndarray]:
         """Return the records that are trained on, copies included, and their labels."""
@@ -70,11 +72,12 @@ class Method(ABC):
 class Published(Method):
     """The published method (``gbert``)."""
 
-    def __init__(self, settings: Gbert) -> None:
+    def __init__(self, settings: Gbert, classes: Sequence[str]) -> None:
+        self.classes = len(classes)
         self.heads = {}
         self.whole_texts = settings.train_on == "sentence"
         self.scaled_labels = settings.normalise_labels
-        self.validation_loss = self._loss = losses.published_loss(settings)
+        self.validation_loss = self._loss = losses.published_loss(settings, neutral_of(classes))
 
     def prepare(self, network: EmotionEmbedder) -> None:
         """Leave the network as it is."""
@@ -102,7 +105,8 @@ class Corrected(Method):
     target alone. Therefore the log-loss chooses the weights.
     """
 
-    def __init__(self, settings: Vmf) -> None:
+    def __init__(self, settings: Vmf, classes: Sequence[str]) -> None:
+        self.classes = len(classes)
         self._settings = settings
         self.heads = {"kappa_min": settings.kappa_min, "kappa_start": settings.kappa_start}
 
@@ -140,20 +144,22 @@ class Corrected(Method):
         return {"texts": texts, "spans": _of_spans(found)}
 
 
-def method_of(run: EntityRun) -> Method:
-    """The method of a run, with its settings."""
-    return Published(run.gbert) if run.method == "gbert" else Corrected(run.vmf)
+def method_of(run: EntityRun, classes: Sequence[str]) -> Method:
+    """The method of a run on data with these *classes*, with its settings."""
+    if run.method == "gbert":
+        return Published(run.gbert, classes)
+    return Corrected(run.vmf, classes)
 
 
-def soft_labels(records: Sequence[Record], *, scaled: bool = True) -> np.ndarray:
-    """Labels of all targets, float32 (n, 28), *scaled* to a sum of 1 or as they stand."""
+def soft_labels(records: Sequence[Record], classes: int, *, scaled: bool = True) -> np.ndarray:
+    """Labels of all targets, float32 (n, K), *scaled* to a sum of 1 or as they stand."""
     labels = [target.label for target in targets_of(records)]
     found = [normalised(label) if scaled else label for label in labels]
-    return np.array(found, dtype=np.float32).reshape(-1, len(CLASSES))
+    return np.array(found, dtype=np.float32).reshape(-1, classes)
 
 
 def softened(labels: np.ndarray, softening: float) -> np.ndarray:
-    """Labels (n, 28) moved by *softening*, 0 to 1, towards the uniform distribution.
+    """Labels (n, K) moved by *softening*, 0 to 1, towards the uniform distribution.
 
     For targets in a corrupted text, whose label is less certain: Soft Augmentation (Liu et al.,
     CVPR 2023, arXiv 2211.04625). Towards the class priors it would hardly be less sure where one

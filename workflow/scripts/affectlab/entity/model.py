@@ -22,7 +22,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from affectlab.entity.encoding import Row, collator
 from affectlab.entity.heads import Embedding, Heads, SpanAdapter
-from affectlab.entity.labels import CLASSES
+from affectlab.entity.labels import MOST_CLASSES
 from affectlab.errors import UserError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
@@ -108,7 +108,9 @@ class EmotionEmbedder(nn.Module):
         config = self.encoder.config
         settings = {"layers": config.num_hidden_layers, "hidden": hidden, "dropout": dropout}
         self.requires_grad_(False)
-        self.heads.adapter = SpanAdapter(config.hidden_size, **settings).to(self.encoder.device)
+        self.heads.adapter = SpanAdapter(
+            config.hidden_size, classes=self.heads.classes, **settings
+        ).to(self.encoder.device)
         return settings
 
 
@@ -149,6 +151,7 @@ class Description:
         heads: settings of `Heads`.
         calibration: of whole ``texts`` and of ``spans``, what was fitted on a validation split; see
             `decisions.fit_calibration`.
+        classes: names in the order of the values that the model predicts.
     """
 
     method: str
@@ -156,6 +159,7 @@ class Description:
     max_length: int
     heads: dict[str, Any]
     calibration: dict[str, Any] | None
+    classes: tuple[str, ...]
 
 
 def load_encoder(
@@ -196,17 +200,22 @@ def load_model(
     if not (directory / DESCRIPTION_FILE).is_file():
         raise UserError(f"{directory}: no model of the entity experiment here ({DESCRIPTION_FILE})")
     stored = read_json(directory / DESCRIPTION_FILE)
-    names = {field.name for field in fields(Description)} | {"classes"}
+    names = {field.name for field in fields(Description)}
     if not isinstance(stored, dict) or set(stored) != names:
         raise UserError(f"{directory / DESCRIPTION_FILE}: expected {', '.join(sorted(names))}")
-    if stored.pop("classes") != list(CLASSES):
-        raise UserError(f"{directory / DESCRIPTION_FILE}: expected the classes {CLASSES}")
-    description = Description(**stored)
+    if problem := _classes_problem(stored["classes"]):
+        raise UserError(f"{directory / DESCRIPTION_FILE}: {problem}")
+    description = Description(**{**stored, "classes": tuple(stored["classes"])})
     if problem := _description_problem(description):
         raise UserError(f"{directory / DESCRIPTION_FILE}: {problem}")
     encoder = load_encoder(directory, device=device, training=training)
     try:
-        heads = Heads(encoder.config.hidden_size, method=description.method, **description.heads)
+        heads = Heads(
+            encoder.config.hidden_size,
+            method=description.method,
+            classes=len(description.classes),
+            **description.heads,
+        )
         weights = load_file(directory / HEADS_FILE)
         heads.load_state_dict(weights)
     except Exception as error:
@@ -218,6 +227,15 @@ def load_model(
     with reading(directory, "a model of the entity experiment whose files fit each other"):
         network = EmotionEmbedder(encoder, heads.to(device)).eval()
     return network, tokenizer, description
+
+
+def _classes_problem(names: Any) -> str | None:
+    """What is wrong with the stored names of the classes, or None."""
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        return "classes: expected a list of names"
+    if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
+        return f"classes: expected 2 to {MOST_CLASSES} different names"
+    return None
 
 
 def _description_problem(description: Description) -> str | None:
@@ -259,7 +277,7 @@ def save_model(
         tokenizer.save_pretrained(temporary)
         state = {name: value.contiguous() for name, value in network.heads.state_dict().items()}
         save_file(state, temporary / HEADS_FILE)
-        write_json(temporary / DESCRIPTION_FILE, asdict(description) | {"classes": list(CLASSES)})
+        write_json(temporary / DESCRIPTION_FILE, asdict(description))
 
 
 @torch.inference_mode()

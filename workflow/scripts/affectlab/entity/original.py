@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from affectlab.entity.heads import Heads
+from affectlab.entity.labels import CLASSES
 from affectlab.entity.model import (
     DESCRIPTION_FILE,
     Description,
@@ -74,7 +75,7 @@ def load_original(
     ):
         raise UserError(f"{path}: expected a state dict: names and tensors")
     encoder = load_encoder(encoder_directory, device=torch.device("cpu"))
-    heads = Heads(encoder.config.hidden_size, method="gbert")
+    heads = Heads(encoder.config.hidden_size, method="gbert", classes=len(CLASSES))
     network = EmotionEmbedder(encoder, heads)
     try:
         network.load_state_dict(renamed(state, set(encoder.state_dict())))
@@ -86,6 +87,7 @@ def load_original(
         max_length=MAX_LENGTH,
         heads={},
         calibration=None,
+        classes=CLASSES,
     )
     return network.to(device).eval(), load_tokenizer(encoder_directory), description
 

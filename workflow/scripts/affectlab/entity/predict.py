@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from affectlab.entity.corrupt import VARIANTS, corrupted
-from affectlab.entity.data import Record, Span, of_split, read_records
-from affectlab.entity.labels import CLASSES
+from affectlab.entity.data import Record, Span, read_data
 from affectlab.entity.queries import EntityEmotion, Query, locate
 from affectlab.errors import UserError, reading
 from affectlab.files.io import sealed_path
@@ -40,8 +39,6 @@ class GbertPredictor:
         51.3
     """
 
-    classes: tuple[str, ...] = CLASSES
-
     def __init__(
         self,
         network: Any,
@@ -57,6 +54,11 @@ class GbertPredictor:
         self._description = description
         self._device = device
         self._dtype = compute_dtype(precision, device)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that the model predicts."""
+        return self._description.classes
 
     @classmethod
     def from_directory(
@@ -208,9 +210,9 @@ class GbertPredictor:
         probabilities, kappa, decided = self._calibrated(spans, kappa, logits)
         return [
             EntityEmotion(
-                label=CLASSES[row.argmax()],
-                labels=tuple(CLASSES[place] for place in (-row).argsort() if chosen[place]),
-                probabilities=dict(zip(CLASSES, row.tolist(), strict=True)),
+                label=self.classes[row.argmax()],
+                labels=tuple(self.classes[place] for place in (-row).argsort() if chosen[place]),
+                probabilities=dict(zip(self.classes, row.tolist(), strict=True)),
                 mu=tuple(direction.tolist()),
                 kappa=float(concentration),
                 span=span,
@@ -285,7 +287,7 @@ class GbertPredictor:
     def _calibrated(
         self, spans: Sequence[Span], kappa: np.ndarray, logits: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Probabilities (n, 28), concentrations (n,) and decisions, bool (n, 28)."""
+        """Probabilities (n, K), concentrations (n,) and decisions, bool (n, K)."""
         import numpy as np
         from scipy.special import softmax
 
@@ -314,25 +316,29 @@ class GbertPredictor:
 def predict_records(
     *,
     records_path: Path,
+    description_path: Path,
     model_directory: Path,
     base_model: Path,
     predictions_path: Path,
     corruption_seed: int,
     threads: int,
+    fold: int | None,
 ) -> None:
     """Predict every held-out target, and store the predictions as Parquet.
 
     Columns: ``id``, ``split``, ``variant`` (`corrupt.VARIANTS`; only the test split is corrupted),
-    ``kappa`` without and with calibration, ``probabilities`` (28) without temperature, ``mu`` (64),
+    ``kappa`` without and with calibration, ``probabilities`` (K) without temperature, ``mu`` (64),
     and, for the clean test split, ``pooled``: the pretrained encoder's own mean state.
 
     Args:
         records_path: the tidy table.
+        description_path: what the data set is.
         model_directory: see `model.save_model`.
         base_model: checkpoint directory of the pretrained encoder.
         predictions_path: where the table goes.
         corruption_seed: of typos and left-out words.
         threads: CPU threads.
+        fold: of the cross-validation that is held out; None without one.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -340,13 +346,13 @@ def predict_records(
     from affectlab.entity.model import load_encoder
     from affectlab.models.devices import choose_device
 
-    records = read_records(records_path)
+    data = read_data(records_path, description_path, fold)
     device = choose_device()
     predictor = GbertPredictor.from_directory(model_directory, device=str(device), threads=threads)
     base = load_encoder(base_model, device=device).eval()
     parts = []
     for split, variant in (("validation", "clean"), *(("test", name) for name in VARIANTS)):
-        shown = of_split(records, split)
+        shown = data.of_split(split)
         if variant != "clean":
             rng = random.Random(corruption_seed)
             shown = [corrupted(record, variant, rng) for record in shown]

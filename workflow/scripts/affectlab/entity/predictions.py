@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from affectlab.datasets.names import name_key
 from affectlab.datasets.near_texts import near_groups
+from affectlab.datasets.splits import SPLITS, joined_groups
 from affectlab.datasets.texts import text_conditions
 from affectlab.entity.corrupt import CORRUPTIONS, VARIANTS
-from affectlab.entity.data import of_split, read_records, targets_of
-from affectlab.entity.labels import CLASSES, normalised
+from affectlab.entity.data import Data, Record, read_data, targets_of
+from affectlab.entity.labels import normalised
 from affectlab.entity.scores import Items
-from affectlab.errors import DataError, first_line
+from affectlab.errors import DataError, first_line, reading
 from affectlab.evaluation import stats
 from affectlab.evaluation.conditions import predict
 from affectlab.evaluation.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
 from affectlab.files.integrity import check_file, checked
+from affectlab.files.io import sealed_path
+
+if TYPE_CHECKING:
+    import pyarrow
 
 HELD_OUT = ("validation", "test")
+
+Part = tuple[str, str]
+"""A split, and a variant of its texts."""
 
 
 class SplitLabels(NamedTuple):
@@ -35,46 +44,68 @@ class SplitLabels(NamedTuple):
 class Corpus(NamedTuple):
     """What evaluation needs of the data: no text, only which texts are the same."""
 
+    classes: tuple[str, ...]
     splits: dict[str, SplitLabels]
     train_prior: stats.Floats
     whole_texts: bool
     conditions: dict[str, stats.Integers]
 
 
-def read_corpus(records_path: Path | str) -> Corpus:
-    """Read labels and groups from the tidy table.
+def read_corpora(records_path: Path | str, description_path: Path | str) -> list[Corpus]:
+    """Read labels and groups: of the data set, or as each fold of its cross-validation sees it.
 
-    Near duplicates of one held-out split are a group. Training texts are not scored, so each is
-    alone.
+    Near duplicates of one held-out split are a group, and so are the texts of one author. Training
+    texts are not scored, so each is alone.
 
     Raises:
         DataError: a split is missing.
     """
-    records = read_records(records_path)
-    taken = 0
+    data = read_data(records_path, description_path)
+    folds = data.description.folds
+    parts = [data] if folds is None else [data.for_fold(fold) for fold in range(folds)]
+    group = _groups_by_split(data) if folds is None else _groups(data.records)
+    return [_corpus(part, group, records_path) for part in parts]
+
+
+def _groups_by_split(data: Data) -> dict[str, int]:
+    """Id of a record -> number of its group, which is inside one split."""
+    group: dict[str, int] = {}
+    for split in SPLITS:
+        own = data.of_split(split)
+        numbers = _groups(own) if split in HELD_OUT else _each_alone(own)
+        taken = len(group)
+        group |= {name: taken + number for name, number in numbers.items()}
+    return group
+
+
+def _each_alone(records: Sequence[Record]) -> dict[str, int]:
+    return {record.id: number for number, record in enumerate(records)}
+
+
+def _groups(records: Sequence[Record]) -> dict[str, int]:
+    """Id of a record -> number of its group: of one author, or nearly the same text."""
+    numbers = near_groups([record.text for record in records])
+    authors = [None if record.group is None else name_key(record.group) for record in records]
+    if any(author is not None for author in authors):
+        numbers = joined_groups(authors, numbers)
+    return {record.id: number for record, number in zip(records, numbers, strict=True)}
+
+
+def _corpus(data: Data, group: Mapping[str, int], path: Path | str) -> Corpus:
     splits = {}
     texts = {}
     for split in ("train", *HELD_OUT):
-        members = of_split(records, split)
+        members = data.of_split(split)
         targets = targets_of(members)
         if not targets:
-            raise DataError(records_path, None, f"no records of the split {split}")
-        own = [record.text for record in members]
-        numbers = near_groups(own) if split in HELD_OUT else range(len(own))
-        groups = [
-            taken + number
-            for number, record in zip(numbers, members, strict=True)
-            for _ in record.targets
-        ]
-        taken += len(own)
+            raise DataError(path, None, f"no records of the split {split}")
         texts[split] = text_conditions([record.text for record in members for _ in record.targets])
         splits[split] = SplitLabels(
             [target.id for target in targets],
             np.array([normalised(target.label) for target in targets]),
             np.array([target.intensity for target in targets]),
-            np.array(groups, dtype=np.int64),
+            np.array([group[one.id] for one in members for _ in one.targets], dtype=np.int64),
         )
-    whole_texts = records[0].targets[0].start is None
     labels = splits["train"].labels.argmax(axis=1)
     conditions = {
         split: np.stack(
@@ -83,33 +114,51 @@ def read_corpus(records_path: Path | str) -> Corpus:
         )
         for split in HELD_OUT
     }
-    return Corpus(splits, splits["train"].labels.mean(axis=0), whole_texts, conditions)
+    return Corpus(
+        classes=data.classes,
+        splits=splits,
+        train_prior=splits["train"].labels.mean(axis=0),
+        whole_texts=data.records[0].targets[0].start is None,
+        conditions=conditions,
+    )
 
 
-def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, Items]:
-    """Read the predictions of validation and test, in the order of the corpus.
+def read_predictions(path: Path | str, corpora: Sequence[Corpus]) -> list[dict[str, Items]]:
+    """Read the predictions of validation and test, in the order of each corpus.
 
     Raises:
         DataError: the file is no such table, a prediction is impossible, or the items are not
-            those of the corpus.
+            those of the corpora.
     """
-    parts = _predicted_parts(path, corpus)
+    parts = _predicted_parts(path, corpora)
+    return [_items(path, parts, corpus) for corpus in corpora]
+
+
+def _items(
+    path: Path | str, parts: Mapping[Part, dict[str, Line]], corpus: Corpus
+) -> dict[str, Items]:
+    """Split -> what was predicted of its items."""
     found = {}
     for split in HELD_OUT:
         known = corpus.splits[split]
         test = split == "test"
-        clean = parts[split, "clean"]
+
+        def lines(variant: str, split: str = split) -> list[Line]:
+            own = parts[split, variant]
+            return [own[name] for name in corpus.splits[split].ids]
+
+        clean = lines("clean")
         found[split] = Items(
             labels=known.labels,
             intensity=known.intensity,
             groups=known.groups,
-            probabilities=np.array([line.distribution("probabilities", CLASSES) for line in clean]),
+            probabilities=np.array(
+                [line.distribution("probabilities", corpus.classes) for line in clean]
+            ),
             kappa=_kappas(clean),
             mu=_unit_vectors(path, clean),
             pooled=_vectors(path, "pooled", clean) if test else None,
-            corrupted_kappa={
-                variant: _kappas(parts[split, variant]) for variant in CORRUPTIONS if test
-            },
+            corrupted_kappa={variant: _kappas(lines(variant)) for variant in CORRUPTIONS if test},
             conditions=corpus.conditions[split],
             whole_texts=corpus.whole_texts,
         )
@@ -117,8 +166,8 @@ def read_predictions(path: Path | str, corpus: Corpus) -> dict[str, Items]:
 
 
 @checked("path", check_file)
-def _predicted_parts(path: Path | str, corpus: Corpus) -> dict[tuple[str, str], list[Line]]:
-    """The predictions of each split and variant, in the order of the corpus."""
+def _predicted_parts(path: Path | str, corpora: Sequence[Corpus]) -> dict[Part, dict[str, Line]]:
+    """The predictions of each split and variant by target, which are exactly those expected."""
     import pyarrow
     from pyarrow import parquet
 
@@ -127,7 +176,7 @@ def _predicted_parts(path: Path | str, corpus: Corpus) -> dict[tuple[str, str], 
     except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DataError(path, None, f"not a table of predictions: {first_line(error)}") from error
     wanted = {("validation", "clean"), *(("test", variant) for variant in VARIANTS)}
-    found: dict[tuple[str, str], dict[str, Line]] = {key: {} for key in wanted}
+    found: dict[Part, dict[str, Line]] = {key: {} for key in wanted}
     for number, row in enumerate(rows, start=1):
         line = Line(Path(path), f"record {number}", row)
         key = line.text("split"), line.text("variant")
@@ -136,13 +185,12 @@ def _predicted_parts(path: Path | str, corpus: Corpus) -> dict[tuple[str, str], 
         name = line.text("id")
         if name in found[key]:
             raise line.error(f"a second prediction for {name!r}, {key[1]}")
-        line.distribution("probabilities", CLASSES)
+        line.distribution("probabilities", corpora[0].classes)
         found[key][name] = line
     for (split, variant), lines in sorted(found.items()):
-        check_items(path, f"the split {split} ({variant})", lines, corpus.splits[split].ids)
-    return {
-        key: [lines[name] for name in corpus.splits[key[0]].ids] for key, lines in found.items()
-    }
+        expected = [name for corpus in corpora for name in corpus.splits[split].ids]
+        check_items(path, f"the split {split} ({variant})", lines, expected)
+    return found
 
 
 def _kappas(lines: Sequence[Line]) -> stats.Floats:
@@ -174,3 +222,25 @@ def _unit_vectors(path: Path | str, lines: Sequence[Line]) -> stats.Floats:
         problem = f"mu: expected a vector of length 1, found {lengths[bad[0]]:g}"
         raise lines[bad[0]].error(problem)
     return values
+
+
+def pool(paths: Sequence[Path | str], output: Path | str) -> None:
+    """Write the predictions of all folds of a cross-validation as one table.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.concat_tables([_stored_table(path) for path in paths])
+    with sealed_path(output) as temporary:
+        parquet.write_table(table, temporary)
+
+
+@checked("path", check_file)
+def _stored_table(path: Path | str) -> pyarrow.Table:
+    from pyarrow import parquet
+
+    with reading(path, "a table of predictions"):
+        return parquet.read_table(path)

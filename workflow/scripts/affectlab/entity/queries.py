@@ -29,7 +29,7 @@ class EntityEmotion:
         label: the likeliest class.
         labels: the classes decided on, likeliest first: where the model learnt whole texts, each
             class of one that reaches its threshold; of anything else the likeliest alone.
-        probabilities: of all 28 classes.
+        probabilities: of all classes.
         mu: mean direction of the embedding, 64 numbers of unit length.
         kappa: its concentration: how near mu is to the directions of its classes, by the model.
         span: offsets of the span, None for the whole text.

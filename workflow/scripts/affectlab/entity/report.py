@@ -7,8 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from affectlab.entity.evaluate import CROSS_VALIDATION
 from affectlab.entity.settings import Block
 from affectlab.evaluation.records import read_comparison
+from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
@@ -52,7 +54,7 @@ TABLES = {
         "kappa_falls_typos",
         "kappa_falls_dropout",
     ),
-    "Published scores, and retrieval": (
+    "Likeliest classes, and retrieval": (
         "top1_accuracy",
         "top3_accuracy",
         "top5_accuracy",
@@ -91,17 +93,29 @@ def section(
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
-            tables=TABLES.items(),
+            tables=_tables(comparison["runs"]),
+            has_published_classes=_has_published_classes(comparison["runs"]),
             runs=views,
             published=known,
             audits=audits,
             updates=figure(
                 folder / "figures" / "updates.svg",
                 "Top 1 on validation against the number of optimiser updates, every run and seed;"
-                " the grey line is a constant prediction of neutral.",
+                " the grey line is a constant prediction of the commonest training class.",
             ),
         ),
     )
+
+
+def _tables(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """The tables of results, with the scores that at least one run has."""
+    known = {name for run in runs for name in run["metrics"]}
+    return [(title, [name for name in names if name in known]) for title, names in TABLES.items()]
+
+
+def _has_published_classes(runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a run has the classes of the original, and so its odd score."""
+    return any("top5_accuracy_as_published" in run["metrics"] for run in runs)
 
 
 def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
@@ -110,7 +124,8 @@ def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, fl
     Its numbers are of its validation set. The loss is that which is trained, so it is of runs of
     the original's method alone.
     """
-    names = {"test": "mean_kappa", "validation": "validation_mean_kappa"}
+    scored_on = seeds[0].metrics["data"]["split"]
+    names = {scored_on: "mean_kappa", "validation": "validation_mean_kappa"}
     found = {
         split: {"mean_kappa": fmean(seed.metrics["details"][name] for seed in seeds)}
         for split, name in names.items()
@@ -146,23 +161,24 @@ def _headline(
     )
     run = summaries[best]
     audit = audits[run["data"]]
-    shared = set(audit["overlap"]["test_in_train"])
-    shared |= set(audit["near_duplicates"]["overlap"]["test_in_train"])
+    folded = run.get("split") == CROSS_VALIDATION
+    shared = set(audit["overlap"].get("test_in_train", ()))
+    shared |= set(audit["near_duplicates"]["overlap"].get("test_in_train", ()))
     metrics = run["metrics"]
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
     level = comparison["interval"]["level"]
     sentences = [
         f"{best}, the {kind} with the lowest validation log-loss, decides"
         f" {percent(accuracy['mean'])} of {run['n']:,} {unseen(len(shared))}targets rightly"
+        f"{', each by a model that was trained without its fold' if folded else ''}"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
         f" {trivial(accuracy['baseline']['name'])}, gives"
         f" {percent(accuracy['baseline']['value'])}.",
-        f"Macro-F1 over the classes that occur: {macro['mean']:.3f}"
-        f" ({trivial(macro['baseline']['name'])}: {macro['baseline']['value']:.3f}); of the"
-        " targets that are not neutral"
-        f" {percent(metrics['non_neutral_accuracy']['mean'])} get their class.",
+        _macro_sentence(macro, metrics.get("non_neutral_accuracy")),
     ]
+    if small := small_sample(run["n"], accuracy["ci"]):
+        sentences.append(small)
     sentences += overlap_sentences(len(shared), "test text")
     if "kappa_entropy_spearman" in metrics:
         rank = metrics["kappa_entropy_spearman"]["mean"]
@@ -175,3 +191,17 @@ def _headline(
         if own["weak_labels"]:
             sentences.append(f"The labels of {name} are weak: derived by rules, not given.")
     return sentences
+
+
+def _macro_sentence(macro: Mapping[str, Any], emotional: Mapping[str, Any] | None) -> str:
+    """Macro-F1, and where there is a neutral class, how many of the other targets are right."""
+    sentence = (
+        f"Macro-F1 over the classes that occur: {macro['mean']:.3f}"
+        f" ({trivial(macro['baseline']['name'])}: {macro['baseline']['value']:.3f})"
+    )
+    if emotional is None:
+        return f"{sentence}."
+    return (
+        f"{sentence}; of the targets that are not neutral"
+        f" {percent(emotional['mean'])} get their class."
+    )

@@ -12,7 +12,6 @@ import numpy as np
 
 from affectlab.entity import scores
 from affectlab.entity.corrupt import CORRUPTIONS
-from affectlab.entity.labels import CLASSES
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.calibration import CalibrationError, calibration_error, mean_gap
 
@@ -23,16 +22,20 @@ def of_counts(
     """Intervals of shares, and of functions of counts: F1."""
     truth, decided = table["truth"], table["decided"]
     hits, unions = (stats.group_sums(part, groups) for part in (truth & decided, truth | decided))
-    emotional, called, right = scores.non_neutral(truth, decided)
     every = np.ones(len(groups), bool)
     shares = {
         "accuracy": ((truth == decided).all(axis=1), every),
-        "non_neutral_accuracy": (right, emotional),
-        "non_neutral_precision": (emotional, called),
-        "non_neutral_recall": (called, emotional),
-        **{f"top{k}_accuracy": (table[f"top{k}"], every) for k in scores.TOP},
-        "top5_accuracy_as_published": (table["top3"], every),
+        **{f"top{k}_accuracy": (table[f"top{k}"], every) for k in scores.TOP if f"top{k}" in table},
     }
+    if "non_neutral" in table:
+        emotional, called, right = table["non_neutral"].T
+        shares |= {
+            "non_neutral_accuracy": (right, emotional),
+            "non_neutral_precision": (emotional, called),
+            "non_neutral_recall": (called, emotional),
+        }
+    if "top5_as_published" in table:
+        shares["top5_accuracy_as_published"] = (table["top5_as_published"], every)
     found = {}
     for name, (having, among) in shares.items():
         counts = stats.group_sums(np.c_[having & among, among], groups)
@@ -61,7 +64,7 @@ def of_means(
             found[name] = intervals.mean_interval(sums, level)
     for name in ("nll", "nll_calibrated"):
         sums = _sums(table[name], groups)
-        found[name] = intervals.positive_mean_interval(sums, level, np.log(len(CLASSES)))
+        found[name] = intervals.positive_mean_interval(sums, level, np.log(table["truth"].shape[1]))
     return found
 
 

@@ -6,7 +6,7 @@ into all scores, so that a bootstrap costs one call a resample.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from affectlab.entity import decisions
 from affectlab.entity.corrupt import CORRUPTIONS
-from affectlab.entity.labels import CLASSES, NEUTRAL
+from affectlab.entity.labels import CLASSES, neutral_of
 from affectlab.evaluation import stats
 from affectlab.evaluation.records import Direction, strongest
 
@@ -66,10 +66,10 @@ class Items:
     """What a run said of the targets of one split.
 
     Attributes:
-        labels: soft labels that sum to 1, (n, 28).
+        labels: soft labels that sum to 1, (n, K).
         intensity: (n,).
         groups: number of the text that a target is in, (n,).
-        probabilities: without temperature, (n, 28).
+        probabilities: without temperature, (n, K).
         kappa: as the predictor gives it, (n,).
         mu: (n, 64).
         pooled: the pretrained encoder's mean states, (n, width), or None.
@@ -92,19 +92,24 @@ class Items:
 
 
 def columns(
-    items: Items, calibration: Mapping[str, Any], train_prior: stats.Floats
+    items: Items,
+    calibration: Mapping[str, Any],
+    train_prior: stats.Floats,
+    classes: Sequence[str],
 ) -> dict[str, stats.Array]:
     """Everything that `score` needs, one row per target.
 
     Args:
         items: of a split.
-        calibration: what the model stores, with the unit ``prototypes`` (28, 64).
-        train_prior: mean soft label of the training split, (28,).
+        calibration: what the model stores, with the unit ``prototypes`` (K, 64).
+        train_prior: mean soft label of the training split, (K,).
+        classes: names of the K classes.
     """
     softened = stats.apply_temperature(items.probabilities, calibration["temperature"])
     n = len(items.labels)
     rows = np.arange(n)
-    truth = items.labels > 0 if items.whole_texts else _one_hot(items.labels.argmax(axis=1))
+    likeliest_label = items.labels.argmax(axis=1)
+    truth = items.labels > 0 if items.whole_texts else _one_hot(likeliest_label, len(classes))
     decided = decisions.decided_classes(softened, calibration["thresholds"])
     likeliest = items.probabilities.argmax(axis=1)
     ranked = np.argsort(-items.probabilities, axis=1, kind="stable")
@@ -116,7 +121,6 @@ def columns(
         "decided": decided,
         **conditions,
         "right": np.asarray((truth & decided).any(axis=1)),
-        "neutral_decided": np.eye(len(CLASSES), dtype=bool)[np.full(n, NEUTRAL)],
         "js_distance": js_distance(softened, items.labels),
         "js_distance_prior": js_distance(shares, items.labels),
         "nll": decisions.cross_entropy_items(items.probabilities, items.labels),
@@ -131,20 +135,30 @@ def columns(
         ),
         "foretold_cosine": mean_cosine(items.kappa),
     }
-    for k in TOP:
+    if (neutral := neutral_of(classes)) is not None:
+        found["non_neutral"] = np.stack(non_neutral(truth, decided, neutral), axis=1)
+    for k in ranks_of(classes):
         found[f"top{k}"] = np.asarray(truth[rows[:, None], ranked[:, :k]].any(axis=1))
         found[f"top{k}_prior"] = np.asarray(truth[:, by_frequency[:k]].any(axis=1))
+    if tuple(classes) == CLASSES:
+        # The original's evaluator looks at three classes here too.
+        found["top5_as_published"] = found["top3"]
     for name, probabilities in zip(ECE, (items.probabilities, softened), strict=True):
         found[name] = stats.reliability_columns(
             np.minimum(probabilities.max(axis=1), 1.0), truth[rows, likeliest], BINS
         )
     for name, embedding in (("mu", items.mu), ("pooled", items.pooled)):
         if embedding is not None:
-            found[f"retrieval_{name}"] = retrieval(embedding, truth, items.groups)
+            found[f"retrieval_{name}"] = retrieval(embedding, truth, items.groups, neutral)
     for variant, kappa in items.corrupted_kappa.items():
         # A tie counts half: the corruption may leave a text unchanged.
         found[f"falls_{variant}"] = (kappa < items.kappa) + 0.5 * (kappa == items.kappa)
     return found
+
+
+def ranks_of(classes: Sequence[str]) -> list[int]:
+    """Those of `TOP` that leave a class out; with as many as there are, every item is right."""
+    return [k for k in TOP if k < len(classes)]
 
 
 def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str, float]:
@@ -155,11 +169,14 @@ def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str,
     # class over resamples would lie far below its F1, and so would the interval.
     of_class = np.where(np.isnan(of_class), class_f1(table["truth"], table["decided"]), of_class)
     found = {
-        **_decision_scores(part["truth"], part["decided"]),
+        **_decision_scores(part["truth"], part["decided"], part.get("non_neutral")),
         "macro_f1": of_class[table["truth"].any(axis=0)].mean(),
-        **{f"top{k}_accuracy": part[f"top{k}"].mean() for k in TOP},
-        # The original's evaluator looks at three classes here too.
-        "top5_accuracy_as_published": part["top3"].mean(),
+        **{f"top{k}_accuracy": part[f"top{k}"].mean() for k in TOP if f"top{k}" in part},
+        **(
+            {"top5_accuracy_as_published": part["top5_as_published"].mean()}
+            if "top5_as_published" in part
+            else {}
+        ),
         **{name: part[name].mean() for name in ("js_distance", "nll", "nll_calibrated")},
         **{name: stats.expected_calibration_error(part[name].sum(axis=0)) for name in ECE},
         "kappa_entropy_spearman": spearman(part["kappa"], part["entropy"]),
@@ -175,30 +192,43 @@ def score(table: Mapping[str, stats.Array], chosen: stats.Integers) -> dict[str,
     return {name: float(value) for name, value in found.items()}
 
 
-def trivial_scores(table: Mapping[str, stats.Array]) -> dict[str, tuple[str, float]]:
-    """The strongest answer without skill on the same items: baseline name and value by score."""
+def trivial_scores(
+    table: Mapping[str, stats.Array], classes: Sequence[str]
+) -> dict[str, tuple[str, float]]:
+    """The strongest answer without skill on the same items: baseline name and value by score.
+
+    Args:
+        table: as `columns` gives it.
+        classes: names of the K classes.
+    """
     truth = table["truth"]
-    names = [CLASSES[NEUTRAL], *(name for name in CLASSES if name != CLASSES[NEUTRAL])]
+    neutral = neutral_of(classes)
+    # Of equally strong answers the first counts: neutral, where there is such a class.
+    places = sorted(range(len(classes)), key=lambda place: place != neutral)
     decided = {
-        f"always_{name}": _one_hot(np.full(len(truth), CLASSES.index(name))) for name in names
+        f"always_{classes[place]}": _one_hot(np.full(len(truth), place), len(classes))
+        for place in places
     }
+    first = next(iter(decided))
     for place, answer in enumerate(table["conditions"].T if "conditions" in table else ()):
-        decided["conditions_balanced" if place else "conditions"] = _one_hot(answer)
-    reached = {name: _trivial_decisions(truth, made) for name, made in decided.items()}
+        name = "conditions_balanced" if place else "conditions"
+        decided[name] = _one_hot(answer, len(classes))
+    reached = {name: _trivial_decisions(truth, made, neutral) for name, made in decided.items()}
     found = {}
-    for score, value in reached["always_neutral"].items():
+    for score, value in reached[first].items():
         # Calling every item non-neutral has a recall of 1, so only neutral answers count there.
         rivals = [
             (name, values[score])
             for name, values in reached.items()
-            if score != "non_neutral_recall" or name == "always_neutral"
+            if score != "non_neutral_recall" or name == first
         ]
-        found[score] = strongest(DIRECTIONS[score], rivals) or ("always_neutral", value)
+        found[score] = strongest(DIRECTIONS[score], rivals) or (first, value)
     # No item is called non-neutral, so of those that are called so nothing can be said.
-    del found["non_neutral_precision"]
-    for k in TOP:
+    found.pop("non_neutral_precision", None)
+    for k in ranks_of(classes):
         found[f"top{k}_accuracy"] = ("commonest_classes", float(table[f"top{k}_prior"].mean()))
-    found["top5_accuracy_as_published"] = found["top3_accuracy"]
+    if "top5_as_published" in table:
+        found["top5_accuracy_as_published"] = found["top3_accuracy"]
     found["js_distance"] = ("class_shares", float(table["js_distance_prior"].mean()))
     for name in ("nll", "nll_calibrated"):
         found[name] = ("class_shares", float(table["nll_prior"].mean()))
@@ -274,14 +304,16 @@ def kappa_bins(kappa: stats.Floats) -> list[stats.Integers]:
     return [part for part in np.array_split(order, KAPPA_BINS) if len(part)]
 
 
-def retrieval(embedding: stats.Floats, truth: stats.Array, groups: stats.Integers) -> stats.Floats:
+def retrieval(
+    embedding: stats.Floats, truth: stats.Array, groups: stats.Integers, neutral: int | None
+) -> stats.Floats:
     """For each item as a query: R@1, R@5 and average precision, (n, 3).
 
-    The gallery is every item of another text; those that share a class other than neutral with
+    The gallery is every item of another text; those that share a class other than *neutral* with
     the query are relevant. NaN for queries without such a class, or without a relevant item.
     """
     unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
-    emotional = np.delete(truth, NEUTRAL, axis=1).astype(np.float32)
+    emotional = _without(truth, neutral).astype(np.float32)
     result = np.full((len(unit), 3), np.nan)
     for start in range(0, len(unit), QUERY_CHUNK):
         queries = np.arange(start, min(start + QUERY_CHUNK, len(unit)))
@@ -300,45 +332,61 @@ def retrieval(embedding: stats.Floats, truth: stats.Array, groups: stats.Integer
     return result
 
 
-def _one_hot(classes: stats.Integers) -> stats.Array:
-    return np.eye(len(CLASSES), dtype=bool)[classes]
+def _one_hot(chosen: stats.Integers, classes: int) -> stats.Array:
+    return np.eye(classes, dtype=bool)[chosen]
+
+
+def _without(columns: stats.Array, place: int | None) -> stats.Array:
+    return columns if place is None else np.delete(columns, place, axis=1)
 
 
 def class_f1(truth: stats.Array, decided: stats.Array) -> stats.Floats:
-    """F1 of each class, (28,); NaN for one that is neither there nor decided on; bool (n, 28)."""
+    """F1 of each class, (K,); NaN for one that is neither there nor decided on; bool (n, K)."""
     either = truth.sum(axis=0) + decided.sum(axis=0)
     return np.where(either, 2 * (truth & decided).sum(axis=0) / np.maximum(either, 1), np.nan)
 
 
-def non_neutral(truth: stats.Array, decided: stats.Array) -> list[stats.Array]:
+def non_neutral(truth: stats.Array, decided: stats.Array, neutral: int) -> list[stats.Array]:
     """Which targets are not neutral, are decided to be so, and get a class right, bool (n,) each.
 
     Args:
-        truth: bool (n, 28).
-        decided: bool (n, 28).
+        truth: bool (n, K).
+        decided: bool (n, K).
+        neutral: place of the class.
     """
-    truth, decided = (np.delete(part, NEUTRAL, axis=1) for part in (truth, decided))
+    truth, decided = (_without(part, neutral) for part in (truth, decided))
     return [np.asarray(part.any(axis=1)) for part in (truth, decided, truth & decided)]
 
 
-def _decision_scores(truth: stats.Array, decided: stats.Array) -> dict[str, Any]:
-    """Scores of decisions, bool (n, 28), but for macro-F1."""
+def _decision_scores(
+    truth: stats.Array, decided: stats.Array, emotions: stats.Array | None
+) -> dict[str, Any]:
+    """Scores of decisions, bool (n, K), but for macro-F1; *emotions* as `non_neutral`, (n, 3)."""
     hits = (truth & decided).sum(axis=0)
     support, predicted = truth.sum(axis=0), decided.sum(axis=0)
-    emotional, called, right = non_neutral(truth, decided)
-    both = np.sum(emotional & called)
-    return {
+    found = {
         "accuracy": (truth == decided).all(axis=1).mean(),
         "micro_f1": 2 * hits.sum() / (support + predicted).sum(),
+    }
+    if emotions is None:
+        return found
+    emotional, called, right = emotions.T
+    both = np.sum(emotional & called)
+    return found | {
         "non_neutral_accuracy": _share(np.sum(right & emotional), emotional.sum()),
         "non_neutral_precision": _share(both, called.sum()),
         "non_neutral_recall": _share(both, emotional.sum()),
     }
 
 
-def _trivial_decisions(truth: stats.Array, decided: stats.Array) -> dict[str, float]:
+def _trivial_decisions(
+    truth: stats.Array, decided: stats.Array, neutral: int | None
+) -> dict[str, float]:
     of_class = class_f1(truth, decided)
-    found = _decision_scores(truth, decided) | {"macro_f1": of_class[truth.any(axis=0)].mean()}
+    emotions = None if neutral is None else np.stack(non_neutral(truth, decided, neutral), axis=1)
+    found = _decision_scores(truth, decided, emotions) | {
+        "macro_f1": of_class[truth.any(axis=0)].mean()
+    }
     return {name: float(value) for name, value in found.items()}
 
 

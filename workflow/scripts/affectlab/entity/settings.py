@@ -41,7 +41,7 @@ class Gbert(Section):
     )
     kappa_weight: float = Field(0.1, ge=0, description="Weight of the squared error of kappa.")
     auxiliary_weight: float = Field(
-        0.05, ge=0, description="Weight of the divergence of the 28-class side head."
+        0.05, ge=0, description="Weight of the divergence of the side head of the classes."
     )
 
 
@@ -57,7 +57,7 @@ class SpanAdapter(Section):
 class Weights(Section):
     """Weights of the parts of the loss."""
 
-    cross_entropy: float = Field(1.0, ge=0, description="Soft cross-entropy of the 28 classes.")
+    cross_entropy: float = Field(1.0, ge=0, description="Soft cross-entropy of the classes.")
     contrast: float = Field(
         0.1, ge=0, description="Supervised contrast of the directions (SINCERE)."
     )

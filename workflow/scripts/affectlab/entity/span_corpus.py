@@ -117,7 +117,7 @@ def _span_problem(text: str, span: Any) -> str | None:
     # An integer of hundreds of digits has no counterpart among floats.
     if not -sys.float_info.max <= intensity <= sys.float_info.max:
         return "intensity: expected a finite number"
-    return label_problem(span["soft_label"])
+    return label_problem(span["soft_label"], CLASSES)
 
 
 def offset_problem(text: str, start: int, end: int, span_text: object) -> str | None:

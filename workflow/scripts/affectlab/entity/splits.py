@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from affectlab.datasets.near_texts import near_groups
+from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text
-from affectlab.entity.data import SPLITS, Record
+from affectlab.entity.data import Record
 from affectlab.entity.labels import NEUTRAL, normalised
 from affectlab.entity.settings import Split
 

@@ -14,11 +14,12 @@ from affectlab.assets.checkpoints import weights_digest
 from affectlab.config.models import given
 from affectlab.entity import decisions
 from affectlab.entity import model as networks
-from affectlab.entity.data import Record, of_split, read_records, targets_of
+from affectlab.entity.data import Data, read_data, targets_of
 from affectlab.entity.heads import Heads
 from affectlab.entity.methods import Method, method_of, soft_labels
 from affectlab.entity.settings import EntityRun, Stage
 from affectlab.entity.stages import StageTrainer, encode_records
+from affectlab.errors import UserError
 from affectlab.files.io import sha256_file
 from affectlab.models import text_models
 from affectlab.training.job import Job
@@ -29,6 +30,7 @@ from affectlab.training.outputs import Outputs
 def train(
     *,
     records_paths: Mapping[str, Path],
+    description_paths: Mapping[str, Path],
     base_model: Path,
     start_from: Path | None,
     run: EntityRun,
@@ -36,6 +38,7 @@ def train(
     seed: int,
     threads: int,
     outputs: Outputs,
+    fold: int | None,
 ) -> None:
     """Train the stages of a run, calibrate on validation, and store the model.
 
@@ -44,6 +47,7 @@ def train(
 
     Args:
         records_paths: name of a data set -> its tidy table.
+        description_paths: name of a data set -> what it is.
         base_model: checkpoint directory of the pretrained encoder.
         start_from: model directory of another run of this experiment to start from, or None.
         run: as configured.
@@ -51,14 +55,25 @@ def train(
         seed: of initialisation, dropout and data order.
         threads: CPU threads.
         outputs: where the results go; the model as of `model.save_model`.
+        fold: of the cross-validation of the run's data; None without one.
 
     Raises:
-        UserError: no records to train on or choose by, an unusable model, a broken checkpoint.
+        UserError: no records to train on or choose by, data sets or a model to start from with
+            other classes, an unusable model, a broken checkpoint.
     """
     job = Job(outputs.work, seed=seed, threads=threads)
-    method = method_of(run)
+    corpora = {
+        name: read_data(path, description_paths[name], fold if name == run.data else None)
+        for name, path in records_paths.items()
+    }
+    classes = _common_classes(corpora, run.data)
+    method = method_of(run, classes)
     network, tokenizer, origin = _starting_point(base_model, start_from, run, method, job.device)
-    corpora = {name: read_records(path) for name, path in records_paths.items()}
+    if origin is not None and origin.classes != classes:
+        raise UserError(
+            f"start_from: the model of {run.start_from} has the classes "
+            f"{', '.join(origin.classes)}; the data {run.data} have {', '.join(classes)}"
+        )
     digests = {name: sha256_file(path) for name, path in records_paths.items()}
     trainer = StageTrainer(
         job=job,
@@ -67,7 +82,10 @@ def train(
         method=method,
         max_length=run.max_length,
         subset_seed=subset_seed,
-        identity=[given(run), subset_seed, digests, weights_digest(start_from or base_model)],
+        identity=[
+            *(given(run), subset_seed, digests, weights_digest(start_from or base_model)),
+            *([] if fold is None else [fold]),
+        ],
     )
     fitted = _train_stages(trainer, run.stages, corpora)
 
@@ -79,10 +97,23 @@ def train(
             max_length=run.max_length,
             heads=method.heads,
             calibration=method.calibration(found, None if origin is None else origin.calibration),
+            classes=classes,
         )
         networks.save_model(directory, network, tokenizer, description)
 
     job.finish(outputs, save, fitted)
+
+
+def _common_classes(corpora: Mapping[str, Data], scored: str) -> tuple[str, ...]:
+    """The classes of the data that a run is scored on, which all its data sets must have."""
+    classes = corpora[scored].classes
+    for name, data in corpora.items():
+        if data.classes != classes:
+            raise UserError(
+                f"{name} has the classes {', '.join(data.classes)}, and {scored}, which the run is "
+                f"scored on, has {', '.join(classes)}: all stages need the same classes"
+            )
+    return classes
 
 
 def _starting_point(
@@ -97,7 +128,9 @@ def _starting_point(
     if start_from is None:
         tokenizer = text_models.load_tokenizer(base_model)
         encoder = networks.load_encoder(base_model, device=device, training=True)
-        heads = Heads(encoder.config.hidden_size, method=run.method, **method.heads)
+        heads = Heads(
+            encoder.config.hidden_size, method=run.method, classes=method.classes, **method.heads
+        )
         network = networks.EmotionEmbedder(encoder, heads.to(device))
     else:
         network, tokenizer, origin = networks.load_model(start_from, device=device, training=True)
@@ -108,7 +141,7 @@ def _starting_point(
 def _train_stages(
     trainer: StageTrainer,
     stages: Sequence[Stage],
-    corpora: Mapping[str, Sequence[Record]],
+    corpora: Mapping[str, Data],
 ) -> Fitted:
     """Train the stages in turn; what is frozen keeps its digits."""
     parameters = dict(trainer.network.named_parameters())
@@ -116,16 +149,16 @@ def _train_stages(
     frozen = {n: p.detach().clone() for n, p in parameters.items() if not p.requires_grad}
     found = []
     for number, stage in enumerate(stages):
-        found.append(trainer.train(number, stage, corpora[stage.data]))
+        found.append(trainer.train(number, stage, corpora[stage.data].records))
         for name, values in frozen.items():
             parameters[name].data = values.clone()
     history = joined_history([one.history for one in found])
     return Fitted(history, combined_summary([one.summary for one in found]))
 
 
-def _calibration(trainer: StageTrainer, records: Sequence[Record]) -> dict[str, Any]:
+def _calibration(trainer: StageTrainer, data: Data) -> dict[str, Any]:
     """See `decisions.fit_calibration`; on the validation split, in float32."""
-    validation = of_split(records, "validation")
+    validation = data.of_split("validation")
     rows = encode_records(trainer.tokenizer, validation, trainer.max_length)
     embed = trainer.embedding_in(torch.float32)
     mu, kappa, logits = embed(networks.without_prototypes(trainer.network), rows)
@@ -134,7 +167,7 @@ def _calibration(trainer: StageTrainer, records: Sequence[Record]) -> dict[str, 
         kappa=kappa.astype("float64"),
         probabilities=softmax(logits.astype("float64"), axis=1),
         prototypes=trainer.network.heads.directions().detach().cpu().double().numpy(),
-        labels=soft_labels(validation).astype("float64"),
+        labels=soft_labels(validation, len(data.classes)).astype("float64"),
         whole_texts=targets_of(validation)[0].start is None,
     )
 

@@ -27,14 +27,14 @@ class Course:
         updates: optimiser updates before each validation, ``[m]``.
         top1: share of the validation targets whose likeliest class is that of their label,
             ``[m]``. Runs that train on whole sentences are validated on whole sentences.
-        always_neutral: the same share for a constant prediction of neutral.
+        baseline: the same share for a constant prediction of the commonest training class.
     """
 
     name: str
     data: str
     updates: stats.Floats
     top1: stats.Floats
-    always_neutral: float
+    baseline: float
 
 
 def read_course(metrics_path: Path | str, history_path: Path | str) -> Course:
@@ -57,7 +57,7 @@ def read_course(metrics_path: Path | str, history_path: Path | str) -> Course:
         data=record["data"]["name"],
         updates=history["validation"]["step"],
         top1=history["validation"]["accuracy"],
-        always_neutral=float(baseline["value"]),
+        baseline=float(baseline["value"]),
     )
 
 
@@ -84,10 +84,10 @@ def draw(stem: Path | str, courses: Sequence[Course]) -> None:
                     label=course.name,
                 )
             panel.axhline(
-                members[0].always_neutral,
+                members[0].baseline,
                 color=plots.GREY,
                 linewidth=1,
-                label=f"always neutral ({members[0].always_neutral:.3f})",
+                label=f"commonest class ({members[0].baseline:.3f})",
             )
             panel.set_title(name)
             panel.set_ylabel("top 1, validation")

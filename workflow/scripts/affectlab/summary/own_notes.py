@@ -24,7 +24,7 @@ def few_cases(n: int, limits: Mapping[str, Sequence[float]]) -> str | None:
         limits: score -> both ends of its interval.
     """
     widest = max(SCORES, key=lambda name: limits[name][1] - limits[name][0])
-    return small_sample(n, limits[widest], SCORES[widest])
+    return small_sample(n, limits[widest], score=SCORES[widest])
 
 
 def unknown_to_model(languages: Sequence[str], known: Sequence[str]) -> str | None:

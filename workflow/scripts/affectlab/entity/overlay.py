@@ -1,0 +1,173 @@
+"""A configuration for a user's own spans, guessed from a look at their table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from affectlab.datasets.languages import recognised_language
+from affectlab.datasets.look import GROUPS, IDS, Look, look_at
+from affectlab.datasets.overlay import (
+    Overlay,
+    ProposedRun,
+    counted,
+    has_gpu,
+    proposed_split,
+)
+from affectlab.entity.data import Record
+from affectlab.entity.labels import top_class
+from affectlab.entity.layouts import OWN_LAYOUT
+from affectlab.entity.own import SPANS, OwnSpans
+from affectlab.errors import UserError
+from affectlab.files.quarantine import BadRecord
+
+NAMES_OF_LISTS = ("spans", "entities", "annotations", "targets", "mentions")
+NAMES_OF_ROLES = {
+    "span": ("span", "span_text", "entity", "mention", "phrase", "words"),
+    "start": ("start", "char_start", "begin"),
+    "end": ("end", "char_end", "stop"),
+}
+"""What the columns of single spans may be called."""
+
+LEARNING_RATE = 2e-4
+FROZEN_RATE = 1e-9
+"""So small that an encoder stays as it is."""
+
+
+def overlay(path: Path) -> Overlay:
+    """Propose a configuration for the table at *path*.
+
+    Raises:
+        UserError: it has no texts, no spans or no labels, or cannot be divided.
+    """
+    look = look_at(path)
+    columns = _columns(look, path)
+    entry: dict[str, Any] = {"layout": OWN_LAYOUT, "columns": columns}
+    comments: dict[str, str] = {}
+    texts = look.texts[columns["text"]]
+    if (language := recognised_language(texts)) is not None:
+        entry["language"] = language
+        comments["language"] = f"recognised in {len(texts)} rows"
+    _add_split(look, entry, comments)
+    counts, bad = _counts(path, entry)
+    unused = [name for name in look.columns if name not in columns.values()]
+    unused = [name for name in unused if name != entry.get("split", {}).get("column")]
+    seen = f"; also seen: {', '.join(unused)}" if unused else ""
+    comments["columns"] = f"{look.rows} rows{seen}"
+    comments["classes"] = f"{counted(counts)} spans"
+    entry["classes"] = list(counts)
+    order = ("layout", "columns", "classes", "language", "split")
+    return Overlay(
+        "entity",
+        {key: entry[key] for key in order if key in entry},
+        _runs(language),
+        comments,
+        notes=_notes(bad),
+    )
+
+
+def _columns(look: Look, path: Path) -> dict[str, str]:
+    """Role -> column of the table."""
+    lists = look.named(NAMES_OF_LISTS)
+    if lists is not None and not all(text.startswith("[") for text in look.texts[lists]):
+        lists = None
+    columns: dict[str, str] = {}
+    if lists is not None:
+        columns[SPANS] = lists
+    else:
+        found = {role: look.named(names) for role, names in NAMES_OF_ROLES.items()}
+        columns |= {role: name for role, name in found.items() if name is not None}
+        if not {"span", "start"} & set(columns):
+            known = ", ".join(look.columns)
+            raise UserError(f"{path}: no column holds spans or their places; it has {known}")
+        label = look.label(columns.values())
+        if label is None:
+            raise UserError(f"{path}: no column holds classes (2 to 64 values)")
+        columns["label"] = label
+    text = _text(look, set(columns.values()))
+    if text is None:
+        raise UserError(f"{path}: no column holds texts of several words")
+    columns = {"text": text, **columns}
+    if (group := look.named(GROUPS)) is not None and group not in columns.values():
+        columns["group"] = group
+    name = look.named(IDS)
+    # An id that repeats may be that of a text with several rows, or of anything else.
+    if name is not None and lists is not None and look.columns[name].filled == look.rows:
+        columns["id"] = name
+    return columns
+
+
+def _text(look: Look, taken: set[str]) -> str | None:
+    free = [column for name, column in look.columns.items() if name not in taken]
+    best = max(free, key=lambda column: column.words, default=None)
+    return best.name if best is not None and best.words >= 2 else None
+
+
+def _add_split(look: Look, entry: dict[str, Any], comments: dict[str, str]) -> None:
+    column, group = look.split(), entry["columns"].get("group")
+    if column is not None:
+        entry["split"] = {"column": column}
+        values = look.columns[column].counts or {}
+        comments["split"] = ", ".join(f"{value} {count}" for value, count in values.items())
+    elif look.splits:
+        comments["layout"] = f"files of the splits {', '.join(look.splits)}"
+    else:
+        entry["split"] = proposed_split(look.rows)
+        together = f"the texts of one {group}" if group else "texts that read alike"
+        comments["split"] = f"{together} stay together"
+
+
+def _counts(path: Path, entry: dict[str, Any]) -> tuple[dict[str, int], list[BadRecord]]:
+    """Class -> spans of it, in the order of the classes; and the rows that cannot be used."""
+    own = OwnSpans(path, entry, on_bad_record="skip")
+    classes = own.description.classes
+    found: Counter[str] = Counter()
+    bad: list[BadRecord] = []
+    for item in own.items():
+        if isinstance(item, Record):
+            found.update(classes[top_class(target.label)] for target in item.targets)
+        else:
+            bad.append(item)
+    return {name: found[name] for name in classes}, bad
+
+
+def _notes(bad: list[BadRecord]) -> list[str]:
+    if not bad:
+        return []
+    first = bad[0]
+    return [
+        f"{len(bad)} rows cannot be used; the first: {first.file}, {first.place}: {first.problem}. "
+        "Correct them, or add the line on_bad_record: skip"
+    ]
+
+
+def _runs(language: str | None) -> list[ProposedRun]:
+    english = language == "en"
+    small, large = ("minilm", "mpnet") if english else ("e5", "xlmr")
+    models = {
+        "minilm": "minilm-l6",
+        "mpnet": "mpnet-base",
+        "e5": "multilingual-e5-small",
+        "xlmr": "xlm-roberta-base",
+    }
+    size = "440 MB" if english else "1.1 GB"
+    return [
+        ProposedRun(
+            "frozen", _block(models[small], FROZEN_RATE), "the encoder stays as it is; minutes"
+        ),
+        ProposedRun(
+            small, _block(models[small], LEARNING_RATE), "a small network; minutes on a CPU"
+        ),
+        ProposedRun(
+            large,
+            _block(models[large], LEARNING_RATE / 4),
+            f"a large network of {size}; select it where there is a GPU",
+            selected=has_gpu(),
+        ),
+    ]
+
+
+def _block(model: str, learning_rate: float) -> dict[str, Any]:
+    training = {"epochs": 8, "batch_size": 16, "learning_rate": learning_rate}
+    return {"model": model, "seeds": [42], "stages": [{"training": training}]}
