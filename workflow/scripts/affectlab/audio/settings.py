@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from affectlab.audio.encoders.kinds import KINDS
-from affectlab.audio.tasks import TASKS
+from affectlab.audio.tasks import TASKS, TASKS_OF
 from affectlab.config.checks import (
     WITHOUT_TOKENS,
     fixed_mistakes,
@@ -33,14 +33,7 @@ from affectlab.config.models import (
 )
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 
-LAYOUTS = frozenset({"eatd", "ravdess", "emodb", "audio_manifest"})
-TASKS_OF = {
-    "eatd": {"2dep", "2dep_50", "3emo"},
-    "ravdess": {"8emo", "3valence"},
-    "emodb": {"7emo", "3valence"},
-    "audio_manifest": {"label"},
-}
-"""Layout -> the tasks for which its clips have labels."""
+LAYOUTS = frozenset(TASKS_OF)
 
 FIXED = WITHOUT_TOKENS | {"label_smoothing": 0, "head_learning_rate": None}
 CORRECTED = Only("protocol", ("corrected",))
@@ -167,8 +160,8 @@ class Block(Section):
     `gradient_checkpointing` and `sparse_embeddings` false. An encoder of a kind with weights needs
     `model`, and `precomputed` needs `path`. Tasks by layout of the data: `eatd` has `2dep`,
     `2dep_50` and `3emo`; `ravdess` has `8emo` and `3valence`; `emodb` has `7emo` and `3valence`;
-    `audio_manifest` has `label`. `unit: subject` goes with `2dep`, `2dep_50`, and with `label`
-    where all clips of a subject have the same.
+    `audio_folder` and `audio_manifest` have `label`. `unit: subject` goes with `2dep`, `2dep_50`,
+    and with `label` where all clips of a subject have the same.
     """
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
