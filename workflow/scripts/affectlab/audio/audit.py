@@ -17,10 +17,10 @@ from affectlab.audio.corpora.recordings import unused_recordings
 from affectlab.audio.data import Clip, read_clips
 from affectlab.audio.measures import Measure, measure, measure_and_outline
 from affectlab.audio.outlines import near_groups
-from affectlab.audio.tasks import OWN_TASK, TASKS
+from affectlab.audio.tasks import NOT_STATED, OWN_TASK, TASKS
 from affectlab.audio.traps import own_traps
 from affectlab.audio.waveform import in_parallel
-from affectlab.datasets.description import read_description
+from affectlab.datasets.description import CONTENT, read_description
 from affectlab.datasets.names import name_key
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import giveaways
@@ -69,7 +69,7 @@ def write_audit(
         audit_path: gets the findings: what `audit` returns, and ``unused_recordings`` (how many
             files look like recordings and belong to no clip, and the first of them). Of users' own
             data also ``near_identical`` (groups of clips that sound nearly the same) and ``traps``
-            (see `own_traps`).
+            (see `own_traps`), and ``subjects`` where they are not stated.
         measures_path: gets one `Measure` a clip; with ``skip``, clips that cannot be read have
             none and are left out of every probe.
         expected: ``expected`` of the data registry.
@@ -96,6 +96,8 @@ def write_audit(
             usable, description, findings["identical"], near, findings["conditions"][OWN_TASK]
         )
         findings |= {"near_identical": near, "traps": [asdict(trap) for trap in traps]}
+        if description.group == CONTENT:
+            findings["subjects"] = NOT_STATED
     _warn_of_lost_sound(measures)
     used = [*(clip.path for clip in clips), *(item.file for item in bad)]
     unused = unused_recordings(raw_directory, used)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 OWN_TASK = "label"
 """The task of users' own data, whose description holds the classes."""
 
 NOT_STATED = "not stated"
-"""In details.json, of the subjects of data that do not tell who speaks."""
+"""In details.json and audit.json, of the subjects of data that do not tell who speaks."""
+
+
+def speakers_known(found: Mapping[str, Any]) -> bool:
+    """Whether the data tell who speaks, by the details of a run or the audit of its data."""
+    return found.get("subjects") != NOT_STATED
+
 
 DEPRESSED_FROM = 53.0
 """Standardised SDS score (1.25 x raw) from which the corpus' authors call a volunteer depressed."""
