@@ -1,21 +1,28 @@
 """Users' own recordings: how they are read and divided, and which traps the audit finds."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from affectlab.audio.audit import write_audit
 from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.data import read_clips, usable_clips
 from affectlab.audio.items import make_items
+from affectlab.audio.overlay import overlay
 from affectlab.audio.store import Embeddings
 from affectlab.audio.tasks import task_classes
+from affectlab.config.load import load_config, merge
 from affectlab.datasets.description import read_description
+from affectlab.datasets.overlay import as_yaml
 from affectlab.errors import DataError, UserError
+from affectlab.experiments import validate_config
 from affectlab.files.io import read_json, read_jsonl
 
+PROJECT = Path(__file__).parents[2]
 RATE = 8000
 CLASSES = ("calm", "keen", "sad")
 
@@ -369,3 +376,73 @@ def test_records_of_own_data_have_the_known_fields(tmp_path):
     converted(tmp_path)
     line = json.loads((tmp_path / "records.jsonl").read_text().splitlines()[0])
     assert set(line) == {"id", "path", "subject", "labels", "split", "seconds"}
+
+
+# --- a configuration for them
+
+
+def proposed(path):
+    """The configuration that `affectlab init` prints, and its lines without comments."""
+    text = as_yaml(overlay(path), "mine", path)
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return yaml.safe_load(text), lines, text
+
+
+def test_a_configuration_is_proposed(tmp_path):
+    rows = write_folder(tmp_path / "raw", subjects=8)
+    write_table(tmp_path / "raw", [[*row, "x"] for row in rows], "path,emotion,speaker_id,room")
+    found, lines, text = proposed(tmp_path / "raw")
+    assert found["datasets"]["mine"] == {
+        "path": str(tmp_path / "raw"),
+        "layout": "audio_folder",
+        "columns": {"clip": "path", "label": "emotion", "subject": "speaker_id"},
+        "classes": list(CLASSES),
+        "split": {"folds": 5},
+    }
+    assert [run["like"] for run in found["audio"]["runs"].values()] == [
+        "eatd_3emo_logmel",
+        "eatd_3emo_ge2e",
+        "eatd_3emo_whisper",
+    ]
+    assert len(lines) <= 20
+    assert "# 16, 16, 16 clips" in text
+    assert "also seen: room" in text
+    complete, _ = validate_config(merge(load_config(PROJECT), found), PROJECT)
+    assert complete["audio"]["runs"]["mine_logmel"]["task"] == "label"
+
+
+def test_folders_of_classes_have_no_subjects(tmp_path):
+    for number in range(12):
+        write(tmp_path / "raw" / f"{CLASSES[number % 3]}/{number}.wav", voice(number))
+    found, _, text = proposed(tmp_path / "raw")
+    assert "Nothing tells who speaks" in text
+    assert {run["unit"] for run in found["audio"]["runs"].values()} == {"clip"}
+
+
+def test_few_subjects_get_fewer_inner_folds(tmp_path):
+    write_table(tmp_path / "raw", write_folder(tmp_path / "raw", subjects=4))
+    found, *_ = proposed(tmp_path / "raw")
+    assert found["datasets"]["mine"]["split"] == {"folds": 4}
+    assert found["audio"]["runs"]["mine_logmel"]["probe"] == {"inner_folds": 3}
+    write_table(tmp_path / "raw", write_folder(tmp_path / "raw", subjects=2))
+    with pytest.raises(UserError, match="2 subjects are too few"):
+        overlay(tmp_path / "raw")
+
+
+def test_a_manifest_and_a_given_split(tmp_path):
+    rows = [[*row, "train" if row[2] < "S04" else "test"] for row in write_folder(tmp_path / "raw")]
+    write_table(tmp_path / "raw", rows, "clip,label,subject,part")
+    (tmp_path / "raw" / "metadata.csv").rename(tmp_path / "raw" / "manifest.csv")
+    found, _, text = proposed(tmp_path / "raw")
+    entry = found["datasets"]["mine"]
+    assert (entry["layout"], entry["split"]) == ("audio_manifest", {"column": "part"})
+    assert "columns" not in entry
+    assert "train 24, test 12" in text
+
+
+@pytest.mark.parametrize("name", ["empty", "a.csv"])
+def test_nothing_to_propose(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.csv").write_text("x\n")
+    with pytest.raises(UserError, match=r"expected (a folder|<class>)"):
+        overlay(tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +17,15 @@ from affectlab.datasets.overlay import FOLDS, Overlay, ProposedRun, counted, has
 from affectlab.errors import UserError
 from affectlab.files.quarantine import BadRecord
 
+LEAST_GROUPS = 3
+"""Subjects of which a cross-validation can leave one out and still choose on the others."""
+
 
 def overlay(path: Path) -> Overlay:
     """Propose a configuration for the folder of recordings at *path*.
 
     Raises:
-        UserError: it is no folder, or holds no recordings with two to 64 classes.
+        UserError: it is no folder, or lacks recordings, has not 2 to 64 classes, or fewer than three subjects.
     """
     if not path.is_dir():
         raise UserError(f"{path}: expected a folder with {folder.FORM}; or {manifest.FORM}")
@@ -46,11 +50,12 @@ def overlay(path: Path) -> Overlay:
     entry["classes"], comments["classes"] = list(counts), f"{counted(counts)} clips"
     _add_split(clips, entry, comments)
     order = ("layout", "columns", "classes", "split")
-    known = bool(clips[0].subject)
+    # Whoever does not know the subjects has to know that clips are the items.
+    block = {"task": OWN_TASK} | ({} if clips[0].subject else {"unit": "clip"})
     return Overlay(
         "audio",
         {key: entry[key] for key in order if key in entry},
-        _runs(known),
+        _runs(block | _probe(_groups(clips), path)),
         comments,
         notes=notes,
     )
@@ -114,19 +119,34 @@ def _notes(clips: Sequence[Clip], bad: Sequence[BadRecord]) -> list[str]:
 
 def _add_split(clips: Sequence[Clip], entry: dict[str, Any], comments: dict[str, str]) -> None:
     splits = Counter(clip.split for clip in clips if clip.split)
-    subjects = len({name_key(clip.subject) for clip in clips if clip.subject})
     if splits:
         shown = ", ".join(f"{split} {count}" for split, count in splits.items())
         comments["split" if "split" in entry else "layout"] = f"splits of the data: {shown}"
         return
-    entry["split"] = {"folds": min(FOLDS, subjects) if subjects > 1 else FOLDS}
-    together = f"{subjects} subjects, each in one fold" if subjects else "clips, each in one fold"
-    comments["split"] = together
+    groups, subjects = _groups(clips), clips[0].subject
+    entry["split"] = {"folds": min(FOLDS, groups)}
+    comments["split"] = f"{groups} {'subjects' if subjects else 'clips'}, each in one fold"
 
 
-def _runs(known: bool) -> list[ProposedRun]:
-    # What the shipped runs leave open; a clip is the item whether or not subjects are known.
-    block = {"task": OWN_TASK} | ({} if known else {"unit": "clip"})
+def _groups(clips: Sequence[Clip]) -> int:
+    """How many groups of clips there are to divide: subjects, or else clips."""
+    return len({name_key(clip.subject) or clip.id for clip in clips})
+
+
+def _probe(groups: int, path: Path) -> dict[str, Any]:
+    """Settings of the probe where the training parts hold too few subjects for its inner folds.
+
+    Raises:
+        UserError: there are too few for any.
+    """
+    if groups < LEAST_GROUPS:
+        problem = f"{groups} subjects are too few for a cross-validation; expected {LEAST_GROUPS}"
+        raise UserError(f"{path}: {problem} or more")
+    trained = groups - math.ceil(groups / min(FOLDS, groups))
+    return {"probe": {"inner_folds": trained}} if trained < FOLDS else {}
+
+
+def _runs(block: dict[str, Any]) -> list[ProposedRun]:
     return [
         ProposedRun(
             "logmel", {"like": "eatd_3emo_logmel", **block}, "power in bands of frequency; seconds"
