@@ -122,11 +122,10 @@ def test_folders_of_splits_divide_the_data(tmp_path):
     }
 
 
-def test_a_table_lists_recordings(tmp_path):
+@pytest.mark.parametrize("role", ["subject", "group"])
+def test_a_table_lists_recordings(tmp_path, role):
     write_table(tmp_path / "raw", write_folder(tmp_path / "raw"), "file_name,mood,who")
-    clips, description = converted(
-        tmp_path, columns={"label": "mood", "subject": "who"}, language="de"
-    )
+    clips, description = converted(tmp_path, columns={"label": "mood", role: "who"})
     assert len(clips) == 36
     assert clips[0].subject == "S00"
     assert (description.classes, description.group) == (CLASSES, "who")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from affectlab.audio.corpora import eatd, emodb, folder, manifest, ravdess
 from affectlab.audio.data import Clip, Selection
-from affectlab.audio.own import describe_own
+from affectlab.audio.own import describe_own, with_subject
 from affectlab.audio.tasks import OWN_TASK, described_classes
 from affectlab.datasets.classes import unknown_class
 from affectlab.datasets.description import Description, language_of
@@ -104,6 +104,8 @@ def convert(
             user's own data cannot be divided as planned.
     """
     root, layout = Path(raw_directory), entry["layout"]
+    if layout in OWN_LAYOUTS:
+        entry = with_subject(entry)
     items = (
         OWN_LAYOUTS[layout].read(root, entry)
         if layout in OWN_LAYOUTS

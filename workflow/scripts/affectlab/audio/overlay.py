@@ -25,7 +25,8 @@ def overlay(path: Path) -> Overlay:
     """Propose a configuration for the folder of recordings at *path*.
 
     Raises:
-        UserError: it is no folder, or lacks recordings, has not 2 to 64 classes, or fewer than three subjects.
+        UserError: it is no folder, has no recordings, fewer than two classes or more than 64, or
+            fewer than three subjects.
     """
     if not path.is_dir():
         raise UserError(f"{path}: expected a folder with {folder.FORM}; or {manifest.FORM}")

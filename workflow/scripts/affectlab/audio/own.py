@@ -17,6 +17,14 @@ from affectlab.datasets.splits import Division, divide, joined_groups
 from affectlab.errors import DataError
 
 
+def with_subject(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The *entry* of a data set; a column of the role ``group`` is that of the subjects."""
+    columns = dict(entry.get("columns", {}))
+    if "group" not in columns:
+        return entry
+    return {**entry, "columns": {"subject": columns.pop("group"), **columns}}
+
+
 def describe_own(
     clips: Sequence[Clip], root: Path, entry: Mapping[str, Any]
 ) -> tuple[list[Clip], Description]:
