@@ -50,7 +50,9 @@ class Encoder(Section):
     )
     model: Annotated[AssetName, WITH_MODEL] = absent("Name in models.yaml; for kinds with weights.")
     layers: Literal["last", "all"] = Field(
-        "last", description="Which layers are stored; only whisper and qwen2_audio have several."
+        "last",
+        description="Which layers are stored. Only whisper, qwen2_audio, wav2vec2, hubert and "
+        "wavlm have several.",
     )
     padding: Literal["none", "window"] = Field(
         "none",
