@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 import yaml
+from pyarrow import parquet
 
+from affectlab.assets.hub_data import fetch_hub_data
 from affectlab.audio.audit import write_audit
 from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.data import read_clips, usable_clips
@@ -18,7 +21,7 @@ from affectlab.audio.tasks import task_classes
 from affectlab.config.load import load_config, merge
 from affectlab.datasets.description import read_description
 from affectlab.datasets.overlay import as_yaml
-from affectlab.errors import DataError, UserError
+from affectlab.errors import ConfigError, DataError, FetchError, UserError
 from affectlab.experiments import validate_config
 from affectlab.files.io import read_json, read_jsonl
 
@@ -185,6 +188,70 @@ def test_some_clips_without_a_subject_are_refused(tmp_path):
     (tmp_path / "raw" / "audio").rmdir()
     with pytest.raises(DataError, match="18 of 36 clips have no subject"):
         converted(tmp_path)
+
+
+def hub_data(monkeypatch, folder, tables):
+    """Let the package `datasets` read *tables* of recordings, by split, whatever is asked for."""
+    import datasets
+
+    features = datasets.Features(
+        {
+            "audio": datasets.Audio(),
+            "label": datasets.ClassLabel(names=list(CLASSES)),
+            "subject": datasets.Value("string"),
+        }
+    )
+    files = {}
+    for split, rows in tables.items():
+        files[split] = str(folder / f"{split}.parquet")
+        parquet.write_table(pa.Table.from_pylist(rows, features.arrow_schema), files[split])
+    found = datasets.load_dataset("parquet", data_files=files, streaming=True)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: found)
+
+
+@pytest.mark.parametrize("split", ["train", "recordings"])
+def test_recordings_of_the_hub_are_stored_as_files(tmp_path, monkeypatch, split):
+    write(tmp_path / "a.wav", voice(0))
+    content = (tmp_path / "a.wav").read_bytes()
+    rows = [
+        {"audio": {"bytes": content, "path": name}, "label": number, "subject": f"s{number}"}
+        for number, name in enumerate(("../../a.wav", "b.wav", "c"))
+    ]
+    hub_data(monkeypatch, tmp_path, {split: rows})
+    (tmp_path / "raw").mkdir()
+    source = {"repo": "some/set", "revision": "0" * 40}
+    fetch_hub_data(source, tmp_path / "work", tmp_path / "raw")
+    clips, description = converted(tmp_path)
+    assert [(clip.path, clip.labels["label"], clip.subject) for clip in clips] == [
+        (f"{split}/000001.wav", "calm", "s0"),
+        (f"{split}/000002.wav", "keen", "s1"),
+        (f"{split}/000003", "sad", "s2"),
+    ]
+    assert (tmp_path / "raw" / clips[0].path).read_bytes() == content
+    assert {clip.split for clip in clips} == {"train" if split == "train" else None}
+    assert description.group == "subject"
+
+
+def test_a_row_of_the_hub_without_a_recording_is_named(tmp_path, monkeypatch):
+    hub_data(monkeypatch, tmp_path, {"train": [{"audio": None, "label": 0, "subject": "s"}]})
+    (tmp_path / "raw").mkdir()
+    with pytest.raises(FetchError, match="train: row 1 has no recording"):
+        fetch_hub_data({"repo": "a/b", "revision": "0" * 40}, tmp_path, tmp_path / "raw")
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"target": "numbers"}, "'mine' has the target 'numbers'; a probe predicts one class"),
+        ({"columns": {"label": ["a", "b"]}}, "'mine' has several columns of labels"),
+    ],
+)
+def test_targets_that_no_probe_predicts_are_mistakes(tmp_path, entry, problem):
+    own = {"path": str(tmp_path), "layout": "audio_folder", **entry}
+    run = {"like": "eatd_3emo_logmel", "task": "label", "data": "mine"}
+    overlay = {"datasets": {"mine": own}, "audio": {"runs": {"mine": run}}}
+    with pytest.raises(ConfigError, match=problem):
+        validate_config(merge(load_config(PROJECT), overlay), PROJECT)
 
 
 # --- division

@@ -235,9 +235,15 @@ def _run_mistakes(
     training = f"{path}.training"
     yield from training_mistakes(training, run.get("training"))
     yield from fixed_mistakes(training, run.get("training"), FIXED, "a published head")
-    layout = as_mapping(registries.datasets.get(str(run.get("data")))).get("layout")
-    task = run.get("task")
-    if isinstance(task, str) and layout in TASKS_OF and task not in TASKS_OF[layout]:
+    entry = as_mapping(registries.datasets.get(str(run.get("data"))))
+    yield from _target_mistakes(path, str(run.get("data")), entry)
+    layout, task = entry.get("layout"), run.get("task")
+    if (
+        isinstance(task, str)
+        and isinstance(layout, str)
+        and layout in TASKS_OF
+        and task not in TASKS_OF[layout]
+    ):
         known = ", ".join(sorted(TASKS_OF[layout]))
         yield f"{path}.task: {run['data']!r} has no labels for {task!r}; it has: {known}"
     known_task = TASKS.get(task) if isinstance(task, str) else None
@@ -251,3 +257,14 @@ def _run_mistakes(
     numbers = [c for c in listed if isinstance(c, int | float)]
     if numbers != sorted(numbers):
         yield f"{path}.probe.strengths: the values of C must rise"
+
+
+def _target_mistakes(path: str, name: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Targets of a user's own data that no probe predicts."""
+    layout, target = entry.get("layout"), entry.get("target", "class")
+    if not isinstance(layout, str) or layout not in LAYOUTS:
+        return
+    if target != "class":
+        yield f"{path}.data: {name!r} has the target {target!r}; a probe predicts one class"
+    elif isinstance(as_mapping(entry.get("columns")).get("label"), list):
+        yield f"{path}.data: {name!r} has several columns of labels; a probe reads one"

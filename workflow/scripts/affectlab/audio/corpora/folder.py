@@ -20,9 +20,10 @@ TABLE_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parqu
 def read_folder(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadRecord]:
     """Read recordings in the layout that the package `datasets` calls ``audiofolder``.
 
-    Folders called as splits are, such as ``train``, divide the data. In each part, or in the whole
-    folder, a table called ``metadata`` lists the recordings. Without one, the folder of a recording
-    is its class. A clip is known by its path. Its subject is empty where the table has none.
+    Folders called as splits are, such as ``train``, divide the data; recordings of the hub are
+    stored so. In each part, or in the whole folder, a table called ``metadata`` lists the
+    recordings. Without one, the folder of a recording is its class. A clip is known by its path.
+    Its subject is empty where the table has none.
 
     Args:
         root: folder of the data.
@@ -33,7 +34,7 @@ def read_folder(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadReco
         DataError: a named folder is missing, or a table cannot be read.
     """
     for folder, split in _parts(root, entry.get("split", {})):
-        table = next((folder / name for name in TABLE_NAMES if (folder / name).is_file()), None)
+        table = _table(folder)
         if table is None:
             yield from _by_class(root, folder, split)
         else:
@@ -42,9 +43,8 @@ def read_folder(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadReco
 
 def metadata_table(root: Path) -> Path | None:
     """The first table of metadata in a folder, or in those of its splits; None without one."""
-    folders = [folder for folder, _ in _parts(root, {})]
-    tables = (folder / name for folder in folders for name in TABLE_NAMES)
-    return next((table for table in tables if table.is_file()), None)
+    tables = (_table(folder) for folder, _ in _parts(root, {}))
+    return next((table for table in tables if table is not None), None)
 
 
 def _parts(root: Path, plan: Mapping[str, Any]) -> list[tuple[Path, str | None]]:
@@ -60,9 +60,14 @@ def _parts(root: Path, plan: Mapping[str, Any]) -> list[tuple[Path, str | None]]
         path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")
     ]
     splits = [split_called(folder.name) for folder in folders]
-    if folders and all(splits) and not any((root / name).is_file() for name in TABLE_NAMES):
+    are_parts = all(splits) or all(_table(folder) is not None for folder in folders)
+    if folders and are_parts and _table(root) is None:
         return list(zip(folders, splits, strict=True))
     return [(root, None)]
+
+
+def _table(folder: Path) -> Path | None:
+    return next((folder / name for name in TABLE_NAMES if (folder / name).is_file()), None)
 
 
 def _by_class(root: Path, folder: Path, split: str | None) -> Iterator[Clip | BadRecord]:
