@@ -3,7 +3,7 @@
 # REQUIRED INPUTS:
 #   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
 # OUTPUTS:
-#   <results>/audio/data/{data}/     records, quarantine, audit, measures of every clip
+#   <results>/audio/data/{data}/     records, quarantine, description, audit, measures of every clip
 #   <results>/audio/embeddings/{data}/{encoder}/     vectors of every clip, and their cache
 #   <results>/audio/{run}/seed{seed}/     probe, predictions, metrics, figures, card
 #   <results>/audio/comparison.json     all runs against each other
@@ -26,6 +26,7 @@ rule audio_convert:
     output:
         records=nonempty("<results>/audio/data/{data}/records.jsonl"),
         quarantine="<results>/audio/data/{data}/quarantine.jsonl",
+        description=nonempty("<results>/audio/data/{data}/description.json"),
     log:
         "<logs>/audio_convert/{data}.log",
     benchmark:
@@ -37,10 +38,9 @@ rule audio_convert:
         runtime=30,
     params:
         lib=lib("audio_convert"),
-        layout=data_layout,
+        entry=reading_part,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
-        expected=expected_counts,
         clips=AUDIO["clips"],
     script:
         "../workflow/scripts/audio_convert.py"
@@ -51,6 +51,7 @@ rule audio_audit:
     input:
         records="<results>/audio/data/{data}/records.jsonl",
         quarantine="<results>/audio/data/{data}/quarantine.jsonl",
+        description="<results>/audio/data/{data}/description.json",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
         audit=record("<results>/audio/data/{data}/audit.json"),
@@ -131,6 +132,7 @@ rule audio_probe:
     input:
         records=AUDIO_RUNS.data_of_run("records.jsonl"),
         measures=AUDIO_RUNS.data_of_run("measures.jsonl"),
+        description=AUDIO_RUNS.data_of_run("description.json"),
         embeddings=audio_embeddings,
     output:
         predictions=nonempty("<results>/audio/{run}/seed{seed}/predictions.jsonl"),

@@ -2,19 +2,24 @@ import numpy as np
 import pytest
 import soundfile
 
-from affectlab.audio.audit import audit, measure, write_audit
-from affectlab.audio.convert import convert
+from affectlab.audio.audit import audit, write_audit
+from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.data import Clip
+from affectlab.audio.measures import measure
 from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples.audio import write_corpus
 
 
+def outputs(folder):
+    return Outputs(*(folder / name for name in ("records.jsonl", "bad.jsonl", "description.json")))
+
+
 @pytest.fixture
 def corpus(tmp_path):
     write_corpus(tmp_path / "raw", subjects=4)
-    convert(tmp_path / "raw", "eatd", tmp_path / "records.jsonl", tmp_path / "bad.jsonl", "fail")
+    convert(tmp_path / "raw", outputs(tmp_path), {"layout": "eatd"}, "fail")
     return tmp_path
 
 
@@ -22,6 +27,7 @@ def run(folder, on_bad_record="fail", expected=None):
     write_audit(
         records_path=folder / "records.jsonl",
         quarantine_path=folder / "bad.jsonl",
+        description_path=folder / "description.json",
         raw_directory=folder / "raw",
         audit_path=folder / "audit.json",
         measures_path=folder / "measures.jsonl",
@@ -92,8 +98,7 @@ def test_a_stated_duration_is_held_against_the_file(tmp_path, stated, fits):
         soundfile.write(tmp_path / "raw" / name, np.zeros(8000), 8000)
     text = f"clip,subject,label,duration\na.wav,s,x,{stated}\nb.wav,s,y,\n"
     (tmp_path / "raw" / "manifest.csv").write_text(text)
-    paths = tmp_path / "records.jsonl", tmp_path / "bad.jsonl"
-    convert(tmp_path / "raw", "audio_manifest", *paths, "fail")
+    convert(tmp_path / "raw", outputs(tmp_path), {"layout": "audio_manifest"}, "fail")
     if fits:
         assert len(run(tmp_path)[1]) == 2
     else:

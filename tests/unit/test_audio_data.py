@@ -6,7 +6,7 @@ import pytest
 
 from affectlab.assets.fetch import fetch_dataset
 from affectlab.assets.manifest import manifest_directory
-from affectlab.audio.convert import convert
+from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.data import Clip, read_clips
 from affectlab.audio.tasks import TASKS
 from affectlab.audio.waveform import read_audio
@@ -38,7 +38,8 @@ def volunteer(tmp_path):
 def read(folder, layout="eatd", on_bad_record="fail", clips="cleaned"):
     records = folder.parent / "records.jsonl"
     quarantine = folder.parent / "quarantine.jsonl"
-    convert(folder, layout, records, quarantine, on_bad_record, clips)
+    outputs = Outputs(records, quarantine, folder.parent / "description.json")
+    convert(folder, outputs, {"layout": layout}, on_bad_record, clips)
     return read_clips(records), list(read_jsonl(quarantine))
 
 
@@ -332,12 +333,12 @@ def test_a_bad_manifest_is_named(tmp_path, text, message):
 
 def test_a_sentence_in_place_of_a_clip_is_not_shown(tmp_path):
     said = "I have not slept for days " * 12
-    folder = manifest(tmp_path, f"clip,subject,label\n{said},s1,x\nsub/b.flac,s2,y\n")
+    folder = manifest(tmp_path, f"clip,subject,label\n{said},s1,x\na.wav,s1,x\nsub/b.flac,s2,y\n")
     with pytest.raises(DataError, match=r"manifest\.csv, line 2: clip names no file") as error:
         read(folder, "audio_manifest")
     assert "slept" not in str(error.value)
     clips, bad = read(folder, "audio_manifest", on_bad_record="skip")
-    assert [clip.id for clip in clips] == ["sub/b.flac"]
+    assert [clip.id for clip in clips] == ["a.wav", "sub/b.flac"]
     assert "slept" not in str(bad)
 
 

@@ -324,7 +324,8 @@ def test_each_kind_has_one_encoder():
         # One without weights takes no arguments.
         taken = inspect.signature(encoder).parameters
         assert bool(taken) == (KINDS[name].checkpoint is not None)
-        assert ("every_layer" in taken) == (KINDS[name] in registry.TOWERS)
+        assert ("every_layer" in taken) == KINDS[name].layered
+        assert ("pad" in taken) == (KINDS[name] in registry.TOWERS)
 
 
 def test_properties_of_the_kinds_load_nothing_heavy():

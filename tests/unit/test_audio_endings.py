@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from affectlab.audio import audit
-from affectlab.audio.convert import convert
+from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.data import read_clips
 from affectlab.audio.waveform import read_audio
 from affectlab.errors import DataError
@@ -27,7 +27,8 @@ def write(path):
 
 def converted(root, layout, on_bad_record="fail"):
     records, quarantine = root.parent / "records.jsonl", root.parent / "quarantine.jsonl"
-    convert(root, layout, records, quarantine, on_bad_record)
+    outputs = Outputs(records, quarantine, root.parent / "description.json")
+    convert(root, outputs, {"layout": layout}, on_bad_record)
     return read_clips(records), list(read_jsonl(quarantine))
 
 
@@ -101,6 +102,7 @@ def test_recordings_that_no_clip_uses_are_counted_and_reported(tmp_path, caplog)
     audit.write_audit(
         records_path=tmp_path / "records.jsonl",
         quarantine_path=tmp_path / "quarantine.jsonl",
+        description_path=tmp_path / "description.json",
         raw_directory=root,
         audit_path=tmp_path / "audit.json",
         measures_path=tmp_path / "measures.jsonl",

@@ -86,13 +86,15 @@ def write_corpus(folder):
 
 
 def test_the_audit_counts_them_and_warns(tmp_path, caplog):
-    from affectlab.audio.convert import convert
+    from affectlab.audio.convert import Outputs, convert
 
     write_corpus(tmp_path / "raw")
-    convert(tmp_path / "raw", "audio_manifest", tmp_path / "r.jsonl", tmp_path / "q.jsonl", "fail")
+    outputs = Outputs(*(tmp_path / name for name in ("r.jsonl", "q.jsonl", "description.json")))
+    convert(tmp_path / "raw", outputs, {"layout": "audio_manifest"}, "fail")
     audit.write_audit(
         records_path=tmp_path / "r.jsonl",
         quarantine_path=tmp_path / "q.jsonl",
+        description_path=tmp_path / "description.json",
         raw_directory=tmp_path / "raw",
         audit_path=tmp_path / "audit.json",
         measures_path=tmp_path / "measures.jsonl",

@@ -18,7 +18,7 @@ from affectlab import cli
 from affectlab.audio import settings
 from affectlab.audio.audit import write_audit
 from affectlab.audio.card import write_card
-from affectlab.audio.convert import convert
+from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.encoders import kinds
 from affectlab.audio.evaluate import evaluate
 from affectlab.audio.experiment import run_probe
@@ -58,11 +58,14 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     write_corpus(folder / "raw", subjects=8)
     records, quarantine = folder / "records.jsonl", folder / "bad.jsonl"
-    convert(folder / "raw", "eatd", records, quarantine, "fail")
+    description = folder / "description.json"
+    outputs = Outputs(records, quarantine, description)
+    convert(folder / "raw", outputs, {"layout": "eatd"}, "fail")
     data = {"records_path": records, "measures_path": folder / "measures.jsonl"}
     write_audit(
         records_path=records,
         quarantine_path=quarantine,
+        description_path=description,
         raw_directory=folder / "raw",
         audit_path=folder / "audit.json",
         measures_path=folder / "measures.jsonl",
@@ -93,6 +96,7 @@ def run(tmp_path_factory):
     run_probe(
         **data,
         **fitted,
+        description_path=description,
         training_path=folder / "training.json",
         embeddings_path=folder / "embeddings.npz",
         recipe=RECIPE,
@@ -207,6 +211,7 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
     run_probe(
         records_path=run / "records.jsonl",
         measures_path=run / "measures.jsonl",
+        description_path=run / "description.json",
         embeddings_path=tmp_path / "embeddings.npz",
         recipe=changed(RECIPE, encoder="whisper"),
         seed=0,
@@ -285,6 +290,7 @@ def probed(run, folder, recipe, **paths):
     files = {
         "records_path": run / "records.jsonl",
         "measures_path": run / "measures.jsonl",
+        "description_path": run / "description.json",
         "embeddings_path": run / "embeddings.npz",
         "predictions_path": folder / "predictions.jsonl",
         "details_path": folder / "details.json",

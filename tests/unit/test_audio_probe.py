@@ -174,7 +174,7 @@ def test_the_blend_that_is_handed_on_is_one_classifier_that_answers_as_all_of_th
     vectors, labels, groups = two_layers()
     settings = changed(SETTINGS, views=views, statistics=["mean", "std"], combine="blend")
     features = make_views(vectors, ["a", "b"], views, settings.statistics)
-    items = Items([], groups.astype(str), labels, ("no", "yes"), [], vectors, {})
+    items = Items([], groups.astype(str), groups, labels, ("no", "yes"), [], vectors, {})
     embeddings = Embeddings((), (), (), ("a", "b"), vectors, {"encoder": "tiny"})
     recipe = AudioRun(task="2dep", unit="clip")
     model = experiment._final(items, features, embeddings, recipe, settings, 0)

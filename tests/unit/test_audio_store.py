@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from affectlab.audio import embedding, store
-from affectlab.audio.convert import convert
+from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.data import read_clips
 from affectlab.audio.encoders.registry import load_encoder
 from affectlab.audio.waveform import read_audio
@@ -20,7 +20,8 @@ PROVENANCE = {"encoder": {"name": "logmel", "kind": "logmel"}}
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     write_corpus(folder / "raw", subjects=4)
-    convert(folder / "raw", "eatd", folder / "records.jsonl", folder / "bad.jsonl", "fail")
+    outputs = Outputs(*(folder / name for name in ("records.jsonl", "bad.jsonl", "d.json")))
+    convert(folder / "raw", outputs, {"layout": "eatd"}, "fail")
     return folder / "raw", read_clips(folder / "records.jsonl")
 
 

@@ -225,10 +225,9 @@ def test_numbers_of_emotions_in_file_names_are_checked(tmp_path):
                 name = f"03-01-{number:02d}-0{(take + 3) // 4}-0{take % 2 + 1}-0{take % 4 // 2 + 1}"
                 (tmp_path / "raw").mkdir(exist_ok=True)
                 (tmp_path / "raw" / f"{name}-{actor:02d}.wav").touch()
-    paths = (tmp_path / "r.jsonl", tmp_path / "q.jsonl")
+    outputs = audio.Outputs(*(tmp_path / name for name in ("r.jsonl", "q.jsonl", "d.json")))
     with pytest.raises(DataError, match="fit the order 0 angry, 1 calm"):
-        audio.convert(tmp_path / "raw", "ravdess", *paths, "fail",
-                      expected=REGISTRY["ravdess"]["expected"])  # fmt: skip
+        audio.convert(tmp_path / "raw", outputs, REGISTRY["ravdess"], "fail")
 
 
 def face_csv(folder, order, counts):

@@ -115,9 +115,8 @@ def manifest(folder, rows):
 
 
 def convert_audio(tmp_path, layout="audio_manifest", **options):
-    audio.convert(
-        tmp_path / "raw", layout, tmp_path / "r.jsonl", tmp_path / "q.jsonl", "fail", **options
-    )
+    outputs = audio.Outputs(*(tmp_path / name for name in ("r.jsonl", "q.jsonl", "d.json")))
+    audio.convert(tmp_path / "raw", outputs, {"layout": layout}, "fail", **options)
     return read_clips(tmp_path / "r.jsonl")
 
 
@@ -137,11 +136,12 @@ def test_a_subject_spelled_in_two_ways_is_refused_or_merged(tmp_path, one, two):
 
 def test_a_label_spelled_in_two_ways_is_refused_or_merged(tmp_path):
     rows = [("a.wav", "s", "Angry"), ("b.wav", "s", "angry"), ("c.wav", "t", "angry")]
+    rows.append(("d.wav", "t", "calm"))
     manifest(tmp_path / "raw", rows)
     with pytest.raises(DataError, match=r"a label is spelled .*'Angry'.*'angry'"):
         convert_audio(tmp_path)
     merged = convert_audio(tmp_path, similar_names="merge")
-    assert {clip.labels["label"] for clip in merged} == {"angry"}
+    assert {clip.labels["label"] for clip in merged} == {"angry", "calm"}
 
 
 def test_clips_spelled_in_two_ways_are_refused_or_kept_apart(tmp_path):

@@ -9,6 +9,7 @@ from affectlab.files.logs import configure_logging
 configure_logging(snakemake.log[0])
 write_audit(
     records_path=Path(snakemake.input.records),
+    description_path=Path(snakemake.input.description),
     quarantine_path=Path(snakemake.input.quarantine),
     raw_directory=manifest_directory(snakemake.input.manifest),
     audit_path=Path(snakemake.output.audit),

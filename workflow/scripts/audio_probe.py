@@ -11,6 +11,7 @@ configure_logging(snakemake.log[0])
 run_probe(
     records_path=Path(snakemake.input.records),
     measures_path=Path(snakemake.input.measures),
+    description_path=Path(snakemake.input.description),
     embeddings_path=Path(snakemake.input.embeddings),
     recipe=typed(AudioRun, snakemake.params.recipe),
     seed=int(snakemake.wildcards.seed),

@@ -91,6 +91,7 @@ _ALL = (
         name="audio",
         title="Speech: probes on frozen audio encoders",
         settings="affectlab.audio.settings",
+        overlay="affectlab.audio.overlay:overlay",
         commands="affectlab.audio.cli:add_commands",
         report_section="affectlab.audio.report:section",
         prediction_schema="predictions_audio",

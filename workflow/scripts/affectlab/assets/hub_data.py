@@ -1,13 +1,19 @@
-"""Data sets on the hub that the package `datasets` reads: stored as Parquet, one file a split."""
+"""Data sets on the hub that the package `datasets` reads.
+
+They are stored as Parquet, one file a split. Recordings are stored as files beside a table, in the
+layout that the package calls ``audiofolder``.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from affectlab.errors import FetchError, first_line
+from affectlab.files.io import atomic_path
 
 logger = logging.getLogger(__name__)
 
@@ -15,10 +21,12 @@ ROWS_AT_A_TIME = 1000
 
 
 def fetch_hub_data(source: Mapping[str, Any], work: Path, fresh: Path) -> None:
-    """Write every split of a hub data set to *fresh*, as ``<split>.parquet``.
+    """Write every split of a hub data set to *fresh*.
 
-    Rows are streamed, so memory stays flat. Images and sound are not decoded: their files are
-    stored as they are. ``HF_ENDPOINT``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE`` act as always.
+    It becomes ``<split>.parquet``; one with a column of recordings becomes a folder ``<split>``,
+    with ``metadata.jsonl`` and the recordings. Rows are streamed, so memory stays flat. Images and
+    sound are not decoded: their files are stored as they are. ``HF_ENDPOINT``, ``HF_TOKEN`` and
+    ``HF_HUB_OFFLINE`` act as always.
 
     Args:
         source: ``repo``, ``revision`` and, where the data set has several, ``config``.
@@ -39,12 +47,53 @@ def fetch_hub_data(source: Mapping[str, Any], work: Path, fresh: Path) -> None:
             streaming=True,
         )
         for name, table in splits.items():
-            rows = _write(table, fresh / f"{name}.parquet")
+            recordings = _recordings_column(table)
+            if recordings is None:
+                rows = _write(table, fresh / f"{name}.parquet")
+            else:
+                rows = _write_recordings(table, recordings, fresh / name)
             logger.info("%s: %d rows of the split %s", source["repo"], rows, name)
     # Of the network, the hub and every reader; whatever it is, this source cannot serve.
     except Exception as error:
         problem = f"{type(error).__name__}: {first_line(error)}"
         raise FetchError(f"{source['repo']}@{source['revision'][:8]}: {problem}") from error
+
+
+def _recordings_column(table: Any) -> str | None:
+    """The first column of recordings of a streamed table; None if it has none."""
+    from datasets import Audio
+
+    features = (table.features or {}).items()
+    return next((name for name, feature in features if isinstance(feature, Audio)), None)
+
+
+def _write_recordings(table: Any, column: str, folder: Path) -> int:
+    """Write the files of a column of recordings, and the other columns; how many rows there are."""
+    from datasets import Audio, ClassLabel
+
+    named = {
+        name: feature.int2str
+        for name, feature in table.features.items()
+        if isinstance(feature, ClassLabel)
+    }
+    folder.mkdir()
+    rows = 0
+    with atomic_path(folder / "metadata.jsonl") as path, path.open("w", encoding="utf-8") as lines:
+        for rows, row in enumerate(table.cast_column(column, Audio(decode=False)), start=1):
+            content = row.pop(column)
+            if not content or content.get("bytes") is None:
+                raise FetchError(f"the split {folder.name}: row {rows} has no recording")
+            # Only the ending of a stored name is used: it may lead out of the folder.
+            name = f"{rows:06d}{Path(content.get('path') or '').suffix}"
+            (folder / name).write_bytes(content["bytes"])
+            for key, name_of in named.items():
+                # -1 is the package's sign of a missing label.
+                row[key] = name_of(row[key]) if row[key] is not None and row[key] >= 0 else None
+            row["file_name"] = name
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+    if rows == 0:
+        raise FetchError(f"the split {folder.name} has no rows")
+    return rows
 
 
 def _write(table: Any, path: Path) -> int:

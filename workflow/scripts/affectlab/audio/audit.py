@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from affectlab.audio.corpora.recordings import unused_recordings
 from affectlab.audio.data import Clip, read_clips
-from affectlab.audio.levels import Levels, decibels
-from affectlab.audio.tasks import TASKS
-from affectlab.audio.waveform import Mixture, in_parallel, open_recording
+from affectlab.audio.measures import Measure, measure, measure_and_outline
+from affectlab.audio.outlines import near_groups
+from affectlab.audio.tasks import NOT_STATED, OWN_TASK, TASKS
+from affectlab.audio.traps import own_traps
+from affectlab.audio.waveform import in_parallel
+from affectlab.datasets.description import CONTENT, read_description
+from affectlab.datasets.names import name_key
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import refuse_unusable, report_differences
@@ -38,34 +44,11 @@ DURATION_TOLERANCE = 0.1
 """In seconds: how far a clip may be from the length that its corpus states; they round."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What one file is like: length, levels (dB below full scale), silence, clipping, contents.
-
-    ``rate``, ``channels`` and ``format`` (container and coding) are those of the original file.
-    ``silent``: no sound is left after the channels were mixed. ``cancelling``: the channels cancel
-    each other when they are mixed. ``sha256`` is of the rate and the decoded samples, so that the
-    same audio in another format, or under another header, has the same.
-    """
-
-    id: str
-    seconds: float
-    rate: int
-    channels: int
-    format: str
-    rms_db: float
-    peak_db: float
-    silent_share: float
-    clipped_samples: int
-    silent: bool
-    cancelling: bool
-    sha256: str
-
-
 def write_audit(
     *,
     records_path: Path,
     quarantine_path: Path,
+    description_path: Path,
     raw_directory: Path,
     audit_path: Path,
     measures_path: Path,
@@ -81,9 +64,12 @@ def write_audit(
     Args:
         records_path: of the corpus.
         quarantine_path: what the conversion set aside.
+        description_path: of the corpus.
         raw_directory: the folder that clips' paths start from.
         audit_path: gets the findings: what `audit` returns, and ``unused_recordings`` (how many
-            files look like recordings and belong to no clip, and the first of them).
+            files look like recordings and belong to no clip, and the first of them). Of users' own
+            data also ``near_identical`` (groups of clips that sound nearly the same) and ``traps``
+            (see `own_traps`), and ``subjects`` where they are not stated.
         measures_path: gets one `Measure` a clip; with ``skip``, clips that cannot be read have
             none and are left out of every probe.
         expected: ``expected`` of the data registry.
@@ -95,12 +81,23 @@ def write_audit(
         DataError: a file cannot be read and *on_bad_record* is ``fail``.
         UserError: the corpus cannot be used; all reasons are listed.
     """
-    clips = read_clips(records_path)
-    measures, unread = _measure_all(clips, raw_directory, on_bad_record, threads)
+    clips, description = read_clips(records_path), read_description(description_path)
+    is_own = any(OWN_TASK in clip.labels for clip in clips)
+    measures, outlines, unread = _measure_all(
+        clips, raw_directory, on_bad_record, threads, outlined=is_own
+    )
     bad = [*read_quarantine(quarantine_path), *unread]
     known = {measure.id for measure in measures}
     usable = [clip for clip in clips if clip.id in known]
     findings = audit(usable, measures, bad, expected)
+    if is_own:
+        near = _near(measures, outlines, findings["identical"])
+        traps = own_traps(
+            usable, description, findings["identical"], near, findings["conditions"][OWN_TASK]
+        )
+        findings |= {"near_identical": near, "traps": [asdict(trap) for trap in traps]}
+        if description.group == CONTENT:
+            findings["subjects"] = NOT_STATED
     _warn_of_lost_sound(measures)
     used = [*(clip.path for clip in clips), *(item.file for item in bad)]
     unused = unused_recordings(raw_directory, used)
@@ -118,51 +115,33 @@ def write_audit(
 
 
 def _measure_all(
-    clips: Sequence[Clip], raw_directory: Path, on_bad_record: str, threads: int
-) -> tuple[list[Measure], list[BadRecord]]:
-    """Measure clips, and set those aside that cannot be read, or raise at the first."""
+    clips: Sequence[Clip],
+    raw_directory: Path,
+    on_bad_record: str,
+    threads: int,
+    *,
+    outlined: bool,
+) -> tuple[list[Measure], list[npt.NDArray[np.float32]], list[BadRecord]]:
+    """Measure clips, and set those aside that cannot be read, or raise at the first.
+
+    Returns:
+        The measures; the outlines of the same clips, or none; and the bad clips.
+    """
     measures: list[Measure] = []
+    outlines: list[npt.NDArray[np.float32]] = []
     bad: list[BadRecord] = []
-    for done, found in enumerate(
-        in_parallel(lambda clip: _measured(raw_directory, clip), clips, threads), start=1
-    ):
-        if isinstance(found, Measure):
-            measures.append(found)
+    work = partial(_measured, raw_directory, outlined=outlined)
+    for done, found in enumerate(in_parallel(work, clips, threads), start=1):
+        if not isinstance(found, DataError):
+            measures.append(found[0])
+            outlines += [found[1]] if found[1] is not None else []
         elif on_bad_record == "fail":
             raise found
         else:
             bad.append(BadRecord(clips[done - 1].path, found.place or "", found.problem))
         if done % 500 == 0:
             logger.info("%d of %d clips", done, len(clips))
-    return measures, bad
-
-
-def measure(path: Path, name: str) -> Measure:
-    """Decode one file and describe it.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    mixture = Mixture()
-    with open_recording(path) as recording:
-        levels = Levels(recording.rate)
-        for block in recording.blocks(mixture):
-            levels.add(block)
-    levels.end()
-    return Measure(
-        id=name,
-        seconds=round_significant(levels.seconds, 6),
-        rate=recording.rate,
-        channels=recording.channels,
-        format=recording.format,
-        rms_db=decibels(levels.rms),
-        peak_db=decibels(levels.peak),
-        silent_share=round_significant(levels.silent_share, 4),
-        clipped_samples=levels.clipped,
-        silent=mixture.silent,
-        cancelling=mixture.cancelling,
-        sha256=levels.sha256,
-    )
+    return measures, outlines, bad
 
 
 def audit(
@@ -245,16 +224,34 @@ def _warn_of_lost_sound(measures: Sequence[Measure]) -> None:
             logger.warning("%d clips %s; the first is %s", len(names), what, names[0])
 
 
-def _measured(root: Path, clip: Clip) -> Measure | DataError:
+def _measured(
+    root: Path, clip: Clip, *, outlined: bool
+) -> tuple[Measure, npt.NDArray[np.float32] | None] | DataError:
     path = root / clip.path
+    outline = None
     try:
-        found = measure(path, clip.id)
+        if outlined:
+            found, outline = measure_and_outline(path, clip.id)
+        else:
+            found = measure(path, clip.id)
     except DataError as error:
         return error
     if clip.seconds is not None and abs(found.seconds - clip.seconds) > DURATION_TOLERANCE:
         problem = f"lasts {found.seconds:g} s; its corpus says {clip.seconds:g} s"
         return DataError(path, None, problem)
-    return found
+    return found, outline
+
+
+def _near(
+    measures: Sequence[Measure],
+    outlines: Sequence[npt.NDArray[np.float32]],
+    identical: Sequence[Sequence[str]],
+) -> list[list[str]]:
+    """Groups of ids of clips that sound nearly the same; groups of copies alone are left out."""
+    copies = [set(ids) for ids in identical]
+    groups = near_groups(outlines, [one.seconds for one in measures])
+    named = [[measures[place].id for place in group] for group in groups]
+    return [ids for ids in named if not any(set(ids) <= own for own in copies)]
 
 
 def _classes(clips: Sequence[Clip]) -> dict[str, dict[str, dict[str, int]]]:
@@ -326,8 +323,10 @@ def _identical(measures: Sequence[Measure]) -> list[list[str]]:
 
 def _overlap(clips: Sequence[Clip]) -> list[str]:
     splits: dict[str, set[str | None]] = defaultdict(set)
+    spelled: dict[str, str] = {}
     for clip in clips:
-        splits[clip.subject].add(clip.split)
+        key = name_key(clip.subject)
+        splits[spelled.setdefault(key, clip.subject)].add(clip.split)
     return sorted(subject for subject, found in splits.items() if len(found) > 1)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from affectlab.audio.model import WARNING
 from affectlab.audio.settings import AudioRun, Encoder
-from affectlab.audio.tasks import TASKS
+from affectlab.audio.tasks import TASKS, speakers_known
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
+from affectlab.evaluation.small_data import foreign_language, small_sample
 from affectlab.files.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
@@ -45,8 +46,10 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, differs = read_metrics(metrics_path), differing(read_json(audit_path))
-    write_text(card_path, card(record, differs, recipe, dataset, encoder, model))
+    record, audit = read_metrics(metrics_path), read_json(audit_path)
+    traps = [trap["sentence"] for trap in audit.get("traps", ())]
+    text = card(record, differing(audit), recipe, dataset, encoder, model, traps)
+    write_text(card_path, text)
     example = cards.render(
         TEMPLATES / "inference_audio.py.j2",
         run=record["run"],
@@ -66,9 +69,10 @@ def card(
     dataset: Mapping[str, Any],
     encoder: Encoder,
     model: Mapping[str, Any] | None,
+    traps: Sequence[str] = (),
 ) -> str:
-    """The text of the model card; *differs* as in `expectations.differing`."""
-    title = TASKS[recipe.task].title
+    """The text of the model card; *differs* as in `expectations.differing`, *traps* the audit's."""
+    title, score = TASKS[recipe.task].title, record["metrics"]["uar"]
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -82,8 +86,11 @@ def card(
         difference=cards.difference_note(differs),
         tells_speakers=_tells_speakers(record),
         warning=WARNING,
+        traps=traps,
+        small=small_sample(record["data"]["n"], score["ci"]),
+        foreign=foreign_language(dataset, model),
+        speakers_known=speakers_known(record["details"]),
     )
-    score = record["metrics"]["uar"]
     metadata = {
         **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
         "license": "other",

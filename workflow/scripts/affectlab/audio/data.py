@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from affectlab.datasets.classes import merge_spellings
 from affectlab.errors import DataError
 from affectlab.files.io import read_jsonl
 
@@ -97,10 +99,15 @@ def _stored_problem(row: Mapping[str, Any]) -> str | None:
 
 
 def usable_clips(records_path: Path | str, measures_path: Path | str) -> list[Clip]:
-    """Read the clips that the audit could read, which may be fewer than the records."""
+    """Read the clips that the audit could read, which may be fewer than the records.
+
+    A subject that is spelled in several ways, which the audit reports, has the commonest one.
+    """
     known = set()
     for number, row in enumerate(read_jsonl(measures_path), start=1):
         if not isinstance(row.get("id"), str):
             raise DataError(measures_path, f"record {number}", "expected the id of a clip")
         known.add(row["id"])
-    return [clip for clip in read_clips(records_path) if clip.id in known]
+    clips = [clip for clip in read_clips(records_path) if clip.id in known]
+    spelled = merge_spellings(Counter(clip.subject for clip in clips))
+    return [replace(clip, subject=spelled[clip.subject]) for clip in clips]

@@ -30,6 +30,7 @@ from affectlab.audio.score_intervals import (
 )
 from affectlab.audio.scores import HEADLINE
 from affectlab.audio.settings import AudioRun
+from affectlab.audio.tasks import speakers_known
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import stats
 from affectlab.evaluation.classification import per_class
@@ -39,7 +40,7 @@ from affectlab.files.io import read_json, write_text
 TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
-INTERVAL_COVERS = {
+INTERVAL_COVERS: dict[str, str] = {
     GROUPED: "the mean score of this procedure over data sets of this size: other subjects to "
     "train on and other subjects to score; not other choices made on these data",
     PUBLISHED: "other validation clips of the same subjects' distribution for this one split and "
@@ -47,6 +48,15 @@ INTERVAL_COVERS = {
     "clips that are scored",
 }
 """What the interval of the main scheme is about."""
+
+COVERS_CLIPS = {
+    GROUPED: "the mean score of this procedure over data sets of this size: other clips to train "
+    "on and other clips to score; neither other voices, because who speaks is not stated, nor "
+    "other choices made on these data",
+    PUBLISHED: "other validation clips for this one split and this one head; neither another split "
+    "or training, nor that the epoch was chosen on the clips that are scored",
+}
+"""The same where the data do not tell who speaks."""
 
 
 def evaluate(
@@ -99,7 +109,7 @@ def evaluate(
         **scored_record(found, main, classes, run.bootstrap),
         "details": details
         | {
-            "interval_covers": INTERVAL_COVERS[main],
+            "interval_covers": (INTERVAL_COVERS if speakers_known(details) else COVERS_CLIPS)[main],
             "constant_answers": rounded(constant_answers(head.labels, classes)),
             "repeats": len(head.probabilities),
             "task": task,
@@ -152,10 +162,11 @@ def results_text(record: Mapping[str, Any]) -> str:
     """The text of evaluation_results.txt."""
     data, details = record["data"], record["details"]
     level = f"{record['interval']['level']:.0%}"
+    people = f" of {data['groups']} subjects" if speakers_known(details) else ""
     lines = [
         f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
         f"task {details['task']} by {details['unit']}; encoder {record['model']['name']};"
-        f" data {data['name']}, n = {data['n']} of {data['groups']} subjects,"
+        f" data {data['name']}, n = {data['n']}{people},"
         f" {len(data['classes'])} classes, {details['repeats']} repeats",
         "",
         f"{'metric':<28}{'value':>8}  {level + ' interval':<18}baseline",

@@ -30,7 +30,9 @@ from affectlab.audio.predictions import (
 from affectlab.audio.refits import rarest_class
 from affectlab.audio.settings import AudioRun, Probe
 from affectlab.audio.store import Embeddings, read_embeddings
+from affectlab.audio.tasks import NOT_STATED
 from affectlab.audio.views import MIX, Views, make_views
+from affectlab.datasets.description import CONTENT, Description, read_description
 from affectlab.errors import UserError
 from affectlab.evaluation.records import process_record, rounded
 from affectlab.evaluation.stats import Floats, Integers
@@ -46,6 +48,7 @@ def run_probe(
     *,
     records_path: Path,
     measures_path: Path,
+    description_path: Path,
     embeddings_path: Path,
     recipe: AudioRun,
     seed: int,
@@ -60,6 +63,8 @@ def run_probe(
     Args:
         records_path: records.jsonl of the corpus.
         measures_path: measures.jsonl of its audit.
+        description_path: description.json of the corpus; its number of folds, if it has one,
+            counts instead of the recipe's ``outer_folds``.
         embeddings_path: the store of its encoder.
         recipe: the run, as configured.
         seed: of folds, or of split and weights.
@@ -70,17 +75,24 @@ def run_probe(
         model_directory: gets a probe fitted to everything it may see.
     """
     started = time.perf_counter()
-    embeddings = read_embeddings(embeddings_path)
-    items_by = partial(make_items, records_path, measures_path, embeddings, recipe.task)
+    embeddings, description = read_embeddings(embeddings_path), read_description(description_path)
+    items_by = partial(
+        make_items, records_path, measures_path, embeddings, description, recipe.task
+    )
     items = items_by(recipe.unit)
     if recipe.protocol == "corrected":
         clips = items if recipe.unit == "clip" else items_by("clip")
         # Its products are small; the processes of the outer folds are what uses the threads.
+        settings = _settings(recipe.probe, embeddings, description)
         with threadpool_limits(1, "blas"):
-            rows, details, fitted = _corrected(items, clips, embeddings, recipe, seed, threads)
+            rows, details, fitted = _corrected(
+                items, clips, embeddings, recipe, settings, seed, threads
+            )
     else:
         work = model_directory.parent / "work"
         rows, details, fitted = _published(items, embeddings, recipe, seed, threads, work)
+    if description.group == CONTENT:
+        details["subjects"] = NOT_STATED
     write_jsonl(predictions_path, rows, sealed=True)
     models.save(fitted, model_directory)
     write_json(details_path, rounded(details), sealed=True)
@@ -102,6 +114,7 @@ def _corrected(
     clips: Items,
     embeddings: Embeddings,
     recipe: AudioRun,
+    settings: Probe,
     seed: int,
     threads: int,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], models.ProbeModel]:
@@ -110,7 +123,6 @@ def _corrected(
     Leak and speaker are shown on the *clips*, which are other items than *items* where those are
     pooled: with one item a subject nothing could leak.
     """
-    settings = _settings(recipe.probe, embeddings)
     views, of_clips = (
         make_views(one.vectors, embeddings.layers, settings.views, settings.statistics)
         for one in (items, clips)
@@ -181,13 +193,17 @@ def _halves(
     }
 
 
-def _settings(settings: Probe, embeddings: Embeddings) -> Probe:
-    """The settings of a probe, without deviations where there are no frames.
+def _settings(settings: Probe, embeddings: Embeddings, description: Description) -> Probe:
+    """The settings of a probe: the folds of the data, and no deviations without frames.
 
     Those between the windows of a clip are 0 where it has one: they would tell how long it is.
     """
-    one_vector = find_kind(embeddings.provenance["encoder"]["kind"]).one_vector
-    return settings.model_copy(update={"statistics": ["mean"]}) if one_vector else settings
+    changed: dict[str, Any] = {}
+    if description.folds is not None:
+        changed["outer_folds"] = description.folds
+    if find_kind(embeddings.provenance["encoder"]["kind"]).one_vector:
+        changed["statistics"] = ["mean"]
+    return settings.model_copy(update=changed)
 
 
 def _check_folds(

@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from affectlab.audio.data import Clip, usable_clips
 from affectlab.audio.store import Embeddings
-from affectlab.audio.tasks import TASKS
+from affectlab.audio.tasks import OWN_TASK, task_classes
 from affectlab.audio.views import pool_subjects
+from affectlab.datasets.description import CONTENT, Description
+from affectlab.datasets.splits import joined_groups
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import encode
 from affectlab.files.io import read_jsonl
@@ -35,6 +37,8 @@ class Items:
     Attributes:
         ids: of clips or subjects, ``[n]``.
         subjects: ``[n]``.
+        groups: ``[n]``, a number for each subject; of users' own data, subjects that share a
+            recording have the same.
         labels: ``[n]`` class ids.
         classes: names, in the order of their ids.
         splits: of the corpus' own split, ``[n]``; None where it has none.
@@ -44,22 +48,19 @@ class Items:
 
     ids: list[str]
     subjects: npt.NDArray[np.str_]
+    groups: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
     splits: list[str | None]
     vectors: npt.NDArray[np.float32]
     trivial: dict[str, npt.NDArray[np.float64]]
 
-    @property
-    def groups(self) -> npt.NDArray[np.int64]:
-        """``[n]``, a number for each subject."""
-        return np.unique(self.subjects, return_inverse=True)[1].astype(np.int64)
-
 
 def make_items(
     records_path: Path,
     measures_path: Path,
     embeddings: Embeddings,
+    description: Description,
     task: str,
     unit: str,
 ) -> Items:
@@ -69,6 +70,7 @@ def make_items(
         records_path: of the corpus.
         measures_path: of the audit, one line a clip that can be used.
         embeddings: of the corpus.
+        description: of the corpus.
         task: a key of `TASKS`; clips without a label for it are left out.
         unit: ``clip``, or ``subject`` to pool all clips of a subject.
 
@@ -79,7 +81,7 @@ def make_items(
     clips = [clip for clip in usable_clips(records_path, measures_path) if task in clip.labels]
     if not clips:
         raise UserError(f"{records_path}: no clip has a label for the task {task!r}")
-    classes = TASKS[task].classes or tuple(sorted({clip.labels[task] for clip in clips}))
+    classes = task_classes(description.classes, task)
     present = {clip.labels[task] for clip in clips}
     if len(present) < 2:
         raise UserError(f"{records_path}: all clips are of the class {present.pop()!r}")
@@ -88,6 +90,7 @@ def make_items(
     measures = [measured[name] for name in ids]
     vectors = embeddings.of(ids)
     subjects = [clip.subject for clip in clips]
+    groups = _groups(subjects, [row["sha256"] for row in measures], task)
     trivial = {
         name: encode(
             {key: [str(r[key]) if key in NAMES else r[key] for r in measures] for key in keys}
@@ -95,22 +98,33 @@ def make_items(
         for name, keys in TRIVIAL.items()
     }
     if unit == "subject":
+        if description.group == CONTENT:
+            raise UserError(f"{records_path}: no subject is stated: set unit to clip")
         label_of, split_of = subject_labels(clips, task, records_path)
         ids, vectors = pool_subjects(vectors, subjects)
         trivial = {name: pool_subjects(t, subjects)[1] for name, t in trivial.items()}
-        subjects = ids
+        # Every number stands for one subject at least.
+        group_of = dict(zip(subjects, groups.tolist(), strict=True))
+        subjects, groups = ids, np.array([group_of[name] for name in ids])
         labels, splits = [label_of[name] for name in ids], [split_of[name] for name in ids]
     else:
         labels, splits = [clip.labels[task] for clip in clips], [clip.split for clip in clips]
     return Items(
         list(ids),
         np.array(subjects),
+        groups,
         np.array([classes.index(label) for label in labels], dtype=np.int64),
         classes,
         splits,
         vectors,
         trivial,
     )
+
+
+def _groups(subjects: Sequence[str], sounds: Sequence[str], task: str) -> npt.NDArray[np.int64]:
+    """A number for each subject, or for subjects that share a recording; see `Items`."""
+    keys = joined_groups(subjects, sounds) if task == OWN_TASK else list(subjects)
+    return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
 
 
 def subject_labels(

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.audio.settings import Block
+from affectlab.audio.tasks import speakers_known
 from affectlab.evaluation.records import read_comparison
+from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
@@ -32,7 +34,7 @@ FIGURES = {
     " predicted ones.",
 }
 
-# Where clips are pooled, those split at random are other items, and stand in no figure.
+# Where clips are pooled, or nobody knows who speaks, the figure has no clips split at random.
 POOLED_FIGURES = FIGURES | {
     "schemes": "Unweighted average recall of the probe beside duration and loudness alone."
 }
@@ -48,7 +50,7 @@ def section(
     runs = read_runs(folder, block.runs, block.selected)
     comparison = read_comparison(folder / "comparison.json")
     views = [
-        run_view(name, seeds, POOLED_FIGURES if _is_pooled(seeds) else FIGURES)
+        run_view(name, seeds, FIGURES if _shows_leak(seeds) else POOLED_FIGURES)
         for name, seeds in runs.items()
     ]
     known = published_for("audio", views, published)
@@ -72,13 +74,19 @@ def section(
                 " the bar across is the strongest trivial baseline.",
             ),
             audits=audits,
+            unknown=[
+                name
+                for name, seeds in runs.items()
+                if not speakers_known(seeds[0].metrics["details"])
+            ],
         ),
     )
 
 
-def _is_pooled(seeds: Sequence[SeedResult]) -> bool:
-    """Whether an item of the run is all clips of a subject."""
-    return bool(seeds[0].metrics["details"]["unit"] == "subject")
+def _shows_leak(seeds: Sequence[SeedResult]) -> bool:
+    """Whether clips split at random show the effect of a leak: known subjects, not pooled."""
+    details = seeds[0].metrics["details"]
+    return bool(details["unit"] == "clip") and speakers_known(details)
 
 
 def _headline(
@@ -93,16 +101,20 @@ def _headline(
     for run in corrected or summaries:
         score = run["metrics"]["uar"]
         strongest = score["baseline"]
+        item = "subject" if speakers_known(runs[run["run"]][0].metrics["details"]) else "clip"
         sentences.append(
             f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
             f" {percent(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
-            f" {count(run['groups'], 'subject')}), {relation(score['ci'], strongest['value'])} the"
+            f" {count(run['groups'], item)}), {relation(score['ci'], strongest['value'])} the"
             f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
             " the strongest trivial baseline."
         )
+        small = small_sample(run["n"], score["ci"])
+        if small is not None and small not in sentences:
+            sentences.append(small)
         means = split_means(runs[run["run"]])
         # Of pooled subjects, the difference to clips would be that of pooling, too.
-        if "clip_random" in means and run["n"] > run["groups"] and not _is_pooled(runs[run["run"]]):
+        if "clip_random" in means and run["n"] > run["groups"] and _shows_leak(runs[run["run"]]):
             gain = means["clip_random"]["uar"] - score["mean"]
             sentences.append(
                 f"Splitting its clips at random, so that voices are on both sides, changes that by"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from affectlab.audio.encoders.kinds import KINDS
-from affectlab.audio.tasks import TASKS
+from affectlab.audio.tasks import TASKS, TASKS_OF
 from affectlab.config.checks import (
     WITHOUT_TOKENS,
     fixed_mistakes,
@@ -33,14 +33,7 @@ from affectlab.config.models import (
 )
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 
-LAYOUTS = frozenset({"eatd", "ravdess", "emodb", "audio_manifest"})
-TASKS_OF = {
-    "eatd": {"2dep", "2dep_50", "3emo"},
-    "ravdess": {"8emo", "3valence"},
-    "emodb": {"7emo", "3valence"},
-    "audio_manifest": {"label"},
-}
-"""Layout -> the tasks for which its clips have labels."""
+LAYOUTS = frozenset(TASKS_OF)
 
 FIXED = WITHOUT_TOKENS | {"label_smoothing": 0, "head_learning_rate": None}
 CORRECTED = Only("protocol", ("corrected",))
@@ -57,7 +50,9 @@ class Encoder(Section):
     )
     model: Annotated[AssetName, WITH_MODEL] = absent("Name in models.yaml; for kinds with weights.")
     layers: Literal["last", "all"] = Field(
-        "last", description="Which layers are stored; only whisper and qwen2_audio have several."
+        "last",
+        description="Which layers are stored. Only whisper, qwen2_audio, wav2vec2, hubert and "
+        "wavlm have several.",
     )
     padding: Literal["none", "window"] = Field(
         "none",
@@ -167,8 +162,8 @@ class Block(Section):
     `gradient_checkpointing` and `sparse_embeddings` false. An encoder of a kind with weights needs
     `model`, and `precomputed` needs `path`. Tasks by layout of the data: `eatd` has `2dep`,
     `2dep_50` and `3emo`; `ravdess` has `8emo` and `3valence`; `emodb` has `7emo` and `3valence`;
-    `audio_manifest` has `label`. `unit: subject` goes with `2dep`, `2dep_50`, and with `label`
-    where all clips of a subject have the same.
+    `audio_folder` and `audio_manifest` have `label`. `unit: subject` goes with `2dep`, `2dep_50`,
+    and with `label` where all clips of a subject have the same.
     """
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
@@ -240,9 +235,15 @@ def _run_mistakes(
     training = f"{path}.training"
     yield from training_mistakes(training, run.get("training"))
     yield from fixed_mistakes(training, run.get("training"), FIXED, "a published head")
-    layout = as_mapping(registries.datasets.get(str(run.get("data")))).get("layout")
-    task = run.get("task")
-    if isinstance(task, str) and layout in TASKS_OF and task not in TASKS_OF[layout]:
+    entry = as_mapping(registries.datasets.get(str(run.get("data"))))
+    yield from _target_mistakes(path, str(run.get("data")), entry)
+    layout, task = entry.get("layout"), run.get("task")
+    if (
+        isinstance(task, str)
+        and isinstance(layout, str)
+        and layout in TASKS_OF
+        and task not in TASKS_OF[layout]
+    ):
         known = ", ".join(sorted(TASKS_OF[layout]))
         yield f"{path}.task: {run['data']!r} has no labels for {task!r}; it has: {known}"
     known_task = TASKS.get(task) if isinstance(task, str) else None
@@ -256,3 +257,14 @@ def _run_mistakes(
     numbers = [c for c in listed if isinstance(c, int | float)]
     if numbers != sorted(numbers):
         yield f"{path}.probe.strengths: the values of C must rise"
+
+
+def _target_mistakes(path: str, name: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Targets of a user's own data that no probe predicts."""
+    layout, target = entry.get("layout"), entry.get("target", "class")
+    if not isinstance(layout, str) or layout not in LAYOUTS:
+        return
+    if target != "class":
+        yield f"{path}.data: {name!r} has the target {target!r}; a probe predicts one class"
+    elif isinstance(as_mapping(entry.get("columns")).get("label"), list):
+        yield f"{path}.data: {name!r} has several columns of labels; a probe reads one"

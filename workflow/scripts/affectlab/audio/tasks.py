@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+OWN_TASK = "label"
+"""The task of users' own data, whose description holds the classes."""
+
+NOT_STATED = "not stated"
+"""In details.json and audit.json, of the subjects of data that do not tell who speaks."""
+
+
+def speakers_known(found: Mapping[str, Any]) -> bool:
+    """Whether the data tell who speaks, by the details of a run or the audit of its data."""
+    return found.get("subjects") != NOT_STATED
+
 
 DEPRESSED_FROM = 53.0
 """Standardised SDS score (1.25 x raw) from which the corpus' authors call a volunteer depressed."""
@@ -41,8 +55,37 @@ TASKS = {
         False,
     ),
     "3valence": Task("valence of the emotion", ("negative", "neutral", "positive"), False),
-    "label": Task("the label of the manifest", (), False),
+    OWN_TASK: Task("which class a recording is labelled with", (), False),
 }
+
+
+TASKS_OF = {
+    "eatd": ("2dep", "2dep_50", "3emo"),
+    "ravdess": ("8emo", "3valence"),
+    "emodb": ("7emo", "3valence"),
+    "audio_manifest": (OWN_TASK,),
+    "audio_folder": (OWN_TASK,),
+}
+"""Layout -> the tasks for which its clips have labels."""
+
+
+def described_classes(layout: str) -> tuple[str, ...]:
+    """The classes of a published corpus as its description names them: ``<task>/<class>``."""
+    return tuple(f"{task}/{name}" for task in TASKS_OF[layout] for name in TASKS[task].classes)
+
+
+def task_classes(described: Sequence[str], task: str) -> tuple[str, ...]:
+    """The classes of a task, in the order of their ids.
+
+    Args:
+        described: ``classes`` of the description of a data set.
+        task: a key of `TASKS`.
+    """
+    if task == OWN_TASK:
+        return tuple(described)
+    prefix = f"{task}/"
+    return tuple(name.removeprefix(prefix) for name in described if name.startswith(prefix))
+
 
 VALENCE = {
     "neutral": "neutral",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from affectlab.audio.data import SPLITS, Clip, Selection
+from affectlab.audio.corpora.recordings import listed_file
+from affectlab.audio.data import SPLITS, Clip
+from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.separators import wrong_separator
 from affectlab.errors import DataError
 from affectlab.files.quarantine import BadRecord
@@ -17,20 +19,29 @@ from affectlab.files.text import read_text
 
 FORM = "manifest.csv or manifest.tsv with the columns clip, subject and label"
 TABLE_NAMES = ("manifest.csv", "manifest.tsv")
+REQUIRED = ("clip", "subject", "label")
 
 
-def read_manifest(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | BadRecord]:
+def read_manifest(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadRecord]:
     """Read a table ``clip,subject,label[,split,duration]`` beside the audio.
 
     Other columns are not read.
     Paths are relative to the table and may not lead out of its folder, by a link either. A clip
-    is known by its path. Durations are in seconds; the audit holds them against the files.
+    is known by its path. Durations are in seconds; the audit compares them with the files.
+
+    Args:
+        root: folder of the table.
+        entry: of the data set; its ``columns`` and ``split.column`` name columns of another name.
     """
     table = next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
     if table is None:
         raise DataError(root, None, f"expected {FORM}")
+    names = {role: role for role in (*REQUIRED, "split", "duration")} | dict(
+        entry.get("columns", {})
+    )
+    names["split"] = entry.get("split", {}).get("column", names["split"])
     delimiter = "\t" if table.suffix == ".tsv" else ","
-    text, columns = read_text(table), {"clip", "subject", "label"}
+    text, columns = read_text(table), {names[role] for role in REQUIRED}
     header = text.partition("\n")[0].split(delimiter)
     if other := wrong_separator(header, columns, delimiter):
         raise DataError(table, "line 1", other)
@@ -39,34 +50,26 @@ def read_manifest(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | B
         if missing := columns - set(reader.fieldnames or []):
             raise DataError(table, "line 1", f"lacks the columns {', '.join(sorted(missing))}")
         for row in reader:
-            yield _manifest_row(root, table, reader.line_num, row)
+            place = f"line {reader.line_num}"
+            if None in row:
+                problem = "has more fields than the first line; quote one that holds a comma"
+                yield BadRecord(table.name, place, problem)
+                continue
+            values = {role: (row.get(name) or "").strip() for role, name in names.items()}
+            yield _manifest_row(root, table, place, values)
     except csv.Error as error:
         raise DataError(table, f"line {reader.line_num + 1}", str(error)) from error
 
 
-def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Clip | BadRecord:
-    place = f"line {line}"
-    if None in row:
-        problem = "has more fields than the first line; one that holds a comma must be quoted"
-        return BadRecord(table.name, place, problem)
-    values = {name: (row[name] or "").strip() for name in ("clip", "subject", "label")}
-    empty = [name for name, value in values.items() if not value]
-    if empty:
+def _manifest_row(
+    root: Path, table: Path, place: str, values: Mapping[str, str]
+) -> Clip | BadRecord:
+    if empty := [role for role in REQUIRED if not values[role]]:
         return BadRecord(table.name, place, f"{' and '.join(empty)} empty")
-    clip = PurePosixPath(values["clip"].replace("\\", "/"))
-    if clip.is_absolute() or ".." in clip.parts:
-        return BadRecord(table.name, place, f"{clip} leads out of the folder of the table")
-    try:
-        found = (root / clip).is_file()
-    except OSError as error:
-        # Such as a whole sentence, which is longer than a name may be and nothing to print.
-        return BadRecord(table.name, place, f"clip names no file: {error.strerror}")
-    if not found:
-        return BadRecord(table.name, place, f"there is no file {clip}")
-    if not (root / clip).resolve().is_relative_to(root.resolve()):
-        problem = f"{clip} is a link that leads out of the folder of the table"
-        return BadRecord(table.name, place, problem)
-    split, duration = ((row.get(name) or "").strip() for name in ("split", "duration"))
+    clip = listed_file(root, root, values["clip"])
+    if isinstance(clip, str):
+        return BadRecord(table.name, place, clip)
+    split, duration = values["split"], values["duration"]
     if split and split.lower() not in SPLITS:
         problem = f"expected the split train, validation or test, found {split!r}"
         return BadRecord(table.name, place, problem)
@@ -81,7 +84,7 @@ def _manifest_row(root: Path, table: Path, line: int, row: dict[Any, Any]) -> Cl
         clip.as_posix(),
         clip.as_posix(),
         values["subject"],
-        {"label": values["label"]},
+        {OWN_TASK: values["label"]},
         SPLITS.get(split.lower()),
         seconds,
         f"{table.name}, {place}",

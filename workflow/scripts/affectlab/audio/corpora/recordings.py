@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from affectlab.datasets.media import RECORDINGS, read_head, sort_files
 from affectlab.files.io import folders_below
@@ -31,6 +31,32 @@ def recordings_in(root: Path, *, only_here: bool = False) -> list[Recording]:
     found = sort_files(RECORDINGS, names, lambda name: read_head(root / name))
     advice: dict[str, str | None] = {**dict.fromkeys(found.read), **dict(found.unread)}
     return [Recording(root / name, advice[name]) for name in names if name in advice]
+
+
+def listed_file(root: Path, folder: Path, name: str) -> PurePosixPath | str:
+    """Find a recording that a table lists.
+
+    Args:
+        root: the corpus' folder.
+        folder: of the table, in *root*.
+        name: of the file, relative to *folder*.
+
+    Returns:
+        Its path inside *root*; a text that describes the problem if there is no such file.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        return f"{path} leads out of the folder of the table"
+    try:
+        found = (folder / path).is_file()
+    except OSError as error:
+        # Such as a whole sentence, which is longer than a name may be and nothing to print.
+        return f"clip names no file: {error.strerror}"
+    if not found:
+        return f"there is no file {path}"
+    if not (folder / path).resolve().is_relative_to(root.resolve()):
+        return f"{path} is a link that leads out of the folder of the table"
+    return PurePosixPath((folder / path).relative_to(root).as_posix())
 
 
 def unused_recordings(root: Path, used: Iterable[str]) -> list[str]:

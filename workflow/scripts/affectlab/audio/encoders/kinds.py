@@ -21,6 +21,7 @@ class Kind:
         gpu: whether its jobs request a GPU.
         one_vector: whether it gives one vector for each window or clip. It has no frames then,
             and the deviation over the frames of a window is 0.
+        layered: whether each of its layers can be stored.
         imported: whether its vectors are read from a file instead of computed.
     """
 
@@ -28,14 +29,18 @@ class Kind:
     checkpoint: str | None = None
     gpu: bool = False
     one_vector: bool = False
+    layered: bool = False
     imported: bool = False
 
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("whisper", checkpoint="audio-encoder", gpu=True),
-        Kind("qwen2_audio", checkpoint="audio-encoder", gpu=True),
+        Kind("whisper", checkpoint="audio-encoder", gpu=True, layered=True),
+        Kind("qwen2_audio", checkpoint="audio-encoder", gpu=True, layered=True),
+        Kind("wav2vec2", checkpoint="audio-encoder", gpu=True, layered=True),
+        Kind("hubert", checkpoint="audio-encoder", gpu=True, layered=True),
+        Kind("wavlm", checkpoint="audio-encoder", gpu=True, layered=True),
         Kind("clap", checkpoint="audio-encoder", gpu=True, one_vector=True),
         Kind("afclap", checkpoint="audio-checkpoint", gpu=True, one_vector=True),
         Kind("ge2e", checkpoint="audio-encoder", one_vector=True),

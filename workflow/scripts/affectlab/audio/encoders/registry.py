@@ -20,12 +20,17 @@ from affectlab.audio.encoders.ge2e import Ge2e
 from affectlab.audio.encoders.kinds import find_kind
 from affectlab.audio.encoders.logmel import LogMel
 from affectlab.audio.encoders.qwen2_audio import Qwen2Audio
+from affectlab.audio.encoders.speech import Hubert, Wav2Vec2, WavLm
 from affectlab.audio.encoders.whisper import Whisper
 from affectlab.errors import UserError, reading
 from affectlab.models.devices import Precision
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
-    one.kind.name: one for one in (Whisper, Qwen2Audio, Clap, AfClap, Ge2e, EGemaps, LogMel)
+    one.kind.name: one
+    for one in (
+        *(Whisper, Qwen2Audio, Wav2Vec2, Hubert, WavLm),
+        *(Clap, AfClap, Ge2e, EGemaps, LogMel),
+    )
 }
 TOWERS = (Whisper.kind, Qwen2Audio.kind)
 
@@ -62,8 +67,10 @@ def load_encoder(
     if directory is None:
         raise UserError(f"an encoder of kind {kind} needs the directory of its checkpoint")
     options: dict[str, Any] = {"device": device, "precision": precision}
+    if found.layered:
+        options["every_layer"] = layers == "all"
     if found in TOWERS:
-        options |= {"every_layer": layers == "all", "pad": padding == "window"}
+        options["pad"] = padding == "window"
     return _usable(partial(ENCODERS[kind], directory, **options), directory)
 
 

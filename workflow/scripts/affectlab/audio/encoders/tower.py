@@ -99,7 +99,7 @@ class Tower(ABC):
             hidden = self._hidden(inputs.to(self._device), filled.to(self._device))
             counts = [torch.tensor(frames, device=self._device)] * len(hidden)
             counts[-1] = -(-counts[-1] // self.pooled)
-            moments = [_moments(*layer) for layer in zip(hidden, counts, strict=True)]
+            moments = [frame_moments(*layer) for layer in zip(hidden, counts, strict=True)]
             means, deviations = zip(*moments, strict=True)
         return Moments(
             torch.stack(means, dim=1).float().cpu().numpy(),
@@ -155,7 +155,7 @@ class Tower(ABC):
         return hidden if self._every_layer else hidden[-1:]
 
 
-def _moments(states: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def frame_moments(states: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation ``[batch, dim]`` over the first *counts* frames.
 
     Args:

@@ -1,0 +1,96 @@
+"""Users' own recordings: their classes, their subjects, and how they are divided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from affectlab.audio.data import Clip
+from affectlab.audio.measures import measure
+from affectlab.audio.tasks import OWN_TASK
+from affectlab.datasets.classes import class_order
+from affectlab.datasets.description import CONTENT, Description, language_of
+from affectlab.datasets.names import name_key
+from affectlab.datasets.splits import Division, divide, joined_groups
+from affectlab.errors import DataError
+
+
+def with_subject(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The *entry* of a data set; a column of the role ``group`` is that of the subjects."""
+    columns = dict(entry.get("columns", {}))
+    if "group" not in columns:
+        return entry
+    return {**entry, "columns": {"subject": columns.pop("group"), **columns}}
+
+
+def describe_own(
+    clips: Sequence[Clip], root: Path, entry: Mapping[str, Any]
+) -> tuple[list[Clip], Description]:
+    """Complete the clips of a user's own data, and describe the data set.
+
+    A clip without a subject becomes a subject of its own. A cross-validation needs no split: the
+    probe makes its folds for each repeat. The description holds their number.
+
+    Args:
+        clips: as read; their subjects are empty where the data do not state them.
+        root: folder of the data.
+        entry: of the data set.
+
+    Returns:
+        The clips with subjects and splits, and the description.
+
+    Raises:
+        DataError: some clips have a subject and some have none; or the data have fewer than two
+            classes, or cannot be divided as planned.
+    """
+    unknown = sum(not clip.subject for clip in clips)
+    if 0 < unknown < len(clips):
+        problem = f"{unknown} of {len(clips)} clips have no subject, and the others have one"
+        raise DataError(root, None, problem)
+    stated = unknown == 0
+    plan = entry.get("split", {})
+    division = _division(clips, stated, root, plan)
+    if division is not None:
+        pairs = zip(clips, division.splits, strict=True)
+        clips = [replace(clip, split=split) for clip, split in pairs]
+    elif "folds" in plan:
+        clips = [replace(clip, split=None) for clip in clips]
+    labels = {clip.labels[OWN_TASK] for clip in clips}
+    description = Description(
+        classes=class_order(labels, entry.get("classes"), root),
+        language=language_of(entry),
+        folds=plan.get("folds"),
+        group=entry.get("columns", {}).get("subject", "subject") if stated else CONTENT,
+        seed=None if division is None else division.seed,
+        split_sha256=None if division is None else division.sha256,
+    )
+    if not stated:
+        clips = [replace(clip, subject=clip.id) for clip in clips]
+    return [*clips], description
+
+
+def _division(
+    clips: Sequence[Clip], stated: bool, root: Path, plan: Mapping[str, Any]
+) -> Division | None:
+    """Split the clips by the shares of *plan*; None where it has none, or the data are split."""
+    if plan.keys().isdisjoint({"test", "validation"}):
+        return None
+    subjects = [name_key(clip.subject) if stated else None for clip in clips]
+    return divide(
+        [clip.id for clip in clips],
+        [clip.labels[OWN_TASK] for clip in clips],
+        joined_groups(subjects, [_sound(root / clip.path) for clip in clips]),
+        [clip.split for clip in clips],
+        plan,
+        root,
+    )
+
+
+def _sound(path: Path) -> str | None:
+    """A digest of the decoded sound; None if there is none, which the audit then reports."""
+    try:
+        return measure(path, "").sha256
+    except DataError:
+        return None

@@ -1,0 +1,81 @@
+"""What can make a score on a user's own recordings mean less than it seems."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from affectlab.audio.data import Clip
+from affectlab.audio.tasks import OWN_TASK
+from affectlab.datasets.description import CONTENT, Description
+from affectlab.datasets.traps import Trap, find_traps
+
+SHOWN = 3
+"""So many groups of clips are in a sentence."""
+
+
+def own_traps(
+    clips: Sequence[Clip],
+    description: Description,
+    identical: Sequence[Collection[str]],
+    near: Sequence[Collection[str]],
+    conditions: Mapping[str, Any],
+) -> Iterator[Trap]:
+    """Yield the traps of a user's own data.
+
+    Args:
+        clips: as the records hold them.
+        description: of the data set.
+        identical: groups of ids of clips with the same sound.
+        near: the same of clips that sound nearly the same.
+        conditions: what the conditions of recording tell of the classes.
+    """
+    known = [clip for clip in clips if OWN_TASK in clip.labels]
+    stated = description.group != CONTENT
+    yield from find_traps(
+        [clip.labels[OWN_TASK] for clip in known],
+        [clip.subject if stated else None for clip in known],
+        description.classes,
+        folds=description.folds,
+        what="clips",
+        group_name=description.group,
+    )
+    if not stated:
+        yield Trap(
+            "subjects_not_stated",
+            "The data do not tell who speaks. Clips of one person can be in training and in test, "
+            "so the score can be higher than it is for a new voice. Add a column subject.",
+        )
+    by_id = {clip.id: clip for clip in clips}
+    if shared := [ids for ids in identical if _is_apart(by_id, ids)]:
+        yield Trap(
+            "clip_in_two_places",
+            f"{len(shared)} recordings are in two splits or belong to two subjects "
+            f"({_listed(shared)}). Their subjects are kept on one side of every fold; remove one "
+            "of the copies.",
+        )
+    if near:
+        yield Trap(
+            "near_duplicates",
+            f"{len(near)} groups of clips sound nearly the same, such as a recording that was coded"
+            f" again ({_listed(near)}). Keep one clip of each.",
+        )
+    if conditions["clear"]:
+        shown = " and ".join(conditions["clear"])
+        yield Trap(
+            "condition_predicts_class",
+            f"The recording condition {shown} alone predicts the class better than chance. A model "
+            "may learn the recording instead of the emotion; compare the score with that of the "
+            "baseline conditions.",
+        )
+
+
+def _is_apart(by_id: Mapping[str, Clip], ids: Collection[str]) -> bool:
+    """Whether copies of a recording are in different splits or of different subjects."""
+    own = [by_id[name] for name in ids]
+    return len({clip.split for clip in own}) > 1 or len({clip.subject for clip in own}) > 1
+
+
+def _listed(groups: Sequence[Collection[str]]) -> str:
+    shown = "; ".join(" and ".join(list(ids)[:2]) for ids in groups[:SHOWN])
+    return shown + ("; ..." if len(groups) > SHOWN else "")
