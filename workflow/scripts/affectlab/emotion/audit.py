@@ -17,6 +17,7 @@ from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text, text_conditions
 from affectlab.datasets.traps import Trap, find_traps, near_items, shared_items
 from affectlab.emotion.data import CLASSES, Data, Record
+from affectlab.evaluation.agreement import agreement
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
@@ -97,6 +98,7 @@ def audit(
         - ``near_duplicates``: texts that are nearly, but not exactly the same, within and across
           splits (see `near_texts.near_duplicates`);
         - ``traps``: sentences on what can make a score mean less than it seems;
+        - ``agreement``: of the annotators, see `agreement.agreement`; only where there are several;
         - ``quarantine``: how many records were left out, by file and by problem;
         - ``expected``: a list of ``{"what", "expected", "found", "status"}`` with the status
           ``ok`` or ``differs``;
@@ -129,7 +131,16 @@ def audit(
             "by_problem": dict(Counter(item.problem for item in quarantined)),
         },
     }
-    return found | {"expected": _compare(found, expected or {}, data.classes)}
+    return found | _agreement(data) | {"expected": _compare(found, expected or {}, data.classes)}
+
+
+def _agreement(data: Data) -> dict[str, Any]:
+    """The agreement of several annotators; empty where there is one label each."""
+    annotators = data.description.annotators
+    if annotators is None:
+        return {}
+    votes = [record.votes or {record.label: 1} for record in data.records]
+    return {"agreement": agreement(votes, data.classes, annotators)}
 
 
 def _parts(data: Data) -> dict[str, list[Record]]:
@@ -319,7 +330,8 @@ def _breakage(
         if not items:
             broken.append(f"the split {split} has no records")
             continue
-        absent = [name for name in data.classes if name not in {record.label for record in items}]
+        chosen = {name for record in items for name in record.votes or (record.label,)}
+        absent = [name for name in data.classes if name not in chosen]
         # Of small data a rare class may be missing where nothing is learnt from it.
         if absent and (split == "train" or data.classes == CLASSES):
             broken.append(f"the split {split} has no record of {', '.join(absent)}")

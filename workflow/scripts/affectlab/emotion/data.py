@@ -11,6 +11,7 @@ from affectlab.datasets.classes import unknown_class
 from affectlab.datasets.description import Description, read_description
 from affectlab.datasets.splits import SPLITS
 from affectlab.errors import DataError
+from affectlab.evaluation.agreement import most_votes, shares_of_votes
 from affectlab.files.io import read_jsonl
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
 """Class names of the published corpus; the position is the id that it uses."""
 
 _REQUIRED = {"id", "text", "label", "split"}
-_OPTIONAL = {"group": str, "fold": int}
+_OPTIONAL = {"group": str, "fold": int, "votes": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,12 @@ class Record:
     Attributes:
         id: of the published corpus its split and 1-based line; else as the data give it.
         text: as it stands in the data.
-        label: name of its class.
+        label: name of its class; of several annotators the one with the most votes.
         split: train, validation or test.
         group: such as its author, whose texts stay together; None if not known.
         fold: of the cross-validation; None without one.
+        votes: class -> annotators who chose it, in the order of the classes; None where each item
+            has one label.
     """
 
     id: str
@@ -42,6 +45,7 @@ class Record:
     split: str
     group: str | None = None
     fold: int | None = None
+    votes: Mapping[str, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A line of the table; what is not known is left out."""
@@ -91,6 +95,17 @@ class Data:
 
         return np.array([self.classes.index(record.label) for record in records], dtype=np.int64)
 
+    def shares_of(self, records: Sequence[Record]) -> np.ndarray:
+        """Share of each class among the votes for each record, float64 (n, classes).
+
+        A record without votes has all of its label.
+        """
+        import numpy as np
+
+        votes = [record.votes or {record.label: 1} for record in records]
+        rows = [shares_of_votes(one, self.classes) for one in votes]
+        return np.array(rows, dtype=np.float64).reshape(len(records), len(self.classes))
+
 
 def read_data(
     records_path: Path | str, description_path: Path | str, fold: int | None = None
@@ -122,11 +137,19 @@ def _problem(row: Mapping[str, Any], description: Description) -> str | None:
     if not all(isinstance(row[name], str) for name in _REQUIRED):
         return "expected every field to be a string"
     if not all(type(row[name]) is kind for name, kind in _OPTIONAL.items() if name in row):
-        return "expected a group that is a string and a fold that is a whole number"
+        return "expected a group that is a string, a fold that is a number, and votes by class"
     if row["label"] not in description.classes:
         return unknown_class(row["label"], description.classes)
+    if "votes" in row and not _are_votes(row["votes"], row["label"], description.classes):
+        return "expected votes for known classes, and most of them for the label"
     if row["split"] not in SPLITS:
         return f"unknown split, expected one of {', '.join(SPLITS)}"
     if (description.folds is None) != ("fold" not in row):
         return "expected a fold in every record of a cross-validation, and in no other"
     return None
+
+
+def _are_votes(votes: Mapping[str, Any], label: str, classes: Sequence[str]) -> bool:
+    counts = votes.values()
+    sound = set(votes) <= set(classes) and all(type(one) is int and one > 0 for one in counts)
+    return sound and label in votes and label in most_votes(votes)

@@ -109,8 +109,8 @@ def collator(
 ) -> Callable[[np.ndarray], Batch]:
     """A function from item indices (b,) to padded ``input_ids``, ``attention_mask`` (b, length).
 
-    The length is that of the longest item, or *pad_to*. With *labels*, int64 (n,), the batch
-    holds ``labels`` (b,) too.
+    The length is that of the longest item, or *pad_to*. With *labels*, int64 class ids (n,) or
+    float32 targets (n, outputs), the batch holds ``labels`` (b,) or (b, outputs) too.
     """
 
     def collate(indices: np.ndarray) -> Batch:
@@ -133,7 +133,10 @@ def collator(
 
 
 def cross_entropy_sum(label_smoothing: float) -> Callable[[nn.Module, Batch], torch.Tensor]:
-    """A loss function for `training.loop.fit`: summed, label-smoothed cross-entropy."""
+    """A loss function for `training.loop.fit`: summed, label-smoothed cross-entropy.
+
+    The labels of a batch are class ids (b,), or shares of the classes (b, classes).
+    """
 
     def loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
         logits = network(

@@ -128,6 +128,8 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     ]
     if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
+    if agreed := results.audits[run["data"]].get("agreement"):
+        sentences.append(agreed["sentence"])
     baseline = results.comparison["baseline"]
     if pair := against_baseline(results.comparison).get(best):
         sentences.append(

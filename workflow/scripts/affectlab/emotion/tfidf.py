@@ -18,6 +18,7 @@ from affectlab.files.io import read_json, sealed_path, write_json
 from affectlab.models.finite import check_finite_arrays
 
 if TYPE_CHECKING:
+    import numpy as np
     from sklearn.pipeline import Pipeline
 
 SETTINGS_FILE = "tfidf.json"
@@ -65,16 +66,51 @@ def fit(pipeline: Pipeline, texts: Sequence[str], labels: Sequence[Any]) -> Pipe
     Raises:
         UserError: no n-gram occurs in as many texts as ``min_df`` asks for.
     """
-    vectorizer, classifier = pipeline["tfidf"], pipeline["classifier"]
+    pipeline["classifier"].fit(fit_features(pipeline, texts), labels)
+    return pipeline
+
+
+def fit_shares(
+    pipeline: Pipeline, texts: Sequence[str], shares: np.ndarray, classes: Sequence[str]
+) -> Pipeline:
+    """Fit a pipeline of `build_pipeline` on soft labels, and return it.
+
+    The classifier sees a copy of each text for each of its classes, weighted by its share. Its
+    loss is then the cross-entropy of the shares.
+
+    Args:
+        pipeline: not fitted.
+        texts: n texts; the n-grams are counted in each once.
+        shares: float64 (n, classes), each row sums to 1.
+        classes: names of the columns.
+
+    Raises:
+        UserError: see `fit`.
+    """
+    import numpy as np
+
+    features = fit_features(pipeline, texts)
+    rows, columns = np.nonzero(shares)
+    pipeline["classifier"].fit(
+        features[rows], np.array(classes)[columns], sample_weight=shares[rows, columns]
+    )
+    return pipeline
+
+
+def fit_features(pipeline: Pipeline, texts: Sequence[str]) -> Any:
+    """Fit the n-grams of a pipeline, and return the sparse features (n, terms) of *texts*.
+
+    Raises:
+        UserError: no n-gram occurs in as many texts as ``min_df`` asks for.
+    """
+    vectorizer = pipeline["tfidf"]
     try:
-        features = vectorizer.fit_transform(texts)
+        return vectorizer.fit_transform(texts)
     except ValueError as error:
         raise UserError(
             f"no word or group of words occurs in {vectorizer.min_df} of the {len(texts)} texts to "
             "learn from (min_df)"
         ) from error
-    classifier.fit(features, labels)
-    return pipeline
 
 
 def save(pipeline: Pipeline, directory: Path | str) -> None:

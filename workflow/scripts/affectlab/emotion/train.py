@@ -79,7 +79,9 @@ def train_network(
     )
     task = Task(
         lengths=[pad_to or len(one) for one in ids["train"]],
-        collate=networks.collator(ids["train"], labels["train"], pad_id=pad_id, pad_to=pad_to),
+        collate=networks.collator(
+            ids["train"], _targets(data, by_split["train"]), pad_id=pad_id, pad_to=pad_to
+        ),
         loss_sum=networks.cross_entropy_sum(run.training.label_smoothing),
         evaluate=_evaluator(
             ids["validation"], labels["validation"], pad_id, job.dtype(run.training), job.device
@@ -92,6 +94,16 @@ def train_network(
     fitted = job.fit(network, task, run.training, identity=[given(run), *inputs, *part])
     store = _store_lora if run.method == "lora" else _store_network
     job.finish(outputs, partial(store, network, tokenizer, base_model), fitted)
+
+
+def _targets(data: Data, records: Sequence[Record]) -> np.ndarray:
+    """What the network learns: class ids, int64 (n,); of several annotators the shares of their
+    votes, float32 (n, classes)."""
+    import numpy as np
+
+    if data.description.annotators is None:
+        return data.labels_of(records)
+    return data.shares_of(records).astype(np.float32)
 
 
 def _tokenizer(base_model: Path, max_length: int) -> Any:
@@ -207,13 +219,16 @@ def fit_tfidf(data: Data, run: EmotionRun, seed: int) -> Pipeline:
 
     by_split = _needed(data, "the data")
     training = by_split["train"]
-    if absent := set(data.classes) - {record.label for record in training}:
+    shares = data.shares_of(training)
+    if absent := [
+        name for name, share in zip(data.classes, shares.sum(axis=0), strict=True) if share == 0
+    ]:
         raise UserError(f"no text of the class {min(absent)} is in the train split")
-    return tfidf.fit(
-        tfidf.build_pipeline(run.tfidf, seed),
-        [record.text for record in training],
-        [record.label for record in training],
-    )
+    pipeline = tfidf.build_pipeline(run.tfidf, seed)
+    texts = [record.text for record in training]
+    if data.description.annotators is None:
+        return tfidf.fit(pipeline, texts, [record.label for record in training])
+    return tfidf.fit_shares(pipeline, texts, shares, data.classes)
 
 
 def _needed(data: Data, what: Path | str) -> dict[str, list[Record]]:
