@@ -47,6 +47,17 @@ def voted_rows(count):
         yield [f"n{number}", sentence(generator, CUES[own]), *votes]
 
 
+def rated_rows(count, writers=20):
+    """Valence and arousal that words of the text decide, and their writer."""
+    generator = random.Random(1)
+    words = {"grieving": -1.0, "worrying": -0.5, "waiting": 0.0, "singing": 0.5, "cheering": 1.0}
+    for number in range(count):
+        cue = generator.choice(list(words))
+        valence = round(5 + 3 * words[cue] + generator.uniform(-0.5, 0.5), 3)
+        arousal = round(abs(words[cue]) + generator.uniform(-0.1, 0.1), 3)
+        yield [sentence(generator, cue), f"w{number % writers}", valence, arousal]
+
+
 def write_table(path, header, rows):
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.emotion import card_numbers
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
@@ -59,10 +60,15 @@ def write_card(
     record, audit = read_metrics(metrics_path), read_json(audit_path)
     export = None if not export_path else read_json(export_path)
     traps = [trap["sentence"] for trap in audit.get("traps", ())]
-    agreed = audit.get("agreement")
-    text = card(record, differing(audit), recipe, dataset, model, export, traps, agreed)
+    if "numbers" in record["data"]:
+        text = card_numbers.card(record, differing(audit), recipe, dataset, model, traps)
+        example = card_numbers.inference_example(record)
+    else:
+        agreed = audit.get("agreement")
+        text = card(record, differing(audit), recipe, dataset, model, export, traps, agreed)
+        example = inference_example(record, recipe)
     write_text(card_path, text)
-    write_text(example_path, inference_example(record, recipe))
+    write_text(example_path, example)
 
 
 def card(

@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.description import CONTENT, Description, language_of
+from affectlab.datasets.description import CONTENT, Description, Target, language_of
 from affectlab.datasets.names import name_key
 from affectlab.datasets.own_tables import OwnRow, own_files, own_rows
 from affectlab.datasets.splits import Division, divide, joined_groups
 from affectlab.datasets.texts import kind_of, normalise_text
 from affectlab.emotion.data import Record
 from affectlab.emotion.own_labels import OwnLabels
+from affectlab.emotion.own_numbers import OwnNumbers
+from affectlab.emotion.ratings import NUMBERS, Rating
 from affectlab.errors import DataError
 from affectlab.files.quarantine import BadRecord
 from affectlab.files.text import is_encodable
@@ -38,7 +40,7 @@ class _Keys:
 
 
 class OwnTexts:
-    """A user's table of texts with a class each.
+    """A user's table of texts with a class, votes or numbers each.
 
     Attributes:
         description: what the data set is, its classes and its division included.
@@ -68,13 +70,16 @@ class OwnTexts:
         self._entry = entry
         self._skips = on_bad_record == "skip"
         self._files = own_files(directory, entry.get("split", {}))
-        self._labels = OwnLabels(entry, similar_names)
+        numeric = entry.get("target") == NUMBERS
+        target: Target = NUMBERS if numeric else "class"
+        self._target = OwnNumbers(entry) if numeric else OwnLabels(entry, similar_names)
         keys = self._scan()
-        classes = self._labels.finish(directory)
+        names = self._target.finish(directory)
         self._division = self._divide(keys)
         self.description = Description(
-            classes=classes,
-            annotators=self._labels.annotators,
+            classes=names,
+            target=target,
+            annotators=self._target.annotators,
             language=language_of(entry),
             folds=entry.get("split", {}).get("folds"),
             group=self._group_column(keys),
@@ -82,22 +87,20 @@ class OwnTexts:
             split_sha256=self._division.sha256,
         )
 
-    def items(self) -> Iterator[Record | BadRecord]:
+    def items(self) -> Iterator[Record | Rating | BadRecord]:
         """Read the table again: its records, and its bad ones."""
         place = 0
         for row, problem in self._rows():
             if problem is not None:
                 yield BadRecord(row.file, row.place, problem)
                 continue
-            label, votes = self._labels.label_and_votes(row.values["label"])
-            yield Record(
+            yield self._target.record(
+                row.values["label"],
                 id=row.id,
                 text=row.values["text"],
-                label=label,
                 split=self._division.splits[place],
                 group=_group(row),
                 fold=None if self._division.folds is None else self._division.folds[place],
-                votes=votes,
             )
             place += 1
 
@@ -105,7 +108,7 @@ class OwnTexts:
         """Each row, and what is wrong with it; that is raised unless bad records are skipped."""
         for row in own_rows(self._files, self._entry, ["text", "label"], ["group"]):
             problem = row.problem or text_problem(row.values["text"])
-            problem = problem or self._labels.problem(row.values["label"])
+            problem = problem or self._target.problem(row.values["label"])
             if problem is not None and not self._skips:
                 raise DataError(self._directory / row.file, row.place, problem)
             yield row, problem
@@ -118,7 +121,7 @@ class OwnTexts:
                 keys.ids.append(row.id)
                 # One string for each author, however many rows there are.
                 keys.groups.append(group if group is None else sys.intern(group))
-                self._labels.add(row.values["label"])
+                self._target.add(row.values["label"])
                 keys.contents.append(_content(row.values["text"]))
                 keys.splits.append(row.split)
         if not keys.ids:
@@ -133,7 +136,7 @@ class OwnTexts:
         authors = [None if name is None else key_of[name] for name in keys.groups]
         return divide(
             keys.ids,
-            self._labels.strata(),
+            self._target.strata(),
             joined_groups(authors, keys.contents),
             keys.splits,
             self._entry.get("split", {}),

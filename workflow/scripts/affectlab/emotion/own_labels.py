@@ -13,6 +13,7 @@ from typing import Any
 
 from affectlab.datasets.classes import class_order, merge_spellings, unknown_class
 from affectlab.datasets.texts import kind_of
+from affectlab.emotion.data import Record
 from affectlab.evaluation.agreement import most_votes
 
 
@@ -74,10 +75,16 @@ class OwnLabels:
         label_of = {names: self._label(self._votes(names)) for names in self._known}
         return [label_of[names] for names in self._cells]
 
-    def label_and_votes(self, value: Any) -> tuple[str, dict[str, int] | None]:
-        """The label of a good row, and its votes; None where there is one annotator."""
+    def record(self, value: Any, **shared: Any) -> Record:
+        """A record of a good row.
+
+        Args:
+            value: as of `problem`.
+            shared: the other fields of the record.
+        """
         votes = self._votes(_names(value))
-        return self._label(votes), None if self.annotators is None else votes
+        several = None if self.annotators is None else votes
+        return Record(label=self._label(votes), votes=several, **shared)
 
     def _votes(self, names: Sequence[str]) -> dict[str, int]:
         counts = Counter(self._spelled[name] for name in names)

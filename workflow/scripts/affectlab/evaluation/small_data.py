@@ -28,6 +28,22 @@ def small_sample(n: int, limits: Sequence[float], *, groups: int | None = None) 
     )
 
 
+def few_for_correlation(n: int, limits: Sequence[float]) -> str | None:
+    """What a concordance on *n* items cannot show; None where its interval is narrow enough.
+
+    Args:
+        n: items that were scored.
+        limits: both ends of the interval of a concordance.
+    """
+    width = limits[1] - limits[0]
+    if width < WIDE:
+        return None
+    return (
+        f"With {n:,} items the interval of the concordance is {width:.2f} wide. Smaller"
+        " differences, between models or from a baseline, cannot be seen with so few."
+    )
+
+
 def foreign_language(
     dataset: Mapping[str, Any] | None, model: Mapping[str, Any] | None
 ) -> str | None:
