@@ -47,7 +47,11 @@ def card(
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
         traps=traps,
-        small=few_for_correlation(record["data"]["n"], record["metrics"]["ccc"]["ci"]),
+        small=few_for_correlation(
+            record["data"]["n"],
+            record["metrics"]["ccc"]["ci"],
+            groups=record["data"]["groups"],
+        ),
         foreign=foreign_language(dataset, model),
         folds=dataset.get("split", {}).get("folds"),
     )

@@ -49,7 +49,7 @@ def headline(runs: Mapping[str, Sequence[SeedResult]], comparison: Mapping[str, 
     ]
     if folded:
         sentences.append("Each text was predicted by a model that was trained without its fold.")
-    if few := few_for_correlation(run["n"], ccc["ci"]):
+    if few := few_for_correlation(run["n"], ccc["ci"], groups=run["groups"]):
         sentences.append(few)
     if pair := against_baseline(comparison).get(best):
         sentences.append(_difference(pair, comparison["baseline"]))
