@@ -1,4 +1,4 @@
-# The emotion experiment: classes of texts.
+# The emotion experiment: classes of texts, or numbers such as valence.
 #
 # REQUIRED INPUTS:
 #   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
@@ -256,6 +256,8 @@ rule emotion_evaluate:
         "<logs>/emotion_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/emotion_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(emotion_runs_on(numbers=False)),
     conda:
         "../envs/report.yaml"
     resources:
@@ -268,6 +270,21 @@ rule emotion_evaluate:
         baseline=EMOTION_BASELINE,
     script:
         "../workflow/scripts/emotion_evaluate.py"
+
+
+# The same where numbers are predicted.
+use rule emotion_evaluate as emotion_evaluate_numbers with:
+    output:
+        **figure("<results>/emotion/{run}/seed{seed}/figures/predicted_values"),
+        metrics=record("<results>/emotion/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/emotion/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/emotion/{run}/seed{seed}/evaluation_results.txt"),
+    log:
+        "<logs>/emotion_evaluate_numbers/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_evaluate_numbers/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(emotion_runs_on(numbers=True)),
 
 
 # Seeds of a run together, and every run against every other on the same items.

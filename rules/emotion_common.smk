@@ -18,6 +18,15 @@ EMOTION_TFIDF = [
 ]
 
 
+def emotion_runs_on(numbers):
+    """Names of the runs on data whose target are numbers, or of all others."""
+    return [
+        name
+        for name, run in EMOTION["runs"].items()
+        if (REGISTRIES.datasets[run["data"]].get("target") == "numbers") == numbers
+    ]
+
+
 def emotion_baseline_of(wildcards):
     """Predictions of the baseline, where the run is another on the same data."""
     name, runs = EMOTION_BASELINE_RUN, EMOTION_RUNS
@@ -38,7 +47,10 @@ def emotion_export_of(wildcards):
 
 
 def emotion_data_targets(wildcards):
-    return [*EMOTION_RUNS.data_files("audit.json"), *EMOTION_RUNS.data_files("label_noise.json")]
+    return [
+        *EMOTION_RUNS.data_files("audit.json"),
+        *EMOTION_RUNS.data_files("label_noise.json"),
+    ]
 
 
 def emotion_targets(wildcards):

@@ -16,7 +16,8 @@ from affectlab.emotion import model as networks
 from affectlab.emotion.card import card
 from affectlab.emotion.data import CLASSES, read_data
 from affectlab.emotion.evaluate import reading, results_text
-from affectlab.emotion.predict import EmotionClassifier, predict_records
+from affectlab.emotion.predict import EmotionClassifier
+from affectlab.emotion.predict_records import predict_records
 from affectlab.emotion.settings import EmotionRun
 from affectlab.models.text_models import load_tokenizer
 from affectlab.samples.models import write_tiny_bert

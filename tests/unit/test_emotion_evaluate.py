@@ -9,6 +9,7 @@ from sklearn import metrics
 
 from affectlab.config.models import Bootstrap
 from affectlab.emotion import evaluate as ev
+from affectlab.emotion.compare import compare
 from affectlab.emotion.data import CLASSES, read_data
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError, UserError
@@ -337,7 +338,7 @@ def compared(tmp_path_factory):
                 run, f"{name}{seed}", f"{name}{seed}.jsonl", {"name": name, "seed": seed}
             )
             folders.append((out / "metrics.json", run / f"{name}{seed}.jsonl"))
-    ev.compare(
+    compare(
         metrics_paths=[first for first, _ in folders],
         predictions_paths=[second for _, second in folders],
         data={"made": data_in(run)},

@@ -26,9 +26,11 @@ from affectlab.config.models import Lora, Training
 from affectlab.emotion import model as networks
 from affectlab.emotion.data import CLASSES, read_data
 from affectlab.emotion.export import export, measure
-from affectlab.emotion.predict import EmotionClassifier, predict_records
+from affectlab.emotion.objectives import class_scores
+from affectlab.emotion.predict import EmotionClassifier
+from affectlab.emotion.predict_records import predict_records
 from affectlab.emotion.settings import EmotionRun
-from affectlab.emotion.train import train_network, train_tfidf, validation_scores
+from affectlab.emotion.train import train_network, train_tfidf
 from affectlab.errors import UserError
 from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.models.onnx_export import onnx_inference
@@ -312,7 +314,7 @@ def test_validation_scores_are_those_of_scikit_learn():
     generator = np.random.default_rng(0)
     logits, labels = generator.normal(size=(200, 6)), generator.integers(0, 6, 200)
     predictions = logits.argmax(1)
-    assert validation_scores(logits, labels) == pytest.approx(
+    assert class_scores(logits, labels) == pytest.approx(
         {
             "loss": log_loss(labels, softmax(logits, axis=1), labels=range(6)),
             "accuracy": accuracy_score(labels, predictions),

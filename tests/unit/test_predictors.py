@@ -6,12 +6,16 @@ import pytest
 
 from affectlab.audio.predict import AudioProbe
 from affectlab.emotion.predict import EmotionClassifier
+from affectlab.emotion.predict_numbers import EmotionRegressor
 from affectlab.entity.predict import GbertPredictor
 from affectlab.face.predict import FacePredictor
 from affectlab.models.predictor import Predictor
 from affectlab.summary.predict import CaseSummarizer
 
-KINDS = (FacePredictor, GbertPredictor, EmotionClassifier, CaseSummarizer, AudioProbe)
+KINDS = (
+    *(FacePredictor, GbertPredictor, EmotionClassifier),
+    *(EmotionRegressor, CaseSummarizer, AudioProbe),
+)
 # What only one of them has.
 OWN = {"onnx", "encoder", "base_model"}
 
@@ -25,6 +29,7 @@ TYPED = [
     loads(FacePredictor),
     loads(GbertPredictor),
     loads(EmotionClassifier),
+    loads(EmotionRegressor),
     loads(CaseSummarizer),
     loads(AudioProbe),
 ]

@@ -16,6 +16,7 @@ from scored_runs import scored_run
 from affectlab.config.models import Bootstrap
 from affectlab.emotion import evaluate as ev
 from affectlab.emotion.audit import write_audit
+from affectlab.emotion.compare import compare
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError
@@ -173,7 +174,7 @@ def make_results(root):
         read_history(root / "history.csv", optional=plots.CURVES),
     )
     write_json(folder / "strong" / "seed1" / "export" / "export.json", EXPORT)
-    ev.compare(
+    compare(
         metrics_paths=[out / "metrics.json" for out in files],
         predictions_paths=[out / "predictions.jsonl" for out in files],
         data={"made": corpus},

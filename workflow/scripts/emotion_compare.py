@@ -1,8 +1,8 @@
-"""Hold all runs against each other, and bring the seeds of each together."""
+"""Compare all runs, and bring the seeds of each together."""
 
 from affectlab.config.models import Bootstrap, typed
-from affectlab.emotion.data import read_data
-from affectlab.emotion.evaluate import compare
+from affectlab.emotion.compare import compare
+from affectlab.emotion.ratings import read_any
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -10,7 +10,7 @@ compare(
     metrics_paths=snakemake.input.metrics,
     predictions_paths=snakemake.input.predictions,
     data={
-        name: read_data(records, description)
+        name: read_any(records, description)
         for name, records, description in zip(
             snakemake.params.data,
             snakemake.input.records,

@@ -3,15 +3,18 @@
 from pathlib import Path
 
 from affectlab.config.models import Bootstrap, typed
-from affectlab.emotion.data import read_data
 from affectlab.emotion.evaluate import evaluate
+from affectlab.emotion.evaluate_numbers import evaluate_numbers
+from affectlab.emotion.ratings import Ratings, read_any
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation.records import ScoredRun
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input
-evaluate(
+data = read_any(paths.records, paths.description)
+score = evaluate_numbers if isinstance(data, Ratings) else evaluate
+score(
     ScoredRun(
         name=snakemake.wildcards.run,
         seed=int(snakemake.wildcards.seed),
@@ -26,10 +29,10 @@ evaluate(
         run_schema=paths.run_schema,
     ),
     predictions_path=paths.predictions,
-    data=read_data(paths.records, paths.description),
+    data=data,
     data_paths=(paths.records,),
     audit_path=paths.audit,
     baseline=(*snakemake.params.baseline, paths.baseline) if paths.get("baseline") else None,
     text_path=snakemake.output.text,
-    figures=Path(snakemake.output.confusion_matrix).parent,
+    figures=Path(snakemake.output.text).parent / "figures",
 )

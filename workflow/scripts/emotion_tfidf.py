@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from affectlab.config.models import typed
-from affectlab.emotion.data import read_data
-from affectlab.emotion.predict import predict_records
+from affectlab.emotion.predict_records import predict_records
+from affectlab.emotion.ratings import read_any
 from affectlab.emotion.settings import EmotionRun
 from affectlab.emotion.train import cross_validate, train_tfidf
 from affectlab.files.logs import configure_logging
 from affectlab.training.outputs import Outputs
 
 configure_logging(snakemake.log[0])
-data = read_data(snakemake.input.records, snakemake.input.description)
+data = read_any(snakemake.input.records, snakemake.input.description)
 run = typed(EmotionRun, snakemake.params.recipe)
 seed = int(snakemake.wildcards.seed)
 files = snakemake.output

@@ -26,6 +26,7 @@ class Description:
     Attributes:
         classes: names in the order of their ids; of numbers and texts the names of these.
         target: what is predicted of an item.
+        annotators: how many gave a label to an item; None where there is one label each.
         language: ISO 639 code; None if it is not known.
         folds: of the cross-validation; None if there is a test split.
         group: what keeps items together: a column, or ``content`` for items that are the same
@@ -36,6 +37,7 @@ class Description:
 
     classes: tuple[str, ...]
     target: Target = "class"
+    annotators: int | None = None
     language: str | None = None
     folds: int | None = None
     group: str = CONTENT

@@ -53,7 +53,7 @@ def find_traps(
     known = [name for name in groups if name is not None]
     return [
         *_rare(labels, groups, classes, folds or 2, what),
-        *spellings(known, group_name),
+        *spelling_traps(known, group_name),
         *_constant(labels, groups, what, group_name),
     ]
 
@@ -121,8 +121,13 @@ def _rare(
     return found
 
 
-def spellings(names: Sequence[str], group_name: str) -> list[Trap]:
-    """Names in the column *group_name* that differ in case, white space or Unicode form only."""
+def spelling_traps(names: Sequence[str], group_name: str) -> list[Trap]:
+    """Report names of groups that differ in case, white space or Unicode form only.
+
+    Args:
+        names: the known groups of the items.
+        group_name: what a group is, such as author.
+    """
     spelled: dict[str, set[str]] = defaultdict(set)
     for name in names:
         spelled[name_key(name)].add(name)

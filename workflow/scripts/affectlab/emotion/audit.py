@@ -1,4 +1,4 @@
-"""The data gate of the emotion corpus: what is in it, what is wrong with it, is it as published.
+"""The data gate of texts with classes: what is in it, what is wrong with it, is it as published.
 
 Known kinds of defect (conflicting labels, duplicates, texts on both sides of a split) are counted
 and recorded; a corpus that no model should be trained on is refused.
@@ -7,7 +7,7 @@ and recorded; a corpus that no model should be trained on is refused.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text, text_conditions
 from affectlab.datasets.traps import Trap, find_traps, near_items, shared_items
-from affectlab.emotion.data import CLASSES, Data, Record
+from affectlab.emotion.data import CLASSES, Data, Divided, Item, ItemT, Record
+from affectlab.evaluation.agreement import agreement
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
@@ -63,8 +64,13 @@ def write_audit(
         DataError: an input is missing or corrupt.
         UserError: see `audit`.
     """
-    quarantined = read_quarantine(quarantine_path)
-    found = audit(data, quarantined, expected)
+    store_audit(audit(data, read_quarantine(quarantine_path), expected), audit_path, manifest_path)
+
+
+def store_audit(
+    found: Mapping[str, Any], audit_path: Path | str, manifest_path: Path | str | None
+) -> None:
+    """Store findings, and log what differs from the registry and from the pinned files."""
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 
@@ -97,6 +103,7 @@ def audit(
         - ``near_duplicates``: texts that are nearly, but not exactly the same, within and across
           splits (see `near_texts.near_duplicates`);
         - ``traps``: sentences on what can make a score mean less than it seems;
+        - ``agreement``: of the annotators, see `agreement.agreement`; only where there are several;
         - ``quarantine``: how many records were left out, by file and by problem;
         - ``expected``: a list of ``{"what", "expected", "found", "status"}`` with the status
           ``ok`` or ``differs``;
@@ -106,51 +113,101 @@ def audit(
         UserError: the corpus is broken (all reasons are listed), or *expected* names an issue
             that the audit does not know.
     """
-    by_split = _parts(data)
+    by_split = parts(data)
+    overlap = overlap_in(data)
+    refuse_unusable([*_absent_classes(data, by_split), *breakage(data, quarantined, overlap)])
+    conditions = _conditions(data.records)
+    shared = text_findings(data, quarantined, overlap)
+    traps = [*copy_traps(shared), *_traps(data, conditions)]
+    found: dict[str, Any] = {
+        **shared,
+        "counts": {split: _describe(items, data.classes) for split, items in by_split.items()},
+        "conditions": conditions,
+        "traps": [asdict(trap) for trap in traps],
+    }
+    return found | _agreement(data) | {"expected": _compare(found, expected or {}, data.classes)}
+
+
+def text_findings(
+    data: Divided[ItemT], quarantined: Sequence[BadRecord], overlap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What `audit` finds in any data with texts, whatever is to be predicted of them.
+
+    Args:
+        data: the converted data set.
+        quarantined: bad records that were left out.
+        overlap: as of `overlap_in`.
+
+    Returns:
+        ``normalisation``, ``conflicts``, ``duplicates``, ``overlap``, ``near_duplicates`` and
+        ``quarantine`` of `audit`.
+    """
+    by_split = parts(data)
     folded = data.description.folds is not None
-    overlap = _overlap_of_folds(data) if folded else _overlap(by_split, PAIRS)
-    refuse_unusable(_breakage(data, by_split, quarantined, overlap))
     near = near_duplicates(_named_texts(by_split), () if folded else PAIRS)
     if folded:
         near["overlap"] = {"test_in_train": _near_in_training(data)}
-    conditions = _conditions(data.records)
-    found: dict[str, Any] = {
+    return {
         "normalisation": NORMALISATION,
-        "counts": {split: _describe(items, data.classes) for split, items in by_split.items()},
         "conflicts": {split: _conflicts(items) for split, items in by_split.items()},
-        "conditions": conditions,
         "duplicates": {split: _duplicates(items) for split, items in by_split.items()},
         "overlap": overlap,
         "near_duplicates": near,
-        "traps": [asdict(trap) for trap in _traps(data, conditions, overlap, near)],
         "quarantine": {
             "records": len(quarantined),
             "by_file": dict(Counter(item.file for item in quarantined)),
             "by_problem": dict(Counter(item.problem for item in quarantined)),
         },
     }
-    return found | {"expected": _compare(found, expected or {}, data.classes)}
 
 
-def _parts(data: Data) -> dict[str, list[Record]]:
+def copy_traps(found: Mapping[str, Any]) -> list[Trap]:
+    """Sentences on texts in two splits and near duplicates, from `text_findings`."""
+    overlap, near = found["overlap"], found["near_duplicates"]
+    shared = {(one, two): len(overlap.get(f"{one}_in_{two}", ())) for one, two in PAIRS}
+    in_training = len(near["overlap"]["test_in_train"])
+    return [
+        *shared_items(shared, "texts"),
+        *near_items(len(near["groups"]), in_training, "texts"),
+    ]
+
+
+def _agreement(data: Data) -> dict[str, Any]:
+    """The agreement of several annotators; empty where there is one label each."""
+    annotators = data.description.annotators
+    if annotators is None:
+        return {}
+    votes = [record.votes or {record.label: 1} for record in data.records]
+    return {"agreement": agreement(votes, data.classes, annotators)}
+
+
+def parts(data: Divided[ItemT]) -> dict[str, list[ItemT]]:
     """Split -> records; of a cross-validation all records together."""
     if data.description.folds is not None:
         return {ALL: data.records}
     return {split: data.of_split(split) for split in SPLITS}
 
 
-def _named_texts(by_split: Mapping[str, Sequence[Record]]) -> dict[str, list[tuple[str, str]]]:
+def _named_texts(by_split: Mapping[str, Sequence[Item]]) -> dict[str, list[tuple[str, str]]]:
     return {split: [(one.id, one.text) for one in own] for split, own in by_split.items()}
 
 
-def _tested_and_trained(data: Data) -> Iterator[dict[str, list[Record]]]:
+def _tested_and_trained(data: Divided[ItemT]) -> Iterator[dict[str, list[ItemT]]]:
     """Of each fold the records that its model predicts, and those that it learns from."""
     for fold in range(data.description.folds or 0):
         own = data.for_fold(fold)
         yield {split: own.of_split(split) for split in TESTED}
 
 
-def _overlap_of_folds(data: Data) -> dict[str, Any]:
+def overlap_in(data: Divided[ItemT]) -> dict[str, Any]:
+    """Which texts are held out and trained on: ``overlap`` of `audit`."""
+    if data.description.folds is not None:
+        return _overlap_of_folds(data)
+    by_split = parts(data)
+    return _overlap(by_split, PAIRS)
+
+
+def _overlap_of_folds(data: Divided[ItemT]) -> dict[str, Any]:
     """As `_overlap`, where each fold is the test split once."""
     name = "test_in_train"
     result: dict[str, Any] = {"exact": {name: 0}, "other_label": {name: 0}, name: []}
@@ -162,7 +219,7 @@ def _overlap_of_folds(data: Data) -> dict[str, Any]:
     return result
 
 
-def _near_in_training(data: Data) -> list[str]:
+def _near_in_training(data: Divided[ItemT]) -> list[str]:
     """Ids of the texts that are predicted by a model that was trained on a near duplicate."""
     return [
         name
@@ -171,13 +228,8 @@ def _near_in_training(data: Data) -> list[str]:
     ]
 
 
-def _traps(
-    data: Data, conditions: Mapping[str, Any], overlap: Mapping[str, Any], near: Mapping[str, Any]
-) -> Iterator[Trap]:
-    """What can make a score on these data mean less than it seems."""
-    shared = {(one, two): len(overlap.get(f"{one}_in_{two}", ())) for one, two in PAIRS}
-    yield from shared_items(shared, "texts")
-    yield from near_items(len(near["groups"]), len(near["overlap"]["test_in_train"]), "texts")
+def _traps(data: Data, conditions: Mapping[str, Any]) -> Iterator[Trap]:
+    """What about classes and groups can make a score on these data mean less than it seems."""
     yield from find_traps(
         [record.label for record in data.records],
         [record.group for record in data.records],
@@ -228,50 +280,50 @@ def _describe(records: Sequence[Record], names: Sequence[str]) -> dict[str, Any]
         "unique_normalised_texts": len({normalise_text(record.text) for record in records}),
         "classes": {name: classes[name] for name in names},
         "shares": {name: round_significant(classes[name] / len(records), 4) for name in names},
-        "characters": _quantiles([len(record.text) for record in records]),
-        "words": _quantiles([len(record.text.split()) for record in records]),
+        "characters": quantiles([len(record.text) for record in records]),
+        "words": quantiles([len(record.text.split()) for record in records]),
     }
 
 
-def _quantiles(values: Sequence[int]) -> dict[str, int]:
+def quantiles(values: Sequence[int]) -> dict[str, int]:
     """Quantiles of a non-empty list, each a value that occurs (the lower one if between two)."""
     ordered = sorted(values)
     return {f"{q:g}": ordered[int(q * (len(ordered) - 1))] for q in QUANTILES}
 
 
 def _groups(
-    records: Iterable[Record], key: Callable[[Record], str] = lambda record: record.text
-) -> list[list[Record]]:
+    records: Iterable[Item], key: Callable[[Item], str] = lambda record: record.text
+) -> list[list[Item]]:
     """The records that share a key with another one, by key, in the order of the corpus."""
-    groups: dict[str, list[Record]] = defaultdict(list)
+    groups: dict[str, list[Item]] = defaultdict(list)
     for record in records:
         groups[key(record)].append(record)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _conflicts(records: Sequence[Record]) -> dict[str, Any]:
+def _conflicts(records: Sequence[Item]) -> dict[str, Any]:
     """Texts with more than one label; exact texts, and how many more after normalisation."""
-    conflicts = [g for g in _groups(records) if len({record.label for record in g}) > 1]
+    conflicts = [g for g in _groups(records) if len({record.answer for record in g}) > 1]
     normalised = [
         group
         for group in _groups(records, lambda record: normalise_text(record.text))
-        if len({record.label for record in group}) > 1
+        if len({record.answer for record in group}) > 1
     ]
     return {
         "texts": len(conflicts),
         "normalised_texts": len(normalised),
-        "groups": [{record.id: record.label for record in group} for group in normalised],
+        "groups": [{record.id: record.answer for record in group} for group in normalised],
     }
 
 
-def _duplicates(records: Sequence[Record]) -> dict[str, Any]:
+def _duplicates(records: Sequence[Item]) -> dict[str, Any]:
     """Texts that occur more than once, whatever their labels.
 
     ``surplus`` is the number of records that would go if every text were kept once, and
     ``same_label_texts`` the number of repeated texts that have one label only.
     """
     result: dict[str, Any] = {}
-    kinds: dict[str, Callable[[Record], str]] = {
+    kinds: dict[str, Callable[[Item], str]] = {
         "exact": lambda record: record.text,
         "normalised": lambda record: normalise_text(record.text),
     }
@@ -280,49 +332,51 @@ def _duplicates(records: Sequence[Record]) -> dict[str, Any]:
         result[kind] = {
             "texts": len(groups),
             "surplus": sum(len(group) - 1 for group in groups),
-            "same_label_texts": sum(len({r.label for r in group}) == 1 for group in groups),
+            "same_label_texts": sum(len({r.answer for r in group}) == 1 for group in groups),
         }
     return result | {"groups": [[record.id for record in group] for group in groups]}
 
 
 def _overlap(
-    by_split: Mapping[str, Sequence[Record]], pairs: Sequence[tuple[str, str]]
+    by_split: Mapping[str, Sequence[Item]], pairs: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
     """Which records of one split have a text that stands in another split as well."""
     result: dict[str, Any] = {"exact": {}, "other_label": {}}
     texts = {split: {record.text for record in items} for split, items in by_split.items()}
-    labels: dict[str, dict[str, set[str]]] = {}
+    labels: dict[str, dict[str, set[Hashable]]] = {}
     for split, items in by_split.items():
         labels[split] = defaultdict(set)
         for record in items:
-            labels[split][normalise_text(record.text)].add(record.label)
+            labels[split][normalise_text(record.text)].add(record.answer)
     for held_out, seen in pairs:
         name = f"{held_out}_in_{seen}"
         twins = [r for r in by_split[held_out] if normalise_text(r.text) in labels[seen]]
         result[name] = [record.id for record in twins]
         result["exact"][name] = sum(record.text in texts[seen] for record in twins)
         result["other_label"][name] = sum(
-            record.label not in labels[seen][normalise_text(record.text)] for record in twins
+            record.answer not in labels[seen][normalise_text(record.text)] for record in twins
         )
     return result
 
 
-def _breakage(
-    data: Data,
-    by_split: Mapping[str, Sequence[Record]],
-    quarantined: Sequence[BadRecord],
-    overlap: Mapping[str, Any],
-) -> list[str]:
-    """Reasons for which nothing should be trained or measured on this corpus."""
+def _absent_classes(data: Data, by_split: Mapping[str, Sequence[Record]]) -> list[str]:
+    """Splits in which a class is missing that should be there."""
     broken = []
     for split, items in by_split.items():
-        if not items:
-            broken.append(f"the split {split} has no records")
-            continue
-        absent = [name for name in data.classes if name not in {record.label for record in items}]
+        chosen = {name for record in items for name in record.votes or (record.label,)}
+        absent = [name for name in data.classes if name not in chosen]
         # Of small data a rare class may be missing where nothing is learnt from it.
-        if absent and (split == "train" or data.classes == CLASSES):
+        if items and absent and (split == "train" or data.classes == CLASSES):
             broken.append(f"the split {split} has no record of {', '.join(absent)}")
+    return broken
+
+
+def breakage(
+    data: Divided[ItemT], quarantined: Sequence[BadRecord], overlap: Mapping[str, Any]
+) -> list[str]:
+    """Reasons for which nothing should be trained or measured on these texts."""
+    by_split = parts(data)
+    broken = [f"the split {split} has no records" for split, own in by_split.items() if not own]
     total = sum(len(items) for items in by_split.values()) + len(quarantined)
     if len(quarantined) > MAX_QUARANTINED_SHARE * total:
         broken.append(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.emotion import card_numbers
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
@@ -59,9 +60,15 @@ def write_card(
     record, audit = read_metrics(metrics_path), read_json(audit_path)
     export = None if not export_path else read_json(export_path)
     traps = [trap["sentence"] for trap in audit.get("traps", ())]
-    text = card(record, differing(audit), recipe, dataset, model, export, traps)
+    if "numbers" in record["data"]:
+        text = card_numbers.card(record, differing(audit), recipe, dataset, model, traps)
+        example = card_numbers.inference_example(record)
+    else:
+        agreed = audit.get("agreement")
+        text = card(record, differing(audit), recipe, dataset, model, export, traps, agreed)
+        example = inference_example(record, recipe)
     write_text(card_path, text)
-    write_text(example_path, inference_example(record, recipe))
+    write_text(example_path, example)
 
 
 def card(
@@ -72,8 +79,20 @@ def card(
     model: Mapping[str, Any] | None,
     export: Mapping[str, Any] | None = None,
     traps: Sequence[str] = (),
+    agreed: Mapping[str, Any] | None = None,
 ) -> str:
-    """The text of the model card; *differs* as in `expectations.differing`, *traps* the audit's."""
+    """The text of the model card.
+
+    Args:
+        record: metrics.json of the run.
+        differs: as in `expectations.differing`.
+        recipe: the run, as configured.
+        dataset: the registry's entry of its data set.
+        model: the registry's entry of its pretrained model; None where the method has none.
+        export: export.json of the run; None where it was not exported.
+        traps: sentences of the audit.
+        agreed: ``agreement`` of the audit; None where each item has one label.
+    """
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -88,6 +107,7 @@ def card(
         unbalanced=cards.is_unbalanced(record["per_class"]),
         difference=cards.difference_note(differs),
         traps=traps,
+        agreed=agreed,
         small=small_sample(
             record["data"]["n"],
             record["metrics"]["accuracy"]["ci"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.terminal import (
@@ -16,11 +17,14 @@ from affectlab.terminal import (
 
 if TYPE_CHECKING:
     from affectlab.emotion.predict import Prediction
+    from affectlab.emotion.predict_numbers import NumberPrediction
 
 
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``affectlab predict emotion``; see `Experiment.commands`."""
-    emotion = predict.add_parser("emotion", help="the classes of a text, by the model of a run")
+    emotion = predict.add_parser(
+        "emotion", help="the class or the numbers of a text, by the model of a run"
+    )
     add_input_options(emotion, "TEXT", "texts")
     add_model_options(emotion)
     add_output_options(emotion)
@@ -32,9 +36,17 @@ def add_commands(predict: Any, commands: Any) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from affectlab.emotion.predict import EmotionClassifier
+    from affectlab.emotion.predict import predicts_numbers
 
     check_options(options, "texts")
+    if predicts_numbers(Path(options.model)):
+        return _predict_numbers(options)
+    return _predict_classes(options)
+
+
+def _predict_classes(options: argparse.Namespace) -> int:
+    from affectlab.emotion.predict import EmotionClassifier
+
     classifier = EmotionClassifier.from_directory(
         options.model, device=options.device, precision=options.precision or "fp32"
     )
@@ -48,6 +60,26 @@ def _predict(options: argparse.Namespace) -> int:
             "text": text,
             "label": found.label,
             "probabilities": {name: round(value, 6) for name, value in shown},
+            **({"cut": found.cut} if full or found.cut else {}),
+        }
+
+    return predict_texts(options, predict, line)
+
+
+def _predict_numbers(options: argparse.Namespace) -> int:
+    from affectlab.emotion.predict_numbers import EmotionRegressor
+
+    regressor = EmotionRegressor.from_directory(
+        options.model, device=options.device, precision=options.precision or "fp32"
+    )
+
+    def predict(texts: list[str], first: int) -> list[NumberPrediction]:
+        return regressor.predict(texts, batch_size=options.batch_size, first=first)
+
+    def line(text: str, found: NumberPrediction, full: bool) -> dict[str, Any]:
+        return {
+            "text": text,
+            "values": {name: round(value, 6) for name, value in found.values.items()},
             **({"cut": found.cut} if full or found.cut else {}),
         }
 

@@ -22,6 +22,7 @@ from affectlab.datasets.texts import kind_of
 from affectlab.emotion.data import CLASSES, Record
 from affectlab.emotion.layouts import LAYOUTS, find_layout
 from affectlab.emotion.own import OwnTexts, text_problem
+from affectlab.emotion.ratings import Rating
 from affectlab.emotion.rows import Row
 from affectlab.errors import DataError
 from affectlab.files.io import sealed_writer
@@ -36,8 +37,8 @@ class Outputs:
     """Where a conversion writes.
 
     Attributes:
-        records: a line ``{"id", "text", "label", "split"}`` each, and ``group`` and ``fold`` where
-            there are such.
+        records: a line ``{"id", "text", "label", "split"}`` each, and ``group``, ``fold`` and
+            ``votes`` where there are such. Of numbers ``values`` are there instead of the label.
         quarantine: a line ``{"file", "place", "problem"}`` each, never the text.
         description: see `datasets.description`.
     """
@@ -73,7 +74,7 @@ def convert(
         UserError: an output cannot be written.
     """
     ids = LabelIds()
-    items: Iterator[Record | BadRecord]
+    items: Iterator[Record | Rating | BadRecord]
     if entry["layout"] == OWN_LAYOUT:
         own = OwnTexts(Path(raw_directory), entry, on_bad_record, similar_names)
         items, description = own.items(), own.description
@@ -82,10 +83,10 @@ def convert(
         description = Description(CLASSES, language=language_of(entry))
     with sealed_writer(outputs.records) as records, sealed_writer(outputs.quarantine) as bad:
         for item in items:
-            if isinstance(item, Record):
-                records.write(json.dumps(item.to_dict(), ensure_ascii=False) + "\n")
-            else:
+            if isinstance(item, BadRecord):
                 bad.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+            else:
+                records.write(json.dumps(item.to_dict(), ensure_ascii=False) + "\n")
         ids.check(raw_directory, entry.get("expected", {}))
     description.write(outputs.description)
 

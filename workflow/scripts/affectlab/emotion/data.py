@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from affectlab.datasets.classes import unknown_class
 from affectlab.datasets.description import Description, read_description
 from affectlab.datasets.splits import SPLITS
 from affectlab.errors import DataError
+from affectlab.evaluation.agreement import most_votes, shares_of_votes
 from affectlab.files.io import read_jsonl
 
 if TYPE_CHECKING:
@@ -20,7 +21,38 @@ CLASSES = ("sadness", "joy", "love", "anger", "fear", "surprise")
 """Class names of the published corpus; the position is the id that it uses."""
 
 _REQUIRED = {"id", "text", "label", "split"}
-_OPTIONAL = {"group": str, "fold": int}
+_OPTIONAL = {"group": str, "fold": int, "votes": dict}
+
+
+class Item(Protocol):
+    """One text of a data set, whatever is to be predicted of it."""
+
+    @property
+    def id(self) -> str:
+        """Of the published corpus its split and 1-based line; else as the data give it."""
+
+    @property
+    def text(self) -> str:
+        """As it stands in the data."""
+
+    @property
+    def split(self) -> str:
+        """One of train, validation and test."""
+
+    @property
+    def group(self) -> str | None:
+        """Such as its author, whose texts stay together; None if not known."""
+
+    @property
+    def fold(self) -> int | None:
+        """Of the cross-validation; None without one."""
+
+    @property
+    def answer(self) -> Hashable:
+        """What is to be predicted; equal for items that agree."""
+
+    def in_split(self, split: str) -> Self:
+        """The same item in another split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +62,12 @@ class Record:
     Attributes:
         id: of the published corpus its split and 1-based line; else as the data give it.
         text: as it stands in the data.
-        label: name of its class.
+        label: name of its class; of several annotators the one with the most votes.
         split: train, validation or test.
         group: such as its author, whose texts stay together; None if not known.
         fold: of the cross-validation; None without one.
+        votes: class -> annotators who chose it, in the order of the classes; None where each item
+            has one label.
     """
 
     id: str
@@ -42,33 +76,46 @@ class Record:
     split: str
     group: str | None = None
     fold: int | None = None
+    votes: Mapping[str, int] | None = None
+
+    @property
+    def answer(self) -> str:
+        """Its label."""
+        return self.label
+
+    def in_split(self, split: str) -> Self:
+        """The same record in another split."""
+        return replace(self, split=split)
 
     def to_dict(self) -> dict[str, Any]:
         """A line of the table; what is not known is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return without_none(asdict(self))
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are known."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+ItemT = TypeVar("ItemT", bound=Item)
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """A converted data set."""
+class Divided(Generic[ItemT]):
+    """A converted data set, divided into splits or folds."""
 
     description: Description
-    records: list[Record]
+    records: list[ItemT]
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of their ids."""
-        return self.description.classes
-
-    def of_split(self, split: str) -> list[Record]:
+    def of_split(self, split: str) -> list[ItemT]:
         """The records of *split*, in their order."""
         return [record for record in self.records if record.split == split]
 
-    def by_split(self) -> dict[str, list[Record]]:
+    def by_split(self) -> dict[str, list[ItemT]]:
         """Split -> its records; splits without records are left out."""
         return {split: own for split in SPLITS if (own := self.of_split(split))}
 
-    def for_fold(self, fold: int) -> Data:
+    def for_fold(self, fold: int) -> Self:
         """The data as *fold* of the cross-validation sees them.
 
         The fold is the test split, the next one the validation split; the rest is trained on.
@@ -76,20 +123,39 @@ class Data:
         count = self.description.folds
         assert count is not None
 
-        def split(record: Record) -> str:
+        def split(record: ItemT) -> str:
             if record.fold == fold:
                 return "test"
             return "validation" if record.fold == (fold + 1) % count else "train"
 
-        return replace(
-            self, records=[replace(record, split=split(record)) for record in self.records]
-        )
+        return replace(self, records=[record.in_split(split(record)) for record in self.records])
+
+
+@dataclass(frozen=True, slots=True)
+class Data(Divided[Record]):
+    """A converted data set with classes."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their ids."""
+        return self.description.classes
 
     def labels_of(self, records: Sequence[Record]) -> np.ndarray:
         """Class ids, int64 (n,)."""
         import numpy as np
 
         return np.array([self.classes.index(record.label) for record in records], dtype=np.int64)
+
+    def shares_of(self, records: Sequence[Record]) -> np.ndarray:
+        """Share of each class among the votes for each record, float64 (n, classes).
+
+        A record without votes has all of its label.
+        """
+        import numpy as np
+
+        votes = [record.votes or {record.label: 1} for record in records]
+        rows = [shares_of_votes(one, self.classes) for one in votes]
+        return np.array(rows, dtype=np.float64).reshape(len(records), len(self.classes))
 
 
 def read_data(
@@ -98,21 +164,48 @@ def read_data(
     """Read what `convert` wrote; with a *fold*, the data as `Data.for_fold` gives them.
 
     Raises:
-        DataError: a file is missing, a line is no record of the described data, or repeats an id.
+        DataError: a file is missing, the data have no classes, a line is no record of the
+            described data, or repeats an id.
     """
     description = read_description(description_path)
-    records: list[Record] = []
-    seen: set[str] = set()
-    for number, row in enumerate(read_jsonl(records_path), start=1):
-        place = f"record {number}"
-        if problem := _problem(row, description):
-            raise DataError(records_path, place, problem)
-        if row["id"] in seen:
-            raise DataError(records_path, place, f"the id {row['id']} occurs a second time")
-        seen.add(row["id"])
-        records.append(Record(**row))
-    data = Data(description, records)
+    if description.target != "class":
+        problem = f"expected data with classes, found the target {description.target}"
+        raise DataError(description_path, None, problem)
+    rows = read_rows(records_path, lambda row: _problem(row, description))
+    data = Data(description, [Record(**row) for row in rows])
     return data if fold is None else data.for_fold(fold)
+
+
+def read_rows(
+    path: Path | str, problem_of: Callable[[Mapping[str, Any]], str | None]
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a table of records.
+
+    Args:
+        path: of the table.
+        problem_of: what is wrong with a line; None if nothing is.
+
+    Raises:
+        DataError: the file is missing, a line is wrong, or repeats an id.
+    """
+    seen: set[str] = set()
+    for number, row in enumerate(read_jsonl(path), start=1):
+        place = f"record {number}"
+        if problem := problem_of(row):
+            raise DataError(path, place, problem)
+        if row["id"] in seen:
+            raise DataError(path, place, f"the id {row['id']} occurs a second time")
+        seen.add(row["id"])
+        yield row
+
+
+def fold_problem(row: Mapping[str, Any], description: Description) -> str | None:
+    """What is wrong with split and fold of a line of the table."""
+    if row["split"] not in SPLITS:
+        return f"unknown split, expected one of {', '.join(SPLITS)}"
+    if (description.folds is None) != ("fold" not in row):
+        return "expected a fold in every record of a cross-validation, and in no other"
+    return None
 
 
 def _problem(row: Mapping[str, Any], description: Description) -> str | None:
@@ -122,11 +215,15 @@ def _problem(row: Mapping[str, Any], description: Description) -> str | None:
     if not all(isinstance(row[name], str) for name in _REQUIRED):
         return "expected every field to be a string"
     if not all(type(row[name]) is kind for name, kind in _OPTIONAL.items() if name in row):
-        return "expected a group that is a string and a fold that is a whole number"
+        return "expected a group that is a string, a fold that is a number, and votes by class"
     if row["label"] not in description.classes:
         return unknown_class(row["label"], description.classes)
-    if row["split"] not in SPLITS:
-        return f"unknown split, expected one of {', '.join(SPLITS)}"
-    if (description.folds is None) != ("fold" not in row):
-        return "expected a fold in every record of a cross-validation, and in no other"
-    return None
+    if "votes" in row and not _are_votes(row["votes"], row["label"], description.classes):
+        return "expected votes for known classes, and most of them for the label"
+    return fold_problem(row, description)
+
+
+def _are_votes(votes: Mapping[str, Any], label: str, classes: Sequence[str]) -> bool:
+    counts = votes.values()
+    sound = set(votes) <= set(classes) and all(type(one) is int and one > 0 for one in counts)
+    return sound and label in votes and label in most_votes(votes)

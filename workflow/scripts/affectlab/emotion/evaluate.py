@@ -1,4 +1,4 @@
-"""Score stored predictions of the emotion experiment: single runs, and their comparison."""
+"""Score stored predictions of classes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.config.models import Bootstrap
 from affectlab.datasets.names import name_key
 from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.splits import joined_groups
 from affectlab.datasets.texts import text_conditions
-from affectlab.emotion.data import Data, Record
-from affectlab.emotion.methods import SEEDLESS
+from affectlab.emotion.data import Data, Item, Record
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.classification import (
@@ -24,13 +22,11 @@ from affectlab.evaluation.classification import (
     HELD_OUT,
     Corpus,
     read_predictions,
-    read_runs,
     reliability_at,
     scored_record,
 )
-from affectlab.evaluation.comparison import comparison_record
 from affectlab.evaluation.conditions import Columns
-from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line, write_record
+from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line
 from affectlab.files.io import read_json, read_jsonl, write_text
 
 TASK_VERSION = 2
@@ -87,7 +83,7 @@ def _conditions(by_split: Mapping[str, Sequence[Record]]) -> dict[str, Columns]:
     return {split: text_conditions([one.text for one in own]) for split, own in by_split.items()}
 
 
-def groups_of(records: Sequence[Record]) -> list[int]:
+def groups_of(records: Sequence[Item]) -> list[int]:
     """Number the groups of texts: of one author, or nearly the same."""
     authors = [None if record.group is None else name_key(record.group) for record in records]
     return joined_groups(authors, near_groups([record.text for record in records]))
@@ -200,10 +196,10 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
         f"model: {record['model']['name']}; data: {data['name']}, split {data['split']},"
         f" n = {data['n']}, {data['groups']} groups of texts, {len(data['classes'])} classes",
-        *_reading_line(record.get("details", {}).get("reading")),
+        *reading_line(record.get("details", {}).get("reading")),
         "",
         f"{'metric':<18}{'value':>9}  {level + ' interval':<19}trivial baseline",
-        *(_metric_line(name, entry) for name, entry in sorted(record["metrics"].items())),
+        *(metric_line(name, entry) for name, entry in sorted(record["metrics"].items())),
         "",
         f"temperature {record['calibration']['temperature']:.4f}, fitted on"
         f" {record['calibration']['fitted_on']}; *_calibrated are the scores after it",
@@ -217,7 +213,7 @@ def results_text(record: Mapping[str, Any]) -> str:
     ]
     for split, entry in record["other_splits"].items():
         lines += ["", f"{split}, n = {entry['n']}, {entry['groups']} groups of texts"]
-        lines += [_metric_line(name, entry["metrics"][name]) for name in COMPARED]
+        lines += [metric_line(name, entry["metrics"][name]) for name in COMPARED]
     for other in record["comparisons"]:
         lines += [
             "",
@@ -233,46 +229,8 @@ def results_text(record: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def compare(
-    *,
-    metrics_paths: Sequence[Path | str],
-    predictions_paths: Sequence[Path | str],
-    data: Mapping[str, Data],
-    baseline: str | None,
-    bootstrap: Bootstrap,
-    schema: Path | str,
-    output_path: Path | str,
-) -> None:
-    """Hold all runs against each other: comparison.json.
-
-    Args:
-        metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
-        predictions_paths: predictions.jsonl of the same, in the same order.
-        data: name of a data set -> the data.
-        baseline: name of the run that the others are held against.
-        bootstrap: of the intervals.
-        schema: schema of comparison.json.
-        output_path: where comparison.json goes.
-    """
-    runs = read_runs(
-        metrics_paths,
-        predictions_paths,
-        {name: corpus_of(one) for name, one in data.items()},
-        bootstrap,
-        seedless=SEEDLESS,
-    )
-    record = comparison_record(
-        "emotion",
-        runs,
-        baseline=baseline,
-        headline=COMPARED,
-        compared=COMPARED,
-        bootstrap=bootstrap,
-    )
-    write_record(output_path, record, schema)
-
-
-def _reading_line(found: Mapping[str, Any] | None) -> list[str]:
+def reading_line(found: Mapping[str, Any] | None) -> list[str]:
+    """How much of a text the model reads, as a line of the results; none where it reads all."""
     if found is None or found["max_length"] is None:
         return []
     return [
@@ -281,7 +239,8 @@ def _reading_line(found: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _metric_line(name: str, entry: Mapping[str, Any]) -> str:
+def metric_line(name: str, entry: Mapping[str, Any]) -> str:
+    """One score with interval and trivial baseline as a line of evaluation_results.txt."""
     low, high = entry["ci"]
     line = f"{name:<18}{entry['value']:>9.4f}  [{low:.4f}, {high:.4f}]   "
     line += calibration_note(entry)

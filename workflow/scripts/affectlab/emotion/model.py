@@ -1,9 +1,11 @@
-"""The classification network: a pretrained text model with a classification head, plain or LoRA."""
+"""The network: a pretrained text model with a head for classes or numbers, plain or LoRA."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,24 +31,37 @@ ADAPTER_FOLDER = "adapter"
 def load_network(
     directory: Path,
     tokenizer: PreTrainedTokenizerBase,
-    classes: Sequence[str],
+    outputs: Sequence[str],
     *,
     dtype: torch.dtype,
     device: torch.device,
     training: bool = False,
     trained: bool = False,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> PreTrainedModel:
-    """Load a checkpoint as a classifier of *classes*: see `text_models.load_pretrained`."""
+    """Load a checkpoint as a network with an output for each of *outputs*.
+
+    Args:
+        directory: the checkpoint.
+        tokenizer: of the same.
+        outputs: names of the classes, or of the numbers.
+        dtype: see `text_models.load_pretrained`, also of the next two.
+        device: where the weights go.
+        training: whether the model is going to be trained.
+        trained: whether its head must be there.
+        settings: further entries of its configuration; it is a classifier by default.
+    """
     network = load_pretrained(
         directory,
         AutoModelForSequenceClassification,
         purpose="a text classifier",
         settings={
-            "num_labels": len(classes),
-            "id2label": dict(enumerate(classes)),
-            "label2id": {name: i for i, name in enumerate(classes)},
+            "num_labels": len(outputs),
+            "id2label": dict(enumerate(outputs)),
+            "label2id": {name: i for i, name in enumerate(outputs)},
             "pad_token_id": tokenizer.pad_token_id,
             "problem_type": "single_label_classification",
+            **settings,
         },
         dtype=dtype,
         device=device,
@@ -59,14 +74,23 @@ def load_network(
 
 
 def merge_lora(
-    base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase, classes: Sequence[str]
+    base: Path,
+    adapter: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    outputs: Sequence[str],
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> PreTrainedModel:
-    """Fold an adapter into its base model, in float32, and return a plain classifier.
+    """Fold an adapter into its base model, in float32, and return a plain network.
 
     The result has the number format of the base checkpoint.
     """
     network = load_network(
-        base, tokenizer, classes, dtype=torch.float32, device=torch.device("cpu")
+        base,
+        tokenizer,
+        outputs,
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+        settings=settings,
     )
     return merged(load_adapter(network, adapter), base)
 
@@ -109,8 +133,8 @@ def collator(
 ) -> Callable[[np.ndarray], Batch]:
     """A function from item indices (b,) to padded ``input_ids``, ``attention_mask`` (b, length).
 
-    The length is that of the longest item, or *pad_to*. With *labels*, int64 (n,), the batch
-    holds ``labels`` (b,) too.
+    The length is that of the longest item, or *pad_to*. With *labels*, int64 class ids (n,) or
+    float32 targets (n, outputs), the batch holds ``labels`` (b,) or (b, outputs) too.
     """
 
     def collate(indices: np.ndarray) -> Batch:
@@ -133,7 +157,10 @@ def collator(
 
 
 def cross_entropy_sum(label_smoothing: float) -> Callable[[nn.Module, Batch], torch.Tensor]:
-    """A loss function for `training.loop.fit`: summed, label-smoothed cross-entropy."""
+    """A loss function for `training.loop.fit`: summed, label-smoothed cross-entropy.
+
+    The labels of a batch are class ids (b,), or shares of the classes (b, classes).
+    """
 
     def loss_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
         logits = network(
@@ -144,6 +171,15 @@ def cross_entropy_sum(label_smoothing: float) -> Callable[[nn.Module, Batch], to
         )
 
     return loss_sum
+
+
+def squared_error_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
+    """A loss function for `training.loop.fit`: the squared error, its mean over the outputs.
+
+    The ``labels`` of a batch are standardised numbers, float32 (b, outputs).
+    """
+    outputs = network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    return ((outputs.float() - batch["labels"]) ** 2).mean(dim=1).sum()
 
 
 @torch.inference_mode()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.texts import normalise_text
 from affectlab.emotion.data import Data, Record
+from affectlab.emotion.ratings import Ratings
 from affectlab.emotion.settings import Tfidf
 from affectlab.emotion.tfidf import build_pipeline, fit
 from affectlab.files.io import atomic_writer, round_significant, write_json
@@ -33,7 +34,7 @@ COLUMNS = ("id", "label", "suggested_label", "label_quality", "is_issue")
 
 
 def write_label_noise(
-    data: Data,
+    data: Data | Ratings,
     summary_path: Path | str,
     table_path: Path | str,
     *,
@@ -44,7 +45,7 @@ def write_label_noise(
 
     The table has the columns of `COLUMNS`, the most doubtful label first, and no text. A class with
     fewer different texts than *folds* lowers their number; with less than two of them nothing can
-    be searched, and the summary says so under ``skipped``.
+    be searched, and the summary says so under ``skipped``, as it does of data with numbers.
 
     Args:
         data: of a cross-validation all records are searched, else those of the training split.
@@ -56,15 +57,10 @@ def write_label_noise(
     Raises:
         UserError: the texts have no words in common.
     """
-    name, most = _rarest(data)
-    folds = min(folds, most)
-    summary: dict[str, Any]
-    rows: list[dict[str, Any]]
-    if folds < LEAST_FOLDS:
-        summary, rows = {"skipped": f"the class {name} has {most} different text"}, []
-    else:
-        probabilities = out_of_fold_probabilities(data, folds=folds, seed=seed)
-        summary, rows = find_label_noise(data, probabilities)
+    rows: list[dict[str, Any]] = []
+    summary: dict[str, Any] = {"skipped": "the data have numbers instead of classes"}
+    if not isinstance(data, Ratings):
+        rows, summary = _searched(data, folds, seed)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -73,9 +69,20 @@ def write_label_noise(
         stream.write(buffer.getvalue())
     write_json(
         summary_path,
-        summary | {"folds": folds, "seed": seed, "recipe": CLASSIFIER.model_dump()},
+        summary | {"seed": seed, "recipe": CLASSIFIER.model_dump()},
         sealed=True,
     )
+
+
+def _searched(data: Data, folds: int, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of the table and the summary of data with classes."""
+    name, most = _rarest(data)
+    folds = min(folds, most)
+    if folds < LEAST_FOLDS:
+        return [], {"skipped": f"the class {name} has {most} different text", "folds": folds}
+    probabilities = out_of_fold_probabilities(data, folds=folds, seed=seed)
+    summary, rows = find_label_noise(data, probabilities)
+    return rows, summary | {"folds": folds}
 
 
 def searched(data: Data) -> list[Record]:

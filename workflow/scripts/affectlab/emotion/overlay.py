@@ -44,7 +44,8 @@ def overlay(path: Path) -> Overlay:
     unused = [column for column in look.columns if column not in used]
     entry["columns"] = columns
     seen = f"; also seen: {', '.join(unused)}" if unused else ""
-    comments["columns"] = f"{look.rows} rows{seen}"
+    kind = f"; {comments['columns']}" if "columns" in comments else ""
+    comments["columns"] = f"{look.rows} rows{kind}{seen}"
     language = recognised_language(look.texts[text])
     if language is not None:
         entry["language"] = language
@@ -67,6 +68,7 @@ def _target(
     label = look.label([*taken, *numbers])
     if annotators and (label is None or label in annotators):
         columns["label"] = annotators
+        comments["columns"] = f"{len(annotators)} annotators"
         return annotators
     if label is None and numbers:
         columns["label"] = numbers

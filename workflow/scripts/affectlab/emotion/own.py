@@ -10,18 +10,20 @@ import hashlib
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.classes import class_order, merge_spellings, unknown_class
-from affectlab.datasets.description import CONTENT, Description, language_of
+from affectlab.datasets.description import CONTENT, Description, Target, language_of
 from affectlab.datasets.names import name_key
 from affectlab.datasets.own_tables import OwnRow, own_files, own_rows
 from affectlab.datasets.splits import Division, divide, joined_groups
 from affectlab.datasets.texts import kind_of, normalise_text
 from affectlab.emotion.data import Record
+from affectlab.emotion.own_labels import OwnLabels
+from affectlab.emotion.own_numbers import OwnNumbers
+from affectlab.emotion.ratings import NUMBERS, Rating
 from affectlab.errors import DataError
 from affectlab.files.quarantine import BadRecord
 from affectlab.files.text import is_encodable
@@ -32,14 +34,13 @@ class _Keys:
     """What divides the data, of each good row: no text."""
 
     ids: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
     groups: list[str | None] = field(default_factory=list)
     contents: array[int] = field(default_factory=lambda: array("Q"))
     splits: list[str | None] = field(default_factory=list)
 
 
 class OwnTexts:
-    """A user's table of texts with a class each.
+    """A user's table of texts with a class, votes or numbers each.
 
     Attributes:
         description: what the data set is, its classes and its division included.
@@ -69,14 +70,16 @@ class OwnTexts:
         self._entry = entry
         self._skips = on_bad_record == "skip"
         self._files = own_files(directory, entry.get("split", {}))
+        numeric = entry.get("target") == NUMBERS
+        target: Target = NUMBERS if numeric else "class"
+        self._target = OwnNumbers(entry) if numeric else OwnLabels(entry, similar_names)
         keys = self._scan()
-        spelled = {name: name for name in keys.labels}
-        if similar_names == "merge":
-            spelled = merge_spellings(Counter(keys.labels))
-        self._spelled = spelled
+        names = self._target.finish(directory)
         self._division = self._divide(keys)
         self.description = Description(
-            classes=class_order(set(spelled.values()), entry.get("classes"), directory),
+            classes=names,
+            target=target,
+            annotators=self._target.annotators,
             language=language_of(entry),
             folds=entry.get("split", {}).get("folds"),
             group=self._group_column(keys),
@@ -84,17 +87,17 @@ class OwnTexts:
             split_sha256=self._division.sha256,
         )
 
-    def items(self) -> Iterator[Record | BadRecord]:
+    def items(self) -> Iterator[Record | Rating | BadRecord]:
         """Read the table again: its records, and its bad ones."""
         place = 0
         for row, problem in self._rows():
             if problem is not None:
                 yield BadRecord(row.file, row.place, problem)
                 continue
-            yield Record(
+            yield self._target.record(
+                row.values["label"],
                 id=row.id,
                 text=row.values["text"],
-                label=self._spelled[str(row.values["label"])],
                 split=self._division.splits[place],
                 group=_group(row),
                 fold=None if self._division.folds is None else self._division.folds[place],
@@ -103,9 +106,9 @@ class OwnTexts:
 
     def _rows(self) -> Iterator[tuple[OwnRow, str | None]]:
         """Each row, and what is wrong with it; that is raised unless bad records are skipped."""
-        classes = self._entry.get("classes")
         for row in own_rows(self._files, self._entry, ["text", "label"], ["group"]):
-            problem = row.problem or _problem_of(row, classes)
+            problem = row.problem or text_problem(row.values["text"])
+            problem = problem or self._target.problem(row.values["label"])
             if problem is not None and not self._skips:
                 raise DataError(self._directory / row.file, row.place, problem)
             yield row, problem
@@ -116,9 +119,9 @@ class OwnTexts:
             if problem is None:
                 group = _group(row)
                 keys.ids.append(row.id)
-                # One string for each class and author, however many rows there are.
-                keys.labels.append(sys.intern(str(row.values["label"])))
+                # One string for each author, however many rows there are.
                 keys.groups.append(group if group is None else sys.intern(group))
+                self._target.add(row.values["label"])
                 keys.contents.append(_content(row.values["text"]))
                 keys.splits.append(row.split)
         if not keys.ids:
@@ -133,7 +136,7 @@ class OwnTexts:
         authors = [None if name is None else key_of[name] for name in keys.groups]
         return divide(
             keys.ids,
-            keys.labels,
+            self._target.strata(),
             joined_groups(authors, keys.contents),
             keys.splits,
             self._entry.get("split", {}),
@@ -150,19 +153,6 @@ def _content(text: str) -> int:
     """A number that texts share if they are the same after normalisation."""
     digest = hashlib.blake2b(normalise_text(text).encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "big")
-
-
-def _problem_of(row: OwnRow, classes: Sequence[str] | None) -> str | None:
-    if problem := text_problem(row.values["text"]):
-        return problem
-    label = row.values["label"]
-    if isinstance(label, bool) or not isinstance(label, str | int):
-        return f"the label is {kind_of(label)}, expected the name or number of a class"
-    if not str(label).strip():
-        return "the label is empty"
-    if classes is not None and str(label) not in classes:
-        return unknown_class(str(label), classes)
-    return None
 
 
 def text_problem(text: Any) -> str | None:

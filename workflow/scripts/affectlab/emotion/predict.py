@@ -1,4 +1,4 @@
-"""The predictor of the emotion experiment, `EmotionClassifier`, and the predictions of a run."""
+"""The predictor of classes, `EmotionClassifier`, and the lines of its predictions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from affectlab.emotion import tfidf
-from affectlab.emotion.data import Data, Record
+from affectlab.emotion import tfidf, tfidf_numbers
+from affectlab.emotion.data import Record
+from affectlab.emotion.scales import KEY
 from affectlab.errors import UserError, reading
-from affectlab.files.io import round_significant, write_jsonl
+from affectlab.files.io import read_json, round_significant
 from affectlab.files.text import is_encodable
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON data."""
         return {"label": self.label, "probabilities": self.probabilities, "cut": self.cut}
+
+
+def predicts_numbers(directory: Path) -> bool:
+    """Whether the model in a folder predicts numbers, and not classes."""
+    if (directory / tfidf_numbers.SETTINGS_FILE).exists():
+        return True
+    path = directory / "config.json"
+    config = read_json(path) if path.exists() else None
+    return isinstance(config, dict) and KEY in config
 
 
 class _Backend(Protocol):
@@ -97,8 +107,10 @@ class EmotionClassifier:
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such model directory")
+        if predicts_numbers(folder):
+            raise UserError(f"{folder}: the model predicts numbers; load it by EmotionRegressor")
         if (folder / "config.json").exists():
-            return cls(_Network(folder, device, threads, precision))
+            return cls(_NetworkClassifier(TextNetwork(folder, device, threads, precision)))
         if (folder / tfidf.SETTINGS_FILE).exists():
             return cls.from_pipeline(tfidf.load(folder))
         hint = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""
@@ -144,23 +156,12 @@ class EmotionClassifier:
         """
         if isinstance(texts, str):
             return self.predict([texts], batch_size=batch_size, first=first)[0]
-        for number, text in enumerate(texts, start=first):
-            if not isinstance(text, str):
-                raise TypeError(f"text {number}: expected a string, found {type(text).__name__}")
-            if not text.strip():
-                raise UserError(f"text {number}: is empty")
-            if not is_encodable(text):
-                raise UserError(f"text {number}: holds half a surrogate pair, no valid Unicode")
+        check_texts(texts, first)
         if len(texts) == 0:
             return []
         rows, cut = self._backend.probabilities(texts, batch_size)
         if cut:
-            what = "1 text is" if len(cut) == 1 else f"{len(cut)} texts are"
-            warnings.warn(
-                f"{what} longer than the model's {self.max_length} tokens, so the end was not "
-                f"read: text {first + cut[0]}{', ...' if len(cut) > 1 else ''}",
-                stacklevel=2,
-            )
+            warnings.warn(cut_warning(cut, self.max_length, first), stacklevel=2)
         return [
             Prediction(
                 self.classes[int(row.argmax())],
@@ -171,10 +172,58 @@ class EmotionClassifier:
         ]
 
 
-class _Network:
+def check_texts(texts: Sequence[str], first: int) -> None:
+    """See that texts can be read.
+
+    Args:
+        texts: to be predicted.
+        first: number of the first text in messages.
+
+    Raises:
+        TypeError: *texts* contains something else than strings.
+        UserError: a text is empty or no valid Unicode.
+    """
+    for number, text in enumerate(texts, start=first):
+        if not isinstance(text, str):
+            raise TypeError(f"text {number}: expected a string, found {type(text).__name__}")
+        if not text.strip():
+            raise UserError(f"text {number}: is empty")
+        if not is_encodable(text):
+            raise UserError(f"text {number}: holds half a surrogate pair, no valid Unicode")
+
+
+def cut_warning(cut: Sequence[int], max_length: int | None, first: int) -> str:
+    """Report how many texts are longer than a model reads.
+
+    Args:
+        cut: places of these texts.
+        max_length: tokens that the model reads.
+        first: number of the first text in messages.
+    """
+    what = "1 text is" if len(cut) == 1 else f"{len(cut)} texts are"
+    return (
+        f"{what} longer than the model's {max_length} tokens, so the end was not read: text "
+        f"{first + cut[0]}{', ...' if len(cut) > 1 else ''}"
+    )
+
+
+class TextNetwork:
+    """A trained network of the experiment, from texts to its outputs.
+
+    Attributes:
+        names: of its outputs.
+        max_length: tokens that it reads of a text.
+        config: its stored configuration.
+    """
+
     def __init__(
         self, directory: Path, device: str | None, threads: int | None, precision: Precision
     ) -> None:
+        """Load a checkpoint; see `EmotionClassifier.from_directory`.
+
+        Raises:
+            UserError: it is not a model of this experiment.
+        """
         import torch
 
         from affectlab.emotion import model
@@ -186,27 +235,26 @@ class _Network:
         self._model = model
         self._device = named_device(device)
         self._dtype = compute_dtype(precision, self._device)
-        self.classes = _stored_classes(directory)
+        self.config = read_json(directory / "config.json")
+        self.names = _stored_names(self.config, directory)
         self._tokenizer = text_models.load_tokenizer(directory)
         self._network = model.load_network(
             directory,
             self._tokenizer,
-            self.classes,
+            self.names,
             dtype=torch.float32,
             device=self._device,
             trained=True,
+            settings={"problem_type": self.config.get("problem_type")},
         ).eval()
-        self.max_length: int | None = min(MAX_LENGTH, self._tokenizer.model_max_length)
+        self.max_length: int = min(MAX_LENGTH, self._tokenizer.model_max_length)
         text_models.check_vocabulary(self._tokenizer, self._network, directory)
         with reading(directory, "a text classifier whose files fit each other"):
-            self.probabilities([text_models.TRIAL], 1)
+            self.outputs([text_models.TRIAL], 1)
 
-    def probabilities(self, texts: Sequence[str], batch_size: int) -> tuple[np.ndarray, list[int]]:
-        """Class probabilities, float64 (n, classes), and the places of texts that were cut."""
-        import numpy as np
-        from scipy.special import softmax
-
-        limit = self.max_length or MAX_LENGTH
+    def outputs(self, texts: Sequence[str], batch_size: int) -> tuple[np.ndarray, list[int]]:
+        """Outputs, float32 (n, outputs), and the places of texts that were cut."""
+        limit = self.max_length
         token_ids = self._model.encode(self._tokenizer, texts, max_length=limit)
         logits = self._model.predict_logits(
             self._network,
@@ -217,6 +265,21 @@ class _Network:
             device=self._device,
         )
         cut = self._model.cut_texts(self._tokenizer, texts, token_ids, max_length=limit)
+        return logits, cut
+
+
+class _NetworkClassifier:
+    def __init__(self, network: TextNetwork) -> None:
+        self._network = network
+        self.classes = network.names
+        self.max_length: int | None = network.max_length
+
+    def probabilities(self, texts: Sequence[str], batch_size: int) -> tuple[np.ndarray, list[int]]:
+        """Class probabilities, float64 (n, classes), and the places of texts that were cut."""
+        import numpy as np
+        from scipy.special import softmax
+
+        logits, cut = self._network.outputs(texts, batch_size)
         return softmax(logits.astype(np.float64), axis=1), cut
 
 
@@ -231,15 +294,12 @@ class _TfidfModel:
         return self._pipeline.predict_proba(list(texts)), []
 
 
-def _stored_classes(directory: Path) -> tuple[str, ...]:
+def _stored_names(config: Any, directory: Path) -> tuple[str, ...]:
     """The names of a checkpoint's outputs, in their order.
 
     Raises:
         UserError: it has none, or the names that transformers gives classes without any.
     """
-    from affectlab.files.io import read_json
-
-    config = read_json(directory / "config.json")
     stored = config.get("id2label") if isinstance(config, dict) else None
     stored = stored if isinstance(stored, dict) else {}
     names = [stored.get(str(i)) for i in range(len(stored))]
@@ -250,28 +310,6 @@ def _stored_classes(directory: Path) -> tuple[str, ...]:
             "a model of the emotion experiment"
         )
     return tuple(map(str, names))
-
-
-def predict_records(
-    *,
-    data: Data,
-    model_directory: Path,
-    predictions_path: Path,
-    splits: Sequence[str],
-    threads: int,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-) -> None:
-    """Store a model's probabilities for every record of *splits*, one JSON object a line.
-
-    ``cut`` tells of which texts the model read the beginning alone.
-    """
-    records = [record for record in data.records if record.split in splits]
-    classifier = EmotionClassifier.from_directory(model_directory, threads=threads)
-    write_jsonl(
-        predictions_path,
-        prediction_rows(classifier, records, data.classes, batch_size),
-        sealed=True,
-    )
 
 
 def prediction_rows(
@@ -285,13 +323,7 @@ def prediction_rows(
         # Counted below, for the log.
         warnings.simplefilter("ignore", UserWarning)
         predictions = classifier.predict([record.text for record in records], batch_size=batch_size)
-    if cut := sum(prediction.cut for prediction in predictions):
-        logger.warning(
-            "%d of %d texts are longer than max_length (%d tokens): their ends were not read",
-            cut,
-            len(records),
-            classifier.max_length,
-        )
+    log_cut([prediction.cut for prediction in predictions], classifier.max_length)
     return [
         {
             "id": record.id,
@@ -305,3 +337,19 @@ def prediction_rows(
         }
         for record, prediction in zip(records, predictions, strict=True)
     ]
+
+
+def log_cut(cut: Sequence[bool], max_length: int | None) -> None:
+    """Log how many texts a model read the beginning of alone.
+
+    Args:
+        cut: of each text, whether it was longer.
+        max_length: tokens that the model reads.
+    """
+    if any(cut):
+        logger.warning(
+            "%d of %d texts are longer than max_length (%d tokens): their ends were not read",
+            sum(cut),
+            len(cut),
+            max_length,
+        )

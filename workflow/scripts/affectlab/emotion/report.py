@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.emotion import report_numbers
 from affectlab.emotion.audit import ALL
 from affectlab.emotion.settings import Block, selected_runs
 from affectlab.evaluation.classification import CROSS_VALIDATION
@@ -46,24 +47,39 @@ def section(
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     experiment = _read(folder, block)
-    runs = [run_view(name, seeds, FIGURES) for name, seeds in experiment.runs.items()]
+    classes, numbers = (_part(experiment, numbers=wanted) for wanted in (False, True))
     notes = data_notes(experiment.audits, sample_data)
+    runs = [run_view(name, seeds, FIGURES) for name, seeds in classes.runs.items()]
     known = published_for("emotion", runs, published)
+    sentences, pages = [], []
+    if classes.runs:
+        sentences += _headline(classes, known)
+        pages.append(_html(classes, runs, known))
+    if numbers.runs:
+        sentences += report_numbers.headline(numbers.runs, numbers.comparison)
+        pages.append(report_numbers.html(numbers.runs, numbers.comparison, numbers.audits))
     return Section(
-        sentences=_headline(experiment, known),
+        sentences=sentences,
         notes=list(notes.values()),
         warnings=below_baseline(experiment.comparison),
         rows=results_rows(experiment.comparison, known, notes),
         provenance=provenance(experiment.runs),
-        html=render(
-            HERE / "report.html.j2",
-            experiment=experiment,
-            scored=_scored(experiment.comparison),
-            runs=runs,
-            summaries=_with_difference(experiment.comparison),
-            published=known,
-            exports=exports_view(experiment.runs),
-        ),
+        html="\n".join(pages),
+    )
+
+
+def _html(
+    results: _Results, runs: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
+) -> str:
+    """The tables and figures of the runs that predict classes."""
+    return render(
+        HERE / "report.html.j2",
+        experiment=results,
+        scored=_scored(results.comparison),
+        runs=runs,
+        summaries=_with_difference(results.comparison),
+        published=known,
+        exports=exports_view(results.runs),
     )
 
 
@@ -75,6 +91,27 @@ class _Results:
     comparison: dict[str, Any]
     audits: dict[str, dict[str, Any]]
     label_noise: dict[str, dict[str, Any]]
+
+
+def _part(results: _Results, *, numbers: bool) -> _Results:
+    """What the runs left that predict numbers, or those that predict classes."""
+    runs = {
+        name: seeds
+        for name, seeds in results.runs.items()
+        if ("numbers" in seeds[0].metrics["data"]) == numbers
+    }
+    data = {seeds[0].metrics["data"]["name"] for seeds in runs.values()}
+    comparison = {
+        **results.comparison,
+        "runs": [run for run in results.comparison["runs"] if run["run"] in runs],
+        "pairs": [pair for pair in results.comparison["pairs"] if pair["first"]["run"] in runs],
+    }
+    return _Results(
+        runs=runs,
+        comparison=comparison,
+        audits={name: one for name, one in results.audits.items() if name in data},
+        label_noise={name: one for name, one in results.label_noise.items() if name in data},
+    )
 
 
 def _scored(comparison: Mapping[str, Any]) -> str:
@@ -128,6 +165,8 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     ]
     if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
+    if agreed := results.audits[run["data"]].get("agreement"):
+        sentences.append(agreed["sentence"])
     baseline = results.comparison["baseline"]
     if pair := against_baseline(results.comparison).get(best):
         sentences.append(

@@ -82,7 +82,7 @@ class LabelNoise(Section):
 
 
 class Block(Section):
-    """The emotion experiment: classes of texts."""
+    """The emotion experiment: classes of texts, or numbers such as valence."""
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
     baseline: RunName | None = Field(
@@ -111,10 +111,16 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         yield from unknown_name("emotion.baseline", block["baseline"], runs, "run")
     yield from export_mistakes("emotion", block, registries)
     for position, name in enumerate(as_names(block.get("export"))):
-        if as_mapping(runs.get(name)).get("method") == "tfidf":
+        run = as_mapping(runs.get(name))
+        if run.get("method") == "tfidf":
             yield (
                 f"emotion.export.{position}: the run {name!r} is no network; only a network "
                 "can be exported"
+            )
+        elif _target_of(run, registries) == "numbers":
+            yield (
+                f"emotion.export.{position}: the run {name!r} predicts numbers; only networks for "
+                "classes can be exported"
             )
 
 
@@ -146,7 +152,17 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    if _target_of(run, registries) == "classes":
+        yield (
+            f"{path}.data: the target of {run['data']!r} is classes, several for each text; the "
+            "emotion experiment predicts one class (target: class) or numbers (target: numbers)"
+        )
     yield from _ngram_mistakes(path, run)
+
+
+def _target_of(run: Mapping[str, Any], registries: Registries) -> Any:
+    """What is predicted on the data of a run; None where the entry leaves it open."""
+    return as_mapping(registries.datasets.get(str(run.get("data")))).get("target")
 
 
 def _ngram_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:

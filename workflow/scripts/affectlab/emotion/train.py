@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.config.models import given
-from affectlab.emotion.data import Data, Record, read_data
+from affectlab.emotion.data import Data, Item
+from affectlab.emotion.objectives import (
+    Objective,
+    class_objective,
+    class_scores,
+    number_objective,
+    number_scores,
+)
+from affectlab.emotion.ratings import Ratings, read_any
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import UserError
 from affectlab.files.io import sealed_path, sha256_file, write_jsonl
 
 if TYPE_CHECKING:
-    import numpy as np
     from sklearn.pipeline import Pipeline
     from torch import nn
 
+    from affectlab.emotion.tfidf_numbers import TfidfRegressor
     from affectlab.training.job import Job
     from affectlab.training.outputs import Outputs
 
@@ -39,7 +47,9 @@ def train_network(
     outputs: Outputs,
     fold: int | None = None,
 ) -> None:
-    """Fine-tune a pretrained network on the train split, choosing weights by validation accuracy.
+    """Fine-tune a pretrained network on the train split, choosing weights on validation.
+
+    Networks for classes are chosen by accuracy, those for numbers by concordance.
 
     May be called in several processes (`training.launch`); the main one writes.
 
@@ -61,13 +71,13 @@ def train_network(
     from affectlab.training.job import Job
     from affectlab.training.loop import Task
 
-    data = read_data(records_path, description_path, fold)
+    data = read_any(records_path, description_path, fold)
     by_split = _needed(data, records_path)
+    objective = _objective(data, run)
     job = Job(outputs.work, seed=seed, threads=threads)
     tokenizer = _tokenizer(base_model, run.max_length)
-    network = _network(base_model, tokenizer, data.classes, run, job)
+    network = _network(base_model, tokenizer, objective, run, job)
     ids = _encoded(tokenizer, by_split)
-    labels = {split: data.labels_of(members) for split, members in by_split.items()}
     pad_id, pad_to = tokenizer.pad_token_id, None
     if run.padding == "max_length":
         pad_to = run.max_length
@@ -79,19 +89,25 @@ def train_network(
     )
     task = Task(
         lengths=[pad_to or len(one) for one in ids["train"]],
-        collate=networks.collator(ids["train"], labels["train"], pad_id=pad_id, pad_to=pad_to),
-        loss_sum=networks.cross_entropy_sum(run.training.label_smoothing),
+        collate=networks.collator(ids["train"], objective.targets, pad_id=pad_id, pad_to=pad_to),
+        loss_sum=objective.loss_sum,
         evaluate=_evaluator(
-            ids["validation"], labels["validation"], pad_id, job.dtype(run.training), job.device
+            ids["validation"], objective, pad_id, job.dtype(run.training), job.device
         ),
-        select_by="accuracy",
+        select_by=objective.select_by,
         head=networks.HEAD_NAMES,
     )
     inputs = [sha256_file(records_path), weights_digest(base_model)]
     part = [] if fold is None else [fold]
     fitted = job.fit(network, task, run.training, identity=[given(run), *inputs, *part])
     store = _store_lora if run.method == "lora" else _store_network
-    job.finish(outputs, partial(store, network, tokenizer, base_model), fitted)
+    job.finish(outputs, partial(store, network, tokenizer, base_model, objective), fitted)
+
+
+def _objective(data: Data | Ratings, run: EmotionRun) -> Objective:
+    if isinstance(data, Ratings):
+        return number_objective(data)
+    return class_objective(data, run.training.label_smoothing)
 
 
 def _tokenizer(base_model: Path, max_length: int) -> Any:
@@ -109,7 +125,7 @@ def _tokenizer(base_model: Path, max_length: int) -> Any:
 
 
 def _network(
-    base_model: Path, tokenizer: Any, classes: Sequence[str], run: EmotionRun, job: Job
+    base_model: Path, tokenizer: Any, objective: Objective, run: EmotionRun, job: Job
 ) -> nn.Module:
     """Load the pretrained network and prepare it for the run's method."""
     import torch
@@ -122,7 +138,8 @@ def _network(
     network: nn.Module = networks.load_network(
         base_model,
         tokenizer,
-        classes,
+        objective.outputs,
+        settings=objective.settings,
         dtype=job.dtype(run.training) if is_lora else torch.float32,
         device=job.device,
         training=True,
@@ -136,7 +153,7 @@ def _network(
     return network
 
 
-def _encoded(tokenizer: Any, by_split: Mapping[str, list[Record]]) -> dict[str, list[list[int]]]:
+def _encoded(tokenizer: Any, by_split: Mapping[str, Sequence[Item]]) -> dict[str, list[list[int]]]:
     """Token ids of the texts of each split; warn of those that are cut."""
     from affectlab.emotion import model as networks
 
@@ -152,30 +169,56 @@ def _encoded(tokenizer: Any, by_split: Mapping[str, list[Record]]) -> dict[str, 
     return ids
 
 
-def train_tfidf(*, data: Data, run: EmotionRun, seed: int, outputs: Outputs) -> None:
-    """Fit TF-IDF and logistic regression on the train split of *data*; see `train_network`."""
+def train_tfidf(*, data: Data | Ratings, run: EmotionRun, seed: int, outputs: Outputs) -> None:
+    """Fit the word-count baseline on the train split of *data*; see `train_network`.
+
+    Raises:
+        UserError: see `fit_tfidf`.
+    """
     import time
 
-    import numpy as np
-
-    from affectlab.emotion import tfidf
+    from affectlab.emotion import tfidf, tfidf_numbers
 
     started = time.monotonic()
-    pipeline = fit_tfidf(data, run, seed)
+    if isinstance(data, Ratings):
+        model = fit_tfidf_numbers(data, run)
+        history = _number_history(model, data)
+        seconds = time.monotonic() - started
+        tfidf_numbers.save(model, outputs.model)
+    else:
+        pipeline = fit_tfidf(data, run, seed)
+        history = _class_history(pipeline, data)
+        seconds = time.monotonic() - started
+        tfidf.save(pipeline, outputs.model)
+    outputs.write(history, {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0})
+
+
+def _class_history(pipeline: Pipeline, data: Data) -> list[dict[str, Any]]:
+    import numpy as np
+
     columns = [list(pipeline.classes_).index(name) for name in data.classes]
     history = []
     for split in ("train", "validation"):
         members = data.of_split(split)
         probabilities = pipeline.predict_proba([record.text for record in members])[:, columns]
-        scores = validation_scores(np.log(probabilities), data.labels_of(members))
+        scores = class_scores(np.log(probabilities), data.labels_of(members))
         history.append({"step": 1, "epoch": 1.0, "split": split, **scores})
-    seconds = time.monotonic() - started
-    tfidf.save(pipeline, outputs.model)
-    outputs.write(history, {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0})
+    return history
+
+
+def _number_history(model: TfidfRegressor, data: Ratings) -> list[dict[str, Any]]:
+    history = []
+    for split in ("train", "validation"):
+        members = data.of_split(split)
+        predicted = model.predict([record.text for record in members])
+        outputs = model.scales.standardised(predicted)
+        scores = number_scores(outputs, data.values_of(members), model.scales)
+        history.append({"step": 1, "epoch": 1.0, "split": split, **scores})
+    return history
 
 
 def cross_validate(
-    data: Data, run: EmotionRun, seed: int, predictions_path: Path, splits: Sequence[str]
+    data: Data | Ratings, run: EmotionRun, seed: int, predictions_path: Path, splits: Sequence[str]
 ) -> None:
     """Fit TF-IDF without each fold in turn; store what it predicts of the *splits* of each.
 
@@ -186,15 +229,37 @@ def cross_validate(
         predictions_path: where the predictions of all folds go.
         splits: of the fold's data, see `Data.for_fold`.
     """
-    from affectlab.emotion.predict import EmotionClassifier, prediction_rows
-
-    rows = []
-    for fold in range(data.description.folds or 0):
-        own = data.for_fold(fold)
-        classifier = EmotionClassifier.from_pipeline(fit_tfidf(own, run, seed))
-        members = [record for split in splits for record in own.of_split(split)]
-        rows += prediction_rows(classifier, members, data.classes)
+    folds = range(data.description.folds or 0)
+    rows = [row for fold in folds for row in _rows_of_fold(data.for_fold(fold), run, seed, splits)]
     write_jsonl(predictions_path, rows, sealed=True)
+
+
+def _rows_of_fold(
+    data: Data | Ratings, run: EmotionRun, seed: int, splits: Sequence[str]
+) -> list[dict[str, Any]]:
+    from affectlab.emotion import predict, predict_numbers
+
+    if isinstance(data, Ratings):
+        regressor = predict_numbers.EmotionRegressor.from_tfidf(fit_tfidf_numbers(data, run))
+        ratings = [record for split in splits for record in data.of_split(split)]
+        return predict_numbers.prediction_rows(regressor, ratings)
+    classifier = predict.EmotionClassifier.from_pipeline(fit_tfidf(data, run, seed))
+    records = [record for split in splits for record in data.of_split(split)]
+    return predict.prediction_rows(classifier, records, data.classes)
+
+
+def fit_tfidf_numbers(data: Ratings, run: EmotionRun) -> TfidfRegressor:
+    """A model of `tfidf_numbers`, fitted on the train split of *data*.
+
+    Raises:
+        UserError: a split has no records, or the texts have no words in common.
+    """
+    from affectlab.emotion import tfidf_numbers
+
+    _needed(data, "the data")
+    training = data.of_split("train")
+    texts = [record.text for record in training]
+    return tfidf_numbers.fit(run.tfidf, texts, data.values_of(training), data.names)
 
 
 def fit_tfidf(data: Data, run: EmotionRun, seed: int) -> Pipeline:
@@ -205,49 +270,38 @@ def fit_tfidf(data: Data, run: EmotionRun, seed: int) -> Pipeline:
     """
     from affectlab.emotion import tfidf
 
-    by_split = _needed(data, "the data")
-    training = by_split["train"]
-    if absent := set(data.classes) - {record.label for record in training}:
+    _needed(data, "the data")
+    training = data.of_split("train")
+    shares = data.shares_of(training)
+    if absent := [
+        name for name, share in zip(data.classes, shares.sum(axis=0), strict=True) if share == 0
+    ]:
         raise UserError(f"no text of the class {min(absent)} is in the train split")
-    return tfidf.fit(
-        tfidf.build_pipeline(run.tfidf, seed),
-        [record.text for record in training],
-        [record.label for record in training],
-    )
+    pipeline = tfidf.build_pipeline(run.tfidf, seed)
+    texts = [record.text for record in training]
+    if data.description.annotators is None:
+        return tfidf.fit(pipeline, texts, [record.label for record in training])
+    return tfidf.fit_shares(pipeline, texts, shares, data.classes)
 
 
-def _needed(data: Data, what: Path | str) -> dict[str, list[Record]]:
+def _needed(data: Data | Ratings, what: Path | str) -> dict[str, Sequence[Item]]:
     """The records to train on and to choose by."""
-    by_split = {split: data.of_split(split) for split in ("train", "validation")}
+    by_split: dict[str, Sequence[Item]] = {
+        split: data.of_split(split) for split in ("train", "validation")
+    }
     for split, members in by_split.items():
         if not members:
             raise UserError(f"{what}: no records in the {split} split")
     return by_split
 
 
-def validation_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Loss (mean cross-entropy, nats), accuracy and macro-F1 of logits (n, classes)."""
-    import numpy as np
-    from scipy.special import log_softmax
-
-    from affectlab.evaluation.stats import accuracy, confusion_matrix, macro_f1
-
-    confusion = confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])
-    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
-    return {
-        "loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        "accuracy": float(accuracy(confusion)),
-        "macro_f1": float(macro_f1(confusion)),
-    }
-
-
 def _evaluator(
-    token_ids: list[list[int]], labels: np.ndarray, pad_id: int, dtype: Any, device: Any
+    token_ids: list[list[int]], objective: Objective, pad_id: int, dtype: Any, device: Any
 ) -> Callable[[nn.Module], dict[str, float]]:
     from affectlab.emotion.model import predict_logits
 
     def evaluate(network: nn.Module) -> dict[str, float]:
-        logits = predict_logits(
+        outputs = predict_logits(
             network,
             token_ids,
             pad_id=pad_id,
@@ -255,19 +309,23 @@ def _evaluator(
             dtype=dtype,
             device=device,
         )
-        return validation_scores(logits, labels)
+        return objective.scores(outputs)
 
     return evaluate
 
 
-def _store_network(network: Any, tokenizer: Any, base_model: Path, directory: Path) -> None:
+def _store_network(
+    network: Any, tokenizer: Any, base_model: Path, objective: Objective, directory: Path
+) -> None:
     """Write checkpoint and tokenizer."""
     with sealed_path(directory) as temporary:
         network.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
 
 
-def _store_lora(network: Any, tokenizer: Any, base_model: Path, directory: Path) -> None:
+def _store_lora(
+    network: Any, tokenizer: Any, base_model: Path, objective: Objective, directory: Path
+) -> None:
     """Write the merged checkpoint, the tokenizer, and the adapter by itself."""
     from affectlab.emotion.model import ADAPTER_FOLDER, merge_lora
     from affectlab.models.text_models import save_adapter
@@ -275,6 +333,7 @@ def _store_lora(network: Any, tokenizer: Any, base_model: Path, directory: Path)
     with sealed_path(directory) as temporary:
         adapter = temporary / ADAPTER_FOLDER
         save_adapter(network, adapter)
-        classes = list(network.config.id2label.values())
-        merge_lora(base_model, adapter, tokenizer, classes).save_pretrained(temporary)
+        merge_lora(
+            base_model, adapter, tokenizer, objective.outputs, settings=objective.settings
+        ).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

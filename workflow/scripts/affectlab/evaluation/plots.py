@@ -45,6 +45,7 @@ STYLE = {
 DRAWN_SCORES = {
     "accuracy": (None, "accuracy"),
     "macro_f1": (GREEN, "macro-F1"),
+    "ccc": (None, "concordance"),
     "rouge_l": (None, "ROUGE-L"),
     "valid_output": (GREEN, "share in the form asked for"),
 }
@@ -227,6 +228,33 @@ def histogram(
         axes.grid(visible=True, axis="y")
 
 
+def scatter(stem: Path | str, panels: Mapping[str, tuple[Array, Array]]) -> None:
+    """Draw predictions against true values, a panel for each number.
+
+    Args:
+        stem: path without an ending.
+        panels: name of a number -> true values ``[n]`` and predictions ``[n]``.
+    """
+    count = len(panels)
+    columns = min(count, 3)
+    rows = -(-count // columns)
+    with figure(stem, 3.6 * columns, 3.6 * rows) as drawing:
+        drawn = drawing.subplots(rows, columns, squeeze=False).ravel()
+        for axes, (name, (true, predicted)) in zip(drawn, panels.items(), strict=False):
+            ends = [
+                min(float(true.min()), float(predicted.min())),
+                max(float(true.max()), float(predicted.max())),
+            ]
+            axes.plot(ends, ends, color=GREY, linewidth=1, linestyle="--")
+            axes.scatter(true, predicted, s=12, color=BLUE, alpha=0.6, linewidths=0)
+            axes.set_title(name)
+            axes.set_xlabel("true value")
+            axes.set_ylabel("prediction")
+            axes.grid(visible=True)
+        for axes in drawn[count:]:
+            axes.set_visible(False)
+
+
 def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]) -> None:
     """Draw a training over its steps: loss, and whatever else of `CURVES` its history has.
 
@@ -253,7 +281,7 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
         panels = dict(zip(heights, drawn[:, 0], strict=True))
         for (split, rows), series in zip(history.items(), SERIES, strict=False):
             _draw_split(panels, split, rows, series, scores)
-        _finish(panels, _stage_ends(history))
+        _finish(panels, _stage_ends(history), squared="ccc" in scores)
 
 
 def _draw_split(
@@ -288,9 +316,15 @@ def _stage_ends(history: Mapping[str, Mapping[str, Array]]) -> list[float]:
     return [float(step) for step in rows["step"][:-1][np.diff(rows["stage"]) > 0]]
 
 
-def _finish(panels: Mapping[str, Any], stage_ends: Sequence[float]) -> None:
-    """Label the axes of training curves, and mark the ends of stages."""
-    panels["loss"].set_ylabel("loss (nats)")
+def _finish(panels: Mapping[str, Any], stage_ends: Sequence[float], *, squared: bool) -> None:
+    """Label the axes of training curves, and mark the ends of stages.
+
+    Args:
+        panels: name of what is drawn -> its axes.
+        stage_ends: steps.
+        squared: whether the loss is a squared error, which has no unit here.
+    """
+    panels["loss"].set_ylabel("loss" if squared else "loss (nats)")
     panels["loss"].set_ylim(min(0.0, panels["loss"].dataLim.y0), 1.05 * panels["loss"].dataLim.y1)
     for name, label in (
         ("score", "score"),

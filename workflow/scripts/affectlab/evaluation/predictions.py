@@ -108,6 +108,17 @@ class Line:
         """
         return self._number(name, self._value(name), low, high)
 
+    def numbers(self, name: str, names: Sequence[str]) -> list[float]:
+        """The finite numbers in the field *name*, an object, in the order of *names*.
+
+        Raises:
+            DataError: there is not exactly one for each name, or one is not finite.
+        """
+        stored = self._value(name)
+        if not isinstance(stored, Mapping) or set(stored) != set(names):
+            raise self.error(f"{name}: expected a number for each of {_listed(names)}")
+        return [self._number(f"{name} of {one}", stored[one], -math.inf, math.inf) for one in names]
+
     def distribution(self, name: str, classes: Sequence[str]) -> list[float]:
         """The probabilities in the field *name*, in the order of *classes*.
 

@@ -23,10 +23,28 @@ def small_sample(
     width = limits[1] - limits[0]
     if width < WIDE:
         return None
-    # The interval is over groups, so few of them make it wide however many items there are.
-    among = "" if groups in (None, n) else f" in {groups:,} groups"
     return (
-        f"With {n:,} items{among} the interval of {score} is {100 * width:.0f} points wide."
+        f"With {n:,} items{_among(groups, n)} the interval of {score} is"
+        f" {100 * width:.0f} points wide. Smaller differences, between models or from a baseline,"
+        " cannot be seen with so few."
+    )
+
+
+def few_for_correlation(
+    n: int, limits: Sequence[float], *, groups: int | None = None
+) -> str | None:
+    """What a concordance on *n* items cannot show; None where its interval is narrow enough.
+
+    Args:
+        n: items that were scored.
+        limits: both ends of the interval of a concordance.
+        groups: of items that belong together, such as those of one author; None: not known.
+    """
+    width = limits[1] - limits[0]
+    if width < WIDE:
+        return None
+    return (
+        f"With {n:,} items{_among(groups, n)} the interval of the concordance is {width:.2f} wide."
         " Smaller differences, between models or from a baseline, cannot be seen with so few."
     )
 
@@ -48,6 +66,14 @@ def foreign_language(
         f"The pretrained model was made for {_listed(known)}, and these data are in"
         f" {_listed(spoken)}. Expect more of a model that knows the language."
     )
+
+
+def _among(groups: int | None, n: int) -> str:
+    """The number of groups, where they are fewer than the items.
+
+    The interval is over groups, so few of them make it wide however many items there are.
+    """
+    return "" if groups in (None, n) else f" in {groups:,} groups"
 
 
 def _listed(codes: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from affectlab.datasets.description import Description
 from affectlab.datasets.names import name_key
 from affectlab.datasets.texts import normalise_text
-from affectlab.datasets.traps import LEAST_GROUPS, MOST_OF_ONE_CLASS, SHOWN, Trap, spellings
+from affectlab.datasets.traps import LEAST_GROUPS, MOST_OF_ONE_CLASS, SHOWN, Trap, spelling_traps
 from affectlab.summary.cases import Case
 from affectlab.summary.text import (
     DETECTED,
@@ -42,7 +42,7 @@ def find_traps(
     return [
         *_twice(overlap),
         *_near(near["groups"], {case.id: case for case in cases}, description),
-        *spellings([case.subject for case in cases if case.subject is not None], group_name),
+        *spelling_traps([case.subject for case in cases if case.subject is not None], group_name),
         *_constant(cases, group_name),
         *_repeated(cases),
         *_copied(cases),

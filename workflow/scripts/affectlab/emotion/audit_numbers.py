@@ -1,0 +1,120 @@
+"""The audit of texts with numbers: what is in the data, and what can mislead a reader of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from affectlab.datasets.texts import normalise_text
+from affectlab.datasets.traps import Trap, spelling_traps
+from affectlab.emotion.audit import (
+    breakage,
+    copy_traps,
+    overlap_in,
+    parts,
+    quantiles,
+    store_audit,
+    text_findings,
+    write_audit,
+)
+from affectlab.emotion.data import Data
+from affectlab.emotion.ratings import Rating, Ratings
+from affectlab.evaluation.expectations import compare, refuse_unusable
+from affectlab.files.io import round_significant
+from affectlab.files.quarantine import BadRecord, read_quarantine
+
+
+def write_any_audit(
+    data: Data | Ratings,
+    quarantine_path: Path | str,
+    audit_path: Path | str,
+    expected: Mapping[str, Any] | None = None,
+    manifest_path: Path | str | None = None,
+) -> None:
+    """Audit data with classes or with numbers, and store the findings; see `audit.write_audit`.
+
+    Raises:
+        DataError: an input is missing or corrupt.
+        UserError: see `audit.audit` and `audit_numbers`.
+    """
+    if isinstance(data, Ratings):
+        found = audit_numbers(data, read_quarantine(quarantine_path), expected)
+        store_audit(found, audit_path, manifest_path)
+    else:
+        write_audit(data, quarantine_path, audit_path, expected, manifest_path)
+
+
+def audit_numbers(
+    data: Ratings,
+    quarantined: Sequence[BadRecord] = (),
+    expected: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Describe texts with numbers, and compare their counts with the registry.
+
+    Args:
+        data: the converted data set.
+        quarantined: bad records that were left out.
+        expected: ``expected`` of the data registry; only its ``counts`` apply.
+
+    Returns:
+        A JSON object as of `audit.audit`, without ``conditions``. ``counts`` hold the mean, the
+        standard deviation and the range of each number instead of classes.
+
+    Raises:
+        UserError: the data are broken; all reasons are listed.
+    """
+    overlap = overlap_in(data)
+    constant = _constant_numbers(data)
+    refuse_unusable([*breakage(data, quarantined, overlap), *constant])
+    shared = text_findings(data, quarantined, overlap)
+    counts = {split: _describe(own, data) for split, own in parts(data).items()}
+    wanted = (expected or {}).get("counts", {})
+    rows = [
+        (f"records of {split}", number, counts.get(split, {}).get("records", 0))
+        for split, number in wanted.items()
+    ]
+    return {
+        **shared,
+        "counts": counts,
+        "traps": [asdict(trap) for trap in (*copy_traps(shared), *_spelled(data))],
+        "expected": compare(rows),
+    }
+
+
+def _spelled(data: Ratings) -> list[Trap]:
+    known = [record.group for record in data.records if record.group is not None]
+    return spelling_traps(known, data.description.group)
+
+
+def _constant_numbers(data: Ratings) -> list[str]:
+    """Numbers that are the same for all texts, so that nothing can be learnt."""
+    values = data.values_of(data.records)
+    spread = values.max(axis=0) - values.min(axis=0)
+    return [
+        f"the number {name} is the same for all texts"
+        for name, range_ in zip(data.names, spread, strict=True)
+        if range_ == 0
+    ]
+
+
+def _describe(records: Sequence[Rating], data: Ratings) -> dict[str, Any]:
+    """Records, unique texts, numbers and lengths of one split."""
+    values = data.values_of(records)
+    return {
+        "records": len(records),
+        "unique_texts": len({record.text for record in records}),
+        "unique_normalised_texts": len({normalise_text(record.text) for record in records}),
+        "numbers": {
+            name: {
+                "mean": round_significant(float(column.mean())),
+                "sd": round_significant(float(column.std())),
+                "min": float(column.min()),
+                "max": float(column.max()),
+            }
+            for name, column in zip(data.names, values.T, strict=True)
+        },
+        "characters": quantiles([len(record.text) for record in records]),
+        "words": quantiles([len(record.text.split()) for record in records]),
+    }

@@ -1,0 +1,295 @@
+"""Scoring stored predictions of numbers: one run by itself, and runs against each other.
+
+Each number has a concordance correlation coefficient (CCC) and a mean absolute error (MAE), in
+units of the data. ``ccc`` and ``mae`` are the means over the numbers. The trivial baseline is the
+mean of the training split.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectlab.config.models import Bootstrap
+from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.comparison import Resamples, Run, Score, difference
+from affectlab.evaluation.predictions import check_items, prediction_lines
+from affectlab.evaluation.records import metric, read_metrics
+
+HELD_OUT = ("validation", "test")
+
+COMPARED = ("ccc", "mae")
+"""Scores whose paired differences between runs are reported."""
+
+WIDTH = 7
+"""Columns of `stats.pair_columns`."""
+
+BASELINE = "training_mean"
+
+
+@dataclass(frozen=True, slots=True)
+class RatedCorpus:
+    """What evaluation needs of data with numbers.
+
+    Attributes:
+        names: of the numbers.
+        values: split -> item -> its numbers; holds the splits that are predicted.
+        means: split -> item -> the training mean of each number; in a cross-validation that
+            of the item's own training folds.
+        group: a number per item; items that are alike share one.
+    """
+
+    names: tuple[str, ...]
+    values: Mapping[str, Mapping[str, Sequence[float]]]
+    means: Mapping[str, Mapping[str, Sequence[float]]]
+    group: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RatedPredictions:
+    """What a run predicted for the items of one split, in the order of their ids.
+
+    ``true``, ``predicted`` and ``trivial`` (the training means) are ``[n, D]``.
+    """
+
+    ids: tuple[str, ...]
+    true: stats.Floats
+    predicted: stats.Floats
+    trivial: stats.Floats
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def without(self, ids: Container[str]) -> RatedPredictions:
+        """The same predictions less those of the items *ids*."""
+        kept = [place for place, name in enumerate(self.ids) if name not in ids]
+        return RatedPredictions(
+            tuple(self.ids[place] for place in kept),
+            *(values[kept] for values in (self.true, self.predicted, self.trivial)),
+        )
+
+
+def score_suffixes(names: Sequence[str]) -> list[str]:
+    """The end of the name of a score for each number, such as ``valence`` in ``ccc_valence``.
+
+    Names of scores have small letters, digits and ``_``. A number without a letter of these, or
+    with the same end as another, is called by its place.
+    """
+    found = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names]
+    return [
+        end if end and found.count(end) == 1 else f"number{place}"
+        for place, end in enumerate(found, start=1)
+    ]
+
+
+def read_predictions(
+    path: Path | str, corpus: RatedCorpus, splits: Sequence[str] = HELD_OUT
+) -> dict[str, RatedPredictions]:
+    """Read the predictions of *splits* and check them.
+
+    Raises:
+        DataError: a line is not a prediction, or the items are not exactly those of the corpus.
+    """
+    found: dict[str, dict[str, list[float]]] = {split: {} for split in splits}
+    for line in prediction_lines(path):
+        split, name = line.text("split"), line.text("id")
+        if split not in found or name not in corpus.values[split]:
+            raise line.error(f"{name!r} is no item of the split {split!r}")
+        if name in found[split]:
+            raise line.error(f"a second prediction for {name!r}")
+        if line.numbers("values", corpus.names) != list(corpus.values[split][name]):
+            raise line.error("the values are not those of the records")
+        found[split][name] = line.numbers("prediction", corpus.names)
+    for split, items in found.items():
+        check_items(path, f"the split {split}", items, corpus.values[split])
+    return {split: _as_arrays(split, items, corpus) for split, items in found.items()}
+
+
+def scores(
+    true: stats.Floats, predicted: stats.Floats, groups: Sequence[int], names: Sequence[str]
+) -> dict[str, Score]:
+    """Every score of a split, as tables of sums a group.
+
+    Args:
+        true: ``[n, D]``.
+        predicted: ``[n, D]``.
+        groups: ``[n]``, the group of each item.
+        names: D names of the numbers.
+    """
+    columns = [stats.pair_columns(predicted[:, d], true[:, d]) for d in range(len(names))]
+    table = stats.group_sums(np.concatenate(columns, axis=1), groups)
+    kinds: dict[str, tuple[Any, Callable[[stats.Array], stats.Array]]] = {
+        "ccc": ("higher", stats.concordance),
+        "mae": ("lower", stats.mean_error),
+    }
+    found = {}
+    for kind, (direction, statistic) in kinds.items():
+        found[kind] = Score(direction, table, _mean_over_numbers(statistic, len(names)))
+        for d, end in enumerate(score_suffixes(names)):
+            own = table[:, d * WIDTH : (d + 1) * WIDTH]
+            found[f"{kind}_{end}"] = Score(direction, own, statistic)
+    return found
+
+
+def score_split(
+    split: RatedPredictions, corpus: RatedCorpus, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """All scores of one split with intervals and trivial baselines, as `metrics.json` holds them.
+
+    Args:
+        split: the predictions.
+        corpus: names and groups.
+        bootstrap: of the intervals.
+    """
+    groups = [corpus.group[name] for name in split.ids]
+    trivial = scores(split.true, split.trivial, groups, corpus.names)
+    metrics = {}
+    for name, score in scores(split.true, split.predicted, groups, corpus.names).items():
+        found = _interval(score, len(split), trivial[name].value, bootstrap)
+        baseline = (BASELINE, trivial[name].value)
+        metrics[name] = metric(found.value, score.direction, (found.low, found.high), baseline)
+    return {"n": len(split), "groups": len(set(groups)), "metrics": metrics}
+
+
+def scored_record(
+    predictions: Mapping[str, RatedPredictions],
+    corpus: RatedCorpus,
+    overlapping: Container[str],
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """The scores of a run, as `metrics.json` holds them, without what identifies the run.
+
+    Args:
+        predictions: of the splits validation and test.
+        corpus: names, numbers and groups.
+        overlapping: test items that are, or nearly are, in the training data as well.
+        bootstrap: of the intervals.
+    """
+    test = predictions["test"]
+    others = {"validation": score_split(predictions["validation"], corpus, bootstrap)}
+    remaining = test.without(overlapping)
+    if len(remaining):
+        others["test_without_overlap"] = score_split(remaining, corpus, bootstrap)
+    return {**score_split(test, corpus, bootstrap), "other_splits": others}
+
+
+def compare_two(
+    first: RatedPredictions, second: RatedPredictions, corpus: RatedCorpus, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """Compare two trained models on the same items: differences with intervals.
+
+    The differences are *first* minus *second*. They say nothing of other seeds.
+    """
+    if first.ids != second.ids:
+        raise ValueError("the two runs did not predict the same items")
+    groups = [corpus.group[name] for name in first.ids]
+    resamples = Resamples(groups, bootstrap.resamples, bootstrap.seed)
+    ours, theirs = (
+        scores(side.true, side.predicted, groups, corpus.names) for side in (first, second)
+    )
+    differences = {
+        name: difference(
+            resamples.trials([ours[name]]),
+            resamples.trials([theirs[name]]),
+            groups=len(set(groups)),
+            level=bootstrap.level,
+            over_seeds=False,
+        ).as_record()
+        for name in COMPARED
+    }
+    return {"differences": differences}
+
+
+def read_runs(
+    metrics_paths: Sequence[Path | str],
+    predictions_paths: Sequence[Path | str],
+    corpora: Mapping[str, RatedCorpus],
+    bootstrap: Bootstrap,
+    *,
+    seedless: Container[str] = (),
+) -> list[Run]:
+    """Read the runs that are to be compared, each with all its seeds.
+
+    Args:
+        metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
+        predictions_paths: predictions.jsonl of the same, in the same order.
+        corpora: by name of the data set.
+        bootstrap: of the intervals.
+        seedless: methods that no seed changes.
+    """
+    runs: dict[str, list[tuple[dict[str, Any], RatedPredictions]]] = {}
+    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
+        record = read_metrics(metrics_path)
+        predictions = read_predictions(predictions_path, corpora[record["data"]["name"]])
+        runs.setdefault(record["run"], []).append((record, predictions["test"]))
+    draws: dict[str, Resamples] = {}
+    found = []
+    for seeds in runs.values():
+        first, split = seeds[0]
+        data = first["data"]["name"]
+        corpus = corpora[data]
+        groups = [corpus.group[name] for name in split.ids]
+        if data not in draws:
+            draws[data] = Resamples(groups, bootstrap.resamples, bootstrap.seed)
+        each = [scores(one.true, one.predicted, groups, corpus.names) for _, one in seeds]
+        found.append(
+            Run(
+                records=[record for record, _ in seeds],
+                items=(data, split.ids),
+                trials={name: draws[data].trials([one[name] for one in each]) for name in each[0]},
+                bounds={name: _bounds(name) for name in each[0]},
+                seedless=first["method"] in seedless,
+            )
+        )
+    return found
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    return (-1.0, 1.0) if name.startswith("ccc") else (0.0, math.inf)
+
+
+def _mean_over_numbers(
+    statistic: Callable[[stats.Array], stats.Array], count: int
+) -> Callable[[stats.Array], stats.Array]:
+    """The mean of a statistic of `stats.pair_columns` over *count* blocks of them."""
+
+    def mean(sums: stats.Array) -> stats.Array:
+        blocks = np.asarray(sums).reshape(*np.shape(sums)[:-1], count, WIDTH)
+        return np.asarray(statistic(blocks).mean(axis=-1))
+
+    return mean
+
+
+def _interval(score: Score, items: int, trivial: float, bootstrap: Bootstrap) -> stats.Interval:
+    """The interval of a score of `scores`, whose trivial baseline is *trivial*."""
+    if score.direction == "lower":
+        blocks = score.table.reshape(len(score.table), -1, WIDTH)
+        sums = np.c_[blocks[:, :, 6].mean(axis=1), blocks[:, 0, 0]]
+        return intervals.positive_mean_interval(sums, bootstrap.level, scale=trivial)
+    replicates = intervals.replicates_of(
+        score.statistic, score.table, bootstrap.resamples, bootstrap.seed
+    )
+    return intervals.correlation_interval(
+        score.value,
+        replicates,
+        items=items,
+        groups=len(score.table),
+        level=bootstrap.level,
+        ranks=False,
+    )
+
+
+def _as_arrays(
+    split: str, lines: Mapping[str, Sequence[float]], corpus: RatedCorpus
+) -> RatedPredictions:
+    ids = tuple(sorted(lines))
+    tables = (corpus.values[split], lines, corpus.means[split])
+    return RatedPredictions(
+        ids, *(np.array([table[name] for name in ids], dtype=np.float64) for table in tables)
+    )
