@@ -267,7 +267,10 @@ def fold_of(wildcards):
 def reading_part(wildcards):
     """What of the entry of the data set of the wildcard `data` decides how it is read."""
     entry = REGISTRIES.datasets[wildcards.data]
-    keys = ("layout", "columns", "classes", "target", "language", "split", "expected")
+    keys = (
+        *("layout", "columns", "classes", "target", "language", "split", "image"),
+        "expected",
+    )
     part = {key: entry[key] for key in keys if key in entry}
     languages = entry.get("facts", {}).get("languages")
     part |= {"facts": {"languages": languages}} if languages else {}

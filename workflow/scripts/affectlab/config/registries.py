@@ -104,6 +104,13 @@ class HubData(Entry):
     config: Text = absent("Which of its configurations, where it has several.")
 
 
+class ImageInput(Entry):
+    """How images of your own are given to a network; those that are no square are stretched."""
+
+    size: int = absent("Height and width in pixels; 48 if not given.", ge=16, le=1024)
+    color: bool = absent("Whether colours are kept; false if not given: grey levels.")
+
+
 class SplitPlan(Entry):
     """How data of your own are divided into train, validation and test.
 
@@ -118,8 +125,8 @@ class SplitPlan(Entry):
     validation: float = absent("Share of the items.", gt=0, lt=1)
     folds: int = absent(
         "Cross-validation instead of one test split: every item is predicted once, by a model that "
-        "was trained without its fold.",
-        ge=2,
+        "was trained without its fold. The next fold chooses the weights, so there are at least 3.",
+        ge=3,
         le=50,
     )
     seed: Seed = absent("Of what is made at random; 0 if not given.")
@@ -148,6 +155,7 @@ class Dataset(Entry):
     )
     language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = absent("ISO 639 code, such as en.")
     split: SplitPlan = absent(str(SplitPlan.__doc__).partition("\n")[0])
+    image: ImageInput = absent(str(ImageInput.__doc__))
     title: Text = absent("As tables and reports show it.")
     version: Text = absent('Of the data; a text, such as "1.0".')
     licence: Text = absent("That the authors state, or that they state none.")

@@ -20,6 +20,7 @@ from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.classification import (
     COMPARED,
+    CROSS_VALIDATION,
     HELD_OUT,
     Corpus,
     read_predictions,
@@ -31,9 +32,6 @@ from affectlab.evaluation.comparison import comparison_record
 from affectlab.evaluation.conditions import Columns
 from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line, write_record
 from affectlab.files.io import read_json, read_jsonl, write_text
-
-CROSS_VALIDATION = "cross-validation"
-"""Stands for the split where every item was predicted once, without its fold."""
 
 TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""

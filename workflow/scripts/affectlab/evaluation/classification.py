@@ -31,6 +31,9 @@ BINS = 15
 
 HELD_OUT = ("validation", "test")
 
+CROSS_VALIDATION = "cross-validation"
+"""Stands for the test split where each item is predicted once, by a model that lacks its fold."""
+
 CONFUSION_SCORES: dict[str, Callable[[stats.Array], stats.Floats]] = {
     "accuracy": stats.accuracy,
     "macro_f1": stats.macro_f1,
@@ -362,7 +365,8 @@ def read_runs(
         record = read_metrics(metrics_path)
         corpus = corpora[record["data"]["name"]]
         predictions = read_predictions(predictions_path, corpus, splits)
-        headline = predictions[record["data"]["split"]]
+        split = record["data"]["split"]
+        headline = predictions["test" if split == CROSS_VALIDATION else split]
         runs.setdefault(record["run"], []).append((record, headline))
     draws: dict[str, Resamples] = {}
     found = []
