@@ -34,6 +34,7 @@ from affectlab.experiments import read_config
 from affectlab.face.data import read_faces, require_images
 from affectlab.face.export import CALIBRATION_IMAGES, calibration, to_onnx
 from affectlab.face.faces import CLASSES
+from affectlab.face.interface import Interface
 from affectlab.face.model import Network, as_network, build_network, load_network, predict_images
 from affectlab.face.settings import FaceRun
 from affectlab.models import devices, onnx_export
@@ -73,7 +74,12 @@ def ours(network: Network) -> Ask:
     """One of our networks, shown each face once."""
     cpu = torch.device("cpu")
     return lambda images: predict_images(
-        network, images, test_time="none", batch_size=len(images), device=cpu
+        network,
+        images,
+        interface=Interface(),
+        test_time="none",
+        batch_size=len(images),
+        device=cpu,
     )[0]
 
 
@@ -82,7 +88,7 @@ def networks(model: Path | None, images: np.ndarray, threads: int) -> dict[str, 
     if model is None:
         torch.manual_seed(0)
         run = typed(FaceRun, read_config(PROJECT)["face"]["runs"]["swift"])
-        network = build_network(run, None).eval()
+        network = build_network(run, None, Interface()).eval()
     else:
         network, _ = load_network(model)
     forms = {"pytorch": ours(network)}

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 from affectlab.config.models import typed
 from affectlab.experiments import read_config
 from affectlab.face.augment import augment, mix
+from affectlab.face.interface import Interface
 from affectlab.face.model import build_network
-from affectlab.face.networks import OUTPUTS
 from affectlab.face.settings import FaceRun
 from affectlab.face.train import collator, loss_function
 from affectlab.models import devices
@@ -33,6 +33,7 @@ from affectlab.training import loop
 
 PROJECT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
+INTERFACE = Interface()
 MATRIX = 2048
 ROUNDS = 3
 
@@ -82,15 +83,21 @@ def multiplications(network: nn.Module) -> int:
 
 def ours(run: FaceRun, images: np.ndarray, targets: np.ndarray) -> float:
     """Images a second of one epoch, everything but the evaluation included."""
-    network = build_network(run, None)
+    network = build_network(run, None, INTERFACE)
     recipe = run.training.model_copy(update={"epochs": 1})
     with tempfile.TemporaryDirectory() as folder:
         result = loop.fit(
             network,
             loop.Task(
                 lengths=[1] * len(images),
-                collate=collator(images, targets, run.augmentation, recipe.label_smoothing),
-                loss_sum=loss_function(run.loss),
+                collate=collator(
+                    images,
+                    targets,
+                    run.augmentation,
+                    recipe.label_smoothing,
+                    len(INTERFACE.classes),
+                ),
+                loss_sum=loss_function(run.loss, INTERFACE),
                 evaluate=lambda _: {"loss": 0.0},
                 select_by=None,
             ),
@@ -105,13 +112,13 @@ def ours(run: FaceRun, images: np.ndarray, targets: np.ndarray) -> float:
 
 def plain(run: FaceRun, images: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> float:
     """Images a second of the plain loop."""
-    network = build_network(run, None).train()
+    network = build_network(run, None, INTERFACE).train()
     recipe = run.training
     loader = DataLoader(Images(images, targets), batch_size=recipe.batch_size, shuffle=True)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    loss_sum = loss_function(run.loss)
+    loss_sum = loss_function(run.loss, INTERFACE)
     started = time.perf_counter()
     for batch, wanted in loader:
         mixed = mix(augment(batch, run.augmentation), wanted, run.augmentation)
@@ -137,7 +144,7 @@ def main() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(7, size=options.images)
     images = draw_faces(labels, generator)
-    targets = np.zeros((options.images, OUTPUTS), np.float32)
+    targets = np.zeros((options.images, sum(INTERFACE.sizes)), np.float32)
     targets[np.arange(options.images), labels] = 1
     speeds: dict[str, list[float]] = {"ours": [], "plain": [], "peak": []}
     for _ in range(ROUNDS):
@@ -145,7 +152,7 @@ def main() -> None:
         speeds["ours"].append(ours(run, images, targets))
         speeds["plain"].append(plain(run, images, targets, dtype))
     best = {name: max(values) for name, values in speeds.items()}
-    operations = 6 * multiplications(build_network(run, None))
+    operations = 6 * multiplications(build_network(run, None, INTERFACE))
     print(
         json.dumps(
             {

@@ -269,7 +269,7 @@ def reading_part(wildcards):
     entry = REGISTRIES.datasets[wildcards.data]
     keys = (
         *("layout", "columns", "classes", "fields", "target"),
-        *("language", "split", "expected"),
+        *("language", "split", "image", "expected"),
     )
     part = {key: entry[key] for key in keys if key in entry}
     languages = entry.get("facts", {}).get("languages")

@@ -1,9 +1,10 @@
-# The face experiment: FER2013 expressions, and the proxies published as "IQ" and "EQ".
+# The face experiment: classes of face images and, of FER2013, the proxies published as "IQ" and "EQ".
 #
 # REQUIRED INPUTS:
 #   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
 # OUTPUTS:
-#   <results>/face/data/{data}/         faces.npy, tables, quarantine, audit, label check
+#   <results>/face/data/{data}/         faces.npy, tables, description, quarantine, audit; of
+#                                       FER2013 the proxy labels and their check
 #   <results>/face/{run}/seed{seed}/    model, predictions, metrics, blur test, figures, card, export
 #   <results>/face/comparison.json      seeds together, runs against each other
 # STEPS: convert -> audit -> label -> check_labels -> train -> predict, blur -> evaluate -> card;
@@ -26,6 +27,7 @@ rule face_convert:
         faces=nonempty("<results>/face/data/{data}/faces.npy"),
         metadata=nonempty("<results>/face/data/{data}/metadata.csv"),
         quarantine="<results>/face/data/{data}/quarantine.jsonl",
+        description=nonempty("<results>/face/data/{data}/description.json"),
     log:
         "<logs>/face_convert/{data}.log",
     benchmark:
@@ -37,9 +39,9 @@ rule face_convert:
         runtime=60,
     params:
         lib=lib("face_convert"),
+        entry=reading_part,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
-        expected=expected_counts,
     script:
         "../workflow/scripts/face_convert.py"
 
@@ -48,6 +50,7 @@ rule face_audit:
     input:
         faces="<results>/face/data/{data}/faces.npy",
         metadata="<results>/face/data/{data}/metadata.csv",
+        description="<results>/face/data/{data}/description.json",
         quarantine="<results>/face/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
@@ -123,8 +126,10 @@ rule face_train:
     input:
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
-        labels=FACE_RUNS.data_of_run("metadata_with_labels.csv"),
-        check=ordering_only(FACE_RUNS.data_of_run("label_check.json")),
+        description=FACE_RUNS.data_of_run("description.json"),
+        labels=face_proxies_of_run("metadata_with_labels.csv"),
+        audit=ordering_only(FACE_RUNS.data_of_run("audit.json")),
+        check=ordering_only(face_proxies_of_run("label_check.json")),
         model=FACE_RUNS.model_of_run,
     output:
         model=directory("<results>/face/{run}/seed{seed}/model"),
@@ -144,8 +149,21 @@ rule face_train:
     params:
         lib=lib("face_train"),
         recipe=FACE_RUNS.recipe("protocol", "seeds", "data"),
+        fold=fold_of,
     script:
         "../workflow/scripts/face_train.py"
+
+
+# The same without one fold of a cross-validation.
+use rule face_train as face_train_fold with:
+    output:
+        model=directory("<results>/face/{run}/seed{seed}/fold{fold}/model"),
+        history=nonempty("<results>/face/{run}/seed{seed}/fold{fold}/history.csv"),
+        training=nonempty("<results>/face/{run}/seed{seed}/fold{fold}/training.json"),
+    log:
+        "<logs>/face_train/{run}/seed{seed}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/face_train/{run}/seed{seed}/fold{fold}.jsonl"
 
 
 rule face_predict:
@@ -153,12 +171,15 @@ rule face_predict:
         model="<results>/face/{run}/seed{seed}/model",
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
+        description=FACE_RUNS.data_of_run("description.json"),
     output:
         predictions=nonempty("<results>/face/{run}/seed{seed}/predictions.jsonl"),
     log:
         "<logs>/face_predict/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_predict/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_RUNS.without_folds(FACE["runs"])),
     conda:
         "../envs/vision.yaml"
     threads: 8
@@ -169,8 +190,50 @@ rule face_predict:
     params:
         lib=lib("face_predict"),
         splits=FACE_SPLITS,
+        fold=fold_of,
     script:
         "../workflow/scripts/face_predict.py"
+
+
+use rule face_predict as face_predict_fold with:
+    input:
+        model="<results>/face/{run}/seed{seed}/fold{fold}/model",
+        faces=FACE_RUNS.data_of_run("faces.npy"),
+        metadata=FACE_RUNS.data_of_run("metadata.csv"),
+        description=FACE_RUNS.data_of_run("description.json"),
+    output:
+        predictions=nonempty(
+            "<results>/face/{run}/seed{seed}/fold{fold}/predictions.jsonl"
+        ),
+    log:
+        "<logs>/face_predict/{run}/seed{seed}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/face_predict/{run}/seed{seed}/fold{fold}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_RUNS.with_folds(FACE["runs"])),
+
+
+# Every image was held out in one fold: the predictions of all folds are one table.
+rule face_pool:
+    input:
+        predictions=FACE_RUNS.of_folds("predictions.jsonl"),
+    output:
+        predictions=nonempty("<results>/face/{run}/seed{seed}/predictions.jsonl"),
+    log:
+        "<logs>/face_pool/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/face_pool/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_RUNS.with_folds(FACE["runs"])),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=15,
+    params:
+        lib=lib("face_pool"),
+    script:
+        "../workflow/scripts/face_pool.py"
 
 
 # The same faces with worse pictures: what the two indices follow.
@@ -206,10 +269,11 @@ rule face_evaluate:
     input:
         predictions="<results>/face/{run}/seed{seed}/predictions.jsonl",
         training="<results>/face/{run}/seed{seed}/training.json",
-        blur="<results>/face/{run}/seed{seed}/blur.json",
+        blur=face_blur_of,
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
-        labels=FACE_RUNS.data_of_run("metadata_with_labels.csv"),
+        description=FACE_RUNS.data_of_run("description.json"),
+        labels=face_proxies_of_run("metadata_with_labels.csv"),
         audit=FACE_RUNS.data_of_run("audit.json"),
         model=FACE_RUNS.model_of_run,
         metrics_schema=schema("metrics"),
@@ -245,7 +309,8 @@ rule face_compare:
         predictions=FACE_RUNS.results("predictions.jsonl"),
         faces=FACE_RUNS.data_files("faces.npy"),
         metadata=FACE_RUNS.data_files("metadata.csv"),
-        labels=FACE_RUNS.data_files("metadata_with_labels.csv"),
+        descriptions=FACE_RUNS.data_files("description.json"),
+        labels=face_proxy_files("metadata_with_labels.csv"),
         schema=schema("comparison"),
     output:
         comparison=nonempty("<results>/face/comparison.json"),
@@ -272,7 +337,7 @@ rule face_card:
     input:
         metrics="<results>/face/{run}/seed{seed}/metrics.json",
         audit=FACE_RUNS.data_of_run("audit.json"),
-        check=FACE_RUNS.data_of_run("label_check.json"),
+        check=face_proxies_of_run("label_check.json"),
     output:
         card=nonempty("<results>/face/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/face/{run}/seed{seed}/inference_example.py"),
@@ -302,6 +367,7 @@ rule face_export:
         model="<results>/face/{run}/seed{seed}/model",
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
+        description=FACE_RUNS.data_of_run("description.json"),
     output:
         onnx=nonempty("<results>/face/{run}/seed{seed}/export/model.onnx"),
         int8=nonempty("<results>/face/{run}/seed{seed}/export/model.int8.onnx"),
@@ -318,6 +384,6 @@ rule face_export:
         runtime=60,
     params:
         lib=lib("face_export"),
-        split=FACE["result_split"],
+        split=face_result_split,
     script:
         "../workflow/scripts/face_export.py"

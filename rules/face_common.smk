@@ -1,6 +1,6 @@
 # What the rules of the face experiment ask of the configuration.
 
-from affectlab.face.settings import selected_runs
+from affectlab.face.settings import PUBLISHED_LAYOUT, selected_runs
 
 FACE = config["face"]
 FACE_RUNS = Runs("face", selected_runs(FACE))
@@ -11,6 +11,34 @@ def face_votes_of(wildcards):
     """The manifest of the FER+ votes of a data set, if it has any."""
     votes = FACE["votes"].get(wildcards.data)
     return f"<resources>/raw/{votes}/manifest.json" if votes else []
+
+
+def has_proxies(data):
+    """Whether a data set has the classes that the proxies are made of: those of FER2013."""
+    return REGISTRIES.datasets[data]["layout"] == PUBLISHED_LAYOUT
+
+
+def face_proxies_of_run(filename):
+    """An input function: *filename* of a run's data set, if that has proxies."""
+    of_run = FACE_RUNS.data_of_run(filename)
+    return lambda wildcards: (
+        of_run(wildcards) if has_proxies(FACE_RUNS[wildcards.run]["data"]) else []
+    )
+
+
+def face_blur_of(wildcards):
+    """The blur test of a run and seed, if its data have proxies."""
+    if not has_proxies(FACE_RUNS[wildcards.run]["data"]):
+        return []
+    return f"<results>/face/{wildcards.run}/seed{wildcards.seed}/blur.json"
+
+
+def face_result_split(wildcards):
+    """The split that a kept model has not been trained on, whose scores are shown.
+
+    Of a cross-validation that is the validation split, which its weights were chosen by.
+    """
+    return "validation" if FACE_RUNS.folds(wildcards.run) else FACE["result_split"]
 
 
 def face_labels(*keys):
@@ -24,10 +52,19 @@ def face_votes_entry(wildcards):
     return {votes: dataset_entry(votes)} if votes else {}
 
 
+def face_proxy_files(filename):
+    """*filename* in the folder of every data set that has proxies."""
+    return [
+        f"{FACE_RUNS.folder}/data/{name}/{filename}"
+        for name in FACE_RUNS.data
+        if has_proxies(name)
+    ]
+
+
 def face_data_targets(wildcards):
     return [
         *FACE_RUNS.data_files("audit.json"),
-        *FACE_RUNS.data_files("label_check.json"),
+        *face_proxy_files("label_check.json"),
     ]
 
 

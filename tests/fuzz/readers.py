@@ -135,7 +135,7 @@ def face(layout: str, *, renamed: bool = False) -> Reader:
 
 
 def face_votes() -> Reader:
-    from affectlab.face.data import convert
+    from affectlab.face.convert import convert
     from affectlab.samples.face import write_corpus, write_votes
 
     def build(folder: Path) -> None:
@@ -149,6 +149,8 @@ def face_votes() -> Reader:
             faces_path=folder / "faces.npy",
             metadata_path=folder / "metadata.csv",
             quarantine_path=folder / "bad.jsonl",
+            description_path=folder / "description.json",
+            entry={"layout": "fer2013"},
             on_bad_record="skip",
         )
 
@@ -400,15 +402,17 @@ def predictions() -> Reader:
 
 def face_predictions() -> Reader:
     from affectlab.face.evaluate import read_regressed
+    from affectlab.face.labels import LIMITS
 
     def build(folder: Path) -> None:
         values = {"valence": 0.1, "arousal": 0.2, "iq_proxy": 0.3, "eq_proxy": 0.4}
         rows = [{"id": f"i{n}", "split": "test", **values} for n in range(5)]
         (folder / "predictions.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
 
-    return Reader(
-        "face_predictions", build, lambda f: read_regressed(f / "predictions.jsonl", "test")
-    )
+    def read(folder: Path) -> object:
+        return read_regressed(folder / "predictions.jsonl", "test", tuple(LIMITS))
+
+    return Reader("face_predictions", build, read)
 
 
 def audio_predictions() -> Reader:
@@ -845,6 +849,7 @@ def face_model(method: str) -> Reader:
 
     def build(folder: Path) -> None:
         from affectlab.config.models import typed
+        from affectlab.face.interface import Interface
         from affectlab.face.model import build_network, save_network
         from affectlab.face.settings import FaceRun
         from affectlab.samples.models import write_tiny_resnet
@@ -857,7 +862,7 @@ def face_model(method: str) -> Reader:
             base = folder / "base"
             write_tiny_resnet(base)
         run = typed(FaceRun, {"method": method, "network": settings, "test_time": "flip"})
-        save_network(build_network(run, base), run, folder / "m")
+        save_network(build_network(run, base, Interface()), run, folder / "m")
 
     def read(folder: Path) -> None:
         predictor = FacePredictor.from_directory(folder / "m", device="cpu")

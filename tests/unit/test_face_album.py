@@ -13,6 +13,7 @@ from PIL import Image
 from affectlab.cli import main
 from affectlab.errors import DataError
 from affectlab.face import model, photographs, pixels, predict, raw
+from affectlab.face.interface import Interface
 from affectlab.face.settings import FaceRun, Network
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
@@ -39,7 +40,7 @@ def draw(number=1):
 def network(tmp_path_factory):
     directory = tmp_path_factory.mktemp("network")
     run = FaceRun(network=Network(widths=[8, 8], depths=[1, 1], dropout=0.1))
-    model.save_network(model.build_network(run, None), run, directory)
+    model.save_network(model.build_network(run, None, Interface()), run, directory)
     return directory
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from affectlab.errors import DataError, UserError
-from affectlab.face.data import convert, read_faces, require_images
+from affectlab.face.convert import convert
+from affectlab.face.data import read_faces, require_images
 from affectlab.face.faces import CLASSES, CSV_CLASSES
 from affectlab.face.pixels import decode_image, parse_pixels
 from affectlab.face.raw import read_raw
@@ -39,8 +40,15 @@ def converted(directory: Path, votes: Path | None = None, **changes):
         "faces_path": directory / "out" / "faces.npy",
         "metadata_path": directory / "out" / "metadata.csv",
         "quarantine_path": directory / "out" / "quarantine.jsonl",
+        "description_path": directory / "out" / "description.json",
     }
-    convert(raw_directory=directory / "raw", votes_directory=votes, **paths, **changes)
+    convert(
+        raw_directory=directory / "raw",
+        votes_directory=votes,
+        entry={"layout": "fer2013"},
+        **paths,
+        **changes,
+    )
     return read_faces(paths["faces_path"], paths["metadata_path"])
 
 

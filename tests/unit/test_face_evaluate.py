@@ -19,7 +19,8 @@ from affectlab.evaluation.records import origin_record, read_record
 from affectlab.experiments import validate_config
 from affectlab.face import blur, evaluate, labels, settings
 from affectlab.face.card import card
-from affectlab.face.data import convert, read_faces
+from affectlab.face.convert import convert
+from affectlab.face.data import read_faces
 from affectlab.face.faces import CLASSES
 from affectlab.face.indices import WARNINGS
 from affectlab.face.labels import LIMITS
@@ -54,6 +55,8 @@ def data(tmp_path_factory):
         raw_directory=folder / "raw",
         votes_directory=None,
         quarantine_path=folder / "quarantine.jsonl",
+        description_path=folder / "description.json",
+        entry={"layout": "fer2013"},
         **paths,
     )
     labels.write_labels(**paths, labels_path=folder / "labels.csv", settings=LABELS, threads=1)
@@ -111,14 +114,21 @@ def blur_curves(data, network=None):
     return blur.blur_test(network or Brightness(), shown, LABELS, "none", 1)
 
 
+def scored_data(data):
+    """A converted corpus with its labels."""
+    faces = read_faces(data / "faces.npy", data / "metadata.csv")
+    return evaluate.ScoredData(
+        faces, labels.labels_of(faces, data / "labels.csv"), data / "metadata.csv"
+    )
+
+
 def score(data, folder, out, recipe, split, faces=None):
     """Score what *folder* holds of a run; its record, which lies in *out*."""
     evaluate.evaluate(
         scored_run(out, recipe, training_path=folder / "training.json"),
         predictions_path=folder / "predictions.jsonl",
-        faces_path=faces or data / "faces.npy",
-        metadata_path=data / "metadata.csv",
-        labels_path=data / "labels.csv",
+        data=scored_data(data),
+        data_paths=(faces or data / "faces.npy", data / "metadata.csv"),
         audit_path=folder.parents[1] / "data" / "face_sample" / "audit.json",
         blur_path=folder / "blur.json",
         result_split=split,
@@ -162,9 +172,7 @@ def evaluated(data, tmp_path_factory):
     evaluate.compare(
         metrics_paths=[folder / "metrics.json"],
         predictions_paths=[folder / "predictions.jsonl"],
-        data_paths={
-            "face_sample": (data / "faces.npy", data / "metadata.csv", data / "labels.csv")
-        },
+        data={"face_sample": scored_data(data)},
         result_split="test",
         bootstrap=BOOTSTRAP,
         schema=SCHEMAS / "comparison.schema.json",
@@ -265,7 +273,7 @@ def test_predictions_without_a_value_are_named(data, tmp_path):
     del lines[-1]["arousal"]
     write_jsonl(tmp_path / "p.jsonl", lines)
     with pytest.raises(DataError, match=f"record {len(lines)}: no arousal"):
-        evaluate.read_regressed(tmp_path / "p.jsonl", "test")
+        evaluate.read_regressed(tmp_path / "p.jsonl", "test", tuple(LIMITS))
 
 
 def test_the_blur_test_follows_the_picture(data):

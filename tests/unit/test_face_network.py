@@ -32,12 +32,13 @@ from affectlab.experiments import read_config
 from affectlab.face import model, predict, train
 from affectlab.face.augment import augment, mix
 from affectlab.face.card import TEMPLATES
-from affectlab.face.data import convert, read_faces
+from affectlab.face.convert import convert
+from affectlab.face.data import PUBLISHED, read_faces
 from affectlab.face.export import BATCH, export, measure
 from affectlab.face.faces import CLASSES
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
+from affectlab.face.interface import Interface
 from affectlab.face.labels import LIMITS, read_labels, shown_values, write_labels
-from affectlab.face.networks import OUTPUTS
 from affectlab.face.photographs import detect_faces, read_image
 from affectlab.face.settings import Augmentation, FaceRun, Labels, Loss, Network
 from affectlab.files.io import read_json, read_jsonl, write_json
@@ -96,6 +97,8 @@ def make_data(folder, counts=None):
         faces_path=folder / "faces.npy",
         metadata_path=folder / "metadata.csv",
         quarantine_path=folder / "quarantine.jsonl",
+        description_path=folder / "description.json",
+        entry={"layout": "fer2013"},
     )
     write_labels(
         faces_path=folder / "faces.npy",
@@ -123,6 +126,8 @@ def trained(data: Path, folder: Path, base_model: Path | None = None, run: FaceR
         faces_path=data / "faces.npy",
         metadata_path=data / "metadata.csv",
         labels_path=data / "labels.csv",
+        description=PUBLISHED,
+        fold=None,
         base_model=base_model,
         run=run,
         seed=3,
@@ -155,7 +160,7 @@ def test_the_recipe_of_the_demo_is_clearly_better_than_chance(tmp_path):
 @pytest.mark.parametrize(("run", "budget"), [("compact", 150e6), ("swift", 25e6)])
 def test_the_networks_of_the_config_keep_to_their_budgets(run, budget):
     configured = read_config(PROJECT)["face"]["runs"][run]
-    made = model.build_network(typed(FaceRun, configured), None)
+    made = model.build_network(typed(FaceRun, configured), None, Interface())
     assert sum(p.numel() for p in made.parameters()) <= 1_500_000
     multiplications = 0
 
@@ -267,7 +272,7 @@ def test_mixing_blends_targets_as_it_blends_images(kind):
 
 
 def test_an_unknown_target_stays_unknown_and_costs_nothing():
-    loss = train.loss_function(Loss(affect_weight=1.0, proxy_weight=1.0))
+    loss = train.loss_function(Loss(affect_weight=1.0, proxy_weight=1.0), Interface())
     answers = nn.Parameter(torch.zeros(2, 11))
     targets = torch.zeros(2, 11)
     targets[:, 0] = 1
@@ -285,7 +290,7 @@ def test_a_batch_is_of_its_images_with_their_smoothed_targets():
     targets = np.zeros((5, 11), dtype=np.float32)
     targets[np.arange(5), np.arange(5)] = 1
     targets[:, 7:] = [0.5, np.nan, 1.0, -2.0]
-    batch = train.collator(images, targets, STILL, label_smoothing=0.1)(np.array([3, 0]))
+    batch = train.collator(images, targets, STILL, label_smoothing=0.1, classes=7)(np.array([3, 0]))
     assert np.allclose(batch["images"][:, 0], images[[3, 0]] / 255, atol=1e-5)
     expected = targets[[3, 0]]
     expected[:, :7] = 0.1 / 7
@@ -326,13 +331,18 @@ def test_the_answer_is_the_mean_over_the_views(test_time):
     """Of a network that sees one pixel of each, and whose other outputs are 0."""
 
     def first_pixel(view):
-        answers = torch.zeros(len(view), OUTPUTS)
+        answers = torch.zeros(len(view), 11)
         answers[:, 0] = answers[:, 7] = view[:, 0, 0, 0]
         return answers
 
     images = np.random.default_rng(0).integers(0, 256, (3, 48, 48), dtype=np.uint8)
     probabilities, regressed = model.predict_images(
-        first_pixel, images, test_time=test_time, batch_size=2, device=torch.device("cpu")
+        first_pixel,
+        images,
+        interface=Interface(),
+        test_time=test_time,
+        batch_size=2,
+        device=torch.device("cpu"),
     )
     for image, shares, values in zip(images, probabilities, regressed, strict=True):
         seen = np.array([image[place] / 255 for place in TOP_LEFT[test_time]])
@@ -387,8 +397,8 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(
 ):
     whole = train.loss_function
 
-    def stopping(settings):
-        loss, calls = whole(settings), iter(range(100))
+    def stopping(*settings):
+        loss, calls = whole(*settings), iter(range(100))
 
         def loss_sum(module, batch):
             if next(calls) == 5:
@@ -428,7 +438,12 @@ def test_backbones_of_transformers_are_trained_and_read_back(data, tmp_path, wri
     assert config["method"] == "backbone"
     images = samples.draw_faces(np.arange(3), np.random.default_rng(0))
     probabilities, regressed = model.predict_images(
-        loaded, images, test_time="none", batch_size=2, device=torch.device("cpu")
+        loaded,
+        images,
+        interface=Interface(),
+        test_time="none",
+        batch_size=2,
+        device=torch.device("cpu"),
     )
     assert np.allclose(probabilities.sum(axis=1), 1)
     assert regressed.shape == (3, 4)
@@ -439,14 +454,14 @@ def test_a_checkpoint_that_reads_no_such_images_is_named(tmp_path):
     run = backbone(96)
     write_tiny_vit(tmp_path / "vit")
     with pytest.raises(DataError, match="vit: reads no images of 96 x 96 pixels"):
-        model.build_network(run, tmp_path / "vit")
+        model.build_network(run, tmp_path / "vit", Interface())
     write_tiny_bert(tmp_path / "text")
     with pytest.raises(DataError, match="text: reads no images of 96 x 96 pixels"):
-        model.build_network(run, tmp_path / "text")
+        model.build_network(run, tmp_path / "text", Interface())
     weights = tmp_path / "vit" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(DataError, match="vit: no image network can be loaded"):
-        model.build_network(run, tmp_path / "vit")
+        model.build_network(run, tmp_path / "vit", Interface())
 
 
 @pytest.mark.parametrize("write", [write_tiny_resnet, write_tiny_vit])
@@ -457,12 +472,12 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path, write):
     weights = tmp_path / "base" / "model.safetensors"
     kept = {k: v for k, v in load_file(weights).items() if not k.endswith("batches_tracked")}
     save_file(kept, weights, {"format": "pt"})
-    model.build_network(run, tmp_path / "base")
+    model.build_network(run, tmp_path / "base", Interface())
     name = next(name for name in kept if name.endswith("weight"))
     del kept[name]
     save_file(kept, weights, {"format": "pt"})
     with pytest.raises(DataError, match=f"base: lacks 1 of the network's weights, {name} among"):
-        model.build_network(run, tmp_path / "base")
+        model.build_network(run, tmp_path / "base", Interface())
 
 
 @pytest.mark.parametrize(
@@ -500,7 +515,7 @@ def test_a_directory_without_such_a_model_is_named(tmp_path, network):
     forest = json.dumps(read_json(network / "config.json") | {"method": "forest"})
     for content in ("[]", '{"model_type": "bert"}', '{"test_time": "five_crop"}', forest):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(DataError, match="has another method, classes, heads or views"):
+        with pytest.raises(DataError, match="has another method or views"):
             model.load_network(tmp_path)
 
 
@@ -529,6 +544,8 @@ def test_predictions_of_a_run_are_those_of_the_predictor(data, network, tmp_path
     predict.predict_corpus(
         faces_path=data / "faces.npy",
         metadata_path=data / "metadata.csv",
+        description=PUBLISHED,
+        fold=None,
         model_directory=network,
         predictions_path=tmp_path / "predictions.jsonl",
         splits=["validation", "test"],
@@ -663,6 +680,7 @@ def exported(data, directory: Path, folder: Path) -> dict:
         model_directory=directory,
         faces_path=data / "faces.npy",
         metadata_path=data / "metadata.csv",
+        description=PUBLISHED,
         split="test",
         threads=1,
         onnx_path=folder / "model.onnx",
@@ -714,7 +732,7 @@ def test_exports_give_the_same_answers_and_serve_the_predictor(data, network, tm
 def test_a_backbone_is_exported_with_its_enlarging(data, tmp_path):
     write_tiny_resnet(tmp_path / "base")
     run = backbone(test_time="ten_crop")
-    made = model.build_network(run, tmp_path / "base")
+    made = model.build_network(run, tmp_path / "base", Interface())
     model.save_network(made, run, tmp_path / "model")
     formats = exported(data, tmp_path / "model", tmp_path)["formats"]
     assert formats["onnx"]["max_probability_difference"] < 1e-4
@@ -726,7 +744,9 @@ def test_a_backbone_is_exported_with_its_enlarging(data, tmp_path):
 def test_one_view_is_measured_once(network):
     loaded, _ = model.load_network(network)
     images = samples.draw_faces(np.arange(7), np.random.default_rng(0))
-    found, probabilities = measure(torch_inference(loaded), images, np.arange(7), "none")
+    found, probabilities = measure(
+        torch_inference(loaded), images, np.arange(7), Interface(), "none"
+    )
     assert list(found) == ["one_view"]
     assert found["one_view"]["accuracy"] == (probabilities.argmax(axis=1) == np.arange(7)).mean()
 
@@ -757,13 +777,13 @@ def test_each_face_of_a_photograph_is_read_where_it_was_found(
 def test_a_backbone_gets_its_grey_levels_as_in_its_pretraining(tmp_path, write, scale):
     write(tmp_path / "base")
     run = backbone()
-    made = model.build_network(run, tmp_path / "base")
+    made = model.build_network(run, tmp_path / "base", Interface())
     assert made.scale == pytest.approx(scale, abs=1e-3)
     model.save_network(made, run, tmp_path / "model")
     assert model.load_network(tmp_path / "model")[0].scale == made.scale
     (tmp_path / "base" / "preprocessor_config.json").write_text("{}")
     with pytest.raises(DataError, match=r"preprocessor_config\.json: expected the numbers image_m"):
-        model.build_network(run, tmp_path / "base")
+        model.build_network(run, tmp_path / "base", Interface())
 
 
 def test_the_faces_of_a_photograph_are_found_from_left_to_right():
@@ -779,7 +799,7 @@ def test_the_faces_of_a_photograph_are_found_from_left_to_right():
 
 def test_the_example_reads_the_faces_of_pictures(network, tmp_path):
     shutil.copytree(network, tmp_path / "model")
-    program = cards.render(TEMPLATES / "inference.py.j2", run="compact")
+    program = cards.render(TEMPLATES / "inference.py.j2", run="compact", has_indices=True)
     (tmp_path / "inference_example.py").write_text(program)
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((120, 120), 90, np.uint8))
     face, *shown, none = run_example(tmp_path, PHOTOGRAPH, "grey.png")

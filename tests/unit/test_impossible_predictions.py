@@ -23,8 +23,10 @@ from affectlab.entity.corrupt import VARIANTS
 from affectlab.entity.labels import CLASSES as ENTITY_CLASSES
 from affectlab.errors import DataError
 from affectlab.face import evaluate as face
-from affectlab.face.data import convert
+from affectlab.face.convert import convert
+from affectlab.face.data import read_faces
 from affectlab.face.faces import CLASSES as FACES
+from affectlab.face.labels import LIMITS
 from affectlab.files.io import read_jsonl, write_json, write_jsonl
 from affectlab.samples import face as face_samples
 from affectlab.summary.answers import read_answers
@@ -174,9 +176,12 @@ def face_run(tmp_path_factory):
         raw_directory=folder / "raw",
         votes_directory=None,
         quarantine_path=folder / "quarantine.jsonl",
+        description_path=folder / "description.json",
+        entry={"layout": "fer2013"},
         **paths,
     )
-    corpus = face.read_corpus(*paths.values(), "test")
+    data = face.ScoredData(read_faces(*paths.values()), {}, paths["metadata_path"])
+    corpus = face.corpus_of(data, "test")
     rows = [
         {
             "id": name,
@@ -200,7 +205,7 @@ def read_face(run, rows, out):
 
     write_raw_jsonl(out / "predictions.jsonl", rows)
     read_predictions(out / "predictions.jsonl", run[0])
-    return face.read_regressed(out / "predictions.jsonl", "test")
+    return face.read_regressed(out / "predictions.jsonl", "test", tuple(LIMITS))
 
 
 @pytest.mark.parametrize("name", [*WRONG_SHARES_OF_JSON, *WRONG_LABELLED])

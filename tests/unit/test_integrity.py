@@ -28,6 +28,8 @@ from affectlab.errors import DataError, UserError
 from affectlab.face import data as face_data
 from affectlab.face import labels as face_labels
 from affectlab.face import model as face
+from affectlab.face.convert import convert
+from affectlab.face.interface import Interface
 from affectlab.face.settings import FaceRun, Labels, Network
 from affectlab.files import integrity
 from affectlab.files.io import (
@@ -87,10 +89,12 @@ def test_faces(tmp_path):
     counts = {"Training": 8, "PublicTest": 8, "PrivateTest": 8}
     face_samples.write_corpus(tmp_path / "raw", 0, "csv", counts)
     paths = {"faces_path": tmp_path / "faces.npy", "metadata_path": tmp_path / "metadata.csv"}
-    face_data.convert(
+    convert(
         raw_directory=tmp_path / "raw",
         votes_directory=None,
         quarantine_path=tmp_path / "bad.jsonl",
+        description_path=tmp_path / "description.json",
+        entry={"layout": "fer2013"},
         **paths,
     )
     for path in paths.values():
@@ -231,7 +235,7 @@ def test_tfidf(tmp_path):
 
 def face_network():
     run = FaceRun(network=Network(widths=[8], depths=[1], dropout=0.0))
-    return face.build_network(run, None), run
+    return face.build_network(run, None, Interface()), run
 
 
 def test_face_network(tmp_path):

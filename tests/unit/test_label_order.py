@@ -20,6 +20,7 @@ from affectlab.entity.settings import Split
 from affectlab.errors import DataError
 from affectlab.face import data as face
 from affectlab.face.agreement import agreement_counts, other_meaning
+from affectlab.face.convert import convert
 from affectlab.face.faces import CLASSES as FACE_CLASSES
 from affectlab.face.faces import CSV_CLASSES
 from affectlab.face.votes import TAG_OF_CLASS, TAGS
@@ -243,10 +244,10 @@ def face_csv(folder, order, counts):
 
 
 def convert_faces(tmp_path, raw, expected, votes=None):
-    names = ("faces.npy", "metadata.csv", "quarantine.jsonl")
-    paths = dict(zip(("faces_path", "metadata_path", "quarantine_path"),
-                     (tmp_path / name for name in names), strict=True))  # fmt: skip
-    face.convert(raw_directory=raw, votes_directory=votes, expected=expected, **paths)
+    names = ("faces.npy", "metadata.csv", "quarantine.jsonl", "description.json")
+    paths = {f"{name.partition('.')[0]}_path": tmp_path / name for name in names}
+    entry = {"layout": "fer2013", "expected": expected}
+    convert(raw_directory=raw, votes_directory=votes, entry=entry, **paths)
     return face.read_faces(paths["faces_path"], paths["metadata_path"])
 
 

@@ -15,6 +15,7 @@ from affectlab.entity.heads import Heads
 from affectlab.entity.model import Description, EmotionEmbedder, load_encoder, save_model
 from affectlab.entity.predict import GbertPredictor
 from affectlab.errors import UserError
+from affectlab.face.interface import Interface
 from affectlab.face.model import build_network, load_network, save_network
 from affectlab.face.settings import FaceRun, Network
 from affectlab.samples.audio_models import write_tiny_clap
@@ -46,7 +47,7 @@ def backbone(tmp_path_factory):
     write_tiny_resnet(folder / "base")
     settings = Network(image_size=48, dropout=0.0)
     run = FaceRun(method="backbone", network=settings, test_time="flip")
-    save_network(build_network(run, folder / "base"), run, folder / "model")
+    save_network(build_network(run, folder / "base", Interface()), run, folder / "model")
     return folder / "model"
 
 

@@ -17,7 +17,8 @@ from affectlab.entity.data import read_records as read_entity_records
 from affectlab.entity.labels import GOEMOTIONS_CLASSES
 from affectlab.entity.settings import Split as EntitySplit
 from affectlab.errors import DataError
-from affectlab.face import data as face
+from affectlab.face import convert as face
+from affectlab.face.data import read_faces
 from affectlab.face.raw import read_raw
 from affectlab.face.votes import TAGS
 from affectlab.samples import summary as summary_sample
@@ -302,11 +303,11 @@ def test_a_row_of_votes_for_an_image_spelled_in_another_way(tmp_path):
     (votes / "mapping.csv").write_text("\n".join([columns, *lines]) + "\n")
 
     def convert(**options):
-        names = ("faces.npy", "metadata.csv", "quarantine.jsonl")
-        paths = dict(zip(("faces_path", "metadata_path", "quarantine_path"),
-                         (tmp_path / name for name in names), strict=True))  # fmt: skip
-        face.convert(raw_directory=raw, votes_directory=votes, **paths, **options)
-        return face.read_faces(paths["faces_path"], paths["metadata_path"])
+        names = ("faces.npy", "metadata.csv", "quarantine.jsonl", "description.json")
+        paths = {f"{name.partition('.')[0]}_path": tmp_path / name for name in names}
+        entry = {"layout": "fer2013"}
+        face.convert(raw_directory=raw, votes_directory=votes, entry=entry, **paths, **options)
+        return read_faces(paths["faces_path"], paths["metadata_path"])
 
     with pytest.raises(DataError, match=r"no row for .* is spelled otherwise"):
         convert()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from affectlab.datasets.description import read_description
 from affectlab.face.audit import write_audit
 from affectlab.files.logs import configure_logging
 
@@ -11,6 +12,7 @@ write_audit(
     metadata_path=Path(snakemake.input.metadata),
     quarantine_path=Path(snakemake.input.quarantine),
     audit_path=Path(snakemake.output.audit),
+    description=read_description(snakemake.input.description),
     required_splits=snakemake.params.required_splits,
     expected=snakemake.params.expected,
     manifest_path=Path(snakemake.input.manifest),

@@ -8,10 +8,11 @@ from affectlab.face.settings import FaceRun, Labels
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
+check = snakemake.input.get("check")
 write_card(
     metrics_path=Path(snakemake.input.metrics),
     audit_path=Path(snakemake.input.audit),
-    check_path=Path(snakemake.input.check),
+    check_path=Path(check) if check else None,
     recipe=typed(FaceRun, snakemake.params.recipe),
     labels=typed(Labels, snakemake.params.labels),
     dataset=snakemake.params.dataset,

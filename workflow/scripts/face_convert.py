@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
-from affectlab.face.data import convert
+from affectlab.face.convert import convert
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
@@ -16,5 +16,6 @@ convert(
     quarantine_path=Path(snakemake.output.quarantine),
     on_bad_record=snakemake.params.on_bad_record,
     similar_names=snakemake.params.similar_names,
-    expected=snakemake.params.expected,
+    description_path=Path(snakemake.output.description),
+    entry=snakemake.params.entry,
 )

@@ -3,13 +3,19 @@
 from pathlib import Path
 
 from affectlab.config.models import Bootstrap, typed
+from affectlab.datasets.description import read_description
 from affectlab.evaluation.records import ScoredRun
-from affectlab.face.evaluate import evaluate
+from affectlab.face.data import read_faces
+from affectlab.face.evaluate import ScoredData, evaluate
+from affectlab.face.labels import labels_of
 from affectlab.face.settings import FaceRun
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input
+faces = read_faces(paths.faces, paths.metadata, read_description(paths.description))
+labels = labels_of(faces, paths.get("labels") or None)
+blur = paths.get("blur")
 evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
@@ -25,11 +31,10 @@ evaluate(
         run_schema=paths.run_schema,
     ),
     predictions_path=Path(paths.predictions),
-    faces_path=Path(paths.faces),
-    metadata_path=Path(paths.metadata),
-    labels_path=Path(paths.labels),
+    data=ScoredData(faces, labels, Path(paths.metadata)),
+    data_paths=(Path(paths.faces), Path(paths.metadata)),
     audit_path=Path(paths.audit),
-    blur_path=Path(paths.blur),
+    blur_path=Path(blur) if blur else None,
     result_split=snakemake.params.result_split,
     figures=Path(snakemake.output.confusion_matrix).parent,
 )

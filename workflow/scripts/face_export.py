@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from affectlab.datasets.description import read_description
 from affectlab.face.export import export
 from affectlab.files.logs import configure_logging
 
@@ -10,6 +11,7 @@ export(
     model_directory=Path(snakemake.input.model),
     faces_path=Path(snakemake.input.faces),
     metadata_path=Path(snakemake.input.metadata),
+    description=read_description(snakemake.input.description),
     split=snakemake.params.split,
     threads=snakemake.threads,
     onnx_path=Path(snakemake.output.onnx),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
 from affectlab.config.models import typed
+from affectlab.datasets.description import read_description
 from affectlab.face.settings import FaceRun
 from affectlab.face.train import train_network
 from affectlab.files.logs import configure_logging
@@ -12,13 +13,15 @@ from affectlab.training.outputs import Outputs
 
 configure_logging(snakemake.log[0])
 outputs = Outputs(**{name: Path(path) for name, path in snakemake.output.items()})
-base = snakemake.input.get("model")
+base, labels = snakemake.input.get("model"), snakemake.input.get("labels")
 call(
     train_network,
     {
         "faces_path": Path(snakemake.input.faces),
         "metadata_path": Path(snakemake.input.metadata),
-        "labels_path": Path(snakemake.input.labels),
+        "labels_path": Path(labels) if labels else None,
+        "description": read_description(snakemake.input.description),
+        "fold": snakemake.params.fold,
         "base_model": manifest_directory(base) if base else None,
         "run": typed(FaceRun, snakemake.params.recipe),
         "seed": int(snakemake.wildcards.seed),

@@ -26,6 +26,7 @@ _ALL = (
         name="face",
         title="Faces: expression classes, and the proxies published as IQ and EQ",
         settings="affectlab.face.settings",
+        overlay="affectlab.face.overlay:overlay",
         commands="affectlab.face.cli:add_commands",
         report_section="affectlab.face.report:section",
         prediction_schema="predictions_face",

@@ -104,6 +104,13 @@ class HubData(Entry):
     config: Text = absent("Which of its configurations, where it has several.")
 
 
+class ImageInput(Entry):
+    """How images of your own are given to a network; those that are no square are stretched."""
+
+    size: int = absent("Height and width in pixels; 48 if not given.", ge=16, le=1024)
+    color: bool = absent("Whether colours are kept; false if not given: grey levels.")
+
+
 class SplitPlan(Entry):
     """How data of your own are divided into train, validation and test.
 
@@ -153,6 +160,7 @@ class Dataset(Entry):
     )
     language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = absent("ISO 639 code, such as en.")
     split: SplitPlan = absent(str(SplitPlan.__doc__).partition("\n")[0])
+    image: ImageInput = absent(str(ImageInput.__doc__))
     title: Text = absent("As tables and reports show it.")
     version: Text = absent('Of the data; a text, such as "1.0".')
     licence: Text = absent("That the authors state, or that they state none.")

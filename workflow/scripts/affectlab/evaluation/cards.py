@@ -20,7 +20,7 @@ _AT_START = re.compile(r"^([#+\-=~]+(?=\s|$)|~{3,})")
 _CODE_VALUE = re.compile(r"`\{\{([^{}]*)\}\}`")
 
 
-IMAGE_LAYOUTS = ("fer2013", "ferplus")
+IMAGE_LAYOUTS = ("fer2013", "ferplus", "image_folder")
 """Layouts of data that have no language."""
 
 

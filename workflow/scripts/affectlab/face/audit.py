@@ -7,12 +7,15 @@ and recorded; a corpus that no model should be trained on is refused.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from affectlab.datasets.description import Description
+from affectlab.datasets.traps import Trap, find_traps
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
@@ -23,8 +26,9 @@ from affectlab.evaluation.expectations import (
     share_rows,
 )
 from affectlab.face.agreement import describe_agreement
-from affectlab.face.data import STATUSES, Faces, read_faces
-from affectlab.face.faces import CLASSES, SIDE, SPLITS
+from affectlab.face.data import PUBLISHED, STATUSES, Faces, read_faces, twin_groups
+from affectlab.face.faces import SIDE, SPLITS
+from affectlab.face.photographs import prepare
 from affectlab.files.io import write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
@@ -37,6 +41,9 @@ NEAR_BITS = 6
 """Perceptual hashes (64 bits) that differ in at most so many are compared pixel by pixel."""
 NEAR_CORRELATION = 0.97
 """Correlation of the pixels from which two images count as nearly the same."""
+
+ALL = "all"
+"""The images of a cross-validation, which has no fixed splits."""
 
 MAX_QUARANTINED_SHARE = 0.1
 MAX_BLANK_SHARE = 0.1
@@ -55,11 +62,12 @@ def write_audit(
     metadata_path: Path,
     quarantine_path: Path,
     audit_path: Path,
+    description: Description,
     required_splits: Sequence[str],
     expected: Mapping[str, Any],
     manifest_path: Path | None = None,
 ) -> None:
-    """Audit the files that `data.convert` wrote, and store the findings as JSON.
+    """Audit the files that `convert.convert` wrote, and store the findings as JSON.
 
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
@@ -67,7 +75,7 @@ def write_audit(
         DataError: an input is missing or corrupt.
         UserError: see `audit`.
     """
-    faces = read_faces(faces_path, metadata_path)
+    faces = read_faces(faces_path, metadata_path, description)
     quarantined = read_quarantine(quarantine_path)
     found = audit(faces, quarantined, required_splits, expected)
     write_json(audit_path, found, sealed=True)
@@ -85,7 +93,8 @@ def audit(
     Args:
         faces: the corpus.
         quarantined: bad images that were left out.
-        required_splits: splits that must have images of every class.
+        required_splits: splits that must have images; of every class, if they are trained on or
+            the corpus is the published one. None is required of a cross-validation.
         expected: ``expected`` of the data registry: ``counts`` (split -> images), ``classes``
             (class -> images of all splits) or ``shares`` (class -> share), ``known_issues`` (one
             of `KNOWN_ISSUES` -> how many).
@@ -93,7 +102,8 @@ def audit(
     Returns:
         A JSON object:
 
-        - ``counts``: per split the images, those without a label, and the classes;
+        - ``counts``: per split (of a cross-validation: of ``all``) the images, those without a
+          label, and the classes;
         - ``blank``: images that show nothing: paths, and counts per split and class;
         - ``duplicates``: groups of pixel-identical images (blank ones left out), how many images
           would go if each were kept once, and the groups with more than one label;
@@ -102,7 +112,8 @@ def audit(
         - ``near_duplicates``: pairs that are nearly, but not exactly the same: how many, how many
           per pair of splits, and their paths;
         - ``overlap``: ``test_in_train`` and so on: images of the first split with a
-          pixel-identical twin in the second, by path;
+          pixel-identical twin in the second, by path; empty of a cross-validation;
+        - ``traps``: sentences on what can make a score mean less than it seems;
         - ``votes``: where FER+ votes came from, or None;
         - ``votes_agreement``: how often they agree with the labels, by class (see
           `agreement.describe_agreement`), or None;
@@ -113,27 +124,88 @@ def audit(
         UserError: the corpus is broken (all reasons are listed), or *expected* names an issue
             that the audit does not know.
     """
-    blank = blank_rows(faces.images)
+    small = small_images(faces.images)
+    blank = blank_rows(small)
     broken = _breakage(faces, blank, quarantined, required_splits)
     refuse_unusable(broken)
     groups = twin_groups(faces.images)
+    conditions = _conditions(faces, groups)
+    near = _near(small, groups, blank)
+    overlap = _overlaps(faces, groups)
     found: dict[str, Any] = {
-        "counts": {split: _describe(faces, split) for split in SPLITS},
+        "counts": {name: _describe(faces, rows) for name, rows in _parts(faces).items()},
         "blank": _blank(faces, blank),
         "duplicates": _duplicates(faces, groups, set(blank.tolist())),
-        "conditions": _conditions(faces, groups),
-        "near_duplicates": _near_duplicates(faces, groups, blank),
-        "overlap": {
-            f"{held_out}_in_{seen}": _overlap(faces, groups, held_out, seen)
-            for held_out, seen in PAIRS
-        },
+        "conditions": conditions,
+        "near_duplicates": _near_duplicates(faces, near),
+        "overlap": overlap,
+        "traps": [asdict(trap) for trap in _traps(faces, conditions, overlap, near)],
         **_votes(faces),
         "quarantine": {
             "images": len(quarantined),
             "by_problem": dict(Counter(item.problem for item in quarantined)),
         },
     }
-    return found | {"expected": _compare(found, expected)}
+    return found | {"expected": _compare(found, expected, faces.classes)}
+
+
+def _parts(faces: Faces) -> dict[str, np.ndarray]:
+    """Split -> rows of its images; of a cross-validation all images together."""
+    if faces.description.folds is not None:
+        return {ALL: np.arange(len(faces))}
+    return {split: faces.rows_of(split) for split in SPLITS}
+
+
+def _traps(
+    faces: Faces,
+    conditions: Mapping[str, Any],
+    overlap: Mapping[str, Sequence[str]],
+    near: np.ndarray,
+) -> Iterator[Trap]:
+    """What can make a score on these data mean less than it seems."""
+    rows = faces.rows_of(*SPLITS, labelled=True)
+    groups = faces.groups or [None] * len(faces)
+    yield from find_traps(
+        faces.emotions[rows].tolist(),
+        [groups[row] for row in rows],
+        faces.classes,
+        folds=faces.description.folds,
+        what="images",
+        group_name=faces.description.group,
+    )
+    if conditions["clear"]:
+        shown = " and ".join(conditions["clear"])
+        yield Trap(
+            "condition_predicts_class",
+            f"The {shown} of an image alone tells its class better than chance. Compare the score "
+            "with that of the baseline conditions.",
+        )
+    if faces.description == PUBLISHED:
+        return
+    twins = {
+        path
+        for held_out in ("test", "validation")
+        for path in overlap.get(f"{held_out}_in_train", ())
+    }
+    if twins:
+        yield Trap(
+            "item_in_two_splits",
+            f"{len(twins)} images of test or validation are, pixel for pixel, in train as well, "
+            f"such as {min(twins)}.",
+        )
+    apart = [pair for pair in near if len(set(_places(faces)[pair])) > 1]
+    if apart:
+        first, second = (faces.paths[row] for row in apart[0])
+        yield Trap(
+            "near_duplicate_in_two_splits",
+            f"{len(apart)} pairs of images in different parts of the data are nearly the same, "
+            f"such as {first} and {second}. A model can recognise one by having learnt the other.",
+        )
+
+
+def _places(faces: Faces) -> np.ndarray:
+    """The part of the data that each image is in: its fold or its split."""
+    return faces.splits if faces.folds is None else faces.folds
 
 
 def _blank(faces: Faces, rows: np.ndarray) -> dict[str, Any]:
@@ -160,6 +232,13 @@ KNOWN_ISSUES: KnownIssues = {
 """What a registry may expect under ``known_issues``, and where the audit has it."""
 
 
+def small_images(images: np.ndarray) -> np.ndarray:
+    """The images in grey, 48 x 48, in which blank ones and near duplicates are looked for."""
+    if images.shape[1:] == (SIDE, SIDE):
+        return images
+    return np.stack([prepare(np.asarray(image)) for image in images])
+
+
 def blank_rows(images: np.ndarray) -> np.ndarray:
     """Rows of images ``[N, 48, 48]`` that show nothing, int64."""
     found = [
@@ -167,12 +246,6 @@ def blank_rows(images: np.ndarray) -> np.ndarray:
         for start, chunk in _chunks(images)
     ]
     return np.concatenate(found)
-
-
-def twin_groups(images: np.ndarray) -> np.ndarray:
-    """A number per image, int64 ``[N]``; images with the same pixels have the same."""
-    numbers: dict[bytes, int] = {}
-    return np.array([numbers.setdefault(image.tobytes(), len(numbers)) for image in images])
 
 
 def perceptual_hashes(images: np.ndarray) -> np.ndarray:
@@ -229,12 +302,12 @@ def _conditions(faces: Faces, groups: np.ndarray) -> dict[str, Any]:
     return giveaways(faces.conditions(rows), labels, groups[rows].tolist(), "face")
 
 
-def _describe(faces: Faces, split: str) -> dict[str, Any]:
-    names = Counter(faces.emotions[faces.rows_of(split)].tolist())
+def _describe(faces: Faces, rows: np.ndarray) -> dict[str, Any]:
+    names = Counter(faces.emotions[rows].tolist())
     return {
         "images": sum(names.values()),
         "unlabelled": names[""],
-        "classes": {name: names[name] for name in CLASSES},
+        "classes": {name: names[name] for name in faces.classes},
     }
 
 
@@ -254,12 +327,17 @@ def _duplicates(faces: Faces, groups: np.ndarray, blank: set[int]) -> dict[str, 
     }
 
 
-def _near_duplicates(faces: Faces, groups: np.ndarray, blank: np.ndarray) -> dict[str, Any]:
+def _near(small: np.ndarray, groups: np.ndarray, blank: np.ndarray) -> np.ndarray:
+    """Pairs of rows, int64 ``[P, 2]``, of images that are nearly, but not exactly the same."""
     # One image of each group of twins stands for all.
     _, kept = np.unique(groups, return_index=True)
     kept = np.setdiff1d(kept, blank)
-    pairs = kept[near_pairs(faces.images[kept])]
-    by_splits = Counter(" and ".join(sorted(faces.splits[pair])) for pair in pairs)
+    return kept[near_pairs(small[kept])]
+
+
+def _near_duplicates(faces: Faces, pairs: np.ndarray) -> dict[str, Any]:
+    apart = pairs if faces.folds is None else pairs[:0]
+    by_splits = Counter(" and ".join(sorted(faces.splits[pair])) for pair in apart)
     conflicting = sum(len(set(faces.emotions[pair]) - {""}) > 1 for pair in pairs)
     return {
         "pairs": len(pairs),
@@ -267,6 +345,15 @@ def _near_duplicates(faces: Faces, groups: np.ndarray, blank: np.ndarray) -> dic
         "by_splits": dict(sorted(by_splits.items())),
         "other_label": int(conflicting),
         "rule": f"hashes within {NEAR_BITS} of 64 bits, correlation at least {NEAR_CORRELATION}",
+    }
+
+
+def _overlaps(faces: Faces, groups: np.ndarray) -> dict[str, list[str]]:
+    """Images of one split with a twin in another; nothing where there are no fixed splits."""
+    if faces.description.folds is not None:
+        return {}
+    return {
+        f"{held_out}_in_{seen}": _overlap(faces, groups, held_out, seen) for held_out, seen in PAIRS
     }
 
 
@@ -294,16 +381,17 @@ def _breakage(
 ) -> list[str]:
     """Reasons for which nothing should be trained or measured on this corpus."""
     broken = []
-    for split in required_splits:
+    for split in required_splits if faces.description.folds is None else ():
         present = set(faces.emotions[faces.rows_of(split)].tolist()) - {""}
-        absent = [name for name in CLASSES if name not in present]
+        absent = [name for name in faces.classes if name not in present]
         if not len(faces.rows_of(split)):
             # Copies without PrivateTest are common.
             hint = "; without it, set face.result_split: validation" if split == "test" else ""
             broken.append(f"the split {split} has no images{hint}")
         elif not present:
             broken.append(f"no image of the split {split} has a label")
-        elif absent:
+        # Of small data a rare class may be missing where nothing is learnt from it.
+        elif absent and (split == "train" or faces.description == PUBLISHED):
             broken.append(f"the split {split} has no image of {', '.join(absent)}")
     total = len(faces) + len(quarantined)
     if len(quarantined) > MAX_QUARANTINED_SHARE * total:
@@ -316,16 +404,18 @@ def _breakage(
     return broken
 
 
-def _compare(found: dict[str, Any], expected: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _compare(
+    found: dict[str, Any], expected: Mapping[str, Any], names: Sequence[str]
+) -> list[dict[str, Any]]:
     """Hold the findings against the registry's ``expected``, number by number."""
     counts = found["counts"]
     rows = [
-        (f"images of {split}", number, counts[split]["images"])
+        (f"images of {split}", number, counts.get(split, {}).get("images", 0))
         for split, number in expected.get("counts", {}).items()
     ]
-    classes = {name: sum(counts[split]["classes"][name] for split in SPLITS) for name in CLASSES}
+    classes = {name: sum(part["classes"][name] for part in counts.values()) for name in names}
     rows += [
-        (f"images of class {name}", number, classes[name])
+        (f"images of class {name}", number, classes.get(name, 0))
         for name, number in expected.get("classes", {}).items()
     ]
     return [

@@ -110,6 +110,7 @@ def blur_test(
     """
     import torch
 
+    from affectlab.face.interface import Interface
     from affectlab.face.model import predict_images
 
     parts, truth = ingredients(faces, labels.affect, threads), faces.class_ids()
@@ -117,7 +118,12 @@ def blur_test(
 
     def measure(images: np.ndarray) -> dict[str, np.ndarray]:
         probabilities, regressed = predict_images(
-            network, images, test_time=test_time, batch_size=BATCH_SIZE, device=device
+            network,
+            images,
+            interface=Interface(),
+            test_time=test_time,
+            batch_size=BATCH_SIZE,
+            device=device,
         )
         raw = proxies(replace(parts, image=image_features(images, threads)), labels.formulas)
         predicted = shown_values(regressed[:, 2], regressed[:, 3])

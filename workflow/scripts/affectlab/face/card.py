@@ -11,6 +11,8 @@ from markupsafe import Markup
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
+from affectlab.evaluation.small_data import small_sample
+from affectlab.face.faces import SIDE
 from affectlab.face.indices import WARNINGS
 from affectlab.face.settings import FaceRun, Labels
 from affectlab.files.io import read_json, write_text
@@ -57,7 +59,7 @@ def write_card(
     *,
     metrics_path: Path,
     audit_path: Path,
-    check_path: Path,
+    check_path: Path | None,
     recipe: FaceRun,
     labels: Labels,
     dataset: Mapping[str, Any],
@@ -68,13 +70,13 @@ def write_card(
 ) -> None:
     """Write model_card.md and inference_example.py of a run.
 
-    The card shows ``figures/blur_test.png`` and the example uses the folder ``model``, both
-    beside them.
+    The card of data with proxies shows ``figures/blur_test.png``, and the example uses the folder
+    ``model``, both beside them.
 
     Args:
         metrics_path: metrics.json of the run.
         audit_path: audit.json of its data.
-        check_path: label_check.json of its data.
+        check_path: label_check.json of its data; None for data without proxies.
         recipe: the run, as configured.
         labels: how its labels were made.
         dataset: the registry's entry of its data set.
@@ -83,23 +85,32 @@ def write_card(
         card_path: where the card goes.
         example_path: where the program goes.
     """
-    record, check = read_metrics(metrics_path), read_json(check_path)
-    differs = differing(read_json(audit_path))
-    write_text(card_path, card(record, differs, check, recipe, labels, dataset, votes, model))
-    write_text(example_path, cards.render(TEMPLATES / "inference.py.j2", run=record["run"]))
+    record, audit = read_metrics(metrics_path), read_json(audit_path)
+    check = None if check_path is None else read_json(check_path)
+    traps = [trap["sentence"] for trap in audit.get("traps", ())]
+    text = card(record, differing(audit), check, recipe, labels, dataset, votes, model, traps)
+    write_text(card_path, text)
+    example = cards.render(
+        TEMPLATES / "inference.py.j2", run=record["run"], has_indices=check is not None
+    )
+    write_text(example_path, example)
 
 
 def card(
     record: Mapping[str, Any],
     differs: Sequence[str],
-    check: Mapping[str, Any],
+    check: Mapping[str, Any] | None,
     recipe: FaceRun,
     labels: Labels,
     dataset: Mapping[str, Any],
     votes: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any] | None,
+    traps: Sequence[str] = (),
 ) -> str:
-    """The text of the model card; *differs* as in `expectations.differing`."""
+    """The text of the model card; *differs* as in `expectations.differing`, *traps* the audit's.
+
+    *check* is None for data without proxies.
+    """
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -108,7 +119,7 @@ def card(
         labels=labels,
         dataset=dataset,
         votes=votes,
-        affect_source=AFFECT_SOURCES[check["affect_source"]],
+        affect_source=None if check is None else AFFECT_SOURCES[check["affect_source"]],
         warnings=WARNINGS,
         model=model,
         rows=[
@@ -121,6 +132,10 @@ def card(
         unbalanced=cards.is_unbalanced(record["per_class"]),
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
+        traps=traps,
+        small=small_sample(record["data"]["n"], record["metrics"]["accuracy"]["ci"]),
+        folds=dataset.get("split", {}).get("folds"),
+        image={"size": SIDE, "color": False} | dataset.get("image", {}),
     )
     return cards.with_front_matter(metadata(record, differs, dataset, votes, model), body)
 
@@ -138,6 +153,7 @@ def metadata(
         for key, kind, name in _HUB_METRICS
     ]
     base = cards.hub_repository(model)
+    count = len(record["data"]["classes"])
     return {
         # Weights made from the data stand under the data's terms, whatever a backbone allows.
         "license": "other",
@@ -149,7 +165,7 @@ def metadata(
         **({} if base is None else {"base_model": base}),
         "model-index": cards.model_index(
             f"affectlab-face-{record['run']}",
-            {"type": "image-classification", "name": "Facial expression, seven classes"},
+            {"type": "image-classification", "name": f"Face images, {count} classes"},
             cards.scored_dataset(record, dataset, differs),
             metrics,
         ),

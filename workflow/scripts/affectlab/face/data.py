@@ -1,41 +1,40 @@
-"""The faces of a corpus as one array and one table, whatever their raw layout was.
+"""The faces of a corpus as one array and one table, as a conversion leaves them.
 
-`convert` reads the raw files once and holds one image at a time; what it writes is read by
-everything else:
+Everything that comes after the conversion reads these:
 
-* ``faces.npy``: uint8 ``[N, 48, 48]``;
-* ``metadata.csv``: one row per image in the same order, see `Faces`.
+* ``faces.npy``: uint8 ``[N, H, W]``, or ``[N, H, W, 3]`` in colour (RGB); FER2013 has 48 x 48;
+* ``metadata.csv``: one row per image in the same order, see `Faces`;
+* ``description.json``: the classes and the division, see `datasets.description`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from affectlab.datasets.label_order import LabelIds
+from affectlab.datasets.description import Description
 from affectlab.errors import DataError, UserError, reading
-from affectlab.face.agreement import check_agreement
-from affectlab.face.faces import CLASSES, SIDE, SPLITS, Face
-from affectlab.face.raw import read_raw
-from affectlab.face.votes import TAGS, Votes, join_votes
+from affectlab.face.faces import CLASSES, SPLITS
+from affectlab.face.votes import TAGS
 from affectlab.files.integrity import check_file, checked
-from affectlab.files.io import sealed_path, sealed_writer
 from affectlab.files.text import read_text
+
+PUBLISHED = Description(CLASSES)
+"""Of FER2013 and every corpus in its layouts."""
 
 STATUSES = ("own", "twin", "none")
 """Whose FER+ votes a row holds: its own, those of images with the same pixels, nobody's."""
 
-_FIXED = ["image_path", "split", "emotion_label", "format", "size"]
-_AFFECT = ["valence", "arousal"]
-_VOTES = ["votes_status", *(f"votes_{tag}" for tag in TAGS)]
+FIXED = ["image_path", "split", "emotion_label", "format", "size"]
+OWN_COLUMNS = ["group", "fold"]
+AFFECT_COLUMNS = ["valence", "arousal"]
+VOTES_COLUMNS = ["votes_status", *(f"votes_{tag}" for tag in TAGS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Faces:
     """A converted corpus; every array has one entry per image, in the order of the files.
 
     Attributes:
-        images: uint8 ``[N, 48, 48]``, mapped from the file.
+        images: uint8 ``[N, H, W]`` or ``[N, H, W, 3]``, mapped from the file.
         paths: where each image came from, unique.
         splits: ``train``, ``validation`` or ``test``.
         formats: of the original files, such as ``jpg``; ``csv`` for rows of a table.
@@ -54,6 +53,10 @@ class Faces:
         votes: int64 ``[N, 10]``, FER+ votes by `votes.TAGS`; None where none were joined. A row
             of zeros has no votes.
         votes_status: one of `STATUSES` per image; None where no votes were joined.
+        groups: such as the person shown, whose images stay together; None where it is not known,
+            of an image or of all.
+        folds: int64 ``[N]``, of the cross-validation; None without one.
+        description: classes and division.
     """
 
     images: np.ndarray
@@ -65,6 +68,14 @@ class Faces:
     affect: np.ndarray | None
     votes: np.ndarray | None
     votes_status: np.ndarray | None
+    groups: list[str | None] | None = None
+    folds: np.ndarray | None = None
+    description: Description = PUBLISHED
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their ids."""
+        return self.description.classes
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -88,7 +99,7 @@ class Faces:
 
     def class_ids(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Class ids of *rows*, int64; -1 for an image without a label."""
-        ids = {name: number for number, name in enumerate(CLASSES)}
+        ids = {name: number for number, name in enumerate(self.classes)}
         return np.array([ids.get(name, -1) for name in self.emotions[rows]], dtype=np.int64)
 
     def take(self, rows: np.ndarray) -> Faces:
@@ -97,141 +108,68 @@ class Faces:
         def chosen(column: Any) -> Any:
             if isinstance(column, list):
                 return [column[row] for row in rows]
-            return None if column is None else column[rows]
+            return column[rows] if isinstance(column, np.ndarray) else column
 
         return Faces(**{field.name: chosen(getattr(self, field.name)) for field in fields(self)})
 
+    def for_fold(self, fold: int) -> Faces:
+        """The corpus as *fold* of the cross-validation sees it.
 
-def convert(
-    *,
-    raw_directory: Path,
-    votes_directory: Path | None,
-    faces_path: Path,
-    metadata_path: Path,
-    quarantine_path: Path,
-    on_bad_record: str = "fail",
-    similar_names: str = "refuse",
-    expected: Mapping[str, Any] | None = None,
-) -> None:
-    """Read a raw folder once and write array, table and quarantine; all of them or none.
-
-    Args:
-        raw_directory: a corpus in one of the layouts of `raw.read_raw`.
-        votes_directory: FER+ votes to join (see `votes.join_votes`), or None.
-        faces_path: gets the images, ``.npy``.
-        metadata_path: gets the table, CSV.
-        quarantine_path: gets ``{"file", "place", "problem"}`` per bad image, JSON Lines.
-        on_bad_record: ``fail`` raises at the first bad image, ``skip`` sets it aside.
-        similar_names: ``refuse`` or ``merge``, see `raw.read_raw`.
-        expected: ``expected`` of the data registry; labels that came as numbers must fit its
-            ``classes`` or ``shares``.
-
-    Raises:
-        DataError: a record is bad and *on_bad_record* is ``fail``, a file is unusable, the
-            votes do not belong to this corpus, a class is spelled in several ways, or the label
-            ids or the votes fit another order of the classes better.
-        UserError: an output cannot be written.
-    """
-    faces: list[Face] = []
-    ids = LabelIds()
-    with sealed_path(faces_path) as fresh, sealed_writer(quarantine_path) as quarantine:
-        with _array_writer(fresh) as append:
-            for item in read_raw(raw_directory, on_bad_record, similar_names, ids):
-                if isinstance(item, Face):
-                    assert item.pixels is not None
-                    append(item.pixels)
-                    faces.append(item.without_pixels())
-                else:
-                    quarantine.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
-        ids.check(raw_directory, expected or {})
-        votes = None
-        if votes_directory is not None:
-            images = np.load(fresh, mmap_mode="r")
-            votes = join_votes(faces, images, votes_directory, similar_names)
-            check_agreement(faces, votes, raw_directory)
-        _write_metadata(metadata_path, faces, votes)
+        The fold is the test split, the next one the validation split; the rest is trained on.
+        """
+        assert self.folds is not None
+        assert self.description.folds is not None
+        following = (fold + 1) % self.description.folds
+        held_out = np.where(self.folds == following, "validation", "train")
+        return replace(self, splits=np.where(self.folds == fold, "test", held_out))
 
 
-@contextmanager
-def _array_writer(path: Path) -> Iterator[Any]:
-    """Yield a function that appends one uint8 image to a ``.npy`` file of unknown length."""
-    count = 0
-
-    def write_header(stream: IO[bytes], length: int) -> int:
-        # NumPy leaves room in the header for a growing first axis, so it can be written again.
-        header = {"descr": "|u1", "fortran_order": False, "shape": (length, SIDE, SIDE)}
-        np.lib.format.write_array_header_1_0(stream, header)
-        return stream.tell()
-
-    with path.open("wb") as stream:
-        reserved = write_header(stream, 0)
-
-        def append(pixels: np.ndarray) -> None:
-            nonlocal count
-            stream.write(pixels.tobytes())
-            count += 1
-
-        yield append
-        stream.seek(0)
-        if write_header(stream, count) != reserved:
-            raise RuntimeError("the .npy header changed its length")
-
-
-def _write_metadata(path: Path, faces: list[Face], votes: Votes | None) -> None:
-    has_affect = any(face.valence is not None for face in faces)
-    columns = _FIXED + (_AFFECT if has_affect else []) + (_VOTES if votes else [])
-    with sealed_writer(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        for row, face in enumerate(faces):
-            cells: list[Any] = [face.image_path, face.split, face.emotion, face.format, face.size]
-            if has_affect:
-                cells += [face.valence, face.arousal]
-            if votes is not None:
-                cells += [votes.status[row], *votes.counts[row].tolist()]
-            writer.writerow(cells)
+def twin_groups(images: np.ndarray) -> np.ndarray:
+    """A number per image, int64 ``[N]``; images with the same pixels have the same."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(image.tobytes(), len(numbers)) for image in images])
 
 
 @checked("faces_path", check_file)
-def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
-    """Read what `convert` wrote.
+def read_faces(
+    faces_path: Path | str,
+    metadata_path: Path | str,
+    description: Description = PUBLISHED,
+    fold: int | None = None,
+) -> Faces:
+    """Read what `convert.convert` wrote.
+
+    Args:
+        faces_path: the images.
+        metadata_path: their table.
+        description: of the data set.
+        fold: gives the corpus as `Faces.for_fold` does; None leaves its splits.
 
     Raises:
-        DataError: the two files do not belong together, or one is not what `convert` wrote.
+        DataError: the files do not belong together, or one is not what `convert` wrote.
     """
     with reading(faces_path, "an array of images"):
         images = np.load(faces_path, mmap_mode="r")
         if not isinstance(images, np.ndarray):
             raise TypeError("several arrays")
-    if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
-        problem = f"expected uint8 [N, {SIDE}, {SIDE}], found {images.dtype} {images.shape}"
+    side = images.shape[1] if images.ndim > 1 else 0
+    if images.dtype != np.uint8 or images.shape[1:] not in ((side, side), (side, side, 3)):
+        problem = f"expected uint8 [N, H, H] or [N, H, H, 3], found {images.dtype} {images.shape}"
         raise DataError(faces_path, None, problem)
-    columns = read_table(metadata_path, _FIXED)
-    count = len(columns["image_path"])
-    if count != len(images):
-        raise DataError(metadata_path, None, f"{count} rows for {len(images)} images")
-    for name, allowed in (("split", SPLITS), ("emotion_label", ("", *CLASSES))):
-        for number, value in enumerate(columns[name], start=2):
-            if value not in allowed:
-                expected = ", ".join(filter(None, allowed))
-                problem = f"{name} {value!r}: expected one of {expected}"
-                raise DataError(metadata_path, f"line {number}", problem)
-    paths = columns["image_path"]
-    if len(set(paths)) != len(paths):
-        raise DataError(metadata_path, None, "an image_path occurs twice")
+    columns = read_table(metadata_path, FIXED)
+    _check_table(columns, len(images), description, metadata_path)
     affect = votes = status = None
-    for extra in (_AFFECT, _VOTES):
-        if 0 < len(set(extra) & set(columns)) < len(extra):
-            raise DataError(metadata_path, "line 1", f"expected all of {', '.join(extra)} or none")
     if "valence" in columns:
-        affect = np.stack([numbers(columns, name, metadata_path) for name in _AFFECT], axis=1)
+        affect = np.stack(
+            [numbers(columns, name, metadata_path) for name in AFFECT_COLUMNS], axis=1
+        )
     if "votes_status" in columns:
         status = np.array(columns["votes_status"])
-        votes = np.stack([numbers(columns, name, metadata_path) for name in _VOTES[1:]], axis=1)
-        votes = votes.astype(np.int64)
-    return Faces(
+        counted = [numbers(columns, name, metadata_path) for name in VOTES_COLUMNS[1:]]
+        votes = np.stack(counted, axis=1).astype(np.int64)
+    faces = Faces(
         images=images,
-        paths=paths,
+        paths=columns["image_path"],
         splits=np.array(columns["split"]),
         formats=columns["format"],
         sizes=columns["size"],
@@ -239,7 +177,44 @@ def read_faces(faces_path: Path | str, metadata_path: Path | str) -> Faces:
         affect=affect,
         votes=votes,
         votes_status=status,
+        groups=[cell or None for cell in columns["group"]] if "group" in columns else None,
+        folds=_folds(columns, description, metadata_path),
+        description=description,
     )
+    return faces if fold is None else faces.for_fold(fold)
+
+
+def _check_table(
+    columns: Mapping[str, list[str]], images: int, description: Description, path: Path | str
+) -> None:
+    """Raise `DataError` where a table does not belong to the described data or so many *images*."""
+    count = len(columns["image_path"])
+    if count != images:
+        raise DataError(path, None, f"{count} rows for {images} images")
+    for name, allowed in (("split", SPLITS), ("emotion_label", ("", *description.classes))):
+        for number, value in enumerate(columns[name], start=2):
+            if value not in allowed:
+                expected = ", ".join(filter(None, allowed))
+                problem = f"{name} {value!r}: expected one of {expected}"
+                raise DataError(path, f"line {number}", problem)
+    paths = columns["image_path"]
+    if len(set(paths)) != len(paths):
+        raise DataError(path, None, "an image_path occurs twice")
+    for extra in (AFFECT_COLUMNS, VOTES_COLUMNS):
+        if 0 < len(set(extra) & set(columns)) < len(extra):
+            raise DataError(path, "line 1", f"expected all of {', '.join(extra)} or none")
+
+
+def _folds(
+    columns: Mapping[str, list[str]], description: Description, path: Path | str
+) -> np.ndarray | None:
+    """The fold of each image, int64; None without cross-validation."""
+    if description.folds is None:
+        return None
+    cells = columns.get("fold", [""])
+    if not all(cell.isdecimal() and int(cell) < description.folds for cell in cells):
+        raise DataError(path, None, f"expected a fold below {description.folds} of every image")
+    return np.array(cells, dtype=np.int64)
 
 
 def read_table(path: Path | str, required: list[str]) -> dict[str, list[str]]:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from affectlab.datasets.description import Description
 from affectlab.face.data import read_faces, require_images
-from affectlab.face.faces import SIDE
+from affectlab.face.interface import Interface
 from affectlab.face.model import (
     WEIGHTS_NAME,
     FaceNetwork,
@@ -41,6 +42,7 @@ def export(
     model_directory: Path,
     faces_path: Path,
     metadata_path: Path,
+    description: Description,
     split: str,
     threads: int,
     onnx_path: Path,
@@ -53,6 +55,7 @@ def export(
         model_directory: the run's model.
         faces_path: images of its data.
         metadata_path: their table.
+        description: of the data set.
         split: whose labelled images are predicted.
         threads: CPU threads of every format.
         onnx_path: float32 ONNX, dynamic batch, height and width.
@@ -64,7 +67,7 @@ def export(
         UserError: a split has no labelled images.
     """
     set_threads(threads)
-    faces = read_faces(faces_path, metadata_path)
+    faces = read_faces(faces_path, metadata_path, description)
     rows = require_images(faces, split, metadata_path)
     train = require_images(faces, "train", metadata_path)
     network, config = load_network(model_directory)
@@ -81,7 +84,7 @@ def export(
         formats[name] = Format(onnx_export.onnx_inference(path, threads), path.stat().st_size)
     images, labels = faces.images[rows], faces.class_ids(rows)
     found = onnx_export.compare_formats(
-        formats, lambda infer: measure(infer, images, labels, test_time)
+        formats, lambda infer: measure(infer, images, labels, network.interface, test_time)
     )
     found |= {"split": split, "n": len(rows), "threads": threads}
     write_json(summary_path, found, sealed=True)
@@ -89,47 +92,59 @@ def export(
 
 def to_onnx(network: FaceNetwork, path: Path) -> None:
     """Write *network* as one ONNX file with dynamic batch and sides, and check its outputs."""
+    shape = (network.interface.channels, network.interface.side, network.interface.side)
     onnx_export.write_onnx(
         network,
-        {"images": torch.rand(2, 1, SIDE, SIDE)},
+        {"images": torch.rand(2, *shape)},
         path,
         dynamic=(0, 2, 3),
         output="outputs",
-        check=[views(torch.rand(3, 1, SIDE, SIDE), "ten_crop")[0]],
+        check=[views(torch.rand(3, *shape), "ten_crop")[0]],
     )
 
 
 def calibration(images: np.ndarray, test_time: str) -> Iterator[np.ndarray]:
-    """Batches of what the network is shown of uint8 images ``[N, H, W]``, view by view."""
+    """Batches of what the network is shown of uint8 images, view by view."""
     for start in range(0, len(images), BATCH):
         batch = as_batch(images[start : start + BATCH], CPU)
         yield from (view.numpy() for view in views(batch, test_time))
 
 
 def measure(
-    infer: Infer, images: np.ndarray, labels: np.ndarray, test_time: str
+    infer: Infer,
+    images: np.ndarray,
+    labels: np.ndarray,
+    interface: Interface,
+    test_time: str,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Scores and speed of one format, with one view of each image and with those of *test_time*.
 
     Args:
-        infer: from float32 ``[B, 1, H, W]`` to ``[B, 11]``.
-        images: uint8 ``[N, H, W]``.
+        infer: from float32 ``[B, C, H, W]`` to ``[B, outputs]``.
+        images: uint8 ``[N, H, W]``, or ``[N, H, W, 3]`` in colour.
         labels: class ids, ``[N]``.
+        interface: of the network.
         test_time: of the run.
 
     Returns:
         For each kind of views what `measure_views` gives; and the probabilities with *test_time*.
     """
     network = as_network(infer)
-    one_view, probabilities = measure_views(network, images, labels, "none")
+    one_view, probabilities = measure_views(network, images, labels, interface, "none")
     found = {"one_view": one_view}
     if test_time != "none":
-        found[test_time], probabilities = measure_views(network, images, labels, test_time)
+        found[test_time], probabilities = measure_views(
+            network, images, labels, interface, test_time
+        )
     return found, probabilities
 
 
 def measure_views(
-    network: Network, images: np.ndarray, labels: np.ndarray, test_time: str
+    network: Network,
+    images: np.ndarray,
+    labels: np.ndarray,
+    interface: Interface,
+    test_time: str,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Scores and speed with the views of *test_time*.
 
@@ -139,7 +154,14 @@ def measure_views(
     """
 
     def ask(shown: np.ndarray) -> np.ndarray:
-        return predict_images(network, shown, test_time=test_time, batch_size=BATCH, device=CPU)[0]
+        return predict_images(
+            network,
+            shown,
+            interface=interface,
+            test_time=test_time,
+            batch_size=BATCH,
+            device=CPU,
+        )[0]
 
     one = onnx_export.latency(lambda row: ask(images[row : row + 1]), len(images))
     started = time.perf_counter()

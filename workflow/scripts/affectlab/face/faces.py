@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 SIDE = 48
-"""Height and width of every image, in pixels."""
+"""Height and width of the images of FER2013, in pixels."""
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-"""Class names in the order of our own ids (and the original project's)."""
+"""Class names of FER2013 in the order of our own ids (and the original project's)."""
 
 CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """Class names in the order of the ids of the CSV files, which is another one."""
@@ -44,14 +44,17 @@ class Face:
     """One image with what its source says of it.
 
     Attributes:
-        pixels: uint8 ``[48, 48]``; None once they are stored elsewhere.
+        pixels: uint8 ``[H, W]``, or ``[H, W, 3]`` in colour (RGB); None once they are stored
+            elsewhere.
         image_path: path of the file in the corpus, or ``<csv file>#<record>``.
-        split: one of `SPLITS`.
-        emotion: one of `CLASSES`, or the empty string for an image without a label.
+        split: one of `SPLITS`; of own images empty until they are divided.
+        emotion: name of its class, or the empty string for an image without a label.
         valence: -1..1, or None.
         arousal: -1..1, or None.
         format: of the original file: its ending without the dot, ``csv`` for a row of a table.
         size: width and height of the original image, such as ``48x48``.
+        group: such as the person shown, whose images stay together; None if not known.
+        fold: of the cross-validation; None without one.
     """
 
     pixels: np.ndarray | None
@@ -62,6 +65,8 @@ class Face:
     arousal: float | None = None
     format: str = "csv"
     size: str = f"{SIDE}x{SIDE}"
+    group: str | None = None
+    fold: int | None = None
 
     def without_pixels(self) -> Face:
         """Return the same without the image."""

@@ -338,3 +338,24 @@ def read_labels(path: Path | str) -> dict[str, np.ndarray]:
         name: np.array(columns[name]) if name in texts else numbers(columns, name, path)
         for name in COLUMNS
     }
+
+
+def labels_of(faces: Faces, labels_path: Path | str | None) -> dict[str, np.ndarray]:
+    """Labels of the values that a network regresses, as `read_labels` gives them.
+
+    Args:
+        faces: the corpus.
+        labels_path: ``metadata_with_labels.csv``; None for data without proxies, whose valence and
+            arousal are those that the data give. They are left out where a split or fold has none.
+    """
+    if labels_path is not None:
+        return read_labels(labels_path)
+    found = {"image_path": np.array(faces.paths), "split": faces.splits}
+    if faces.affect is None:
+        return found
+    parts = faces.splits if faces.folds is None else faces.folds
+    known = ~np.isnan(faces.affect).any(axis=1)
+    if set(parts[known].tolist()) != set(parts.tolist()):
+        logger.warning("valence and arousal are not used: a part of the data has none")
+        return found
+    return found | dict(zip(AFFECT, faces.affect.T, strict=True))

@@ -15,8 +15,7 @@ from affectlab.assets.safe_loading import check_layers, from_config, from_direct
 from affectlab.config.checks import type_mistakes
 from affectlab.config.models import typed, values_of
 from affectlab.errors import DataError, UserError, first_line
-from affectlab.face.faces import CLASSES, SIDE
-from affectlab.face.labels import LIMITS
+from affectlab.face.interface import Interface
 from affectlab.face.networks import BackboneBody, CompactBody, FaceNetwork
 from affectlab.face.settings import FaceRun
 from affectlab.face.settings import Network as NetworkSettings
@@ -45,14 +44,15 @@ CROP_SHARE = 11 / 12
 Module = TypeVar("Module", bound=nn.Module)
 
 Network = Callable[[torch.Tensor], torch.Tensor]
-"""From grey levels of 0..1, ``[B, 1, H, W]``, to logits and regressed values, ``[B, 11]``."""
+"""From levels of 0..1, ``[B, C, H, W]``, to logits and regressed values, ``[B, outputs]``."""
 
 
-def build_network(run: FaceRun, base_model: Path | None) -> FaceNetwork:
+def build_network(run: FaceRun, base_model: Path | None, interface: Interface) -> FaceNetwork:
     """A network to train, in float32.
 
     Args:
         run: as configured.
+        interface: what it takes and gives.
         base_model: checkpoint directory of the pretrained backbone; None for ``compact``.
 
     Raises:
@@ -60,13 +60,13 @@ def build_network(run: FaceRun, base_model: Path | None) -> FaceNetwork:
             size.
     """
     if run.method == "compact":
-        return _compact(run.network)
+        return _compact(run.network, interface)
     assert base_model is not None
     side = run.network.image_size
     try:
-        network = _with_backbone(_load_backbone(base_model), run.network, UNSCALED).eval()
+        network = _with_backbone(_load_backbone(base_model), run.network, UNSCALED, interface)
         with torch.inference_mode():
-            network(torch.zeros(1, 1, side, side))
+            network.eval()(torch.zeros(1, interface.channels, side, side))
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         problem = f"reads no images of {side} x {side} pixels: {first_line(error)}"
         raise DataError(base_model, None, problem) from error
@@ -74,25 +74,29 @@ def build_network(run: FaceRun, base_model: Path | None) -> FaceNetwork:
     return network.train()
 
 
-def _compact(settings: NetworkSettings) -> FaceNetwork:
-    body = CompactBody(settings.widths, settings.depths)
-    network = FaceNetwork(body, COMPACT_SCALE, settings.dropout)
+def _compact(settings: NetworkSettings, interface: Interface) -> FaceNetwork:
+    body = CompactBody(settings.widths, settings.depths, interface.channels)
+    network = FaceNetwork(body, COMPACT_SCALE, settings.dropout, interface)
     # Neighbouring channels side by side: what the convolutions of oneDNN and cuDNN want.
     return network.to(memory_format=torch.channels_last)
 
 
 def _with_backbone(
-    backbone: nn.Module, settings: NetworkSettings, scale: Sequence[float]
+    backbone: nn.Module,
+    settings: NetworkSettings,
+    scale: Sequence[float],
+    interface: Interface,
 ) -> FaceNetwork:
     mean, deviation = scale
     body = BackboneBody(backbone, settings.image_size)
-    return FaceNetwork(body, (mean, deviation), settings.dropout)
+    return FaceNetwork(body, (mean, deviation), settings.dropout, interface)
 
 
 def backbone_scale(directory: Path) -> tuple[float, float]:
-    """Mean and deviation of the grey levels that a backbone was pretrained with, of 0..1.
+    """Mean and deviation of the levels of a pixel that a backbone was pretrained with, of 0..1.
 
-    The means over the channels of what its `PREPROCESSOR_NAME` says.
+    The means over the channels of what its `PREPROCESSOR_NAME` says, for grey images and for
+    colours alike.
 
     Raises:
         DataError: the file is missing or does not say so.
@@ -146,8 +150,7 @@ def save_network(network: FaceNetwork, run: FaceRun, directory: Path) -> None:
         "method": run.method,
         "network": run.network.model_dump(include=set(STORED[run.method])),
         "test_time": run.test_time,
-        "classes": list(CLASSES),
-        "regressed": list(LIMITS),
+        **network.interface.to_config(),
     }
     if isinstance(network.body, BackboneBody):
         config["backbone"] = network.body.backbone.config.to_dict()
@@ -171,22 +174,23 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     config = read_config(directory)
     try:
         check_layers(config["network"], directory)
-        settings = _stored_settings(config)
+        settings, interface = _stored_settings(config), Interface.from_config(config)
         if config["method"] == "compact":
-            network = _of_stored_size(lambda: _compact(settings), directory)
+            network = _of_stored_size(lambda: _compact(settings, interface), directory)
         else:
             from transformers import AutoModel
 
             backbone = _of_stored_size(
                 lambda: from_config(AutoModel, config["backbone"], directory), directory
             )
-            network = _with_backbone(backbone, settings, config["scale"])
+            network = _with_backbone(backbone, settings, config["scale"], interface)
         weights = load_file(directory / WEIGHTS_NAME)
         network.load_state_dict(weights)
         check_finite_tensors(weights.items(), directory / WEIGHTS_NAME)
         network.eval()
         with torch.inference_mode():
-            if not network(torch.zeros(1, 1, SIDE, SIDE)).isfinite().all():
+            black = torch.zeros(1, interface.channels, interface.side, interface.side)
+            if not network(black).isfinite().all():
                 raise ValueError("what it says of a black image is not finite")
     except KeyError as error:
         problem = f"not a model of the face experiment: {CONFIG_NAME} lacks {error}"
@@ -210,20 +214,23 @@ def read_config(directory: Path) -> dict[str, Any]:
     """The configuration that `save_network` wrote.
 
     Raises:
-        DataError: there is none, or it has another method, classes, heads or views.
+        DataError: there is none, or it has an unknown method, views, inputs or outputs.
     """
     if not directory.is_dir():
         raise DataError(directory, None, "no such model directory")
     config = read_json(directory / CONFIG_NAME)
-    known = {"classes": list(CLASSES), "regressed": list(LIMITS)}
     if (
         not isinstance(config, dict)
-        or {key: config.get(key) for key in known} != known
         or config.get("method") not in tuple(STORED)
         or config.get("test_time") not in TEST_TIMES
     ):
-        problem = f"{CONFIG_NAME} has another method, classes, heads or views"
+        problem = f"{CONFIG_NAME} has another method or views"
         raise DataError(directory, None, f"not a model of the face experiment: {problem}")
+    try:
+        Interface.from_config(config)
+    except ValueError as error:
+        problem = f"not a model of the face experiment: {CONFIG_NAME}: {error}"
+        raise DataError(directory, None, problem) from error
     return config
 
 
@@ -260,7 +267,7 @@ def views(images: torch.Tensor, test_time: str) -> list[torch.Tensor]:
     """What of each image is shown to a network at test time.
 
     Args:
-        images: ``[B, 1, H, W]``.
+        images: ``[B, C, H, W]``.
         test_time: ``none``, ``flip`` (the image and its mirror image), or ``ten_crop`` (centre
             and corners, each with its mirror image).
     """
@@ -279,46 +286,53 @@ def views(images: torch.Tensor, test_time: str) -> list[torch.Tensor]:
 
 
 def as_batch(images: np.ndarray, device: torch.device) -> torch.Tensor:
-    """uint8 ``[B, H, W]`` to grey levels of 0..1, float32 ``[B, 1, H, W]``, on *device*."""
-    return torch.from_numpy(np.ascontiguousarray(images)).to(device)[:, None].float() / 255
+    """uint8 images on *device*, see `levels`."""
+    return levels(torch.from_numpy(np.ascontiguousarray(images)).to(device))
+
+
+def levels(images: torch.Tensor) -> torch.Tensor:
+    """uint8 ``[B, H, W]`` or ``[B, H, W, 3]`` to levels of 0..1, float32 ``[B, C, H, W]``."""
+    channels = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return channels.float() / 255
 
 
 def predict_images(
     network: Network,
     images: np.ndarray,
     *,
+    interface: Interface,
     test_time: str,
     batch_size: int,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run a network (in eval mode if it is PyTorch's) on uint8 images ``[N, H, W]``.
+    """Run a network (in eval mode if it is PyTorch's) on uint8 images.
 
     Args:
         network: the network, on *device*.
-        images: the images.
+        images: ``[N, H, W]``, or ``[N, H, W, 3]`` in colour.
+        interface: what the network takes and gives.
         test_time: see `views`.
         batch_size: images per pass.
         device: where it computes.
         dtype: of its matrix products.
 
     Returns:
-        Class probabilities, float64 ``[N, 7]``, and the regressed values within `LIMITS`, float64
-        ``[N, 4]``; each the mean over the views.
+        Class probabilities, float64 ``[N, K]``, and the regressed values within their limits,
+        float64 ``[N, R]``; each the mean over the views.
 
     Raises:
         ValueError: *batch_size* is below 1.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    probabilities = np.empty((len(images), len(CLASSES)))
-    limits = np.array(list(LIMITS.values()))
-    regressed = np.empty((len(images), len(limits)))
+    sizes, limits = interface.sizes, interface.limits
+    probabilities, regressed = (np.empty((len(images), size)) for size in sizes)
     for start in range(0, len(images), batch_size):
         shown = views(as_batch(images[start : start + batch_size], device), test_time)
         with torch.inference_mode(), autocast(dtype, device):
             answers = torch.stack([network(view).float() for view in shown])
-        logits, values = answers.split([len(CLASSES), len(LIMITS)], dim=2)
+        logits, values = answers.split(sizes, dim=2)
         end = start + shown[0].shape[0]
         probabilities[start:end] = logits.softmax(dim=2).mean(dim=0).cpu().numpy()
         regressed[start:end] = values.mean(dim=0).cpu().numpy()

@@ -1,8 +1,7 @@
 """Networks of the face experiment: a body, and one linear layer for all outputs.
 
 The body is a compact one of our own, or a backbone of `transformers`. A network returns one row of
-numbers per image: logits of the seven classes, then the regressed values in the order of
-`labels.LIMITS`.
+numbers per image: logits of the classes, then the regressed values; see `interface.Interface`.
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from affectlab.face.faces import CLASSES
-from affectlab.face.labels import LIMITS
+from affectlab.face.interface import Interface
 
-OUTPUTS = len(CLASSES) + len(LIMITS)
 HEAD_NAMES = ("head",)
 """The parts of a network that are new; the training has a learning rate for them."""
 
@@ -51,15 +48,15 @@ class ResidualBlock(nn.Module):
 
 
 class CompactBody(nn.Module):
-    """A short residual network for 48 x 48 grey images.
+    """A short residual network for small images, such as 48 x 48 pixels.
 
     The first convolution halves the size at once: dense products on few, wide maps keep a CPU
     busy, where many thin layers would wait for memory.
     """
 
-    def __init__(self, widths: Sequence[int], depths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], depths: Sequence[int], channels: int = 1) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(1, widths[0], 5, stride=2, padding=2, bias=False)
+        self.stem = nn.Conv2d(channels, widths[0], 5, stride=2, padding=2, bias=False)
         self.stem_norm = nn.BatchNorm2d(widths[0])
         blocks: list[nn.Module] = []
         inputs = widths[0]
@@ -72,13 +69,13 @@ class CompactBody(nn.Module):
         self.features = inputs
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images ``[B, 1, H, W]`` to features ``[B, features]``."""
+        """Map images ``[B, channels, H, W]`` to features ``[B, features]``."""
         x = functional.relu(self.stem_norm(self.stem(images)), inplace=True)
         return self.blocks(x).mean(dim=(2, 3))
 
 
 class BackboneBody(nn.Module):
-    """An image network of `transformers` (ResNet, ViT) on grey images, resized and tripled."""
+    """An image network of `transformers` (ResNet, ViT) on resized images; grey ones are tripled."""
 
     def __init__(self, backbone: nn.Module, image_size: int) -> None:
         super().__init__()
@@ -89,7 +86,7 @@ class BackboneBody(nn.Module):
         self.features = self.features or config.hidden_size
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images ``[B, 1, H, W]`` to features ``[B, features]``."""
+        """Map images ``[B, 1, H, W]`` or ``[B, 3, H, W]`` to features ``[B, features]``."""
         size = (self.image_size, self.image_size)
         if images.shape[2:] != size:
             images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
@@ -103,21 +100,27 @@ class FaceNetwork(nn.Module):
 
     Args:
         body: maps images to features.
-        scale: mean and deviation of the grey levels, of 0..1.
+        scale: mean and deviation of the levels of a pixel, of 0..1.
         dropout: share of the features dropped in training.
+        interface: what it takes and gives.
     """
 
     def __init__(
-        self, body: CompactBody | BackboneBody, scale: tuple[float, float], dropout: float
+        self,
+        body: CompactBody | BackboneBody,
+        scale: tuple[float, float],
+        dropout: float,
+        interface: Interface,
     ) -> None:
         super().__init__()
         self.body = body
         self.scale = scale
+        self.interface = interface
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(body.features, OUTPUTS)
+        self.head = nn.Linear(body.features, sum(interface.sizes))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map grey levels of 0..1, ``[B, 1, H, W]``, to float32 ``[B, 11]``."""
+        """Map levels of 0..1, ``[B, channels, H, W]``, to float32 ``[B, outputs]``."""
         mean, deviation = self.scale
         standard = ((images - mean) / deviation).to(self.head.weight.dtype)
         return self.head(self.dropout(self.body(standard))).float()

@@ -8,20 +8,21 @@ see `indices`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from affectlab.datasets.description import Description
 from affectlab.datasets.media import IMAGES, read_head, sort_files
 from affectlab.errors import DataError, UserError, first_line
 from affectlab.face.data import read_faces
-from affectlab.face.faces import CLASSES, SIDE
 from affectlab.face.indices import EXPRESSIVITY_NAME, QUALITY_NAME, WARNINGS
-from affectlab.face.labels import LIMITS, shown_values
-from affectlab.face.photographs import detect_faces, prepare, read_image
+from affectlab.face.interface import Interface
+from affectlab.face.labels import PROXIES, shown_values
+from affectlab.face.photographs import detect_faces, prepare, read_image, with_channels
 from affectlab.files.io import folders_below, round_significant, write_jsonl
 
 if TYPE_CHECKING:
@@ -42,37 +43,40 @@ class FaceReading:
     """What a network says of one face image.
 
     Attributes:
-        label: the likeliest of the seven classes.
+        label: the likeliest class.
         probabilities: of each class.
-        valence: -1..1.
-        arousal: -1..1.
-        indices: 0..100, by `QUALITY_NAME` and `EXPRESSIVITY_NAME`; see `indices.WARNINGS`.
+        valence: -1..1; None of a network that does not regress it.
+        arousal: -1..1; None likewise.
+        indices: 0..100, by `QUALITY_NAME` and `EXPRESSIVITY_NAME`, see `indices.WARNINGS`; empty
+            of a network that does not regress them.
         box: left, top, width and height of the detected face in the photograph, or None.
     """
 
     label: str
     probabilities: dict[str, float]
-    valence: float
-    arousal: float
-    indices: dict[str, float]
+    valence: float | None = None
+    arousal: float | None = None
+    indices: dict[str, float] = field(default_factory=dict)
     box: tuple[int, int, int, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON data, each index with its warning."""
-        return {
-            "label": self.label,
-            "probabilities": self.probabilities,
-            "valence": self.valence,
-            "arousal": self.arousal,
-            "indices": {
+        """Return everything that there is as JSON data, each index with its warning."""
+        found: dict[str, Any] = {"label": self.label, "probabilities": self.probabilities}
+        if self.valence is not None:
+            found |= {"valence": self.valence, "arousal": self.arousal}
+        if self.indices:
+            found["indices"] = {
                 name: {"value": value, "warning": WARNINGS[name]}
                 for name, value in self.indices.items()
-            },
-        } | ({} if self.box is None else {"box": list(self.box)})
+            }
+        return found | ({} if self.box is None else {"box": list(self.box)})
 
 
 class FacePredictor:
     """A trained network of the face experiment.
+
+    Attributes:
+        classes: names, in the order of the probabilities.
 
     Example:
         >>> predictor = FacePredictor.from_directory("results/face/compact/seed13/model")
@@ -80,18 +84,19 @@ class FacePredictor:
         'happy'
     """
 
-    classes: tuple[str, ...] = CLASSES
-
     def __init__(
         self,
         network: Network,
+        interface: Interface,
         test_time: str,
         device: torch.device,
         precision: Precision = "fp32",
     ) -> None:
         from affectlab.models.devices import compute_dtype
 
+        self.classes = interface.classes
         self._network = network
+        self._interface = interface
         self._test_time = test_time
         self._device = device
         self._dtype = compute_dtype(precision, device)
@@ -132,11 +137,14 @@ class FacePredictor:
                 raise UserError(f"{onnx}: an ONNX export runs on the CPU, not on {device}")
             if precision != "fp32":
                 raise UserError(f"{onnx}: an ONNX export has its own precision, not {precision}")
-            test_time = read_config(Path(path))["test_time"]
-            return cls(_load_export(Path(onnx), threads or 0), test_time, torch.device("cpu"))
+            config = read_config(Path(path))
+            interface = Interface.from_config(config)
+            network = _load_export(Path(onnx), interface, threads or 0)
+            return cls(network, interface, config["test_time"], torch.device("cpu"))
         chosen = devices.named_device(device)
-        network, config = load_network(Path(path))
-        return cls(network.to(chosen), config["test_time"], chosen, precision)
+        loaded, config = load_network(Path(path))
+        test_time = config["test_time"]
+        return cls(loaded.to(chosen), loaded.interface, test_time, chosen, precision)
 
     def predict(
         self, images: np.ndarray | Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE
@@ -170,10 +178,12 @@ class FacePredictor:
 
         if not images:
             return []
-        small = np.stack([prepare(np.asarray(image)) for image in images])
+        side, color = self._interface.side, self._interface.color
+        small = np.stack([prepare(np.asarray(image), side, color=color) for image in images])
         probabilities, regressed = predict_images(
             self._network,
             small,
+            interface=self._interface,
             test_time=self._test_time,
             batch_size=batch_size,
             device=self._device,
@@ -181,7 +191,7 @@ class FacePredictor:
         )
         if not (np.isfinite(probabilities).all() and np.isfinite(regressed).all()):
             raise UserError("the network gives no finite numbers: its weights are corrupt")
-        return _readings(probabilities, regressed)
+        return _readings(probabilities, regressed, self._interface)
 
     def predict_file(self, path: Path | str, *, detect: bool = False) -> list[FaceReading]:
         """Read an image file: one face that fills it, or with *detect* each face that is found.
@@ -189,14 +199,14 @@ class FacePredictor:
         Raises:
             DataError: no image file, or one that is too large to find faces in.
         """
-        image = read_image(path)
+        image = read_image(path, color=self._interface.color)
         if not detect:
             return self._predict([image])
-        if image.size > MOST_PIXELS:
-            height, width = image.shape
+        height, width = image.shape[:2]
+        if height * width > MOST_PIXELS:
             problem = f"{width} x {height} pixels; faces are found in at most {MOST_PIXELS:,}"
             raise DataError(path, None, problem)
-        boxes = detect_faces(image)
+        boxes = detect_faces(with_channels(image, color=False))
         crops = [
             image[top : top + height, left : left + width] for left, top, width, height in boxes
         ]
@@ -250,26 +260,27 @@ class FacePredictor:
                 yield root / name, readings
 
 
-def _load_export(path: Path, threads: int) -> Network:
+def _load_export(path: Path, interface: Interface, threads: int) -> Network:
     """The network in an ONNX export; *threads* as for `models.onnx_export.onnx_inference`.
 
     Raises:
         DataError: no such file, no ONNX network, or one with other inputs or outputs.
     """
     from affectlab.face.model import as_network
-    from affectlab.face.networks import OUTPUTS
     from affectlab.models.onnx_export import onnx_inference
 
     infer = onnx_inference(path, threads)
+    black = np.zeros((1, interface.channels, interface.side, interface.side), np.float32)
+    outputs = sum(interface.sizes)
     try:
-        found = infer(np.zeros((1, 1, SIDE, SIDE), np.float32)).shape
+        found = infer(black).shape
     except Exception as error:
         # The errors of ONNX Runtime have no class in common.
         problem = f"not an export of the face experiment: {first_line(error)}"
         raise DataError(path, None, problem) from error
-    if found != (1, OUTPUTS):
+    if found != (1, outputs):
         problem = (
-            f"not an export of the face experiment: expected {OUTPUTS} outputs, found {found[1:]}"
+            f"not an export of the face experiment: expected {outputs} outputs, found {found[1:]}"
         )
         raise DataError(path, None, problem)
     return as_network(infer)
@@ -284,12 +295,16 @@ def predict_corpus(
     *,
     faces_path: Path,
     metadata_path: Path,
+    description: Description,
+    fold: int | None,
     model_directory: Path,
     predictions_path: Path,
     splits: Sequence[str],
     threads: int,
 ) -> None:
     """Store what a network says of every labelled image of *splits*, one JSON object a line.
+
+    Of a cross-validation these are the splits that *fold* has.
 
     Raises:
         DataError: an input is corrupt.
@@ -299,14 +314,16 @@ def predict_corpus(
     from affectlab.face.model import load_network, predict_images
     from affectlab.models import devices
 
-    faces = read_faces(faces_path, metadata_path)
+    faces = read_faces(faces_path, metadata_path, description, fold)
     devices.set_threads(threads)
     device = devices.choose_device()
     network, config = load_network(model_directory)
+    interface = network.interface
     rows = np.concatenate([require_images(faces, split, metadata_path) for split in splits])
     probabilities, regressed = predict_images(
         network.to(device),
         faces.images[rows],
+        interface=interface,
         test_time=config["test_time"],
         batch_size=BATCH_SIZE,
         device=device,
@@ -318,9 +335,9 @@ def predict_corpus(
                 "id": faces.paths[row],
                 "split": str(faces.splits[row]),
                 "label": str(faces.emotions[row]),
-                "prediction": CLASSES[int(shares.argmax())],
-                "probabilities": dict(zip(CLASSES, _rounded(shares), strict=True)),
-                **dict(zip(LIMITS, _rounded(values), strict=True)),
+                "prediction": interface.classes[int(shares.argmax())],
+                "probabilities": dict(zip(interface.classes, _rounded(shares), strict=True)),
+                **dict(zip(interface.regressed, _rounded(values), strict=True)),
             }
 
     write_jsonl(predictions_path, lines(), sealed=True)
@@ -330,18 +347,27 @@ def _rounded(values: np.ndarray) -> list[float]:
     return [round_significant(float(value), DIGITS) for value in values]
 
 
-def _readings(probabilities: np.ndarray, regressed: np.ndarray) -> list[FaceReading]:
-    valence, arousal, iq, eq = regressed.T
-    shown = np.stack([valence, arousal, *shown_values(iq, eq)], axis=1)
-    return [
-        FaceReading(
-            label=CLASSES[int(shares.argmax())],
-            probabilities=dict(zip(CLASSES, _rounded(shares), strict=True)),
-            valence=valence,
-            arousal=arousal,
-            indices={QUALITY_NAME: quality, EXPRESSIVITY_NAME: expressivity},
+def _readings(
+    probabilities: np.ndarray, regressed: np.ndarray, interface: Interface
+) -> list[FaceReading]:
+    values = dict(zip(interface.regressed, regressed.T, strict=True))
+    if set(PROXIES) <= values.keys():
+        raw = (values.pop(name) for name in PROXIES)
+        values |= dict(zip((QUALITY_NAME, EXPRESSIVITY_NAME), shown_values(*raw), strict=True))
+    rows = (
+        zip(*map(_rounded, values.values()), strict=True) if values else [()] * len(probabilities)
+    )
+    readings = []
+    for shares, row in zip(probabilities, rows, strict=True):
+        named = dict(zip(values, row, strict=True))
+        valence, arousal = named.pop("valence", None), named.pop("arousal", None)
+        readings.append(
+            FaceReading(
+                label=interface.classes[int(shares.argmax())],
+                probabilities=dict(zip(interface.classes, _rounded(shares), strict=True)),
+                valence=valence,
+                arousal=arousal,
+                indices=named,
+            )
         )
-        for shares, (valence, arousal, quality, expressivity) in zip(
-            probabilities, map(_rounded, shown), strict=True
-        )
-    ]
+    return readings

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.records import read_comparison
+from affectlab.evaluation.small_data import small_sample
 from affectlab.face.settings import Block
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
@@ -36,7 +38,8 @@ FIGURES = {
     " has the share of its row and the count.",
     "reliability": "Reliability diagram: accuracy against stated confidence, before and after"
     " temperature scaling, with the number of images in each bin below.",
-    "outputs": "Distribution of the regressed values beside their labels.",
+    "outputs": "Distribution of the outputs beside that of the labels: of the regressed values, or"
+    " of the classes where no value is regressed.",
     "training_curves": "Training curves: loss on train and validation, validation scores, learning"
     " rate, over the optimiser's steps.",
 }
@@ -62,7 +65,9 @@ def section(
     comparison = read_comparison(folder / "comparison.json")
     data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
-    checks = {name: read_json(folder / "data" / name / "label_check.json") for name in data}
+    paths = {name: folder / "data" / name / "label_check.json" for name in data}
+    # Data without proxies have none.
+    checks = {name: read_json(path) for name, path in paths.items() if path.exists()}
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     known = published_for("face", views, published)
     notes = data_notes(audits, sample_data)
@@ -80,10 +85,15 @@ def section(
             checks=checks,
             label_figures=[
                 figure(folder / "data" / name / "labels.svg", f"Proxy labels of {name}.")
-                for name in data
+                for name in checks
             ],
             published=known,
-            regressed=REGRESSED,
+            regressed={
+                name: label
+                for name, label in REGRESSED.items()
+                if any(name in run["metrics"] for run in comparison["runs"])
+            },
+            blurred=[view for view in views if "blur_test" in view["record"]["details"]],
             exports=exports_view(runs),
         ),
     )
@@ -112,26 +122,34 @@ def _headline(
     run, first = summaries[best], runs[best][0].metrics
     score = run["metrics"]["accuracy"]
     level = comparison["interval"]["level"]
+    split = first["data"]["split"]
+    of_split = (
+        "images, each by a model that was trained without its fold,"
+        if split == CROSS_VALIDATION
+        else f"images of the {split} split"
+    )
     sentences = [
         f"{best}, {kind}, gives {percent(score['mean'])} of"
-        f" {run['n']:,} images of the {first['data']['split']} split the class they are labelled"
+        f" {run['n']:,} {of_split} the class they are labelled"
         f" with ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
         f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
+    if small := small_sample(run["n"], score["ci"]):
+        sentences.append(small)
     if first["details"]["selected_on_result"]:
         sentences.append("Its weights were chosen on the same images: the score is optimistic.")
     for name, seeds in runs.items():
         if seeds[0].metrics["details"]["seen_in_training"]:
             sentences.append(_recall_of_training(name, summaries[name]["metrics"]["accuracy"]))
-    sentences.append(_blur_sentence(first["details"]["blur_test"]))
+    if "blur_test" in first["details"]:
+        sentences.append(_blur_sentence(first["details"]["blur_test"]))
     for name, check in checks.items():
         share = check["distribution"]["iq_proxy"]["at_the_limits"]
         sentences.append(
             f"For {percent(share)} of the images of {name} the formula of that index is cut off at"
             " its limit."
         )
-    split = first["data"]["split"]
     rest = first["other_splits"].get(f"{split}_without_overlap")
     if rest and rest["n"] < run["n"]:
         change = rest["metrics"]["accuracy"]["value"] - first["metrics"]["accuracy"]["value"]

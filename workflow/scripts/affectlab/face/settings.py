@@ -34,7 +34,9 @@ from affectlab.config.registries import (
     model_mistakes,
 )
 
-IMAGE_LAYOUTS = frozenset({"fer2013"})
+PUBLISHED_LAYOUT = "fer2013"
+OWN_LAYOUT = "image_folder"
+IMAGE_LAYOUTS = frozenset({PUBLISHED_LAYOUT, OWN_LAYOUT})
 VOTES_LAYOUTS = frozenset({"ferplus"})
 LAYOUTS = IMAGE_LAYOUTS | VOTES_LAYOUTS
 MODEL_KINDS = frozenset({"image-encoder"})
@@ -158,7 +160,7 @@ class BlurTest(Section):
 
 
 class Block(Section):
-    """The face experiment: FER2013 expressions and the proxies published as IQ and EQ.
+    """The face experiment: classes of face images; of FER2013 the proxies called IQ and EQ, too.
 
     `training` has `token_budget` null, `gradient_checkpointing` and `sparse_embeddings` false. A
     `corrected` run is trained neither on `face.result_split` nor on the split in `select_on`.
@@ -232,6 +234,14 @@ def _run_mistakes(
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, IMAGE_LAYOUTS)
+    entry = as_mapping(registries.datasets.get(str(run.get("data"))))
+    if entry.get("layout") == PUBLISHED_LAYOUT:
+        for key in ("image", "split", "columns"):
+            if key in entry:
+                yield (
+                    f"{path}.data: {run['data']!r} has the layout {PUBLISHED_LAYOUT}, which has no "
+                    f"{key}; expected the layout {OWN_LAYOUT}"
+                )
     network = as_mapping(run.get("network"))
     widths, depths = network.get("widths"), network.get("depths")
     if isinstance(widths, list) and isinstance(depths, list) and len(widths) != len(depths):

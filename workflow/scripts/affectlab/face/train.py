@@ -14,13 +14,14 @@ from torch.nn import functional
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.config.models import given
+from affectlab.datasets.description import Description
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.stats import accuracy, confusion_matrix, log_loss_items, macro_f1
 from affectlab.face.augment import augment, mix
 from affectlab.face.data import Faces, read_faces, require_images
-from affectlab.face.faces import CLASSES
-from affectlab.face.labels import AFFECT, LIMITS, class_distribution, read_labels
-from affectlab.face.model import build_network, predict_images, save_network
+from affectlab.face.interface import Interface, interface_of
+from affectlab.face.labels import AFFECT, class_distribution, labels_of
+from affectlab.face.model import build_network, levels, predict_images, save_network
 from affectlab.face.networks import HEAD_NAMES
 from affectlab.face.settings import Augmentation, FaceRun, Loss
 from affectlab.files.io import sha256_file
@@ -37,20 +38,25 @@ def train_network(
     *,
     faces_path: Path,
     metadata_path: Path,
-    labels_path: Path,
+    labels_path: Path | None,
+    description: Description,
+    fold: int | None,
     base_model: Path | None,
     run: FaceRun,
     seed: int,
     threads: int,
     outputs: Outputs,
 ) -> None:
-    """Train a network on emotions, valence, arousal and the two proxies.
+    """Train a network on classes and, where they are known, valence, arousal and the proxies.
 
     May be called in several processes (`training.launch`); the main one writes.
 
     Args:
         faces_path: images of the corpus.
-        metadata_path: their table; *labels_path* is ``metadata_with_labels.csv``.
+        metadata_path: their table.
+        labels_path: ``metadata_with_labels.csv``; None for data without proxies.
+        description: of the data set.
+        fold: of the cross-validation, which is left out; None trains on the split train.
         base_model: checkpoint directory of the pretrained backbone, or None.
         run: as configured.
         seed: seed of initialisation, augmentation, dropout and data order.
@@ -61,30 +67,41 @@ def train_network(
         DataError: an input is corrupt, or the labels belong to another corpus.
         UserError: no images to train on or to choose by, a broken checkpoint.
     """
-    faces = read_faces(faces_path, metadata_path)
+    faces = read_faces(faces_path, metadata_path, description, fold)
     rows = np.concatenate([faces.rows_of(s, labelled=True) for s in run.train_on])
     if len(rows) == 0:
         raise UserError(f"{metadata_path}: no labelled images in {', '.join(run.train_on)}")
     held_out = require_images(faces, "validation", metadata_path)
-    targets = target_table(faces, read_labels(labels_path), run.loss, labels_path)
+    labels = labels_of(faces, labels_path)
+    interface = interface_of(faces, labels)
+    targets = target_table(faces, labels, run.loss, labels_path or metadata_path)
     job = Job(outputs.work, seed=seed, threads=threads)
-    network = build_network(run, base_model).to(job.device)
+    network = build_network(run, base_model, interface).to(job.device)
     logger.info("%s network: %d parameters, %d images", run.method, _size(network), len(rows))
     # In memory as bytes: pages of the file would be read again in each epoch's random order.
     images, others = np.array(faces.images[rows]), np.array(faces.images[held_out])
     task = Task(
         lengths=[1] * len(rows),
-        collate=collator(images, targets[rows], run.augmentation, run.training.label_smoothing),
-        loss_sum=loss_function(run.loss),
-        evaluate=_evaluator(others, faces.class_ids(held_out), targets[held_out], job.device),
+        collate=collator(
+            images,
+            targets[rows],
+            run.augmentation,
+            run.training.label_smoothing,
+            len(faces.classes),
+        ),
+        loss_sum=loss_function(run.loss, interface),
+        evaluate=_evaluator(
+            others, faces.class_ids(held_out), targets[held_out], interface, job.device
+        ),
         select_by="accuracy" if run.select_on else None,
         head=HEAD_NAMES,
     )
-    inputs = map(sha256_file, (faces_path, metadata_path, labels_path))
+    files = (faces_path, metadata_path, *([] if labels_path is None else [labels_path]))
     # The views at test time do not change a training.
     decisive = {key: value for key, value in given(run).items() if key != "test_time"}
     base = None if base_model is None else weights_digest(base_model)
-    fitted = job.fit(network, task, run.training, identity=[decisive, *inputs, base])
+    identity = [decisive, fold, *map(sha256_file, files), base]
+    fitted = job.fit(network, task, run.training, identity=identity)
     save = partial(save_network, network, run)
     job.finish(outputs, save, fitted, parameters=_size(network), images=len(rows))
 
@@ -95,14 +112,14 @@ def target_table(
     loss: Loss,
     labels_path: Path | str,
 ) -> np.ndarray:
-    """What a network should answer for each image: float32 ``[N, 11]``, NaN where unknown.
+    """What a network should answer for each image: float32 ``[N, outputs]``, NaN where unknown.
 
-    The first seven are a distribution over the classes: all on the label, or a share
+    The first are a distribution over the classes: all on the label, or a share
     ``votes_weight`` of it as the FER+ taggers voted.
 
     Args:
         faces: the corpus.
-        labels: as `labels.read_labels` gives them.
+        labels: as `labels.labels_of` gives them.
         loss: of the run.
         labels_path: for messages.
 
@@ -113,7 +130,8 @@ def target_table(
     if labels["image_path"].tolist() != faces.paths:
         raise DataError(labels_path, None, "the images are not those of the corpus")
     # The last row is that of images without a label, whose id is -1.
-    classes = np.vstack([np.eye(len(CLASSES)), np.full(len(CLASSES), np.nan)])[faces.class_ids()]
+    count = len(faces.classes)
+    classes = np.vstack([np.eye(count), np.full(count, np.nan)])[faces.class_ids()]
     if loss.votes_weight > 0:
         if faces.votes is None:
             raise UserError(
@@ -123,8 +141,8 @@ def target_table(
         voted = class_distribution(faces.votes)
         mixed = (1 - loss.votes_weight) * classes + loss.votes_weight * voted
         classes = np.where(np.isnan(voted), classes, mixed)
-    regressed = np.stack([labels[name] for name in LIMITS], axis=1)
-    return np.concatenate([classes, regressed], axis=1).astype(np.float32)
+    regressed = [labels[name] for name in interface_of(faces, labels).regressed]
+    return np.column_stack([classes, *regressed]).astype(np.float32)
 
 
 def collator(
@@ -132,24 +150,26 @@ def collator(
     targets: np.ndarray,
     augmentation: Augmentation,
     label_smoothing: float,
+    classes: int,
 ) -> Callable[[np.ndarray], dict[str, torch.Tensor]]:
     """A function from item indices to an augmented batch: ``images`` and ``targets``.
 
     Args:
-        images: uint8 ``[N, H, W]``.
-        targets: ``[N, 11]``, see `target_table`.
+        images: uint8 ``[N, H, W]`` or ``[N, H, W, 3]``.
+        targets: see `target_table`.
         augmentation: of the run.
         label_smoothing: share of each class target that is spread over all classes.
+        classes: how many there are.
     """
     smooth = targets.copy()
-    classes = smooth[:, : len(CLASSES)]
-    classes *= 1 - label_smoothing
-    classes += label_smoothing / len(CLASSES)
+    shares = smooth[:, :classes]
+    shares *= 1 - label_smoothing
+    shares += label_smoothing / classes
     stored_images, stored_targets = torch.from_numpy(images), torch.from_numpy(smooth)
 
     def collate(indices: np.ndarray) -> dict[str, torch.Tensor]:
         chosen = torch.from_numpy(indices)
-        batch = augment(stored_images[chosen][:, None].float() / 255, augmentation)
+        batch = augment(levels(stored_images[chosen]), augmentation)
         batch, wanted = mix(batch, stored_targets[chosen], augmentation)
         return {"images": batch, "targets": wanted}
 
@@ -157,16 +177,16 @@ def collator(
 
 
 def loss_function(
-    settings: Loss,
+    settings: Loss, interface: Interface
 ) -> Callable[[nn.Module, dict[str, torch.Tensor]], torch.Tensor]:
-    """The sum over a batch of cross-entropy and weighted errors of the regressed values.
+    """The sum over a batch of cross-entropy and weighted errors of the regressed values, if any.
 
     Squared errors of valence and arousal, absolute errors of the two proxies; unknown targets
     (NaN) cost nothing.
     """
 
     def loss_sum(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        sizes = [len(CLASSES), len(LIMITS)]
+        sizes = interface.sizes
         logits, values = network(batch["images"]).split(sizes, dim=1)
         classes, wanted = batch["targets"].split(sizes, dim=1)
         loss = functional.cross_entropy(logits, classes, reduction="sum")
@@ -178,20 +198,32 @@ def loss_function(
 
 
 def _evaluator(
-    images: np.ndarray, labels: np.ndarray, targets: np.ndarray, device: torch.device
+    images: np.ndarray,
+    labels: np.ndarray,
+    targets: np.ndarray,
+    interface: Interface,
+    device: torch.device,
 ) -> Callable[[nn.Module], dict[str, float]]:
+    count = len(interface.classes)
+
     def evaluate(network: nn.Module) -> dict[str, float]:
         probabilities, regressed = predict_images(
-            network, images, test_time="none", batch_size=EVALUATION_BATCH, device=device
+            network,
+            images,
+            interface=interface,
+            test_time="none",
+            batch_size=EVALUATION_BATCH,
+            device=device,
         )
-        confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(CLASSES))
-        errors = np.abs(regressed - targets[:, len(CLASSES) :])
+        confusion = confusion_matrix(labels, probabilities.argmax(axis=1), count)
+        errors = np.abs(regressed - targets[:, count:])
+        kinds = {"affect_mae": errors[:, : len(AFFECT)], "proxy_mae": errors[:, len(AFFECT) :]}
+        known = {name: own for name, own in kinds.items() if not np.isnan(own).all()}
         return {
             "loss": float(log_loss_items(probabilities, labels).mean()),
             "accuracy": float(accuracy(confusion)),
             "macro_f1": float(macro_f1(confusion)),
-            "affect_mae": float(np.nanmean(errors[:, : len(AFFECT)])),
-            "proxy_mae": float(np.nanmean(errors[:, len(AFFECT) :])),
+            **{name: float(np.nanmean(own)) for name, own in known.items()},
         }
 
     return evaluate
