@@ -38,7 +38,10 @@ def emotion_export_of(wildcards):
 
 
 def emotion_data_targets(wildcards):
-    return [*EMOTION_RUNS.data_files("audit.json"), *EMOTION_RUNS.data_files("label_noise.json")]
+    return [
+        *EMOTION_RUNS.data_files("audit.json"),
+        *EMOTION_RUNS.data_files("label_noise.json"),
+    ]
 
 
 def emotion_targets(wildcards):
