@@ -264,7 +264,7 @@ def test_a_text_in_two_splits(tmp_path):
     rows[11]["text"] = rows[0]["text"].upper()
     found, traps = audited(tmp_path, rows, {"split": {"column": "part"}})
     assert found["overlap"] == {"validation": [], "test": ["c11"]}
-    assert "1 case of test are in train as well (c11)" in traps["item_in_two_splits"]
+    assert "(test and train: 1)" in traps["item_in_two_splits"]
 
 
 def test_a_near_duplicate(tmp_path):
@@ -279,16 +279,16 @@ def test_a_near_duplicate_across_folds_and_splits(tmp_path):
     rows[10]["part"], rows[11]["part"] = "dev", "test"
     rows[11]["text"] = rows[0]["text"] + " ¡Adiós!"
     _, traps = audited(tmp_path, rows, {"split": {"column": "part"}})
-    scored = "One case is scored by a model that was trained on such a copy."
+    scored = "A model is scored once on such a copy of what it learnt from."
     assert traps["near_duplicates"].endswith(scored)
     rows[11]["part"], rows[9]["part"] = "train", "test"
     _, traps = audited(tmp_path, rows, {"split": {"column": "part"}})
-    assert traps["near_duplicates"].endswith("than their number.")
+    assert "A model is scored" not in traps["near_duplicates"]
     _, traps = audited(tmp_path, rows, {"split": {"folds": 3}})
     folds = {case.id: case.fold for case in read_cases(tmp_path / "records.jsonl")}
     # Of three folds one is trained on: that behind the one that chooses the weights.
     trained_on = (folds["c0"] + 2) % 3 == folds["c11"] or (folds["c11"] + 2) % 3 == folds["c0"]
-    assert ("One case is scored" in traps["near_duplicates"]) == trained_on
+    assert ("A model is scored once" in traps["near_duplicates"]) == trained_on
 
 
 def test_a_subject_in_two_spellings(tmp_path):

@@ -111,13 +111,13 @@ def test_every_planted_trap_is_found(trapped):
     audit = json.loads((trapped / "results/summary/data/cases/audit.json").read_text())
     traps = {trap["name"]: trap["sentence"] for trap in audit["traps"]}
     assert set(traps) == {"item_in_two_splits", "near_duplicates", "name_in_two_spellings"}
-    assert "(c0)" in traps["item_in_two_splits"]
+    assert "(test and train: 1)" in traps["item_in_two_splits"]
     assert "'P11' and 'p11'" in traps["name_in_two_spellings"]
     page = words_of((trapped / "results/report/index.html").read_text())
     card = (trapped / "results/summary/cases_smollm2/seed42/model_card.md").read_text()
     assert all(f"cases: {sentence.partition('(')[0]}" in page for sentence in traps.values())
     assert card.count("\n- ") >= 3
-    assert "nearly the same text" in card
+    assert "read nearly the same" in card
 
 
 def test_scores_have_baseline_and_interval(trapped, misfits):

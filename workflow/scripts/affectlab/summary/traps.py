@@ -9,7 +9,14 @@ from typing import Any
 from affectlab.datasets.description import Description
 from affectlab.datasets.names import name_key
 from affectlab.datasets.texts import normalise_text
-from affectlab.datasets.traps import LEAST_GROUPS, MOST_OF_ONE_CLASS, SHOWN, Trap, spelling_traps
+from affectlab.datasets.traps import (
+    LEAST_GROUPS,
+    MOST_OF_ONE_CLASS,
+    Trap,
+    near_items,
+    shared_items,
+    spelling_traps,
+)
 from affectlab.summary.cases import Case
 from affectlab.summary.text import (
     DETECTED,
@@ -38,53 +45,29 @@ def find_traps(
         near: what `near_texts.near_duplicates` found.
     """
     group_name = "group" if description is None else description.group
-    folds = (description and description.folds) or 2
+    folds = None if description is None else description.folds
     return [
-        *_twice(overlap),
-        *_near(near["groups"], {case.id: case for case in cases}, description),
+        *shared_items({(split, "train"): len(ids) for split, ids in overlap.items()}, "cases"),
+        *_near(near["groups"], {case.id: case for case in cases}, folds),
         *spelling_traps([case.subject for case in cases if case.subject is not None], group_name),
         *_constant(cases, group_name),
         *_repeated(cases),
         *_copied(cases),
-        *_rare_languages(cases, folds),
+        *_rare_languages(cases, folds or 2),
         *_languages({case.language for case in cases}),
     ]
 
 
-def _twice(overlap: Mapping[str, Sequence[str]]) -> Iterator[Trap]:
-    for split, ids in overlap.items():
-        if ids:
-            sentence = (
-                f"The texts of {_count(ids, 'case')} of {split} are in train as well"
-                f" ({_listed(ids)}): scores on them show what was learnt by heart."
-            )
-            yield Trap("item_in_two_splits", sentence)
-
-
 def _near(
-    groups: Sequence[Sequence[str]], cases: Mapping[str, Case], description: Description | None
-) -> Iterator[Trap]:
+    groups: Sequence[Sequence[str]], cases: Mapping[str, Case], folds: int | None
+) -> list[Trap]:
     """Texts that are nearly the same, and how many are scored by a model that has read another."""
-    if not groups:
-        return
-    folds = None if description is None else description.folds
-    known = [
-        name
+    in_training = sum(
+        any(_learns(cases[name], cases[other], folds) for other in members)
         for members in groups
         for name in members
-        if any(_learns(cases[name], cases[other], folds) for other in members)
-    ]
-    sentence = (
-        f"{_count(groups, 'group')} of cases have nearly the same text, so the data hold fewer"
-        " different cases than their number."
     )
-    if known:
-        sentence += (
-            f" {_count(known, 'case')} are scored by a model that was trained on such a copy."
-            if len(known) > 1
-            else " One case is scored by a model that was trained on such a copy."
-        )
-    yield Trap("near_duplicates", sentence)
+    return near_items(len(groups), in_training, "cases")
 
 
 def _learns(case: Case, other: Case, folds: int | None) -> bool:
@@ -183,10 +166,6 @@ def _references(case: Case) -> tuple[str, ...]:
 
 def _count(items: Sequence[Any], what: str) -> str:
     return f"{len(items)} {what}" if len(items) == 1 else f"{len(items)} {what}s"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _quoted(codes: Iterable[str]) -> str:
