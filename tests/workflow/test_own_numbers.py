@@ -86,7 +86,7 @@ def check_metrics(record, n):
     assert record["data"]["numbers"] == ["valence", "arousal"]
     assert record["data"]["n"] == n
     kinds = ("ccc", "mae")
-    names = {f"{kind}{end}" for kind in kinds for end in ("", "_valence", "_arousal")}
+    names = {f"{stem}{kind}" for kind in kinds for stem in ("", "valence_", "arousal_")}
     assert set(record["metrics"]) == names
     for name, entry in record["metrics"].items():
         low, high = entry["ci"]
