@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from affectlab.datasets.description import Description
+from affectlab.datasets.export import export_records
 from affectlab.emotion import tfidf
 from affectlab.emotion.audit import audit
 from affectlab.emotion.convert import Outputs, convert
@@ -54,9 +55,9 @@ def test_the_label_is_the_class_with_the_most_votes_and_an_empty_cell_is_no_vote
     assert data.classes == CLASSES
     assert data.description.annotators == 3
     first, second, third = data.records[9:]
-    assert (first.label, first.votes) == ("joy", {"calm": 1, "joy": 2})
-    assert (second.label, second.votes) == ("calm", {"calm": 1})
-    assert (third.label, third.votes) == ("joy", {"joy": 1})
+    assert (first.label, first.votes) == ("joy", {"anger": 0, "calm": 1, "joy": 2})
+    assert (second.label, second.votes) == ("calm", {"anger": 0, "calm": 1, "joy": 0})
+    assert (third.label, third.votes) == ("joy", {"anger": 0, "calm": 0, "joy": 1})
     np.testing.assert_allclose(data.shares_of([first, second])[0], [0, 1 / 3, 2 / 3])
 
 
@@ -86,7 +87,14 @@ def test_spellings_of_a_class_are_merged_before_the_votes_are_counted(tmp_path):
     with pytest.raises(DataError, match="differ in spelling only"):
         converted(tmp_path, rows)
     data, _ = converted(tmp_path, rows, similar_names="merge")
-    assert data.records[9].votes == {"calm": 1, "joy": 2}
+    assert data.records[9].votes == {"anger": 0, "calm": 1, "joy": 2}
+
+
+def test_records_with_votes_can_be_exported(tmp_path):
+    """Also where a class occurs in the last rows alone."""
+    rows = votes_of(*[("joy", "joy", "calm")] * 1500, ("fear", "fear", "joy"))
+    _, outputs = converted(tmp_path, rows, ENTRY | {"split": {}})
+    assert sum(export_records(outputs.records, tmp_path / "out").values()) == 1510
 
 
 def test_one_annotator_has_no_votes(tmp_path):
@@ -97,13 +105,22 @@ def test_one_annotator_has_no_votes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "votes", [{"joy": 1, "calm": 2}, {"joy": 0}, {"joy": 1, "fear": 1}, {"joy": 1.5}, {}]
+    "votes",
+    [
+        {"anger": 0, "calm": 2, "joy": 1},
+        {"anger": 0, "calm": 0, "joy": 0},
+        {"anger": -1, "calm": 0, "joy": 1},
+        {"anger": 0, "calm": 0, "joy": 1.5},
+        {"calm": 0, "anger": 0, "joy": 1},
+        {"joy": 1},
+        {},
+    ],
 )
 def test_records_whose_votes_contradict_their_label_are_refused(tmp_path, votes):
     Description(CLASSES, annotators=3).write(tmp_path / "d.json")
     row = {"id": "1", "text": "a", "label": "joy", "split": "train", "votes": votes}
     write_jsonl(tmp_path / "r.jsonl", [row])
-    with pytest.raises(DataError, match="expected votes"):
+    with pytest.raises(DataError, match="expected a number of votes"):
         read_data(tmp_path / "r.jsonl", tmp_path / "d.json")
 
 

@@ -37,7 +37,7 @@ from affectlab.emotion.train import cross_validate, train_network, train_tfidf
 from affectlab.errors import ConfigError, DataError, UserError
 from affectlab.evaluation import regression
 from affectlab.evaluation.records import origin_record, read_comparison, read_metrics
-from affectlab.evaluation.regression import score_suffixes
+from affectlab.evaluation.regression import score_stems
 from affectlab.experiments import validate_config
 from affectlab.files.io import read_jsonl, write_json, write_jsonl
 from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3
@@ -369,15 +369,17 @@ def test_validation_scores_are_those_of_the_definitions():
 
 
 @pytest.mark.parametrize(
-    ("names", "ends"),
+    ("names", "stems"),
     [
         (["valence", "arousal"], ["valence", "arousal"]),
         (["Valence (1-9)"], ["valence_1_9"]),
+        (["1 to 9", "x"], ["number1", "x"]),
+        (["1 to 9", "number 1", "number1"], ["number1", "number2", "number3"]),
         (["Erregung", "ä", "erregung"], ["number1", "number2", "number3"]),
     ],
 )
-def test_names_of_scores_fit_the_schema(names, ends):
-    assert score_suffixes(names) == ends
+def test_names_of_scores_fit_the_schema(names, stems):
+    assert score_stems(names) == stems
 
 
 def scored(work, folder, method, **options):
@@ -426,9 +428,9 @@ def test_scores_are_those_of_the_definitions(work, tmp_path):
     assert metrics["ccc"]["value"] == pytest.approx(np.mean(cccs), rel=1e-6)
     assert metrics["mae"]["value"] == pytest.approx(mean_absolute_error(true, predicted), rel=1e-6)
     for d, name in enumerate(NAMES):
-        assert metrics[f"ccc_{name}"]["value"] == pytest.approx(cccs[d], rel=1e-6)
+        assert metrics[f"{name}_ccc"]["value"] == pytest.approx(cccs[d], rel=1e-6)
         error = mean_absolute_error(true[:, d], mean[:, d])
-        assert metrics[f"mae_{name}"]["baseline"]["value"] == pytest.approx(error, rel=1e-6)
+        assert metrics[f"{name}_mae"]["baseline"]["value"] == pytest.approx(error, rel=1e-6)
     for entry in metrics.values():
         assert entry["ci"][0] < entry["value"] < entry["ci"][1]
     assert metrics["ccc"]["baseline"] == {"name": "training_mean", "value": 0}

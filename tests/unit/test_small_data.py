@@ -3,7 +3,11 @@
 import pytest
 
 from affectlab.datasets.traps import find_traps, near_items, shared_items
-from affectlab.evaluation.small_data import foreign_language, small_sample
+from affectlab.evaluation.small_data import (
+    few_for_correlation,
+    foreign_language,
+    small_sample,
+)
 
 
 @pytest.mark.parametrize(
@@ -111,3 +115,11 @@ def test_near_items_are_counted():
     [found] = near_items(2, 0, "clips")
     assert found.sentence.startswith("2 groups of clips read nearly the same")
     assert "scored" not in found.sentence
+
+
+def test_a_wide_interval_of_a_concordance_is_explained():
+    assert few_for_correlation(90, (0.8, 0.85)) is None
+    assert few_for_correlation(90, (0.3, 0.55)).startswith(
+        "With 90 items the interval of the concordance is 0.25 wide."
+    )
+    assert "90 items in 12 groups" in few_for_correlation(90, (0.3, 0.55), groups=12)

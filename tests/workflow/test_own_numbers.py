@@ -86,7 +86,7 @@ def check_metrics(record, n):
     assert record["data"]["numbers"] == ["valence", "arousal"]
     assert record["data"]["n"] == n
     kinds = ("ccc", "mae")
-    names = {f"{kind}{end}" for kind in kinds for end in ("", "_valence", "_arousal")}
+    names = {f"{stem}{kind}" for kind in kinds for stem in ("", "valence_", "arousal_")}
     assert set(record["metrics"]) == names
     for name, entry in record["metrics"].items():
         low, high = entry["ci"]
@@ -118,7 +118,4 @@ def test_few_texts_with_numbers_are_cross_validated(project, capsys, misfits, mo
     assert record["metrics"]["ccc"]["value"] > 0.7
     report = html.unescape((directory / "results" / "report" / "index.html").read_text())
     assert "Each text was predicted by a model that was trained without its fold." in report
-    assert (
-        "With 90 items in 20 groups the interval of the concordance is"
-        in (own / "model_card.md").read_text()
-    )
+    assert "cross-validated in 5 folds" in (own / "model_card.md").read_text()

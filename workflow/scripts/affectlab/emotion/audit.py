@@ -363,8 +363,8 @@ def _absent_classes(data: Data, by_split: Mapping[str, Sequence[Record]]) -> lis
     """Splits in which a class is missing that should be there."""
     broken = []
     for split, items in by_split.items():
-        chosen = {name for record in items for name in record.votes or (record.label,)}
-        absent = [name for name in data.classes if name not in chosen]
+        chosen = data.shares_of(items).sum(axis=0)
+        absent = [name for name, total in zip(data.classes, chosen, strict=True) if total == 0]
         # Of small data a rare class may be missing where nothing is learnt from it.
         if items and absent and (split == "train" or data.classes == CLASSES):
             broken.append(f"the split {split} has no record of {', '.join(absent)}")

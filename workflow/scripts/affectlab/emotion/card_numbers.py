@@ -8,7 +8,7 @@ from typing import Any
 
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation import cards
-from affectlab.evaluation.regression import score_suffixes
+from affectlab.evaluation.regression import score_stems
 from affectlab.evaluation.small_data import few_for_correlation, foreign_language
 
 TEMPLATES = Path(__file__).parent
@@ -37,7 +37,7 @@ def card(
         TEMPLATES / "number_card.md.j2",
         record=record,
         names=names,
-        ends=list(zip(names, score_suffixes(names), strict=True)),
+        stems=list(zip(names, score_stems(names), strict=True)),
         recipe=recipe,
         dataset=dataset,
         model=model,

@@ -66,7 +66,7 @@ class Record:
         split: train, validation or test.
         group: such as its author, whose texts stay together; None if not known.
         fold: of the cross-validation; None without one.
-        votes: class -> annotators who chose it, in the order of the classes; None where each item
+        votes: class -> annotators who chose it, all classes in their order; None where each item
             has one label.
     """
 
@@ -219,11 +219,12 @@ def _problem(row: Mapping[str, Any], description: Description) -> str | None:
     if row["label"] not in description.classes:
         return unknown_class(row["label"], description.classes)
     if "votes" in row and not _are_votes(row["votes"], row["label"], description.classes):
-        return "expected votes for known classes, and most of them for the label"
+        return "expected a number of votes for each class, and most of them for the label"
     return fold_problem(row, description)
 
 
 def _are_votes(votes: Mapping[str, Any], label: str, classes: Sequence[str]) -> bool:
     counts = votes.values()
-    sound = set(votes) <= set(classes) and all(type(one) is int and one > 0 for one in counts)
-    return sound and label in votes and label in most_votes(votes)
+    if tuple(votes) != tuple(classes) or not all(type(one) is int and one >= 0 for one in counts):
+        return False
+    return any(counts) and label in most_votes(votes)

@@ -88,7 +88,7 @@ class OwnLabels:
 
     def _votes(self, names: Sequence[str]) -> dict[str, int]:
         counts = Counter(self._spelled[name] for name in names)
-        return {name: counts[name] for name in self._classes if name in counts}
+        return {name: counts[name] for name in self._classes}
 
     def _label(self, votes: Mapping[str, int]) -> str:
         return most_votes(votes)[0]

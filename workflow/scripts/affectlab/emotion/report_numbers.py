@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.emotion.evaluate import CROSS_VALIDATION
-from affectlab.evaluation.regression import score_suffixes
+from affectlab.evaluation.regression import score_stems
 from affectlab.evaluation.small_data import few_for_correlation
 from affectlab.report.results import SeedResult, against_baseline, split_means
 from affectlab.report.section import render, run_view
@@ -72,7 +72,7 @@ def html(
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     for view in views:
         names = view["record"]["data"]["numbers"]
-        view["ends"] = list(zip(names, score_suffixes(names), strict=True))
+        view["stems"] = list(zip(names, score_stems(names), strict=True))
     return render(
         HERE / "report_numbers.html.j2",
         comparison=comparison,

@@ -45,7 +45,11 @@ def agreement(
         without any), ``ties``, ``tie_rule``, and a ``sentence`` for the reader.
     """
     several = [one for one in votes if sum(one.values()) > 1]
-    unanimous = sum(len(one) == 1 for one in several) / len(several) if several else None
+    unanimous = (
+        sum(max(one.values()) == sum(one.values()) for one in several) / len(several)
+        if several
+        else None
+    )
     alpha = _alpha(several, classes)
     ties = sum(len(most_votes(one)) > 1 for one in votes)
     return {

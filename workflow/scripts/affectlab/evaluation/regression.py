@@ -75,17 +75,20 @@ class RatedPredictions:
         )
 
 
-def score_suffixes(names: Sequence[str]) -> list[str]:
-    """The end of the name of a score for each number, such as ``valence`` in ``ccc_valence``.
+def score_stems(names: Sequence[str]) -> list[str]:
+    """The start of the names of the scores of each number, such as ``valence`` in ``valence_ccc``.
 
-    Names of scores have small letters, digits and ``_``. A number without a letter of these, or
-    with the same end as another, is called by its place.
+    Names of scores have small letters, digits and ``_``, and start with a letter. A number whose
+    name has no such form, or the same as another, is called by its place.
     """
     found = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names]
-    return [
-        end if end and found.count(end) == 1 else f"number{place}"
-        for place, end in enumerate(found, start=1)
+    places = [f"number{place}" for place in range(1, len(names) + 1)]
+    stems = [
+        stem if stem[:1].isalpha() and found.count(stem) == 1 else place
+        for stem, place in zip(found, places, strict=True)
     ]
+    # A column may be called as a place is.
+    return stems if len(set(stems)) == len(stems) else places
 
 
 def read_predictions(
@@ -131,9 +134,9 @@ def scores(
     found = {}
     for kind, (direction, statistic) in kinds.items():
         found[kind] = Score(direction, table, _mean_over_numbers(statistic, len(names)))
-        for d, end in enumerate(score_suffixes(names)):
+        for d, stem in enumerate(score_stems(names)):
             own = table[:, d * WIDTH : (d + 1) * WIDTH]
-            found[f"{kind}_{end}"] = Score(direction, own, statistic)
+            found[f"{stem}_{kind}"] = Score(direction, own, statistic)
     return found
 
 
@@ -251,7 +254,7 @@ def read_runs(
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    return (-1.0, 1.0) if name.startswith("ccc") else (0.0, math.inf)
+    return (-1.0, 1.0) if name.endswith("ccc") else (0.0, math.inf)
 
 
 def _mean_over_numbers(
