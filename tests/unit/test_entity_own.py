@@ -294,7 +294,8 @@ def test_a_length_that_tells_the_class(tmp_path):
         if row["spans"][0]["label"] == "rage":
             row["text"] = f"{row['text']} {row['text'].lower().replace('bitter', 'sour')}"
     sentence = traps_of(tmp_path, rows)["condition_predicts_class"]
-    assert "of a text alone tells the class of its spans better than chance" in sentence
+    assert sentence.startswith("Conditions of a text (characters, words")
+    assert "tell the class of its spans better than chance" in sentence
 
 
 def test_a_class_with_fewer_spans_than_folds(tmp_path):

@@ -177,14 +177,16 @@ def _traps(data: Data, found: Mapping[str, Any]) -> Iterator[Trap]:
     if groups := found["near_duplicates"]["groups"]:
         yield Trap(
             "near_duplicates",
-            f"{len(groups)} groups of texts are nearly the same. Each group counts as one item "
-            "when intervals are computed.",
+            f"Some texts are nearly the same (groups of such texts: {len(groups)}). Each group "
+            "counts as one item when intervals are computed.",
         )
     if clear := found["conditions"]["clear"]:
+        # All conditions together are no condition of their own.
+        shown = ", ".join(name for name in clear if name != "all") or "several together"
         yield Trap(
             "condition_predicts_class",
-            f"The {' and '.join(clear)} of a text alone tells the class of its spans better than "
-            "chance. Compare the score with that of the baseline conditions.",
+            f"Conditions of a text ({shown}) tell the class of its spans better than chance. "
+            "Compare the score with that of the baseline conditions.",
         )
 
 

@@ -94,6 +94,7 @@ def section(
             HERE / "report.html.j2",
             comparison=comparison,
             tables=_tables(comparison["runs"]),
+            has_neutral=any("non_neutral_accuracy" in run["metrics"] for run in comparison["runs"]),
             has_published_classes=_has_published_classes(comparison["runs"]),
             runs=views,
             published=known,
