@@ -178,7 +178,7 @@ def _headline(
         f" {percent(accuracy['baseline']['value'])}.",
         _macro_sentence(macro, metrics.get("non_neutral_accuracy")),
     ]
-    if small := small_sample(run["n"], accuracy["ci"]):
+    if small := small_sample(run["n"], accuracy["ci"], groups=run["groups"], score="the accuracy"):
         sentences.append(small)
     sentences += overlap_sentences(len(shared), "test text")
     if "kappa_entropy_spearman" in metrics:
