@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import yaml
@@ -266,18 +267,26 @@ def test_a_text_in_two_splits(tmp_path):
     rows = in_parts(rows_of(60))
     rows.append({**rows[0], "text": rows[0]["text"].upper(), "part": "test"})
     rows[-1]["spans"] = [{"start": 0, "end": 3, "label": "joy"}]
-    sentence = traps_of(tmp_path, rows, **BY_PART)["text_in_two_splits"]
-    assert sentence.startswith("1 text of the split test occurs also in the split train.")
+    sentence = traps_of(tmp_path, rows, **BY_PART)["item_in_two_splits"]
+    assert sentence.startswith("Some texts are in two splits (test and train: 1).")
 
 
 def test_a_near_duplicate_in_two_splits(tmp_path):
     rows = in_parts(rows_of(60))
     rows.append({**rows[0], "text": rows[0]["text"].replace("day 0", "day 977"), "part": "test"})
     found = traps_of(tmp_path, rows, **BY_PART)
-    assert "text_in_two_splits" not in found
-    assert (
-        "1 text of the split test occurs nearly the same" in found["near_duplicate_in_two_splits"]
+    assert "item_in_two_splits" not in found
+    assert found["near_duplicates"].endswith(
+        "is scored once on such a copy of what it learnt from."
     )
+
+
+def test_a_near_duplicate_in_another_fold(tmp_path):
+    rows = rows_of(60)
+    rows += [{**rows[n], "text": rows[n]["text"].replace("day", "night")} for n in range(9)]
+    sentence = traps_of(tmp_path, rows, split={"folds": 3})["near_duplicates"]
+    assert sentence.startswith("9 groups of texts read nearly the same")
+    assert re.search(r"A model is scored (once|\d+ times) on such a copy", sentence)
 
 
 def test_an_author_in_two_spellings(tmp_path):
@@ -294,7 +303,8 @@ def test_a_length_that_tells_the_class(tmp_path):
         if row["spans"][0]["label"] == "rage":
             row["text"] = f"{row['text']} {row['text'].lower().replace('bitter', 'sour')}"
     sentence = traps_of(tmp_path, rows)["condition_predicts_class"]
-    assert "of a text alone tells the class of its spans better than chance" in sentence
+    assert sentence.startswith("Properties of a text alone (characters, words")
+    assert "predict the class of its spans better than chance" in sentence
 
 
 def test_a_class_with_fewer_spans_than_folds(tmp_path):
@@ -302,7 +312,7 @@ def test_a_class_with_fewer_spans_than_folds(tmp_path):
     for row, name in zip(rows[:4], ("pride", "pride", "awe", "awe"), strict=True):
         row["spans"] = [{**row["spans"][0], "label": name}]
     found = traps_of(tmp_path, rows, split={"folds": 3})
-    assert "The class pride has 2 spans" in found["class_smaller_than_folds"]
+    assert "The class pride is rare (number of spans: 2)" in found["class_smaller_than_folds"]
 
 
 def test_a_label_that_is_constant_per_author(tmp_path):

@@ -17,7 +17,7 @@ from typing import Any
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text, places_of, text_conditions
-from affectlab.datasets.traps import Trap, find_traps
+from affectlab.datasets.traps import Trap, find_traps, near_items, shared_items
 from affectlab.entity.data import Data, Record, targets_of
 from affectlab.entity.labels import neutral_of, top_class
 from affectlab.entity.layouts import OWN_LAYOUT
@@ -41,7 +41,10 @@ MAX_OVERLAP_SHARE = 0.5
 ALL = "all"
 """The records of a cross-validation, which has no fixed splits."""
 
-PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
+TESTED = ("test", "train")
+"""What a model predicts, and what it learns from."""
+
+PAIRS = (TESTED, ("validation", "train"), ("test", "validation"))
 
 
 def write_audit(
@@ -168,33 +171,35 @@ def _traps(data: Data, found: Mapping[str, Any]) -> Iterator[Trap]:
         what="spans",
         group_name=data.description.group,
     )
-    for name, ids in found["overlap"].items():
-        if ids:
-            yield Trap("text_in_two_splits", _shared(len(ids), name, "also"))
-    for name, ids in found["near_duplicates"]["overlap"].items():
-        if ids:
-            yield Trap("near_duplicate_in_two_splits", _shared(len(ids), name, "nearly the same"))
-    if groups := found["near_duplicates"]["groups"]:
-        yield Trap(
-            "near_duplicates",
-            f"{len(groups)} groups of texts are nearly the same. Each group counts as one item "
-            "when intervals are computed.",
-        )
+    copies = {_two_splits(name): len(ids) for name, ids in found["overlap"].items()}
+    yield from shared_items(copies, "texts")
+    near = found["near_duplicates"]
+    yield from near_items(len(near["groups"]), _near_in_training(data, near), "texts")
     if clear := found["conditions"]["clear"]:
+        # All conditions together are no condition of their own.
+        shown = ", ".join(name for name in clear if name != "all") or "several together"
         yield Trap(
             "condition_predicts_class",
-            f"The {' and '.join(clear)} of a text alone tells the class of its spans better than "
+            f"Properties of a text alone ({shown}) predict the class of its spans better than "
             "chance. Compare the score with that of the baseline conditions.",
         )
 
 
-def _shared(count: int, name: str, how: str) -> str:
+def _two_splits(name: str) -> tuple[str, str]:
     held_out, _, seen = name.partition("_in_")
-    texts, occur = ("1 text", "occurs") if count == 1 else (f"{count} texts", "occur")
-    return (
-        f"{texts} of the split {held_out} {occur} {how} in the split {seen}. A score on such "
-        "texts does not show how a model does on new ones."
-    )
+    return held_out, seen
+
+
+def _near_in_training(data: Data, near: Mapping[str, Any]) -> int:
+    """How many texts are predicted by a model that was trained on a near duplicate."""
+    if data.description.folds is None:
+        return len(near["overlap"]["test_in_train"])
+    found = 0
+    for fold in range(data.description.folds):
+        own = data.for_fold(fold)
+        parts = {split: [(r.id, r.text) for r in own.of_split(split)] for split in TESTED}
+        found += len(near_duplicates(parts, [TESTED])["overlap"]["test_in_train"])
+    return found
 
 
 def _describe(records: Sequence[Record], names: Sequence[str]) -> dict[str, Any]:

@@ -98,7 +98,12 @@ def card(
         grouped=datasets[scored_on].get("layout") == OWN_LAYOUT,
         folds=datasets[scored_on].get("split", {}).get("folds"),
         traps={name: _traps(audits[name]) for name in datasets},
-        small=small_sample(record["data"]["n"], record["metrics"]["accuracy"]["ci"]),
+        small=small_sample(
+            record["data"]["n"],
+            record["metrics"]["accuracy"]["ci"],
+            groups=record["data"]["groups"],
+            score="the accuracy",
+        ),
         foreign=foreign_language(datasets[scored_on], model),
         generated=cards.is_generated(datasets[scored_on]),
         weak=[name for name in datasets if audits[name]["weak_labels"]],

@@ -94,6 +94,7 @@ def section(
             HERE / "report.html.j2",
             comparison=comparison,
             tables=_tables(comparison["runs"]),
+            has_neutral=any("non_neutral_accuracy" in run["metrics"] for run in comparison["runs"]),
             has_published_classes=_has_published_classes(comparison["runs"]),
             runs=views,
             published=known,
@@ -177,7 +178,7 @@ def _headline(
         f" {percent(accuracy['baseline']['value'])}.",
         _macro_sentence(macro, metrics.get("non_neutral_accuracy")),
     ]
-    if small := small_sample(run["n"], accuracy["ci"]):
+    if small := small_sample(run["n"], accuracy["ci"], groups=run["groups"], score="the accuracy"):
         sentences.append(small)
     sentences += overlap_sentences(len(shared), "test text")
     if "kappa_entropy_spearman" in metrics:
