@@ -233,9 +233,7 @@ def test_an_image_in_two_splits_and_a_near_duplicate_are_found(tmp_path):
     _, images = drawn(30, seed=35)
     write_image(raw / "validation" / "froh" / "small.jpg", images[3][::1, ::1] // 2 + 60)
     found = traps(converted(tmp_path))
-    assert (
-        "train/froh/003.webp and validation/froh/small.jpg" in found["near_duplicate_in_two_splits"]
-    )
+    assert "train/froh/003.webp and validation/froh/small.jpg" in found["near_duplicates"]
 
 
 def test_persons_in_two_spellings_and_labels_constant_per_person_are_found(tmp_path):
@@ -271,4 +269,4 @@ def test_a_class_with_fewer_images_than_folds_is_found(tmp_path):
     for number, image in enumerate(drawn(33)[1][30:32]):
         write_image(tmp_path / "raw" / "selten" / f"{number}.png", image)
     found = traps(converted(tmp_path, ENTRY | {"split": {"folds": 5}}))
-    assert "The class selten has 2 images" in found["class_smaller_than_folds"]
+    assert "The class selten is rare (number of images: 2)" in found["class_smaller_than_folds"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.datasets.description import Description
-from affectlab.datasets.traps import Trap, find_traps
+from affectlab.datasets.traps import Trap, find_traps, shared_items
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
@@ -174,32 +174,27 @@ def _traps(
         group_name=faces.description.group,
     )
     if conditions["clear"]:
-        shown = " and ".join(conditions["clear"])
+        # Of all together it tells nothing that one alone does not tell.
+        names = [name for name in conditions["clear"] if name != "all"] or list(
+            faces.conditions(rows[:1])
+        )
         yield Trap(
             "condition_predicts_class",
-            f"The {shown} of an image alone tells its class better than chance. Compare the score "
-            "with that of the baseline conditions.",
+            "The class can be predicted better than by chance from these conditions of a picture "
+            f"alone: {', '.join(names)}. Compare the score with that of the baseline conditions.",
         )
     if faces.description == PUBLISHED:
         return
-    twins = {
-        path
-        for held_out in ("test", "validation")
-        for path in overlap.get(f"{held_out}_in_train", ())
-    }
-    if twins:
-        yield Trap(
-            "item_in_two_splits",
-            f"{len(twins)} images of test or validation are, pixel for pixel, in train as well, "
-            f"such as {min(twins)}.",
-        )
+    counts = {pair: len(overlap.get("_in_".join(pair), ())) for pair in PAIRS[:3]}
+    yield from shared_items(counts, "images")
     apart = [pair for pair in near if len(set(_places(faces)[pair])) > 1]
     if apart:
         first, second = (faces.paths[row] for row in apart[0])
         yield Trap(
-            "near_duplicate_in_two_splits",
-            f"{len(apart)} pairs of images in different parts of the data are nearly the same, "
-            f"such as {first} and {second}. A model can recognise one by having learnt the other.",
+            "near_duplicates",
+            "Some images in different parts of the data are nearly the same (number of pairs: "
+            f"{len(apart)}), such as {first} and {second}. A model can recognise one by having "
+            "learnt the other.",
         )
 
 
