@@ -83,6 +83,8 @@ rule face_label:
         "<logs>/face_label/{data}.log",
     benchmark:
         "<benchmarks>/face_label/{data}.jsonl"
+    wildcard_constraints:
+        data=one_of(filter(has_proxies, REGISTRIES.datasets)),
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -108,6 +110,8 @@ rule face_check_labels:
         "<logs>/face_check_labels/{data}.log",
     benchmark:
         "<benchmarks>/face_check_labels/{data}.jsonl"
+    wildcard_constraints:
+        data=one_of(filter(has_proxies, REGISTRIES.datasets)),
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -249,6 +253,8 @@ rule face_blur:
         "<logs>/face_blur/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_blur/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(face_runs_with_proxies()),
     conda:
         "../envs/vision.yaml"
     threads: 4

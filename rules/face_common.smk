@@ -18,17 +18,22 @@ def has_proxies(data):
     return REGISTRIES.datasets[data]["layout"] == PUBLISHED_LAYOUT
 
 
+def face_runs_with_proxies():
+    """Names of the runs on data that have proxies."""
+    return [name for name, run in FACE["runs"].items() if has_proxies(run["data"])]
+
+
 def face_proxies_of_run(filename):
     """An input function: *filename* of a run's data set, if that has proxies."""
     of_run = FACE_RUNS.data_of_run(filename)
     return lambda wildcards: (
-        of_run(wildcards) if has_proxies(FACE_RUNS[wildcards.run]["data"]) else []
+        of_run(wildcards) if wildcards.run in face_runs_with_proxies() else []
     )
 
 
 def face_blur_of(wildcards):
     """The blur test of a run and seed, if its data have proxies."""
-    if not has_proxies(FACE_RUNS[wildcards.run]["data"]):
+    if wildcards.run not in face_runs_with_proxies():
         return []
     return f"<results>/face/{wildcards.run}/seed{wildcards.seed}/blur.json"
 

@@ -5,33 +5,24 @@ import shutil
 import numpy as np
 import pyarrow as pa
 import pytest
-from own_images import KINDS, SIDE, drawn, write_classes, write_image
+from own_images import (
+    ENTRY,
+    KINDS,
+    SIDE,
+    converted,
+    drawn,
+    with_table,
+    write_classes,
+    write_image,
+    write_metadata,
+)
 from pyarrow import parquet
 
-from affectlab.datasets.description import read_description
 from affectlab.errors import DataError
 from affectlab.face.audit import audit
-from affectlab.face.convert import convert
-from affectlab.face.data import read_faces
 from affectlab.files.quarantine import read_quarantine
 
-ENTRY = {"layout": "image_folder", "image": {"size": SIDE, "color": True}}
 SPLITS = ("train", "validation", "test")
-
-
-def converted(folder, entry=ENTRY, **options):
-    """The images of ``<folder>/raw``."""
-    names = ("faces.npy", "metadata.csv", "quarantine.jsonl", "description.json")
-    paths = {f"{name.partition('.')[0]}_path": folder / name for name in names}
-    convert(raw_directory=folder / "raw", votes_directory=None, entry=entry, **paths, **options)
-    description = read_description(paths["description_path"])
-    return read_faces(paths["faces_path"], paths["metadata_path"], description)
-
-
-def write_metadata(folder, rows):
-    """Write ``metadata.csv``; *rows* are mappings with the same keys."""
-    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
-    (folder / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def traps(faces):
@@ -81,18 +72,6 @@ def test_folders_of_splits_and_a_common_folder_above_them(tmp_path):
     }
     assert faces.description.seed is None
     assert faces.classes == tuple(KINDS)
-
-
-def with_table(folder, count=60, people=10, **columns):
-    """Images in one folder, and a table that says what they show; the rows."""
-    rows = []
-    for number, (name, image) in enumerate(zip(*drawn(count), strict=True)):
-        file = f"images/{number:03d}.png"
-        write_image(folder / file, image)
-        row = {"file_name": file, "label": name, "subject": f"P{number % people:02d}"}
-        rows.append(row | {key: value(number) for key, value in columns.items()})
-    write_metadata(folder, rows)
-    return rows
 
 
 def test_a_table_says_what_images_show(tmp_path):
@@ -254,9 +233,7 @@ def test_an_image_in_two_splits_and_a_near_duplicate_are_found(tmp_path):
     _, images = drawn(30, seed=35)
     write_image(raw / "validation" / "froh" / "small.jpg", images[3][::1, ::1] // 2 + 60)
     found = traps(converted(tmp_path))
-    assert (
-        "train/froh/003.webp and validation/froh/small.jpg" in found["near_duplicate_in_two_splits"]
-    )
+    assert "train/froh/003.webp and validation/froh/small.jpg" in found["near_duplicates"]
 
 
 def test_persons_in_two_spellings_and_labels_constant_per_person_are_found(tmp_path):
@@ -292,4 +269,4 @@ def test_a_class_with_fewer_images_than_folds_is_found(tmp_path):
     for number, image in enumerate(drawn(33)[1][30:32]):
         write_image(tmp_path / "raw" / "selten" / f"{number}.png", image)
     found = traps(converted(tmp_path, ENTRY | {"split": {"folds": 5}}))
-    assert "The class selten has 2 images" in found["class_smaller_than_folds"]
+    assert "The class selten is rare (number of images: 2)" in found["class_smaller_than_folds"]

@@ -124,11 +124,11 @@ def test_planted_traps_are_in_audit_card_and_report(own_faces):
         "name_in_two_spellings",
         "label_constant_per_group",
         "condition_predicts_class",
-        "near_duplicate_in_two_splits",
+        "near_duplicates",
     }
     assert "'P00' and 'p00'" in traps["name_in_two_spellings"]
     assert "size" in traps["condition_predicts_class"]
-    assert "traurig/again.jpg" in traps["near_duplicate_in_two_splits"]
+    assert "traurig/again.jpg" in traps["near_duplicates"]
     card = (own_faces / "results/face/my_faces_tiny/seed13/model_card.md").read_text()
     page = html.unescape((own_faces / "results/report/index.html").read_text())
     for sentence in traps.values():

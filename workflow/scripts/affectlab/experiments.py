@@ -24,7 +24,7 @@ from affectlab.errors import ConfigError
 _ALL = (
     Experiment(
         name="face",
-        title="Faces: expression classes, and the proxies published as IQ and EQ",
+        title="Faces: classes of face images",
         settings="affectlab.face.settings",
         overlay="affectlab.face.overlay:overlay",
         commands="affectlab.face.cli:add_commands",

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.datasets.description import Description
-from affectlab.datasets.traps import Trap, find_traps
+from affectlab.datasets.traps import Trap, find_traps, shared_items
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
@@ -26,7 +26,7 @@ from affectlab.evaluation.expectations import (
     share_rows,
 )
 from affectlab.face.agreement import describe_agreement
-from affectlab.face.data import PUBLISHED, STATUSES, Faces, read_faces, twin_groups
+from affectlab.face.data import PUBLISHED, STATUSES, Faces, groups_of, read_faces, twin_groups
 from affectlab.face.faces import SIDE, SPLITS
 from affectlab.face.photographs import prepare
 from affectlab.files.io import write_json
@@ -129,7 +129,7 @@ def audit(
     broken = _breakage(faces, blank, quarantined, required_splits)
     refuse_unusable(broken)
     groups = twin_groups(faces.images)
-    conditions = _conditions(faces, groups)
+    conditions = _conditions(faces)
     near = _near(small, groups, blank)
     overlap = _overlaps(faces, groups)
     found: dict[str, Any] = {
@@ -174,32 +174,27 @@ def _traps(
         group_name=faces.description.group,
     )
     if conditions["clear"]:
-        shown = " and ".join(conditions["clear"])
+        # Of all together it tells nothing that one alone does not tell.
+        names = [name for name in conditions["clear"] if name != "all"] or list(
+            faces.conditions(rows[:1])
+        )
         yield Trap(
             "condition_predicts_class",
-            f"The {shown} of an image alone tells its class better than chance. Compare the score "
-            "with that of the baseline conditions.",
+            "The class can be predicted better than by chance from these conditions of a picture "
+            f"alone: {', '.join(names)}. Compare the score with that of the baseline conditions.",
         )
     if faces.description == PUBLISHED:
         return
-    twins = {
-        path
-        for held_out in ("test", "validation")
-        for path in overlap.get(f"{held_out}_in_train", ())
-    }
-    if twins:
-        yield Trap(
-            "item_in_two_splits",
-            f"{len(twins)} images of test or validation are, pixel for pixel, in train as well, "
-            f"such as {min(twins)}.",
-        )
+    counts = {pair: len(overlap.get("_in_".join(pair), ())) for pair in PAIRS[:3]}
+    yield from shared_items(counts, "images")
     apart = [pair for pair in near if len(set(_places(faces)[pair])) > 1]
     if apart:
         first, second = (faces.paths[row] for row in apart[0])
         yield Trap(
-            "near_duplicate_in_two_splits",
-            f"{len(apart)} pairs of images in different parts of the data are nearly the same, "
-            f"such as {first} and {second}. A model can recognise one by having learnt the other.",
+            "near_duplicates",
+            "Some images in different parts of the data are nearly the same (number of pairs: "
+            f"{len(apart)}), such as {first} and {second}. A model can recognise one by having "
+            "learnt the other.",
         )
 
 
@@ -296,10 +291,11 @@ def _chunks(images: np.ndarray) -> list[tuple[int, np.ndarray]]:
     return [(start, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
 
 
-def _conditions(faces: Faces, groups: np.ndarray) -> dict[str, Any]:
+def _conditions(faces: Faces) -> dict[str, Any]:
     rows = faces.rows_of(*SPLITS, labelled=True)
     labels = faces.emotions[rows].tolist()
-    return giveaways(faces.conditions(rows), labels, groups[rows].tolist(), "face")
+    groups = groups_of(faces)
+    return giveaways(faces.conditions(rows), labels, [groups[row] for row in rows], "face")
 
 
 def _describe(faces: Faces, rows: np.ndarray) -> dict[str, Any]:

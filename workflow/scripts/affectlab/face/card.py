@@ -133,7 +133,11 @@ def card(
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
         traps=traps,
-        small=small_sample(record["data"]["n"], record["metrics"]["accuracy"]["ci"]),
+        small=small_sample(
+            record["data"]["n"],
+            record["metrics"]["accuracy"]["ci"],
+            groups=record["data"]["groups"],
+        ),
         folds=dataset.get("split", {}).get("folds"),
         image={"size": SIDE, "color": False} | dataset.get("image", {}),
     )

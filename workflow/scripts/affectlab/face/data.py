@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from affectlab.datasets.description import Description
+from affectlab.datasets.names import name_key
+from affectlab.datasets.splits import joined_groups
 from affectlab.errors import DataError, UserError, reading
 from affectlab.face.faces import CLASSES, SPLITS
 from affectlab.face.votes import TAGS
@@ -128,6 +130,15 @@ def twin_groups(images: np.ndarray) -> np.ndarray:
     """A number per image, int64 ``[N]``; images with the same pixels have the same."""
     numbers: dict[bytes, int] = {}
     return np.array([numbers.setdefault(image.tobytes(), len(numbers)) for image in images])
+
+
+def groups_of(faces: Faces) -> list[int]:
+    """Number the groups of images: with the same pixels, or of one person where that is known."""
+    twins: list[int] = twin_groups(faces.images).tolist()
+    if faces.groups is None:
+        return twins
+    people = [None if name is None else name_key(name) for name in faces.groups]
+    return joined_groups(people, twins)
 
 
 @checked("faces_path", check_file)

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 
 from affectlab.config.models import Bootstrap
-from affectlab.datasets.names import name_key
-from affectlab.datasets.splits import joined_groups
 from affectlab.errors import DataError
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.classification import (
@@ -30,7 +28,7 @@ from affectlab.evaluation.classification import (
 from affectlab.evaluation.comparison import Resamples, Run, comparison_record
 from affectlab.evaluation.predictions import prediction_lines
 from affectlab.evaluation.records import Direction, ScoredRun, metric, write_record
-from affectlab.face.data import Faces, require_images, twin_groups
+from affectlab.face.data import Faces, groups_of, require_images
 from affectlab.face.labels import AFFECT, LIMITS, PROXIES, RAW_RANGE
 from affectlab.face.settings import FaceRun
 from affectlab.files.io import read_json
@@ -101,17 +99,9 @@ def _corpus(faces: Faces, rows: Mapping[str, np.ndarray]) -> Corpus:
         )
         for split, own in rows.items()
     }
-    group = dict(zip(faces.paths, _groups(faces), strict=True))
+    group = dict(zip(faces.paths, groups_of(faces), strict=True))
     conditions = {split: faces.conditions(own) for split, own in rows.items()}
     return Corpus.of(faces.classes, labels, group, conditions)
-
-
-def _groups(faces: Faces) -> list[int]:
-    twins = twin_groups(faces.images).tolist()
-    if faces.groups is None:
-        return [int(number) for number in twins]
-    people = [None if name is None else name_key(name) for name in faces.groups]
-    return joined_groups(people, twins)
 
 
 def _cross_validated(data: ScoredData) -> Corpus:

@@ -135,7 +135,7 @@ def _headline(
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
         f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
-    if small := small_sample(run["n"], score["ci"]):
+    if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
     if first["details"]["selected_on_result"]:
         sentences.append("Its weights were chosen on the same images: the score is optimistic.")

@@ -195,11 +195,12 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         path = f"face.runs.{name}"
         yield from _run_mistakes(path, as_mapping(run), votes, registries)
         yield from _leaks(path, as_mapping(run), block.get("result_split"))
+        yield from _own_data_mistakes(path, as_mapping(run), block.get("result_split"), registries)
     yield from selection_mistakes("face", block)
     yield from export_mistakes("face", block, registries)
     for data, source in votes.items():
         path = f"face.votes.{data}"
-        yield from dataset_mistakes(path, data, registries, IMAGE_LAYOUTS)
+        yield from dataset_mistakes(path, data, registries, {PUBLISHED_LAYOUT})
         if source is not None:
             yield from dataset_mistakes(path, source, registries, VOTES_LAYOUTS)
 
@@ -234,14 +235,6 @@ def _run_mistakes(
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, IMAGE_LAYOUTS)
-    entry = as_mapping(registries.datasets.get(str(run.get("data"))))
-    if entry.get("layout") == PUBLISHED_LAYOUT:
-        for key in ("image", "split", "columns"):
-            if key in entry:
-                yield (
-                    f"{path}.data: {run['data']!r} has the layout {PUBLISHED_LAYOUT}, which has no "
-                    f"{key}; expected the layout {OWN_LAYOUT}"
-                )
     network = as_mapping(run.get("network"))
     widths, depths = network.get("widths"), network.get("depths")
     if isinstance(widths, list) and isinstance(depths, list) and len(widths) != len(depths):
@@ -262,6 +255,31 @@ def _run_mistakes(
     chances = [mixing.get(key) for key in ("mixup", "cutmix")]
     if sum(chance for chance in chances if isinstance(chance, int | float)) > 1:
         yield f"{path}.augmentation.cutmix: mixup and cutmix are chances, together at most 1"
+
+
+def _own_data_mistakes(
+    path: str, run: Mapping[str, Any], result_split: Any, registries: Registries
+) -> Iterator[str]:
+    """Report what an entry asks for that its layout, or this experiment, does not have."""
+    data = run.get("data")
+    entry = as_mapping(registries.datasets.get(str(data)))
+    if entry.get("layout") == PUBLISHED_LAYOUT:
+        for key in ("image", "split", "columns", "classes"):
+            if key in entry:
+                yield (
+                    f"{path}.data: {data!r} has the layout {PUBLISHED_LAYOUT}, where {key} is "
+                    f"fixed; leave it out, or use the layout {OWN_LAYOUT}"
+                )
+    if entry.get("target", "class") != "class":
+        yield (
+            f"{path}.data: {data!r} has the target {entry['target']}, expected class; valence and "
+            "arousal beside a class need no target"
+        )
+    if "folds" in as_mapping(entry.get("split")) and result_split == "validation":
+        yield (
+            f"{path}.data: {data!r} is cross-validated, so face.result_split cannot be validation; "
+            "expected test"
+        )
 
 
 def _leaks(path: str, run: Mapping[str, Any], result_split: Any) -> Iterator[str]:
