@@ -78,7 +78,7 @@ def emotion_sentences(without, validation=(0.9, 0.8)):
             "interval": INTERVAL,
         },
         label_noise={},
-        audits={},
+        audits={"d": {}},
     )
     return emotion._headline(found, [])
 
