@@ -69,3 +69,25 @@ def test_the_first_concentration_is_above_the_least():
 def test_the_stage_of_a_run_that_lists_none_is_typed():
     (stage,) = EntityRun().stages
     assert stage == Stage()
+
+
+def test_a_model_that_has_seen_all_folds_is_no_start():
+    """Its predictions of a fold that is held out would be by heart."""
+    own = {"mine": {"path": "mine.jsonl", "layout": "spans", "split": {"folds": 3}}}
+    registries = load_registries(PROJECT, {"datasets": own})
+    block = read_config(PROJECT)["entity"]
+    base = block["runs"]["goemotions_minilm"]
+    stage = base["stages"][0]
+    block["runs"]["first"] = base | {"stages": [stage | {"data": "mine"}, stage]}
+    block["runs"]["second"] = base | {
+        "data": "mine",
+        "stages": [stage | {"data": "mine"}],
+        "start_from": "first",
+    }
+    assert list(mistakes(block, registries)) == [
+        "entity.runs.second.start_from: 'first' trains on all folds of 'mine', because it is "
+        "scored on 'goemotions'; give it the same data"
+    ]
+    block["runs"]["first"]["data"] = "mine"
+    block["runs"]["first"]["stages"].pop()
+    assert list(mistakes(block, registries)) == []

@@ -254,11 +254,15 @@ def _run_mistakes(
         )
     origin = run.get("start_from")
     if isinstance(origin, str):
-        yield from _origin_mistakes(path, run, origin, runs)
+        yield from _origin_mistakes(path, run, origin, runs, registries)
 
 
 def _origin_mistakes(
-    path: str, run: Mapping[str, Any], origin: str, runs: Mapping[str, Any]
+    path: str,
+    run: Mapping[str, Any],
+    origin: str,
+    runs: Mapping[str, Any],
+    registries: Registries,
 ) -> Iterator[str]:
     """A run that starts from another one must fit it."""
     yield from unknown_name(f"{path}.start_from", origin, runs, "run")
@@ -279,8 +283,23 @@ def _origin_mistakes(
         )
     if other.get("start_from") is not None:
         yield f"{path}.start_from: {origin!r} itself starts from another run"
+    if _has_seen_folds(run.get("data"), other, registries):
+        yield (
+            f"{path}.start_from: {origin!r} trains on all folds of {run['data']!r}, because it is "
+            f"scored on {other.get('data')!r}; give it the same data"
+        )
     own, theirs = run.get("seeds"), other.get("seeds")
     if isinstance(own, list) and isinstance(theirs, list):
         for seed in own:
             if seed not in theirs:
                 yield f"{path}.seeds: {origin!r}, which it starts from, has no seed {seed}"
+
+
+def _has_seen_folds(name: Any, origin: Mapping[str, Any], registries: Registries) -> bool:
+    """Whether a run to start from has trained on data *name* without leaving a fold out."""
+    entry = as_mapping(registries.datasets.get(name)) if isinstance(name, str) else {}
+    if "folds" not in as_mapping(entry.get("split")) or origin.get("data") == name:
+        return False
+    stages = origin.get("stages")
+    stages = [as_mapping(stage) for stage in stages] if isinstance(stages, list) else []
+    return any(stage.get("data") == name for stage in stages)
