@@ -314,7 +314,7 @@ def test_a_clip_in_two_splits(tmp_path):
     rows.append(["audio/again.wav", "calm", "S09", "test"])
     write_table(tmp_path / "raw", rows, "file_name,label,subject,split")
     names, text = audited(tmp_path, split={"column": "split"})
-    assert "clip_in_two_places" in names
+    assert "item_in_two_splits" in names
     assert "audio/again.wav and audio/s0_calm_0.wav" in text
     assert "near_duplicates" not in names
 
@@ -376,7 +376,7 @@ def test_a_class_with_fewer_items_than_folds(tmp_path):
     write_table(tmp_path / "raw", rows)
     names, text = audited(tmp_path, split={"folds": 4})
     assert names == {"class_smaller_than_folds"}
-    assert "The class sad has 4 clips of 2 different groups, fewer than the 4 parts" in text
+    assert "The class sad is rare (number of clips: 4, of different groups: 2)" in text
 
 
 def test_a_label_that_is_constant_for_each_subject(tmp_path):

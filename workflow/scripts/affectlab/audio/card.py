@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.audio.model import WARNING
+from affectlab.audio.scores import few_items
 from affectlab.audio.settings import AudioRun, Encoder
 from affectlab.audio.tasks import TASKS, speakers_known
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
-from affectlab.evaluation.small_data import foreign_language, small_sample
+from affectlab.evaluation.small_data import foreign_language
 from affectlab.files.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
@@ -87,7 +88,7 @@ def card(
         tells_speakers=_tells_speakers(record),
         warning=WARNING,
         traps=traps,
-        small=small_sample(record["data"]["n"], score["ci"]),
+        small=few_items(record["data"]["n"], record["data"]["groups"], score["ci"]),
         foreign=foreign_language(dataset, model),
         speakers_known=speakers_known(record["details"]),
     )

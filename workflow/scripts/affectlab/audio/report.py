@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.audio.scores import few_items
 from affectlab.audio.settings import Block
 from affectlab.audio.tasks import speakers_known
 from affectlab.evaluation.records import read_comparison
-from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
@@ -109,7 +109,7 @@ def _headline(
             f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
             " the strongest trivial baseline."
         )
-        small = small_sample(run["n"], score["ci"])
+        small = few_items(run["n"], run["groups"], score["ci"])
         if small is not None and small not in sentences:
             sentences.append(small)
         means = split_means(runs[run["run"]])

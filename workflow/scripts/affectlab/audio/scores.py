@@ -6,11 +6,12 @@ take weights ``[R, n]`` and return ``[R]``, NaN where a score does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from affectlab.evaluation import stats
+from affectlab.evaluation.small_data import small_sample
 from affectlab.evaluation.stats import Floats, Integers
 
 DECISIONS: dict[str, Callable[[stats.Array], Floats]] = {
@@ -22,6 +23,11 @@ DECISIONS: dict[str, Callable[[stats.Array], Floats]] = {
 
 HEADLINE = ("uar", "accuracy")
 """Scores that are compared between runs, and shown where there is room for few."""
+
+
+def few_items(n: int, groups: int, limits: Sequence[float]) -> str | None:
+    """What a recall on *n* items of so many subjects cannot show; see `small_sample`."""
+    return small_sample(n, limits, groups=groups, score="the unweighted average recall")
 
 
 def weighted_scores(

@@ -49,16 +49,15 @@ def own_traps(
     by_id = {clip.id: clip for clip in clips}
     if shared := [ids for ids in identical if _is_apart(by_id, ids)]:
         yield Trap(
-            "clip_in_two_places",
-            f"{len(shared)} recordings are in two splits or belong to two subjects "
-            f"({_listed(shared)}). Their subjects are kept on one side of every fold; remove one "
-            "of the copies.",
+            "item_in_two_splits",
+            f"Some recordings are in two splits or belong to two subjects ({_listed(shared)}). "
+            "Such subjects are kept on one side of every fold; remove one of the copies.",
         )
     if near:
         yield Trap(
             "near_duplicates",
-            f"{len(near)} groups of clips sound nearly the same, such as a recording that was coded"
-            f" again ({_listed(near)}). Keep one clip of each.",
+            f"Some clips sound nearly the same, such as a recording that was coded again "
+            f"({_listed(near)}). Keep one of each.",
         )
     if conditions["clear"]:
         shown = " and ".join(conditions["clear"])
