@@ -21,8 +21,9 @@ from sklearn.tree import DecisionTreeClassifier
 from affectlab.config.load import load_config
 from affectlab.datasets.traps import near_items, shared_items
 from affectlab.emotion import audit
+from affectlab.emotion.compare import compare
 from affectlab.emotion.data import Record
-from affectlab.emotion.evaluate import compare, corpus_of, evaluate
+from affectlab.emotion.evaluate import corpus_of, evaluate
 from affectlab.emotion.settings import EmotionRun, baseline_in_use
 from affectlab.emotion.train import cross_validate
 from affectlab.errors import DataError
@@ -44,7 +45,8 @@ GROUPED = entry_of(columns={"group": "who"})
 
 def test_the_overlay_of_the_page_is_valid(tmp_path):
     page = (PROJECT / "docs" / "emotion.md").read_text()
-    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    # Those that follow are parts of one.
+    block = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0]
     (tmp_path / "mine.yaml").write_text(block)
     complete, registries = validate_config(load_config(PROJECT, [tmp_path / "mine.yaml"]), PROJECT)
     assert baseline_in_use(complete["emotion"]) == "tweets_tfidf"
