@@ -26,7 +26,7 @@ from affectlab.evaluation.expectations import (
     share_rows,
 )
 from affectlab.face.agreement import describe_agreement
-from affectlab.face.data import PUBLISHED, STATUSES, Faces, groups_of, read_faces, twin_groups
+from affectlab.face.data import PUBLISHED, STATUSES, Faces, read_faces, twin_groups
 from affectlab.face.faces import SIDE, SPLITS
 from affectlab.face.photographs import prepare
 from affectlab.files.io import write_json
@@ -129,7 +129,7 @@ def audit(
     broken = _breakage(faces, blank, quarantined, required_splits)
     refuse_unusable(broken)
     groups = twin_groups(faces.images)
-    conditions = _conditions(faces)
+    conditions = _conditions(faces, groups)
     near = _near(small, groups, blank)
     overlap = _overlaps(faces, groups)
     found: dict[str, Any] = {
@@ -291,11 +291,10 @@ def _chunks(images: np.ndarray) -> list[tuple[int, np.ndarray]]:
     return [(start, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
 
 
-def _conditions(faces: Faces) -> dict[str, Any]:
+def _conditions(faces: Faces, groups: np.ndarray) -> dict[str, Any]:
     rows = faces.rows_of(*SPLITS, labelled=True)
     labels = faces.emotions[rows].tolist()
-    groups = groups_of(faces)
-    return giveaways(faces.conditions(rows), labels, [groups[row] for row in rows], "face")
+    return giveaways(faces.conditions(rows), labels, groups[rows].tolist(), "face")
 
 
 def _describe(faces: Faces, rows: np.ndarray) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +46,17 @@ def overlay(path: Path) -> Overlay:
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    directory = path if path.is_dir() else path.parent
-    images = OwnImages(directory, {} if path.is_dir() else _only(path), "skip")
+    if path.is_dir():
+        return _proposed(path, path)
+    # As a run has it: alone in a folder.
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / path.name).symlink_to(path.resolve())
+        return _proposed(path, Path(folder))
+
+
+def _proposed(path: Path, directory: Path) -> Overlay:
+    """What a look at the raw *directory* suggests for the data at *path*."""
+    images = OwnImages(directory, {}, "skip")
     seen = _look(images)
     counts = dict(sorted(Counter(seen.labels).items()))
     if not 2 <= len(counts) <= MOST_CLASSES:
@@ -72,15 +82,10 @@ def overlay(path: Path) -> Overlay:
     notes = []
     if seen.problems:
         notes.append(
-            f"{len(seen.problems)} images cannot be used; the first: {seen.problems[0]}. Correct "
-            "them, or set on_bad_record: skip"
+            f"Images that cannot be used: {len(seen.problems)}; the first: {seen.problems[0]}. "
+            "Correct them, or set on_bad_record: skip"
         )
     return Overlay("face", entry, _runs(), comments, notes=notes)
-
-
-def _only(path: Path) -> dict[str, Any]:
-    """An entry that reads one table of its folder."""
-    return {"split": {"files": {"train": path.name}}}
 
 
 def _look(images: OwnImages) -> _Seen:
