@@ -272,12 +272,13 @@ def build_manifest(folder: Path) -> None:
 
 
 def audio(layout: str, build: Build, changed: str, *, renamed: bool = False) -> Reader:
-    from affectlab.audio.convert import convert
+    from affectlab.audio.convert import Outputs, convert
     from affectlab.audio.data import read_clips
 
     def read(folder: Path) -> None:
         records = folder / "records.jsonl"
-        convert(folder / "raw", layout, records, folder / "bad.jsonl", "skip")
+        out = Outputs(records, folder / "bad.jsonl", folder / "description.json")
+        convert(folder / "raw", out, {"layout": layout}, "skip")
         read_clips(records)
 
     return Reader(f"audio_{layout}", build, read, changed, renamed)
@@ -444,14 +445,14 @@ def audio_predictions() -> Reader:
 
 
 def entity_predictions() -> Reader:
-    from affectlab.entity.predictions import read_corpus, read_predictions
+    from affectlab.entity.predictions import read_corpora, read_predictions
 
     def build(folder: Path) -> None:
         import pyarrow as pa
         from pyarrow import parquet
 
         entity_records().build(folder)
-        known = read_corpus(folder / "out.jsonl")
+        (known,) = read_corpora(folder / "out.jsonl", folder / "description.json")
         rows = [
             {
                 "split": split,
@@ -472,10 +473,11 @@ def entity_predictions() -> Reader:
         ]
         parquet.write_table(pa.Table.from_pylist(rows), folder / "predictions.parquet")
 
-    known = cache(read_corpus)
+    known = cache(read_corpora)
 
     def read(folder: Path) -> None:
-        read_predictions(folder / "predictions.parquet", known(folder / "out.jsonl"))
+        corpora = known(folder / "out.jsonl", folder / "description.json")
+        read_predictions(folder / "predictions.parquet", corpora)
 
     return Reader("entity_predictions", build, read, "*.parquet")
 
