@@ -7,6 +7,7 @@ one constant answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from affectlab.entity import scores as entity_scores
 from affectlab.entity.corrupt import CORRUPTIONS
 from affectlab.evaluation.classification import Corpus, Predictions, score_split
 from affectlab.face import evaluate as face
+from affectlab.face.data import Faces
 from affectlab.summary import score_intervals as summary
 from affectlab.summary.cases import Case
 from affectlab.summary.scores import Answer, all_scores
@@ -65,10 +67,15 @@ def test_regressed_values_of_the_face_experiment(error: float) -> None:
     truth = np.linspace(-0.9, 0.9, 40)
     names = (*face.AFFECT, *face.PROXIES)
     predicted = {"id": paths[20:]} | dict.fromkeys(names, truth[20:] + error)
-    labels = dict.fromkeys(names, truth)
-    labels |= {"image_path": paths, "split": np.repeat(["train", "test"], 20)}
+    splits = np.repeat(["train", "test"], 20)
+    labels = dict.fromkeys(names, truth) | {"image_path": paths, "split": splits}
+    none = np.full(40, "", dtype=object)
+    faces = Faces(
+        np.zeros((40, 1, 1), np.uint8), paths.tolist(), splits, [], [], none, None, None, None
+    )
+    data = face.ScoredData(faces, labels, Path("metadata.csv"))
     group = {path: place for place, path in enumerate(paths.tolist())}
-    found = face.regression_metrics(predicted, labels, group, BOOTSTRAP)
+    found = face.regression_metrics(predicted, data, group, BOOTSTRAP)
     assert len(found) == 6
     check(found)
 

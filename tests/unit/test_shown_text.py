@@ -159,16 +159,16 @@ def test_a_name_that_is_not_utf8_is_printed():
 
 
 def test_a_clip_whose_name_is_not_utf8_is_set_aside(tmp_path):
-    from affectlab.audio.convert import convert
+    from affectlab.audio.convert import Outputs, convert
     from affectlab.files.quarantine import read_quarantine
 
     raw = tmp_path / "raw"
     raw.mkdir()
     (raw / "03a01Fa.wav").write_bytes(b"")
     (raw / "03a\udce4.wav").write_bytes(b"")
-    out = tmp_path / "records.jsonl", tmp_path / "bad.jsonl"
-    convert(raw, "emodb", *out, "skip")
-    (bad,) = read_quarantine(out[1])
+    out = Outputs(*(tmp_path / name for name in ("records.jsonl", "bad.jsonl", "data.json")))
+    convert(raw, out, {"layout": "emodb"}, "skip")
+    (bad,) = read_quarantine(out.quarantine)
     assert bad.file == "03a\\udce4.wav"
     with pytest.raises(DataError, match=r"03a\\udce4\.wav"):
-        convert(raw, "emodb", *out, "fail")
+        convert(raw, out, {"layout": "emodb"}, "fail")
