@@ -24,7 +24,7 @@ def test_a_manifest(tmp_path, table, separator, quote):
     expected = {"csv": "commas", "tsv": "tabs"}[table]
     message = f"line 1: its fields are separated by {NAMES[separator]}, expected {expected}"
     with pytest.raises(DataError, match=message):
-        list(read_manifest(tmp_path))
+        list(read_manifest(tmp_path, {}))
 
 
 @pytest.mark.parametrize("header", ["text;label", '"text"\t"label"', "label|text"])

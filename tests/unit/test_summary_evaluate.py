@@ -52,6 +52,7 @@ def score(folder, name, baseline, judge=None, neural=None):
         baseline=baseline,
         judge_path=judge,
         neural_path=neural,
+        model_languages=(),
         text_path=folder / name / "seed0" / "evaluation_results.txt",
         figures=folder / name / "seed0" / "figures",
     )
@@ -160,6 +161,7 @@ def test_scoring_again_gives_the_same_bytes(results):
 
 
 DATASET = {
+    "layout": "longemotion",
     "title": "Cases",
     "version": "1",
     "licence": "MIT",

@@ -278,7 +278,8 @@ def test_two_processes_train_as_one(project, finished):
         found[processes] = directory
     # Not weight by weight, as the unit tests do: Adam divides by the root of the squared gradient,
     # and where that is tiny, rounding moves a weight by a whole step.
-    assert scores(found[2]) == pytest.approx(scores(found[1]), rel=1e-3)
+    # One of the 200 texts may so end on the other side of the border between two classes.
+    assert scores(found[2]) == pytest.approx(scores(found[1]), rel=1e-3, abs=1.1 / 200)
     # How many processes there are is no part of the recipe.
     again = project.snakemake("-n", f"{TRAINED}/model", directory=found[2], overlays=overlays)
     assert "Nothing to be done" in again.output
