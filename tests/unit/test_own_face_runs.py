@@ -74,7 +74,7 @@ def test_a_network_has_the_heads_and_inputs_of_its_data(folder):
     made, _ = folder
     network, config = load_network(made / "foldNone" / "model")
     expected = Interface(tuple(KINDS), ("valence", "arousal"), 32, color=True)
-    assert network.interface == Interface.from_config(config) == expected
+    assert network.interface == Interface.of_config(config) == expected
     assert config["image"] == {"size": 32, "color": True}
     assert "affect_mae" in (made / "fold0" / "history.csv").read_text()
     assert "proxy_mae" not in (made / "fold0" / "history.csv").read_text()

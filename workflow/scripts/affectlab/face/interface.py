@@ -55,7 +55,7 @@ class Interface:
         return found
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Interface:
+    def of_config(cls, config: Mapping[str, Any]) -> Interface:
         """Read what `to_config` stored.
 
         Raises:

@@ -174,7 +174,7 @@ def load_network(directory: Path) -> tuple[FaceNetwork, dict[str, Any]]:
     config = read_config(directory)
     try:
         check_layers(config["network"], directory)
-        settings, interface = _stored_settings(config), Interface.from_config(config)
+        settings, interface = _stored_settings(config), Interface.of_config(config)
         if config["method"] == "compact":
             network = _of_stored_size(lambda: _compact(settings, interface), directory)
         else:
@@ -227,7 +227,7 @@ def read_config(directory: Path) -> dict[str, Any]:
         problem = f"{CONFIG_NAME} has another method or views"
         raise DataError(directory, None, f"not a model of the face experiment: {problem}")
     try:
-        Interface.from_config(config)
+        Interface.of_config(config)
     except ValueError as error:
         problem = f"not a model of the face experiment: {CONFIG_NAME}: {error}"
         raise DataError(directory, None, problem) from error

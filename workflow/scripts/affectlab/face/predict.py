@@ -138,7 +138,7 @@ class FacePredictor:
             if precision != "fp32":
                 raise UserError(f"{onnx}: an ONNX export has its own precision, not {precision}")
             config = read_config(Path(path))
-            interface = Interface.from_config(config)
+            interface = Interface.of_config(config)
             network = _load_export(Path(onnx), interface, threads or 0)
             return cls(network, interface, config["test_time"], torch.device("cpu"))
         chosen = devices.named_device(device)
