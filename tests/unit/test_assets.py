@@ -225,3 +225,17 @@ def test_what_the_snakefile_imports_is_light():
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_local_folder_is_not_taken_for_a_data_set_of_the_hub(tmp_path, monkeypatch):
+    from affectlab.assets.hub_data import fetch_hub_data
+    from affectlab.errors import FetchError
+
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    (tmp_path / "owner" / "name" / "train.csv").write_text("text,label\na,b\n")
+    (tmp_path / "fresh").mkdir()
+    monkeypatch.chdir(tmp_path)
+    source = {"kind": "hub_data", "repo": "owner/name", "revision": "0" * 40}
+    with pytest.raises(FetchError, match="a folder of this name is here"):
+        fetch_hub_data(source, tmp_path / "work", tmp_path / "fresh")
+    assert list((tmp_path / "fresh").iterdir()) == []

@@ -38,6 +38,10 @@ def fetch_hub_data(source: Mapping[str, Any], work: Path, fresh: Path) -> None:
     """
     from datasets import load_dataset
 
+    if Path(source["repo"]).exists():
+        # The package would read that folder, whatever the revision.
+        problem = "a folder of this name is here; start from another folder"
+        raise FetchError(f"{source['repo']}: {problem}")
     try:
         splits = load_dataset(
             source["repo"],
