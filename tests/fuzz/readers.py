@@ -834,8 +834,8 @@ def entity_model() -> Reader:
 
         write_tiny_bert(folder / "base")
         encoder = load_encoder(folder / "base", device=torch.device("cpu"))
-        heads = Heads(encoder.config.hidden_size, method="vmf")
-        description = Description("vmf", "tiny", 64, {}, None)
+        heads = Heads(encoder.config.hidden_size, method="vmf", classes=2)
+        description = Description("vmf", "tiny", 64, {}, None, ("calm", "rage"))
         tokenizer = AutoTokenizer.from_pretrained(folder / "base")
         save_model(folder / "m", EmotionEmbedder(encoder, heads), tokenizer, description)
 

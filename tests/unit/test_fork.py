@@ -15,11 +15,12 @@ PROGRAM = """
     from pathlib import Path
     from affectlab.models import devices
     from affectlab.face import model
+    from affectlab.face.interface import Interface
     from affectlab.face.predict import FacePredictor
     from affectlab.face.settings import FaceRun, Network
 
     run = FaceRun(network=Network(widths=[64], depths=[1], dropout=0.0))
-    model.save_network(model.build_network(run, None), run, Path(sys.argv[1]))
+    model.save_network(model.build_network(run, None, Interface()), run, Path(sys.argv[1]))
     predictor = FacePredictor.from_directory(sys.argv[1], threads=2)
     images = np.random.default_rng(0).integers(0, 256, (64, 48, 48), dtype=np.uint8)
     expected = [one.valence for one in predictor.predict(images)]
