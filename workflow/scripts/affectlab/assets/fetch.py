@@ -4,7 +4,7 @@ What was obtained is described by a ``manifest.json`` that is written last, so t
 when everything is in place: ``{"name", "kind", "directory", "files": [{"path", "bytes",
 "sha256"}], "source": {"kind", "detail", "revision"}, "verified", "notes"}``. A local folder stays
 where it is and *directory* is its absolute path; whatever is downloaded, unpacked, converted or
-generated lies in ``files/`` beside the manifest and *directory* is relative to the manifest.
+generated lies in ``files/`` next to the manifest and *directory* is relative to the manifest.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def fetch_dataset(
     Args:
         name: of the data set; a local copy is ``<data_root>/<name>`` (folder or archive).
         entry: its entry in the registry.
-        manifest_path: where to write the manifest; ``files/`` beside it holds what is fetched.
+        manifest_path: where to write the manifest; ``files/`` next to it holds what is fetched.
         data_root: folder of local copies.
         generators: what makes the corpora of ``sample`` sources.
 
@@ -88,7 +88,7 @@ def fetch_model(
     Args:
         name: of the model; a local copy is ``<model_root>/<name>`` (folder or archive).
         entry: its entry in the registry.
-        manifest_path: where to write the manifest; ``files/`` beside it holds what is fetched.
+        manifest_path: where to write the manifest; ``files/`` next to it holds what is fetched.
         model_root: folder of local copies.
         generators: what makes the models of ``sample`` sources.
 

@@ -1,6 +1,6 @@
 """Data sets on the hub that the package `datasets` reads.
 
-They are stored as Parquet, one file a split. Recordings are stored as files beside a table, in the
+They are stored as Parquet, one file a split. Recordings are stored as files next to a table, in the
 layout that the package calls ``audiofolder``.
 """
 
