@@ -52,6 +52,12 @@ class OwnRow:
     split: str | None = None
     problem: str | None = None
 
+    @property
+    def group(self) -> str | None:
+        """The value of the role ``group``; None where its cell is empty, or there is none."""
+        group = self.values.get("group")
+        return None if group is None or not str(group).strip() else str(group)
+
 
 def split_called(name: str) -> str | None:
     """The split that a file, folder or value of this name means; None for another name."""

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from affectlab.files.text import is_encodable
+
 CHAT_MARK = re.compile(
     r"<[|｜][^<>|｜\s]{1,64}[|｜]?>"  # <|im_end|>, <｜User｜>, <|turn>
     r"|<[^<>|｜\s]{1,64}[|｜]>"  # <turn|>
@@ -37,6 +39,19 @@ FUNCTION_WORDS = {
     "dutch": "de het een en is niet ik van dat met op te zijn maar voor ook wij er",
 }
 """Language -> its commonest function words."""
+
+
+def text_problem(text: Any) -> str | None:
+    """What is wrong with a text that is to be read; None if nothing is."""
+    if not isinstance(text, str):
+        return f"the text is {kind_of(text)}, expected a string"
+    if not is_encodable(text):
+        return "the text holds half a surrogate pair, expected valid Unicode"
+    if not text.strip():
+        return "the text is empty"
+    if "\0" in text:
+        return "the text holds a NUL character"
+    return None
 
 
 def normalise_text(text: str) -> str:

@@ -18,10 +18,10 @@ from affectlab.datasets.description import Description, language_of
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.names import Ids, name_key
 from affectlab.datasets.splits import SPLITS
-from affectlab.datasets.texts import kind_of
+from affectlab.datasets.texts import kind_of, text_problem
 from affectlab.emotion.data import CLASSES, Record
 from affectlab.emotion.layouts import LAYOUTS, find_layout
-from affectlab.emotion.own import OwnTexts, text_problem
+from affectlab.emotion.own import own_texts
 from affectlab.emotion.ratings import Rating
 from affectlab.emotion.rows import Row
 from affectlab.errors import DataError
@@ -69,14 +69,14 @@ def convert(
         similar_names: ``refuse`` or ``merge``, see `read_raw`.
 
     Raises:
-        DataError: see `read_raw` and `own.OwnTexts`; or the label ids fit another order of the
+        DataError: see `read_raw` and `own.own_texts`; or the label ids fit another order of the
             classes better.
         UserError: an output cannot be written.
     """
     ids = LabelIds()
     items: Iterator[Record | Rating | BadRecord]
     if entry["layout"] == OWN_LAYOUT:
-        own = OwnTexts(Path(raw_directory), entry, on_bad_record, similar_names)
+        own = own_texts(Path(raw_directory), entry, on_bad_record, similar_names)
         items, description = own.items(), own.description
     else:
         items = read_raw(raw_directory, on_bad_record, similar_names, ids)

@@ -29,7 +29,7 @@ class OwnLabels:
 
         Args:
             entry: of the data set in the registry: ``columns`` and ``classes``.
-            similar_names: ``refuse`` or ``merge``, see `own.OwnTexts`.
+            similar_names: ``refuse`` or ``merge``, see `own.own_texts`.
         """
         column = entry.get("columns", {}).get("label", "label")
         self.annotators = len(column) if isinstance(column, list) and len(column) > 1 else None

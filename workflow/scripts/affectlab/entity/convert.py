@@ -21,7 +21,7 @@ from affectlab.entity.data import Record, Target
 from affectlab.entity.goemotions import read_goemotions
 from affectlab.entity.labels import CLASSES, intensity_of
 from affectlab.entity.layouts import LAYOUTS, OWN_LAYOUT
-from affectlab.entity.own import OwnSpans
+from affectlab.entity.own import own_spans
 from affectlab.entity.settings import Split
 from affectlab.entity.span_corpus import read_spans
 from affectlab.entity.splits import split_records
@@ -61,7 +61,7 @@ def convert(
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``; or a whole file is missing,
             empty, mixes the two generations, or has no good record; or the labels fit another
-            order of the classes better; or see `own.OwnSpans`.
+            order of the classes better; or see `own.own_spans`.
     """
     layout = entry["layout"]
     if on_bad_record not in ON_BAD_RECORD:
@@ -73,7 +73,7 @@ def convert(
     ids = LabelIds()
     items: Iterator[Record | BadRecord]
     if layout == OWN_LAYOUT:
-        own = OwnSpans(root, entry, on_bad_record, similar_names)
+        own = own_spans(root, entry, on_bad_record, similar_names)
         items, description = own.items(), own.description
     else:
         items = _records_of(root, layout, similar_names, ids)

@@ -18,7 +18,7 @@ from affectlab.datasets.overlay import (
 from affectlab.entity.data import Record
 from affectlab.entity.labels import top_class
 from affectlab.entity.layouts import OWN_LAYOUT
-from affectlab.entity.own import SPANS, OwnSpans
+from affectlab.entity.own import SPANS, own_spans
 from affectlab.errors import UserError
 from affectlab.files.quarantine import BadRecord
 
@@ -120,7 +120,7 @@ def _add_split(look: Look, entry: dict[str, Any], comments: dict[str, str]) -> N
 
 def _counts(path: Path, entry: dict[str, Any]) -> tuple[dict[str, int], list[BadRecord]]:
     """Class -> spans of it, in the order of the classes; and the rows that cannot be used."""
-    own = OwnSpans(path, entry, on_bad_record="skip")
+    own = own_spans(path, entry, on_bad_record="skip")
     classes = own.description.classes
     found: Counter[str] = Counter()
     bad: list[BadRecord] = []

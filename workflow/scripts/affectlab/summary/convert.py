@@ -8,7 +8,8 @@ is made from a template, as the original did it, and marked as such.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from affectlab.datasets.description import Description, language_of
 from affectlab.datasets.names import Ids
 from affectlab.datasets.texts import normalise_text
 from affectlab.errors import DataError
-from affectlab.files.io import write_jsonl
+from affectlab.files.io import sealed_writer
 from affectlab.files.quarantine import BadRecord
 from affectlab.summary.cases import Case
 from affectlab.summary.layouts import LAYOUTS
 from affectlab.summary.methods import OWN_LAYOUT
-from affectlab.summary.own import OwnCases
+from affectlab.summary.own import own_cases
 from affectlab.summary.settings import Split
 from affectlab.summary.splits import with_one_group
 
@@ -67,14 +68,20 @@ def convert(
         DataError: a record is bad and *on_bad_record* is ``fail``, or the whole file is.
     """
     directory = Path(raw_directory)
+    items: Iterable[Case | BadRecord]
     if entry["layout"] == OWN_LAYOUT:
-        own = OwnCases(directory, entry, on_bad_record, similar_names)
-        cases, bad, description = own.cases, own.bad, own.description
+        own = own_cases(directory, entry, on_bad_record, similar_names)
+        items, description = own.items(), own.description
     else:
         cases, bad = _published(directory, entry["layout"], split, on_bad_record, similar_names)
+        items = [*cases, *bad]
         description = Description(cases[0].fields, target="texts", language=language_of(entry))
-    write_jsonl(outputs.records, (case.to_dict() for case in cases), sealed=True)
-    write_jsonl(outputs.quarantine, (asdict(item) for item in bad), sealed=True)
+    with sealed_writer(outputs.records) as records, sealed_writer(outputs.quarantine) as quarantine:
+        for item in items:
+            if isinstance(item, BadRecord):
+                quarantine.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+            else:
+                records.write(json.dumps(item.to_dict(), ensure_ascii=False) + "\n")
     description.write(outputs.description)
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.description import CONTENT, Description, language_of
+from affectlab.datasets.description import Description, language_of
 from affectlab.datasets.languages import recognised_language
-from affectlab.datasets.names import Ids, name_key
-from affectlab.datasets.own_tables import OwnRow, own_files, own_rows
-from affectlab.datasets.splits import Division, divide, joined_groups
-from affectlab.datasets.texts import normalise_text
-from affectlab.errors import DataError
+from affectlab.datasets.names import Ids
+from affectlab.datasets.own_items import Item, OwnItems, OwnKind, Place
+from affectlab.datasets.own_tables import OwnRow
 from affectlab.files.quarantine import BadRecord
 from affectlab.summary.cases import Case, text_problem
 from affectlab.summary.text import UNKNOWN
@@ -25,135 +23,91 @@ LENGTH_PARTS = 3
 """Texts are spread evenly over the splits by language and by parts of this many lengths."""
 
 
-class OwnCases:
-    """A user's table of texts, each with one or more reference texts.
-
-    Attributes:
-        cases: the good records, divided.
-        bad: the other ones.
-        description: what the data set is; its classes are the fields that are written.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        entry: Mapping[str, Any],
-        on_bad_record: str = "fail",
-        similar_names: str = "refuse",
-    ) -> None:
-        """Read the table, and divide it.
-
-        Args:
-            directory: of the raw data.
-            entry: of the data set in the registry.
-            on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
-            similar_names: of ids, as in `convert.convert`.
-
-        Raises:
-            DataError: no table, a bad record that is not to be skipped, or data that cannot be
-                divided as planned.
-        """
-        self.bad: list[BadRecord] = []
-        fields = tuple(entry.get("fields", DEFAULT_FIELDS))
-        stated = language_of(entry)
-        ids = Ids(similar_names)
-        cases, given = [], []
-        for row, problem in _rows(directory, entry, fields, ids):
-            if problem is None:
-                cases.append(_case(row, fields, stated))
-                given.append(row.split)
-            elif on_bad_record == "fail":
-                raise DataError(directory / row.file, row.place, problem)
-            else:
-                self.bad.append(BadRecord(row.file, row.place, problem))
-        if not cases:
-            raise DataError(directory, None, "not one good record in the table")
-        division, groups = _divide(cases, given, entry, directory)
-        self.cases = _divided(cases, division, groups)
-        self.description = Description(
-            classes=fields,
-            target="texts",
-            language=_only_language(cases),
-            folds=entry.get("split", {}).get("folds"),
-            group=_group_column(cases, entry),
-            seed=division.seed,
-            split_sha256=division.sha256,
-        )
-
-
-def _rows(
-    directory: Path, entry: Mapping[str, Any], fields: Sequence[str], ids: Ids
-) -> Iterator[tuple[OwnRow, str | None]]:
-    """Each row, and what is wrong with it."""
-    files = own_files(directory, entry.get("split", {}))
-    for row in own_rows(files, entry, ["text", *fields], ["group"]):
-        problem = row.problem or _problem(row, fields)
-        if problem is None:
-            repeated = ids.add(row.id, f"{row.file}, {row.place}")
-            problem = None if repeated is None else repeated.problem()
-        yield row, problem
-
-
-def _problem(row: OwnRow, fields: Sequence[str]) -> str | None:
-    problems = (text_problem(name, row.values[name]) for name in ("text", *fields))
-    return next(filter(None, problems), None)
-
-
-def _case(row: OwnRow, fields: Sequence[str], language: str | None) -> Case:
-    text = row.values["text"].strip()
-    subject = row.values.get("group")
-    return Case(
-        id=row.id,
-        split="",
-        fold=0,
-        language=language or recognised_language([text]) or UNKNOWN,
-        case_description=(text,),
-        consultation_process=(),
-        reflection="",
-        references={name: row.values[name].strip() for name in fields},
-        template=False,
-        group="",
-        subject=None if subject is None or not str(subject).strip() else str(subject),
-    )
-
-
-def _divide(
-    cases: Sequence[Case],
-    given: Sequence[str | None],
-    entry: Mapping[str, Any],
+def own_cases(
     directory: Path,
-) -> tuple[Division, list[int]]:
-    """The splits of the cases, and the numbers of their groups."""
-    subjects = [None if case.subject is None else name_key(case.subject) for case in cases]
-    groups = joined_groups(subjects, [normalise_text(case.text) for case in cases])
-    ids = [case.id for case in cases]
-    plan = entry.get("split", {})
-    return divide(ids, _strata(cases), groups, given, plan, directory), groups
+    entry: Mapping[str, Any],
+    on_bad_record: str = "fail",
+    similar_names: str = "refuse",
+) -> OwnItems[None, Case]:
+    """Read a user's table of texts, each with one or more reference texts.
+
+    The classes of the description are the fields that are written.
+
+    Args:
+        directory: of the raw data.
+        entry: of the data set in the registry.
+        on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
+        similar_names: of ids, as in `convert.convert`.
+
+    Raises:
+        DataError: see `own_items.OwnItems`.
+    """
+    return OwnItems(directory, entry, _Cases(entry, similar_names), on_bad_record)
 
 
-def _strata(cases: Sequence[Case]) -> list[str]:
-    """Language and length of each case, in a few kinds."""
-    lengths = sorted(len(case.text) for case in cases)
-    bounds = [lengths[len(lengths) * part // LENGTH_PARTS] for part in range(1, LENGTH_PARTS)]
-    return [f"{case.language} {sum(len(case.text) >= bound for bound in bounds)}" for case in cases]
+class _Cases(OwnKind[None, Case]):
+    """Texts with references; nothing is read but the row itself."""
 
+    def __init__(self, entry: Mapping[str, Any], similar_names: str) -> None:
+        self._fields = tuple(entry.get("fields", DEFAULT_FIELDS))
+        self.roles = ("text", *self._fields)
+        self._language = language_of(entry)
+        self._similar_names = similar_names
+        self._ids: list[str] = []
+        self._languages: list[str] = []
+        self._lengths: list[int] = []
 
-def _divided(cases: Sequence[Case], division: Division, groups: Sequence[int]) -> list[Case]:
-    folds = division.folds or [0] * len(cases)
-    return [
-        # A group is called as its first case, which no other group can be.
-        replace(case, split=split, fold=fold, group=cases[group].id)
-        for case, split, fold, group in zip(cases, division.splits, folds, groups, strict=True)
-    ]
+    def items(self, rows: Iterable[OwnRow]) -> Iterator[Item[None] | BadRecord]:
+        ids = Ids(self._similar_names)
+        for row in rows:
+            problem = row.problem or self._problem(row)
+            if problem is None:
+                repeated = ids.add(row.id, f"{row.file}, {row.place}")
+                problem = None if repeated is None else repeated.problem()
+            if problem is not None:
+                yield BadRecord(row.file, row.place, problem)
+            else:
+                yield Item(row, None)
 
+    def _problem(self, row: OwnRow) -> str | None:
+        problems = (text_problem(name, row.values[name]) for name in self.roles)
+        return next(filter(None, problems), None)
 
-def _only_language(cases: Sequence[Case]) -> str | None:
-    """The language of all cases; None where they have several, or one is not known."""
-    languages = {case.language for case in cases}
-    return languages.pop() if len(languages) == 1 and UNKNOWN not in languages else None
+    def add(self, item: Item[None]) -> None:
+        text = item.row.values["text"].strip()
+        self._ids.append(item.row.id)
+        self._languages.append(sys.intern(self._language or recognised_language([text]) or UNKNOWN))
+        self._lengths.append(len(text))
 
+    def description(self, directory: Path) -> Description:
+        return Description(self._fields, target="texts", language=self._only_language())
 
-def _group_column(cases: Sequence[Case], entry: Mapping[str, Any]) -> str:
-    if all(case.subject is None for case in cases):
-        return CONTENT
-    return str(entry.get("columns", {}).get("group", "group"))
+    def _only_language(self) -> str | None:
+        """The language of all cases; None where they have several, or one is not known."""
+        languages = set(self._languages)
+        return languages.pop() if len(languages) == 1 and UNKNOWN not in languages else None
+
+    def strata(self) -> Sequence[str]:
+        lengths = sorted(self._lengths)
+        bounds = [lengths[len(lengths) * part // LENGTH_PARTS] for part in range(1, LENGTH_PARTS)]
+        return [
+            f"{language} {sum(length >= bound for bound in bounds)}"
+            for language, length in zip(self._languages, self._lengths, strict=True)
+        ]
+
+    def record(self, item: Item[None], place: Place) -> Case:
+        values = item.row.values
+        return Case(
+            id=item.row.id,
+            split=place.split,
+            fold=place.fold or 0,
+            language=self._languages[place.number],
+            case_description=(values["text"].strip(),),
+            consultation_process=(),
+            reflection="",
+            references={name: values[name].strip() for name in self._fields},
+            template=False,
+            # A group is called as its first case, which no other group can be.
+            group=self._ids[place.first],
+            subject=place.group,
+        )
