@@ -350,11 +350,12 @@ def test_init_proposes_a_valid_configuration(tmp_path, capsys, monkeypatch):
     assert entry["columns"] == {"text": "text", "spans": "spans", "group": "author"}
     assert (entry["classes"], entry["language"]) == (list(CLASSES), "en")
     assert entry["split"] == {"folds": 5}
-    assert list(overlay["entity"]["runs"]) == ["scenes_frozen", "scenes_minilm", "scenes_mpnet"]
+    assert list(overlay["entity"]["runs"]) == ["scenes_tiny", "scenes_minilm", "scenes_mpnet"]
     complete, _ = validate_config(merge(load_config(PROJECT), overlay), PROJECT)
-    (stage,) = complete["entity"]["runs"]["scenes_frozen"]["stages"]
+    (stage,) = complete["entity"]["runs"]["scenes_tiny"]["stages"]
     assert stage["data"] == "scenes"
-    assert stage["training"]["learning_rate"] == 1e-9
+    assert stage["training"]["learning_rate"] == 2e-3
+    assert complete["entity"]["runs"]["scenes_tiny"]["model"] == "roberta-tiny"
 
 
 def test_init_takes_one_span_a_row(tmp_path, capsys):

@@ -115,7 +115,7 @@ def test_spans_with_a_split_and_traps(run_it, capsys, misfits):
     rows.append({**rows[0], "set": "test"})
     rows.append({**rows[1], "text": rows[1]["text"].replace("day 1", "day 977"), "set": "test"})
     rows[2]["author"] = "WRITER 0"
-    runs = ["scenes_frozen", "scenes_minilm"]
+    runs = ["scenes_tiny", "scenes_minilm"]
     results, report = run_it("own_spans", rows, runs)
     check_scores(results, runs, n=22)
     card = (results / "scenes_minilm/seed42/model_card.md").read_text()

@@ -21,9 +21,18 @@ FIRST = 100
 
 LABELS = ("label", "labels", "class", "emotion", "emo", "mood", "category", "target", "sentiment")
 GROUPS = (
-    *("group", "author", "user", "speaker", "subject", "participant", "person", "patient", "actor"),
-    *("client", "session", "conversation", "dialogue", "source"),
+    *("group", "author", "writer", "user", "username", "speaker", "subject", "participant"),
+    *("respondent", "person", "patient", "actor", "client", "student", "account", "family"),
+    *("session", "conversation", "dialogue", "thread", "source"),
 )
+"""Columns that keep items together. An annotator does not: each one rates items of all authors."""
+
+GROUPS_IF_REPEATED = ("who", "name")
+"""The same where values occur again; else each of them is the name of an item."""
+
+SUFFIXES = ("_id", "id", "_name", "_code", "_number", "_nr", "_no")
+"""What may follow such names, as in ``user_id``."""
+
 SPLITS = ("split", "set", "partition", "subset", "part")
 IDS = ("id", "nr", "no", "index", "key", "uid")
 DIMENSIONS = ("valence", "arousal", "dominance")
@@ -39,6 +48,7 @@ class Column:
         filled: rows that have a value.
         words: mean number of words of a value.
         numeric: whether every value reads as a number.
+        repeats: whether a value occurs more than once, as far as they were counted.
         counts: value -> rows, of up to `MOST_CLASSES` values; None where there are more.
         different: different values, as far as they were counted.
     """
@@ -47,6 +57,7 @@ class Column:
     filled: int
     words: float
     numeric: bool
+    repeats: bool
     counts: Mapping[str, int] | None
     different: int
 
@@ -71,11 +82,20 @@ class Look:
         """The first column that is called so, or whose name ends so, such as ``user_id``."""
         lowered = {name.lower().strip(): name for name in self.columns}
         for wanted in names:
-            for low, name in lowered.items():
-                same = low == wanted or low.removesuffix("_id").removesuffix("id") == wanted
-                if same and (most is None or self.columns[name].different <= most):
+            # The plain name first: there may be a label and a label_name.
+            for low in sorted(lowered, key=lambda low: low != wanted):
+                name = lowered[low]
+                if wanted in _stems(low) and (most is None or self.columns[name].different <= most):
                     return name
         return None
+
+    def group(self) -> str | None:
+        """The column whose items stay together, such as their author; None without one."""
+        found = self.named(GROUPS)
+        if found is not None:
+            return found
+        perhaps = (self.named([name]) for name in GROUPS_IF_REPEATED)
+        return next((name for name in perhaps if name and self.columns[name].repeats), None)
 
     @property
     def text(self) -> str | None:
@@ -189,9 +209,15 @@ class _Counter:
             self._filled,
             self._words / max(1, self._filled),
             self._numeric and self._filled > 0,
+            any(count > 1 for count in self._counts.values()),
             None if many else dict(sorted(self._counts.items())),
             len(self._counts),
         )
+
+
+def _stems(name: str) -> set[str]:
+    """A name in lower case, as it is and without one of `SUFFIXES`."""
+    return {name, *(name.removesuffix(suffix) for suffix in SUFFIXES)}
 
 
 def _is_number(text: str) -> bool:

@@ -5,15 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.languages import recognised_language
-from affectlab.datasets.look import GROUPS, IDS, Look, look_at
-from affectlab.datasets.overlay import (
-    Overlay,
-    ProposedRun,
-    counted,
-    has_gpu,
-    proposed_split,
-)
+from affectlab.datasets.look import IDS, Look, look_at
+from affectlab.datasets.overlay import Overlay, ProposedRun, counted, has_gpu
+from affectlab.datasets.table_proposal import TableProposal
 from affectlab.errors import UserError
 
 LARGE = "xlm-roberta-base"
@@ -30,82 +24,45 @@ def overlay(path: Path) -> Overlay:
     text = look.text
     if text is None:
         raise UserError(f"{path}: no column holds texts of several words")
-    group, split, name = look.named(GROUPS), look.split(), look.named(IDS)
+    group, split, name = look.group(), look.split(), look.named(IDS)
+    proposal = TableProposal(look, "table")
+    columns = proposal.entry["columns"] = {"text": text}
     taken = [column for column in (text, group, split, name) if column]
-    entry: dict[str, Any] = {"layout": "table"}
-    columns: dict[str, Any] = {"text": text}
-    comments: dict[str, str] = {}
-    label = _target(look, path, taken, columns, entry, comments)
+    label = _add_target(look, path, taken, proposal)
     if group is not None:
         columns["group"] = group
     if name is not None and look.columns[name].filled == look.rows:
         columns["id"] = name
-    used = {*taken, *([label] if isinstance(label, str) else label)}
-    unused = [column for column in look.columns if column not in used]
-    entry["columns"] = columns
-    seen = f"; also seen: {', '.join(unused)}" if unused else ""
-    kind = f"; {comments['columns']}" if "columns" in comments else ""
-    comments["columns"] = f"{look.rows} rows{kind}{seen}"
-    language = recognised_language(look.texts[text])
-    if language is not None:
-        entry["language"] = language
-        comments["language"] = f"recognised in {len(look.texts[text])} rows"
-    _add_split(look, split, entry, comments, group)
-    return Overlay("emotion", _ordered(entry), _runs(language), comments)
+    proposal.note_rows("columns", [*taken, *([label] if isinstance(label, str) else label)])
+    language = proposal.add_language(text)
+    proposal.add_split(group)
+    return Overlay("emotion", proposal.ordered(), _runs(language), proposal.comments())
 
 
-def _target(
-    look: Look,
-    path: Path,
-    taken: list[str],
-    columns: dict[str, Any],
-    entry: dict[str, Any],
-    comments: dict[str, str],
+def _add_target(
+    look: Look, path: Path, taken: list[str], proposal: TableProposal
 ) -> str | list[str]:
     """Write down what is to be predicted; the column or columns of it."""
+    columns = proposal.entry["columns"]
     numbers = [name for name in look.numbers() if name not in taken]
     annotators = look.annotators(taken)
     label = look.label([*taken, *numbers])
     if annotators and (label is None or label in annotators):
         columns["label"] = annotators
-        comments["columns"] = f"{len(annotators)} annotators"
+        proposal.note("columns", f"{len(annotators)} annotators")
         return annotators
     if label is None and numbers:
         columns["label"] = numbers
-        entry["target"] = "numbers"
+        proposal.entry["target"] = "numbers"
         return numbers
     if label is None:
         known = ", ".join(look.columns)
         raise UserError(f"{path}: no column holds classes (2 to 64 values); it has {known}")
     columns["label"] = label
     counts = look.columns[label].counts or {}
-    entry["classes"] = list(counts)
-    comments["classes"] = counted(counts)
+    proposal.entry["classes"] = list(counts)
+    proposal.note("classes", counted(counts))
     return label
-
-
-def _add_split(
-    look: Look,
-    column: str | None,
-    entry: dict[str, Any],
-    comments: dict[str, str],
-    group: str | None,
-) -> None:
-    if column is not None:
-        entry["split"] = {"column": column}
-        values = look.columns[column].counts or {}
-        comments["split"] = ", ".join(f"{value} {count}" for value, count in values.items())
-    elif look.splits:
-        comments["layout"] = f"files of the splits {', '.join(look.splits)}"
-    else:
-        entry["split"] = proposed_split(look.rows)
-        together = f"the texts of one {group}" if group else "texts that read alike"
-        comments["split"] = f"{together} stay together"
-
-
-def _ordered(entry: dict[str, Any]) -> dict[str, Any]:
-    order = ("layout", "columns", "target", "classes", "language", "split")
-    return {key: entry[key] for key in order if key in entry}
 
 
 def _runs(language: str | None) -> list[ProposedRun]:

@@ -6,15 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.languages import recognised_language
-from affectlab.datasets.look import GROUPS, IDS, Look, look_at
-from affectlab.datasets.overlay import (
-    Overlay,
-    ProposedRun,
-    counted,
-    has_gpu,
-    proposed_split,
-)
+from affectlab.datasets.look import IDS, Look, look_at
+from affectlab.datasets.overlay import Overlay, ProposedRun, counted, has_gpu
+from affectlab.datasets.table_proposal import TableProposal
 from affectlab.entity.data import Record
 from affectlab.entity.labels import top_class
 from affectlab.entity.layouts import OWN_LAYOUT
@@ -31,8 +25,8 @@ NAMES_OF_ROLES = {
 """What the columns of single spans may be called."""
 
 LEARNING_RATE = 2e-4
-FROZEN_RATE = 1e-9
-"""So small that an encoder stays as it is."""
+TINY_RATE = 2e-3
+"""Of a network that starts from random weights."""
 
 
 def overlay(path: Path) -> Overlay:
@@ -43,26 +37,19 @@ def overlay(path: Path) -> Overlay:
     """
     look = look_at(path)
     columns = _columns(look, path)
-    entry: dict[str, Any] = {"layout": OWN_LAYOUT, "columns": columns}
-    comments: dict[str, str] = {}
-    texts = look.texts[columns["text"]]
-    if (language := recognised_language(texts)) is not None:
-        entry["language"] = language
-        comments["language"] = f"recognised in {len(texts)} rows"
-    _add_split(look, entry, comments)
-    counts, bad = _counts(path, entry)
-    unused = [name for name in look.columns if name not in columns.values()]
-    unused = [name for name in unused if name != entry.get("split", {}).get("column")]
-    seen = f"; also seen: {', '.join(unused)}" if unused else ""
-    comments["columns"] = f"{look.rows} rows{seen}"
-    comments["classes"] = f"{counted(counts)} spans"
-    entry["classes"] = list(counts)
-    order = ("layout", "columns", "classes", "language", "split")
+    proposal = TableProposal(look, OWN_LAYOUT)
+    proposal.entry["columns"] = columns
+    language = proposal.add_language(columns["text"])
+    proposal.add_split(columns.get("group"))
+    counts, bad = _counts(path, proposal.entry)
+    proposal.note_rows("columns", [*columns.values(), look.split()])
+    proposal.entry["classes"] = list(counts)
+    proposal.note("classes", f"{counted(counts)} spans")
     return Overlay(
         "entity",
-        {key: entry[key] for key in order if key in entry},
+        proposal.ordered(),
         _runs(language),
-        comments,
+        proposal.comments(),
         notes=_notes(bad),
     )
 
@@ -89,7 +76,7 @@ def _columns(look: Look, path: Path) -> dict[str, str]:
     if text is None:
         raise UserError(f"{path}: no column holds texts of several words")
     columns = {"text": text, **columns}
-    if (group := look.named(GROUPS)) is not None and group not in columns.values():
+    if (group := look.group()) is not None and group not in columns.values():
         columns["group"] = group
     name = look.named(IDS)
     # An id that repeats may be that of a text with several rows, or of anything else.
@@ -102,20 +89,6 @@ def _text(look: Look, taken: set[str]) -> str | None:
     free = [column for name, column in look.columns.items() if name not in taken]
     best = max(free, key=lambda column: column.words, default=None)
     return best.name if best is not None and best.words >= 2 else None
-
-
-def _add_split(look: Look, entry: dict[str, Any], comments: dict[str, str]) -> None:
-    column, group = look.split(), entry["columns"].get("group")
-    if column is not None:
-        entry["split"] = {"column": column}
-        values = look.columns[column].counts or {}
-        comments["split"] = ", ".join(f"{value} {count}" for value, count in values.items())
-    elif look.splits:
-        comments["layout"] = f"files of the splits {', '.join(look.splits)}"
-    else:
-        entry["split"] = proposed_split(look.rows)
-        together = f"the texts of one {group}" if group else "texts that read alike"
-        comments["split"] = f"{together} stay together"
 
 
 def _counts(path: Path, entry: dict[str, Any]) -> tuple[dict[str, int], list[BadRecord]]:
@@ -154,7 +127,9 @@ def _runs(language: str | None) -> list[ProposedRun]:
     size = "440 MB" if english else "1.1 GB"
     return [
         ProposedRun(
-            "frozen", _block(models[small], FROZEN_RATE), "the encoder stays as it is; minutes"
+            "tiny",
+            _block("roberta-tiny", TINY_RATE),
+            "a tiny network with random weights; seconds",
         ),
         ProposedRun(
             small, _block(models[small], LEARNING_RATE), "a small network; minutes on a CPU"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from affectlab.datasets.languages import recognised_language
-from affectlab.datasets.look import GROUPS, IDS, Look, look_at
-from affectlab.datasets.overlay import Overlay, ProposedRun, has_gpu, proposed_split
+from affectlab.datasets.look import IDS, Look, look_at
+from affectlab.datasets.overlay import Overlay, ProposedRun, has_gpu
+from affectlab.datasets.table_proposal import TableProposal
 from affectlab.errors import UserError
+from affectlab.summary.methods import OWN_LAYOUT
 
 SUMMARIES = ("summary", "abstract", "highlights", "reference", "tldr", "headline", "title")
 """Names of columns that hold what is to be written; the first one found is proposed."""
@@ -26,29 +26,24 @@ def overlay(path: Path) -> Overlay:
     look = look_at(path)
     fields = _fields(look, path)
     text = _text(look, path, fields)
-    group, split, name = look.named(GROUPS), look.split(), look.named(IDS)
+    group, split, name = look.group(), look.split(), look.named(IDS)
     columns = {"text": text} if text != "text" else {}
     if group is not None and group not in (text, *fields):
         columns["group"] = group
     if name is not None and name != "id" and look.columns[name].filled == look.rows:
         columns["id"] = name
-    unused = [one for one in look.columns if one not in (text, group, split, name, *fields)]
-    seen = f"; also seen: {', '.join(unused)}" if unused else ""
-    entry: dict[str, Any] = {"layout": "cases"}
-    comments = {"layout": f"{look.rows} rows{seen}"}
+    proposal = TableProposal(look, OWN_LAYOUT)
+    proposal.note_rows("layout", [text, group, split, name, *fields])
     if columns:
-        entry["columns"] = columns
-    entry["fields"] = fields
-    comments["fields"] = "what is to be written of each text"
-    language = recognised_language(look.texts[text])
-    if language is not None:
-        entry["language"] = language
-        comments["language"] = f"recognised in {len(look.texts[text])} rows"
-    _add_split(look, split, entry, comments, columns.get("group"))
+        proposal.entry["columns"] = columns
+    proposal.entry["fields"] = fields
+    proposal.note("fields", "what is to be written of each text")
+    language = proposal.add_language(text)
+    proposal.add_split(columns.get("group"))
     notes = []
     if language not in (None, "en"):
         notes.append("SmolLM2 knows English only. Take a model that knows the language of the data")
-    return Overlay("summary", entry, _runs(), comments, notes=notes)
+    return Overlay("summary", proposal.ordered(), _runs(), proposal.comments(), notes=notes)
 
 
 def _fields(look: Look, path: Path) -> list[str]:
@@ -70,25 +65,6 @@ def _text(look: Look, path: Path, fields: list[str]) -> str:
     if best is None or best.words < LEAST_WORDS:
         raise UserError(f"{path}: no column holds texts of several words")
     return best.name
-
-
-def _add_split(
-    look: Look,
-    column: str | None,
-    entry: dict[str, Any],
-    comments: dict[str, str],
-    group: str | None,
-) -> None:
-    if column is not None:
-        entry["split"] = {"column": column}
-        values = look.columns[column].counts or {}
-        comments["split"] = ", ".join(f"{value} {count}" for value, count in values.items())
-    elif look.splits:
-        comments["layout"] += f"; files of the splits {', '.join(look.splits)}"
-    else:
-        entry["split"] = proposed_split(look.rows)
-        together = f"the texts of one {group}" if group else "texts that read alike"
-        comments["split"] = f"{together} stay together"
 
 
 def _runs() -> list[ProposedRun]:
