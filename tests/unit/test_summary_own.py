@@ -144,6 +144,23 @@ def test_the_language_of_the_entry_counts(tmp_path):
 # --- languages
 
 
+def test_short_texts_have_the_language_of_the_others(tmp_path):
+    rows = [spanish(number) for number in range(12)]
+    rows[2]["text"], rows[7]["text"] = "Hola.", "¡Qué feliz!"
+    _, traps = audited(tmp_path, rows, {"split": {"folds": 3}})
+    assert {case.language for case in read_cases(tmp_path / "records.jsonl")} == {"es"}
+    assert not {"language_smaller_than_folds", "language_unknown"} & set(traps)
+
+
+def test_texts_that_are_all_too_short_have_no_language(tmp_path):
+    rows = [spanish(number) | {"text": f"x{number} ok"} for number in range(12)]
+    _, traps = audited(tmp_path, rows, {"split": {"folds": 3}})
+    assert {case.language for case in read_cases(tmp_path / "records.jsonl")} == {UNKNOWN}
+    assert read_description(tmp_path / "description.json").language is None
+    assert "language_unknown" in traps
+    assert "language_smaller_than_folds" not in traps
+
+
 def test_words_and_sentences_fit_the_script():
     assert tokens("हिन्दी में लिखा।", "hi") == ["हिन्दी", "में", "लिखा"]
     assert tokens("El Señor Pérez, ¿vino?", "es") == ["el", "señor", "pérez", "vino"]

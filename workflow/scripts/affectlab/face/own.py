@@ -20,9 +20,9 @@ import numpy as np
 from affectlab.datasets.classes import class_order, merge_spellings, unknown_class
 from affectlab.datasets.description import CONTENT, Description
 from affectlab.datasets.media import IMAGES, Sorted, read_head, sort_files
-from affectlab.datasets.names import name_key
+from affectlab.datasets.own_items import Keys, with_division
 from affectlab.datasets.own_tables import OwnFile, OwnRow, own_files, own_rows, split_called
-from affectlab.datasets.splits import divide, joined_groups
+from affectlab.datasets.splits import divide
 from affectlab.datasets.tables import is_table
 from affectlab.datasets.texts import kind_of
 from affectlab.errors import DataError, printable
@@ -262,22 +262,16 @@ def divided(
     )
     classes = class_order(set(spelled.values()), entry.get("classes"), directory)
     labels = [spelled[face.emotion] for face in faces]
-    people = [None if face.group is None else name_key(face.group) for face in faces]
-    division = divide(
+    keys = Keys(
         [face.image_path for face in faces],
-        labels,
-        joined_groups(people, contents.tolist()),
+        [face.group for face in faces],
+        contents.tolist(),
         [face.split or None for face in faces],
-        entry.get("split", {}),
-        directory,
     )
-    description = Description(
-        classes,
-        folds=entry.get("split", {}).get("folds"),
-        group=group_column or CONTENT,
-        seed=division.seed,
-        split_sha256=division.sha256,
-    )
+    plan = entry.get("split", {})
+    division = divide(keys.ids, labels, keys.joined(), keys.splits, plan, directory)
+    group = group_column or CONTENT
+    description = with_division(Description(classes), division, entry, group)
     folds = division.folds or [None] * len(faces)
     return [
         replace(face, emotion=label, split=split, fold=fold)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.description import Description, language_of
-from affectlab.datasets.languages import recognised_language
+from affectlab.datasets.languages import CHARACTERS, TEXTS, recognised_language
 from affectlab.datasets.names import Ids
 from affectlab.datasets.own_items import Item, OwnItems, OwnKind, Place
 from affectlab.datasets.own_tables import OwnRow
@@ -55,6 +55,7 @@ class _Cases(OwnKind[None, Case]):
         self._similar_names = similar_names
         self._ids: list[str] = []
         self._languages: list[str] = []
+        self._first: list[str] = []
         self._lengths: list[int] = []
 
     def items(self, rows: Iterable[OwnRow]) -> Iterator[Item[None] | BadRecord]:
@@ -77,9 +78,14 @@ class _Cases(OwnKind[None, Case]):
         text = item.row.values["text"].strip()
         self._ids.append(item.row.id)
         self._languages.append(sys.intern(self._language or recognised_language([text]) or UNKNOWN))
+        if len(self._first) < TEXTS:
+            self._first.append(text[:CHARACTERS])
         self._lengths.append(len(text))
 
     def description(self, directory: Path) -> Description:
+        # A text that is too short to tell its language has that of the others.
+        common = recognised_language(self._first) or UNKNOWN
+        self._languages = [common if one == UNKNOWN else one for one in self._languages]
         return Description(self._fields, target="texts", language=self._only_language())
 
     def _only_language(self) -> str | None:
