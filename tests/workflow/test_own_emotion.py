@@ -257,6 +257,8 @@ def test_a_data_set_of_the_hub(project, capsys, tmp_path):
         overlay = overlay_of(entry, mine_words=WORDS)
         found, _ = run_it(project, "own_hub", overlay, env=env)
         assert any("/resolve/" in path for _, path, _ in server.requests)
+    # What the hub sends stays inside the run directory.
+    assert [path for path in (tmp_path / "home").rglob("*") if "moods" in path.name] == []
     sizes = {split: part["records"] for split, part in found.audit["counts"].items()}
     assert sizes == {"train": 120, "validation": 40, "test": 40}
     check_scores(found, {"mine_words": 0}, 40)

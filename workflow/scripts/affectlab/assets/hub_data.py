@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,14 @@ def fetch_hub_data(source: Mapping[str, Any], work: Path, fresh: Path) -> None:
         problem = "a folder of this name is here; start from another folder"
         raise FetchError(f"{source['repo']}: {problem}")
     try:
-        splits = load_dataset(
-            source["repo"],
-            source.get("config"),
-            revision=source["revision"],
-            cache_dir=str(work / "cache"),
-            streaming=True,
-        )
+        with _hub_cache_in(work / "hub"):
+            splits = load_dataset(
+                source["repo"],
+                source.get("config"),
+                revision=source["revision"],
+                cache_dir=str(work / "cache"),
+                streaming=True,
+            )
         for name, table in splits.items():
             recordings = _recordings_column(table)
             if recordings is None:
@@ -61,6 +63,19 @@ def fetch_hub_data(source: Mapping[str, Any], work: Path, fresh: Path) -> None:
     except Exception as error:
         problem = f"{type(error).__name__}: {first_line(error)}"
         raise FetchError(f"{source['repo']}@{source['revision'][:8]}: {problem}") from error
+
+
+@contextmanager
+def _hub_cache_in(folder: Path) -> Iterator[None]:
+    """Keep what the hub sends in *folder*; `load_dataset` passes no such folder on."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_CACHE
+    constants.HF_HUB_CACHE = str(folder)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_CACHE = before
 
 
 def _recordings_column(table: Any) -> str | None:
