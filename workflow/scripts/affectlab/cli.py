@@ -171,7 +171,7 @@ def _init(options: argparse.Namespace) -> int:
 def _export_data(options: argparse.Namespace) -> int:
     from affectlab.config.load import parse_yaml
     from affectlab.config.registries import load_registries
-    from affectlab.datasets.export import export_records, may_be_exported
+    from affectlab.datasets.export import may_be_exported
     from affectlab.files.text import read_text
 
     experiment, _, name = options.data.partition("/")
@@ -183,8 +183,9 @@ def _export_data(options: argparse.Namespace) -> int:
     if not options.allowed and not may_be_exported(entry):
         problem = f"licence {entry['licence']}; terms: {entry['terms']}"
         raise UserError(f"{name}: {problem}. If you may copy these data, add --allowed")
-    records = options.results / experiment / "data" / name / "records.jsonl"
-    for split, number in export_records(records, options.to).items():
+    folder = options.results / experiment / "data" / name
+    export = load(EXPERIMENTS[experiment].data_export)
+    for split, number in export(folder, options.to).items():
         print(split, number, sep="\t")
     return 0
 

@@ -27,6 +27,7 @@ _ALL = (
         title="Faces: classes of face images",
         settings="affectlab.face.settings",
         overlay="affectlab.face.overlay:overlay",
+        data_export="affectlab.face.data_export:export_faces",
         commands="affectlab.face.cli:add_commands",
         report_section="affectlab.face.report:section",
         prediction_schema="predictions_face",

@@ -53,6 +53,9 @@ class Experiment:
             `affectlab.report.page.build`.
         overlay: dotted name of a function ``(path) -> Overlay`` that proposes a configuration for a
             user's own data, see `affectlab.datasets.overlay`; empty if there is none.
+        data_export: dotted name of a function ``(folder, target) -> splits and their sizes`` that
+            writes the converted data of *folder* as a data set; the default takes
+            ``records.jsonl``.
         prediction_schema: name of the JSON Schema of a line of its predictions.
         generators: name of a generator of data -> dotted name of the function.
         model_generators: the same for generators of tiny models.
@@ -65,6 +68,7 @@ class Experiment:
     report_section: str
     prediction_schema: str
     overlay: str = ""
+    data_export: str = "affectlab.datasets.export:export_records"
     generators: Mapping[str, str] = field(default_factory=dict)
     model_generators: Mapping[str, str] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ def may_be_exported(entry: Mapping[str, Any]) -> bool:
     return made or (entry["access"] == "open" and free)
 
 
-def export_records(records_path: Path, target: Path) -> dict[str, int]:
-    """Write the records of a conversion to *target*, one data set a split.
+def export_records(folder: Path, target: Path) -> dict[str, int]:
+    """Write the table ``records.jsonl`` of a conversion to *target*, one data set a split.
 
-    `datasets.load_from_disk` reads it again.
+    Args:
+        folder: where the conversion wrote.
+        target: folder that does not exist yet; `datasets.load_from_disk` reads it again.
 
     Returns:
         Split -> records.
@@ -41,27 +43,52 @@ def export_records(records_path: Path, target: Path) -> dict[str, int]:
         DataError: the records cannot be read.
         UserError: *target* exists, or there are no records.
     """
+    path = folder / "records.jsonl"
+    names = sorted({_split(row) for row in read_jsonl(path)})
+    if not names:
+        raise UserError(f"{path}: no records")
+
+    def rows(split: str) -> Iterator[dict[str, Any]]:
+        return (row for row in read_jsonl(path) if _split(row) == split)
+
+    return write_data_set(names, rows, target)
+
+
+def write_data_set(
+    splits: Sequence[str],
+    rows: Callable[[str], Iterator[Mapping[str, Any]]],
+    target: Path,
+    features: Any = None,
+) -> dict[str, int]:
+    """Write a data set of the package `datasets`, holding few rows at a time.
+
+    Args:
+        splits: names of the splits.
+        rows: gives the rows of a split.
+        target: folder that does not exist yet.
+        features: `datasets.Features`; None takes what the rows have.
+
+    Returns:
+        Split -> rows.
+
+    Raises:
+        UserError: *target* exists.
+    """
     from datasets import Dataset, DatasetDict, disable_progress_bars
 
     disable_progress_bars()
     if target.exists():
         raise UserError(f"{target}: exists already; name a folder that does not")
-    names = sorted({_split(row) for row in read_jsonl(records_path)})
-    if not names:
-        raise UserError(f"{records_path}: no records")
-
-    def rows(split: str) -> Iterator[dict[str, Any]]:
-        for row in read_jsonl(records_path):
-            if _split(row) == split:
-                yield row
-
     with atomic_path(target) as fresh:
         parts = {
             # The package's own files stay out of the home folder.
             name: Dataset.from_generator(
-                rows, gen_kwargs={"split": name}, cache_dir=str(fresh / ".cache")
+                rows,
+                gen_kwargs={"split": name},
+                cache_dir=str(fresh / ".cache"),
+                features=features,
             )
-            for name in names
+            for name in splits
         }
         DatasetDict(parts).save_to_disk(str(fresh))
         shutil.rmtree(fresh / ".cache")
