@@ -22,6 +22,7 @@ from affectlab.assets.hub import fetch_from_hub
 from affectlab.assets.hub_data import fetch_hub_data
 from affectlab.assets.local_copies import copy_files, remember
 from affectlab.assets.packages.fetch import fetch_package
+from affectlab.assets.recordings import LAYOUT, take_recordings
 from affectlab.assets.wheels import Pins
 from affectlab.errors import DataError, FetchError
 from affectlab.files.archives import (
@@ -133,7 +134,9 @@ def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str,
     packed = archive is not None and archive.suffix == ".zip" and not entry.get("unpack", True)
     single = copy.is_file() and not is_archive(copy)
     archive = None if single else archive
-    if copy.is_file() and (packed or single):
+    if entry.get("layout") == LAYOUT and take_recordings(copy, folder / "files"):
+        directory, stored = folder / "files", "files"
+    elif copy.is_file() and (packed or single):
         with atomic_path(folder / "files") as fresh:
             fresh.mkdir()
             (fresh / copy.name).symlink_to(copy)

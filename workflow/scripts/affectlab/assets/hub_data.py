@@ -6,15 +6,15 @@ layout that the package calls ``audiofolder``.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from affectlab.assets.recordings import recordings_column, write_recordings
+from affectlab.assets.streams import undecoded
 from affectlab.errors import FetchError, first_line
-from affectlab.files.io import atomic_path
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ def fetch_hub_data(source: Mapping[str, Any], work: Path, fresh: Path) -> None:
                 streaming=True,
             )
         for name, table in splits.items():
-            recordings = _recordings_column(table)
+            recordings = recordings_column(table.features or {})
             if recordings is None:
                 rows = _write(table, fresh / f"{name}.parquet")
             else:
-                rows = _write_recordings(table, recordings, fresh / name)
+                rows = write_recordings(undecoded(table), recordings, fresh / name)
             logger.info("%s: %d rows of the split %s", source["repo"], rows, name)
     # Of the network, the hub and every reader; whatever it is, this source cannot serve.
     except Exception as error:
@@ -76,43 +76,6 @@ def _hub_cache_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_CACHE = before
-
-
-def _recordings_column(table: Any) -> str | None:
-    """The first column of recordings of a streamed table; None if it has none."""
-    from datasets import Audio
-
-    features = (table.features or {}).items()
-    return next((name for name, feature in features if isinstance(feature, Audio)), None)
-
-
-def _write_recordings(table: Any, column: str, folder: Path) -> int:
-    """Write the files of a column of recordings, and the other columns; how many rows there are."""
-    from datasets import Audio, ClassLabel
-
-    named = {
-        name: feature.int2str
-        for name, feature in table.features.items()
-        if isinstance(feature, ClassLabel)
-    }
-    folder.mkdir()
-    rows = 0
-    with atomic_path(folder / "metadata.jsonl") as path, path.open("w", encoding="utf-8") as lines:
-        for rows, row in enumerate(table.cast_column(column, Audio(decode=False)), start=1):
-            content = row.pop(column)
-            if not content or content.get("bytes") is None:
-                raise FetchError(f"the split {folder.name}: row {rows} has no recording")
-            # Only the ending of a stored name is used: it may lead out of the folder.
-            name = f"{rows:06d}{Path(content.get('path') or '').suffix}"
-            (folder / name).write_bytes(content["bytes"])
-            for key, name_of in named.items():
-                # -1 is the package's sign of a missing label.
-                row[key] = name_of(row[key]) if row[key] is not None and row[key] >= 0 else None
-            row["file_name"] = name
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-    if rows == 0:
-        raise FetchError(f"the split {folder.name} has no rows")
-    return rows
 
 
 def _write(table: Any, path: Path) -> int:

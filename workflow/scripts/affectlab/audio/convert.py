@@ -114,7 +114,7 @@ def convert(
     good, bad = _sorted_out(items, root, entry, on_bad_record, similar_names)
     if not good:
         if any(root.rglob("*.parquet")):
-            problem = "recordings inside of Parquet are read from the hub only; write them to files"
+            problem = "the tables here have no column of recordings (audio); store them as files"
             raise DataError(root, None, f"{problem} in the form {folder.FORM}")
         form = (OWN_LAYOUTS.get(layout) or CORPORA[layout]).form
         raise DataError(root, None, f"no clips here; expected {form}")

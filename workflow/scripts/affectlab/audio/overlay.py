@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.assets.recordings import take_recordings
 from affectlab.audio.corpora import folder, manifest
 from affectlab.audio.data import Clip
 from affectlab.audio.tasks import OWN_TASK
@@ -22,23 +24,37 @@ LEAST_GROUPS = 3
 
 
 def overlay(path: Path) -> Overlay:
-    """Propose a configuration for the folder of recordings at *path*.
+    """Propose a configuration for the folder, or the table, of recordings at *path*.
 
     Raises:
-        UserError: it is no folder, has no recordings, fewer than two classes or more than 64, or
+        FetchError: a table of recordings cannot be read.
+        UserError: it is neither, has no recordings, fewer than two classes or more than 64, or
             fewer than three subjects.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
+    with tempfile.TemporaryDirectory() as work:
+        # As a run stores the recordings of a table.
+        files = Path(work) / "files"
+        if take_recordings(path, files):
+            return _proposed(path, files)
     if not path.is_dir():
-        raise UserError(f"{path}: expected a folder with {folder.FORM}; or {manifest.FORM}")
+        problem = f"expected a folder with {folder.FORM}; or {manifest.FORM}"
+        raise UserError(f"{path}: {problem}; or a table with a column of recordings")
+    return _proposed(path, path)
+
+
+def _proposed(path: Path, root: Path) -> Overlay:
+    """What a look at the raw folder *root* suggests for the data at *path*."""
     entry: dict[str, Any] = {"layout": "audio_folder"}
     comments: dict[str, str] = {}
-    listed = next((path / name for name in manifest.TABLE_NAMES if (path / name).is_file()), None)
+    listed = next((root / name for name in manifest.TABLE_NAMES if (root / name).is_file()), None)
     if listed is not None:
         entry["layout"] = "audio_manifest"
         _add_columns(look_at(listed), listed, {"clip": "clip"}, entry, comments)
-    elif (table := folder.metadata_table(path)) is not None:
+    elif (table := folder.metadata_table(root)) is not None:
         _add_columns(look_at(table), table, {"clip": "file_name"}, entry, comments)
-    found = list(manifest.read_manifest(path, entry) if listed else folder.read_folder(path, entry))
+    found = list(manifest.read_manifest(root, entry) if listed else folder.read_folder(root, entry))
     clips = [one for one in found if isinstance(one, Clip)]
     if not clips:
         raise UserError(f"{path}: no recordings here; expected {folder.FORM}")

@@ -1,7 +1,8 @@
 """Rows of tables: CSV, TSV, JSON, JSON Lines, Parquet, Arrow, Excel, and data saved to disk.
 
 CSV, TSV and JSON Lines have a scanner of their own: an error names the line, and a label called
-``NA`` stays a label. The package `datasets` reads Arrow, Parquet and what its `save_to_disk` wrote.
+``NA`` stays a label. The package `datasets` reads Arrow and what its `save_to_disk` wrote, and the
+types of the columns of Parquet.
 One row is held at a time, or one batch of them; only JSON and Excel are read as a whole.
 """
 
@@ -15,13 +16,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.lines import UNDECODED, not_utf8, raw_lines
+from affectlab.assets.streams import Stream, parquet_stream, undecoded
+from affectlab.datasets.lines import UNDECODED, check_kind, not_utf8, raw_lines
 from affectlab.datasets.separators import wrong_separator
 from affectlab.datasets.texts import kind_of
 from affectlab.errors import DataError, UserError, reading
 
 LARGEST_WHOLE = 500_000_000
 """Bytes of a JSON or Excel file, which is read as a whole; use JSON Lines or Parquet for more."""
+
+ROWS_AT_A_TIME = 100
+"""Rows of a Parquet file that are held at once; each may hold an image."""
 
 MARKER = "dataset_info.json"
 """What a folder of `datasets.Dataset.save_to_disk` holds."""
@@ -226,23 +231,20 @@ def _read_excel(path: Path, required: Collection[str]) -> Iterator[TableRow]:
 
 
 def _read_parquet(path: Path, required: Collection[str]) -> Iterator[TableRow]:
-    from datasets import load_dataset
-
-    from affectlab.datasets.lines import check_kind
-
     check_kind(path, compressed=False)
     with reading(path, "a Parquet file"):
-        # Streamed, so that nothing is cached and memory stays flat.
-        table = load_dataset("parquet", data_files=str(path), split="train", streaming=True)
-    yield from _dataset_rows(path, table, required)
+        stream = parquet_stream([path], ROWS_AT_A_TIME)
+    yield from _stream_rows(path, stream, required)
 
 
 def _read_arrow(path: Path, required: Collection[str]) -> Iterator[TableRow]:
     from datasets import load_dataset
 
     with reading(path, "an Arrow file"):
+        # Streamed, so that nothing is cached and memory stays flat.
         table = load_dataset("arrow", data_files=str(path), split="train", streaming=True)
-    yield from _dataset_rows(path, table, required)
+        stream = undecoded(table)
+    yield from _stream_rows(path, stream, required)
 
 
 def _saved_to_disk(path: Path, required: Collection[str]) -> Iterator[TableRow]:
@@ -250,17 +252,16 @@ def _saved_to_disk(path: Path, required: Collection[str]) -> Iterator[TableRow]:
 
     with reading(path, "a data set saved to disk"):
         # Mapped into memory, not read into it.
-        table = load_from_disk(str(path), keep_in_memory=False)
-    yield from _dataset_rows(path, table, required)
+        stream = undecoded(load_from_disk(str(path), keep_in_memory=False))
+    yield from _stream_rows(path, stream, required)
 
 
-def _dataset_rows(path: Path, table: Any, required: Collection[str]) -> Iterator[TableRow]:
-    """The rows of a data set of the package, ids of classes as their names, media not decoded."""
-    with reading(path, "a table"):
-        table, names_of = _undecoded(table)
-    if table.features is not None:
-        check_columns(path, list(table.features), required)
-    rows = iter(table)
+def _stream_rows(path: Path, stream: Stream, required: Collection[str]) -> Iterator[TableRow]:
+    """The rows of a stream, ids of classes as their names."""
+    if stream.features:
+        check_columns(path, list(stream.features), required)
+    names_of = stream.names()
+    rows = iter(stream.rows)
     number = 0
     while True:
         number += 1
@@ -272,19 +273,6 @@ def _dataset_rows(path: Path, table: Any, required: Collection[str]) -> Iterator
         if values is None:
             return
         yield TableRow(number, f"record {number}", _named(values, names_of))
-
-
-def _undecoded(table: Any) -> tuple[Any, dict[str, Callable[[int], str]]]:
-    """*table* without decoding of images and sound, and what names the ids of each column."""
-    from datasets import Audio, ClassLabel, Image
-
-    names_of: dict[str, Callable[[int], str]] = {}
-    for name, feature in (table.features or {}).items():
-        if isinstance(feature, (Audio, Image)):
-            table = table.cast_column(name, type(feature)(decode=False))
-        elif isinstance(feature, ClassLabel):
-            names_of[name] = feature.int2str
-    return table, names_of
 
 
 def _named(
