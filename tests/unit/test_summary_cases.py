@@ -283,7 +283,7 @@ def test_lines_that_are_no_request_do_not_stop_the_others(tmp_path):
     cases = read_requests(path, FIELDS, lambda place, problem: found.append((place, problem)))
     assert [case.id for case in cases] == ["7", "8", "10"]
     assert found == [
-        (f"{path}, line 1", "not valid JSON"),
+        (f"{path}, line 1", "not valid JSON: Expecting value"),
         (f"{path}, line 4", "the id 7 occurs a second time"),
         (f"{path}, line 5", "missing field consultation_process"),
     ]

@@ -187,7 +187,8 @@ def _json_row(number: int, place: str, line: str, required: Collection[str]) -> 
 
 def _object_row(number: int, place: str, values: Any, required: Collection[str]) -> TableRow:
     if not isinstance(values, dict):
-        problem = f"expected an object {{{', '.join(required)}}}, found {kind_of(values)}"
+        keys = f" {{{', '.join(required)}}}" if required else ""
+        problem = f"expected an object{keys}, found {kind_of(values)}"
         return TableRow(number, place, problem=problem)
     if missing := [name for name in required if name not in values]:
         return TableRow(number, place, problem=f"missing field {' and '.join(missing)}")

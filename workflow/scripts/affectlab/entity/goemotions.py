@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from affectlab.datasets.label_order import LabelIds
+from affectlab.datasets.lines import UNDECODED, not_utf8
 from affectlab.datasets.names import name_key
 from affectlab.datasets.separators import other_separator
 from affectlab.entity.data import Record, Target
@@ -63,6 +64,8 @@ def _class_names(folder: Path, similar_names: str) -> Sequence[str]:
 
 
 def _problem_of(line: str, classes: int) -> str | None:
+    if UNDECODED.search(line):
+        return not_utf8(line)
     fields = line.split("\t")
     if len(fields) != 3:
         other = other_separator(line, 3, "\t")

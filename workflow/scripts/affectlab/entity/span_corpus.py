@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from affectlab.datasets.label_order import LabelIds
-from affectlab.datasets.texts import form_of
+from affectlab.datasets.tables import read_json_lines
+from affectlab.datasets.texts import form_of, text_problem
 from affectlab.entity.data import Record, Target
 from affectlab.entity.labels import CLASSES, GENERATIONS, generations_of, label_problem, top_class
-from affectlab.entity.lines import numbered_lines
 from affectlab.errors import DataError
 from affectlab.files.quarantine import BadRecord
-from affectlab.files.text import is_encodable
 
 
 def read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:
@@ -28,9 +26,11 @@ def read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:
     generation: str | None = None
     number = 0
     for path in paths:
-        for place, line in numbered_lines(path):
+        before = number
+        for row in read_json_lines(path, ("text",)):
             number += 1
-            found = _span_record(line, f"{number:05d}")
+            place = row.place
+            found = row.problem or _span_record(row.values, f"{number:05d}")
             if isinstance(found, str):
                 yield BadRecord(path.name, place, found)
                 continue
@@ -47,21 +47,15 @@ def read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:
             for target in record.targets:
                 ids.add(record.split, CLASSES, top_class(target.label))
             yield record
+        if number == before:
+            raise DataError(path, None, "the file holds no records")
 
 
-def _span_record(line: str, name: str) -> tuple[Record, frozenset[str]] | str:
+def _span_record(row: Mapping[str, Any], name: str) -> tuple[Record, frozenset[str]] | str:
     """The record of a line and the generations that it may be of, or what is wrong with it."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"not valid JSON: {getattr(error, 'msg', 'numbers or nesting out of bounds')}"
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        return 'expected an object {"text", "targets"}'
     text, raw = row["text"], row.get("targets")
-    if not text.strip():
-        return "the text is empty"
-    if not is_encodable(text):
-        return "the text holds half a surrogate pair, expected valid Unicode"
+    if problem := text_problem(text):
+        return problem
     if not isinstance(raw, list) or not raw:
         return "targets: expected a list of at least one span"
     fits = frozenset(GENERATIONS)

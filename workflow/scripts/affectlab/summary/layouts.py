@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.tables import read_json_lines
 from affectlab.datasets.texts import kind_of
 from affectlab.errors import DataError
 from affectlab.files.io import read_json
-from affectlab.files.text import read_lines
 from affectlab.summary.cases import FIELDS, OWN_TASK, REFLECTION, Case, task_of, text_problem
 from affectlab.summary.settings import Split
 from affectlab.summary.splits import digest, published_split, stratified
@@ -82,15 +81,8 @@ def _object_or_problem(value: Any) -> Mapping[str, Any] | str:
 
 def _longemotion_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     """Place and record, or place and problem, of each line."""
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            yield f"line {number}", "not valid JSON"
-            continue
-        yield f"line {number}", _object_or_problem(record)
+    for row in read_json_lines(path, ()):
+        yield row.place, row.problem or row.values
 
 
 def _longemotion_problem(record: Mapping[str, Any]) -> str | None:
