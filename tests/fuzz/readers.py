@@ -402,8 +402,8 @@ def predictions() -> Reader:
 
 
 def face_predictions() -> Reader:
-    from affectlab.face.evaluate import read_regressed
     from affectlab.face.labels import LIMITS
+    from affectlab.face.regressed import read_regressed
 
     def build(folder: Path) -> None:
         values = {"valence": 0.1, "arousal": 0.2, "iq_proxy": 0.3, "eq_proxy": 0.4}

@@ -13,9 +13,10 @@ from jsonschema import Draft202012Validator
 
 from affectlab.config.checks import type_mistakes
 from affectlab.config.configuration import configuration
+from affectlab.config.entries import KINDS
 from affectlab.config.load import dump_yaml, load_config, load_yaml, merge
 from affectlab.config.models import Training, json_schema
-from affectlab.config.registries import KINDS, load_registries
+from affectlab.config.registries import load_registries
 from affectlab.emotion.settings import baseline_in_use, selected_runs
 from affectlab.errors import ConfigError, DataError
 from affectlab.experiments import (

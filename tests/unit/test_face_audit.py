@@ -7,6 +7,7 @@ from affectlab.errors import UserError
 from affectlab.face import audit
 from affectlab.face.data import Faces
 from affectlab.face.faces import CLASSES, CSV_CLASSES, USAGES
+from affectlab.face.near_images import near_pairs
 from affectlab.face.votes import TAGS
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples import face as samples
@@ -68,7 +69,7 @@ def test_images_are_near_that_differ_in_light_only():
     generator = np.random.default_rng(0)
     images = samples.draw_faces(np.arange(7), generator)
     lighter = np.clip(images * 0.8 + 30, 0, 255).astype(np.uint8)
-    pairs = audit.near_pairs(np.concatenate([images, lighter]))
+    pairs = near_pairs(np.concatenate([images, lighter]))
     assert {(i, i + 7) for i in range(7)} <= {tuple(pair) for pair in pairs.tolist()}
 
 

@@ -24,7 +24,9 @@ from affectlab.face.data import read_faces
 from affectlab.face.faces import CLASSES
 from affectlab.face.indices import WARNINGS
 from affectlab.face.labels import LIMITS
+from affectlab.face.regressed import read_regressed
 from affectlab.face.report import section
+from affectlab.face.scored_data import ScoredData
 from affectlab.face.settings import Block, BlurTest, FaceRun, Labels
 from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
 from affectlab.samples import face as samples
@@ -117,9 +119,7 @@ def blur_curves(data, network=None):
 def scored_data(data):
     """A converted corpus with its labels."""
     faces = read_faces(data / "faces.npy", data / "metadata.csv")
-    return evaluate.ScoredData(
-        faces, labels.labels_of(faces, data / "labels.csv"), data / "metadata.csv"
-    )
+    return ScoredData(faces, labels.labels_of(faces, data / "labels.csv"), data / "metadata.csv")
 
 
 def score(data, folder, out, recipe, split, faces=None):
@@ -273,7 +273,7 @@ def test_predictions_without_a_value_are_named(data, tmp_path):
     del lines[-1]["arousal"]
     write_jsonl(tmp_path / "p.jsonl", lines)
     with pytest.raises(DataError, match=f"record {len(lines)}: no arousal"):
-        evaluate.read_regressed(tmp_path / "p.jsonl", "test", tuple(LIMITS))
+        read_regressed(tmp_path / "p.jsonl", "test", tuple(LIMITS))
 
 
 def test_the_blur_test_follows_the_picture(data):

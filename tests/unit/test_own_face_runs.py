@@ -19,6 +19,8 @@ from affectlab.face import evaluate, predict, train
 from affectlab.face.interface import Interface
 from affectlab.face.labels import labels_of
 from affectlab.face.model import build_network, load_network, predict_images, save_network
+from affectlab.face.regressed import trivial_regression
+from affectlab.face.scored_data import ScoredData
 from affectlab.face.settings import FaceRun, Loss, Network, mistakes
 from affectlab.files.io import read_jsonl, write_json
 from affectlab.training.outputs import Outputs
@@ -91,7 +93,7 @@ def test_every_image_is_predicted_once_and_scored_as_one_table(folder, tmp_path)
         tmp_path / "training.json", {"seconds": 1.0, "device": "cpu", "steps": 3, **origin_record()}
     )
     write_json(tmp_path / "audit.json", {"overlap": {}})
-    data = evaluate.ScoredData(faces, labels_of(faces, None), made / "metadata.csv")
+    data = ScoredData(faces, labels_of(faces, None), made / "metadata.csv")
     evaluate.evaluate(
         scored_run(tmp_path, RUN, training_path=tmp_path / "training.json"),
         predictions_path=made / "all.jsonl",
@@ -117,7 +119,7 @@ def test_the_mean_that_a_fold_is_held_against_leaves_it_out(folder):
     _, faces = folder
     labels = labels_of(faces, None)
     ids = np.array(faces.paths)
-    _, found = evaluate.trivial_regression(ids, labels, faces)["valence_ccc"]
+    _, found = trivial_regression(ids, labels, faces)["valence_ccc"]
     means = np.empty(len(faces))
     for fold in range(FOLDS):
         held_out = np.isin(faces.folds, [fold, (fold + 1) % FOLDS])

@@ -14,17 +14,10 @@ import pytest
 
 import affectlab
 from affectlab.errors import DataError, UserError
-from affectlab.terminal import (
-    BadInput,
-    Item,
-    add_input_options,
-    add_output_options,
-    check_options,
-    open_output,
-    predict_texts,
-    read_items,
-    runs_of_items,
-)
+from affectlab.terminal.commands import predict_texts
+from affectlab.terminal.items import BadInput, Item, read_items, runs_of_items
+from affectlab.terminal.options import add_input_options, add_output_options, check_options
+from affectlab.terminal.output import open_output
 
 
 def parsed(*arguments, column="text"):

@@ -5,8 +5,9 @@ from pathlib import Path
 from affectlab.config.models import Bootstrap, typed
 from affectlab.datasets.description import read_description
 from affectlab.face.data import read_faces
-from affectlab.face.evaluate import ScoredData, compare
+from affectlab.face.evaluate import compare
 from affectlab.face.labels import labels_of
+from affectlab.face.scored_data import ScoredData
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])

@@ -6,8 +6,9 @@ from affectlab.config.models import Bootstrap, typed
 from affectlab.datasets.description import read_description
 from affectlab.evaluation.records import ScoredRun
 from affectlab.face.data import read_faces
-from affectlab.face.evaluate import ScoredData, evaluate
+from affectlab.face.evaluate import evaluate
 from affectlab.face.labels import labels_of
+from affectlab.face.scored_data import ScoredData
 from affectlab.face.settings import FaceRun
 from affectlab.files.logs import configure_logging
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
+from affectlab.config.entries import Datasets, Models
 from affectlab.config.load import as_mapping
 from affectlab.config.models import DIFFERENT, Section, Text, block, inner_section
-from affectlab.config.registries import Datasets, Models
 from affectlab.config.resolve import completed, inherited
 
 Blocks = Mapping[str, type[Section]]

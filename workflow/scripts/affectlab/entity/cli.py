@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.errors import UserError
-from affectlab.terminal import (
-    BadInput,
-    Failures,
+from affectlab.terminal.commands import predict_texts, warnings_as_lines
+from affectlab.terminal.items import BadInput, read_items
+from affectlab.terminal.options import (
     add_input_options,
     add_model_options,
     add_output_options,
     check_options,
     positive,
-    predict_texts,
-    read_items,
-    warnings_as_lines,
 )
+from affectlab.terminal.output import Failures
 
 if TYPE_CHECKING:
     from affectlab.entity.predict import GbertPredictor

@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.errors import DataError
-from affectlab.terminal import (
-    BadInput,
-    Item,
-    Output,
+from affectlab.terminal.items import BadInput, Item, read_items
+from affectlab.terminal.options import (
     add_input_options,
     add_model_options,
     add_output_options,
     check_options,
-    open_output,
-    read_items,
 )
+from affectlab.terminal.output import Output, open_output
 
 if TYPE_CHECKING:
     from affectlab.face.predict import FacePredictor, FaceReading

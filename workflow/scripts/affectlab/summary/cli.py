@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.errors import UserError
 from affectlab.files.io import atomic_writer
-from affectlab.terminal import (
-    TABLES,
-    BadInput,
-    Failures,
-    Output,
+from affectlab.terminal.items import TABLES, BadInput, read_items
+from affectlab.terminal.options import (
     add_input_options,
     add_model_options,
     add_output_options,
     check_options,
-    open_output,
-    read_items,
 )
+from affectlab.terminal.output import Failures, Output, open_output
 
 if TYPE_CHECKING:
     from affectlab.summary.cases import Case

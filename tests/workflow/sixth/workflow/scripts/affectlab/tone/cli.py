@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from affectlab.terminal import (
+from affectlab.terminal.commands import predict_texts
+from affectlab.terminal.options import (
     add_input_options,
     add_model_options,
     add_output_options,
     check_options,
-    predict_texts,
 )
 
 if TYPE_CHECKING:

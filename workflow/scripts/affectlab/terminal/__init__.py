@@ -1,0 +1,1 @@
+"""What the commands of all experiments share: options, items from anywhere, and their output."""
