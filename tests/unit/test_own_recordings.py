@@ -12,6 +12,7 @@ from pyarrow import parquet
 from affectlab import cli
 from affectlab.assets.fetch import fetch_dataset
 from affectlab.assets.manifest import manifest_directory
+from affectlab.assets.status import fetched_part
 from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.data import read_clips
 from affectlab.config.registries import stated
@@ -82,7 +83,9 @@ def fetched(folder, path, layout="audio_folder"):
     """The raw folder that a run makes of the data at *path*."""
     manifest = folder / "raw" / "manifest.json"
     manifest.parent.mkdir(exist_ok=True)
-    fetch_dataset("mine", stated("mine", {"path": str(path), "layout": layout}), manifest)
+    entry = stated("mine", {"path": str(path), "layout": layout})
+    # As the rule has it.
+    fetch_dataset("mine", fetched_part(entry), manifest)
     return manifest_directory(manifest)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from affectlab.assets.local_copies import copy_files, marker
 from affectlab.assets.manifest import read_manifest
+from affectlab.assets.recordings import LAYOUT
 from affectlab.errors import DataError, UserError
 from affectlab.files.archives import archives_problem, foreign_copy, local_copy
 from affectlab.files.io import read_json, user_path
@@ -70,6 +71,9 @@ def fetched_part(entry: Mapping[str, Any]) -> dict[str, Any]:
     """
     keys = ("sources", "files", "unpack", "kind", "access", "ask", "path")
     part = {key: entry[key] for key in keys if key in entry}
+    if "path" in entry and entry.get("layout") == LAYOUT:
+        # Recordings inside of tables are written as files.
+        part["layout"] = LAYOUT
     return dict(json.loads(json.dumps(part, sort_keys=True)))
 
 

@@ -97,8 +97,7 @@ def audit(
     Returns:
         A JSON object:
 
-        - ``counts``: per split (of a cross-validation: of ``all``) the images, those without a
-          label, and the classes;
+        - ``counts``: per split, or of ``all``, the images, those without a label, the classes;
         - ``blank``: images that show nothing: paths, and counts per split and class;
         - ``duplicates``: groups of pixel-identical images (blank ones left out), how many images
           would go if each were kept once, and the groups with more than one label;
@@ -121,8 +120,7 @@ def audit(
     """
     small = small_images(faces.images)
     blank = blank_rows(small)
-    broken = _breakage(faces, blank, quarantined, required_splits)
-    refuse_unusable(broken)
+    refuse_unusable(_breakage(faces, blank, quarantined, required_splits))
     groups = twin_groups(faces.images)
     conditions = _conditions(faces, groups)
     near = _near(small, groups, blank)
@@ -136,12 +134,16 @@ def audit(
         "overlap": overlap,
         "traps": [asdict(trap) for trap in _traps(faces, conditions, overlap, near)],
         **_votes(faces),
-        "quarantine": {
-            "images": len(quarantined),
-            "by_problem": dict(Counter(item.problem for item in quarantined)),
-        },
+        "quarantine": _left_out(quarantined),
     }
     return found | {"expected": _compare(found, expected, faces.classes)}
+
+
+def _left_out(quarantined: Sequence[BadRecord]) -> dict[str, Any]:
+    return {
+        "images": len(quarantined),
+        "by_problem": dict(Counter(item.problem for item in quarantined)),
+    }
 
 
 def _parts(faces: Faces) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from affectlab.errors import DataError
 from affectlab.evaluation.classification import (
     COMPARED,
     CROSS_VALIDATION,
+    Predictions,
     Score,
     read_predictions,
     read_runs,
@@ -76,7 +77,7 @@ def evaluate(
     del scored["comparison"]
     regressed = read_regressed(predictions_path, result_split, data.regressed)
     scored["metrics"] |= regression_metrics(regressed, data, corpus.group, run.bootstrap)
-    blur = {} if blur_path is None else {"blur_test": read_json(blur_path)}
+    fitted_on = scored["calibration"]["fitted_on"]
     record = {
         **run.header(
             "face",
@@ -91,19 +92,42 @@ def evaluate(
             },
             data_paths=data_paths,
         ),
-        "details": {
-            **earlier_use(run.recipe, result_split, scored["calibration"]["fitted_on"]),
-            "output_histograms": output_histograms(regressed),
-            **blur,
-        },
+        "details": _details(run.recipe, result_split, fitted_on, regressed, blur_path),
         **scored,
     }
-    draw_classes(figures, record, predictions[result_split])
-    if data.regressed:
-        draw_outputs(figures / "outputs", regressed, data.labels)
+    _draw(figures, record, predictions[result_split], regressed, data.labels)
+    run.write(record)
+
+
+def _details(
+    recipe: FaceRun,
+    result_split: str,
+    fitted_on: str,
+    regressed: Mapping[str, np.ndarray],
+    blur_path: Path | None,
+) -> dict[str, Any]:
+    """What a record holds in addition to its scores."""
+    blur = {} if blur_path is None else {"blur_test": read_json(blur_path)}
+    return {
+        **earlier_use(recipe, result_split, fitted_on),
+        "output_histograms": output_histograms(regressed),
+        **blur,
+    }
+
+
+def _draw(
+    figures: Path,
+    record: Mapping[str, Any],
+    shown: Predictions,
+    regressed: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+) -> None:
+    """Draw the figures of a record: classes, and regressed values where there are any."""
+    draw_classes(figures, record, shown)
+    if len(regressed) > 1:
+        draw_outputs(figures / "outputs", regressed, labels)
     else:
         draw_counts(figures / "outputs", record["per_class"])
-    run.write(record)
 
 
 def earlier_use(run: FaceRun, result_split: str, fitted_on: str) -> dict[str, Any]:
