@@ -20,7 +20,6 @@ from affectlab import cli
 from affectlab.config.load import load_config
 from affectlab.config.models import Lora, Training
 from affectlab.datasets.description import Description
-from affectlab.datasets.scales import Scales
 from affectlab.emotion import tfidf_numbers
 from affectlab.emotion.audit import audit
 from affectlab.emotion.audit_numbers import audit_numbers
@@ -33,6 +32,7 @@ from affectlab.emotion.predict import EmotionClassifier
 from affectlab.emotion.predict_numbers import EmotionRegressor
 from affectlab.emotion.predict_records import predict_records
 from affectlab.emotion.ratings import Ratings, read_any, read_ratings
+from affectlab.emotion.scales import Scales
 from affectlab.emotion.settings import EmotionRun, Tfidf
 from affectlab.emotion.train import cross_validate, train_network, train_tfidf
 from affectlab.errors import ConfigError, DataError, UserError

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from affectlab.datasets.texts import kind_of
+from affectlab.files.io import round_significant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +63,42 @@ def quantile_bins(values: Sequence[float] | npt.NDArray[np.float64]) -> list[int
     numbers = np.asarray(values, dtype=np.float64)
     edges = np.quantile(numbers, np.arange(1, STRATA) / STRATA)
     return [int(place) for place in np.searchsorted(edges, numbers, side="left")]
+
+
+def describe_numbers(
+    values: npt.NDArray[np.float64], names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Mean, standard deviation (``sd``) and range (``min``, ``max``) of each number, by its name.
+
+    Args:
+        values: ``[n, D]``.
+        names: of the numbers.
+    """
+    return {
+        name: {
+            "mean": round_significant(float(column.mean())),
+            "sd": round_significant(float(column.std())),
+            "min": float(column.min()),
+            "max": float(column.max()),
+        }
+        for name, column in zip(names, values.T, strict=True)
+    }
+
+
+def constant_numbers(values: npt.NDArray[np.float64], names: Sequence[str], what: str) -> list[str]:
+    """Report numbers that are the same for all items, so that nothing can be learnt.
+
+    Args:
+        values: ``[n, D]``.
+        names: of the numbers.
+        what: plural name of the items, such as texts.
+    """
+    spread = values.max(axis=0) - values.min(axis=0)
+    return [
+        f"the number {name} is the same for all {what}"
+        for name, width in zip(names, spread, strict=True)
+        if width == 0
+    ]
 
 
 def is_finite_number(value: Any) -> bool:

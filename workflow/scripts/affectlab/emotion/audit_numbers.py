@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.names import name_key
+from affectlab.datasets.numbers import constant_numbers, describe_numbers
 from affectlab.datasets.splits import joined_groups
 from affectlab.datasets.texts import normalise_text, text_conditions
 from affectlab.datasets.traps import Trap, number_traps
@@ -25,7 +26,6 @@ from affectlab.emotion.data import Data
 from affectlab.emotion.ratings import Rating, Ratings
 from affectlab.evaluation.expectations import compare, refuse_unusable
 from affectlab.evaluation.number_conditions import condition_traps, number_giveaways
-from affectlab.files.io import round_significant
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
 
@@ -70,7 +70,7 @@ def audit_numbers(
         UserError: the data are broken; all reasons are listed.
     """
     overlap = overlap_in(data)
-    constant = _constant_numbers(data)
+    constant = constant_numbers(data.values_of(data.records), data.names, "texts")
     refuse_unusable([*breakage(data, quarantined, overlap), *constant])
     shared = text_findings(data, quarantined, overlap)
     conditions = _conditions(data)
@@ -116,33 +116,13 @@ def _conditions(data: Ratings) -> dict[str, Any]:
     )
 
 
-def _constant_numbers(data: Ratings) -> list[str]:
-    """Numbers that are the same for all texts, so that nothing can be learnt."""
-    values = data.values_of(data.records)
-    spread = values.max(axis=0) - values.min(axis=0)
-    return [
-        f"the number {name} is the same for all texts"
-        for name, range_ in zip(data.names, spread, strict=True)
-        if range_ == 0
-    ]
-
-
 def _describe(records: Sequence[Rating], data: Ratings) -> dict[str, Any]:
     """Records, unique texts, numbers and lengths of one split."""
-    values = data.values_of(records)
     return {
         "records": len(records),
         "unique_texts": len({record.text for record in records}),
         "unique_normalised_texts": len({normalise_text(record.text) for record in records}),
-        "numbers": {
-            name: {
-                "mean": round_significant(float(column.mean())),
-                "sd": round_significant(float(column.std())),
-                "min": float(column.min()),
-                "max": float(column.max()),
-            }
-            for name, column in zip(data.names, values.T, strict=True)
-        },
+        "numbers": describe_numbers(data.values_of(records), data.names),
         "characters": quantiles([len(record.text) for record in records]),
         "words": quantiles([len(record.text.split()) for record in records]),
     }

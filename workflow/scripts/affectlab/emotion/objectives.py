@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from affectlab.datasets.scales import KEY, Scales
 from affectlab.emotion.data import Data, Record
 from affectlab.emotion.ratings import Ratings
+from affectlab.emotion.scales import KEY, Scales
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from affectlab.datasets.scales import KEY
 from affectlab.emotion import tfidf, tfidf_numbers
 from affectlab.emotion.data import Record
+from affectlab.emotion.scales import KEY
 from affectlab.errors import UserError, reading
 from affectlab.files.io import read_json, round_significant
 from affectlab.files.text import is_encodable

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from affectlab.datasets.scales import scales_of
 from affectlab.emotion import tfidf_numbers
 from affectlab.emotion.predict import (
     DEFAULT_BATCH_SIZE,
@@ -19,6 +18,7 @@ from affectlab.emotion.predict import (
     predicts_numbers,
 )
 from affectlab.emotion.ratings import Rating
+from affectlab.emotion.scales import scales_of
 from affectlab.errors import UserError
 from affectlab.files.io import round_significant
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.config.models import typed
-from affectlab.datasets.scales import KEY, Scales, scales_of
+from affectlab.emotion.scales import KEY, Scales, scales_of
 from affectlab.emotion.settings import Tfidf
 from affectlab.emotion.tfidf import (
     build_vectorizer,
