@@ -27,6 +27,9 @@ SPLITS = {
 """What manifests call the splits -> what they are called here."""
 
 
+Answer = str | tuple[float, ...]
+"""What is to be predicted of a clip: a class, or numbers."""
+
 Selection = Literal["cleaned", "raw"]
 """Which recordings of a corpus that has both are its clips."""
 
@@ -64,7 +67,7 @@ class Clip:
         """Whether the clip has a class for a task; the numbers of users' data are of `OWN_TASK`."""
         return task in self.labels or (task == OWN_TASK and bool(self.values))
 
-    def answer(self, task: str) -> str | tuple[float, ...]:
+    def answer(self, task: str) -> Answer:
         """The class of the clip for a task that it `is_of`, or its numbers."""
         return tuple(self.values.values()) if self.values else self.labels[task]
 

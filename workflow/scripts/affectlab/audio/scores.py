@@ -25,6 +25,11 @@ HEADLINE = ("uar", "accuracy")
 """Scores that are compared between runs, and shown where there is room for few."""
 
 
+def uar(labels: Integers, predicted: Integers, classes: int) -> float:
+    """Unweighted average recall: the mean over the classes that occur in *labels*."""
+    return float(stats.balanced_accuracy(stats.confusion_matrix(labels, predicted, classes)))
+
+
 def few_items(n: int, groups: int, limits: Sequence[float]) -> str | None:
     """What a recall on *n* items of so many subjects cannot show; see `small_sample`."""
     return small_sample(n, limits, groups=groups, score="the unweighted average recall")
