@@ -497,8 +497,8 @@ def test_a_curve_of_layers_goes_when_there_is_one_view(compared, tmp_path):
     record = read_json(compared / "good" / "seed1" / "metrics.json")
     split = record["other_splits"]["clip_random"]
     drawings = [tmp_path / "layers.svg", tmp_path / "layers.png"]
-    draw(tmp_path, record | {"other_splits": {"view_a": split, "view_mix": split}})
+    draw(tmp_path, record | {"other_splits": {"view_a": split, "view_mix": split}}, {})
     assert all(path.stat().st_size > 0 for path in drawings)
-    draw(tmp_path, record | {"other_splits": {"view_a": split}})
+    draw(tmp_path, record | {"other_splits": {"view_a": split}}, {})
     assert not any(path.exists() for path in drawings)
     assert (tmp_path / "schemes.svg").exists()
