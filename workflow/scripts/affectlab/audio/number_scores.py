@@ -169,20 +169,24 @@ def _interval(
 ) -> tuple[float, float]:
     """The interval of a score, by Student's t on its scale.
 
-    Where all resamples agree, each subject counts as one item: the variance is that of Fisher's z.
+    Where all resamples agree, each subject counts as one item, as in
+    `intervals.correlation_interval`: the variance is that of Fisher's z, and a concordance counts
+    as at most ``1 - 1 / groups``.
     """
     from scipy.stats import t
 
     scale, replicates = scale_of(name), trials.replicates.mean(axis=0)
     known = float(np.var(scale.link(replicates), ddof=1)) if len(replicates) > 1 else 0.0
+    value = trials.mean
     if known <= SMALLEST_VARIANCE:
         known = 1 / max(groups - 3, 1)
+        value = min(value, 1 - 1 / max(groups, 2)) if scale.bounds[1] == 1.0 else value
     # The bootstrap divides by G where an unbiased variance divides by G - 1.
     spread = Spread(known * groups / max(groups - 1, 1), float(max(groups - 1, 1)))
     if refits is not None:
         spread = _on_scale(refits, name).spread(name, spread.variance, len(trials.values))
     reach = float(t.ppf((1 + level) / 2, spread.freedom)) * math.sqrt(spread.variance)
-    centre = float(scale.link(np.asarray(trials.mean)))
+    centre = float(scale.link(np.asarray(value)))
     low, high = scale.inverse(centre - reach), scale.inverse(centre + reach)
     return min(low, trials.mean), max(high, trials.mean)
 
