@@ -49,7 +49,7 @@ def draw(folder: Path, record: Mapping[str, Any], panels: Panels) -> None:
     data, score = record["data"], headline_of(record["data"])[0]
     if panels:
         plots.scatter(folder / "predicted_values", panels)
-        trivial = ("training mean", 0.0)
+        trivial = ("a constant", 0.0)
     else:
         classes, confusion = data["classes"], np.array(record["confusion_matrix"])
         plots.confusion_matrix(folder / "confusion_matrix", confusion, classes)
