@@ -4,8 +4,8 @@
 
 PART is `scores` (intervals of one run), `comparison` (seeds and pairs of runs), `probes`
 (cross-validated probes of classes) or `numbers` (those of numbers). The default of 2,000 data sets
-takes some minutes for each part, and hours for `numbers`. The
-Monte Carlo error is the standard error of the coverage, or of the share of rejections.
+takes some minutes for each part. The Monte Carlo error is the standard error of the coverage, or of
+the share of rejections.
 """
 
 from __future__ import annotations

@@ -111,8 +111,7 @@ def test_halves_are_read_as_they_were_stored_whatever_the_threads():
     view, labels, groups = noise()
     halves = draw_halves(ClassTarget(labels, 2), groups, SETTINGS, seed=1, draws=4)
     one, two = (
-        score_halves(view, ClassTarget(labels, 2), halves, 12, SETTINGS, threads)
-        for threads in (1, 2)
+        score_halves(view, ClassTarget(labels, 2), halves, 12, 0.01, threads) for threads in (1, 2)
     )
     details = {"halves": {"grouped": one.record()}, "outer_folds": 4, "rarest": 12}
     read = score_intervals.read_refits(details, "view_mix")

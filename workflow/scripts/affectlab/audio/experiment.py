@@ -193,11 +193,14 @@ def _halves(
             len(np.unique(groups)),
         )
         return None
-    rarest = target.units(groups)
-    return {
-        name: score_halves(view, target, halves, rarest, settings, threads).record()
-        for name, view in views.items()
-    }
+    rarest, found = target.units(groups), {}
+    for name, view in views.items():
+        strength = settings.permutation_strength
+        if target.depends_on_strength:
+            _, best = probe.choose({name: view}, target, groups, settings, seed)
+            strength = settings.strengths[best[name]]
+        found[name] = score_halves(view, target, halves, rarest, strength, threads).record()
+    return found
 
 
 def _settings(settings: Probe, embeddings: Embeddings, description: Description) -> Probe:

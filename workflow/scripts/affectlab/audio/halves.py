@@ -75,10 +75,10 @@ def score_halves(
     target: Target,
     halves: Sequence[tuple[Half, Half]],
     rarest: int,
-    settings: Probe,
+    strength: float,
     threads: int = 1,
 ) -> refits.Halves:
-    """Cross-validate one view, with the C of the permutation test, on halves of the subjects.
+    """Cross-validate one view with one C on halves of the subjects.
 
     View and C are fixed beforehand: choosing them again would cost a nested cross-validation each.
 
@@ -87,10 +87,10 @@ def score_halves(
         target: of the items.
         halves: of `draw_halves`.
         rarest: of `refits.Halves`.
-        settings: of the probe.
+        strength: C.
         threads: draws that are computed at the same time.
     """
-    score = partial(_score_pair, view, target, settings.permutation_strength)
+    score = partial(_score_pair, view, target, strength)
     scored = side_by_side(score, halves, threads)
     names = set.intersection(*(set(half) for pair in scored for half in pair))
     return refits.Halves(

@@ -36,6 +36,11 @@ class Target(Protocol):
         ...
 
     @property
+    def depends_on_strength(self) -> bool:
+        """Whether the spread of the scores depends on C, so that no C can stand for all."""
+        ...
+
+    @property
     def width(self) -> int:
         """Outputs for each item."""
         ...
@@ -132,6 +137,11 @@ class ClassTarget:
     def named(self) -> str:
         """What the names of the outputs are."""
         return "classes"
+
+    @property
+    def depends_on_strength(self) -> bool:
+        """False: a weaker probe decides alike."""
+        return False
 
     @property
     def width(self) -> int:
@@ -234,6 +244,11 @@ class NumberTarget:
     def named(self) -> str:
         """What the names of the outputs are."""
         return "numbers"
+
+    @property
+    def depends_on_strength(self) -> bool:
+        """True: a strong penalty shrinks the predictions, and so the concordance and its spread."""
+        return True
 
     @property
     def width(self) -> int:
