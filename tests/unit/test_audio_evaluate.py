@@ -366,7 +366,9 @@ def test_seeds_with_other_items_have_the_mean_of_their_limits(compared):
     records = [read_json(compared / "good" / f"seed{n}" / "metrics.json") for n in SEEDS]
     grouped = [said("good", seed)["grouped"] for seed in SEEDS]
     grouped[1] = replace(grouped[1], ids=tuple(f"other {name}" for name in grouped[1].ids))
-    run = compare._run(list(zip(records, grouped, strict=True)), BOOTSTRAP)
+    bounds = dict.fromkeys(records[0]["metrics"], (0.0, 1.0))
+    # No resample is common to the seeds, so none is scored.
+    run = compare._run(records, grouped, None, bounds, BOOTSTRAP)
     assert run.trials == {}
     found = summarise(run, BOOTSTRAP.level)["metrics"]["uar"]
     limits = np.mean([record["metrics"]["uar"]["ci"] for record in records], axis=0)
