@@ -36,7 +36,7 @@ FIGURES = {
 }
 
 # Where clips are pooled, or nobody knows who speaks, the figure has no clips split at random.
-POOLED_FIGURES = FIGURES | {"schemes": "The probe compared with duration and loudness alone."}
+POOLED_FIGURES = FIGURES | {"schemes": "Score of the probe beside duration and loudness alone."}
 
 
 def section(
