@@ -20,7 +20,7 @@ from affectlab.datasets.description import read_description
 from affectlab.datasets.overlay import as_yaml
 from affectlab.errors import ConfigError, DataError, UserError
 from affectlab.experiments import validate_config
-from affectlab.files.io import read_json, read_jsonl
+from affectlab.files.io import read_json, read_jsonl, write_jsonl
 
 PROJECT = Path(__file__).parents[2]
 RATE = 8000
@@ -222,6 +222,17 @@ def test_numbers_of_clips_are_not_pooled_by_subject(tmp_path):
     assert found.target.values.tolist() == [expected[name] for name in found.ids]
     with pytest.raises(UserError, match=r"several labels .* set unit to clip"):
         items_of(tmp_path, "subject")
+
+
+def test_records_with_other_numbers_are_refused(tmp_path):
+    write_table(tmp_path, rated_rows(tmp_path))
+    audited(tmp_path)
+    records = outputs_in(tmp_path).records
+    rows = list(read_jsonl(records))
+    rows[2]["values"] = dict(reversed(rows[2]["values"].items()))
+    write_jsonl(records, rows, sealed=True)
+    with pytest.raises(DataError, match=f"the clip {rows[2]['id']} has other numbers"):
+        items_of(tmp_path)
 
 
 def test_numbers_of_subjects_are_pooled(tmp_path):

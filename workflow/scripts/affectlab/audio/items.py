@@ -17,7 +17,7 @@ from affectlab.audio.views import pool_subjects
 from affectlab.datasets.description import CONTENT, Description
 from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.splits import joined_groups
-from affectlab.errors import UserError
+from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import encode
 from affectlab.files.io import read_jsonl
 
@@ -77,6 +77,7 @@ def make_items(
         unit: ``clip``, or ``subject`` to pool all clips of a subject.
 
     Raises:
+        DataError: a clip has other numbers than the corpus.
         UserError: the corpus has no such labels, one class only, or *unit* is ``subject`` though
             a subject has several labels.
     """
@@ -84,6 +85,8 @@ def make_items(
     if not clips:
         raise UserError(f"{records_path}: no clip has a label for the task {task!r}")
     classes = task_classes(description.classes, task)
+    if description.target == NUMBERS:
+        _check_numbers(clips, classes, records_path)
     present = {clip.answer(task) for clip in clips}
     if len(present) < 2:
         raise UserError(f"{records_path}: all clips are of the class {present.pop()!r}")
@@ -121,6 +124,18 @@ def make_items(
         vectors,
         trivial,
     )
+
+
+def _check_numbers(clips: Sequence[Clip], names: Sequence[str], path: Path) -> None:
+    """See that each clip has the described numbers, in their order.
+
+    Raises:
+        DataError: one has others.
+    """
+    for clip in clips:
+        if tuple(clip.values) != tuple(names):
+            problem = f"the clip {clip.id} has other numbers than {', '.join(names)}"
+            raise DataError(path, None, problem)
 
 
 def _target(
