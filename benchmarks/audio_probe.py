@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from affectlab.audio import probe
 from affectlab.audio.settings import Probe
 from affectlab.audio.store import read_embeddings
+from affectlab.audio.targets import ClassTarget
 from affectlab.files.io import read_jsonl
 
 STRENGTHS = [float(f"{c:.4g}") for c in np.logspace(-4, 2, 13)]
@@ -101,7 +102,7 @@ def main():
         permutations=0,
     )
     started = time.perf_counter()
-    ours = probe.nested({"all": view}, labels, groups, classes, settings, seed=0)
+    ours = probe.nested({"all": view}, ClassTarget(labels, classes), groups, settings, seed=0)
     own_seconds = time.perf_counter() - started
     print(f"affectlab     {own_seconds:7.2f} s")
     if options.alone:
@@ -109,7 +110,7 @@ def main():
     started = time.perf_counter()
     theirs = peer(view, labels, groups, options.folds, 0, options.tolerance)
     peer_seconds = time.perf_counter() - started
-    same = (ours.probabilities.argmax(axis=1) == theirs).mean()
+    same = (ours.outputs.argmax(axis=1) == theirs).mean()
     print(f"GridSearchCV  {peer_seconds:7.2f} s")
     print(f"ratio {peer_seconds / own_seconds:.1f}, same prediction for {same:.1%} of the items")
 

@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/coverage.py [--datasets N] [--seed N] [--only PART]
 
-PART is `scores` (intervals of one run), `comparison` (seeds and pairs of runs) or `probes`
-(cross-validated probes). The default of 2,000 data sets takes some minutes for each part. The
-Monte Carlo error is the standard error of the coverage, or of the share of rejections.
+PART is `scores` (intervals of one run), `comparison` (seeds and pairs of runs), `probes`
+(cross-validated probes of classes) or `numbers` (those of numbers). The default of 2,000 data sets
+takes some minutes for each part. The Monte Carlo error is the standard error of the coverage, or of
+the share of rejections.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from coverage_rows import ErrorRow, IntervalRow
 
-PARTS = ("scores", "comparison", "probes")
+PARTS = ("scores", "comparison", "probes", "numbers")
 """Each is a module coverage_PART with a function rows(datasets, seed)."""
 
 INTERVAL_HEADER = (

@@ -177,6 +177,8 @@ rule audio_evaluate:
         "<logs>/audio_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(audio_runs_on(numbers=False)),
     conda:
         "../envs/audio.yaml"
     resources:
@@ -188,6 +190,22 @@ rule audio_evaluate:
         bootstrap=AUDIO["bootstrap"],
     script:
         "../workflow/scripts/audio_evaluate.py"
+
+
+# The same where numbers are predicted.
+use rule audio_evaluate as audio_evaluate_numbers with:
+    output:
+        **figure("<results>/audio/{run}/seed{seed}/figures/predicted_values"),
+        **figure("<results>/audio/{run}/seed{seed}/figures/schemes"),
+        metrics=record("<results>/audio/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/audio/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/audio/{run}/seed{seed}/evaluation_results.txt"),
+    log:
+        "<logs>/audio_evaluate_numbers/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/audio_evaluate_numbers/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(audio_runs_on(numbers=True)),
 
 
 # Seeds of a run together, every run against every other on the same items, and all in one figure.

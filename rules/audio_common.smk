@@ -8,6 +8,15 @@ AUDIO = config["audio"]
 AUDIO_RUNS = Runs("audio", selected_audio_runs(AUDIO))
 
 
+def audio_runs_on(numbers):
+    """Names of the runs on data whose target are numbers, or of all others."""
+    return [
+        name
+        for name, run in AUDIO["runs"].items()
+        if (REGISTRIES.datasets[run["data"]].get("target") == "numbers") == numbers
+    ]
+
+
 def audio_checkpoint(encoder):
     """The manifest of an encoder's checkpoint, if it has one."""
     model = AUDIO["encoders"][encoder].get("model")

@@ -366,7 +366,9 @@ def test_seeds_with_other_items_have_the_mean_of_their_limits(compared):
     records = [read_json(compared / "good" / f"seed{n}" / "metrics.json") for n in SEEDS]
     grouped = [said("good", seed)["grouped"] for seed in SEEDS]
     grouped[1] = replace(grouped[1], ids=tuple(f"other {name}" for name in grouped[1].ids))
-    run = compare._run(list(zip(records, grouped, strict=True)), BOOTSTRAP)
+    bounds = dict.fromkeys(records[0]["metrics"], (0.0, 1.0))
+    # No resample is common to the seeds, so none is scored.
+    run = compare._run(records, grouped, None, bounds, BOOTSTRAP)
     assert run.trials == {}
     found = summarise(run, BOOTSTRAP.level)["metrics"]["uar"]
     limits = np.mean([record["metrics"]["uar"]["ci"] for record in records], axis=0)
@@ -497,8 +499,8 @@ def test_a_curve_of_layers_goes_when_there_is_one_view(compared, tmp_path):
     record = read_json(compared / "good" / "seed1" / "metrics.json")
     split = record["other_splits"]["clip_random"]
     drawings = [tmp_path / "layers.svg", tmp_path / "layers.png"]
-    draw(tmp_path, record | {"other_splits": {"view_a": split, "view_mix": split}})
+    draw(tmp_path, record | {"other_splits": {"view_a": split, "view_mix": split}}, {})
     assert all(path.stat().st_size > 0 for path in drawings)
-    draw(tmp_path, record | {"other_splits": {"view_a": split}})
+    draw(tmp_path, record | {"other_splits": {"view_a": split}}, {})
     assert not any(path.exists() for path in drawings)
     assert (tmp_path / "schemes.svg").exists()

@@ -15,6 +15,7 @@ from affectlab.audio import refits, score_intervals
 from affectlab.audio.halves import draw_halves, score_halves
 from affectlab.audio.predictions import Predicted
 from affectlab.audio.settings import Probe
+from affectlab.audio.targets import ClassTarget
 from affectlab.config.models import Bootstrap
 
 BOOTSTRAP = Bootstrap(resamples=200)
@@ -89,7 +90,7 @@ def noise(subjects=24, clips=2, seed=0):
 
 def test_halves_share_no_subject_and_hold_them_all():
     _, labels, groups = noise()
-    halves = draw_halves(labels, groups, SETTINGS, seed=1, draws=5)
+    halves = draw_halves(ClassTarget(labels, 2), groups, SETTINGS, seed=1, draws=5)
     for one, two in halves:
         assert not set(groups[one.items]) & set(groups[two.items])
         assert set(groups[one.items]) | set(groups[two.items]) == set(groups)
@@ -100,7 +101,7 @@ def test_halves_share_no_subject_and_hold_them_all():
 
 def test_too_few_subjects_fall_back_on_the_folds():
     _, labels, groups = noise(subjects=3)
-    assert draw_halves(labels, groups, SETTINGS, seed=1) is None
+    assert draw_halves(ClassTarget(labels, 2), groups, SETTINGS, seed=1) is None
     details = {"halves": None, "outer_folds": 5, "rarest": 2}
     found = score_intervals.read_refits(details, "grouped")
     assert found.spread("uar", 0.01, 10) == (pytest.approx(0.01 * 2.25), 4.0)
@@ -108,8 +109,10 @@ def test_too_few_subjects_fall_back_on_the_folds():
 
 def test_halves_are_read_as_they_were_stored_whatever_the_threads():
     view, labels, groups = noise()
-    halves = draw_halves(labels, groups, SETTINGS, seed=1, draws=4)
-    one, two = (score_halves(view, labels, halves, 12, 2, SETTINGS, threads) for threads in (1, 2))
+    halves = draw_halves(ClassTarget(labels, 2), groups, SETTINGS, seed=1, draws=4)
+    one, two = (
+        score_halves(view, ClassTarget(labels, 2), halves, 12, 0.01, threads) for threads in (1, 2)
+    )
     details = {"halves": {"grouped": one.record()}, "outer_folds": 4, "rarest": 12}
     read = score_intervals.read_refits(details, "view_mix")
     for name, values in one.scores.items():

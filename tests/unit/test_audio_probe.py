@@ -15,8 +15,10 @@ from affectlab.audio.controls import permutation_test, speaker_accuracy
 from affectlab.audio.folds import grouped_folds, random_folds
 from affectlab.audio.items import Items
 from affectlab.audio.processes import side_by_side
+from affectlab.audio.scores import uar
 from affectlab.audio.settings import AudioRun, Probe
 from affectlab.audio.store import Embeddings
+from affectlab.audio.targets import ClassTarget
 from affectlab.audio.views import make_view, make_views, pool_subjects
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import permute
@@ -116,9 +118,9 @@ def searched(view, labels, groups, settings, seed):
 
 def test_it_is_the_nested_cross_validation_of_scikit_learn():
     view, labels, groups = speech()
-    found = probe.nested({"only": view}, labels, groups, 2, SETTINGS, seed=3)
+    found = probe.nested({"only": view}, ClassTarget(labels, 2), groups, SETTINGS, seed=3)
     _, expected, calibrated = searched(view, labels, groups, SETTINGS, seed=3)
-    np.testing.assert_allclose(found.probabilities, expected, atol=2e-3)
+    np.testing.assert_allclose(found.outputs, expected, atol=2e-3)
     np.testing.assert_allclose(found.calibrated, calibrated, atol=5e-3)
     assert abs(calibrated - expected).max() > 0.05
 
@@ -134,7 +136,7 @@ def test_every_fold_chooses_the_c_of_grid_search(seed):
     view = 0.5 * centres[labels] + generator.standard_normal((len(labels), 20))
     strengths = [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0]
     settings = changed(SETTINGS, strengths=strengths, inner_folds=4)
-    found = probe.nested({"only": view}, labels, groups, 3, settings, seed)
+    found = probe.nested({"only": view}, ClassTarget(labels, 3), groups, settings, seed)
     expected, _, _ = searched(view, labels, groups, settings, seed)
     assert [choice.strength for choice in found.choices] == expected
 
@@ -142,9 +144,9 @@ def test_every_fold_chooses_the_c_of_grid_search(seed):
 def test_the_view_with_the_signal_is_chosen():
     view, labels, groups = speech(signal=4.0)
     views = {"noise": np.random.default_rng(1).standard_normal(view.shape), "signal": view}
-    found = probe.nested(views, labels, groups, 2, SETTINGS, seed=0)
+    found = probe.nested(views, ClassTarget(labels, 2), groups, SETTINGS, seed=0)
     assert {choice.view for choice in found.choices} == {"signal"}
-    np.testing.assert_array_equal(found.probabilities, found.by_view["signal"])
+    np.testing.assert_array_equal(found.outputs, found.by_view["signal"])
 
 
 def two_layers():
@@ -159,12 +161,12 @@ def test_a_blend_answers_by_the_mean_logits_of_all_views():
     vectors, labels, groups = two_layers()
     views = make_views(vectors, ["a", "b"], ["layers", "mix"], ["mean", "std"])
     settings = changed(SETTINGS, combine="blend")
-    found = probe.nested(views, labels, groups, 2, settings, seed=0)
+    found = probe.nested(views, ClassTarget(labels, 2), groups, settings, seed=0)
     assert {(choice.view, choice.strength) for choice in found.choices} == {("blend", None)}
     # Of two classes the softmax of mean logits is the logistic function of the mean log odds.
     odds = np.mean([np.log(p[:, 1] / p[:, 0]) for p in found.by_view.values()], axis=0)
-    np.testing.assert_allclose(found.probabilities[:, 1], 1 / (1 + np.exp(-odds)), rtol=1e-9)
-    chosen = probe.nested(views, labels, groups, 2, SETTINGS, seed=0)
+    np.testing.assert_allclose(found.outputs[:, 1], 1 / (1 + np.exp(-odds)), rtol=1e-9)
+    chosen = probe.nested(views, ClassTarget(labels, 2), groups, SETTINGS, seed=0)
     for name, probabilities in chosen.by_view.items():
         np.testing.assert_array_equal(found.by_view[name], probabilities)
 
@@ -174,11 +176,13 @@ def test_the_blend_that_is_handed_on_is_one_classifier_that_answers_as_all_of_th
     vectors, labels, groups = two_layers()
     settings = changed(SETTINGS, views=views, statistics=["mean", "std"], combine="blend")
     features = make_views(vectors, ["a", "b"], views, settings.statistics)
-    items = Items([], groups.astype(str), groups, labels, ("no", "yes"), [], vectors, {})
+    items = Items(
+        [], groups.astype(str), groups, ClassTarget(labels, 2), ("no", "yes"), [], vectors, {}
+    )
     embeddings = Embeddings((), (), (), ("a", "b"), vectors, {"encoder": "tiny"})
     recipe = AudioRun(task="2dep", unit="clip")
     model = experiment._final(items, features, embeddings, recipe, settings, 0)
-    choice, best = probe.choose(features, labels, items.groups, 2, settings, 0)
+    choice, best = probe.choose(features, items.target, items.groups, settings, 0)
     apart = {
         name: make_pipeline(
             StandardScaler(),
@@ -191,7 +195,7 @@ def test_the_blend_that_is_handed_on_is_one_classifier_that_answers_as_all_of_th
     odds = np.mean([apart[name].decision_function(features[name]) for name in apart], axis=0)
     assert model.facts["view"] == "mix"
     mixed = make_view(vectors, ["a", "b"], model.facts["view"], settings.statistics)
-    expected = 1 / (1 + np.exp(-odds / choice.temperature))
+    expected = 1 / (1 + np.exp(-odds / choice.tuned["temperature"]))
     np.testing.assert_allclose(model.probabilities(mixed)[:, 1], expected, atol=2e-3)
 
 
@@ -211,10 +215,12 @@ def test_processes_have_one_thread_each_whatever_the_environment_says(monkeypatc
 def test_threads_change_nothing():
     view, labels, groups = speech(subjects=8)
     alone, shared = (
-        probe.nested({"only": view}, labels, groups, 2, SETTINGS, seed=0, threads=threads)
+        probe.nested(
+            {"only": view}, ClassTarget(labels, 2), groups, SETTINGS, seed=0, threads=threads
+        )
         for threads in (1, 2)
     )
-    np.testing.assert_array_equal(alone.probabilities, shared.probabilities)
+    np.testing.assert_array_equal(alone.outputs, shared.outputs)
 
 
 def test_held_out_labels_are_never_looked_at():
@@ -225,13 +231,13 @@ def test_held_out_labels_are_never_looked_at():
     # Every subject has as many clips of one class as of the other: the folds stay.
     flipped[test] = 1 - flipped[test]
     first, second = (
-        probe.nested({"only": view}, given, groups, 2, SETTINGS, seed=0)
+        probe.nested({"only": view}, ClassTarget(given, 2), groups, SETTINGS, seed=0)
         for given in (labels, flipped)
     )
     assert first.choices[0] == second.choices[0]
     assert first.choices[1:] != second.choices[1:]
     for one, other in (
-        (first.probabilities, second.probabilities),
+        (first.outputs, second.outputs),
         (first.calibrated, second.calibrated),
         (first.by_view["only"], second.by_view["only"]),
     ):
@@ -257,7 +263,7 @@ def test_subjects_are_pooled_by_their_mean():
 
 
 def test_uar_is_the_mean_recall():
-    assert probe.uar(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3) == pytest.approx(5 / 6)
+    assert uar(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3) == pytest.approx(5 / 6)
 
 
 def test_labels_of_subjects_are_permuted_among_subjects():
@@ -278,11 +284,11 @@ def test_labels_of_clips_are_permuted_within_subjects():
 
 def test_a_signal_beats_every_permutation():
     view, labels, groups = speech(signal=4.0)
-    found = permutation_test(view, labels, groups, 2, SETTINGS, 0)
+    found = permutation_test(view, ClassTarget(labels, 2), groups, SETTINGS, 0)
     assert found["p"] == 1 / 41
     assert found["observed"] > found["chance_95"]
     none = changed(SETTINGS, permutations=0)
-    assert permutation_test(view, labels, groups, 2, none, 0) is None
+    assert permutation_test(view, ClassTarget(labels, 2), groups, none, 0) is None
 
 
 def test_a_permutation_may_put_a_rare_class_into_one_fold():
@@ -291,7 +297,9 @@ def test_a_permutation_may_put_a_rare_class_into_one_fold():
     groups = np.repeat(np.arange(15), 2)
     labels = (groups < 3).astype(np.int64)
     settings = changed(SETTINGS, permutations=200, outer_folds=5)
-    found = permutation_test(generator.standard_normal((30, 4)), labels, groups, 2, settings, 0)
+    found = permutation_test(
+        generator.standard_normal((30, 4)), ClassTarget(labels, 2), groups, settings, 0
+    )
     assert found["count"] == 200
     assert 0 < found["p"] <= 1
 
@@ -312,7 +320,9 @@ def test_p_of_noise_is_uniform():
     generator = np.random.default_rng(0)
     _, labels, groups = speech(subjects=8, clips=2, features=3)
     found = [
-        permutation_test(generator.standard_normal((16, 3)), labels, groups, 2, settings, seed)["p"]
+        permutation_test(
+            generator.standard_normal((16, 3)), ClassTarget(labels, 2), groups, settings, seed
+        )["p"]
         for seed in range(60)
     ]
     # Four standard errors of 60 draws.
@@ -331,6 +341,6 @@ def test_a_leak_shows_when_clips_are_split_at_random():
     """With labels that belong to subjects, voices alone give the answer away."""
     view, _, groups = speech(signal=0.0, voice=5.0, subjects=16)
     labels = groups % 2
-    grouped = probe.nested({"only": view}, labels, groups, 2, SETTINGS, 0).probabilities
-    leaked = probe.nested({"only": view}, labels, None, 2, SETTINGS, 0).probabilities
-    assert probe.uar(labels, leaked.argmax(1), 2) > probe.uar(labels, grouped.argmax(1), 2) + 0.2
+    grouped = probe.nested({"only": view}, ClassTarget(labels, 2), groups, SETTINGS, 0).outputs
+    leaked = probe.nested({"only": view}, ClassTarget(labels, 2), None, SETTINGS, 0).outputs
+    assert uar(labels, leaked.argmax(1), 2) > uar(labels, grouped.argmax(1), 2) + 0.2

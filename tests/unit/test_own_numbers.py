@@ -13,6 +13,7 @@ from predictor_checks import check_predictor
 from scored_runs import BOOTSTRAP, SCHEMAS, scored_run
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import mean_absolute_error
+from sklearn.tree import DecisionTreeRegressor
 from torch import nn
 
 from affectlab import cli
@@ -418,8 +419,33 @@ def arrays_of(path, split="test"):
     )
 
 
+def tree_answers(data):
+    """What scikit-learn's trees predict of the test split from the lengths of its texts.
+
+    All texts are English, so the language adds nothing.
+    """
+    train, test = (data.of_split(split) for split in ("train", "test"))
+    lengths = [
+        [[len(one.text), len(one.text.split())] for one in sorted(part, key=lambda one: one.id)]
+        for part in (train, test)
+    ]
+    values = data.values_of(sorted(train, key=lambda one: one.id))
+    columns = []
+    for own in values.T:
+        tree = DecisionTreeRegressor(max_depth=4, min_samples_leaf=2, random_state=0)
+        columns.append(tree.fit(lengths[0], own).predict(lengths[1]))
+    return np.stack(columns, axis=1)
+
+
+def check_baseline(baseline, rivals, best):
+    """The baseline is the *best* of the *rivals*, name -> value."""
+    assert baseline["value"] == pytest.approx(best(rivals.values()), rel=1e-6)
+    assert baseline["value"] == pytest.approx(rivals[baseline["name"]], rel=1e-6)
+
+
 def test_scores_are_those_of_the_definitions(work, tmp_path):
     data = data_of(work)
+    by_length = tree_answers(data)
     record = scored(work, tmp_path / "tfidf", "tfidf")
     true, predicted = arrays_of(tmp_path / "tfidf" / "predictions.jsonl")
     mean = np.tile(data.values_of(data.of_split("train")).mean(axis=0), (len(true), 1))
@@ -429,11 +455,16 @@ def test_scores_are_those_of_the_definitions(work, tmp_path):
     assert metrics["mae"]["value"] == pytest.approx(mean_absolute_error(true, predicted), rel=1e-6)
     for d, name in enumerate(NAMES):
         assert metrics[f"{name}_ccc"]["value"] == pytest.approx(cccs[d], rel=1e-6)
-        error = mean_absolute_error(true[:, d], mean[:, d])
-        assert metrics[f"{name}_mae"]["baseline"]["value"] == pytest.approx(error, rel=1e-6)
+        errors = {
+            "training_mean": mean_absolute_error(true[:, d], mean[:, d]),
+            "conditions": mean_absolute_error(true[:, d], by_length[:, d]),
+        }
+        check_baseline(metrics[f"{name}_mae"]["baseline"], errors, min)
     for entry in metrics.values():
         assert entry["ci"][0] < entry["value"] < entry["ci"][1]
-    assert metrics["ccc"]["baseline"] == {"name": "training_mean", "value": 0}
+    by_trees = np.mean([concordance(by_length[:, d], true[:, d]) for d in range(2)])
+    rivals = {"training_mean": 0.0, "conditions": by_trees}
+    check_baseline(metrics["ccc"]["baseline"], rivals, max)
     assert record["other_splits"]["validation"]["n"] == len(data.of_split("validation"))
     text = (tmp_path / "tfidf" / "evaluation_results.txt").read_text()
     assert "numbers: valence, arousal" in text
@@ -537,7 +568,7 @@ def test_every_text_of_a_cross_validation_is_predicted_without_its_fold(tmp_path
 def test_texts_that_are_in_training_are_scored_apart():
     ids = tuple("abcd")
     true = np.arange(8.0).reshape(4, 2)
-    split = regression.RatedPredictions(ids, true, true + 1, true * 0)
+    split = regression.RatedPredictions(ids, true, true + 1, {"training_mean": true * 0})
     rest = split.without({"b"})
     assert rest.ids == ("a", "c", "d")
     np.testing.assert_array_equal(rest.predicted, true[[0, 2, 3]] + 1)

@@ -30,5 +30,5 @@ evaluate(
     measures_path=Path(paths.measures),
     model_directory=Path(paths.model),
     text_path=Path(snakemake.output.text),
-    figures=Path(snakemake.output.confusion_matrix).parent,
+    figures=Path(snakemake.output.schemes).parent,
 )

@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affectlab.audio.audit_numbers import number_findings
 from affectlab.audio.corpora.recordings import unused_recordings
 from affectlab.audio.data import Clip, read_clips
-from affectlab.audio.measures import Measure, measure, measure_and_outline
+from affectlab.audio.measures import (
+    Measure,
+    condition_columns,
+    measure,
+    measure_and_outline,
+)
 from affectlab.audio.outlines import near_groups
 from affectlab.audio.tasks import NOT_STATED, OWN_TASK, TASKS
 from affectlab.audio.traps import own_traps
 from affectlab.audio.waveform import in_parallel
 from affectlab.datasets.description import CONTENT, read_description
 from affectlab.datasets.names import name_key
+from affectlab.datasets.numbers import NUMBERS
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import refuse_unusable, report_differences
@@ -69,7 +76,8 @@ def write_audit(
         audit_path: gets the findings: what `audit` returns, and ``unused_recordings`` (how many
             files look like recordings and belong to no clip, and the first of them). Of users' own
             data also ``near_identical`` (groups of clips that sound nearly the same) and ``traps``
-            (see `own_traps`), and ``subjects`` where they are not stated.
+            (see `own_traps`), and ``subjects`` where they are not stated. Of numbers also
+            ``numbers`` and ``number_conditions`` (see `number_findings`).
         measures_path: gets one `Measure` a clip; with ``skip``, clips that cannot be read have
             none and are left out of every probe.
         expected: ``expected`` of the data registry.
@@ -82,7 +90,7 @@ def write_audit(
         UserError: the corpus cannot be used; all reasons are listed.
     """
     clips, description = read_clips(records_path), read_description(description_path)
-    is_own = any(OWN_TASK in clip.labels for clip in clips)
+    is_own = any(clip.is_of(OWN_TASK) for clip in clips)
     measures, outlines, unread = _measure_all(
         clips, raw_directory, on_bad_record, threads, outlined=is_own
     )
@@ -90,11 +98,12 @@ def write_audit(
     known = {measure.id for measure in measures}
     usable = [clip for clip in clips if clip.id in known]
     findings = audit(usable, measures, bad, expected)
+    if description.target == NUMBERS:
+        findings |= number_findings(usable, measures, description.classes)
     if is_own:
         near = _near(measures, outlines, findings["identical"])
-        traps = own_traps(
-            usable, description, findings["identical"], near, findings["conditions"][OWN_TASK]
-        )
+        conditions = findings.get("number_conditions") or findings["conditions"][OWN_TASK]
+        traps = own_traps(usable, description, findings["identical"], near, conditions)
         findings |= {"near_identical": near, "traps": [asdict(trap) for trap in traps]}
         if description.group == CONTENT:
             findings["subjects"] = NOT_STATED
@@ -296,18 +305,6 @@ def _conditions(clips: Sequence[Clip], measures: Sequence[Measure]) -> dict[str,
             f"task {task}",
         )
     return found
-
-
-def condition_columns(measures: Sequence[Measure]) -> dict[str, list[float] | list[str]]:
-    """The conditions of recording of clips, as `evaluation.conditions` takes them."""
-    return {
-        "rate": [str(one.rate) for one in measures],
-        "channels": [str(one.channels) for one in measures],
-        "format": [one.format for one in measures],
-        "seconds": [one.seconds for one in measures],
-        "rms_db": [one.rms_db for one in measures],
-        "peak_db": [one.peak_db for one in measures],
-    }
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:

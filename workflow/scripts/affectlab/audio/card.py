@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from affectlab.audio.model import WARNING
-from affectlab.audio.scores import few_items
+from affectlab.audio.scores import few_items, headline_of
 from affectlab.audio.settings import AudioRun, Encoder
-from affectlab.audio.tasks import TASKS, speakers_known
+from affectlab.audio.tasks import speakers_known, task_title
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
@@ -17,6 +17,23 @@ from affectlab.evaluation.small_data import foreign_language
 from affectlab.files.io import read_json, write_text
 
 TEMPLATES = Path(__file__).parent
+
+
+class _Kind(NamedTuple):
+    """How the index of a hub calls a headline score."""
+
+    pipeline: str
+    metric: Mapping[str, str]
+
+
+KINDS = {
+    "uar": _Kind("audio-classification", {"type": "recall", "name": "Unweighted average recall"}),
+    "ccc": _Kind(
+        "audio-regression",
+        {"type": "ccc", "name": "Concordance correlation coefficient, mean"},
+    ),
+}
+"""Headline score -> its kind."""
 
 SPEAKER_P = 0.01
 """Above this p value nothing is said about what an embedding tells of speakers."""
@@ -55,6 +72,8 @@ def write_card(
         TEMPLATES / "inference_audio.py.j2",
         run=record["run"],
         encoder=encoder.checkpoint,
+        numbers="numbers" in record["data"],
+        predictor="AudioRegressor" if "numbers" in record["data"] else "AudioProbe",
         manifest=None
         if model_manifest_path is None
         else cards.path_from(example_path, model_manifest_path),
@@ -73,7 +92,8 @@ def card(
     traps: Sequence[str] = (),
 ) -> str:
     """The text of the model card; *differs* as in `expectations.differing`, *traps* the audit's."""
-    title, score = TASKS[recipe.task].title, record["metrics"]["uar"]
+    data, headline = record["data"], headline_of(record["data"])[0]
+    title, score = task_title(recipe.task, data), record["metrics"][headline]
     body = cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
@@ -82,13 +102,16 @@ def card(
         encoder=encoder,
         model=model,
         title=title,
+        headline=headline,
+        score_name=headline.upper(),
+        numbers=headline == "ccc",
         data_title=cards.data_title(record["data"]["name"], dataset, differs),
         about=cards.describe_data(record["data"]["name"], dataset, differs),
         difference=cards.difference_note(differs),
         tells_speakers=_tells_speakers(record),
         warning=WARNING,
         traps=traps,
-        small=few_items(record["data"]["n"], record["data"]["groups"], score["ci"]),
+        small=few_items(data["n"], data["groups"], score["ci"], headline),
         foreign=foreign_language(dataset, model),
         speakers_known=speakers_known(record["details"]),
     )
@@ -97,14 +120,14 @@ def card(
         "license": "other",
         "license_name": "terms-of-the-training-data-and-the-encoder",
         "library_name": "affectlab",
-        "pipeline_tag": "audio-classification",
+        **({"pipeline_tag": "audio-classification"} if headline == "uar" else {}),
         "tags": ["speech", "linear-probe", f"{record['protocol']}-protocol"],
         "datasets": [record["data"]["name"]],
         "model-index": cards.model_index(
             f"affectlab-audio-{record['run']}",
-            {"type": "audio-classification", "name": title},
+            {"type": KINDS[headline].pipeline, "name": title},
             cards.scored_dataset(record, dataset, differs),
-            [{"type": "recall", "name": "Unweighted average recall", "value": score["value"]}],
+            [{**KINDS[headline].metric, "value": score["value"]}],
         ),
     }
     return cards.with_front_matter(metadata, body)

@@ -20,7 +20,7 @@ from affectlab.terminal.output import Output, open_output
 
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``affectlab predict audio``; see `Experiment.commands`."""
-    audio = predict.add_parser("audio", help="class of a recording, by a fitted probe")
+    audio = predict.add_parser("audio", help="class or numbers of a recording, by a fitted probe")
     add_input_options(audio, "FILE", "paths of WAV or FLAC files", "file")
     add_model_options(audio)
     add_output_options(audio)
@@ -31,10 +31,11 @@ def add_commands(predict: Any, commands: Any) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from affectlab.audio.predict import AudioProbe
+    from affectlab.audio.predict import AudioProbe, AudioRegressor, predicts_numbers
 
     check_options(options, "recordings")
-    probe = AudioProbe.from_directory(
+    numbers = predicts_numbers(Path(options.model))
+    probe: AudioProbe | AudioRegressor = (AudioRegressor if numbers else AudioProbe).from_directory(
         options.model,
         encoder=options.encoder,
         device=options.device,
@@ -51,17 +52,19 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _predict_one(probe: Any, item: Item, output: Output) -> None:
+    from affectlab.audio.predict import NumberPrediction
+
     try:
         found = probe.predict(item.value)
     except DataError as error:
         output.fail(item.value, error.problem, **item.identity, file=item.value)
         return
-    line: dict[str, Any] = {
-        **item.identity,
-        "file": found.file,
-        "label": found.label,
-        "probabilities": {k: round(p, 6) for k, p in found.probabilities.items()},
-    }
+    line: dict[str, Any] = {**item.identity, "file": found.file}
+    if isinstance(found, NumberPrediction):
+        line["values"] = {name: round(value, 6) for name, value in found.values.items()}
+    else:
+        line["label"] = found.label
+        line["probabilities"] = {k: round(p, 6) for k, p in found.probabilities.items()}
     if found.warnings or output.full:
         line["warnings"] = list(found.warnings)
     output.write(line)

@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from affectlab.audio import solver
 from affectlab.audio.folds import random_folds
-from affectlab.audio.probe import uar
 from affectlab.audio.settings import Probe
-from affectlab.evaluation.conditions import permute
+from affectlab.audio.targets import Target
 from affectlab.evaluation.stats import Integers
 
 TIE = 1e-12
@@ -20,9 +19,8 @@ TIE = 1e-12
 
 def permutation_test(
     view: npt.NDArray[Any],
-    labels: Integers,
+    target: Target,
     groups: Integers,
-    classes: int,
     settings: Probe,
     seed: int,
 ) -> dict[str, Any] | None:
@@ -34,8 +32,9 @@ def permutation_test(
     permutation leaves with one class answers that class.
 
     Returns:
-        ``count``, ``observed`` (UAR), ``p`` (one-sided, with the observed one counted) and the
-        95th percentile of the permuted scores; None if *settings* ask for no permutations.
+        ``count``, ``observed`` (`Target.whole_score`), ``p`` (one-sided, with the observed one
+        counted) and the 95th percentile of the permuted scores; None if *settings* ask for no
+        permutations.
     """
     from sklearn.model_selection import GroupKFold
 
@@ -47,21 +46,18 @@ def permutation_test(
         for train, test in splitter.split(view, groups=groups)
     ]
     moved = [(train, test, basis, basis.transform(view[test])) for train, test, basis in folds]
-    strengths = [settings.permutation_strength]
 
-    def score(candidate: Integers) -> float:
-        predicted = np.zeros(len(labels), dtype=np.int64)
+    def score(candidate: Target) -> float:
+        outputs = np.zeros((len(target), target.width))
         for train, test, basis, coordinates in moved:
-            if len(np.unique(candidate[train])) == 1:
-                predicted[test] = candidate[train][0]
-                continue
-            weights = solver.fit_path(basis, candidate[train], classes, strengths)[0]
-            predicted[test] = weights.probabilities(coordinates).argmax(axis=1)
-        return uar(candidate, predicted, classes)
+            outputs[test] = candidate.part(train).fixed_outputs(
+                basis, settings.permutation_strength, coordinates
+            )
+        return candidate.whole_score(outputs)
 
-    observed = score(labels)
+    observed = score(target)
     generator = np.random.default_rng(seed)
-    permuted = [score(permute(labels, groups, generator)) for _ in range(settings.permutations)]
+    permuted = [score(target.permuted(groups, generator)) for _ in range(settings.permutations)]
     # Equal scores of other labels may differ in the last bit.
     reached = sum(value >= observed - TIE for value in permuted)
     return {

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.classes import merge_spellings
+from affectlab.datasets.numbers import is_finite_number
 from affectlab.errors import DataError
 from affectlab.files.io import read_jsonl
 
@@ -25,6 +27,9 @@ SPLITS = {
 """What manifests call the splits -> what they are called here."""
 
 
+Answer = str | tuple[float, ...]
+"""What is to be predicted of a clip: a class, or numbers."""
+
 Selection = Literal["cleaned", "raw"]
 """Which recordings of a corpus that has both are its clips."""
 
@@ -37,10 +42,11 @@ class Clip:
         id: unique in the corpus.
         path: of the file inside the corpus' folder, with forward slashes.
         subject: who speaks.
-        labels: task -> class.
+        labels: task -> class; empty where the corpus has numbers.
         split: of the corpus' own split, if it has one: train, validation or test.
         seconds: how long the clip is said to be, if the corpus says so; the audit measures it.
         place: where the corpus lists the clip, for messages of the conversion; is not stored.
+        values: name of a number -> the number, in units of the data; empty where it has classes.
     """
 
     id: str
@@ -50,10 +56,23 @@ class Clip:
     split: str | None
     seconds: float | None = None
     place: str = field(default="", compare=False)
+    values: dict[str, float] = field(default_factory=dict)
 
     def stored(self) -> dict[str, Any]:
         """Return the clip as a record."""
-        return {key: value for key, value in asdict(self).items() if key != "place"}
+        absent = {"place", "labels" if self.values else "values"}
+        return {key: value for key, value in asdict(self).items() if key not in absent}
+
+    def is_of(self, task: str) -> bool:
+        """Whether the clip has a class for a task; the numbers of users' data are of `OWN_TASK`."""
+        return task in self.labels or (task == OWN_TASK and bool(self.values))
+
+    def answer(self, task: str) -> Answer:
+        """The class of the clip for a task that it `is_of`, or its numbers."""
+        return tuple(self.values.values()) if self.values else self.labels[task]
+
+
+_FIELDS = {"id", "path", "subject", "split", "seconds"}
 
 
 def read_clips(path: Path | str) -> list[Clip]:
@@ -65,7 +84,7 @@ def read_clips(path: Path | str) -> list[Clip]:
     clips: list[Clip] = []
     seen: set[str] = set()
     for number, row in enumerate(read_jsonl(path), start=1):
-        if set(row) != {"id", "path", "subject", "labels", "split", "seconds"}:
+        if set(row) not in (_FIELDS | {"labels"}, _FIELDS | {"values"}):
             problem = "expected the fields id, path, subject, labels, split and seconds"
             raise DataError(path, f"record {number}", problem)
         if wrong := _stored_problem(row):
@@ -73,7 +92,7 @@ def read_clips(path: Path | str) -> list[Clip]:
         if row["id"] in seen:
             raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
         seen.add(row["id"])
-        clips.append(Clip(**row))
+        clips.append(Clip(**{"labels": {}, **row}))
     if not clips:
         raise DataError(path, None, "holds no clips")
     return clips
@@ -83,9 +102,11 @@ def _stored_problem(row: Mapping[str, Any]) -> str | None:
     """What is wrong with the values of a line of the table that `convert` wrote."""
     if not all(isinstance(row[name], str) for name in ("id", "path", "subject")):
         return "id, path and subject: expected strings"
-    labels = row["labels"]
+    labels, values = row.get("labels", {}), row.get("values", {})
     if not isinstance(labels, dict) or not all(isinstance(name, str) for name in labels.values()):
         return "labels: expected an object, from tasks to classes"
+    if not isinstance(values, dict) or not all(map(is_finite_number, values.values())):
+        return "values: expected an object, from names to finite numbers"
     if row["split"] not in (None, *SPLITS.values()):
         return "split: expected train, validation, test or null"
     seconds = row["seconds"]

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from affectlab.audio.baselines import constant_answers, trivial_probes, trivial_scores
-from affectlab.audio.figures import draw
+from affectlab.audio.figures import Panels, draw
 from affectlab.audio.items import TRIVIAL
 from affectlab.audio.model import load
+from affectlab.audio.number_predictions import PredictedNumbers, read_number_predictions
+from affectlab.audio.number_scores import score_numbers, trivial_numbers
 from affectlab.audio.predictions import (
     GROUPED,
     PUBLISHED,
+    Corpus,
     Predicted,
     read_corpus,
     read_predictions,
@@ -28,7 +31,7 @@ from affectlab.audio.score_intervals import (
     score_scheme,
     with_baselines,
 )
-from affectlab.audio.scores import HEADLINE
+from affectlab.audio.scores import headline_of
 from affectlab.audio.settings import AudioRun
 from affectlab.audio.tasks import speakers_known
 from affectlab.config.models import Bootstrap
@@ -39,6 +42,8 @@ from affectlab.files.io import read_json, write_text
 
 TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
+
+T = TypeVar("T", Predicted, PredictedNumbers)
 
 INTERVAL_COVERS: dict[str, str] = {
     GROUPED: "the mean score of this procedure over data sets of this size: other subjects to "
@@ -85,13 +90,12 @@ def evaluate(
     Raises:
         DataError: an input does not hold what it should.
     """
-    classes = load(model_directory).facts["classes"]
-    details, task, unit = read_json(details_path), run.recipe.task, run.recipe.unit
+    facts, details = load(model_directory).facts, read_json(details_path)
+    task, unit = run.recipe.task, run.recipe.unit
     corpus = read_corpus(records_path, measures_path, task, unit)
     main = PUBLISHED if run.recipe.protocol == "published" else GROUPED
-    predicted = read_predictions(predictions_path, classes, corpus, main)
-    found = {key: replace(one, refits=read_refits(details, key)) for key, one in predicted.items()}
-    head = found[main]
+    score = _score_numbers if "numbers" in facts else _score_classes
+    scored = score(predictions_path, facts, corpus, main, details, run.bootstrap)
     record = {
         **run.header(
             "audio",
@@ -100,25 +104,102 @@ def evaluate(
             model=run.recipe.encoder,
             data={
                 "split": main,
-                "n": len(head.ids),
-                "groups": len(set(head.subjects)),
-                "classes": list(classes),
+                "n": len(scored.subjects),
+                "groups": len(set(scored.subjects)),
+                **scored.names,
             },
             data_paths=(records_path,),
         ),
-        **scored_record(found, main, classes, run.bootstrap),
+        **scored.scores,
         "details": details
         | {
             "interval_covers": (INTERVAL_COVERS if speakers_known(details) else COVERS_CLIPS)[main],
-            "constant_answers": rounded(constant_answers(head.labels, classes)),
-            "repeats": len(head.probabilities),
+            **scored.details,
             "task": task,
             "unit": unit,
         },
     }
-    draw(figures, record)
+    draw(figures, record, scored.panels)
     write_text(text_path, results_text(record))
     run.write(record)
+
+
+class _Scored(NamedTuple):
+    """What `evaluate` needs of a run, whatever its target.
+
+    Attributes:
+        subjects: of each item of the main scheme.
+        names: of the classes or numbers, as the record of the data holds them.
+        scores: as of `scored_record`.
+        details: of the record, on top of those of the run.
+        panels: name of a number -> true values and predictions ``[n]``; none of classes.
+    """
+
+    subjects: Sequence[str]
+    names: Mapping[str, list[str]]
+    scores: Mapping[str, Any]
+    details: Mapping[str, Any]
+    panels: Panels
+
+
+def _score_classes(
+    path: Path,
+    facts: Mapping[str, Any],
+    corpus: Corpus,
+    main: str,
+    details: Mapping[str, Any],
+    bootstrap: Bootstrap,
+) -> _Scored:
+    classes = facts["classes"]
+    found = _with_refits(read_predictions(path, classes, corpus, main), details)
+    head = found[main]
+    more = {
+        "constant_answers": rounded(constant_answers(head.labels, classes)),
+        "repeats": len(head.probabilities),
+    }
+    scores = scored_record(found, main, classes, bootstrap)
+    return _Scored(head.subjects, {"classes": list(classes)}, scores, more, {})
+
+
+def _score_numbers(
+    path: Path,
+    facts: Mapping[str, Any],
+    corpus: Corpus,
+    main: str,
+    details: Mapping[str, Any],
+    bootstrap: Bootstrap,
+) -> _Scored:
+    names = facts["numbers"]
+    found = _with_refits(read_number_predictions(path, names, corpus, main), details)
+    head = found[main]
+    predicted = head.values.mean(axis=0)
+    panels = {name: (head.true[:, d], predicted[:, d]) for d, name in enumerate(names)}
+    scores = number_record(found, main, names, bootstrap)
+    return _Scored(
+        head.subjects, {"numbers": list(names)}, scores, {"repeats": len(head.values)}, panels
+    )
+
+
+def _with_refits(found: Mapping[str, T], details: Mapping[str, Any]) -> dict[str, T]:
+    """Predictions by scheme, with how far their scores move when they are refitted."""
+    return {name: replace(one, refits=read_refits(details, name)) for name, one in found.items()}
+
+
+def number_record(
+    found: Mapping[str, PredictedNumbers],
+    main: str,
+    names: Sequence[str],
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """The scores of a run that predicts numbers; as of `scored_record`, all of every scheme."""
+    rivals = trivial_numbers(found, main, names)
+    scored = {}
+    for scheme, one in found.items():
+        own = rivals
+        if one.ids != found[main].ids or scheme in TRIVIAL:
+            own = trivial_numbers({scheme: one}, scheme, names)
+        scored[scheme] = score_numbers(one, names, bootstrap, own)
+    return {"metrics": scored.pop(main)["metrics"], "other_splits": scored}
 
 
 def scored_record(
@@ -167,25 +248,27 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
         f"task {details['task']} by {details['unit']}; encoder {record['model']['name']};"
         f" data {data['name']}, n = {data['n']}{people},"
-        f" {len(data['classes'])} classes, {details['repeats']} repeats",
+        f" {_listed(data)}, {details['repeats']} repeats",
         "",
         f"{'metric':<28}{'value':>8}  {level + ' interval':<18}baseline",
         *(_line(name, entry) for name, entry in sorted(record["metrics"].items())),
     ]
-    lines += ["", "answers that listen to nothing"]
-    for answer, scores in details["constant_answers"].items():
+    if "constant_answers" in details:
+        lines += ["", "answers that listen to nothing"]
+    for answer, scores in details.get("constant_answers", {}).items():
         listed = ", ".join(
             f"{name} {value:.4f}" for name, value in scores.items() if name in record["metrics"]
         )
         lines.append(f"always {answer}: {listed}")
     for scheme, entry in sorted(record["other_splits"].items()):
         lines += ["", f"{scheme}, n = {entry['n']}"]
-        lines += [_line(name, entry["metrics"][name]) for name in HEADLINE]
+        lines += [_line(name, entry["metrics"][name]) for name in headline_of(data)]
     if details.get("permutation"):
-        test = details["permutation"]
+        test, score = details["permutation"], "CCC" if "numbers" in data else "UAR"
         lines += [
             "",
-            f"permutation test ({test['count']}): UAR {test['observed']:.4f}, p = {test['p']:.4g};"
+            f"permutation test ({test['count']}): {score} {test['observed']:.4f},"
+            f" p = {test['p']:.4g};"
             f" 95 % of the permuted lie below {test['chance_95']:.4f}",
         ]
     lines += ["", f"the intervals cover {details['interval_covers']}"]
@@ -199,6 +282,13 @@ def results_text(record: Mapping[str, Any]) -> str:
         share = details["shared_subjects"]
         lines += ["", f"{share:.1%} of the validation clips are of subjects heard in training"]
     return "\n".join(lines) + "\n"
+
+
+def _listed(data: Mapping[str, Any]) -> str:
+    """What is predicted, in a few words."""
+    if "numbers" in data:
+        return f"numbers {', '.join(data['numbers'])}"
+    return f"{len(data['classes'])} classes"
 
 
 def _line(name: str, entry: Mapping[str, Any]) -> str:

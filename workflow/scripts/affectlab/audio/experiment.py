@@ -16,7 +16,7 @@ from affectlab.audio import model as models
 from affectlab.audio import probe, solver
 from affectlab.audio.controls import permutation_test, speaker_accuracy
 from affectlab.audio.encoders.kinds import find_kind
-from affectlab.audio.folds import grouped_folds
+from affectlab.audio.folds import folds_digest
 from affectlab.audio.halves import draw_halves, score_halves
 from affectlab.audio.items import Items, make_items
 from affectlab.audio.predictions import (
@@ -27,15 +27,15 @@ from affectlab.audio.predictions import (
     VIEW_PREFIX,
     prediction_rows,
 )
-from affectlab.audio.refits import rarest_class
 from affectlab.audio.settings import AudioRun, Probe
 from affectlab.audio.store import Embeddings, read_embeddings
+from affectlab.audio.targets import ClassTarget, Tuned
 from affectlab.audio.tasks import NOT_STATED
 from affectlab.audio.views import MIX, Views, make_views
 from affectlab.datasets.description import CONTENT, Description, read_description
 from affectlab.errors import UserError
 from affectlab.evaluation.records import process_record, rounded
-from affectlab.evaluation.stats import Floats, Integers
+from affectlab.evaluation.stats import Integers
 from affectlab.files.io import round_significant, write_json, write_jsonl
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ def _corrected(
         make_views(one.vectors, embeddings.layers, settings.views, settings.statistics)
         for one in (items, clips)
     )
-    labels, groups, held_out = items.labels, items.groups, _held_out_split(items)
+    target, groups, held_out = items.target, items.groups, _held_out_split(items)
     plan = [_Validation(GROUPED, n, items, views, groups) for n in range(settings.repeats)]
     plan.append(_Validation(RANDOM, 0, clips, of_clips, None))
     _check_folds(plan, items, held_out, settings, seed)
@@ -140,14 +140,14 @@ def _corrected(
     logger.info("the baselines are done; %d permutations are next", settings.permutations)
     # Fixed beforehand: all layers side by side, or the only layer.
     tested = list(views)[-1]
+    first = target.make_folds(groups, settings.outer_folds, _mix(seed, 0))
     details: dict[str, Any] = {
         "choices": choices,
+        "folds_sha256": folds_digest(items.ids, first),
         "halves": _halves({GROUPED: views[tested]} | items.trivial, items, settings, seed, threads),
         "outer_folds": settings.outer_folds,
-        "rarest": rarest_class(labels, groups),
-        "permutation": permutation_test(
-            views[tested], labels, groups, len(items.classes), settings, seed
-        ),
+        "rarest": target.units(groups),
+        "permutation": permutation_test(views[tested], target, groups, settings, seed),
         "speaker": speaker_accuracy(of_clips[tested], clips.groups, settings, seed),
         "views": list(views),
     }
@@ -161,14 +161,21 @@ def _cross_validate(
     rows: list[dict[str, Any]] = []
     choices: list[dict[str, Any]] = []
     for scheme, repeat, items, views, groups in plan:
-        found = probe.nested(
-            views, items.labels, groups, len(items.classes), settings, _mix(seed, repeat), threads
+        found = probe.nested(views, items.target, groups, settings, _mix(seed, repeat), threads)
+        rows.extend(
+            prediction_rows(
+                items,
+                scheme,
+                repeat,
+                found.outputs,
+                calibrated=found.calibrated,
+                training_mean=found.training_mean,
+            )
         )
-        rows.extend(prediction_rows(items, scheme, repeat, found.probabilities, found.calibrated))
         if scheme == GROUPED:
-            choices.extend({"repeat": repeat, **choice._asdict()} for choice in found.choices)
-            for view, probabilities in found.by_view.items():
-                rows.extend(prediction_rows(items, f"{VIEW_PREFIX}{view}", repeat, probabilities))
+            choices.extend({"repeat": repeat, **choice.record()} for choice in found.choices)
+            for view, outputs in found.by_view.items():
+                rows.extend(prediction_rows(items, f"{VIEW_PREFIX}{view}", repeat, outputs))
             logger.info("%d of %d repeats of the nested folds", repeat + 1, settings.repeats)
     return rows, choices
 
@@ -177,8 +184,8 @@ def _halves(
     views: Views, items: Items, settings: Probe, seed: int, threads: int
 ) -> dict[str, Any] | None:
     """Scores of each view on halves of the subjects, as `refits.Halves.record`; None: too few."""
-    labels, groups = items.labels, items.groups
-    halves = draw_halves(labels, groups, settings, _mix(seed, settings.repeats))
+    target, groups = items.target, items.groups
+    halves = draw_halves(target, groups, settings, _mix(seed, settings.repeats))
     if halves is None:
         logger.warning(
             "the halves of %d subjects are too small for a cross-validation: the intervals follow "
@@ -186,11 +193,14 @@ def _halves(
             len(np.unique(groups)),
         )
         return None
-    rarest, classes = rarest_class(labels, groups), len(items.classes)
-    return {
-        name: score_halves(view, labels, halves, rarest, classes, settings, threads).record()
-        for name, view in views.items()
-    }
+    rarest, found = target.units(groups), {}
+    for name, view in views.items():
+        strength = settings.permutation_strength
+        if target.depends_on_strength:
+            _, best = probe.choose({name: view}, target, groups, settings, seed)
+            strength = settings.strengths[best[name]]
+        found[name] = score_halves(view, target, halves, rarest, strength, threads).record()
+    return found
 
 
 def _settings(settings: Probe, embeddings: Embeddings, description: Description) -> Probe:
@@ -218,11 +228,12 @@ def _check_folds(
     try:
         for one in plan:
             scheme = one.scheme
-            probe.check_folds(one.items.labels, one.groups, settings, _mix(seed, one.repeat))
+            probe.check_folds(one.items.target, one.groups, settings, _mix(seed, one.repeat))
         if held_out:
             scheme = f"{OFFICIAL}, trained on the corpus' split train"
             train = _of_split(items, "train")
-            grouped_folds(items.labels[train], items.groups[train], settings.inner_folds, seed)
+            known = items.target.part(train)
+            known.make_folds(items.groups[train], settings.inner_folds, seed)
     except UserError as error:
         raise UserError(f"scheme {scheme}: {error}") from error
 
@@ -245,11 +256,11 @@ def _official(
 ) -> Iterator[dict[str, Any]]:
     """Fit to the corpus' training split, predict another split of it, once."""
     train, test = _of_split(items, "train"), _of_split(items, held_out)
-    found, choice = probe.predict_fold(
-        views, items.labels, items.groups, len(items.classes), settings, seed, (train, test)
-    )
-    answer = probe.combined(found, choice.view)
-    yield from prediction_rows(items, OFFICIAL, 0, answer, places=test)
+    target = items.target
+    found = probe.predict_fold(views, target, items.groups, settings, seed, (train, test))
+    answer = probe.combined(target, found.by_view, found.choice.view)
+    mean = found.training_mean
+    yield from prediction_rows(items, OFFICIAL, 0, answer, training_mean=mean, places=test)
 
 
 def _final(
@@ -262,13 +273,12 @@ def _final(
 ) -> models.ProbeModel:
     """The probe that is handed on: chosen and fitted on all items.
 
-    A blend of linear classifiers of the layers and of their mix is a linear classifier of the mix.
+    A blend of linear models of the layers and of their mix is a linear model of the mix.
     """
-    classes = len(items.classes)
-    choice, best = probe.choose(views, items.labels, items.groups, classes, settings, seed)
+    choice, best = probe.choose(views, items.target, items.groups, settings, seed)
     blended = choice.view == probe.BLEND
     fitted = {
-        name: probe.fit(views[name], items.labels, classes, settings, best[name])
+        name: probe.fit(views[name], items.target, settings, best[name])
         for name in (views if blended else [choice.view])
     }
     layers = [name for name in fitted if name != MIX] if blended else [choice.view]
@@ -286,7 +296,7 @@ def _final(
         (intercepts / len(fitted)).astype(np.float32),
     )
     view = MIX if blended else choice.view
-    facts = _facts(items, embeddings, recipe, view, settings.statistics, choice.temperature)
+    facts = _facts(items, embeddings, recipe, view, settings.statistics, choice.tuned)
     return models.ProbeModel(mean.astype(np.float32), scale.astype(np.float32), [layer], facts)
 
 
@@ -300,12 +310,12 @@ def _published(
 ) -> tuple[list[dict[str, Any]], dict[str, Any], models.ProbeModel]:
     from affectlab.audio.published import shared_subjects, train_head
 
-    last = len(embeddings.layers) - 1
+    target, last = _classes_of(items), len(embeddings.layers) - 1
     vectors = items.vectors[:, last, 0]
     fitted = train_head(
         vectors,
-        items.labels,
-        len(items.classes),
+        target.labels,
+        target.classes,
         recipe.published,
         recipe.training,
         seed=seed,
@@ -315,30 +325,36 @@ def _published(
     held_out = fitted.validation
     rows = list(prediction_rows(items, PUBLISHED, 0, fitted.probabilities, places=held_out))
     for name, features in items.trivial.items():
-        answer = _trivial_answer(features, items, fitted.train, held_out)
+        basis = solver.rotate(features[fitted.train])
+        answer = target.part(fitted.train).fixed_outputs(
+            basis, TRIVIAL_STRENGTH, basis.transform(features[held_out])
+        )
         rows.extend(prediction_rows(items, name, 0, answer, places=held_out))
     details = {
         "shared_subjects": shared_subjects(items.subjects, fitted.train, fitted.validation),
         "best_epoch": fitted.best_epoch,
         "halves": None,
         "outer_folds": None,
-        "rarest": rarest_class(items.labels, items.groups),
+        "rarest": target.units(items.groups),
         "permutation": None,
         "speaker": None,
     }
-    facts = _facts(items, embeddings, recipe, embeddings.layers[last], ["mean"], 1.0)
+    facts = _facts(
+        items, embeddings, recipe, embeddings.layers[last], ["mean"], {"temperature": 1.0}
+    )
     neutral = np.zeros_like(vectors[0]), np.ones_like(vectors[0])
     return rows, details, models.ProbeModel(*neutral, fitted.layers, facts)
 
 
-def _trivial_answer(features: Floats, items: Items, train: Integers, test: Integers) -> Floats:
-    """Probabilities ``[m, K]`` of a probe on trivial features, its C fixed beforehand."""
-    labels, classes = items.labels[train], len(items.classes)
-    if len(np.unique(labels)) < 2:
-        return np.tile(np.eye(classes)[labels[0]], (len(test), 1))
-    return solver.fit_and_predict(
-        features[train], labels, classes, TRIVIAL_STRENGTH, features[test]
-    )
+def _classes_of(items: Items) -> ClassTarget:
+    """The classes of items, which the published protocol needs.
+
+    Raises:
+        UserError: the items have numbers.
+    """
+    if not isinstance(items.target, ClassTarget):
+        raise UserError("the published protocol predicts one class; set protocol to corrected")
+    return items.target
 
 
 def _facts(
@@ -347,14 +363,14 @@ def _facts(
     recipe: AudioRun,
     view: str,
     statistics: Sequence[str],
-    temperature: float,
+    tuned: Tuned,
 ) -> dict[str, Any]:
     return {
-        "classes": list(items.classes),
+        items.target.named: list(items.classes),
         "encoder": embeddings.provenance["encoder"],
         "statistics": list(statistics),
         "task": recipe.task,
-        "temperature": round_significant(temperature),
+        **{name: round_significant(value) for name, value in tuned.items()},
         "unit": recipe.unit,
         "view": view,
         "warning": models.WARNING,

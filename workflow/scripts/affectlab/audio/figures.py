@@ -1,14 +1,16 @@
-"""Figures of a run: confusion matrix, score by layer, and what a leak is worth."""
+"""Figures of a run: confusion matrix or scatter plot, score by layer, and effect of a leak."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from affectlab.audio.predictions import GROUPED, OFFICIAL, PUBLISHED, RANDOM, VIEW_PREFIX
+from affectlab.audio.scores import headline_of
 from affectlab.audio.tasks import speakers_known
 from affectlab.audio.views import MIX
 from affectlab.evaluation import plots
@@ -27,7 +29,14 @@ SCHEMES = {
 }
 
 
-def draw(folder: Path, record: Mapping[str, Any]) -> None:
+Panels = Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
+"""Name of a number -> true values and predictions, each ``[n]``."""
+
+LABELS = {"uar": "unweighted average recall", "ccc": "concordance, mean over the numbers"}
+"""Headline score -> label of its axis."""
+
+
+def draw(folder: Path, record: Mapping[str, Any], panels: Panels) -> None:
     """Write every figure of a run, as SVG and PNG.
 
     The curve of the layers needs two views at least; one that an earlier recipe left is deleted.
@@ -35,40 +44,48 @@ def draw(folder: Path, record: Mapping[str, Any]) -> None:
     Args:
         folder: where they go.
         record: what metrics.json is going to hold.
+        panels: of a run that predicts numbers.
     """
-    classes = record["data"]["classes"]
-    plots.confusion_matrix(
-        folder / "confusion_matrix", np.array(record["confusion_matrix"]), classes
-    )
-    scores = {record["data"]["split"]: record["metrics"]["uar"]} | {
-        name: entry["metrics"]["uar"] for name, entry in record["other_splits"].items()
+    data, score = record["data"], headline_of(record["data"])[0]
+    if panels:
+        plots.scatter(folder / "predicted_values", panels)
+        trivial = ("a constant", 0.0)
+    else:
+        classes, confusion = data["classes"], np.array(record["confusion_matrix"])
+        plots.confusion_matrix(folder / "confusion_matrix", confusion, classes)
+        trivial = ("majority", 1 / len(classes))
+    scores = {data["split"]: record["metrics"][score]} | {
+        name: entry["metrics"][score] for name, entry in record["other_splits"].items()
     }
     known = speakers_known(record["details"])
     names = SCHEMES if known else SCHEMES | {GROUPED: CLIPS_APART}
     # Of pooled subjects, the difference to clips would be that of pooling, too.
     leaks = record["details"]["unit"] == "clip" and known
     shown = [name for name in names if name in scores and (leaks or name != RANDOM)]
-    chance = 1 / len(classes)
-    interval_plot(folder / "schemes", {names[name]: scores[name] for name in shown}, chance)
+    entries = {names[name]: scores[name] for name in shown}
+    interval_plot(folder / "schemes", entries, trivial, LABELS[score])
     views = {
         name.removeprefix(VIEW_PREFIX): entry
         for name, entry in scores.items()
         if name.startswith(VIEW_PREFIX)
     }
     if len(views) > 1:
-        layer_curve(folder / "layers", views, chance)
+        layer_curve(folder / "layers", views, trivial, LABELS[score])
     else:
         for ending in ("svg", "png"):
             (folder / f"layers.{ending}").unlink(missing_ok=True)
 
 
-def interval_plot(stem: Path, entries: Mapping[str, Mapping[str, Any]], chance: float) -> None:
-    """Draw recalls with their intervals, one a row, next to a line at chance.
+def interval_plot(
+    stem: Path, entries: Mapping[str, Mapping[str, Any]], trivial: tuple[str, float], label: str
+) -> None:
+    """Draw scores with their intervals, one a row, next to a line at a trivial baseline.
 
     Args:
         stem: path without an ending.
         entries: name -> ``value`` and ``ci``, from top to bottom.
-        chance: the score of an answer that listens to nothing.
+        trivial: name and score of an answer that listens to nothing.
+        label: of the scores.
     """
     with plots.figure(stem, 8.0, 1.0 + 0.42 * len(entries)) as drawing:
         axes = drawing.add_subplot()
@@ -84,17 +101,20 @@ def interval_plot(stem: Path, entries: Mapping[str, Mapping[str, Any]], chance: 
                 ha="center",
                 fontsize=8,
             )
-        axes.axvline(chance, color=plots.ORANGE, linestyle="--", label=f"majority ({chance:.3f})")
-        _finish_rows(axes, list(entries), top=-0.7)
+        _mark(axes.axvline, trivial)
+        _finish_rows(axes, list(entries), top=-0.7, label=label)
 
 
-def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: float) -> None:
+def layer_curve(
+    stem: Path, views: Mapping[str, Mapping[str, Any]], trivial: tuple[str, float], label: str
+) -> None:
     """Draw the score of each layer by itself and of all together.
 
     Args:
         stem: path without an ending.
         views: name of the view -> ``value`` and ``ci``, layers in order.
-        chance: the score of an answer that listens to nothing.
+        trivial: name and score of an answer that listens to nothing.
+        label: of the scores.
     """
     layers = {name: entry for name, entry in views.items() if name != MIX}
     ordered = sorted(layers, key=lambda name: (len(name), name))
@@ -108,43 +128,69 @@ def layer_curve(stem: Path, views: Mapping[str, Mapping[str, Any]], chance: floa
         if MIX in views:
             value = views[MIX]["value"]
             axes.axhline(value, color=plots.GREEN, label=f"all layers together ({value:.3f})")
-        axes.axhline(chance, color=plots.ORANGE, linestyle="--", label=f"majority ({chance:.3f})")
+        _mark(axes.axhline, trivial)
         axes.set_xticks(places, ordered)
-        axes.set_ylabel("unweighted average recall")
-        axes.set_ylim(bottom=0)
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=min(0.0, *low))
         axes.grid(visible=True, axis="y")
         plots.legend(axes)
+
+
+def _mark(line: Callable[..., Any], trivial: tuple[str, float]) -> None:
+    """Draw a line at a trivial baseline."""
+    name, value = trivial
+    line(value, color=plots.ORANGE, linestyle="--", label=f"{name} ({value:.3f})")
 
 
 def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     """Draw every encoder, task and protocol with its interval, and its strongest trivial baseline.
 
+    Runs that predict numbers are in a panel of their own.
+
     Args:
         stem: path without an ending.
         runs: of comparison.json, from top to bottom.
     """
+    panels = {
+        score: own
+        for score in LABELS
+        if (own := [run for run in runs if headline_of_run(run) == score])
+    }
+    heights = [len(own) for own in panels.values()]
+    with plots.figure(stem, 10.0, 1.2 * len(panels) + 0.36 * len(runs)) as drawing:
+        drawn = drawing.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
+        for axes, (score, own) in zip(drawn[:, 0], panels.items(), strict=True):
+            _draw_runs(axes, own, score)
+
+
+def headline_of_run(run: Mapping[str, Any]) -> str:
+    """The first headline score of a run of comparison.json."""
+    return next(score for score in LABELS if score in run["metrics"])
+
+
+def _draw_runs(axes: Any, runs: Sequence[Mapping[str, Any]], score: str) -> None:
     looks = {"corrected": (plots.BLUE, "-", "o"), "published": (plots.PURPLE, "--", "s")}
-    with plots.figure(stem, 10.0, 1.2 + 0.36 * len(runs)) as drawing:
-        axes = drawing.add_subplot()
-        for row, run in enumerate(runs):
-            entry = run["metrics"]["uar"]
-            low, high = entry["ci"]
-            colour, dash, marker = looks[run["protocol"]]
-            axes.plot([low, high], [row, row], dash, color=colour, linewidth=2)
-            axes.plot(entry["mean"], row, marker, color=colour)
-            axes.plot(entry["baseline"]["value"], row, "|", color=plots.ORANGE, markersize=14)
-        for name, (colour, dash, marker) in looks.items():
-            axes.plot([], [], dash + marker, color=colour, label=f"{name} protocol")
-        axes.plot([], [], "|", color=plots.ORANGE, markersize=14, label="strongest trivial")
-        names = [f"{run['model']}: {run['method']} on {run['data']}" for run in runs]
-        axes.set_xlim(0, 1)
-        _finish_rows(axes, names, top=-0.5)
+    lowest = 0.0
+    for row, run in enumerate(runs):
+        entry = run["metrics"][score]
+        low, high = entry["ci"]
+        lowest = min(lowest, low)
+        colour, dash, marker = looks[run["protocol"]]
+        axes.plot([low, high], [row, row], dash, color=colour, linewidth=2)
+        axes.plot(entry["mean"], row, marker, color=colour)
+        axes.plot(entry["baseline"]["value"], row, "|", color=plots.ORANGE, markersize=14)
+    for name, (colour, dash, marker) in looks.items():
+        axes.plot([], [], dash + marker, color=colour, label=f"{name} protocol")
+    axes.plot([], [], "|", color=plots.ORANGE, markersize=14, label="strongest trivial")
+    names = [f"{run['model']}: {run['method']} on {run['data']}" for run in runs]
+    axes.set_xlim(lowest, 1)
+    _finish_rows(axes, names, top=-0.5, label=LABELS[score])
 
 
-def _finish_rows(axes: Any, names: Sequence[str], *, top: float) -> None:
-    """Name the rows of recalls, the first one below *top*, and add the axis and the legend."""
+def _finish_rows(axes: Any, names: Sequence[str], *, top: float, label: str) -> None:
+    """Name the rows of scores, the first one below *top*, and add the axis and the legend."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, top)
-    axes.set_xlabel("unweighted average recall")
+    axes.set_xlabel(label)
     axes.grid(visible=True, axis="x")
     plots.legend(axes)

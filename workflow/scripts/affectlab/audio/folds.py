@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from affectlab.datasets.numbers import STRATA
+from affectlab.datasets.splits import division_digest
 from affectlab.errors import UserError
-from affectlab.evaluation.stats import Integers
+from affectlab.evaluation.stats import Floats, Integers
 
 Fold = tuple[Integers, Integers]
 
@@ -50,6 +52,52 @@ def random_folds(labels: Integers, folds: int, seed: int) -> list[Fold]:
     found = list(splitter.split(np.zeros(len(labels)), labels))
     _check_trainable(labels, [train for train, _ in found])
     return found
+
+
+def number_folds(
+    values: Floats, groups: Sequence[str] | Integers | None, folds: int, seed: int
+) -> list[Fold]:
+    """Make folds over which a number is spread evenly, with every group on one side.
+
+    Items are stratified by bins of equal size, at most `STRATA`, each with an item for every fold.
+
+    Args:
+        values: ``[n]``, of the number.
+        groups: ``[n]``; None for random folds.
+        folds: how many.
+        seed: of the folds.
+
+    Raises:
+        UserError: there are fewer groups, or items, than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    items = len(values)
+    subjects = items if groups is None else len(set(np.asarray(groups).tolist()))
+    if subjects < folds:
+        what = "items" if groups is None else "subjects"
+        raise UserError(f"{folds} folds need as many {what}; there are {subjects}")
+    bins = max(1, min(STRATA, items // folds))
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    strata = ranks * bins // items
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splitter = kind(folds, shuffle=True, random_state=seed)
+    found = list(splitter.split(np.zeros(items), strata, groups))
+    return [(train, test) for train, test in found if len(test)]
+
+
+def folds_digest(ids: Sequence[str], folds: Sequence[Fold]) -> str:
+    """The SHA-256 of the fold in which each item is scored.
+
+    Args:
+        ids: of the items.
+        folds: over all of them.
+    """
+    places = [0] * len(ids)
+    for number, (_, test) in enumerate(folds):
+        for place in test.tolist():
+            places[place] = number
+    return division_digest(ids, ["test"] * len(ids), places)
 
 
 def _check_trainable(labels: Integers, parts: Sequence[Integers]) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio import refits, solver
-from affectlab.audio.folds import Fold, grouped_folds
+from affectlab.audio.folds import Fold
 from affectlab.audio.processes import side_by_side
-from affectlab.audio.scores import unweighted_scores
 from affectlab.audio.settings import Probe
+from affectlab.audio.targets import Target
 from affectlab.errors import UserError
 from affectlab.evaluation.stats import Integers
 
@@ -26,7 +26,7 @@ class Half(NamedTuple):
 
 
 def draw_halves(
-    labels: Integers, groups: Integers, settings: Probe, seed: int, draws: int = refits.DRAWS
+    target: Target, groups: Integers, settings: Probe, seed: int, draws: int = refits.DRAWS
 ) -> list[tuple[Half, Half]] | None:
     """Split the subjects into random halves, and each half into folds, *draws* times.
 
@@ -46,7 +46,7 @@ def draw_halves(
         folding = generator.integers(2**31, size=refits.FOLDINGS)
         try:
             one, two = (
-                _half(labels, groups, np.flatnonzero(side), settings, folding)
+                _half(target, groups, np.flatnonzero(side), settings, folding)
                 for side in (member, ~member)
             )
         except UserError:
@@ -61,41 +61,36 @@ def draw_halves(
 
 
 def _half(
-    labels: Integers, groups: Integers, items: Integers, settings: Probe, seeds: Integers
+    target: Target, groups: Integers, items: Integers, settings: Probe, seeds: Integers
 ) -> Half:
-    most = np.bincount(labels[items]).max() if len(items) else 0
-    folds = int(min(settings.outer_folds, len(np.unique(groups[items])), most))
+    own, subjects = target.part(items), groups[items]
+    folds = min(settings.outer_folds, own.most_folds(subjects))
     if folds < 2:
         raise UserError("fewer than two folds")
-    return Half(
-        items,
-        [grouped_folds(labels[items], groups[items], folds, int(seed)) for seed in seeds],
-    )
+    return Half(items, [own.make_folds(subjects, folds, int(seed)) for seed in seeds])
 
 
 def score_halves(
     view: npt.NDArray[Any],
-    labels: Integers,
+    target: Target,
     halves: Sequence[tuple[Half, Half]],
     rarest: int,
-    classes: int,
-    settings: Probe,
+    strength: float,
     threads: int = 1,
 ) -> refits.Halves:
-    """Cross-validate one view, with the C of the permutation test, on halves of the subjects.
+    """Cross-validate one view with one C on halves of the subjects.
 
     View and C are fixed beforehand: choosing them again would cost a nested cross-validation each.
 
     Args:
         view: ``[n, d]``.
-        labels: ``[n]`` class ids.
+        target: of the items.
         halves: of `draw_halves`.
         rarest: of `refits.Halves`.
-        classes: K.
-        settings: of the probe.
+        strength: C.
         threads: draws that are computed at the same time.
     """
-    score = partial(_score_pair, view, labels, classes, settings.permutation_strength)
+    score = partial(_score_pair, view, target, strength)
     scored = side_by_side(score, halves, threads)
     names = set.intersection(*(set(half) for pair in scored for half in pair))
     return refits.Halves(
@@ -106,23 +101,23 @@ def score_halves(
 
 def _score_pair(
     view: npt.NDArray[Any],
-    labels: Integers,
-    classes: int,
+    target: Target,
     strength: float,
     pair: tuple[Half, Half],
 ) -> list[dict[str, list[float]]]:
     """Scores of both halves: name -> one value a folding."""
     found: list[dict[str, list[float]]] = []
     for half in pair:
-        features, known = view[half.items], labels[half.items]
+        features, known = view[half.items], target.part(half.items)
         values: dict[str, list[float]] = {}
         for folding in half.foldings:
-            probabilities = np.zeros((len(known), classes))
+            outputs = np.zeros((len(known), known.width))
             for train, test in folding:
-                probabilities[test] = solver.fit_and_predict(
-                    features[train], known[train], classes, strength, features[test]
+                basis = solver.rotate(features[train])
+                outputs[test] = known.part(train).fixed_outputs(
+                    basis, strength, basis.transform(features[test])
                 )
-            for name, value in unweighted_scores(known, probabilities, classes).items():
+            for name, value in known.scores(outputs).items():
                 values.setdefault(name, []).append(value)
         found.append(values)
     return found

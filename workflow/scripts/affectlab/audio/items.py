@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.audio.data import Clip, usable_clips
+from affectlab.audio.data import Answer, Clip, usable_clips
 from affectlab.audio.store import Embeddings
+from affectlab.audio.targets import ClassTarget, NumberTarget, Target
 from affectlab.audio.tasks import OWN_TASK, task_classes
 from affectlab.audio.views import pool_subjects
 from affectlab.datasets.description import CONTENT, Description
+from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.splits import joined_groups
-from affectlab.errors import UserError
+from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import encode
 from affectlab.files.io import read_jsonl
 
@@ -39,8 +41,8 @@ class Items:
         subjects: ``[n]``.
         groups: ``[n]``, a number for each subject; of users' own data, subjects that share a
             recording have the same.
-        labels: ``[n]`` class ids.
-        classes: names, in the order of their ids.
+        target: what is to be predicted of each.
+        classes: names, in the order of their ids; of numbers the names of these.
         splits: of the corpus' own split, ``[n]``; None where it has none.
         vectors: ``[n, layers, 2, dim]`` float32.
         trivial: baseline -> ``[n, features]``.
@@ -49,7 +51,7 @@ class Items:
     ids: list[str]
     subjects: npt.NDArray[np.str_]
     groups: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
+    target: Target
     classes: tuple[str, ...]
     splits: list[str | None]
     vectors: npt.NDArray[np.float32]
@@ -75,14 +77,17 @@ def make_items(
         unit: ``clip``, or ``subject`` to pool all clips of a subject.
 
     Raises:
+        DataError: a clip has other numbers than the corpus.
         UserError: the corpus has no such labels, one class only, or *unit* is ``subject`` though
             a subject has several labels.
     """
-    clips = [clip for clip in usable_clips(records_path, measures_path) if task in clip.labels]
+    clips = [clip for clip in usable_clips(records_path, measures_path) if clip.is_of(task)]
     if not clips:
         raise UserError(f"{records_path}: no clip has a label for the task {task!r}")
     classes = task_classes(description.classes, task)
-    present = {clip.labels[task] for clip in clips}
+    if description.target == NUMBERS:
+        _check_numbers(clips, classes, records_path)
+    present = {clip.answer(task) for clip in clips}
     if len(present) < 2:
         raise UserError(f"{records_path}: all clips are of the class {present.pop()!r}")
     ids = [clip.id for clip in clips]
@@ -106,19 +111,41 @@ def make_items(
         # Every number stands for one subject at least.
         group_of = dict(zip(subjects, groups.tolist(), strict=True))
         subjects, groups = ids, np.array([group_of[name] for name in ids])
-        labels, splits = [label_of[name] for name in ids], [split_of[name] for name in ids]
+        answers, splits = [label_of[name] for name in ids], [split_of[name] for name in ids]
     else:
-        labels, splits = [clip.labels[task] for clip in clips], [clip.split for clip in clips]
+        answers, splits = [clip.answer(task) for clip in clips], [clip.split for clip in clips]
     return Items(
         list(ids),
         np.array(subjects),
         groups,
-        np.array([classes.index(label) for label in labels], dtype=np.int64),
+        _target(answers, classes, description),
         classes,
         splits,
         vectors,
         trivial,
     )
+
+
+def _check_numbers(clips: Sequence[Clip], names: Sequence[str], path: Path) -> None:
+    """See that each clip has the described numbers, in their order.
+
+    Raises:
+        DataError: one has others.
+    """
+    for clip in clips:
+        if tuple(clip.values) != tuple(names):
+            problem = f"the clip {clip.id} has other numbers than {', '.join(names)}"
+            raise DataError(path, None, problem)
+
+
+def _target(
+    answers: Sequence[Answer], classes: tuple[str, ...], description: Description
+) -> Target:
+    """What is to be predicted of items with the given classes or numbers."""
+    if description.target == NUMBERS:
+        return NumberTarget(np.array(answers, dtype=np.float64), classes)
+    ids = [classes.index(str(label)) for label in answers]
+    return ClassTarget(np.array(ids, dtype=np.int64), len(classes))
 
 
 def _groups(subjects: Sequence[str], sounds: Sequence[str], task: str) -> npt.NDArray[np.int64]:
@@ -129,7 +156,7 @@ def _groups(subjects: Sequence[str], sounds: Sequence[str], task: str) -> npt.ND
 
 def subject_labels(
     clips: Sequence[Clip], task: str, path: Path
-) -> tuple[dict[str, str], dict[str, str | None]]:
+) -> tuple[dict[str, Answer], dict[str, str | None]]:
     """Label and split of each subject.
 
     Args:
@@ -140,10 +167,10 @@ def subject_labels(
     Raises:
         UserError: a subject has several labels, or is in several splits.
     """
-    labels: dict[str, str] = {}
+    labels: dict[str, Answer] = {}
     splits: dict[str, str | None] = {}
     for clip in clips:
-        if labels.setdefault(clip.subject, clip.labels[task]) != clip.labels[task]:
+        if labels.setdefault(clip.subject, clip.answer(task)) != clip.answer(task):
             raise UserError(
                 f"{path}: the subject {clip.subject} has several labels for the task {task!r}, so "
                 "its clips cannot be pooled: set unit to clip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,18 @@ class Measure:
     silent: bool
     cancelling: bool
     sha256: str
+
+
+def condition_columns(measures: Sequence[Measure]) -> dict[str, list[float] | list[str]]:
+    """The conditions of recording of clips, as `evaluation.conditions` takes them."""
+    return {
+        "rate": [str(one.rate) for one in measures],
+        "channels": [str(one.channels) for one in measures],
+        "format": [one.format for one in measures],
+        "seconds": [one.seconds for one in measures],
+        "rms_db": [one.rms_db for one in measures],
+        "peak_db": [one.peak_db for one in measures],
+    }
 
 
 def measure(path: Path, name: str) -> Measure:

@@ -21,7 +21,11 @@ from affectlab.models.finite import check_finite_arrays
 FACTS = "probe.json"
 WEIGHTS = "probe.safetensors"
 
-FIELDS = ("classes", "encoder", "statistics", "task", "temperature", "unit", "view", "warning")
+FIELDS = ("encoder", "statistics", "task", "unit", "view", "warning")
+"""What the facts of every probe hold. Those of a classifier also hold `CLASS_FIELDS`, the others
+``numbers``, which are the names of what is predicted."""
+
+CLASS_FIELDS = ("classes", "temperature")
 
 WARNING = (
     "Not a diagnostic instrument: it says how a recording resembles those of its training data, "
@@ -31,7 +35,7 @@ WARNING = (
 
 @dataclass(frozen=True, slots=True)
 class ProbeModel:
-    """Standardisation, then linear layers with ReLU between them, then softmax.
+    """Standardisation, then linear layers with ReLU between them; of classes then softmax.
 
     Attributes:
         mean, scale: of the features, ``[d]``.
@@ -44,12 +48,21 @@ class ProbeModel:
     layers: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
     facts: Mapping[str, Any]
 
+    @property
+    def predicts_numbers(self) -> bool:
+        """Whether the outputs are numbers, and not logits of classes."""
+        return "numbers" in self.facts
+
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Class probabilities ``[n, K]`` of features ``[n, d]``, temperature applied."""
+        return softmax(self.outputs(features) / self.facts["temperature"])
+
+    def outputs(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Logits, or numbers in units of the data, ``[n, K]`` of features ``[n, d]``."""
         values: npt.NDArray[Any] = (features.astype(np.float64) - self.mean) / self.scale
         for number, (weights, biases) in enumerate(self.layers):
             values = (np.maximum(values, 0.0) if number else values) @ weights + biases
-        return softmax(values / self.facts["temperature"])
+        return np.asarray(values)
 
 
 def save(model: ProbeModel, directory: Path) -> None:
@@ -78,7 +91,9 @@ def load(directory: Path) -> ProbeModel:
     from safetensors.numpy import load_file
 
     facts = read_json(directory / FACTS)
-    missing = [name for name in FIELDS if not isinstance(facts, dict) or name not in facts]
+    own = ("numbers",) if isinstance(facts, dict) and "numbers" in facts else CLASS_FIELDS
+    fields = sorted((*FIELDS, *own))
+    missing = [name for name in fields if not isinstance(facts, dict) or name not in facts]
     if missing:
         raise DataError(directory / FACTS, None, f"lacks {', '.join(missing)}: not an audio probe")
     if problem := _facts_problem(facts):
@@ -93,15 +108,16 @@ def load(directory: Path) -> ProbeModel:
         ]
         model = ProbeModel(tensors["mean"], tensors["scale"], layers, facts)
         # They fit each other if they can be used.
-        found = model.probabilities(np.zeros((1, len(model.mean)), dtype=np.float32)).shape
-        if found != (1, len(facts["classes"])):
-            raise ValueError(f"weights for {found[-1]} classes, {len(facts['classes'])} names")
+        found = model.outputs(np.zeros((1, len(model.mean)), dtype=np.float32)).shape
+        named = "numbers" if model.predicts_numbers else "classes"
+        if found != (1, len(facts[named])):
+            raise ValueError(f"weights for {found[-1]} {named}, {len(facts[named])} names")
         return model
 
 
 def _facts_problem(facts: Mapping[str, Any]) -> str | None:
     """What is wrong with the values that say what a probe is of."""
-    for name in ("classes", "statistics"):
+    for name in ("numbers" if "numbers" in facts else "classes", "statistics"):
         if (
             not isinstance(facts[name], list)
             or not facts[name]
@@ -113,7 +129,7 @@ def _facts_problem(facts: Mapping[str, Any]) -> str | None:
     for name in ("view", "warning"):
         if not isinstance(facts[name], str):
             return f"{name}: expected a text"
-    temperature = facts["temperature"]
+    temperature = facts.get("temperature", 1.0)
     if (
         isinstance(temperature, bool)
         or not isinstance(temperature, int | float)

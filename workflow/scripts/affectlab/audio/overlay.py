@@ -15,6 +15,7 @@ from affectlab.audio.data import Clip
 from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.look import GROUPS, LABELS, MOST_CLASSES, Look, look_at
 from affectlab.datasets.names import name_key
+from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.overlay import FOLDS, Overlay, ProposedRun, counted, has_gpu
 from affectlab.errors import UserError
 from affectlab.files.quarantine import BadRecord
@@ -59,14 +60,10 @@ def _proposed(path: Path, root: Path) -> Overlay:
     if not clips:
         raise UserError(f"{path}: no recordings here; expected {folder.FORM}")
     notes = _notes(clips, [one for one in found if isinstance(one, BadRecord)])
-    classes = Counter(clip.labels[OWN_TASK] for clip in clips)
-    if not 2 <= len(classes) <= MOST_CLASSES:
-        problem = f"expected 2 to {MOST_CLASSES} classes, found {len(classes)}"
-        raise UserError(f"{path}: {problem}")
-    counts = dict(sorted(classes.items()))
-    entry["classes"], comments["classes"] = list(counts), f"{counted(counts)} clips"
+    if "target" not in entry:
+        _add_classes(clips, path, entry, comments)
     _add_split(clips, entry, comments)
-    order = ("layout", "columns", "classes", "split")
+    order = ("layout", "columns", "target", "classes", "split")
     # Whoever does not know the subjects has to know that clips are the items.
     block = {"task": OWN_TASK} | ({} if clips[0].subject else {"unit": "clip"})
     return Overlay(
@@ -78,6 +75,17 @@ def _proposed(path: Path, root: Path) -> Overlay:
     )
 
 
+def _add_classes(
+    clips: Sequence[Clip], path: Path, entry: dict[str, Any], comments: dict[str, str]
+) -> None:
+    classes = Counter(clip.labels[OWN_TASK] for clip in clips)
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        problem = f"expected 2 to {MOST_CLASSES} classes, found {len(classes)}"
+        raise UserError(f"{path}: {problem}")
+    counts = dict(sorted(classes.items()))
+    entry["classes"], comments["classes"] = list(counts), f"{counted(counts)} clips"
+
+
 def _add_columns(
     look: Look,
     table: Path,
@@ -85,13 +93,17 @@ def _add_columns(
     entry: dict[str, Any],
     comments: dict[str, str],
 ) -> None:
-    """Name the columns of the clip, the label, the subject and the split of a table."""
+    """Name the columns of the clip, the label or the numbers, the subject and the split."""
     clip = columns["clip"] if columns["clip"] in look.columns else _file_column(look, table)
     subject, split = look.named(GROUPS), look.split()
     taken = [name for name in (clip, subject, split) if name is not None]
-    label = look.named(LABELS, most=MOST_CLASSES) or look.label(taken)
-    if label is not None:
-        taken.append(label)
+    numbers = [name for name in look.numbers() if name not in taken]
+    label: str | list[str] | None = look.named(LABELS, most=MOST_CLASSES) or look.label(
+        [*taken, *numbers]
+    )
+    if label is None and numbers:
+        label, entry["target"] = numbers, NUMBERS
+    taken += label if isinstance(label, list) else [label] if label is not None else []
     roles = {"clip": clip, "label": label, "subject": subject}
     named = {role: name for role, name in roles.items() if name not in (None, role)}
     if columns["clip"] == clip:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from affectlab.audio.corpora.answers import numbers_of
 from affectlab.audio.data import Clip
 from affectlab.audio.measures import measure
 from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.classes import class_order
 from affectlab.datasets.description import CONTENT, Description, language_of
 from affectlab.datasets.names import name_key
+from affectlab.datasets.numbers import NUMBERS, quantile_bins
 from affectlab.datasets.splits import Division, divide, joined_groups
 from affectlab.errors import DataError
 
@@ -31,7 +33,8 @@ def describe_own(
     """Complete the clips of a user's own data, and describe the data set.
 
     A clip without a subject becomes a subject of its own. A cross-validation needs no split: the
-    probe makes its folds for each repeat. The description holds their number.
+    probe makes its folds for each repeat. The description holds their number, and the details of
+    a run the hash of its first folds.
 
     Args:
         clips: as read; their subjects are empty where the data do not state them.
@@ -57,9 +60,10 @@ def describe_own(
         clips = [replace(clip, split=split) for clip, split in pairs]
     elif "folds" in plan:
         clips = [replace(clip, split=None) for clip in clips]
-    labels = {clip.labels[OWN_TASK] for clip in clips}
+    numbers = numbers_of(entry)
     description = Description(
-        classes=class_order(labels, entry.get("classes"), root),
+        classes=numbers or class_order(set(_labels(clips)), entry.get("classes"), root),
+        target=NUMBERS if numbers else "class",
         language=language_of(entry),
         folds=plan.get("folds"),
         group=entry.get("columns", {}).get("subject", "subject") if stated else CONTENT,
@@ -80,12 +84,25 @@ def _division(
     subjects = [name_key(clip.subject) if stated else None for clip in clips]
     return divide(
         [clip.id for clip in clips],
-        [clip.labels[OWN_TASK] for clip in clips],
+        strata(clips),
         joined_groups(subjects, [_sound(root / clip.path) for clip in clips]),
         [clip.split for clip in clips],
         plan,
         root,
     )
+
+
+def strata(clips: Sequence[Clip]) -> list[str]:
+    """The part of the data that each clip stands for: its class, or the bin of its first number."""
+    if clips[0].values:
+        return [
+            str(place) for place in quantile_bins([next(iter(c.values.values())) for c in clips])
+        ]
+    return _labels(clips)
+
+
+def _labels(clips: Sequence[Clip]) -> list[str]:
+    return [clip.labels[OWN_TASK] for clip in clips]
 
 
 def _sound(path: Path) -> str | None:

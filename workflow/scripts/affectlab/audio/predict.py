@@ -1,11 +1,15 @@
-"""The predictor of the audio experiment: `AudioProbe`."""
+"""The predictors of the audio experiment: `AudioProbe` and `AudioRegressor`."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.audio.embedding import embed_files
@@ -44,23 +48,39 @@ class Prediction:
         }
 
 
-class AudioProbe:
-    """A fitted probe with its frozen encoder.
+@dataclass(frozen=True, slots=True)
+class NumberPrediction:
+    """What a probe of numbers predicts for one recording.
 
-    Not a diagnostic instrument: see `warning` and the model card.
-
-    Example:
-        >>> probe = AudioProbe.from_directory("results/audio/RUN/seed0/model", encoder="whisper")
-        >>> probe.predict("clip.wav").label
-        'calm'
+    Attributes:
+        file: path of the recording.
+        values: name of a number -> the number, in units of the training data.
+        warnings: as of `Prediction`.
     """
+
+    file: str
+    values: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON data."""
+        return {"file": self.file, "values": self.values, "warnings": list(self.warnings)}
+
+
+P = TypeVar("P")
+
+
+class _FittedProbe(ABC, Generic[P]):
+    """A fitted probe with its frozen encoder, whatever it predicts."""
+
+    numbers: ClassVar[bool]
+    """Whether it is a probe of numbers."""
 
     def __init__(self, model: ProbeModel, encoder: Encoder, threads: int = 1) -> None:
         self._model = model
         self._encoder = encoder
         self._threads = threads
         self._view, self._statistics = _features_of(model, encoder)
-        self.classes: tuple[str, ...] = tuple(model.facts["classes"])
         self.warning: str = model.facts["warning"]
 
     @classmethod
@@ -72,7 +92,7 @@ class AudioProbe:
         device: str | None = None,
         precision: Precision = "fp32",
         threads: int | None = None,
-    ) -> AudioProbe:
+    ) -> Self:
         """Load the ``model`` directory of a run and the encoder that it was fitted to.
 
         Args:
@@ -85,8 +105,8 @@ class AudioProbe:
                 default.
 
         Raises:
-            UserError: no such directory, no probe, a probe on precomputed embeddings, or an
-                encoder whose features are not those that it was fitted to.
+            UserError: no such directory, no probe, a probe of another target or on precomputed
+                embeddings, or an encoder whose features are not those that it was fitted to.
         """
         if threads is not None:
             set_threads(threads)
@@ -94,6 +114,11 @@ class AudioProbe:
         if not (folder / FACTS).is_file():
             raise UserError(f"{folder}: not the model directory of an audio run (no {FACTS})")
         model = load(folder)
+        if model.predicts_numbers != cls.numbers:
+            found, expected = (
+                ("numbers", "classes") if model.predicts_numbers else ("classes", "numbers")
+            )
+            raise UserError(f"{folder}: expected a probe of {expected}, found one of {found}")
         facts = model.facts["encoder"]
         if not isinstance(facts, dict) or "kind" not in facts:
             raise DataError(folder / FACTS, "encoder", "expected an object that names its kind")
@@ -121,13 +146,13 @@ class AudioProbe:
     @overload
     def predict(  # type: ignore[overload-overlap]
         self, files: Path | str
-    ) -> Prediction: ...
+    ) -> P: ...
 
     @overload
-    def predict(self, files: Sequence[Path | str]) -> list[Prediction]: ...
+    def predict(self, files: Sequence[Path | str]) -> list[P]: ...
 
-    def predict(self, files: Path | str | Sequence[Path | str]) -> Prediction | list[Prediction]:
-        """Predict the class of one recording, or of each of several, in order.
+    def predict(self, files: Path | str | Sequence[Path | str]) -> P | list[P]:
+        """Predict one recording, or each of several, in order.
 
         A probe of subjects predicts from one recording at a time here. Pool the predictions of a
         subject's recordings yourself.
@@ -139,21 +164,87 @@ class AudioProbe:
             return self._predict([files])[0]
         return self._predict(files)
 
-    def _predict(self, files: Sequence[Path | str]) -> list[Prediction]:
-        found: list[Prediction] = []
+    def _predict(self, files: Sequence[Path | str]) -> list[P]:
+        found: list[P] = []
         for part in embed_files([Path(path) for path in files], self._encoder, self._threads):
             features = make_view(part.vectors, self._encoder.layers, self._view, self._statistics)
-            rows = self._model.probabilities(features)
+            rows = self._outputs(features)
             for row, mixture in zip(rows, part.mixtures, strict=True):
-                found.append(
-                    Prediction(
-                        str(files[len(found)]),
-                        self.classes[int(row.argmax())],
-                        {name: float(p) for name, p in zip(self.classes, row, strict=True)},
-                        mixture.warnings,
-                    )
-                )
+                found.append(self._result(str(files[len(found)]), row, mixture.warnings))
         return found
+
+    @abstractmethod
+    def _outputs(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """What the model gives for features ``[n, d]``."""
+
+    @abstractmethod
+    def _result(self, file: str, row: npt.NDArray[np.float64], warnings: tuple[str, ...]) -> P:
+        """A row of the outputs as a prediction."""
+
+
+class AudioProbe(_FittedProbe[Prediction]):
+    """A fitted probe of classes with its frozen encoder.
+
+    Not a diagnostic instrument: see `warning` and the model card.
+
+    Example:
+        >>> probe = AudioProbe.from_directory("results/audio/RUN/seed0/model", encoder="whisper")
+        >>> probe.predict("clip.wav").label
+        'calm'
+    """
+
+    numbers = False
+
+    def __init__(self, model: ProbeModel, encoder: Encoder, threads: int = 1) -> None:
+        super().__init__(model, encoder, threads)
+        self.classes: tuple[str, ...] = tuple(model.facts["classes"])
+
+    def _outputs(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        return self._model.probabilities(features)
+
+    def _result(
+        self, file: str, row: npt.NDArray[np.float64], warnings: tuple[str, ...]
+    ) -> Prediction:
+        probabilities = {name: float(p) for name, p in zip(self.classes, row, strict=True)}
+        return Prediction(file, self.classes[int(row.argmax())], probabilities, warnings)
+
+
+class AudioRegressor(_FittedProbe[NumberPrediction]):
+    """A fitted probe of numbers, such as valence, with its frozen encoder.
+
+    Not a diagnostic instrument: see `warning` and the model card.
+
+    Example:
+        >>> probe = AudioRegressor.from_directory("results/audio/RUN/seed0/model")
+        >>> probe.predict("clip.wav").values
+        {'valence': 0.71, 'arousal': 0.43}
+    """
+
+    numbers = True
+
+    def __init__(self, model: ProbeModel, encoder: Encoder, threads: int = 1) -> None:
+        super().__init__(model, encoder, threads)
+        self.names: tuple[str, ...] = tuple(model.facts["numbers"])
+
+    def _outputs(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        return self._model.outputs(features)
+
+    def _result(
+        self, file: str, row: npt.NDArray[np.float64], warnings: tuple[str, ...]
+    ) -> NumberPrediction:
+        values = {name: float(one) for name, one in zip(self.names, row, strict=True)}
+        return NumberPrediction(file, values, warnings)
+
+
+def predicts_numbers(directory: Path) -> bool:
+    """Whether a model directory holds a probe of numbers.
+
+    Raises:
+        UserError: no such directory, or no probe.
+    """
+    if not (directory / FACTS).is_file():
+        raise UserError(f"{directory}: not the model directory of an audio run (no {FACTS})")
+    return load(directory).predicts_numbers
 
 
 def _check_weights(encoder: Mapping[str, Any], name: str, directory: Path) -> None:

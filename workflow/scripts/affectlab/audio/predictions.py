@@ -6,16 +6,17 @@ A scheme is how items were split into those that a probe is fitted to and those 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.audio.data import usable_clips
+from affectlab.audio.data import Answer, usable_clips
 from affectlab.audio.items import TRIVIAL, Items, subject_labels
 from affectlab.audio.refits import Refits
+from affectlab.audio.targets import rounded_numbers
 from affectlab.errors import DataError
 from affectlab.evaluation import stats
 from affectlab.evaluation.predictions import Line, check_items, prediction_lines
@@ -59,7 +60,7 @@ class Known(NamedTuple):
     """What the records hold of one item."""
 
     subject: str
-    label: str
+    label: Answer
     split: str | None
 
 
@@ -84,8 +85,10 @@ def prediction_rows(
     items: Items,
     scheme: str,
     repeat: int,
-    probabilities: stats.Floats,
+    outputs: stats.Floats,
+    *,
     calibrated: stats.Floats | None = None,
+    training_mean: stats.Floats | None = None,
     places: stats.Integers | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield lines of predictions.jsonl.
@@ -94,8 +97,9 @@ def prediction_rows(
         items: of the run.
         scheme: by which they were predicted.
         repeat: of the scheme, from 0.
-        probabilities: ``[m, K]``.
+        outputs: ``[m, K]``, probabilities of classes or numbers.
         calibrated: the same after temperature scaling, or None.
+        training_mean: of numbers the mean of the training items of each item, ``[m, K]``; or None.
         places: ``[m]``, the items that were predicted; None: all.
     """
     chosen = range(len(items.ids)) if places is None else places.tolist()
@@ -103,13 +107,15 @@ def prediction_rows(
         line: dict[str, Any] = {
             "id": items.ids[place],
             "subject": str(items.subjects[place]),
-            "label": items.classes[items.labels[place]],
+            **items.target.truth(place, items.classes),
             "scheme": scheme,
             "repeat": repeat,
-            "probabilities": [round_significant(value, 6) for value in probabilities[row]],
+            **items.target.stored(outputs[row], items.classes),
         }
         if calibrated is not None:
             line["calibrated"] = [round_significant(value, 6) for value in calibrated[row]]
+        if training_mean is not None:
+            line["training_mean"] = rounded_numbers(training_mean[row], items.classes)
         yield line
 
 
@@ -128,8 +134,8 @@ def read_corpus(
         DataError: a file is not such a table.
         UserError: *unit* is ``subject`` though a subject has several labels.
     """
-    usable = [clip for clip in usable_clips(records_path, measures_path) if task in clip.labels]
-    clips = {clip.id: Known(clip.subject, clip.labels[task], clip.split) for clip in usable}
+    usable = [clip for clip in usable_clips(records_path, measures_path) if clip.is_of(task)]
+    clips = {clip.id: Known(clip.subject, clip.answer(task), clip.split) for clip in usable}
     if unit == "clip":
         return Corpus(clips, clips)
     labels, splits = subject_labels(usable, task, Path(records_path))
@@ -139,7 +145,7 @@ def read_corpus(
 def read_predictions(
     path: Path | str, classes: Sequence[str], corpus: Corpus, main: str
 ) -> dict[str, Predicted]:
-    """Read predictions.jsonl, by scheme.
+    """Read predictions.jsonl of classes, by scheme.
 
     Args:
         path: of the file.
@@ -148,8 +154,37 @@ def read_predictions(
         main: the scheme whose scores are the result, which must be there.
 
     Raises:
-        DataError: a line is no possible prediction, its subject or label is not that of the
-            records, or a scheme does not predict in every repeat exactly the items that it must.
+        DataError: see `read_schemes`; or a line is no possible prediction of a class.
+    """
+
+    def check(line: Line, known: Known) -> None:
+        line.same("label", str(known.label))
+        line.one_of("label", classes)
+
+    return {
+        scheme: _collect(scheme, repeats, classes, corpus.of_scheme(scheme))
+        for scheme, repeats in read_schemes(path, corpus, main, check).items()
+    }
+
+
+Repeats = Sequence[Mapping[str, Line]]
+"""The lines of a scheme: for each repeat, id -> line."""
+
+
+def read_schemes(
+    path: Path | str, corpus: Corpus, main: str, check: Callable[[Line, Known], None]
+) -> dict[str, Repeats]:
+    """Read the lines of predictions.jsonl, by scheme and repeat.
+
+    Args:
+        path: of the file.
+        corpus: what the predictions are of.
+        main: the scheme whose scores are the result, which must be there.
+        check: of the label of a line, which raises where it is not that of the records.
+
+    Raises:
+        DataError: a line is not of the records, or a scheme does not predict in every repeat
+            exactly the items that it must.
     """
     found: dict[str, dict[int, dict[str, Line]]] = defaultdict(lambda: defaultdict(dict))
     for line in prediction_lines(path):
@@ -158,8 +193,7 @@ def read_predictions(
         if name not in items:
             raise line.error(f"{name!r} is no item of the records")
         line.same("subject", items[name].subject)
-        line.same("label", items[name].label)
-        line.one_of("label", classes)
+        check(line, items[name])
         repeat = found[scheme][line.count("repeat")]
         if name in repeat:
             raise line.error(f"a second line for {name!r}")
@@ -168,9 +202,42 @@ def read_predictions(
         raise DataError(path, None, f"no prediction of the scheme {main}")
     drawn = set(found[PUBLISHED].get(0, {})) if main == PUBLISHED else None
     return {
-        scheme: _collect(path, scheme, repeats, classes, corpus, drawn)
+        scheme: _in_order(path, scheme, repeats, corpus.of_scheme(scheme), drawn)
         for scheme, repeats in found.items()
     }
+
+
+def _in_order(
+    path: Path | str,
+    scheme: str,
+    repeats: Mapping[int, Mapping[str, Line]],
+    items: Mapping[str, Known],
+    drawn: Collection[str] | None,
+) -> Repeats:
+    """The lines of each repeat, if they are of the items of the scheme."""
+    if sorted(repeats) != list(range(len(repeats))):
+        numbers = ", ".join(map(str, sorted(repeats)))
+        problem = f"{scheme}: expected repeats from 0 without a gap, found {numbers}"
+        raise DataError(path, None, problem)
+    ids = tuple(sorted(repeats[0]))
+    if any(set(repeat) != set(ids) for repeat in repeats.values()):
+        raise DataError(path, None, f"the repeats of {scheme} are not of the same items")
+    check_items(path, f"scheme {scheme}", ids, _expected(scheme, ids, items, drawn))
+    return [repeats[number] for number in range(len(repeats))]
+
+
+def stated_by_all(repeats: Repeats, field: str, scheme: str) -> bool:
+    """Whether the lines of a scheme have a field.
+
+    Raises:
+        DataError: some have it, and some have not.
+    """
+    lines = [line for repeat in repeats for line in repeat.values()]
+    stated = field in lines[0].values
+    for line in lines:
+        if (field in line.values) != stated:
+            raise line.error(f"{field}: expected in all predictions of {scheme}, or in none")
+    return stated
 
 
 def _known_scheme(line: Line, scheme: str) -> str:
@@ -182,30 +249,17 @@ def _known_scheme(line: Line, scheme: str) -> str:
 
 
 def _collect(
-    path: Path | str,
     scheme: str,
-    repeats: Mapping[int, Mapping[str, Line]],
+    repeats: Repeats,
     classes: Sequence[str],
-    corpus: Corpus,
-    drawn: Collection[str] | None,
+    items: Mapping[str, Known],
 ) -> Predicted:
-    items = corpus.of_scheme(scheme)
-    if sorted(repeats) != list(range(len(repeats))):
-        numbers = ", ".join(map(str, sorted(repeats)))
-        problem = f"{scheme}: expected repeats from 0 without a gap, found {numbers}"
-        raise DataError(path, None, problem)
     ids = tuple(sorted(repeats[0]))
-    if any(set(repeat) != set(ids) for repeat in repeats.values()):
-        raise DataError(path, None, f"the repeats of {scheme} are not of the same items")
-    check_items(path, f"scheme {scheme}", ids, _expected(scheme, ids, items, drawn))
-    scaled = "calibrated" in repeats[0][ids[0]].values
-    for line in (line for repeat in repeats.values() for line in repeat.values()):
-        if ("calibrated" in line.values) != scaled:
-            raise line.error(f"calibrated: expected in all predictions of {scheme}, or in none")
+    scaled = stated_by_all(repeats, "calibrated", scheme)
     return Predicted(
         ids,
         tuple(items[name].subject for name in ids),
-        np.array([classes.index(items[name].label) for name in ids], dtype=np.int64),
+        np.array([classes.index(str(items[name].label)) for name in ids], dtype=np.int64),
         _distributions("probabilities", ids, repeats, classes),
         _distributions("calibrated", ids, repeats, classes) if scaled else None,
     )
@@ -234,15 +288,9 @@ def _expected(
 
 
 def _distributions(
-    field: str,
-    ids: Sequence[str],
-    repeats: Mapping[int, Mapping[str, Line]],
-    classes: Sequence[str],
+    field: str, ids: Sequence[str], repeats: Repeats, classes: Sequence[str]
 ) -> stats.Floats:
     """Probabilities ``[repeats, n, K]``."""
     return np.array(
-        [
-            [repeats[number][name].distribution(field, classes) for name in ids]
-            for number in sorted(repeats)
-        ]
+        [[repeat[name].distribution(field, classes) for name in ids] for repeat in repeats]
     )

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.audio.scores import few_items
+from affectlab.audio.scores import few_items, headline_of
 from affectlab.audio.settings import Block
 from affectlab.audio.tasks import speakers_known
 from affectlab.evaluation.records import read_comparison
+from affectlab.evaluation.regression import score_stems
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
@@ -25,19 +26,17 @@ from affectlab.report.words import count, interval, percent, points, relation, t
 
 HERE = Path(__file__).parent
 FIGURES = {
-    "schemes": "What a leak is worth: unweighted average recall of the same probe with speakers"
-    " kept apart and with clips split at random, compared with duration, loudness and recording"
-    " conditions alone.",
-    "layers": "Unweighted average recall of each layer by itself and of all together; C chosen in"
-    " nested folds.",
+    "schemes": "Effect of a leak: the same probe with speakers kept apart and with clips split at"
+    " random, compared with duration, loudness and recording conditions alone.",
+    "layers": "Each layer by itself and all together; C chosen in nested folds.",
+    "predicted_values": "Predictions, the mean over all repeats, against true values, a panel for"
+    " each number. The dashed line is perfect prediction.",
     "confusion_matrix": "Confusion matrix over all repeats: rows are true classes, columns"
     " predicted ones.",
 }
 
 # Where clips are pooled, or nobody knows who speaks, the figure has no clips split at random.
-POOLED_FIGURES = FIGURES | {
-    "schemes": "Unweighted average recall of the probe beside duration and loudness alone."
-}
+POOLED_FIGURES = FIGURES | {"schemes": "Score of the probe beside duration and loudness alone."}
 
 
 def section(
@@ -53,6 +52,9 @@ def section(
         run_view(name, seeds, FIGURES if _shows_leak(seeds) else POOLED_FIGURES)
         for name, seeds in runs.items()
     ]
+    for view in views:
+        names = view["record"]["data"].get("numbers", ())
+        view["stems"] = list(zip(names, score_stems(names), strict=True))
     known = published_for("audio", views, published)
     data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
@@ -66,12 +68,15 @@ def section(
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
+            classed=[run for run in comparison["runs"] if "uar" in run["metrics"]],
+            rated=[run for run in comparison["runs"] if "ccc" in run["metrics"]],
             runs=views,
             published=known,
             forest=figure(
                 folder / "figures" / "forest.svg",
-                "Unweighted average recall of every encoder, task and protocol with its interval;"
-                " the bar across is the strongest trivial baseline.",
+                "Every encoder, task and protocol with its interval: unweighted average recall of"
+                " classes, concordance of numbers; the bar across is the strongest trivial"
+                " baseline.",
             ),
             audits=audits,
             unknown=[
@@ -99,26 +104,49 @@ def _headline(
     corrected = [run for run in summaries if run["protocol"] == "corrected"]
     sentences = []
     for run in corrected or summaries:
-        score = run["metrics"]["uar"]
-        strongest = score["baseline"]
-        item = "subject" if speakers_known(runs[run["run"]][0].metrics["details"]) else "clip"
-        sentences.append(
-            f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
-            f" {percent(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
-            f" {count(run['groups'], item)}), {relation(score['ci'], strongest['value'])} the"
-            f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
-            " the strongest trivial baseline."
-        )
-        small = few_items(run["n"], run["groups"], score["ci"])
+        seeds = runs[run["run"]]
+        headline = headline_of(seeds[0].metrics["data"])[0]
+        score = run["metrics"][headline]
+        item = "subject" if speakers_known(seeds[0].metrics["details"]) else "clip"
+        show = _show_number if headline == "ccc" else _show_class
+        sentences.append(show(run, seeds[0].metrics["data"], level, count(run["groups"], item)))
+        small = few_items(run["n"], run["groups"], score["ci"], headline)
         if small is not None and small not in sentences:
             sentences.append(small)
-        means = split_means(runs[run["run"]])
+        means = split_means(seeds)
         # Of pooled subjects, the difference to clips would be that of pooling, too.
-        if "clip_random" in means and run["n"] > run["groups"] and _shows_leak(runs[run["run"]]):
-            gain = means["clip_random"]["uar"] - score["mean"]
+        if "clip_random" in means and run["n"] > run["groups"] and _shows_leak(seeds):
+            gain = means["clip_random"][headline] - score["mean"]
+            shown = f"{gain:+.3f}" if headline == "ccc" else points(gain)
             sentences.append(
                 f"Splitting its clips at random, so that voices are on both sides, changes that by"
-                f" {points(gain)}."
+                f" {shown}."
             )
     sentences.append("None of this is a diagnostic instrument.")
     return sentences
+
+
+def _show_class(run: Mapping[str, Any], data: Mapping[str, Any], level: float, people: str) -> str:
+    """The unweighted average recall of a run as a sentence."""
+    score = run["metrics"]["uar"]
+    strongest = score["baseline"]
+    return (
+        f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
+        f" {percent(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
+        f" {people}), {relation(score['ci'], strongest['value'])} the"
+        f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
+        " the strongest trivial baseline."
+    )
+
+
+def _show_number(run: Mapping[str, Any], data: Mapping[str, Any], level: float, people: str) -> str:
+    """The concordance of a run that predicts numbers as a sentence."""
+    score = run["metrics"]["ccc"]
+    (low, high), strongest = score["ci"], score["baseline"]
+    return (
+        f"{run['run']} ({run['model']}) predicts {' and '.join(data['numbers'])} with a concordance"
+        f" of {score['mean']:.3f} ({100 * level:g} % interval over {run['interval_covers']}"
+        f" {low:.3f} to {high:.3f}; {people}), {relation(score['ci'], strongest['value'])} the"
+        f" {strongest['value']:.3f} of {trivial(strongest['name'])},"
+        " the strongest trivial baseline."
+    )

@@ -6,12 +6,13 @@ take weights ``[R, n]`` and return ``[R]``, NaN where a score does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from affectlab.evaluation import stats
-from affectlab.evaluation.small_data import small_sample
+from affectlab.evaluation.small_data import few_for_correlation, small_sample
 from affectlab.evaluation.stats import Floats, Integers
 
 DECISIONS: dict[str, Callable[[stats.Array], Floats]] = {
@@ -25,8 +26,24 @@ HEADLINE = ("uar", "accuracy")
 """Scores that are compared between runs, and shown where there is room for few."""
 
 
-def few_items(n: int, groups: int, limits: Sequence[float]) -> str | None:
-    """What a recall on *n* items of so many subjects cannot show; see `small_sample`."""
+NUMBER_HEADLINE = ("ccc", "mae")
+"""The same of runs that predict numbers."""
+
+
+def headline_of(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The headline scores of a run, the first one first, by the ``data`` of its metrics."""
+    return NUMBER_HEADLINE if "numbers" in data else HEADLINE
+
+
+def uar(labels: Integers, predicted: Integers, classes: int) -> float:
+    """Unweighted average recall: the mean over the classes that occur in *labels*."""
+    return float(stats.balanced_accuracy(stats.confusion_matrix(labels, predicted, classes)))
+
+
+def few_items(n: int, groups: int, limits: Sequence[float], headline: str) -> str | None:
+    """What a headline score on *n* items of so many subjects cannot show; see `small_sample`."""
+    if headline == "ccc":
+        return few_for_correlation(n, limits, groups=groups)
     return small_sample(n, limits, groups=groups, score="the unweighted average recall")
 
 

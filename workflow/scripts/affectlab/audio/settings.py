@@ -163,7 +163,8 @@ class Block(Section):
     `model`, and `precomputed` needs `path`. Tasks by layout of the data: `eatd` has `2dep`,
     `2dep_50` and `3emo`; `ravdess` has `8emo` and `3valence`; `emodb` has `7emo` and `3valence`;
     `audio_folder` and `audio_manifest` have `label`. `unit: subject` goes with `2dep`, `2dep_50`,
-    and with `label` where all clips of a subject have the same.
+    and with `label` where all clips of a subject have the same. `label` is a class, or with
+    `target: numbers` of the data, numbers.
     """
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
@@ -236,7 +237,7 @@ def _run_mistakes(
     yield from training_mistakes(training, run.get("training"))
     yield from fixed_mistakes(training, run.get("training"), FIXED, "a published head")
     entry = as_mapping(registries.datasets.get(str(run.get("data"))))
-    yield from _target_mistakes(path, str(run.get("data")), entry)
+    yield from _target_mistakes(path, run, entry)
     layout, task = entry.get("layout"), run.get("task")
     if (
         isinstance(task, str)
@@ -259,12 +260,21 @@ def _run_mistakes(
         yield f"{path}.probe.strengths: the values of C must rise"
 
 
-def _target_mistakes(path: str, name: str, entry: Mapping[str, Any]) -> Iterator[str]:
+def _target_mistakes(path: str, run: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
     """Targets of a user's own data that no probe predicts."""
-    layout, target = entry.get("layout"), entry.get("target", "class")
+    layout, target, name = entry.get("layout"), entry.get("target", "class"), run.get("data")
     if not isinstance(layout, str) or layout not in LAYOUTS:
         return
-    if target != "class":
-        yield f"{path}.data: {name!r} has the target {target!r}; a probe predicts one class"
+    if target == "numbers":
+        if run.get("protocol") == "published":
+            yield (
+                f"{path}.protocol: the target of {name!r} is numbers, which the published protocol "
+                "does not predict; expected corrected"
+            )
+    elif target != "class":
+        yield (
+            f"{path}.data: {name!r} has the target {target!r}; a probe predicts one class (target: "
+            "class) or numbers (target: numbers)"
+        )
     elif isinstance(as_mapping(entry.get("columns")).get("label"), list):
         yield f"{path}.data: {name!r} has several columns of labels; a probe reads one"

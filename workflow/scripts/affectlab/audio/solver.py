@@ -68,14 +68,18 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A fitted classifier in the coordinates of a `Basis`: ``[r, K]`` and ``[K]``."""
+    """A fitted linear model in the coordinates of a `Basis`: ``[r, K]`` and ``[K]``."""
 
     coefficients: Floats
     intercepts: Floats
 
+    def logits(self, coordinates: Floats) -> Floats:
+        """Linear outputs ``[m, K]`` of items with the given coordinates ``[m, r]``."""
+        return np.asarray(coordinates @ self.coefficients + self.intercepts)
+
     def probabilities(self, coordinates: Floats) -> Floats:
         """Class probabilities ``[m, K]`` of items with the given coordinates ``[m, r]``."""
-        return softmax(coordinates @ self.coefficients + self.intercepts)
+        return softmax(self.logits(coordinates))
 
 
 def softmax(scores: Floats) -> Floats:
@@ -162,6 +166,28 @@ def fit_path(
         start = _minimise(basis, targets, weights, penalty, start)
         fitted.append(start)
     return [Weights(parameters[:-1], parameters[-1]) for parameters in fitted]
+
+
+def ridge_path(basis: Basis, values: Floats, strengths: Sequence[float]) -> list[Weights]:
+    """Fit a ridge regression for each C, at once for all numbers.
+
+    The answer is that of ``make_pipeline(StandardScaler(), Ridge(alpha=1 / C))``. In the basis the
+    squares of different coordinates do not mix, so each coefficient has a closed form.
+
+    Args:
+        basis: of the items, from `rotate`.
+        values: ``[n, D]``.
+        strengths: values of C.
+
+    Returns:
+        The weights for each C, in the order given.
+    """
+    mean = values.mean(axis=0)
+    products = basis.coordinates.T @ (values - mean)
+    return [
+        Weights(products / (basis.curvature + 1 / strength)[:, None], mean)
+        for strength in strengths
+    ]
 
 
 def fit_and_predict(

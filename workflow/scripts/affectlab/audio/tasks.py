@@ -59,6 +59,13 @@ TASKS = {
 }
 
 
+def task_title(task: str, data: Mapping[str, Any]) -> str:
+    """What a run predicts, by its task and the ``data`` of its metrics."""
+    if "numbers" in data:
+        return "the numbers that a recording is rated with"
+    return TASKS[task].title
+
+
 TASKS_OF = {
     "eatd": ("2dep", "2dep_50", "3emo"),
     "ravdess": ("8emo", "3valence"),

@@ -8,7 +8,9 @@ from typing import Any
 from affectlab.audio.data import Clip
 from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.description import CONTENT, Description
-from affectlab.datasets.traps import Trap, find_traps
+from affectlab.datasets.numbers import NUMBERS
+from affectlab.datasets.traps import Trap, find_traps, number_traps
+from affectlab.evaluation.number_conditions import condition_traps
 
 SHOWN = 3
 """So many groups of clips are in a sentence."""
@@ -28,18 +30,11 @@ def own_traps(
         description: of the data set.
         identical: groups of ids of clips with the same sound.
         near: the same of clips that sound nearly the same.
-        conditions: what the conditions of recording tell of the classes.
+        conditions: what the conditions of recording tell of the classes or numbers: of
+            `giveaways` or of `number_giveaways`.
     """
-    known = [clip for clip in clips if OWN_TASK in clip.labels]
     stated = description.group != CONTENT
-    yield from find_traps(
-        [clip.labels[OWN_TASK] for clip in known],
-        [clip.subject if stated else None for clip in known],
-        description.classes,
-        folds=description.folds,
-        what="clips",
-        group_name=description.group,
-    )
+    yield from _label_traps(clips, description, stated)
     if not stated:
         yield Trap(
             "subjects_not_stated",
@@ -59,7 +54,9 @@ def own_traps(
             f"Some clips sound nearly the same, such as a recording that was coded again "
             f"({_listed(near)}). Keep one of each.",
         )
-    if conditions["clear"]:
+    if description.target == NUMBERS:
+        yield from condition_traps(conditions["clear"], "clip")
+    elif conditions["clear"]:
         shown = " and ".join(conditions["clear"])
         yield Trap(
             "condition_predicts_class",
@@ -67,6 +64,28 @@ def own_traps(
             "may learn the recording instead of the emotion; compare the score with that of the "
             "baseline conditions.",
         )
+
+
+def _label_traps(clips: Sequence[Clip], description: Description, stated: bool) -> Iterator[Trap]:
+    """Traps in classes or numbers, and in subjects where they are *stated*."""
+    subjects = [clip.subject if stated else None for clip in clips]
+    if description.target == NUMBERS:
+        yield from number_traps(
+            [tuple(clip.values.values()) for clip in clips],
+            subjects,
+            description.classes,
+            what="clips",
+            group_name=description.group,
+        )
+        return
+    yield from find_traps(
+        [clip.labels[OWN_TASK] for clip in clips],
+        subjects,
+        description.classes,
+        folds=description.folds,
+        what="clips",
+        group_name=description.group,
+    )
 
 
 def _is_apart(by_id: Mapping[str, Clip], ids: Collection[str]) -> bool:

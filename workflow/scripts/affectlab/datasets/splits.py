@@ -78,7 +78,10 @@ def divide(
         made = seed if is_made else None
     _check(splits, folds, path)
     return Division(
-        tuple(splits), None if folds is None else tuple(folds), made, _digest(ids, splits, folds)
+        tuple(splits),
+        None if folds is None else tuple(folds),
+        made,
+        division_digest(ids, splits, folds),
     )
 
 
@@ -182,7 +185,8 @@ def _check(splits: Sequence[str], folds: Sequence[int] | None, path: Path | str)
         raise DataError(path, None, f"no item is in the split {' and '.join(empty)}")
 
 
-def _digest(ids: Sequence[str], splits: Sequence[str], folds: Sequence[int] | None) -> str:
+def division_digest(ids: Sequence[str], splits: Sequence[str], folds: Sequence[int] | None) -> str:
+    """The SHA-256 of the items' ids with their splits and folds."""
     digest = hashlib.sha256()
     # Line by line, and no list of all lines.
     for place in sorted(range(len(ids)), key=lambda place: ids[place]):

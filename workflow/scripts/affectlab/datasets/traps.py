@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from affectlab.datasets.names import name_key
@@ -146,16 +146,59 @@ def spelling_traps(names: Sequence[str], group_name: str) -> list[Trap]:
 def _constant(
     labels: Sequence[str], groups: Sequence[str | None], what: str, group_name: str
 ) -> list[Trap]:
-    own: dict[str, list[str]] = defaultdict(list)
+    found = constant_groups(labels, groups)
+    if found is None:
+        return []
+    sentence = (
+        f"In {found[0]} of {found[1]} groups by {group_name}, all {what} have the same class. "
+        "A model can score well by knowing the group instead of the emotion."
+    )
+    return [Trap("label_constant_per_group", sentence)]
+
+
+def number_traps(
+    values: Sequence[tuple[float, ...]],
+    groups: Sequence[str | None],
+    names: Sequence[str],
+    *,
+    what: str,
+    group_name: str,
+) -> list[Trap]:
+    """Look for traps in numbers and groups: spellings, and numbers that are constant per group.
+
+    Args:
+        values: numbers of each item.
+        groups: such as the author of each item; None where it is not known.
+        names: of the numbers.
+        what: plural name of the items, such as texts.
+        group_name: what a group is, such as author.
+    """
+    traps = spelling_traps([name for name in groups if name is not None], group_name)
+    for place, name in enumerate(names):
+        found = constant_groups([own[place] for own in values], groups)
+        if found is not None:
+            sentence = (
+                f"In {found[0]} of {found[1]} groups by {group_name}, all {what} have the same"
+                f" {name}. A model can score well by knowing the group instead of the emotion."
+            )
+            traps.append(Trap("number_constant_per_group", sentence))
+    return traps
+
+
+def constant_groups(
+    labels: Sequence[Hashable], groups: Sequence[str | None]
+) -> tuple[int, int] | None:
+    """Count the groups of several items whose items all have the same label.
+
+    Returns:
+        This count, and the number of groups of several items; None where it is no trap.
+    """
+    own: dict[str, list[Hashable]] = defaultdict(list)
     for label, group in zip(labels, groups, strict=True):
         if group is not None:
             own[name_key(group)].append(label)
     several = [found for found in own.values() if len(found) > 1]
     constant = sum(len(set(found)) == 1 for found in several)
     if len(several) < LEAST_GROUPS or constant < MOST_OF_ONE_CLASS * len(several):
-        return []
-    sentence = (
-        f"In {constant} of {len(several)} groups by {group_name}, all {what} have the same class. "
-        "A model can score well by knowing the group instead of the emotion."
-    )
-    return [Trap("label_constant_per_group", sentence)]
+        return None
+    return constant, len(several)

@@ -7,8 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.texts import normalise_text
-from affectlab.datasets.traps import Trap, spelling_traps
+from affectlab.datasets.names import name_key
+from affectlab.datasets.numbers import constant_numbers, describe_numbers
+from affectlab.datasets.splits import joined_groups
+from affectlab.datasets.texts import normalise_text, text_conditions
+from affectlab.datasets.traps import Trap, number_traps
 from affectlab.emotion.audit import (
     breakage,
     copy_traps,
@@ -22,7 +25,7 @@ from affectlab.emotion.audit import (
 from affectlab.emotion.data import Data
 from affectlab.emotion.ratings import Rating, Ratings
 from affectlab.evaluation.expectations import compare, refuse_unusable
-from affectlab.files.io import round_significant
+from affectlab.evaluation.number_conditions import condition_traps, number_giveaways
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
 
@@ -59,16 +62,18 @@ def audit_numbers(
         expected: ``expected`` of the data registry; only its ``counts`` apply.
 
     Returns:
-        A JSON object as of `audit.audit`, without ``conditions``. ``counts`` hold the mean, the
-        standard deviation and the range of each number instead of classes.
+        A JSON object as of `audit.audit`, with ``number_conditions`` (`number_giveaways`) instead
+        of ``conditions``. ``counts`` hold the mean, the standard deviation and the range of each
+        number instead of classes.
 
     Raises:
         UserError: the data are broken; all reasons are listed.
     """
     overlap = overlap_in(data)
-    constant = _constant_numbers(data)
+    constant = constant_numbers(data.values_of(data.records), data.names, "texts")
     refuse_unusable([*breakage(data, quarantined, overlap), *constant])
     shared = text_findings(data, quarantined, overlap)
+    conditions = _conditions(data)
     counts = {split: _describe(own, data) for split, own in parts(data).items()}
     wanted = (expected or {}).get("counts", {})
     rows = [
@@ -78,43 +83,46 @@ def audit_numbers(
     return {
         **shared,
         "counts": counts,
-        "traps": [asdict(trap) for trap in (*copy_traps(shared), *_spelled(data))],
+        "number_conditions": conditions,
+        "traps": [asdict(trap) for trap in (*copy_traps(shared), *_traps(data, conditions))],
         "expected": compare(rows),
     }
 
 
-def _spelled(data: Ratings) -> list[Trap]:
-    known = [record.group for record in data.records if record.group is not None]
-    return spelling_traps(known, data.description.group)
-
-
-def _constant_numbers(data: Ratings) -> list[str]:
-    """Numbers that are the same for all texts, so that nothing can be learnt."""
-    values = data.values_of(data.records)
-    spread = values.max(axis=0) - values.min(axis=0)
+def _traps(data: Ratings, conditions: Mapping[str, Any]) -> list[Trap]:
+    """What about numbers and groups can make a score on these data mean less than it seems."""
     return [
-        f"the number {name} is the same for all texts"
-        for name, range_ in zip(data.names, spread, strict=True)
-        if range_ == 0
+        *number_traps(
+            [record.answer for record in data.records],
+            [record.group for record in data.records],
+            data.names,
+            what="texts",
+            group_name=data.description.group,
+        ),
+        *condition_traps(conditions["clear"], "text"),
     ]
+
+
+def _conditions(data: Ratings) -> dict[str, Any]:
+    """Find what length and language of a text tell of its numbers."""
+    authors = [None if one.group is None else name_key(one.group) for one in data.records]
+    contents = [normalise_text(one.text) for one in data.records]
+    return number_giveaways(
+        text_conditions([record.text for record in data.records]),
+        data.values_of(data.records),
+        data.names,
+        joined_groups(authors, contents),
+        "emotion",
+    )
 
 
 def _describe(records: Sequence[Rating], data: Ratings) -> dict[str, Any]:
     """Records, unique texts, numbers and lengths of one split."""
-    values = data.values_of(records)
     return {
         "records": len(records),
         "unique_texts": len({record.text for record in records}),
         "unique_normalised_texts": len({normalise_text(record.text) for record in records}),
-        "numbers": {
-            name: {
-                "mean": round_significant(float(column.mean())),
-                "sd": round_significant(float(column.std())),
-                "min": float(column.min()),
-                "max": float(column.max()),
-            }
-            for name, column in zip(data.names, values.T, strict=True)
-        },
+        "numbers": describe_numbers(data.values_of(records), data.names),
         "characters": quantiles([len(record.text) for record in records]),
         "words": quantiles([len(record.text.split()) for record in records]),
     }

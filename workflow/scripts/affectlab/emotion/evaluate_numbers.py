@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.texts import text_conditions
 from affectlab.emotion.evaluate import (
     CROSS_VALIDATION,
     TASK_VERSION,
@@ -19,13 +20,14 @@ from affectlab.emotion.ratings import Rating, Ratings
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import UserError
 from affectlab.evaluation import regression
+from affectlab.evaluation.number_conditions import predict_numbers
 from affectlab.evaluation.records import ScoredRun, difference_line
 from affectlab.evaluation.regression import HELD_OUT, RatedCorpus
 from affectlab.files.io import write_text
 
 
 def rated_corpus_of(data: Ratings) -> RatedCorpus:
-    """Numbers, training means and groups of a data set, without texts.
+    """Numbers, trivial baselines and groups of a data set, without texts.
 
     Groups are those of `evaluate.corpus_of`. In a cross-validation every text is held out once.
 
@@ -47,20 +49,23 @@ def rated_corpus_of(data: Ratings) -> RatedCorpus:
         {split: _values(data, parts[split]) for split in HELD_OUT},
         {split: _means(data, parts[split]) for split in HELD_OUT},
         group,
+        {split: _from_conditions(data, parts[split]) for split in HELD_OUT},
     )
 
 
 def _cross_validated(data: Ratings) -> RatedCorpus:
-    """A corpus in which each split holds every item; means are those of the training folds."""
+    """A corpus in which each split holds every item; baselines are those of the training folds."""
     means: dict[str, dict[str, list[float]]] = {split: {} for split in HELD_OUT}
+    conditions: dict[str, dict[str, list[float]]] = {split: {} for split in HELD_OUT}
     for fold in range(data.description.folds or 0):
         own = data.for_fold(fold)
         for split in HELD_OUT:
             means[split] |= _means(own, own.of_split(split))
+            conditions[split] |= _from_conditions(own, own.of_split(split))
     values = _values(data, data.records)
     numbers = groups_of(data.records)
     group = {one.id: number for one, number in zip(data.records, numbers, strict=True)}
-    return RatedCorpus(data.names, dict.fromkeys(HELD_OUT, values), means, group)
+    return RatedCorpus(data.names, dict.fromkeys(HELD_OUT, values), means, group, conditions)
 
 
 def _values(data: Ratings, records: Sequence[Rating]) -> dict[str, list[float]]:
@@ -72,6 +77,17 @@ def _means(data: Ratings, records: Sequence[Rating]) -> dict[str, list[float]]:
     """The training means of *data*, for each of *records*."""
     mean = data.values_of(data.of_split("train")).mean(axis=0).tolist()
     return {one.id: mean for one in records}
+
+
+def _from_conditions(data: Ratings, records: Sequence[Rating]) -> dict[str, list[float]]:
+    """What length and language tell of the numbers of *records*, learnt from the training split."""
+    train = data.of_split("train")
+    found = predict_numbers(
+        text_conditions([one.text for one in train]),
+        data.values_of(train),
+        text_conditions([one.text for one in records]),
+    )
+    return {one.id: row for one, row in zip(records, found.tolist(), strict=True)}
 
 
 def evaluate_numbers(

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.description import Description, Target, language_of
+from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.own_items import Item, OwnItems, OwnKind, Place
 from affectlab.datasets.own_tables import OwnRow
 from affectlab.datasets.texts import text_problem
 from affectlab.emotion.data import Record
 from affectlab.emotion.own_labels import OwnLabels
 from affectlab.emotion.own_numbers import OwnNumbers
-from affectlab.emotion.ratings import NUMBERS, Rating
+from affectlab.emotion.ratings import Rating
 from affectlab.files.quarantine import BadRecord
 
 

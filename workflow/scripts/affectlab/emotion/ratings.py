@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from affectlab.datasets.description import Description, read_description
+from affectlab.datasets.numbers import NUMBERS, is_finite_number
 from affectlab.emotion.data import (
     Data,
     Divided,
@@ -21,9 +21,6 @@ from affectlab.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
-
-NUMBERS: Final = "numbers"
-"""The target of such data, see `Description.target`."""
 
 _REQUIRED = {"id": str, "text": str, "values": dict, "split": str}
 _OPTIONAL = {"group": str, "fold": int}
@@ -109,13 +106,6 @@ def read_any(
     if read_description(description_path).target == NUMBERS:
         return read_ratings(records_path, description_path, fold)
     return read_data(records_path, description_path, fold)
-
-
-def is_finite_number(value: Any) -> bool:
-    """Whether *value* is a number of JSON that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= sys.float_info.max
 
 
 def _problem(row: Mapping[str, Any], description: Description) -> str | None:

@@ -11,7 +11,7 @@ from affectlab.evaluation.regression import score_stems
 from affectlab.evaluation.small_data import few_for_correlation
 from affectlab.report.results import SeedResult, against_baseline, split_means
 from affectlab.report.section import render, run_view
-from affectlab.report.words import count, unseen
+from affectlab.report.words import count, trivial, unseen
 
 HERE = Path(__file__).parent
 FIGURES = {
@@ -44,8 +44,8 @@ def headline(runs: Mapping[str, Sequence[SeedResult]], comparison: Mapping[str, 
         f"{'' if folded else 'test '}texts with a concordance of {ccc['mean']:.3f}"
         f" ({100 * comparison['interval']['level']:g} % interval over {run['interval_covers']}"
         f" {ccc['ci'][0]:.3f} to {ccc['ci'][1]:.3f}; {count(len(run['seeds']), 'seed')}).",
-        f"Its mean absolute error is {mae['mean']:.4g}. The mean of the training texts, the trivial"
-        f" baseline, has an error of {mae['baseline']['value']:.4g}.",
+        f"Its mean absolute error is {mae['mean']:.4g}. The strongest trivial baseline is"
+        f" {trivial(mae['baseline']['name'])}, with an error of {mae['baseline']['value']:.4g}.",
     ]
     if folded:
         sentences.append("Each text was predicted by a model that was trained without its fold.")

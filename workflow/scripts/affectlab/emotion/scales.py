@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.emotion.ratings import is_finite_number
+from affectlab.datasets.numbers import is_finite_number
 from affectlab.errors import UserError
 
 if TYPE_CHECKING:

@@ -357,6 +357,19 @@ def comparison_record(
     }
 
 
+def joined_records(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join the records of runs on different targets, which have no items in common.
+
+    Args:
+        records: of `comparison_record`, at least one; of the same experiment and intervals.
+    """
+    parts = {
+        key: [one for record in records for one in record[key]]
+        for key in ("headline", "runs", "pairs")
+    }
+    return {**records[0], **parts}
+
+
 class _Part(NamedTuple):
     """A variance and its degrees of freedom."""
 

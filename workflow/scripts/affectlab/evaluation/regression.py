@@ -1,8 +1,8 @@
 """Scoring stored predictions of numbers: one run by itself, and runs against each other.
 
 Each number has a concordance correlation coefficient (CCC) and a mean absolute error (MAE), in
-units of the data. ``ccc`` and ``mae`` are the means over the numbers. The trivial baseline is the
-mean of the training split.
+units of the data. ``ccc`` and ``mae`` are the means over the numbers. Trivial baselines are the
+mean of the training split, and what conditions of recording alone tell of the numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from affectlab.config.models import Bootstrap
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.comparison import Resamples, Run, Score, difference
 from affectlab.evaluation.predictions import check_items, prediction_lines
-from affectlab.evaluation.records import metric, read_metrics
+from affectlab.evaluation.records import metric, read_metrics, strongest
 
 HELD_OUT = ("validation", "test")
 
@@ -30,7 +30,8 @@ COMPARED = ("ccc", "mae")
 WIDTH = 7
 """Columns of `stats.pair_columns`."""
 
-BASELINE = "training_mean"
+TRAINING_MEAN, CONDITIONS = "training_mean", "conditions"
+"""Trivial baselines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +44,29 @@ class RatedCorpus:
         means: split -> item -> the training mean of each number; in a cross-validation that
             of the item's own training folds.
         group: a number per item; items that are alike share one.
+        conditions: split -> item -> the numbers that its conditions of recording predict, learnt
+            from the same training items; empty where there are no conditions.
     """
 
     names: tuple[str, ...]
     values: Mapping[str, Mapping[str, Sequence[float]]]
     means: Mapping[str, Mapping[str, Sequence[float]]]
     group: Mapping[str, int]
+    conditions: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RatedPredictions:
     """What a run predicted for the items of one split, in the order of their ids.
 
-    ``true``, ``predicted`` and ``trivial`` (the training means) are ``[n, D]``.
+    ``true``, ``predicted`` and each of ``trivial`` (name of a baseline -> what it predicts, the
+    training means first) are ``[n, D]``.
     """
 
     ids: tuple[str, ...]
     true: stats.Floats
     predicted: stats.Floats
-    trivial: stats.Floats
+    trivial: Mapping[str, stats.Floats]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,7 +76,9 @@ class RatedPredictions:
         kept = [place for place, name in enumerate(self.ids) if name not in ids]
         return RatedPredictions(
             tuple(self.ids[place] for place in kept),
-            *(values[kept] for values in (self.true, self.predicted, self.trivial)),
+            self.true[kept],
+            self.predicted[kept],
+            {name: values[kept] for name, values in self.trivial.items()},
         )
 
 
@@ -151,11 +158,15 @@ def score_split(
         bootstrap: of the intervals.
     """
     groups = [corpus.group[name] for name in split.ids]
-    trivial = scores(split.true, split.trivial, groups, corpus.names)
+    trivial = {
+        baseline: scores(split.true, predicted, groups, corpus.names)
+        for baseline, predicted in split.trivial.items()
+    }
     metrics = {}
     for name, score in scores(split.true, split.predicted, groups, corpus.names).items():
-        found = _interval(score, len(split), trivial[name].value, bootstrap)
-        baseline = (BASELINE, trivial[name].value)
+        found = _interval(score, len(split), trivial[TRAINING_MEAN][name].value, bootstrap)
+        rivals = [(baseline, own[name].value) for baseline, own in trivial.items()]
+        baseline = strongest(score.direction, rivals)
         metrics[name] = metric(found.value, score.direction, (found.low, found.high), baseline)
     return {"n": len(split), "groups": len(set(groups)), "metrics": metrics}
 
@@ -270,7 +281,7 @@ def _mean_over_numbers(
 
 
 def _interval(score: Score, items: int, trivial: float, bootstrap: Bootstrap) -> stats.Interval:
-    """The interval of a score of `scores`, whose trivial baseline is *trivial*."""
+    """The interval of a score of `scores`, which is *trivial* for the training mean."""
     if score.direction == "lower":
         blocks = score.table.reshape(len(score.table), -1, WIDTH)
         sums = np.c_[blocks[:, :, 6].mean(axis=1), blocks[:, 0, 0]]
@@ -292,7 +303,16 @@ def _as_arrays(
     split: str, lines: Mapping[str, Sequence[float]], corpus: RatedCorpus
 ) -> RatedPredictions:
     ids = tuple(sorted(lines))
-    tables = (corpus.values[split], lines, corpus.means[split])
+
+    def array(table: Mapping[str, Sequence[float]]) -> stats.Floats:
+        return np.array([table[name] for name in ids], dtype=np.float64)
+
+    trivial = {TRAINING_MEAN: corpus.means[split]}
+    if split in corpus.conditions:
+        trivial[CONDITIONS] = corpus.conditions[split]
     return RatedPredictions(
-        ids, *(np.array([table[name] for name in ids], dtype=np.float64) for table in tables)
+        ids,
+        array(corpus.values[split]),
+        array(lines),
+        {name: array(table) for name, table in trivial.items()},
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.audio.corpora.answers import Answer, number_answer, numbers_of
 from affectlab.audio.corpora.recordings import listed_file, recordings_in
 from affectlab.audio.data import Clip
 from affectlab.audio.tasks import OWN_TASK
@@ -28,13 +29,17 @@ def read_folder(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadReco
     Args:
         root: folder of the data.
         entry: of the data set. Its ``columns`` may name those of the roles ``clip``, ``label`` and
-            ``subject``; its ``split`` may name a column, or a folder for each split.
+            ``subject``; its ``split`` may name a column, or a folder for each split. With the
+            ``target`` numbers each column of the role ``label`` holds one.
 
     Raises:
-        DataError: a named folder is missing, or a table cannot be read.
+        DataError: a named folder is missing, a table cannot be read, or there is none for numbers.
     """
     for folder, split in _parts(root, entry.get("split", {})):
         table = _table(folder)
+        if table is None and numbers_of(entry):
+            problem = "expected metadata.csv with the columns file_name and those of the numbers"
+            raise DataError(folder, None, problem)
         if table is None:
             yield from _by_class(root, folder, split)
         else:
@@ -84,27 +89,32 @@ def _by_class(root: Path, folder: Path, split: str | None) -> Iterator[Clip | Ba
 
 def _by_table(root: Path, file: OwnFile, entry: Mapping[str, Any]) -> Iterator[Clip | BadRecord]:
     named = {**entry, "columns": {"clip": "file_name", **entry.get("columns", {})}}
-    name = file.path.relative_to(root).as_posix()
-    for row in own_rows([file], named, ["clip"], ["label", "subject"]):
-        found = _clip(root, file.path.parent, row)
+    name, numbers = file.path.relative_to(root).as_posix(), numbers_of(entry)
+    # Classes may be the names of folders instead.
+    required = ["clip", "label"] if numbers else ["clip"]
+    optional = ["subject"] if numbers else ["label", "subject"]
+    for row in own_rows([file], named, required, optional):
+        found = _clip(root, file.path.parent, row, numbers)
         if isinstance(found, str):
             yield BadRecord(name, row.place, found)
         else:
             yield found
 
 
-def _clip(root: Path, folder: Path, row: OwnRow) -> Clip | str:
+def _clip(root: Path, folder: Path, row: OwnRow, numbers: Sequence[str]) -> Clip | str:
     """The clip of a row; a text that describes the problem if it is none."""
     if row.problem is not None:
         return row.problem
     path = listed_file(root, folder, str(row.values["clip"]).strip())
     if isinstance(path, str):
         return path
-    inside = (root / path).relative_to(folder)
-    # A table without labels goes with folders of classes.
-    label = row.values.get("label", inside.parts[0] if len(inside.parts) > 1 else None)
-    if label is None or isinstance(label, bool | float) or not str(label).strip():
-        return f"expected the name or number of a class as label, found {label!r}"
+    answer = (
+        number_answer(row.values["label"], numbers)
+        if numbers
+        else _class_answer(row, (root / path).relative_to(folder))
+    )
+    if isinstance(answer, str):
+        return answer
     subject = row.values.get("subject", "")
     if "subject" in row.values and (subject is None or not str(subject).strip()):
         return "the subject is empty"
@@ -112,7 +122,22 @@ def _clip(root: Path, folder: Path, row: OwnRow) -> Clip | str:
         path.as_posix(),
         path.as_posix(),
         str(subject).strip(),
-        {OWN_TASK: str(label).strip()},
+        answer.labels,
         row.split,
         place=f"{row.file}, {row.place}",
+        values=answer.values,
     )
+
+
+def _class_answer(row: OwnRow, inside: Path) -> Answer | str:
+    """The class of a row; a text that describes the problem if it has none.
+
+    Args:
+        row: of the table.
+        inside: path of the recording in the folder of the table.
+    """
+    # A table without labels goes with folders of classes.
+    label = row.values.get("label", inside.parts[0] if len(inside.parts) > 1 else None)
+    if label is None or isinstance(label, bool | float) or not str(label).strip():
+        return f"expected the name or number of a class as label, found {label!r}"
+    return Answer({OWN_TASK: str(label).strip()}, {})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.audio.corpora.answers import Answer, number_answer, numbers_of
 from affectlab.audio.corpora.recordings import listed_file
 from affectlab.audio.data import SPLITS, Clip
 from affectlab.audio.tasks import OWN_TASK
@@ -32,16 +33,21 @@ def read_manifest(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadRe
     Args:
         root: folder of the table.
         entry: of the data set; its ``columns`` and ``split.column`` name columns of another name.
+            With the ``target`` numbers each column of the role ``label`` holds one.
     """
     table = next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
     if table is None:
         raise DataError(root, None, f"expected {FORM}")
+    numbers = numbers_of(entry)
     names = {role: role for role in (*REQUIRED, "split", "duration")} | dict(
         entry.get("columns", {})
     )
+    if numbers:
+        del names["label"]
     names["split"] = entry.get("split", {}).get("column", names["split"])
     delimiter = "\t" if table.suffix == ".tsv" else ","
-    text, columns = read_text(table), {names[role] for role in REQUIRED}
+    columns = {*(names[role] for role in REQUIRED if role in names), *numbers}
+    text = read_text(table)
     header = text.partition("\n")[0].split(delimiter)
     if other := wrong_separator(header, columns, delimiter):
         raise DataError(table, "line 1", other)
@@ -55,17 +61,30 @@ def read_manifest(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadRe
                 problem = "has more fields than the first line; quote one that holds a comma"
                 yield BadRecord(table.name, place, problem)
                 continue
-            values = {role: (row.get(name) or "").strip() for role, name in names.items()}
-            yield _manifest_row(root, table, place, values)
+            yield _manifest_row(root, table, place, row, names, numbers)
     except csv.Error as error:
         raise DataError(table, f"line {reader.line_num + 1}", str(error)) from error
 
 
 def _manifest_row(
-    root: Path, table: Path, place: str, values: Mapping[str, str]
+    root: Path,
+    table: Path,
+    place: str,
+    row: Mapping[str, str | None],
+    names: Mapping[str, str],
+    numbers: Sequence[str],
 ) -> Clip | BadRecord:
-    if empty := [role for role in REQUIRED if not values[role]]:
+    """The clip of a row, by the columns of the roles *names* and of the *numbers*, if any."""
+    values = {role: (row.get(name) or "").strip() for role, name in names.items()}
+    if empty := [role for role in REQUIRED if role in values and not values[role]]:
         return BadRecord(table.name, place, f"{' and '.join(empty)} empty")
+    answer = (
+        number_answer([row.get(name) for name in numbers], numbers)
+        if numbers
+        else Answer({OWN_TASK: values["label"]}, {})
+    )
+    if isinstance(answer, str):
+        return BadRecord(table.name, place, answer)
     clip = listed_file(root, root, values["clip"])
     if isinstance(clip, str):
         return BadRecord(table.name, place, clip)
@@ -84,8 +103,9 @@ def _manifest_row(
         clip.as_posix(),
         clip.as_posix(),
         values["subject"],
-        {OWN_TASK: values["label"]},
+        answer.labels,
         SPLITS.get(split.lower()),
         seconds,
         f"{table.name}, {place}",
+        answer.values,
     )
