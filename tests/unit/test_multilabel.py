@@ -1,5 +1,7 @@
 """Label sets: thresholds, scores against scikit-learn, trivial baselines, intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -95,7 +97,7 @@ def test_no_items_or_other_shapes_are_refused(shape):
 def test_scores_are_those_of_scikit_learn():
     true, probabilities = drawn(150)
     split = sets_of(true, probabilities)
-    found = multilabel.score_split(split, range(150), CLASSES, BOOTSTRAP)
+    found = multilabel.score_split(split, range(150), BOOTSTRAP)
     values = {name: entry["value"] for name, entry in found["metrics"].items()}
     assert values == pytest.approx(
         {
@@ -111,7 +113,7 @@ def test_scores_are_those_of_scikit_learn():
     )
     each = f1_score(true, split.decided, average=None)
     for k, name in enumerate(CLASSES):
-        row = found["per_class"][name]
+        row = multilabel.per_class(split, CLASSES)[name]
         assert row["f1"] == pytest.approx(each[k])
         assert row["average_precision"] == pytest.approx(
             average_precision_score(true[:, k], probabilities[:, k])
@@ -139,7 +141,7 @@ def test_a_class_that_does_not_occur_is_left_out():
     true, probabilities = drawn(80)
     true[:, 1], probabilities[:, 1] = False, 0.1
     split = sets_of(true, probabilities)
-    found = multilabel.score_split(split, range(80), CLASSES, BOOTSTRAP)
+    found = multilabel.score_split(split, range(80), BOOTSTRAP)
     rest = [0, 2, 3]
     assert found["metrics"]["macro_f1"]["value"] == pytest.approx(
         f1_score(true[:, rest], split.decided[:, rest], average="macro")
@@ -147,13 +149,13 @@ def test_a_class_that_does_not_occur_is_left_out():
     assert found["metrics"]["mean_average_precision"]["value"] == pytest.approx(
         average_precision_score(true[:, rest], probabilities[:, rest])
     )
-    assert found["per_class"]["fear"]["average_precision"] is None
+    assert multilabel.per_class(split, CLASSES)["fear"]["average_precision"] is None
 
 
 def test_items_may_have_no_class():
     true = np.zeros((6, 4), bool)
     split = sets_of(true, np.full((6, 4), 0.1))
-    found = multilabel.score_split(split, range(6), CLASSES, BOOTSTRAP)["metrics"]
+    found = multilabel.score_split(split, range(6), BOOTSTRAP)["metrics"]
     assert found["exact_match"]["value"] == 1
     assert found["macro_f1"]["value"] == 0
     assert "mean_average_precision" not in found
@@ -175,7 +177,7 @@ def test_the_strongest_trivial_baseline_is_reported():
     train = generator.random((400, 4)) < [0.7, 0.1, 0.2, 0.05]
     true, probabilities = drawn(100)
     prior = Prior.of(train)
-    found = multilabel.trivial_scores(sets_of(true, probabilities, prior=prior), {})
+    found = multilabel.trivial_scores(sets_of(true, probabilities, prior=prior))
     sets, counts = np.unique(train, axis=0, return_counts=True)
     answers = {
         "all_classes": np.ones_like(true),
@@ -189,7 +191,8 @@ def test_the_strongest_trivial_baseline_is_reported():
     ):
         assert found[name][1] >= max(score(one) for one in answers.values()) - 1e-12
     assert found["mean_average_precision"] == ("class_shares", pytest.approx(true.mean()))
-    perfect = multilabel.trivial_scores(sets_of(true, probabilities), {"conditions": true})
+    known = replace(sets_of(true, probabilities), answers={"conditions": true})
+    perfect = multilabel.trivial_scores(known)
     assert perfect["macro_f1"] == ("conditions", 1.0)
 
 
@@ -205,7 +208,7 @@ def test_drawing_by_shares_is_scored_by_its_expectation():
     shares = np.tile(prior.shares, (3000, 1))
     expected = np.where(true, shares, 1 - shares).prod(axis=1).mean()
     assert expected == pytest.approx(match, abs=0.005)
-    found = multilabel.trivial_scores(split, {})
+    found = multilabel.trivial_scores(split)
     assert found["macro_f1"][1] >= f1 - 0.005
     assert found["exact_match"][1] >= match - 0.005
 

@@ -11,7 +11,7 @@ fold's model has its own, chosen on the validation items of that fold.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class LabelSets:
         probabilities: float64 ``[n, L]``.
         thresholds: float64 ``[n, L]``, those of the model that predicted the item.
         priors: of the training items of this model, for each item.
+        answers: name of a further trivial baseline -> its label sets, booleans ``[n, L]``.
     """
 
     ids: tuple[str, ...]
@@ -69,6 +70,7 @@ class LabelSets:
     probabilities: stats.Floats
     thresholds: stats.Floats
     priors: tuple[Prior, ...]
+    answers: Mapping[str, stats.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -83,6 +85,7 @@ class LabelSets:
             self.probabilities[kept],
             self.thresholds[kept],
             tuple(self.priors[place] for place in kept),
+            {name: given[kept] for name, given in self.answers.items()},
         )
 
 
@@ -175,24 +178,20 @@ def scores(true: stats.Array, decided: stats.Array, groups: Sequence[int]) -> di
 def score_split(
     split: LabelSets,
     groups: Sequence[int],
-    classes: Sequence[str],
     bootstrap: Bootstrap,
-    answers: Mapping[str, stats.Array] | None = None,
 ) -> dict[str, Any]:
     """All scores of one split with intervals and trivial baselines, as `metrics.json` holds them.
 
     Args:
         split: the predictions.
         groups: ``[n]``, the group of each item.
-        classes: L names.
         bootstrap: of the intervals.
-        answers: name of a further trivial baseline -> its label sets, booleans ``[n, L]``.
 
     Returns:
-        ``n``, ``groups``, ``metrics`` and ``per_class``.
+        ``n``, ``groups`` and ``metrics``.
     """
     level = bootstrap.level
-    trivial = trivial_scores(split, answers or {})
+    trivial = trivial_scores(split)
     hits = stats.group_sums(split.true & split.decided, groups)
     unions = stats.group_sums(split.true | split.decided, groups)
     right = exact_match(split.true, split.decided)
@@ -206,9 +205,8 @@ def score_split(
         "micro_f1": intervals.f1_interval(pooled, level),
         "exact_match": intervals.share_interval(whole, level),
     }
-    precisions = average_precisions(split.true, split.probabilities)
     if split.true.any():
-        found["mean_average_precision"] = _precision_interval(split, precisions, groups, bootstrap)
+        found["mean_average_precision"] = _precision_interval(split, groups, bootstrap)
     return {
         "n": len(split),
         "groups": len(set(groups)),
@@ -216,13 +214,10 @@ def score_split(
             name: metric(one.value, "higher", (one.low, one.high), trivial[name])
             for name, one in found.items()
         },
-        "per_class": per_class(split, precisions, classes),
     }
 
 
-def trivial_scores(
-    split: LabelSets, answers: Mapping[str, stats.Array]
-) -> dict[str, tuple[str, float]]:
+def trivial_scores(split: LabelSets) -> dict[str, tuple[str, float]]:
     """The strongest trivial baseline on the same items: name and value by score.
 
     The candidates give each item all classes, the most frequent label set of training, each class
@@ -230,8 +225,7 @@ def trivial_scores(
     last one are those of the expected counts. Average precision: the shares as probabilities.
 
     Args:
-        split: with the priors of its items.
-        answers: name of a further trivial baseline -> its label sets, booleans ``[n, L]``.
+        split: with the priors of its items, and further baselines.
     """
     true = split.true
     shares = np.stack([prior.shares for prior in split.priors])
@@ -239,7 +233,7 @@ def trivial_scores(
         "all_classes": np.ones_like(true),
         "commonest_set": np.stack([prior.commonest for prior in split.priors]),
         "majority_of_each_class": shares > 0.5,
-        **answers,
+        **split.answers,
     }
     counts = {name: _count_columns(true, one).sum(axis=0) for name, one in decisions.items()}
     counts["drawn_by_shares"] = np.r_[
@@ -263,9 +257,7 @@ def trivial_scores(
     return found
 
 
-def per_class(
-    split: LabelSets, precisions: stats.Floats, classes: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+def per_class(split: LabelSets, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Precision, recall, F1, average precision, counts and threshold of each class.
 
     The threshold is the mean over the items: in a cross-validation their models have different
@@ -273,9 +265,9 @@ def per_class(
 
     Args:
         split: the predictions.
-        precisions: ``[L]``, of `average_precisions`.
         classes: L names.
     """
+    precisions = average_precisions(split.true, split.probabilities)
     hits, support, predicted = _counts(_count_columns(split.true, split.decided).sum(axis=0))
     found = {}
     for place, name in enumerate(classes):
@@ -293,7 +285,7 @@ def per_class(
 
 
 def _precision_interval(
-    split: LabelSets, precisions: stats.Floats, groups: Sequence[int], bootstrap: Bootstrap
+    split: LabelSets, groups: Sequence[int], bootstrap: Bootstrap
 ) -> stats.Interval:
     """The interval of the mean average precision, from resampled groups."""
     n = len(split)
@@ -309,7 +301,7 @@ def _precision_interval(
         replicates += _mean_precisions(split, weights)
     known = np.array(replicates)
     return intervals.resampled_interval(
-        float(mean_average_precision(precisions)),
+        float(mean_average_precision(average_precisions(split.true, split.probabilities))),
         known[~np.isnan(known)],
         len(set(groups)),
         bootstrap.level,

@@ -119,6 +119,32 @@ class Line:
             raise self.error(f"{name}: expected a number for each of {_listed(names)}")
         return [self._number(f"{name} of {one}", stored[one], -math.inf, math.inf) for one in names]
 
+    def shares(self, name: str, names: Sequence[str]) -> list[float]:
+        """The numbers from 0 to 1 in the field *name*, an object, in the order of *names*.
+
+        Raises:
+            DataError: there is not exactly one for each name, or one is out of range.
+        """
+        stored = self._value(name)
+        if not isinstance(stored, Mapping) or set(stored) != set(names):
+            raise self.error(f"{name}: expected a number for each of {_listed(names)}")
+        return [self._number(f"{name} of {one}", stored[one], 0.0, 1.0) for one in names]
+
+    def names(self, name: str, known: Collection[str]) -> list[str]:
+        """The list of different texts in the field *name*, each one of *known*.
+
+        Raises:
+            DataError: it is missing, no such list, or has a text that is none of them.
+        """
+        value = self._value(name)
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self.error(f"{name}: expected a list of texts, found {_shown(value)}")
+        if unknown := [one for one in value if one not in known]:
+            raise self.error(f"{name}: expected some of {_listed(known)}, found {unknown[0]!r}")
+        if len(set(value)) < len(value):
+            raise self.error(f"{name}: expected different texts")
+        return list(value)
+
     def distribution(self, name: str, classes: Sequence[str]) -> list[float]:
         """The probabilities in the field *name*, in the order of *classes*.
 

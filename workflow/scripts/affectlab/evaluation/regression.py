@@ -12,17 +12,16 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import intervals, stats
-from affectlab.evaluation.comparison import Resamples, Run, Score, difference
+from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.predictions import check_items, prediction_lines
-from affectlab.evaluation.records import metric, read_metrics, strongest
-
-HELD_OUT = ("validation", "test")
+from affectlab.evaluation.records import metric, strongest
+from affectlab.evaluation.scoring import HELD_OUT
 
 COMPARED = ("ccc", "mae")
 """Scores whose paired differences between runs are reported."""
@@ -171,101 +170,32 @@ def score_split(
     return {"n": len(split), "groups": len(set(groups)), "metrics": metrics}
 
 
-def scored_record(
-    predictions: Mapping[str, RatedPredictions],
-    corpus: RatedCorpus,
-    overlapping: Container[str],
-    bootstrap: Bootstrap,
-) -> dict[str, Any]:
-    """The scores of a run, as `metrics.json` holds them, without what identifies the run.
+@dataclass(frozen=True, slots=True)
+class NumberScorer:
+    """The `Scorer` of data with numbers."""
 
-    Args:
-        predictions: of the splits validation and test.
-        corpus: names, numbers and groups.
-        overlapping: test items that are, or nearly are, in the training data as well.
-        bootstrap: of the intervals.
-    """
-    test = predictions["test"]
-    others = {"validation": score_split(predictions["validation"], corpus, bootstrap)}
-    remaining = test.without(overlapping)
-    if len(remaining):
-        others["test_without_overlap"] = score_split(remaining, corpus, bootstrap)
-    return {**score_split(test, corpus, bootstrap), "other_splits": others}
+    corpus: RatedCorpus
+    compared: ClassVar[tuple[str, ...]] = COMPARED
 
+    def read(self, path: Path | str) -> dict[str, RatedPredictions]:
+        """See `read_predictions`."""
+        return read_predictions(path, self.corpus)
 
-def compare_two(
-    first: RatedPredictions, second: RatedPredictions, corpus: RatedCorpus, bootstrap: Bootstrap
-) -> dict[str, Any]:
-    """Compare two trained models on the same items: differences with intervals.
+    def groups_of(self, split: RatedPredictions) -> list[int]:
+        """See `Scorer`."""
+        return [self.corpus.group[name] for name in split.ids]
 
-    The differences are *first* minus *second*. They say nothing of other seeds.
-    """
-    if first.ids != second.ids:
-        raise ValueError("the two runs did not predict the same items")
-    groups = [corpus.group[name] for name in first.ids]
-    resamples = Resamples(groups, bootstrap.resamples, bootstrap.seed)
-    ours, theirs = (
-        scores(side.true, side.predicted, groups, corpus.names) for side in (first, second)
-    )
-    differences = {
-        name: difference(
-            resamples.trials([ours[name]]),
-            resamples.trials([theirs[name]]),
-            groups=len(set(groups)),
-            level=bootstrap.level,
-            over_seeds=False,
-        ).as_record()
-        for name in COMPARED
-    }
-    return {"differences": differences}
+    def scores(self, split: RatedPredictions) -> dict[str, Score]:
+        """See `scores`."""
+        return scores(split.true, split.predicted, self.groups_of(split), self.corpus.names)
 
+    def score_split(self, split: RatedPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
+        """See `score_split`."""
+        return score_split(split, self.corpus, bootstrap)
 
-def read_runs(
-    metrics_paths: Sequence[Path | str],
-    predictions_paths: Sequence[Path | str],
-    corpora: Mapping[str, RatedCorpus],
-    bootstrap: Bootstrap,
-    *,
-    seedless: Container[str] = (),
-) -> list[Run]:
-    """Read the runs that are to be compared, each with all its seeds.
-
-    Args:
-        metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
-        predictions_paths: predictions.jsonl of the same, in the same order.
-        corpora: by name of the data set.
-        bootstrap: of the intervals.
-        seedless: methods that no seed changes.
-    """
-    runs: dict[str, list[tuple[dict[str, Any], RatedPredictions]]] = {}
-    for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
-        record = read_metrics(metrics_path)
-        predictions = read_predictions(predictions_path, corpora[record["data"]["name"]])
-        runs.setdefault(record["run"], []).append((record, predictions["test"]))
-    draws: dict[str, Resamples] = {}
-    found = []
-    for seeds in runs.values():
-        first, split = seeds[0]
-        data = first["data"]["name"]
-        corpus = corpora[data]
-        groups = [corpus.group[name] for name in split.ids]
-        if data not in draws:
-            draws[data] = Resamples(groups, bootstrap.resamples, bootstrap.seed)
-        each = [scores(one.true, one.predicted, groups, corpus.names) for _, one in seeds]
-        found.append(
-            Run(
-                records=[record for record, _ in seeds],
-                items=(data, split.ids),
-                trials={name: draws[data].trials([one[name] for one in each]) for name in each[0]},
-                bounds={name: _bounds(name) for name in each[0]},
-                seedless=first["method"] in seedless,
-            )
-        )
-    return found
-
-
-def _bounds(name: str) -> tuple[float, float]:
-    return (-1.0, 1.0) if name.endswith("ccc") else (0.0, math.inf)
+    def bounds(self, score: str) -> tuple[float, float]:
+        """See `Scorer`."""
+        return (-1.0, 1.0) if score.endswith("ccc") else (0.0, math.inf)
 
 
 def _mean_over_numbers(

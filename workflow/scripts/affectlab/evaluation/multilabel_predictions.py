@@ -1,0 +1,127 @@
+"""Stored predictions of label sets: reading, checking and scoring them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from affectlab.config.models import Bootstrap
+from affectlab.evaluation import multilabel, stats
+from affectlab.evaluation.comparison import Score
+from affectlab.evaluation.multilabel import LabelSets, Prior
+from affectlab.evaluation.predictions import ROUNDING, Line, check_items, prediction_lines
+from affectlab.evaluation.scoring import HELD_OUT
+
+
+@dataclass(frozen=True, slots=True)
+class MultilabelCorpus:
+    """What evaluation needs of data with label sets: no text.
+
+    Attributes:
+        classes: L names, in the order of the columns of the tables.
+        labels: split -> item -> its classes; holds the splits that are predicted.
+        priors: split -> item -> what the training items of its model tell of it.
+        group: a number per item; items that are alike share one.
+        answers: name of a further trivial baseline -> split -> item -> booleans ``[L]``.
+    """
+
+    classes: tuple[str, ...]
+    labels: Mapping[str, Mapping[str, tuple[str, ...]]]
+    priors: Mapping[str, Mapping[str, Prior]]
+    group: Mapping[str, int]
+    answers: Mapping[str, Mapping[str, Mapping[str, stats.Array]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    decided: frozenset[str]
+    probabilities: list[float]
+    thresholds: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class MultilabelScorer:
+    """The `scoring.Scorer` of data with label sets."""
+
+    corpus: MultilabelCorpus
+    compared: ClassVar[tuple[str, ...]] = multilabel.COMPARED
+
+    def read(self, path: Path | str) -> dict[str, LabelSets]:
+        """Read the predictions of the splits `HELD_OUT` and check them.
+
+        Raises:
+            DataError: a line is not a prediction, a class is predicted below its threshold or
+                left out above it, or the items are not exactly those of the corpus.
+        """
+        corpus = self.corpus
+        found: dict[str, dict[str, _Predicted]] = {split: {} for split in HELD_OUT}
+        for line in prediction_lines(path):
+            split, name = line.text("split"), line.text("id")
+            if split not in found or name not in corpus.labels[split]:
+                raise line.error(f"{name!r} is no item of the split {split!r}")
+            if name in found[split]:
+                raise line.error(f"a second prediction for {name!r}")
+            if line.names("labels", corpus.classes) != list(corpus.labels[split][name]):
+                raise line.error("the labels are not those of the records")
+            found[split][name] = _predicted(line, corpus.classes)
+        for split, items in found.items():
+            check_items(path, f"the split {split}", items, corpus.labels[split])
+        return {split: self._as_arrays(split, items) for split, items in found.items()}
+
+    def groups_of(self, split: LabelSets) -> list[int]:
+        """See `scoring.Scorer`."""
+        return [self.corpus.group[name] for name in split.ids]
+
+    def scores(self, split: LabelSets) -> dict[str, Score]:
+        """See `multilabel.scores`."""
+        return multilabel.scores(split.true, split.decided, self.groups_of(split))
+
+    def score_split(self, split: LabelSets, bootstrap: Bootstrap) -> dict[str, Any]:
+        """``n``, ``groups`` and ``metrics``; see `multilabel.score_split`."""
+        return multilabel.score_split(split, self.groups_of(split), bootstrap)
+
+    def bounds(self, score: str) -> tuple[float, float]:
+        """See `scoring.Scorer`."""
+        return 0.0, 1.0
+
+    def _as_arrays(self, split: str, lines: Mapping[str, _Predicted]) -> LabelSets:
+        corpus = self.corpus
+        ids = tuple(sorted(lines))
+        shape = (len(ids), len(corpus.classes))
+        return LabelSets(
+            ids,
+            indicators([corpus.labels[split][name] for name in ids], corpus.classes),
+            indicators([tuple(lines[name].decided) for name in ids], corpus.classes),
+            np.array([lines[name].probabilities for name in ids], np.float64).reshape(shape),
+            np.array([lines[name].thresholds for name in ids], np.float64).reshape(shape),
+            tuple(corpus.priors[split][name] for name in ids),
+            {
+                name: np.stack([given[split][item] for item in ids])
+                for name, given in corpus.answers.items()
+            },
+        )
+
+
+def indicators(sets: Sequence[Sequence[str]], classes: Sequence[str]) -> stats.Array:
+    """Label sets as booleans ``[n, L]``."""
+    place = {name: number for number, name in enumerate(classes)}
+    table = np.zeros((len(sets), len(classes)), dtype=bool)
+    for row, names in zip(table, sets, strict=True):
+        row[[place[name] for name in names]] = True
+    return table
+
+
+def _predicted(line: Line, classes: Sequence[str]) -> _Predicted:
+    """The prediction of a line, whose classes must be those above their thresholds."""
+    decided = frozenset(line.names("prediction", classes))
+    probabilities = line.shares("probabilities", classes)
+    thresholds = line.shares("thresholds", classes)
+    for name, probability, threshold in zip(classes, probabilities, thresholds, strict=True):
+        margin = probability - threshold
+        if (margin < -ROUNDING and name in decided) or (margin > ROUNDING and name not in decided):
+            raise line.error(f"prediction: {name} is not on the side of its threshold")
+    return _Predicted(decided, probabilities, thresholds)
