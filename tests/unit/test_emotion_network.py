@@ -30,7 +30,8 @@ from affectlab.emotion.objectives import class_scores
 from affectlab.emotion.predict import EmotionClassifier
 from affectlab.emotion.predict_records import predict_records
 from affectlab.emotion.settings import EmotionRun
-from affectlab.emotion.train import train_network, train_tfidf
+from affectlab.emotion.train import train_network
+from affectlab.emotion.train_tfidf import train_tfidf
 from affectlab.errors import UserError
 from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.models.onnx_export import onnx_inference
@@ -364,7 +365,7 @@ import sys
 from pathlib import Path
 from affectlab.emotion.data import read_data
 from affectlab.emotion.settings import EmotionRun, Tfidf
-from affectlab.emotion.train import train_tfidf
+from affectlab.emotion.train_tfidf import train_tfidf
 from affectlab.emotion.predict import EmotionClassifier
 from affectlab.training.outputs import Outputs
 folder = Path({str(tmp_path)!r})

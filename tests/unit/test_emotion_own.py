@@ -23,9 +23,10 @@ from affectlab.datasets.traps import near_items, shared_items
 from affectlab.emotion import audit
 from affectlab.emotion.compare import compare
 from affectlab.emotion.data import Record
-from affectlab.emotion.evaluate import corpus_of, evaluate
+from affectlab.emotion.evaluate import evaluate
+from affectlab.emotion.score_classes import corpus_of
 from affectlab.emotion.settings import EmotionRun, baseline_in_use
-from affectlab.emotion.train import cross_validate
+from affectlab.emotion.train_tfidf import cross_validate
 from affectlab.errors import DataError
 from affectlab.evaluation.records import origin_record
 from affectlab.experiments import validate_config

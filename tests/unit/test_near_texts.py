@@ -13,7 +13,8 @@ from affectlab.datasets.near_texts import SIMILARITY, near_duplicates, near_grou
 from affectlab.datasets.splits import SPLITS
 from affectlab.emotion import audit as emotion_audit
 from affectlab.emotion import data as emotion
-from affectlab.emotion.evaluate import corpus_of, overlapping_ids
+from affectlab.emotion.evaluate import overlapping_ids
+from affectlab.emotion.score_classes import corpus_of
 from affectlab.entity import audit as entity_audit
 from affectlab.entity import data as entity
 from affectlab.entity.convert import convert as convert_entity

@@ -22,19 +22,20 @@ from affectlab.config.models import Lora, Training
 from affectlab.datasets.description import Description
 from affectlab.emotion import tfidf_numbers
 from affectlab.emotion.audit import audit
-from affectlab.emotion.audit_numbers import audit_numbers
 from affectlab.emotion.compare import compare
 from affectlab.emotion.evaluate import evaluate
-from affectlab.emotion.evaluate_numbers import evaluate_numbers, rated_corpus_of
 from affectlab.emotion.model import collator, squared_error_sum
 from affectlab.emotion.objectives import number_scores
 from affectlab.emotion.predict import EmotionClassifier
 from affectlab.emotion.predict_numbers import EmotionRegressor
 from affectlab.emotion.predict_records import predict_records
-from affectlab.emotion.ratings import Ratings, read_any, read_ratings
+from affectlab.emotion.ratings import Ratings, read_ratings
+from affectlab.emotion.readers import read_any
 from affectlab.emotion.scales import Scales
+from affectlab.emotion.score_numbers import rated_corpus_of
 from affectlab.emotion.settings import EmotionRun, Tfidf
-from affectlab.emotion.train import cross_validate, train_network, train_tfidf
+from affectlab.emotion.train import train_network
+from affectlab.emotion.train_tfidf import cross_validate, train_tfidf
 from affectlab.errors import ConfigError, DataError, UserError
 from affectlab.evaluation import regression
 from affectlab.evaluation.records import origin_record, read_comparison, read_metrics
@@ -156,7 +157,7 @@ def test_the_audit_describes_the_numbers_and_finds_traps(tmp_path):
     raw = write_rated(tmp_path / "raw", rows, ("post", "author", *NAMES, "part"))
     outputs = converted(raw, tmp_path, ENTRY | {"split": {"column": "part"}})
     data = read_ratings(outputs.records, outputs.description)
-    found = audit_numbers(data, expected={"counts": {"test": 50, "train": 99}})
+    found = audit(data, expected={"counts": {"test": 50, "train": 99}})
     part = found["counts"]["train"]["numbers"]["valence"]
     values = data.values_of(data.of_split("train"))[:, 0]
     assert part["mean"] == pytest.approx(values.mean())
@@ -172,7 +173,7 @@ def test_a_number_that_never_varies_is_refused(tmp_path):
     rows = [[*row[:3], "3"] for row in rated_rows(60)]
     outputs = converted(write_rated(tmp_path / "raw", rows), tmp_path, ENTRY)
     with pytest.raises(UserError, match="the number arousal is the same for all texts"):
-        audit_numbers(read_ratings(outputs.records, outputs.description))
+        audit(read_ratings(outputs.records, outputs.description))
 
 
 # --- training and prediction
@@ -394,11 +395,11 @@ def scored(work, folder, method, **options):
         splits=["validation", "test"],
         threads=1,
     )
-    write_json(folder / "audit.json", audit_numbers(data))
+    write_json(folder / "audit.json", audit(data))
     write_json(folder / "training.json", {"seconds": 1.0, "device": "cpu", **origin_record()})
     recipe = TFIDF if method == "tfidf" else RUNS[method].model_copy(update={"data": "rated"})
     run = scored_run(folder, recipe, name=method, training_path=folder / "training.json")
-    evaluate_numbers(
+    evaluate(
         run,
         predictions_path=folder / "predictions.jsonl",
         data=data,

@@ -1,11 +1,11 @@
 """Audit a data set: counts, conflicts, duplicates, overlap, and what differs from expectation."""
 
-from affectlab.emotion.audit_numbers import write_any_audit
-from affectlab.emotion.ratings import read_any
+from affectlab.emotion.audit import write_audit
+from affectlab.emotion.readers import read_any
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
-write_any_audit(
+write_audit(
     read_any(snakemake.input.records, snakemake.input.description),
     snakemake.input.quarantine,
     snakemake.output.audit,

@@ -2,7 +2,7 @@
 
 from affectlab.config.models import Bootstrap, typed
 from affectlab.emotion.compare import compare
-from affectlab.emotion.ratings import read_any
+from affectlab.emotion.readers import read_any
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])

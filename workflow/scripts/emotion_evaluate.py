@@ -4,17 +4,14 @@ from pathlib import Path
 
 from affectlab.config.models import Bootstrap, typed
 from affectlab.emotion.evaluate import evaluate
-from affectlab.emotion.evaluate_numbers import evaluate_numbers
-from affectlab.emotion.ratings import Ratings, read_any
+from affectlab.emotion.readers import read_any
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation.records import ScoredRun
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input
-data = read_any(paths.records, paths.description)
-score = evaluate_numbers if isinstance(data, Ratings) else evaluate
-score(
+evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
         seed=int(snakemake.wildcards.seed),
@@ -29,7 +26,7 @@ score(
         run_schema=paths.run_schema,
     ),
     predictions_path=paths.predictions,
-    data=data,
+    data=read_any(paths.records, paths.description),
     data_paths=(paths.records,),
     audit_path=paths.audit,
     baseline=(*snakemake.params.baseline, paths.baseline) if paths.get("baseline") else None,

@@ -1,7 +1,7 @@
 """Search a data set's training labels for mistakes by confident learning."""
 
 from affectlab.emotion.noise import write_label_noise
-from affectlab.emotion.ratings import read_any
+from affectlab.emotion.readers import read_any
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from affectlab.emotion.predict_records import predict_records
-from affectlab.emotion.ratings import read_any
+from affectlab.emotion.readers import read_any
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])

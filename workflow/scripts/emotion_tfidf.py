@@ -4,9 +4,9 @@ from pathlib import Path
 
 from affectlab.config.models import typed
 from affectlab.emotion.predict_records import predict_records
-from affectlab.emotion.ratings import read_any
+from affectlab.emotion.readers import read_any
 from affectlab.emotion.settings import EmotionRun
-from affectlab.emotion.train import cross_validate, train_tfidf
+from affectlab.emotion.train_tfidf import cross_validate, train_tfidf
 from affectlab.files.logs import configure_logging
 from affectlab.training.outputs import Outputs
 

@@ -52,7 +52,7 @@ def find_traps(
     """
     known = [name for name in groups if name is not None]
     return [
-        *_rare(labels, groups, classes, folds or 2, what),
+        *rare_classes(labels, groups, classes, folds or 2, what),
         *spelling_traps(known, group_name),
         *_constant(labels, groups, what, group_name),
     ]
@@ -95,13 +95,22 @@ def near_items(groups: int, in_training: int, what: str) -> list[Trap]:
     return [Trap("near_duplicates", sentence)]
 
 
-def _rare(
+def rare_classes(
     labels: Sequence[str],
     groups: Sequence[str | None],
     classes: Sequence[str],
     folds: int,
     what: str,
 ) -> list[Trap]:
+    """Report classes with fewer items, or groups, than parts of the data.
+
+    Args:
+        labels: class of each item. An item of several classes occurs once for each of them.
+        groups: of the same.
+        classes: all of them.
+        folds: parts of the data.
+        what: plural name of the items.
+    """
     counts = Counter(labels)
     own_groups: dict[str, set[str]] = defaultdict(set)
     for label, group in zip(labels, groups, strict=True):
@@ -141,6 +150,42 @@ def spelling_traps(names: Sequence[str], group_name: str) -> list[Trap]:
         "was taken as one when the data were divided."
     )
     return [Trap("name_in_two_spellings", sentence)]
+
+
+def constant_classes(
+    sets: Sequence[Sequence[str]],
+    groups: Sequence[str | None],
+    classes: Sequence[str],
+    what: str,
+    group_name: str,
+) -> list[Trap]:
+    """Report classes that all items of a group have, where any of them has the class.
+
+    Args:
+        sets: the classes of each item.
+        groups: of each item; None where it is not known.
+        classes: all of them.
+        what: plural name of the items.
+        group_name: what a group is, such as author.
+    """
+    own: dict[str, list[Sequence[str]]] = defaultdict(list)
+    for names, group in zip(sets, groups, strict=True):
+        if group is not None:
+            own[name_key(group)].append(names)
+    several = [found for found in own.values() if len(found) > 1]
+    traps = []
+    for name in classes:
+        having = [found for found in several if any(name in names for names in found)]
+        constant = sum(all(name in names for names in found) for found in having)
+        if len(having) < LEAST_GROUPS or constant < MOST_OF_ONE_CLASS * len(having):
+            continue
+        sentence = (
+            f"In {constant} of the {len(having)} groups by {group_name} that have the class {name},"
+            f" all {what} have it. A model can score well by knowing the group instead of the"
+            " emotion."
+        )
+        traps.append(Trap("label_constant_per_group", sentence))
+    return traps
 
 
 def _constant(

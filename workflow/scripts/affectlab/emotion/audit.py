@@ -1,4 +1,4 @@
-"""The data gate of texts with classes: what is in it, what is wrong with it, is it as published.
+"""The audit of texts: what is in the data, what is wrong with them, are they as published.
 
 Known kinds of defect (conflicting labels, duplicates, texts on both sides of a split) are counted
 and recorded; a corpus that no model should be trained on is refused.
@@ -14,20 +14,18 @@ from typing import Any
 
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
-from affectlab.datasets.texts import normalise_text, text_conditions
-from affectlab.datasets.traps import Trap, find_traps, near_items, shared_items
-from affectlab.emotion.data import CLASSES, Data, Divided, Item, ItemT, Record
-from affectlab.evaluation.agreement import agreement
-from affectlab.evaluation.conditions import giveaways
-from affectlab.evaluation.expectations import (
-    KnownIssues,
-    compare,
-    issue_rows,
-    refuse_unusable,
-    report_differences,
-    share_rows,
-)
-from affectlab.files.io import round_significant, write_json
+from affectlab.datasets.texts import normalise_text
+from affectlab.datasets.traps import Trap, near_items, shared_items
+from affectlab.emotion.audit_classes import ClassAudit
+from affectlab.emotion.audit_multilabel import MultilabelAudit
+from affectlab.emotion.audit_numbers import NumberAudit
+from affectlab.emotion.audit_part import AuditPart
+from affectlab.emotion.data import Divided, Item
+from affectlab.emotion.multilabel_data import MultilabelData
+from affectlab.emotion.ratings import Ratings
+from affectlab.emotion.readers import AnyData
+from affectlab.evaluation.expectations import refuse_unusable, report_differences
+from affectlab.files.io import write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
 NORMALISATION = "case folded, every run of white space made one space, ends stripped"
@@ -42,15 +40,12 @@ MAX_OVERLAP_SHARE = 0.5
 ALL = "all"
 """The records of a cross-validation, which has no fixed splits."""
 
-TEXT_CONDITIONS = ("characters", "words", "language")
-"""See `texts.text_conditions`."""
-
 TESTED = ("test", "train")
 PAIRS = (TESTED, ("validation", "train"), ("test", "validation"))
 
 
 def write_audit(
-    data: Data,
+    data: AnyData,
     quarantine_path: Path | str,
     audit_path: Path | str,
     expected: Mapping[str, Any] | None = None,
@@ -64,19 +59,13 @@ def write_audit(
         DataError: an input is missing or corrupt.
         UserError: see `audit`.
     """
-    store_audit(audit(data, read_quarantine(quarantine_path), expected), audit_path, manifest_path)
-
-
-def store_audit(
-    found: Mapping[str, Any], audit_path: Path | str, manifest_path: Path | str | None
-) -> None:
-    """Store findings, and log what differs from the registry and from the pinned files."""
+    found = audit(data, read_quarantine(quarantine_path), expected)
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 
 
 def audit(
-    data: Data,
+    data: AnyData,
     quarantined: Sequence[BadRecord] = (),
     expected: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -113,23 +102,29 @@ def audit(
         UserError: the corpus is broken (all reasons are listed), or *expected* names an issue
             that the audit does not know.
     """
-    by_split = parts(data)
+    part, by_split = _part_of(data), parts(data)
     overlap = overlap_in(data)
-    refuse_unusable([*_absent_classes(data, by_split), *breakage(data, quarantined, overlap)])
-    conditions = _conditions(data.records)
+    refuse_unusable([*part.broken(by_split), *breakage(data, quarantined, overlap)])
     shared = text_findings(data, quarantined, overlap)
-    traps = [*copy_traps(shared), *_traps(data, conditions)]
+    conditions = part.conditions()
     found: dict[str, Any] = {
         **shared,
-        "counts": {split: _describe(items, data.classes) for split, items in by_split.items()},
-        "conditions": conditions,
-        "traps": [asdict(trap) for trap in traps],
+        "counts": {split: _describe(items, part) for split, items in by_split.items()},
+        **conditions,
+        "traps": [asdict(trap) for trap in (*copy_traps(shared), *part.traps(conditions))],
+        **part.agreement(),
     }
-    return found | _agreement(data) | {"expected": _compare(found, expected or {}, data.classes)}
+    return found | {"expected": part.compare(found, expected or {})}
+
+
+def _part_of(data: AnyData) -> AuditPart:
+    if isinstance(data, Ratings):
+        return NumberAudit(data)
+    return MultilabelAudit(data) if isinstance(data, MultilabelData) else ClassAudit(data)
 
 
 def text_findings(
-    data: Divided[ItemT], quarantined: Sequence[BadRecord], overlap: Mapping[str, Any]
+    data: Divided[Any], quarantined: Sequence[BadRecord], overlap: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What `audit` finds in any data with texts, whatever is to be predicted of them.
 
@@ -172,16 +167,7 @@ def copy_traps(found: Mapping[str, Any]) -> list[Trap]:
     ]
 
 
-def _agreement(data: Data) -> dict[str, Any]:
-    """The agreement of several annotators; empty where there is one label each."""
-    annotators = data.description.annotators
-    if annotators is None:
-        return {}
-    votes = [record.votes or {record.label: 1} for record in data.records]
-    return {"agreement": agreement(votes, data.classes, annotators)}
-
-
-def parts(data: Divided[ItemT]) -> dict[str, list[ItemT]]:
+def parts(data: Divided[Any]) -> dict[str, list[Any]]:
     """Split -> records; of a cross-validation all records together."""
     if data.description.folds is not None:
         return {ALL: data.records}
@@ -192,14 +178,14 @@ def _named_texts(by_split: Mapping[str, Sequence[Item]]) -> dict[str, list[tuple
     return {split: [(one.id, one.text) for one in own] for split, own in by_split.items()}
 
 
-def _tested_and_trained(data: Divided[ItemT]) -> Iterator[dict[str, list[ItemT]]]:
+def _tested_and_trained(data: Divided[Any]) -> Iterator[dict[str, list[Any]]]:
     """Of each fold the records that its model predicts, and those that it learns from."""
     for fold in range(data.description.folds or 0):
         own = data.for_fold(fold)
         yield {split: own.of_split(split) for split in TESTED}
 
 
-def overlap_in(data: Divided[ItemT]) -> dict[str, Any]:
+def overlap_in(data: Divided[Any]) -> dict[str, Any]:
     """Which texts are held out and trained on: ``overlap`` of `audit`."""
     if data.description.folds is not None:
         return _overlap_of_folds(data)
@@ -207,7 +193,7 @@ def overlap_in(data: Divided[ItemT]) -> dict[str, Any]:
     return _overlap(by_split, PAIRS)
 
 
-def _overlap_of_folds(data: Divided[ItemT]) -> dict[str, Any]:
+def _overlap_of_folds(data: Divided[Any]) -> dict[str, Any]:
     """As `_overlap`, where each fold is the test split once."""
     name = "test_in_train"
     result: dict[str, Any] = {"exact": {name: 0}, "other_label": {name: 0}, name: []}
@@ -219,7 +205,7 @@ def _overlap_of_folds(data: Divided[ItemT]) -> dict[str, Any]:
     return result
 
 
-def _near_in_training(data: Divided[ItemT]) -> list[str]:
+def _near_in_training(data: Divided[Any]) -> list[str]:
     """Ids of the texts that are predicted by a model that was trained on a near duplicate."""
     return [
         name
@@ -228,58 +214,13 @@ def _near_in_training(data: Divided[ItemT]) -> list[str]:
     ]
 
 
-def _traps(data: Data, conditions: Mapping[str, Any]) -> Iterator[Trap]:
-    """What about classes and groups can make a score on these data mean less than it seems."""
-    yield from find_traps(
-        [record.label for record in data.records],
-        [record.group for record in data.records],
-        data.classes,
-        folds=data.description.folds,
-        what="texts",
-        group_name=data.description.group,
-    )
-    if conditions["clear"]:
-        # Of all together it tells nothing that one alone does not tell.
-        names = [name for name in conditions["clear"] if name != "all"] or TEXT_CONDITIONS
-        yield Trap(
-            "condition_predicts_class",
-            f"The class can be predicted better than by chance from these properties of a text "
-            f"alone: {', '.join(names)}. Compare the score with that of the baseline conditions.",
-        )
-
-
-def _conditions(records: Sequence[Record]) -> Any:
-    """Find what length and script of a text tell of its class."""
-    return giveaways(
-        text_conditions([record.text for record in records]),
-        [record.label for record in records],
-        [normalise_text(record.text) for record in records],
-        "emotion",
-    )
-
-
-KNOWN_ISSUES: KnownIssues = {
-    "conflicting_texts": lambda found: found["conflicts"]["train"]["texts"],
-    "duplicate_texts": lambda found: found["duplicates"]["train"]["exact"]["texts"],
-    "unique_train_texts": lambda found: found["counts"]["train"]["unique_texts"],
-    "test_texts_in_train": lambda found: found["overlap"]["exact"]["test_in_train"],
-    "validation_texts_in_train": lambda found: found["overlap"]["exact"]["validation_in_train"],
-    "near_duplicate_groups": lambda found: len(found["near_duplicates"]["groups"]),
-    "quarantined_records": lambda found: found["quarantine"]["records"],
-}
-"""What a registry may expect under ``known_issues``, and where the audit has it; all but
-``near_duplicate_groups`` compare texts as they stand, without normalisation."""
-
-
-def _describe(records: Sequence[Record], names: Sequence[str]) -> dict[str, Any]:
-    """Records, unique texts, classes and lengths of one split."""
-    classes = Counter(record.label for record in records)
+def _describe(records: Sequence[Item], part: AuditPart) -> dict[str, Any]:
+    """Records, unique texts, classes or numbers, and lengths of one split."""
     return {
         "records": len(records),
         "unique_texts": len({record.text for record in records}),
         "unique_normalised_texts": len({normalise_text(record.text) for record in records}),
-        "classes": {name: classes[name] for name in names},
-        "shares": {name: round_significant(classes[name] / len(records), 4) for name in names},
+        **part.describe(records),
         "characters": quantiles([len(record.text) for record in records]),
         "words": quantiles([len(record.text.split()) for record in records]),
     }
@@ -359,20 +300,8 @@ def _overlap(
     return result
 
 
-def _absent_classes(data: Data, by_split: Mapping[str, Sequence[Record]]) -> list[str]:
-    """Splits in which a class is missing that should be there."""
-    broken = []
-    for split, items in by_split.items():
-        chosen = data.shares_of(items).sum(axis=0)
-        absent = [name for name, total in zip(data.classes, chosen, strict=True) if total == 0]
-        # Of small data a rare class may be missing where nothing is learnt from it.
-        if items and absent and (split == "train" or data.classes == CLASSES):
-            broken.append(f"the split {split} has no record of {', '.join(absent)}")
-    return broken
-
-
 def breakage(
-    data: Divided[ItemT], quarantined: Sequence[BadRecord], overlap: Mapping[str, Any]
+    data: Divided[Any], quarantined: Sequence[BadRecord], overlap: Mapping[str, Any]
 ) -> list[str]:
     """Reasons for which nothing should be trained or measured on these texts."""
     by_split = parts(data)
@@ -390,21 +319,3 @@ def breakage(
         if copies > MAX_OVERLAP_SHARE * size:
             broken.append(f"{copies} of the {size} texts of {held_out} stand in {seen} as well")
     return broken
-
-
-def _compare(
-    found: dict[str, Any], expected: Mapping[str, Any], names: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Hold the findings against the registry's ``expected``, number by number."""
-    rows: list[tuple[str, int, int]] = []
-    counts = found["counts"]
-    for split, number in expected.get("counts", {}).items():
-        rows.append((f"records of {split}", number, counts.get(split, {}).get("records", 0)))
-    for name, number in expected.get("classes", {}).items():
-        total = sum(part["classes"].get(name, 0) for part in counts.values())
-        rows.append((f"records of class {name}", number, total))
-    classes = {name: sum(part["classes"][name] for part in counts.values()) for name in names}
-    return [
-        *compare([*rows, *issue_rows(expected, KNOWN_ISSUES, found)]),
-        *share_rows(expected.get("shares", {}), classes, "records"),
-    ]

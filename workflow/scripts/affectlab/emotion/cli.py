@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlab.datasets.description import Target
 from affectlab.terminal.commands import predict_texts
 from affectlab.terminal.options import (
     add_input_options,
@@ -17,18 +19,24 @@ from affectlab.terminal.options import (
 
 if TYPE_CHECKING:
     from affectlab.emotion.predict import Prediction
+    from affectlab.emotion.predict_multilabel import MultilabelPrediction
     from affectlab.emotion.predict_numbers import NumberPrediction
 
 
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``affectlab predict emotion``; see `Experiment.commands`."""
     emotion = predict.add_parser(
-        "emotion", help="the class or the numbers of a text, by the model of a run"
+        "emotion", help="the class, the classes or the numbers of a text, by the model of a run"
     )
     add_input_options(emotion, "TEXT", "texts")
     add_model_options(emotion)
     add_output_options(emotion)
-    emotion.add_argument("--top-k", type=positive, default=3, help="classes shown (default 3)")
+    emotion.add_argument(
+        "--top-k",
+        type=positive,
+        default=3,
+        help="classes shown where a text has one (default 3)",
+    )
     emotion.add_argument(
         "--batch-size", type=positive, default=64, help="texts at a time (default 64)"
     )
@@ -36,51 +44,40 @@ def add_commands(predict: Any, commands: Any) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from affectlab.emotion.predict import predicts_numbers
+    from affectlab.emotion.predictors import load_predictor
 
     check_options(options, "texts")
-    if predicts_numbers(Path(options.model)):
-        return _predict_numbers(options)
-    return _predict_classes(options)
-
-
-def _predict_classes(options: argparse.Namespace) -> int:
-    from affectlab.emotion.predict import EmotionClassifier
-
-    classifier = EmotionClassifier.from_directory(
-        options.model, device=options.device, precision=options.precision or "fp32"
+    predictor = load_predictor(
+        Path(options.model), device=options.device, precision=options.precision or "fp32"
     )
 
-    def predict(texts: list[str], first: int) -> list[Prediction]:
-        return classifier.predict(texts, batch_size=options.batch_size, first=first)
+    def predict(texts: list[str], first: int) -> list[Any]:
+        return predictor.predict(texts, batch_size=options.batch_size, first=first)
 
-    def line(text: str, found: Prediction, full: bool) -> dict[str, Any]:
-        shown = found.probabilities.items() if full else found.top(options.top_k)
-        return {
-            "text": text,
-            "label": found.label,
-            "probabilities": {name: round(value, 6) for name, value in shown},
-            **({"cut": found.cut} if full or found.cut else {}),
-        }
+    def line(text: str, found: Any, full: bool) -> dict[str, Any]:
+        shown = _SHOWN[predictor.target](found, None if full else options.top_k)
+        return {"text": text, **shown, **({"cut": found.cut} if full or found.cut else {})}
 
     return predict_texts(options, predict, line)
 
 
-def _predict_numbers(options: argparse.Namespace) -> int:
-    from affectlab.emotion.predict_numbers import EmotionRegressor
+def _one_class(found: Prediction, top_k: int | None) -> dict[str, Any]:
+    shown = found.probabilities.items() if top_k is None else found.top(top_k)
+    return {"label": found.label, "probabilities": {name: round(value, 6) for name, value in shown}}
 
-    regressor = EmotionRegressor.from_directory(
-        options.model, device=options.device, precision=options.precision or "fp32"
-    )
 
-    def predict(texts: list[str], first: int) -> list[NumberPrediction]:
-        return regressor.predict(texts, batch_size=options.batch_size, first=first)
+def _classes(found: MultilabelPrediction, top_k: int | None) -> dict[str, Any]:
+    rounded = {name: round(value, 6) for name, value in found.probabilities.items()}
+    return {"labels": list(found.labels), "probabilities": rounded}
 
-    def line(text: str, found: NumberPrediction, full: bool) -> dict[str, Any]:
-        return {
-            "text": text,
-            "values": {name: round(value, 6) for name, value in found.values.items()},
-            **({"cut": found.cut} if full or found.cut else {}),
-        }
 
-    return predict_texts(options, predict, line)
+def _numbers(found: NumberPrediction, top_k: int | None) -> dict[str, Any]:
+    return {"values": {name: round(value, 6) for name, value in found.values.items()}}
+
+
+_SHOWN: Mapping[Target, Callable[[Any, int | None], dict[str, Any]]] = {
+    "class": _one_class,
+    "classes": _classes,
+    "numbers": _numbers,
+}
+"""What a line shows of a prediction; of one class the likeliest ones, None shows all."""

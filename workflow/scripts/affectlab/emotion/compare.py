@@ -1,4 +1,4 @@
-"""Compare all runs of the experiment, on data with classes and on data with numbers."""
+"""Compare all runs of the experiment, whatever they predict."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from affectlab.config.models import Bootstrap
-from affectlab.emotion.data import Data
-from affectlab.emotion.evaluate import corpus_of
-from affectlab.emotion.evaluate_numbers import rated_corpus_of
-from affectlab.emotion.methods import SEEDLESS
-from affectlab.emotion.ratings import Ratings
-from affectlab.evaluation import classification, regression
+from affectlab.emotion.evaluate import target_of
+from affectlab.emotion.readers import AnyData
+from affectlab.emotion.score_classes import ClassTarget
+from affectlab.emotion.score_multilabel import MultilabelTarget
+from affectlab.emotion.score_numbers import NumberTarget
+from affectlab.emotion.scored import Target
 from affectlab.evaluation.comparison import Run, comparison_record
 from affectlab.evaluation.records import read_metrics, write_record
+
+KINDS = (ClassTarget, NumberTarget, MultilabelTarget)
+"""In the order in which comparison.json has their runs."""
 
 
 def compare(
     *,
     metrics_paths: Sequence[Path | str],
     predictions_paths: Sequence[Path | str],
-    data: Mapping[str, Data | Ratings],
+    data: Mapping[str, AnyData],
     baseline: str | None,
     bootstrap: Bootstrap,
     schema: Path | str,
@@ -37,34 +40,17 @@ def compare(
         schema: schema of comparison.json.
         output_path: where comparison.json goes.
     """
-    classes: list[tuple[Path | str, Path | str]] = []
-    numbers: list[tuple[Path | str, Path | str]] = []
-    for paths in zip(metrics_paths, predictions_paths, strict=True):
-        rated = isinstance(data[read_metrics(paths[0])["data"]["name"]], Ratings)
-        (numbers if rated else classes).append(paths)
+    paths: dict[type[Target], list[tuple[Path | str, Path | str]]] = {kind: [] for kind in KINDS}
+    targets = {name: target_of(one) for name, one in data.items()}
+    for pair in zip(metrics_paths, predictions_paths, strict=True):
+        paths[type(targets[read_metrics(pair[0])["data"]["name"]])].append(pair)
     parts: list[tuple[Sequence[Run], Sequence[str]]] = []
-    if classes:
-        corpora = {name: corpus_of(one) for name, one in data.items() if isinstance(one, Data)}
-        runs = classification.read_runs(
-            [metrics for metrics, _ in classes],
-            [predictions for _, predictions in classes],
-            corpora,
-            bootstrap,
-            seedless=SEEDLESS,
-        )
-        parts.append((runs, classification.COMPARED))
-    if numbers:
-        rated_corpora = {
-            name: rated_corpus_of(one) for name, one in data.items() if isinstance(one, Ratings)
-        }
-        runs = regression.read_runs(
-            [metrics for metrics, _ in numbers],
-            [predictions for _, predictions in numbers],
-            rated_corpora,
-            bootstrap,
-            seedless=SEEDLESS,
-        )
-        parts.append((runs, regression.COMPARED))
+    for kind, own in paths.items():
+        if own:
+            known = {name: one for name, one in targets.items() if isinstance(one, kind)}
+            metrics, predictions = zip(*own, strict=True)
+            runs = kind.read_runs(metrics, predictions, known, bootstrap)
+            parts.append((runs, next(iter(known.values())).compared))
     records = [
         comparison_record(
             "emotion",
@@ -76,7 +62,7 @@ def compare(
         )
         for runs, compared in parts
     ]
-    # Runs on classes and runs on numbers have no items in common, so there are no other pairs.
+    # Runs of different targets have no items in common, so there are no other pairs.
     joined = {
         key: [one for record in records for one in record[key]]
         for key in ("headline", "runs", "pairs")

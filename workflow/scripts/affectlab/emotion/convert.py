@@ -21,8 +21,7 @@ from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import kind_of, text_problem
 from affectlab.emotion.data import CLASSES, Record
 from affectlab.emotion.layouts import LAYOUTS, find_layout
-from affectlab.emotion.own import own_texts
-from affectlab.emotion.ratings import Rating
+from affectlab.emotion.own import AnyRecord, own_texts
 from affectlab.emotion.rows import Row
 from affectlab.errors import DataError
 from affectlab.files.io import sealed_writer
@@ -38,7 +37,8 @@ class Outputs:
 
     Attributes:
         records: a line ``{"id", "text", "label", "split"}`` each, and ``group``, ``fold`` and
-            ``votes`` where there are such. Of numbers ``values`` are there instead of the label.
+            ``votes`` where there are such. Numbers have ``values`` instead of the label, and label
+            sets have ``labels``.
         quarantine: a line ``{"file", "place", "problem"}`` each, never the text.
         description: see `datasets.description`.
     """
@@ -74,7 +74,7 @@ def convert(
         UserError: an output cannot be written.
     """
     ids = LabelIds()
-    items: Iterator[Record | Rating | BadRecord]
+    items: Iterator[AnyRecord | BadRecord]
     if entry["layout"] == OWN_LAYOUT:
         own = own_texts(Path(raw_directory), entry, on_bad_record, similar_names)
         items, description = own.items(), own.description

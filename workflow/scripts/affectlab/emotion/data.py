@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from affectlab.datasets.classes import unknown_class
-from affectlab.datasets.description import Description, read_description
+from affectlab.datasets.description import Description, Target, read_description
 from affectlab.datasets.splits import SPLITS
-from affectlab.errors import DataError
+from affectlab.errors import DataError, UserError
 from affectlab.evaluation.agreement import most_votes, shares_of_votes
 from affectlab.files.io import read_jsonl
 
@@ -51,6 +51,10 @@ class Item(Protocol):
     def answer(self) -> Hashable:
         """What is to be predicted; equal for items that agree."""
 
+    @property
+    def truth(self) -> dict[str, Any]:
+        """The same, as a line of predictions.jsonl has it."""
+
     def in_split(self, split: str) -> Self:
         """The same item in another split."""
 
@@ -82,6 +86,11 @@ class Record:
     def answer(self) -> str:
         """Its label."""
         return self.label
+
+    @property
+    def truth(self) -> dict[str, Any]:
+        """Its label, as a line of predictions.jsonl has it."""
+        return {"label": self.label}
 
     def in_split(self, split: str) -> Self:
         """The same record in another split."""
@@ -131,6 +140,23 @@ class Divided(Generic[ItemT]):
         return replace(self, records=[record.in_split(split(record)) for record in self.records])
 
 
+def needed(data: Divided[Any], what: Path | str) -> dict[str, list[Any]]:
+    """The records to train on and to choose by: split -> its records.
+
+    Args:
+        data: a converted data set.
+        what: holds the data, for messages.
+
+    Raises:
+        UserError: a split has no records.
+    """
+    by_split = {split: data.of_split(split) for split in ("train", "validation")}
+    for split, members in by_split.items():
+        if not members:
+            raise UserError(f"{what}: no records in the {split} split")
+    return by_split
+
+
 @dataclass(frozen=True, slots=True)
 class Data(Divided[Record]):
     """A converted data set with classes."""
@@ -167,27 +193,48 @@ def read_data(
         DataError: a file is missing, the data have no classes, a line is no record of the
             described data, or repeats an id.
     """
-    description = read_description(description_path)
-    if description.target != "class":
-        problem = f"expected data with classes, found the target {description.target}"
-        raise DataError(description_path, None, problem)
-    rows = read_rows(records_path, lambda row: _problem(row, description))
+    description, rows = read_described(records_path, description_path, "class", _problem)
     data = Data(description, [Record(**row) for row in rows])
     return data if fold is None else data.for_fold(fold)
 
 
-def read_rows(
-    path: Path | str, problem_of: Callable[[Mapping[str, Any]], str | None]
-) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a table of records.
+KINDS: Mapping[Target, str] = {
+    "class": "one class for each text",
+    "classes": "several classes for each text",
+    "numbers": "numbers",
+}
+"""What data of a target have, for messages."""
+
+
+def read_described(
+    records_path: Path | str,
+    description_path: Path | str,
+    target: Target,
+    problem_of: Callable[[Mapping[str, Any], Description], str | None],
+) -> tuple[Description, Iterator[dict[str, Any]]]:
+    """Read a description, and the lines of its table of records.
 
     Args:
-        path: of the table.
-        problem_of: what is wrong with a line; None if nothing is.
+        records_path: of the table.
+        description_path: description.json next to it.
+        target: that the data must have.
+        problem_of: what is wrong with a line of the described data; None if nothing is.
 
     Raises:
-        DataError: the file is missing, a line is wrong, or repeats an id.
+        DataError: a file is missing, the data have another target, a line is wrong, or repeats
+            an id.
     """
+    description = read_description(description_path)
+    if description.target != target:
+        problem = f"expected data with {KINDS[target]}, found the target {description.target}"
+        raise DataError(description_path, None, problem)
+    return description, _rows(records_path, lambda row: problem_of(row, description))
+
+
+def _rows(
+    path: Path | str, problem_of: Callable[[Mapping[str, Any]], str | None]
+) -> Iterator[dict[str, Any]]:
+    """The lines of a table of records, checked."""
     seen: set[str] = set()
     for number, row in enumerate(read_jsonl(path), start=1):
         place = f"record {number}"

@@ -1,31 +1,23 @@
-"""Score stored predictions of classes."""
+"""Score the stored predictions of a run, whatever it predicts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from affectlab.datasets.names import name_key
-from affectlab.datasets.near_texts import near_groups
-from affectlab.datasets.splits import joined_groups
-from affectlab.datasets.texts import text_conditions
-from affectlab.emotion.data import Data, Item, Record
+from affectlab.datasets.description import Target as TargetName
+from affectlab.emotion.multilabel_data import MultilabelData
+from affectlab.emotion.ratings import Ratings
+from affectlab.emotion.readers import AnyData
+from affectlab.emotion.score_classes import ClassTarget
+from affectlab.emotion.score_multilabel import MultilabelTarget
+from affectlab.emotion.score_numbers import NumberTarget
+from affectlab.emotion.scored import Target
 from affectlab.emotion.settings import EmotionRun
-from affectlab.errors import DataError, UserError
-from affectlab.evaluation.classification import (
-    COMPARED,
-    CROSS_VALIDATION,
-    HELD_OUT,
-    Corpus,
-    read_predictions,
-    reliability_at,
-    scored_record,
-)
-from affectlab.evaluation.conditions import Columns
+from affectlab.errors import DataError
+from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line
 from affectlab.files.io import read_json, read_jsonl, write_text
 
@@ -33,67 +25,26 @@ TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
 
-def corpus_of(data: Data) -> Corpus:
-    """Labels and groups of a data set, and what needs no text.
-
-    Texts of one held-out split that are nearly the same are a group, and so are those of one
-    author. Training texts are not scored, so each is alone. In a cross-validation every text is
-    held out once.
-
-    Raises:
-        UserError: a split has no records.
-    """
-    if data.description.folds is not None:
-        return _cross_validated(data)
-    by_split = {split: data.of_split(split) for split in ("train", *HELD_OUT)}
-    if empty := [split for split, own in by_split.items() if not own]:
-        raise UserError(f"no records of the split {' and '.join(empty)}")
-    group: dict[str, int] = {}
-    for split, own in by_split.items():
-        numbers = groups_of(own) if split in HELD_OUT else range(len(own))
-        first = len(group)
-        group |= {one.id: first + number for one, number in zip(own, numbers, strict=True)}
-    return Corpus.of(data.classes, _labels(data, by_split), group, _conditions(by_split))
+def target_of(data: AnyData) -> Target:
+    """How predictions on *data* are scored."""
+    if isinstance(data, Ratings):
+        return NumberTarget(data)
+    return MultilabelTarget(data) if isinstance(data, MultilabelData) else ClassTarget(data)
 
 
-def _cross_validated(data: Data) -> Corpus:
-    """A corpus in which each split holds every item; conditions are learnt without its fold."""
-    everything = dict.fromkeys(("train", *HELD_OUT), data.records)
-    group = {
-        one.id: number for one, number in zip(data.records, groups_of(data.records), strict=True)
-    }
-    whole = Corpus.of(data.classes, _labels(data, everything), group, _conditions(everything))
-    answers: dict[str, dict[str, int]] = {name: {} for name in whole.conditions}
-    for fold in range(data.description.folds or 0):
-        by_split = {split: data.for_fold(fold).of_split(split) for split in ("train", "test")}
-        part = Corpus.of(data.classes, _labels(data, by_split), group, _conditions(by_split))
-        for name, found in part.conditions.items():
-            answers[name] |= found
-    return replace(whole, conditions=answers)
-
-
-def _labels(data: Data, by_split: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, int]]:
-    return {
-        split: dict(zip([one.id for one in own], data.labels_of(own).tolist(), strict=True))
-        for split, own in by_split.items()
-    }
-
-
-def _conditions(by_split: Mapping[str, Sequence[Record]]) -> dict[str, Columns]:
-    return {split: text_conditions([one.text for one in own]) for split, own in by_split.items()}
-
-
-def groups_of(records: Sequence[Item]) -> list[int]:
-    """Number the groups of texts: of one author, or nearly the same."""
-    authors = [None if record.group is None else name_key(record.group) for record in records]
-    return joined_groups(authors, near_groups([record.text for record in records]))
+def target_name(record: Mapping[str, Any]) -> TargetName:
+    """What the run of a metrics.json predicts."""
+    data = record["data"]
+    if "numbers" in data:
+        return "numbers"
+    return "classes" if data.get("target") == "classes" else "class"
 
 
 def evaluate(
     run: ScoredRun[EmotionRun],
     *,
     predictions_path: Path | str,
-    data: Data,
+    data: AnyData,
     data_paths: Sequence[Path | str],
     audit_path: Path | str,
     baseline: tuple[str, int, Path | str] | None,
@@ -116,13 +67,12 @@ def evaluate(
     Raises:
         DataError: an input does not hold what it should.
     """
-    from affectlab.evaluation import plots
-
-    corpus, folds = corpus_of(data), data.description.folds
-    predictions = read_predictions(predictions_path, corpus)
-    against = None if baseline is None else read_predictions(baseline[2], corpus)
-    scored = scored_record(predictions, corpus, overlapping_ids(audit_path), against, run.bootstrap)
-    comparison = scored.pop("comparison")
+    target = target_of(data)
+    baseline_path = None if baseline is None else baseline[2]
+    found = target.score(
+        predictions_path, overlapping_ids(audit_path), baseline_path, run.bootstrap
+    )
+    scores = dict(found.record)
     record = {
         **run.header(
             "emotion",
@@ -130,31 +80,20 @@ def evaluate(
             method=run.recipe.method,
             model=run.recipe.model if run.recipe.is_network else run.recipe.method,
             data={
-                "split": "test" if folds is None else CROSS_VALIDATION,
-                "n": scored.pop("n"),
-                "groups": scored.pop("groups"),
-                "classes": list(corpus.classes),
+                "split": "test" if data.description.folds is None else CROSS_VALIDATION,
+                "n": scores.pop("n"),
+                "groups": scores.pop("groups"),
+                **target.described,
             },
             data_paths=data_paths,
         ),
         "details": {"reading": reading(predictions_path, run.recipe)},
         "comparisons": []
-        if baseline is None or comparison is None
-        else [{"with": baseline[0], "seed": baseline[1], **comparison}],
-        **scored,
+        if baseline is None or found.comparison is None
+        else [{"with": baseline[0], "seed": baseline[1], **found.comparison}],
+        **scores,
     }
-    folder = Path(figures)
-    test = predictions["test"]
-    plots.confusion_matrix(
-        folder / "confusion_matrix", np.array(record["confusion_matrix"]), corpus.classes
-    )
-    plots.reliability(
-        folder / "reliability",
-        {
-            "as trained": reliability_at(test, 1.0),
-            "after temperature scaling": reliability_at(test, scored["calibration"]["temperature"]),
-        },
-    )
+    found.draw(Path(figures))
     write_text(text_path, results_text(record))
     run.write(record)
 
@@ -189,17 +128,44 @@ def reading(predictions_path: Path | str, recipe: EmotionRun) -> dict[str, Any]:
 
 
 def results_text(record: Mapping[str, Any]) -> str:
-    """The text of evaluation_results.txt: headline, classification report, other splits."""
-    data = record["data"]
+    """The text of evaluation_results.txt: headline, scores, other splits, comparisons."""
+    data, target = record["data"], target_name(record)
     level = f"{record['interval']['level']:.0%}"
+    what = "" if target == "numbers" else f", {len(data['classes'])} classes"
     lines = [
         f"{record['run']}, seed {record['seed']} ({record['protocol']} protocol)",
         f"model: {record['model']['name']}; data: {data['name']}, split {data['split']},"
-        f" n = {data['n']}, {data['groups']} groups of texts, {len(data['classes'])} classes",
+        f" n = {data['n']}, {data['groups']} groups of texts{what}",
+        *([f"numbers: {', '.join(data['numbers'])}"] if target == "numbers" else []),
         *reading_line(record.get("details", {}).get("reading")),
         "",
-        f"{'metric':<18}{'value':>9}  {level + ' interval':<19}trivial baseline",
-        *(metric_line(name, entry) for name, entry in sorted(record["metrics"].items())),
+        f"{'metric':<{WIDTHS[target]}}{'value':>9}  {level + ' interval':<19}trivial baseline",
+        *(_metric_line(target, *item) for item in sorted(record["metrics"].items())),
+        *_DETAILS[target](record),
+    ]
+    for split, entry in record["other_splits"].items():
+        lines += ["", f"{split}, n = {entry['n']}, {entry['groups']} groups of texts"]
+        lines += [_metric_line(target, name, entry["metrics"][name]) for name in COMPARED[target]]
+    for other in record["comparisons"]:
+        lines += _comparison_lines(other, "against" if target == "class" else "compared with")
+    return "\n".join(lines) + "\n"
+
+
+COMPARED: Mapping[TargetName, tuple[str, ...]] = MappingProxyType(
+    {
+        "class": ClassTarget.compared,
+        "classes": MultilabelTarget.compared,
+        "numbers": NumberTarget.compared,
+    }
+)
+"""Scores of other splits that the text shows."""
+
+WIDTHS: Mapping[TargetName, int] = MappingProxyType({"class": 18, "classes": 24, "numbers": 18})
+"""Columns for the name of a score."""
+
+
+def _class_lines(record: Mapping[str, Any]) -> list[str]:
+    return [
         "",
         f"temperature {record['calibration']['temperature']:.4f}, fitted on"
         f" {record['calibration']['fitted_on']}; *_calibrated are the scores after it",
@@ -208,25 +174,49 @@ def results_text(record: Mapping[str, Any]) -> str:
         *(
             f"{name:<12}{row['precision']:>10.4f}{row['recall']:>10.4f}{row['f1']:>10.4f}"
             f"{row['support']:>10d}"
-            for name, row in ((name, record["per_class"][name]) for name in data["classes"])
+            for name, row in (
+                (name, record["per_class"][name]) for name in record["data"]["classes"]
+            )
         ),
     ]
-    for split, entry in record["other_splits"].items():
-        lines += ["", f"{split}, n = {entry['n']}, {entry['groups']} groups of texts"]
-        lines += [metric_line(name, entry["metrics"][name]) for name in COMPARED]
-    for other in record["comparisons"]:
-        lines += [
-            "",
-            f"against {other['with']}, seed {other['seed']}: these two trained models, not their"
-            " recipes",
-            *(difference_line(name, found) for name, found in other["differences"].items()),
-        ]
+
+
+def _multilabel_lines(record: Mapping[str, Any]) -> list[str]:
+    rows = [(name, record["per_class"][name]) for name in record["data"]["classes"]]
+    precisions = {
+        name: "-" if row["average_precision"] is None else f"{row['average_precision']:.4f}"
+        for name, row in rows
+    }
+    return [
+        "",
+        f"{'class':<12}{'precision':>10}{'recall':>10}{'f1':>10}{'avg prec':>10}{'support':>10}"
+        f"{'threshold':>11}",
+        *(
+            f"{name:<12}{row['precision']:>10.4f}{row['recall']:>10.4f}{row['f1']:>10.4f}"
+            f"{precisions[name]:>10}{row['support']:>10d}{row['threshold']:>11.4f}"
+            for name, row in rows
+        ),
+    ]
+
+
+_DETAILS: Mapping[TargetName, Callable[[Mapping[str, Any]], list[str]]] = MappingProxyType(
+    {"class": _class_lines, "classes": _multilabel_lines, "numbers": lambda record: []}
+)
+
+
+def _comparison_lines(other: Mapping[str, Any], how: str) -> list[str]:
+    lines = [
+        "",
+        f"{how} {other['with']}, seed {other['seed']}: these two trained models, not their recipes",
+        *(difference_line(name, found) for name, found in other["differences"].items()),
+    ]
+    if "mcnemar" in other:
         test = other["mcnemar"]
         lines.append(
             f"McNemar: {test['only_ours']} items right here alone, {test['only_theirs']} there"
             f" alone; exact p = {test['exact_p']:.3g}"
         )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def reading_line(found: Mapping[str, Any] | None) -> list[str]:
@@ -239,10 +229,10 @@ def reading_line(found: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def metric_line(name: str, entry: Mapping[str, Any]) -> str:
+def _metric_line(target: TargetName, name: str, entry: Mapping[str, Any]) -> str:
     """One score with interval and trivial baseline as a line of evaluation_results.txt."""
     low, high = entry["ci"]
-    line = f"{name:<18}{entry['value']:>9.4f}  [{low:.4f}, {high:.4f}]   "
+    line = f"{name:<{WIDTHS[target]}}{entry['value']:>9.4f}  [{low:.4f}, {high:.4f}]   "
     line += calibration_note(entry)
     if entry["baseline"] is not None:
         line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"

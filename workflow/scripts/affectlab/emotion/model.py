@@ -182,6 +182,18 @@ def squared_error_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
     return ((outputs.float() - batch["labels"]) ** 2).mean(dim=1).sum()
 
 
+def binary_cross_entropy_sum(network: nn.Module, batch: Batch) -> torch.Tensor:
+    """A loss function for `training.loop.fit`: binary cross-entropy, its mean over the classes.
+
+    The ``labels`` of a batch are 0 or 1 for each class, float32 (b, classes).
+    """
+    logits = network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    losses = nn.functional.binary_cross_entropy_with_logits(
+        logits.float(), batch["labels"], reduction="none"
+    )
+    return losses.mean(dim=1).sum()
+
+
 @torch.inference_mode()
 def predict_logits(
     network: PreTrainedModel,

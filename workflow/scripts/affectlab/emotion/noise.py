@@ -10,14 +10,15 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlab.datasets.description import Target
 from affectlab.datasets.near_texts import near_groups
 from affectlab.datasets.texts import normalise_text
 from affectlab.emotion.data import Data, Record
-from affectlab.emotion.ratings import Ratings
+from affectlab.emotion.readers import AnyData
 from affectlab.emotion.settings import Tfidf
 from affectlab.emotion.tfidf import build_pipeline, fit
 from affectlab.files.io import atomic_writer, round_significant, write_json
@@ -30,11 +31,17 @@ CLASSIFIER = Tfidf(class_weight=None)
 
 LEAST_FOLDS = 2
 
+UNSEARCHED: Mapping[Target, str] = {
+    "classes": "the data have several classes for each text",
+    "numbers": "the data have numbers instead of classes",
+}
+"""Why the labels of some data are not searched."""
+
 COLUMNS = ("id", "label", "suggested_label", "label_quality", "is_issue")
 
 
 def write_label_noise(
-    data: Data | Ratings,
+    data: AnyData,
     summary_path: Path | str,
     table_path: Path | str,
     *,
@@ -45,7 +52,8 @@ def write_label_noise(
 
     The table has the columns of `COLUMNS`, the most doubtful label first, and no text. A class with
     fewer different texts than *folds* lowers their number; with less than two of them nothing can
-    be searched, and the summary says so under ``skipped``, as it does of data with numbers.
+    be searched, and the summary says so under ``skipped``, as it does of data without one class for
+    each text.
 
     Args:
         data: of a cross-validation all records are searched, else those of the training split.
@@ -58,9 +66,10 @@ def write_label_noise(
         UserError: the texts have no words in common.
     """
     rows: list[dict[str, Any]] = []
-    summary: dict[str, Any] = {"skipped": "the data have numbers instead of classes"}
-    if not isinstance(data, Ratings):
+    if isinstance(data, Data):
         rows, summary = _searched(data, folds, seed)
+    else:
+        summary = {"skipped": UNSEARCHED[data.description.target]}
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()

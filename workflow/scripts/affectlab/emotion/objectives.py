@@ -1,19 +1,30 @@
-"""What a network is trained for: classes by cross-entropy, or numbers by squared error."""
+"""What a network is trained for: one class by cross-entropy, label sets by binary cross-entropy, or
+numbers by squared error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlab.emotion.data import Data, Record
+from affectlab.emotion.multilabel_data import MultilabelData
 from affectlab.emotion.ratings import Ratings
+from affectlab.emotion.readers import AnyData
 from affectlab.emotion.scales import KEY, Scales
+from affectlab.emotion.thresholds import KEY as THRESHOLDS_KEY
+from affectlab.emotion.thresholds import chosen_thresholds, probabilities_of
+from affectlab.files.io import read_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
     from affectlab.training.loop import LossSum
+
+
+def _is_complete(directory: Path) -> None:
+    """Add nothing: the checkpoint holds all that the predictor needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,7 @@ class Objective:
         scores: from outputs (n, outputs) for the validation items to their scores, with ``loss``.
         select_by: the score that decides which weights are kept.
         settings: entries of the model's configuration.
+        complete: adds to the folder of the trained model what depends on it, see `train`.
     """
 
     outputs: tuple[str, ...]
@@ -35,6 +47,16 @@ class Objective:
     scores: Callable[[np.ndarray], dict[str, float]]
     select_by: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    complete: Callable[[Path], None] = _is_complete
+
+
+def objective_of(data: AnyData, label_smoothing: float) -> Objective:
+    """What a network is trained for on *data*; *label_smoothing* concerns single classes only."""
+    if isinstance(data, Ratings):
+        return number_objective(data)
+    if isinstance(data, MultilabelData):
+        return multilabel_objective(data)
+    return class_objective(data, label_smoothing)
 
 
 def class_objective(data: Data, label_smoothing: float) -> Objective:
@@ -71,6 +93,61 @@ def number_objective(data: Ratings) -> Objective:
         select_by="ccc",
         settings={"problem_type": "regression", KEY: scales.to_dict()},
     )
+
+
+def multilabel_objective(data: MultilabelData) -> Objective:
+    """Several classes for each text: binary cross-entropy, chosen by macro-F1.
+
+    The thresholds of the stored model are chosen on validation by the predictor's own arithmetic.
+    """
+    import numpy as np
+
+    from affectlab.emotion.model import binary_cross_entropy_sum
+
+    validation = data.of_split("validation")
+    true = data.labels_of(validation)
+
+    def complete(directory: Path) -> None:
+        from affectlab.emotion.predictor import DEFAULT_BATCH_SIZE, TextNetwork
+
+        texts = [record.text for record in validation]
+        network = TextNetwork(directory, None, None, "fp32")
+        outputs, _ = network.outputs(texts, DEFAULT_BATCH_SIZE)
+        found = chosen_thresholds(true, probabilities_of(outputs), data.names)
+        thresholds = dict(zip(data.names, found, strict=True))
+        path = directory / "config.json"
+        write_json(path, {**read_json(path), THRESHOLDS_KEY: thresholds})
+
+    return Objective(
+        outputs=data.names,
+        targets=data.labels_of(data.of_split("train")).astype(np.float32),
+        loss_sum=binary_cross_entropy_sum,
+        scores=lambda logits: multilabel_scores(logits, true),
+        select_by="macro_f1",
+        settings={"problem_type": "multi_label_classification"},
+        complete=complete,
+    )
+
+
+def multilabel_scores(logits: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Loss (mean binary cross-entropy, nats) and macro-F1 at thresholds chosen on these items.
+
+    Args:
+        logits: of the network, (n, classes).
+        true: booleans (n, classes).
+    """
+    import numpy as np
+
+    from affectlab.evaluation.multilabel import scores
+    from affectlab.evaluation.thresholds import choose_thresholds
+
+    logits = logits.astype(np.float64)
+    probabilities = probabilities_of(logits)
+    decided = choose_thresholds(true, probabilities).decide(probabilities)
+    # -log p of a class that is there is log(1 + exp(-logit)), and the other way round.
+    losses = np.logaddexp(0, np.where(true, -logits, logits))
+    found = scores(true, decided, range(len(true)))
+    return {"loss": float(losses.mean()), "macro_f1": found["macro_f1"].value}
 
 
 def class_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

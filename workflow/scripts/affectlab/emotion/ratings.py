@@ -7,17 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from affectlab.datasets.description import Description, read_description
+from affectlab.datasets.description import Description
 from affectlab.datasets.numbers import NUMBERS, is_finite_number
-from affectlab.emotion.data import (
-    Data,
-    Divided,
-    fold_problem,
-    read_data,
-    read_rows,
-    without_none,
-)
-from affectlab.errors import DataError
+from affectlab.emotion.data import Divided, fold_problem, read_described, without_none
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +42,11 @@ class Rating:
     def answer(self) -> tuple[float, ...]:
         """Its numbers."""
         return tuple(self.values.values())
+
+    @property
+    def truth(self) -> dict[str, Any]:
+        """Its numbers, as a line of predictions.jsonl has them."""
+        return {"values": dict(self.values)}
 
     def in_split(self, split: str) -> Self:
         """The same rating in another split."""
@@ -86,26 +83,11 @@ def read_ratings(
         DataError: a file is missing, the data have no numbers, a line is no record of the
             described data, or repeats an id.
     """
-    description = read_description(description_path)
-    if description.target != NUMBERS:
-        problem = f"expected data with numbers, found the target {description.target}"
-        raise DataError(description_path, None, problem)
-    rows = read_rows(records_path, lambda row: _problem(row, description))
+    description, rows = read_described(records_path, description_path, NUMBERS, _problem)
     data = Ratings(description, [Rating(**row) for row in rows])
     return data if fold is None else data.for_fold(fold)
 
 
-def read_any(
-    records_path: Path | str, description_path: Path | str, fold: int | None = None
-) -> Data | Ratings:
-    """Read what `convert` wrote, with classes or with numbers.
-
-    Raises:
-        DataError: see `read_data` and `read_ratings`.
-    """
-    if read_description(description_path).target == NUMBERS:
-        return read_ratings(records_path, description_path, fold)
-    return read_data(records_path, description_path, fold)
 
 
 def _problem(row: Mapping[str, Any], description: Description) -> str | None:

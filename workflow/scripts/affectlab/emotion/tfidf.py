@@ -1,29 +1,31 @@
-"""The classical baseline: TF-IDF of word n-grams and multinomial logistic regression.
-
-A fitted model is stored as JSON (vocabulary, settings) and safetensors (weights), never as a
-pickle, so that opening a stranger's model cannot run a stranger's code.
-"""
+"""The classical baseline: TF-IDF of word n-grams and multinomial logistic regression."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.config.models import typed
+from affectlab.emotion.linear import (
+    Files,
+    build_vectorizer,
+    check_different,
+    fit_features,
+    read_linear,
+    save_linear,
+)
 from affectlab.emotion.settings import Tfidf
-from affectlab.errors import UserError, reading
+from affectlab.errors import reading
 from affectlab.files.integrity import check_directory, checked
-from affectlab.files.io import read_json, sealed_path, write_json
-from affectlab.models.finite import check_finite_arrays
 
 if TYPE_CHECKING:
     import numpy as np
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
 
 SETTINGS_FILE = "tfidf.json"
 WEIGHTS_FILE = "tfidf.safetensors"
-FORMAT = 1
+FILES = Files(SETTINGS_FILE, WEIGHTS_FILE)
 
 
 def build_pipeline(settings: Tfidf, seed: int = 0) -> Pipeline:
@@ -33,33 +35,21 @@ def build_pipeline(settings: Tfidf, seed: int = 0) -> Pipeline:
         settings: of the n-grams and the classifier.
         seed: of the solver.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
 
-    return Pipeline(
-        [
-            ("tfidf", build_vectorizer(settings)),
-            (
-                "classifier",
-                LogisticRegression(
-                    C=settings.C,
-                    class_weight=settings.class_weight,
-                    max_iter=2000,
-                    random_state=seed,
-                ),
-            ),
-        ]
-    )
+    steps = [
+        ("tfidf", build_vectorizer(settings)),
+        ("classifier", build_classifier(settings, seed)),
+    ]
+    return Pipeline(steps)
 
 
-def build_vectorizer(settings: Tfidf) -> Any:
-    """Make what counts n-grams, not fitted."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def build_classifier(settings: Tfidf, seed: int = 0) -> LogisticRegression:
+    """Make the unfitted classifier of features; see `build_pipeline`."""
+    from sklearn.linear_model import LogisticRegression
 
-    return TfidfVectorizer(
-        ngram_range=tuple(settings.ngram_range),
-        min_df=settings.min_df,
-        sublinear_tf=settings.sublinear_tf,
+    return LogisticRegression(
+        C=settings.C, class_weight=settings.class_weight, max_iter=2000, random_state=seed
     )
 
 
@@ -100,51 +90,24 @@ def fit_shares(
     return pipeline
 
 
-def fit_features(vectorizer: Any, texts: Sequence[str]) -> Any:
-    """Fit what `build_vectorizer` made, and return the sparse features (n, terms) of *texts*.
-
-    Raises:
-        UserError: no n-gram occurs in as many texts as ``min_df`` asks for.
-    """
-    try:
-        return vectorizer.fit_transform(texts)
-    except ValueError as error:
-        raise UserError(
-            f"no word or group of words occurs in {vectorizer.min_df} of the {len(texts)} texts to "
-            "learn from (min_df)"
-        ) from error
-
-
 def save(pipeline: Pipeline, directory: Path | str) -> None:
     """Write a fitted pipeline of `build_pipeline` as a folder; an existing one is replaced."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
     vectorizer, classifier = pipeline["tfidf"], pipeline["classifier"]
-    with sealed_path(directory) as temporary:
-        write_json(
-            temporary / SETTINGS_FILE,
-            {
-                "format": FORMAT,
-                "recipe": {
-                    "ngram_range": list(vectorizer.ngram_range),
-                    "min_df": vectorizer.min_df,
-                    "sublinear_tf": vectorizer.sublinear_tf,
-                    "C": classifier.C,
-                    "class_weight": classifier.class_weight,
-                },
-                "classes": [str(name) for name in classifier.classes_],
-                "terms": terms_of(vectorizer),
-            },
-        )
-        save_file(
-            {
-                "idf": np.ascontiguousarray(vectorizer.idf_, dtype=np.float64),
-                "coefficients": np.ascontiguousarray(classifier.coef_, dtype=np.float64),
-                "intercepts": np.ascontiguousarray(classifier.intercept_, dtype=np.float64),
-            },
-            temporary / WEIGHTS_FILE,
-        )
+    save_linear(
+        directory,
+        FILES,
+        recipe={
+            "ngram_range": list(vectorizer.ngram_range),
+            "min_df": vectorizer.min_df,
+            "sublinear_tf": vectorizer.sublinear_tf,
+            "C": classifier.C,
+            "class_weight": classifier.class_weight,
+        },
+        settings={"classes": [str(name) for name in classifier.classes_]},
+        vectorizer=vectorizer,
+        coefficients=classifier.coef_,
+        intercepts=classifier.intercept_,
+    )
 
 
 @checked("directory", check_directory)
@@ -155,88 +118,20 @@ def load(directory: Path | str) -> Pipeline:
         UserError: a file is missing, corrupt, or does not fit the other.
     """
     import numpy as np
+    from sklearn.pipeline import Pipeline
 
-    folder = Path(directory)
-    settings = read_json(folder / SETTINGS_FILE)
-    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
-        raise UserError(f"{folder / SETTINGS_FILE}: expected a TF-IDF model of format {FORMAT}")
-    weights = read_weights(folder / WEIGHTS_FILE)
-    try:
-        recipe, classes, terms = (settings[name] for name in ("recipe", "classes", "terms"))
-        idf, coefficients = weights["idf"], weights["coefficients"]
-        intercepts = weights["intercepts"]
-    except KeyError as error:
-        raise UserError(f"{folder}: the TF-IDF model lacks {error.args[0]!r}") from error
-    with reading(folder / SETTINGS_FILE, "the recipe of a TF-IDF model"):
-        # All of them: a default is not what the model was fitted with.
-        if absent := Tfidf.model_fields.keys() - recipe:
-            raise UserError(f"{folder}: the TF-IDF model lacks {min(absent)!r}")
-        pipeline = build_pipeline(typed(Tfidf, recipe))
-    for name, texts in (("classes", classes), ("terms", terms)):
-        check_different(texts, name, folder / SETTINGS_FILE)
-    rows = 1 if len(classes) == 2 else len(classes)
-    if (idf.shape, coefficients.shape, intercepts.shape) != (
-        (len(terms),),
-        (rows, len(terms)),
-        (rows,),
-    ):
-        raise UserError(f"{folder}: {SETTINGS_FILE} and {WEIGHTS_FILE} are not of the same model")
+    def rows_of(settings: Mapping[str, Any], path: Path) -> int:
+        check_different(settings["classes"], "classes", path)
+        # Two classes share one row.
+        return 1 if len(settings["classes"]) == 2 else len(settings["classes"])
 
-    vectorizer, classifier = pipeline["tfidf"], pipeline["classifier"]
-    restore_terms(vectorizer, terms, idf)
-    classifier.classes_ = np.array(classes)
-    classifier.coef_ = coefficients
-    classifier.intercept_ = intercepts
-    classifier.n_features_in_ = len(terms)
-    # Some values of the recipe are used with the first text only.
-    with reading(folder / SETTINGS_FILE, "the recipe of a TF-IDF model"):
+    found = read_linear(directory, FILES, rows_of)
+    classifier = build_classifier(found.recipe)
+    classifier.classes_ = np.array(found.settings["classes"])
+    classifier.coef_ = found.coefficients
+    classifier.intercept_ = found.intercepts
+    classifier.n_features_in_ = found.coefficients.shape[1]
+    pipeline = Pipeline([("tfidf", found.vectorizer), ("classifier", classifier)])
+    with reading(found.path, "the recipe of a TF-IDF model"):
         pipeline.predict_proba(["a"])
     return pipeline
-
-
-def terms_of(vectorizer: Any) -> list[str]:
-    """The n-grams of a fitted vectorizer, in the order of its features."""
-    return sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
-
-
-def restore_terms(vectorizer: Any, terms: Sequence[str], idf: np.ndarray) -> None:
-    """Make a vectorizer of `build_vectorizer` the fitted one, in place.
-
-    Args:
-        vectorizer: not fitted.
-        terms: as of `terms_of`.
-        idf: their inverse document frequencies, float64 (terms,).
-    """
-    vectorizer.vocabulary = {term: number for number, term in enumerate(terms)}
-    vectorizer.idf_ = idf
-
-
-def check_different(texts: Any, name: str, path: Path) -> None:
-    """See that *texts*, the entry *name* of the settings at *path*, are different texts.
-
-    Raises:
-        UserError: they are not.
-    """
-    if (
-        not isinstance(texts, list)
-        or not all(isinstance(text, str) for text in texts)
-        or len(set(texts)) != len(texts)
-    ):
-        raise UserError(f"{path}: {name}: expected a list of different texts")
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """Read the arrays of a model, all of them finite."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        weights = load_file(path)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{path}: not a readable safetensors file; it is cut off or corrupt"
-        ) from error
-    check_finite_arrays(weights, path)
-    return weights

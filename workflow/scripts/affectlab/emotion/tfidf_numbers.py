@@ -1,7 +1,4 @@
-"""The classical baseline for numbers: TF-IDF of word n-grams and ridge regression.
-
-Stored as `tfidf` stores its models: JSON and safetensors, never a pickle.
-"""
+"""The classical baseline for numbers: TF-IDF of word n-grams and ridge regression."""
 
 from __future__ import annotations
 
@@ -10,27 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlab.config.models import typed
+from affectlab.emotion.linear import (
+    Files,
+    build_vectorizer,
+    fit_features,
+    read_linear,
+    save_linear,
+)
 from affectlab.emotion.scales import KEY, Scales, scales_of
 from affectlab.emotion.settings import Tfidf
-from affectlab.emotion.tfidf import (
-    build_vectorizer,
-    check_different,
-    fit_features,
-    read_weights,
-    restore_terms,
-    terms_of,
-)
-from affectlab.errors import UserError, reading
 from affectlab.files.integrity import check_directory, checked
-from affectlab.files.io import read_json, sealed_path, write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
 SETTINGS_FILE = "tfidf_numbers.json"
-WEIGHTS_FILE = "tfidf_numbers.safetensors"
-FORMAT = 1
+FILES = Files(SETTINGS_FILE, "tfidf_numbers.safetensors")
 TOLERANCE = 1e-8
 """Of the solver, far below the digits that are stored."""
 
@@ -94,28 +86,15 @@ def fit(
 
 def save(model: TfidfRegressor, directory: Path | str) -> None:
     """Write a fitted model as a folder; an existing one is replaced."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    with sealed_path(directory) as temporary:
-        write_json(
-            temporary / SETTINGS_FILE,
-            {
-                "format": FORMAT,
-                "recipe": model.recipe.model_dump(),
-                KEY: model.scales.to_dict(),
-                "terms": terms_of(model.vectorizer),
-            },
-        )
-        arrays = {
-            "idf": model.vectorizer.idf_,
-            "coefficients": model.coefficients,
-            "intercepts": model.intercepts,
-        }
-        save_file(
-            {name: np.ascontiguousarray(own, np.float64) for name, own in arrays.items()},
-            temporary / WEIGHTS_FILE,
-        )
+    save_linear(
+        directory,
+        FILES,
+        recipe=model.recipe.model_dump(),
+        settings={KEY: model.scales.to_dict()},
+        vectorizer=model.vectorizer,
+        coefficients=model.coefficients,
+        intercepts=model.intercepts,
+    )
 
 
 @checked("directory", check_directory)
@@ -125,36 +104,10 @@ def load(directory: Path | str) -> TfidfRegressor:
     Raises:
         UserError: a file is missing, corrupt, or does not fit the other.
     """
-    folder = Path(directory)
-    path = folder / SETTINGS_FILE
-    settings = read_json(path)
-    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
-        raise UserError(f"{path}: expected a TF-IDF model of format {FORMAT}")
-    weights = read_weights(folder / WEIGHTS_FILE)
-    scales = scales_of(settings, path)
-    try:
-        stored, terms = settings["recipe"], settings["terms"]
-        idf, coefficients = weights["idf"], weights["coefficients"]
-        intercepts = weights["intercepts"]
-    except KeyError as error:
-        raise UserError(f"{folder}: the TF-IDF model lacks {error.args[0]!r}") from error
-    with reading(path, "the recipe of a TF-IDF model"):
-        # All of them: a default is not what the model was fitted with.
-        if absent := Tfidf.model_fields.keys() - stored:
-            raise UserError(f"{folder}: the TF-IDF model lacks {min(absent)!r}")
-        recipe = typed(Tfidf, stored)
-        vectorizer = build_vectorizer(recipe)
-    check_different(terms, "terms", path)
-    count = len(scales.names)
-    if (idf.shape, coefficients.shape, intercepts.shape) != (
-        (len(terms),),
-        (count, len(terms)),
-        (count,),
-    ):
-        raise UserError(f"{folder}: {SETTINGS_FILE} and {WEIGHTS_FILE} are not of the same model")
-    restore_terms(vectorizer, terms, idf)
-    model = TfidfRegressor(recipe, vectorizer, coefficients, intercepts, scales)
-    # Some values of the recipe are used with the first text only.
-    with reading(path, "the recipe of a TF-IDF model"):
-        model.predict(["a"])
-    return model
+    found = read_linear(
+        directory, FILES, lambda settings, path: len(scales_of(settings, path).names)
+    )
+    scales = scales_of(found.settings, found.path)
+    return TfidfRegressor(
+        found.recipe, found.vectorizer, found.coefficients, found.intercepts, scales
+    )

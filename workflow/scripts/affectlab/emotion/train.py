@@ -1,4 +1,4 @@
-"""Fitting one run of the emotion experiment: full fine-tuning, LoRA, or TF-IDF."""
+"""Fitting a network of the emotion experiment: full fine-tuning or LoRA."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.config.models import given
-from affectlab.emotion.data import Data, Item
-from affectlab.emotion.objectives import (
-    Objective,
-    class_objective,
-    class_scores,
-    number_objective,
-    number_scores,
-)
-from affectlab.emotion.ratings import Ratings, read_any
+from affectlab.emotion.data import Item, needed
+from affectlab.emotion.objectives import Objective, objective_of
+from affectlab.emotion.readers import read_any
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import UserError
-from affectlab.files.io import sealed_path, sha256_file, write_jsonl
+from affectlab.files.io import sealed_path, sha256_file
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
     from torch import nn
 
-    from affectlab.emotion.tfidf_numbers import TfidfRegressor
     from affectlab.training.job import Job
     from affectlab.training.outputs import Outputs
 
@@ -49,7 +41,8 @@ def train_network(
 ) -> None:
     """Fine-tune a pretrained network on the train split, choosing weights on validation.
 
-    Networks for classes are chosen by accuracy, those for numbers by concordance.
+    Networks for one class are chosen by accuracy, those for several classes by macro-F1 at
+    thresholds of their own, and those for numbers by concordance.
 
     May be called in several processes (`training.launch`); the main one writes.
 
@@ -72,8 +65,8 @@ def train_network(
     from affectlab.training.loop import Task
 
     data = read_any(records_path, description_path, fold)
-    by_split = _needed(data, records_path)
-    objective = _objective(data, run)
+    by_split = needed(data, records_path)
+    objective = objective_of(data, run.training.label_smoothing)
     job = Job(outputs.work, seed=seed, threads=threads)
     tokenizer = _tokenizer(base_model, run.max_length)
     network = _network(base_model, tokenizer, objective, run, job)
@@ -102,12 +95,6 @@ def train_network(
     fitted = job.fit(network, task, run.training, identity=[given(run), *inputs, *part])
     store = _store_lora if run.method == "lora" else _store_network
     job.finish(outputs, partial(store, network, tokenizer, base_model, objective), fitted)
-
-
-def _objective(data: Data | Ratings, run: EmotionRun) -> Objective:
-    if isinstance(data, Ratings):
-        return number_objective(data)
-    return class_objective(data, run.training.label_smoothing)
 
 
 def _tokenizer(base_model: Path, max_length: int) -> Any:
@@ -169,132 +156,6 @@ def _encoded(tokenizer: Any, by_split: Mapping[str, Sequence[Item]]) -> dict[str
     return ids
 
 
-def train_tfidf(*, data: Data | Ratings, run: EmotionRun, seed: int, outputs: Outputs) -> None:
-    """Fit the word-count baseline on the train split of *data*; see `train_network`.
-
-    Raises:
-        UserError: see `fit_tfidf`.
-    """
-    import time
-
-    from affectlab.emotion import tfidf, tfidf_numbers
-
-    started = time.monotonic()
-    if isinstance(data, Ratings):
-        model = fit_tfidf_numbers(data, run)
-        history = _number_history(model, data)
-        seconds = time.monotonic() - started
-        tfidf_numbers.save(model, outputs.model)
-    else:
-        pipeline = fit_tfidf(data, run, seed)
-        history = _class_history(pipeline, data)
-        seconds = time.monotonic() - started
-        tfidf.save(pipeline, outputs.model)
-    outputs.write(history, {"seconds": seconds, "device": "cpu", "steps": 1, "best_epoch": 1.0})
-
-
-def _class_history(pipeline: Pipeline, data: Data) -> list[dict[str, Any]]:
-    import numpy as np
-
-    columns = [list(pipeline.classes_).index(name) for name in data.classes]
-    history = []
-    for split in ("train", "validation"):
-        members = data.of_split(split)
-        probabilities = pipeline.predict_proba([record.text for record in members])[:, columns]
-        scores = class_scores(np.log(probabilities), data.labels_of(members))
-        history.append({"step": 1, "epoch": 1.0, "split": split, **scores})
-    return history
-
-
-def _number_history(model: TfidfRegressor, data: Ratings) -> list[dict[str, Any]]:
-    history = []
-    for split in ("train", "validation"):
-        members = data.of_split(split)
-        predicted = model.predict([record.text for record in members])
-        outputs = model.scales.standardised(predicted)
-        scores = number_scores(outputs, data.values_of(members), model.scales)
-        history.append({"step": 1, "epoch": 1.0, "split": split, **scores})
-    return history
-
-
-def cross_validate(
-    data: Data | Ratings, run: EmotionRun, seed: int, predictions_path: Path, splits: Sequence[str]
-) -> None:
-    """Fit TF-IDF without each fold in turn; store what it predicts of the *splits* of each.
-
-    Args:
-        data: with folds.
-        run: as configured.
-        seed: of the solver.
-        predictions_path: where the predictions of all folds go.
-        splits: of the fold's data, see `Data.for_fold`.
-    """
-    folds = range(data.description.folds or 0)
-    rows = [row for fold in folds for row in _rows_of_fold(data.for_fold(fold), run, seed, splits)]
-    write_jsonl(predictions_path, rows, sealed=True)
-
-
-def _rows_of_fold(
-    data: Data | Ratings, run: EmotionRun, seed: int, splits: Sequence[str]
-) -> list[dict[str, Any]]:
-    from affectlab.emotion import predict, predict_numbers
-
-    if isinstance(data, Ratings):
-        regressor = predict_numbers.EmotionRegressor.from_tfidf(fit_tfidf_numbers(data, run))
-        ratings = [record for split in splits for record in data.of_split(split)]
-        return predict_numbers.prediction_rows(regressor, ratings)
-    classifier = predict.EmotionClassifier.from_pipeline(fit_tfidf(data, run, seed))
-    records = [record for split in splits for record in data.of_split(split)]
-    return predict.prediction_rows(classifier, records, data.classes)
-
-
-def fit_tfidf_numbers(data: Ratings, run: EmotionRun) -> TfidfRegressor:
-    """A model of `tfidf_numbers`, fitted on the train split of *data*.
-
-    Raises:
-        UserError: a split has no records, or the texts have no words in common.
-    """
-    from affectlab.emotion import tfidf_numbers
-
-    _needed(data, "the data")
-    training = data.of_split("train")
-    texts = [record.text for record in training]
-    return tfidf_numbers.fit(run.tfidf, texts, data.values_of(training), data.names)
-
-
-def fit_tfidf(data: Data, run: EmotionRun, seed: int) -> Pipeline:
-    """A pipeline of `tfidf.build_pipeline`, fitted on the train split of *data*.
-
-    Raises:
-        UserError: a split has no records, or a class no training text.
-    """
-    from affectlab.emotion import tfidf
-
-    _needed(data, "the data")
-    training = data.of_split("train")
-    shares = data.shares_of(training)
-    if absent := [
-        name for name, share in zip(data.classes, shares.sum(axis=0), strict=True) if share == 0
-    ]:
-        raise UserError(f"no text of the class {min(absent)} is in the train split")
-    pipeline = tfidf.build_pipeline(run.tfidf, seed)
-    texts = [record.text for record in training]
-    if data.description.annotators is None:
-        return tfidf.fit(pipeline, texts, [record.label for record in training])
-    return tfidf.fit_shares(pipeline, texts, shares, data.classes)
-
-
-def _needed(data: Data | Ratings, what: Path | str) -> dict[str, Sequence[Item]]:
-    """The records to train on and to choose by."""
-    by_split: dict[str, Sequence[Item]] = {
-        split: data.of_split(split) for split in ("train", "validation")
-    }
-    for split, members in by_split.items():
-        if not members:
-            raise UserError(f"{what}: no records in the {split} split")
-    return by_split
-
-
 def _evaluator(
     token_ids: list[list[int]], objective: Objective, pad_id: int, dtype: Any, device: Any
 ) -> Callable[[nn.Module], dict[str, float]]:
@@ -321,6 +182,7 @@ def _store_network(
     with sealed_path(directory) as temporary:
         network.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        objective.complete(temporary)
 
 
 def _store_lora(
@@ -337,3 +199,4 @@ def _store_lora(
             base_model, adapter, tokenizer, objective.outputs, settings=objective.settings
         ).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        objective.complete(temporary)

@@ -110,12 +110,17 @@ def _tree(
 
 
 def giveaways(
-    columns: Columns, labels: Sequence[str], groups: Sequence[Any], what: str
+    columns: Columns,
+    labels: Sequence[str],
+    groups: Sequence[Any],
+    what: str,
+    *,
+    least_gain: float = LEAST_GAIN,
 ) -> dict[str, Any]:
     """Measure how well each condition, and all of them, predict the class; warn if clearly.
 
     The balanced accuracy is that of a grouped cross-validation. It counts as clear if it is at
-    least `LEAST_GAIN` of the way from chance to 1 and at most `MOST_REACHED` of `PERMUTATIONS`
+    least *least_gain* of the way from chance to 1 and at most `MOST_REACHED` of `PERMUTATIONS`
     permutations of the labels reach it (p at most 0.02).
 
     Args:
@@ -123,6 +128,7 @@ def giveaways(
         labels: class of each item.
         groups: of each item; a group is on one side of every fold.
         what: of the warning, such as the name of a task.
+        least_gain: share of the way from chance to 1.
 
     Returns:
         ``by_class``, ``chance``, ``balanced_accuracy`` (condition or ``all`` -> value), and
@@ -148,7 +154,7 @@ def giveaways(
     }
     if len(features) > 1:
         features["all"] = np.concatenate(list(features.values()), axis=1)
-    least = 1 / len(classes) + LEAST_GAIN * (1 - 1 / len(classes))
+    least = 1 / len(classes) + least_gain * (1 - 1 / len(classes))
     values = {}
     for name, table in features.items():
         value = _cross_validated(table, codes, folds, len(classes))

@@ -235,12 +235,8 @@ def scatter(stem: Path | str, panels: Mapping[str, tuple[Array, Array]]) -> None
         stem: path without an ending.
         panels: name of a number -> true values ``[n]`` and predictions ``[n]``.
     """
-    count = len(panels)
-    columns = min(count, 3)
-    rows = -(-count // columns)
-    with figure(stem, 3.6 * columns, 3.6 * rows) as drawing:
-        drawn = drawing.subplots(rows, columns, squeeze=False).ravel()
-        for axes, (name, (true, predicted)) in zip(drawn, panels.items(), strict=False):
+    with _grid(stem, len(panels)) as drawn:
+        for axes, (name, (true, predicted)) in zip(drawn, panels.items(), strict=True):
             ends = [
                 min(float(true.min()), float(predicted.min())),
                 max(float(true.max()), float(predicted.max())),
@@ -251,8 +247,46 @@ def scatter(stem: Path | str, panels: Mapping[str, tuple[Array, Array]]) -> None
             axes.set_xlabel("true value")
             axes.set_ylabel("prediction")
             axes.grid(visible=True)
+
+
+@contextmanager
+def _grid(stem: Path | str, count: int) -> Iterator[list[Any]]:
+    """Yield *count* square panels, three in a row; write the figure in the end."""
+    columns = min(count, 3)
+    rows = -(-count // columns)
+    with figure(stem, 3.6 * columns, 3.6 * rows) as drawing:
+        drawn = drawing.subplots(rows, columns, squeeze=False).ravel()
+        yield list(drawn[:count])
         for axes in drawn[count:]:
             axes.set_visible(False)
+
+
+def precision_recall(stem: Path | str, panels: Mapping[str, tuple[Array, Array, Array]]) -> None:
+    """Draw precision against recall, a panel for each class, with the point of its decisions.
+
+    Args:
+        stem: path without an ending.
+        panels: name of a class -> whether each item has it ``[n]``, its probabilities ``[n]``, and
+            whether it is predicted ``[n]``. A class that no item has gets an empty panel.
+    """
+    with _grid(stem, len(panels)) as drawn:
+        for axes, (name, (true, probabilities, decided)) in zip(drawn, panels.items(), strict=True):
+            axes.set_title(name)
+            axes.set_xlabel("recall")
+            axes.set_ylabel("precision")
+            axes.set_xlim(0, 1.02)
+            axes.set_ylim(0, 1.02)
+            axes.grid(visible=True)
+            if not true.any():
+                continue
+            order = np.argsort(-probabilities, kind="stable")
+            last = np.flatnonzero(np.diff(probabilities[order], append=-1.0))
+            hits = np.cumsum(true[order])[last]
+            axes.axhline(true.mean(), color=GREY, linewidth=1, linestyle="--")
+            axes.step(hits / true.sum(), hits / (last + 1), color=BLUE, where="pre")
+            if decided.any():
+                right = (true & decided).sum()
+                axes.plot(right / true.sum(), right / decided.sum(), "o", color=ORANGE)
 
 
 def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]) -> None:
