@@ -1,4 +1,4 @@
-# The emotion experiment: classes of texts, or numbers such as valence.
+# The emotion experiment: one class or several of each text, or numbers such as valence.
 #
 # REQUIRED INPUTS:
 #   <resources>/raw/{data}/manifest.json, <resources>/models/{model}/manifest.json
@@ -257,7 +257,7 @@ rule emotion_evaluate:
     benchmark:
         "<benchmarks>/emotion_evaluate/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(emotion_runs_on(numbers=False)),
+        run=one_of(emotion_runs_on("class")),
     conda:
         "../envs/report.yaml"
     resources:
@@ -284,7 +284,22 @@ use rule emotion_evaluate as emotion_evaluate_numbers with:
     benchmark:
         "<benchmarks>/emotion_evaluate_numbers/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(emotion_runs_on(numbers=True)),
+        run=one_of(emotion_runs_on("numbers")),
+
+
+# The same where a text may have several classes.
+use rule emotion_evaluate as emotion_evaluate_multilabel with:
+    output:
+        **figure("<results>/emotion/{run}/seed{seed}/figures/precision_recall"),
+        metrics=record("<results>/emotion/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/emotion/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/emotion/{run}/seed{seed}/evaluation_results.txt"),
+    log:
+        "<logs>/emotion_evaluate_multilabel/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_evaluate_multilabel/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(emotion_runs_on("classes")),
 
 
 # Seeds of a run together, and every run against every other on the same items.

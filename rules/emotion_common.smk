@@ -18,12 +18,12 @@ EMOTION_TFIDF = [
 ]
 
 
-def emotion_runs_on(numbers):
-    """Names of the runs on data whose target are numbers, or of all others."""
+def emotion_runs_on(target):
+    """Names of the runs on data whose target is this one."""
     return [
         name
         for name, run in EMOTION["runs"].items()
-        if (REGISTRIES.datasets[run["data"]].get("target") == "numbers") == numbers
+        if REGISTRIES.datasets[run["data"]].get("target", "class") == target
     ]
 
 

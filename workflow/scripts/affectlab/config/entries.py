@@ -132,7 +132,7 @@ class Dataset(Entry):
     hub: HubData = absent(str(HubData.__doc__))
     columns: dict[Text, Text | Annotated[list[Text], *DIFFERENT]] = absent(
         "What a column holds -> its name in your table, where that differs. Several names under "
-        "label: one for each annotator, or for each number."
+        "label: one for each annotator, for each number, or for each class of target classes."
     )
     classes: Annotated[list[Text], *DIFFERENT] = absent(
         "Names of the classes in the order of their ids; if not given, those in the data, sorted.",

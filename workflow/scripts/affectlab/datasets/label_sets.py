@@ -55,7 +55,7 @@ class LabelSetCells:
             return self._indicator_problem(value)
         if value is not None and not isinstance(value, str | int | list):
             return f"the labels are {kind_of(value)}, expected names of classes"
-        for name in _listed_names(value):
+        for name in listed_names(value):
             if isinstance(name, bool) or not isinstance(name, str | int):
                 return f"a label is {kind_of(name)}, expected the name or number of a class"
             if self._listed is not None and str(name).strip() not in self._listed:
@@ -107,7 +107,7 @@ class LabelSetCells:
 
     def _names(self, value: Any) -> tuple[str, ...]:
         if self._columns is None:
-            return tuple(dict.fromkeys(str(name).strip() for name in _listed_names(value)))
+            return tuple(dict.fromkeys(str(name).strip() for name in listed_names(value)))
         cells = _cells(value)
         return tuple(
             name for name, cell in zip(self._columns, cells, strict=True) if _indicator(cell)
@@ -133,7 +133,7 @@ def split_names(cell: str) -> list[str]:
     return [name.strip() for name in re.split(f"[{SEPARATORS}]", cell) if name.strip()]
 
 
-def _listed_names(value: Any) -> list[Any]:
+def listed_names(value: Any) -> list[Any]:
     """The names in a cell: of a list its members, of a text those between separators."""
     if value is None:
         return []

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.label_sets import INDICATORS, listed_names
 from affectlab.datasets.own_tables import OwnFile, own_files, split_called
 from affectlab.datasets.tables import read_table
 from affectlab.errors import UserError
@@ -19,7 +20,13 @@ MOST_CLASSES = 64
 FIRST = 100
 """So many values of a column are kept, by which a language is recognised."""
 
-LABELS = ("label", "labels", "class", "emotion", "emo", "mood", "category", "target", "sentiment")
+LEAST_SEVERAL = 0.1
+"""Share of the cells that list several names, from which they are taken for label sets."""
+
+LABELS = (
+    *("label", "labels", "class", "emotion", "emo", "mood", "category", "target", "sentiment"),
+    *("emotions", "moods", "tags"),
+)
 GROUPS = (
     *("group", "author", "writer", "user", "username", "speaker", "subject", "participant"),
     *("respondent", "person", "patient", "actor", "client", "student", "account", "family"),
@@ -51,6 +58,8 @@ class Column:
         repeats: whether a value occurs more than once, as far as they were counted.
         counts: value -> rows, of up to `MOST_CLASSES` values; None where there are more.
         different: different values, as far as they were counted.
+        indicator: whether every value is 0 or 1, and both occur.
+        parts: name -> cells with it, where cells list several names; None where they do not.
     """
 
     name: str
@@ -60,6 +69,8 @@ class Column:
     repeats: bool
     counts: Mapping[str, int] | None
     different: int
+    indicator: bool = False
+    parts: Mapping[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -143,6 +154,29 @@ class Look:
         found = [lowered[name] for name in NUMBERS if name in lowered]
         return [name for name in found if self.columns[name].numeric]
 
+    def label_sets(self, taken: Iterable[str]) -> str | None:
+        """The column whose cells list the classes of a text; none where there is none.
+
+        A column that is called as labels are comes before others.
+        """
+        known = set(taken)
+        found = [
+            name
+            for name, column in self.columns.items()
+            if name not in known and column.parts and 2 <= len(column.parts) <= self.rows // 5
+        ]
+        named = [name for name in found if name.lower().strip() in LABELS]
+        return next(iter([*named, *found]), None)
+
+    def indicators(self, taken: Iterable[str]) -> list[str]:
+        """Columns of 0 and 1, one for each class; none where there are not two."""
+        known = set(taken)
+        found = [
+            name for name, column in self.columns.items() if column.indicator and name not in known
+        ]
+        complete = [name for name in found if self.columns[name].filled == self.rows]
+        return complete if len(complete) > 1 else []
+
     def split(self) -> str | None:
         """The column whose values name splits."""
         name = self.named(SPLITS, most=5)
@@ -185,8 +219,9 @@ class _Counter:
     def __init__(self) -> None:
         self.first: list[str] = []
         self._counts: Counter[str] = Counter()
-        self._filled = self._words = 0
+        self._filled = self._words = self._several = 0
         self._numeric = True
+        self._parts: Counter[str] = Counter()
 
     def add(self, value: Any) -> None:
         """Count one value."""
@@ -194,12 +229,26 @@ class _Counter:
         if not text.strip():
             return
         self._filled += 1
+        self._count_parts(value)
         self._words += len(text.split()) if isinstance(value, str) else 1
         self._numeric = self._numeric and _is_number(text)
         if len(self.first) < FIRST:
             self.first.append(text)
         if len(self._counts) <= MOST_CLASSES or text in self._counts:
             self._counts[text] += 1
+
+    def _count_parts(self, value: Any) -> None:
+        if len(self._parts) <= MOST_CLASSES:
+            names = set(map(str, listed_names(value)))
+            self._several += len(names) > 1
+            self._parts.update(names)
+
+    def _listed_parts(self) -> dict[str, int] | None:
+        """The names that cells list, if enough cells list several."""
+        few = len(self._parts) <= MOST_CLASSES
+        if not few or self._several < LEAST_SEVERAL * self._filled or not self._several:
+            return None
+        return dict(sorted(self._parts.items()))
 
     def column(self, name: str) -> Column:
         """What was counted."""
@@ -212,6 +261,9 @@ class _Counter:
             any(count > 1 for count in self._counts.values()),
             None if many else dict(sorted(self._counts.items())),
             len(self._counts),
+            indicator=len(self._counts) == 2
+            and all(one.strip().lower() in INDICATORS for one in self._counts),
+            parts=self._listed_parts(),
         )
 
 

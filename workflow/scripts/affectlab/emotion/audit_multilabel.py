@@ -23,6 +23,9 @@ CLEAR_GAIN = 0.4
 It is more than with one class for each text, because every class is tested.
 """
 
+PERMUTATIONS = 19
+"""Of each class. So few are enough where the gain must be large."""
+
 
 class MultilabelAudit:
     """See `audit_part.AuditPart`."""
@@ -73,6 +76,7 @@ class MultilabelAudit:
                     groups,
                     f"emotion, class {name}",
                     least_gain=CLEAR_GAIN,
+                    permutations=PERMUTATIONS,
                 )
                 for name in self._data.names
                 if LEAST_OF_CLASS <= counts[name] <= len(records) - LEAST_OF_CLASS

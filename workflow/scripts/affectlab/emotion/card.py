@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.emotion import card_numbers
+from affectlab.emotion.card_parts import PARTS, front_matter, part_card
+from affectlab.emotion.evaluate import target_name
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
@@ -60,9 +61,9 @@ def write_card(
     record, audit = read_metrics(metrics_path), read_json(audit_path)
     export = None if not export_path else read_json(export_path)
     traps = [trap["sentence"] for trap in audit.get("traps", ())]
-    if "numbers" in record["data"]:
-        text = card_numbers.card(record, differing(audit), recipe, dataset, model, traps)
-        example = card_numbers.inference_example(record)
+    if part := PARTS.get(target_name(record)):
+        text = part_card(part, record, differing(audit), recipe, dataset, model, export, traps)
+        example = cards.render(TEMPLATES / part.example, run=record["run"])
     else:
         agreed = audit.get("agreement")
         text = card(record, differing(audit), recipe, dataset, model, export, traps, agreed)
@@ -127,31 +128,21 @@ def metadata(
 ) -> dict[str, Any]:
     """The front matter: what a hub indexes, the measured values included."""
     count = len(record["data"]["classes"])
-    data_id = cards.hub_repository(dataset) or record["data"]["name"]
-    base = cards.hub_repository(model)
     metrics = [
         {"type": kind, "name": name, "value": record["metrics"][key]["value"]}
         | ({"args": arguments} if arguments else {})
         for key, kind, name, arguments in _HUB_METRICS
     ]
-    return {
-        **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
-        # Weights made from the data stand under the data's terms, whatever the base model allows.
-        "license": "other",
-        "license_name": "terms-of-the-training-data",
-        "library_name": "affectlab" if model is None else "transformers",
-        "pipeline_tag": "text-classification",
-        "tags": ["emotion", "affective-computing", f"{record['protocol']}-protocol"],
-        "datasets": [data_id],
-        **({} if base is None else {"base_model": base}),
-        "metrics": ["accuracy", "f1", "precision", "recall"],
-        "model-index": cards.model_index(
-            f"affectlab-emotion-{record['run']}",
-            {"type": "text-classification", "name": f"Emotion classification, {count} classes"},
-            cards.scored_dataset(record, dataset, differs),
-            metrics,
-        ),
-    }
+    return front_matter(
+        record,
+        differs,
+        dataset,
+        model,
+        library="affectlab" if model is None else "transformers",
+        task={"type": "text-classification", "name": f"Emotion classification, {count} classes"},
+        metrics=metrics,
+        names=["accuracy", "f1", "precision", "recall"],
+    )
 
 
 def inference_example(record: Mapping[str, Any], recipe: EmotionRun) -> str:

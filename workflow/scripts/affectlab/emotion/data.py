@@ -172,6 +172,10 @@ class Data(Divided[Record]):
 
         return np.array([self.classes.index(record.label) for record in records], dtype=np.int64)
 
+    def labels_in(self, split: str) -> np.ndarray:
+        """The same of the records of a split."""
+        return self.labels_of(self.of_split(split))
+
     def shares_of(self, records: Sequence[Record]) -> np.ndarray:
         """Share of each class among the votes for each record, float64 (n, classes).
 

@@ -75,6 +75,10 @@ class MultilabelData(Divided[MultilabelRecord]):
 
         return indicators([record.labels for record in records], self.names)
 
+    def labels_in(self, split: str) -> np.ndarray:
+        """The same of the records of a split."""
+        return self.labels_of(self.of_split(split))
+
 
 def read_multilabel(
     records_path: Path | str, description_path: Path | str, fold: int | None = None

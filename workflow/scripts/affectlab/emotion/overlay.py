@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.look import IDS, Look, look_at
+from affectlab.datasets.look import IDS, LABELS, Look, look_at
 from affectlab.datasets.overlay import Overlay, ProposedRun, counted, has_gpu
 from affectlab.datasets.table_proposal import TableProposal
 from affectlab.errors import UserError
@@ -47,6 +47,8 @@ def _add_target(
     numbers = [name for name in look.numbers() if name not in taken]
     annotators = look.annotators(taken)
     label = look.label([*taken, *numbers])
+    if several := _label_sets(look, taken, label, proposal):
+        return several
     if annotators and (label is None or label in annotators):
         columns["label"] = annotators
         proposal.note("columns", f"{len(annotators)} annotators")
@@ -63,6 +65,32 @@ def _add_target(
     proposal.entry["classes"] = list(counts)
     proposal.note("classes", counted(counts))
     return label
+
+
+def _label_sets(
+    look: Look, taken: list[str], label: str | None, proposal: TableProposal
+) -> str | list[str] | None:
+    """Write down the column or columns of label sets; None where the table has none.
+
+    Columns of 0 and 1 may be anything. They are taken where no column is called as labels are.
+    """
+    columns = proposal.entry["columns"]
+    listing = look.label_sets(taken)
+    if listing is not None and label in (None, listing):
+        parts = look.columns[listing].parts or {}
+        columns["label"] = listing
+        proposal.entry["target"] = "classes"
+        proposal.entry["classes"] = list(parts)
+        proposal.note("target", "a cell lists several classes")
+        proposal.note("classes", counted(parts))
+        return listing
+    indicators = look.indicators(taken)
+    if indicators and look.named(LABELS) is None:
+        columns["label"] = indicators
+        proposal.entry["target"] = "classes"
+        proposal.note("target", "columns of 0 and 1, one for each class")
+        return indicators
+    return None
 
 
 def _runs(language: str | None) -> list[ProposedRun]:

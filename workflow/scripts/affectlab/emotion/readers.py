@@ -11,6 +11,7 @@ from affectlab.datasets.numbers import NUMBERS
 from affectlab.emotion.data import Data, read_data
 from affectlab.emotion.multilabel_data import CLASSES_TARGET, MultilabelData, read_multilabel
 from affectlab.emotion.ratings import Ratings, read_ratings
+from affectlab.errors import DataError
 
 AnyData = Data | MultilabelData | Ratings
 """A converted data set with a class, label sets or numbers."""
@@ -30,3 +31,15 @@ def read_any(
     """
     target = read_description(description_path).target
     return _READERS.get(target, read_data)(records_path, description_path, fold)
+
+
+def read_classes(records_path: Path | str, description_path: Path | str) -> Data | MultilabelData:
+    """Read what `convert` wrote, with one class or several for each text.
+
+    Raises:
+        DataError: see `read_any`; or the data have numbers.
+    """
+    data = read_any(records_path, description_path)
+    if isinstance(data, Ratings):
+        raise DataError(description_path, None, "expected data with classes, found numbers")
+    return data

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affectlab.emotion import report_numbers
+from affectlab.datasets.description import Target
 from affectlab.emotion.audit import ALL
+from affectlab.emotion.evaluate import target_name
+from affectlab.emotion.report_parts import PARTS, headline, html, trivial_for_texts
 from affectlab.emotion.settings import Block, selected_runs
 from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.records import read_comparison
@@ -25,10 +27,9 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, exports_view, provenance, render, run_view
-from affectlab.report.words import count, difference, interval, percent, points, trivial, unseen
+from affectlab.report.words import count, difference, interval, percent, points, unseen
 
 HERE = Path(__file__).parent
-LENGTH = "the length and language of the text alone"
 FIGURES = {
     "confusion_matrix": "Confusion matrix of the scored texts: rows are true classes, columns"
     " predicted ones; each cell has the share of its row and the count.",
@@ -47,7 +48,7 @@ def section(
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     experiment = _read(folder, block)
-    classes, numbers = (_part(experiment, numbers=wanted) for wanted in (False, True))
+    classes = _part(experiment, "class")
     notes = data_notes(experiment.audits, sample_data)
     runs = [run_view(name, seeds, FIGURES) for name, seeds in classes.runs.items()]
     known = published_for("emotion", runs, published)
@@ -55,9 +56,11 @@ def section(
     if classes.runs:
         sentences += _headline(classes, known)
         pages.append(_html(classes, runs, known))
-    if numbers.runs:
-        sentences += report_numbers.headline(numbers.runs, numbers.comparison)
-        pages.append(report_numbers.html(numbers.runs, numbers.comparison, numbers.audits))
+    for target, part in PARTS.items():
+        own = _part(experiment, target)
+        if own.runs:
+            sentences += headline(part, own.runs, own.comparison)
+            pages.append(html(part, own.runs, own.comparison, own.audits))
     return Section(
         sentences=sentences,
         notes=list(notes.values()),
@@ -93,12 +96,12 @@ class _Results:
     label_noise: dict[str, dict[str, Any]]
 
 
-def _part(results: _Results, *, numbers: bool) -> _Results:
-    """What the runs left that predict numbers, or those that predict classes."""
+def _part(results: _Results, target: Target) -> _Results:
+    """What the runs of one target left."""
     runs = {
         name: seeds
         for name, seeds in results.runs.items()
-        if ("numbers" in seeds[0].metrics["data"]) == numbers
+        if target_name(seeds[0].metrics) == target
     }
     data = {seeds[0].metrics["data"]["name"] for seeds in runs.values()}
     comparison = {
@@ -161,7 +164,8 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
         f"{', each text by a model that was trained without its fold' if folded else ''}"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
-        f" {_trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
+        f" {trivial_for_texts(score['baseline']['name'])}, gives"
+        f" {percent(score['baseline']['value'])}."
     ]
     if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
@@ -215,11 +219,6 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
             " (confident learning; an estimate, not a count of errors)."
         )
     return sentences
-
-
-def _trivial(name: str) -> str:
-    """A trivial baseline for the middle of a sentence; the conditions are those of texts."""
-    return LENGTH if name in ("conditions", "conditions_balanced") else trivial(name)
 
 
 def _with_difference(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ class LabelNoise(Section):
 
 
 class Block(Section):
-    """The emotion experiment: classes of texts, or numbers such as valence."""
+    """The emotion experiment: one class or several of each text, or numbers such as valence."""
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
     baseline: RunName | None = Field(
@@ -152,11 +152,6 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
-    if _target_of(run, registries) == "classes":
-        yield (
-            f"{path}.data: the target of {run['data']!r} is classes, several for each text; the "
-            "emotion experiment predicts one class (target: class) or numbers (target: numbers)"
-        )
     yield from _ngram_mistakes(path, run)
 
 

@@ -184,15 +184,23 @@ def is_generated(dataset: Mapping[str, Any]) -> bool:
 def render(template: Path | str, **values: Any) -> str:
     """Fill in a Jinja2 template; a name that it uses and *values* lacks is an error.
 
+    It may extend, include and import templates of its folder.
+
     In Markdown (``*.md.j2``), every value is plain text: titles, citations and class names come
     from users and registries, and must not become links, headings or HTML. A value of the type
     `Markup` is Markdown already.
     """
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     path = Path(template)
     markdown = path.name.endswith(".md.j2")
+
+    def source(name: str) -> str:
+        text = read_text(path.parent / name)
+        return _CODE_VALUE.sub(r"{{ (\1) | code_span }}", text) if markdown else text
+
     environment = Environment(
+        loader=FunctionLoader(source),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -203,10 +211,7 @@ def render(template: Path | str, **values: Any) -> str:
     )
     environment.filters["code_span"] = _code_span
     environment.filters["difference"] = _difference
-    source = read_text(path)
-    if markdown:
-        source = _CODE_VALUE.sub(r"{{ (\1) | code_span }}", source)
-    return environment.from_string(source).render(**values)
+    return environment.get_template(path.name).render(**values)
 
 
 def escaped(text: str) -> str:

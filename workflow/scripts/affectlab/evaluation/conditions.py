@@ -116,12 +116,13 @@ def giveaways(
     what: str,
     *,
     least_gain: float = LEAST_GAIN,
+    permutations: int = PERMUTATIONS,
 ) -> dict[str, Any]:
     """Measure how well each condition, and all of them, predict the class; warn if clearly.
 
     The balanced accuracy is that of a grouped cross-validation. It counts as clear if it is at
     least *least_gain* of the way from chance to 1 and at most `MOST_REACHED` of `PERMUTATIONS`
-    permutations of the labels reach it (p at most 0.02).
+    permutations of the labels reach it (p at most 0.02 by default).
 
     Args:
         columns: conditions of all items.
@@ -129,6 +130,7 @@ def giveaways(
         groups: of each item; a group is on one side of every fold.
         what: of the warning, such as the name of a task.
         least_gain: share of the way from chance to 1.
+        permutations: of the labels. The share that may reach it is that of `PERMUTATIONS`.
 
     Returns:
         ``by_class``, ``chance``, ``balanced_accuracy`` (condition or ``all`` -> value), and
@@ -159,7 +161,9 @@ def giveaways(
     for name, table in features.items():
         value = _cross_validated(table, codes, folds, len(classes))
         values[name] = round_significant(value, 6)
-        if value >= least and not _reached_by_chance(table, codes, numbers, folds, value):
+        if value >= least and not _reached_by_chance(
+            table, codes, numbers, folds, value, permutations
+        ):
             found["clear"].append(name)
     if found["clear"]:
         shown = ", ".join(f"{name} ({values[name]:.3f})" for name in found["clear"])
@@ -205,15 +209,17 @@ def _reached_by_chance(
     groups: stats.Integers,
     folds: Sequence[tuple[stats.Integers, stats.Integers]],
     value: float,
+    permutations: int,
 ) -> bool:
-    """Whether more than `MOST_REACHED` permutations of the labels are predicted as well."""
+    """Whether too many permutations of the labels are predicted as well."""
     generator = np.random.default_rng(0)
     classes = int(labels.max()) + 1
     reached = 0
-    for _ in range(PERMUTATIONS):
+    most = MOST_REACHED * permutations // PERMUTATIONS
+    for _ in range(permutations):
         permuted = permute(labels, groups, generator)
         reached += _cross_validated(table, permuted, folds, classes) >= value
-        if reached > MOST_REACHED:
+        if reached > most:
             return True
     return False
 

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +51,7 @@ def write_onnx(
     dynamic: Collection[int],
     output: str,
     check: Sequence[torch.Tensor],
+    metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write *network* as one float32 ONNX file, and check its outputs.
 
@@ -60,6 +62,7 @@ def write_onnx(
         dynamic: the axes of every input that may have another length later.
         output: name of the output.
         check: inputs of other lengths, for which file and network must agree.
+        metadata: key -> text, which a reader of the file finds as its custom metadata.
 
     Raises:
         UserError: the weights do not fit into one file.
@@ -85,7 +88,7 @@ def write_onnx(
             external_data=False,
             verbose=False,
         )
-        _without_origins(temporary)
+        _without_origins(temporary, metadata)
         inputs = [tensor.numpy() for tensor in check]
         np.testing.assert_allclose(
             onnx_inference(temporary, 1)(*inputs),
@@ -95,8 +98,13 @@ def write_onnx(
         )
 
 
-def _without_origins(path: Path) -> None:
-    """Take out of a file from which lines of code its nodes came: paths of this machine."""
+def _without_origins(path: Path, metadata: Mapping[str, str]) -> None:
+    """Take out of a file from which lines of code its nodes came: paths of this machine.
+
+    Args:
+        path: of the file.
+        metadata: that is added to it.
+    """
     import onnx
 
     model = onnx.load(path)
@@ -104,6 +112,8 @@ def _without_origins(path: Path) -> None:
     for graph in graphs:
         for node in graph.node:
             del node.metadata_props[:]
+    for key, text in metadata.items():
+        model.metadata_props.add(key=key, value=text)
     onnx.save(model, path)
 
 
@@ -231,7 +241,16 @@ def class_scores(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     }
 
 
-def batch_spread(alone: np.ndarray, *batched: np.ndarray) -> dict[str, float]:
+def likeliest(probabilities: np.ndarray) -> np.ndarray:
+    """The class with the highest probability, ``[..., n]`` from ``[..., n, K]``."""
+    return np.asarray(probabilities.argmax(axis=-1))
+
+
+def batch_spread(
+    alone: np.ndarray,
+    *batched: np.ndarray,
+    decide: Callable[[np.ndarray], np.ndarray] = likeliest,
+) -> dict[str, float]:
     """Compare probabilities of items alone with those of the same items in batches.
 
     They differ where activations are quantised in a range that all items of a batch share.
@@ -239,18 +258,20 @@ def batch_spread(alone: np.ndarray, *batched: np.ndarray) -> dict[str, float]:
     Args:
         alone: of each item by itself, ``[m, K]``.
         batched: the same items in batches, each ``[m, K]``.
+        decide: from probabilities ``[..., m, K]`` to decisions ``[..., m]``, or ``[..., m, K]``
+            where each class is decided by itself.
 
     Returns:
         ``items``, and over items and batches the ``largest`` and ``mean`` absolute difference and
         the share of ``changed_decisions``.
     """
     differences = np.abs(np.stack(batched) - alone)
-    decisions = np.stack(batched).argmax(axis=2)
+    changed = decide(np.stack(batched)) != decide(alone)
     return {
         "items": len(alone),
         "largest": float(differences.max()),
         "mean": float(differences.mean()),
-        "changed_decisions": float((decisions != alone.argmax(axis=1)).mean()),
+        "changed_decisions": float(changed.reshape(*changed.shape[:2], -1).any(axis=-1).mean()),
     }
 
 

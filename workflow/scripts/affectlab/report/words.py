@@ -53,14 +53,18 @@ def difference(pair: Mapping[str, Any], name: str, unit: str = "") -> str:
 
 
 BASELINES = {
+    "all_classes": "all classes for each item",
     "always_neutral": "always neutral",
     "class_shares": "the class shares of the training data",
+    "commonest_set": "the most frequent label set",
     "commonest_classes": "the commonest classes of the training data",
     "conditions": "the recording conditions alone",
     "conditions_balanced": "the recording conditions alone",
+    "drawn_by_shares": "classes drawn by their shares",
     "duration": "the duration alone",
     "lead": "the beginning of the case",
     "loudness": "the loudness alone",
+    "majority_of_each_class": "the classes that most items have",
     "majority": "always guessing the commonest class",
     "nearest": "the references of the most similar training case",
     "tail": "the end of the case",

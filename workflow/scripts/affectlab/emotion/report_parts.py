@@ -1,0 +1,258 @@
+"""Runs that predict numbers or label sets, in the emotion section of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from affectlab.datasets.description import Target
+from affectlab.evaluation.classification import CROSS_VALIDATION
+from affectlab.evaluation.regression import score_stems
+from affectlab.evaluation.small_data import few_for_correlation, small_sample
+from affectlab.report.results import SeedResult, against_baseline, split_means
+from affectlab.report.section import exports_view, render, run_view
+from affectlab.report.words import count, trivial, unseen
+
+HERE = Path(__file__).parent
+LENGTH = "the length and language of the text alone"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPart:
+    """What the report has on the runs of one target.
+
+    Attributes:
+        id: of its HTML elements.
+        title: of its headings.
+        what: these runs predict.
+        repeated: what a text that repeats may have another one of.
+        compared: scores that are shown where there is room for few -> their names.
+        main: the one of them that decides which run is named first, on validation.
+        main_words: its name in sentences.
+        note: below the table of the results.
+        validation: name of the validation split in a table.
+        figures: name of a figure -> its description.
+        each: template of the table of a run.
+        data: template of the table of a data set.
+        first: the first sentences, from the name of the best run, its summary, its first
+            metrics.json, and a function that describes an interval.
+        few: what the main score on few texts cannot show, from the summary of a run.
+    """
+
+    id: str
+    title: str
+    what: str
+    repeated: str
+    compared: Mapping[str, str]
+    main: str
+    main_words: str
+    note: str
+    validation: str
+    figures: Mapping[str, str]
+    each: str
+    data: str
+    first: Callable[[str, Mapping[str, Any], Mapping[str, Any], Callable[[str], str]], list[str]]
+    few: Callable[[Mapping[str, Any]], str | None]
+
+
+def trivial_for_texts(name: str) -> str:
+    """A trivial baseline for the middle of a sentence; the conditions are those of texts."""
+    return LENGTH if name in ("conditions", "conditions_balanced") else trivial(name)
+
+
+def headline(
+    part: ReportPart,
+    runs: Mapping[str, Sequence[SeedResult]],
+    comparison: Mapping[str, Any],
+) -> list[str]:
+    """What was found, in plain sentences; the first is the main one.
+
+    Args:
+        part: of the target.
+        runs: name -> what each seed left, of the runs of this target.
+        comparison: comparison.json of the same.
+    """
+    summaries = {run["run"]: run for run in comparison["runs"]}
+    means = {name: split_means(seeds)["validation"][part.main] for name, seeds in runs.items()}
+    # The best one is chosen by validation: choosing it by test would favour luck.
+    best = max(means, key=means.__getitem__)
+    run, first = summaries[best], runs[best][0].metrics
+
+    def interval(score: str) -> str:
+        low, high = run["metrics"][score]["ci"]
+        return (
+            f"{100 * comparison['interval']['level']:g} % interval over {run['interval_covers']}"
+            f" {low:.3f} to {high:.3f}"
+        )
+
+    sentences = part.first(best, run, first, interval)
+    if run["split"] == CROSS_VALIDATION:
+        sentences.append("Each text was predicted by a model that was trained without its fold.")
+    if few := part.few(run):
+        sentences.append(few)
+    if pair := against_baseline(comparison).get(best):
+        sentences.append(_difference(part, pair, comparison["baseline"]))
+    return sentences
+
+
+def html(
+    part: ReportPart,
+    runs: Mapping[str, Sequence[SeedResult]],
+    comparison: Mapping[str, Any],
+    audits: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """The tables and figures of the runs of a target.
+
+    Args:
+        part: of the target.
+        runs: name -> what each seed left.
+        comparison: comparison.json of the same.
+        audits: name of a data set of these runs -> its audit.
+    """
+    pairs = against_baseline(comparison)
+    views = [run_view(name, seeds, part.figures) for name, seeds in runs.items()]
+    for view in views:
+        names = view["record"]["data"].get("numbers", ())
+        view["stems"] = list(zip(names, score_stems(names), strict=True))
+    return render(
+        HERE / "report_part.html.j2",
+        part=part,
+        comparison=comparison,
+        summaries=[{**run, "pair": pairs.get(run["run"])} for run in comparison["runs"]],
+        runs=views,
+        audits=audits,
+        exports=exports_view(runs),
+    )
+
+
+def _scored_texts(run: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """How many texts were scored, and whether they are unseen."""
+    rest = first["other_splits"].get("test_without_overlap")
+    left_out = run["n"] - (rest["n"] if rest else 0)
+    folded = run["split"] == CROSS_VALIDATION
+    return f"{run['n']:,} {unseen(left_out)}{'' if folded else 'test '}texts"
+
+
+def _first_of_numbers(
+    best: str,
+    run: Mapping[str, Any],
+    first: Mapping[str, Any],
+    interval: Callable[[str], str],
+) -> list[str]:
+    ccc, mae = run["metrics"]["ccc"], run["metrics"]["mae"]
+    return [
+        f"{best}, the run with the highest validation concordance, predicts"
+        f" {_listed(first['data']['numbers'])} of {_scored_texts(run, first)} with a concordance of"
+        f" {ccc['mean']:.3f} ({interval('ccc')}; {count(len(run['seeds']), 'seed')}).",
+        f"Its mean absolute error is {mae['mean']:.4g}. The strongest trivial baseline is"
+        f" {trivial(mae['baseline']['name'])}, with an error of {mae['baseline']['value']:.4g}.",
+    ]
+
+
+def _first_of_label_sets(
+    best: str,
+    run: Mapping[str, Any],
+    first: Mapping[str, Any],
+    interval: Callable[[str], str],
+) -> list[str]:
+    macro, exact = run["metrics"]["macro_f1"], run["metrics"]["exact_match"]
+    return [
+        f"{best}, the run with the highest validation macro F1, has a macro F1 of"
+        f" {macro['mean']:.3f} on {_scored_texts(run, first)} with any of"
+        f" {len(first['data']['classes'])} classes ({interval('macro_f1')};"
+        f" {count(len(run['seeds']), 'seed')}). The strongest trivial baseline,"
+        f" {trivial_for_texts(macro['baseline']['name'])}, has {macro['baseline']['value']:.3f}.",
+        f"The share of texts with exactly the right classes is {exact['mean']:.3f}. The strongest"
+        f" trivial baseline, {trivial_for_texts(exact['baseline']['name'])}, has"
+        f" {exact['baseline']['value']:.3f}.",
+    ]
+
+
+def _few_label_sets(run: Mapping[str, Any]) -> str | None:
+    limits = run["metrics"]["macro_f1"]["ci"]
+    return small_sample(run["n"], limits, groups=run["groups"], score="the macro F1")
+
+
+def _difference(part: ReportPart, pair: Mapping[str, Any], baseline: str) -> str:
+    """The difference of the main scores as a sentence."""
+    entry = pair["differences"][part.main]
+    start = f"Compared with {baseline} on the same items, its {part.main_words} differs by"
+    if entry["ci"] is None:
+        return f"{start} {entry['value']:+.3f}; there are too few groups for an interval."
+    low, high = entry["ci"]
+    clear = "clear" if entry["significant"] else "not clear"
+    what = "recipes" if pair["compares"] == "recipes" else "trained models"
+    return (
+        f"{start} {entry['value']:+.3f} ({low:+.3f} to {high:+.3f}). The difference of these"
+        f" {what} is {clear}."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+PARTS: Mapping[Target, ReportPart] = MappingProxyType(
+    {
+        "numbers": ReportPart(
+            id="number",
+            title="Numbers",
+            what="numbers",
+            repeated="numbers",
+            compared={"ccc": "concordance", "mae": "mean absolute error"},
+            main="ccc",
+            main_words="concordance",
+            note="Concordance is Lin’s concordance correlation coefficient: 1 for perfect"
+            " predictions, 0 for a constant. Both scores are means over the numbers of the data."
+            " “Trivial” is the stronger one of two baselines: the mean of the training texts, and a"
+            " small tree on length and language alone. Differences are paired, of the means over all"
+            " seeds.",
+            validation="validation",
+            figures={
+                "predicted_values": "Predictions against true values of the scored texts, a panel"
+                " for each number. The dashed line is perfect prediction.",
+                "training_curves": "Training curves: squared error of standardised numbers on train"
+                " and validation, validation concordance, learning rate, over the optimiser's"
+                " steps.",
+            },
+            each="report_numbers_each.html.j2",
+            data="report_numbers_data.html.j2",
+            first=_first_of_numbers,
+            few=lambda run: few_for_correlation(
+                run["n"], run["metrics"]["ccc"]["ci"], groups=run["groups"]
+            ),
+        ),
+        "classes": ReportPart(
+            id="multilabel",
+            title="Several classes",
+            what="any number of classes for a text",
+            repeated="classes",
+            compared={"macro_f1": "macro F1", "exact_match": "exact match"},
+            main="macro_f1",
+            main_words="macro F1",
+            note="Macro F1 is the mean of the F1 scores of the classes. Exact match is the share of"
+            " texts whose classes are all predicted, and no other class. “Trivial” is the strongest"
+            " trivial baseline of each score on the same texts: all classes, the most frequent"
+            " label set, the classes that most texts have, classes drawn by their shares, or what"
+            " the length and language of the text predict. Differences are paired, of the means"
+            " over all seeds.",
+            validation="validation, which chose weights and thresholds",
+            figures={
+                "precision_recall": "Precision against recall of the scored texts over all"
+                " thresholds, a panel for each class. The point is at the thresholds of the model."
+                " The dashed line is the share of texts that have the class.",
+                "training_curves": "Training curves: binary cross-entropy on train and validation,"
+                " validation macro F1 at thresholds chosen there, learning rate, over the"
+                " optimiser's steps.",
+            },
+            each="report_multilabel_each.html.j2",
+            data="report_multilabel_data.html.j2",
+            first=_first_of_label_sets,
+            few=_few_label_sets,
+        ),
+    }
+)
+"""Of all targets but one class for each text."""
