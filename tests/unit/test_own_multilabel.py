@@ -422,7 +422,9 @@ def test_a_model_predicts_label_sets_at_its_own_thresholds(work, method):
         test = data.of_split("test")
         answers = classifier.predict([record.text for record in test])
         sets = np.array([[name in one.labels for name in NAMES] for one in answers])
-        assert f1_score(data.labels_in("test"), sets, average="macro") > 0.7
+        true = data.labels_in("test")
+        trivial = f1_score(true, np.ones_like(true), average="macro")
+        assert f1_score(true, sets, average="macro") > trivial + 0.1
     with (work / method / "history.csv").open() as stream:
         last = list(csv.DictReader(stream))[-1]
     assert float(last["macro_f1"]) <= 1
@@ -461,28 +463,35 @@ def test_the_command_predicts_label_sets(work, capsys):
     assert list(answer["probabilities"]) == list(NAMES)
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_exports_keep_classes_and_thresholds(work, tmp_path, method):
+@pytest.fixture(scope="module")
+def exported(work):
+    """The folder with the exports of the fine-tuned network."""
+    folder = work / "export"
+    folder.mkdir()
     export(
-        model_directory=work / method / "model",
-        base_model=work / "bases" / method,
+        model_directory=work / "full" / "model",
+        base_model=work / "bases" / "full",
         records_path=outputs_in(work).records,
         description_path=outputs_in(work).description,
         max_length=128,
         threads=1,
-        onnx_path=tmp_path / "model.onnx",
-        int8_path=tmp_path / "model.int8.onnx",
-        summary_path=tmp_path / "export.json",
+        onnx_path=folder / "model.onnx",
+        int8_path=folder / "model.int8.onnx",
+        summary_path=folder / "export.json",
     )
-    classifier = EmotionMultilabelClassifier.from_directory(work / method / "model")
+    return folder
+
+
+def test_exports_keep_classes_and_thresholds(work, exported):
+    classifier = EmotionMultilabelClassifier.from_directory(work / "full" / "model")
     for name in ("model.onnx", "model.int8.onnx"):
-        stored = {one.key: one.value for one in onnx.load(tmp_path / name).metadata_props}
+        stored = {one.key: one.value for one in onnx.load(exported / name).metadata_props}
         assert json.loads(stored["classes"]) == list(NAMES)
         assert json.loads(stored["class_thresholds"]) == classifier.thresholds
     data = data_of(work)
     found = classifier.predict([record.text for record in data.of_split("test")])
     decided = np.array([[name in one.labels for name in NAMES] for one in found])
-    formats = read_json(tmp_path / "export.json")["formats"]
+    formats = read_json(exported / "export.json")["formats"]
     assert formats["onnx"]["macro_f1"] == pytest.approx(
         f1_score(data.labels_in("test"), decided, average="macro")
     )
@@ -534,7 +543,7 @@ def test_scores_are_those_of_the_definitions(work, tmp_path):
         assert entry["ci"][0] < entry["value"] <= entry["ci"][1]
         assert entry["baseline"] is not None
     every = f1_score(true, np.ones_like(true), average="macro")
-    assert metrics["macro_f1"]["baseline"]["value"] >= every - 1e-9
+    assert metrics["macro_f1"]["baseline"]["value"] >= every - 1e-7
     assert record["data"]["target"] == "classes"
     classifier = EmotionMultilabelClassifier.from_directory(work / "tfidf" / "model")
     for name in NAMES:
@@ -624,8 +633,8 @@ def test_thresholds_of_a_fold_come_from_its_own_validation_texts(tmp_path):
 # --- cards, and what init proposes
 
 
-def test_a_card_states_scores_and_thresholds(work, tmp_path):
-    record = scored(work, tmp_path, "tfidf")
+def test_a_card_states_scores_and_thresholds(work, exported, tmp_path):
+    record = scored(work, tmp_path, "full")
     dataset = {
         "title": "Posts",
         "version": "1",
@@ -639,10 +648,10 @@ def test_a_card_states_scores_and_thresholds(work, tmp_path):
     write_card(
         metrics_path=tmp_path / "metrics.json",
         audit_path=tmp_path / "audit.json",
-        export_path=None,
-        recipe=TFIDF,
+        export_path=exported / "export.json",
+        recipe=RUNS["full"],
         dataset=dataset,
-        model=None,
+        model={"title": "A tiny BERT", "licence": "MIT", "sources": []},
         card_path=tmp_path / "card.md",
         example_path=tmp_path / "example.py",
     )
@@ -653,6 +662,7 @@ def test_a_card_states_scores_and_thresholds(work, tmp_path):
         assert f"| {name} | {row['precision']:.4f} | {row['recall']:.4f} |" in card
         assert f"| {row['threshold']:.4f} |" in card
     assert f"{record['metrics']['macro_f1']['value']:.4f}" in card
+    assert "with the classes and their thresholds in their metadata" in card
     assert "EmotionMultilabelClassifier" in (tmp_path / "example.py").read_text()
 
 

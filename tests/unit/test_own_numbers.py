@@ -594,10 +594,9 @@ emotion:
     validate_config(load_config(PROJECT, [tmp_path / "mine.yaml"]), PROJECT)
 
 
-def test_the_target_classes_is_refused(tmp_path):
-    overlay_with(tmp_path, "numbers")
-    with pytest.raises(ConfigError, match=r"emotion\.runs\.mine\.data: the target of 'rated' is"):
-        overlay_with(tmp_path, "classes")
+def test_every_target_of_texts_is_accepted(tmp_path):
+    for target in ("class", "classes", "numbers"):
+        overlay_with(tmp_path, target)
 
 
 def test_a_network_for_numbers_is_not_exported(tmp_path):

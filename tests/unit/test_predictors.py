@@ -6,6 +6,7 @@ import pytest
 
 from affectlab.audio.predict import AudioProbe
 from affectlab.emotion.predict import EmotionClassifier
+from affectlab.emotion.predict_multilabel import EmotionMultilabelClassifier
 from affectlab.emotion.predict_numbers import EmotionRegressor
 from affectlab.entity.predict import GbertPredictor
 from affectlab.face.predict import FacePredictor
@@ -14,7 +15,7 @@ from affectlab.summary.predict import CaseSummarizer
 
 KINDS = (
     *(FacePredictor, GbertPredictor, EmotionClassifier),
-    *(EmotionRegressor, CaseSummarizer, AudioProbe),
+    *(EmotionMultilabelClassifier, EmotionRegressor, CaseSummarizer, AudioProbe),
 )
 # What only one of them has.
 OWN = {"onnx", "encoder", "base_model"}
@@ -29,6 +30,7 @@ TYPED = [
     loads(FacePredictor),
     loads(GbertPredictor),
     loads(EmotionClassifier),
+    loads(EmotionMultilabelClassifier),
     loads(EmotionRegressor),
     loads(CaseSummarizer),
     loads(AudioProbe),
