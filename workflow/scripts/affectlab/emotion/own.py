@@ -19,7 +19,6 @@ from affectlab.emotion.own_numbers import OwnNumbers
 from affectlab.emotion.ratings import Rating
 from affectlab.files.quarantine import BadRecord
 
-
 AnyRecord = Record | MultilabelRecord | Rating
 
 
