@@ -494,3 +494,19 @@ def test_conversion_memory_does_not_grow_with_the_rows(tmp_path):
             assert sum(1 for _ in stream) == count
         peaks.append(int(done.stdout))
     assert peaks[1] < 1.1 * peaks[0]
+
+
+@pytest.mark.parametrize("role", ["text", "label", "group", "id"])
+def test_half_a_surrogate_pair_in_any_cell_sets_the_row_aside(tmp_path, role):
+    rows = [
+        {"id": f"i{n}", "text": f"text {n} of many", "label": "ab"[n % 2], "group": f"g{n}"}
+        for n in range(40)
+    ]
+    rows[3][role] += "\ud800"
+    (tmp_path / "raw").mkdir()
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "raw" / "own.jsonl").write_text(lines)
+    outputs = converted(tmp_path / "raw", tmp_path, {"layout": "table"}, on_bad_record="skip")
+    [bad] = read_jsonl(outputs.quarantine)
+    assert bad["place"] == "line 4"
+    assert bad["problem"] == f"the {role} holds half a surrogate pair, expected valid Unicode"

@@ -14,6 +14,7 @@ from typing import Any
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.tables import SPLITS_MARKER, TableRow, is_table, read_table
 from affectlab.errors import DataError
+from affectlab.files.text import is_encodable
 
 STEMS = {
     "train": ("train", "training"),
@@ -167,11 +168,22 @@ def _own_row(
         for role, names in columns.items()
         if all(name in row.values for name in names)
     }
+    if problem := _unencodable(values):
+        return OwnRow(file.path.name, row.place, name, problem=problem)
     own = values.pop("id", None)
     if own is not None and str(own).strip():
         name = str(own)
     split, problem = _own_split(file, row, plan)
     return OwnRow(file.path.name, row.place, name, values, split, problem)
+
+
+def _unencodable(values: Mapping[str, Any]) -> str | None:
+    """What is wrong with cells that JSON can hold and no file of UTF-8."""
+    for role, value in values.items():
+        cells = value if isinstance(value, list) else [value]
+        if not all(is_encodable(cell) for cell in cells if isinstance(cell, str)):
+            return f"the {role} holds half a surrogate pair, expected valid Unicode"
+    return None
 
 
 def _value(values: Mapping[str, Any], names: Sequence[str]) -> Any:
