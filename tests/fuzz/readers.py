@@ -79,6 +79,28 @@ def emotion_records() -> Reader:
     return Reader("emotion_records", build, read, "[rd]*.json*")
 
 
+def emotion_label_sets() -> Reader:
+    from affectlab.emotion.convert import Outputs, convert
+    from affectlab.emotion.readers import read_any
+    from affectlab.files.io import write_jsonl
+
+    entry = {"layout": "table", "target": "classes"}
+
+    def build(folder: Path) -> None:
+        sets = [["joy", "fear"], [], ["fear"], ["joy"]]
+        rows = [{"text": f"text {n} of many", "label": sets[n % 4]} for n in range(40)]
+        (folder / "raw").mkdir()
+        write_jsonl(folder / "raw" / "own.jsonl", rows)
+
+    def read(folder: Path) -> None:
+        names = ("records.jsonl", "bad.jsonl", "description.json")
+        outputs = Outputs(*(folder / name for name in names))
+        convert(folder / "raw", outputs, entry, on_bad_record="skip")
+        read_any(outputs.records, outputs.description)
+
+    return Reader("emotion_label_sets", build, read, "raw/*")
+
+
 def entity(layout: str) -> Reader:
     from affectlab.entity.convert import convert
     from affectlab.entity.settings import Split
@@ -795,6 +817,26 @@ def tfidf_model() -> Reader:
     return Reader("emotion_tfidf_model", build, read, "m/*", slow=True)
 
 
+def tfidf_multilabel_model() -> Reader:
+    from affectlab.emotion.predict_multilabel import EmotionMultilabelClassifier
+
+    def build(folder: Path) -> None:
+        import numpy as np
+
+        from affectlab.emotion import tfidf_multilabel
+        from affectlab.emotion.settings import Tfidf
+
+        texts = ["we laugh and cry", "we laugh", "they cry", "they smile"]
+        true = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], bool)
+        model = tfidf_multilabel.fit(Tfidf(min_df=1), texts, true, ("joy", "fear"), 0)
+        tfidf_multilabel.save(model.with_thresholds(texts, true), folder / "m")
+
+    def read(folder: Path) -> None:
+        EmotionMultilabelClassifier.from_directory(folder / "m").predict(["we laugh today"])
+
+    return Reader("emotion_tfidf_multilabel_model", build, read, "m/*", slow=True)
+
+
 def emotion_model() -> Reader:
     from affectlab.emotion.predict import EmotionClassifier
 
@@ -946,6 +988,7 @@ def data_readers() -> dict[str, Callable[[], Reader]]:
             for kind in ("semicolon", "csv", "jsonl", "jsonl_gz", "parquet")
         ),
         ("emotion_records", emotion_records),
+        ("emotion_label_sets", emotion_label_sets),
         *(
             (kind, lambda kind=kind: entity(kind))
             for kind in ("entity_spans", "goemotions", "goemotions_spans")
@@ -1012,6 +1055,7 @@ def model_readers() -> dict[str, Callable[[], Reader]]:
     """Readers of model directories, which load networks and take longer."""
     made: list[tuple[str, Callable[[], Reader]]] = [
         ("emotion_tfidf_model", tfidf_model),
+        ("emotion_tfidf_multilabel_model", tfidf_multilabel_model),
         ("emotion_model", emotion_model),
         ("entity_model", entity_model),
         ("face_model_compact", lambda: face_model("compact")),

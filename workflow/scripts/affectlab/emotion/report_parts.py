@@ -242,8 +242,8 @@ PARTS: Mapping[Target, ReportPart] = MappingProxyType(
             validation="validation, which chose weights and thresholds",
             figures={
                 "precision_recall": "Precision against recall of the scored texts over all"
-                " thresholds, a panel for each class. The point is at the thresholds of the model."
-                " The dashed line is the share of texts that have the class.",
+                " thresholds, a panel for each class. The point shows the predictions at the stored"
+                " thresholds. The dashed line is the share of texts that have the class.",
                 "training_curves": "Training curves: binary cross-entropy on train and validation,"
                 " validation macro F1 at thresholds chosen there, learning rate, over the"
                 " optimiser's steps.",
