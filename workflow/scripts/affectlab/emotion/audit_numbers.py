@@ -23,9 +23,7 @@ class NumberAudit:
 
     def broken(self, by_split: Mapping[str, Sequence[Rating]]) -> list[str]:
         """Numbers that are the same for all texts, so that nothing can be learnt."""
-        return constant_numbers(
-            self._data.values_of(self._data.records), self._data.names, "texts"
-        )
+        return constant_numbers(self._data.values_of(self._data.records), self._data.names, "texts")
 
     def describe(self, records: Sequence[Rating]) -> dict[str, Any]:
         """Mean, standard deviation and range of each number."""

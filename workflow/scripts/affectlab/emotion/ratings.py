@@ -88,8 +88,6 @@ def read_ratings(
     return data if fold is None else data.for_fold(fold)
 
 
-
-
 def _problem(row: Mapping[str, Any], description: Description) -> str | None:
     """What is wrong with a line of the table."""
     if not set(row) >= set(_REQUIRED) or not set(row) <= set(_REQUIRED) | set(_OPTIONAL):

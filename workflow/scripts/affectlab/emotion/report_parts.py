@@ -208,8 +208,8 @@ PARTS: Mapping[Target, ReportPart] = MappingProxyType(
             note="Concordance is Lin’s concordance correlation coefficient: 1 for perfect"
             " predictions, 0 for a constant. Both scores are means over the numbers of the data."
             " “Trivial” is the stronger one of two baselines: the mean of the training texts, and a"
-            " small tree on length and language alone. Differences are paired, of the means over all"
-            " seeds.",
+            " small tree on length and language alone. Differences are paired, of the means over"
+            " all seeds.",
             validation="validation",
             figures={
                 "predicted_values": "Predictions against true values of the scored texts, a panel"
