@@ -49,7 +49,11 @@ def test_a_table_with_valence_and_arousal(project, capsys, misfits, monkeypatch)
 
     audit = json.loads((folder / "data" / "rated" / "audit.json").read_text())
     traps = {trap["name"]: trap["sentence"] for trap in audit["traps"]}
-    assert {"name_in_two_spellings", "near_duplicates"} <= set(traps)
+    planted = {"name_in_two_spellings", "near_duplicates", "condition_predicts_number"}
+    assert planted <= set(traps)
+    # The longer words of the generator are those of high arousal.
+    arousal = [trap["sentence"] for trap in audit["traps"] if "number arousal" in trap["sentence"]]
+    assert "characters" in arousal[0]
     sizes = {split: part["records"] for split, part in audit["counts"].items()}
     assert sum(sizes.values()) == 520
     report = html.unescape((results / "report" / "index.html").read_text())
@@ -92,8 +96,11 @@ def check_metrics(record, n):
         low, high = entry["ci"]
         assert low <= entry["value"] <= high, name
         assert low < high
-        assert entry["baseline"]["name"] == "training_mean"
-    assert record["metrics"]["ccc"]["baseline"]["value"] == 0
+        assert entry["baseline"]["name"] in ("training_mean", "conditions")
+    # The length tells the arousal, so it is the baseline to beat.
+    baseline = record["metrics"]["arousal_ccc"]["baseline"]
+    assert baseline["name"] == "conditions"
+    assert baseline["value"] > 0.5
 
 
 def test_few_texts_with_numbers_are_cross_validated(project, capsys, misfits, monkeypatch):
