@@ -201,6 +201,43 @@ class Bootstrap(Section):
     seed: Seed = Field(0, description="Seed of the resampling.")
 
 
+class OutsideColumns(Section):
+    """What the columns of a table of predictions are called."""
+
+    id: Text = Field("id", description="The id of the item, as in records.jsonl.")
+    prediction: Text | None = Field(
+        None,
+        description="The predicted class; null: prediction, predicted or label, whichever is "
+        "there. Not needed where each class has a probability.",
+    )
+    label: Text | None = Field(
+        None,
+        description="The true class, which is checked against the data; null: the column label, "
+        "where another one holds the prediction.",
+    )
+    split: Text | None = Field(None, description="The split; null: the column split, if any.")
+    seed: Text | None = Field(
+        None, description="The seed of the model; null: all rows are of one model."
+    )
+
+
+class Outside(Section):
+    """Predictions that somebody else made."""
+
+    path: Text = Field("", description="Table of the predictions: CSV, JSON Lines, Parquet, Arrow.")
+    columns: OutsideColumns = block()
+    classes: dict[Text, Text] = Field(
+        {}, description="Their name of a class, or of its column -> the name in the data."
+    )
+    allow_missing: bool = Field(
+        False, description="Score the items that are there, and report how many are missing."
+    )
+    trained_on: Text | None = Field(
+        None,
+        description="File with the ids of the items that the model was trained on, one a line.",
+    )
+
+
 class Lora(Section):
     """Low-rank adapters."""
 

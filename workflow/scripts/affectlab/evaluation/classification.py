@@ -19,7 +19,14 @@ from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.calibration import calibration_error, calibration_metric
 from affectlab.evaluation.comparison import Resamples, Run, Score, Trials, difference
 from affectlab.evaluation.conditions import Columns, predict
-from affectlab.evaluation.predictions import ROUNDING, check_items, prediction_lines
+from affectlab.evaluation.predictions import (
+    COMPLETE,
+    ROUNDING,
+    Scope,
+    check_items,
+    prediction_lines,
+    scope_of,
+)
 from affectlab.evaluation.records import (
     metric,
     read_metrics,
@@ -51,13 +58,14 @@ COMPARED = ("accuracy", "macro_f1")
 class Predictions:
     """What a run said about the items of one split, in the order of their ids.
 
-    ``labels`` and ``predicted`` are ``[n]`` class ids, ``probabilities`` ``[n, K]``.
+    ``labels`` and ``predicted`` are ``[n]`` class ids, ``probabilities`` ``[n, K]``, or None where
+    the run states decisions alone.
     """
 
     ids: tuple[str, ...]
     labels: stats.Integers
     predicted: stats.Integers
-    probabilities: stats.Floats
+    probabilities: stats.Floats | None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,8 +82,20 @@ class Predictions:
             tuple(self.ids[place] for place in kept),
             self.labels[kept],
             self.predicted[kept],
-            self.probabilities[kept],
+            None if self.probabilities is None else self.probabilities[kept],
         )
+
+    def softened(self, temperature: float | None) -> dict[str, stats.Floats]:
+        """The probabilities by the end of the names of their scores.
+
+        ``""``: as stated; ``"_calibrated"``: after temperature scaling, if there is a temperature.
+        """
+        if self.probabilities is None:
+            return {}
+        found = {"": self.probabilities}
+        if temperature is not None:
+            found["_calibrated"] = stats.apply_temperature(self.probabilities, temperature)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +148,24 @@ class Corpus:
 
 
 def read_predictions(
-    path: Path | str, corpus: Corpus, splits: Sequence[str] = HELD_OUT
+    path: Path | str, corpus: Corpus, splits: Sequence[str] = HELD_OUT, scope: Scope = COMPLETE
 ) -> dict[str, Predictions]:
     """Read the predictions of *splits* and check them.
+
+    Args:
+        path: predictions.jsonl of a run.
+        corpus: that they are of.
+        splits: splits that a run predicts.
+        scope: what of that this run does without.
+
+    Returns:
+        The splits that the run predicts, by name.
 
     Raises:
         DataError: a line is not a prediction, or the items are not exactly those of the corpus.
     """
-    found: dict[str, dict[str, tuple[int, list[float]]]] = {split: {} for split in splits}
+    splits = [split for split in splits if split not in scope.splits_left_out]
+    found: dict[str, dict[str, tuple[int, list[float] | None]]] = {split: {} for split in splits}
     for line in prediction_lines(path):
         split, name = line.text("split"), line.text("id")
         if split not in found or name not in corpus.labels[split]:
@@ -144,30 +174,35 @@ def read_predictions(
             raise line.error(f"a second prediction for {name!r}")
         line.same("label", corpus.classes[corpus.labels[split][name]])
         predicted = corpus.classes.index(line.one_of("prediction", corpus.classes))
-        probabilities = line.distribution("probabilities", corpus.classes)
-        if probabilities[predicted] < max(probabilities) - ROUNDING:
-            raise line.error("prediction: another class has a higher probability")
+        probabilities = None
+        if scope.probabilities:
+            probabilities = line.distribution("probabilities", corpus.classes)
+            if probabilities[predicted] < max(probabilities) - ROUNDING:
+                raise line.error("prediction: another class has a higher probability")
         found[split][name] = predicted, probabilities
     for split, items in found.items():
-        check_items(path, f"the split {split}", items, corpus.labels[split])
-    return {split: _as_arrays(items, corpus.labels[split]) for split, items in found.items()}
+        expected = corpus.labels[split].keys() - scope.missing
+        check_items(path, f"the split {split}", items, expected)
+    return {split: _as_arrays(items, corpus.labels[split], scope) for split, items in found.items()}
 
 
-def scores(split: Predictions, calibrated: stats.Floats, groups: Sequence[int]) -> dict[str, Score]:
+def scores(
+    split: Predictions, temperature: float | None, groups: Sequence[int], size: int
+) -> dict[str, Score]:
     """Every score of a split, as tables of sums a group.
 
     Args:
         split: the predictions.
-        calibrated: ``[n, K]``, their probabilities after temperature scaling.
+        temperature: fitted on the validation split; None without one.
         groups: ``[n]``, the group of each item.
+        size: number of classes.
     """
-    size = split.probabilities.shape[1]
-    cells = _confusion_table(split, groups)
+    cells = _confusion_table(split, groups, size)
     found = {
         name: Score("higher", cells, _of_sums(score, size))
         for name, score in CONFUSION_SCORES.items()
     }
-    for suffix, probabilities in (("", split.probabilities), ("_calibrated", calibrated)):
+    for suffix, probabilities in split.softened(temperature).items():
         confidence = probabilities[np.arange(len(split)), split.predicted]
         bins = stats.reliability_columns(confidence, split.correct, BINS)
         loss = stats.log_loss_items(probabilities, split.labels)
@@ -213,26 +248,25 @@ def trivial_scores(split: Predictions, corpus: Corpus) -> dict[str, tuple[str, f
 
 
 def score_split(
-    split: Predictions, temperature: float, corpus: Corpus, bootstrap: Bootstrap
+    split: Predictions, temperature: float | None, corpus: Corpus, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """All scores of one split with intervals and trivial baselines, as `metrics.json` holds them.
 
     Args:
         split: the predictions.
-        temperature: fitted on the validation split.
+        temperature: fitted on the validation split; None without one.
         corpus: groups and class shares.
         bootstrap: of the intervals.
     """
     groups = [corpus.group[name] for name in split.ids]
     level = bootstrap.level
     trivial = trivial_scores(split, corpus)
-    cells = _confusion_table(split, groups)
+    cells = _confusion_table(split, groups, len(corpus.classes))
     metrics = {}
     for name in CONFUSION_SCORES:
         found = intervals.confusion_interval(name, cells, level)
         metrics[name] = metric(found.value, "higher", (found.low, found.high), trivial[name])
-    calibrated = stats.apply_temperature(split.probabilities, temperature)
-    for suffix, probabilities in (("", split.probabilities), ("_calibrated", calibrated)):
+    for suffix, probabilities in split.softened(temperature).items():
         confidence = probabilities[np.arange(len(split)), split.predicted]
         error = calibration_error(
             stats.reliability_columns(confidence, split.correct, BINS),
@@ -249,22 +283,37 @@ def score_split(
     return {"n": len(split), "groups": len(set(groups)), "metrics": metrics}
 
 
+def shared_items(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
+    """Both predictions, for the items that both have.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if first.ids == second.ids:
+        return first, second
+    apart = set(first.ids) ^ set(second.ids)
+    first, second = first.without(apart), second.without(apart)
+    if not len(first):
+        raise ValueError("the two runs did not predict the same items")
+    return first, second
+
+
 def compare_two(
     first: Predictions, second: Predictions, corpus: Corpus, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """Compare two trained models on the same items: differences with intervals, McNemar's test.
+    """Compare two trained models on the items of both: differences with intervals, McNemar's test.
 
     The differences are *first* minus *second*. They say nothing of other seeds.
     """
-    if first.ids != second.ids:
-        raise ValueError("the two runs did not predict the same items")
+    first, second = shared_items(first, second)
     groups = [corpus.group[name] for name in first.ids]
     resamples = Resamples(groups, bootstrap.resamples, bootstrap.seed)
     differences = {}
+    size = len(corpus.classes)
     for name in COMPARED:
-        statistic = _of_sums(CONFUSION_SCORES[name], len(corpus.classes))
+        statistic = _of_sums(CONFUSION_SCORES[name], size)
         ours, theirs = (
-            resamples.trials([Score("higher", _confusion_table(split, groups), statistic)])
+            resamples.trials([Score("higher", _confusion_table(split, groups, size), statistic)])
             for split in (first, second)
         )
         found = difference(
@@ -295,17 +344,21 @@ def scored_record(
     """The scores of a run, as `metrics.json` holds them, without what identifies the run.
 
     Args:
-        predictions: of the split validation and of *result_split*.
+        predictions: of *result_split*, and of validation if the run predicts it.
         corpus: labels and groups.
         overlapping: items of the result split whose text or image is in train as well.
         baseline: the predictions of the run to compare with, if any.
         bootstrap: of the intervals.
         result_split: the split whose scores are the headline.
     """
-    validation, test = predictions["validation"], predictions[result_split]
-    temperature = stats.fit_temperature(validation.probabilities, validation.labels)
+    validation, test = predictions.get("validation"), predictions[result_split]
+    temperature = None
+    if validation is not None and validation.probabilities is not None:
+        temperature = stats.fit_temperature(validation.probabilities, validation.labels)
     headline = score_split(test, temperature, corpus, bootstrap)
-    others = {"validation": score_split(validation, temperature, corpus, bootstrap)}
+    others = {}
+    if validation is not None:
+        others["validation"] = score_split(validation, temperature, corpus, bootstrap)
     remaining = test.without(overlapping)
     if len(remaining):
         others[f"{result_split}_without_overlap"] = score_split(
@@ -319,7 +372,9 @@ def scored_record(
         "other_splits": others,
         "per_class": per_class(confusion, corpus.classes),
         "confusion_matrix": confusion.tolist(),
-        "calibration": {"temperature": temperature, "fitted_on": "validation", "bins": BINS},
+        "calibration": None
+        if temperature is None
+        else {"temperature": temperature, "fitted_on": "validation", "bins": BINS},
         "comparison": None
         if baseline is None
         else compare_two(test, baseline[result_split], corpus, bootstrap),
@@ -352,6 +407,8 @@ def read_runs(
 ) -> list[Run]:
     """Read the runs that are to be compared, each with all its seeds.
 
+    The scope of a run stands in its metrics.
+
     Args:
         metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
         predictions_paths: predictions.jsonl of the same, in the same order.
@@ -364,7 +421,7 @@ def read_runs(
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
         record = read_metrics(metrics_path)
         corpus = corpora[record["data"]["name"]]
-        predictions = read_predictions(predictions_path, corpus, splits)
+        predictions = read_predictions(predictions_path, corpus, splits, scope_of(record))
         scored = record["data"]["split"]
         headline = predictions["test" if scored == CROSS_VALIDATION else scored]
         runs.setdefault(record["run"], []).append((record, headline))
@@ -380,7 +437,7 @@ def read_runs(
             Run(
                 records=[record for record, _ in seeds],
                 items=(data, split.ids),
-                trials=_trials(seeds, groups, draws[data]),
+                trials=_trials(seeds, groups, len(corpora[data].classes), draws[data]),
                 bounds={name: _bounds(name) for name in first["metrics"]},
                 seedless=first["method"] in seedless,
                 correct=[predictions.correct for _, predictions in seeds],
@@ -392,15 +449,12 @@ def read_runs(
 def _trials(
     seeds: Sequence[tuple[Mapping[str, Any], Predictions]],
     groups: Sequence[int],
+    size: int,
     resamples: Resamples,
 ) -> dict[str, Trials]:
     """Every score of every seed, with its replicates."""
     found = [
-        scores(
-            split,
-            stats.apply_temperature(split.probabilities, record["calibration"]["temperature"]),
-            groups,
-        )
+        scores(split, (record["calibration"] or {}).get("temperature"), groups, size)
         for record, split in seeds
     ]
     return {name: resamples.trials([one[name] for one in found]) for name in found[0]}
@@ -411,14 +465,15 @@ def _bounds(name: str) -> tuple[float, float]:
 
 
 def reliability_at(split: Predictions, temperature: float) -> stats.Reliability:
-    """The reliability diagram of predictions softened by *temperature*."""
+    """The reliability diagram of predictions with probabilities, softened by *temperature*."""
+    assert split.probabilities is not None
     softened = stats.apply_temperature(split.probabilities, temperature)
     confidence = softened[np.arange(len(split)), split.predicted]
     return stats.reliability(confidence, split.correct, BINS)
 
 
-def _confusion_table(split: Predictions, groups: Sequence[int]) -> stats.Floats:
-    columns = stats.confusion_columns(split.labels, split.predicted, split.probabilities.shape[1])
+def _confusion_table(split: Predictions, groups: Sequence[int], size: int) -> stats.Floats:
+    columns = stats.confusion_columns(split.labels, split.predicted, size)
     return stats.group_sums(columns, groups)
 
 
@@ -435,12 +490,12 @@ def _mean_of_sums(sums: stats.Array) -> stats.Array:
 
 
 def _as_arrays(
-    lines: Mapping[str, tuple[int, list[float]]], labels: Mapping[str, int]
+    lines: Mapping[str, tuple[int, list[float] | None]], labels: Mapping[str, int], scope: Scope
 ) -> Predictions:
     ids = tuple(sorted(lines))
     return Predictions(
         ids,
         np.array([labels[name] for name in ids], dtype=np.int64),
         np.array([lines[name][0] for name in ids], dtype=np.int64),
-        np.array([lines[name][1] for name in ids]),
+        np.array([lines[name][1] for name in ids]) if scope.probabilities else None,
     )

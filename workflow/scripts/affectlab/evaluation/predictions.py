@@ -29,6 +29,41 @@ SHOWN = 5
 """How many ids a message lists."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run does without, of what our own runs predict.
+
+    Attributes:
+        splits_left_out: splits that it did not predict.
+        missing: items without a prediction, of the other splits.
+        probabilities: whether it states probabilities.
+    """
+
+    splits_left_out: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
+    probabilities: bool = True
+
+
+COMPLETE = Scope()
+"""Of a run of our own."""
+
+
+def scope_of(record: Mapping[str, Any]) -> Scope:
+    """The scope of a run.
+
+    Args:
+        record: its metrics.json; ``details.outside`` is what `outside.Outside.to_dict` gave.
+    """
+    stored = record.get("details", {}).get("outside")
+    if stored is None:
+        return COMPLETE
+    return Scope(
+        frozenset(stored["splits_left_out"]),
+        frozenset(stored["missing"]),
+        stored["probabilities"],
+    )
+
+
 def pool(paths: Sequence[Path | str], output: Path | str) -> None:
     """Write the predictions of all folds of a cross-validation as one table.
 

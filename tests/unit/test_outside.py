@@ -1,0 +1,133 @@
+"""Predictions that somebody else made: reading their table, and matching it with the records."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from affectlab.config.models import Outside, typed
+from affectlab.errors import DataError
+from affectlab.evaluation.outside import match, read_answers
+
+CLASSES = ("anger", "joy")
+ITEMS = {"validation": {"v1": "joy"}, "test": {"t1": "anger", "t2": "joy", "t3": "joy"}}
+TRAINING = {"a1": "joy"}
+
+
+@pytest.fixture
+def matched(tmp_path):
+    """A function: write a table, read it, match it."""
+
+    def run(text, name="theirs.csv", seed=None, **recipe):
+        path = tmp_path / name
+        if isinstance(text, pd.DataFrame):
+            text.to_parquet(path)
+        else:
+            path.write_text(text, encoding="utf-8")
+        outside = typed(Outside, {"path": str(path), **recipe})
+        answers = read_answers(path, outside, CLASSES, seed)
+        return match(path, answers, ITEMS, TRAINING, "test", outside)
+
+    return run
+
+
+def said(found, split="test"):
+    return {name: answer.prediction for name, answer in found.answers[split].items()}
+
+
+RIGHT = {"t1": "anger", "t2": "joy", "t3": "anger"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("id,label\nt1,anger\nt2,joy\nt3,anger\n", "a.csv"),
+        ("id,predicted\nt1,anger\nt2,joy\nt3,anger\n", "a.csv"),
+        ("id;joy;anger\nt1;0.1;0.9\nt2;1;0\nt3;2e-1;0.8\n", "a.csv"),
+        (pd.DataFrame({"id": list(RIGHT), "prediction": list(RIGHT.values())}), "a.parquet"),
+        (
+            "".join(
+                json.dumps({"id": name, "probabilities": {"joy": p, "anger": 1 - p}}) + "\n"
+                for name, p in (("t1", 0.25), ("t2", 0.75), ("t3", 0.0))
+            ),
+            "a.jsonl",
+        ),
+        ('{"id": "t1", "probabilities": [0.6, 0.4]}\n'
+         '{"id": "t2", "probabilities": [0.4, 0.6]}\n'
+         '{"id": "t3", "probabilities": [1, 0]}\n', "a.jsonl"),
+    ],
+)  # fmt: skip
+def test_tables_of_any_form_say_the_same(matched, text, name):
+    found = matched(text, name)
+    assert said(found) == RIGHT
+    assert found.splits_left_out == ("validation",)
+    assert found.missing == ()
+    stated = {answer.probabilities is not None for answer in found.answers["test"].values()}
+    assert stated == {found.has_probabilities}
+    assert found.has_probabilities == (name == "a.jsonl" or ";" in text)
+
+
+def test_names_are_mapped(matched):
+    text = "clip,LABEL_0,LABEL_1\nt1,.9,.1\nt2,.2,.8\nt3,.7,.3\n"
+    names = {"LABEL_0": "anger", "LABEL_1": "joy"}
+    assert said(matched(text, classes=names, columns={"id": "clip"})) == RIGHT
+
+
+def test_rows_of_one_seed_are_read(matched):
+    text = "id,label,run\nt1,anger,1\nt2,joy,1\nt3,anger,1\nt1,joy,2\nt2,joy,2\nt3,joy,2\n"
+    columns = {"seed": "run"}
+    assert said(matched(text, columns=columns, seed=1)) == RIGHT
+    assert set(said(matched(text, columns=columns, seed=2)).values()) == {"joy"}
+    with pytest.raises(DataError, match="no prediction with the seed 3"):
+        matched(text, columns=columns, seed=3)
+
+
+def test_answers_on_other_splits_are_told_apart(matched):
+    found = matched("id,label\nt1,anger\nt2,joy\nt3,joy\nv1,joy\na1,joy\n")
+    assert said(found, "validation") == {"v1": "joy"}
+    assert (found.splits_left_out, found.training_items) == ((), 1)
+
+
+def test_true_classes_that_differ_are_reported(matched):
+    found = matched("id,prediction,label\nt1,anger,anger\nt2,joy,anger\nt3,joy,\n")
+    assert found.other_truths == ("t2",)
+
+
+def test_missing_items_are_refused_unless_allowed(matched):
+    text = "id,label\nt1,anger\n"
+    with pytest.raises(DataError, match="no prediction for 2 of 3 items: t2, t3"):
+        matched(text)
+    found = matched(text, allow_missing=True)
+    assert found.missing == ("t2", "t3")
+
+
+def test_items_that_the_model_was_trained_on_are_listed(matched, tmp_path):
+    (tmp_path / "ids.txt").write_text("a1\nt3\n\n")
+    text = "id,label\nt1,anger\nt2,joy\nt3,joy\n"
+    assert matched(text, trained_on=str(tmp_path / "ids.txt")).trained_on == ("t3",)
+    (tmp_path / "ids.txt").write_text("other\n")
+    with pytest.raises(DataError, match="expected ids of these data"):
+        matched(text, trained_on=str(tmp_path / "ids.txt"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("id,label\nt1,anger\nx9,joy\n", "1 prediction is of no item of these data: x9"),
+        ("id,label\nt1,anger\nt1,joy\n", "1 prediction is given a second time: t1"),
+        ("id,label\nt1,angry\n", "line 2: label: 'angry' is none of the classes anger, joy"),
+        ("id,joy,anger\nt1,3,-1\n", "line 2: probability of anger: expected a number from 0"),
+        ("id,joy,anger\nt1,.5,.9\n", "sum to 1.4, expected 1; if these are logits"),
+        ("id,joy,anger\nt1,nan,.9\n", "probability of joy: expected a number from 0 to 1"),
+        ("id,joy\nt1,.5\n", "columns for some classes, and none for anger"),
+        ("id,text\nt1,hi\n", "expected a column with the predicted class"),
+        ("id,label\n,joy\n", "line 2: the id is empty"),
+        ("id,label\nv1,joy\n", "no prediction for the split 'test'"),
+        ("id,label\n", "no prediction in the table"),
+        ("name,label\nt1,joy\n", "missing column id"),
+    ],
+)
+def test_what_is_no_prediction_is_refused_with_its_place(matched, text, problem):
+    with pytest.raises(DataError) as caught:
+        matched(text)
+    assert problem in str(caught.value)
