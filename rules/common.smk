@@ -20,6 +20,8 @@ from affectlab.assets.status import (
     preflight,
 )
 from affectlab.files.archives import local_copy
+from affectlab.files.io import user_path
+from affectlab.config.checks import OUTSIDE
 from affectlab.config.clock import check_dates
 from affectlab.config.load import load_yaml
 from affectlab.errors import UserError
@@ -347,6 +349,33 @@ class Runs:
             ]
 
         return paths
+
+    def is_outside(self, name):
+        """Whether a run scores what somebody else predicted."""
+        return self[name]["method"] == OUTSIDE
+
+    def outside_files(self, wildcards):
+        """The files that a run on somebody else's predictions names."""
+        self.check_seed(wildcards)
+        block = self[wildcards.run][OUTSIDE]
+        names = [block["path"], block["trained_on"]]
+        return [str(user_path(name)) for name in names if name is not None]
+
+    def of_outside(self, filename):
+        """An input function: *filename* of a run and seed, if somebody else predicted."""
+        return lambda wildcards: (
+            f"{self.folder}/{wildcards.run}/seed{wildcards.seed}/{filename}"
+            if self.is_outside(wildcards.run)
+            else []
+        )
+
+    def of_trained(self, filename):
+        """An input function: *filename* of a run and seed that has a model of its own."""
+        return lambda wildcards: (
+            []
+            if self.is_outside(wildcards.run)
+            else f"{self.folder}/{wildcards.run}/seed{wildcards.seed}/{filename}"
+        )
 
     def model_of_run(self, wildcards):
         """The manifest of a run's pretrained model, if it has one."""

@@ -234,11 +234,39 @@ rule emotion_tfidf:
         "../workflow/scripts/emotion_tfidf.py"
 
 
+# What somebody else predicted, as our own predictions are stored.
+rule emotion_outside:
+    input:
+        table=EMOTION_RUNS.outside_files,
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
+    output:
+        predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
+        outside=nonempty("<results>/emotion/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/emotion_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_OUTSIDE),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=15,
+    params:
+        lib=lib("emotion_outside"),
+        recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
+    script:
+        "../workflow/scripts/emotion_outside.py"
+
+
 # Scores, intervals, calibration, figures. Also judges against the baseline run on the same items.
 rule emotion_evaluate:
     input:
         predictions="<results>/emotion/{run}/seed{seed}/predictions.jsonl",
-        training="<results>/emotion/{run}/seed{seed}/training.json",
+        training=EMOTION_RUNS.of_trained("training.json"),
+        outside=EMOTION_RUNS.of_outside("outside.json"),
         records=EMOTION_RUNS.data_of_run("records.jsonl"),
         description=EMOTION_RUNS.data_of_run("description.json"),
         audit=EMOTION_RUNS.data_of_run("audit.json"),
@@ -257,7 +285,7 @@ rule emotion_evaluate:
     benchmark:
         "<benchmarks>/emotion_evaluate/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(emotion_runs_on("class")),
+        run=one_of(set(emotion_runs_on("class")) - set(EMOTION_OUTSIDE)),
     conda:
         "../envs/report.yaml"
     resources:
@@ -302,6 +330,21 @@ use rule emotion_evaluate as emotion_evaluate_multilabel with:
         run=one_of(emotion_runs_on("classes")),
 
 
+# The same for predictions of somebody else, which may have no probabilities.
+use rule emotion_evaluate as emotion_evaluate_outside with:
+    output:
+        **figure("<results>/emotion/{run}/seed{seed}/figures/confusion_matrix"),
+        metrics=record("<results>/emotion/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/emotion/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/emotion/{run}/seed{seed}/evaluation_results.txt"),
+    log:
+        "<logs>/emotion_evaluate_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_evaluate_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_OUTSIDE),
+
+
 # Seeds of a run together, and every run against every other on the same items.
 rule emotion_compare:
     input:
@@ -343,6 +386,8 @@ rule emotion_card:
         "<logs>/emotion_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/emotion_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_NETWORKS + EMOTION_TFIDF),
     conda:
         "../envs/report.yaml"
     resources:

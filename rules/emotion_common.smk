@@ -3,6 +3,13 @@
 from affectlab.emotion.settings import baseline_in_use, selected_runs
 
 EMOTION = config["emotion"]
+
+
+def emotion_runs_of(*methods):
+    """Names of the runs of these methods."""
+    return [name for name, run in EMOTION["runs"].items() if run["method"] in methods]
+
+
 EMOTION_RUNS = Runs("emotion", selected_runs(EMOTION))
 EMOTION_BASELINE_RUN = baseline_in_use(EMOTION)
 # Name and seed of the predictions that every other run is held against.
@@ -10,12 +17,9 @@ EMOTION_BASELINE = EMOTION_BASELINE_RUN and (
     EMOTION_BASELINE_RUN,
     EMOTION_RUNS.first_seed(EMOTION_BASELINE_RUN),
 )
-EMOTION_NETWORKS = [
-    name for name, run in EMOTION["runs"].items() if run["method"] != "tfidf"
-]
-EMOTION_TFIDF = [
-    name for name, run in EMOTION["runs"].items() if run["method"] == "tfidf"
-]
+EMOTION_NETWORKS = emotion_runs_of("full", "lora")
+EMOTION_TFIDF = emotion_runs_of("tfidf")
+EMOTION_OUTSIDE = emotion_runs_of("predictions")
 
 
 def emotion_runs_on(target):
@@ -58,7 +62,7 @@ def emotion_targets(wildcards):
         *emotion_data_targets(wildcards),
         *EMOTION_RUNS.results("metrics.json"),
         *EMOTION_RUNS.results("figures/training_curves.svg", EMOTION_NETWORKS),
-        *EMOTION_RUNS.results("model_card.md"),
+        *EMOTION_RUNS.results("model_card.md", EMOTION_NETWORKS + EMOTION_TFIDF),
         *(
             EMOTION_RUNS.of_first_seed(name, "export/export.json")
             for name in EMOTION["export"]

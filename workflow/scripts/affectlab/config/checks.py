@@ -28,6 +28,9 @@ from affectlab.config.models import (
 from affectlab.files.io import user_path
 
 FLOAT32_BYTES = 4
+OUTSIDE = "predictions"
+"""The method of runs that score what somebody else predicted, and their block."""
+
 LARGEST_ONNX_FILE = 2**31
 """Bytes that one ONNX file, a protocol buffer, can hold."""
 
@@ -204,6 +207,30 @@ def fixed_mistakes(path: str, training: Any, fixed: Mapping[str, Any], what: str
         found = as_mapping(training).get(name, value)
         if found != value:
             yield f"{path}.{name}: {what} needs {json.dumps(value)}, found {json.dumps(found)}"
+
+
+def outside_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:
+    """Report what a run on somebody else's predictions lacks.
+
+    Args:
+        path: dotted path of the run.
+        run: the complete run, or what was given for it.
+    """
+    if run.get("method") != OUTSIDE:
+        return
+    block = as_mapping(run.get(OUTSIDE))
+    if not block.get("path"):
+        yield f"{path}.{OUTSIDE}.path: expected the table of the predictions"
+    seeds = run.get("seeds")
+    if (
+        isinstance(seeds, list)
+        and len(seeds) > 1
+        and as_mapping(block.get("columns")).get("seed") is None
+    ):
+        yield (
+            f"{path}.seeds: the table has one model, as {OUTSIDE}.columns.seed names no column; "
+            f"expected one seed, found {len(seeds)}"
+        )
 
 
 def training_mistakes(path: str, training: Any) -> Iterator[str]:

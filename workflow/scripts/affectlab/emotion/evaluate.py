@@ -18,6 +18,7 @@ from affectlab.emotion.scored import Target
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError
 from affectlab.evaluation.classification import CROSS_VALIDATION
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line
 from affectlab.files.io import read_json, read_jsonl, write_text
 
@@ -47,6 +48,7 @@ def evaluate(
     data: AnyData,
     data_paths: Sequence[Path | str],
     audit_path: Path | str,
+    outside_path: Path | str | None,
     baseline: tuple[str, int, Path | str] | None,
     text_path: Path | str,
     figures: Path | str,
@@ -59,6 +61,7 @@ def evaluate(
         data: that it is scored on.
         data_paths: the files that hold them.
         audit_path: audit.json of its data, for the test items that overlap train.
+        outside_path: outside.json, where somebody else predicted.
         baseline: run name, seed and predictions.jsonl to compare with; None for the baseline
             itself.
         text_path: where evaluation_results.txt goes.
@@ -69,9 +72,11 @@ def evaluate(
     """
     target = target_of(data)
     baseline_path = None if baseline is None else baseline[2]
-    found = target.score(
-        predictions_path, overlapping_ids(audit_path), baseline_path, run.bootstrap
-    )
+    outside = None if outside_path is None else read_json(outside_path)
+    overlapping = overlapping_ids(audit_path)
+    if outside is not None:
+        overlapping |= set(outside["trained_on"])
+    found = target.score(predictions_path, overlapping, baseline_path, run.bootstrap, outside)
     scores = dict(found.record)
     record = {
         **run.header(
@@ -87,7 +92,7 @@ def evaluate(
             },
             data_paths=data_paths,
         ),
-        "details": {"reading": reading(predictions_path, run.recipe)},
+        "details": {"reading": reading(predictions_path, run.recipe), **found.details},
         "comparisons": []
         if baseline is None or found.comparison is None
         else [{"with": baseline[0], "seed": baseline[1], **found.comparison}],
@@ -138,6 +143,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         f" n = {data['n']}, {data['groups']} groups of texts{what}",
         *([f"numbers: {', '.join(data['numbers'])}"] if target == "numbers" else []),
         *reading_line(record.get("details", {}).get("reading")),
+        *outside_sentences(record),
         "",
         f"{'metric':<{WIDTHS[target]}}{'value':>9}  {level + ' interval':<19}trivial baseline",
         *(_metric_line(target, *item) for item in sorted(record["metrics"].items())),
@@ -165,10 +171,13 @@ WIDTHS: Mapping[TargetName, int] = MappingProxyType({"class": 18, "classes": 24,
 
 
 def _class_lines(record: Mapping[str, Any]) -> list[str]:
+    fitted = record["calibration"]
     return [
         "",
-        f"temperature {record['calibration']['temperature']:.4f}, fitted on"
-        f" {record['calibration']['fitted_on']}; *_calibrated are the scores after it",
+        "no temperature: these predictions have no probabilities, or none for validation"
+        if fitted is None
+        else f"temperature {fitted['temperature']:.4f}, fitted on {fitted['fitted_on']};"
+        " *_calibrated are the scores after it",
         "",
         f"{'class':<12}{'precision':>10}{'recall':>10}{'f1':>10}{'support':>10}",
         *(

@@ -13,6 +13,7 @@ from affectlab.emotion.evaluate import target_name
 from affectlab.emotion.report_parts import PARTS, headline, html, trivial_for_texts
 from affectlab.emotion.settings import Block, selected_runs
 from affectlab.evaluation.classification import CROSS_VALIDATION
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
@@ -145,12 +146,7 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     corrected = [name for name, run in summaries.items() if run["protocol"] == "corrected"] or list(
         means
     )
-    # The best one is named by validation: naming it by test would favour luck.
-    best = max(corrected, key=lambda name: means[name]["validation"]["accuracy"])
-    top = max(value["validation"]["accuracy"] for value in means.values())
-    kind = (
-        "run" if means[best]["validation"]["accuracy"] == top else "run of the corrected protocol"
-    )
+    best, kind = _best(means, corrected)
     rest = results.runs[best][0].metrics["other_splits"].get("test_without_overlap")
     left_out = summaries[best]["n"] - (rest["n"] if rest else 0)
     run = summaries[best]
@@ -159,7 +155,7 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     texts = "texts" if folded else "test texts"
     level = results.comparison["interval"]["level"]
     sentences = [
-        f"{best}, the {kind} with the highest validation accuracy, gives {percent(score['mean'])}"
+        f"{best}{kind} gives {percent(score['mean'])}"
         f" of {run['n']:,} {unseen(left_out)}{texts} the label they carry"
         f"{', each text by a model that was trained without its fold' if folded else ''}"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
@@ -205,11 +201,14 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
             f"Leaving out the {left_out} {texts} that are in the training data as well, or"
             f" nearly the same, changes its accuracy by {points(change)}."
         )
-    before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
-    sentences.append(
-        f"Its stated confidence is off by {percent(before)} on average as trained, and by"
-        f" {percent(after)} after temperature scaling."
-    )
+    if "ece_calibrated" in run["metrics"]:
+        before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
+        sentences.append(
+            f"Its stated confidence is off by {percent(before)} on average as trained, and by"
+            f" {percent(after)} after temperature scaling."
+        )
+    for seeds in results.runs.values():
+        sentences += outside_sentences(seeds[0].metrics, texts)
     for name, noise in results.label_noise.items():
         if "skipped" in noise:
             continue
@@ -219,6 +218,26 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
             " (confident learning; an estimate, not a count of errors)."
         )
     return sentences
+
+
+def _best(
+    means: Mapping[str, Mapping[str, Mapping[str, float]]], corrected: Sequence[str]
+) -> tuple[str, str]:
+    """The run that the first sentence is about, and why it is this one.
+
+    The best one is named by validation: naming it by test would favour luck.
+    """
+    chosen = {
+        name: value["validation"]["accuracy"]
+        for name, value in means.items()
+        if "validation" in value
+    }
+    if not chosen:
+        return corrected[0], ""
+    best = max((name for name in corrected if name in chosen), default=None, key=chosen.__getitem__)
+    best = max(chosen, key=chosen.__getitem__) if best is None else best
+    kind = "run" if chosen[best] == max(chosen.values()) else "run of the corrected protocol"
+    return best, f", the {kind} with the highest validation accuracy,"
 
 
 def _with_difference(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from affectlab.emotion.scored import Scored
 from affectlab.evaluation import classification
 from affectlab.evaluation.classification import Corpus, reliability_at, scored_record
 from affectlab.evaluation.comparison import Run
+from affectlab.evaluation.predictions import scope_of
 from affectlab.evaluation.scoring import HELD_OUT
 
 
@@ -45,10 +46,13 @@ class ClassTarget:
         overlapping: set[str],
         baseline_path: Path | str | None,
         bootstrap: Bootstrap,
+        outside: Mapping[str, Any] | None = None,
     ) -> Scored:
         """See `scored.Target`."""
         corpus = self.corpus
-        predictions = classification.read_predictions(predictions_path, corpus)
+        predictions = classification.read_predictions(
+            predictions_path, corpus, scope=scope_of(outside)
+        )
         against = None
         if baseline_path is not None:
             against = classification.read_predictions(baseline_path, corpus)
@@ -60,6 +64,8 @@ class ClassTarget:
 
             confusion = np.array(record["confusion_matrix"])
             plots.confusion_matrix(folder / "confusion_matrix", confusion, corpus.classes)
+            if outside is not None:
+                return
             test, temperature = predictions["test"], record["calibration"]["temperature"]
             plots.reliability(
                 folder / "reliability",
@@ -69,7 +75,10 @@ class ClassTarget:
                 },
             )
 
-        return Scored(record, comparison, draw)
+        if outside is None:
+            return Scored(record, comparison, draw)
+        swapped = classification.swapped_names_of(predictions["test"], corpus)
+        return Scored(record, comparison, draw, {"outside": {**outside, "swapped_names": swapped}})
 
     @staticmethod
     def read_runs(

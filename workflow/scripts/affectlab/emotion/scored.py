@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol
 
@@ -22,11 +22,13 @@ class Scored:
         record: its scores, as metrics.json holds them.
         comparison: with the baseline run; None without one.
         draw: writes its figures into a folder.
+        details: more of ``details`` of metrics.json.
     """
 
     record: dict[str, Any]
     comparison: dict[str, Any] | None
     draw: Callable[[Path], None]
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Target(Protocol):
@@ -46,6 +48,7 @@ class Target(Protocol):
         overlapping: set[str],
         baseline_path: Path | str | None,
         bootstrap: Bootstrap,
+        outside: Mapping[str, Any] | None = None,
     ) -> Scored:
         """Score a run.
 
@@ -54,6 +57,7 @@ class Target(Protocol):
             overlapping: test items that are, or nearly are, in the training data as well.
             baseline_path: predictions.jsonl of the run to compare with; None for none.
             bootstrap: of the intervals.
+            outside: outside.json, where somebody else predicted.
 
         Raises:
             DataError: a file does not hold what it should.
@@ -104,8 +108,10 @@ class ScorerTarget(Generic[SplitT]):
         overlapping: set[str],
         baseline_path: Path | str | None,
         bootstrap: Bootstrap,
+        outside: Mapping[str, Any] | None = None,
     ) -> Scored:
-        """See `Target`."""
+        """See `Target`; all predictions are our own."""
+        assert outside is None
         predictions = self.scorer.read(predictions_path)
         record = scoring.scored_record(self.scorer, predictions, overlapping, bootstrap)
         comparison = None

@@ -5,7 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from affectlab.config.checks import misplaced_keys, selection_mistakes, training_mistakes
+from affectlab.config.checks import (
+    OUTSIDE,
+    misplaced_keys,
+    outside_mistakes,
+    selection_mistakes,
+    training_mistakes,
+)
 from affectlab.config.load import as_mapping, as_names
 from affectlab.config.messages import unknown_name
 from affectlab.config.models import (
@@ -13,6 +19,7 @@ from affectlab.config.models import (
     Bootstrap,
     Lora,
     Only,
+    Outside,
     Run,
     RunName,
     RunNames,
@@ -50,10 +57,10 @@ class Tfidf(Section):
 class EmotionRun(Run):
     """One run: data, model and recipe."""
 
-    method: Literal["full", "lora", "tfidf"] = Field(
+    method: Literal["full", "lora", "tfidf", "predictions"] = Field(
         "full",
         description="full: fine-tune every weight; lora: train low-rank adapters; tfidf: word "
-        "counts and logistic regression.",
+        "counts and logistic regression; predictions: score a table of predictions.",
     )
     model: Annotated[AssetName, NETWORKS] = Field("minilm-l6", description="Name in models.yaml.")
     data: AssetName = Field("emotion", description="Name in datasets.yaml.")
@@ -67,11 +74,12 @@ class EmotionRun(Run):
     lora: Annotated[Lora, Only("method", ("lora",))] = block()
     training: Annotated[Training, NETWORKS] = block()
     tfidf: Annotated[Tfidf, Only("method", ("tfidf",))] = block()
+    predictions: Annotated[Outside, Only("method", ("predictions",))] = block()
 
     @property
     def is_network(self) -> bool:
         """Whether it fine-tunes a pretrained network."""
-        return self.method != "tfidf"
+        return self.method in NETWORKS.values
 
 
 class LabelNoise(Section):
@@ -112,7 +120,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     yield from export_mistakes("emotion", block, registries)
     for position, name in enumerate(as_names(block.get("export"))):
         run = as_mapping(runs.get(name))
-        if run.get("method") == "tfidf":
+        if run.get("method") not in NETWORKS.values:
             yield (
                 f"emotion.export.{position}: the run {name!r} is no network; only a network "
                 "can be exported"
@@ -152,6 +160,12 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    if run.get("method") == OUTSIDE and _target_of(run, registries) not in (None, "class"):
+        yield (
+            f"{path}.method: {OUTSIDE} are scored on data with one class for each text; the target "
+            f"of {run['data']!r} is {_target_of(run, registries)}"
+        )
+    yield from outside_mistakes(path, run)
     yield from _ngram_mistakes(path, run)
 
 

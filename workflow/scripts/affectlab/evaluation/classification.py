@@ -32,6 +32,7 @@ from affectlab.evaluation.records import (
     read_metrics,
     strongest,
 )
+from affectlab.evaluation.swapped_names import swapped_names
 
 BINS = 15
 """Bins of the expected calibration error, as in Guo et al. 2017."""
@@ -381,6 +382,18 @@ def scored_record(
     }
 
 
+def outside_scope(record: Mapping[str, Any]) -> Scope:
+    """The scope of the run of a metrics.json."""
+    return scope_of(record.get("details", {}).get("outside"))
+
+
+def swapped_names_of(split: Predictions, corpus: Corpus) -> dict[str, str]:
+    """Names of predicted classes that seem to stand for others; see `swapped_names`."""
+    groups = [corpus.group[name] for name in split.ids]
+    found = swapped_names(split.labels, split.predicted, groups, len(corpus.classes))
+    return {corpus.classes[given]: corpus.classes[meant] for given, meant in found.items()}
+
+
 def per_class(confusion: stats.Integers, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Precision, recall, F1 and counts of each class, from a confusion matrix ``[K, K]``."""
     each = stats.class_scores(confusion)
@@ -421,23 +434,25 @@ def read_runs(
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
         record = read_metrics(metrics_path)
         corpus = corpora[record["data"]["name"]]
-        predictions = read_predictions(predictions_path, corpus, splits, scope_of(record))
+        predictions = read_predictions(predictions_path, corpus, splits, outside_scope(record))
         scored = record["data"]["split"]
         headline = predictions["test" if scored == CROSS_VALIDATION else scored]
         runs.setdefault(record["run"], []).append((record, headline))
-    draws: dict[str, Resamples] = {}
+    # Runs on the same items have the same resamples.
+    draws: dict[Any, Resamples] = {}
     found = []
     for seeds in runs.values():
         first, split = seeds[0]
         data = first["data"]["name"]
         groups = [corpora[data].group[name] for name in split.ids]
-        if data not in draws:
-            draws[data] = Resamples(groups, bootstrap.resamples, bootstrap.seed)
+        items = data, split.ids
+        if items not in draws:
+            draws[items] = Resamples(groups, bootstrap.resamples, bootstrap.seed)
         found.append(
             Run(
                 records=[record for record, _ in seeds],
-                items=(data, split.ids),
-                trials=_trials(seeds, groups, len(corpora[data].classes), draws[data]),
+                items=items,
+                trials=_trials(seeds, groups, len(corpora[data].classes), draws[items]),
                 bounds={name: _bounds(name) for name in first["metrics"]},
                 seedless=first["method"] in seedless,
                 correct=[predictions.correct for _, predictions in seeds],

@@ -18,7 +18,7 @@ from affectlab.config.models import Outside
 from affectlab.datasets.tables import TableRow, read_table
 from affectlab.errors import DataError
 from affectlab.evaluation.predictions import SHOWN, SUM_TOLERANCE
-from affectlab.files.io import sha256_file
+from affectlab.files.io import sha256_file, write_json, write_jsonl
 from affectlab.files.text import read_lines
 
 PREDICTION_COLUMNS = ("prediction", "predicted", "label")
@@ -168,9 +168,7 @@ def match(
     if headline in left_out:
         raise DataError(path, None, f"no prediction for the split {headline!r}")
     kept = {split: found for split, found in by_split.items() if found}
-    missing = [
-        name for split, found in kept.items() for name in items[split] if name not in found
-    ]
+    missing = [name for split, found in kept.items() for name in items[split] if name not in found]
     if missing and not recipe.allow_missing:
         total = sum(len(items[split]) for split in kept)
         problem = (
@@ -190,6 +188,49 @@ def match(
         trained_on=tuple(name for name in items[headline] if name in listed),
         sha256=sha256_file(path),
     )
+
+
+def store(
+    path: Path,
+    recipe: Outside,
+    classes: Sequence[str],
+    items: Mapping[str, Mapping[str, str]],
+    training: Mapping[str, str],
+    *,
+    headline: str,
+    seed: int,
+    predictions_path: Path,
+    record_path: Path,
+) -> None:
+    """Read a table of predictions, match it, and store it as our own runs store theirs.
+
+    Args:
+        path: of the table.
+        recipe: see `read_answers` and `match`.
+        classes: of the data, in the order of their ids.
+        items: see `match`.
+        training: see `match`.
+        headline: see `match`.
+        seed: of the run.
+        predictions_path: where the predictions go.
+        record_path: where the record of the table goes, see `Matched.to_dict`.
+
+    Raises:
+        DataError: see `read_answers` and `match`.
+    """
+    wanted = None if recipe.columns.seed is None else seed
+    answers = read_answers(path, recipe, classes, wanted)
+    found = match(path, answers, items, training, headline, recipe)
+    rows = []
+    for split, names in items.items():
+        for name, answer in found.answers.get(split, {}).items():
+            row: dict[str, Any] = {"id": name, "split": split, "label": names[name]}
+            row["prediction"] = answer.prediction
+            if answer.probabilities is not None:
+                row["probabilities"] = dict(zip(classes, answer.probabilities, strict=True))
+            rows.append(row)
+    write_jsonl(predictions_path, rows, sealed=True)
+    write_json(record_path, found.to_dict(), sealed=True)
 
 
 def _listed_items(path: Path, known: Container[str]) -> set[str]:

@@ -48,19 +48,18 @@ COMPLETE = Scope()
 """Of a run of our own."""
 
 
-def scope_of(record: Mapping[str, Any]) -> Scope:
+def scope_of(outside: Mapping[str, Any] | None) -> Scope:
     """The scope of a run.
 
     Args:
-        record: its metrics.json; ``details.outside`` is what `outside.Outside.to_dict` gave.
+        outside: what `outside.Matched.to_dict` gave; None for a run of our own.
     """
-    stored = record.get("details", {}).get("outside")
-    if stored is None:
+    if outside is None:
         return COMPLETE
     return Scope(
-        frozenset(stored["splits_left_out"]),
-        frozenset(stored["missing"]),
-        stored["probabilities"],
+        frozenset(outside["splits_left_out"]),
+        frozenset(outside["missing"]),
+        outside["probabilities"],
     )
 
 

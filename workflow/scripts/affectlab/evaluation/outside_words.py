@@ -1,0 +1,43 @@
+"""What has to be said of predictions that somebody else made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TUNED = "Whether the model was tuned on these items cannot be seen in predictions."
+
+
+def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[str]:
+    """Sentences about a run on somebody else's predictions; none for a run of our own.
+
+    Args:
+        record: its metrics.json.
+        what: plural of an item.
+    """
+    found = record.get("details", {}).get("outside")
+    if found is None:
+        return []
+    run, n = record["run"], record["data"]["n"]
+    sentences = [f"{run}: somebody else predicted these {what}. {TUNED}"]
+    if missing := len(found["missing"]):
+        sentences.append(
+            f"{run}: {missing} of {n + missing} {what} have no prediction and are not scored; if"
+            " these are the hard ones, the score is too good."
+        )
+    if listed := len(found["trained_on"]):
+        sentences.append(f"{run}: the model was trained on {listed} of the scored {what}.")
+    if others := len(found["other_truths"]):
+        sentences.append(
+            f"{run}: for {others} {what} the table has another true class than these data."
+        )
+    if swapped := found["swapped_names"]:
+        sentences.append(f"{run}: the names of classes seem swapped: {_renamed(swapped)}.")
+    if not found["probabilities"]:
+        sentences.append(f"{run}: the table has no probabilities, so calibration is not known.")
+    return sentences
+
+
+def _renamed(swapped: Mapping[str, str]) -> str:
+    pairs: Sequence[str] = [f"{given} stands for {meant}" for given, meant in swapped.items()]
+    return ", ".join(pairs)
