@@ -280,6 +280,12 @@ def reading_part(wildcards):
     return json.loads(json.dumps(part, sort_keys=True))
 
 
+def listed_items(wildcards):
+    """The lists of items that divide the data set of the wildcard `data`, if there are any."""
+    plan = REGISTRIES.datasets[wildcards.data].get("split", {})
+    return [str(user_path(path)) for path in plan.get("items", {}).values()]
+
+
 def expected_counts(wildcards):
     """What the registry expects an audit to find in the data set of the wildcard `data`."""
     found = REGISTRIES.datasets[wildcards.data].get("expected", {})

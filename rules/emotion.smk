@@ -20,6 +20,7 @@ wildcard_constraints:
 rule emotion_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
+        listed=listed_items,
     output:
         records=nonempty("<results>/emotion/data/{data}/records.jsonl"),
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",

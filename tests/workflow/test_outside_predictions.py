@@ -83,13 +83,13 @@ def test_decisions_have_the_scores_of_decisions(scored):
     }  # fmt: skip
     for name, entry in honest["metrics"].items():
         assert entry == ours[name]
-    assert "the table has no probabilities" in page(scored)
+    assert "The table has no probabilities" in page(scored)
 
 
 def test_swapped_names_are_found(scored):
     found = metrics(scored, "swapped")["details"]["outside"]["swapped_names"]
     assert found == {"Angst": "Wut", "Wut": "Angst"}
-    assert "swapped: the names of classes seem swapped: Angst stands for Wut" in page(scored)
+    assert "The names of classes seem swapped: Angst stands for Wut" in page(scored)
     assert metrics(scored, "honest")["details"]["outside"]["swapped_names"] == {}
 
 
@@ -97,7 +97,7 @@ def test_items_that_were_trained_on_are_left_out_too(scored):
     record = metrics(scored, "leaked")
     rest = record["other_splits"]["test_without_overlap"]
     assert record["data"]["n"] - rest["n"] == 20
-    assert "leaked: the model was trained on 20 of the scored" in page(scored)
+    assert "The model was trained on 20 of the scored" in page(scored)
     assert "cannot be seen in predictions" in page(scored)
 
 
@@ -105,7 +105,7 @@ def test_missing_items_are_counted(project, scored):
     record = metrics(scored, "missing")
     missing = len(record["details"]["outside"]["missing"])
     assert record["data"]["n"] + missing == metrics(scored, "words")["data"]["n"]
-    assert f"missing: {missing} of" in page(scored)
+    assert f" {missing} of " in page(scored)
     overlay = project.write_overlay(
         "outside_refused", overlay_of(ENTRY, refused=theirs("missing.csv"))
     )

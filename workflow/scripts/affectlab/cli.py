@@ -143,6 +143,34 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     )
     results.set_defaults(run=_results)
 
+    referee = commands.add_parser(
+        "referee", help="judge predictions that somebody else made, without training"
+    )
+    referee.add_argument("experiment", choices=["emotion"], metavar="EXPERIMENT")
+    referee.add_argument("--data", type=Path, required=True, help="your data, with labels")
+    referee.add_argument(
+        "--predictions", type=Path, required=True, help="table with ids and predicted classes"
+    )
+    referee.add_argument("--claim", help="what is claimed, such as accuracy=0.94")
+    referee.add_argument(
+        "--classes",
+        nargs="*",
+        default=[],
+        action=_Once,
+        metavar="THEIRS=OURS",
+        help="their name of a class, and yours, where they differ",
+    )
+    referee.add_argument(
+        "--trained-on", type=Path, help="ids that the model was trained on, one a line"
+    )
+    referee.add_argument(
+        "--allow-missing", action="store_true", help="score the items that have a prediction"
+    )
+    referee.add_argument(
+        "--to", type=Path, default=Path("referee"), help="folder of the run (default: referee)"
+    )
+    referee.set_defaults(run=_referee)
+
     cluster = commands.add_parser("cluster", help="runs on a SLURM cluster")
     cluster_commands = cluster.add_subparsers(required=True, metavar="COMMAND")
     orphans = cluster_commands.add_parser(
@@ -218,6 +246,35 @@ def _results(options: argparse.Namespace) -> int:
 
     print(summarise(options.folder))
     return 0
+
+
+def _referee(options: argparse.Namespace) -> int:
+    from affectlab.referee import Case, referee
+    from affectlab.report.verdict import parse_claim
+
+    case = Case(
+        options.experiment,
+        options.data,
+        options.predictions,
+        None if options.claim is None else parse_claim(options.claim),
+        dict(_pair(one) for one in options.classes),
+        options.trained_on,
+        options.allow_missing,
+    )
+    for path in (case.data, case.predictions, case.trained_on):
+        if path is not None and not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+    options.to.mkdir(parents=True, exist_ok=True)
+    sys.stdout.write(referee(case, options.to, _project()))
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """The two sides of ``THEIRS=OURS``."""
+    theirs, separator, ours = text.partition("=")
+    if not (theirs and separator and ours):
+        raise UserError(f"--classes {text}: expected THEIRS=OURS")
+    return theirs, ours
 
 
 def _orphans(options: argparse.Namespace) -> int:

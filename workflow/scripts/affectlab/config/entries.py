@@ -103,13 +103,16 @@ class ImageInput(Entry):
 class SplitPlan(Entry):
     """How data of your own are divided into train, validation and test.
 
-    By a column, or by files, or by shares, or into folds. A split that no column and no file gives
-    is made from the training items by its share. Items of one group stay together.
+    By a column, files, lists of items, shares, or into folds. A split that nothing gives is made
+    from the training items by its share. Items of one group stay together.
     """
 
     column: Text = absent("Column that names the split of each item.")
     names: dict[Split, Text] = absent("Split -> what the column calls it, where that differs.")
     files: dict[Split, Text] = absent("Split -> its file or folder below path.")
+    items: dict[Literal["validation", "test"], Text] = absent(
+        "Split -> file with the ids of its items, one a line. The other items are for training."
+    )
     test: float = absent("Share of the items.", gt=0, lt=1)
     validation: float = absent("Share of the items.", gt=0, lt=1)
     folds: int = absent(

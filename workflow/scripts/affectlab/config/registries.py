@@ -134,7 +134,7 @@ def _access_mistakes(path: str, entry: Mapping[str, Any]) -> Iterator[str]:
 
 def _split_mistakes(path: str, split: Mapping[str, Any]) -> Iterator[str]:
     """Ways of dividing data that exclude each other."""
-    ways = [key for key in ("column", "files", "folds") if key in split]
+    ways = [key for key in ("column", "files", "items", "folds") if key in split]
     if len(ways) > 1:
         yield f"{path}.{ways[1]}: {ways[0]} divides the data already; name one of the two"
     shares = [split.get(key) for key in ("test", "validation")]

@@ -7,14 +7,15 @@ says which column has which role, where the names differ.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.tables import SPLITS_MARKER, TableRow, is_table, read_table
 from affectlab.errors import DataError
-from affectlab.files.text import is_encodable
+from affectlab.files.io import user_path
+from affectlab.files.text import is_encodable, read_lines
 
 STEMS = {
     "train": ("train", "training"),
@@ -137,13 +138,35 @@ def own_rows(
     """
     columns = {role: _columns(entry, role) for role in (*required, *optional, "id")}
     plan = entry.get("split", {})
+    listed = listed_items(plan)
     needed = [name for role in required for name in columns[role]]
     needed += [name for role in entry.get("columns", {}) for name in columns.get(role, ())]
     if "column" in plan:
         needed.append(plan["column"])
     for file in files:
         for row in read_table(file.path, list(dict.fromkeys(needed))):
-            yield _own_row(file, row, columns, plan, several=len(files) > 1)
+            own = _own_row(file, row, columns, plan, several=len(files) > 1)
+            yield replace(own, split=listed.get(own.id, "train")) if listed else own
+
+
+def listed_items(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Item -> split, of the lists of items that a plan names.
+
+    Raises:
+        DataError: a list cannot be read, is empty, or an item is listed twice.
+    """
+    found: dict[str, str] = {}
+    for split, path in plan.get("items", {}).items():
+        before = len(found)
+        for number, line in read_lines(user_path(path)):
+            if not (name := line.strip()):
+                continue
+            if name in found:
+                raise DataError(path, f"line {number}", f"the item {name!r} is listed twice")
+            found[name] = split
+        if len(found) == before:
+            raise DataError(path, None, "expected ids of items, one a line; found none")
+    return found
 
 
 def _columns(entry: Mapping[str, Any], role: str) -> list[str]:

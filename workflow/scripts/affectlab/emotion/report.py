@@ -207,8 +207,9 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
             f"Its stated confidence is off by {percent(before)} on average as trained, and by"
             f" {percent(after)} after temperature scaling."
         )
-    for seeds in results.runs.values():
-        sentences += outside_sentences(seeds[0].metrics, texts)
+    for name, seeds in results.runs.items():
+        if told := outside_sentences(seeds[0].metrics, texts):
+            sentences.append(f"{name}: {' '.join(told)}")
     for name, noise in results.label_noise.items():
         if "skipped" in noise:
             continue

@@ -18,23 +18,21 @@ def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[st
     found = record.get("details", {}).get("outside")
     if found is None:
         return []
-    run, n = record["run"], record["data"]["n"]
-    sentences = [f"{run}: somebody else predicted these {what}. {TUNED}"]
+    n = record["data"]["n"]
+    sentences = [f"Somebody else predicted these {what}. {TUNED}"]
     if missing := len(found["missing"]):
         sentences.append(
-            f"{run}: {missing} of {n + missing} {what} have no prediction and are not scored; if"
+            f"{missing} of {n + missing} {what} have no prediction and are not scored; if"
             " these are the hard ones, the score is too good."
         )
     if listed := len(found["trained_on"]):
-        sentences.append(f"{run}: the model was trained on {listed} of the scored {what}.")
+        sentences.append(f"The model was trained on {listed} of the scored {what}.")
     if others := len(found["other_truths"]):
-        sentences.append(
-            f"{run}: for {others} {what} the table has another true class than these data."
-        )
+        sentences.append(f"For {others} {what} the table has another true class than these data.")
     if swapped := found["swapped_names"]:
-        sentences.append(f"{run}: the names of classes seem swapped: {_renamed(swapped)}.")
+        sentences.append(f"The names of classes seem swapped: {_renamed(swapped)}.")
     if not found["probabilities"]:
-        sentences.append(f"{run}: the table has no probabilities, so calibration is not known.")
+        sentences.append("The table has no probabilities, so calibration is not known.")
     return sentences
 
 

@@ -1,0 +1,158 @@
+"""``affectlab referee``: a verdict on predictions that somebody else made, without training.
+
+It writes a configuration with one run, which scores the predictions, lets Snakemake carry it out,
+and prints what came out.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affectlab.config.dotted import load
+from affectlab.config.models import Outside, typed
+from affectlab.datasets.overlay import Overlay, ProposedRun, as_yaml, data_name
+from affectlab.datasets.tables import read_table
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation.records import read_metrics
+from affectlab.experiments import EXPERIMENTS
+from affectlab.files.io import write_text
+from affectlab.report.verdict import as_text, verdict
+
+RUN = "theirs"
+SEED = 0
+CONFIGURATION = "referee.yaml"
+ITEMS = "scored_items.txt"
+WHAT = {"emotion": ("texts", "accuracy")}
+"""Experiment -> plural of an item, and the score that is judged without a claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is to be judged.
+
+    Attributes:
+        experiment: of the data.
+        data: file or folder of the user's data, with labels.
+        predictions: table of the predictions.
+        claim: score and claimed value; None without one.
+        classes: their name of a class -> the name in the data, where they differ.
+        trained_on: file with the ids of the items that the model was trained on; None if nobody
+            says.
+        allow_missing: whether items may lack a prediction.
+    """
+
+    experiment: str
+    data: Path
+    predictions: Path
+    claim: tuple[str, float] | None
+    classes: Mapping[str, str]
+    trained_on: Path | None
+    allow_missing: bool
+
+
+def referee(case: Case, folder: Path, project: Path) -> str:
+    """Judge a case; the verdict as text.
+
+    Args:
+        case: what is to be judged.
+        folder: run directory, where configuration and results go.
+        project: checkout of affectlab.
+
+    Raises:
+        UserError: an input cannot be used, or the run failed; its log is named.
+    """
+    name = data_name(case.data)
+    overlay = configuration(case, folder)
+    write_text(folder / CONFIGURATION, as_yaml(overlay, name, case.data.resolve()))
+    _carry_out(folder, project)
+    run = f"{name}_{RUN}"
+    record = read_metrics(
+        folder / "results" / case.experiment / run / f"seed{SEED}" / "metrics.json"
+    )
+    what, headline = WHAT[case.experiment]
+    body = verdict(record, case.claim, headline, what)
+    return as_text(case.experiment, case.data.name, [case.predictions.name], body)
+
+
+def configuration(case: Case, folder: Path) -> Overlay:
+    """The configuration of a case: the data as `affectlab init` sees them, and one run.
+
+    Data without splits are divided by the predictions: what is predicted is the test split. If
+    everything is, each item is judged against the others by cross-validation.
+
+    Raises:
+        UserError: an input cannot be used.
+    """
+    experiment = EXPERIMENTS[case.experiment]
+    if case.experiment not in WHAT or experiment.overlay is None:
+        raise UserError(f"{case.experiment}: no referee; there is one for {', '.join(WHAT)}")
+    overlay: Overlay = load(experiment.overlay)(case.data)
+    predicted = _ids(case.predictions, "id")
+    plan = overlay.entry.get("split", {})
+    if "column" not in plan and "files" not in plan:
+        column = overlay.entry.get("columns", {}).get("id", "id")
+        items = _ids(case.data, column) if case.data.is_file() else []
+        if set(predicted) >= set(items):
+            overlay.entry["split"] = {"folds": 5}
+        else:
+            listed = folder / ITEMS
+            write_text(listed, "\n".join(predicted) + "\n")
+            overlay.entry["split"] = {"items": {"test": str(listed.resolve())}}
+    overlay.comments.pop("split", None)
+    block: dict[str, Any] = {"path": str(case.predictions.resolve())}
+    if case.classes:
+        block["classes"] = dict(case.classes)
+    if case.allow_missing:
+        block["allow_missing"] = True
+    if case.trained_on is not None:
+        block["trained_on"] = str(case.trained_on.resolve())
+    typed(Outside, block)
+    run: Mapping[str, Any] = {"method": "predictions", "seeds": [SEED], "predictions": block}
+    overlay.runs = [ProposedRun(RUN, run)]
+    return overlay
+
+
+def _ids(path: Path, column: str) -> list[str]:
+    """The ids in a table, each once.
+
+    Raises:
+        DataError: the table cannot be read, or has no such column.
+    """
+    names: dict[str, None] = {}
+    for row in read_table(path, [column]):
+        if row.problem is not None:
+            raise DataError(path, row.place, row.problem)
+        names[str(row.values[column])] = None
+    return list(names)
+
+
+def _carry_out(folder: Path, project: Path) -> None:
+    """Run Snakemake in *folder*; its output goes to a file beside the results.
+
+    Raises:
+        UserError: it failed.
+    """
+    command = [
+        *(sys.executable, "-m", "snakemake", "--cores", "1"),
+        *("--snakefile", str(project / "Snakefile"), "--configfile", CONFIGURATION),
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    log = folder / "referee.log"
+    write_text(log, done.stdout + done.stderr)
+    if done.returncode != 0:
+        raise UserError(f"{_reason(done.stdout + done.stderr)}; all messages are in {log}")
+
+
+def _reason(output: str) -> str:
+    """The message of ours in Snakemake's output, or else its last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    mark = " ERROR affectlab: "
+    ours = [line.partition(mark)[2] for line in lines if mark in line]
+    if ours:
+        return ours[-1]
+    return lines[-1] if lines else "no output"

@@ -1,0 +1,155 @@
+"""The verdict on a result that somebody else reported, in one page of plain text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from affectlab.errors import UserError
+from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.small_data import small_sample
+from affectlab.report.words import count, percent, points, relation, trivial
+
+WIDTH = 88
+
+
+def parse_claim(text: str) -> tuple[str, float]:
+    """The score and the value of a claim such as ``accuracy=0.94`` or ``accuracy=94%``.
+
+    Raises:
+        UserError: it has another form.
+    """
+    name, separator, value = text.partition("=")
+    try:
+        number = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        number = float("nan")
+    if not separator or not 0 <= number <= 1:
+        raise UserError(f"--claim {text}: expected a score and a share, such as accuracy=0.94")
+    return name.strip().replace("-", "_"), number
+
+
+def verdict(
+    record: Mapping[str, Any], claim: tuple[str, float] | None, headline: str, what: str
+) -> str:
+    """Whether a claim holds on these items, and what speaks for and against it.
+
+    Args:
+        record: metrics.json of the run on somebody else's predictions.
+        claim: score and claimed value; None without a claim.
+        headline: the score that is judged without a claim.
+        what: plural of an item.
+
+    Raises:
+        UserError: the claim is about a score that is not computed.
+    """
+    name = headline if claim is None else claim[0]
+    if name not in record["metrics"]:
+        known = ", ".join(record["metrics"])
+        raise UserError(f"--claim: no score {name!r} of these predictions; there are {known}")
+    paragraphs = [
+        ("Score", _score(record, name, what)),
+        ("Claim", None if claim is None else _claim(record, claim)),
+        ("Baseline", _baseline(record, name)),
+        ("Leakage", _leakage(record, name, what)),
+        ("Duplicates", _duplicates(record["data"], what)),
+        ("Table", " ".join(outside_sentences(record, what))),
+        ("Size", _size(record, name)),
+    ]
+    return "\n".join(
+        textwrap.fill(text, WIDTH, initial_indent=f"{title:<12}", subsequent_indent=12 * " ")
+        for title, text in paragraphs
+        if text
+    )
+
+
+def _score(record: Mapping[str, Any], name: str, what: str) -> str:
+    data, entry = record["data"], record["metrics"][name]
+    others = [
+        f"{_words(other)} {percent(record['metrics'][other]['value'])}"
+        for other in ("accuracy", "macro_f1")
+        if other in record["metrics"] and other != name
+    ]
+    rest = f" Also: {', '.join(others)}." if others else ""
+    return (
+        f"On {data['n']:,} {what} the {_words(name)} is {percent(entry['value'])}"
+        f" ({_limits(record, entry)}).{rest}"
+    )
+
+
+def _claim(record: Mapping[str, Any], claim: tuple[str, float]) -> str:
+    name, value = claim
+    low, high = record["metrics"][name]["ci"]
+    found = record["metrics"][name]["value"]
+    start = f"The claim is {percent(value)}, {points(value - found)} from what we find."
+    if low <= value <= high:
+        return f"{start} It lies inside the interval: these {record['data']['n']:,} items agree."
+    side = "above" if value > high else "below"
+    return f"{start} It lies {side} the interval: these items do not confirm it."
+
+
+def _baseline(record: Mapping[str, Any], name: str) -> str | None:
+    entry = record["metrics"][name]
+    baseline = entry["baseline"]
+    if baseline is None:
+        return None
+    where = relation(entry["ci"], baseline["value"])
+    return (
+        f"The strongest trivial baseline, {trivial(baseline['name'])}, gives"
+        f" {percent(baseline['value'])}. The interval is {where} it."
+    )
+
+
+def _leakage(record: Mapping[str, Any], name: str, what: str) -> str:
+    rest = record["other_splits"].get("test_without_overlap")
+    n = record["data"]["n"]
+    left_out = n - (rest["n"] if rest else 0)
+    if left_out == 0:
+        return f"None of the {what} is among the training items that we know of, or reads like one."
+    if rest is None:
+        return f"All {what} are in the training data, or nearly the same. The score shows recall."
+    entry = rest["metrics"][name]
+    change = entry["value"] - record["metrics"][name]["value"]
+    are = "is" if left_out == 1 else "are"
+    return (
+        f"{left_out} of the {what} {are} in the training data, or nearly the same. Without"
+        f" {'it' if left_out == 1 else 'them'} the {_words(name)} changes by {points(change)}, to"
+        f" {percent(entry['value'])} ({_limits(record, entry)}, {rest['n']:,} {what})."
+    )
+
+
+def _duplicates(data: Mapping[str, Any], what: str) -> str | None:
+    if data["groups"] == data["n"]:
+        return None
+    return (
+        f"The {what} form {count(data['groups'], 'group')} that belong together or read alike. The"
+        " interval counts groups."
+    )
+
+
+def _size(record: Mapping[str, Any], name: str) -> str | None:
+    data, entry = record["data"], record["metrics"][name]
+    return small_sample(data["n"], entry["ci"], groups=data["groups"])
+
+
+def _limits(record: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    low, high = entry["ci"]
+    return f"{record['interval']['level']:.0%} interval {100 * low:.1f} to {100 * high:.1f} %"
+
+
+def _words(name: str) -> str:
+    return {"macro_f1": "macro-F1", "micro_f1": "micro-F1"}.get(name, name.replace("_", " "))
+
+
+def as_text(experiment: str, data: str, predictions: Sequence[str], body: str) -> str:
+    """The page: a title above the verdict.
+
+    Args:
+        experiment: name of the experiment.
+        data: file of the data.
+        predictions: files of the predictions.
+        body: of `verdict`.
+    """
+    title = f"Verdict on {', '.join(predictions)} ({experiment}, {data})"
+    return f"{title}\n{'=' * min(len(title), WIDTH)}\n{body}\n"
