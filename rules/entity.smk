@@ -21,6 +21,7 @@ wildcard_constraints:
 rule entity_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
+        listed=listed_items,
     output:
         records=nonempty("<results>/entity/data/{data}/records.jsonl"),
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",

@@ -22,6 +22,7 @@ wildcard_constraints:
 rule summary_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
+        listed=listed_items,
     output:
         records=nonempty("<results>/summary/data/{data}/records.jsonl"),
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from affectlab.datasets.own_tables import own_files, own_rows
+from affectlab.datasets.own_tables import OwnFile, own_files, own_rows
 from affectlab.datasets.tables import read_table
 from affectlab.errors import DataError, UserError
 
@@ -173,3 +173,15 @@ def _many(path, kind, rows):
         path.write_text("text\n" + "\n".join(texts) + "\n")
     else:
         parquet.write_table(pa.table({"text": texts}), path, row_group_size=5000)
+
+
+def test_lists_of_items_divide_a_table(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text\n1,x\n2,y\n3,z\n")
+    (tmp_path / "test.txt").write_text("3\n\n1\n")
+    entry = {"split": {"items": {"test": str(tmp_path / "test.txt")}}}
+    rows = own_rows([OwnFile(tmp_path / "a.csv", None)], entry, ["text"])
+    assert {row.id: row.split for row in rows} == {"1": "test", "2": "train", "3": "test"}
+    for text, problem in (("1\n1\n", "line 2: the item '1' is listed twice"), ("\n", "found none")):
+        (tmp_path / "test.txt").write_text(text)
+        with pytest.raises(DataError, match=problem):
+            list(own_rows([OwnFile(tmp_path / "a.csv", None)], entry, ["text"]))

@@ -16,6 +16,10 @@ STATED = ("title", "version", "licence", "terms", "citation", "access", "sources
 """What a data set's entry has to state, unless the data are the user's own."""
 
 
+TABLES = ("table", "spans", "cases")
+"""Layouts of data of your own that are tables with an id in each row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registries:
     """What is known beside the configuration: ``datasets.yaml`` and its siblings.
@@ -104,7 +108,13 @@ def entry_mistakes(
             if registry == "datasets":
                 yield from _choice_mistakes(f"{path}.layout", entry.get("layout"), layouts)
                 yield from _access_mistakes(path, entry)
-                yield from _split_mistakes(f"{path}.split", as_mapping(entry.get("split")))
+                split = as_mapping(entry.get("split"))
+                yield from _split_mistakes(f"{path}.split", split)
+                if "items" in split and entry.get("layout") not in TABLES:
+                    yield (
+                        f"{path}.split.items: only tables have lists of items "
+                        f"(layout {', '.join(TABLES)}); name a column, or use folders"
+                    )
 
 
 def _choice_mistakes(path: str, value: Any, known: Iterable[str]) -> Iterator[str]:
