@@ -27,6 +27,7 @@ LAYERS = (
     set(EXPERIMENTS),
     {"samples"},
     {"experiments"},
+    {"referee"},
     {"cli"},
     {"__main__"},
 )
