@@ -17,6 +17,7 @@ from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text, text_conditions
 from affectlab.datasets.traps import Trap, find_traps, near_items, shared_items
 from affectlab.emotion.data import CLASSES, Data, Divided, Item, ItemT, Record
+from affectlab.emotion.plan import plannable
 from affectlab.evaluation.agreement import agreement
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
@@ -27,6 +28,7 @@ from affectlab.evaluation.expectations import (
     report_differences,
     share_rows,
 )
+from affectlab.evaluation.plan_text import plan_record
 from affectlab.files.io import round_significant, write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
@@ -56,7 +58,7 @@ def write_audit(
     expected: Mapping[str, Any] | None = None,
     manifest_path: Path | str | None = None,
 ) -> None:
-    """Audit what `convert` wrote, and store the findings as JSON.
+    """Audit what `convert` wrote, and store the findings and the ``plan`` of the scored texts.
 
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
@@ -64,7 +66,8 @@ def write_audit(
         DataError: an input is missing or corrupt.
         UserError: see `audit`.
     """
-    store_audit(audit(data, read_quarantine(quarantine_path), expected), audit_path, manifest_path)
+    found = audit(data, read_quarantine(quarantine_path), expected)
+    store_audit(found | {"plan": plan_record(plannable(data))}, audit_path, manifest_path)
 
 
 def store_audit(

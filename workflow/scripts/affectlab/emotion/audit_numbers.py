@@ -23,9 +23,11 @@ from affectlab.emotion.audit import (
     write_audit,
 )
 from affectlab.emotion.data import Data
+from affectlab.emotion.plan import plannable
 from affectlab.emotion.ratings import Rating, Ratings
 from affectlab.evaluation.expectations import compare, refuse_unusable
 from affectlab.evaluation.number_conditions import condition_traps, number_giveaways
+from affectlab.evaluation.plan_text import plan_record
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
 
@@ -44,7 +46,7 @@ def write_any_audit(
     """
     if isinstance(data, Ratings):
         found = audit_numbers(data, read_quarantine(quarantine_path), expected)
-        store_audit(found, audit_path, manifest_path)
+        store_audit(found | {"plan": plan_record(plannable(data))}, audit_path, manifest_path)
     else:
         write_audit(data, quarantine_path, audit_path, expected, manifest_path)
 

@@ -59,7 +59,7 @@ def write_card(
     """
     record, audit = read_metrics(metrics_path), read_json(audit_path)
     export = None if not export_path else read_json(export_path)
-    traps = [trap["sentence"] for trap in audit.get("traps", ())]
+    traps = cards.data_limits(audit)
     if "numbers" in record["data"]:
         text = card_numbers.card(record, differing(audit), recipe, dataset, model, traps)
         example = card_numbers.inference_example(record)
