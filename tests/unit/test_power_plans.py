@@ -127,7 +127,8 @@ def test_the_smallest_difference_is_found_with_the_planned_power(
         ]
         hits += clearly_better(*runs, codes, seed)
     record_property("power", hits / trials)
-    assert hits / trials == pytest.approx(POWER, abs=0.05)
+    # 0.75 to 0.85, and two standard errors of 400 trials.
+    assert hits / trials == pytest.approx(POWER, abs=0.09)
 
 
 def correlated(generator, codes, within):

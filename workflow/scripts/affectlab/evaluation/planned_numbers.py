@@ -24,6 +24,9 @@ from affectlab.evaluation.planned_scores import (
 )
 from affectlab.evaluation.stats import Floats, Integers
 
+MOST_DRAWS = 500
+"""Simulated data sets of numbers, which are drawn one by one."""
+
 SMALLEST_GAP = 1e-6
 """Means and variances are at least this far from their limits."""
 
@@ -64,7 +67,9 @@ class Concordance:
 
     def limits(self, expected: float, within: float, level: float, seed: int) -> Limits:
         """Limits of `intervals.correlation_interval`, simulated data sets as its resamples."""
-        drawn = self._simulated((expected,), 1.0, within, MOST_INTERVALS, seed)[0][:, 0]
+        drawn, errors = self._simulated((expected,), 1.0, within, MOST_INTERVALS, seed)
+        # Standard errors over few or unequal groups are smaller than the spread of the score.
+        drawn = expected + (drawn[:, 0] - drawn.mean()) * (errors.mean() / drawn.std())
         found = intervals.correlation_interval(
             expected,
             drawn,
@@ -79,7 +84,7 @@ class Concordance:
         self, quality: float, loss: float, agree: float, within: float, test: Test, seed: int
     ) -> Detection:
         """The difference of two runs on the same simulated items."""
-        size, draws = int(self.groups.max()) + 1, tests_of(len(self.groups))
+        size, draws = int(self.groups.max()) + 1, min(MOST_DRAWS, tests_of(len(self.groups)))
         drawn, errors = self._simulated((quality, quality - loss), agree, within, draws, seed)
         return test.detection(drawn[:, 0] - drawn[:, 1], errors, size)
 

@@ -35,7 +35,7 @@ INTERVAL_CELLS = 5_000_000
 """Cells of tables of groups from which intervals are computed, in all data sets together."""
 
 
-MOST_TESTS, LEAST_TESTS, TEST_CELLS = 500, 200, 3_000_000
+MOST_TESTS, LEAST_TESTS, TEST_CELLS = 2000, 200, 3_000_000
 """Simulated tests: as many as have so many items together, within these limits."""
 
 
