@@ -250,6 +250,19 @@ def test_clips_and_subjects_of_the_tasks_of_a_corpus():
     assert "(task 3emo)" in sentence(prompts, plan)
 
 
+def test_clips_with_numbers():
+    clips = [
+        Clip(str(n), f"{n}.wav", f"s{n // 2}", {}, None, values={"arousal": float(n % 7)})
+        for n in range(80)
+    ]
+    description = Description(("arousal",), target="numbers")
+    [part] = audio_plan.plannable(clips, description, Path("records.jsonl"))
+    assert (part.what, names(part)) == ("clips", ["ccc"])
+    plan = make_plan(part.questions[0])
+    assert (plan.items, plan.groups) == (80, 40)
+    assert plan.outlooks[-1].low < 0.5 < plan.outlooks[-1].high
+
+
 def test_a_cross_validated_probe_has_a_wider_interval_and_misses_larger_differences():
     """The variance counts 2.25 times."""
     clips = [

@@ -33,6 +33,7 @@ from affectlab.evaluation.records import read_metrics, write_record
 
 T = TypeVar("T", Predicted, PredictedNumbers)
 
+
 def compare(
     *,
     metrics_paths: Sequence[Path | str],

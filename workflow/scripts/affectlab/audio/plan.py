@@ -19,9 +19,18 @@ from affectlab.audio.refits import REFITTED, SharedFolds, limits, rarest_class, 
 from affectlab.audio.tasks import TASKS, task_classes
 from affectlab.datasets.classes import merge_spellings
 from affectlab.datasets.description import Description, read_description
+from affectlab.datasets.numbers import NUMBERS
 from affectlab.evaluation.intervals import Limits
+from affectlab.evaluation.planned_numbers import Concordance
 from affectlab.evaluation.planned_scores import Decisions, Detection, Test
-from affectlab.evaluation.planning import ALL_FOLDS, Plannable, Question, decision_questions
+from affectlab.evaluation.planning import (
+    ALL_FOLDS,
+    CORRELATED,
+    Plannable,
+    Question,
+    decision_questions,
+    group_codes,
+)
 
 TITLES = {"balanced_accuracy": "an unweighted average recall", "accuracy": "an accuracy"}
 NAMES = {"balanced_accuracy": "uar", "accuracy": "accuracy"}
@@ -58,6 +67,24 @@ class ProbeDecisions(Decisions):
         return Detection(found.mean, found.needed * REFITTED**0.5)
 
 
+class ProbeConcordance(Concordance):
+    """The concordance of a cross-validated probe, whose folds share training subjects."""
+
+    def limits(self, expected: float, within: float, level: float, seed: int) -> Limits:
+        """Limits of one model, whose variance of Fisher's z counts `refits.REFITTED` times."""
+        centre = np.arctanh(expected)
+        apart = np.arctanh(np.asarray(super().limits(expected, within, level, seed))) - centre
+        low, high = np.tanh(centre + apart * REFITTED**0.5)
+        return Limits(np.asarray(low), np.asarray(high))
+
+    def detection(
+        self, quality: float, loss: float, agree: float, within: float, test: Test, seed: int
+    ) -> Detection:
+        """As of one model; the variance counts `refits.REFITTED` times."""
+        found = super().detection(quality, loss, agree, within, test, seed)
+        return Detection(found.mean, found.needed * REFITTED**0.5)
+
+
 def normal_scores(count: int = 2000) -> np.ndarray:
     """Quantiles of the normal distribution at *count* regular ranks."""
     from scipy.stats import norm
@@ -75,8 +102,24 @@ def plannable(clips: Sequence[Clip], description: Description, path: Path) -> li
     """
     spelled = merge_spellings(Counter(clip.subject for clip in clips))
     clips = [replace(clip, subject=spelled[clip.subject]) for clip in clips]
+    if description.target == NUMBERS:
+        return [_numbers(clips, description)]
     tasks = sorted({task for clip in clips for task in clip.labels})
     return [_task(task, clips, description, path, named=len(tasks) > 1) for task in tasks]
+
+
+def _numbers(clips: Sequence[Clip], description: Description) -> Plannable:
+    values = [[clip.values[name] for name in description.classes] for clip in clips]
+    subjects = group_codes([clip.subject for clip in clips])
+    question = Question(
+        "ccc",
+        "a concordance",
+        ProbeConcordance(np.array(values, dtype=np.float64), subjects),
+        0.5,
+        "the middle between the training mean (0) and 1",
+        CORRELATED,
+    )
+    return Plannable("clips", ALL_FOLDS, [question])
 
 
 def _task(
