@@ -161,7 +161,9 @@ def test_the_planned_concordance_is_that_of_simulated_runs(
     planned = Concordance(truth()[:, None], codes)
     plan = make_plan(question(planned), expected=expected, within=within)
     [outlook] = plan.outlooks
-    worse = expected - outlook.smallest_difference
+    # Where no difference can be shown, not even a run without skill is found to be worse.
+    found_difference = outlook.smallest_difference is not None
+    worse = expected - outlook.smallest_difference if found_difference else 0.0
     widths, hits = [], 0
     trials = 200
     for seed in range(trials):
@@ -192,7 +194,8 @@ def test_the_planned_concordance_is_that_of_simulated_runs(
     record_property("ratio", outlook.width / np.mean(widths))
     record_property("power", hits / trials)
     assert outlook.width == pytest.approx(np.mean(widths), rel=0.1)
-    assert hits / trials == pytest.approx(POWER, abs=0.07)
+    assert hits / trials < POWER + 0.07
+    assert hits / trials > POWER - 0.07 or not found_difference
 
 
 @pytest.mark.parametrize(
