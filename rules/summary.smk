@@ -59,7 +59,7 @@ rule summary_audit:
     benchmark:
         "<benchmarks>/summary_audit/{data}.jsonl"
     conda:
-        "../envs/data.yaml"
+        "../envs/report.yaml"
     resources:
         mem_mb=scaled(2000),
         runtime=30,

@@ -97,7 +97,10 @@ def check_scores(found, runs, n, classes=CLASSES):
         assert 0 <= low < high <= 1
         assert low <= accuracy["mean"] <= high
     shown = words_of(found.report)
+    [plan] = found.audit["plan"]
+    assert plan["n"] == n
     for page in (shown, *(found.card(name, seed) for name, seed in runs.items())):
+        assert plan["sentence"] in page
         for claim in ("dair-ai", "hashtag", "sadness", "six"):
             assert claim not in page, claim
     assert "not stated" in found.card(*next(iter(runs.items())))

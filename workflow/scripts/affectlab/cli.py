@@ -109,6 +109,8 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     )
     export.set_defaults(run=_export_data)
 
+    _add_plan(commands, experiments)
+
     check = commands.add_parser(
         "check", help="list every data set and model that a configuration needs"
     )
@@ -184,6 +186,39 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     return parser
 
 
+def _add_plan(commands: Any, experiments: Iterable[Experiment]) -> None:
+    plan = commands.add_parser(
+        "plan", help="compute what the scored items of a data set can show, before any training"
+    )
+    planned = [experiment.name for experiment in experiments if experiment.plan]
+    plan.add_argument("data", metavar="EXPERIMENT/DATA", help=f"EXPERIMENT: {', '.join(planned)}")
+    plan.add_argument("--score", help="a single score (default: the headline scores)")
+    plan.add_argument(
+        "--expect",
+        type=float,
+        metavar="VALUE",
+        help="score that is assumed (default: one above the trivial baseline, which is printed)",
+    )
+    plan.add_argument(
+        "--agree",
+        type=float,
+        metavar="SHARE",
+        help="how often two runs agree (default: as with errors that have a correlation of 0.5)",
+    )
+    plan.add_argument(
+        "--within",
+        type=float,
+        metavar="CORRELATION",
+        help="of the outcomes of items of one group (default: both 1 and 0)",
+    )
+    plan.add_argument("--width", type=float, help="interval that is wanted: print the items needed")
+    plan.add_argument(
+        "--results", type=Path, default=Path("results"), help="results folder (default: results)"
+    )
+    plan.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    plan.set_defaults(run=_plan)
+
+
 def _init(options: argparse.Namespace) -> int:
     from affectlab.config.models import ASSET_NAME
     from affectlab.datasets.overlay import as_yaml, data_name
@@ -215,6 +250,51 @@ def _export_data(options: argparse.Namespace) -> int:
     export = load(EXPERIMENTS[experiment].data_export)
     for split, number in export(folder, options.to).items():
         print(split, number, sep="\t")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    import json
+
+    from affectlab.config.load import load_config, parse_yaml
+    from affectlab.evaluation.plan_text import as_record, table
+    from affectlab.evaluation.planning import make_plan, questions_of
+    from affectlab.files.text import read_text
+
+    experiment, _, name = options.data.partition("/")
+    if experiment not in EXPERIMENTS or not EXPERIMENTS[experiment].plan or not name:
+        raise UserError(f"{options.data}: expected EXPERIMENT/DATA, such as emotion/tweets")
+    folder = options.results / experiment / "data" / name
+    if not (folder / "description.json").is_file():
+        raise UserError(
+            f"{folder}: these data are not converted yet. Convert them, with the --configfile that"
+            f" has them: snakemake --cores 1 {folder / 'description.json'}"
+        )
+    stored = options.results / "config.yaml"
+    config = parse_yaml(read_text(stored), stored) if stored.exists() else load_config(_project())
+    parts = load(EXPERIMENTS[experiment].plan)(folder, config[experiment])
+    found = [
+        (
+            part,
+            [
+                make_plan(
+                    question,
+                    expected=options.expect,
+                    agree=options.agree,
+                    within=options.within,
+                    width=options.width,
+                )
+                for question in asked
+            ],
+        )
+        for part, asked in questions_of(parts, options.score)
+    ]
+    if options.json:
+        print(
+            json.dumps([as_record(part, one) for part, plans in found for one in plans], indent=2)
+        )
+    else:
+        print("\n\n".join(table(part, plans) for part, plans in found))
     return 0
 
 

@@ -23,6 +23,7 @@ from affectlab.audio.measures import (
     measure_and_outline,
 )
 from affectlab.audio.outlines import near_groups
+from affectlab.audio.plan import plannable
 from affectlab.audio.tasks import NOT_STATED, OWN_TASK, TASKS
 from affectlab.audio.traps import own_traps
 from affectlab.audio.waveform import in_parallel
@@ -32,6 +33,7 @@ from affectlab.datasets.numbers import NUMBERS
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import refuse_unusable, report_differences
+from affectlab.evaluation.plan_text import plan_record
 from affectlab.files.io import (
     round_significant,
     write_json,
@@ -73,11 +75,12 @@ def write_audit(
         quarantine_path: what the conversion set aside.
         description_path: of the corpus.
         raw_directory: the folder that clips' paths start from.
-        audit_path: gets the findings: what `audit` returns, and ``unused_recordings`` (how many
-            files look like recordings and belong to no clip, and the first of them). Of users' own
-            data also ``near_identical`` (groups of clips that sound nearly the same) and ``traps``
-            (see `own_traps`), and ``subjects`` where they are not stated. Of numbers also
-            ``numbers`` and ``number_conditions`` (see `number_findings`).
+        audit_path: gets the findings: what `audit` returns, the ``plan`` of each task, and
+            ``unused_recordings`` (how many files look like recordings and belong to no clip, and
+            the first of them). Of users' own data also ``near_identical`` (groups of clips that
+            sound nearly the same) and ``traps`` (see `own_traps`), and ``subjects`` where they are
+            not stated. Of numbers also ``numbers`` and ``number_conditions`` (see
+            `number_findings`).
         measures_path: gets one `Measure` a clip; with ``skip``, clips that cannot be read have
             none and are left out of every probe.
         expected: ``expected`` of the data registry.
@@ -98,6 +101,7 @@ def write_audit(
     known = {measure.id for measure in measures}
     usable = [clip for clip in clips if clip.id in known]
     findings = audit(usable, measures, bad, expected)
+    findings["plan"] = plan_record(plannable(usable, description, records_path))
     if description.target == NUMBERS:
         findings |= number_findings(usable, measures, description.classes)
     if is_own:

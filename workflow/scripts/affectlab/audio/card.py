@@ -65,7 +65,7 @@ def write_card(
         example_path: where the program goes.
     """
     record, audit = read_metrics(metrics_path), read_json(audit_path)
-    traps = [trap["sentence"] for trap in audit.get("traps", ())]
+    traps = cards.data_limits(audit)
     text = card(record, differing(audit), recipe, dataset, encoder, model, traps)
     write_text(card_path, text)
     example = cards.render(

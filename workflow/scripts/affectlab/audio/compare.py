@@ -18,6 +18,7 @@ from affectlab.audio.predictions import (
     read_corpus,
     read_predictions,
 )
+from affectlab.audio.refits import REFITTED
 from affectlab.audio.score_intervals import repeated_decisions
 from affectlab.audio.scores import headline_of
 from affectlab.config.models import Bootstrap
@@ -31,15 +32,6 @@ from affectlab.evaluation.comparison import (
 from affectlab.evaluation.records import read_metrics, write_record
 
 T = TypeVar("T", Predicted, PredictedNumbers)
-
-REFITTED = 2.25
-"""How often the variance over subjects counts in a pair of cross-validated probes.
-
-The folds share most of their training subjects, so the scores of different test folds are not
-independent. Nadeau and Bengio (Machine Learning 52 (2003) 239, doi 10.1023/A:1024068626366) add
-test over training size to the 1 over the number J of folds: the variance counts 1 + J / (J - 1)
-times, 2.25 for five folds.
-"""
 
 
 def compare(

@@ -20,6 +20,15 @@ import numpy as np
 
 from affectlab.evaluation import stats
 
+REFITTED = 2.25
+"""How often the variance over subjects counts in a pair of cross-validated probes.
+
+The folds share most of their training subjects, so the scores of different test folds are not
+independent. Nadeau and Bengio (Machine Learning 52 (2003) 239, doi 10.1023/A:1024068626366) add
+test over training size to the 1 over the number J of folds: the variance counts 1 + J / (J - 1)
+times, 2.25 for five folds.
+"""
+
 DRAWS = 40
 """Random halves of the subjects."""
 

@@ -56,6 +56,9 @@ class Experiment:
         data_export: dotted name of a function ``(folder, target) -> splits and their sizes`` that
             writes the converted data of *folder* as a data set; the default takes
             ``records.jsonl``.
+        plan: dotted name of a function ``(folder, block) -> list[Plannable]`` that reads the items
+            of a converted data set that runs are scored on, see `affectlab.evaluation.planning`;
+            empty if nothing can be planned.
         prediction_schema: name of the JSON Schema of a line of its predictions.
         generators: name of a generator of data -> dotted name of the function.
         model_generators: the same for generators of tiny models.
@@ -69,6 +72,7 @@ class Experiment:
     prediction_schema: str
     overlay: str = ""
     data_export: str = "affectlab.datasets.export:export_records"
+    plan: str = ""
     generators: Mapping[str, str] = field(default_factory=dict)
     model_generators: Mapping[str, str] = field(default_factory=dict)
 

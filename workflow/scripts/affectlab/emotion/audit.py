@@ -22,9 +22,11 @@ from affectlab.emotion.audit_numbers import NumberAudit
 from affectlab.emotion.audit_part import AuditPart
 from affectlab.emotion.data import Divided, Item
 from affectlab.emotion.multilabel_data import MultilabelData
+from affectlab.emotion.plan import plannable
 from affectlab.emotion.ratings import Ratings
 from affectlab.emotion.readers import AnyData
 from affectlab.evaluation.expectations import refuse_unusable, report_differences
+from affectlab.evaluation.plan_text import plan_record
 from affectlab.files.io import write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
@@ -51,7 +53,7 @@ def write_audit(
     expected: Mapping[str, Any] | None = None,
     manifest_path: Path | str | None = None,
 ) -> None:
-    """Audit what `convert` wrote, and store the findings as JSON.
+    """Audit what `convert` wrote, and store the findings and the ``plan`` of the scored texts.
 
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
@@ -60,6 +62,7 @@ def write_audit(
         UserError: see `audit`.
     """
     found = audit(data, read_quarantine(quarantine_path), expected)
+    found["plan"] = plan_record(plannable(data))
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 

@@ -60,7 +60,7 @@ def write_card(
     """
     record, audit = read_metrics(metrics_path), read_json(audit_path)
     export = None if not export_path else read_json(export_path)
-    traps = [trap["sentence"] for trap in audit.get("traps", ())]
+    traps = cards.data_limits(audit)
     if part := PARTS.get(target_name(record)):
         text = part_card(part, record, differing(audit), recipe, dataset, model, export, traps)
         example = cards.render(TEMPLATES / part.example, run=record["run"])

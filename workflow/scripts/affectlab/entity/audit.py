@@ -21,6 +21,7 @@ from affectlab.datasets.traps import Trap, find_traps, near_items, shared_items
 from affectlab.entity.data import Data, Record, targets_of
 from affectlab.entity.labels import neutral_of, top_class
 from affectlab.entity.layouts import OWN_LAYOUT
+from affectlab.entity.plan import plannable
 from affectlab.errors import UserError
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
@@ -29,6 +30,7 @@ from affectlab.evaluation.expectations import (
     report_differences,
     share_rows,
 )
+from affectlab.evaluation.plan_text import plan_record
 from affectlab.files.io import round_significant, write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
@@ -56,7 +58,8 @@ def write_audit(
     expected: Mapping[str, Any],
     manifest_path: Path | str | None = None,
 ) -> None:
-    """Audit what `convert.convert` wrote, and store the findings as JSON.
+    """Audit what `convert.convert` wrote, and store the findings and the ``plan`` of the
+    scored targets.
 
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
@@ -66,6 +69,7 @@ def write_audit(
     """
     quarantined = read_quarantine(quarantine_path)
     found = audit(data, quarantined, layout=layout, expected=expected)
+    found["plan"] = plan_record(plannable(data))
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 

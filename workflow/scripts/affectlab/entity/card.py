@@ -11,6 +11,7 @@ from affectlab.entity.layouts import OWN_LAYOUT
 from affectlab.entity.settings import EntityRun
 from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
+from affectlab.evaluation.plan_text import plan_sentences
 from affectlab.evaluation.records import read_metrics
 from affectlab.evaluation.small_data import foreign_language, small_sample
 from affectlab.files.io import read_json, write_text
@@ -97,7 +98,8 @@ def card(
         mostly_neutral=_is_mostly_neutral(record),
         grouped=datasets[scored_on].get("layout") == OWN_LAYOUT,
         folds=datasets[scored_on].get("split", {}).get("folds"),
-        traps={name: _traps(audits[name]) for name in datasets},
+        traps={name: cards.traps_of(audits[name]) for name in datasets},
+        plan=plan_sentences(audits[scored_on]),
         small=small_sample(
             record["data"]["n"],
             record["metrics"]["accuracy"]["ci"],
@@ -118,10 +120,6 @@ def _is_mostly_neutral(record: Mapping[str, Any]) -> bool:
     if neutral is None:
         return False
     return bool(2 * record["per_class"][classes[neutral]]["support"] > record["data"]["n"])
-
-
-def _traps(audit: Mapping[str, Any]) -> list[str]:
-    return [trap["sentence"] for trap in audit.get("traps", ())]
 
 
 def metadata(

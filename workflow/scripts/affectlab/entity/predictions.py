@@ -63,7 +63,7 @@ def read_corpora(records_path: Path | str, description_path: Path | str) -> list
     data = read_data(records_path, description_path)
     folds = data.description.folds
     parts = [data] if folds is None else [data.for_fold(fold) for fold in range(folds)]
-    group = _groups_by_split(data) if folds is None else _groups(data.records)
+    group = _groups_by_split(data) if folds is None else groups_of(data.records)
     return [_corpus(part, group, records_path) for part in parts]
 
 
@@ -72,7 +72,7 @@ def _groups_by_split(data: Data) -> dict[str, int]:
     group: dict[str, int] = {}
     for split in SPLITS:
         own = data.of_split(split)
-        numbers = _groups(own) if split in HELD_OUT else _each_alone(own)
+        numbers = groups_of(own) if split in HELD_OUT else _each_alone(own)
         taken = len(group)
         group |= {name: taken + number for name, number in numbers.items()}
     return group
@@ -82,7 +82,7 @@ def _each_alone(records: Sequence[Record]) -> dict[str, int]:
     return {record.id: number for number, record in enumerate(records)}
 
 
-def _groups(records: Sequence[Record]) -> dict[str, int]:
+def groups_of(records: Sequence[Record]) -> dict[str, int]:
     """Id of a record -> number of its group: of one author, or nearly the same text."""
     numbers = near_groups([record.text for record in records])
     authors = [None if record.group is None else name_key(record.group) for record in records]

@@ -12,6 +12,7 @@ import yaml
 from markupsafe import Markup
 
 from affectlab.config.registries import is_own
+from affectlab.evaluation.plan_text import plan_sentences
 from affectlab.files.text import read_text
 
 # An underscore inside a word is one; an ampersand matters where it begins an entity.
@@ -150,6 +151,16 @@ def path_from(example_path: Path | str, target: Path | str) -> str:
     """
     here = Path(example_path).parent.resolve()
     return Path(os.path.relpath(Path(target).resolve(), here)).as_posix()
+
+
+def traps_of(audit: Mapping[str, Any]) -> list[str]:
+    """The sentences of an `audit.json` on what can make a score mean less than it seems."""
+    return [trap["sentence"] for trap in audit.get("traps", ())]
+
+
+def data_limits(audit: Mapping[str, Any]) -> list[str]:
+    """The traps in an `audit.json`, and what the scored items can show at all."""
+    return [*traps_of(audit), *plan_sentences(audit)]
 
 
 def is_unbalanced(per_class: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -1,4 +1,7 @@
-"""Sentences on what a score on few items, or in a foreign language, can and cannot show."""
+"""Sentences on what a measured score on few items, or in a foreign language, cannot show.
+
+What the items can show of the difference of two runs is planned: `affectlab.evaluation.planning`.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ def small_sample(
         return None
     return (
         f"With {n:,} items{_among(groups, n)} the interval of {score} is"
-        f" {100 * width:.0f} points wide. Smaller differences, between models or from a baseline,"
-        " cannot be seen with so few."
+        f" {100 * width:.0f} points wide. A fixed value inside it cannot be told apart from the"
+        " score."
     )
 
 
@@ -45,7 +48,7 @@ def few_for_correlation(
         return None
     return (
         f"With {n:,} items{_among(groups, n)} the interval of the concordance is {width:.2f} wide."
-        " Smaller differences, between models or from a baseline, cannot be seen with so few."
+        " A fixed value inside it cannot be told apart from the score."
     )
 
 

@@ -25,6 +25,7 @@ from affectlab.evaluation.expectations import (
     report_differences,
     share_rows,
 )
+from affectlab.evaluation.plan_text import plan_record
 from affectlab.face.agreement import describe_agreement
 from affectlab.face.data import PUBLISHED, STATUSES, Faces, read_faces, twin_groups
 from affectlab.face.faces import SPLITS
@@ -35,6 +36,7 @@ from affectlab.face.near_images import (
     near_pairs,
     small_images,
 )
+from affectlab.face.plan import plannable
 from affectlab.files.io import write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 
@@ -62,7 +64,9 @@ def write_audit(
     expected: Mapping[str, Any],
     manifest_path: Path | None = None,
 ) -> None:
-    """Audit the files that `convert.convert` wrote, and store the findings as JSON.
+    """Audit the files that `convert.convert` wrote, and store the findings and a ``plan``.
+
+    The plan is of the images of the last of *required_splits*, which runs are scored on.
 
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
@@ -73,6 +77,7 @@ def write_audit(
     faces = read_faces(faces_path, metadata_path, description)
     quarantined = read_quarantine(quarantine_path)
     found = audit(faces, quarantined, required_splits, expected)
+    found["plan"] = plan_record(plannable(faces, required_splits[-1]))
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 

@@ -87,7 +87,7 @@ def write_card(
     """
     record, audit = read_metrics(metrics_path), read_json(audit_path)
     check = None if check_path is None else read_json(check_path)
-    traps = [trap["sentence"] for trap in audit.get("traps", ())]
+    traps = cards.data_limits(audit)
     text = card(record, differing(audit), check, recipe, labels, dataset, votes, model, traps)
     write_text(card_path, text)
     example = cards.render(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from affectlab.evaluation.expectations import differing
+from affectlab.evaluation.plan_text import plan_sentences
 
 GENERATED = "generated data"
 DIFFERS = "data differ from registry"
@@ -24,12 +25,14 @@ class DataNote:
         generated: whether a sample generator made it.
         differs: in what it differs from its registry entry, see `expectations.differing`.
         traps: sentences of the audit on what can make a score mean less than it seems.
+        plan: sentences of the audit on what the scored items can show.
     """
 
     data: str
     generated: bool
     differs: tuple[str, ...]
     traps: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
 
     @property
     def mark(self) -> str:
@@ -71,6 +74,7 @@ def data_notes(
             name in generated,
             tuple(differing(audit)),
             tuple(trap["sentence"] for trap in audit.get("traps", ())),
+            tuple(plan_sentences(audit)),
         )
         for name, audit in audits.items()
     }

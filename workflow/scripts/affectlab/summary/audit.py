@@ -14,9 +14,11 @@ from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.texts import normalise_text
 from affectlab.errors import UserError
 from affectlab.evaluation.expectations import compare, report_differences
+from affectlab.evaluation.plan_text import plan_record
 from affectlab.files.io import write_json
 from affectlab.files.quarantine import BadRecord, read_quarantine
 from affectlab.summary.cases import OWN_TASK, SPLITS, Case, read_cases
+from affectlab.summary.plan import plannable
 from affectlab.summary.text import default_unit, tokens
 from affectlab.summary.traps import find_traps
 
@@ -43,7 +45,8 @@ def write_audit(
     expected: Mapping[str, Any],
     manifest_path: Path | str | None = None,
 ) -> None:
-    """Audit the files that `convert.convert` wrote, and store the findings as JSON.
+    """Audit the files that `convert.convert` wrote, and store the findings and the
+    ``plan`` of the scored cases.
 
     Differences from the registry, and from the pinned files by the manifest, are logged.
 
@@ -51,9 +54,9 @@ def write_audit(
         UserError: see `audit`.
     """
     quarantined = read_quarantine(quarantine_path)
-    found = audit(
-        read_cases(records_path), quarantined, expected, read_description(description_path)
-    )
+    cases = read_cases(records_path)
+    found = audit(cases, quarantined, expected, read_description(description_path))
+    found["plan"] = plan_record(plannable(cases))
     write_json(audit_path, found, sealed=True)
     report_differences(audit_path, found, manifest_path)
 

@@ -60,7 +60,7 @@ def write_card(
         if own
         else None,
         foreign=unknown_to_model(details["languages"], details.get("model_languages", ())),
-        traps=[trap["sentence"] for trap in audit.get("traps", ())],
+        traps=cards.data_limits(audit),
         folds=dataset.get("split", {}).get("folds"),
     )
     metadata = _metadata(record, differs, recipe, dataset, model)
