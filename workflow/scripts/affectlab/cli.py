@@ -148,7 +148,9 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     referee = commands.add_parser(
         "referee", help="judge predictions that somebody else made, without training"
     )
-    referee.add_argument("experiment", choices=["emotion"], metavar="EXPERIMENT")
+    referee.add_argument(
+        "experiment", choices=["emotion"], help="of the data: emotion", metavar="EXPERIMENT"
+    )
     referee.add_argument("--data", type=Path, required=True, help="your data, with labels")
     referee.add_argument(
         "--predictions", type=Path, required=True, help="table with ids and predicted classes"

@@ -48,10 +48,10 @@ def evaluate(
     data: AnyData,
     data_paths: Sequence[Path | str],
     audit_path: Path | str,
-    outside_path: Path | str | None,
     baseline: tuple[str, int, Path | str] | None,
     text_path: Path | str,
     figures: Path | str,
+    outside_path: Path | str | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
@@ -61,11 +61,11 @@ def evaluate(
         data: that it is scored on.
         data_paths: the files that hold them.
         audit_path: audit.json of its data, for the test items that overlap train.
-        outside_path: outside.json, where somebody else predicted.
         baseline: run name, seed and predictions.jsonl to compare with; None for the baseline
             itself.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
+        outside_path: outside.json, where somebody else predicted.
 
     Raises:
         DataError: an input does not hold what it should.
