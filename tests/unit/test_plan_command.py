@@ -21,7 +21,7 @@ from affectlab.entity.data import Record as SpanRecord
 from affectlab.entity.data import Target
 from affectlab.evaluation import cards
 from affectlab.evaluation.plan_text import plan_record, plan_sentences, sentence
-from affectlab.evaluation.planning import Plannable, make_plan
+from affectlab.evaluation.planning import Plannable, decision_questions, make_plan
 from affectlab.experiments import EXPERIMENTS
 from affectlab.face import plan as face_plan
 from affectlab.face.data import Faces
@@ -271,7 +271,7 @@ def test_a_cross_validated_probe_has_a_wider_interval_and_misses_larger_differen
     [part] = audio_plan.plannable(clips, Description(CLASSES), Path("records.jsonl"))
     probe = make_plan(part.questions[0]).outlooks[0]
     score = part.questions[0].score
-    plain = emotion_plan.decision_questions(
+    plain = decision_questions(
         score.labels, score.groups, CLASSES, {"balanced_accuracy": "a recall"}
     )[0]
     single = make_plan(plain).outlooks[0]
