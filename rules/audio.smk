@@ -178,7 +178,7 @@ rule audio_evaluate:
     benchmark:
         "<benchmarks>/audio_evaluate/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(audio_runs_on(numbers=False)),
+        run=one_of(audio_runs_on("class")),
     conda:
         "../envs/audio.yaml"
     resources:
@@ -205,7 +205,23 @@ use rule audio_evaluate as audio_evaluate_numbers with:
     benchmark:
         "<benchmarks>/audio_evaluate_numbers/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(audio_runs_on(numbers=True)),
+        run=one_of(audio_runs_on("numbers")),
+
+
+# The same where several classes are predicted.
+use rule audio_evaluate as audio_evaluate_label_sets with:
+    output:
+        **figure("<results>/audio/{run}/seed{seed}/figures/precision_recall"),
+        **figure("<results>/audio/{run}/seed{seed}/figures/schemes"),
+        metrics=record("<results>/audio/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/audio/{run}/seed{seed}/run.json"),
+        text=nonempty("<results>/audio/{run}/seed{seed}/evaluation_results.txt"),
+    log:
+        "<logs>/audio_evaluate_label_sets/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/audio_evaluate_label_sets/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(audio_runs_on("classes")),
 
 
 # Seeds of a run together, every run against every other on the same items, and all in one figure.

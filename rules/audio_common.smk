@@ -8,12 +8,12 @@ AUDIO = config["audio"]
 AUDIO_RUNS = Runs("audio", selected_audio_runs(AUDIO))
 
 
-def audio_runs_on(numbers):
-    """Names of the runs on data whose target are numbers, or of all others."""
+def audio_runs_on(target):
+    """Names of the runs on data with a target."""
     return [
         name
         for name, run in AUDIO["runs"].items()
-        if (REGISTRIES.datasets[run["data"]].get("target") == "numbers") == numbers
+        if REGISTRIES.datasets[run["data"]].get("target", "class") == target
     ]
 
 

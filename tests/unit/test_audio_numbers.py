@@ -97,7 +97,7 @@ def test_it_is_the_nested_cross_validation_of_scikit_learn():
     assert [choice.strength for choice in found.choices] == strengths
     assert len(set(strengths)) > 1
     np.testing.assert_allclose(found.outputs, expected, rtol=1e-6)
-    np.testing.assert_allclose(found.training_mean, means, rtol=1e-12)
+    np.testing.assert_allclose(found.priors["training_mean"], means, rtol=1e-12)
     assert found.calibrated is None
 
 
@@ -123,9 +123,11 @@ def test_held_out_numbers_are_never_looked_at():
     )
     assert first.choices[0] == second.choices[0]
     np.testing.assert_array_equal(first.outputs[test], second.outputs[test])
-    np.testing.assert_array_equal(first.training_mean[test], second.training_mean[test])
+    np.testing.assert_array_equal(
+        first.priors["training_mean"][test], second.priors["training_mean"][test]
+    )
     rest = np.setdiff1d(np.arange(len(groups)), test)
-    assert (first.training_mean[rest] != second.training_mean[rest]).any()
+    assert (first.priors["training_mean"][rest] != second.priors["training_mean"][rest]).any()
 
 
 @pytest.mark.parametrize("views", [["layers", "mix"], ["layers"]])
@@ -145,7 +147,7 @@ def test_the_blend_that_is_handed_on_is_one_model_that_answers_as_the_mean_of_al
         .predict(view)
         for name, view in features.items()
     ]
-    assert model.predicts_numbers
+    assert model.target == "numbers"
     assert model.facts["numbers"] == list(NAMES)
     mixed = make_view(vectors, ["a", "b"], model.facts["view"], settings.statistics)
     np.testing.assert_allclose(model.outputs(mixed), np.mean(apart, axis=0), rtol=1e-4)

@@ -242,7 +242,6 @@ def test_a_row_of_the_hub_without_a_recording_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ({"target": "classes"}, "'mine' has the target 'classes'; a probe predicts one class"),
         ({"columns": {"label": ["a", "b"]}}, "'mine' has several columns of labels"),
     ],
 )

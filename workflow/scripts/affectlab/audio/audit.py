@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affectlab.audio.audit_label_sets import label_set_findings
 from affectlab.audio.audit_numbers import number_findings
 from affectlab.audio.corpora.recordings import unused_recordings
 from affectlab.audio.data import Clip, read_clips
@@ -28,6 +29,7 @@ from affectlab.audio.tasks import NOT_STATED, OWN_TASK, TASKS
 from affectlab.audio.traps import own_traps
 from affectlab.audio.waveform import in_parallel
 from affectlab.datasets.description import CONTENT, read_description
+from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.names import name_key
 from affectlab.datasets.numbers import NUMBERS
 from affectlab.errors import DataError, UserError
@@ -80,7 +82,8 @@ def write_audit(
             the first of them). Of users' own data also ``near_identical`` (groups of clips that
             sound nearly the same) and ``traps`` (see `own_traps`), and ``subjects`` where they are
             not stated. Of numbers also ``numbers`` and ``number_conditions`` (see
-            `number_findings`).
+            `number_findings`), and of several classes ``classes_of_a_clip`` and
+            ``class_conditions`` (see `label_set_findings`).
         measures_path: gets one `Measure` a clip; with ``skip``, clips that cannot be read have
             none and are left out of every probe.
         expected: ``expected`` of the data registry.
@@ -104,10 +107,11 @@ def write_audit(
     findings["plan"] = plan_record(plannable(usable, description, records_path))
     if description.target == NUMBERS:
         findings |= number_findings(usable, measures, description.classes)
+    if description.target == LABEL_SETS:
+        findings |= label_set_findings(usable, measures, description.classes)
     if is_own:
         near = _near(measures, outlines, findings["identical"])
-        conditions = findings.get("number_conditions") or findings["conditions"][OWN_TASK]
-        traps = own_traps(usable, description, findings["identical"], near, conditions)
+        traps = own_traps(usable, description, findings, near)
         findings |= {"near_identical": near, "traps": [asdict(trap) for trap in traps]}
         if description.group == CONTENT:
             findings["subjects"] = NOT_STATED
@@ -271,7 +275,7 @@ def _classes(clips: Sequence[Clip]) -> dict[str, dict[str, dict[str, int]]]:
     clips_of: dict[str, Counter[str]] = defaultdict(Counter)
     subjects_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for clip in clips:
-        for task, label in clip.labels.items():
+        for task, label in clip.named_classes():
             clips_of[task][label] += 1
             subjects_of[task, label].add(clip.subject)
     return {

@@ -28,12 +28,19 @@ class _Kind(NamedTuple):
 
 KINDS = {
     "uar": _Kind("audio-classification", {"type": "recall", "name": "Unweighted average recall"}),
+    "macro_f1": _Kind("audio-classification", {"type": "f1", "name": "Macro F1"}),
     "ccc": _Kind(
         "audio-regression",
         {"type": "ccc", "name": "Concordance correlation coefficient, mean"},
     ),
 }
 """Headline score -> its kind."""
+
+PREDICTORS = {"uar": "AudioProbe", "macro_f1": "AudioMultilabelProbe", "ccc": "AudioRegressor"}
+"""Headline score -> the class that runs the probe."""
+
+SCORE_NAMES = {"uar": "UAR", "macro_f1": "macro F1", "ccc": "CCC"}
+"""Headline score -> as sentences call it."""
 
 SPEAKER_P = 0.01
 """Above this p value nothing is said about what an embedding tells of speakers."""
@@ -72,8 +79,7 @@ def write_card(
         TEMPLATES / "inference_audio.py.j2",
         run=record["run"],
         encoder=encoder.checkpoint,
-        numbers="numbers" in record["data"],
-        predictor="AudioRegressor" if "numbers" in record["data"] else "AudioProbe",
+        predictor=PREDICTORS[headline_of(record["data"])[0]],
         manifest=None
         if model_manifest_path is None
         else cards.path_from(example_path, model_manifest_path),
@@ -103,8 +109,9 @@ def card(
         model=model,
         title=title,
         headline=headline,
-        score_name=headline.upper(),
+        score_name=SCORE_NAMES[headline],
         numbers=headline == "ccc",
+        several=headline == "macro_f1",
         data_title=cards.data_title(record["data"]["name"], dataset, differs),
         about=cards.describe_data(record["data"]["name"], dataset, differs),
         difference=cards.difference_note(differs),
@@ -120,7 +127,7 @@ def card(
         "license": "other",
         "license_name": "terms-of-the-training-data-and-the-encoder",
         "library_name": "affectlab",
-        **({"pipeline_tag": "audio-classification"} if headline == "uar" else {}),
+        **({"pipeline_tag": "audio-classification"} if headline != "ccc" else {}),
         "tags": ["speech", "linear-probe", f"{record['protocol']}-protocol"],
         "datasets": [record["data"]["name"]],
         "model-index": cards.model_index(

@@ -20,7 +20,9 @@ from affectlab.terminal.output import Output, open_output
 
 def add_commands(predict: Any, commands: Any) -> None:
     """Add ``affectlab predict audio``; see `Experiment.commands`."""
-    audio = predict.add_parser("audio", help="class or numbers of a recording, by a fitted probe")
+    audio = predict.add_parser(
+        "audio", help="class, classes or numbers of a recording, by a fitted probe"
+    )
     add_input_options(audio, "FILE", "paths of WAV or FLAC files", "file")
     add_model_options(audio)
     add_output_options(audio)
@@ -31,11 +33,10 @@ def add_commands(predict: Any, commands: Any) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from affectlab.audio.predict import AudioProbe, AudioRegressor, predicts_numbers
+    from affectlab.audio.predict import PREDICTORS, target_of
 
     check_options(options, "recordings")
-    numbers = predicts_numbers(Path(options.model))
-    probe: AudioProbe | AudioRegressor = (AudioRegressor if numbers else AudioProbe).from_directory(
+    probe = PREDICTORS[target_of(Path(options.model))].from_directory(
         options.model,
         encoder=options.encoder,
         device=options.device,
@@ -52,7 +53,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _predict_one(probe: Any, item: Item, output: Output) -> None:
-    from affectlab.audio.predict import NumberPrediction
+    from affectlab.audio.predict import MultilabelPrediction, NumberPrediction
 
     try:
         found = probe.predict(item.value)
@@ -63,7 +64,10 @@ def _predict_one(probe: Any, item: Item, output: Output) -> None:
     if isinstance(found, NumberPrediction):
         line["values"] = {name: round(value, 6) for name, value in found.values.items()}
     else:
-        line["label"] = found.label
+        if isinstance(found, MultilabelPrediction):
+            line["labels"] = list(found.labels)
+        else:
+            line["label"] = found.label
         line["probabilities"] = {k: round(p, 6) for k, p in found.probabilities.items()}
     if found.warnings or output.full:
         line["warnings"] = list(found.warnings)

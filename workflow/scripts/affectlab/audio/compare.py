@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from affectlab.audio.figures import forest
+from affectlab.audio.label_set_predictions import PredictedSets, read_set_predictions
+from affectlab.audio.label_set_scores import label_set_trials
 from affectlab.audio.number_predictions import PredictedNumbers, read_number_predictions
 from affectlab.audio.number_scores import number_trials, scale_of
 from affectlab.audio.predictions import (
@@ -20,7 +22,7 @@ from affectlab.audio.predictions import (
 )
 from affectlab.audio.refits import REFITTED
 from affectlab.audio.score_intervals import repeated_decisions
-from affectlab.audio.scores import headline_of
+from affectlab.audio.scores import headline_of, predicts_label_sets
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation.comparison import (
     Resamples,
@@ -31,7 +33,7 @@ from affectlab.evaluation.comparison import (
 )
 from affectlab.evaluation.records import read_metrics, write_record
 
-T = TypeVar("T", Predicted, PredictedNumbers)
+T = TypeVar("T", Predicted, PredictedNumbers, PredictedSets)
 
 
 def compare(
@@ -66,7 +68,11 @@ def compare(
         record = seeds[0][0]
         data, details = record["data"], record["details"]
         corpus = read_corpus(*data_paths[data["name"]], details["task"], details["unit"])
-        read = _number_run if "numbers" in data else _class_run
+        read = _class_run
+        if "numbers" in data:
+            read = _number_run
+        elif predicts_label_sets(data):
+            read = _label_set_run
         parts.setdefault(headline_of(data), []).append(read(seeds, corpus, bootstrap))
     comparison = joined_records(
         [
@@ -112,6 +118,19 @@ def _number_run(seeds: Seeds, corpus: Corpus, bootstrap: Bootstrap) -> Run:
         return number_trials(one.true, one.values, one.subjects, names, draws.sums)
 
     bounds = {name: scale_of(name).bounds for name in seeds[0][0]["metrics"]}
+    return _run([record for record, _ in seeds], each, trials, bounds, bootstrap)
+
+
+def _label_set_run(seeds: Seeds, corpus: Corpus, bootstrap: Bootstrap) -> Run:
+    """A run that predicts several classes for each item."""
+    data = seeds[0][0]["data"]
+    main, classes = data["split"], data["classes"]
+    each = [read_set_predictions(path, classes, corpus, main)[main] for _, path in seeds]
+
+    def trials(one: PredictedSets, draws: Resamples) -> Mapping[str, Trials]:
+        return label_set_trials(one, draws.sums)
+
+    bounds = dict.fromkeys(seeds[0][0]["metrics"], (0.0, 1.0))
     return _run([record for record, _ in seeds], each, trials, bounds, bootstrap)
 
 

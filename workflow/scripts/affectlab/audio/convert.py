@@ -121,7 +121,7 @@ def convert(
     checks_subjects = layout not in OWN_LAYOUTS or OWN_LAYOUTS[layout].checks_subjects
     good = _with_one_spelling(good, root, similar_names, checks_subjects)
     if layout in OWN_LAYOUTS:
-        good, description = describe_own(good, root, entry)
+        good, description = describe_own(good, root, entry, similar_names)
     else:
         description = Description(
             described_classes(layout), language=language_of(entry), group="subject"
@@ -162,7 +162,8 @@ def _sorted_out(
 
 def _clip_problem(clip: Clip, ids: Ids, classes: Sequence[str] | None) -> str | None:
     """What is wrong with a clip; *ids*, those of the clips before it, grow."""
-    if not is_encodable(f"{clip.id}{clip.path}{clip.subject}{''.join(clip.labels.values())}"):
+    classes_named = "".join(name for _, name in clip.named_classes())
+    if not is_encodable(f"{clip.id}{clip.path}{clip.subject}{classes_named}"):
         return "expected a name in UTF-8"
     if repeated := ids.add(clip.id, clip.place or clip.path):
         return repeated.problem()

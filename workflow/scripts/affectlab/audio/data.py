@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,8 +27,8 @@ SPLITS = {
 """What manifests call the splits -> what they are called here."""
 
 
-Answer = str | tuple[float, ...]
-"""What is to be predicted of a clip: a class, or numbers."""
+Answer = str | tuple[str, ...] | tuple[float, ...]
+"""What is to be predicted of a clip: a class, several classes, or numbers."""
 
 Selection = Literal["cleaned", "raw"]
 """Which recordings of a corpus that has both are its clips."""
@@ -42,11 +42,13 @@ class Clip:
         id: unique in the corpus.
         path: of the file inside the corpus' folder, with forward slashes.
         subject: who speaks.
-        labels: task -> class; empty where the corpus has numbers.
+        labels: task -> class; empty where the corpus has numbers or several classes for a clip.
         split: of the corpus' own split, if it has one: train, validation or test.
         seconds: how long the clip is said to be, if the corpus says so; the audit measures it.
         place: where the corpus lists the clip, for messages of the conversion; is not stored.
         values: name of a number -> the number, in units of the data; empty where it has classes.
+        classes: names, in the order of the description, where a clip may have several classes or
+            none; else None.
     """
 
     id: str
@@ -57,20 +59,37 @@ class Clip:
     seconds: float | None = None
     place: str = field(default="", compare=False)
     values: dict[str, float] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
 
     def stored(self) -> dict[str, Any]:
         """Return the clip as a record."""
-        absent = {"place", "labels" if self.values else "values"}
+        own = "values" if self.values else "labels" if self.classes is None else "classes"
+        absent = {"place", *ANSWERS} - {own}
         return {key: value for key, value in asdict(self).items() if key not in absent}
 
     def is_of(self, task: str) -> bool:
-        """Whether the clip has a class for a task; the numbers of users' data are of `OWN_TASK`."""
-        return task in self.labels or (task == OWN_TASK and bool(self.values))
+        """Whether the clip has an answer for a task.
+
+        Numbers and several classes, of users' data, are of `OWN_TASK`.
+        """
+        if self.values or self.classes is not None:
+            return task == OWN_TASK
+        return task in self.labels
 
     def answer(self, task: str) -> Answer:
-        """The class of the clip for a task that it `is_of`, or its numbers."""
+        """The class of the clip for a task that it `is_of`, or its numbers or classes."""
+        if self.classes is not None:
+            return self.classes
         return tuple(self.values.values()) if self.values else self.labels[task]
 
+    def named_classes(self) -> Iterator[tuple[str, str]]:
+        """Each task of the clip with each of its classes."""
+        yield from self.labels.items()
+        yield from ((OWN_TASK, name) for name in self.classes or ())
+
+
+ANSWERS = ("labels", "values", "classes")
+"""Fields of a record of which it has one."""
 
 _FIELDS = {"id", "path", "subject", "split", "seconds"}
 
@@ -84,7 +103,7 @@ def read_clips(path: Path | str) -> list[Clip]:
     clips: list[Clip] = []
     seen: set[str] = set()
     for number, row in enumerate(read_jsonl(path), start=1):
-        if set(row) not in (_FIELDS | {"labels"}, _FIELDS | {"values"}):
+        if set(row) not in [_FIELDS | {own} for own in ANSWERS]:
             problem = "expected the fields id, path, subject, labels, split and seconds"
             raise DataError(path, f"record {number}", problem)
         if wrong := _stored_problem(row):
@@ -92,7 +111,8 @@ def read_clips(path: Path | str) -> list[Clip]:
         if row["id"] in seen:
             raise DataError(path, f"record {number}", f"the id {row['id']} occurs a second time")
         seen.add(row["id"])
-        clips.append(Clip(**{"labels": {}, **row}))
+        several = {"classes": tuple(row["classes"])} if "classes" in row else {}
+        clips.append(Clip(**{"labels": {}, **row, **several}))
     if not clips:
         raise DataError(path, None, "holds no clips")
     return clips
@@ -107,6 +127,9 @@ def _stored_problem(row: Mapping[str, Any]) -> str | None:
         return "labels: expected an object, from tasks to classes"
     if not isinstance(values, dict) or not all(map(is_finite_number, values.values())):
         return "values: expected an object, from names to finite numbers"
+    classes = row.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        return "classes: expected a list of names"
     if row["split"] not in (None, *SPLITS.values()):
         return "split: expected train, validation, test or null"
     seconds = row["seconds"]

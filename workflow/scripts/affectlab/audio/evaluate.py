@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -12,6 +12,9 @@ import numpy as np
 from affectlab.audio.baselines import constant_answers, trivial_probes, trivial_scores
 from affectlab.audio.figures import Panels, draw
 from affectlab.audio.items import TRIVIAL
+from affectlab.audio.label_set_predictions import PredictedSets, read_set_predictions
+from affectlab.audio.label_set_scores import score_label_sets, trivial_label_sets
+from affectlab.audio.label_set_target import THRESHOLDS
 from affectlab.audio.model import load
 from affectlab.audio.number_predictions import PredictedNumbers, read_number_predictions
 from affectlab.audio.number_scores import score_numbers, trivial_numbers
@@ -31,11 +34,12 @@ from affectlab.audio.score_intervals import (
     score_scheme,
     with_baselines,
 )
-from affectlab.audio.scores import headline_of
+from affectlab.audio.scores import headline_of, predicts_label_sets
 from affectlab.audio.settings import AudioRun
 from affectlab.audio.tasks import speakers_known
 from affectlab.config.models import Bootstrap
-from affectlab.evaluation import stats
+from affectlab.datasets.label_sets import LABEL_SETS
+from affectlab.evaluation import multilabel, stats
 from affectlab.evaluation.classification import per_class
 from affectlab.evaluation.records import ScoredRun, calibration_note, rounded
 from affectlab.files.io import read_json, write_text
@@ -43,7 +47,7 @@ from affectlab.files.io import read_json, write_text
 TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
-T = TypeVar("T", Predicted, PredictedNumbers)
+T = TypeVar("T", Predicted, PredictedNumbers, PredictedSets)
 
 INTERVAL_COVERS: dict[str, str] = {
     GROUPED: "the mean score of this procedure over data sets of this size: other subjects to "
@@ -94,8 +98,7 @@ def evaluate(
     task, unit = run.recipe.task, run.recipe.unit
     corpus = read_corpus(records_path, measures_path, task, unit)
     main = PUBLISHED if run.recipe.protocol == "published" else GROUPED
-    score = _score_numbers if "numbers" in facts else _score_classes
-    scored = score(predictions_path, facts, corpus, main, details, run.bootstrap)
+    scored = _scorer_of(facts)(predictions_path, facts, corpus, main, details, run.bootstrap)
     record = {
         **run.header(
             "audio",
@@ -129,14 +132,14 @@ class _Scored(NamedTuple):
 
     Attributes:
         subjects: of each item of the main scheme.
-        names: of the classes or numbers, as the record of the data holds them.
+        names: of the classes or numbers, and the target, as the record of the data holds them.
         scores: as of `scored_record`.
         details: of the record, on top of those of the run.
-        panels: name of a number -> true values and predictions ``[n]``; none of classes.
+        panels: see `figures.Panels`; none where each item has one class.
     """
 
     subjects: Sequence[str]
-    names: Mapping[str, list[str]]
+    names: Mapping[str, Any]
     scores: Mapping[str, Any]
     details: Mapping[str, Any]
     panels: Panels
@@ -180,6 +183,37 @@ def _score_numbers(
     )
 
 
+def _score_label_sets(
+    path: Path,
+    facts: Mapping[str, Any],
+    corpus: Corpus,
+    main: str,
+    details: Mapping[str, Any],
+    bootstrap: Bootstrap,
+) -> _Scored:
+    classes = facts["classes"]
+    found = _with_refits(read_set_predictions(path, classes, corpus, main), details)
+    pooled = found[main].pooled()
+    panels = {
+        name: (pooled.true[:, k], pooled.probabilities[:, k], pooled.decided[:, k])
+        for k, name in enumerate(classes)
+    }
+    return _Scored(
+        found[main].subjects,
+        {"classes": list(classes), "target": LABEL_SETS},
+        label_set_record(found, main, classes, bootstrap),
+        {"repeats": len(found[main].repeats)},
+        panels,
+    )
+
+
+def _scorer_of(facts: Mapping[str, Any]) -> Callable[..., _Scored]:
+    """How the predictions of a probe are scored, by its facts."""
+    if "numbers" in facts:
+        return _score_numbers
+    return _score_label_sets if THRESHOLDS in facts else _score_classes
+
+
 def _with_refits(found: Mapping[str, T], details: Mapping[str, Any]) -> dict[str, T]:
     """Predictions by scheme, with how far their scores move when they are refitted."""
     return {name: replace(one, refits=read_refits(details, name)) for name, one in found.items()}
@@ -200,6 +234,27 @@ def number_record(
             own = trivial_numbers({scheme: one}, scheme, names)
         scored[scheme] = score_numbers(one, names, bootstrap, own)
     return {"metrics": scored.pop(main)["metrics"], "other_splits": scored}
+
+
+def label_set_record(
+    found: Mapping[str, PredictedSets],
+    main: str,
+    classes: Sequence[str],
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """The scores of a run that predicts label sets; as of `scored_record`, all of every scheme."""
+    rivals = trivial_label_sets(found, main)
+    scored = {}
+    for scheme, one in found.items():
+        own = rivals
+        if one.ids != found[main].ids or scheme in TRIVIAL:
+            own = trivial_label_sets({scheme: one}, scheme)
+        scored[scheme] = score_label_sets(one, bootstrap, own)
+    return {
+        "metrics": scored.pop(main)["metrics"],
+        "other_splits": scored,
+        "per_class": multilabel.per_class(found[main].pooled(), classes),
+    }
 
 
 def scored_record(
@@ -264,7 +319,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         lines += ["", f"{scheme}, n = {entry['n']}"]
         lines += [_line(name, entry["metrics"][name]) for name in headline_of(data)]
     if details.get("permutation"):
-        test, score = details["permutation"], "CCC" if "numbers" in data else "UAR"
+        test, score = details["permutation"], _tested(data)
         lines += [
             "",
             f"permutation test ({test['count']}): {score} {test['observed']:.4f},"
@@ -284,11 +339,19 @@ def results_text(record: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _tested(data: Mapping[str, Any]) -> str:
+    """The score of the permutation test."""
+    if predicts_label_sets(data):
+        return "mean average precision"
+    return "CCC" if "numbers" in data else "UAR"
+
+
 def _listed(data: Mapping[str, Any]) -> str:
     """What is predicted, in a few words."""
     if "numbers" in data:
         return f"numbers {', '.join(data['numbers'])}"
-    return f"{len(data['classes'])} classes"
+    several = ", any of them for each item" if predicts_label_sets(data) else ""
+    return f"{len(data['classes'])} classes{several}"
 
 
 def _line(name: str, entry: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from affectlab.audio.encoders.kinds import find_kind
 from affectlab.audio.folds import folds_digest
 from affectlab.audio.halves import draw_halves, score_halves
 from affectlab.audio.items import Items, make_items
+from affectlab.audio.label_set_target import LabelSetTarget
 from affectlab.audio.predictions import (
     GROUPED,
     OFFICIAL,
@@ -36,7 +37,7 @@ from affectlab.datasets.description import CONTENT, Description, read_descriptio
 from affectlab.errors import UserError
 from affectlab.evaluation.records import process_record, rounded
 from affectlab.evaluation.stats import Integers
-from affectlab.files.io import round_significant, write_json, write_jsonl
+from affectlab.files.io import write_json, write_jsonl
 
 logger = logging.getLogger(__name__)
 
@@ -169,13 +170,16 @@ def _cross_validate(
                 repeat,
                 found.outputs,
                 calibrated=found.calibrated,
-                training_mean=found.training_mean,
+                thresholds=found.thresholds,
+                priors=found.priors,
             )
         )
         if scheme == GROUPED:
             choices.extend({"repeat": repeat, **choice.record()} for choice in found.choices)
             for view, outputs in found.by_view.items():
-                rows.extend(prediction_rows(items, f"{VIEW_PREFIX}{view}", repeat, outputs))
+                limits = found.view_thresholds[view]
+                name = f"{VIEW_PREFIX}{view}"
+                rows.extend(prediction_rows(items, name, repeat, outputs, thresholds=limits))
             logger.info("%d of %d repeats of the nested folds", repeat + 1, settings.repeats)
     return rows, choices
 
@@ -183,8 +187,14 @@ def _cross_validate(
 def _halves(
     views: Views, items: Items, settings: Probe, seed: int, threads: int
 ) -> dict[str, Any] | None:
-    """Scores of each view on halves of the subjects, as `refits.Halves.record`; None: too few."""
+    """Scores of each view on halves of the subjects, as `refits.Halves.record`.
+
+    None where the subjects are too few, or where items have several classes.
+    """
     target, groups = items.target, items.groups
+    if isinstance(target, LabelSetTarget):
+        # Their decisions need thresholds, which would be chosen by inner folds of each half.
+        return None
     halves = draw_halves(target, groups, settings, _mix(seed, settings.repeats))
     if halves is None:
         logger.warning(
@@ -259,8 +269,10 @@ def _official(
     target = items.target
     found = probe.predict_fold(views, target, items.groups, settings, seed, (train, test))
     answer = probe.combined(target, found.by_view, found.choice.view)
-    mean = found.training_mean
-    yield from prediction_rows(items, OFFICIAL, 0, answer, training_mean=mean, places=test)
+    limits = target.thresholds(found.choice.tuned, len(test))
+    yield from prediction_rows(
+        items, OFFICIAL, 0, answer, thresholds=limits, priors=found.priors, places=test
+    )
 
 
 def _final(
@@ -350,7 +362,7 @@ def _classes_of(items: Items) -> ClassTarget:
     """The classes of items, which the published protocol needs.
 
     Raises:
-        UserError: the items have numbers.
+        UserError: the items have numbers or several classes.
     """
     if not isinstance(items.target, ClassTarget):
         raise UserError("the published protocol predicts one class; set protocol to corrected")
@@ -370,7 +382,7 @@ def _facts(
         "encoder": embeddings.provenance["encoder"],
         "statistics": list(statistics),
         "task": recipe.task,
-        **{name: round_significant(value) for name, value in tuned.items()},
+        **rounded(dict(tuned)),
         "unit": recipe.unit,
         "view": view,
         "warning": models.WARNING,

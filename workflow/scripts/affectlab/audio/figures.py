@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.predictions import GROUPED, OFFICIAL, PUBLISHED, RANDOM, VIEW_PREFIX
-from affectlab.audio.scores import headline_of
+from affectlab.audio.scores import headline_of, predicts_label_sets
 from affectlab.audio.tasks import speakers_known
 from affectlab.audio.views import MIX
 from affectlab.evaluation import plots
@@ -29,11 +29,16 @@ SCHEMES = {
 }
 
 
-Panels = Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
-"""Name of a number -> true values and predictions, each ``[n]``."""
+Panels = Mapping[str, tuple[npt.NDArray[Any], ...]]
+"""Name of a number -> true values and predictions, each ``[n]``; or name of a class of label sets
+-> whether each item has it, its probabilities, and whether it is predicted, each ``[n]``."""
 
-LABELS = {"uar": "unweighted average recall", "ccc": "concordance, mean over the numbers"}
-"""Headline score -> label of its axis."""
+LABELS = {
+    "uar": "unweighted average recall",
+    "ccc": "concordance, mean over the numbers",
+    "macro_f1": "macro F1",
+}
+"""Headline score -> label of its axis. Runs with one class for each item have a macro F1, too."""
 
 
 def draw(folder: Path, record: Mapping[str, Any], panels: Panels) -> None:
@@ -44,12 +49,21 @@ def draw(folder: Path, record: Mapping[str, Any], panels: Panels) -> None:
     Args:
         folder: where they go.
         record: what metrics.json is going to hold.
-        panels: of a run that predicts numbers.
+        panels: of a run that predicts numbers or label sets.
     """
     data, score = record["data"], headline_of(record["data"])[0]
-    if panels:
-        plots.scatter(folder / "predicted_values", panels)
+    if "numbers" in data:
+        plots.scatter(
+            folder / "predicted_values", {name: (own[0], own[1]) for name, own in panels.items()}
+        )
         trivial = ("a constant", 0.0)
+    elif predicts_label_sets(data):
+        plots.precision_recall(
+            folder / "precision_recall",
+            {name: (own[0], own[1], own[2]) for name, own in panels.items()},
+        )
+        baseline = record["metrics"][score]["baseline"]
+        trivial = (baseline["name"].replace("_", " "), baseline["value"])
     else:
         classes, confusion = data["classes"], np.array(record["confusion_matrix"])
         plots.confusion_matrix(folder / "confusion_matrix", confusion, classes)
@@ -145,7 +159,7 @@ def _mark(line: Callable[..., Any], trivial: tuple[str, float]) -> None:
 def forest(stem: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     """Draw every encoder, task and protocol with its interval, and its strongest trivial baseline.
 
-    Runs that predict numbers are in a panel of their own.
+    Runs that predict numbers, or label sets, are in a panel of their own.
 
     Args:
         stem: path without an ending.

@@ -70,19 +70,41 @@ def number_folds(
     Raises:
         UserError: there are fewer groups, or items, than folds.
     """
+    items = len(values)
+    bins = max(1, min(STRATA, items // folds))
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    return stratified_folds(ranks * bins // items, groups, folds, seed)
+
+
+def stratified_folds(
+    strata: Integers, groups: Sequence[str] | Integers | None, folds: int, seed: int
+) -> list[Fold]:
+    """Make folds over which strata are spread evenly, with every group on one side.
+
+    Args:
+        strata: ``[n]``, ids; where none has an item for every fold, they are not used.
+        groups: ``[n]``; None for random folds.
+        folds: how many.
+        seed: of the folds.
+
+    Raises:
+        UserError: there are fewer groups, or items, than folds.
+    """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    items = len(values)
+    items = len(strata)
     subjects = items if groups is None else len(set(np.asarray(groups).tolist()))
     if subjects < folds:
         what = "items" if groups is None else "subjects"
         raise UserError(f"{folds} folds need as many {what}; there are {subjects}")
-    bins = max(1, min(STRATA, items // folds))
-    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    strata = ranks * bins // items
+    if np.bincount(strata).max() < folds:
+        strata = np.zeros_like(strata)
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = kind(folds, shuffle=True, random_state=seed)
-    found = list(splitter.split(np.zeros(items), strata, groups))
+    with warnings.catch_warnings():
+        # Of a rare stratum not every fold has an item.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        found = list(splitter.split(np.zeros(items), strata, groups))
     return [(train, test) for train, test in found if len(test)]
 
 

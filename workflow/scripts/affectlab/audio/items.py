@@ -10,15 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlab.audio.data import Answer, Clip, usable_clips
+from affectlab.audio.label_set_target import LabelSetTarget
 from affectlab.audio.store import Embeddings
 from affectlab.audio.targets import ClassTarget, NumberTarget, Target
 from affectlab.audio.tasks import OWN_TASK, task_classes
 from affectlab.audio.views import pool_subjects
 from affectlab.datasets.description import CONTENT, Description
+from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.splits import joined_groups
 from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import encode
+from affectlab.evaluation.multilabel_predictions import indicators
 from affectlab.files.io import read_jsonl
 
 TRIVIAL = {
@@ -77,7 +80,7 @@ def make_items(
         unit: ``clip``, or ``subject`` to pool all clips of a subject.
 
     Raises:
-        DataError: a clip has other numbers than the corpus.
+        DataError: a clip has other numbers, or other classes, than the corpus.
         UserError: the corpus has no such labels, one class only, or *unit* is ``subject`` though
             a subject has several labels.
     """
@@ -87,9 +90,12 @@ def make_items(
     classes = task_classes(description.classes, task)
     if description.target == NUMBERS:
         _check_numbers(clips, classes, records_path)
+    if description.target == LABEL_SETS:
+        _check_label_sets(clips, classes, records_path)
     present = {clip.answer(task) for clip in clips}
     if len(present) < 2:
-        raise UserError(f"{records_path}: all clips are of the class {present.pop()!r}")
+        what = "class" if description.target == "class" else description.target
+        raise UserError(f"{records_path}: all clips are of the {what} {present.pop()!r}")
     ids = [clip.id for clip in clips]
     measured = {row["id"]: row for row in read_jsonl(measures_path)}
     measures = [measured[name] for name in ids]
@@ -138,10 +144,25 @@ def _check_numbers(clips: Sequence[Clip], names: Sequence[str], path: Path) -> N
             raise DataError(path, None, problem)
 
 
+def _check_label_sets(clips: Sequence[Clip], names: Sequence[str], path: Path) -> None:
+    """See that each clip has some of the described classes, in their order.
+
+    Raises:
+        DataError: one has others.
+    """
+    for clip in clips:
+        if clip.classes is None or clip.classes != tuple(n for n in names if n in clip.classes):
+            problem = f"the clip {clip.id} has other classes than {', '.join(names)}"
+            raise DataError(path, None, problem)
+
+
 def _target(
     answers: Sequence[Answer], classes: tuple[str, ...], description: Description
 ) -> Target:
-    """What is to be predicted of items with the given classes or numbers."""
+    """What is to be predicted of items with the given class, classes or numbers."""
+    if description.target == LABEL_SETS:
+        sets = [[str(name) for name in names] for names in answers]
+        return LabelSetTarget(indicators(sets, classes), classes)
     if description.target == NUMBERS:
         return NumberTarget(np.array(answers, dtype=np.float64), classes)
     ids = [classes.index(str(label)) for label in answers]

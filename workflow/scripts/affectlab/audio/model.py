@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affectlab.audio.label_set_target import THRESHOLDS, sigmoid
 from affectlab.audio.solver import softmax
 from affectlab.audio.views import STATISTICS
+from affectlab.datasets.description import Target
+from affectlab.datasets.numbers import is_finite_number
 from affectlab.errors import DataError, reading
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json, sealed_path, write_json
@@ -22,10 +25,14 @@ FACTS = "probe.json"
 WEIGHTS = "probe.safetensors"
 
 FIELDS = ("encoder", "statistics", "task", "unit", "view", "warning")
-"""What the facts of every probe hold. Those of a classifier also hold `CLASS_FIELDS`, the others
-``numbers``, which are the names of what is predicted."""
+"""What the facts of every probe hold, on top of `TARGET_FIELDS`."""
 
-CLASS_FIELDS = ("classes", "temperature")
+TARGET_FIELDS: Mapping[Target, tuple[str, ...]] = {
+    "class": ("classes", "temperature"),
+    "classes": ("classes", THRESHOLDS),
+    "numbers": ("numbers",),
+}
+"""What is predicted -> the facts about it; the first are the names of the outputs."""
 
 WARNING = (
     "Not a diagnostic instrument: it says how a recording resembles those of its training data, "
@@ -35,7 +42,9 @@ WARNING = (
 
 @dataclass(frozen=True, slots=True)
 class ProbeModel:
-    """Standardisation, then linear layers with ReLU between them; of classes then softmax.
+    """Standardisation, then linear layers with ReLU between them, then what the target needs.
+
+    That is softmax of one class, the logistic function of several classes, and nothing of numbers.
 
     Attributes:
         mean, scale: of the features, ``[d]``.
@@ -49,12 +58,17 @@ class ProbeModel:
     facts: Mapping[str, Any]
 
     @property
-    def predicts_numbers(self) -> bool:
-        """Whether the outputs are numbers, and not logits of classes."""
-        return "numbers" in self.facts
+    def target(self) -> Target:
+        """What is predicted of a recording."""
+        return _target_of(self.facts)
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Class probabilities ``[n, K]`` of features ``[n, d]``, temperature applied."""
+        """Class probabilities ``[n, K]`` of features ``[n, d]``.
+
+        Those of one class have the temperature applied; those of several classes do not add up.
+        """
+        if self.target == "classes":
+            return sigmoid(self.outputs(features))
         return softmax(self.outputs(features) / self.facts["temperature"])
 
     def outputs(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -91,8 +105,8 @@ def load(directory: Path) -> ProbeModel:
     from safetensors.numpy import load_file
 
     facts = read_json(directory / FACTS)
-    own = ("numbers",) if isinstance(facts, dict) and "numbers" in facts else CLASS_FIELDS
-    fields = sorted((*FIELDS, *own))
+    target = _target_of(facts) if isinstance(facts, dict) else "class"
+    fields = sorted((*FIELDS, *TARGET_FIELDS[target]))
     missing = [name for name in fields if not isinstance(facts, dict) or name not in facts]
     if missing:
         raise DataError(directory / FACTS, None, f"lacks {', '.join(missing)}: not an audio probe")
@@ -109,15 +123,21 @@ def load(directory: Path) -> ProbeModel:
         model = ProbeModel(tensors["mean"], tensors["scale"], layers, facts)
         # They fit each other if they can be used.
         found = model.outputs(np.zeros((1, len(model.mean)), dtype=np.float32)).shape
-        named = "numbers" if model.predicts_numbers else "classes"
+        named = TARGET_FIELDS[target][0]
         if found != (1, len(facts[named])):
             raise ValueError(f"weights for {found[-1]} {named}, {len(facts[named])} names")
         return model
 
 
+def _target_of(facts: Mapping[str, Any]) -> Target:
+    if "numbers" in facts:
+        return "numbers"
+    return "classes" if THRESHOLDS in facts else "class"
+
+
 def _facts_problem(facts: Mapping[str, Any]) -> str | None:
     """What is wrong with the values that say what a probe is of."""
-    for name in ("numbers" if "numbers" in facts else "classes", "statistics"):
+    for name in (TARGET_FIELDS[_target_of(facts)][0], "statistics"):
         if (
             not isinstance(facts[name], list)
             or not facts[name]
@@ -129,6 +149,8 @@ def _facts_problem(facts: Mapping[str, Any]) -> str | None:
     for name in ("view", "warning"):
         if not isinstance(facts[name], str):
             return f"{name}: expected a text"
+    if THRESHOLDS in facts and not _are_thresholds(facts[THRESHOLDS], facts["classes"]):
+        return f"{THRESHOLDS}: expected a number from 0 to 1 for each class"
     temperature = facts.get("temperature", 1.0)
     if (
         isinstance(temperature, bool)
@@ -137,3 +159,11 @@ def _facts_problem(facts: Mapping[str, Any]) -> str | None:
     ):
         return "temperature: expected a positive number"
     return None
+
+
+def _are_thresholds(found: Any, classes: Sequence[str]) -> bool:
+    return (
+        isinstance(found, dict)
+        and set(found) == set(classes)
+        and all(is_finite_number(one) and 0 <= one <= 1 for one in found.values())
+    )

@@ -13,6 +13,7 @@ from affectlab.assets.recordings import take_recordings
 from affectlab.audio.corpora import folder, manifest
 from affectlab.audio.data import Clip
 from affectlab.audio.tasks import OWN_TASK
+from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.look import GROUPS, LABELS, MOST_CLASSES, Look, look_at
 from affectlab.datasets.names import name_key
 from affectlab.datasets.numbers import NUMBERS
@@ -93,7 +94,7 @@ def _add_columns(
     entry: dict[str, Any],
     comments: dict[str, str],
 ) -> None:
-    """Name the columns of the clip, the label or the numbers, the subject and the split."""
+    """Name the columns of the clip, of what is predicted, of the subject and of the split."""
     clip = columns["clip"] if columns["clip"] in look.columns else _file_column(look, table)
     subject, split = look.named(GROUPS), look.split()
     taken = [name for name in (clip, subject, split) if name is not None]
@@ -101,7 +102,13 @@ def _add_columns(
     label: str | list[str] | None = look.named(LABELS, most=MOST_CLASSES) or look.label(
         [*taken, *numbers]
     )
-    if label is None and numbers:
+    if several := look.several_classes(taken, label if isinstance(label, str) else None):
+        label, entry["target"] = several, LABEL_SETS
+        comments["target"] = "several classes for each clip"
+        if isinstance(several, str):
+            parts = look.columns[several].parts or {}
+            entry["classes"], comments["classes"] = list(parts), f"{counted(parts)} clips"
+    elif label is None and numbers:
         label, entry["target"] = numbers, NUMBERS
     taken += label if isinstance(label, list) else [label] if label is not None else []
     roles = {"clip": clip, "label": label, "subject": subject}

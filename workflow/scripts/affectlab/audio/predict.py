@@ -1,4 +1,4 @@
-"""The predictors of the audio experiment: `AudioProbe` and `AudioRegressor`."""
+"""The predictors of the audio experiment, one for each target: see `PREDICTORS`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from affectlab.audio.embedding import embed_files
 from affectlab.audio.encoders.base import Encoder
 from affectlab.audio.encoders.kinds import find_kind
 from affectlab.audio.encoders.registry import load_encoder
+from affectlab.audio.label_set_target import THRESHOLDS
 from affectlab.audio.model import FACTS, ProbeModel, load
 from affectlab.audio.views import MIX, make_view
+from affectlab.datasets.description import Target
 from affectlab.errors import DataError, UserError
 from affectlab.models.devices import Precision, set_threads
 
@@ -67,14 +69,44 @@ class NumberPrediction:
         return {"file": self.file, "values": self.values, "warnings": list(self.warnings)}
 
 
+@dataclass(frozen=True, slots=True)
+class MultilabelPrediction:
+    """What a probe of several classes predicts for one recording.
+
+    Attributes:
+        file: path of the recording.
+        labels: classes whose probability reaches their threshold, in the order of the classes; may
+            be empty.
+        probabilities: of each class.
+        thresholds: of each class.
+        warnings: as of `Prediction`.
+    """
+
+    file: str
+    labels: tuple[str, ...]
+    probabilities: dict[str, float]
+    thresholds: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON data."""
+        return {
+            "file": self.file,
+            "labels": list(self.labels),
+            "probabilities": self.probabilities,
+            "thresholds": dict(self.thresholds),
+            "warnings": list(self.warnings),
+        }
+
+
 P = TypeVar("P")
 
 
 class _FittedProbe(ABC, Generic[P]):
     """A fitted probe with its frozen encoder, whatever it predicts."""
 
-    numbers: ClassVar[bool]
-    """Whether it is a probe of numbers."""
+    target: ClassVar[Target]
+    """What it predicts of a recording."""
 
     def __init__(self, model: ProbeModel, encoder: Encoder, threads: int = 1) -> None:
         self._model = model
@@ -114,10 +146,8 @@ class _FittedProbe(ABC, Generic[P]):
         if not (folder / FACTS).is_file():
             raise UserError(f"{folder}: not the model directory of an audio run (no {FACTS})")
         model = load(folder)
-        if model.predicts_numbers != cls.numbers:
-            found, expected = (
-                ("numbers", "classes") if model.predicts_numbers else ("classes", "numbers")
-            )
+        if model.target != cls.target:
+            found, expected = PREDICTED[model.target], PREDICTED[cls.target]
             raise UserError(f"{folder}: expected a probe of {expected}, found one of {found}")
         facts = model.facts["encoder"]
         if not isinstance(facts, dict) or "kind" not in facts:
@@ -183,7 +213,7 @@ class _FittedProbe(ABC, Generic[P]):
 
 
 class AudioProbe(_FittedProbe[Prediction]):
-    """A fitted probe of classes with its frozen encoder.
+    """A fitted probe of one class with its frozen encoder.
 
     Not a diagnostic instrument: see `warning` and the model card.
 
@@ -193,7 +223,7 @@ class AudioProbe(_FittedProbe[Prediction]):
         'calm'
     """
 
-    numbers = False
+    target = "class"
 
     def __init__(self, model: ProbeModel, encoder: Encoder, threads: int = 1) -> None:
         super().__init__(model, encoder, threads)
@@ -209,6 +239,36 @@ class AudioProbe(_FittedProbe[Prediction]):
         return Prediction(file, self.classes[int(row.argmax())], probabilities, warnings)
 
 
+class AudioMultilabelProbe(_FittedProbe[MultilabelPrediction]):
+    """A fitted probe of several classes with its frozen encoder.
+
+    Not a diagnostic instrument: see `warning` and the model card.
+
+    Example:
+        >>> probe = AudioMultilabelProbe.from_directory("results/audio/RUN/seed0/model")
+        >>> probe.predict("clip.wav").labels
+        ('calm', 'sad')
+    """
+
+    target = "classes"
+
+    def __init__(self, model: ProbeModel, encoder: Encoder, threads: int = 1) -> None:
+        super().__init__(model, encoder, threads)
+        self.classes: tuple[str, ...] = tuple(model.facts["classes"])
+        stored = model.facts[THRESHOLDS]
+        self.thresholds: Mapping[str, float] = {name: stored[name] for name in self.classes}
+
+    def _outputs(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        return self._model.probabilities(features)
+
+    def _result(
+        self, file: str, row: npt.NDArray[np.float64], warnings: tuple[str, ...]
+    ) -> MultilabelPrediction:
+        probabilities = {name: float(p) for name, p in zip(self.classes, row, strict=True)}
+        labels = tuple(name for name, p in probabilities.items() if p >= self.thresholds[name])
+        return MultilabelPrediction(file, labels, probabilities, self.thresholds, warnings)
+
+
 class AudioRegressor(_FittedProbe[NumberPrediction]):
     """A fitted probe of numbers, such as valence, with its frozen encoder.
 
@@ -220,7 +280,7 @@ class AudioRegressor(_FittedProbe[NumberPrediction]):
         {'valence': 0.71, 'arousal': 0.43}
     """
 
-    numbers = True
+    target = "numbers"
 
     def __init__(self, model: ProbeModel, encoder: Encoder, threads: int = 1) -> None:
         super().__init__(model, encoder, threads)
@@ -236,15 +296,30 @@ class AudioRegressor(_FittedProbe[NumberPrediction]):
         return NumberPrediction(file, values, warnings)
 
 
-def predicts_numbers(directory: Path) -> bool:
-    """Whether a model directory holds a probe of numbers.
+PREDICTORS: Mapping[Target, type[AudioProbe | AudioMultilabelProbe | AudioRegressor]] = {
+    "class": AudioProbe,
+    "classes": AudioMultilabelProbe,
+    "numbers": AudioRegressor,
+}
+"""What a probe predicts -> its predictor."""
+
+PREDICTED: Mapping[Target, str] = {
+    "class": "classes",
+    "classes": "several classes",
+    "numbers": "numbers",
+}
+"""The same -> as messages call it."""
+
+
+def target_of(directory: Path) -> Target:
+    """What the probe in a model directory predicts.
 
     Raises:
         UserError: no such directory, or no probe.
     """
     if not (directory / FACTS).is_file():
         raise UserError(f"{directory}: not the model directory of an audio run (no {FACTS})")
-    return load(directory).predicts_numbers
+    return load(directory).target
 
 
 def _check_weights(encoder: Mapping[str, Any], name: str, directory: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from affectlab.audio.data import Answer, usable_clips
 from affectlab.audio.items import TRIVIAL, Items, subject_labels
 from affectlab.audio.refits import Refits
-from affectlab.audio.targets import rounded_numbers
+from affectlab.audio.targets import Priors, rounded_numbers
 from affectlab.errors import DataError
 from affectlab.evaluation import stats
 from affectlab.evaluation.predictions import Line, check_items, prediction_lines
@@ -88,7 +88,8 @@ def prediction_rows(
     outputs: stats.Floats,
     *,
     calibrated: stats.Floats | None = None,
-    training_mean: stats.Floats | None = None,
+    thresholds: stats.Floats | None = None,
+    priors: Priors | None = None,
     places: stats.Integers | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield lines of predictions.jsonl.
@@ -99,7 +100,8 @@ def prediction_rows(
         repeat: of the scheme, from 0.
         outputs: ``[m, K]``, probabilities of classes or numbers.
         calibrated: the same after temperature scaling, or None.
-        training_mean: of numbers the mean of the training items of each item, ``[m, K]``; or None.
+        thresholds: of the decisions, ``[m, K]``, where items have several classes; or None.
+        priors: of the training items of each item, see `Target.priors`; None: not stored.
         places: ``[m]``, the items that were predicted; None: all.
     """
     chosen = range(len(items.ids)) if places is None else places.tolist()
@@ -110,12 +112,14 @@ def prediction_rows(
             **items.target.truth(place, items.classes),
             "scheme": scheme,
             "repeat": repeat,
-            **items.target.stored(outputs[row], items.classes),
+            **items.target.stored(
+                outputs[row], None if thresholds is None else thresholds[row], items.classes
+            ),
         }
         if calibrated is not None:
             line["calibrated"] = [round_significant(value, 6) for value in calibrated[row]]
-        if training_mean is not None:
-            line["training_mean"] = rounded_numbers(training_mean[row], items.classes)
+        for name, values in (priors or {}).items():
+            line[name] = rounded_numbers(values[row], items.classes)
         yield line
 
 

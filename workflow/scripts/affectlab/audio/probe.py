@@ -7,7 +7,7 @@ subject is on both sides of any fold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from affectlab.audio import solver
 from affectlab.audio.folds import Fold
 from affectlab.audio.processes import side_by_side
 from affectlab.audio.settings import Probe
-from affectlab.audio.targets import Target, Tuned
+from affectlab.audio.targets import Priors, Target, Tuned
 from affectlab.audio.views import Views
 from affectlab.evaluation.stats import Floats, Integers
 
@@ -30,13 +30,14 @@ class Choice(NamedTuple):
     """What the inner folds of one outer fold chose, and how well it did there.
 
     ``view`` is a view or `BLEND`; ``strength`` is the C of the view, None for a blend; ``tuned``
-    is of `Target.tune`.
+    is of `Target.tune`, and ``of_views`` the same of each view by itself.
     """
 
     view: str
     strength: float | None
     score: float
     tuned: Tuned
+    of_views: Mapping[str, Tuned]
 
     def record(self) -> dict[str, Any]:
         """Return the choice as JSON data."""
@@ -46,12 +47,12 @@ class Choice(NamedTuple):
 class Tested(NamedTuple):
     """What was predicted for the test part of a fold: of m items.
 
-    ``by_view`` holds the outputs ``[m, width]`` of each view by itself; ``training_mean`` is of
-    `Target.training_mean`.
+    ``by_view`` holds the outputs ``[m, width]`` of each view by itself; ``priors`` are of
+    `Target.priors`.
     """
 
     by_view: dict[str, Floats]
-    training_mean: Floats | None
+    priors: Priors
     choice: Choice
 
 
@@ -59,14 +60,17 @@ class Outcome(NamedTuple):
     """One repeat of a nested cross-validation.
 
     ``outputs`` are ``[n, width]``, out of fold: probabilities, or numbers. ``calibrated`` and
-    ``training_mean`` are of the target, None where it has none. ``by_view`` holds the outputs of
-    each view by itself, its C chosen by the same inner folds.
+    ``thresholds`` are of the target, None where it has none; ``priors`` are of the training part
+    of each item. ``by_view`` holds the outputs of each view by itself, its C chosen by the same
+    inner folds, and ``view_thresholds`` their thresholds.
     """
 
     outputs: Floats
     calibrated: Floats | None
-    training_mean: Floats | None
+    thresholds: Floats | None
+    priors: Priors
     by_view: dict[str, Floats]
+    view_thresholds: dict[str, Floats | None]
     choices: list[Choice]
 
 
@@ -100,8 +104,16 @@ def nested(
     return Outcome(
         _assembled(target, outer, answers),
         _all_or_none(target, outer, calibrated),
-        _all_or_none(target, outer, [one.training_mean for one in done]),
+        _thresholds(target, outer, [one.choice.tuned for one in done]),
+        {
+            name: _assembled(target, outer, [one.priors[name] for one in done])
+            for name in done[0].priors
+        },
         {name: _assembled(target, outer, [one.by_view[name] for one in done]) for name in views},
+        {
+            name: _thresholds(target, outer, [one.choice.of_views[name] for one in done])
+            for name in views
+        },
         [one.choice for one in done],
     )
 
@@ -117,6 +129,12 @@ def _assembled(target: Target, outer: list[Fold], parts: list[Floats]) -> Floats
 def _all_or_none(target: Target, outer: list[Fold], parts: list[Floats | None]) -> Floats | None:
     known = [part for part in parts if part is not None]
     return _assembled(target, outer, known) if known else None
+
+
+def _thresholds(target: Target, outer: list[Fold], tuned: Sequence[Tuned]) -> Floats | None:
+    """The thresholds of all items from what was tuned in each fold."""
+    parts = [target.thresholds(one, len(test)) for (_, test), one in zip(outer, tuned, strict=True)]
+    return _all_or_none(target, outer, parts)
 
 
 def check_folds(target: Target, groups: Integers | None, settings: Probe, seed: int) -> None:
@@ -152,7 +170,7 @@ def predict_fold(
     for name, view in views.items():
         basis, weights = fit(view[train], known, settings, best[name])
         found[name] = target.outputs(weights, basis.transform(view[test]))
-    return Tested(found, known.training_mean(len(test)), choice)
+    return Tested(found, known.priors(len(test)), choice)
 
 
 def fit(
@@ -198,9 +216,11 @@ def choose(
         scored[name] = np.array([target.inner_score(outputs, folds) for outputs in path])
         kept[name] = path[int(np.argmax(scored[name]))]
     best = {name: int(np.argmax(scores)) for name, scores in scored.items()}
+    tuned = {name: target.tune(outputs) for name, outputs in kept.items()}
     if settings.combine == BLEND and len(views) > 1:
         blend = combined(target, kept, BLEND)
-        return Choice(BLEND, None, target.inner_score(blend, folds), target.tune(blend)), best
+        score = target.inner_score(blend, folds)
+        return Choice(BLEND, None, score, target.tune(blend), tuned), best
     chosen = max(views, key=lambda name: scored[name][best[name]])
-    strength, score = settings.strengths[best[chosen]], scored[chosen][best[chosen]]
-    return Choice(chosen, float(strength), float(score), target.tune(kept[chosen])), best
+    strength, score = settings.strengths[best[chosen]], float(scored[chosen][best[chosen]])
+    return Choice(chosen, float(strength), score, tuned[chosen], tuned), best

@@ -31,6 +31,8 @@ FIGURES = {
     "layers": "Each layer by itself and all together; C chosen in nested folds.",
     "predicted_values": "Predictions, the mean over all repeats, against true values, a panel for"
     " each number. The dashed line is perfect prediction.",
+    "precision_recall": "Precision against recall of each class over all repeats. The point is at"
+    " the chosen thresholds, the dashed line at the share of items with the class.",
     "confusion_matrix": "Confusion matrix over all repeats: rows are true classes, columns"
     " predicted ones.",
 }
@@ -70,13 +72,16 @@ def section(
             comparison=comparison,
             classed=[run for run in comparison["runs"] if "uar" in run["metrics"]],
             rated=[run for run in comparison["runs"] if "ccc" in run["metrics"]],
+            several=[
+                run for run in comparison["runs"] if "mean_average_precision" in run["metrics"]
+            ],
             runs=views,
             published=known,
             forest=figure(
                 folder / "figures" / "forest.svg",
                 "Every encoder, task and protocol with its interval: unweighted average recall of"
-                " classes, concordance of numbers; the bar across is the strongest trivial"
-                " baseline.",
+                " classes, concordance of numbers, macro F1 of several classes; the bar across is"
+                " the strongest trivial baseline.",
             ),
             audits=audits,
             unknown=[
@@ -108,8 +113,9 @@ def _headline(
         headline = headline_of(seeds[0].metrics["data"])[0]
         score = run["metrics"][headline]
         item = "subject" if speakers_known(seeds[0].metrics["details"]) else "clip"
-        show = _show_number if headline == "ccc" else _show_class
-        sentences.append(show(run, seeds[0].metrics["data"], level, count(run["groups"], item)))
+        sentences.append(
+            SHOWN[headline](run, seeds[0].metrics["data"], level, count(run["groups"], item))
+        )
         small = few_items(run["n"], run["groups"], score["ci"], headline)
         if small is not None and small not in sentences:
             sentences.append(small)
@@ -117,7 +123,7 @@ def _headline(
         # Of pooled subjects, the difference to clips would be that of pooling, too.
         if "clip_random" in means and run["n"] > run["groups"] and _shows_leak(seeds):
             gain = means["clip_random"][headline] - score["mean"]
-            shown = f"{gain:+.3f}" if headline == "ccc" else points(gain)
+            shown = points(gain) if headline == "uar" else f"{gain:+.3f}"
             sentences.append(
                 f"Splitting its clips at random, so that voices are on both sides, changes that by"
                 f" {shown}."
@@ -150,3 +156,22 @@ def _show_number(run: Mapping[str, Any], data: Mapping[str, Any], level: float, 
         f" {strongest['value']:.3f} of {trivial(strongest['name'])},"
         " the strongest trivial baseline."
     )
+
+
+def _show_label_sets(
+    run: Mapping[str, Any], data: Mapping[str, Any], level: float, people: str
+) -> str:
+    """The macro F1 of a run that predicts several classes for each item as a sentence."""
+    score = run["metrics"]["macro_f1"]
+    (low, high), strongest = score["ci"], score["baseline"]
+    return (
+        f"{run['run']} ({run['model']}) predicts any of {len(data['classes'])} classes with a macro"
+        f" F1 of {score['mean']:.3f} ({100 * level:g} % interval over {run['interval_covers']}"
+        f" {low:.3f} to {high:.3f}; {people}), {relation(score['ci'], strongest['value'])} the"
+        f" {strongest['value']:.3f} of {trivial(strongest['name'])},"
+        " the strongest trivial baseline."
+    )
+
+
+SHOWN = {"uar": _show_class, "ccc": _show_number, "macro_f1": _show_label_sets}
+"""Headline score -> its sentence."""

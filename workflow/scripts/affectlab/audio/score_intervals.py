@@ -125,7 +125,7 @@ def ranking_scores(predicted: Predicted, bootstrap: Bootstrap) -> dict[str, Scor
             f"all {len(labels)} items that were predicted are of one class, so that no score tells "
             "a good answer from a constant one: hold more of them out, or take another seed"
         )
-    weights = np.vstack([np.ones((1, len(labels))), _subject_weights(predicted, bootstrap)])
+    weights = np.vstack([np.ones((1, len(labels))), subject_weights(predicted.subjects, bootstrap)])
     repeats = [areas(labels, p, weights) for p in predicted.probabilities]
     found = {}
     for name in repeats[0]:
@@ -141,9 +141,9 @@ def ranking_scores(predicted: Predicted, bootstrap: Bootstrap) -> dict[str, Scor
     return found
 
 
-def _subject_weights(predicted: Predicted, bootstrap: Bootstrap) -> stats.Floats:
+def subject_weights(subjects: Sequence[str], bootstrap: Bootstrap) -> stats.Floats:
     """``[resamples, n]``, how often each resample of the subjects draws each item."""
-    names, codes = np.unique(predicted.subjects, return_inverse=True)
+    names, codes = np.unique(subjects, return_inverse=True)
     generator = np.random.default_rng(bootstrap.seed)
     shares = np.full(len(names), 1 / len(names))
     drawn = generator.multinomial(len(names), shares, size=bootstrap.resamples)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.evaluation import stats
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
 from affectlab.evaluation.stats import Floats, Integers
@@ -30,8 +31,19 @@ NUMBER_HEADLINE = ("ccc", "mae")
 """The same of runs that predict numbers."""
 
 
+LABEL_SET_HEADLINE = ("macro_f1", "exact_match")
+"""The same of runs that predict several classes for each item."""
+
+
+def predicts_label_sets(data: Mapping[str, Any]) -> bool:
+    """Whether a run predicts several classes for each item, by the ``data`` of its metrics."""
+    return data.get("target") == LABEL_SETS
+
+
 def headline_of(data: Mapping[str, Any]) -> tuple[str, ...]:
     """The headline scores of a run, the first one first, by the ``data`` of its metrics."""
+    if predicts_label_sets(data):
+        return LABEL_SET_HEADLINE
     return NUMBER_HEADLINE if "numbers" in data else HEADLINE
 
 
@@ -44,7 +56,8 @@ def few_items(n: int, groups: int, limits: Sequence[float], headline: str) -> st
     """What a headline score on *n* items of so many subjects cannot show; see `small_sample`."""
     if headline == "ccc":
         return few_for_correlation(n, limits, groups=groups)
-    return small_sample(n, limits, groups=groups, score="the unweighted average recall")
+    name = "the macro F1" if headline == "macro_f1" else "the unweighted average recall"
+    return small_sample(n, limits, groups=groups, score=name)
 
 
 def weighted_scores(

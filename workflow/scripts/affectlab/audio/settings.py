@@ -164,7 +164,7 @@ class Block(Section):
     `2dep_50` and `3emo`; `ravdess` has `8emo` and `3valence`; `emodb` has `7emo` and `3valence`;
     `audio_folder` and `audio_manifest` have `label`. `unit: subject` goes with `2dep`, `2dep_50`,
     and with `label` where all clips of a subject have the same. `label` is a class, or with
-    `target: numbers` of the data, numbers.
+    `target: classes` of the data several classes, or with `target: numbers` numbers.
     """
 
     selected: RunNames = Field([], min_length=1, description="Runs that are carried out.")
@@ -271,10 +271,11 @@ def _target_mistakes(path: str, run: Mapping[str, Any], entry: Mapping[str, Any]
                 f"{path}.protocol: the target of {name!r} is numbers, which the published protocol "
                 "does not predict; expected corrected"
             )
-    elif target != "class":
-        yield (
-            f"{path}.data: {name!r} has the target {target!r}; a probe predicts one class (target: "
-            "class) or numbers (target: numbers)"
-        )
+    elif target == "classes":
+        if run.get("protocol") == "published":
+            yield (
+                f"{path}.protocol: the target of {name!r} is several classes, which the published "
+                "protocol does not predict; expected corrected"
+            )
     elif isinstance(as_mapping(entry.get("columns")).get("label"), list):
         yield f"{path}.data: {name!r} has several columns of labels; a probe reads one"

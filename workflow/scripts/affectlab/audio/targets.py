@@ -1,5 +1,7 @@
 """What a probe learns of items: one class each, or numbers such as valence.
 
+Several classes for each item are in `affectlab.audio.label_set_target`.
+
 The cross-validation is the same for every target. A target knows how folds are stratified, how a
 linear probe is fitted, and what its outputs are worth.
 """
@@ -18,11 +20,15 @@ from affectlab.audio.refits import rarest_class
 from affectlab.audio.scores import uar, unweighted_scores
 from affectlab.evaluation import regression, stats
 from affectlab.evaluation.conditions import permute
+from affectlab.evaluation.regression import TRAINING_MEAN
 from affectlab.evaluation.stats import Floats, Integers
 from affectlab.files.io import round_significant
 
 Tuned = Mapping[str, Any]
 """What the inner folds fitted to the outputs, such as a temperature."""
+
+Priors = dict[str, Floats]
+"""Field of a line of predictions.jsonl -> what training items tell of others, ``[m, width]``."""
 
 
 class Target(Protocol):
@@ -101,8 +107,15 @@ class Target(Protocol):
         """The outputs ``[m, width]`` with *tuned* applied; None where there is no such thing."""
         ...
 
-    def training_mean(self, count: int) -> Floats | None:
-        """The mean of the items, ``[count, width]``; None where it is no baseline."""
+    def priors(self, count: int) -> Priors:
+        """What the items tell of *count* others without their features, by its name.
+
+        Each is ``[count, width]``. Trivial baselines need it.
+        """
+        ...
+
+    def thresholds(self, tuned: Tuned, count: int) -> Floats | None:
+        """The thresholds of decisions, ``[count, width]``; None where decisions need none."""
         ...
 
     def permuted(self, groups: Integers, generator: np.random.Generator) -> Self:
@@ -113,8 +126,16 @@ class Target(Protocol):
         """The true label of an item as predictions.jsonl holds it; *names* are of the outputs."""
         ...
 
-    def stored(self, outputs: Floats, names: Sequence[str]) -> dict[str, Any]:
-        """The outputs ``[width]`` of an item as predictions.jsonl holds them."""
+    def stored(
+        self, outputs: Floats, thresholds: Floats | None, names: Sequence[str]
+    ) -> dict[str, Any]:
+        """The outputs ``[width]`` of an item as predictions.jsonl holds them.
+
+        Args:
+            outputs: of the item.
+            thresholds: of the item, ``[width]``, where it has them.
+            names: of the outputs.
+        """
         ...
 
 
@@ -208,8 +229,12 @@ class ClassTarget:
         """Probabilities ``[m, K]`` at the temperature."""
         return stats.apply_temperature(outputs, tuned["temperature"])
 
-    def training_mean(self, count: int) -> Floats | None:
-        """None: the baseline is the commonest class."""
+    def priors(self, count: int) -> Priors:
+        """Nothing: the baseline is the commonest class."""
+        return {}
+
+    def thresholds(self, tuned: Tuned, count: int) -> Floats | None:
+        """None: the likeliest class is decided for."""
         return None
 
     def permuted(self, groups: Integers, generator: np.random.Generator) -> ClassTarget:
@@ -220,8 +245,10 @@ class ClassTarget:
         """The class of an item."""
         return {"label": names[self.labels[place]]}
 
-    def stored(self, outputs: Floats, names: Sequence[str]) -> dict[str, Any]:
-        """The probabilities of an item."""
+    def stored(
+        self, outputs: Floats, thresholds: Floats | None, names: Sequence[str]
+    ) -> dict[str, Any]:
+        """The probabilities of an item; it has no thresholds."""
         return {"probabilities": [round_significant(value, 6) for value in outputs]}
 
 
@@ -315,9 +342,13 @@ class NumberTarget:
         """None: numbers are used as they are."""
         return None
 
-    def training_mean(self, count: int) -> Floats | None:
+    def priors(self, count: int) -> Priors:
         """The mean of each number, ``[count, D]``: the trivial baseline."""
-        return np.tile(self.values.mean(axis=0), (count, 1))
+        return {TRAINING_MEAN: np.tile(self.values.mean(axis=0), (count, 1))}
+
+    def thresholds(self, tuned: Tuned, count: int) -> Floats | None:
+        """None: numbers are used as they are."""
+        return None
 
     def permuted(self, groups: Integers, generator: np.random.Generator) -> NumberTarget:
         """The target with the items' numbers permuted, all of an item together."""
@@ -329,8 +360,10 @@ class NumberTarget:
         """The numbers of an item, by their names."""
         return {"values": dict(zip(names, self.values[place].tolist(), strict=True))}
 
-    def stored(self, outputs: Floats, names: Sequence[str]) -> dict[str, Any]:
-        """The predicted numbers of an item, by their names."""
+    def stored(
+        self, outputs: Floats, thresholds: Floats | None, names: Sequence[str]
+    ) -> dict[str, Any]:
+        """The predicted numbers of an item, by their names; it has no thresholds."""
         return {"prediction": rounded_numbers(outputs, names)}
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from affectlab.datasets.label_sets import LABEL_SETS
+
 OWN_TASK = "label"
 """The task of users' own data, whose description holds the classes."""
 
@@ -63,6 +65,8 @@ def task_title(task: str, data: Mapping[str, Any]) -> str:
     """What a run predicts, by its task and the ``data`` of its metrics."""
     if "numbers" in data:
         return "the numbers that a recording is rated with"
+    if data.get("target") == LABEL_SETS:
+        return "which classes a recording is labelled with"
     return TASKS[task].title
 
 

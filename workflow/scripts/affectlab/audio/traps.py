@@ -6,10 +6,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from affectlab.audio.data import Clip
+from affectlab.audio.items import TRIVIAL
 from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.description import CONTENT, Description
+from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.numbers import NUMBERS
-from affectlab.datasets.traps import Trap, find_traps, number_traps
+from affectlab.datasets.traps import (
+    Trap,
+    constant_classes,
+    find_traps,
+    number_traps,
+    rare_classes,
+    spelling_traps,
+)
+from affectlab.evaluation.class_conditions import class_condition_traps
 from affectlab.evaluation.number_conditions import condition_traps
 
 SHOWN = 3
@@ -19,19 +29,17 @@ SHOWN = 3
 def own_traps(
     clips: Sequence[Clip],
     description: Description,
-    identical: Sequence[Collection[str]],
+    findings: Mapping[str, Any],
     near: Sequence[Collection[str]],
-    conditions: Mapping[str, Any],
 ) -> Iterator[Trap]:
     """Yield the traps of a user's own data.
 
     Args:
         clips: as the records hold them.
         description: of the data set.
-        identical: groups of ids of clips with the same sound.
-        near: the same of clips that sound nearly the same.
-        conditions: what the conditions of recording tell of the classes or numbers: of
-            `giveaways` or of `number_giveaways`.
+        findings: of the audit: groups of clips with the same sound (``identical``), and what the
+            conditions of recording tell of the class, of each class or of the numbers.
+        near: groups of ids of clips that sound nearly the same.
     """
     stated = description.group != CONTENT
     yield from _label_traps(clips, description, stated)
@@ -42,7 +50,7 @@ def own_traps(
             "so the score can be higher than it is for a new voice. Add a column subject.",
         )
     by_id = {clip.id: clip for clip in clips}
-    if shared := [ids for ids in identical if _is_apart(by_id, ids)]:
+    if shared := [ids for ids in findings["identical"] if _is_apart(by_id, ids)]:
         yield Trap(
             "item_in_two_splits",
             f"Some recordings are in two splits or belong to two subjects ({_listed(shared)}). "
@@ -54,9 +62,19 @@ def own_traps(
             f"Some clips sound nearly the same, such as a recording that was coded again "
             f"({_listed(near)}). Keep one of each.",
         )
+    yield from _condition_traps(description, findings)
+
+
+def _condition_traps(description: Description, findings: Mapping[str, Any]) -> Iterator[Trap]:
+    """Conditions of recording that tell what is to be predicted."""
     if description.target == NUMBERS:
-        yield from condition_traps(conditions["clear"], "clip")
-    elif conditions["clear"]:
+        yield from condition_traps(findings["number_conditions"]["clear"], "clip")
+    elif description.target == LABEL_SETS:
+        yield from class_condition_traps(
+            findings["class_conditions"], TRIVIAL["conditions"], "a clip", "recording conditions"
+        )
+    elif findings["conditions"][OWN_TASK]["clear"]:
+        conditions = findings["conditions"][OWN_TASK]
         shown = " and ".join(conditions["clear"])
         yield Trap(
             "condition_predicts_class",
@@ -69,6 +87,9 @@ def own_traps(
 def _label_traps(clips: Sequence[Clip], description: Description, stated: bool) -> Iterator[Trap]:
     """Traps in classes or numbers, and in subjects where they are *stated*."""
     subjects = [clip.subject if stated else None for clip in clips]
+    if description.target == LABEL_SETS:
+        yield from _label_set_traps(clips, subjects, description)
+        return
     if description.target == NUMBERS:
         yield from number_traps(
             [tuple(clip.values.values()) for clip in clips],
@@ -86,6 +107,22 @@ def _label_traps(clips: Sequence[Clip], description: Description, stated: bool) 
         what="clips",
         group_name=description.group,
     )
+
+
+def _label_set_traps(
+    clips: Sequence[Clip], subjects: Sequence[str | None], description: Description
+) -> Iterator[Trap]:
+    """Traps in several classes for each clip; *subjects* are None where they are not stated."""
+    sets = [clip.classes or () for clip in clips]
+    yield from rare_classes(
+        [name for own in sets for name in own],
+        [subject for own, subject in zip(sets, subjects, strict=True) for _ in own],
+        description.classes,
+        description.folds or 2,
+        "clips",
+    )
+    yield from spelling_traps([name for name in subjects if name is not None], description.group)
+    yield from constant_classes(sets, subjects, description.classes, "clips", description.group)
 
 
 def _is_apart(by_id: Mapping[str, Clip], ids: Collection[str]) -> bool:

@@ -10,10 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from affectlab.datasets.classes import class_order, merge_spellings, unknown_class
 from affectlab.datasets.texts import kind_of
+
+LABEL_SETS: Final = "classes"
+"""The target of data with label sets, see `Description.target`."""
 
 SEPARATORS = ";,|"
 """Between the names of classes in one cell."""
@@ -64,7 +67,10 @@ class LabelSetCells:
 
     def add(self, value: Any) -> None:
         """Take the cells of a good row."""
-        names = self._names(value)
+        self.add_names(self.names(value))
+
+    def add_names(self, names: tuple[str, ...]) -> None:
+        """Take the `names` of a good row."""
         # One tuple for equal label sets, however many rows there are.
         self._cells.append(self._known.setdefault(names, names))
 
@@ -83,16 +89,21 @@ class LabelSetCells:
             self._classes = tuple(dict.fromkeys(self._spelled[name] for name in self._columns))
         return self._classes
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of their ids, when `finish` was called."""
+        return self._classes
+
     def strata(self) -> list[str]:
         """The rarest class of each row, by which it is divided; empty without any class.
 
         As the first step of iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD
         2011, doi 10.1007/978-3-642-23808-6_10), which divides the rarest class first.
         """
-        counts = Counter(name for names in self._cells for name in self._sorted(names))
+        counts = Counter(name for names in self._cells for name in self.in_order(names))
         rarity = sorted(self._classes, key=lambda name: counts[name])
         rarest = {
-            names: next((name for name in rarity if name in self._sorted(names)), "")
+            names: next((name for name in rarity if name in self.in_order(names)), "")
             for names in self._known
         }
         return [rarest[names] for names in self._cells]
@@ -103,9 +114,14 @@ class LabelSetCells:
         Args:
             value: as of `problem`.
         """
-        return self._sorted(self._names(value))
+        return self.in_order(self.names(value))
 
-    def _names(self, value: Any) -> tuple[str, ...]:
+    def names(self, value: Any) -> tuple[str, ...]:
+        """The names of the classes of a good row, different ones, as its cells spell them.
+
+        Args:
+            value: as of `problem`.
+        """
         if self._columns is None:
             return tuple(dict.fromkeys(str(name).strip() for name in listed_names(value)))
         cells = _cells(value)
@@ -113,7 +129,8 @@ class LabelSetCells:
             name for name, cell in zip(self._columns, cells, strict=True) if _indicator(cell)
         )
 
-    def _sorted(self, names: Sequence[str]) -> tuple[str, ...]:
+    def in_order(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The classes of a row by its `names`, in their order, when `finish` was called."""
         own = {self._spelled[name] for name in names}
         return tuple(name for name in self._classes if name in own)
 

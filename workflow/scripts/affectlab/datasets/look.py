@@ -177,6 +177,22 @@ class Look:
         complete = [name for name in found if self.columns[name].filled == self.rows]
         return complete if len(complete) > 1 else []
 
+    def several_classes(self, taken: Iterable[str], label: str | None) -> str | list[str] | None:
+        """The column, or the columns, of several classes for each item; None where there are none.
+
+        Columns of 0 and 1 may be anything. They count where no column is called as labels are.
+
+        Args:
+            taken: other columns that are in use.
+            label: the column that may hold one class, if there is one.
+        """
+        known = set(taken)
+        listing = self.label_sets(known)
+        if listing is not None and label in (None, listing):
+            return listing
+        indicators = self.indicators(known)
+        return indicators if indicators and self.named(LABELS) is None else None
+
     def split(self) -> str | None:
         """The column whose values name splits."""
         name = self.named(SPLITS, most=5)

@@ -10,21 +10,9 @@ from affectlab.datasets.texts import normalise_text, text_conditions
 from affectlab.datasets.traps import Trap, constant_classes, rare_classes, spelling_traps
 from affectlab.emotion.audit_part import TEXT_CONDITIONS, class_rows, count_rows
 from affectlab.emotion.multilabel_data import MultilabelData, MultilabelRecord
-from affectlab.evaluation.conditions import FOLDS, giveaways
+from affectlab.evaluation.class_conditions import class_condition_traps, class_giveaways
 from affectlab.evaluation.expectations import compare
 from affectlab.files.io import round_significant
-
-LEAST_OF_CLASS = 2 * FOLDS
-"""Texts with a class, and without it, from which conditions of the class are measured."""
-
-CLEAR_GAIN = 0.4
-"""Share of the way from chance to 1 from which a condition clearly predicts a class.
-
-It is more than with one class for each text, because every class is tested.
-"""
-
-PERMUTATIONS = 19
-"""Of each class. So few are enough where the gain must be large."""
 
 
 class MultilabelAudit:
@@ -65,22 +53,15 @@ class MultilabelAudit:
     def conditions(self) -> dict[str, Any]:
         """What length and language of a text tell of each class that is frequent enough."""
         records = self._data.records
-        columns = text_conditions([record.text for record in records])
-        groups = [normalise_text(record.text) for record in records]
-        counts = _counts(records)
+        texts = [record.text for record in records]
         return {
-            "conditions": {
-                name: giveaways(
-                    columns,
-                    [name if name in record.labels else f"not {name}" for record in records],
-                    groups,
-                    f"emotion, class {name}",
-                    least_gain=CLEAR_GAIN,
-                    permutations=PERMUTATIONS,
-                )
-                for name in self._data.names
-                if LEAST_OF_CLASS <= counts[name] <= len(records) - LEAST_OF_CLASS
-            }
+            "conditions": class_giveaways(
+                text_conditions(texts),
+                [record.labels for record in records],
+                self._data.names,
+                [normalise_text(text) for text in texts],
+                "emotion",
+            )
         }
 
     def traps(self, conditions: Mapping[str, Any]) -> list[Trap]:
@@ -112,16 +93,9 @@ class MultilabelAudit:
         known = [group for group in groups if group is not None]
         yield from spelling_traps(known, description.group)
         yield from constant_classes(sets, groups, names, "texts", description.group)
-        for name, found in conditions.items():
-            if found["clear"]:
-                # Of all together it tells nothing that one alone does not tell.
-                clear = [one for one in found["clear"] if one != "all"] or TEXT_CONDITIONS
-                yield Trap(
-                    "condition_predicts_class",
-                    f"Whether a text has the class {name} can be predicted better than by chance "
-                    f"from these properties of a text alone: {', '.join(clear)}. Compare the score "
-                    "with that of the baseline conditions.",
-                )
+        yield from class_condition_traps(
+            conditions, TEXT_CONDITIONS, "a text", "properties of a text"
+        )
 
 
 def _counts(records: Sequence[MultilabelRecord]) -> Counter[str]:

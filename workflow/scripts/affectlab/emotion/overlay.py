@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from affectlab.datasets.look import IDS, LABELS, Look, look_at
+from affectlab.datasets.label_sets import LABEL_SETS
+from affectlab.datasets.look import IDS, Look, look_at
 from affectlab.datasets.overlay import Overlay, ProposedRun, counted, has_gpu
 from affectlab.datasets.table_proposal import TableProposal
 from affectlab.errors import UserError
@@ -72,25 +73,21 @@ def _label_sets(
 ) -> str | list[str] | None:
     """Write down the column or columns of label sets; None where the table has none.
 
-    Columns of 0 and 1 may be anything. They are taken where no column is called as labels are.
+    See `Look.several_classes`.
     """
-    columns = proposal.entry["columns"]
-    listing = look.label_sets(taken)
-    if listing is not None and label in (None, listing):
-        parts = look.columns[listing].parts or {}
-        columns["label"] = listing
-        proposal.entry["target"] = "classes"
-        proposal.entry["classes"] = list(parts)
-        proposal.note("target", "a cell lists several classes")
-        proposal.note("classes", counted(parts))
-        return listing
-    indicators = look.indicators(taken)
-    if indicators and look.named(LABELS) is None:
-        columns["label"] = indicators
-        proposal.entry["target"] = "classes"
+    found = look.several_classes(taken, label)
+    if found is None:
+        return None
+    proposal.entry["columns"]["label"] = found
+    proposal.entry["target"] = LABEL_SETS
+    if isinstance(found, list):
         proposal.note("target", "columns of 0 and 1, one for each class")
-        return indicators
-    return None
+        return found
+    parts = look.columns[found].parts or {}
+    proposal.entry["classes"] = list(parts)
+    proposal.note("target", "a cell lists several classes")
+    proposal.note("classes", counted(parts))
+    return found
 
 
 def _runs(language: str | None) -> list[ProposedRun]:

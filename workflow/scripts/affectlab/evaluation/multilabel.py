@@ -10,7 +10,7 @@ fold's model has its own, chosen on the validation items of that fold.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,7 +157,7 @@ def mean_average_precision(precisions: stats.Array) -> stats.Floats:
     )
 
 
-def scores(true: stats.Array, decided: stats.Array, groups: Sequence[int]) -> dict[str, Score]:
+def scores(true: stats.Array, decided: stats.Array, groups: Sequence[Hashable]) -> dict[str, Score]:
     """Every score of decisions, as tables of sums a group.
 
     Args:
@@ -227,6 +227,16 @@ def trivial_scores(split: LabelSets) -> dict[str, tuple[str, float]]:
     Args:
         split: with the priors of its items, and further baselines.
     """
+    found = {}
+    for name, known in trivial_candidates(split).items():
+        best = strongest("higher", known)
+        assert best is not None
+        found[name] = best
+    return found
+
+
+def trivial_candidates(split: LabelSets) -> dict[str, list[tuple[str, float]]]:
+    """Score -> name and value of every candidate of `trivial_scores`."""
     true = split.true
     shares = np.stack([prior.shares for prior in split.priors])
     decisions = {
@@ -241,7 +251,7 @@ def trivial_scores(split: LabelSets) -> dict[str, tuple[str, float]]:
     ]
     matches = {name: float(exact_match(true, one).mean()) for name, one in decisions.items()}
     matches["drawn_by_shares"] = float(np.where(true, shares, 1 - shares).prod(axis=1).mean())
-    candidates: dict[str, list[tuple[str, float]]] = {
+    return {
         "macro_f1": [(name, float(macro_f1(own))) for name, own in counts.items()],
         "micro_f1": [(name, float(micro_f1(own))) for name, own in counts.items()],
         "exact_match": list(matches.items()),
@@ -249,12 +259,6 @@ def trivial_scores(split: LabelSets) -> dict[str, tuple[str, float]]:
             ("class_shares", float(mean_average_precision(average_precisions(true, shares))))
         ],
     }
-    found = {}
-    for name, known in candidates.items():
-        best = strongest("higher", known)
-        assert best is not None
-        found[name] = best
-    return found
 
 
 def per_class(split: LabelSets, classes: Sequence[str]) -> dict[str, dict[str, Any]]:

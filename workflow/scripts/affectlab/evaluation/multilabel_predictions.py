@@ -37,7 +37,9 @@ class MultilabelCorpus:
 
 
 @dataclass(frozen=True, slots=True)
-class _Predicted:
+class Decided:
+    """The prediction of a line: the predicted classes, and numbers in the order of the classes."""
+
     decided: frozenset[str]
     probabilities: list[float]
     thresholds: list[float]
@@ -58,7 +60,7 @@ class MultilabelScorer:
                 left out above it, or the items are not exactly those of the corpus.
         """
         corpus = self.corpus
-        found: dict[str, dict[str, _Predicted]] = {split: {} for split in HELD_OUT}
+        found: dict[str, dict[str, Decided]] = {split: {} for split in HELD_OUT}
         for line in prediction_lines(path):
             split, name = line.text("split"), line.text("id")
             if split not in found or name not in corpus.labels[split]:
@@ -67,7 +69,7 @@ class MultilabelScorer:
                 raise line.error(f"a second prediction for {name!r}")
             if line.names("labels", corpus.classes) != list(corpus.labels[split][name]):
                 raise line.error("the labels are not those of the records")
-            found[split][name] = _predicted(line, corpus.classes)
+            found[split][name] = read_decided(line, corpus.classes)
         for split, items in found.items():
             check_items(path, f"the split {split}", items, corpus.labels[split])
         return {split: self._as_arrays(split, items) for split, items in found.items()}
@@ -88,7 +90,7 @@ class MultilabelScorer:
         """See `scoring.Scorer`."""
         return 0.0, 1.0
 
-    def _as_arrays(self, split: str, lines: Mapping[str, _Predicted]) -> LabelSets:
+    def _as_arrays(self, split: str, lines: Mapping[str, Decided]) -> LabelSets:
         corpus = self.corpus
         ids = tuple(sorted(lines))
         shape = (len(ids), len(corpus.classes))
@@ -115,8 +117,12 @@ def indicators(sets: Sequence[Sequence[str]], classes: Sequence[str]) -> stats.A
     return table
 
 
-def _predicted(line: Line, classes: Sequence[str]) -> _Predicted:
-    """The prediction of a line, whose classes must be those above their thresholds."""
+def read_decided(line: Line, classes: Sequence[str]) -> Decided:
+    """The prediction of a line, in its fields prediction, probabilities and thresholds.
+
+    Raises:
+        DataError: it is none, or a class is predicted below its threshold or left out above it.
+    """
     decided = frozenset(line.names("prediction", classes))
     probabilities = line.shares("probabilities", classes)
     thresholds = line.shares("thresholds", classes)
@@ -124,4 +130,4 @@ def _predicted(line: Line, classes: Sequence[str]) -> _Predicted:
         margin = probability - threshold
         if (margin < -ROUNDING and name in decided) or (margin > ROUNDING and name not in decided):
             raise line.error(f"prediction: {name} is not on the side of its threshold")
-    return _Predicted(decided, probabilities, thresholds)
+    return Decided(decided, probabilities, thresholds)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from affectlab.audio.corpora.answers import Answer, number_answer, numbers_of
+from affectlab.audio.corpora.answers import Answer, AnswerCells, answer_cells
 from affectlab.audio.corpora.recordings import listed_file, recordings_in
 from affectlab.audio.data import Clip
 from affectlab.audio.tasks import OWN_TASK
@@ -29,21 +29,25 @@ def read_folder(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadReco
     Args:
         root: folder of the data.
         entry: of the data set. Its ``columns`` may name those of the roles ``clip``, ``label`` and
-            ``subject``; its ``split`` may name a column, or a folder for each split. With the
-            ``target`` numbers each column of the role ``label`` holds one.
+            ``subject``; its ``split`` may name a column, or a folder for each split. Its ``target``
+            may be several classes or numbers, see `answer_cells`.
 
     Raises:
-        DataError: a named folder is missing, a table cannot be read, or there is none for numbers.
+        DataError: a named folder is missing, a table cannot be read, or there is none for several
+            classes or numbers.
     """
+    cells = answer_cells(entry)
     for folder, split in _parts(root, entry.get("split", {})):
         table = _table(folder)
-        if table is None and numbers_of(entry):
-            problem = "expected metadata.csv with the columns file_name and those of the numbers"
+        if table is None and cells is not None:
+            problem = (
+                f"expected metadata.csv with the columns file_name and those of the {cells.what}"
+            )
             raise DataError(folder, None, problem)
         if table is None:
             yield from _by_class(root, folder, split)
         else:
-            yield from _by_table(root, OwnFile(table, split), entry)
+            yield from _by_table(root, OwnFile(table, split), entry, cells)
 
 
 def metadata_table(root: Path) -> Path | None:
@@ -87,21 +91,23 @@ def _by_class(root: Path, folder: Path, split: str | None) -> Iterator[Clip | Ba
             yield Clip(name, name, "", {OWN_TASK: inside.parts[0]}, split)
 
 
-def _by_table(root: Path, file: OwnFile, entry: Mapping[str, Any]) -> Iterator[Clip | BadRecord]:
+def _by_table(
+    root: Path, file: OwnFile, entry: Mapping[str, Any], cells: AnswerCells | None
+) -> Iterator[Clip | BadRecord]:
     named = {**entry, "columns": {"clip": "file_name", **entry.get("columns", {})}}
-    name, numbers = file.path.relative_to(root).as_posix(), numbers_of(entry)
-    # Classes may be the names of folders instead.
-    required = ["clip", "label"] if numbers else ["clip"]
-    optional = ["subject"] if numbers else ["label", "subject"]
+    name = file.path.relative_to(root).as_posix()
+    # A class may be the name of a folder instead.
+    required = ["clip", "label"] if cells else ["clip"]
+    optional = ["subject"] if cells else ["label", "subject"]
     for row in own_rows([file], named, required, optional):
-        found = _clip(root, file.path.parent, row, numbers)
+        found = _clip(root, file.path.parent, row, cells)
         if isinstance(found, str):
             yield BadRecord(name, row.place, found)
         else:
             yield found
 
 
-def _clip(root: Path, folder: Path, row: OwnRow, numbers: Sequence[str]) -> Clip | str:
+def _clip(root: Path, folder: Path, row: OwnRow, cells: AnswerCells | None) -> Clip | str:
     """The clip of a row; a text that describes the problem if it is none."""
     if row.problem is not None:
         return row.problem
@@ -109,8 +115,8 @@ def _clip(root: Path, folder: Path, row: OwnRow, numbers: Sequence[str]) -> Clip
     if isinstance(path, str):
         return path
     answer = (
-        number_answer(row.values["label"], numbers)
-        if numbers
+        cells.read(row.values["label"])
+        if cells
         else _class_answer(row, (root / path).relative_to(folder))
     )
     if isinstance(answer, str):
@@ -126,6 +132,7 @@ def _clip(root: Path, folder: Path, row: OwnRow, numbers: Sequence[str]) -> Clip
         row.split,
         place=f"{row.file}, {row.place}",
         values=answer.values,
+        classes=answer.classes,
     )
 
 

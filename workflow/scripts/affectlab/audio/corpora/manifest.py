@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from affectlab.audio.corpora.answers import Answer, number_answer, numbers_of
+from affectlab.audio.corpora.answers import Answer, answer_cells, has_listed_labels
 from affectlab.audio.corpora.recordings import listed_file
 from affectlab.audio.data import SPLITS, Clip
 from affectlab.audio.tasks import OWN_TASK
@@ -33,20 +33,21 @@ def read_manifest(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadRe
     Args:
         root: folder of the table.
         entry: of the data set; its ``columns`` and ``split.column`` name columns of another name.
-            With the ``target`` numbers each column of the role ``label`` holds one.
+            Its ``target`` may be several classes or numbers, see `answer_cells`.
     """
     table = next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
     if table is None:
         raise DataError(root, None, f"expected {FORM}")
-    numbers = numbers_of(entry)
+    cells, listed = answer_cells(entry), has_listed_labels(entry)
     names = {role: role for role in (*REQUIRED, "split", "duration")} | dict(
         entry.get("columns", {})
     )
-    if numbers:
+    if cells:
         del names["label"]
     names["split"] = entry.get("split", {}).get("column", names["split"])
     delimiter = "\t" if table.suffix == ".tsv" else ","
-    columns = {*(names[role] for role in REQUIRED if role in names), *numbers}
+    answers = () if cells is None else cells.columns
+    columns = {*(names[role] for role in REQUIRED if role in names), *answers}
     text = read_text(table)
     header = text.partition("\n")[0].split(delimiter)
     if other := wrong_separator(header, columns, delimiter):
@@ -61,7 +62,8 @@ def read_manifest(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadRe
                 problem = "has more fields than the first line; quote one that holds a comma"
                 yield BadRecord(table.name, place, problem)
                 continue
-            yield _manifest_row(root, table, place, row, names, numbers)
+            answer = None if cells is None else cells.of_row(row, listed=listed)
+            yield _manifest_row(root, table, place, row, names, answer)
     except csv.Error as error:
         raise DataError(table, f"line {reader.line_num + 1}", str(error)) from error
 
@@ -72,17 +74,14 @@ def _manifest_row(
     place: str,
     row: Mapping[str, str | None],
     names: Mapping[str, str],
-    numbers: Sequence[str],
+    answer: Answer | str | None,
 ) -> Clip | BadRecord:
-    """The clip of a row, by the columns of the roles *names* and of the *numbers*, if any."""
+    """The clip of a row by the columns of the roles *names*; without *answer*, of one class."""
     values = {role: (row.get(name) or "").strip() for role, name in names.items()}
     if empty := [role for role in REQUIRED if role in values and not values[role]]:
         return BadRecord(table.name, place, f"{' and '.join(empty)} empty")
-    answer = (
-        number_answer([row.get(name) for name in numbers], numbers)
-        if numbers
-        else Answer({OWN_TASK: values["label"]}, {})
-    )
+    if answer is None:
+        answer = Answer({OWN_TASK: values["label"]}, {})
     if isinstance(answer, str):
         return BadRecord(table.name, place, answer)
     clip = listed_file(root, root, values["clip"])
@@ -108,4 +107,5 @@ def _manifest_row(
         seconds,
         f"{table.name}, {place}",
         answer.values,
+        answer.classes,
     )
