@@ -306,6 +306,31 @@ def audio(layout: str, build: Build, changed: str, *, renamed: bool = False) -> 
     return Reader(f"audio_{layout}", build, read, changed, renamed)
 
 
+def audio_label_sets() -> Reader:
+    from affectlab.audio.convert import Outputs, convert
+    from affectlab.audio.data import read_clips
+    from affectlab.files.io import write_jsonl
+
+    entry = {"layout": "audio_folder", "target": "classes"}
+
+    def build(folder: Path) -> None:
+        sets = [["joy", "fear"], [], ["fear"]]
+        rows = []
+        for number in range(6):
+            sound(folder / "raw" / "clips" / f"{number}.wav")
+            name, subject = f"clips/{number}.wav", f"s{number % 2}"
+            rows.append({"file_name": name, "label": sets[number % 3], "subject": subject})
+        write_jsonl(folder / "raw" / "metadata.jsonl", rows)
+
+    def read(folder: Path) -> None:
+        records = folder / "records.jsonl"
+        out = Outputs(records, folder / "bad.jsonl", folder / "description.json")
+        convert(folder / "raw", out, entry, "skip")
+        read_clips(records)
+
+    return Reader("audio_label_sets", build, read, "raw/*.jsonl")
+
+
 def audio_records() -> Reader:
     from affectlab.audio.data import read_clips, usable_clips
 
@@ -915,8 +940,13 @@ def face_model(method: str) -> Reader:
     return Reader(f"face_model_{method}", build, read, "m/*")
 
 
-def audio_model() -> Reader:
-    from affectlab.audio.predict import AudioProbe
+def audio_model(target: str) -> Reader:
+    from affectlab.audio.predict import PREDICTORS
+
+    stated = {
+        "class": {"temperature": 1.0},
+        "classes": {"class_thresholds": {"a": 0.5, "b": 0.2}},
+    }
 
     def build(folder: Path) -> None:
         from affectlab.audio.encoders.registry import load_encoder
@@ -929,7 +959,7 @@ def audio_model() -> Reader:
             "encoder": dict(encoder.settings),
             "statistics": ["mean"],
             "task": "label",
-            "temperature": 1.0,
+            **stated[target],
             "unit": "clip",
             "view": encoder.layers[-1],
             "warning": WARNING,
@@ -940,9 +970,9 @@ def audio_model() -> Reader:
         sound(folder / "clip.wav", 0.3)
 
     def read(folder: Path) -> None:
-        AudioProbe.from_directory(folder / "m").predict([folder / "clip.wav"])
+        PREDICTORS[target].from_directory(folder / "m").predict([folder / "clip.wav"])
 
-    return Reader("audio_probe", build, read, "m/*")
+    return Reader(f"audio_probe_{target}", build, read, "m/*")
 
 
 def encoder(kind: str) -> Reader:
@@ -1021,6 +1051,7 @@ def data_readers() -> dict[str, Callable[[], Reader]]:
             "audio_manifest_names",
             lambda: audio("audio_manifest", build_manifest, "raw/**/*", renamed=True),
         ),
+        ("audio_label_sets", audio_label_sets),
         ("audio_records", audio_records),
         *(
             (f"sound{end}", lambda end=end: recording(end))
@@ -1060,7 +1091,8 @@ def model_readers() -> dict[str, Callable[[], Reader]]:
         ("entity_model", entity_model),
         ("face_model_compact", lambda: face_model("compact")),
         ("face_model_backbone", lambda: face_model("backbone")),
-        ("audio_probe", audio_model),
+        ("audio_probe_class", lambda: audio_model("class")),
+        ("audio_probe_classes", lambda: audio_model("classes")),
         *(
             (f"encoder_{kind}", lambda kind=kind: encoder(kind))
             for kind in ("whisper", "qwen2_audio", "clap", "ge2e")

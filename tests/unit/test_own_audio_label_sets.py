@@ -1,4 +1,4 @@
-"""Users' own recordings with several classes: how they are read, audited, proposed and predicted."""
+"""Users' own recordings with several classes: reading, audit, proposal and prediction."""
 
 import json
 from pathlib import Path

@@ -80,7 +80,7 @@ def make_items(
         unit: ``clip``, or ``subject`` to pool all clips of a subject.
 
     Raises:
-        DataError: a clip has other numbers, or other classes, than the corpus.
+        DataError: a clip has no class, or other numbers or classes than the corpus.
         UserError: the corpus has no such labels, one class only, or *unit* is ``subject`` though
             a subject has several labels.
     """
@@ -88,10 +88,7 @@ def make_items(
     if not clips:
         raise UserError(f"{records_path}: no clip has a label for the task {task!r}")
     classes = task_classes(description.classes, task)
-    if description.target == NUMBERS:
-        _check_numbers(clips, classes, records_path)
-    if description.target == LABEL_SETS:
-        _check_label_sets(clips, classes, records_path)
+    _check_answers(clips, classes, description, records_path)
     present = {clip.answer(task) for clip in clips}
     if len(present) < 2:
         what = "class" if description.target == "class" else description.target
@@ -132,28 +129,27 @@ def make_items(
     )
 
 
-def _check_numbers(clips: Sequence[Clip], names: Sequence[str], path: Path) -> None:
-    """See that each clip has the described numbers, in their order.
+def _check_answers(
+    clips: Sequence[Clip], names: Sequence[str], description: Description, path: Path
+) -> None:
+    """See that each clip has a class, or the described numbers or classes in their order.
 
     Raises:
-        DataError: one has others.
+        DataError: one has not.
     """
     for clip in clips:
-        if tuple(clip.values) != tuple(names):
-            problem = f"the clip {clip.id} has other numbers than {', '.join(names)}"
-            raise DataError(path, None, problem)
-
-
-def _check_label_sets(clips: Sequence[Clip], names: Sequence[str], path: Path) -> None:
-    """See that each clip has some of the described classes, in their order.
-
-    Raises:
-        DataError: one has others.
-    """
-    for clip in clips:
-        if clip.classes is None or clip.classes != tuple(n for n in names if n in clip.classes):
-            problem = f"the clip {clip.id} has other classes than {', '.join(names)}"
-            raise DataError(path, None, problem)
+        if description.target == NUMBERS:
+            fits = tuple(clip.values) == tuple(names)
+        elif description.target == LABEL_SETS:
+            own = clip.classes
+            fits = own is not None and own == tuple(name for name in names if name in own)
+        else:
+            fits = not clip.values and clip.classes is None
+        if not fits:
+            what = "numbers" if description.target == NUMBERS else "classes"
+            raise DataError(
+                path, None, f"the clip {clip.id} has other {what} than {', '.join(names)}"
+            )
 
 
 def _target(

@@ -95,7 +95,9 @@ class Halves:
 
 @dataclass(frozen=True, slots=True)
 class SharedFolds:
-    """What is left where halves of the subjects are too few for a cross-validation.
+    """What is left where no halves of the subjects are cross-validated.
+
+    They are too few for it, or items have several classes, whose thresholds each half would need.
 
     The corrected variance of Nadeau and Bengio (2003, section 3): between the scores of two folds
     there is the correlation of their test share, so that the variance of the mean over K folds
