@@ -28,8 +28,12 @@ def write_recordings(root):
             seconds = 0.6 if "glad" in has else 0.3
             time = np.arange(int(seconds * RATE)) / RATE
             tones = [np.sin(2 * np.pi * (PITCHES[name] + subject) * time) for name in has]
-            levels = np.interp(time, np.linspace(0, seconds, 9), generator.uniform(0.5, 1, 9))
-            sound = levels * sum(tones, np.zeros(len(time))) + generator.normal(0, 0.1, len(time))
+            places = np.linspace(0, seconds, 9)
+            levels = [np.interp(time, places, generator.uniform(0.1, 1, 9)) for _ in NAMES]
+            sound = sum(
+                (level * tone for level, tone in zip(levels, tones, strict=False)),
+                0.2 * levels[-1] * generator.normal(size=len(time)),
+            )
             # The level tells nothing.
             sound *= generator.uniform(0.05, 0.1) / np.sqrt(np.mean(sound**2))
             name = f"audio/{subject:02d}_{take}.wav"
@@ -74,8 +78,8 @@ def test_recordings_with_several_classes(project, capsys, misfits, monkeypatch):
     check_metrics(record)
     audit = json.loads((results / "audio/data/tagged/audit.json").read_text())
     traps = {trap["sentence"]: trap["name"] for trap in audit["traps"]}
-    assert set(traps.values()) == {"condition_predicts_class"}
-    assert any("the class glad" in sentence and "seconds" in sentence for sentence in traps)
+    assert list(traps.values()) == ["condition_predicts_class"]
+    assert "the class glad" in next(iter(traps))
     comparison = json.loads((results / "audio/comparison.json").read_text())
     assert comparison["headline"] == ["macro_f1", "exact_match"]
     card = (folder / "model_card.md").read_text()
