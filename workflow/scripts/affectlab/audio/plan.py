@@ -95,6 +95,8 @@ def normal_scores(count: int = 2000) -> np.ndarray:
 def plannable(clips: Sequence[Clip], description: Description, path: Path) -> list[Plannable]:
     """The items of each task of a corpus; subjects where the answer is a trait of them.
 
+    There is no plan for clips with several classes.
+
     Args:
         clips: that can be used.
         description: of the corpus.
