@@ -23,6 +23,7 @@ rule face_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
         votes=face_votes_of,
+        listed=listed_items,
     output:
         faces=nonempty("<results>/face/data/{data}/faces.npy"),
         metadata=nonempty("<results>/face/data/{data}/metadata.csv"),

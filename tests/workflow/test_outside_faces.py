@@ -3,8 +3,12 @@
 import csv
 import html
 import json
+import subprocess
+import sys
 
 import pytest
+from conftest import environment
+from own_images import write_classes
 from test_face import face_overlays  # noqa: F401
 
 SEED = "results/face/{}/seed13"
@@ -67,3 +71,29 @@ def test_decisions_have_the_scores_of_decisions(scored):
     page = html.unescape((scored / "results/report/index.html").read_text())
     assert "plain: Somebody else predicted these images." in page
     assert "The table has no probabilities" in page
+
+
+def test_the_referee_judges_a_folder_of_images(project):
+    folder = project.directory("referee_faces")
+    paths = write_classes(folder / "pictures", 45)
+    tested = paths[:24]
+    kinds = [path.split("/")[0] for path in tested]
+    predicted = [*kinds[:20], *(kinds[n - 1] for n in range(20, 24))]
+    lines = ["id,label", *(f"{path},{kind}" for path, kind in zip(tested, predicted, strict=True))]
+    (folder / "theirs.csv").write_text("\n".join(lines) + "\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "affectlab", "referee", "face", "--data", "pictures"),
+            *("--predictions", "theirs.csv", "--claim", "accuracy=0.99"),
+        ],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    words = " ".join(done.stdout.split())
+    assert "On 24 images the accuracy is 83.3 %" in words
+    assert "The claim is 99.0 %" in words
+    assert "Somebody else predicted these images." in words

@@ -21,14 +21,17 @@ from affectlab.errors import DataError, UserError
 from affectlab.evaluation.records import read_metrics
 from affectlab.experiments import EXPERIMENTS
 from affectlab.files.io import write_text
-from affectlab.report.verdict import as_text, verdict
+from affectlab.report.verdict import Judged, as_text, verdict
 
 RUN = "theirs"
 SEED = 0
 CONFIGURATION = "referee.yaml"
 ITEMS = "scored_items.txt"
-WHAT = {"emotion": ("texts", "accuracy")}
-"""Experiment -> plural of an item, and the score that is judged without a claim."""
+WHAT = {
+    "emotion": Judged("texts", "accuracy", "reads like one"),
+    "face": Judged("images", "accuracy", "has the same pixels as one"),
+}
+"""Experiment -> what is judged there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,7 @@ def referee(case: Case, folder: Path, project: Path) -> str:
     record = read_metrics(
         folder / "results" / case.experiment / run / f"seed{SEED}" / "metrics.json"
     )
-    what, headline = WHAT[case.experiment]
-    body = verdict(record, case.claim, headline, what)
+    body = verdict(record, case.claim, WHAT[case.experiment])
     return as_text(case.experiment, case.data.name, [case.predictions.name], body)
 
 
@@ -96,7 +98,7 @@ def configuration(case: Case, folder: Path) -> Overlay:
     plan = overlay.entry.get("split", {})
     if "column" not in plan and "files" not in plan:
         column = overlay.entry.get("columns", {}).get("id", "id")
-        items = _ids(case.data, column) if case.data.is_file() else []
+        items = overlay.items or _ids(case.data, column)
         if set(predicted) >= set(items):
             overlay.entry["split"] = {"folds": 5}
         else:
