@@ -125,7 +125,7 @@ def match(
         raise DataError(path, None, problem)
     _check_probabilities(path, kept)
     known = {name for found in items.values() for name in found} | training.keys()
-    listed = set() if recipe.trained_on is None else _listed_items(Path(recipe.trained_on), known)
+    listed = set() if recipe.trained_on is None else ids_listed_in(Path(recipe.trained_on), known)
     return Matched(
         answers=kept,
         missing=tuple(missing),
@@ -137,8 +137,36 @@ def match(
     )
 
 
+def matched_table(
+    recipe: Outside,
+    classes: Sequence[str],
+    items: Mapping[str, Mapping[str, str]],
+    training: Mapping[str, str],
+    *,
+    headline: str,
+    seed: int,
+    limits: Mapping[str, float] = MappingProxyType({}),
+) -> Matched:
+    """Read the table of a run, and match it.
+
+    Args:
+        recipe: see `read_answers` and `match`.
+        classes: of the data, in the order of their ids.
+        items: see `match`.
+        training: see `match`.
+        headline: see `match`.
+        seed: of the run.
+        limits: see `read_answers`.
+
+    Raises:
+        DataError: see `read_answers` and `match`.
+    """
+    path, wanted = Path(recipe.path), None if recipe.columns.seed is None else seed
+    answers = read_answers(path, recipe, classes, wanted, limits)
+    return match(path, answers, items, training, headline, recipe)
+
+
 def store(
-    path: Path,
     recipe: Outside,
     classes: Sequence[str],
     items: Mapping[str, Mapping[str, str]],
@@ -153,13 +181,12 @@ def store(
     """Read a table of predictions, match it, and store it as our own runs store theirs.
 
     Args:
-        path: of the table.
-        recipe: see `read_answers` and `match`.
-        classes: of the data, in the order of their ids.
+        recipe: see `matched_table`.
+        classes: see `matched_table`.
         items: see `match`.
         training: see `match`.
         headline: see `match`.
-        seed: of the run.
+        seed: see `matched_table`.
         predictions_path: where the predictions go.
         record_path: where the record of the table goes, see `Matched.to_dict`.
         limits: see `read_answers`.
@@ -167,9 +194,9 @@ def store(
     Raises:
         DataError: see `read_answers` and `match`.
     """
-    wanted = None if recipe.columns.seed is None else seed
-    answers = read_answers(path, recipe, classes, wanted, limits)
-    found = match(path, answers, items, training, headline, recipe)
+    found = matched_table(
+        recipe, classes, items, training, headline=headline, seed=seed, limits=limits
+    )
     rows = []
     for split, names in items.items():
         for name, answer in found.answers.get(split, {}).items():
@@ -182,7 +209,7 @@ def store(
     write_json(record_path, found.to_dict(), sealed=True)
 
 
-def _listed_items(path: Path, known: Container[str]) -> set[str]:
+def ids_listed_in(path: Path, known: Container[str]) -> set[str]:
     """The ids in a file with one a line; empty lines are passed over.
 
     Raises:

@@ -42,7 +42,6 @@ def store(
     }
     training = labels.pop("train")
     outside.store(
-        Path(recipe.path),
         recipe,
         corpus.classes,
         {split: labels[split] for split in held_out(headline)},

@@ -22,12 +22,12 @@ class Judged:
     Attributes:
         items: plural of an item.
         headline: the score that is judged without a claim.
-        alike: how an item is found that a training item equals.
+        alike: how an item is found that a training item equals; None where it is not looked for.
     """
 
     items: str
     headline: str
-    alike: str
+    alike: str | None
 
 
 def parse_claim(text: str) -> tuple[str, float]:
@@ -122,7 +122,7 @@ def _leakage(record: Mapping[str, Any], name: str, judged: Judged) -> str:
     left_out = n - (rest["n"] if rest else 0)
     if left_out == 0:
         known = f"None of the {what} is among the training items that we know of"
-        return f"{known}, or {judged.alike}."
+        return f"{known}." if judged.alike is None else f"{known}, or {judged.alike}."
     if rest is None:
         return f"All {what} are in the training data, or nearly the same. The score shows recall."
     entry = rest["metrics"][name]
