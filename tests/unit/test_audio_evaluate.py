@@ -13,7 +13,6 @@ from affectlab.audio.predictions import Predicted
 from affectlab.audio.report import section
 from affectlab.audio.settings import AudioRun, Block, Encoder
 from affectlab.config.models import Bootstrap
-from affectlab.datasets.description import Description
 from affectlab.errors import UserError
 from affectlab.evaluation.comparison import summarise
 from affectlab.evaluation.records import read_record
@@ -295,10 +294,8 @@ def score(folder, name, seed):
         scored_run(out, recipe(name), name=name, seed=seed),
         predictions_path=out / "predictions.jsonl",
         details_path=folder / "details.json",
-        outside_path=None,
         records_path=folder / "records.jsonl",
         measures_path=folder / "measures.jsonl",
-        description=Description(CLASSES),
         model_directory=folder / "model",
         text_path=out / "evaluation_results.txt",
         figures=out / "figures",

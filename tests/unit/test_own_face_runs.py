@@ -101,7 +101,6 @@ def test_every_image_is_predicted_once_and_scored_as_one_table(folder, tmp_path)
         data_paths=(made / "faces.npy", made / "metadata.csv"),
         audit_path=tmp_path / "audit.json",
         blur_path=None,
-        outside_path=None,
         result_split="test",
         figures=tmp_path / "figures",
     )

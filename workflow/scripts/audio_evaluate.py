@@ -28,11 +28,10 @@ evaluate(
     ),
     predictions_path=Path(paths.predictions),
     details_path=Path(details) if details else None,
-    outside_path=Path(outside) if outside else None,
     records_path=Path(paths.records),
     measures_path=Path(paths.measures),
-    description=read_description(paths.description),
     model_directory=Path(model) if model else None,
     text_path=Path(snakemake.output.text),
     figures=Path(snakemake.output.schemes).parent,
+    outside=(Path(outside), read_description(paths.description)) if outside else None,
 )

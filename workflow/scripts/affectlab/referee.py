@@ -32,10 +32,11 @@ WHAT = {
     "emotion": Judged("texts", "accuracy", "reads like one"),
     "face": Judged("images", "accuracy", "has the same pixels as one"),
     "audio": Judged("recordings", "uar", None),
+    "summary": Judged("cases", "rouge_l", None),
 }
 """Experiment -> what is judged there."""
 
-DIVIDED = ("emotion", "face")
+DIVIDED = ("emotion", "face", "summary")
 """Experiments whose data have a test split; of others, all that is predicted is scored."""
 
 

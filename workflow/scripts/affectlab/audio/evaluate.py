@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from affectlab.audio import outside
+from affectlab.audio import outside as theirs
 from affectlab.audio.baselines import constant_answers, trivial_probes, trivial_scores
 from affectlab.audio.figures import Panels, draw
 from affectlab.audio.items import TRIVIAL
@@ -76,13 +76,12 @@ def evaluate(
     *,
     predictions_path: Path,
     details_path: Path | None,
-    outside_path: Path | None,
     records_path: Path,
     measures_path: Path,
-    description: Description,
     model_directory: Path | None,
     text_path: Path,
     figures: Path,
+    outside: tuple[Path, Description] | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
@@ -90,22 +89,21 @@ def evaluate(
         run: what is scored, and where its records go.
         predictions_path: predictions.jsonl of the run.
         details_path: details.json of the run; None where somebody else predicted.
-        outside_path: outside.json, where somebody else predicted.
         records_path: records.jsonl of its data.
         measures_path: measures.jsonl of its data.
-        description: of its data.
         model_directory: of the fitted probe, for the names of its classes; None without one.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
+        outside: outside.json and the description of the data, where somebody else predicted.
 
     Raises:
         DataError: an input does not hold what it should.
     """
     task, unit = run.recipe.task, run.recipe.unit
     corpus = read_corpus(records_path, measures_path, task, unit)
-    if outside_path is not None:
-        facts: Mapping[str, Any] = {"classes": task_classes(description.classes, task)}
-        details = read_outside(outside_path, description)
+    if outside is not None:
+        facts: Mapping[str, Any] = {"classes": task_classes(outside[1].classes, task)}
+        details = read_outside(*outside)
         main = details["outside"]["scheme"]
     else:
         assert model_directory is not None
@@ -119,7 +117,7 @@ def evaluate(
             "audio",
             TASK_VERSION,
             method=task,
-            model=run.recipe.encoder if outside_path is None else run.recipe.method,
+            model=run.recipe.encoder if outside is None else run.recipe.method,
             data={
                 "split": main,
                 "n": len(scored.subjects),
@@ -151,7 +149,7 @@ def interval_covers(details: Mapping[str, Any], main: str) -> str:
     """What the interval of the main scheme is about."""
     known = speakers_known(details)
     if "outside" in details:
-        return outside.COVERS if known else outside.COVERS_CLIPS
+        return theirs.COVERS if known else theirs.COVERS_CLIPS
     return (INTERVAL_COVERS if known else COVERS_CLIPS)[main]
 
 

@@ -138,7 +138,7 @@ def _divided(corpus: Corpus) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def read_outside(path: Path, description: Description) -> dict[str, Any]:
-    """The details of a run on somebody else's predictions: outside.json, and none of what needs a fit."""
+    """The details of a run on somebody else's predictions: outside.json alone."""
     details: dict[str, Any] = {
         "outside": read_json(path),
         "outer_folds": None,

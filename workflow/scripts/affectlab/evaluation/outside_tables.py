@@ -73,7 +73,7 @@ def read_answers(
             raise DataError(path, row.place, row.problem)
         if reader is None:
             reader = _Reader.of(path, row.values, recipe, classes, limits)
-        if seed is not None and not reader.has_seed(row, seed):
+        if seed is not None and not has_seed(path, row, str(recipe.columns.seed), seed):
             continue
         found.append(reader.answer(row))
     if not found:
@@ -90,7 +90,6 @@ class _Reader:
     classes: tuple[str, ...]
     names: Mapping[str, str]
     id_column: str
-    seed_column: str | None
     split_column: str | None
     prediction_column: str | None
     truth_column: str | None
@@ -131,20 +130,12 @@ class _Reader:
             tuple(classes),
             recipe.classes,
             columns.id,
-            columns.seed,
             columns.split or ("split" if "split" in first else None),
             prediction,
             truth,
             of_classes,
             {name: limit for name, limit in limits.items() if name in first},
         )
-
-    def has_seed(self, row: TableRow, seed: int) -> bool:
-        """Whether a row is of *seed*."""
-        value = row.values[self.seed_column or ""]
-        if str(value).strip().isdecimal():
-            return int(str(value)) == seed
-        raise self._error(row, f"the seed is {value!r}, expected a whole number")
 
     def answer(self, row: TableRow) -> Answer:
         """What a row says.
@@ -267,6 +258,18 @@ def _class_columns(
         problem = f"columns for some classes, and none for {listed_names(absent)}"
         raise DataError(path, None, f"{problem}; say which they are under predictions.classes")
     return tuple(column_of[name] for name in classes)
+
+
+def has_seed(path: Path, row: TableRow, column: str, seed: int) -> bool:
+    """Whether a row is of *seed*.
+
+    Raises:
+        DataError: its *column* of seeds holds no whole number.
+    """
+    value = str(row.values.get(column)).strip()
+    if value.isdecimal():
+        return int(value) == seed
+    raise DataError(path, row.place, f"the seed is {value!r}, expected a whole number")
 
 
 def listed_names(names: Sequence[str]) -> str:

@@ -51,9 +51,9 @@ def evaluate(
     data_paths: Sequence[Path],
     audit_path: Path,
     blur_path: Path | None,
-    outside_path: Path | None,
     result_split: str,
     figures: Path,
+    outside_path: Path | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json and the figures.
 
@@ -64,9 +64,9 @@ def evaluate(
         data_paths: the images and their table.
         audit_path: audit.json of its data, for the images that have a twin in training.
         blur_path: blur.json of the run; None for data without proxies.
-        outside_path: outside.json, where somebody else predicted.
         result_split: the split whose scores are the result.
         figures: folder of the figures.
+        outside_path: outside.json, where somebody else predicted.
 
     Raises:
         DataError: an input does not hold what it should.

@@ -13,6 +13,15 @@ from affectlab.evaluation.small_data import small_sample
 from affectlab.report.words import count, percent, points, relation, trivial
 
 WIDTH = 88
+WORDS = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "uar": "unweighted average recall",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rouge_l": "ROUGE-L",
+}
+"""Name of a score -> how a sentence calls it, where the underscores alone do not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,7 @@ def _limits(record: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
 
 
 def _words(name: str) -> str:
-    return {"macro_f1": "macro-F1", "micro_f1": "micro-F1"}.get(name, name.replace("_", " "))
+    return WORDS.get(name, name.replace("_", " "))
 
 
 def as_text(experiment: str, data: str, predictions: Sequence[str], body: str) -> str:
