@@ -3,8 +3,12 @@
 import csv
 import html
 import json
+import subprocess
+import sys
 
 import pytest
+from conftest import environment
+from test_own_summary import spanish
 
 OURS = "lead_demo"
 SEED = "results/summary/{}/seed42"
@@ -85,3 +89,31 @@ def test_cases_that_were_trained_on_are_left_out_too(scored):
     page = html.unescape((scored / "results/report/index.html").read_text())
     assert "plain: Somebody else predicted these cases." in page
     assert "The model was trained on 1 of the scored cases." in page
+
+
+def test_the_referee_judges_summaries(project):
+    folder = project.directory("referee_summaries")
+    rows = [spanish(number) for number in range(24)]
+    with (folder / "cases.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    with (folder / "theirs.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "summary"])
+        table.writerows([row["id"], row["summary"]] for row in rows[:10])
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "affectlab", "referee", "summary", "--data", "cases.csv"),
+            *("--predictions", "theirs.csv"),
+        ],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    words = " ".join(done.stdout.split())
+    assert "On 10 cases the ROUGE-L is 100.0 %" in words
+    assert "Somebody else predicted these cases." in words
