@@ -143,6 +143,8 @@ rule audio_probe:
         "<logs>/audio_probe/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_probe/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(AUDIO_PROBES),
     conda:
         "../envs/audio.yaml"
     threads: 4
@@ -156,12 +158,42 @@ rule audio_probe:
         "../workflow/scripts/audio_probe.py"
 
 
+# What somebody else predicted, as our own predictions are stored.
+rule audio_outside:
+    input:
+        table=AUDIO_RUNS.outside_files,
+        records=AUDIO_RUNS.data_of_run("records.jsonl"),
+        measures=AUDIO_RUNS.data_of_run("measures.jsonl"),
+        description=AUDIO_RUNS.data_of_run("description.json"),
+    output:
+        predictions=nonempty("<results>/audio/{run}/seed{seed}/predictions.jsonl"),
+        outside=nonempty("<results>/audio/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/audio_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/audio_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(AUDIO_OUTSIDE),
+    conda:
+        "../envs/audio.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=15,
+    params:
+        lib=lib("audio_outside"),
+        recipe=AUDIO_RUNS.recipe("seeds", "data"),
+    script:
+        "../workflow/scripts/audio_outside.py"
+
+
 rule audio_evaluate:
     input:
         predictions="<results>/audio/{run}/seed{seed}/predictions.jsonl",
-        details="<results>/audio/{run}/seed{seed}/details.json",
-        training="<results>/audio/{run}/seed{seed}/training.json",
-        model="<results>/audio/{run}/seed{seed}/model",
+        details=AUDIO_RUNS.of_trained("details.json"),
+        training=AUDIO_RUNS.of_trained("training.json"),
+        model=AUDIO_RUNS.of_trained("model"),
+        outside=AUDIO_RUNS.of_outside("outside.json"),
+        description=AUDIO_RUNS.data_of_run("description.json"),
         records=AUDIO_RUNS.data_of_run("records.jsonl"),
         measures=AUDIO_RUNS.data_of_run("measures.jsonl"),
         encoder=audio_run_model,
@@ -224,6 +256,16 @@ use rule audio_evaluate as audio_evaluate_label_sets with:
         run=one_of(audio_runs_on("classes")),
 
 
+# The same for predictions of somebody else.
+use rule audio_evaluate as audio_evaluate_outside with:
+    log:
+        "<logs>/audio_evaluate_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/audio_evaluate_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(AUDIO_OUTSIDE),
+
+
 # Seeds of a run together, every run against every other on the same items, and all in one figure.
 rule audio_compare:
     input:
@@ -266,6 +308,8 @@ rule audio_card:
         "<logs>/audio_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(AUDIO_PROBES),
     conda:
         "../envs/report.yaml"
     resources:

@@ -8,12 +8,17 @@ AUDIO = config["audio"]
 AUDIO_RUNS = Runs("audio", selected_audio_runs(AUDIO))
 
 
+AUDIO_OUTSIDE = [name for name in AUDIO["runs"] if AUDIO_RUNS.is_outside(name)]
+AUDIO_PROBES = [name for name in AUDIO["runs"] if name not in AUDIO_OUTSIDE]
+
+
 def audio_runs_on(target):
-    """Names of the runs on data with a target."""
+    """Names of the probes on data with a target."""
     return [
         name
         for name, run in AUDIO["runs"].items()
-        if REGISTRIES.datasets[run["data"]].get("target", "class") == target
+        if name in AUDIO_PROBES
+        and REGISTRIES.datasets[run["data"]].get("target", "class") == target
     ]
 
 
@@ -34,7 +39,9 @@ def audio_encoder_vectors(wildcards):
 
 
 def audio_run_model(wildcards):
-    """The checkpoint of the encoder of a run."""
+    """The checkpoint of the encoder of a run, if it has one."""
+    if wildcards.run in AUDIO_OUTSIDE:
+        return []
     return audio_checkpoint(AUDIO_RUNS[wildcards.run]["encoder"])
 
 
@@ -70,7 +77,7 @@ def audio_targets(wildcards):
     return [
         *audio_data_targets(wildcards),
         *AUDIO_RUNS.results("metrics.json"),
-        *AUDIO_RUNS.results("model_card.md"),
+        *AUDIO_RUNS.results("model_card.md", AUDIO_PROBES),
         "<results>/audio/comparison.json",
     ]
 

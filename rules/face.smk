@@ -23,6 +23,7 @@ rule face_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
         votes=face_votes_of,
+        listed=listed_items,
     output:
         faces=nonempty("<results>/face/data/{data}/faces.npy"),
         metadata=nonempty("<results>/face/data/{data}/metadata.csv"),
@@ -143,6 +144,8 @@ rule face_train:
         "<logs>/face_train/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_train/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_NETWORKS),
     conda:
         "../envs/vision.yaml"
     threads: 8
@@ -183,7 +186,7 @@ rule face_predict:
     benchmark:
         "<benchmarks>/face_predict/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(FACE_RUNS.without_folds(FACE["runs"])),
+        run=one_of(FACE_RUNS.without_folds(FACE_NETWORKS)),
     conda:
         "../envs/vision.yaml"
     threads: 8
@@ -214,7 +217,7 @@ use rule face_predict as face_predict_fold with:
     benchmark:
         "<benchmarks>/face_predict/{run}/seed{seed}/fold{fold}.jsonl"
     wildcard_constraints:
-        run=one_of(FACE_RUNS.with_folds(FACE["runs"])),
+        run=one_of(FACE_RUNS.with_folds(FACE_NETWORKS)),
 
 
 # Every image was held out in one fold: the predictions of all folds are one table.
@@ -228,7 +231,7 @@ rule face_pool:
     benchmark:
         "<benchmarks>/face_pool/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(FACE_RUNS.with_folds(FACE["runs"])),
+        run=one_of(FACE_RUNS.with_folds(FACE_NETWORKS)),
     conda:
         "../envs/data.yaml"
     resources:
@@ -254,7 +257,7 @@ rule face_blur:
     benchmark:
         "<benchmarks>/face_blur/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(face_runs_with_proxies()),
+        run=one_of(set(face_runs_with_proxies()) - set(FACE_OUTSIDE)),
     conda:
         "../envs/vision.yaml"
     threads: 4
@@ -270,11 +273,42 @@ rule face_blur:
         "../workflow/scripts/face_blur.py"
 
 
+# What somebody else predicted, as our own predictions are stored.
+rule face_outside:
+    input:
+        table=FACE_RUNS.outside_files,
+        faces=FACE_RUNS.data_of_run("faces.npy"),
+        metadata=FACE_RUNS.data_of_run("metadata.csv"),
+        description=FACE_RUNS.data_of_run("description.json"),
+        labels=face_proxies_of_run("metadata_with_labels.csv"),
+    output:
+        predictions=nonempty("<results>/face/{run}/seed{seed}/predictions.jsonl"),
+        outside=nonempty("<results>/face/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/face_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/face_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_OUTSIDE),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=scaled(4000),
+        runtime=15,
+    params:
+        lib=lib("face_outside"),
+        recipe=FACE_RUNS.recipe("protocol", "seeds", "data"),
+        result_split=FACE["result_split"],
+    script:
+        "../workflow/scripts/face_outside.py"
+
+
 # Scores, intervals, calibration, figures.
 rule face_evaluate:
     input:
         predictions="<results>/face/{run}/seed{seed}/predictions.jsonl",
-        training="<results>/face/{run}/seed{seed}/training.json",
+        training=FACE_RUNS.of_trained("training.json"),
+        outside=FACE_RUNS.of_outside("outside.json"),
         blur=face_blur_of,
         faces=FACE_RUNS.data_of_run("faces.npy"),
         metadata=FACE_RUNS.data_of_run("metadata.csv"),
@@ -294,6 +328,8 @@ rule face_evaluate:
         "<logs>/face_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_NETWORKS),
     conda:
         "../envs/report.yaml"
     resources:
@@ -306,6 +342,21 @@ rule face_evaluate:
         bootstrap=FACE["bootstrap"],
     script:
         "../workflow/scripts/face_evaluate.py"
+
+
+# The same for predictions of somebody else, which may have no probabilities.
+use rule face_evaluate as face_evaluate_outside with:
+    output:
+        **figure("<results>/face/{run}/seed{seed}/figures/confusion_matrix"),
+        **figure("<results>/face/{run}/seed{seed}/figures/outputs"),
+        metrics=record("<results>/face/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/face/{run}/seed{seed}/run.json"),
+    log:
+        "<logs>/face_evaluate_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/face_evaluate_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_OUTSIDE),
 
 
 # Seeds of a run together, and every run against every other on the same items.
@@ -351,6 +402,8 @@ rule face_card:
         "<logs>/face_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_NETWORKS),
     conda:
         "../envs/report.yaml"
     resources:
@@ -382,6 +435,8 @@ rule face_export:
         "<logs>/face_export/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/face_export/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_NETWORKS),
     conda:
         "../envs/vision.yaml"
     threads: 4

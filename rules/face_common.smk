@@ -4,6 +4,8 @@ from affectlab.face.settings import PUBLISHED_LAYOUT, selected_runs
 
 FACE = config["face"]
 FACE_RUNS = Runs("face", selected_runs(FACE))
+FACE_OUTSIDE = [name for name in FACE["runs"] if FACE_RUNS.is_outside(name)]
+FACE_NETWORKS = [name for name in FACE["runs"] if name not in FACE_OUTSIDE]
 FACE_SPLITS = list(dict.fromkeys(["validation", FACE["result_split"]]))
 
 
@@ -33,7 +35,7 @@ def face_proxies_of_run(filename):
 
 def face_blur_of(wildcards):
     """The blur test of a run and seed, if its data have proxies."""
-    if wildcards.run not in face_runs_with_proxies():
+    if wildcards.run not in set(face_runs_with_proxies()) - set(FACE_OUTSIDE):
         return []
     return f"<results>/face/{wildcards.run}/seed{wildcards.seed}/blur.json"
 
@@ -77,8 +79,8 @@ def face_targets(wildcards):
     return [
         *face_data_targets(wildcards),
         *FACE_RUNS.results("metrics.json"),
-        *FACE_RUNS.results("figures/training_curves.svg"),
-        *FACE_RUNS.results("model_card.md"),
+        *FACE_RUNS.results("figures/training_curves.svg", FACE_NETWORKS),
+        *FACE_RUNS.results("model_card.md", FACE_NETWORKS),
         *(
             FACE_RUNS.of_first_seed(name, "export/export.json")
             for name in FACE["export"]
@@ -89,4 +91,4 @@ def face_targets(wildcards):
 
 
 EXPERIMENT_TARGETS["face"] = face_targets
-NETWORKS["face"] = FACE["runs"]
+NETWORKS["face"] = FACE_NETWORKS

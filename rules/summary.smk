@@ -245,6 +245,33 @@ rule summary_baseline:
         "../workflow/scripts/summary_baseline.py"
 
 
+# What somebody else wrote, as our own summaries are stored.
+rule summary_outside:
+    input:
+        table=SUMMARY_RUNS.outside_files,
+        records=SUMMARY_RUNS.data_of_run("records.jsonl"),
+    output:
+        predictions=nonempty("<results>/summary/{run}/seed{seed}/predictions.jsonl"),
+        details=nonempty("<results>/summary/{run}/seed{seed}/details.jsonl"),
+        outside=nonempty("<results>/summary/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/summary_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/summary_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(SUMMARY_OUTSIDE),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=15,
+    params:
+        lib=lib("summary_outside"),
+        recipe=SUMMARY_RUNS.recipe("protocol", "seeds", "data"),
+    script:
+        "../workflow/scripts/summary_outside.py"
+
+
 # Marks by a language model behind an endpoint; only where one is configured.
 rule summary_judge:
     input:
@@ -307,6 +334,7 @@ rule summary_evaluate:
     input:
         predictions="<results>/summary/{run}/seed{seed}/predictions.jsonl",
         details="<results>/summary/{run}/seed{seed}/details.jsonl",
+        outside=SUMMARY_RUNS.of_outside("outside.json"),
         training=summary_trained("training.json"),
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
         model=SUMMARY_RUNS.model_of_run,

@@ -6,7 +6,8 @@ from affectlab.summary.methods import (
     TRAINED_METHODS,
     training_part,
 )
-from affectlab.summary.settings import SCORING_MODELS, baseline_in_use, with_templates
+from affectlab.summary.own_prompts import with_templates
+from affectlab.summary.settings import SCORING_MODELS, baseline_in_use
 from affectlab.summary.settings import selected_runs as selected_summary_runs
 
 SUMMARY = config["summary"]
@@ -27,7 +28,12 @@ SUMMARY_BASELINES = [
 ]
 # Trained on data that are cross-validated: a model for each fold, and one of all that is kept.
 SUMMARY_FOLDED = SUMMARY_RUNS.with_folds(SUMMARY_TRAINED)
-SUMMARY_MODELS = [name for name in SUMMARY["runs"] if name not in SUMMARY_BASELINES]
+SUMMARY_OUTSIDE = [name for name in SUMMARY["runs"] if SUMMARY_RUNS.is_outside(name)]
+SUMMARY_MODELS = [
+    name
+    for name in SUMMARY["runs"]
+    if name not in (*SUMMARY_BASELINES, *SUMMARY_OUTSIDE)
+]
 
 
 def summary_recipe(*without):

@@ -7,7 +7,8 @@ import pytest
 
 from affectlab.config.models import Outside, typed
 from affectlab.errors import DataError
-from affectlab.evaluation.outside import match, read_answers
+from affectlab.evaluation.outside import match
+from affectlab.evaluation.outside_tables import read_answers
 
 CLASSES = ("anger", "joy")
 ITEMS = {"validation": {"v1": "joy"}, "test": {"t1": "anger", "t2": "joy", "t3": "joy"}}
@@ -25,7 +26,7 @@ def matched(tmp_path):
         else:
             path.write_text(text, encoding="utf-8")
         outside = typed(Outside, {"path": str(path), **recipe})
-        answers = read_answers(path, outside, CLASSES, seed)
+        answers = read_answers(path, outside, CLASSES, seed, {"valence": 1.0})
         return match(path, answers, ITEMS, TRAINING, "test", outside)
 
     return run
@@ -131,3 +132,12 @@ def test_what_is_no_prediction_is_refused_with_its_place(matched, text, problem)
     with pytest.raises(DataError) as caught:
         matched(text)
     assert problem in str(caught.value)
+
+
+def test_numbers_that_go_with_a_class_are_read(matched):
+    rows = "id,label,valence\nt1,joy,0.5\nt2,joy,-1\nt3,anger,0\n"
+    found = matched(rows)
+    assert [answer.numbers["valence"] for answer in found.answers["test"].values()] == [0.5, -1, 0]
+    assert found.to_dict()["numbers"] == ["valence"]
+    with pytest.raises(DataError, match="line 3: valence: expected a number from -1 to 1"):
+        matched(rows.replace(",-1", ",-1.5"))

@@ -24,9 +24,10 @@ from affectlab.summary.convert import Outputs, convert
 from affectlab.summary.layouts import case_of_text, read_requests
 from affectlab.summary.overlay import overlay
 from affectlab.summary.own_notes import few_cases, unknown_to_model
+from affectlab.summary.own_prompts import with_templates
 from affectlab.summary.prompts import case_text, instruction, own_template
 from affectlab.summary.scores import Answer, bleu_columns, bleu_of_sums, names, rouge
-from affectlab.summary.settings import Split, baseline_in_use, mistakes, with_templates
+from affectlab.summary.settings import Split, baseline_in_use, mistakes
 from affectlab.summary.text import UNKNOWN, default_unit, sentences, tokens
 
 PROJECT = Path(__file__).parents[2]

@@ -17,6 +17,7 @@ paths = snakemake.input
 faces = read_faces(paths.faces, paths.metadata, read_description(paths.description))
 labels = labels_of(faces, paths.get("labels") or None)
 blur = paths.get("blur")
+outside = paths.get("outside")
 evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
@@ -24,7 +25,7 @@ evaluate(
         recipe=typed(FaceRun, snakemake.params.recipe),
         bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
         threads=snakemake.threads,
-        training_path=paths.training,
+        training_path=paths.get("training") or None,
         manifest_path=paths.get("model") or None,
         metrics_path=snakemake.output.metrics,
         metrics_schema=paths.metrics_schema,
@@ -36,6 +37,7 @@ evaluate(
     data_paths=(Path(paths.faces), Path(paths.metadata)),
     audit_path=Path(paths.audit),
     blur_path=Path(blur) if blur else None,
+    outside_path=Path(outside) if outside else None,
     result_split=snakemake.params.result_split,
     figures=Path(snakemake.output.confusion_matrix).parent,
 )

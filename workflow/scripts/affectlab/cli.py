@@ -149,7 +149,10 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
         "referee", help="judge predictions that somebody else made, without training"
     )
     referee.add_argument(
-        "experiment", choices=["emotion"], help="of the data: emotion", metavar="EXPERIMENT"
+        "experiment",
+        choices=[one.name for one in experiments],
+        help="of the data",
+        metavar="EXPERIMENT",
     )
     referee.add_argument("--data", type=Path, required=True, help="your data, with labels")
     referee.add_argument(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.config.checks import OUTSIDE
 from affectlab.config.dotted import load
 from affectlab.config.models import Outside, typed
 from affectlab.datasets.overlay import Overlay, ProposedRun, as_yaml, data_name
@@ -21,14 +22,22 @@ from affectlab.errors import DataError, UserError
 from affectlab.evaluation.records import read_metrics
 from affectlab.experiments import EXPERIMENTS
 from affectlab.files.io import write_text
-from affectlab.report.verdict import as_text, verdict
+from affectlab.report.verdict import Judged, as_text, verdict
 
 RUN = "theirs"
 SEED = 0
 CONFIGURATION = "referee.yaml"
 ITEMS = "scored_items.txt"
-WHAT = {"emotion": ("texts", "accuracy")}
-"""Experiment -> plural of an item, and the score that is judged without a claim."""
+WHAT = {
+    "emotion": Judged("texts", "accuracy", "reads like one"),
+    "face": Judged("images", "accuracy", "has the same pixels as one"),
+    "audio": Judged("recordings", "uar", None),
+    "summary": Judged("cases", "rouge_l", None),
+}
+"""Experiment -> what is judged there."""
+
+DIVIDED = ("emotion", "face", "summary")
+"""Experiments whose data have a test split; of others, all that is predicted is scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,7 @@ def referee(case: Case, folder: Path, project: Path) -> str:
     record = read_metrics(
         folder / "results" / case.experiment / run / f"seed{SEED}" / "metrics.json"
     )
-    what, headline = WHAT[case.experiment]
-    body = verdict(record, case.claim, headline, what)
+    body = verdict(record, case.claim, WHAT[case.experiment])
     return as_text(case.experiment, case.data.name, [case.predictions.name], body)
 
 
@@ -92,11 +100,11 @@ def configuration(case: Case, folder: Path) -> Overlay:
     if case.experiment not in WHAT or experiment.overlay is None:
         raise UserError(f"{case.experiment}: no referee; there is one for {', '.join(WHAT)}")
     overlay: Overlay = load(experiment.overlay)(case.data)
-    predicted = _ids(case.predictions, "id")
     plan = overlay.entry.get("split", {})
-    if "column" not in plan and "files" not in plan:
+    if case.experiment in DIVIDED and "column" not in plan and "files" not in plan:
         column = overlay.entry.get("columns", {}).get("id", "id")
-        items = _ids(case.data, column) if case.data.is_file() else []
+        items = overlay.items or _ids(case.data, column)
+        predicted = _ids(case.predictions, "id")
         if set(predicted) >= set(items):
             overlay.entry["split"] = {"folds": 5}
         else:
@@ -112,7 +120,13 @@ def configuration(case: Case, folder: Path) -> Overlay:
     if case.trained_on is not None:
         block["trained_on"] = str(case.trained_on.resolve())
     typed(Outside, block)
-    run: Mapping[str, Any] = {"method": "predictions", "seeds": [SEED], "predictions": block}
+    proposed = overlay.runs[0].block
+    run: Mapping[str, Any] = {
+        "method": OUTSIDE,
+        "seeds": [SEED],
+        "predictions": block,
+        **{key: proposed[key] for key in ("task", "unit") if key in proposed},
+    }
     overlay.runs = [ProposedRun(RUN, run)]
     return overlay
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from affectlab.audio import outside as theirs
 from affectlab.audio.baselines import constant_answers, trivial_probes, trivial_scores
 from affectlab.audio.figures import Panels, draw
 from affectlab.audio.items import TRIVIAL
@@ -18,6 +19,7 @@ from affectlab.audio.label_set_target import THRESHOLDS
 from affectlab.audio.model import load
 from affectlab.audio.number_predictions import PredictedNumbers, read_number_predictions
 from affectlab.audio.number_scores import score_numbers, trivial_numbers
+from affectlab.audio.outside import read_outside, swapped_classes, without_trained
 from affectlab.audio.predictions import (
     GROUPED,
     PUBLISHED,
@@ -36,16 +38,21 @@ from affectlab.audio.score_intervals import (
 )
 from affectlab.audio.scores import headline_of, predicts_label_sets
 from affectlab.audio.settings import AudioRun
-from affectlab.audio.tasks import speakers_known
+from affectlab.audio.tasks import speakers_known, task_classes
 from affectlab.config.models import Bootstrap
+from affectlab.datasets.description import Description
 from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.evaluation import multilabel, stats
 from affectlab.evaluation.classification import per_class
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import ScoredRun, calibration_note, rounded
 from affectlab.files.io import read_json, write_text
 
 TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
+
+WITHOUT_OVERLAP = "test_without_overlap"
+"""Scores of somebody else's predictions without the items that their model was trained on."""
 
 T = TypeVar("T", Predicted, PredictedNumbers, PredictedSets)
 
@@ -72,39 +79,48 @@ def evaluate(
     run: ScoredRun[AudioRun],
     *,
     predictions_path: Path,
-    details_path: Path,
+    details_path: Path | None,
     records_path: Path,
     measures_path: Path,
-    model_directory: Path,
+    model_directory: Path | None,
     text_path: Path,
     figures: Path,
+    outside: tuple[Path, Description] | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
     Args:
         run: what is scored, and where its records go.
         predictions_path: predictions.jsonl of the run.
-        details_path: details.json of the run.
+        details_path: details.json of the run; None where somebody else predicted.
         records_path: records.jsonl of its data.
         measures_path: measures.jsonl of its data.
-        model_directory: of the fitted probe, for the names of its classes.
+        model_directory: of the fitted probe, for the names of its classes; None without one.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
+        outside: outside.json and the description of the data, where somebody else predicted.
 
     Raises:
         DataError: an input does not hold what it should.
     """
-    facts, details = load(model_directory).facts, read_json(details_path)
     task, unit = run.recipe.task, run.recipe.unit
     corpus = read_corpus(records_path, measures_path, task, unit)
-    main = PUBLISHED if run.recipe.protocol == "published" else GROUPED
+    if outside is not None:
+        facts: Mapping[str, Any] = {"classes": task_classes(outside[1].classes, task)}
+        details = read_outside(*outside)
+        main = details["outside"]["scheme"]
+    else:
+        assert model_directory is not None
+        assert details_path is not None
+        facts, details = load(model_directory).facts, read_json(details_path)
+        main = main_scheme(run.recipe)
     scored = _scorer_of(facts)(predictions_path, facts, corpus, main, details, run.bootstrap)
     record = {
         **run.header(
             "audio",
             TASK_VERSION,
             method=task,
-            model=run.recipe.encoder,
+            model=run.recipe.encoder if outside is None else run.recipe.method,
             data={
                 "split": main,
                 "n": len(scored.subjects),
@@ -116,7 +132,7 @@ def evaluate(
         **scored.scores,
         "details": details
         | {
-            "interval_covers": (INTERVAL_COVERS if speakers_known(details) else COVERS_CLIPS)[main],
+            "interval_covers": interval_covers(details, main),
             **scored.details,
             "task": task,
             "unit": unit,
@@ -125,6 +141,19 @@ def evaluate(
     draw(figures, record, scored.panels)
     write_text(text_path, results_text(record))
     run.write(record)
+
+
+def main_scheme(recipe: AudioRun) -> str:
+    """The scheme whose scores are the result of a run of our own."""
+    return PUBLISHED if recipe.protocol == "published" else GROUPED
+
+
+def interval_covers(details: Mapping[str, Any], main: str) -> str:
+    """What the interval of the main scheme is about."""
+    known = speakers_known(details)
+    if "outside" in details:
+        return theirs.COVERS if known else theirs.COVERS_CLIPS
+    return (INTERVAL_COVERS if known else COVERS_CLIPS)[main]
 
 
 class _Scored(NamedTuple):
@@ -161,6 +190,12 @@ def _score_classes(
         "repeats": len(head.probabilities),
     }
     scores = scored_record(found, main, classes, bootstrap)
+    if "outside" in details:
+        table = details["outside"]
+        more["outside"] = {**table, "swapped_names": swapped_classes(head, classes)}
+        rest = without_trained(head, table)
+        if rest is not None:
+            scores["other_splits"][WITHOUT_OVERLAP] = score_scheme(rest, classes, bootstrap)
     return _Scored(head.subjects, {"classes": list(classes)}, scores, more, {})
 
 
@@ -280,8 +315,9 @@ def scored_record(
     }
     metrics = scored.pop(main)["metrics"]
     trivial = [trivial_scores(head.labels, len(classes)), *rivals]
-    metrics |= with_baselines(ranking_scores(head, bootstrap), trivial, bootstrap.level)
-    metrics |= calibration_scores(head, bootstrap)
+    if head.ranked:
+        metrics |= with_baselines(ranking_scores(head, bootstrap), trivial, bootstrap.level)
+        metrics |= calibration_scores(head, bootstrap)
     if main == PUBLISHED:
         metrics |= one_vs_rest_scores(head, classes, bootstrap, rivals)
     labels = np.tile(head.labels, len(head.decisions))
@@ -304,6 +340,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"task {details['task']} by {details['unit']}; encoder {record['model']['name']};"
         f" data {data['name']}, n = {data['n']}{people},"
         f" {_listed(data)}, {details['repeats']} repeats",
+        *outside_sentences(record, "recordings"),
         "",
         f"{'metric':<28}{'value':>8}  {level + ' interval':<18}baseline",
         *(_line(name, entry) for name, entry in sorted(record["metrics"].items())),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.audio.predictions import GROUPED, OFFICIAL, PUBLISHED, RANDOM, VIEW_PREFIX
+from affectlab.audio.predictions import GROUPED, OFFICIAL, OUTSIDE, PUBLISHED, RANDOM, VIEW_PREFIX
 from affectlab.audio.scores import headline_of, predicts_label_sets
 from affectlab.audio.tasks import speakers_known
 from affectlab.audio.views import MIX
@@ -23,6 +23,7 @@ SCHEMES = {
     RANDOM: "clips split at random",
     OFFICIAL: "the corpus' own split",
     PUBLISHED: "published protocol",
+    OUTSIDE: "somebody else's predictions",
     "duration": "duration alone",
     "loudness": "loudness alone",
     "conditions": "recording conditions alone",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,9 @@ from affectlab.files.io import round_significant
 GROUPED, RANDOM, OFFICIAL, PUBLISHED = "grouped", "clip_random", "official", "published"
 """Schemes of the probe itself; those on trivial features have the names of `TRIVIAL`."""
 
+OUTSIDE = "predictions"
+"""The scheme of a table of predictions that somebody else made."""
+
 VIEW_PREFIX = "view_"
 """Of the schemes of each view by itself, with subjects kept apart."""
 
@@ -41,6 +44,7 @@ class Predicted:
         calibrated: the same after temperature scaling, or None.
         refits: of a cross-validation, how far its scores move when it is repeated on other
             subjects; None for a single split.
+        ranked: whether the probabilities were stated; if not, each decision has the probability 1.
     """
 
     ids: tuple[str, ...]
@@ -49,6 +53,19 @@ class Predicted:
     probabilities: stats.Floats
     calibrated: stats.Floats | None
     refits: Refits | None = None
+    ranked: bool = True
+
+    def without(self, ids: set[str]) -> Predicted:
+        """The same predictions less those of the items *ids*."""
+        kept = np.array([place for place, name in enumerate(self.ids) if name not in ids])
+        return replace(
+            self,
+            ids=tuple(self.ids[place] for place in kept),
+            subjects=tuple(self.subjects[place] for place in kept),
+            labels=self.labels[kept],
+            probabilities=self.probabilities[:, kept],
+            calibrated=None if self.calibrated is None else self.calibrated[:, kept],
+        )
 
     @property
     def decisions(self) -> stats.Integers:
@@ -245,9 +262,8 @@ def stated_by_all(repeats: Repeats, field: str, scheme: str) -> bool:
 
 
 def _known_scheme(line: Line, scheme: str) -> str:
-    if scheme not in (GROUPED, RANDOM, OFFICIAL, PUBLISHED, *TRIVIAL) and not scheme.startswith(
-        VIEW_PREFIX
-    ):
+    known = (GROUPED, RANDOM, OFFICIAL, PUBLISHED, OUTSIDE, *TRIVIAL)
+    if scheme not in known and not scheme.startswith(VIEW_PREFIX):
         raise line.error(f"there is no scheme {scheme!r}")
     return scheme
 
@@ -259,6 +275,8 @@ def _collect(
     items: Mapping[str, Known],
 ) -> Predicted:
     ids = tuple(sorted(repeats[0]))
+    if scheme == OUTSIDE and not stated_by_all(repeats, "probabilities", scheme):
+        return _decided(ids, repeats, classes, items)
     scaled = stated_by_all(repeats, "calibrated", scheme)
     return Predicted(
         ids,
@@ -266,6 +284,24 @@ def _collect(
         np.array([classes.index(str(items[name].label)) for name in ids], dtype=np.int64),
         _distributions("probabilities", ids, repeats, classes),
         _distributions("calibrated", ids, repeats, classes) if scaled else None,
+    )
+
+
+def _decided(
+    ids: tuple[str, ...], repeats: Repeats, classes: Sequence[str], items: Mapping[str, Known]
+) -> Predicted:
+    """Predictions that are decisions alone."""
+    decided = [
+        [classes.index(repeat[name].one_of("prediction", classes)) for name in ids]
+        for repeat in repeats
+    ]
+    return Predicted(
+        ids,
+        tuple(items[name].subject for name in ids),
+        np.array([classes.index(str(items[name].label)) for name in ids], dtype=np.int64),
+        np.eye(len(classes))[np.array(decided, dtype=np.int64)],
+        None,
+        ranked=False,
     )
 
 
@@ -279,9 +315,9 @@ def _expected(
 
     The published protocol draws its items at random, so that any of them may be there. Its trivial
     probes predict the items that were *drawn* as well. The scheme of the corpus' own split predicts
-    one split.
+    one split. What somebody else predicted was matched with the records when it was stored.
     """
-    if scheme == PUBLISHED:
+    if scheme in (PUBLISHED, OUTSIDE):
         return ids
     if drawn is not None and scheme in TRIVIAL:
         return drawn

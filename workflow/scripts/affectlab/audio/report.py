@@ -9,6 +9,7 @@ from typing import Any
 from affectlab.audio.scores import few_items, headline_of
 from affectlab.audio.settings import Block
 from affectlab.audio.tasks import speakers_known
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.regression import score_stems
 from affectlab.files.io import read_json
@@ -117,6 +118,8 @@ def _headline(
             SHOWN[headline](run, seeds[0].metrics["data"], level, count(run["groups"], item))
         )
         small = few_items(run["n"], run["groups"], score["ci"], headline)
+        if told := outside_sentences(seeds[0].metrics, "recordings"):
+            sentences.append(f"{run['run']}: {' '.join(told)}")
         if small is not None and small not in sentences:
             sentences.append(small)
         means = split_means(seeds)

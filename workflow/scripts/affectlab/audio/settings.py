@@ -8,9 +8,11 @@ from pydantic import Field
 from affectlab.audio.encoders.kinds import KINDS
 from affectlab.audio.tasks import TASKS, TASKS_OF
 from affectlab.config.checks import (
+    OUTSIDE,
     WITHOUT_TOKENS,
     fixed_mistakes,
     misplaced_keys,
+    outside_mistakes,
     selection_mistakes,
     training_mistakes,
 )
@@ -21,6 +23,7 @@ from affectlab.config.models import (
     AssetName,
     Bootstrap,
     Only,
+    Outside,
     Run,
     RunName,
     RunNames,
@@ -132,6 +135,11 @@ class PublishedProbe(Section):
 class AudioRun(Run):
     """One run: question, data, encoder and recipe."""
 
+    method: Literal["probe", "predictions"] = Field(
+        "probe",
+        description="probe: fit a probe on a frozen encoder; predictions: score a table of "
+        "predictions.",
+    )
     task: Literal["2dep", "2dep_50", "3emo", "8emo", "7emo", "3valence", "label"] = Field(
         "3emo", description="What is asked; each layout of data has labels for some."
     )
@@ -139,8 +147,11 @@ class AudioRun(Run):
         "clip", description="subject: all clips of a subject are pooled into one item."
     )
     data: AssetName = Field("eatd", description="Name in datasets.yaml.")
-    encoder: RunName = Field("clap", description="Name under encoders.")
+    encoder: Annotated[RunName, Only("method", ("probe",))] = Field(
+        "clap", description="Name under encoders."
+    )
     seeds: Seeds = Field([0], description="One fit per seed: of folds, or of split and weights.")
+    predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
     probe: Annotated[Probe, CORRECTED] = block()
     published: Annotated[PublishedProbe, PUBLISHED] = block()
     training: Annotated[Training, PUBLISHED] = block(
@@ -207,7 +218,7 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
-    encoders = [block["encoders"][run["encoder"]] for run in runs]
+    encoders = [block["encoders"][run["encoder"]] for run in runs if "encoder" in run]
     return {run["data"] for run in runs}, {one["model"] for one in encoders if "model" in one}
 
 
@@ -233,6 +244,7 @@ def _run_mistakes(
 ) -> Iterator[str]:
     yield from unknown_name(f"{path}.encoder", run.get("encoder"), encoders, "encoder")
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
+    yield from outside_mistakes(path, run)
     training = f"{path}.training"
     yield from training_mistakes(training, run.get("training"))
     yield from fixed_mistakes(training, run.get("training"), FIXED, "a published head")
@@ -266,6 +278,11 @@ def _target_mistakes(path: str, run: Mapping[str, Any], entry: Mapping[str, Any]
     if not isinstance(layout, str) or layout not in LAYOUTS:
         return
     if target == "numbers":
+        if run.get("method") == OUTSIDE:
+            yield (
+                f"{path}.method: {OUTSIDE} are scored on data with one class for each recording; "
+                f"the target of {name!r} is numbers"
+            )
         if run.get("protocol") == "published":
             yield (
                 f"{path}.protocol: the target of {name!r} is numbers, which the published protocol "

@@ -233,6 +233,17 @@ def outside_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def outside_export_mistakes(experiment: str, block: Mapping[str, Any]) -> Iterator[str]:
+    """Report runs on somebody else's predictions that are to be exported: they have no model."""
+    runs = as_mapping(block.get("runs"))
+    for position, name in enumerate(as_names(block.get("export"))):
+        if as_mapping(runs.get(name)).get("method") == OUTSIDE:
+            yield (
+                f"{experiment}.export.{position}: the run {name!r} scores a table of predictions "
+                "and has no model to export"
+            )
+
+
 def training_mistakes(path: str, training: Any) -> Iterator[str]:
     """Mistakes in a block of `config.models.Training` that its model cannot tell."""
     warmup = as_mapping(training).get("warmup_steps")

@@ -227,7 +227,9 @@ class Outside(Section):
     path: Text = Field("", description="Table of the predictions: CSV, JSON Lines, Parquet, Arrow.")
     columns: OutsideColumns = block()
     classes: dict[Text, Text] = Field(
-        {}, description="Their name of a class, or of its column -> the name in the data."
+        {},
+        description="Their name of a class, or of the column of a class or field -> the name in "
+        "the data.",
     )
     allow_missing: bool = Field(
         False, description="Score the items that are there, and report how many are missing."

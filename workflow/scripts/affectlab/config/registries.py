@@ -16,8 +16,8 @@ STATED = ("title", "version", "licence", "terms", "citation", "access", "sources
 """What a data set's entry has to state, unless the data are the user's own."""
 
 
-TABLES = ("table", "spans", "cases")
-"""Layouts of data of your own that are tables with an id in each row."""
+LISTABLE = ("table", "spans", "cases", "image_folder")
+"""Layouts of data of your own whose items a list can name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ def entry_mistakes(
                 yield from _access_mistakes(path, entry)
                 split = as_mapping(entry.get("split"))
                 yield from _split_mistakes(f"{path}.split", split)
-                if "items" in split and entry.get("layout") not in TABLES:
+                if "items" in split and entry.get("layout") not in LISTABLE:
                     yield (
-                        f"{path}.split.items: only tables have lists of items "
-                        f"(layout {', '.join(TABLES)}); name a column, or use folders"
+                        f"{path}.split.items: expected one of the layouts {', '.join(LISTABLE)}; "
+                        "name a column, or use folders"
                     )
 
 

@@ -48,6 +48,7 @@ class Overlay:
         comments: key of the entry -> what its value was guessed from.
         block: further keys of the experiment's block.
         notes: what cannot be used, or has to be decided by the user.
+        items: ids of the items of data that are no table.
     """
 
     experiment: str
@@ -56,6 +57,7 @@ class Overlay:
     comments: dict[str, str] = field(default_factory=dict)
     block: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
 
 
 def data_name(path: Path) -> str:

@@ -37,7 +37,6 @@ def store(
         items = {"validation": labels, "test": labels}
         training = {}
     outside.store(
-        Path(recipe.path),
         recipe,
         data.classes,
         items,

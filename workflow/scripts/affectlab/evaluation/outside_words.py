@@ -31,7 +31,7 @@ def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[st
         sentences.append(f"For {others} {what} the table has another true class than these data.")
     if swapped := found["swapped_names"]:
         sentences.append(f"The names of classes seem swapped: {_renamed(swapped)}.")
-    if not found["probabilities"]:
+    if found["probabilities"] is False:
         sentences.append("The table has no probabilities, so calibration is not known.")
     return sentences
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from affectlab.config.checks import OUTSIDE
 from affectlab.config.models import Bootstrap
 from affectlab.errors import DataError
 from affectlab.evaluation.classification import (
@@ -18,11 +19,14 @@ from affectlab.evaluation.classification import (
     read_predictions,
     read_runs,
     scored_record,
+    swapped_names_of,
 )
 from affectlab.evaluation.comparison import comparison_record
+from affectlab.evaluation.predictions import scope_of
 from affectlab.evaluation.records import ScoredRun, write_record
 from affectlab.face.figures import draw_classes, draw_counts, draw_outputs
 from affectlab.face.labels import RAW_RANGE
+from affectlab.face.outside import regressed_of
 from affectlab.face.regressed import (
     read_regressed,
     regression_metrics,
@@ -49,6 +53,7 @@ def evaluate(
     blur_path: Path | None,
     result_split: str,
     figures: Path,
+    outside_path: Path | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json and the figures.
 
@@ -61,6 +66,7 @@ def evaluate(
         blur_path: blur.json of the run; None for data without proxies.
         result_split: the split whose scores are the result.
         figures: folder of the figures.
+        outside_path: outside.json, where somebody else predicted.
 
     Raises:
         DataError: an input does not hold what it should.
@@ -68,16 +74,24 @@ def evaluate(
     result_split = data.result_split(result_split)
     folded = data.faces.folds is not None
     corpus = corpus_of(data, result_split)
-    predictions = read_predictions(predictions_path, corpus, held_out(result_split))
+    outside = None if outside_path is None else read_json(outside_path)
+    predictions = read_predictions(
+        predictions_path, corpus, held_out(result_split), scope_of(outside)
+    )
     # Whatever a fold predicts, all that is like it is in the same fold.
     overlapping = (
         set() if folded else overlapping_images(audit_path, result_split, run.recipe.train_on)
     )
+    overlapping |= set() if outside is None else set(outside["trained_on"])
     scored = scored_record(predictions, corpus, overlapping, None, run.bootstrap, result_split)
     del scored["comparison"]
-    regressed = read_regressed(predictions_path, result_split, data.regressed)
+    regressed = read_regressed(predictions_path, result_split, regressed_of(data, outside))
     scored["metrics"] |= regression_metrics(regressed, data, corpus.group, run.bootstrap)
-    fitted_on = scored["calibration"]["fitted_on"]
+    fitted_on = None if scored["calibration"] is None else scored["calibration"]["fitted_on"]
+    details = _details(run.recipe, result_split, fitted_on, regressed, blur_path)
+    if outside is not None:
+        swapped = swapped_names_of(predictions[result_split], corpus)
+        details["outside"] = {**outside, "swapped_names": swapped}
     record = {
         **run.header(
             "face",
@@ -92,7 +106,7 @@ def evaluate(
             },
             data_paths=data_paths,
         ),
-        "details": _details(run.recipe, result_split, fitted_on, regressed, blur_path),
+        "details": details,
         **scored,
     }
     _draw(figures, record, predictions[result_split], regressed, data.labels)
@@ -102,7 +116,7 @@ def evaluate(
 def _details(
     recipe: FaceRun,
     result_split: str,
-    fitted_on: str,
+    fitted_on: str | None,
     regressed: Mapping[str, np.ndarray],
     blur_path: Path | None,
 ) -> dict[str, Any]:
@@ -123,22 +137,24 @@ def _draw(
     labels: Mapping[str, np.ndarray],
 ) -> None:
     """Draw the figures of a record: classes, and regressed values where there are any."""
-    draw_classes(figures, record, shown)
+    draw_classes(figures, record, shown, reliability=record["method"] != OUTSIDE)
     if len(regressed) > 1:
         draw_outputs(figures / "outputs", regressed, labels)
     else:
         draw_counts(figures / "outputs", record["per_class"])
 
 
-def earlier_use(run: FaceRun, result_split: str, fitted_on: str) -> dict[str, Any]:
+def earlier_use(run: FaceRun, result_split: str, fitted_on: str | None) -> dict[str, Any]:
     """Tell which steps of *run* used the images of *result_split* before they are scored.
 
-    The temperature was fitted on the split *fitted_on*.
+    The temperature was fitted on the split *fitted_on*; None where there is none. Which split chose
+    the weights of somebody else's model is not known.
     """
+    chosen_on = None if run.method == OUTSIDE else run.select_on
     return {
         "train_on": run.train_on,
         "seen_in_training": result_split in run.train_on,
-        "selected_on_result": result_split == run.select_on,
+        "selected_on_result": result_split == chosen_on,
         "temperature_on_result": result_split == fitted_on,
         "temperature_on_training": fitted_on in run.train_on,
     }
@@ -204,7 +220,8 @@ def compare(
         name = header["data"]["name"]
         one = data[name]
         split = one.result_split(result_split)
-        predicted = read_regressed(predictions_path, split, one.regressed)
+        names = regressed_of(one, header["details"].get("outside"))
+        predicted = read_regressed(predictions_path, split, names)
         regressed.setdefault(header["run"], []).append(
             regression_scores(predicted, one.labels, corpora[name].group)
         )

@@ -15,12 +15,16 @@ from affectlab.evaluation.classification import (
 from affectlab.face.labels import LIMITS
 
 
-def draw_classes(figures: Path, record: Mapping[str, Any], shown: Predictions) -> None:
-    """Draw the confusion matrix and the reliability of the predictions *shown*."""
+def draw_classes(
+    figures: Path, record: Mapping[str, Any], shown: Predictions, *, reliability: bool
+) -> None:
+    """Draw the confusion matrix and, where wanted, the *reliability* of the predictions *shown*."""
     from affectlab.evaluation import plots
 
     confusion = np.array(record["confusion_matrix"])
     plots.confusion_matrix(figures / "confusion_matrix", confusion, record["data"]["classes"])
+    if not reliability:
+        return
     scaled = reliability_at(shown, record["calibration"]["temperature"])
     curves = {"as trained": reliability_at(shown, 1.0), "after temperature scaling": scaled}
     plots.reliability(figures / "reliability", curves)
@@ -35,7 +39,7 @@ def draw_outputs(
     known = np.isin(labels["image_path"], predicted["id"])
     titles = ("valence", "arousal", '"IQ" proxy (raw)', '"EQ" proxy (raw)')
     shown = [name for name in LIMITS if name in predicted]
-    rows = len(shown) // 2
+    rows = (len(shown) + 1) // 2
     with figure(stem, 8.0, 3.0 * rows) as drawing:
         panels = drawing.subplots(rows, 2).ravel()
         for axes, title, name in zip(panels, titles, shown, strict=False):

@@ -29,8 +29,9 @@ COLOURED = 4.0
 
 @dataclass(slots=True)
 class _Seen:
-    """What was found: the class of each image, splits, groups, and what cannot be read."""
+    """What was found: the name and class of each image, splits, groups, and what cannot be read."""
 
+    names: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     splits: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -85,7 +86,7 @@ def _proposed(path: Path, directory: Path) -> Overlay:
             f"Images that cannot be used: {len(seen.problems)}; the first: {seen.problems[0]}. "
             "Correct them, or set on_bad_record: skip"
         )
-    return Overlay("face", entry, _runs(), comments, notes=notes)
+    return Overlay("face", entry, _runs(), comments, notes=notes, items=seen.names)
 
 
 def _look(images: OwnImages) -> _Seen:
@@ -96,6 +97,7 @@ def _look(images: OwnImages) -> _Seen:
         if item.problem is not None or label is None or not str(label).strip():
             seen.problems.append(f"{item.file}, {item.place}: {item.problem or 'it has no label'}")
             continue
+        seen.names.append(item.name)
         seen.labels.append(str(label))
         if item.split is not None:
             seen.splits[item.split] += 1

@@ -21,7 +21,14 @@ from affectlab.datasets.classes import class_order, merge_spellings, unknown_cla
 from affectlab.datasets.description import CONTENT, Description
 from affectlab.datasets.media import IMAGES, Sorted, read_head, sort_files
 from affectlab.datasets.own_items import Keys, with_division
-from affectlab.datasets.own_tables import OwnFile, OwnRow, own_files, own_rows, split_called
+from affectlab.datasets.own_tables import (
+    OwnFile,
+    OwnRow,
+    listed_items,
+    own_files,
+    own_rows,
+    split_called,
+)
 from affectlab.datasets.splits import divide
 from affectlab.datasets.tables import is_table
 from affectlab.datasets.texts import kind_of
@@ -101,7 +108,10 @@ class OwnImages:
                 be skipped.
         """
         good = 0
+        listed = listed_items(self._entry.get("split", {}))
         for item in self.found():
+            if listed:
+                item = replace(item, split=listed.get(item.name, "train"))
             try:
                 face = self._face(item)
             except ValueError as error:

@@ -54,13 +54,15 @@ def regression_scores(
     """Concordance of valence and arousal, error and explained variance of the proxies.
 
     Args:
-        predicted: as `read_regressed` gives them.
+        predicted: as `read_regressed` gives them; values that are not there have no score.
         labels: as `labels.labels_of` gives them; values without any label have no score.
         group: number of the group of each image.
     """
     groups = np.array([group[path] for path in predicted["id"].tolist()])
     found = {}
     for name, (true, known) in _known(predicted["id"], labels).items():
+        if name not in predicted:
+            continue
         columns = stats.pair_columns(predicted[name][known], true)
         table = stats.group_sums(columns, groups[known])
         for kind in SCORES[name]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.evaluation.classification import CROSS_VALIDATION
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.face.settings import Block
@@ -110,15 +111,7 @@ def _headline(
     unseen = [name for name in runs if not details[name]["seen_in_training"]]
     # What was trained on validation remembers it.
     fair = [name for name in unseen if "validation" not in details[name]["train_on"]]
-    means = {name: split_means(seeds) for name, seeds in runs.items()}
-    accuracy = {name: value["validation"]["accuracy"] for name, value in means.items()}
-    best = max(fair or unseen or runs, key=accuracy.__getitem__)
-    if best not in fair:
-        kind = "the run with the highest accuracy on validation, which it was trained on"
-    elif accuracy[best] == max(accuracy.values()):
-        kind = "the run with the highest validation accuracy"
-    else:
-        kind = "the run with the highest validation accuracy of those not trained on validation"
+    best, kind = _best(runs, fair, unseen)
     run, first = summaries[best], runs[best][0].metrics
     score = run["metrics"]["accuracy"]
     level = comparison["interval"]["level"]
@@ -129,7 +122,7 @@ def _headline(
         else f"images of the {split} split"
     )
     sentences = [
-        f"{best}, {kind}, gives {percent(score['mean'])} of"
+        f"{best}{kind} gives {percent(score['mean'])} of"
         f" {run['n']:,} {of_split} the class they are labelled"
         f" with ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
@@ -144,6 +137,9 @@ def _headline(
             sentences.append(_recall_of_training(name, summaries[name]["metrics"]["accuracy"]))
     if "blur_test" in first["details"]:
         sentences.append(_blur_sentence(first["details"]["blur_test"]))
+    for name, seeds in runs.items():
+        if told := outside_sentences(seeds[0].metrics, "images"):
+            sentences.append(f"{name}: {' '.join(told)}")
     for name, check in checks.items():
         share = check["distribution"]["iq_proxy"]["at_the_limits"]
         sentences.append(
@@ -158,6 +154,36 @@ def _headline(
             f" training data changes its accuracy by {points(change)}."
         )
     return sentences
+
+
+def _best(
+    runs: Mapping[str, Sequence[SeedResult]], fair: Sequence[str], unseen: Sequence[str]
+) -> tuple[str, str]:
+    """The run that the first sentence is about, and why it is this one.
+
+    Args:
+        runs: all.
+        fair: those trained neither on the scored images nor on validation.
+        unseen: those not trained on the scored images.
+    """
+    means = {name: split_means(seeds) for name, seeds in runs.items()}
+    accuracy = {
+        name: value["validation"]["accuracy"]
+        for name, value in means.items()
+        if "validation" in value
+    }
+    groups = [[name for name in group if name in accuracy] for group in (fair, unseen, list(runs))]
+    candidates = next(filter(None, groups), None)
+    if candidates is None:
+        return (fair or unseen or list(runs))[0], ""
+    best = max(candidates, key=accuracy.__getitem__)
+    if best not in fair:
+        kind = "the run with the highest accuracy on validation, which it was trained on"
+    elif accuracy[best] == max(accuracy.values()):
+        kind = "the run with the highest validation accuracy"
+    else:
+        kind = "the run with the highest validation accuracy of those not trained on validation"
+    return best, f", {kind},"
 
 
 def _recall_of_training(name: str, score: Mapping[str, Any]) -> str:

@@ -6,9 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from affectlab.config.checks import (
+    OUTSIDE,
     WITHOUT_TOKENS,
     fixed_mistakes,
     misplaced_keys,
+    outside_export_mistakes,
+    outside_mistakes,
     selection_mistakes,
     training_mistakes,
 )
@@ -17,6 +20,7 @@ from affectlab.config.models import (
     DIFFERENT,
     Bootstrap,
     Only,
+    Outside,
     Run,
     RunName,
     RunNames,
@@ -42,6 +46,7 @@ LAYOUTS = IMAGE_LAYOUTS | VOTES_LAYOUTS
 MODEL_KINDS = frozenset({"image-encoder"})
 COMPACT = Only("method", ("compact",))
 BACKBONE = Only("method", ("backbone",))
+NETWORKS = Only("method", ("compact", "backbone"))
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -105,9 +110,10 @@ class Loss(Section):
 class FaceRun(Run):
     """One run."""
 
-    method: Literal["compact", "backbone"] = Field(
+    method: Literal["compact", "backbone", "predictions"] = Field(
         "compact",
-        description="compact: our own small network; backbone: an image network of transformers.",
+        description="compact: our own small network; backbone: an image network of transformers; "
+        "predictions: score a table of predictions.",
     )
     model: Annotated[Text, BACKBONE] = Field(
         "resnet-18", description="For backbone: name in models.yaml."
@@ -118,19 +124,20 @@ class FaceRun(Run):
         min_length=1,
         description="Splits that are trained on; the published run takes all of them.",
     )
-    select_on: Literal["validation", None] = Field(
+    select_on: Annotated[Literal["validation", None], NETWORKS] = Field(
         "validation",
         description="Split whose accuracy decides which weights are kept; null: the last ones are.",
     )
-    test_time: Literal["none", "flip", "ten_crop"] = Field(
+    test_time: Annotated[Literal["none", "flip", "ten_crop"], NETWORKS] = Field(
         "none",
         description="What of an image the network is shown: the image; its mirror image too; or "
         "five crops, each with its mirror image.",
     )
-    network: Network = block()
-    augmentation: Augmentation = block()
-    loss: Loss = block()
-    training: Training = block()
+    network: Annotated[Network, NETWORKS] = block()
+    augmentation: Annotated[Augmentation, NETWORKS] = block()
+    loss: Annotated[Loss, NETWORKS] = block()
+    training: Annotated[Training, NETWORKS] = block()
+    predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
 
 
 class Labels(Section):
@@ -198,6 +205,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         yield from _own_data_mistakes(path, as_mapping(run), block.get("result_split"), registries)
     yield from selection_mistakes("face", block)
     yield from export_mistakes("face", block, registries)
+    yield from outside_export_mistakes("face", block)
     for data, source in votes.items():
         path = f"face.votes.{data}"
         yield from dataset_mistakes(path, data, registries, {PUBLISHED_LAYOUT})
@@ -222,6 +230,7 @@ def _run_mistakes(
     path: str, run: Mapping[str, Any], votes: Mapping[str, Any], registries: Registries
 ) -> Iterator[str]:
     yield from misplaced_keys(path, FaceRun, run)
+    yield from outside_mistakes(path, run)
     yield from training_mistakes(f"{path}.training", run.get("training"))
     yield from fixed_mistakes(
         f"{path}.training", run.get("training"), WITHOUT_TOKENS, "an image net"

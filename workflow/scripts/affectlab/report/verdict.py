@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from affectlab.errors import UserError
@@ -12,6 +13,30 @@ from affectlab.evaluation.small_data import small_sample
 from affectlab.report.words import count, percent, points, relation, trivial
 
 WIDTH = 88
+WORDS = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "uar": "unweighted average recall",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rouge_l": "ROUGE-L",
+}
+"""Name of a score -> how a sentence calls it, where the underscores alone do not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a verdict is about.
+
+    Attributes:
+        items: plural of an item.
+        headline: the score that is judged without a claim.
+        alike: how an item is found that a training item equals; None where it is not looked for.
+    """
+
+    items: str
+    headline: str
+    alike: str | None
 
 
 def parse_claim(text: str) -> tuple[str, float]:
@@ -30,21 +55,19 @@ def parse_claim(text: str) -> tuple[str, float]:
     return name.strip().replace("-", "_"), number
 
 
-def verdict(
-    record: Mapping[str, Any], claim: tuple[str, float] | None, headline: str, what: str
-) -> str:
+def verdict(record: Mapping[str, Any], claim: tuple[str, float] | None, judged: Judged) -> str:
     """Whether a claim holds on these items, and what speaks for and against it.
 
     Args:
         record: metrics.json of the run on somebody else's predictions.
         claim: score and claimed value; None without a claim.
-        headline: the score that is judged without a claim.
-        what: plural of an item.
+        judged: what it is about.
 
     Raises:
         UserError: the claim is about a score that is not computed.
     """
-    name = headline if claim is None else claim[0]
+    what = judged.items
+    name = judged.headline if claim is None else claim[0]
     if name not in record["metrics"]:
         known = ", ".join(record["metrics"])
         raise UserError(f"--claim: no score {name!r} of these predictions; there are {known}")
@@ -52,7 +75,7 @@ def verdict(
         ("Score", _score(record, name, what)),
         ("Claim", None if claim is None else _claim(record, claim)),
         ("Baseline", _baseline(record, name)),
-        ("Leakage", _leakage(record, name, what)),
+        ("Leakage", _leakage(record, name, judged)),
         ("Duplicates", _duplicates(record["data"], what)),
         ("Table", " ".join(outside_sentences(record, what))),
         ("Size", _size(record, name)),
@@ -101,12 +124,14 @@ def _baseline(record: Mapping[str, Any], name: str) -> str | None:
     )
 
 
-def _leakage(record: Mapping[str, Any], name: str, what: str) -> str:
+def _leakage(record: Mapping[str, Any], name: str, judged: Judged) -> str:
+    what = judged.items
     rest = record["other_splits"].get("test_without_overlap")
     n = record["data"]["n"]
     left_out = n - (rest["n"] if rest else 0)
     if left_out == 0:
-        return f"None of the {what} is among the training items that we know of, or reads like one."
+        known = f"None of the {what} is among the training items that we know of"
+        return f"{known}." if judged.alike is None else f"{known}, or {judged.alike}."
     if rest is None:
         return f"All {what} are in the training data, or nearly the same. The score shows recall."
     entry = rest["metrics"][name]
@@ -123,7 +148,7 @@ def _duplicates(data: Mapping[str, Any], what: str) -> str | None:
     if data["groups"] == data["n"]:
         return None
     return (
-        f"The {what} form {count(data['groups'], 'group')} that belong together or read alike. The"
+        f"The {what} form {count(data['groups'], 'group')} that belong together or are alike. The"
         " interval counts groups."
     )
 
@@ -139,7 +164,7 @@ def _limits(record: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
 
 
 def _words(name: str) -> str:
-    return {"macro_f1": "macro-F1", "micro_f1": "micro-F1"}.get(name, name.replace("_", " "))
+    return WORDS.get(name, name.replace("_", " "))
 
 
 def as_text(experiment: str, data: str, predictions: Sequence[str], body: str) -> str:

@@ -121,13 +121,12 @@ def _scored_runs(
 def _run(seeds: Sequence[_Trained], resamples: Resamples) -> Run:
     """A run from what its models came to."""
     first = seeds[0]
+    names = [name for name in first.scores if name in first.record["metrics"]]
     return Run(
         records=[one.record for one in seeds],
         items=first.items,
-        trials={
-            name: resamples.trials([one.scores[name] for one in seeds]) for name in first.scores
-        },
-        bounds=dict.fromkeys(first.scores, (0.0, 1.0)) | BOUNDS,
+        trials={name: resamples.trials([one.scores[name] for one in seeds]) for name in names},
+        bounds=dict.fromkeys(names, (0.0, 1.0)) | BOUNDS,
         # A model that is not trained has a random part only if its answers are sampled.
         seedless=first.record["method"] not in TRAINED_METHODS
         and not first.record["details"]["sampled"],

@@ -12,8 +12,9 @@ from typing import Any
 
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation.comparison import Score
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import ScoredRun, difference_line, metric, strongest
-from affectlab.files.io import read_jsonl, write_text
+from affectlab.files.io import read_json, read_jsonl, write_text
 from affectlab.summary.answers import read_answers
 from affectlab.summary.baselines import held_out_answers
 from affectlab.summary.cases import (
@@ -22,6 +23,7 @@ from affectlab.summary.cases import (
     scored_parts,
     test_cases,
 )
+from affectlab.summary.outside import UNKNOWN
 from affectlab.summary.score_intervals import COMPARED, differences, interval_of
 from affectlab.summary.scores import Answer, all_scores, description, field_scores
 from affectlab.summary.settings import SummaryRun
@@ -48,6 +50,7 @@ def evaluate(
     model_languages: Sequence[str],
     text_path: Path | str,
     figures: Path | str,
+    outside_path: Path | str | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
@@ -63,6 +66,7 @@ def evaluate(
         model_languages: that the model of a run on users' own data was made for; else empty.
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
+        outside_path: outside.json, where somebody else wrote the summaries.
 
     Raises:
         DataError: an input does not hold what it should.
@@ -74,6 +78,8 @@ def evaluate(
     parts = scored_parts(records_path, recipe.fold)
     plain = trivial_scores(parts)
     judge, usage = read_judge(judge_path)
+    outside = None if outside_path is None else read_json(outside_path)
+    unknown = () if outside is None else UNKNOWN
     record = {
         **run.header(
             "summary",
@@ -87,13 +93,15 @@ def evaluate(
             },
             data_paths=(records_path,),
         ),
-        "metrics": _metrics(found, plain, run.bootstrap)
+        "metrics": _metrics(found, plain, run.bootstrap, unknown)
         | read_side_metrics(judge_path, neural_path),
+        **({} if outside is None else _without_overlap(cases, answers, outside, run.bootstrap)),
         "comparisons": []
         if baseline is None
         else [_comparison(found, baseline, cases, run.bootstrap)],
         "details": _details(cases, answers, details_path, recipe)
-        | ({"model_languages": list(model_languages)} if model_languages else {}),
+        | ({"model_languages": list(model_languages)} if model_languages else {})
+        | ({} if outside is None else {"outside": outside}),
         **({} if judge is None else {"judge": judge}),
     }
     _plot_fields(Path(figures) / "fields", record["details"]["fields"])
@@ -116,14 +124,40 @@ def _metrics(
     found: Mapping[str, Score],
     plain: Mapping[str, tuple[str, float]],
     bootstrap: Bootstrap,
+    unknown: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The scores as metrics.json holds them, next to the *plain* ones of trivial baselines."""
+    """The scores as metrics.json holds them, next to the *plain* ones of trivial baselines.
+
+    Those that are *unknown* are left out.
+    """
     table = {}
     for name, score in found.items():
+        if name in unknown:
+            continue
         interval = interval_of(name, score, bootstrap)
         limits = interval.low, interval.high
         table[name] = metric(interval.value, score.direction, limits, plain.get(name))
     return table
+
+
+def _without_overlap(
+    cases: Sequence[Case],
+    answers: Sequence[Answer],
+    outside: Mapping[str, Any],
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """The scores without the cases that somebody else's model was trained on."""
+    listed = set(outside["trained_on"])
+    kept = [pair for pair in zip(cases, answers, strict=True) if pair[0].id not in listed]
+    if not kept:
+        return {"other_splits": {}}
+    own, given = [case for case, _ in kept], [answer for _, answer in kept]
+    entry = {
+        "n": len(own),
+        "groups": len({case.group for case in own}),
+        "metrics": _metrics(all_scores(own, given), {}, bootstrap, UNKNOWN),
+    }
+    return {"other_splits": {"test_without_overlap": entry}}
 
 
 def _comparison(
@@ -195,6 +229,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         f"model: {record['model']['name']}; data: {data['name']}, split {data['split']},"
         f" n = {data['n']}",
         f"decoding: {record['details']['decoding'] or 'none'}; valid_output: before any repair",
+        *outside_sentences(record, "cases"),
         "",
         f"{'metric':<20}{'value':>8}  {record['interval']['level']:.0%} interval"
         "      strongest trivial baseline",

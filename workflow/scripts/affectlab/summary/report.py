@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.description import read_description
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.report.data_notes import data_notes
@@ -69,6 +70,11 @@ def section(
             *_headline(comparison, runs, audits),
             *_own_sentences(comparison, runs, own),
             *_pooled(pools),
+            *(
+                f"{name}: {' '.join(told)}"
+                for name, seeds in runs.items()
+                if (told := outside_sentences(seeds[0].metrics, "cases"))
+            ),
         ],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),

@@ -1,14 +1,15 @@
 """The summary experiment's block of the configuration: what it needs, and mistakes in it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from affectlab.config.checks import (
+    OUTSIDE,
     fixed_mistakes,
     misplaced_keys,
+    outside_mistakes,
     selection_mistakes,
     training_mistakes,
 )
@@ -20,6 +21,7 @@ from affectlab.config.models import (
     Bootstrap,
     Lora,
     Only,
+    Outside,
     Precision,
     Run,
     RunName,
@@ -40,6 +42,7 @@ from affectlab.summary.methods import (
     RESERVED,
     TRAINED_METHODS,
 )
+from affectlab.summary.own_prompts import template_mistakes
 
 LAYOUTS = frozenset({"longemotion", "psyqa", OWN_LAYOUT})
 
@@ -95,12 +98,13 @@ class SummaryRun(Run):
     """One run: data, method and recipe."""
 
     method: Literal[
-        "lora", "qlora", "prompt", "lead", "tail", "textrank", "template", "nearest"
+        "lora", "qlora", "prompt", "lead", "tail", "textrank", "template", "nearest", "predictions"
     ] = Field(
         "lora",
         description="lora: train low-rank adapters; qlora: the same on 4-bit weights; prompt: the "
         "model as it is; the others need no model: beginning of the case, end of the reflection, "
-        "central sentences, one answer for all, references of the most similar training case.",
+        "central sentences, one answer for all, references of the most similar training case; "
+        "predictions: score a table of summaries.",
     )
     data: AssetName = Field("longemotion", description="Name in datasets.yaml.")
     fold: int | None = Field(
@@ -161,6 +165,7 @@ class SummaryRun(Run):
     lora: Annotated[Lora, TRAINED] = block()
     training: Annotated[Training, TRAINED] = block()
     generation: Annotated[Generation, PROMPTED] = block()
+    predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
 
     @property
     def has_model(self) -> bool:
@@ -278,13 +283,16 @@ def baseline_in_use(block: Mapping[str, Any]) -> str:
     """The run that others are compared with.
 
     It is the configured one if that is on data of a selected run, else the first selected run
-    without a model; without such a run the configured one after all.
+    without a model, else the first one on a table of summaries; without such a run the configured
+    one after all.
     """
     runs, selected, named = block["runs"], block["selected"], str(block["baseline"])
     if runs[named]["data"] in {runs[name]["data"] for name in selected}:
         return named
-    plain = (name for name in selected if runs[name]["method"] in BASELINE_METHODS)
-    return next(plain, named)
+    for methods in (BASELINE_METHODS, (OUTSIDE,)):
+        if plain := [name for name in selected if runs[name]["method"] in methods]:
+            return plain[0]
+    return named
 
 
 def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -323,6 +331,9 @@ def _run_mistakes(
     path: str, run: Mapping[str, Any], folds: Any, registries: Registries
 ) -> Iterator[str]:
     yield from misplaced_keys(path, SummaryRun, run)
+    yield from outside_mistakes(path, run)
+    if as_mapping(run.get(OUTSIDE)).get("allow_missing") is True:
+        yield f"{path}.{OUTSIDE}.allow_missing: every case needs a summary; expected false"
     yield from training_mistakes(f"{path}.training", run.get("training"))
     if "model" in run:
         yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
@@ -363,7 +374,7 @@ def _run_mistakes(
             f"{path}.data: of two folds one is scored and one chooses the weights, so nothing is "
             f"left to train on; datasets.{run.get('data')}.split.folds needs at least 3"
         )
-    yield from _template_mistakes(f"{path}.prompt_template", run.get("prompt_template"))
+    yield from template_mistakes(f"{path}.prompt_template", run.get("prompt_template"))
     # Only trained runs have a training block.
     chooses_weights = "training" in run and run.get("protocol") == "corrected"
     if chooses_weights and fold is None and entry.get("layout") == "psyqa":
@@ -371,26 +382,3 @@ def _run_mistakes(
             f"{path}.fold: PsyQA's published split has no validation cases, so the weights would "
             "be chosen by the test split; a run of the corrected protocol needs a fold"
         )
-
-
-def _template_mistakes(path: str, template: Any) -> Iterator[str]:
-    """A file with a prompt that is not there, or has no place for the text."""
-    if not isinstance(template, str):
-        return
-    try:
-        text = Path(template).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        yield f"{path}: {template} cannot be read: {error}"
-        return
-    if "{text}" not in text:
-        yield f"{path}: {template} does not hold {{text}}, where the text is put"
-
-
-def with_templates(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The runs of a valid block, with the text of their prompts instead of the names of files."""
-    found = {}
-    for name, run in runs.items():
-        file = run.get("prompt_template")
-        text = {} if file is None else {"prompt_template": Path(file).read_text(encoding="utf-8")}
-        found[name] = {**run, **text}
-    return found
