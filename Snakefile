@@ -36,6 +36,7 @@ include: "rules/entity.smk"
 include: "rules/summary.smk"
 include: "rules/audio.smk"
 include: "rules/curves.smk"
+include: "rules/subgroups.smk"
 include: "rules/report.smk"
 include: "rules/targets.smk"
 

@@ -197,6 +197,7 @@ rule audio_evaluate:
         records=AUDIO_RUNS.data_of_run("records.jsonl"),
         measures=AUDIO_RUNS.data_of_run("measures.jsonl"),
         encoder=audio_run_model,
+        subgroups=AUDIO_RUNS.subgroups_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
     output:

@@ -383,6 +383,14 @@ class Runs:
             else f"{self.folder}/{wildcards.run}/seed{wildcards.seed}/{filename}"
         )
 
+    def subgroups_of_run(self, wildcards):
+        """The subgroups of the items of a run, if the entry of its data names any."""
+        self.check_seed(wildcards)
+        data = self[wildcards.run]["data"]
+        if "subgroups" not in REGISTRIES.datasets[data]:
+            return []
+        return f"{self.folder}/data/{data}/subgroups.jsonl"
+
     def model_of_run(self, wildcards):
         """The manifest of a run's pretrained model, if it has one."""
         self.check_seed(wildcards)

@@ -273,6 +273,7 @@ rule emotion_evaluate:
         audit=EMOTION_RUNS.data_of_run("audit.json"),
         model=EMOTION_RUNS.model_of_run,
         baseline=emotion_baseline_of,
+        subgroups=EMOTION_RUNS.subgroups_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
     output:

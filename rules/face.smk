@@ -316,6 +316,7 @@ rule face_evaluate:
         labels=face_proxies_of_run("metadata_with_labels.csv"),
         audit=FACE_RUNS.data_of_run("audit.json"),
         model=FACE_RUNS.model_of_run,
+        subgroups=FACE_RUNS.subgroups_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
     output:

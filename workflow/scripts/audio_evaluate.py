@@ -12,6 +12,7 @@ from affectlab.files.logs import configure_logging
 configure_logging(snakemake.log[0])
 paths = snakemake.input
 details, outside, model = (paths.get(name) for name in ("details", "outside", "model"))
+subgroups = paths.get("subgroups")
 evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
@@ -34,4 +35,5 @@ evaluate(
     text_path=Path(snakemake.output.text),
     figures=Path(snakemake.output.schemes).parent,
     outside=(Path(outside), read_description(paths.description)) if outside else None,
+    subgroups_path=Path(subgroups) if subgroups else None,
 )

@@ -30,6 +30,7 @@ evaluate(
     data_paths=(paths.records,),
     audit_path=paths.audit,
     outside_path=paths.get("outside") or None,
+    subgroups_path=paths.get("subgroups") or None,
     baseline=(*snakemake.params.baseline, paths.baseline) if paths.get("baseline") else None,
     text_path=snakemake.output.text,
     figures=Path(snakemake.output.text).parent / "figures",

@@ -16,8 +16,7 @@ configure_logging(snakemake.log[0])
 paths = snakemake.input
 faces = read_faces(paths.faces, paths.metadata, read_description(paths.description))
 labels = labels_of(faces, paths.get("labels") or None)
-blur = paths.get("blur")
-outside = paths.get("outside")
+blur, outside, subgroups = (paths.get(name) for name in ("blur", "outside", "subgroups"))
 evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
@@ -40,4 +39,5 @@ evaluate(
     outside_path=Path(outside) if outside else None,
     result_split=snakemake.params.result_split,
     figures=Path(snakemake.output.confusion_matrix).parent,
+    subgroups_path=Path(subgroups) if subgroups else None,
 )

@@ -118,6 +118,7 @@ def card(
         tells_speakers=_tells_speakers(record),
         warning=WARNING,
         traps=traps,
+        subgroups=cards.subgroup_section(record),
         small=few_items(data["n"], data["groups"], score["ci"], headline),
         foreign=foreign_language(dataset, model),
         speakers_known=speakers_known(record["details"]),

@@ -38,11 +38,16 @@ from affectlab.audio.score_intervals import (
 )
 from affectlab.audio.scores import headline_of, predicts_label_sets
 from affectlab.audio.settings import AudioRun
+from affectlab.audio.subgroup_scores import class_items, number_items
+from affectlab.audio.subgroups import item_subgroups
 from affectlab.audio.tasks import speakers_known, task_classes
 from affectlab.config.models import Bootstrap
 from affectlab.datasets.description import Description
 from affectlab.datasets.label_sets import LABEL_SETS
+from affectlab.datasets.subgroups import read_subgroups
+from affectlab.errors import UserError
 from affectlab.evaluation import multilabel, stats
+from affectlab.evaluation.by_subgroup import ScoredItems, subgroup_lines, subgroups_record
 from affectlab.evaluation.classification import per_class
 from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import ScoredRun, calibration_note, rounded
@@ -86,6 +91,7 @@ def evaluate(
     text_path: Path,
     figures: Path,
     outside: tuple[Path, Description] | None = None,
+    subgroups_path: Path | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
@@ -99,6 +105,7 @@ def evaluate(
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
         outside: outside.json and the description of the data, where somebody else predicted.
+        subgroups_path: subgroups.jsonl of its data, where the entry names subgroups.
 
     Raises:
         DataError: an input does not hold what it should.
@@ -130,6 +137,11 @@ def evaluate(
             data_paths=(records_path,),
         ),
         **scored.scores,
+        **subgroups_record(
+            item_subgroups(read_subgroups(subgroups_path), corpus, unit),
+            scored.items,
+            run.bootstrap,
+        ),
         "details": details
         | {
             "interval_covers": interval_covers(details, main),
@@ -165,6 +177,7 @@ class _Scored(NamedTuple):
         scores: as of `scored_record`.
         details: of the record, on top of those of the run.
         panels: see `figures.Panels`; none where each item has one class.
+        items: computes the items with the scores that subgroups have.
     """
 
     subjects: Sequence[str]
@@ -172,6 +185,7 @@ class _Scored(NamedTuple):
     scores: Mapping[str, Any]
     details: Mapping[str, Any]
     panels: Panels
+    items: Callable[[], ScoredItems]
 
 
 def _score_classes(
@@ -196,7 +210,14 @@ def _score_classes(
         rest = without_trained(head, table)
         if rest is not None:
             scores["other_splits"][WITHOUT_OVERLAP] = score_scheme(rest, classes, bootstrap)
-    return _Scored(head.subjects, {"classes": list(classes)}, scores, more, {})
+    return _Scored(
+        head.subjects,
+        {"classes": list(classes)},
+        scores,
+        more,
+        {},
+        lambda: class_items(head, len(classes), bootstrap),
+    )
 
 
 def _score_numbers(
@@ -214,7 +235,12 @@ def _score_numbers(
     panels = {name: (head.true[:, d], predicted[:, d]) for d, name in enumerate(names)}
     scores = number_record(found, main, names, bootstrap)
     return _Scored(
-        head.subjects, {"numbers": list(names)}, scores, {"repeats": len(head.values)}, panels
+        head.subjects,
+        {"numbers": list(names)},
+        scores,
+        {"repeats": len(head.values)},
+        panels,
+        lambda: number_items(head, names, bootstrap),
     )
 
 
@@ -239,7 +265,12 @@ def _score_label_sets(
         label_set_record(found, main, classes, bootstrap),
         {"repeats": len(found[main].repeats)},
         panels,
+        _without_subgroups,
     )
+
+
+def _without_subgroups() -> ScoredItems:
+    raise UserError("recordings with several classes have no scores by subgroup")
 
 
 def _scorer_of(facts: Mapping[str, Any]) -> Callable[..., _Scored]:
@@ -373,6 +404,7 @@ def results_text(record: Mapping[str, Any]) -> str:
     if "shared_subjects" in details:
         share = details["shared_subjects"]
         lines += ["", f"{share:.1%} of the validation clips are of subjects heard in training"]
+    lines += subgroup_lines(record)
     return "\n".join(lines) + "\n"
 
 

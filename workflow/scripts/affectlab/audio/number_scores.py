@@ -14,7 +14,7 @@ import numpy as np
 
 from affectlab.audio.items import TRIVIAL
 from affectlab.audio.number_predictions import PredictedNumbers
-from affectlab.audio.refits import SMALLEST_VARIANCE, Halves, Refits, Spread
+from affectlab.audio.refits import SMALLEST_VARIANCE, Halves, Refits, Spread, relative_spread
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import stats
 from affectlab.evaluation.comparison import Trials
@@ -129,7 +129,7 @@ def score_numbers(
     metrics = {}
     for name, own in trials.items():
         scale = scale_of(name)
-        limits = _interval(name, own, predicted.refits, groups, bootstrap.level)
+        limits = number_interval(name, own, predicted.refits, groups, bootstrap.level)
         candidates = [(rival, scores[name]) for rival, scores in rivals.items()]
         baseline = strongest(scale.direction, candidates)
         metrics[name] = metric(own.mean, scale.direction, limits, baseline)
@@ -164,7 +164,7 @@ def _nothing_drawn(table: stats.Floats) -> stats.Floats:
     return np.empty((0, table.shape[1]))
 
 
-def _interval(
+def number_interval(
     name: str, trials: Trials, refits: Refits | None, groups: int, level: float
 ) -> tuple[float, float]:
     """The interval of a score, by Student's t on its scale.
@@ -175,9 +175,7 @@ def _interval(
     """
     from scipy.stats import t
 
-    scale, replicates = scale_of(name), trials.replicates.mean(axis=0)
-    known = float(np.var(scale.link(replicates), ddof=1)) if len(replicates) > 1 else 0.0
-    value = trials.mean
+    scale, known, value = scale_of(name), _resampled_variance(name, trials), trials.mean
     if known <= SMALLEST_VARIANCE:
         known = 1 / max(groups - 3, 1)
         value = min(value, 1 - 1 / max(groups, 2)) if scale.bounds[1] == 1.0 else value
@@ -189,6 +187,27 @@ def _interval(
     centre = float(scale.link(np.asarray(value)))
     low, high = scale.inverse(centre - reach), scale.inverse(centre + reach)
     return min(low, trials.mean), max(high, trials.mean)
+
+
+def concordance_spread(trials: Trials, refits: Refits | None, groups: int) -> Spread | None:
+    """The spread of the mean concordance on its scale; see `refits.relative_spread`.
+
+    Args:
+        trials: of the mean concordance.
+        refits: of the same.
+        groups: subjects.
+    """
+    known = _resampled_variance("ccc", trials) * groups / max(groups - 1, 1)
+    own = None if refits is None else _on_scale(refits, "ccc")
+    return relative_spread(own, "ccc", known, len(trials.values))
+
+
+def _resampled_variance(name: str, trials: Trials) -> float:
+    """The variance over the resamples of a score on its scale."""
+    replicates = trials.replicates.mean(axis=0)
+    if len(replicates) < 2:
+        return 0.0
+    return float(np.var(scale_of(name).link(replicates), ddof=1))
 
 
 def _on_scale(refits: Refits, name: str) -> Refits:

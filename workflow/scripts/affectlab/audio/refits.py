@@ -118,7 +118,45 @@ class SharedFolds:
         return Spread(corrected, float(max(self.rarest - 1, LEAST_FREEDOM)))
 
 
-Refits = Halves | SharedFolds
+@dataclass(frozen=True, slots=True)
+class Stretched:
+    """The refits of some of the items, which stretch a variance as those of all items do.
+
+    Attributes:
+        whole: variance with refits over that of fixed predictions, of all items; and the degrees
+            of freedom.
+        rarest: number of subjects of the class that has the fewest, of these items.
+    """
+
+    whole: Spread
+    rarest: int
+
+    def spread(self, name: str, known: float, repeats: int) -> Spread:
+        """Estimate the variance of a score over data sets; arguments as of `Halves.spread`."""
+        del name, repeats
+        freedom = min(self.whole.freedom, self.rarest - 1)
+        return Spread(known * self.whole.variance, max(freedom, LEAST_FREEDOM))
+
+
+Refits = Halves | SharedFolds | Stretched
+
+
+def relative_spread(refits: Refits | None, name: str, known: float, repeats: int) -> Spread | None:
+    """The spread of a score of all items, in units of the variance of fixed predictions.
+
+    Args:
+        refits: None without a cross-validation, as is the result.
+        name: of the score.
+        known: variance of fixed predictions.
+        repeats: cross-validations that the score is the mean of.
+    """
+    if refits is None:
+        return None
+    # Where all resamples agree, no refit is needed to tell that this is too narrow.
+    spread = refits.spread(name, max(known, SMALLEST_VARIANCE), repeats)
+    if known <= SMALLEST_VARIANCE:
+        return Spread(1.0, spread.freedom)
+    return Spread(spread.variance / known, spread.freedom)
 
 
 def _freedom(products: stats.Floats, rarest: int) -> float:

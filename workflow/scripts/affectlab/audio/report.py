@@ -23,6 +23,7 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, figure, provenance, render, run_view
+from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, interval, percent, points, relation, trivial
 
 HERE = Path(__file__).parent
@@ -90,7 +91,8 @@ def section(
                 for name, seeds in runs.items()
                 if not speakers_known(seeds[0].metrics["details"])
             ],
-        ),
+        )
+        + subgroup_tables("audio", runs),
     )
 
 

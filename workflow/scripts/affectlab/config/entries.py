@@ -151,6 +151,12 @@ class Dataset(Entry):
         "as valence and arousal."
     )
     language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = absent("ISO 639 code, such as en.")
+    subgroups: Annotated[list[Text], *DIFFERENT] = absent(
+        "Columns, such as sex, age, language or device, by which scores are shown. Of ravdess and "
+        "emodb: sex.",
+        min_length=1,
+        max_length=10,
+    )
     split: SplitPlan = absent(str(SplitPlan.__doc__).partition("\n")[0])
     image: ImageInput = absent(str(ImageInput.__doc__))
     title: Text = absent("As tables and reports show it.")

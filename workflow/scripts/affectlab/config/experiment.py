@@ -59,6 +59,10 @@ class Experiment:
         plan: dotted name of a function ``(folder, block) -> list[Plannable]`` that reads the items
             of a converted data set that runs are scored on, see `affectlab.evaluation.planning`;
             empty if nothing can be planned.
+        subgroups: dotted name of a function ``(directory, records, entry) -> ids, rows`` that
+            reads the subgroups of the items, see `affectlab.datasets.subgroups.of_tables`; empty
+            if its scores are not shown by subgroup.
+        records: file with the records of a converted data set.
         prediction_schema: name of the JSON Schema of a line of its predictions.
         generators: name of a generator of data -> dotted name of the function.
         model_generators: the same for generators of tiny models.
@@ -73,6 +77,8 @@ class Experiment:
     overlay: str = ""
     data_export: str = "affectlab.datasets.export:export_records"
     plan: str = ""
+    subgroups: str = ""
+    records: str = "records.jsonl"
     generators: Mapping[str, str] = field(default_factory=dict)
     model_generators: Mapping[str, str] = field(default_factory=dict)
 

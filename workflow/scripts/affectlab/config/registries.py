@@ -19,6 +19,12 @@ STATED = ("title", "version", "licence", "terms", "citation", "access", "sources
 LISTABLE = ("table", "spans", "cases", "image_folder")
 """Layouts of data of your own whose items a list can name."""
 
+SUBGROUP_COLUMNS: Mapping[str, tuple[str, ...] | None] = {
+    **dict.fromkeys(("table", "image_folder", "audio_manifest", "audio_folder")),
+    **dict.fromkeys(("ravdess", "emodb"), ("sex",)),
+}
+"""Layout -> columns that ``subgroups`` may name; None: those of the user's table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registries:
@@ -110,6 +116,7 @@ def entry_mistakes(
                 yield from _access_mistakes(path, entry)
                 split = as_mapping(entry.get("split"))
                 yield from _split_mistakes(f"{path}.split", split)
+                yield from _subgroup_mistakes(path, entry)
                 if "items" in split and entry.get("layout") not in LISTABLE:
                     yield (
                         f"{path}.split.items: expected one of the layouts {', '.join(LISTABLE)}; "
@@ -155,6 +162,27 @@ def _split_mistakes(path: str, split: Mapping[str, Any]) -> Iterator[str]:
         yield f"{path}: test and validation leave nothing to train on"
     if "names" in split and "column" not in split:
         yield f"{path}.names: names belong to a column, and none is given"
+
+
+def _subgroup_mistakes(path: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Subgroups of data that have no such column, or no scores by subgroup."""
+    layout, names = entry.get("layout"), as_names(entry.get("subgroups"))
+    if not names or not isinstance(layout, str):
+        return
+    if layout not in SUBGROUP_COLUMNS:
+        yield (
+            f"{path}.subgroups: data of the layout {layout} have no scores by subgroup; leave the "
+            f"key out (layouts that have: {', '.join(SUBGROUP_COLUMNS)})"
+        )
+    elif layout.startswith("audio_") and entry.get("target") == "classes":
+        yield f"{path}.subgroups: recordings with several classes have no scores by subgroup"
+    elif (known := SUBGROUP_COLUMNS[layout]) is not None:
+        for place, name in enumerate(names):
+            if name not in known:
+                yield (
+                    f"{path}.subgroups.{place}: data of the layout {layout} do not state {name!r}; "
+                    f"expected {' or '.join(known)}"
+                )
 
 
 def dataset_mistakes(

@@ -108,6 +108,7 @@ def card(
         unbalanced=cards.is_unbalanced(record["per_class"]),
         difference=cards.difference_note(differs),
         traps=traps,
+        subgroups=cards.subgroup_section(record),
         agreed=agreed,
         small=small_sample(
             record["data"]["n"],

@@ -76,6 +76,7 @@ def part_card(
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
         traps=traps,
+        subgroups=cards.subgroup_section(record),
         compared=part.compared,
         small=part.small(record),
         foreign=foreign_language(dataset, model),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from affectlab.datasets.description import Target as TargetName
+from affectlab.datasets.subgroups import read_subgroups
 from affectlab.emotion.multilabel_data import MultilabelData
 from affectlab.emotion.ratings import Ratings
 from affectlab.emotion.readers import AnyData
@@ -17,6 +18,7 @@ from affectlab.emotion.score_numbers import NumberTarget
 from affectlab.emotion.scored import Target
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError
+from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
 from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line
@@ -52,6 +54,7 @@ def evaluate(
     text_path: Path | str,
     figures: Path | str,
     outside_path: Path | str | None = None,
+    subgroups_path: Path | str | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
@@ -66,6 +69,7 @@ def evaluate(
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
         outside_path: outside.json, where somebody else predicted.
+        subgroups_path: subgroups.jsonl of its data, where the entry names subgroups.
 
     Raises:
         DataError: an input does not hold what it should.
@@ -97,6 +101,7 @@ def evaluate(
         if baseline is None or found.comparison is None
         else [{"with": baseline[0], "seed": baseline[1], **found.comparison}],
         **scores,
+        **subgroups_record(read_subgroups(subgroups_path), found.items, run.bootstrap),
     }
     found.draw(Path(figures))
     write_text(text_path, results_text(record))
@@ -154,6 +159,7 @@ def results_text(record: Mapping[str, Any]) -> str:
         lines += [_metric_line(target, name, entry["metrics"][name]) for name in COMPARED[target]]
     for other in record["comparisons"]:
         lines += _comparison_lines(other, "against" if target == "class" else "compared with")
+    lines += subgroup_lines(record)
     return "\n".join(lines) + "\n"
 
 

@@ -28,6 +28,7 @@ from affectlab.report.results import (
     split_means,
 )
 from affectlab.report.section import Section, exports_view, provenance, render, run_view
+from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, difference, interval, percent, points, unseen
 
 HERE = Path(__file__).parent
@@ -62,6 +63,7 @@ def section(
         if own.runs:
             sentences += headline(part, own.runs, own.comparison)
             pages.append(html(part, own.runs, own.comparison, own.audits))
+    pages.append(subgroup_tables("emotion", experiment.runs))
     return Section(
         sentences=sentences,
         notes=list(notes.values()),

@@ -16,6 +16,7 @@ from affectlab.emotion.groups import conditions_of, groups_of, scored_splits
 from affectlab.emotion.methods import SEEDLESS
 from affectlab.emotion.scored import Scored
 from affectlab.evaluation import classification
+from affectlab.evaluation.by_subgroup import ScoredItems
 from affectlab.evaluation.classification import Corpus, reliability_at, scored_record
 from affectlab.evaluation.comparison import Run
 from affectlab.evaluation.predictions import scope_of
@@ -75,10 +76,15 @@ class ClassTarget:
                 },
             )
 
+        def items() -> ScoredItems:
+            return classification.scored_items(predictions["test"], corpus, bootstrap.level)
+
         if outside is None:
-            return Scored(record, comparison, draw)
+            return Scored(record, comparison, draw, items)
         swapped = classification.swapped_names_of(predictions["test"], corpus)
-        return Scored(record, comparison, draw, {"outside": {**outside, "swapped_names": swapped}})
+        return Scored(
+            record, comparison, draw, items, {"outside": {**outside, "swapped_names": swapped}}
+        )
 
     @staticmethod
     def read_runs(

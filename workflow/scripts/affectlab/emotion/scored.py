@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Protocol
 from affectlab.config.models import Bootstrap
 from affectlab.emotion.methods import SEEDLESS
 from affectlab.evaluation import scoring
+from affectlab.evaluation.by_subgroup import ScoredItems
 from affectlab.evaluation.comparison import Run
 from affectlab.evaluation.scoring import Scorer, SplitT
 
@@ -22,12 +23,14 @@ class Scored:
         record: its scores, as metrics.json holds them.
         comparison: with the baseline run; None without one.
         draw: writes its figures into a folder.
+        items: computes the test items with the scores that subgroups have.
         details: more of ``details`` of metrics.json.
     """
 
     record: dict[str, Any]
     comparison: dict[str, Any] | None
     draw: Callable[[Path], None]
+    items: Callable[[], ScoredItems]
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -122,7 +125,12 @@ class ScorerTarget(Generic[SplitT]):
             {**record, **self.more(predictions)},
             comparison,
             lambda folder: self.draw(predictions, folder),
+            lambda: self._items(predictions["test"], bootstrap),
         )
+
+    def _items(self, split: SplitT, bootstrap: Bootstrap) -> ScoredItems:
+        scorer = self.scorer
+        return ScoredItems(split.ids, scorer.groups_of(split), scorer.item_scores(split, bootstrap))
 
     @staticmethod
     def read_runs(

@@ -12,6 +12,7 @@ import yaml
 from markupsafe import Markup
 
 from affectlab.config.registries import is_own
+from affectlab.evaluation.by_subgroup import score_name, subgroup_rows, subgroup_sentences
 from affectlab.evaluation.plan_text import plan_sentences
 from affectlab.files.text import read_text
 
@@ -161,6 +162,37 @@ def traps_of(audit: Mapping[str, Any]) -> list[str]:
 def data_limits(audit: Mapping[str, Any]) -> list[str]:
     """The traps in an `audit.json`, and what the scored items can show at all."""
     return [*traps_of(audit), *plan_sentences(audit)]
+
+
+def subgroup_section(record: Mapping[str, Any]) -> str:
+    """The section of a card on scores by subgroup, in Markdown; empty for a run without them.
+
+    Args:
+        record: metrics.json of the run.
+    """
+    blocks = []
+    for column, part in record.get("subgroups", {}).items():
+        names = [score_name(name) for name in part["metrics"]]
+        lines = [
+            f"| {' | '.join([escaped(column), 'n', 'groups', *names])} |",
+            f"|{'---|' * (3 + len(names))}",
+        ]
+        for row in subgroup_rows(part):
+            cells = [_score_cell(entry) for entry in row.scores.values()]
+            lines.append(
+                f"| {' | '.join([escaped(row.name), str(row.n), str(row.groups), *cells])} |"
+            )
+        sentences = [escaped(one) for one in subgroup_sentences(record, column)]
+        blocks.append("\n".join([*lines, "", " ".join(sentences), ""]))
+    if not blocks:
+        return ""
+    return Markup("\n".join(["## Scores by subgroup", "", *blocks]))
+
+
+def _score_cell(entry: Mapping[str, Any]) -> str:
+    low, high = entry["ci"]
+    note = "; too few items" if entry["too_small"] else ""
+    return f"{entry['value']:.4f} ({low:.4f} to {high:.4f}{note})"
 
 
 def is_unbalanced(per_class: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.by_subgroup import ScoredItems, confusion_item_scores
 from affectlab.evaluation.calibration import calibration_error, calibration_metric
 from affectlab.evaluation.comparison import Resamples, Run, Score, Trials, difference
 from affectlab.evaluation.conditions import Columns, predict
@@ -380,6 +381,18 @@ def scored_record(
         if baseline is None
         else compare_two(test, baseline[result_split], corpus, bootstrap),
     }
+
+
+def scored_items(split: Predictions, corpus: Corpus, level: float) -> ScoredItems:
+    """The items of a split with the scores that subgroups have, with intervals at *level*."""
+    scores = confusion_item_scores(
+        split.labels,
+        split.predicted,
+        {name: CONFUSION_SCORES[name] for name in COMPARED},
+        len(corpus.classes),
+        level,
+    )
+    return ScoredItems(split.ids, [corpus.group[name] for name in split.ids], scores)
 
 
 def outside_scope(record: Mapping[str, Any]) -> Scope:

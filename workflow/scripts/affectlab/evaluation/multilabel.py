@@ -18,6 +18,7 @@ import numpy as np
 
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.by_subgroup import ItemScore
 from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.records import metric, strongest
 from affectlab.evaluation.thresholds import check_shapes
@@ -214,6 +215,28 @@ def score_split(
             name: metric(one.value, "higher", (one.low, one.high), trivial[name])
             for name, one in found.items()
         },
+    }
+
+
+def item_scores(split: LabelSets, level: float) -> dict[str, ItemScore]:
+    """The scores of `COMPARED` of any of the items, with intervals at *level*."""
+
+    def f1_interval(table: stats.Floats) -> stats.Interval:
+        hits, support, predicted = _counts(table)
+        unions = support + predicted - hits
+        value, limits = intervals.share_limits(
+            hits, unions, level, counted=unions.any(axis=0), f1=True
+        )
+        return stats.Interval(float(value), float(limits.low), float(limits.high))
+
+    right = exact_match(split.true, split.decided)
+    return {
+        "macro_f1": ItemScore(_count_columns(split.true, split.decided), macro_f1, f1_interval),
+        "exact_match": ItemScore(
+            np.c_[right, np.ones(len(right))],
+            _share,
+            lambda table: intervals.share_interval(table, level),
+        ),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import multilabel, stats
+from affectlab.evaluation.by_subgroup import ItemScore
 from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.multilabel import LabelSets, Prior
 from affectlab.evaluation.predictions import ROUNDING, Line, check_items, prediction_lines
@@ -85,6 +86,10 @@ class MultilabelScorer:
     def score_split(self, split: LabelSets, bootstrap: Bootstrap) -> dict[str, Any]:
         """``n``, ``groups`` and ``metrics``; see `multilabel.score_split`."""
         return multilabel.score_split(split, self.groups_of(split), bootstrap)
+
+    def item_scores(self, split: LabelSets, bootstrap: Bootstrap) -> dict[str, ItemScore]:
+        """See `multilabel.item_scores`."""
+        return multilabel.item_scores(split, bootstrap.level)
 
     def bounds(self, score: str) -> tuple[float, float]:
         """See `scoring.Scorer`."""

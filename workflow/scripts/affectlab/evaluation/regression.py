@@ -18,6 +18,7 @@ import numpy as np
 
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import intervals, stats
+from affectlab.evaluation.by_subgroup import ItemScore
 from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.predictions import check_items, prediction_lines
 from affectlab.evaluation.records import metric, strongest
@@ -192,6 +193,20 @@ class NumberScorer:
     def score_split(self, split: RatedPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
         """See `score_split`."""
         return score_split(split, self.corpus, bootstrap)
+
+    def item_scores(self, split: RatedPredictions, bootstrap: Bootstrap) -> dict[str, ItemScore]:
+        """The mean concordance; its range is known, that of an error in units of the data not."""
+        count = len(self.corpus.names)
+        columns = [
+            stats.pair_columns(split.predicted[:, d], split.true[:, d]) for d in range(count)
+        ]
+        statistic = _mean_over_numbers(stats.concordance, count)
+
+        def interval(table: stats.Floats) -> stats.Interval:
+            score = Score("higher", table, statistic)
+            return _interval(score, int(table[:, 0].sum()), 0.0, bootstrap)
+
+        return {"ccc": ItemScore(np.concatenate(columns, axis=1), statistic, interval)}
 
     def bounds(self, score: str) -> tuple[float, float]:
         """See `Scorer`."""

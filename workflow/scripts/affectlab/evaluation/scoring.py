@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from affectlab.config.models import Bootstrap
+from affectlab.evaluation.by_subgroup import ItemScore
 from affectlab.evaluation.comparison import Resamples, Run, Score, difference
 from affectlab.evaluation.records import read_metrics
 
@@ -56,6 +57,9 @@ class Scorer(Protocol[SplitT]):
 
     def score_split(self, split: SplitT, bootstrap: Bootstrap) -> dict[str, Any]:
         """All scores of a split: ``n``, ``groups`` and ``metrics``, as `metrics.json` has them."""
+
+    def item_scores(self, split: SplitT, bootstrap: Bootstrap) -> dict[str, ItemScore]:
+        """The scores that subgroups of the items have."""
 
     def bounds(self, score: str) -> tuple[float, float]:
         """The lowest and the highest value of a score."""

@@ -223,8 +223,9 @@ def _correlation(
         return correlation
     draws = Resamples(groups, bootstrap.resamples, bootstrap.seed)
     replicates = {
-        place: statistic(
-            draws.sums(stats.group_sums(columns * (subgroups == names[place])[:, None], groups))
+        place: _of_items(
+            statistic,
+            draws.sums(stats.group_sums(columns * (subgroups == names[place])[:, None], groups)),
         )
         for place in sorted({place for pair in related for place in pair})
     }
@@ -235,6 +236,13 @@ def _correlation(
             correlation[one, two] = pair[0, 1] / np.sqrt(pair[0, 0] * pair[1, 1])
             correlation[two, one] = correlation[one, two]
     return correlation
+
+
+def _of_items(statistic: Callable[[stats.Array], stats.Array], sums: stats.Array) -> Floats:
+    """Scores ``[R]`` of the sums ``[R, D]`` of resamples; NaN where a resample has no items."""
+    found, drawn = np.full(len(sums), np.nan), sums.any(axis=1)
+    found[drawn] = statistic(sums[drawn])
+    return found
 
 
 def _factor_for_choice(

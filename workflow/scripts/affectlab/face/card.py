@@ -133,6 +133,7 @@ def card(
         generated=cards.is_generated(dataset),
         difference=cards.difference_note(differs),
         traps=traps,
+        subgroups=cards.subgroup_section(record),
         small=small_sample(
             record["data"]["n"],
             record["metrics"]["accuracy"]["ci"],

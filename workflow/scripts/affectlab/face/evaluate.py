@@ -10,7 +10,9 @@ import numpy as np
 
 from affectlab.config.checks import OUTSIDE
 from affectlab.config.models import Bootstrap
+from affectlab.datasets.subgroups import read_subgroups
 from affectlab.errors import DataError
+from affectlab.evaluation.by_subgroup import subgroups_record
 from affectlab.evaluation.classification import (
     COMPARED,
     CROSS_VALIDATION,
@@ -18,6 +20,7 @@ from affectlab.evaluation.classification import (
     Score,
     read_predictions,
     read_runs,
+    scored_items,
     scored_record,
     swapped_names_of,
 )
@@ -54,6 +57,7 @@ def evaluate(
     result_split: str,
     figures: Path,
     outside_path: Path | None = None,
+    subgroups_path: Path | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json and the figures.
 
@@ -67,6 +71,7 @@ def evaluate(
         result_split: the split whose scores are the result.
         figures: folder of the figures.
         outside_path: outside.json, where somebody else predicted.
+        subgroups_path: subgroups.jsonl of its data, where the entry names subgroups.
 
     Raises:
         DataError: an input does not hold what it should.
@@ -108,6 +113,11 @@ def evaluate(
         ),
         "details": details,
         **scored,
+        **subgroups_record(
+            read_subgroups(subgroups_path),
+            lambda: scored_items(predictions[result_split], corpus, run.bootstrap.level),
+            run.bootstrap,
+        ),
     }
     _draw(figures, record, predictions[result_split], regressed, data.labels)
     run.write(record)

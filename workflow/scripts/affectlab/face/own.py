@@ -30,6 +30,7 @@ from affectlab.datasets.own_tables import (
     split_called,
 )
 from affectlab.datasets.splits import divide
+from affectlab.datasets.subgroups import subgroup_roles, with_subgroup_roles
 from affectlab.datasets.tables import is_table
 from affectlab.datasets.texts import kind_of
 from affectlab.errors import DataError, printable
@@ -89,7 +90,7 @@ class OwnImages:
         Args:
             directory: of the raw data.
             entry: of the data set in the registry; ``image`` has the ``size`` in pixels and
-                whether ``color`` is kept.
+                whether ``color`` is kept. With ``subgroups`` the tables must have these columns.
             on_bad_record: ``fail`` raises at the first bad image, ``skip`` yields it.
         """
         image = entry.get("image", {})
@@ -97,7 +98,8 @@ class OwnImages:
         self.shape = (self._side, self._side, 3) if self._color else (self._side, self._side)
         self.group_column: str | None = None
         self._directory = directory
-        self._entry = entry
+        self._subgroups = subgroup_roles(entry) if "subgroups" in entry else []
+        self._entry = with_subgroup_roles(entry) if self._subgroups else entry
         self._skips = on_bad_record == "skip"
 
     def items(self) -> Iterator[Face | BadRecord]:
@@ -207,8 +209,9 @@ class OwnImages:
         """The rows of tables whose images, or names of images, are in *column* by default."""
         columns = {IMAGE_COLUMN: column, **self._entry.get("columns", {})}
         entry = {**self._entry, "columns": columns}
+        required = [IMAGE_COLUMN, *self._subgroups]
         optional = [role for role in OPTIONAL if role != "split" or "split" not in self._entry]
-        for row in own_rows(files, entry, [IMAGE_COLUMN], optional):
+        for row in own_rows(files, entry, required, optional):
             group = next((role for role in GROUPS if role in row.values), None)
             if group is not None:
                 self.group_column = str(columns.get(group, group))

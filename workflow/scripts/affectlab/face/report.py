@@ -29,6 +29,7 @@ from affectlab.report.section import (
     render,
     run_view,
 )
+from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, interval, percent, points, trivial
 
 HERE = Path(__file__).parent
@@ -96,7 +97,8 @@ def section(
             },
             blurred=[view for view in views if "blur_test" in view["record"]["details"]],
             exports=exports_view(runs),
-        ),
+        )
+        + subgroup_tables("face", runs),
     )
 
 

@@ -24,6 +24,17 @@ _EMOTIONS = {
 }
 
 
+_SPEAKERS = {
+    **dict.fromkeys(("03", "10", "11", "12", "15"), "male"),
+    **dict.fromkeys(("08", "09", "13", "14", "16"), "female"),
+}
+
+
+def sex_of(subject: str) -> str | None:
+    """The sex of a speaker; None for one that the published corpus does not have."""
+    return _SPEAKERS.get(subject.removeprefix("speaker_"))
+
+
 def read_emodb(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | BadRecord]:
     """Read EMO-DB: speaker, sentence, emotion letter and take in each file name."""
     for recording in recordings_in(root):

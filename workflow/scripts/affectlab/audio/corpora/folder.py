@@ -56,6 +56,19 @@ def metadata_table(root: Path) -> Path | None:
     return next((table for table in tables if table is not None), None)
 
 
+def metadata_tables(root: Path, plan: Mapping[str, Any]) -> list[OwnFile]:
+    """The tables of metadata in a folder, or in those of its splits, each with its split.
+
+    Raises:
+        DataError: there is none, or a named folder is missing.
+    """
+    parts = [(_table(folder), split) for folder, split in _parts(root, plan)]
+    found = [OwnFile(table, split) for table, split in parts if table is not None]
+    if not found:
+        raise DataError(root, None, f"no table here; expected one of {', '.join(TABLE_NAMES)}")
+    return found
+
+
 def _parts(root: Path, plan: Mapping[str, Any]) -> list[tuple[Path, str | None]]:
     """The folders of the splits, each with its split; or the folder as a whole."""
     if "files" in plan:

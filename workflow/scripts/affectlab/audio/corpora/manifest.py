@@ -35,9 +35,7 @@ def read_manifest(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadRe
         entry: of the data set; its ``columns`` and ``split.column`` name columns of another name.
             Its ``target`` may be several classes or numbers, see `answer_cells`.
     """
-    table = next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
-    if table is None:
-        raise DataError(root, None, f"expected {FORM}")
+    table = table_in(root)
     cells, listed = answer_cells(entry), has_listed_labels(entry)
     names = {role: role for role in (*REQUIRED, "split", "duration")} | dict(
         entry.get("columns", {})
@@ -66,6 +64,18 @@ def read_manifest(root: Path, entry: Mapping[str, Any]) -> Iterator[Clip | BadRe
             yield _manifest_row(root, table, place, row, names, answer)
     except csv.Error as error:
         raise DataError(table, f"line {reader.line_num + 1}", str(error)) from error
+
+
+def table_in(root: Path) -> Path:
+    """The table of a folder.
+
+    Raises:
+        DataError: there is none.
+    """
+    table = next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
+    if table is None:
+        raise DataError(root, None, f"expected {FORM}")
+    return table
 
 
 def _manifest_row(

@@ -18,6 +18,11 @@ EMOTIONS = TASKS["8emo"].classes
 _NAME = re.compile(r"03-01-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)", re.ASCII)
 
 
+def sex_of(subject: str) -> str:
+    """The sex of an actor: odd numbers are male, even ones female."""
+    return "male" if int(subject.removeprefix("actor_")) % 2 else "female"
+
+
 def read_ravdess(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | BadRecord]:
     """Read RAVDESS speech: seven numbers in each file name, one folder for each actor.
 

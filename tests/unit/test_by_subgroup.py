@@ -1,0 +1,242 @@
+"""Scores by subgroup of every target: the intervals of the whole score, and the words for them."""
+
+import re
+
+import numpy as np
+import pytest
+
+from affectlab.audio import number_scores, refits, score_intervals
+from affectlab.audio.number_predictions import PredictedNumbers
+from affectlab.audio.predictions import Corpus as Recordings
+from affectlab.audio.predictions import Known, Predicted
+from affectlab.audio.subgroup_scores import class_items, number_items
+from affectlab.audio.subgroups import item_subgroups
+from affectlab.config.models import Bootstrap
+from affectlab.errors import UserError
+from affectlab.evaluation import cards, multilabel, stats
+from affectlab.evaluation.by_subgroup import (
+    ScoredItems,
+    subgroup_lines,
+    subgroup_sentences,
+    subgroups_record,
+)
+from affectlab.evaluation.classification import Corpus, Predictions, score_split, scored_items
+from affectlab.evaluation.multilabel import LabelSets, Prior
+from affectlab.evaluation.regression import NumberScorer, RatedCorpus, RatedPredictions
+
+BOOTSTRAP = Bootstrap(resamples=200)
+IDS = tuple(f"i{number:03d}" for number in range(120))
+GROUPS = [number // 3 for number in range(120)]
+
+
+def classified():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 120)
+    predicted = np.where(generator.random(120) < 0.7, labels, generator.integers(0, 3, 120))
+    corpus = Corpus(
+        ("a", "b", "c"), {}, dict(zip(IDS, GROUPS, strict=True)), 0, np.full(3, 1 / 3), {}
+    )
+    return Predictions(IDS, labels, predicted, None), corpus
+
+
+def rated():
+    generator = np.random.default_rng(1)
+    true = generator.normal(size=(120, 2))
+    predicted = true + generator.normal(size=(120, 2))
+    corpus = RatedCorpus(("x", "y"), {}, {}, dict(zip(IDS, GROUPS, strict=True)))
+    split = RatedPredictions(IDS, true, predicted, {"training_mean": np.zeros((120, 2))})
+    return NumberScorer(corpus), split
+
+
+def tagged():
+    generator = np.random.default_rng(2)
+    true = generator.random((120, 4)) < 0.3
+    decided = true ^ (generator.random((120, 4)) < 0.2)
+    priors = (Prior.of(true),) * 120
+    return LabelSets(IDS, true, decided, decided * 0.9, np.full((120, 4), 0.5), priors)
+
+
+def spoken(refit):
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, 2, 120)
+    probabilities = np.clip(
+        np.eye(2)[labels] * 0.4 + generator.random((3, 120, 2)) * 0.6, 0.01, 0.99
+    )
+    subjects = tuple(f"s{number}" for number in GROUPS)
+    return Predicted(IDS, subjects, labels, probabilities, None, refit)
+
+
+def spoken_numbers(refit):
+    generator = np.random.default_rng(4)
+    true = generator.normal(size=(120, 2))
+    values = true + generator.normal(size=(3, 120, 2))
+    subjects = tuple(f"s{number}" for number in GROUPS)
+    return PredictedNumbers(IDS, subjects, true, values, None, refit)
+
+
+def of_all(items: ScoredItems):
+    """Value and limits of each score, of all items as one subgroup."""
+    found = {}
+    for name, score in items.scores.items():
+        interval = score.interval(stats.group_sums(score.columns, items.groups))
+        found[name] = [interval.value, interval.low, interval.high]
+    return found
+
+
+def stored(metrics, names):
+    return {name: [metrics[name]["value"], *metrics[name]["ci"]] for name in names}
+
+
+def agree(ours, whole):
+    assert ours.keys() == whole.keys()
+    for name, limits in whole.items():
+        assert ours[name] == pytest.approx(limits, abs=1e-9), name
+
+
+def test_all_items_as_one_subgroup_have_the_interval_of_the_score():
+    split, corpus = classified()
+    whole = score_split(split, None, corpus, BOOTSTRAP)["metrics"]
+    agree(of_all(scored_items(split, corpus, 0.95)), stored(whole, ("accuracy", "macro_f1")))
+    scorer, numbers = rated()
+    whole = scorer.score_split(numbers, BOOTSTRAP)["metrics"]
+    items = ScoredItems(IDS, GROUPS, scorer.item_scores(numbers, BOOTSTRAP))
+    agree(of_all(items), stored(whole, ("ccc",)))
+    sets = tagged()
+    whole = multilabel.score_split(sets, GROUPS, BOOTSTRAP)["metrics"]
+    items = ScoredItems(IDS, GROUPS, multilabel.item_scores(sets, 0.95))
+    agree(of_all(items), stored(whole, ("macro_f1", "exact_match")))
+
+
+HALVES = refits.Halves(
+    {
+        name: np.random.default_rng(5).normal(0.6, 0.12, (40, 2, 2))
+        for name in ("uar", "accuracy", "macro_f1", "ccc", "mae", "x_ccc", "y_ccc")
+    }
+    | {name: np.full((40, 2, 2), 0.5) for name in ("x_mae", "y_mae")},
+    40,
+)
+
+
+@pytest.mark.parametrize("refit", [None, refits.SharedFolds(5, 40), HALVES])
+def test_all_recordings_as_one_subgroup_vary_as_the_whole_score(refit):
+    one = spoken(refit)
+    whole = score_intervals.score_scheme(one, ("a", "b"), BOOTSTRAP)["metrics"]
+    ours = of_all(class_items(one, 2, BOOTSTRAP))
+    for name in ("uar", "accuracy"):
+        value, low, high = ours[name]
+        assert value == pytest.approx(whole[name]["value"])
+        expected = whole[name]["ci"][1] - whole[name]["ci"][0]
+        assert high - low == pytest.approx(expected, rel=0.02)
+    numbers = spoken_numbers(refit)
+    whole = number_scores.score_numbers(numbers, ("x", "y"), BOOTSTRAP, {})["metrics"]["ccc"]
+    value, low, high = of_all(number_items(numbers, ("x", "y"), BOOTSTRAP))["ccc"]
+    assert value == pytest.approx(whole["value"])
+    assert high - low == pytest.approx(whole["ci"][1] - whole["ci"][0], rel=0.02)
+
+
+def test_refits_widen_the_intervals_of_subgroups():
+    fixed, refitted = (
+        of_all(class_items(spoken(one), 2, BOOTSTRAP))["uar"]
+        for one in (None, refits.SharedFolds(5, 40))
+    )
+    # The variance counts 2.25 times.
+    assert refitted[2] - refitted[1] == pytest.approx(1.5 * (fixed[2] - fixed[1]), rel=0.1)
+
+
+def test_a_pooled_subject_has_the_subgroup_of_all_its_clips():
+    clips = {
+        name: Known(subject, "x", None)
+        for name, subject in (("a1", "a"), ("a2", "a"), ("b1", "b"), ("b2", "b"))
+    }
+    items = {subject: Known(subject, "x", None) for subject in "ab"}
+    given = {"sex": {"a1": "f", "a2": "f", "b1": "f", "b2": "m"}}
+    corpus = Recordings(clips, items)
+    assert item_subgroups(given, corpus, "subject") == {"sex": {"a": "f", "b": None}}
+    assert item_subgroups(given, corpus, "clip") == given
+
+
+def recorded(of_item):
+    split, corpus = classified()
+    return {
+        "interval": {"level": 0.95},
+        **subgroups_record(of_item, lambda: scored_items(split, corpus, 0.95), BOOTSTRAP),
+    }
+
+
+def test_the_record_has_the_score_of_each_subgroup():
+    split, _ = classified()
+    of_item = {name: "xyz"[place % 3] for place, name in enumerate(IDS)} | {IDS[0]: None}
+    part = recorded({"kind": of_item})["subgroups"]["kind"]
+    assert part["not_stated"] == 1
+    for name in "xyz":
+        places = [place for place, item in enumerate(IDS) if of_item[item] == name]
+        one = part["metrics"]["accuracy"]["scores"][name]
+        assert one["value"] == pytest.approx(split.correct[places].mean())
+        assert one["n"] == len(places)
+    assert part["metrics"]["accuracy"]["largest_gap"]["pairs"] == 3
+
+
+def test_without_columns_nothing_is_computed():
+    def never():
+        raise AssertionError
+
+    assert subgroups_record({}, never, BOOTSTRAP) == {}
+
+
+def test_an_item_without_a_line_is_an_error():
+    with pytest.raises(UserError, match="no line with kind"):
+        recorded({"kind": dict.fromkeys(IDS[1:], "x")})
+
+
+def test_a_subgroup_of_one_item_is_scored_and_called_too_small():
+    of_item = dict.fromkeys(IDS, "many") | {IDS[3]: "single"}
+    record = recorded({"kind": of_item})
+    sentences = subgroup_sentences(record, "kind")
+    assert "Too few items for a precise score: single (n = 1)." in sentences
+    assert sentences[0].startswith("By kind, the largest gap in accuracy is")
+    scorer, numbers = rated()
+    items = ScoredItems(IDS, GROUPS, scorer.item_scores(numbers, BOOTSTRAP))
+    found = subgroups_record({"kind": of_item}, lambda: items, BOOTSTRAP)["subgroups"]["kind"]
+    one = found["metrics"]["ccc"]["scores"]["single"]
+    assert one["too_small"]
+    assert np.isfinite([one["value"], *one["ci"]]).all()
+    assert np.isfinite(found["metrics"]["ccc"]["largest_gap"]["ci"]).all()
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_a_subgroup_of_one_recording_is_scored(kind):
+    of_item = dict.fromkeys(IDS, "many") | {IDS[3]: "single"}
+    shared = refits.SharedFolds(5, 40)
+    items = (
+        class_items(spoken(shared), 2, BOOTSTRAP)
+        if kind == "classes"
+        else number_items(spoken_numbers(shared), ("x", "y"), BOOTSTRAP)
+    )
+    found = subgroups_record({"kind": of_item}, lambda: items, BOOTSTRAP)["subgroups"]["kind"]
+    for part in found["metrics"].values():
+        one = part["scores"]["single"]
+        assert one["too_small"]
+        assert np.isfinite([one["value"], *one["ci"], *part["largest_gap"]["ci"]]).all()
+
+
+def test_one_subgroup_has_no_gap_and_none_stated_no_table():
+    sentences = subgroup_sentences(recorded({"kind": dict.fromkeys(IDS, "x")}), "kind")
+    assert sentences[0] == "All scored items are of one subgroup by kind, so there is no gap."
+    record = recorded({"kind": dict.fromkeys(IDS)})
+    assert record["subgroups"]["kind"] == {"not_stated": 120, "metrics": {}}
+    assert subgroup_sentences(record, "kind") == [
+        "For 120 items kind is not stated; the table leaves them out."
+    ]
+    assert cards.subgroup_section(record)
+    assert subgroup_lines(record)
+
+
+def test_the_card_shows_values_of_users_as_they_are_and_no_ids():
+    of_item = {name: ("*a*|b", "c")[place % 2] for place, name in enumerate(IDS)}
+    text = cards.subgroup_section(recorded({"my|kind": of_item}))
+    assert "## Scores by subgroup" in text
+    assert r"\*a\*\|b" in text
+    assert r"| my\|kind | n | groups | accuracy | macro F1 |" in text
+    assert not re.search(r"i\d\d\d", text)
+    lines = "\n".join(subgroup_lines(recorded({"kind": of_item})))
+    assert not re.search(r"i\d\d\d", lines)

@@ -1,0 +1,128 @@
+"""Scores of any of the items of a run, with intervals that cover other training subjects.
+
+Few subgroups have enough subjects to refit a probe on their halves. Refits are therefore taken to
+stretch the variance of a subgroup's score as they stretch that of all items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from affectlab.audio import refits as refitting
+from affectlab.audio.number_predictions import PredictedNumbers
+from affectlab.audio.number_scores import concordance_spread, number_interval, number_trials
+from affectlab.audio.predictions import Predicted
+from affectlab.audio.refits import Spread, Stretched
+from affectlab.audio.score_intervals import repeated_decisions
+from affectlab.audio.scores import DECISIONS, HEADLINE
+from affectlab.config.models import Bootstrap
+from affectlab.evaluation import stats
+from affectlab.evaluation.by_subgroup import ItemScore, ScoredItems
+from affectlab.evaluation.comparison import Trials
+from affectlab.evaluation.regression import WIDTH
+from affectlab.evaluation.stats import Floats, Interval
+
+
+def class_items(predicted: Predicted, classes: int, bootstrap: Bootstrap) -> ScoredItems:
+    """The items of a scheme with the scores of `HEADLINE`, each the mean over the repeats.
+
+    Args:
+        predicted: by the scheme.
+        classes: K.
+        bootstrap: of the intervals.
+    """
+    columns = np.hstack(
+        [
+            stats.confusion_columns(predicted.labels, decisions, classes)
+            for decisions in predicted.decisions
+        ]
+    )
+    scores = {}
+    for name in HEADLINE:
+        statistic = partial(_mean_decision, DECISIONS[name], classes)
+        spread = _spread(predicted, name, classes, bootstrap)
+        interval = partial(_class_interval, statistic, classes, spread, bootstrap)
+        scores[name] = ItemScore(columns, statistic, interval)
+    return ScoredItems(predicted.ids, predicted.subjects, scores)
+
+
+def number_items(
+    predicted: PredictedNumbers, names: Sequence[str], bootstrap: Bootstrap
+) -> ScoredItems:
+    """The items of a scheme with the mean concordance of the numbers *names*."""
+    repeats, _, count = predicted.values.shape
+    columns = np.concatenate(
+        [
+            stats.pair_columns(predicted.values[repeat, :, d], predicted.true[:, d])
+            for repeat in range(repeats)
+            for d in range(count)
+        ],
+        axis=1,
+    )
+
+    def statistic(sums: stats.Array) -> Floats:
+        blocks = np.asarray(sums).reshape(*np.shape(sums)[:-1], repeats, count, WIDTH)
+        return np.asarray(stats.concordance(blocks).mean(axis=(-2, -1)))
+
+    whole = number_trials(
+        predicted.true,
+        predicted.values,
+        predicted.subjects,
+        names,
+        lambda table: stats.resample_sums(table, bootstrap.resamples, bootstrap.seed),
+    )["ccc"]
+    spread = concordance_spread(whole, predicted.refits, len(set(predicted.subjects)))
+
+    def interval(table: Floats) -> Interval:
+        drawn = stats.resample_sums(table, bootstrap.resamples, bootstrap.seed)
+        value = float(statistic(table.sum(axis=0)))
+        trials = Trials(np.array([value]), statistic(drawn)[None])
+        own = None if spread is None else Stretched(spread, len(table))
+        low, high = number_interval("ccc", trials, own, len(table), bootstrap.level)
+        return Interval(value, low, high)
+
+    score = ItemScore(columns, statistic, interval)
+    return ScoredItems(predicted.ids, predicted.subjects, {"ccc": score})
+
+
+def _mean_decision(
+    score: Callable[[stats.Array], Floats], classes: int, sums: stats.Array
+) -> Floats:
+    """The mean over the repeats of a score of confusion matrices, from their cells in one row."""
+    matrices = np.asarray(sums).reshape(*np.shape(sums)[:-1], -1, classes, classes)
+    return np.asarray(score(matrices).mean(axis=-1))
+
+
+def _spread(predicted: Predicted, name: str, classes: int, bootstrap: Bootstrap) -> Spread | None:
+    """How much more a score varies with refits; see `refits.relative_spread`."""
+    trials = repeated_decisions(
+        predicted,
+        classes,
+        lambda table: stats.resample_sums(table, bootstrap.resamples, bootstrap.seed),
+    )[name]
+    known = float(np.var(trials.replicates.mean(axis=0), ddof=1))
+    return refitting.relative_spread(predicted.refits, name, known, len(predicted.probabilities))
+
+
+def _class_interval(
+    statistic: Callable[[stats.Array], Floats],
+    classes: int,
+    whole: Spread | None,
+    bootstrap: Bootstrap,
+    table: Floats,
+) -> Interval:
+    """The interval of a score of the subjects in *table*, as of `score_intervals`."""
+    value = float(statistic(table.sum(axis=0)))
+    replicates = statistic(stats.resample_sums(table, bootstrap.resamples, bootstrap.seed))
+    first = table[:, : classes * classes].reshape(-1, classes, classes)
+    with_class = (first.sum(axis=2) > 0).sum(axis=0)
+    rarest, occurring = int(with_class[with_class > 0].min()), int((with_class > 0).sum())
+    spread = None
+    if whole is not None:
+        spread = Stretched(whole, rarest).spread("", float(np.var(replicates, ddof=1)), 1)
+    units = min(len(table), rarest * occurring)
+    found = refitting.stretched(value, replicates, spread, bootstrap.level, units)
+    return Interval(value, *refitting.limits(value, found, bootstrap.level))
