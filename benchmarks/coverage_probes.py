@@ -124,6 +124,18 @@ def _rows(
 
 def simulate(shape: Shape, generator: np.random.Generator) -> dict[str, tuple[float, float, float]]:
     """Draw one data set, cross-validate it: name -> value and limits of each score."""
+    predicted = predict(shape, generator)
+    bootstrap = Bootstrap(resamples=RESAMPLES, level=LEVEL, seed=int(generator.integers(2**31)))
+    scores = decision_scores(predicted, shape.classes, bootstrap)
+    scores |= ranking_scores(predicted, bootstrap)
+    return {
+        name: (score.value, *limits(score.value, score.replicates, LEVEL))
+        for name, score in scores.items()
+    }
+
+
+def predict(shape: Shape, generator: np.random.Generator) -> Predicted:
+    """Draw one data set, cross-validate it and the halves of its subjects."""
     features, labels, subjects = draw(shape, generator)
     everyone = np.arange(shape.subjects)
     whole = cross_validate(shape, features, labels, subjects, [everyone] * REPEATS, generator)
@@ -143,14 +155,7 @@ def simulate(shape: Shape, generator: np.random.Generator) -> dict[str, tuple[fl
     )
     ids = tuple(f"{number:04d}" for number in range(len(labels)))
     names = tuple(f"{number:04d}" for number in subjects)
-    predicted = Predicted(ids, names, labels, whole, None, halves)
-    bootstrap = Bootstrap(resamples=RESAMPLES, level=LEVEL, seed=int(generator.integers(2**31)))
-    scores = decision_scores(predicted, shape.classes, bootstrap)
-    scores |= ranking_scores(predicted, bootstrap)
-    return {
-        name: (score.value, *limits(score.value, score.replicates, LEVEL))
-        for name, score in scores.items()
-    }
+    return Predicted(ids, names, labels, whole, None, halves)
 
 
 def draw(shape: Shape, generator: np.random.Generator) -> tuple[Floats, Integers, Integers]:

@@ -1,6 +1,8 @@
 """Scores by subgroup of every target: the intervals of the whole score, and the words for them."""
 
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,10 @@ from affectlab.evaluation.by_subgroup import (
 from affectlab.evaluation.classification import Corpus, Predictions, score_split, scored_items
 from affectlab.evaluation.multilabel import LabelSets, Prior
 from affectlab.evaluation.regression import NumberScorer, RatedCorpus, RatedPredictions
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import coverage_probes
 
 BOOTSTRAP = Bootstrap(resamples=200)
 IDS = tuple(f"i{number:03d}" for number in range(120))
@@ -240,3 +246,38 @@ def test_the_card_shows_values_of_users_as_they_are_and_no_ids():
     assert not re.search(r"i\d\d\d", text)
     lines = "\n".join(subgroup_lines(recorded({"kind": of_item})))
     assert not re.search(r"i\d\d\d", lines)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_intervals_of_subgroups_of_recordings_cover(place, record_property):
+    """Random halves of the subjects have the same true score; 200 data sets of each shape."""
+    covered, covered_gap = coverage_of_halves(coverage_probes.SHAPES[place], 200)
+    record_property("single", covered)
+    record_property("largest", covered_gap)
+    # Two and a half standard errors below 0.93.
+    assert covered >= 0.89
+    assert covered_gap >= 0.89
+
+
+def coverage_of_halves(shape, datasets):
+    """Coverage of the intervals of two random halves of the subjects, and of their gap."""
+    limits, gaps = [], []
+    for number in range(datasets):
+        generator = np.random.default_rng([11, number])
+        one = coverage_probes.predict(shape, generator)
+        first = set(generator.permutation(sorted(set(one.subjects)))[::2].tolist())
+        half = {
+            name: "one" if who in first else "two"
+            for name, who in zip(one.ids, one.subjects, strict=True)
+        }
+        items = class_items(one, shape.classes, BOOTSTRAP)
+        found = subgroups_record({"half": half}, lambda items=items: items, BOOTSTRAP)
+        part = found["subgroups"]["half"]["metrics"]["uar"]
+        limits += [(each["value"], *each["ci"]) for each in part["scores"].values()]
+        gaps.append(part["largest_gap"]["ci"])
+    values, low, high = np.array(limits).T
+    truth = values.mean()
+    below, above = np.array(gaps).T
+    inside = (low <= truth) & (truth <= high)
+    return float(inside.mean()), float(((below <= 0) & (above >= 0)).mean())
