@@ -225,6 +225,32 @@ def test_a_subgroup_of_one_recording_is_scored(kind):
         assert np.isfinite([one["value"], *one["ci"], *part["largest_gap"]["ci"]]).all()
 
 
+def test_the_most_important_score_comes_first_whatever_the_order_of_the_record():
+    items = class_items(spoken(None), 2, BOOTSTRAP)
+    of_item = {name: "xy"[place % 2] for place, name in enumerate(IDS)}
+    record = {
+        "interval": {"level": 0.95},
+        **subgroups_record({"kind": of_item}, lambda: items, BOOTSTRAP),
+    }
+    metrics = record["subgroups"]["kind"]["metrics"]
+    record["subgroups"]["kind"]["metrics"] = {name: metrics[name] for name in sorted(metrics)}
+    first = "By kind, the largest gap in unweighted average recall is"
+    assert subgroup_sentences(record, "kind")[0].startswith(first)
+    assert "| kind | n | groups | unweighted average recall | accuracy |" in cards.subgroup_section(
+        record
+    )
+
+
+def test_a_gap_lies_in_the_range_of_the_score():
+    of_item = {name: name for name in IDS[:20]} | dict.fromkeys(IDS[20:])
+    record = recorded({"kind": of_item})
+    for part in record["subgroups"]["kind"]["metrics"].values():
+        low, high = part["largest_gap"]["ci"]
+        assert -1 <= low <= high <= 1
+    sentences = subgroup_sentences(record, "kind")
+    assert "Every subgroup has too few items for a precise score." in sentences
+
+
 def test_one_subgroup_has_no_gap_and_none_stated_no_table():
     sentences = subgroup_sentences(recorded({"kind": dict.fromkeys(IDS, "x")}), "kind")
     assert sentences[0] == "All scored items are of one subgroup by kind, so there is no gap."

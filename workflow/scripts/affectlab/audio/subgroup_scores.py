@@ -84,7 +84,7 @@ def number_items(
         low, high = number_interval("ccc", trials, own, len(table), bootstrap.level)
         return Interval(value, low, high)
 
-    score = ItemScore(columns, statistic, interval)
+    score = ItemScore(columns, statistic, interval, (-1.0, 1.0))
     return ScoredItems(predicted.ids, predicted.subjects, {"ccc": score})
 
 

@@ -18,6 +18,10 @@ NAMES = {"uar": "unweighted average recall", "ccc": "concordance", "macro_f1": "
 """Scores in sentences, where the name in metrics.json is not enough."""
 
 
+ORDER = ("uar", "accuracy", "macro_f1", "exact_match", "ccc")
+"""Scores by their importance; stored records are sorted by name."""
+
+
 class ItemScore(NamedTuple):
     """A score of any set of items.
 
@@ -25,11 +29,13 @@ class ItemScore(NamedTuple):
         columns: ``[n, D]``, what each item adds to the sums that the score needs.
         statistic: from sums ``[..., D]`` to scores ``[...]``.
         interval: from the sums of each group ``[G, D]`` to value and limits.
+        bounds: lowest and highest possible value.
     """
 
     columns: stats.Array
     statistic: Callable[[stats.Array], stats.Array]
     interval: Callable[[Floats], Interval]
+    bounds: tuple[float, float] = (0.0, 1.0)
 
 
 class ScoredItems(NamedTuple):
@@ -38,7 +44,7 @@ class ScoredItems(NamedTuple):
     Attributes:
         ids: of the n items.
         groups: ``[n]``, the group of each item; items of one group are resampled together.
-        scores: name -> score; the first one is the most important.
+        scores: name -> score.
     """
 
     ids: Sequence[str]
@@ -77,20 +83,36 @@ def subgroups_record(
         found[column] = {
             "not_stated": len(names) - len(places),
             "metrics": {
-                name: subgroup_scores(
-                    score.columns[places],
-                    score.statistic,
-                    score.interval,
-                    groups=np.asarray(groups)[places],
-                    subgroups=stated,
-                    bootstrap=bootstrap,
-                ).as_record()
+                name: _scored(score, places, groups, stated, bootstrap)
                 for name, score in scores.items()
             }
             if places
             else {},
         }
     return {"subgroups": found}
+
+
+def _scored(
+    score: ItemScore,
+    places: Sequence[int],
+    groups: Sequence[Any],
+    subgroups: Sequence[str],
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """One score of the subgroups of the items at *places*, as metrics.json has it."""
+    found = subgroup_scores(
+        score.columns[places],
+        score.statistic,
+        score.interval,
+        groups=np.asarray(groups)[places],
+        subgroups=subgroups,
+        bootstrap=bootstrap,
+    )
+    record, widest = found.as_record(), score.bounds[1] - score.bounds[0]
+    if record["largest_gap"] is not None:
+        # No true gap lies beyond.
+        record["largest_gap"]["ci"] = np.clip(record["largest_gap"]["ci"], -widest, widest).tolist()
+    return record
 
 
 class Row(NamedTuple):
@@ -109,20 +131,24 @@ class Row(NamedTuple):
     scores: Mapping[str, Mapping[str, Any]]
 
 
+def shown_scores(part: Mapping[str, Any]) -> list[str]:
+    """Names of the scores of one column, the most important first."""
+    return sorted(part["metrics"], key=ORDER.index)
+
+
 def subgroup_rows(part: Mapping[str, Any]) -> list[Row]:
     """The rows of the table of one column, from its part of metrics.json."""
-    metrics = part["metrics"]
-    if not metrics:
+    metrics, names = part["metrics"], shown_scores(part)
+    if not names:
         return []
-    first = next(iter(metrics.values()))["scores"]
     return [
         Row(
             name,
             one["n"],
             one["groups"],
-            {score: known["scores"][name] for score, known in metrics.items()},
+            {score: metrics[score]["scores"][name] for score in names},
         )
-        for name, one in sorted(first.items())
+        for name, one in sorted(metrics[names[0]]["scores"].items())
     ]
 
 
@@ -154,7 +180,8 @@ def subgroup_sentences(record: Mapping[str, Any], column: str) -> list[str]:
 def _gap_sentences(column: str, part: Mapping[str, Any], level: float) -> Iterator[str]:
     if not part["metrics"]:
         return
-    score, found = next(iter(part["metrics"].items()))
+    score = shown_scores(part)[0]
+    found = part["metrics"][score]
     gap = found["largest_gap"]
     if gap is None:
         yield f"All scored items are of one subgroup by {column}, so there is no gap."
@@ -173,9 +200,11 @@ def _gap_sentences(column: str, part: Mapping[str, Any], level: float) -> Iterat
 
 
 def _size_sentences(part: Mapping[str, Any]) -> Iterator[str]:
-    score = next(iter(part["metrics"]), None)
-    small = [row for row in subgroup_rows(part) if score and row.scores[score]["too_small"]]
-    if small:
+    rows = subgroup_rows(part)
+    small = [row for row in rows if next(iter(row.scores.values()))["too_small"]]
+    if small and len(small) == len(rows):
+        yield "Every subgroup has too few items for a precise score."
+    elif small:
         named = ", ".join(f"{row.name} (n = {row.n:,})" for row in small)
         yield f"Too few items for a precise score: {named}."
 
@@ -186,7 +215,7 @@ def subgroup_lines(record: Mapping[str, Any]) -> list[str]:
     for column, part in record.get("subgroups", {}).items():
         rows = subgroup_rows(part)
         width = max([len(column), *(len(row.name) for row in rows)]) + 2
-        names = list(part["metrics"])
+        names = shown_scores(part)
         heads = "".join(f"  {name:<26}" for name in names)
         lines += ["", f"{column:<{width}}{'n':>7}{'groups':>8}{heads}".rstrip()]
         for row in rows:

@@ -12,7 +12,12 @@ import yaml
 from markupsafe import Markup
 
 from affectlab.config.registries import is_own
-from affectlab.evaluation.by_subgroup import score_name, subgroup_rows, subgroup_sentences
+from affectlab.evaluation.by_subgroup import (
+    score_name,
+    shown_scores,
+    subgroup_rows,
+    subgroup_sentences,
+)
 from affectlab.evaluation.plan_text import plan_sentences
 from affectlab.files.text import read_text
 
@@ -172,7 +177,7 @@ def subgroup_section(record: Mapping[str, Any]) -> str:
     """
     blocks = []
     for column, part in record.get("subgroups", {}).items():
-        names = [score_name(name) for name in part["metrics"]]
+        names = [score_name(name) for name in shown_scores(part)]
         lines = [
             f"| {' | '.join([escaped(column), 'n', 'groups', *names])} |",
             f"|{'---|' * (3 + len(names))}",

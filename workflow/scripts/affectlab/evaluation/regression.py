@@ -206,7 +206,7 @@ class NumberScorer:
             score = Score("higher", table, statistic)
             return _interval(score, int(table[:, 0].sum()), 0.0, bootstrap)
 
-        return {"ccc": ItemScore(np.concatenate(columns, axis=1), statistic, interval)}
+        return {"ccc": ItemScore(np.concatenate(columns, axis=1), statistic, interval, (-1.0, 1.0))}
 
     def bounds(self, score: str) -> tuple[float, float]:
         """See `Scorer`."""

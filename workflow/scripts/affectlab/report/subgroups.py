@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from affectlab.evaluation.by_subgroup import score_name, subgroup_rows, subgroup_sentences
+from affectlab.evaluation.by_subgroup import (
+    score_name,
+    shown_scores,
+    subgroup_rows,
+    subgroup_sentences,
+)
 from affectlab.report.results import SeedResult
 from affectlab.report.section import render
 
@@ -26,7 +31,7 @@ def subgroup_tables(experiment: str, runs: Mapping[str, Sequence[SeedResult]]) -
             "run": name,
             "seed": seeds[0].metrics["seed"],
             "column": column,
-            "scores": [score_name(score) for score in part["metrics"]],
+            "scores": [score_name(score) for score in shown_scores(part)],
             "rows": subgroup_rows(part),
             "sentences": subgroup_sentences(seeds[0].metrics, column),
         }
