@@ -23,6 +23,7 @@ wildcard_constraints:
 rule audio_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
+        exclude=exclusion_file,
     output:
         records=nonempty("<results>/audio/data/{data}/records.jsonl"),
         quarantine="<results>/audio/data/{data}/quarantine.jsonl",
@@ -39,6 +40,7 @@ rule audio_convert:
     params:
         lib=lib("audio_convert"),
         entry=reading_part,
+        exclude=exclusion_digests,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
         clips=AUDIO["clips"],

@@ -19,6 +19,7 @@ from affectlab.assets.status import (
     local_marker,
     preflight,
 )
+from affectlab.datasets.exclusions import taken_exclusions
 from affectlab.files.archives import local_copy
 from affectlab.files.io import user_path
 from affectlab.config.checks import OUTSIDE
@@ -45,6 +46,8 @@ try:
 except UserError as error:
     # An exception would be printed twice, with a traceback.
     sys.exit(str(error))
+# Who withdrew is for the conversions alone: params and stored files would keep their names.
+EXCLUSIONS, COMPLETE = taken_exclusions(COMPLETE, REGISTRIES.datasets)
 # What rules and scripts see has every key.
 config.update(COMPLETE)
 
@@ -284,6 +287,17 @@ def listed_items(wildcards):
     """The lists of items that divide the data set of the wildcard `data`, if there are any."""
     plan = REGISTRIES.datasets[wildcards.data].get("split", {})
     return [str(user_path(path)) for path in plan.get("items", {}).values()]
+
+
+def exclusion_digests(wildcards):
+    """Digests of the names that the entry of the wildcard `data` leaves out."""
+    return EXCLUSIONS.get(wildcards.data, {}).get("digests", {})
+
+
+def exclusion_file(wildcards):
+    """The file with the names that the entry of the wildcard `data` leaves out, if it has one."""
+    file = EXCLUSIONS.get(wildcards.data, {}).get("file")
+    return [] if file is None else str(user_path(file))
 
 
 def expected_counts(wildcards):

@@ -21,6 +21,7 @@ rule emotion_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
         listed=listed_items,
+        exclude=exclusion_file,
     output:
         records=nonempty("<results>/emotion/data/{data}/records.jsonl"),
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
@@ -37,6 +38,7 @@ rule emotion_convert:
     params:
         lib=lib("emotion_convert"),
         entry=reading_part,
+        exclude=exclusion_digests,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
     script:

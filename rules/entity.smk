@@ -22,6 +22,7 @@ rule entity_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
         listed=listed_items,
+        exclude=exclusion_file,
     output:
         records=nonempty("<results>/entity/data/{data}/records.jsonl"),
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
@@ -38,6 +39,7 @@ rule entity_convert:
     params:
         lib=lib("entity_convert"),
         entry=reading_part,
+        exclude=exclusion_digests,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
         split=entity_split,

@@ -24,6 +24,7 @@ rule face_convert:
         manifest="<resources>/raw/{data}/manifest.json",
         votes=face_votes_of,
         listed=listed_items,
+        exclude=exclusion_file,
     output:
         faces=nonempty("<results>/face/data/{data}/faces.npy"),
         metadata=nonempty("<results>/face/data/{data}/metadata.csv"),
@@ -41,6 +42,7 @@ rule face_convert:
     params:
         lib=lib("face_convert"),
         entry=reading_part,
+        exclude=exclusion_digests,
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],
     script:

@@ -23,6 +23,7 @@ rule summary_convert:
     input:
         manifest="<resources>/raw/{data}/manifest.json",
         listed=listed_items,
+        exclude=exclusion_file,
     output:
         records=nonempty("<results>/summary/data/{data}/records.jsonl"),
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",
@@ -39,6 +40,7 @@ rule summary_convert:
     params:
         lib=lib("summary_convert"),
         entry=reading_part,
+        exclude=exclusion_digests,
         split=SUMMARY["split"],
         on_bad_record=config["on_bad_record"],
         similar_names=config["similar_names"],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
+from affectlab.datasets.exclusions import read_exclusion
 from affectlab.emotion.convert import Outputs, convert
 from affectlab.files.logs import configure_logging
 
@@ -13,4 +14,5 @@ convert(
     snakemake.params.entry,
     snakemake.params.on_bad_record,
     similar_names=snakemake.params.similar_names,
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
 )

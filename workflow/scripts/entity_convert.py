@@ -2,6 +2,7 @@
 
 from affectlab.assets.manifest import manifest_directory
 from affectlab.config.models import typed
+from affectlab.datasets.exclusions import read_exclusion
 from affectlab.entity.convert import convert
 from affectlab.entity.settings import Split
 from affectlab.files.logs import configure_logging
@@ -17,4 +18,5 @@ convert(
     on_bad_record=snakemake.params.on_bad_record,
     split=None if split is None else typed(Split, split),
     similar_names=snakemake.params.similar_names,
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
 )

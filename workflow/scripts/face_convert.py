@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
+from affectlab.datasets.exclusions import read_exclusion
 from affectlab.face.convert import convert
 from affectlab.files.logs import configure_logging
 
@@ -16,6 +17,7 @@ convert(
     quarantine_path=Path(snakemake.output.quarantine),
     on_bad_record=snakemake.params.on_bad_record,
     similar_names=snakemake.params.similar_names,
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
     description_path=Path(snakemake.output.description),
     entry=snakemake.params.entry,
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from affectlab.assets.manifest import manifest_directory
 from affectlab.config.models import typed
+from affectlab.datasets.exclusions import read_exclusion
 from affectlab.files.logs import configure_logging
 from affectlab.summary.convert import Outputs, convert
 from affectlab.summary.settings import Split
@@ -16,4 +17,5 @@ convert(
     split=typed(Split, snakemake.params.split),
     on_bad_record=snakemake.params.on_bad_record,
     similar_names=snakemake.params.similar_names,
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
 )

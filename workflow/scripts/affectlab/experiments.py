@@ -18,7 +18,7 @@ from affectlab.config.experiment import Experiment
 from affectlab.config.load import as_mapping, load_config
 from affectlab.config.messages import listed
 from affectlab.config.models import Section
-from affectlab.config.registries import Registries, entry_mistakes, load_registries
+from affectlab.config.registries import Registries, entry_mistakes, load_registries, whole_entries
 from affectlab.errors import ConfigError
 
 _ALL = (
@@ -166,6 +166,9 @@ def validate_config(
             was found, and the nearest valid name where one is near.
     """
     registries = load_registries(project, config)
+    entries = as_mapping(config.get("datasets"))
+    if entries:
+        config = {**config, "datasets": whole_entries(entries, registries.datasets)}
     blocks = blocks_of(experiments)
     complete, mistakes = resolve(config, blocks)
     mistakes += type_mistakes(configuration(blocks), complete)

@@ -29,6 +29,7 @@ from affectlab.audio.tasks import NOT_STATED, OWN_TASK, TASKS
 from affectlab.audio.traps import own_traps
 from affectlab.audio.waveform import in_parallel
 from affectlab.datasets.description import CONTENT, read_description
+from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.names import name_key
 from affectlab.datasets.numbers import NUMBERS
@@ -117,7 +118,25 @@ def write_audit(
             findings["subjects"] = NOT_STATED
     _warn_of_lost_sound(measures)
     used = [*(clip.path for clip in clips), *(item.file for item in bad)]
+    findings["unused_recordings"] = _unused(raw_directory, used, description.excluded_items)
+    findings |= excluded_part(description)
+    write_jsonl(measures_path, (asdict(measure) for measure in measures), sealed=True)
+    write_json(audit_path, findings, sealed=True)
+    report_differences(audit_path, findings, manifest_path)
+
+
+def _unused(raw_directory: Path, used: Sequence[str], excluded: int) -> dict[str, Any]:
+    """Count the recordings that belong to no clip, name the first of them, and log it.
+
+    Args:
+        raw_directory: of the corpus.
+        used: paths of clips and bad records inside it.
+        excluded: clips that were left out. Their recordings are not counted. Then no recording is
+            named, for it may be theirs.
+    """
     unused = unused_recordings(raw_directory, used)
+    if excluded:
+        return {"count": max(len(unused) - excluded, 0), "first": []}
     if unused:
         logger.warning(
             "%s: %d recordings belong to no clip of the corpus; the first is %s",
@@ -125,10 +144,7 @@ def write_audit(
             len(unused),
             unused[0],
         )
-    findings["unused_recordings"] = {"count": len(unused), "first": unused[:UNUSED_NAMED]}
-    write_jsonl(measures_path, (asdict(measure) for measure in measures), sealed=True)
-    write_json(audit_path, findings, sealed=True)
-    report_differences(audit_path, findings, manifest_path)
+    return {"count": len(unused), "first": unused[:UNUSED_NAMED]}
 
 
 def _measure_all(

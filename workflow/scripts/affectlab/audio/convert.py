@@ -6,7 +6,7 @@ Readers look at names and label files only; the audit looks at the audio itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from affectlab.audio.own import describe_own, with_subject
 from affectlab.audio.tasks import OWN_TASK, described_classes
 from affectlab.datasets.classes import unknown_class
 from affectlab.datasets.description import Description, language_of
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.names import Ids, Spellings
 from affectlab.errors import DataError, printable
@@ -85,6 +86,7 @@ def convert(
     clips: Selection = "cleaned",
     *,
     similar_names: str = "refuse",
+    exclusion: Exclusion | None = None,
 ) -> None:
     """Write the clips of a corpus, what cannot be used, and what the data set is.
 
@@ -97,13 +99,15 @@ def convert(
         clips: which files of an EATD corpus: ``*_out.wav`` or the raw ones.
         similar_names: ``refuse`` stops where subjects, labels or clips differ in case, white space
             or Unicode form only; ``merge`` takes such subjects and such labels as one.
+        exclusion: clips that are left out because somebody withdrew; None for none.
 
     Raises:
         DataError: the folder is no such corpus; a record is bad and *on_bad_record* ``fail``;
             names are spelled in several ways; the numbers of emotions fit another order; or a
-            user's own data cannot be divided as planned.
+            user's own data cannot be divided as planned; or see `Exclusion.described`.
     """
     root, layout = Path(raw_directory), entry["layout"]
+    exclusion = exclusion or Exclusion()
     if layout in OWN_LAYOUTS:
         entry = with_subject(entry)
     items = (
@@ -111,6 +115,7 @@ def convert(
         if layout in OWN_LAYOUTS
         else CORPORA[layout].read(root, clips)
     )
+    items = (item for item in items if not exclusion.drops(_owner(item)))
     good, bad = _sorted_out(items, root, entry, on_bad_record, similar_names)
     if not good:
         if any(root.rglob("*.parquet")):
@@ -128,13 +133,19 @@ def convert(
         )
     if layout == "ravdess":
         _check_emotion_numbers(good, root, entry.get("expected", {}))
-    write_jsonl(outputs.quarantine, (asdict(item) for item in bad), sealed=True)
+    description = exclusion.described(description, root)
+    write_jsonl(outputs.quarantine, (item.stored() for item in bad), sealed=True)
     write_jsonl(
         outputs.records,
         (item.stored() for item in sorted(good, key=lambda clip: clip.id)),
         sealed=True,
     )
     description.write(outputs.description)
+
+
+def _owner(item: Clip | BadRecord) -> tuple[str, str | None]:
+    """The id and the subject of a clip, or of a bad record as far as they are known."""
+    return item.id, item.subject if isinstance(item, Clip) else item.group
 
 
 def _sorted_out(

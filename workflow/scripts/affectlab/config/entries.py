@@ -124,6 +124,21 @@ class SplitPlan(Entry):
     seed: Seed = absent("Of what is made at random; 0 if not given.")
 
 
+class Exclude(Entry):
+    """Items and groups that are left out because somebody withdrew."""
+
+    items: list[Text] = absent("Ids of items, exactly as the records have them.", min_length=1)
+    groups: list[Text] = absent(
+        "Names of groups, such as authors or subjects; case, white space and Unicode form make no "
+        "difference.",
+        min_length=1,
+    )
+    file: Text = absent(
+        "A text file with a line `item: <id>` or `group: <name>` for each; from the folder in "
+        "which you start Snakemake."
+    )
+
+
 class Dataset(Entry):
     """One data set.
 
@@ -159,6 +174,7 @@ class Dataset(Entry):
     )
     split: SplitPlan = absent(str(SplitPlan.__doc__).partition("\n")[0])
     image: ImageInput = absent(str(ImageInput.__doc__))
+    exclude: Exclude = absent(str(Exclude.__doc__))
     title: Text = absent("As tables and reports show it.")
     version: Text = absent('Of the data; a text, such as "1.0".')
     licence: Text = absent("That the authors state, or that they state none.")

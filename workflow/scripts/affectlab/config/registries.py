@@ -55,12 +55,25 @@ def load_registries(project: Path, config: Mapping[str, Any]) -> Registries:
     ]
     if mistakes:
         raise ConfigError(listed("the registries", mistakes))
+    own = whole_entries(as_mapping(config.get("datasets")), known["datasets"])
     return Registries(
-        datasets=known["datasets"]
-        | {name: stated(name, own) for name, own in as_mapping(config.get("datasets")).items()},
+        datasets=known["datasets"] | {name: stated(name, entry) for name, entry in own.items()},
         models=known["models"] | as_mapping(config.get("models")),
         reference_results=known["reference_results"],
     )
+
+
+def whole_entries(entries: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The *entries* of a configuration; one with nothing but ``exclude`` has the rest of *known*.
+
+    So items of a shipped data set can be left out without its entry being written again.
+    """
+    return {
+        name: {**known[name], **entry}
+        if name in known and set(as_mapping(entry)) == {"exclude"}
+        else entry
+        for name, entry in entries.items()
+    }
 
 
 def is_own(entry: Any) -> bool:

@@ -6,7 +6,7 @@ Whatever comes after it takes the classes and their order from here, and not fro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -33,6 +33,8 @@ class Description:
             after normalisation.
         seed: of a split that was made here; None if the data brought theirs.
         split_sha256: of ids, splits and folds.
+        excluded_items: number of items that were left out because somebody withdrew.
+        excluded_groups: number of groups that were left out for this reason.
     """
 
     classes: tuple[str, ...]
@@ -43,6 +45,9 @@ class Description:
     group: str = CONTENT
     seed: int | None = None
     split_sha256: str | None = None
+    # The kind of data set is the same without them.
+    excluded_items: int = field(default=0, compare=False)
+    excluded_groups: int = field(default=0, compare=False)
 
     def write(self, path: Path | str) -> None:
         """Store it, with its digest."""

@@ -13,10 +13,12 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from affectlab.datasets.description import CONTENT, Description
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.names import name_key
 from affectlab.datasets.own_tables import OwnRow, own_files, own_rows
 from affectlab.datasets.splits import Division, divide, joined_groups
@@ -71,6 +73,10 @@ class OwnKind(ABC, Generic[Content, Made]):
     roles: Sequence[str]
     optional: Sequence[str] = ("group",)
     repeated_id: ClassVar[str] = "the id {name!r} occurs {count} times"
+
+    def continues(self, before: OwnRow, row: OwnRow) -> bool:
+        """Whether *row* belongs to the item of the row *before*; by default each is an item."""
+        return False
 
     @abstractmethod
     def items(self, rows: Iterable[OwnRow]) -> Iterator[Item[Content] | BadRecord]:
@@ -179,6 +185,7 @@ class OwnItems(Generic[Content, Made]):
         entry: Mapping[str, Any],
         kind: OwnKind[Content, Made],
         on_bad_record: str = "fail",
+        exclusion: Exclusion | None = None,
     ) -> None:
         """Read the table once, and divide it.
 
@@ -187,6 +194,7 @@ class OwnItems(Generic[Content, Made]):
             entry: of the data set in the registry.
             kind: what the experiment reads; it has no items yet.
             on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
+            exclusion: items that are left out, as if the table did not have them; None for none.
 
         Raises:
             DataError: no table, a bad record that is not to be skipped, an id that occurs twice,
@@ -196,6 +204,7 @@ class OwnItems(Generic[Content, Made]):
         self._entry = entry
         self._kind = kind
         self._skips = on_bad_record == "skip"
+        self._exclusion = exclusion or Exclusion()
         self._files = own_files(directory, entry.get("split", {}))
         keys = self._scan()
         description = kind.description(directory)
@@ -229,11 +238,23 @@ class OwnItems(Generic[Content, Made]):
 
     def _items(self) -> Iterator[Item[Content] | BadRecord]:
         """The items, and the bad rows, which are raised unless they are skipped."""
+        self._exclusion.restart()
         rows = own_rows(self._files, self._entry, self._kind.roles, self._kind.optional)
-        for item in self._kind.items(rows):
+        for item in self._kind.items(self._kept(rows)):
             if isinstance(item, BadRecord) and not self._skips:
                 raise DataError(self._directory / item.file, item.place, item.problem)
             yield item
+
+    def _kept(self, rows: Iterable[OwnRow]) -> Iterator[OwnRow]:
+        """The rows of items that are not left out."""
+        item: list[OwnRow] = []
+        for row in chain(rows, (None,)):
+            if item and (row is None or not self._kind.continues(item[-1], row)):
+                if not self._exclusion.drops(*((one.id, one.group) for one in item)):
+                    yield from item
+                item = []
+            if row is not None:
+                item.append(row)
 
     def _scan(self) -> Keys:
         keys = Keys()

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text
@@ -63,7 +64,7 @@ def write_audit(
     """
     found = audit(data, read_quarantine(quarantine_path), expected)
     found["plan"] = plan_record(plannable(data))
-    write_json(audit_path, found, sealed=True)
+    write_json(audit_path, found | excluded_part(data.description), sealed=True)
     report_differences(audit_path, found, manifest_path)
 
 

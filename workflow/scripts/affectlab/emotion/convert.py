@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.classes import unknown_class
 from affectlab.datasets.description import Description, language_of
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.names import Ids, name_key
 from affectlab.datasets.splits import SPLITS
@@ -55,6 +56,7 @@ def convert(
     on_bad_record: str = "fail",
     *,
     similar_names: str = "refuse",
+    exclusion: Exclusion | None = None,
 ) -> None:
     """Write the records of a raw folder, its bad records, and what the data set is.
 
@@ -67,27 +69,29 @@ def convert(
             must fit the published classes.
         on_bad_record: ``fail`` or ``skip``, see `read_raw`.
         similar_names: ``refuse`` or ``merge``, see `read_raw`.
+        exclusion: texts that are left out because somebody withdrew; None for none.
 
     Raises:
-        DataError: see `read_raw` and `own.own_texts`; or the label ids fit another order of the
-            classes better.
+        DataError: see `read_raw`, `own.own_texts` and `Exclusion.described`; or the label ids fit
+            another order of the classes better.
         UserError: an output cannot be written.
     """
-    ids = LabelIds()
+    ids, exclusion = LabelIds(), exclusion or Exclusion()
     items: Iterator[AnyRecord | BadRecord]
     if entry["layout"] == OWN_LAYOUT:
-        own = own_texts(Path(raw_directory), entry, on_bad_record, similar_names)
+        own = own_texts(Path(raw_directory), entry, on_bad_record, similar_names, exclusion)
         items, description = own.items(), own.description
     else:
-        items = read_raw(raw_directory, on_bad_record, similar_names, ids)
+        items = read_raw(raw_directory, on_bad_record, similar_names, ids, exclusion)
         description = Description(CLASSES, language=language_of(entry))
     with sealed_writer(outputs.records) as records, sealed_writer(outputs.quarantine) as bad:
         for item in items:
             if isinstance(item, BadRecord):
-                bad.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+                bad.write(json.dumps(item.stored(), ensure_ascii=False) + "\n")
             else:
                 records.write(json.dumps(item.to_dict(), ensure_ascii=False) + "\n")
         ids.check(raw_directory, entry.get("expected", {}))
+        description = exclusion.described(description, raw_directory)
     description.write(outputs.description)
 
 
@@ -96,6 +100,7 @@ def read_raw(
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
     ids: LabelIds | None = None,
+    exclusion: Exclusion | None = None,
 ) -> Iterator[Record | BadRecord]:
     """Yield the records of a raw folder, one split after the other.
 
@@ -105,6 +110,7 @@ def read_raw(
         similar_names: ``refuse`` takes class names as they are spelled in `CLASSES` only;
             ``merge`` also in other case, white space or Unicode form.
         ids: gets the labels that came as numbers.
+        exclusion: records that are passed over, good or bad; None for none.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``; or, in either case, a whole
@@ -113,7 +119,7 @@ def read_raw(
     """
     if on_bad_record not in ON_BAD_RECORD:
         raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
-    root = Path(directory)
+    root, exclusion = Path(directory), exclusion or Exclusion()
     raw = find_layout(root)
     read_rows = LAYOUTS[raw.layout].read_rows
     for split in SPLITS:
@@ -123,6 +129,9 @@ def read_raw(
             last = good = 0
             for row in read_rows(path):
                 last = row.number
+                name = f"{split}-{before + row.number:05d}"
+                if exclusion.drops((name, None)):
+                    continue
                 if similar_names == "merge":
                     _respell(row.values)
                 problem = row.problem or _problem_of(row, path.name, own_ids)
@@ -132,7 +141,7 @@ def read_raw(
                     if ids is not None and isinstance(label, int) and not _is_named(row.values):
                         ids.add(split, row.order, label)
                     yield Record(
-                        id=f"{split}-{before + row.number:05d}",
+                        id=name,
                         text=row.values["text"],
                         label=label if isinstance(label, str) else row.order[label],
                         split=split,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from affectlab.datasets.description import Description, Target, language_of
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.own_items import Item, OwnItems, OwnKind, Place
 from affectlab.datasets.own_tables import OwnRow
@@ -50,6 +51,7 @@ def own_texts(
     entry: Mapping[str, Any],
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
+    exclusion: Exclusion | None = None,
 ) -> OwnItems[Any, AnyRecord]:
     """Read a user's table of texts with a class, votes, label sets or numbers each.
 
@@ -59,11 +61,12 @@ def own_texts(
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
         similar_names: ``refuse`` stops at classes that differ in spelling only; ``merge`` takes
             their commonest spelling.
+        exclusion: items that are left out; None for none.
 
     Raises:
         DataError: see `own_items.OwnItems` and `classes.class_order`.
     """
-    return OwnItems(directory, entry, _Texts(entry, similar_names), on_bad_record)
+    return OwnItems(directory, entry, _Texts(entry, similar_names), on_bad_record, exclusion)
 
 
 class _Texts(OwnKind[Any, AnyRecord]):

@@ -14,6 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text, places_of, text_conditions
@@ -70,7 +71,7 @@ def write_audit(
     quarantined = read_quarantine(quarantine_path)
     found = audit(data, quarantined, layout=layout, expected=expected)
     found["plan"] = plan_record(plannable(data))
-    write_json(audit_path, found, sealed=True)
+    write_json(audit_path, found | excluded_part(data.description), sealed=True)
     report_differences(audit_path, found, manifest_path)
 
 

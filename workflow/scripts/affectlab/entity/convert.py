@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.description import Description, language_of
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.names import check_setting
 from affectlab.entity.data import Record, Target
@@ -43,6 +44,7 @@ def convert(
     on_bad_record: str,
     split: Split | None,
     similar_names: str = "refuse",
+    exclusion: Exclusion | None = None,
 ) -> None:
     """Write the records of a raw folder and its bad records as JSON Lines, and what the data are.
 
@@ -57,11 +59,12 @@ def convert(
         split: shares and seed of the splits of the span corpus, which has none; None for others.
         similar_names: ``refuse`` takes class names as they are spelled only; ``merge`` also in
             other case, white space or Unicode form.
+        exclusion: texts that are left out because somebody withdrew; None for none.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``; or a whole file is missing,
             empty, mixes the two generations, or has no good record; or the labels fit another
-            order of the classes better; or see `own.own_spans`.
+            order of the classes better; or see `own.own_spans` and `Exclusion.described`.
     """
     layout = entry["layout"]
     if on_bad_record not in ON_BAD_RECORD:
@@ -70,13 +73,13 @@ def convert(
         raise ValueError(f"no reader for the layout {layout!r}")
     check_setting(similar_names)
     root = Path(raw_directory)
-    ids = LabelIds()
+    ids, exclusion = LabelIds(), exclusion or Exclusion()
     items: Iterator[Record | BadRecord]
     if layout == OWN_LAYOUT:
-        own = own_spans(root, entry, on_bad_record, similar_names)
+        own = own_spans(root, entry, on_bad_record, similar_names, exclusion)
         items, description = own.items(), own.description
     else:
-        items = _records_of(root, layout, similar_names, ids)
+        items = _records_of(root, layout, similar_names, ids, exclusion)
         description = Description(CLASSES, language=language_of(entry))
     with sealed_writer(records_path) as records, sealed_writer(quarantine_path) as quarantine:
 
@@ -87,7 +90,7 @@ def convert(
                 elif on_bad_record == "fail":
                     raise DataError(root / item.file, item.place, item.problem)
                 else:
-                    quarantine.write(f"{json.dumps(asdict(item), ensure_ascii=False)}\n")
+                    quarantine.write(f"{json.dumps(item.stored(), ensure_ascii=False)}\n")
 
         # A corpus with splits of its own is written as it is read: it may be of any size.
         found = good() if split is None else iter(split_records(list(good()), split))
@@ -98,21 +101,22 @@ def convert(
         ids.check(root, entry.get("expected", {}))
         if not written:
             raise DataError(root, None, "not one good record; is it another kind of data?")
+        description = exclusion.described(description, root)
     description.write(description_path)
 
 
 def _records_of(
-    root: Path, layout: str, similar_names: str, ids: LabelIds
+    root: Path, layout: str, similar_names: str, ids: LabelIds, exclusion: Exclusion
 ) -> Iterator[Record | BadRecord]:
     """The records of a raw folder, one after the other."""
     if layout != "goemotions_spans":
         if layout == "entity_spans":
-            yield from read_spans(root, ids)
+            yield from read_spans(root, ids, exclusion)
         else:
-            yield from read_goemotions(root, similar_names, ids)
+            yield from read_goemotions(root, similar_names, ids, exclusion)
         return
     left_out = 0
-    for item in read_goemotions(root, similar_names, ids):
+    for item in read_goemotions(root, similar_names, ids, exclusion):
         labelled = _weakly_labelled(item) if isinstance(item, Record) else item
         if isinstance(labelled, Record) and not labelled.targets:
             left_out += 1

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.lines import UNDECODED, not_utf8
 from affectlab.datasets.names import name_key
@@ -20,8 +21,13 @@ from affectlab.files.text import read_text
 FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 
 
-def read_goemotions(root: Path, similar_names: str, ids: LabelIds) -> Iterator[Record | BadRecord]:
-    """Read ``text TAB ids TAB comment id`` a line, ids named by emotions.txt if there."""
+def read_goemotions(
+    root: Path, similar_names: str, ids: LabelIds, exclusion: Exclusion
+) -> Iterator[Record | BadRecord]:
+    """Read ``text TAB ids TAB comment id`` a line, ids named by emotions.txt if there.
+
+    Lines that *exclusion* drops, good or bad, are passed over.
+    """
     folder = root / "data" if (root / "data" / "train.tsv").is_file() else root
     names = _class_names(folder, similar_names)
     for split, file in FILES.items():
@@ -30,11 +36,13 @@ def read_goemotions(root: Path, similar_names: str, ids: LabelIds) -> Iterator[R
         for place, line in numbered_lines(path):
             fields = line.split("\t")
             problem = _problem_of(line, len(names))
+            name = f"{split}-{place.removeprefix('line '):0>5}"
+            if exclusion.drops((name, None)):
+                continue
             if problem is not None:
                 yield BadRecord(path.relative_to(root).as_posix(), place, problem)
                 continue
             good += 1
-            name = f"{split}-{place.removeprefix('line '):0>5}"
             chosen = [int(number) for number in fields[1].split(",")]
             for number in chosen:
                 ids.add(split, names, number)

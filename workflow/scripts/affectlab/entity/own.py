@@ -12,6 +12,7 @@ from typing import Any
 
 from affectlab.datasets.classes import class_order, merge_spellings
 from affectlab.datasets.description import Description, language_of
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.own_items import Item, OwnItems, OwnKind, Place
 from affectlab.datasets.own_tables import OwnFile, OwnRow, own_files
 from affectlab.datasets.tables import read_table
@@ -33,6 +34,7 @@ def own_spans(
     entry: Mapping[str, Any],
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
+    exclusion: Exclusion | None = None,
 ) -> OwnItems[list[OwnSpan], Record]:
     """Read a user's table of texts with labelled spans.
 
@@ -42,6 +44,7 @@ def own_spans(
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
         similar_names: ``refuse`` stops at classes that differ in spelling only; ``merge`` takes
             their commonest spelling.
+        exclusion: texts that are left out; None for none.
 
     Raises:
         DataError: see `own_items.OwnItems` and `classes.class_order`; or there are more classes
@@ -49,7 +52,7 @@ def own_spans(
     """
     files = own_files(directory, entry.get("split", {}))
     kind = _Texts(entry, similar_names, has_lists=_has_lists(files, entry))
-    return OwnItems(directory, entry, kind, on_bad_record)
+    return OwnItems(directory, entry, kind, on_bad_record, exclusion)
 
 
 class _Texts(OwnKind[list[OwnSpan], Record]):
@@ -76,7 +79,7 @@ class _Texts(OwnKind[list[OwnSpan], Record]):
         current: Item[list[OwnSpan]] | None = None
         for row in rows:
             spans = row.problem or text_problem(row.values["text"]) or self._spans(row)
-            if isinstance(spans, list) and current is not None and self._continues(current, row):
+            if isinstance(spans, list) and current is not None and self.continues(current.row, row):
                 if all(one.place not in {own.place for own in current.content} for one in spans):
                     current.content.extend(spans)
                     continue
@@ -95,12 +98,12 @@ class _Texts(OwnKind[list[OwnSpan], Record]):
         raw = row.values[SPANS] if self._has_lists else [_only_span(row)]
         return spans_of(row.values["text"], raw, self._listed)
 
-    def _continues(self, text: Item[list[OwnSpan]], row: OwnRow) -> bool:
+    def continues(self, before: OwnRow, row: OwnRow) -> bool:
         """Whether a row of one span belongs to the text of the row before."""
-        first = text.row
-        return not self._has_lists and (
-            (first.file, first.split, first.values["text"], first.group)
-            == (row.file, row.split, row.values["text"], row.group)
+        if self._has_lists or "text" not in before.values:
+            return False
+        return (before.file, before.split, before.values["text"], before.group) == (
+            *(row.file, row.split, row.values.get("text"), row.group),
         )
 
     def add(self, item: Item[list[OwnSpan]]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.tables import read_json_lines
 from affectlab.datasets.texts import form_of, text_problem
@@ -18,8 +19,11 @@ from affectlab.errors import DataError
 from affectlab.files.quarantine import BadRecord
 
 
-def read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:
-    """Read every ``*.jsonl`` of a folder that is not hidden, one generation in all."""
+def read_spans(root: Path, ids: LabelIds, exclusion: Exclusion) -> Iterator[Record | BadRecord]:
+    """Read every ``*.jsonl`` of a folder that is not hidden, one generation in all.
+
+    Lines that *exclusion* drops, good or bad, are passed over.
+    """
     paths = [path for path in sorted(root.glob("*.jsonl")) if not path.name.startswith(".")]
     if not paths:
         raise DataError(root, None, "no span corpus here: expected a file *.jsonl")
@@ -29,8 +33,10 @@ def read_spans(root: Path, ids: LabelIds) -> Iterator[Record | BadRecord]:
         before = number
         for row in read_json_lines(path, ("text",)):
             number += 1
-            place = row.place
-            found = row.problem or _span_record(row.values, f"{number:05d}")
+            place, name = row.place, f"{number:05d}"
+            if exclusion.drops((name, None)):
+                continue
+            found = row.problem or _span_record(row.values, name)
             if isinstance(found, str):
                 yield BadRecord(path.name, place, found)
                 continue

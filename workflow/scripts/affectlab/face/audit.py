@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.datasets.description import Description
+from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.traps import Trap, find_traps, shared_items
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
@@ -78,7 +79,7 @@ def write_audit(
     quarantined = read_quarantine(quarantine_path)
     found = audit(faces, quarantined, required_splits, expected)
     found["plan"] = plan_record(plannable(faces, required_splits[-1]))
-    write_json(audit_path, found, sealed=True)
+    write_json(audit_path, found | excluded_part(description), sealed=True)
     report_differences(audit_path, found, manifest_path)
 
 

@@ -9,12 +9,12 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
 from affectlab.face.agreement import check_agreement
 from affectlab.face.data import (
@@ -45,6 +45,7 @@ def convert(
     entry: Mapping[str, Any],
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
+    exclusion: Exclusion | None = None,
 ) -> None:
     """Read a raw folder once and write array, tables and description; all of them or none.
 
@@ -59,21 +60,23 @@ def convert(
             that came as numbers must fit ``classes`` or ``shares``.
         on_bad_record: ``fail`` raises at the first bad image, ``skip`` sets it aside.
         similar_names: ``refuse`` or ``merge``, see `raw.read_raw` and `own.divided`.
+        exclusion: images that are left out because somebody withdrew; None for none.
 
     Raises:
         DataError: a record is bad and *on_bad_record* is ``fail``, a file is unusable, the
             votes do not belong to this corpus, a class is spelled in several ways, the label
             ids or the votes fit another order of the classes better, or own images cannot be
-            divided as planned.
+            divided as planned; or see `Exclusion.described`.
         UserError: an output cannot be written.
     """
     own = None
-    ids = LabelIds()
+    ids, exclusion = LabelIds(), exclusion or Exclusion()
     if entry["layout"] == OWN_LAYOUT:
-        own = OwnImages(raw_directory, entry, on_bad_record)
+        own = OwnImages(raw_directory, entry, on_bad_record, exclusion)
         items, shape = own.items(), own.shape
     else:
-        items, shape = read_raw(raw_directory, on_bad_record, similar_names, ids), (SIDE, SIDE)
+        items = read_raw(raw_directory, on_bad_record, similar_names, ids, exclusion)
+        shape = SIDE, SIDE
     with sealed_path(faces_path) as fresh, sealed_writer(quarantine_path) as quarantine:
         faces = _write_images(fresh, items, shape, quarantine)
         ids.check(raw_directory, entry.get("expected", {}))
@@ -86,7 +89,7 @@ def convert(
         elif votes_directory is not None:
             votes = join_votes(faces, images, votes_directory, similar_names)
             check_agreement(faces, votes, raw_directory)
-        description.write(description_path)
+        exclusion.described(description, raw_directory).write(description_path)
         _write_metadata(metadata_path, faces, votes)
 
 
@@ -109,7 +112,7 @@ def _write_images(
                 append(item.pixels)
                 faces.append(item.without_pixels())
             else:
-                quarantine.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+                quarantine.write(json.dumps(item.stored(), ensure_ascii=False) + "\n")
     return faces
 
 

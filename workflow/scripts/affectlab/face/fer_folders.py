@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.media import Sorted
 from affectlab.datasets.names import Ids, Spellings
 from affectlab.errors import DataError, printable
@@ -33,7 +34,12 @@ _USAGE_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_")
 
 
 def read_folders(
-    files: Files, images: Sorted, on_bad_record: str, classes: Spellings, ids: Ids
+    files: Files,
+    images: Sorted,
+    on_bad_record: str,
+    classes: Spellings,
+    ids: Ids,
+    exclusion: Exclusion,
 ) -> Iterator[Face | BadRecord]:
     """Yield the images of all folders in the order of their files.
 
@@ -43,6 +49,7 @@ def read_folders(
         on_bad_record: ``fail`` raises at the first bad image, ``skip`` yields it as `BadRecord`.
         classes: gets the spellings of folder names.
         ids: gets the names of the images.
+        exclusion: images that are passed over, good or bad.
 
     Raises:
         DataError: an image is bad, or the table of valence and arousal.
@@ -51,6 +58,8 @@ def read_folders(
     advice = dict(images.unread)
     wanted = {*images.read, *advice}
     for name in (name for name in files.names if name in wanted):
+        if exclusion.drops((_image_path(name), None)):
+            continue
         try:
             if name in advice:
                 raise ValueError(advice[name])
@@ -85,8 +94,7 @@ def _face_of_file(
     else:
         known = ", ".join(FOLDER_SPLITS)
         raise ValueError(f"unknown split {path.parts[-3]!r}, expected one of {known}")
-    # As in the archive, whatever folder it was unpacked into.
-    image_path = "/".join(path.parts[-3:])
+    image_path = _image_path(name)
     if not is_encodable(image_path):
         raise ValueError("expected a name in UTF-8")
     emotion = class_name(path.parts[-2])
@@ -101,6 +109,11 @@ def _face_of_file(
     if isinstance(given, ValueError):
         raise given
     return Face(pixels, image_path, split, emotion, *given, format=coding)
+
+
+def _image_path(name: str) -> str:
+    """The path of an image as in the archive, whatever folder it was unpacked into."""
+    return "/".join(PurePosixPath(name).parts[-3:])
 
 
 def _read_affect(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.names import Spellings
 from affectlab.errors import DataError
@@ -22,7 +23,12 @@ _CLASS_ID = re.compile(r"-?[0-9]{1,9}")
 
 
 def read_table(
-    files: Files, name: str, on_bad_record: str, classes: Spellings, ids: LabelIds
+    files: Files,
+    name: str,
+    on_bad_record: str,
+    classes: Spellings,
+    ids: LabelIds,
+    exclusion: Exclusion,
 ) -> Iterator[Face | BadRecord]:
     """Yield the images of a table in its order.
 
@@ -32,6 +38,7 @@ def read_table(
         on_bad_record: ``fail`` raises at the first bad image, ``skip`` yields it as `BadRecord`.
         classes: gets the spellings of labels.
         ids: gets the labels that came as numbers.
+        exclusion: images that are passed over, good or bad.
 
     Raises:
         DataError: the file is no such table, or an image is bad.
@@ -45,8 +52,11 @@ def read_table(
             raise DataError(path, "line 1", "of valence and arousal, expected both or neither")
         # A line with nothing in it, such as the last one of many files, is no record.
         for number, row in enumerate(filter(None, reader), start=1):
+            image_path = f"{PurePosixPath(name).name}#{number}"
+            if exclusion.drops((image_path, None)):
+                continue
             try:
-                face = _face_of_row(header, row, f"{PurePosixPath(name).name}#{number}")
+                face = _face_of_row(header, row, image_path)
                 label = row[header.index("emotion")].strip()
                 if _CLASS_ID.fullmatch(label):
                     ids.add(face.split, CSV_CLASSES, int(label))

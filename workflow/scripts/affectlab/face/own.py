@@ -19,6 +19,7 @@ import numpy as np
 
 from affectlab.datasets.classes import class_order, merge_spellings, unknown_class
 from affectlab.datasets.description import CONTENT, Description
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.media import IMAGES, Sorted, read_head, sort_files
 from affectlab.datasets.own_items import Keys, with_division
 from affectlab.datasets.own_tables import (
@@ -84,7 +85,13 @@ class OwnImages:
         group_column: name of the column that the groups are from; None where there is none.
     """
 
-    def __init__(self, directory: Path, entry: Mapping[str, Any], on_bad_record: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        entry: Mapping[str, Any],
+        on_bad_record: str,
+        exclusion: Exclusion | None = None,
+    ) -> None:
         """Say what is to be read.
 
         Args:
@@ -92,6 +99,7 @@ class OwnImages:
             entry: of the data set in the registry; ``image`` has the ``size`` in pixels and
                 whether ``color`` is kept. With ``subgroups`` the tables must have these columns.
             on_bad_record: ``fail`` raises at the first bad image, ``skip`` yields it.
+            exclusion: images that are passed over, good or bad; None for none.
         """
         image = entry.get("image", {})
         self._side, self._color = image.get("size", SIDE), image.get("color", False)
@@ -101,6 +109,7 @@ class OwnImages:
         self._subgroups = subgroup_roles(entry) if "subgroups" in entry else []
         self._entry = with_subgroup_roles(entry) if self._subgroups else entry
         self._skips = on_bad_record == "skip"
+        self._exclusion = exclusion or Exclusion()
 
     def items(self) -> Iterator[Face | BadRecord]:
         """Yield the images in the order of their names or rows; splits may be empty.
@@ -112,6 +121,8 @@ class OwnImages:
         good = 0
         listed = listed_items(self._entry.get("split", {}))
         for item in self.found():
+            if self._exclusion.drops((item.name, _group(item.values))):
+                continue
             if listed:
                 item = replace(item, split=listed.get(item.name, "train"))
             try:

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
 from affectlab.datasets.media import IMAGES, Sorted, sort_files
 from affectlab.datasets.names import Ids, Spellings
@@ -33,6 +34,7 @@ def read_raw(
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
     ids: LabelIds | None = None,
+    exclusion: Exclusion | None = None,
 ) -> Iterator[Face | BadRecord]:
     """Yield the images of a raw folder in the order of their file.
 
@@ -43,6 +45,7 @@ def read_raw(
             (``angry`` and ``Angry``), and at images whose names differ so; ``merge`` takes the
             spellings as one class and such images as different ones.
         ids: gets the labels that came as numbers.
+        exclusion: images that are passed over, good or bad; None for none.
 
     Raises:
         DataError: an image is bad and *on_bad_record* is ``fail``; or the whole corpus is:
@@ -51,17 +54,21 @@ def read_raw(
     """
     if on_bad_record not in ON_BAD_RECORD:
         raise ValueError(f"on_bad_record must be fail or skip, not {on_bad_record!r}")
-    classes = Spellings("class")
+    classes, exclusion = Spellings("class"), exclusion or Exclusion()
     with open_files(Path(directory)) as files:
         tables = [name for name in files.names if PurePosixPath(name).name in CSV_NAMES]
         images = sort_files(IMAGES, files.names, files.head)
         if len(tables) > 1:
             raise DataError(directory, None, f"more than one table: {', '.join(tables)}")
         if tables:
-            items = read_table(files, tables[0], on_bad_record, classes, ids or LabelIds())
+            items = read_table(
+                files, tables[0], on_bad_record, classes, ids or LabelIds(), exclusion
+            )
             _report_unread(directory, tables[0], images)
         elif images.read or images.unread:
-            items = read_folders(files, images, on_bad_record, classes, Ids(similar_names))
+            items = read_folders(
+                files, images, on_bad_record, classes, Ids(similar_names), exclusion
+            )
         else:
             raise DataError(
                 directory,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from affectlab.errors import DataError
@@ -14,11 +14,25 @@ ON_BAD_RECORD = ("fail", "skip")
 
 @dataclass(frozen=True, slots=True)
 class BadRecord:
-    """A record that cannot be used: file (inside the raw folder), place and reason."""
+    """A record that cannot be used.
+
+    Attributes:
+        file: inside the raw folder.
+        place: in that file.
+        problem: the reason.
+        id: of the item, where it is known; is not stored.
+        group: of the item, where it is known; is not stored.
+    """
 
     file: str
     place: str
     problem: str
+    id: str = field(default="", compare=False)
+    group: str | None = field(default=None, compare=False)
+
+    def stored(self) -> dict[str, str]:
+        """Return what is stored of it."""
+        return {"file": self.file, "place": self.place, "problem": self.problem}
 
 
 def read_quarantine(path: Path | str) -> list[BadRecord]:

@@ -26,6 +26,7 @@ class DataNote:
         differs: in what it differs from its registry entry, see `expectations.differing`.
         traps: sentences of the audit on what can make a score mean less than it seems.
         plan: sentences of the audit on what the scored items can show.
+        excluded: numbers of items and of groups that were left out because somebody withdrew.
     """
 
     data: str
@@ -33,6 +34,7 @@ class DataNote:
     differs: tuple[str, ...]
     traps: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
+    excluded: tuple[int, int] = (0, 0)
 
     @property
     def mark(self) -> str:
@@ -56,6 +58,8 @@ class DataNote:
                 f" {_listed(self.differs)}. Its scores cannot be compared with those on the"
                 " published data."
             )
+        if self.excluded[0]:
+            found.append(_excluded_sentence(self.data, *self.excluded))
         return found + [f"{self.data}: {trap}" for trap in self.traps]
 
 
@@ -75,6 +79,7 @@ def data_notes(
             tuple(differing(audit)),
             tuple(trap["sentence"] for trap in audit.get("traps", ())),
             tuple(plan_sentences(audit)),
+            _excluded_counts(audit.get("excluded", {})),
         )
         for name, audit in audits.items()
     }
@@ -89,6 +94,17 @@ def page_title(notes: Iterable[DataNote]) -> str:
     if DIFFERS in marks:
         parts.append(DIFFERS if set(marks) == {DIFFERS} else "some data differ from registry")
     return f"affectlab: results ({'; '.join(parts)})" if parts else "affectlab: results"
+
+
+def _excluded_counts(found: Mapping[str, int]) -> tuple[int, int]:
+    return found.get("items", 0), found.get("groups", 0)
+
+
+def _excluded_sentence(data: str, items: int, groups: int) -> str:
+    counted = f"{items:,} item{'s' if items > 1 else ''}"
+    of_groups = f", {groups:,} whole group{'s' if groups > 1 else ''} among them," if groups else ""
+    verb = "were" if items > 1 else "was"
+    return f"{data}: {counted}{of_groups} {verb} left out because somebody withdrew."
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.description import Description, read_description
+from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.texts import normalise_text
 from affectlab.errors import UserError
@@ -53,11 +54,11 @@ def write_audit(
     Raises:
         UserError: see `audit`.
     """
-    quarantined = read_quarantine(quarantine_path)
+    quarantined, description = read_quarantine(quarantine_path), read_description(description_path)
     cases = read_cases(records_path)
-    found = audit(cases, quarantined, expected, read_description(description_path))
+    found = audit(cases, quarantined, expected, description)
     found["plan"] = plan_record(plannable(cases))
-    write_json(audit_path, found, sealed=True)
+    write_json(audit_path, found | excluded_part(description), sealed=True)
     report_differences(audit_path, found, manifest_path)
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.description import Description, language_of
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.names import Ids
 from affectlab.datasets.texts import normalise_text
 from affectlab.errors import DataError
@@ -51,6 +52,7 @@ def convert(
     split: Split,
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
+    exclusion: Exclusion | None = None,
 ) -> None:
     """Write the cases of a raw folder, its bad records, and what the data set is.
 
@@ -63,30 +65,40 @@ def convert(
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
         similar_names: ``refuse`` refuses ids that differ in case, white space or Unicode form
             only; ``merge`` takes them as ids of different cases.
+        exclusion: cases that are left out because somebody withdrew; None for none.
 
     Raises:
-        DataError: a record is bad and *on_bad_record* is ``fail``, or the whole file is.
+        DataError: a record is bad and *on_bad_record* is ``fail``, or the whole file is; or see
+            `Exclusion.described`.
     """
-    directory = Path(raw_directory)
+    directory, exclusion = Path(raw_directory), exclusion or Exclusion()
     items: Iterable[Case | BadRecord]
     if entry["layout"] == OWN_LAYOUT:
-        own = own_cases(directory, entry, on_bad_record, similar_names)
+        own = own_cases(directory, entry, on_bad_record, similar_names, exclusion)
         items, description = own.items(), own.description
     else:
-        cases, bad = _published(directory, entry["layout"], split, on_bad_record, similar_names)
+        cases, bad = _published(
+            directory, entry["layout"], split, on_bad_record, similar_names, exclusion
+        )
         items = [*cases, *bad]
         description = Description(cases[0].fields, target="texts", language=language_of(entry))
     with sealed_writer(outputs.records) as records, sealed_writer(outputs.quarantine) as quarantine:
         for item in items:
             if isinstance(item, BadRecord):
-                quarantine.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+                quarantine.write(json.dumps(item.stored(), ensure_ascii=False) + "\n")
             else:
                 records.write(json.dumps(item.to_dict(), ensure_ascii=False) + "\n")
+        description = exclusion.described(description, directory)
     description.write(outputs.description)
 
 
 def _published(
-    directory: Path, layout: str, split: Split, on_bad_record: str, similar_names: str
+    directory: Path,
+    layout: str,
+    split: Split,
+    on_bad_record: str,
+    similar_names: str,
+    exclusion: Exclusion,
 ) -> tuple[list[Case], list[BadRecord]]:
     """The cases of a published corpus, divided, and its bad records."""
     path, form = find_file(directory, layout), LAYOUTS[layout]
@@ -94,6 +106,8 @@ def _published(
     bad: list[BadRecord] = []
     ids = Ids(similar_names)
     for place, record in form.rows(path):
+        if not isinstance(record, str) and exclusion.drops((str(record.get(form.id)), None)):
+            continue
         found = record if isinstance(record, str) else form.problem(record) or form.case(record)
         if isinstance(found, Case):
             repeated = ids.add(found.id, place)

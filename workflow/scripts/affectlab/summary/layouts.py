@@ -25,9 +25,10 @@ LONG_CONSULTATION = 500
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a raw file is read: its ending, its records, what is wrong with one, its splits."""
+    """How a raw file is read: ending, field of the id, records, what is wrong with one, splits."""
 
     ending: str
+    id: str
     rows: Callable[[Path], Iterator[tuple[str, Mapping[str, Any] | str]]]
     problem: Callable[[Mapping[str, Any]], str | None]
     case: Callable[[Mapping[str, Any]], Case]
@@ -277,7 +278,9 @@ def case_of_text(identity: str | int, text: str, fields: Sequence[str]) -> Case:
 
 LAYOUTS = {
     "longemotion": Layout(
-        ".jsonl", _longemotion_rows, _longemotion_problem, _longemotion_case, stratified
+        ".jsonl", "id", _longemotion_rows, _longemotion_problem, _longemotion_case, stratified
     ),
-    "psyqa": Layout(".json", _psyqa_rows, _psyqa_problem, _psyqa_case, published_split),
+    "psyqa": Layout(
+        ".json", "questionID", _psyqa_rows, _psyqa_problem, _psyqa_case, published_split
+    ),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.description import Description, language_of
+from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.languages import CHARACTERS, TEXTS, recognised_language
 from affectlab.datasets.names import Ids
 from affectlab.datasets.own_items import Item, OwnItems, OwnKind, Place
@@ -28,6 +29,7 @@ def own_cases(
     entry: Mapping[str, Any],
     on_bad_record: str = "fail",
     similar_names: str = "refuse",
+    exclusion: Exclusion | None = None,
 ) -> OwnItems[None, Case]:
     """Read a user's table of texts, each with one or more reference texts.
 
@@ -38,11 +40,12 @@ def own_cases(
         entry: of the data set in the registry.
         on_bad_record: ``fail`` raises at the first bad record; ``skip`` sets it aside.
         similar_names: of ids, as in `convert.convert`.
+        exclusion: items that are left out; None for none.
 
     Raises:
         DataError: see `own_items.OwnItems`.
     """
-    return OwnItems(directory, entry, _Cases(entry, similar_names), on_bad_record)
+    return OwnItems(directory, entry, _Cases(entry, similar_names), on_bad_record, exclusion)
 
 
 class _Cases(OwnKind[None, Case]):

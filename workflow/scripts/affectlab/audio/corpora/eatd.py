@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from affectlab.audio.corpora.recordings import recordings_in
@@ -62,22 +63,23 @@ def read_eatd(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | BadRe
             mistaken += depression_labels(score / SDS_FACTOR)["2dep"] != labels["2dep"]
         except DataError as error:
             place = error.path.relative_to(root).as_posix()
-            yield BadRecord(place, error.place or "", error.problem)
+            yield BadRecord(place, error.place or "", error.problem, group=subject)
             continue
         recordings = recordings_in(folder, only_here=True)
         for prompt in PROMPTS:
             stem = f"{prompt}_out" if clips == "cleaned" else prompt
             found_here = [one for one in recordings if one.path.stem == stem]
             path = f"{name}/{found_here[0].path.name if found_here else f'{stem}.wav'}"
+            bad = partial(BadRecord, path, "", id=f"{subject}_{prompt}", group=subject)
             if not found_here:
-                yield BadRecord(path, "", "no such file")
+                yield bad("no such file")
             elif len(found_here) > 1:
                 names = " and ".join(one.path.name for one in found_here)
-                yield BadRecord(path, "", f"more than one recording of this answer: {names}")
+                yield bad(f"more than one recording of this answer: {names}")
             elif advice := found_here[0].advice:
-                yield BadRecord(path, "", advice)
+                yield bad(advice)
             elif problem := _transcript_problem(folder / f"{prompt}.txt"):
-                yield BadRecord(path, "", problem)
+                yield bad(problem)
             else:
                 yield Clip(f"{subject}_{prompt}", path, subject, labels | {"3emo": prompt}, split)
     if mistaken:

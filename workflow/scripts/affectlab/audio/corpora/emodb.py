@@ -43,7 +43,8 @@ def read_emodb(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | BadR
         name = path.relative_to(root).as_posix()
         if match is None or recording.advice:
             problem = recording.advice or "expected a name such as 03a01Fa.wav"
-            yield BadRecord(name, "", problem)
+            subject = None if match is None else f"speaker_{match[1]}"
+            yield BadRecord(name, "", problem, id=path.stem, group=subject)
             continue
         emotion = _EMOTIONS[match[3]]
         labels = {"7emo": emotion, "3valence": VALENCE[emotion]}

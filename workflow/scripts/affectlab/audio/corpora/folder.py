@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.audio.corpora.answers import Answer, AnswerCells, answer_cells
-from affectlab.audio.corpora.recordings import listed_file, recordings_in
+from affectlab.audio.corpora.recordings import listed_file, listed_owner, recordings_in
 from affectlab.audio.data import Clip
 from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.own_tables import OwnFile, OwnRow, own_rows, split_called
@@ -97,9 +97,10 @@ def _by_class(root: Path, folder: Path, split: str | None) -> Iterator[Clip | Ba
         name = recording.path.relative_to(root).as_posix()
         inside = recording.path.relative_to(folder)
         if len(inside.parts) < 2:
-            yield BadRecord(name, "", "lies in no folder of a class; expected <class>/<recording>")
+            problem = "lies in no folder of a class; expected <class>/<recording>"
+            yield BadRecord(name, "", problem, id=name)
         elif recording.advice:
-            yield BadRecord(name, "", recording.advice)
+            yield BadRecord(name, "", recording.advice, id=name)
         else:
             yield Clip(name, name, "", {OWN_TASK: inside.parts[0]}, split)
 
@@ -115,7 +116,9 @@ def _by_table(
     for row in own_rows([file], named, required, optional):
         found = _clip(root, file.path.parent, row, cells)
         if isinstance(found, str):
-            yield BadRecord(name, row.place, found)
+            yield BadRecord(
+                name, row.place, found, *listed_owner(root, file.path.parent, row.values)
+            )
         else:
             yield found
 

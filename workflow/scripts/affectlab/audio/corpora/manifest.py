@@ -6,11 +6,12 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from affectlab.audio.corpora.answers import Answer, answer_cells, has_listed_labels
-from affectlab.audio.corpora.recordings import listed_file
+from affectlab.audio.corpora.recordings import listed_file, listed_owner
 from affectlab.audio.data import SPLITS, Clip
 from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.separators import wrong_separator
@@ -88,26 +89,28 @@ def _manifest_row(
 ) -> Clip | BadRecord:
     """The clip of a row by the columns of the roles *names*; without *answer*, of one class."""
     values = {role: (row.get(name) or "").strip() for role, name in names.items()}
+    id_, subject = listed_owner(root, root, values)
+    bad = partial(BadRecord, table.name, place, id=id_, group=subject)
     if empty := [role for role in REQUIRED if role in values and not values[role]]:
-        return BadRecord(table.name, place, f"{' and '.join(empty)} empty")
+        return bad(f"{' and '.join(empty)} empty")
     if answer is None:
         answer = Answer({OWN_TASK: values["label"]}, {})
     if isinstance(answer, str):
-        return BadRecord(table.name, place, answer)
+        return bad(answer)
     clip = listed_file(root, root, values["clip"])
     if isinstance(clip, str):
-        return BadRecord(table.name, place, clip)
+        return bad(clip)
     split, duration = values["split"], values["duration"]
     if split and split.lower() not in SPLITS:
         problem = f"expected the split train, validation or test, found {split!r}"
-        return BadRecord(table.name, place, problem)
+        return bad(problem)
     try:
         seconds = float(duration) if duration else None
     except ValueError:
         seconds = math.nan
     if seconds is not None and not 0 < seconds < math.inf:
         problem = f"expected a duration in seconds, found {duration!r}"
-        return BadRecord(table.name, place, problem)
+        return bad(problem)
     return Clip(
         clip.as_posix(),
         clip.as_posix(),

@@ -35,15 +35,18 @@ def read_ravdess(root: Path, clips: Selection = "cleaned") -> Iterator[Clip | Ba
         name = path.relative_to(root).as_posix()
         if match is None:
             if path.name.startswith("03-01-"):
-                yield BadRecord(name, "", "expected seven two-digit numbers as its name")
-            continue
-        if recording.advice:
-            yield BadRecord(name, "", recording.advice)
+                problem = "expected seven two-digit numbers as its name"
+                yield BadRecord(name, "", problem, id=path.stem)
             continue
         number, actor = int(match[1]), int(match[5])
+        subject = f"actor_{actor:02d}"
+        if recording.advice:
+            yield BadRecord(name, "", recording.advice, id=path.stem, group=subject)
+            continue
         if not 1 <= number <= len(EMOTIONS) or not 1 <= actor <= 24:
-            yield BadRecord(name, "", f"emotion {number} or actor {actor} is out of range")
+            problem = f"emotion {number} or actor {actor} is out of range"
+            yield BadRecord(name, "", problem, id=path.stem, group=subject)
             continue
         emotion = EMOTIONS[number - 1]
         labels = {"8emo": emotion, "3valence": VALENCE[emotion]}
-        yield Clip(path.stem, name, f"actor_{actor:02d}", labels, None)
+        yield Clip(path.stem, name, subject, labels, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -57,6 +57,19 @@ def listed_file(root: Path, folder: Path, name: str) -> PurePosixPath | str:
     if not (folder / path).resolve().is_relative_to(root.resolve()):
         return f"{path} is a link that leads out of the folder of the table"
     return PurePosixPath((folder / path).relative_to(root).as_posix())
+
+
+def listed_owner(root: Path, folder: Path, values: Mapping[str, object]) -> tuple[str, str | None]:
+    """The id that a row of a table gives a clip, and its subject, whether it can be used or not.
+
+    Args:
+        root: the corpus' folder.
+        folder: of the table, in *root*.
+        values: role -> cell; ``clip`` and ``subject`` may be missing.
+    """
+    clip, subject = (str(values.get(role) or "").strip() for role in ("clip", "subject"))
+    path = folder.relative_to(root) / PurePosixPath(clip.replace("\\", "/"))
+    return path.as_posix() if clip else "", subject or None
 
 
 def unused_recordings(root: Path, used: Iterable[str]) -> list[str]:
