@@ -87,7 +87,12 @@ def run(tmp_path_factory):
             cache=folder / "cache",
             output_path=path,
         )
-    gather_shards(**data, shard_paths=parts, output_path=folder / "embeddings.npz")
+    gather_shards(
+        **data,
+        shard_paths=parts,
+        cache=folder / "cache",
+        output_path=folder / "embeddings.npz",
+    )
     fitted = {
         "predictions_path": folder / "predictions.jsonl",
         "details_path": folder / "details.json",

@@ -61,6 +61,30 @@ def test_only_new_clips_are_computed(corpus, tmp_path):
     np.testing.assert_array_equal(whole.vectors[:8], first.vectors)
 
 
+def test_the_cache_forgets_clips_that_are_no_longer_in_the_corpus(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding, "PART_CLIPS", 3)
+    found = embed(corpus, corpus[1], tmp_path)
+    gone, kept = (
+        found.hashes[4],
+        [digest for place, digest in enumerate(found.hashes) if place != 4],
+    )
+    other = {"encoder": {"name": "other"}}
+    embed(corpus, corpus[1][4:5], tmp_path, provenance=other)
+    embedding.prune_cache(tmp_path, set(kept))
+    vector = found.vectors[4].tobytes()
+    for path in tmp_path.rglob("*"):
+        content = path.name.encode() + path.read_bytes()
+        assert vector not in content
+        assert gone.encode() not in content
+        assert gone.encode("utf-32-le") not in content
+    encoder = Counting()
+    again = embed(
+        corpus, [clip for clip in corpus[1] if clip.id != found.ids[4]], tmp_path, encoder
+    )
+    assert encoder.asked == 0
+    np.testing.assert_array_equal(again.vectors, np.delete(found.vectors, 4, axis=0))
+
+
 def test_vectors_of_another_encoder_are_not_taken(corpus, tmp_path):
     embed(corpus, corpus[1][:3], tmp_path)
     encoder = Counting()

@@ -252,3 +252,21 @@ def test_what_was_asked_before_costs_nothing_again(server, judged):
     assert found["judge"]["failed"] == 1
     assert (found["usage"]["cached"], found["usage"]["tokens"]) == (3, 70)
     assert found["usage"]["cost"] == pytest.approx(2.0 * 70 / 1e6)
+
+
+def test_marks_of_cases_that_are_no_longer_in_the_data_are_deleted(server, judged, tmp_path):
+    server.replies[PATH] = GOOD
+    judge_run(settings=settings(server.url), **judged)
+    assert len(list(judged["cache"].glob("*.json"))) == 4
+    gone = json.loads(judged["predictions_path"].read_text().splitlines()[0])["id"]
+    for name in ("records", "predictions", "details"):
+        path = judged[f"{name}_path"]
+        lines = path.read_text().splitlines()
+        rows = [line for line in lines if str(json.loads(line)["id"]) != str(gone)]
+        path.write_text("".join(f"{row}\n" for row in rows))
+        path.with_name(f".{path.name}.sha256").unlink(missing_ok=True)
+    judge_run(settings=settings(server.url), **judged)
+    found = json.loads(judged["output_path"].read_text())
+    assert (len(found["items"]), found["usage"]["cached"]) == (3, 3)
+    assert len(list(judged["cache"].glob("*.json"))) == 3
+    assert len(list(judged["cache"].iterdir())) == 6

@@ -15,5 +15,5 @@ convert(
     snakemake.params.on_bad_record,
     snakemake.params.clips,
     similar_names=snakemake.params.similar_names,
-    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude") or None),
 )

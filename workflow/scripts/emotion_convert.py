@@ -14,5 +14,5 @@ convert(
     snakemake.params.entry,
     snakemake.params.on_bad_record,
     similar_names=snakemake.params.similar_names,
-    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude") or None),
 )

@@ -18,5 +18,5 @@ convert(
     on_bad_record=snakemake.params.on_bad_record,
     split=None if split is None else typed(Split, split),
     similar_names=snakemake.params.similar_names,
-    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude") or None),
 )

@@ -17,7 +17,7 @@ convert(
     quarantine_path=Path(snakemake.output.quarantine),
     on_bad_record=snakemake.params.on_bad_record,
     similar_names=snakemake.params.similar_names,
-    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude") or None),
     description_path=Path(snakemake.output.description),
     entry=snakemake.params.entry,
 )

@@ -17,5 +17,5 @@ convert(
     split=typed(Split, snakemake.params.split),
     on_bad_record=snakemake.params.on_bad_record,
     similar_names=snakemake.params.similar_names,
-    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude")),
+    exclusion=read_exclusion(snakemake.params.exclude, snakemake.input.get("exclude") or None),
 )

@@ -2,14 +2,14 @@
 
 While a corpus is being embedded its parts lie in a cache beside the result, each vector under the
 hash of its audio. An interrupted job resumes there, and clips that are added to a corpus later
-are the only ones computed.
+are the only ones computed. The vectors of clips that are no longer in the corpus are removed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -31,7 +31,7 @@ from affectlab.audio.waveform import (
     windows,
 )
 from affectlab.errors import DataError
-from affectlab.files.integrity import check_file
+from affectlab.files.integrity import check_file, forget_digest
 from affectlab.files.io import clear_leftovers, sealed_path, sha256_file
 
 logger = logging.getLogger(__name__)
@@ -250,15 +250,48 @@ def _read_cache(cache: Path, provenance: Mapping[str, Any]) -> dict[str, npt.NDA
     known: dict[str, npt.NDArray[np.float32]] = {}
     clear_leftovers(cache)
     for path in sorted(cache.glob("*.npz")):
-        try:
-            check_file(path)
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                if str(stored["provenance"]) == expected:
-                    known |= dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
-        except Exception:
-            # NumPy and zipfile raise many unrelated types; what is embedded again is right again.
-            logger.warning("%s is corrupt; its clips are embedded again", path)
+        part = _read_part(path)
+        if part is not None and part.provenance == expected:
+            known |= part.vectors
     return known
+
+
+class _Part(NamedTuple):
+    """A file of the cache: hash of audio -> vectors, and the provenance as JSON."""
+
+    vectors: dict[str, npt.NDArray[np.float32]]
+    provenance: str
+
+
+def _read_part(path: Path) -> _Part | None:
+    """Read a file of the cache; None if it is corrupt, which is logged."""
+    try:
+        check_file(path)
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            vectors = dict(zip(stored["hashes"].tolist(), stored["vectors"], strict=True))
+            return _Part(vectors, str(stored["provenance"]))
+    except Exception:
+        # NumPy and zipfile raise many unrelated types; what is embedded again is right again.
+        logger.warning("%s is corrupt; its clips are embedded again", path)
+        return None
+
+
+def prune_cache(cache: Path, hashes: Collection[str]) -> None:
+    """Remove the vectors of audio that a corpus no longer has.
+
+    Args:
+        cache: folder of cached vectors; it may be missing.
+        hashes: SHA-256 of the audio that stays.
+    """
+    for path in sorted(cache.glob("*.npz")):
+        part = _read_part(path)
+        kept = {} if part is None else {h: v for h, v in part.vectors.items() if h in hashes}
+        if part is not None and len(kept) == len(part.vectors):
+            continue
+        forget_digest(path)
+        path.unlink()
+        if part is not None and kept:
+            _write_part(cache, kept, json.loads(part.provenance))
 
 
 def _write_part(

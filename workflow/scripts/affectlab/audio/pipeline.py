@@ -10,7 +10,7 @@ from typing import Any
 from affectlab.assets.checkpoints import weights_digest
 from affectlab.assets.manifest import manifest_directory, read_manifest
 from affectlab.audio.data import usable_clips
-from affectlab.audio.embedding import embed_clips, shard
+from affectlab.audio.embedding import embed_clips, prune_cache, shard
 from affectlab.audio.encoders.kinds import KINDS, vector_files
 from affectlab.audio.settings import Encoder
 from affectlab.audio.store import (
@@ -91,8 +91,14 @@ def gather_shards(
     records_path: Path,
     measures_path: Path,
     shard_paths: Sequence[Path],
+    cache: Path,
     output_path: Path,
 ) -> None:
-    """Write the store of a whole corpus from those of its shards."""
+    """Write the store of a whole corpus from those of its shards, and prune their *cache*.
+
+    The cache keeps no vectors of clips that were left out or deleted since.
+    """
     parts = [read_embeddings(Path(path)) for path in shard_paths]
-    write_embeddings(output_path, gather(parts, usable_clips(records_path, measures_path)))
+    found = gather(parts, usable_clips(records_path, measures_path))
+    write_embeddings(output_path, found)
+    prune_cache(cache, set(found.hashes))

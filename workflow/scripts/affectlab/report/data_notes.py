@@ -101,10 +101,9 @@ def _excluded_counts(found: Mapping[str, int]) -> tuple[int, int]:
 
 
 def _excluded_sentence(data: str, items: int, groups: int) -> str:
-    counted = f"{items:,} item{'s' if items > 1 else ''}"
-    of_groups = f", {groups:,} whole group{'s' if groups > 1 else ''} among them," if groups else ""
-    verb = "were" if items > 1 else "was"
-    return f"{data}: {counted}{of_groups} {verb} left out because somebody withdrew."
+    counted = f"{items:,} items were" if items > 1 else "1 item was"
+    of_groups = f", with {groups:,} whole group{'s' if groups > 1 else ''}" if groups else ""
+    return f"{data}: {counted} left out because somebody withdrew{of_groups}."
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -13,17 +13,18 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.texts import without_chat_marks
 from affectlab.errors import DataError, UserError
+from affectlab.files.integrity import forget_digest
 from affectlab.files.io import clear_leftovers, read_json, write_json
 from affectlab.files.text import read_text
 from affectlab.files.urls import redact
 from affectlab.summary.answers import after_thinking, json_objects, read_answers
-from affectlab.summary.cases import FIELDS, Case, test_cases
+from affectlab.summary.cases import FIELDS, Case, read_cases, test_cases
 from affectlab.summary.endpoint import Endpoint, ReplyError
 from affectlab.summary.scores import Answer
 from affectlab.summary.settings import Judge as JudgeSettings
@@ -75,7 +76,7 @@ class Judge:
             "temperature": 0,
             "max_tokens": MAX_TOKENS,
         }
-        path = self._cached(body)
+        path = self._cached(reference, body)
         if path.exists():
             return {**_kept(path), "cached": True, "unreachable": False}
         tokens, error, unreachable = 0, "", False
@@ -107,12 +108,26 @@ class Judge:
             "unreachable": unreachable,
         }
 
-    def _cached(self, body: Mapping[str, Any]) -> Path:
+    def forget_others(self, references: Iterable[Mapping[str, str]]) -> None:
+        """Delete the kept marks of all cases but those with these references."""
+        known = {_case_key(reference) for reference in references}
+        for path in self._cache.glob("*.json"):
+            if path.name.partition("-")[0] not in known:
+                forget_digest(path)
+                path.unlink()
+
+    def _cached(self, reference: Mapping[str, str], body: Mapping[str, Any]) -> Path:
         """Where the marks that answer a question are kept."""
         text = json.dumps(body, sort_keys=True, ensure_ascii=False)
         address = redact(self._settings.base_url)
         key = hashlib.sha256(f"{address}\n{text}".encode()).hexdigest()
-        return self._cache / f"{key}.json"
+        return self._cache / f"{_case_key(reference)}-{key}.json"
+
+
+def _case_key(reference: Mapping[str, str]) -> str:
+    """What the names of files with marks of a case begin with."""
+    text = json.dumps(dict(reference), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _kept(path: Path) -> dict[str, Any]:
@@ -170,6 +185,8 @@ def judge_run(
 ) -> None:
     """Judge a run's summaries and store the score, how it came about, its costs, and all marks.
 
+    The cache keeps no marks of cases that were left out or deleted since.
+
     Raises:
         UserError: the endpoint cannot be reached from the first, not one summary could be judged,
             or the key is missing.
@@ -185,6 +202,7 @@ def judge_run(
         if found[-1]["unreachable"] and all(row["error"] is not None for row in found):
             # Every other summary would be waited for as long.
             raise _none_judged(settings, found)
+    judge.forget_others(case.references for case in read_cases(records_path))
     write_json(output_path, _record(cases, answers, found, settings, level), sealed=True)
 
 
