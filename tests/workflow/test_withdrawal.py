@@ -1,12 +1,16 @@
 """Somebody withdraws: a run again, and a search of every file for what was theirs."""
 
 import json
+import re
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from own_texts import rows_of, write_csv
 
+PAGE = Path(__file__).parents[2] / "docs" / "own-data.md"
 RATE = 8000
 MARK = "quxolatmimbre"
 """A word of nobody else."""
@@ -124,6 +128,13 @@ SOME = [
 """Of the first run: enough to find what is theirs."""
 
 
+def find_older(directory, experiment, *arguments):
+    """The command of the page, for another experiment."""
+    (line,) = re.findall(r"^\$ (find .*)$", PAGE.read_text(), re.MULTILINE)
+    command = line.replace("results/emotion", f"results/{experiment}").split()
+    subprocess.run([*command, *arguments], cwd=directory, check=True)
+
+
 @pytest.mark.parametrize(
     ("experiment", "kind", "targets"),
     [
@@ -155,12 +166,20 @@ def test_nothing_of_those_who_withdrew_is_left(project, tmp_path, experiment, ki
     # The search finds what is there.
     assert all(holders(directory, own) for own in needles.values())
 
+    # A run that is no longer selected.
+    left = directory / "results" / experiment / "dropped" / "seed0" / "predictions.jsonl"
+    left.parent.mkdir(parents=True)
+    left.write_text(json.dumps({"id": data.item}))
+
+    (directory / "withdrawal").touch()
     names = tmp_path / "withdrawn.txt"
     names.write_text(f"item: {data.item}\n")
     entry["exclude"] = {"groups": [f" {data.group.upper()}"], "file": str(names)}
     again = snakemake()
     assert again.status == 0, again.output
     assert data.rules <= again.rules
+    find_older(directory, experiment, "-delete")
+    assert not left.exists()
     everything = [needle for own in needles.values() for needle in own]
     assert holders(directory, [*everything, data.group.upper().encode()]) == []
     assert not any(name in again.output for name in data.ids)
