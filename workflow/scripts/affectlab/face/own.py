@@ -37,7 +37,7 @@ from affectlab.datasets.texts import kind_of
 from affectlab.errors import DataError, printable
 from affectlab.face.faces import SIDE, Face
 from affectlab.face.images import MOST_BYTES, claimed_size
-from affectlab.face.photographs import check_whole, decode_photograph, prepare
+from affectlab.face.photographs import check_whole, decode_photograph, image_format, prepare
 from affectlab.files.io import folders_below
 from affectlab.files.quarantine import BadRecord
 from affectlab.files.text import is_encodable
@@ -252,7 +252,7 @@ class OwnImages:
             label,
             valence,
             arousal,
-            format=_format(data),
+            format=image_format(data),
             size=f"{width}x{height}",
             group=_group(item.values),
         )
@@ -394,13 +394,3 @@ def _affect(values: Mapping[str, Any]) -> tuple[float | None, float | None]:
             raise ValueError(f"{name} {str(value)[:40]!r}: expected a number of -1 to 1")
         numbers.append(number)
     return numbers[0], numbers[1]
-
-
-def _format(data: bytes) -> str:
-    """The format of an image by its content, such as ``jpeg``: an ending may be wrong."""
-    import io
-
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        return str(image.format or "unknown").lower()

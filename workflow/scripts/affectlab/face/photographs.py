@@ -137,3 +137,13 @@ def with_channels(image: np.ndarray, *, color: bool) -> np.ndarray:
     if color and image.ndim == 2:
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     return image if color or image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def image_format(data: bytes) -> str:
+    """The format of an image by its content, such as ``jpeg``: an ending may be wrong."""
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return str(image.format or "unknown").lower()
