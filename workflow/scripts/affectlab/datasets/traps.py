@@ -18,6 +18,10 @@ LEAST_GROUPS = 4
 """Of so few groups it may be chance."""
 
 
+SPLIT_PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
+"""Pairs of splits that must not share a group."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trap:
     """Something about the data that can make a score mean less than it seems.
@@ -73,6 +77,40 @@ def shared_items(overlap: Mapping[tuple[str, str], int], what: str) -> list[Trap
         "memory."
     )
     return [Trap("item_in_two_splits", sentence)]
+
+
+def divided_groups(
+    groups: Sequence[str | None],
+    splits: Sequence[str | None],
+    *,
+    what: str,
+    group_name: str,
+) -> list[Trap]:
+    """Report groups that have items in two splits, as splits that the data bring may have.
+
+    Args:
+        groups: such as the author of each item; None where it is not known.
+        splits: of each item; None where it has none.
+        what: plural name of the items, such as texts.
+        group_name: what a group is, such as author.
+    """
+    own: dict[str, set[str]] = defaultdict(set)
+    for group, split in zip(groups, splits, strict=True):
+        if group is not None and split is not None:
+            own[split].add(name_key(group))
+    counts = {(one, two): len(own[one] & own[two]) for one, two in SPLIT_PAIRS}
+    found = [
+        f"{one} and {two}: {count:,} of {len(own[one]):,} groups"
+        for (one, two), count in counts.items()
+        if count
+    ]
+    if not found:
+        return []
+    sentence = (
+        f"Groups by {group_name} have {what} in two splits ({'; '.join(found)}). A model can score "
+        f"well by knowing the group, and the score says little about a new {group_name}."
+    )
+    return [Trap("group_in_two_splits", sentence)]
 
 
 def near_items(groups: int, in_training: int, what: str) -> list[Trap]:

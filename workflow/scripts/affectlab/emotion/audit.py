@@ -16,7 +16,7 @@ from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text
-from affectlab.datasets.traps import Trap, near_items, shared_items
+from affectlab.datasets.traps import Trap, divided_groups, near_items, shared_items
 from affectlab.emotion.audit_classes import ClassAudit
 from affectlab.emotion.audit_multilabel import MultilabelAudit
 from affectlab.emotion.audit_numbers import NumberAudit
@@ -115,7 +115,10 @@ def audit(
         **shared,
         "counts": {split: _describe(items, part) for split, items in by_split.items()},
         **conditions,
-        "traps": [asdict(trap) for trap in (*copy_traps(shared), *part.traps(conditions))],
+        "traps": [
+            asdict(trap)
+            for trap in (*copy_traps(shared), *_group_traps(data), *part.traps(conditions))
+        ],
         **part.agreement(),
     }
     return found | {"expected": part.compare(found, expected or {})}
@@ -169,6 +172,16 @@ def copy_traps(found: Mapping[str, Any]) -> list[Trap]:
         *shared_items(shared, "texts"),
         *near_items(len(near["groups"]), in_training, "texts"),
     ]
+
+
+def _group_traps(data: AnyData) -> list[Trap]:
+    """A sentence on groups that given splits divide."""
+    return divided_groups(
+        [record.group for record in data.records],
+        [record.split for record in data.records],
+        what="texts",
+        group_name=data.description.group,
+    )
 
 
 def parts(data: Divided[Any]) -> dict[str, list[Any]]:

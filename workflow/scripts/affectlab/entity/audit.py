@@ -18,7 +18,7 @@ from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.texts import normalise_text, places_of, text_conditions
-from affectlab.datasets.traps import Trap, find_traps, near_items, shared_items
+from affectlab.datasets.traps import Trap, divided_groups, find_traps, near_items, shared_items
 from affectlab.entity.data import Data, Record, targets_of
 from affectlab.entity.labels import neutral_of, top_class
 from affectlab.entity.layouts import OWN_LAYOUT
@@ -174,6 +174,12 @@ def _traps(data: Data, found: Mapping[str, Any]) -> Iterator[Trap]:
         data.classes,
         folds=data.description.folds,
         what="spans",
+        group_name=data.description.group,
+    )
+    yield from divided_groups(
+        [record.group for record in data.records],
+        [record.split for record in data.records],
+        what="texts",
         group_name=data.description.group,
     )
     copies = {_two_splits(name): len(ids) for name, ids in found["overlap"].items()}

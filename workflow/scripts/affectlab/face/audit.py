@@ -16,7 +16,7 @@ import numpy as np
 
 from affectlab.datasets.description import Description
 from affectlab.datasets.exclusions import excluded_part
-from affectlab.datasets.traps import Trap, find_traps, shared_items
+from affectlab.datasets.traps import Trap, divided_groups, find_traps, shared_items
 from affectlab.evaluation.conditions import giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
@@ -175,6 +175,9 @@ def _traps(
         folds=faces.description.folds,
         what="images",
         group_name=faces.description.group,
+    )
+    yield from divided_groups(
+        groups, faces.splits.tolist(), what="images", group_name=faces.description.group
     )
     if conditions["clear"]:
         # Of all together it tells nothing that one alone does not tell.

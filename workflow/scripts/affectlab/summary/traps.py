@@ -13,6 +13,7 @@ from affectlab.datasets.traps import (
     LEAST_GROUPS,
     MOST_OF_ONE_CLASS,
     Trap,
+    divided_groups,
     near_items,
     shared_items,
     spelling_traps,
@@ -48,6 +49,12 @@ def find_traps(
     folds = None if description is None else description.folds
     return [
         *shared_items({(split, "train"): len(ids) for split, ids in overlap.items()}, "cases"),
+        *divided_groups(
+            [case.subject for case in cases],
+            [case.split for case in cases],
+            what="cases",
+            group_name=group_name,
+        ),
         *_near(near["groups"], {case.id: case for case in cases}, folds),
         *spelling_traps([case.subject for case in cases if case.subject is not None], group_name),
         *_constant(cases, group_name),
