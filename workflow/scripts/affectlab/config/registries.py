@@ -1,6 +1,6 @@
 """The registries beside the configuration: what they hold, and mistakes in their entries."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from affectlab.config.checks import FLOAT32_BYTES, LARGEST_ONNX_FILE, type_mistakes
 from affectlab.config.entries import KINDS
 from affectlab.config.load import as_mapping, as_names, load_yaml
-from affectlab.config.messages import listed, problems, unknown_name
+from affectlab.config.messages import listed, nearest, problems, shown, unknown_name
 from affectlab.errors import ConfigError
 
 NOT_STATED = "not stated"
@@ -18,6 +18,22 @@ STATED = ("title", "version", "licence", "terms", "citation", "access", "sources
 
 LISTABLE = ("table", "spans", "cases", "image_folder")
 """Layouts of data of your own whose items a list can name."""
+
+COLUMN_ROLES: Mapping[str, tuple[str, ...]] = {
+    "table": ("text", "label", "group", "id"),
+    "spans": ("text", "spans", "span", "start", "end", "label", "group", "id"),
+    "cases": ("text", "group", "id"),
+    "image_folder": (*("image", "label", "group", "subject", "split", "valence", "arousal", "id"),),
+    "audio_folder": ("clip", "label", "subject", "group"),
+    "audio_manifest": ("clip", "label", "subject", "group", "split", "duration"),
+}
+"""Layout -> keys that ``columns`` may have: what its reader takes from a table.
+
+Of cases, the ``fields`` that are written are such keys as well.
+"""
+
+SEVERAL_LABELS = ("table", "audio_folder", "audio_manifest")
+"""Layouts whose ``label`` may name several columns."""
 
 SUBGROUP_COLUMNS: Mapping[str, tuple[str, ...] | None] = {
     **dict.fromkeys(("table", "image_folder", "audio_manifest", "audio_folder")),
@@ -130,6 +146,7 @@ def entry_mistakes(
                 split = as_mapping(entry.get("split"))
                 yield from _split_mistakes(f"{path}.split", split)
                 yield from _subgroup_mistakes(path, entry)
+                yield from _column_mistakes(f"{path}.columns", entry)
                 if "items" in split and entry.get("layout") not in LISTABLE:
                     yield (
                         f"{path}.split.items: expected one of the layouts {', '.join(LISTABLE)}; "
@@ -175,6 +192,29 @@ def _split_mistakes(path: str, split: Mapping[str, Any]) -> Iterator[str]:
         yield f"{path}: test and validation leave nothing to train on"
     if "names" in split and "column" not in split:
         yield f"{path}.names: names belong to a column, and none is given"
+
+
+def _column_mistakes(path: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of ``columns`` that the reader of the layout has no use for: nothing would read them."""
+    layout, columns = entry.get("layout"), as_mapping(entry.get("columns"))
+    if not isinstance(layout, str) or layout not in COLUMN_ROLES:
+        return
+    known = COLUMN_ROLES[layout]
+    if layout == "cases":
+        known = (*known, *(as_names(entry.get("fields")) or ["summary"]))
+    for role, names in columns.items():
+        if role not in known:
+            yield f"{path}.{role}: unknown key{_role_meant(str(role), known)}"
+        elif isinstance(names, list) and (role != "label" or layout not in SEVERAL_LABELS):
+            yield f"{path}.{role}: expected the name of one column, found {shown(names)}"
+
+
+def _role_meant(role: str, known: Sequence[str]) -> str:
+    """A hint at the key that *role* is a slip of, and all keys."""
+    lowered = role.strip().lower()
+    near = nearest(lowered, known)
+    expected = f"; expected {', '.join(known)}"
+    return f"{near.removesuffix('?')}?{expected}" if "did you mean" in near else expected
 
 
 def _subgroup_mistakes(path: str, entry: Mapping[str, Any]) -> Iterator[str]:
