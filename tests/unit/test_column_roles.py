@@ -61,3 +61,16 @@ def test_only_labels_may_be_in_several_columns(layout, role):
 )
 def test_known_keys_are_taken(entry):
     check(**entry)
+
+
+@pytest.mark.parametrize(
+    ("split", "key"),
+    [
+        ({"items": {"tests": "ids.txt"}}, "items.tests: unknown key; did you mean 'test'"),
+        ({"files": {"training": "a.csv"}}, "files.training: unknown key; did you mean 'train'"),
+        ({"column": "part", "names": {"x": "y"}}, "names.x: unknown key; known: test, train, "),
+    ],
+)
+def test_a_misspelt_split_is_an_unknown_key(split, key):
+    with pytest.raises(ConfigError, match=rf"datasets\.mine\.split\.{key}"):
+        check(layout="table", split=split)

@@ -270,3 +270,20 @@ def test_a_class_with_fewer_images_than_folds_is_found(tmp_path):
         write_image(tmp_path / "raw" / "selten" / f"{number}.png", image)
     found = traps(converted(tmp_path, ENTRY | {"split": {"folds": 5}}))
     assert "The class selten is rare (number of images: 2)" in found["class_smaller_than_folds"]
+
+
+def test_a_listed_image_that_is_not_there_is_refused(tmp_path):
+    from affectlab.face.own import OwnImages
+
+    for name in ("froh/a.png", "froh/b.png", "ruhig/c.png"):
+        path = tmp_path / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(path)
+    lists = tmp_path / "test.txt"
+    entry = {"layout": "image_folder", "split": {"items": {"test": str(lists)}}}
+    lists.write_text("froh/a.png\n")
+    found = list(OwnImages(tmp_path / "raw", entry, "fail").items())
+    assert [face.split for face in found] == ["test", "train", "train"]
+    lists.write_text("froh/a.png\na.png\n")
+    with pytest.raises(DataError, match=r"\(1 of 2 in the lists of split\.items\): 'a\.png'"):
+        list(OwnImages(tmp_path / "raw", entry, "fail").items())

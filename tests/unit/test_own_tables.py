@@ -185,3 +185,17 @@ def test_lists_of_items_divide_a_table(tmp_path):
         (tmp_path / "test.txt").write_text(text)
         with pytest.raises(DataError, match=problem):
             list(own_rows([OwnFile(tmp_path / "a.csv", None)], entry, ["text"]))
+
+
+def test_listed_ids_that_no_item_has_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text\n1,x\n2,y\n3,z\n")
+    entry = {"split": {"items": {"test": str(tmp_path / "test.txt")}}}
+    files = [OwnFile(tmp_path / "a.csv", None)]
+    (tmp_path / "test.txt").write_text("3\nb\na\n")
+    with pytest.raises(DataError, match=r"test\.txt: .*\(2 of 3 in the lists.*\): 'a', 'b'\. "):
+        list(own_rows(files, entry, ["text"]))
+    # A row that was set aside has no id: the list may name it.
+    (tmp_path / "a.csv").write_text("id,text\n1,x\na,y,more\n3,z\n")
+    (tmp_path / "test.txt").write_text("3\na\n")
+    rows = list(own_rows(files, entry, ["text"]))
+    assert [row.split for row in rows if row.problem is None] == ["train", "test"]

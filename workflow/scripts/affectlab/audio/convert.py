@@ -14,7 +14,7 @@ from affectlab.audio.corpora import eatd, emodb, folder, manifest, ravdess
 from affectlab.audio.data import Clip, Selection
 from affectlab.audio.own import describe_own, with_subject
 from affectlab.audio.tasks import OWN_TASK, described_classes
-from affectlab.datasets.classes import unknown_class
+from affectlab.datasets.classes import class_key, unknown_class
 from affectlab.datasets.description import Description, language_of
 from affectlab.datasets.exclusions import Exclusion
 from affectlab.datasets.label_order import LabelIds
@@ -197,7 +197,9 @@ def _with_one_spelling(
         if checks_subjects:
             subjects.add(clip.subject, clip.place or clip.path)
         for task, label in clip.labels.items():
-            labels.setdefault(task, Spellings("label")).add(label, clip.place or clip.path)
+            labels.setdefault(task, Spellings("label", class_key)).add(
+                label, clip.place or clip.path
+            )
     for names in (subjects, *labels.values()):
         names.check(root, similar_names)
     return [

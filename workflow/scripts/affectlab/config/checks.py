@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from affectlab.config.load import as_mapping, as_names
-from affectlab.config.messages import joined, problems, shown, unbounded, unknown_name
+from affectlab.config.messages import joined, nearest, problems, shown, unbounded, unknown_name
 from affectlab.config.models import (
     Section,
     adapter,
@@ -89,6 +89,10 @@ def _describe(error: Any, root: dict[str, Any], prefix: str) -> Iterator[str]:
         # `key_mistakes` reports it, with the way to write it.
         return
     keyword = KEYWORDS.get(kind, "type")
+    if of_key and keyword == "enum":
+        path, node = _locate(root, place, prefix)
+        yield from _unknown_key(path, value, inner_schema(root, node))
+        return
     if keyword in ("additionalProperties", "required"):
         place, key = (place, None) if kind == "union_tag_not_found" else (place[:-1], place[-1])
     path, node = _locate(root, place, prefix)
@@ -113,6 +117,13 @@ def _describe(error: Any, root: dict[str, Any], prefix: str) -> Iterator[str]:
     else:
         expected = inner.get(keyword)
     yield from problems(keyword, path, value, expected, inner)
+
+
+def _unknown_key(path: str, key: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    """A key of a mapping whose keys are fixed names, which its *schema* lists."""
+    names = schema["propertyNames"]
+    known = names["enum"] if "enum" in names else [names["const"]]
+    yield f"{joined(path, key)}: unknown key{nearest(key, known)}"
 
 
 def _locate(

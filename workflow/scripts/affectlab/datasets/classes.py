@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -27,10 +28,11 @@ def class_order(
         *listed*; without it the names in the data, sorted, whole numbers by their value.
 
     Raises:
-        DataError: the data have fewer than two classes, two that differ in spelling only, or one
-            that is not *listed*.
+        DataError: the data have fewer than two classes, two that differ in spelling only (*listed*
+            ones as well), or one that is not *listed*.
     """
     if listed is not None:
+        _refuse_similar(listed, path)
         if unknown := sorted(set(found) - set(listed)):
             raise DataError(path, None, unknown_class(unknown[0], listed))
         return tuple(listed)
@@ -46,13 +48,13 @@ def class_order(
 def _refuse_similar(found: Collection[str], path: Path | str) -> None:
     spellings: dict[str, str] = {}
     for name in sorted(found):
-        other = spellings.setdefault(name_key(name), name)
+        other = spellings.setdefault(class_key(name), name)
         if other != name:
             raise DataError(
                 path,
                 None,
-                f"the classes {other!r} and {name!r} differ in spelling only; correct the data, or "
-                "set similar_names: merge",
+                f"the classes {other!r} and {name!r} differ in spelling only; correct the data and "
+                "classes of the entry, or leave out classes and set similar_names: merge",
             )
 
 
@@ -60,8 +62,14 @@ def merge_spellings(counts: Mapping[str, int]) -> dict[str, str]:
     """Name in the data -> the commonest spelling of that name (of equal ones the first sorted)."""
     best: dict[str, str] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
-        best.setdefault(name_key(name), name)
-    return {name: best[name_key(name)] for name in counts}
+        best.setdefault(class_key(name), name)
+    return {name: best[class_key(name)] for name in counts}
+
+
+def class_key(name: str) -> str:
+    """What spellings of one class share: `name_key`, in which 1 and 1.0 are one number."""
+    key = name_key(name)
+    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", key)
 
 
 def unknown_class(label: str, classes: Sequence[str]) -> str:

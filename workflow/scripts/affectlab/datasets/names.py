@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,14 +120,20 @@ class Ids:
 class Spellings:
     """The names of one kind in a corpus, and in which ways each of them is spelled."""
 
-    def __init__(self, what: str) -> None:
-        """Start without names; *what* is the kind in the singular, for messages."""
+    def __init__(self, what: str, key: Callable[[str], str] = name_key) -> None:
+        """Start without names.
+
+        Args:
+            what: kind of the names in the singular, for messages.
+            key: is the same for two spellings of one name.
+        """
         self.what = what
+        self._key = key
         self._by_key: dict[str, dict[str, tuple[int, str]]] = {}
 
     def add(self, name: str, place: str) -> None:
         """Count a name; *place* is where it is, such as ``line 12``."""
-        spelled = self._by_key.setdefault(name_key(name), {})
+        spelled = self._by_key.setdefault(self._key(name), {})
         count, first = spelled.get(name, (0, place))
         spelled[name] = count + 1, first
 
@@ -143,7 +150,7 @@ class Spellings:
 
     def merged(self, name: str) -> str:
         """The commonest spelling of a name that was added; of equal ones the first."""
-        spelled = self._by_key[name_key(name)]
+        spelled = self._by_key[self._key(name)]
         return max(spelled, key=lambda one: spelled[one][0])
 
     def check(self, path: Path | str, similar_names: str) -> None:

@@ -6,7 +6,7 @@ says which column has which role, where the names differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,10 @@ STEMS = {
     "test": ("test", "testing"),
 }
 """What the file, folder or value of a split may be called."""
+
+
+SHOWN_IDS = 5
+"""So many ids are in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,8 @@ def own_rows(
         optional: roles whose column may be missing, unless the entry names it.
 
     Raises:
-        DataError: a table cannot be read, or lacks a column.
+        DataError: a table cannot be read, or lacks a column; or, after the last row, a list of
+            items has an id that no row has.
     """
     columns = {role: _columns(entry, role) for role in (*required, *optional, "id")}
     plan = entry.get("split", {})
@@ -143,10 +148,39 @@ def own_rows(
     needed += [name for role in entry.get("columns", {}) for name in columns.get(role, ())]
     if "column" in plan:
         needed.append(plan["column"])
+    missing, unread = set(listed), 0
     for file in files:
         for row in read_table(file.path, list(dict.fromkeys(needed))):
             own = _own_row(file, row, columns, plan, several=len(files) > 1)
+            missing.discard(own.id)
+            unread += own.problem is not None
             yield replace(own, split=listed.get(own.id, "train")) if listed else own
+    check_listed(plan, missing, unread)
+
+
+def check_listed(plan: Mapping[str, Any], missing: Collection[str], unread: int) -> None:
+    """Refuse lists of items with ids that the data do not have.
+
+    Args:
+        plan: ``split`` of the data set's entry, with the lists.
+        missing: listed ids that no item has.
+        unread: items without a readable id. They were set aside, and the list may name them.
+
+    Raises:
+        DataError: there are more missing ids than such items.
+    """
+    if len(missing) <= unread:
+        return
+    lists = ", ".join(plan["items"].values())
+    shown = ", ".join(repr(name[:60]) for name in sorted(missing)[:SHOWN_IDS])
+    more = ", ..." if len(missing) > SHOWN_IDS else ""
+    raise DataError(
+        lists,
+        None,
+        f"no item of the data has these ids ({len(missing)} of {len(listed_items(plan))} in the "
+        f"lists of split.items): {shown}{more}. Write ids as in the data; without a column id they "
+        "are the numbers of the rows, such as 00001",
+    )
 
 
 def listed_items(plan: Mapping[str, Any]) -> dict[str, str]:

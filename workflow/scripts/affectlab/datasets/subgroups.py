@@ -63,7 +63,8 @@ def rows_of_tables(directory: Path, entry: Mapping[str, Any]) -> Iterator[OwnRow
         DataError: a table cannot be read, or lacks a column.
     """
     own = {key: entry.get("columns", {})[key] for key in ("id",) if key in entry.get("columns", {})}
-    named = with_subgroup_roles({**entry, "columns": own})
+    # What divides the rows is of no use here.
+    named = with_subgroup_roles({**entry, "columns": own, "split": {}})
     return own_rows(own_files(directory, entry.get("split", {})), named, subgroup_roles(entry))
 
 

@@ -7,13 +7,17 @@ row.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.classes import class_order, merge_spellings, unknown_class
+from affectlab.datasets.label_sets import INDICATORS, LABEL_SETS
+from affectlab.datasets.look import MOST_CLASSES
+from affectlab.datasets.numbers import NUMBERS, number_problem
 from affectlab.datasets.texts import kind_of
 from affectlab.emotion.data import Record
+from affectlab.errors import DataError
 from affectlab.evaluation.agreement import most_votes
 
 
@@ -32,6 +36,7 @@ class OwnLabels:
             similar_names: ``refuse`` or ``merge``, see `own.own_texts`.
         """
         column = entry.get("columns", {}).get("label", "label")
+        self._is_stated = "target" in entry
         self.annotators = len(column) if isinstance(column, list) and len(column) > 1 else None
         self._listed: Sequence[str] | None = entry.get("classes")
         self._merges = similar_names == "merge"
@@ -63,12 +68,34 @@ class OwnLabels:
         """The classes in the order of their ids, when all rows are added.
 
         Raises:
-            DataError: see `classes.class_order`.
+            DataError: see `classes.class_order`; or several columns look like another target than
+                the votes of annotators, or hold too many classes.
         """
         found = Counter(name for names in self._cells for name in names)
+        if self.annotators is not None and self._listed is None:
+            self._check_votes(found, directory)
         self._spelled = merge_spellings(found) if self._merges else {name: name for name in found}
         self._classes = class_order(set(self._spelled.values()), self._listed, directory)
         return self._classes
+
+    def _check_votes(self, found: Collection[str], directory: Path) -> None:
+        """Refuse columns of classes or numbers that lack their ``target``."""
+        expected = "several columns under label are the votes of annotators"
+        if not self._is_stated and (meant := _target_meant(found)):
+            raise DataError(
+                directory,
+                None,
+                f"{expected}, but all of their cells are {meant[1]}; write target: {meant[0]}, or "
+                "target: class if they are votes",
+            )
+        if len(found) > MOST_CLASSES:
+            raise DataError(
+                directory,
+                None,
+                f"{expected}, and have {len(found)} classes; expected at most {MOST_CLASSES}. For "
+                "several classes or numbers of a text write target: classes or target: numbers; "
+                "for so many classes list them under classes",
+            )
 
     def strata(self) -> list[str]:
         """The label of each row, by which it is divided."""
@@ -101,6 +128,15 @@ class OwnLabels:
         if self._listed is not None and str(label) not in self._listed:
             return unknown_class(str(label), self._listed)
         return None
+
+
+def _target_meant(cells: Collection[str]) -> tuple[str, str] | None:
+    """The target that cells of several columns look like, and why; None for votes."""
+    if all(cell.strip().lower() in INDICATORS for cell in cells):
+        return LABEL_SETS, "0 or 1"
+    if number_problem(list(cells), list(cells)) is None and any("." in cell for cell in cells):
+        return NUMBERS, "numbers, some with decimals"
+    return None
 
 
 def _names(value: Any) -> tuple[str, ...]:

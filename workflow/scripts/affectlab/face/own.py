@@ -25,6 +25,7 @@ from affectlab.datasets.own_items import Keys, with_division
 from affectlab.datasets.own_tables import (
     OwnFile,
     OwnRow,
+    check_listed,
     listed_items,
     own_files,
     own_rows,
@@ -118,12 +119,13 @@ class OwnImages:
             DataError: there is no image, a table cannot be read, or an image is bad and is not to
                 be skipped.
         """
-        good = 0
-        listed = listed_items(self._entry.get("split", {}))
+        good, plan = 0, self._entry.get("split", {})
+        missing = set(listed := listed_items(plan))
         for item in self.found():
             if self._exclusion.drops((item.name, _group(item.values))):
                 continue
             if listed:
+                missing.discard(item.name)
                 item = replace(item, split=listed.get(item.name, "train"))
             try:
                 face = self._face(item)
@@ -135,6 +137,7 @@ class OwnImages:
                 continue
             good += 1
             yield face
+        check_listed(plan, missing, 0)
         if good == 0:
             raise DataError(self._directory, None, "not one good image")
 
@@ -219,7 +222,9 @@ class OwnImages:
     def _rows(self, files: Sequence[OwnFile], column: str) -> Iterator[OwnRow]:
         """The rows of tables whose images, or names of images, are in *column* by default."""
         columns = {IMAGE_COLUMN: column, **self._entry.get("columns", {})}
-        entry = {**self._entry, "columns": columns}
+        # Lists name images, whose rows may have other ids.
+        plan = {**self._entry.get("split", {}), "items": {}}
+        entry = {**self._entry, "columns": columns, "split": plan}
         required = [IMAGE_COLUMN, *self._subgroups]
         optional = [role for role in OPTIONAL if role != "split" or "split" not in self._entry]
         for row in own_rows(files, entry, required, optional):
