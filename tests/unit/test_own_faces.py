@@ -273,6 +273,8 @@ def test_a_class_with_fewer_images_than_folds_is_found(tmp_path):
 
 
 def test_a_listed_image_that_is_not_there_is_refused(tmp_path):
+    from PIL import Image
+
     from affectlab.face.own import OwnImages
 
     for name in ("froh/a.png", "froh/b.png", "ruhig/c.png"):

@@ -138,9 +138,12 @@ def _ids(path: Path, column: str) -> list[str]:
         DataError: the table cannot be read, or has no such column.
     """
     names: dict[str, None] = {}
-    for row in read_table(path, [column]):
+    for row in read_table(path, []):
         if row.problem is not None:
             raise DataError(path, row.place, row.problem)
+        if column not in row.values:
+            problem = f"no column {column}; data and predictions need one with the id of each item"
+            raise DataError(path, row.place, problem)
         names[str(row.values[column])] = None
     return list(names)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from affectlab.audio.audit_label_sets import label_set_findings
 from affectlab.audio.audit_numbers import number_findings
 from affectlab.audio.corpora.recordings import unused_recordings
-from affectlab.audio.data import Clip, read_clips
+from affectlab.audio.data import Clip, read_clips, with_merged_subjects
 from affectlab.audio.measures import (
     Measure,
     condition_columns,
@@ -104,7 +104,7 @@ def write_audit(
     bad = [*read_quarantine(quarantine_path), *unread]
     known = {measure.id for measure in measures}
     usable = [clip for clip in clips if clip.id in known]
-    findings = audit(usable, measures, bad, expected)
+    findings = audit(with_merged_subjects(usable), measures, bad, expected)
     findings["plan"] = plan_record(plannable(usable, description, records_path))
     if description.target == NUMBERS:
         findings |= number_findings(usable, measures, description.classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -152,6 +152,10 @@ def usable_clips(records_path: Path | str, measures_path: Path | str) -> list[Cl
         if not isinstance(row.get("id"), str):
             raise DataError(measures_path, f"record {number}", "expected the id of a clip")
         known.add(row["id"])
-    clips = [clip for clip in read_clips(records_path) if clip.id in known]
+    return with_merged_subjects([clip for clip in read_clips(records_path) if clip.id in known])
+
+
+def with_merged_subjects(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips with the commonest spelling of each subject."""
     spelled = merge_spellings(Counter(clip.subject for clip in clips))
     return [replace(clip, subject=spelled[clip.subject]) for clip in clips]

@@ -5,7 +5,6 @@ The plan is of the corrected protocol: a cross-validation by subject.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.audio.data import Clip, read_clips
+from affectlab.audio.data import Clip, read_clips, with_merged_subjects
 from affectlab.audio.items import subject_labels
 from affectlab.audio.refits import REFITTED, SharedFolds, limits, rarest_class, stretched
 from affectlab.audio.tasks import TASKS, task_classes
-from affectlab.datasets.classes import merge_spellings
 from affectlab.datasets.description import Description, read_description
+from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.numbers import NUMBERS
+from affectlab.errors import UserError
 from affectlab.evaluation.intervals import Limits
 from affectlab.evaluation.planned_numbers import Concordance
 from affectlab.evaluation.planned_scores import Decisions, Detection, Test
@@ -102,8 +102,7 @@ def plannable(clips: Sequence[Clip], description: Description, path: Path) -> li
         description: of the corpus.
         path: of the records, for messages.
     """
-    spelled = merge_spellings(Counter(clip.subject for clip in clips))
-    clips = [replace(clip, subject=spelled[clip.subject]) for clip in clips]
+    clips = with_merged_subjects(clips)
     if description.target == NUMBERS:
         return [_numbers(clips, description)]
     tasks = sorted({task for clip in clips for task in clip.labels})
@@ -151,7 +150,13 @@ def _of_probe(question: Question) -> Question:
 
 
 def read_plannable(folder: Path, block: Mapping[str, Any]) -> list[Plannable]:
-    """The items of the corpus in *folder*, which `convert` wrote."""
+    """The items of the corpus in *folder*, which `convert` wrote.
+
+    Raises:
+        UserError: its clips have several classes, for which there is no plan.
+    """
     del block
-    path = folder / "records.jsonl"
-    return plannable(read_clips(path), read_description(folder / "description.json"), path)
+    path, description = folder / "records.jsonl", read_description(folder / "description.json")
+    if description.target == LABEL_SETS:
+        raise UserError(f"{folder.name}: there is no plan yet for clips with several classes")
+    return plannable(read_clips(path), description, path)

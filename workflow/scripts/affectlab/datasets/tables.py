@@ -118,7 +118,7 @@ def read_csv(
         header = next(reader, None)
         if header is None:
             return
-        check_columns(path, header, required)
+        check_columns(path, [name for name in header if name.strip()], required)
         number = 0
         start = reader.line_num + 1
         for fields in reader:
@@ -150,7 +150,15 @@ def _csv_row(number: int, place: str, header: Sequence[str], fields: Sequence[st
     for value in fields:
         if UNDECODED.search(value):
             return TableRow(number, place, problem=not_utf8(value))
-    return TableRow(number, place, dict(zip(header, fields, strict=True)))
+    if all(name.strip() for name in header):
+        return TableRow(number, place, dict(zip(header, fields, strict=True)))
+    # Spreadsheets write empty columns at the end. A value there hints at a comma without quotes.
+    last = max((at for at, name in enumerate(header, start=1) if name.strip()), default=0)
+    if any(value.strip() for value in fields[last:]):
+        problem = "a value in a column without a name; quote a field that holds the separator"
+        return TableRow(number, place, problem=problem)
+    pairs = zip(header, fields, strict=True)
+    return TableRow(number, place, {name: value for name, value in pairs if name.strip()})
 
 
 def _read_tsv(path: Path, required: Collection[str]) -> Iterator[TableRow]:

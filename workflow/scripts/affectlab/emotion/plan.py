@@ -10,6 +10,7 @@ from affectlab.emotion.groups import groups_of
 from affectlab.emotion.multilabel_data import MultilabelData
 from affectlab.emotion.ratings import Ratings
 from affectlab.emotion.readers import AnyData, read_any
+from affectlab.errors import UserError
 from affectlab.evaluation.planned_numbers import Concordance
 from affectlab.evaluation.planning import (
     ALL_FOLDS,
@@ -55,6 +56,13 @@ def plannable(data: AnyData) -> list[Plannable]:
 
 
 def read_plannable(folder: Path, block: Mapping[str, Any]) -> list[Plannable]:
-    """The scored texts of the data set in *folder*, which `convert` wrote."""
+    """The scored texts of the data set in *folder*, which `convert` wrote.
+
+    Raises:
+        UserError: its texts have several classes, for which there is no plan.
+    """
     del block
-    return plannable(read_any(folder / "records.jsonl", folder / "description.json"))
+    data = read_any(folder / "records.jsonl", folder / "description.json")
+    if isinstance(data, MultilabelData):
+        raise UserError(f"{folder.name}: there is no plan yet for texts with several classes")
+    return plannable(data)

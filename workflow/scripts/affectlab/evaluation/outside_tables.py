@@ -20,6 +20,9 @@ from affectlab.evaluation.predictions import SHOWN, SUM_TOLERANCE
 PREDICTION_COLUMNS = ("prediction", "predicted", "label")
 """Where a predicted class may stand; in a table with two of these the last is the true class."""
 
+CLASS_NAMES = "under predictions.classes (affectlab referee: with --classes THEIRS=OURS)"
+"""Where a user says which class a name in the table means."""
+
 PROBABILITIES = "probabilities"
 
 
@@ -173,7 +176,7 @@ class _Reader:
             raise self._error(
                 row,
                 f"{column}: {given[:40]!r} is none of the classes {listed_names(self.classes)}; "
-                "say which one it is under predictions.classes",
+                f"say which one it is {CLASS_NAMES}",
             )
         return name
 
@@ -256,7 +259,7 @@ def _class_columns(
         return None
     if absent := [name for name in classes if name not in column_of]:
         problem = f"columns for some classes, and none for {listed_names(absent)}"
-        raise DataError(path, None, f"{problem}; say which they are under predictions.classes")
+        raise DataError(path, None, f"{problem}; say which they are {CLASS_NAMES}")
     return tuple(column_of[name] for name in classes)
 
 
