@@ -27,7 +27,7 @@ LAYERS = (
     set(EXPERIMENTS),
     {"samples"},
     {"experiments"},
-    {"referee"},
+    {"model_owner", "referee"},
     {"cli"},
     {"__main__"},
 )

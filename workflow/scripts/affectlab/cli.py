@@ -17,6 +17,7 @@ from affectlab.config.dotted import load
 from affectlab.config.experiment import Experiment
 from affectlab.errors import ConfigError, UserError
 from affectlab.experiments import EXPERIMENTS
+from affectlab.model_owner import with_own_model
 
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 128 + signal.SIGINT
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if sys.stdout is None:
             raise UserError("standard output is closed")
-        status: int = options.run(options)
+        status: int = options.run(with_own_model(options))
         sys.stdout.flush()
         return status
     except UserError as error:
@@ -81,7 +82,7 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     predict = commands.add_parser("predict", help="ask a trained model")
-    predictors = predict.add_subparsers(required=True, metavar="EXPERIMENT")
+    predictors = predict.add_subparsers(required=True, metavar="EXPERIMENT", dest="predictor")
     for experiment in experiments:
         load(experiment.commands)(predictors, commands)
 

@@ -34,6 +34,7 @@ _ALL = (
         commands="affectlab.face.cli:add_commands",
         report_section="affectlab.face.report:section",
         prediction_schema="predictions_face",
+        model_files=("config.json:test_time",),
         generators={
             "face": "affectlab.samples.face:write_corpus",
             "face_votes": "affectlab.samples.face:write_votes",
@@ -52,6 +53,7 @@ _ALL = (
         commands="affectlab.entity.cli:add_commands",
         report_section="affectlab.entity.report:section",
         prediction_schema="predictions_entity",
+        model_files=("gbert.json",),
         generators={
             "entity_spans": "affectlab.samples.entity:write_spans",
             "entity_spans_1800": "affectlab.samples.entity:write_spans_1800",
@@ -71,6 +73,7 @@ _ALL = (
         commands="affectlab.emotion.cli:add_commands",
         report_section="affectlab.emotion.report:section",
         prediction_schema="predictions_emotion",
+        model_files=("tfidf.json", "config.json:id2label"),
         generators={
             "emotion": "affectlab.samples.emotion:write_corpus",
         },
@@ -88,6 +91,7 @@ _ALL = (
         commands="affectlab.summary.cli:add_commands",
         report_section="affectlab.summary.report:section",
         prediction_schema="predictions_summary",
+        model_files=("summary.json",),
         generators={
             "longemotion": "affectlab.samples.summary:write_longemotion",
             "psyqa": "affectlab.samples.summary:write_psyqa",
@@ -106,6 +110,7 @@ _ALL = (
         commands="affectlab.audio.cli:add_commands",
         report_section="affectlab.audio.report:section",
         prediction_schema="predictions_audio",
+        model_files=("probe.json",),
         generators={
             "eatd": "affectlab.samples.audio:write_corpus",
         },

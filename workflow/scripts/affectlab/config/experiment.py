@@ -64,6 +64,7 @@ class Experiment:
             if its scores are not shown by subgroup.
         records: file with the records of a converted data set.
         prediction_schema: name of the JSON Schema of a line of its predictions.
+        model_files: files of which its models have one, each ``file`` or ``file:key`` of JSON.
         generators: name of a generator of data -> dotted name of the function.
         model_generators: the same for generators of tiny models.
     """
@@ -79,6 +80,7 @@ class Experiment:
     plan: str = ""
     subgroups: str = ""
     records: str = "records.jsonl"
+    model_files: tuple[str, ...] = ()
     generators: Mapping[str, str] = field(default_factory=dict)
     model_generators: Mapping[str, str] = field(default_factory=dict)
 
