@@ -289,3 +289,21 @@ def test_a_listed_image_that_is_not_there_is_refused(tmp_path):
     lists.write_text("froh/a.png\na.png\n")
     with pytest.raises(DataError, match=r"\(1 of 2 in the lists of split\.items\): 'a\.png'"):
         list(OwnImages(tmp_path / "raw", entry, "fail").items())
+
+
+def test_a_listed_image_may_be_left_out(tmp_path):
+    from PIL import Image
+
+    from affectlab.datasets.exclusions import listed_digests, read_exclusion
+    from affectlab.face.own import OwnImages
+
+    for name in ("froh/a.png", "froh/b.png", "ruhig/c.png"):
+        path = tmp_path / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(path)
+    (tmp_path / "test.txt").write_text("froh/a.png\nfroh/b.png\n")
+    split = {"items": {"test": str(tmp_path / "test.txt")}}
+    entry = {"layout": "image_folder", "split": split}
+    left_out = read_exclusion(listed_digests({"items": ["froh/a.png"]}), None)
+    found = list(OwnImages(tmp_path / "raw", entry, "fail", left_out).items())
+    assert [face.split for face in found] == ["test", "train"]

@@ -122,11 +122,10 @@ class OwnImages:
         good, plan = 0, self._entry.get("split", {})
         missing = set(listed := listed_items(plan))
         for item in self.found():
+            missing.discard(item.name)
             if self._exclusion.drops((item.name, _group(item.values))):
                 continue
-            if listed:
-                missing.discard(item.name)
-                item = replace(item, split=listed.get(item.name, "train"))
+            item = replace(item, split=listed.get(item.name, "train")) if listed else item
             try:
                 face = self._face(item)
             except ValueError as error:
