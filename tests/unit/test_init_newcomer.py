@@ -8,6 +8,7 @@ import pytest
 from affectlab.datasets.label_sets import LabelSetCells
 from affectlab.datasets.look import look_at
 from affectlab.datasets.look_columns import words_of
+from affectlab.datasets.numbers import number_problem
 from affectlab.emotion.overlay import overlay
 from affectlab.errors import DataError, UserError
 from affectlab.summary.overlay import overlay as summary_overlay
@@ -146,10 +147,11 @@ def test_groups_have_names_in_other_languages(tmp_path, column):
 def test_decimal_commas_are_reported(tmp_path):
     rows = [[f"heute ein schöner Text {n}", f"-0,{n + 10}", f"0,{n % 7}"] for n in range(60)]
     path = write(tmp_path / "mine.csv", ["text", "valence", "arousal"], rows, delimiter=";")
-    with pytest.raises(
-        UserError, match=r"valence has decimal commas, such as '-0,10'; expected .*"
-    ):
+    with pytest.raises(UserError, match=r"valence has decimal commas, such as '-0,10'"):
         overlay(path)
+    problem = number_problem("-0,74", ["valence"])
+    assert problem.endswith("expected a finite number with a decimal point instead of the comma")
+    assert number_problem("high", ["valence"]).endswith("expected a finite number")
 
 
 def test_vertical_bars_are_reported(tmp_path):
