@@ -128,7 +128,7 @@ class OwnImages:
         good = 0
         listed = listed_items(self._entry.get("split", {}))
         for item in self.found():
-            if self._exclusion.drops((item.name, _group(item.values))):
+            if self._exclusion.drops((item.name, item.group)):
                 continue
             if listed:
                 item = replace(item, split=listed.get(item.name, "train"))
