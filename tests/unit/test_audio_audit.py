@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,7 +9,7 @@ from affectlab.audio.convert import Outputs, convert
 from affectlab.audio.data import Clip
 from affectlab.audio.measures import measure
 from affectlab.errors import DataError, UserError
-from affectlab.files.io import read_json, read_jsonl
+from affectlab.files.io import read_json, read_jsonl, write_jsonl
 from affectlab.files.quarantine import BadRecord
 from affectlab.samples.audio import write_corpus
 
@@ -74,6 +76,16 @@ def test_a_corpus_is_described(corpus):
     assert found["classes"]["3emo"]["neutral"] == {"clips": 4, "subjects": 4}
     assert len(measures) == 12
     assert [row["status"] for row in found["expected"]] == ["ok", "differs"]
+
+
+def test_a_subject_in_two_spellings_is_counted_once(corpus):
+    path = corpus / "records.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    of_first = [row for row in rows if row["subject"] == rows[0]["subject"]]
+    of_first[0]["subject"] = f" {of_first[0]['subject'].upper()}"
+    write_jsonl(path, rows)
+    found, _ = run(corpus)
+    assert found["counts"][rows[0]["split"]]["subjects"] == 2
 
 
 def test_identical_files_are_found(corpus):

@@ -303,6 +303,7 @@ def test_a_gated_data_set_must_say_whom_to_ask(config):
         ("datasets", "sources", [{}], "sources.0.kind: missing"),
         ("datasets", "sources", [{"kind": "sample", "seed": 1}], "sources.0.generator: missing"),
         ("datasets", "sources", ["x"], "sources.0: expected object, found \"x\""),
+        ("datasets", "language", "arabic", "\"arabic\" is not an ISO 639 code such as ar"),
         ("datasets", "files", {"../x": None}, "files: \"../x\" is not of the form ^(?!/)"),
         ("datasets", "files", {"x": "12"}, "files.x: \"12\" is not of the form ^[0-9a-f]{64}$"),
         ("datasets", "expected", {"counts": {"train": -1}},

@@ -410,7 +410,7 @@ def test_near_duplicates_are_reported(tmp_path):
     test["tweet"] = "Wir haben 12 Stunden lang auf den Bus gewartet!"
     found = traps_of(divided(tmp_path, rows, **SPLIT))
     assert found["near_duplicates"].startswith("1 group of texts read nearly the same")
-    assert "A model is scored once on such a copy" in found["near_duplicates"]
+    assert "A trained model is scored once on such a copy" in found["near_duplicates"]
 
 
 def test_an_author_in_two_spellings_is_reported(tmp_path):

@@ -286,7 +286,7 @@ def test_a_near_duplicate_in_another_fold(tmp_path):
     rows += [{**rows[n], "text": rows[n]["text"].replace("day", "night")} for n in range(9)]
     sentence = traps_of(tmp_path, rows, split={"folds": 3})["near_duplicates"]
     assert sentence.startswith("9 groups of texts read nearly the same")
-    assert re.search(r"A model is scored (once|\d+ times) on such a copy", sentence)
+    assert re.search(r"A trained model is scored (once|\d+ times) on such a copy", sentence)
 
 
 def test_an_author_in_two_spellings(tmp_path):

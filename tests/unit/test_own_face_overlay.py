@@ -61,6 +61,14 @@ def test_persons_are_found(tmp_path, capsys):
     assert entry["columns"] == {"group": "subject"}
 
 
+def test_there_are_no_more_folds_than_persons(tmp_path, capsys):
+    with_table(tmp_path / "mine", people=3)
+    entry = yaml.safe_load(printed(capsys, tmp_path / "mine"))["datasets"]["mine"]
+    assert entry["split"] == {"folds": 3}
+    with_table(tmp_path / "few", people=2)
+    assert "subject has 2 values, too few to divide" in printed(capsys, tmp_path / "few")
+
+
 def test_a_table_with_images(tmp_path, capsys):
     names, images = drawn(12)
     write_image(tmp_path / "one.png", images[0])

@@ -20,8 +20,9 @@ from affectlab.entity.data import Data as SpanData
 from affectlab.entity.data import Record as SpanRecord
 from affectlab.entity.data import Target
 from affectlab.evaluation import cards
-from affectlab.evaluation.plan_text import plan_record, plan_sentences, sentence
-from affectlab.evaluation.planning import Plannable, decision_questions, make_plan
+from affectlab.evaluation.plan_text import plan_record, plan_sentences, sentence, table
+from affectlab.evaluation.planned_numbers import Concordance, Mean
+from affectlab.evaluation.planning import Plannable, Question, decision_questions, make_plan
 from affectlab.experiments import EXPERIMENTS
 from affectlab.face import plan as face_plan
 from affectlab.face.data import Faces
@@ -290,6 +291,30 @@ def test_one_sentence_tells_what_the_items_can_show():
     assert "For independent texts the interval is" in found
     assert cards.data_limits(audit) == [found]
     assert data_notes({"tweets": audit}, [])["tweets"].plan == (found,)
+
+
+def test_the_widest_interval_comes_first_and_has_its_assumption():
+    # In each group the numbers are spread as in all: an error of a whole group costs little.
+    values, groups = np.tile(np.linspace(-1, 1, 6), 6)[:, None], np.repeat(np.arange(6), 6)
+    asked = Question("ccc", "a concordance", Concordance(values, groups), 0.4, "assumed")
+    part = Plannable("clips", "all folds", [asked])
+    plan = make_plan(asked)
+    dependent, independent = plan.outlooks
+    assert dependent.width < independent.width
+    found = sentence(part, plan)
+    assert f"interval of about ±{independent.width / 2:.2f};" in found
+    assert "This assumes independent clips. If all clips of one group have the same error" in found
+
+
+def test_values_without_spread_plan_nothing():
+    asked = Question("rouge1", "a ROUGE-1", Mean(np.full(40, 0.3), np.arange(40)), 0.3, "of leads")
+    part = Plannable("cases", "all folds", [asked])
+    found = sentence(part, make_plan(asked))
+    assert found == (
+        "With 40 cases, a ROUGE-1 is nearly the same for all cases (of leads), so no interval can "
+        "be planned."
+    )
+    assert "rouge1: nearly the same for all cases" in table(part, [make_plan(asked)])
 
 
 def test_items_without_groups_have_one_interval():

@@ -297,7 +297,7 @@ def test_a_near_duplicate_across_folds_and_splits(tmp_path):
     rows[10]["part"], rows[11]["part"] = "dev", "test"
     rows[11]["text"] = rows[0]["text"] + " ¡Adiós!"
     _, traps = audited(tmp_path, rows, {"split": {"column": "part"}})
-    scored = "A model is scored once on such a copy of what it learnt from."
+    scored = "A trained model is scored once on such a copy of what it learnt from."
     assert traps["near_duplicates"].endswith(scored)
     rows[11]["part"], rows[9]["part"] = "train", "test"
     _, traps = audited(tmp_path, rows, {"split": {"column": "part"}})

@@ -216,7 +216,9 @@ def audit(
         "counts": {
             split: {
                 "clips": sum((clip.split or "all") == split for clip in clips),
-                "subjects": len({c.subject for c in clips if (c.split or "all") == split}),
+                "subjects": len(
+                    {name_key(c.subject) for c in clips if (c.split or "all") == split}
+                ),
             }
             for split in splits
         },
@@ -293,7 +295,7 @@ def _classes(clips: Sequence[Clip]) -> dict[str, dict[str, dict[str, int]]]:
     for clip in clips:
         for task, label in clip.named_classes():
             clips_of[task][label] += 1
-            subjects_of[task, label].add(clip.subject)
+            subjects_of[task, label].add(name_key(clip.subject))
     return {
         task: {
             label: {"clips": count, "subjects": len(subjects_of[task, label])}

@@ -96,7 +96,8 @@ def _add_columns(
 ) -> None:
     """Name the columns of the clip, of what is predicted, of the subject and of the split."""
     clip = columns["clip"] if columns["clip"] in look.columns else _file_column(look, table)
-    subject, split = look.named(GROUPS), look.split()
+    # Of several such columns, one with subjects enough; a source has often two values.
+    subject, split = look.named(GROUPS, least=LEAST_GROUPS) or look.named(GROUPS), look.split()
     taken = [name for name in (clip, subject, split) if name is not None]
     numbers = [name for name in look.numbers() if name not in taken]
     label: str | list[str] | None = look.named(LABELS, most=MOST_CLASSES) or look.label(
@@ -110,6 +111,8 @@ def _add_columns(
             entry["classes"], comments["classes"] = list(parts), f"{counted(parts)} clips"
     elif label is None and numbers:
         label, entry["target"] = numbers, NUMBERS
+    if label is None:
+        look.check_decimal_commas(table)
     taken += label if isinstance(label, list) else [label] if label is not None else []
     roles = {"clip": clip, "label": label, "subject": subject}
     named = {role: name for role, name in roles.items() if name not in (None, role)}

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from affectlab.config.messages import LANGUAGE_CODE
 from affectlab.config.models import DIFFERENT, AssetName, Entry, Seed, Share, Text, absent
 
 INSIDE = r"(?!/)(?!.*\.\.).+"
@@ -61,7 +62,7 @@ DatasetSource = Annotated[UrlSource | HubSource | SampleSource, Field(discrimina
 class Facts(Entry):
     """What model cards print about the data, if the audit finds no difference from the registry."""
 
-    languages: Annotated[list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]], *DIFFERENT] = absent(
+    languages: Annotated[list[Annotated[str, Field(pattern=LANGUAGE_CODE)]], *DIFFERENT] = absent(
         "ISO 639 codes, such as en.", min_length=1
     )
     about: Text = absent("What the items are and how they were chosen.")
@@ -165,7 +166,7 @@ class Dataset(Entry):
         "What is predicted of an item: one class (the default), several classes, or numbers such "
         "as valence and arousal."
     )
-    language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = absent("ISO 639 code, such as en.")
+    language: Annotated[str, Field(pattern=LANGUAGE_CODE)] = absent("ISO 639 code, such as en.")
     subgroups: Annotated[list[Text], *DIFFERENT] = absent(
         "Columns, such as sex, age, language or device, by which scores are shown. Of ravdess and "
         "emodb: sex.",
@@ -227,7 +228,7 @@ class Model(Entry):
     )
     title: Text = Field(description="As tables and reports show it.")
     licence: Text = Field(description="That of the weights.")
-    languages: Annotated[list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]], *DIFFERENT] = absent(
+    languages: Annotated[list[Annotated[str, Field(pattern=LANGUAGE_CODE)]], *DIFFERENT] = absent(
         "Languages that it was made for, as ISO 639 codes; left out if it knows many.", min_length=1
     )
     parameters: int = Field(ge=1, description="How many weights it has.")

@@ -16,6 +16,11 @@ import yaml
 from affectlab.config.load import LARGEST_INTEGER, as_mapping, parse_yaml, without_secrets
 from affectlab.errors import ConfigError
 
+LANGUAGE_CODE = "^[a-z]{2,3}$"
+
+FORMS = {LANGUAGE_CODE: "an ISO 639 code such as ar"}
+"""Pattern -> what it means."""
+
 
 def listed(what: str, mistakes: list[str]) -> str:
     """All *mistakes* in *what* as one message."""
@@ -103,7 +108,8 @@ def problems(
         case "uniqueItems":
             yield f"{here}: the same value stands here twice: {found}"
         case "pattern":
-            yield f"{here}: {found} is not of the form {expected}"
+            form = FORMS.get(expected, f"of the form {expected}")
+            yield f"{here}: {found} is not {form}"
 
 
 def is_kind(value: Any, kind: str) -> bool:

@@ -18,8 +18,11 @@ from affectlab.datasets.texts import kind_of
 LABEL_SETS: Final = "classes"
 """The target of data with label sets, see `Description.target`."""
 
+SEMICOLON = ";"
+"""Between the names of classes in one cell. Where a column has it, it is the only separator."""
+
 SEPARATORS = ";,|"
-"""Between the names of classes in one cell."""
+"""The separators of a column without a semicolon; a name may hold a comma."""
 
 INDICATORS = {
     **dict.fromkeys(("0", "0.0", "false"), False),
@@ -47,6 +50,7 @@ class LabelSetCells:
         self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._spelled: Mapping[str, str] = {}
         self._classes: tuple[str, ...] = ()
+        self._has_semicolons = False
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with the cells of a row; None if nothing is.
@@ -58,11 +62,12 @@ class LabelSetCells:
             return self._indicator_problem(value)
         if value is not None and not isinstance(value, str | int | list):
             return f"the labels are {kind_of(value)}, expected names of classes"
-        for name in listed_names(value):
+        for name in listed_names(value, SEMICOLON):
             if isinstance(name, bool) or not isinstance(name, str | int):
                 return f"a label is {kind_of(name)}, expected the name or number of a class"
-            if self._listed is not None and str(name).strip() not in self._listed:
-                return unknown_class(str(name).strip(), self._listed)
+            for part in self._parts(str(name).strip()):
+                if self._listed is not None and part not in self._listed:
+                    return unknown_class(part, self._listed)
         return None
 
     def add(self, value: Any) -> None:
@@ -80,7 +85,8 @@ class LabelSetCells:
         Raises:
             DataError: see `classes.class_order`.
         """
-        own = (name for names in self._cells for name in names)
+        self._has_semicolons = any(len(names) > 1 for names in self._known)
+        own = (part for names in self._cells for name in names for part in self._parts(name))
         found = Counter(own if self._columns is None else self._columns)
         self._spelled = merge_spellings(found) if self._merges else {name: name for name in found}
         self._classes = class_order(set(self._spelled.values()), self._listed, directory)
@@ -119,11 +125,14 @@ class LabelSetCells:
     def names(self, value: Any) -> tuple[str, ...]:
         """The names of the classes of a good row, different ones, as its cells spell them.
 
+        A name between semicolons may list several with commas; all rows are needed to tell.
+
         Args:
             value: as of `problem`.
         """
         if self._columns is None:
-            return tuple(dict.fromkeys(str(name).strip() for name in listed_names(value)))
+            listed = listed_names(value, SEMICOLON)
+            return tuple(dict.fromkeys(str(name).strip() for name in listed))
         cells = _cells(value)
         return tuple(
             name for name, cell in zip(self._columns, cells, strict=True) if _indicator(cell)
@@ -131,8 +140,16 @@ class LabelSetCells:
 
     def in_order(self, names: Sequence[str]) -> tuple[str, ...]:
         """The classes of a row by its `names`, in their order, when `finish` was called."""
-        own = {self._spelled[name] for name in names}
+        own = {self._spelled[part] for name in names for part in self._parts(name)}
         return tuple(name for name in self._classes if name in own)
+
+    def _parts(self, name: str) -> list[str]:
+        """The classes that a name between semicolons stands for: one, or those between commas."""
+        if self._columns is not None:
+            return [name]
+        if self._listed is None:
+            return [name] if self._has_semicolons else split_names(name)
+        return [name] if name in self._listed else split_names(name)
 
     def _indicator_problem(self, value: Any) -> str | None:
         assert self._columns is not None
@@ -145,18 +162,18 @@ class LabelSetCells:
         return None
 
 
-def split_names(cell: str) -> list[str]:
-    """The names in a cell, between `SEPARATORS`; empty ones are left out."""
-    return [name.strip() for name in re.split(f"[{SEPARATORS}]", cell) if name.strip()]
+def split_names(cell: str, separators: str = SEPARATORS) -> list[str]:
+    """The names in a cell, between *separators*; empty ones are left out."""
+    return [name.strip() for name in re.split(f"[{separators}]", cell) if name.strip()]
 
 
-def listed_names(value: Any) -> list[Any]:
-    """The names in a cell: of a list its members, of a text those between separators."""
+def listed_names(value: Any, separators: str = SEPARATORS) -> list[Any]:
+    """The names in a cell: of a list its members, of a text those between *separators*."""
     if value is None:
         return []
     if isinstance(value, list):
         return [one for one in value if not (isinstance(one, str) and not one.strip())]
-    return split_names(value) if isinstance(value, str) else [value]
+    return split_names(value, separators) if isinstance(value, str) else [value]
 
 
 def _cells(value: Any) -> list[Any]:

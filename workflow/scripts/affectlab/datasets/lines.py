@@ -24,6 +24,18 @@ def not_utf8(text: str) -> str:
     return f"expected UTF-8, found byte 0x{ord(found.group()) - 0xDC00:02x}"
 
 
+def check_utf8(path: Path) -> None:
+    """Reject a text file with a line that is not UTF-8.
+
+    Raises:
+        DataError: there is such a line, or the file cannot be read.
+    """
+    for number, line in raw_lines(path):
+        if UNDECODED.search(line):
+            problem = f"{not_utf8(line)}; the text looks like Windows-1252, save it as UTF-8"
+            raise DataError(path, f"line {number}", problem)
+
+
 def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number and yield the lines of a UTF-8 file without their ends.
 
@@ -82,7 +94,7 @@ def check_kind(path: Path, compressed: bool) -> None:
     elif start.startswith(b"version https://git-lfs"):
         problem = "this is a Git LFS pointer, not the data; fetch it with git lfs pull"
     elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        problem = "the text is UTF-16, expected UTF-8"
+        problem = "the text is UTF-16, expected UTF-8; save it as UTF-8 (in Excel: CSV UTF-8)"
     elif is_gzip and not compressed:
         problem = "the file is gzip-compressed; end its name in .gz or unpack it"
     elif compressed and not is_gzip:

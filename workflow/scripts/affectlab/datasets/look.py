@@ -5,23 +5,15 @@ Only a guess, for the user to correct: `affectlab init` prints it with comments.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from affectlab.datasets.label_sets import INDICATORS, listed_names
+from affectlab.datasets.lines import check_utf8
+from affectlab.datasets.look_columns import MOST_CLASSES, Column, ColumnCounter
 from affectlab.datasets.own_tables import OwnFile, own_files, split_called
-from affectlab.datasets.tables import read_table
-from affectlab.errors import UserError
-
-MOST_CLASSES = 64
-FIRST = 100
-"""So many values of a column are kept, by which a language is recognised."""
-
-LEAST_SEVERAL = 0.1
-"""Share of the cells that list several names, from which they are taken for label sets."""
+from affectlab.datasets.tables import is_text_table, read_table
+from affectlab.errors import DataError, UserError
 
 LABELS = (
     *("label", "labels", "class", "emotion", "emo", "mood", "category", "target", "sentiment"),
@@ -31,11 +23,28 @@ GROUPS = (
     *("group", "author", "writer", "user", "username", "speaker", "subject", "participant"),
     *("respondent", "person", "patient", "actor", "client", "student", "account", "family"),
     *("session", "conversation", "dialogue", "thread", "source"),
+    *("autor", "autorin", "verfasser", "sprecher", "sprecherin", "nutzer", "benutzer", "gruppe"),
+    *("teilnehmer", "proband", "probandin", "klient", "patientin", "schüler", "versuchsperson"),
+    *("autora", "hablante", "locutor", "usuario", "participante", "sujeto", "paciente", "grupo"),
+    *("persona", "auteur", "locuteur", "utilisateur", "sujet", "groupe", "作者", "用户", "说话人"),
 )
 """Columns that keep items together. An annotator does not: each one rates items of all authors."""
 
 GROUPS_IF_REPEATED = ("who", "name")
 """The same where values occur again; else each of them is the name of an item."""
+
+TEXTS = (
+    *("text", "texts", "tweet", "sentence", "utterance", "post", "comment", "message", "review"),
+    *("content", "body", "document", "transcript", "satz", "nachricht", "kommentar", "texto"),
+    *("mensaje", "comentario", "texte", "testo", "文本", "内容", "句子"),
+)
+"""Columns that hold the texts, however short these are."""
+
+PREDICTIONS = (
+    *("predicted", "prediction", "predictions", "pred", "preds", "y_pred", "output"),
+    *("predicted_label", "predicted_class", "pred_label", "model_label"),
+)
+"""Columns that hold the output of a model: neither labels nor the votes of an annotator."""
 
 SUFFIXES = ("_id", "id", "_name", "_code", "_number", "_nr", "_no")
 """What may follow such names, as in ``user_id``."""
@@ -44,33 +53,6 @@ SPLITS = ("split", "set", "partition", "subset", "part")
 IDS = ("id", "nr", "no", "index", "key", "uid")
 DIMENSIONS = ("valence", "arousal", "dominance")
 NUMBERS = (*DIMENSIONS, "intensity", "pleasure", "activation")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What a column of a table holds.
-
-    Attributes:
-        name: of the column.
-        filled: rows that have a value.
-        words: mean number of words of a value.
-        numeric: whether every value reads as a number.
-        repeats: whether a value occurs more than once, as far as they were counted.
-        counts: value -> rows, of up to `MOST_CLASSES` values; None where there are more.
-        different: different values, as far as they were counted.
-        indicator: whether every value is 0 or 1, and both occur.
-        parts: name -> cells with it, where cells list several names; None where they do not.
-    """
-
-    name: str
-    filled: int
-    words: float
-    numeric: bool
-    repeats: bool
-    counts: Mapping[str, int] | None
-    different: int
-    indicator: bool = False
-    parts: Mapping[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -89,29 +71,54 @@ class Look:
     splits: list[str] = field(default_factory=list)
     texts: dict[str, list[str]] = field(default_factory=dict)
 
-    def named(self, names: Sequence[str], *, most: int | None = None) -> str | None:
-        """The first column that is called so, or whose name ends so, such as ``user_id``."""
+    def named(self, names: Sequence[str], *, least: int = 0, most: int | None = None) -> str | None:
+        """The first column that is called so, or whose name ends so, such as ``user_id``.
+
+        Args:
+            names: in lower case, the preferred one first.
+            least: different values that it must have.
+            most: different values that it may have; None: any number.
+        """
         lowered = {name.lower().strip(): name for name in self.columns}
         for wanted in names:
             # The plain name first: there may be a label and a label_name.
             for low in sorted(lowered, key=lambda low: low != wanted):
                 name = lowered[low]
-                if wanted in _stems(low) and (most is None or self.columns[name].different <= most):
+                different = self.columns[name].different
+                if wanted in _stems(low) and least <= different <= (most or different):
                     return name
         return None
 
-    def group(self) -> str | None:
-        """The column whose items stay together, such as their author; None without one."""
-        found = self.named(GROUPS)
+    def group(self, least: int = 0) -> str | None:
+        """The column whose items stay together, such as their author; None without one.
+
+        Args:
+            least: different values that it must have, such as the number of folds.
+        """
+        found = self.named(GROUPS, least=least)
         if found is not None:
             return found
-        perhaps = (self.named([name]) for name in GROUPS_IF_REPEATED)
+        perhaps = (self.named([name], least=least) for name in GROUPS_IF_REPEATED)
         return next((name for name in perhaps if name and self.columns[name].repeats), None)
 
     @property
     def text(self) -> str | None:
-        """The column with the longest texts; None where no column has several words."""
-        best = max(self.columns.values(), key=lambda column: column.words, default=None)
+        """The column with the texts, see `text_column`."""
+        return self.text_column(())
+
+    def text_column(self, taken: Iterable[str]) -> str | None:
+        """The column with the texts, other than those *taken*.
+
+        Returns:
+            The one that is called as texts are, else the one with the longest texts; None where no
+            column has several words.
+        """
+        free = [column for name, column in self.columns.items() if name not in set(taken)]
+        lowered = {column.name.lower().strip(): column for column in free}
+        named = [lowered[name] for name in TEXTS if name in lowered and _may_be_text(lowered[name])]
+        if named:
+            return named[0].name
+        best = max(free, key=lambda column: column.words, default=None)
         return best.name if best is not None and best.words >= 2 else None
 
     def label(self, taken: Iterable[str]) -> str | None:
@@ -126,8 +133,29 @@ class Look:
         ]
         return min(others, key=lambda column: column.different).name if others else None
 
+    def no_classes(self, taken: Iterable[str]) -> str:
+        """Report that no column holds classes; columns of few different numbers are listed.
+
+        Args:
+            taken: columns that are in use.
+        """
+        known = set(taken)
+        numbers = [
+            name
+            for name, column in self.columns.items()
+            if name not in known and column.numeric and 2 <= column.different <= self.rows // 5
+        ]
+        if numbers:
+            return (
+                f"no column is called label; few different numbers are in {', '.join(numbers)}. If "
+                "one of these holds the classes, rename it to label"
+            )
+        return f"no column holds classes (2 to 64 values); it has {', '.join(self.columns)}"
+
     def _may_be_classes(self, column: Column) -> bool:
-        return 2 <= column.different <= max(2, self.rows // 5) and not column.numeric
+        if column.numeric or column.decimal_commas or column.name.lower().strip() in PREDICTIONS:
+            return False
+        return 2 <= column.different <= max(2, self.rows // 5)
 
     def annotators(self, taken: Iterable[str]) -> list[str]:
         """Columns with the same classes, one for each annotator; none where there are not two."""
@@ -153,6 +181,20 @@ class Look:
         lowered = {name.lower().strip(): name for name in self.columns}
         found = [lowered[name] for name in NUMBERS if name in lowered]
         return [name for name in found if self.columns[name].numeric]
+
+    def check_decimal_commas(self, path: Path) -> None:
+        """Reject columns of numbers, such as valence, with decimal commas.
+
+        Raises:
+            UserError: there is one.
+        """
+        for name, column in self.columns.items():
+            if name.lower().strip() in NUMBERS and column.decimal_commas:
+                first = next(text for text in self.texts[name] if "," in text)
+                raise UserError(
+                    f"{path}: the column {name} has decimal commas, such as {first!r}; expected "
+                    f"decimal points, such as {first.replace(',', '.')}"
+                )
 
     def label_sets(self, taken: Iterable[str]) -> str | None:
         """The column whose cells list the classes of a text; none where there is none.
@@ -211,17 +253,26 @@ def look_at(path: Path) -> Look:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     look = Look()
-    counters: dict[str, _Counter] = {}
+    counters: dict[str, ColumnCounter] = {}
     files = [OwnFile(path, None)] if path.is_file() else own_files(path, {})
     for file in files:
         if file.split is not None:
             look.splits.append(file.split)
+        if is_text_table(file.path):
+            check_utf8(file.path)
         for row in read_table(file.path, []):
             if row.problem is not None:
                 continue
+            if len(row.values) == 1 and "|" in next(iter(row.values)):
+                raise DataError(
+                    file.path,
+                    "line 1",
+                    "its fields are separated by vertical bars, expected commas; save the table "
+                    "with commas",
+                )
             look.rows += 1
             for name, value in row.values.items():
-                counters.setdefault(name, _Counter()).add(value)
+                counters.setdefault(name, ColumnCounter()).add(value)
     if look.rows == 0:
         raise UserError(f"{path}: the table has no rows")
     look.columns = {name: counter.column(name) for name, counter in counters.items()}
@@ -229,68 +280,10 @@ def look_at(path: Path) -> Look:
     return look
 
 
-class _Counter:
-    """Counts the values of one column."""
-
-    def __init__(self) -> None:
-        self.first: list[str] = []
-        self._counts: Counter[str] = Counter()
-        self._filled = self._words = self._several = 0
-        self._numeric = True
-        self._parts: Counter[str] = Counter()
-
-    def add(self, value: Any) -> None:
-        """Count one value."""
-        text = "" if value is None else str(value)
-        if not text.strip():
-            return
-        self._filled += 1
-        self._count_parts(value)
-        self._words += len(text.split()) if isinstance(value, str) else 1
-        self._numeric = self._numeric and _is_number(text)
-        if len(self.first) < FIRST:
-            self.first.append(text)
-        if len(self._counts) <= MOST_CLASSES or text in self._counts:
-            self._counts[text] += 1
-
-    def _count_parts(self, value: Any) -> None:
-        if len(self._parts) <= MOST_CLASSES:
-            names = set(map(str, listed_names(value)))
-            self._several += len(names) > 1
-            self._parts.update(names)
-
-    def _listed_parts(self) -> dict[str, int] | None:
-        """The names that cells list, if enough cells list several."""
-        few = len(self._parts) <= MOST_CLASSES
-        if not few or self._several < LEAST_SEVERAL * self._filled or not self._several:
-            return None
-        return dict(sorted(self._parts.items()))
-
-    def column(self, name: str) -> Column:
-        """What was counted."""
-        many = len(self._counts) > MOST_CLASSES
-        return Column(
-            name,
-            self._filled,
-            self._words / max(1, self._filled),
-            self._numeric and self._filled > 0,
-            any(count > 1 for count in self._counts.values()),
-            None if many else dict(sorted(self._counts.items())),
-            len(self._counts),
-            indicator=len(self._counts) == 2
-            and all(one.strip().lower() in INDICATORS for one in self._counts),
-            parts=self._listed_parts(),
-        )
+def _may_be_text(column: Column) -> bool:
+    return column.filled > 0 and not column.numeric
 
 
 def _stems(name: str) -> set[str]:
     """A name in lower case, as it is and without one of `SUFFIXES`."""
     return {name, *(name.removesuffix(suffix) for suffix in SUFFIXES)}
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

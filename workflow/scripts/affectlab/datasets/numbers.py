@@ -39,7 +39,9 @@ def number_problem(value: Any, names: Sequence[str]) -> str | None:
             return f"{name} is empty"
         if _number(cell) is None:
             shown = f" {cell!r}" if isinstance(cell, str) and len(cell) <= 24 else ""
-            return f"{name} is {kind_of(cell)}{shown}, expected a finite number"
+            comma = isinstance(cell, str) and _number(cell.replace(",", ".", 1)) is not None
+            point = " with a decimal point instead of the comma" if comma else ""
+            return f"{name} is {kind_of(cell)}{shown}, expected a finite number{point}"
     return None
 
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from affectlab.datasets.own_items import OwnItems
+from affectlab.errors import DataError
+from affectlab.files.quarantine import BadRecord
 
 WIDTH = 100
 FEW = 500
@@ -80,6 +84,29 @@ def has_gpu() -> bool:
 def counted(counts: Mapping[str, int]) -> str:
     """The counts of classes for a comment, in the order of the classes."""
     return ", ".join(str(number) for number in counts.values())
+
+
+def bad_rows_notes(bad: Sequence[BadRecord]) -> list[str]:
+    """Report the rows that stop a run, if there are any."""
+    if not bad:
+        return []
+    first = bad[0]
+    return [
+        f"{len(bad)} rows cannot be used; the first: {first.file}, {first.place}: {first.problem}. "
+        "Correct them, or add the line on_bad_record: skip"
+    ]
+
+
+def run_notes(read: Callable[[], OwnItems[Any, Any]]) -> list[str]:
+    """Report what stops a run with the proposed entry.
+
+    Args:
+        read: reads the table as a run does; bad rows are set aside.
+    """
+    try:
+        return bad_rows_notes([one for one in read().items() if isinstance(one, BadRecord)])
+    except DataError as error:
+        return [f"A run stops with this error: {error}"]
 
 
 def as_yaml(overlay: Overlay, name: str, path: Path) -> str:

@@ -72,3 +72,19 @@ class TableProposal:
     def comments(self) -> dict[str, str]:
         """Key of the entry -> its comments."""
         return {key: "; ".join(notes) for key, notes in self._notes.items()}
+
+
+def small_group_notes(look: Look, group: str | None) -> list[str]:
+    """Report a column that keeps items together by its name and has too few values for the folds.
+
+    Args:
+        look: at the table.
+        group: the column that is proposed, of `Look.group` with at least as many values as folds.
+    """
+    found = look.group()
+    if group is not None or found is None:
+        return []
+    return [
+        f"The column {found} has {look.columns[found].different} values, too few to divide the "
+        "items by it. It is not proposed as the group: its items may be in training and in test"
+    ]

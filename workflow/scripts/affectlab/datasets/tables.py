@@ -25,6 +25,9 @@ from affectlab.errors import DataError, UserError, reading
 LARGEST_WHOLE = 500_000_000
 """Bytes of a JSON or Excel file, which is read as a whole; use JSON Lines or Parquet for more."""
 
+TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
+"""Of tables that are text files."""
+
 ROWS_AT_A_TIME = 100
 """Rows of a Parquet file that are held at once; each may hold an image."""
 
@@ -90,6 +93,12 @@ def is_table(path: Path) -> bool:
     if path.is_dir():
         return (path / MARKER).is_file()
     return path.name.lower().removesuffix(".gz").endswith(tuple(chain(*_READERS)))
+
+
+def is_text_table(path: Path) -> bool:
+    """Whether a table is a text file: CSV, TSV, JSON or JSON Lines."""
+    name = path.name.lower().removesuffix(".gz")
+    return name.endswith(TEXT_ENDINGS) and path.is_file()
 
 
 def read_csv(

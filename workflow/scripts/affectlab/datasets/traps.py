@@ -129,7 +129,7 @@ def near_items(groups: int, in_training: int, what: str) -> list[Trap]:
     )
     if in_training:
         times = "once" if in_training == 1 else f"{in_training:,} times"
-        sentence += f" A model is scored {times} on such a copy of what it learnt from."
+        sentence += f" A trained model is scored {times} on such a copy of what it learnt from."
     return [Trap("near_duplicates", sentence)]
 
 

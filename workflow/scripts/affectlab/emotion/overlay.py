@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.label_sets import LABEL_SETS
-from affectlab.datasets.look import IDS, Look, look_at
-from affectlab.datasets.overlay import Overlay, ProposedRun, counted, has_gpu
-from affectlab.datasets.table_proposal import TableProposal
+from affectlab.datasets.look import IDS, LABELS, Look, look_at
+from affectlab.datasets.overlay import FOLDS, Overlay, ProposedRun, counted, has_gpu, run_notes
+from affectlab.datasets.table_proposal import TableProposal, small_group_notes
+from affectlab.emotion.own import own_texts
 from affectlab.errors import UserError
 
 LARGE = "xlm-roberta-base"
@@ -25,7 +26,7 @@ def overlay(path: Path) -> Overlay:
     text = look.text
     if text is None:
         raise UserError(f"{path}: no column holds texts of several words")
-    group, split, name = look.group(), look.split(), look.named(IDS)
+    group, split, name = look.group(FOLDS), look.split(), look.named(IDS)
     proposal = TableProposal(look, "table")
     columns = proposal.entry["columns"] = {"text": text}
     taken = [column for column in (text, group, split, name) if column]
@@ -37,7 +38,9 @@ def overlay(path: Path) -> Overlay:
     proposal.note_rows("columns", [*taken, *([label] if isinstance(label, str) else label)])
     language = proposal.add_language(text)
     proposal.add_split(group)
-    return Overlay("emotion", proposal.ordered(), _runs(language), proposal.comments())
+    entry = proposal.ordered()
+    notes = [*small_group_notes(look, group), *run_notes(lambda: own_texts(path, entry, "skip"))]
+    return Overlay("emotion", entry, _runs(language), proposal.comments(), notes=notes)
 
 
 def _add_target(
@@ -50,7 +53,7 @@ def _add_target(
     label = look.label([*taken, *numbers])
     if several := _label_sets(look, taken, label, proposal):
         return several
-    if annotators and (label is None or label in annotators):
+    if annotators and (label is None or (label in annotators and look.named(LABELS) is None)):
         columns["label"] = annotators
         proposal.note("columns", f"{len(annotators)} annotators")
         return annotators
@@ -59,8 +62,8 @@ def _add_target(
         proposal.entry["target"] = "numbers"
         return numbers
     if label is None:
-        known = ", ".join(look.columns)
-        raise UserError(f"{path}: no column holds classes (2 to 64 values); it has {known}")
+        look.check_decimal_commas(path)
+        raise UserError(f"{path}: {look.no_classes(taken)}")
     columns["label"] = label
     counts = look.columns[label].counts or {}
     proposal.entry["classes"] = list(counts)

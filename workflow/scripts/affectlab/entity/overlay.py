@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.datasets.look import IDS, Look, look_at
-from affectlab.datasets.overlay import Overlay, ProposedRun, counted, has_gpu
-from affectlab.datasets.table_proposal import TableProposal
+from affectlab.datasets.overlay import FOLDS, Overlay, ProposedRun, bad_rows_notes, counted, has_gpu
+from affectlab.datasets.table_proposal import TableProposal, small_group_notes
 from affectlab.entity.data import Record
 from affectlab.entity.labels import top_class
 from affectlab.entity.layouts import OWN_LAYOUT
@@ -50,7 +50,7 @@ def overlay(path: Path) -> Overlay:
         proposal.ordered(),
         _runs(language),
         proposal.comments(),
-        notes=_notes(bad),
+        notes=[*small_group_notes(look, columns.get("group")), *bad_rows_notes(bad)],
     )
 
 
@@ -70,25 +70,19 @@ def _columns(look: Look, path: Path) -> dict[str, str]:
             raise UserError(f"{path}: no column holds spans or their places; it has {known}")
         label = look.label(columns.values())
         if label is None:
-            raise UserError(f"{path}: no column holds classes (2 to 64 values)")
+            raise UserError(f"{path}: {look.no_classes(columns.values())}")
         columns["label"] = label
-    text = _text(look, set(columns.values()))
+    text = look.text_column(columns.values())
     if text is None:
         raise UserError(f"{path}: no column holds texts of several words")
     columns = {"text": text, **columns}
-    if (group := look.group()) is not None and group not in columns.values():
+    if (group := look.group(FOLDS)) is not None and group not in columns.values():
         columns["group"] = group
     name = look.named(IDS)
     # An id that repeats may be that of a text with several rows, or of anything else.
     if name is not None and lists is not None and look.columns[name].filled == look.rows:
         columns["id"] = name
     return columns
-
-
-def _text(look: Look, taken: set[str]) -> str | None:
-    free = [column for name, column in look.columns.items() if name not in taken]
-    best = max(free, key=lambda column: column.words, default=None)
-    return best.name if best is not None and best.words >= 2 else None
 
 
 def _counts(path: Path, entry: dict[str, Any]) -> tuple[dict[str, int], list[BadRecord]]:
@@ -103,16 +97,6 @@ def _counts(path: Path, entry: dict[str, Any]) -> tuple[dict[str, int], list[Bad
         else:
             bad.append(item)
     return {name: found[name] for name in classes}, bad
-
-
-def _notes(bad: list[BadRecord]) -> list[str]:
-    if not bad:
-        return []
-    first = bad[0]
-    return [
-        f"{len(bad)} rows cannot be used; the first: {first.file}, {first.place}: {first.problem}. "
-        "Correct them, or add the line on_bad_record: skip"
-    ]
 
 
 def _runs(language: str | None) -> list[ProposedRun]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from affectlab.evaluation.planned_numbers import Mean
 from affectlab.evaluation.planning import (
     CORRELATION,
     LEVEL,
@@ -12,8 +13,12 @@ from affectlab.evaluation.planning import (
     Outlook,
     Plan,
     Plannable,
+    Question,
     make_plan,
 )
+
+LEAST_SPREAD = 0.02
+"""Standard deviation of values from 0 to 1 below which no interval is planned from them."""
 
 CLEARLY_GROUPED = 1.1
 """Design effect from which the correlation within groups matters to a reader."""
@@ -36,19 +41,37 @@ def plan_sentences(audit: Mapping[str, Any]) -> list[str]:
 
 def sentence(part: Plannable, plan: Plan) -> str:
     """What the items can show, for a reader of report or card."""
-    worst, best = plan.outlooks[0], plan.outlooks[-1]
+    dependent, independent = plan.outlooks[0], plan.outlooks[-1]
     task = f" (task {part.task})" if part.task else ""
+    if is_unplannable(plan.question):
+        return (
+            f"With {_items(part, plan)}{task}, {plan.question.title} is nearly the same for all"
+            f" {part.what} ({plan.question.why}), so no interval can be planned."
+        )
+    # An error that a group shares does not lower a concordance within it.
+    widest = max(plan.outlooks, key=lambda one: one.width)
     found = (
         f"With {_items(part, plan)}{task}, {plan.question.title} of {plan.expected:.2f} has a"
-        f" {LEVEL:.0%} interval of about ±{worst.width / 2:.2f}; {_difference(worst)}."
+        f" {LEVEL:.0%} interval of about ±{widest.width / 2:.2f}; {_difference(widest)}."
     ).replace("95%", "95 %")
-    if worst.design_effect / best.design_effect < CLEARLY_GROUPED:
+    if dependent.design_effect / independent.design_effect < CLEARLY_GROUPED:
         return found
+    if widest is not dependent:
+        return (
+            f"{found} This assumes independent {part.what}. If all {part.what} of one group have"
+            f" the same error, the interval is ±{dependent.width / 2:.2f}, and"
+            f" {_difference(dependent)}."
+        )
     return (
         f"{found} This assumes that all {part.what} of one group have the same outcome. For"
-        f" independent {part.what} the interval is ±{best.width / 2:.2f}, and"
-        f" {_difference(best)}."
+        f" independent {part.what} the interval is ±{independent.width / 2:.2f}, and"
+        f" {_difference(independent)}."
     )
+
+
+def is_unplannable(question: Question) -> bool:
+    """Whether the values of the items hardly differ, so that nothing follows for other runs."""
+    return isinstance(question.score, Mean) and question.score.spread < LEAST_SPREAD
 
 
 def table(part: Plannable, plans: Sequence[Plan]) -> str:
@@ -66,6 +89,11 @@ def table(part: Plannable, plans: Sequence[Plan]) -> str:
     lines += [
         f"interval: {LEVEL:.0%}, expected limits".replace("%", " %"),
         f"difference: the smallest one between two runs that is found with power {POWER:g}",
+    ]
+    lines += [
+        f"{plan.question.name}: nearly the same for all {part.what}, so these limits mean nothing"
+        for plan in plans
+        if is_unplannable(plan.question)
     ]
     if plans[0].width is not None:
         lines.append(f"needed: {part.what} for an interval that is {plans[0].width:g} wide")

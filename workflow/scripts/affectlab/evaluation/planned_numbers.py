@@ -195,6 +195,11 @@ class Mean:
         places, groups = repeated_groups(self.groups, items, seed)
         return replace(self, values=self.values[places], groups=groups)
 
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the values."""
+        return float(self.values.std())
+
     @cached_property
     def _concentration(self) -> float:
         """Sum of the parameters of the beta distribution with mean and variance of the values."""

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from affectlab.datasets.look import MOST_CLASSES
-from affectlab.datasets.overlay import Overlay, ProposedRun, counted, has_gpu, proposed_split
+from affectlab.datasets.names import name_key
+from affectlab.datasets.overlay import (
+    FOLDS,
+    Overlay,
+    ProposedRun,
+    counted,
+    has_gpu,
+    proposed_split,
+)
 from affectlab.errors import UserError
 from affectlab.face.images import claimed_size
 from affectlab.face.own import OwnImages
@@ -23,17 +31,25 @@ SIDES = (48, 64, 96, 128)
 LOOKED_AT = 40
 """So many images are decoded, spread over the data."""
 
+LEAST_FOLDS = 3
+"""Of a cross-validation that chooses on a fold of its own."""
+
 COLOURED = 4.0
 """Mean difference of the channels of a pixel from which an image counts as one in colour."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What was found: the name and class of each image, splits, groups, and what cannot be read."""
+    """What was found: the name and class of each image, splits, groups, and what cannot be read.
+
+    Attributes:
+        groups: keys of their names, see `name_key`.
+    """
 
     names: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     splits: Counter[str] = field(default_factory=Counter)
+    groups: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     sides: list[int] = field(default_factory=list)
     coloured: list[bool] = field(default_factory=list)
@@ -79,12 +95,20 @@ def _proposed(path: Path, directory: Path) -> Overlay:
         comments["layout"] = f"it has splits of its own: {parts}"
     else:
         entry["split"] = proposed_split(len(seen.labels))
+        if "folds" in entry["split"] and LEAST_FOLDS <= len(seen.groups) < FOLDS:
+            entry["split"] = {"folds": len(seen.groups)}
+            comments["split"] = f"as many folds as {images.group_column} has values"
         comments["layout"] = f"{len(seen.labels)} images"
     notes = []
     if seen.problems:
         notes.append(
             f"Images that cannot be used: {len(seen.problems)}; the first: {seen.problems[0]}. "
             "Correct them, or set on_bad_record: skip"
+        )
+    if 0 < len(seen.groups) < LEAST_FOLDS:
+        notes.append(
+            f"The column {images.group_column} has {len(seen.groups)} values, too few to divide "
+            "the images by it. If it is not about persons, rename it"
         )
     return Overlay("face", entry, _runs(), comments, notes=notes, items=seen.names)
 
@@ -99,6 +123,8 @@ def _look(images: OwnImages) -> _Seen:
             continue
         seen.names.append(item.name)
         seen.labels.append(str(label))
+        if (group := item.group) is not None:
+            seen.groups.add(name_key(group))
         if item.split is not None:
             seen.splits[item.split] += 1
         good.append(item)

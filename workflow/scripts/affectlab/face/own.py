@@ -77,6 +77,13 @@ class Item:
     split: str | None = None
     problem: str | None = None
 
+    @property
+    def group(self) -> str | None:
+        """The group of the image; None where its cell is empty, or there is none."""
+        named = (self.values[role] for role in GROUPS if self.values.get(role) is not None)
+        group = next(named, None)
+        return None if group is None or not str(group).strip() else str(group)
+
 
 class OwnImages:
     """A user's folder of images.
@@ -123,7 +130,7 @@ class OwnImages:
         missing = set(listed := listed_items(plan))
         for item in self.found():
             missing.discard(item.name)
-            if self._exclusion.drops((item.name, _group(item.values))):
+            if self._exclusion.drops((item.name, item.group)):
                 continue
             item = replace(item, split=listed.get(item.name, "train")) if listed else item
             try:
@@ -258,7 +265,7 @@ class OwnImages:
             arousal,
             format=image_format(data),
             size=f"{width}x{height}",
-            group=_group(item.values),
+            group=item.group,
         )
 
 
@@ -372,12 +379,6 @@ def _label(values: Mapping[str, Any], classes: Sequence[str] | None) -> str:
     if classes is not None and str(label) not in classes:
         raise ValueError(unknown_class(str(label), classes))
     return str(label)
-
-
-def _group(values: Mapping[str, Any]) -> str | None:
-    """The group of an image; None where its cell is empty."""
-    group = next((values[role] for role in GROUPS if values.get(role) is not None), None)
-    return None if group is None or not str(group).strip() else str(group)
 
 
 def _affect(values: Mapping[str, Any]) -> tuple[float | None, float | None]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from affectlab.datasets.look import IDS, Look, look_at
-from affectlab.datasets.overlay import Overlay, ProposedRun, has_gpu
-from affectlab.datasets.table_proposal import TableProposal
+from affectlab.datasets.overlay import FOLDS, Overlay, ProposedRun, has_gpu, run_notes
+from affectlab.datasets.table_proposal import TableProposal, small_group_notes
 from affectlab.errors import UserError
 from affectlab.summary.methods import OWN_LAYOUT
+from affectlab.summary.own import own_cases
 
 SUMMARIES = ("summary", "abstract", "highlights", "reference", "tldr", "headline", "title")
 """Names of columns that hold what is to be written; the first one found is proposed."""
-
-LEAST_WORDS = 2
-"""A column with fewer words a value, on average, is no text."""
 
 
 def overlay(path: Path) -> Overlay:
@@ -24,9 +22,9 @@ def overlay(path: Path) -> Overlay:
         UserError: it has no texts, or nothing that is to be written about them.
     """
     look = look_at(path)
-    fields = _fields(look, path)
-    text = _text(look, path, fields)
-    group, split, name = look.group(), look.split(), look.named(IDS)
+    text, written = _text_and_field(look, path)
+    fields = [written]
+    group, split, name = look.group(FOLDS), look.split(), look.named(IDS)
     columns = {"text": text} if text != "text" else {}
     if group is not None and group not in (text, *fields):
         columns["group"] = group
@@ -40,31 +38,29 @@ def overlay(path: Path) -> Overlay:
     proposal.note("fields", "what is to be written of each text")
     language = proposal.add_language(text)
     proposal.add_split(columns.get("group"))
-    notes = []
+    entry = proposal.ordered()
+    notes = small_group_notes(look, columns.get("group"))
+    notes += run_notes(lambda: own_cases(path, entry, "skip"))
     if language not in (None, "en"):
         notes.append("SmolLM2 knows English only. Take a model that knows the language of the data")
-    return Overlay("summary", proposal.ordered(), _runs(), proposal.comments(), notes=notes)
+    return Overlay("summary", entry, _runs(), proposal.comments(), notes=notes)
 
 
-def _fields(look: Look, path: Path) -> list[str]:
-    """The columns that are to be written: by their name, else the second longest one."""
-    found = look.named(SUMMARIES)
-    if found is not None:
-        return [found]
-    longest = sorted(look.columns.values(), key=lambda column: -column.words)[:2]
-    texts = [column.name for column in longest if column.words >= LEAST_WORDS]
-    if len(texts) < 2:
+def _text_and_field(look: Look, path: Path) -> tuple[str, str]:
+    """The column of the texts, and the one that is to be written: by its name, or the next longest.
+
+    Raises:
+        UserError: a column is missing.
+    """
+    named = look.named(SUMMARIES)
+    text = look.text_column([] if named is None else [named])
+    if text is None:
+        raise UserError(f"{path}: no column holds texts of several words")
+    field = look.text_column([text]) if named is None else named
+    if field is None:
         known = ", ".join(look.columns)
         raise UserError(f"{path}: expected a column of texts and one of summaries; it has {known}")
-    return texts[1:]
-
-
-def _text(look: Look, path: Path, fields: list[str]) -> str:
-    others = [column for column in look.columns.values() if column.name not in fields]
-    best = max(others, key=lambda column: column.words, default=None)
-    if best is None or best.words < LEAST_WORDS:
-        raise UserError(f"{path}: no column holds texts of several words")
-    return best.name
+    return text, field
 
 
 def _runs() -> list[ProposedRun]:
