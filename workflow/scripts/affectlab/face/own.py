@@ -80,9 +80,8 @@ class Item:
     @property
     def group(self) -> str | None:
         """The group of the image; None where its cell is empty, or there is none."""
-        named = (self.values[role] for role in GROUPS if self.values.get(role) is not None)
-        group = next(named, None)
-        return None if group is None or not str(group).strip() else str(group)
+        named = [str(self.values[role]) for role in GROUPS if self.values.get(role) is not None]
+        return named[0] if named and named[0].strip() else None
 
 
 class OwnImages:
