@@ -279,8 +279,8 @@ def test_the_card_shows_values_of_users_as_they_are_and_no_ids():
 def test_intervals_of_subgroups_of_recordings_cover(place, record_property):
     """Random halves of the subjects have the same true score; 200 data sets of each shape."""
     covered, covered_gap = coverage_of_halves(coverage_probes.SHAPES[place], 200)
-    record_property("single", covered)
-    record_property("largest", covered_gap)
+    record_property("single", float(covered))
+    record_property("largest", float(covered_gap))
     # Two and a half standard errors below 0.93.
     assert covered >= 0.89
     assert covered_gap >= 0.89

@@ -83,7 +83,7 @@ def test_the_planned_width_is_that_of_simulated_runs(
         found = intervals.confusion_interval(score, stats.group_sums(columns, codes), 0.95)
         widths.append(found.high - found.low)
     ratio = outlook.width / np.mean(widths)
-    record_property("ratio", ratio)
+    record_property("ratio", float(ratio))
     assert ratio == pytest.approx(1, abs=0.1)
 
 
@@ -126,7 +126,7 @@ def test_the_smallest_difference_is_found_with_the_planned_power(
             for right in ((0, 1), (0, 2))
         ]
         hits += clearly_better(*runs, codes, seed)
-    record_property("power", hits / trials)
+    record_property("power", float(hits / trials))
     # 0.75 to 0.85, and two standard errors of 400 trials.
     assert hits / trials == pytest.approx(POWER, abs=0.09)
 
@@ -191,8 +191,8 @@ def test_the_planned_concordance_is_that_of_simulated_runs(
         )
         widths.append(found.high - found.low)
         hits += clearly_better(ours, theirs, codes, seed)
-    record_property("ratio", outlook.width / np.mean(widths))
-    record_property("power", hits / trials)
+    record_property("ratio", float(outlook.width / np.mean(widths)))
+    record_property("power", float(hits / trials))
     assert outlook.width == pytest.approx(np.mean(widths), rel=0.1)
     assert hits / trials < POWER + 0.07
     assert hits / trials > POWER - 0.07 or not found_difference
@@ -224,7 +224,7 @@ def test_the_planned_mean_is_that_of_simulated_runs(
         table = stats.group_sums(np.c_[values, np.ones(items)], codes)
         found = intervals.mean_interval(table, 0.95)
         widths.append(found.high - found.low)
-    record_property("ratio", outlook.width / np.mean(widths))
+    record_property("ratio", float(outlook.width / np.mean(widths)))
     assert outlook.width == pytest.approx(np.mean(widths), rel=0.1)
 
 

@@ -133,8 +133,8 @@ def test_intervals_of_subgroups_and_of_the_largest_gap_cover(
     world, count, size, gap, datasets, record_property
 ):
     single, largest = covered(world, [size] * count, [0.65 - gap, *[0.65] * (count - 1)], datasets)
-    record_property("single", single)
-    record_property("largest", largest)
+    record_property("single", float(single))
+    record_property("largest", float(largest))
     # 0.93 to 0.97, and two and a half standard errors of so many data sets.
     noise = 2.5 * (0.95 * 0.05 / datasets) ** 0.5
     assert 0.93 - noise <= single
