@@ -6,7 +6,7 @@ import random
 import time
 import wave
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -707,7 +707,7 @@ def quarantine() -> Reader:
     from affectlab.files.quarantine import BadRecord, read_quarantine
 
     def build(folder: Path) -> None:
-        row = json.dumps(asdict(BadRecord("a.txt", "line 3", "is empty")))
+        row = json.dumps(BadRecord("a.txt", "line 3", "is empty").stored())
         (folder / "bad.jsonl").write_text(f"{row}\n{row}\n")
 
     return Reader("quarantine", build, lambda f: read_quarantine(f / "bad.jsonl"))
