@@ -307,6 +307,20 @@ def expected_counts(wildcards):
     return json.loads(json.dumps(found, sort_keys=True))
 
 
+def subgroups_reader(wildcards):
+    """The dotted name of what reads the subgroups of an experiment, by its name."""
+    return {wildcards.experiment: EXPERIMENTS[wildcards.experiment].subgroups}
+
+
+def subgroups_entry(wildcards):
+    """What of the entry of a data set decides how its subgroups are read."""
+    entry = REGISTRIES.datasets[wildcards.data]
+    part = {key: entry[key] for key in ("layout", "columns", "split") if key in entry}
+    # Params that differ in the order of their keys would read the data again.
+    part = json.loads(json.dumps(part, sort_keys=True))
+    return {**part, "subgroups": entry["subgroups"]}
+
+
 class Runs:
     """The runs of one experiment, as its rules ask for them.
 

@@ -6,20 +6,6 @@
 # STEPS: subgroups
 
 
-def subgroups_reader(wildcards):
-    """The dotted name of what reads the subgroups of an experiment, by its name."""
-    return {wildcards.experiment: EXPERIMENTS[wildcards.experiment].subgroups}
-
-
-def subgroups_entry(wildcards):
-    """What of the entry of a data set decides how its subgroups are read."""
-    entry = REGISTRIES.datasets[wildcards.data]
-    part = {key: entry[key] for key in ("layout", "columns", "split") if key in entry}
-    # Params that differ in the order of their keys would read the data again.
-    part = json.loads(json.dumps(part, sort_keys=True))
-    return {**part, "subgroups": entry["subgroups"]}
-
-
 # Not a part of the conversion: naming a subgroup trains nothing again.
 rule subgroups:
     input:

@@ -129,6 +129,7 @@ def test_the_command_warns_of_each(tmp_path, capsys, monkeypatch):
     from affectlab.audio.predict import AudioProbe
 
     write_corpus(tmp_path / "raw")
+    monkeypatch.setattr("affectlab.audio.predict.target_of", lambda _: "class")
     monkeypatch.setattr(AudioProbe, "from_directory", lambda *_, **__: Levels())
     files = [tmp_path / "raw" / f"{number}.wav" for number in (0, 3, 5)]
     assert cli.main([*COMMAND, *map(str, files)]) == 0
@@ -147,6 +148,7 @@ def test_a_bad_recording_does_not_stop_the_others(tmp_path, capsys, monkeypatch)
 
     write_corpus(tmp_path / "raw")
     (tmp_path / "raw" / "0.wav").write_text("no audio")
+    monkeypatch.setattr("affectlab.audio.predict.target_of", lambda _: "class")
     monkeypatch.setattr(AudioProbe, "from_directory", lambda *_, **__: Levels())
     files = [tmp_path / "raw" / name for name in ("0.wav", "nowhere.wav", "3.wav")]
     assert cli.main([*COMMAND, *map(str, files)]) == 1

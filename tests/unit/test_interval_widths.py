@@ -20,7 +20,7 @@ from affectlab.entity import evaluate as entity
 from affectlab.entity import scores as entity_scores
 from affectlab.entity.corrupt import CORRUPTIONS
 from affectlab.evaluation.classification import Corpus, Predictions, score_split
-from affectlab.face import evaluate as face
+from affectlab.face import regressed as face
 from affectlab.face.data import Faces
 from affectlab.summary import score_intervals as summary
 from affectlab.summary.cases import Case

@@ -282,6 +282,6 @@ def test_the_profiles_name_rules_that_exist(project):
     for name in ("default", "slurm"):
         profile = yaml.safe_load((project.root / "profiles" / name / "profile.yaml").read_text())
         for rule in profile.get("groups", {}):
-            assert f"rule {rule}:" in rules
+            assert re.search(rf"^(rule {rule}:|use rule \w+ as {rule} with:)$", rules, re.M)
         # On a cluster, it would submit again what is still running after Snakemake was killed.
         assert profile.get("rerun-incomplete", False) is (name == "default")
