@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from affectlab.audio.items import TRIVIAL
 from affectlab.audio.predictions import Predicted
 from affectlab.audio.scores import confusion_scores, unweighted_scores
+from affectlab.audio.tasks import TRIVIAL
 from affectlab.evaluation import stats
 
 Baselines = dict[str, tuple[str, float]]

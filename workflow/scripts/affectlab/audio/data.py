@@ -12,7 +12,7 @@ from typing import Any, Literal
 from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.classes import merge_spellings
 from affectlab.datasets.numbers import is_finite_number
-from affectlab.errors import DataError
+from affectlab.errors import DataError, UserError
 from affectlab.files.io import read_jsonl
 
 SPLITS = {
@@ -159,3 +159,29 @@ def with_merged_subjects(clips: Sequence[Clip]) -> list[Clip]:
     """The clips with the commonest spelling of each subject."""
     spelled = merge_spellings(Counter(clip.subject for clip in clips))
     return [replace(clip, subject=spelled[clip.subject]) for clip in clips]
+
+
+def subject_labels(
+    clips: Sequence[Clip], task: str, path: Path
+) -> tuple[dict[str, Answer], dict[str, str | None]]:
+    """Label and split of each subject.
+
+    Args:
+        clips: of the corpus, all with a label for the task.
+        task: a key of `TASKS`.
+        path: of the records, for messages.
+
+    Raises:
+        UserError: a subject has several labels, or is in several splits.
+    """
+    labels: dict[str, Answer] = {}
+    splits: dict[str, str | None] = {}
+    for clip in clips:
+        if labels.setdefault(clip.subject, clip.answer(task)) != clip.answer(task):
+            raise UserError(
+                f"{path}: the subject {clip.subject} has several labels for the task {task!r}, so "
+                "its clips cannot be pooled: set unit to clip"
+            )
+        if splits.setdefault(clip.subject, clip.split) != clip.split:
+            raise UserError(f"{path}: the subject {clip.subject} is in more than one split")
+    return labels, splits

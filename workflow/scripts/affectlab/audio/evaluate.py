@@ -12,7 +12,6 @@ import numpy as np
 from affectlab.audio import outside as theirs
 from affectlab.audio.baselines import constant_answers, trivial_probes, trivial_scores
 from affectlab.audio.figures import Panels, draw
-from affectlab.audio.items import TRIVIAL
 from affectlab.audio.label_set_predictions import PredictedSets, read_set_predictions
 from affectlab.audio.label_set_scores import score_label_sets, trivial_label_sets
 from affectlab.audio.label_set_target import THRESHOLDS
@@ -40,7 +39,7 @@ from affectlab.audio.scores import headline_of, predicts_label_sets
 from affectlab.audio.settings import AudioRun
 from affectlab.audio.subgroup_scores import class_items, number_items
 from affectlab.audio.subgroups import item_subgroups
-from affectlab.audio.tasks import speakers_known, task_classes
+from affectlab.audio.tasks import TRIVIAL, speakers_known, task_classes
 from affectlab.config.models import Bootstrap
 from affectlab.datasets.description import Description
 from affectlab.datasets.label_sets import LABEL_SETS

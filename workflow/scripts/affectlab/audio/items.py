@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from affectlab.audio.data import Answer, Clip, usable_clips
+from affectlab.audio.data import Answer, Clip, subject_labels, usable_clips
 from affectlab.audio.label_set_target import LabelSetTarget
 from affectlab.audio.store import Embeddings
 from affectlab.audio.targets import ClassTarget, NumberTarget, Target
-from affectlab.audio.tasks import OWN_TASK, task_classes
+from affectlab.audio.tasks import OWN_TASK, TRIVIAL, task_classes
 from affectlab.audio.views import pool_subjects
 from affectlab.datasets.description import CONTENT, Description
 from affectlab.datasets.label_sets import LABEL_SETS
@@ -23,13 +23,6 @@ from affectlab.errors import DataError, UserError
 from affectlab.evaluation.conditions import encode
 from affectlab.evaluation.multilabel_predictions import indicators
 from affectlab.files.io import read_jsonl
-
-TRIVIAL = {
-    "duration": ("seconds",),
-    "loudness": ("rms_db", "peak_db"),
-    "conditions": ("rate", "channels", "format", "seconds", "rms_db", "peak_db"),
-}
-"""Baseline -> the measures of a clip that it may look at."""
 
 NAMES = ("rate", "channels", "format")
 """Measures that are names of a condition, not amounts."""
@@ -169,29 +162,3 @@ def _groups(subjects: Sequence[str], sounds: Sequence[str], task: str) -> npt.ND
     """A number for each subject, or for subjects that share a recording; see `Items`."""
     keys = joined_groups(subjects, sounds) if task == OWN_TASK else list(subjects)
     return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
-
-
-def subject_labels(
-    clips: Sequence[Clip], task: str, path: Path
-) -> tuple[dict[str, Answer], dict[str, str | None]]:
-    """Label and split of each subject.
-
-    Args:
-        clips: of the corpus, all with a label for the task.
-        task: a key of `TASKS`.
-        path: of the records, for messages.
-
-    Raises:
-        UserError: a subject has several labels, or is in several splits.
-    """
-    labels: dict[str, Answer] = {}
-    splits: dict[str, str | None] = {}
-    for clip in clips:
-        if labels.setdefault(clip.subject, clip.answer(task)) != clip.answer(task):
-            raise UserError(
-                f"{path}: the subject {clip.subject} has several labels for the task {task!r}, so "
-                "its clips cannot be pooled: set unit to clip"
-            )
-        if splits.setdefault(clip.subject, clip.split) != clip.split:
-            raise UserError(f"{path}: the subject {clip.subject} is in more than one split")
-    return labels, splits

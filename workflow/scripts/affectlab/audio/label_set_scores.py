@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from affectlab.audio import refits as refitting
-from affectlab.audio.items import TRIVIAL
 from affectlab.audio.label_set_predictions import PredictedSets
 from affectlab.audio.score_intervals import subject_weights
+from affectlab.audio.tasks import TRIVIAL
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import multilabel, stats
 from affectlab.evaluation.comparison import Trials

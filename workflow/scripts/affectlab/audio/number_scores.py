@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.audio.items import TRIVIAL
 from affectlab.audio.number_predictions import PredictedNumbers
 from affectlab.audio.refits import SMALLEST_VARIANCE, Halves, Refits, Spread, relative_spread
+from affectlab.audio.tasks import TRIVIAL
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation import stats
 from affectlab.evaluation.comparison import Trials

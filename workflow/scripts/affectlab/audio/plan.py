@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.audio.data import Clip, read_clips, with_merged_subjects
-from affectlab.audio.items import subject_labels
+from affectlab.audio.data import Clip, read_clips, subject_labels, with_merged_subjects
 from affectlab.audio.refits import REFITTED, SharedFolds, limits, rarest_class, stretched
 from affectlab.audio.tasks import TASKS, task_classes
 from affectlab.datasets.description import Description, read_description

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.audio.data import Answer, usable_clips
-from affectlab.audio.items import TRIVIAL, Items, subject_labels
+from affectlab.audio.data import Answer, subject_labels, usable_clips
+from affectlab.audio.items import Items
 from affectlab.audio.refits import Refits
 from affectlab.audio.targets import Priors, rounded_numbers
+from affectlab.audio.tasks import TRIVIAL
 from affectlab.errors import DataError
 from affectlab.evaluation import stats
 from affectlab.evaluation.predictions import Line, check_items, prediction_lines

@@ -70,6 +70,13 @@ def task_title(task: str, data: Mapping[str, Any]) -> str:
     return TASKS[task].title
 
 
+TRIVIAL = {
+    "duration": ("seconds",),
+    "loudness": ("rms_db", "peak_db"),
+    "conditions": ("rate", "channels", "format", "seconds", "rms_db", "peak_db"),
+}
+"""Baseline -> the measures of a clip that it may look at."""
+
 TASKS_OF = {
     "eatd": ("2dep", "2dep_50", "3emo"),
     "ravdess": ("8emo", "3valence"),

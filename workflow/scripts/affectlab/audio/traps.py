@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from affectlab.audio.data import Clip
-from affectlab.audio.items import TRIVIAL
-from affectlab.audio.tasks import OWN_TASK
+from affectlab.audio.tasks import OWN_TASK, TRIVIAL
 from affectlab.datasets.description import CONTENT, Description
 from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.numbers import NUMBERS
