@@ -95,8 +95,8 @@ def test_no_legend_is_over_the_data(drawn):
     plots.grouped_bars("g", {"a": {"x": 1.0, "y": 0.9}, "b": {"x": 1.0, "y": 0.9}}, ylabel="F1")
     plots.histogram("h", [1.0, 2.0], xlabel="x", ylabel="n", limit=("limit", 1.5))
     entry = {"value": 0.5, "ci": [0.4, 0.6]}
-    audio_figures.interval_plot("i", {"one": entry}, 0.3)
-    audio_figures.layer_curve("l", {"layer0": entry, "layer1": entry}, 0.3)
+    audio_figures.interval_plot("i", {"one": entry}, ("majority", 0.3), "recall")
+    audio_figures.layer_curve("l", {"layer0": entry, "layer1": entry}, ("majority", 0.3), "recall")
     audio_figures.forest("f", runs())
     legends = 0
     for drawing in drawn:
