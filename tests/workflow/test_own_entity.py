@@ -120,7 +120,9 @@ def test_spans_with_a_split_and_traps(run_it, capsys, misfits):
     check_scores(results, runs, n=22)
     card = (results / "scenes_minilm/seed42/model_card.md").read_text()
     check_pages(report, card)
+    # The column of splits divides the authors, too.
     names = ("item_in_two_splits", "near_duplicates", "name_in_two_spellings")
+    names += ("group_in_two_splits",)
     check_traps(results, report, card, [*names, "condition_predicts_class"])
     assert "the interval of the accuracy is" in card
     assert misfits(results / "scenes_minilm/seed42/predictions.parquet", "entity") == []
