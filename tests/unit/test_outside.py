@@ -89,6 +89,14 @@ def test_answers_on_other_splits_are_told_apart(matched):
     assert (found.splits_left_out, found.training_items) == ((), 1)
 
 
+def test_a_split_may_be_called_as_in_data_of_ones_own(matched):
+    found = matched("id,label,split\nt1,anger,Test\nt2,joy,test\nt3,joy,testing\nv1,joy,dev\n")
+    assert set(said(found)) == {"t1", "t2", "t3"}
+    assert said(found, "validation") == {"v1": "joy"}
+    with pytest.raises(DataError, match="line 2: the split 'part 3' is none of"):
+        matched("id,label,split\nt1,anger,part 3\nt2,joy,test\nt3,joy,test\n")
+
+
 def test_true_classes_that_differ_are_reported(matched):
     found = matched("id,prediction,label\nt1,anger,anger\nt2,joy,anger\nt3,joy,\n")
     assert found.other_truths == ("t2",)

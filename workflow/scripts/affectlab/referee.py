@@ -91,7 +91,8 @@ def configuration(case: Case, folder: Path) -> Overlay:
     """The configuration of a case: the data as `affectlab init` sees them, and one run.
 
     Data without splits are divided by the predictions: what is predicted is the test split. If
-    everything is, each item is judged against the others by cross-validation.
+    that is more than half, each item is judged against the others by cross-validation, and those
+    without a prediction are missing.
 
     Raises:
         UserError: an input cannot be used.
@@ -105,7 +106,7 @@ def configuration(case: Case, folder: Path) -> Overlay:
         column = overlay.entry.get("columns", {}).get("id", "id")
         items = overlay.items or _ids(case.data, column)
         predicted = _ids(case.predictions, "id")
-        if set(predicted) >= set(items):
+        if len(set(items).difference(predicted)) < len(items) / 2:
             overlay.entry["split"] = {"folds": 5}
         else:
             listed = folder / ITEMS

@@ -7,17 +7,20 @@ made it may have left out items.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from affectlab.config.models import Outside
+from affectlab.datasets.own_tables import split_called
 from affectlab.errors import DataError
 from affectlab.evaluation.outside_tables import Answer, listed_names, read_answers
 from affectlab.files.io import sha256_file, write_json, write_jsonl
 from affectlab.files.text import read_lines
+
+TRAIN = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,14 @@ def match(
         recipe: whether items may be missing, and what the model was trained on.
 
     Raises:
-        DataError: an item is unknown or has two answers, some answers have probabilities and some
-            have none, or items are missing that may not.
+        DataError: an item or a split is unknown, an item has two answers, some answers have
+            probabilities and some have none, or items are missing that may not.
     """
     by_split: dict[str, dict[str, Answer]] = {split: {} for split in items}
     unknown, repeated, other_truths, training_items = [], [], [], 0
     order = [headline, *(split for split in items if split != headline)]
     for answer in answers:
-        splits = order if answer.split is None else [answer.split]
+        splits = order if answer.split is None else [_stated_split(path, answer, items)]
         split = next((one for one in splits if answer.id in items.get(one, {})), None)
         if split is None:
             training_items += answer.id in training
@@ -219,6 +222,20 @@ def ids_listed_in(path: Path, known: Container[str]) -> set[str]:
     if not any(name in known for name in listed):
         raise DataError(path, None, "expected ids of these data, one a line; found none")
     return listed
+
+
+def _stated_split(path: Path, answer: Answer, known: Collection[str]) -> str:
+    """The split that a row states, by any of its usual names.
+
+    Raises:
+        DataError: it is no split of the data.
+    """
+    given = answer.split or ""
+    split = given if given in known else split_called(given)
+    if split in known or split == TRAIN:
+        return str(split)
+    expected = ", ".join([*known, TRAIN])
+    raise DataError(path, answer.place, f"the split {given[:24]!r} is none of {expected}")
 
 
 def _check_probabilities(path: Path, answers: Mapping[str, Mapping[str, Answer]]) -> None:
