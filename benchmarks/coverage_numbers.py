@@ -1,8 +1,8 @@
 """Coverage of the intervals of cross-validated probes of numbers, by simulation.
 
 Data sets are drawn from a known distribution. The truth is the mean score of the procedure over
-them; the reference is the interval between the 2.5 % and 97.5 % points of its distribution. Probes
-have few dimensions and a fixed C, and are fitted for all folds at once; scores and intervals are
+them. The reference is the interval between the 2.5 % and 97.5 % points of its distribution. Probes
+have few dimensions and a fixed C, and are fitted for all folds at once. Scores and intervals are
 those of the workflow.
 """
 
@@ -43,11 +43,12 @@ class Shape:
     """A kind of data set.
 
     Attributes:
-        subjects: how many.
-        clips: of each subject.
-        effect: of the numbers on a vector, in standard deviations of a clip.
-        level: standard deviation of what the numbers of a subject share; that of a clip is 1.
-        voice: standard deviation of what the vectors of a subject share.
+        subjects: number of subjects.
+        clips: number of clips of each subject.
+        effect: effect of the numbers on a vector, in standard deviations of a clip.
+        level: standard deviation of the part that the numbers of a subject share. That of
+            a clip is 1.
+        voice: standard deviation of the part that the vectors of a subject share.
     """
 
     subjects: int

@@ -1,9 +1,9 @@
 """Coverage of the intervals of cross-validated probes, and errors and power of "above majority".
 
-Data sets are drawn from a known distribution; the truth is the mean score of the procedure over
-them, the reference is the interval between the 2.5 % and 97.5 % points of its distribution.
-Probes have few dimensions and a fixed C, and are fitted for all folds at once by Newton's method;
-scores and intervals are those of the workflow.
+Data sets are drawn from a known distribution. The truth is the mean score of the procedure over
+them. The reference is the interval between the 2.5 % and 97.5 % points of its distribution.
+Probes have few dimensions and a fixed C, and are fitted for all folds at once by Newton's method.
+Scores and intervals are those of the workflow.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Shape:
     """A kind of data set.
 
     Attributes:
-        subjects: how many.
-        clips: of each subject.
-        classes: how many; with two, the class is one of the subject.
-        positive: share of the second class where the class is one of the subject.
+        subjects: number of subjects.
+        clips: number of clips of each subject.
+        classes: number of classes. With two, the class belongs to the subject.
+        positive: share of the second class where the class belongs to the subject.
         effect: distance of the class means, in standard deviations of a clip.
-        voice: standard deviation of what the clips of a subject share.
-        dimensions: of a vector.
+        voice: standard deviation of the part that the clips of a subject share.
+        dimensions: number of dimensions of a vector.
         strength: C of the probe.
     """
 
