@@ -76,9 +76,9 @@ def test_decisions_have_the_scores_of_decisions(scored):
 def test_the_referee_judges_a_folder_of_images(project):
     folder = project.directory("referee_faces")
     paths = write_classes(folder / "pictures", 45)
-    tested = paths[:24]
+    tested = paths[:20]
     kinds = [path.split("/")[0] for path in tested]
-    predicted = [*kinds[:20], *(kinds[n - 1] for n in range(20, 24))]
+    predicted = [*kinds[:16], *(kinds[n - 1] for n in range(16, 20))]
     lines = ["id,label", *(f"{path},{kind}" for path, kind in zip(tested, predicted, strict=True))]
     (folder / "theirs.csv").write_text("\n".join(lines) + "\n")
     done = subprocess.run(
@@ -94,6 +94,6 @@ def test_the_referee_judges_a_folder_of_images(project):
     )
     assert done.returncode == 0, done.stderr
     words = " ".join(done.stdout.split())
-    assert "On 24 images the accuracy is 83.3 %" in words
+    assert "On 20 images the accuracy is 80.0 %" in words
     assert "The claim is 99.0 %" in words
     assert "Somebody else predicted these images." in words
