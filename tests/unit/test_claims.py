@@ -43,11 +43,15 @@ def summary_of(run, protocol="corrected", **metrics):
 
 @pytest.mark.parametrize(("overlap", "word"), [(0, "unseen "), (1, ""), (5, "")])
 def test_items_are_unseen_only_if_none_is_in_training(overlap, word):
-    assert words.unseen(overlap) == word
+    assert words.unseen(overlap, {"traps": [{"name": "near_duplicates"}]}) == word
     sentences = words.overlap_sentences(overlap, "test text")
     assert bool(sentences) is (overlap > 0)
     if overlap == 1:
         assert sentences == ["1 test text is in the training data as well, or nearly the same."]
+
+
+def test_items_of_known_authors_are_not_unseen():
+    assert words.unseen(0, {"traps": [{"name": "group_in_two_splits"}]}) == ""
 
 
 def emotion_sentences(without, validation=(0.9, 0.8)):

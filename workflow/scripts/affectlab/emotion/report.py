@@ -61,7 +61,7 @@ def section(
     for target, part in PARTS.items():
         own = _part(experiment, target)
         if own.runs:
-            sentences += headline(part, own.runs, own.comparison)
+            sentences += headline(part, own.runs, own.comparison, own.audits)
             pages.append(html(part, own.runs, own.comparison, own.audits))
     pages.append(subgroup_tables("emotion", experiment.runs))
     return Section(
@@ -155,10 +155,11 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     score = run["metrics"]["accuracy"]
     folded = run["split"] == CROSS_VALIDATION
     texts = "texts" if folded else "test texts"
+    new = unseen(left_out, results.audits[run["data"]])
     level = results.comparison["interval"]["level"]
     sentences = [
         f"{best}{kind} gives {percent(score['mean'])}"
-        f" of {run['n']:,} {unseen(left_out)}{texts} the label they carry"
+        f" of {run['n']:,} {new}{texts} the label they carry"
         f"{', each text by a model that was trained without its fold' if folded else ''}"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"

@@ -54,7 +54,9 @@ class ReportPart:
     figures: Mapping[str, str]
     each: str
     data: str
-    first: Callable[[str, Mapping[str, Any], Mapping[str, Any], Callable[[str], str]], list[str]]
+    first: Callable[
+        [str, Mapping[str, Any], Mapping[str, Any], str, Callable[[str], str]], list[str]
+    ]
     few: Callable[[Mapping[str, Any]], str | None]
 
 
@@ -67,6 +69,7 @@ def headline(
     part: ReportPart,
     runs: Mapping[str, Sequence[SeedResult]],
     comparison: Mapping[str, Any],
+    audits: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one.
 
@@ -74,6 +77,7 @@ def headline(
         part: of the target.
         runs: name -> what each seed left, of the runs of this target.
         comparison: comparison.json of the same.
+        audits: audit.json of each data set, by name.
     """
     summaries = {run["run"]: run for run in comparison["runs"]}
     means = {name: split_means(seeds)["validation"][part.main] for name, seeds in runs.items()}
@@ -88,7 +92,8 @@ def headline(
             f" {low:.3f} to {high:.3f}"
         )
 
-    sentences = part.first(best, run, first, interval)
+    texts = _scored_texts(run, first, audits[run["data"]])
+    sentences = part.first(best, run, first, texts, interval)
     if run["split"] == CROSS_VALIDATION:
         sentences.append("Each text was predicted by a model that was trained without its fold.")
     if few := part.few(run):
@@ -128,24 +133,27 @@ def html(
     )
 
 
-def _scored_texts(run: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+def _scored_texts(
+    run: Mapping[str, Any], first: Mapping[str, Any], audit: Mapping[str, Any]
+) -> str:
     """How many texts were scored, and whether they are unseen."""
     rest = first["other_splits"].get("test_without_overlap")
     left_out = run["n"] - (rest["n"] if rest else 0)
     folded = run["split"] == CROSS_VALIDATION
-    return f"{run['n']:,} {unseen(left_out)}{'' if folded else 'test '}texts"
+    return f"{run['n']:,} {unseen(left_out, audit)}{'' if folded else 'test '}texts"
 
 
 def _first_of_numbers(
     best: str,
     run: Mapping[str, Any],
     first: Mapping[str, Any],
+    texts: str,
     interval: Callable[[str], str],
 ) -> list[str]:
     ccc, mae = run["metrics"]["ccc"], run["metrics"]["mae"]
     return [
         f"{best}, the run with the highest validation concordance, predicts"
-        f" {_listed(first['data']['numbers'])} of {_scored_texts(run, first)} with a concordance of"
+        f" {_listed(first['data']['numbers'])} of {texts} with a concordance of"
         f" {ccc['mean']:.3f} ({interval('ccc')}; {count(len(run['seeds']), 'seed')}).",
         f"Its mean absolute error is {mae['mean']:.4g}. The strongest trivial baseline is"
         f" {trivial(mae['baseline']['name'])}, with an error of {mae['baseline']['value']:.4g}.",
@@ -156,12 +164,13 @@ def _first_of_label_sets(
     best: str,
     run: Mapping[str, Any],
     first: Mapping[str, Any],
+    texts: str,
     interval: Callable[[str], str],
 ) -> list[str]:
     macro, exact = run["metrics"]["macro_f1"], run["metrics"]["exact_match"]
     return [
         f"{best}, the run with the highest validation macro F1, has a macro F1 of"
-        f" {macro['mean']:.3f} on {_scored_texts(run, first)} with any of"
+        f" {macro['mean']:.3f} on {texts} with any of"
         f" {len(first['data']['classes'])} classes ({interval('macro_f1')};"
         f" {count(len(run['seeds']), 'seed')}). The strongest trivial baseline,"
         f" {trivial_for_texts(macro['baseline']['name'])}, has {macro['baseline']['value']:.3f}.",

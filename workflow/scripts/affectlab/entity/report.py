@@ -170,7 +170,7 @@ def _headline(
     level = comparison["interval"]["level"]
     sentences = [
         f"{best}, the {kind} with the lowest validation log-loss, decides"
-        f" {percent(accuracy['mean'])} of {run['n']:,} {unseen(len(shared))}targets rightly"
+        f" {percent(accuracy['mean'])} of {run['n']:,} {unseen(len(shared), audit)}targets rightly"
         f"{', each by a model that was trained without its fold' if folded else ''}"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"

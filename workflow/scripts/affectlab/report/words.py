@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+KNOWN_IN_TRAINING = {"item_in_two_splits", "group_in_two_splits"}
+"""Names of the traps of an audit that say that test items, or their groups, are in training."""
+
 
 def percent(share: float) -> str:
     """A share as a percentage with one digit."""
@@ -92,9 +95,15 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def unseen(overlap: int) -> str:
-    """How to call test items of which *overlap* are, or nearly are, in the training data."""
-    return "unseen " if overlap == 0 else ""
+def unseen(overlap: int, audit: Mapping[str, Any]) -> str:
+    """How to call test items: "unseen " only if nothing of them is known from training.
+
+    Args:
+        overlap: how many of them are, or nearly are, in the training data.
+        audit: audit.json of the data, which tells whether groups such as authors are.
+    """
+    traps = {trap["name"] for trap in audit.get("traps", ())}
+    return "" if overlap or traps & KNOWN_IN_TRAINING else "unseen "
 
 
 def overlap_sentences(overlap: int, what: str) -> list[str]:

@@ -121,7 +121,7 @@ def _headline(
         longest, valid = (run["metrics"][name]["mean"] for name in ("rouge_l", "valid_output"))
         sentences.append(
             f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']}"
-            f" {unseen(shared)}cases of {run['data']}"
+            f" {unseen(shared, audits[run['data']])}cases of {run['data']}"
             f"{WITHOUT_FOLD if run.get('split') == CROSS_VALIDATION else ''}"
             f" ({interval(score['ci'], level, run['interval_covers'])};"
             f" {count(len(run['seeds']), 'seed')}){_beside(score['baseline'])}. Its ROUGE-L is"
