@@ -74,6 +74,23 @@ def test_summaries_that_stop_a_run_are_noted(tmp_path):
     assert "the first: mine.csv, line 6" in summary_overlay(path).notes[0]
 
 
+def test_a_language_model_gets_room_for_the_longest_case(tmp_path):
+    rows = [[str(n), f"a text about garden number {n}", f"garden {n}"] for n in range(30)]
+    path = write(tmp_path / "mine.csv", ["id", "text", "summary"], rows)
+    found = summary_overlay(path)
+    assert found.entry["split"] == {"folds": 3}
+    small = {run.name: run.block for run in found.runs}["smollm2"]
+    assert (small["max_length"], small["max_answer_tokens"]) == (1024, 128)
+    rows[3][1:] = ["a garden " * 400, "a garden " * 50]
+    path = write(tmp_path / "mine.csv", ["id", "text", "summary"], rows)
+    small = {run.name: run.block for run in summary_overlay(path).runs}["smollm2"]
+    assert (small["max_length"], small["max_answer_tokens"]) == (4096, 256)
+    rows[4][1] = "a garden " * 9000
+    path = write(tmp_path / "mine.csv", ["id", "text", "summary"], rows)
+    small = {run.name: run.block for run in summary_overlay(path).runs}["smollm2"]
+    assert "max_length" not in small
+
+
 def test_a_group_with_fewer_values_than_folds_is_not_proposed(tmp_path):
     rows = [[*row, f"s{n % 2}"] for n, row in enumerate(texts())]
     found = overlay(write(tmp_path / "mine.csv", ["id", "text", "label", "source"], rows))
