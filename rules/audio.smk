@@ -175,7 +175,7 @@ rule audio_outside:
     benchmark:
         "<benchmarks>/audio_outside/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(AUDIO_OUTSIDE),
+        run=one_of(AUDIO_RUNS.of_method(OUTSIDE)),
     conda:
         "../envs/audio.yaml"
     resources:

@@ -22,7 +22,7 @@ from affectlab.assets.status import (
 from affectlab.datasets.exclusions import taken_exclusions
 from affectlab.files.archives import local_copy
 from affectlab.files.io import user_path
-from affectlab.config.checks import OUTSIDE
+from affectlab.config.checks import OUTSIDE, WITHOUT_TRAINING
 from affectlab.config.clock import check_dates
 from affectlab.config.load import load_yaml
 from affectlab.errors import UserError
@@ -328,10 +328,12 @@ class Runs:
         experiment: name of the experiment.
         selected: the runs that are carried out, by name.
         data: names of the data sets that these need; None for those that they are scored on.
+        outside: methods that train nothing and whose predictions a rule of its own stores.
     """
 
-    def __init__(self, experiment, selected, data=None):
+    def __init__(self, experiment, selected, data=None, outside=WITHOUT_TRAINING):
         self.experiment = experiment
+        self.outside = outside
         self.folder = f"<results>/{experiment}"
         self.blocks = config[experiment]["runs"]
         self.selected = selected
@@ -384,19 +386,23 @@ class Runs:
 
         return paths
 
+    def of_method(self, *methods):
+        """Names of the runs of these methods, selected or not."""
+        return [name for name, run in self.blocks.items() if run["method"] in methods]
+
     def is_outside(self, name):
-        """Whether a run scores what somebody else predicted."""
-        return self[name]["method"] == OUTSIDE
+        """Whether a run scores predictions for which it trained nothing."""
+        return self[name]["method"] in self.outside
 
     def outside_files(self, wildcards):
-        """The files that a run on somebody else's predictions names."""
+        """The files that a run on a table of predictions names."""
         self.check_seed(wildcards)
         block = self[wildcards.run][OUTSIDE]
         names = [block["path"], block["trained_on"]]
         return [str(user_path(name)) for name in names if name is not None]
 
     def of_outside(self, filename):
-        """An input function: *filename* of a run and seed, if somebody else predicted."""
+        """An input function: *filename* of a run and seed that trained nothing."""
         return lambda wildcards: (
             f"{self.folder}/{wildcards.run}/seed{wildcards.seed}/{filename}"
             if self.is_outside(wildcards.run)

@@ -251,7 +251,7 @@ rule emotion_outside:
     benchmark:
         "<benchmarks>/emotion_outside/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(EMOTION_OUTSIDE),
+        run=one_of(EMOTION_RUNS.of_method(OUTSIDE)),
     conda:
         "../envs/data.yaml"
     resources:

@@ -3,13 +3,6 @@
 from affectlab.emotion.settings import baseline_in_use, selected_runs
 
 EMOTION = config["emotion"]
-
-
-def emotion_runs_of(*methods):
-    """Names of the runs of these methods."""
-    return [name for name, run in EMOTION["runs"].items() if run["method"] in methods]
-
-
 EMOTION_RUNS = Runs("emotion", selected_runs(EMOTION))
 EMOTION_BASELINE_RUN = baseline_in_use(EMOTION)
 # Name and seed of the predictions that every other run is held against.
@@ -17,9 +10,9 @@ EMOTION_BASELINE = EMOTION_BASELINE_RUN and (
     EMOTION_BASELINE_RUN,
     EMOTION_RUNS.first_seed(EMOTION_BASELINE_RUN),
 )
-EMOTION_NETWORKS = emotion_runs_of("full", "lora")
-EMOTION_TFIDF = emotion_runs_of("tfidf")
-EMOTION_OUTSIDE = emotion_runs_of("predictions")
+EMOTION_NETWORKS = EMOTION_RUNS.of_method("full", "lora")
+EMOTION_TFIDF = EMOTION_RUNS.of_method("tfidf")
+EMOTION_OUTSIDE = [name for name in EMOTION["runs"] if EMOTION_RUNS.is_outside(name)]
 
 
 def emotion_runs_on(target):

@@ -291,7 +291,7 @@ rule face_outside:
     benchmark:
         "<benchmarks>/face_outside/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(FACE_OUTSIDE),
+        run=one_of(FACE_RUNS.of_method(OUTSIDE)),
     conda:
         "../envs/data.yaml"
     resources:

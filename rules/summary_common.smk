@@ -11,7 +11,8 @@ from affectlab.summary.settings import SCORING_MODELS, baseline_in_use
 from affectlab.summary.settings import selected_runs as selected_summary_runs
 
 SUMMARY = config["summary"]
-SUMMARY_RUNS = Runs("summary", selected_summary_runs(SUMMARY))
+# A language model that is prompted is one of the models here.
+SUMMARY_RUNS = Runs("summary", selected_summary_runs(SUMMARY), outside=(OUTSIDE,))
 # What rules receive of a run, its own prompt included.
 SUMMARY_RUNS.blocks = with_templates(SUMMARY["runs"])
 SUMMARY_BASELINE_RUN = baseline_in_use(SUMMARY)

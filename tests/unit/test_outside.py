@@ -7,8 +7,9 @@ import pytest
 
 from affectlab.config.models import Outside, typed
 from affectlab.errors import DataError
-from affectlab.evaluation.outside import match
+from affectlab.evaluation.outside import match, store_predicted
 from affectlab.evaluation.outside_tables import read_answers
+from affectlab.files.io import read_json, read_jsonl
 
 CLASSES = ("anger", "joy")
 ITEMS = {"validation": {"v1": "joy"}, "test": {"t1": "anger", "t2": "joy", "t3": "joy"}}
@@ -149,3 +150,28 @@ def test_numbers_that_go_with_a_class_are_read(matched):
     assert found.to_dict()["numbers"] == ["valence"]
     with pytest.raises(DataError, match="line 3: valence: expected a number from -1 to 1"):
         matched(rows.replace(",-1", ",-1.5"))
+
+
+def test_predictions_of_a_model_are_stored_as_ours_are(tmp_path):
+    predicted = {
+        "t1": {"prediction": "joy", "probabilities": {"joy": 0.75, "anger": 0.25}, "cut": True},
+        "t2": {"prediction": "joy", "probabilities": {"joy": 1.0, "anger": 0.0}, "cut": False},
+    }
+    paths = {"predictions_path": tmp_path / "p.jsonl", "record_path": tmp_path / "outside.json"}
+    items = {"validation": {"t2": "anger"}, "test": {"t1": "anger"}}
+    store_predicted("pretrained", items, predicted, {"model": "theirs"}, **paths)
+    assert list(read_jsonl(paths["predictions_path"])) == [
+        {"id": "t2", "split": "validation", "label": "anger", **predicted["t2"]},
+        {"id": "t1", "split": "test", "label": "anger", **predicted["t1"]},
+    ]
+    record = read_json(paths["record_path"])
+    assert record["kind"] == "pretrained"
+    assert record["model"] == "theirs"
+    assert record["probabilities"] is True
+    assert record["missing"] == record["trained_on"] == record["splits_left_out"] == []
+
+
+def test_predictions_without_probabilities_are_recorded_as_such(tmp_path):
+    paths = {"predictions_path": tmp_path / "p.jsonl", "record_path": tmp_path / "outside.json"}
+    store_predicted("prompt", {"test": {"t1": "joy"}}, {"t1": {"prediction": "joy"}}, {}, **paths)
+    assert read_json(paths["record_path"])["probabilities"] is False

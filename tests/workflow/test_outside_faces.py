@@ -70,7 +70,7 @@ def test_decisions_have_the_scores_of_decisions(scored):
     assert [run["run"] for run in comparison["runs"]] == ["compact_demo", "fed_back", "plain"]
     page = html.unescape((scored / "results/report/index.html").read_text())
     assert "plain: Somebody else predicted these images." in page
-    assert "The table has no probabilities" in page
+    assert "There are no probabilities" in page
 
 
 def test_the_referee_judges_a_folder_of_images(project):

@@ -83,7 +83,7 @@ def test_decisions_have_the_scores_of_decisions(scored):
     }  # fmt: skip
     for name, entry in honest["metrics"].items():
         assert entry == ours[name]
-    assert "The table has no probabilities" in page(scored)
+    assert "There are no probabilities" in page(scored)
 
 
 def test_swapped_names_are_found(scored):

@@ -10,10 +10,11 @@ import numpy as np
 
 from affectlab.audio.predictions import OUTSIDE, Corpus, Predicted, read_predictions
 from affectlab.audio.tasks import NOT_STATED
+from affectlab.config.checks import OUTSIDE as METHOD
 from affectlab.config.models import Outside
 from affectlab.datasets.description import CONTENT, Description
 from affectlab.errors import DataError
-from affectlab.evaluation.outside import ids_listed_in, matched_table
+from affectlab.evaluation.outside import complete_record, ids_listed_in, matched_table
 from affectlab.evaluation.swapped_names import swapped_names
 from affectlab.files.io import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 
@@ -76,16 +77,12 @@ def _is_our_form(path: Path) -> bool:
 def _of_our_form(path: Path, recipe: Outside, corpus: Corpus) -> dict[str, Any]:
     """The record of a table in the form of our own predictions, which is complete."""
     listed = set() if recipe.trained_on is None else _trained_on(recipe.trained_on, corpus)
-    return {
+    about = {
         "sha256": sha256_file(path),
-        "splits_left_out": [],
-        "missing": [],
         "probabilities": True,
-        "numbers": [],
-        "training_items": 0,
-        "other_truths": [],
         "trained_on": [name for name in corpus.items if name in listed],
     }
+    return complete_record(METHOD, about)
 
 
 def _trained_on(path: str, corpus: Corpus) -> set[str]:

@@ -29,7 +29,10 @@ from affectlab.files.io import user_path
 
 FLOAT32_BYTES = 4
 OUTSIDE = "predictions"
-"""The method of runs that score what somebody else predicted, and their block."""
+"""The method of runs that score a table of predictions, and their block."""
+
+WITHOUT_TRAINING = (OUTSIDE, "pretrained", "prompt")
+"""Methods that score predictions without training anything for them."""
 
 LARGEST_ONNX_FILE = 2**31
 """Bytes that one ONNX file, a protocol buffer, can hold."""
@@ -245,13 +248,14 @@ def outside_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def outside_export_mistakes(experiment: str, block: Mapping[str, Any]) -> Iterator[str]:
-    """Report runs on somebody else's predictions that are to be exported: they have no model."""
+    """Report runs that are to be exported and train nothing: they have no model of their own."""
     runs = as_mapping(block.get("runs"))
     for position, name in enumerate(as_names(block.get("export"))):
-        if as_mapping(runs.get(name)).get("method") == OUTSIDE:
+        method = as_mapping(runs.get(name)).get("method")
+        if method in WITHOUT_TRAINING:
             yield (
-                f"{experiment}.export.{position}: the run {name!r} scores a table of predictions "
-                "and has no model to export"
+                f"{experiment}.export.{position}: the run {name!r} (method {method}) trains no "
+                "model that could be exported"
             )
 
 

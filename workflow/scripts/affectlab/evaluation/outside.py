@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from affectlab.config.checks import OUTSIDE
 from affectlab.config.models import Outside
 from affectlab.datasets.own_tables import split_called
 from affectlab.errors import DataError
@@ -59,6 +60,7 @@ class Matched:
     def to_dict(self) -> dict[str, Any]:
         """The record of the table, for `metrics.json`."""
         return {
+            "kind": OUTSIDE,
             "sha256": self.sha256,
             "splits_left_out": list(self.splits_left_out),
             "missing": list(self.missing),
@@ -210,6 +212,56 @@ def store(
             rows.append({**row, **answer.numbers})
     write_jsonl(predictions_path, rows, sealed=True)
     write_json(record_path, found.to_dict(), sealed=True)
+
+
+def store_predicted(
+    kind: str,
+    items: Mapping[str, Mapping[str, str]],
+    predicted: Mapping[str, Mapping[str, Any]],
+    about: Mapping[str, Any],
+    *,
+    predictions_path: Path,
+    record_path: Path,
+) -> None:
+    """Store what a model that we did not train predicted, as our own runs store theirs.
+
+    Args:
+        kind: the method of the run, one of `config.checks.WITHOUT_TRAINING`.
+        items: held-out split -> item -> its class.
+        predicted: each item -> what its row holds beside id, split and label: ``prediction``, and
+            by class ``probabilities`` in the order of the classes, for all items or for none.
+        about: see `complete_record`; ``probabilities`` is known without it.
+        predictions_path: where the predictions go.
+        record_path: where the record goes.
+    """
+    rows = [
+        {"id": name, "split": split, "label": label, **predicted[name]}
+        for split, names in items.items()
+        for name, label in names.items()
+    ]
+    known = {"probabilities": all("probabilities" in row for row in rows), **about}
+    write_jsonl(predictions_path, rows, sealed=True)
+    write_json(record_path, complete_record(kind, known), sealed=True)
+
+
+def complete_record(kind: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of predictions of every held-out item.
+
+    Args:
+        kind: the method of the run, one of `config.checks.WITHOUT_TRAINING`.
+        about: ``probabilities``, what is particular to the kind, and what differs from the keys of
+            a table in which nothing is missing, see `Matched.to_dict`.
+    """
+    return {
+        "kind": kind,
+        "splits_left_out": [],
+        "missing": [],
+        "numbers": [],
+        "training_items": 0,
+        "other_truths": [],
+        "trained_on": [],
+        **about,
+    }
 
 
 def ids_listed_in(path: Path, known: Container[str]) -> set[str]:

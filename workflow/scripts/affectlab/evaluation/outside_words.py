@@ -1,15 +1,16 @@
-"""What has to be said of predictions that somebody else made."""
+"""What has to be said of predictions for which a run trained nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 TUNED = "Whether the model was tuned on these items cannot be seen in predictions."
 
 
 def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[str]:
-    """Sentences about a run on somebody else's predictions; none for a run of our own.
+    """Sentences about a run that trained nothing; none for a run of our own.
 
     Args:
         record: its metrics.json.
@@ -19,7 +20,7 @@ def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[st
     if found is None:
         return []
     n = record["data"]["n"]
-    sentences = [f"Somebody else predicted these {what}. {TUNED}"]
+    sentences = list(OPENINGS[found["kind"]](record, found, what))
     if missing := len(found["missing"]):
         sentences.append(
             f"{missing} of {n + missing} {what} have no prediction and are not scored; if"
@@ -32,10 +33,21 @@ def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[st
     if swapped := found["swapped_names"]:
         sentences.append(f"The names of classes seem swapped: {_renamed(swapped)}.")
     if found["probabilities"] is False:
-        sentences.append("The table has no probabilities, so calibration is not known.")
+        sentences.append("There are no probabilities, so calibration is not known.")
     return sentences
+
+
+def _of_table(record: Mapping[str, Any], found: Mapping[str, Any], what: str) -> list[str]:
+    return [f"Somebody else predicted these {what}. {TUNED}"]
 
 
 def _renamed(swapped: Mapping[str, str]) -> str:
     pairs: Sequence[str] = [f"{given} stands for {meant}" for given, meant in swapped.items()]
     return ", ".join(pairs)
+
+
+Opening = Callable[[Mapping[str, Any], Mapping[str, Any], str], list[str]]
+"""From metrics.json, its outside.json and the plural of an item to sentences."""
+
+OPENINGS: Mapping[str, Opening] = MappingProxyType({"predictions": _of_table})
+"""Method of a run -> its first sentences."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from affectlab.config.checks import OUTSIDE
+from affectlab.config.checks import WITHOUT_TRAINING
 from affectlab.config.models import Bootstrap
 from affectlab.datasets.subgroups import read_subgroups
 from affectlab.errors import DataError
@@ -147,7 +147,7 @@ def _draw(
     labels: Mapping[str, np.ndarray],
 ) -> None:
     """Draw the figures of a record: classes, and regressed values where there are any."""
-    draw_classes(figures, record, shown, reliability=record["method"] != OUTSIDE)
+    draw_classes(figures, record, shown, reliability=record["method"] not in WITHOUT_TRAINING)
     if len(regressed) > 1:
         draw_outputs(figures / "outputs", regressed, labels)
     else:
@@ -160,7 +160,7 @@ def earlier_use(run: FaceRun, result_split: str, fitted_on: str | None) -> dict[
     The temperature was fitted on the split *fitted_on*; None where there is none. Which split chose
     the weights of somebody else's model is not known.
     """
-    chosen_on = None if run.method == OUTSIDE else run.select_on
+    chosen_on = None if run.method in WITHOUT_TRAINING else run.select_on
     return {
         "train_on": run.train_on,
         "seen_in_training": result_split in run.train_on,

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.config.checks import OUTSIDE
 from affectlab.config.models import Outside
 from affectlab.datasets.tables import TableRow, read_table
 from affectlab.errors import DataError
-from affectlab.evaluation.outside import ids_listed_in
+from affectlab.evaluation.outside import complete_record, ids_listed_in
 from affectlab.evaluation.outside_tables import has_seed, listed_names
 from affectlab.files.io import sha256_file, write_json
 from affectlab.summary.answers import detail, submitted_names, write_details, write_predictions
@@ -99,17 +100,14 @@ def _record(
     cases: Sequence[Case], known: set[str], recipe: Outside, unscored: int
 ) -> Mapping[str, Any]:
     listed = set() if recipe.trained_on is None else ids_listed_in(Path(recipe.trained_on), known)
-    return {
+    about: dict[str, Any] = {
         "sha256": sha256_file(Path(recipe.path)),
-        "splits_left_out": [],
-        "missing": [],
         "probabilities": None,
-        "numbers": [],
         "training_items": unscored,
-        "other_truths": [],
         "trained_on": [case.id for case in cases if case.id in listed],
         "swapped_names": {},
     }
+    return complete_record(OUTSIDE, about)
 
 
 def _error(recipe: Outside, row: TableRow, problem: str) -> DataError:
