@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Every experiment on generated corpora with small models; the results go to demo/. Models this small
 # keep hardly more than one core busy: a thread for each job, and several jobs at a time.
 demo: $(INSTALLED)
-	$(BIN)/snakemake --configfile config/demo.yaml --directory demo --quiet rules host \
+	$(BIN)/snakemake --configfile config/demo.yaml --directory demo --logger affectlab \
 		--max-threads 1 --resources gpu=4
 	@$(BIN)/affectlab results demo/results
 

@@ -15,7 +15,6 @@ from affectlab.assets.status import (
     asset_status,
     entry_in_use,
     fetched_part,
-    format_table,
     local_marker,
     preflight,
 )
@@ -33,6 +32,7 @@ from affectlab.experiments import (
     GENERATORS,
     MODEL_GENERATORS,
     check_config,
+    check_text,
     experiments_without,
     needed_assets,
     validate_config,
@@ -231,10 +231,9 @@ def stop_if_dated_ahead():
         sys.exit(str(error))
 
 
-def asset_table():
-    """Everything that the configuration needs and where it stands, as text."""
-    resources = workflow.pathvars.get("resources")
-    return format_table(check_config(config, REGISTRIES, resources))
+def asset_statuses():
+    """Where everything that the configuration needs stands."""
+    return check_config(config, REGISTRIES, workflow.pathvars.get("resources"))
 
 
 def sample_manifests(wildcards):

@@ -99,6 +99,9 @@ rule check:
         runtime=5,
     params:
         lib=lib("check"),
-        table=lambda wildcards: asset_table(),
+        text=lambda wildcards: check_text(config, asset_statuses()),
+        missing=lambda wildcards: sum(
+            status.state == "missing" for status in asset_statuses()
+        ),
     script:
         "../workflow/scripts/check.py"

@@ -7,14 +7,14 @@ import os
 import pytest
 
 from affectlab import cli
-from affectlab.report import summary
+from affectlab.report import results_file
 
 
 def test_ctrl_c_ends_a_command_with_one_line_and_the_status_of_shells(monkeypatch, capsys):
     def interrupted(_folder):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(summary, "summarise", interrupted)
+    monkeypatch.setattr(results_file, "read_results", interrupted)
     assert cli.main(["results"]) == 130
     assert capsys.readouterr().err == "affectlab: interrupted\n"
 
@@ -24,7 +24,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(monkeypatch, capsys):
         def write(self, text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(summary, "summarise", lambda folder: "a table")
+    monkeypatch.setattr(results_file, "read_results", lambda folder: [])
     monkeypatch.setattr("sys.stdout", Full())
     assert cli.main(["results"]) == 2
     assert capsys.readouterr().err == (

@@ -6,11 +6,9 @@ import email.utils
 import errno
 import gzip
 import hashlib
-import io
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -307,20 +305,6 @@ def test_progress_in_the_log(
     with caplog.at_level("INFO"):
         download(f"{server.url}/data.bin", tmp_path / "data.bin", **QUICK)
     assert "data.bin: 3 of 3 MB" in caplog.messages
-
-
-def test_progress_bar_on_a_terminal(
-    server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    server.replies["/data.bin"] = body(DATA)
-    download(f"{server.url}/data.bin", tmp_path / "data.bin", **QUICK)
-    assert "data.bin: 100%" in terminal.getvalue()
 
 
 def test_file_mirror(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_several_processes_share_threads_and_the_main_one_logs(work, tmp_path):
 
 
 def test_the_cause_of_a_failure_is_in_the_log(work, tmp_path):
-    with pytest.raises(UserError, match="one of 2 processes failed; its message stands above"):
+    with pytest.raises(UserError, match="one of 2 processes failed; its message is in"):
         run(work.fail, tmp_path, gpus=2)
     assert "the loss became nan" in (tmp_path / "log").read_text()
 
@@ -108,7 +108,7 @@ def test_the_last_word_of_this_process_stands_below_the_others(work, tmp_path):
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines[0].endswith("begun")
     assert any("ERROR" in line and line.endswith("the loss became nan") for line in lines[1:-1])
-    assert lines[-1].endswith("its message stands above")
+    assert lines[-1].endswith(f"its message is in {tmp_path / 'log'}")
 
 
 def test_gpus_that_nodes_cannot_share_are_an_error(work, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from affectlab.errors import DataError
 from affectlab.report.results import COLUMNS, results_csv
-from affectlab.report.summary import summarise
+from affectlab.report.results_file import read_results
 
 ROW = dict.fromkeys(COLUMNS, "") | {
     "kind": "ours",
@@ -17,7 +17,7 @@ ROW = dict.fromkeys(COLUMNS, "") | {
 def shown(folder, text):
     (folder / "tables").mkdir()
     (folder / "tables" / "results.csv").write_text(text)
-    return summarise(folder)
+    return read_results(folder)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,9 @@ def shown(folder, text):
         ({"value": "high"}, "line 2: expected a number, found 'high'"),
         ({"value": ""}, "line 2: expected a number, found ''"),
         ({"ci_low": 0.1, "ci_high": "?"}, r"line 2: expected a number, found '\?'"),
-        ({"baseline": "majority"}, "line 2: expected a number, found ''"),
+        ({"baseline": "majority"}, "line 2: baseline_value: expected a number, found ''"),
+        ({"n": "many"}, "line 2: expected a whole number, found 'many'"),
+        ({"headline": "yes"}, "line 2: expected True or False, found 'yes'"),
         ({"data_note": "invented"}, r"line 2: data_note: expected .* found 'invented'"),
     ],
 )

@@ -197,9 +197,13 @@ def test_a_dry_run_works_without_the_data_and_says_what_is_missing(project, gate
 
 def test_check_lists_what_is_needed_and_where_it_stands(project, gated, tmp_path):
     result = project.snakemake("check", directory=tmp_path, overlays=[gated])
-    assert result.status == 0, result.output
+    assert result.status == 1
     lines = [line.split()[:2] for line in result.output.split("\n") if line.startswith("missing ")]
     assert lines == [["missing", "data"], ["missing", "model"]]
+    assert "Cannot run yet, because something is missing: emotion." in result.output
+    result = project.snakemake("check", directory=tmp_path)
+    assert result.status == 0, result.output
+    assert "Can run: emotion." in result.output
     result = project.snakemake("check", directory=tmp_path, overlays=FULL)
     assert "downloadable  model     qwen3-0.6b" in result.output
 

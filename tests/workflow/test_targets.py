@@ -1,5 +1,7 @@
 """Targets that were asked for by mistake."""
 
+import re
+
 import pytest
 
 
@@ -67,3 +69,26 @@ def test_a_mistake_in_the_checkout_s_own_configuration_has_a_place(
     assert result.status == 1
     assert f"{path}, line {before.count(chr(10)) + 1}, column 1: {message}" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_terminal_gets_a_line_for_each_step(project, tmp_path):
+    """Names of the steps and their times; of a step that fails its message and its log."""
+    (tmp_path / "mine.csv").write_text("text,label\ngood,joy\nbad,\n")
+    data = {"mine": {"path": "mine.csv", "layout": "table"}}
+    runs = {"words": {"like": "tfidf", "data": "mine"}}
+    block = {"selected": ["words"], "runs": runs}
+    overlay = project.write_overlay(
+        "terminal", {"experiments": ["emotion"], "datasets": data, "emotion": block}
+    )
+    result = project.snakemake(
+        *("--logger", "affectlab"),
+        directory=tmp_path,
+        overlays=[overlay],
+    )
+    assert result.status == 1
+    begun, *lines, failed, last = result.output.splitlines()[1:6]
+    assert begun == "11 steps to do"
+    assert re.fullmatch(r" [12] of 11  (store config|fetch dataset: mine) \(\d+ s\)", lines[0])
+    assert failed == "ERROR: resources/raw/mine/files/mine.csv, line 3: the label is empty"
+    assert last == "failed: emotion convert: mine; its log: logs/emotion_convert/mine.log"
+    assert "CalledProcessError" not in result.output

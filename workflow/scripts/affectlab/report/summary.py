@@ -1,16 +1,12 @@
-"""The results of a run in a few lines of text, for the end of a terminal session."""
+"""The results of a run as a short table for a terminal or for a page of text."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from affectlab.errors import DataError
-from affectlab.files.text import read_text
 from affectlab.report.data_notes import DIFFERS, GENERATED
-from affectlab.report.results import COLUMNS
 
 BELOW = "below baseline"
 """The mark of a score that is worse than its trivial baseline."""
@@ -28,92 +24,89 @@ MEANING = {
 }
 """What each mark of a data set means, for the lines below the table."""
 
+HEADER = (
+    *("experiment", "run", "data", "n", "seeds", "metric", "value", "interval", "baseline"),
+    "note",
+)
+"""Columns of the tables for readers."""
 
-def summarise(results: Path | str) -> str:
-    """A short table of a results folder, and where its report is.
+DISPENSABLE = ("seeds", "data", "n", "experiment", "baseline", "interval")
+"""Columns that a narrow terminal goes without, the first of them first."""
+
+GAP = "  "
+
+
+def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of our scores, for a README or an issue."""
+    lines = [HEADER, ("---",) * len(HEADER), *(_cells(row) for row in rows if _is_ours(row))]
+    escaped = ((cell.replace("|", "\\|") for cell in line) for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def summarise(
+    folder: Path | str, rows: Sequence[Mapping[str, Any]], width: int | None = None
+) -> str:
+    """The main score of each run, what kind of data it is of, and what to do next.
 
     Args:
-        results: the folder, with ``tables/results.csv`` and ``report/index.html``.
-
-    Raises:
-        DataError: there is no table; or it lacks a column, or a cell is not what it should be.
+        folder: with ``report/index.html``.
+        rows: of `results_file.read_results`.
+        width: characters of a line; None for as many as it needs.
     """
-    folder = Path(results)
-    table = folder / "tables" / "results.csv"
-    header = (
-        *("experiment", "run", "data", "n", "seeds", "metric", "value", "interval", "baseline"),
-        "note",
-    )
-    rows: list[tuple[str, ...]] = [header]
+    main: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for row in rows:
+        if _is_ours(row) and row["headline"]:
+            main.setdefault((row["experiment"], row["run"]), row)
     marked: dict[str, dict[str, None]] = {}
-    for place, row in _rows_of(table):
-        if row["kind"] != "ours" or row["headline"] != "True":
-            continue
-        try:
-            rows.append(_cells(row))
-        except ValueError as error:
-            raise DataError(table, place, str(error)) from error
+    for row in main.values():
         if row["data_note"]:
             marked.setdefault(row["data_note"], {})[row["data"]] = None
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
     notes = [
         f"{MEANING[mark][0]}: {', '.join(data)}. {MEANING[mark][1]}"
         for mark, data in marked.items()
     ]
     notes.append("Intervals cover other items; those with * cover other items and other seeds.")
-    return "\n".join(
-        [*lines, "", *notes, f"Report: {(folder / 'report' / 'index.html').resolve()}"]
-    )
+    table = _table([_cells(row) for row in main.values()], width)
+    return "\n".join([*table, "", *notes, "", *_next_steps(Path(folder), main)])
 
 
-def _rows_of(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row of results.csv and its place in the file.
-
-    Raises:
-        DataError: the table lacks a column, or a row has more or fewer cells than the first.
-    """
-    reader = csv.DictReader(io.StringIO(read_text(table)), strict=True)
-    try:
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
-        if missing:
-            raise DataError(table, "line 1", f"expected a column {missing[0]}")
-        for row in reader:
-            place = f"line {reader.line_num}"
-            if None in row or None in row.values():
-                raise DataError(table, place, f"expected {len(reader.fieldnames or [])} cells")
-            yield place, row
-    except csv.Error as error:
-        raise DataError(table, f"line {reader.line_num}", str(error)) from error
+def _table(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """The lines of a table that fits *width*, if leaving out columns makes it."""
+    columns = list(range(len(HEADER)))
+    lines = [HEADER, *rows]
+    sizes = [max(len(line[column]) for line in lines) for column in columns]
+    for name in DISPENSABLE:
+        if width is None or sum(sizes[one] + len(GAP) for one in columns) - len(GAP) <= width:
+            break
+        columns.remove(HEADER.index(name))
+    return [GAP.join(line[one].ljust(sizes[one]) for one in columns).rstrip() for line in lines]
 
 
-def _cells(row: Mapping[str, str]) -> tuple[str, ...]:
-    """The line of one score.
+def _next_steps(folder: Path, runs: Iterable[tuple[str, str]]) -> list[str]:
+    """Where the report is, how a model is asked, and how data of one's own are used."""
+    steps = [f"Report: {(folder / 'report' / 'index.html').resolve()}"]
+    folders = (folder / name / run for name, run in runs if name == "emotion")
+    models = (model for run in folders for model in sorted(run.glob("seed*/model")))
+    if model := next(models, None):
+        steps.append(f'Ask a model: affectlab predict emotion --model {model} "I am so glad"')
+    steps.append("Use your own data: affectlab init EXPERIMENT FILE_OR_FOLDER > mine.yaml")
+    return steps
 
-    Raises:
-        ValueError: a cell is no number, or no mark of `MEANING`.
-    """
-    limits = [row["ci_low"], row["ci_high"]]
-    interval = f"[{', '.join(_short(limit) for limit in limits)}]" if all(limits) else ""
-    if interval and row["interval_covers"] == "items and seeds":
-        interval += "*"
-    baseline = row["baseline"] and f"{_short(row['baseline_value'])} ({row['baseline']})"
-    mark = row["data_note"]
-    if mark and mark not in MEANING:
-        raise ValueError(f"data_note: expected {' or '.join(MEANING)}, found {mark[:50]!r}")
-    below = BELOW if row["below_baseline"] == "True" else ""
+
+def _is_ours(row: Mapping[str, Any]) -> bool:
+    return bool(row["kind"] == "ours")
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The line of one score."""
+    interval = ""
+    if row["ci_low"] is not None and row["ci_high"] is not None:
+        interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+        interval += "*" if row["interval_covers"] == "items and seeds" else ""
+    baseline = f"{row['baseline_value']:.3f} ({row['baseline']})" if row["baseline"] else ""
+    below = BELOW if row["below_baseline"] else ""
     return (
-        *(row["experiment"], row["run"], row["data"], row["n"], str(len(row["seeds"].split()))),
-        *(row["metric"], _short(row["value"]), interval, baseline),
-        "; ".join(filter(None, (below, mark))),
+        *(row["experiment"], row["run"], row["data"], str(row["n"]), str(len(row["seeds"]))),
+        *(row["metric"], f"{row['value']:.3f}", interval, baseline),
+        "; ".join(filter(None, (below, row["data_note"]))),
     )
-
-
-def _short(number: str) -> str:
-    try:
-        return f"{float(number):.3f}"
-    except ValueError:
-        raise ValueError(f"expected a number, found {number[:50]!r}") from None

@@ -1,13 +1,13 @@
-"""What a training shows while it runs: scalars for TensorBoard, and a progress bar."""
+"""What a training shows while it runs: scalars for TensorBoard, and how far it is."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from affectlab.files.io import writing_to
+from affectlab.files.progress import progress
 
 Board = Callable[[str, float, int], None]
 
@@ -31,18 +31,8 @@ def scalar_writer(directory: Path | None, first_step: int) -> Board:
 
 @contextmanager
 def progress_bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, a line every half minute elsewhere; call it once per update."""
-    from tqdm import tqdm
-
-    interval = 0.5 if sys.stderr.isatty() else 30.0
-    with tqdm(
-        total=total,
-        initial=done,
-        desc="training",
-        unit="update",
-        mininterval=interval,
-        disable=not shown,
-    ) as bar:
+    """Log how far the training is; call it once per update, with the loss."""
+    with progress("training", "update", total, done, shown=shown) as bar:
 
         def advance(loss: float) -> None:
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)

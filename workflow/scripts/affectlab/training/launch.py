@@ -73,7 +73,7 @@ def call(
     if terminated:
         raise SystemExit(TERMINATED_EXIT_STATUS)
     if status:
-        raise UserError(f"one of {per_node * nodes} processes failed; its message stands above")
+        raise UserError(f"one of {per_node * nodes} processes failed; its message is in {log_file}")
 
 
 def _command(task: Path, processes_per_node: int, nodes: int) -> list[str]:
