@@ -15,7 +15,7 @@ import numpy as np
 from coverage_rows import IntervalRow
 from scipy.stats import beta, rankdata
 
-from affectlab.entity.scores import aurc
+from affectlab.entity.embedding_scores import aurc
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.calibration import calibration_error
 

@@ -89,6 +89,8 @@ rule entity_train:
         "<logs>/entity_train/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_train/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_TRAINED),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -131,7 +133,7 @@ rule entity_predict:
     benchmark:
         "<benchmarks>/entity_predict/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(ENTITY_RUNS.without_folds(ENTITY["runs"])),
+        run=one_of(ENTITY_RUNS.without_folds(ENTITY_TRAINED)),
     conda:
         "../envs/text.yaml"
     threads: 8
@@ -162,7 +164,7 @@ use rule entity_predict as entity_predict_fold with:
     benchmark:
         "<benchmarks>/entity_predict/{run}/seed{seed}/fold{fold}.jsonl"
     wildcard_constraints:
-        run=one_of(ENTITY_RUNS.with_folds(ENTITY["runs"])),
+        run=one_of(ENTITY_RUNS.with_folds(ENTITY_TRAINED)),
 
 
 # Every item was held out in one fold: the predictions of all folds are one table.
@@ -176,7 +178,7 @@ rule entity_pool:
     benchmark:
         "<benchmarks>/entity_pool/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(ENTITY_RUNS.with_folds(ENTITY["runs"])),
+        run=one_of(ENTITY_RUNS.with_folds(ENTITY_TRAINED)),
     conda:
         "../envs/data.yaml"
     resources:
@@ -188,13 +190,42 @@ rule entity_pool:
         "../workflow/scripts/entity_pool.py"
 
 
+# What somebody else predicted, in the form of our own predictions.
+rule entity_outside:
+    input:
+        table=ENTITY_RUNS.outside_files,
+        records=ENTITY_RUNS.data_of_run("records.jsonl"),
+        description=ENTITY_RUNS.data_of_run("description.json"),
+    output:
+        predictions=nonempty("<results>/entity/{run}/seed{seed}/predictions.parquet"),
+        outside=nonempty("<results>/entity/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/entity_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_RUNS.of_method(OUTSIDE)),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=15,
+    params:
+        lib=lib("entity_outside"),
+        recipe=ENTITY_RUNS.recipe("protocol", "seeds", "data"),
+    script:
+        "../workflow/scripts/entity_outside.py"
+
+
 rule entity_evaluate:
     input:
         predictions="<results>/entity/{run}/seed{seed}/predictions.parquet",
         records=ENTITY_RUNS.data_of_run("records.jsonl"),
         description=ENTITY_RUNS.data_of_run("description.json"),
-        training="<results>/entity/{run}/seed{seed}/training.json",
+        training=ENTITY_RUNS.of_trained("training.json"),
         trained=entity_scored_models,
+        outside=ENTITY_RUNS.of_outside("outside.json"),
+        audit=entity_audit_of_outside,
         model=ENTITY_RUNS.model_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
@@ -208,6 +239,8 @@ rule entity_evaluate:
         "<logs>/entity_evaluate/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_evaluate/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_TRAINED),
     conda:
         "../envs/report.yaml"
     resources:
@@ -221,10 +254,23 @@ rule entity_evaluate:
         "../workflow/scripts/entity_evaluate.py"
 
 
+# The same for predictions of somebody else, which have no embedding to draw.
+use rule entity_evaluate as entity_evaluate_outside with:
+    output:
+        metrics=record("<results>/entity/{run}/seed{seed}/metrics.json"),
+        run=nonempty("<results>/entity/{run}/seed{seed}/run.json"),
+    log:
+        "<logs>/entity_evaluate_outside/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_evaluate_outside/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_OUTSIDE),
+
+
 rule entity_updates:
     input:
-        metrics=ENTITY_RUNS.results("metrics.json"),
-        history=ENTITY_RUNS.results("history.csv"),
+        metrics=ENTITY_RUNS.results("metrics.json", ENTITY_TRAINED),
+        history=ENTITY_RUNS.results("history.csv", ENTITY_TRAINED),
     output:
         **figure("<results>/entity/figures/updates"),
     log:
@@ -281,6 +327,8 @@ rule entity_card:
         "<logs>/entity_card/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/entity_card/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_TRAINED),
     conda:
         "../envs/report.yaml"
     resources:

@@ -9,6 +9,8 @@ ENTITY_RUNS = Runs(
     ENTITY_SELECTED,
     data={name for run in ENTITY_SELECTED.values() for name in stage_data(run)},
 )
+ENTITY_OUTSIDE = [name for name in ENTITY["runs"] if ENTITY_RUNS.is_outside(name)]
+ENTITY_TRAINED = [name for name in ENTITY["runs"] if name not in ENTITY_OUTSIDE]
 
 
 def entity_split(wildcards):
@@ -43,7 +45,12 @@ def entity_origin_of(wildcards):
 
 
 def entity_models(name, seed):
-    """The models that predicted what a run and seed is scored by: one, or one of each fold."""
+    """The models that predicted what a run and seed is scored by: one, or one of each fold.
+
+    Of somebody else's predictions there is none.
+    """
+    if name in ENTITY_OUTSIDE:
+        return []
     folder, folds = f"<results>/entity/{name}/seed{seed}", ENTITY_RUNS.folds(name)
     return [f"{folder}/fold{fold}/model" for fold in range(folds)] or [
         f"{folder}/model"
@@ -53,6 +60,22 @@ def entity_models(name, seed):
 def entity_scored_models(wildcards):
     ENTITY_RUNS.check_seed(wildcards)
     return entity_models(wildcards.run, wildcards.seed)
+
+
+def entity_audit_of_outside(wildcards):
+    """The audit of the data, if somebody else predicted: which texts are known from training."""
+    return (
+        ENTITY_RUNS.data_of_run("audit.json")(wildcards)
+        if wildcards.run in ENTITY_OUTSIDE
+        else []
+    )
+
+
+def entity_updates_figure():
+    """The figure of the courses, if a selected run is trained."""
+    if set(ENTITY_SELECTED) <= set(ENTITY_OUTSIDE):
+        return []
+    return ["<results>/entity/figures/updates.svg"]
 
 
 def entity_compared_models(wildcards):
@@ -95,12 +118,12 @@ def entity_targets(wildcards):
     return [
         *ENTITY_RUNS.data_files("audit.json"),
         *ENTITY_RUNS.results("metrics.json"),
-        *ENTITY_RUNS.results("figures/training_curves.svg"),
-        *ENTITY_RUNS.results("model_card.md"),
-        "<results>/entity/figures/updates.svg",
+        *ENTITY_RUNS.results("figures/training_curves.svg", ENTITY_TRAINED),
+        *ENTITY_RUNS.results("model_card.md", ENTITY_TRAINED),
+        *entity_updates_figure(),
         "<results>/entity/comparison.json",
     ]
 
 
 EXPERIMENT_TARGETS["entity"] = entity_targets
-NETWORKS["entity"] = ENTITY["runs"]
+NETWORKS["entity"] = ENTITY_TRAINED

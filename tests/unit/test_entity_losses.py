@@ -79,7 +79,7 @@ def test_the_likelihood_is_least_where_the_concentration_foretells_the_cosine():
     loss = losses.vmf_negative_log_likelihood(
         mu.expand(4000, 64), kappas, labels.expand(4000, 28), prototypes
     )
-    from affectlab.entity.scores import mean_cosine
+    from affectlab.entity.embedding_scores import mean_cosine
 
     best = kappas[loss.argmin()].numpy()
     assert mean_cosine(best) == pytest.approx(cosine, abs=2e-4)

@@ -35,10 +35,11 @@ from affectlab.entity import report as section
 from affectlab.entity import train as training
 from affectlab.entity.audit import write_audit
 from affectlab.entity.card import write_card
+from affectlab.entity.compare import compare
 from affectlab.entity.convert import convert
 from affectlab.entity.data import Record, Target, of_split, read_data, read_records, targets_of
 from affectlab.entity.embeddings import largest, write_embeddings
-from affectlab.entity.evaluate import compare, evaluate
+from affectlab.entity.evaluate import evaluate
 from affectlab.entity.heads import KAPPA_SCALE, Embedding, Heads
 from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.entity.methods import soft_labels

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, log_loss
 
-from affectlab.entity import decisions, scores
+from affectlab.entity import decisions, embedding_scores, scores
 from affectlab.entity.labels import CLASSES, NEUTRAL
 from affectlab.evaluation import stats
 
@@ -36,14 +36,17 @@ def items(n=120, *, whole_texts=False):
     if whole_texts:
         labels = np.where(labels >= np.sort(labels, axis=1)[:, [-2]], 0.5, 0.0)
     return scores.Items(
+        ids=tuple(map(str, range(n))),
         labels=labels,
         intensity=labels.max(axis=1),
         groups=np.arange(n) // 2,
         probabilities=distributions(n, 4.0),
-        kappa=RNG.gamma(5.0, 8.0, size=n),
-        mu=unit(n),
-        pooled=unit(n, 10),
-        corrupted_kappa={name: RNG.gamma(5.0, 8.0, size=n) for name in ("typos", "dropout")},
+        embedding=embedding_scores.Embedding(
+            kappa=RNG.gamma(5.0, 8.0, size=n),
+            mu=unit(n),
+            pooled=unit(n, 10),
+            corrupted_kappa={name: RNG.gamma(5.0, 8.0, size=n) for name in ("typos", "dropout")},
+        ),
         whole_texts=whole_texts,
     )
 
@@ -73,7 +76,9 @@ def test_scores_of_spans_agree_with_scikit_learn_and_scipy():
         np.tile(np.arange(K), len(truth)), rows, sample_weight=weights, labels=range(K)
     )
     assert values["nll"] == pytest.approx(expected)
-    ranks = scipy_stats.spearmanr(found.kappa, scipy_stats.entropy(found.labels, axis=1)).statistic
+    ranks = scipy_stats.spearmanr(
+        found.embedding.kappa, scipy_stats.entropy(found.labels, axis=1)
+    ).statistic
     assert values["kappa_entropy_spearman"] == pytest.approx(ranks)
     by_size = np.argsort(-found.probabilities, axis=1)
     for k in (1, 3, 5):
@@ -156,18 +161,20 @@ def test_the_area_under_the_risk_coverage_curve_by_hand():
     confidence = np.array([0.9, 0.1, 0.8, 0.4])
     right = np.array([True, False, False, True])
     # Surest first: right, wrong, right, wrong.
-    assert scores.aurc(confidence, right) == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
-    assert scores.aurc(confidence, np.array([True] * 4)) == 0.0
+    assert embedding_scores.aurc(confidence, right) == pytest.approx(
+        (0 + 1 / 2 + 1 / 3 + 2 / 4) / 4
+    )
+    assert embedding_scores.aurc(confidence, np.array([True] * 4)) == 0.0
 
 
 def test_items_of_equal_confidence_count_alike_in_any_order():
     right = np.array([True, True, False, False])
-    assert scores.aurc(np.full(4, 0.7), right) == pytest.approx(0.5)
+    assert embedding_scores.aurc(np.full(4, 0.7), right) == pytest.approx(0.5)
     tied = np.array([0.9, 0.5, 0.5, 0.1])
     for order in ([0, 1, 2, 3], [0, 2, 1, 3], [3, 2, 1, 0]):
         # Surest first: right, half, half, wrong.
         expected = (0 + 0.5 / 2 + 1 / 3 + 2 / 4) / 4
-        assert scores.aurc(tied[order], right[order]) == pytest.approx(expected)
+        assert embedding_scores.aurc(tied[order], right[order]) == pytest.approx(expected)
 
 
 def test_retrieval_agrees_with_average_precision():
@@ -175,7 +182,7 @@ def test_retrieval_agrees_with_average_precision():
     mu, groups = unit(n), np.arange(n)
     classes = RNG.integers(0, 4, size=n)
     classes[classes == 3] = NEUTRAL
-    found = scores.retrieval(mu, np.eye(K, dtype=bool)[classes], groups, NEUTRAL)
+    found = embedding_scores.retrieval(mu, np.eye(K, dtype=bool)[classes], groups, NEUTRAL)
     for query in range(n):
         if classes[query] == NEUTRAL:
             assert np.isnan(found[query]).all()
@@ -191,7 +198,7 @@ def test_retrieval_agrees_with_average_precision():
 def test_a_text_does_not_find_itself():
     mu = np.repeat(unit(10), 2, axis=0)
     classes = np.repeat(np.arange(10), 2)
-    found = scores.retrieval(
+    found = embedding_scores.retrieval(
         mu, np.eye(K, dtype=bool)[classes], np.repeat(np.arange(10), 2), NEUTRAL
     )
     assert np.isnan(found).all()
@@ -199,24 +206,24 @@ def test_a_text_does_not_find_itself():
 
 def test_prototypes_that_fell_together_are_seen():
     apart = np.eye(4)
-    assert scores.mean_pairwise_cosine(apart) == 0.0
-    assert scores.mean_pairwise_cosine(apart[[0, 0, 0]]) == 1.0
+    assert embedding_scores.mean_pairwise_cosine(apart) == 0.0
+    assert embedding_scores.mean_pairwise_cosine(apart[[0, 0, 0]]) == 1.0
     # Two equal, one at 60 degrees to both: (1 + 1/2 + 1/2) / 3.
     vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]])
-    assert scores.mean_pairwise_cosine(vectors) == pytest.approx(2 / 3)
+    assert embedding_scores.mean_pairwise_cosine(vectors) == pytest.approx(2 / 3)
 
 
 def test_the_cosine_gap_is_zero_where_kappa_is_right():
     kappa = np.linspace(1, 100, 50)
-    foretold = scores.mean_cosine(kappa)
-    assert scores.cosine_gap(kappa, foretold, foretold) == 0.0
-    assert scores.cosine_gap(kappa, foretold - 0.2, foretold) == pytest.approx(0.2)
+    foretold = embedding_scores.mean_cosine(kappa)
+    assert embedding_scores.cosine_gap(kappa, foretold, foretold) == 0.0
+    assert embedding_scores.cosine_gap(kappa, foretold - 0.2, foretold) == pytest.approx(0.2)
 
 
 def test_the_scale_of_kappa_is_found_again():
     """Cosines as a true concentration foretells them; the model says its square root."""
     true = RNG.gamma(4.0, 15.0, size=4000)
-    scale = decisions.fit_kappa_scale(np.sqrt(true), scores.mean_cosine(true))
+    scale = decisions.fit_kappa_scale(np.sqrt(true), embedding_scores.mean_cosine(true))
     found = decisions.scaled_kappa(np.sqrt(true), scale)
     np.testing.assert_allclose(found, true, rtol=0.02)
 
@@ -227,7 +234,7 @@ def test_the_concentration_that_goes_with_probabilities():
     found = decisions.matched_kappa(probabilities, prototypes)
     for row, kappa in zip(probabilities, found, strict=True):
         length = np.linalg.norm((row[:, None] * prototypes).sum(axis=0))
-        exact = brentq(lambda k, r=length: scores.mean_cosine(k) - r, 1e-2, 1e3)
+        exact = brentq(lambda k, r=length: embedding_scores.mean_cosine(k) - r, 1e-2, 1e3)
         assert kappa == pytest.approx(exact, rel=0.02)
     sure = decisions.matched_kappa(np.eye(K)[:1], prototypes)
     assert sure == decisions.KAPPA_LIMITS[1], "a probability of 1 has no finite concentration"
@@ -256,7 +263,7 @@ def test_no_other_scale_of_kappa_foretells_the_cosines_better():
 
     def error(offset: float, slope: float) -> float:
         scaled = decisions.scaled_kappa(kappa, {"offset": offset, "slope": slope})
-        return float(((scores.mean_cosine(scaled) - cosine) ** 2).mean())
+        return float(((embedding_scores.mean_cosine(scaled) - cosine) ** 2).mean())
 
     found = error(**decisions.fit_kappa_scale(kappa, cosine))
     grid = [error(o, s) for s in np.arange(0.2, 6, 0.1) for o in np.arange(-25, 6, 0.25)]
@@ -297,8 +304,9 @@ def test_the_temperature_is_found_again():
 
 def test_a_text_that_corruption_left_as_it_was_is_no_fall_and_no_rise():
     found = items(4)
-    corrupted = found.kappa + np.array([-1.0, 0.0, 0.0, 2.0])
-    found = replace(found, corrupted_kappa={"typos": corrupted})
+    corrupted = found.embedding.kappa + np.array([-1.0, 0.0, 0.0, 2.0])
+    embedding = replace(found.embedding, corrupted_kappa={"typos": corrupted})
+    found = replace(found, embedding=embedding)
     # One fall, two ties of half a point, one rise.
     assert all_scores(found)[0]["kappa_falls_typos"] == 0.5
     assert "kappa_falls_dropout" not in all_scores(found)[0]

@@ -8,7 +8,7 @@ from scipy import integrate
 from torch.autograd import gradcheck, gradgradcheck
 
 from affectlab.entity import vmf
-from affectlab.entity.scores import mean_cosine
+from affectlab.entity.embedding_scores import mean_cosine
 
 KAPPAS = [1e-3, 1e-2, 0.1, 1.0, 3.69, 10.0, 31.0, 42.0, 100.0, 1e3, 1e4]
 ORDER = 31

@@ -19,6 +19,7 @@ from affectlab.config.models import Bootstrap
 from affectlab.entity import evaluate as entity
 from affectlab.entity import scores as entity_scores
 from affectlab.entity.corrupt import CORRUPTIONS
+from affectlab.entity.embedding_scores import Embedding
 from affectlab.evaluation.classification import Corpus, Predictions, score_split
 from affectlab.face import regressed as face
 from affectlab.face.data import Faces
@@ -90,14 +91,17 @@ def test_scores_of_the_entity_experiment(answers: str, whole_texts: bool) -> Non
     labels[::2] = 0.8 * labels[::2] + 0.2 * np.eye(classes)[5]
     kappa = 10.0 + np.arange(n)
     items = entity_scores.Items(
+        ids=tuple(map(str, range(n))),
         labels=labels,
         intensity=kappa / 100,
         groups=np.arange(n) // 2,
         probabilities=_probabilities(decided, classes, 0.9),
-        kappa=kappa,
-        mu=np.eye(64)[decided],
-        pooled=np.eye(64)[truth],
-        corrupted_kappa=dict.fromkeys(CORRUPTIONS, kappa - 1),
+        embedding=Embedding(
+            kappa=kappa,
+            mu=np.eye(64)[decided],
+            pooled=np.eye(64)[truth],
+            corrupted_kappa=dict.fromkeys(CORRUPTIONS, kappa - 1),
+        ),
         whole_texts=whole_texts,
     )
     calibration = {

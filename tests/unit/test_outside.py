@@ -8,7 +8,7 @@ import pytest
 from affectlab.config.models import Outside, typed
 from affectlab.errors import DataError
 from affectlab.evaluation.outside import match, store_predicted
-from affectlab.evaluation.outside_tables import read_answers
+from affectlab.evaluation.outside_tables import Wanted, read_answers
 from affectlab.files.io import read_json, read_jsonl
 
 CLASSES = ("anger", "joy")
@@ -27,7 +27,8 @@ def matched(tmp_path):
         else:
             path.write_text(text, encoding="utf-8")
         outside = typed(Outside, {"path": str(path), **recipe})
-        answers = read_answers(path, outside, CLASSES, seed, {"valence": 1.0})
+        wanted = Wanted(CLASSES, numbers={"valence": 1.0})
+        answers = read_answers(path, outside, wanted, seed)
         return match(path, answers, ITEMS, TRAINING, "test", outside)
 
     return run

@@ -2,7 +2,8 @@
 
 import pytest
 
-from affectlab.report.verdict import Judged, verdict
+from affectlab.config.experiment import Judged
+from affectlab.report.verdict import verdict
 
 ENTRY = {"value": 0.8, "ci": [0.7, 0.9], "baseline": None}
 

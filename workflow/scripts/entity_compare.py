@@ -3,11 +3,11 @@
 from itertools import islice
 
 from affectlab.config.models import Bootstrap, typed
-from affectlab.entity.evaluate import compare
+from affectlab.entity.compare import compare
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
-models = iter(snakemake.input.trained)
+models = iter(snakemake.input.get("trained"))
 compare(
     metrics_paths=snakemake.input.metrics,
     predictions_paths=snakemake.input.predictions,

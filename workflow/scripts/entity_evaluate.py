@@ -10,6 +10,8 @@ from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 paths = snakemake.input
+theirs = paths.get("outside") or None
+drawn = snakemake.output.get("kappa")
 evaluate(
     ScoredRun(
         name=snakemake.wildcards.run,
@@ -17,8 +19,8 @@ evaluate(
         recipe=typed(EntityRun, snakemake.params.recipe),
         bootstrap=typed(Bootstrap, snakemake.params.bootstrap),
         threads=snakemake.threads,
-        training_path=paths.training,
-        manifest_path=paths.model,
+        training_path=paths.get("training") or None,
+        manifest_path=paths.get("model") or None,
         metrics_path=snakemake.output.metrics,
         metrics_schema=paths.metrics_schema,
         run_path=snakemake.output.run,
@@ -27,6 +29,7 @@ evaluate(
     predictions_path=paths.predictions,
     records_path=paths.records,
     description_path=paths.description,
-    model_directories=paths.trained,
-    figures=Path(snakemake.output.kappa).parent,
+    model_directories=paths.get("trained"),
+    figures=Path(drawn).parent if drawn else None,
+    outside=(theirs, paths.audit) if theirs else None,
 )

@@ -14,7 +14,7 @@ from typing import Any
 from affectlab.assets.status import AssetStatus, asset_status, format_table
 from affectlab.config.checks import folder_mistakes, key_mistakes, type_mistakes
 from affectlab.config.configuration import configuration, resolve
-from affectlab.config.experiment import Experiment
+from affectlab.config.experiment import Experiment, Judged
 from affectlab.config.load import as_mapping, load_config
 from affectlab.config.messages import listed
 from affectlab.config.models import Section
@@ -31,6 +31,7 @@ _ALL = (
         plan="affectlab.face.plan:read_plannable",
         subgroups="affectlab.face.subgroups:of_images",
         records="metadata.csv",
+        judged=Judged("images", "accuracy", "has the same pixels as one"),
         commands="affectlab.face.cli:add_commands",
         report_section="affectlab.face.report:section",
         prediction_schema="predictions_face",
@@ -50,6 +51,7 @@ _ALL = (
         settings="affectlab.entity.settings",
         overlay="affectlab.entity.overlay:overlay",
         plan="affectlab.entity.plan:read_plannable",
+        judged=Judged("spans", "accuracy", "is in a text that reads like one"),
         commands="affectlab.entity.cli:add_commands",
         report_section="affectlab.entity.report:section",
         prediction_schema="predictions_entity",
@@ -70,6 +72,7 @@ _ALL = (
         overlay="affectlab.emotion.overlay:overlay",
         plan="affectlab.emotion.plan:read_plannable",
         subgroups="affectlab.datasets.subgroups:of_tables",
+        judged=Judged("texts", "accuracy", "reads like one"),
         commands="affectlab.emotion.cli:add_commands",
         report_section="affectlab.emotion.report:section",
         prediction_schema="predictions_emotion",
@@ -88,6 +91,7 @@ _ALL = (
         settings="affectlab.summary.settings",
         overlay="affectlab.summary.overlay:overlay",
         plan="affectlab.summary.plan:read_plannable",
+        judged=Judged("cases", "rouge_l", None),
         commands="affectlab.summary.cli:add_commands",
         report_section="affectlab.summary.report:section",
         prediction_schema="predictions_summary",
@@ -107,6 +111,7 @@ _ALL = (
         overlay="affectlab.audio.overlay:overlay",
         plan="affectlab.audio.plan:read_plannable",
         subgroups="affectlab.audio.subgroups:of_recordings",
+        judged=Judged("recordings", "uar", None, divided=False),
         commands="affectlab.audio.cli:add_commands",
         report_section="affectlab.audio.report:section",
         prediction_schema="predictions_audio",

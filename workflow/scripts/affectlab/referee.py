@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,12 @@ from affectlab.errors import DataError, UserError
 from affectlab.evaluation.records import read_metrics
 from affectlab.experiments import EXPERIMENTS
 from affectlab.files.io import write_text
-from affectlab.report.verdict import Judged, as_text, verdict
+from affectlab.report.verdict import as_text, verdict
 
 RUN = "theirs"
 SEED = 0
 CONFIGURATION = "referee.yaml"
 ITEMS = "scored_items.txt"
-WHAT = {
-    "emotion": Judged("texts", "accuracy", "reads like one"),
-    "face": Judged("images", "accuracy", "has the same pixels as one"),
-    "audio": Judged("recordings", "uar", None),
-    "summary": Judged("cases", "rouge_l", None),
-}
-"""Experiment -> what is judged there."""
-
-DIVIDED = ("emotion", "face", "summary")
-"""Experiments whose data have a test split; of others, all that is predicted is scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +73,9 @@ def referee(case: Case, folder: Path, project: Path) -> str:
     record = read_metrics(
         folder / "results" / case.experiment / run / f"seed{SEED}" / "metrics.json"
     )
-    body = verdict(record, case.claim, WHAT[case.experiment])
+    judged = EXPERIMENTS[case.experiment].judged
+    assert judged is not None
+    body = verdict(record, case.claim, judged)
     return as_text(case.experiment, case.data.name, [case.predictions.name], body)
 
 
@@ -98,14 +90,15 @@ def configuration(case: Case, folder: Path) -> Overlay:
         UserError: an input cannot be used.
     """
     experiment = EXPERIMENTS[case.experiment]
-    if case.experiment not in WHAT or experiment.overlay is None:
-        raise UserError(f"{case.experiment}: no referee; there is one for {', '.join(WHAT)}")
+    if experiment.judged is None or not experiment.overlay:
+        known = ", ".join(name for name, one in EXPERIMENTS.items() if one.judged is not None)
+        raise UserError(f"{case.experiment}: no referee; there is one for {known}")
     overlay: Overlay = load(experiment.overlay)(case.data)
     plan = overlay.entry.get("split", {})
-    if case.experiment in DIVIDED and "column" not in plan and "files" not in plan:
+    if experiment.judged.divided and "column" not in plan and "files" not in plan:
         column = overlay.entry.get("columns", {}).get("id", "id")
         items = overlay.items or _ids(case.data, column)
-        predicted = _ids(case.predictions, "id")
+        predicted = _items_of(_ids(case.predictions, "id"), set(items))
         if len(set(items).difference(predicted)) < len(items) / 2:
             overlay.entry["split"] = {"folds": 5}
         else:
@@ -130,6 +123,18 @@ def configuration(case: Case, folder: Path) -> Overlay:
     }
     overlay.runs = [ProposedRun(RUN, run)]
     return overlay
+
+
+def _items_of(predicted: Sequence[str], items: Container[str]) -> list[str]:
+    """The items that the predicted ids are of, each once.
+
+    The span ``t1.0`` is of the text ``t1``.
+    """
+    return list(
+        dict.fromkeys(
+            name if name in items else name.rpartition(".")[0] or name for name in predicted
+        )
+    )
 
 
 def _ids(path: Path, column: str) -> list[str]:

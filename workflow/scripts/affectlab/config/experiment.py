@@ -37,6 +37,23 @@ class Settings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What a verdict on somebody else's predictions is about.
+
+    Attributes:
+        items: plural of an item.
+        headline: the score that is judged without a claim.
+        alike: how an item is found that a training item equals; None where it is not looked for.
+        divided: whether the data have a test split; else all that is predicted is scored.
+    """
+
+    items: str
+    headline: str
+    alike: str | None
+    divided: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """One experiment, as the command line, the rules, the report and the checks use it.
 
@@ -62,6 +79,7 @@ class Experiment:
         subgroups: dotted name of a function ``(directory, records, entry) -> ids, rows`` that
             reads the subgroups of the items, see `affectlab.datasets.subgroups.of_tables`; empty
             if its scores are not shown by subgroup.
+        judged: what `affectlab referee` judges; None if it has no such verdict.
         records: file with the records of a converted data set.
         prediction_schema: name of the JSON Schema of a line of its predictions.
         model_files: files of which its models have one, each ``file`` or ``file:key`` of JSON.
@@ -79,6 +97,7 @@ class Experiment:
     data_export: str = "affectlab.datasets.export:export_records"
     plan: str = ""
     subgroups: str = ""
+    judged: Judged | None = None
     records: str = "records.jsonl"
     model_files: tuple[str, ...] = ()
     generators: Mapping[str, str] = field(default_factory=dict)

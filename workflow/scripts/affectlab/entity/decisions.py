@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from affectlab.evaluation import stats
+from affectlab.files.io import round_significant
 
 KAPPA_LIMITS = (1e-3, 1e4)
 """Where `vmf.log_normaliser` is checked; calibrated concentrations stay inside."""
@@ -64,7 +65,11 @@ def fit_thresholds(probabilities: stats.Floats, truth: stats.Array) -> stats.Flo
 
 
 def fit_temperature(probabilities: stats.Floats, labels: stats.Floats) -> float:
-    """The temperature that minimises the cross-entropy to soft labels (n, K)."""
+    """The temperature that minimises the cross-entropy to soft labels (n, K).
+
+    It has five significant digits. The search is not more precise, and the labels of a training
+    are float32. So the predictions of a model have the same temperature wherever they come from.
+    """
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
@@ -73,7 +78,7 @@ def fit_temperature(probabilities: stats.Floats, labels: stats.Floats) -> float:
 
     bounds = tuple(np.log(stats.TEMPERATURE_RANGE))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    return round_significant(float(np.exp(found.x)), 5)
 
 
 def cross_entropy_items(probabilities: stats.Floats, labels: stats.Floats) -> stats.Floats:

@@ -1,4 +1,4 @@
-"""Score stored predictions: one run by itself, and all runs against each other.
+"""Score stored predictions of one run.
 
 Everything here is computed from the stored predictions, so a score can be recomputed, or a new one
 added, without training again.
@@ -6,7 +6,7 @@ added, without training again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from affectlab.config.models import Bootstrap
-from affectlab.entity import score_intervals, scores
+from affectlab.entity import embedding_scores, score_intervals, scores
+from affectlab.entity.outside import fitted_calibrations, swapped_classes, targets_to_leave_out
 from affectlab.entity.predictions import Corpus, read_corpora, read_predictions
 from affectlab.entity.settings import EntityRun
 from affectlab.evaluation import stats
 from affectlab.evaluation.calibration import calibration_metric
-from affectlab.evaluation.comparison import Run, Trials, comparison_record
-from affectlab.evaluation.records import ScoredRun, metric, read_metrics, write_record
+from affectlab.evaluation.predictions import Scope, scope_of
+from affectlab.evaluation.records import ScoredRun, metric
 from affectlab.files.integrity import check_directory, checked
 from affectlab.files.io import read_json
 
@@ -31,23 +32,31 @@ CROSS_VALIDATION = "cross-validation"
 TASK_VERSION = 2
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
 
-HEADLINE = ("accuracy", "macro_f1", "non_neutral_accuracy")
-COMPARED = ("accuracy", "macro_f1")
-
 
 @dataclass(frozen=True, slots=True)
 class Scorable:
     """What a run predicted of the items of a split, ready to be scored.
 
     Attributes:
+        ids: of the targets.
         table: as `scores.columns` gives it, of all folds.
         groups: group of each item, (n,).
         first: the items of the first fold; all of them without folds.
     """
 
+    ids: tuple[str, ...]
     table: dict[str, stats.Array]
     groups: stats.Integers
     first: scores.Items
+
+    def without(self, ids: Container[str]) -> Scorable | None:
+        """The same less the targets *ids*; None if that leaves none."""
+        kept = [place for place, name in enumerate(self.ids) if name not in ids]
+        if not kept:
+            return None
+        table = {name: column[kept] for name, column in self.table.items()}
+        names = tuple(self.ids[place] for place in kept)
+        return Scorable(names, table, self.groups[kept], self.first)
 
 
 def evaluate(
@@ -57,7 +66,8 @@ def evaluate(
     records_path: Path | str,
     description_path: Path | str,
     model_directories: Sequence[Path | str],
-    figures: Path | str,
+    figures: Path | str | None,
+    outside: tuple[Path | str, Path | str] | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json and the figures.
 
@@ -67,77 +77,110 @@ def evaluate(
         records_path: records.jsonl of its data.
         description_path: description.json of its data.
         model_directories: of the run, for calibration and prototypes; of a cross-validation one of
-            each fold.
-        figures: folder of the figures.
+            each fold; none where somebody else predicted.
+        figures: folder of the figures; None where somebody else predicted.
+        outside: outside.json and the data's audit.json, where somebody else predicted.
 
     Raises:
         DataError: an input does not hold what it should.
     """
     corpora = read_corpora(records_path, description_path)
-    calibrations = [
-        stored_calibration(directory, corpora[0].whole_texts) for directory in model_directories
-    ]
-    classes = corpora[0].classes
-    found = scorable(predictions_path, corpora, calibrations)
+    classes, whole_texts = corpora[0].classes, corpora[0].whole_texts
+    theirs: dict[str, Any] = {} if outside is None else read_json(outside[0])
+    found, calibrations = scorable(
+        predictions_path,
+        corpora,
+        [stored_calibration(directory, whole_texts) for directory in model_directories],
+        None if outside is None else scope_of(theirs),
+    )
     splits = {split: _scored_split(items, classes, run.bootstrap) for split, items in found.items()}
     test, table = splits.pop("test"), found["test"].table
-    bins = kappa_bins(table)
-    scored_on = "test" if len(corpora) == 1 else CROSS_VALIDATION
+    if outside is None:
+        details = _details(found, calibrations)
+    else:
+        left_out = targets_to_leave_out(outside[1], records_path, theirs)
+        if (rest := found["test"].without(left_out)) is not None:
+            splits["test_without_overlap"] = _scored_split(rest, classes, run.bootstrap)
+        swapped = {} if whole_texts else swapped_classes(table, found["test"].groups, classes)
+        details = {"outside": {**theirs, "swapped_names": swapped}}
     record = {
         "metrics": test.pop("metrics"),
         "other_splits": splits,
         "per_class": per_class(table["truth"], table["decided"], classes),
-        "calibration": {
-            "temperature": fmean(one["temperature"] for one in calibrations),
-            "fitted_on": "validation",
-            "bins": scores.BINS,
-        },
-        "details": {**_details(found, calibrations), "kappa_bins": bins},
+        "calibration": _calibration_record(calibrations),
+        "details": details,
         **run.header(
             "entity",
             TASK_VERSION,
             method=run.recipe.method,
-            model=run.recipe.model,
-            data={"split": scored_on, **test, "classes": list(classes)},
+            model=run.recipe.model if outside is None else run.recipe.method,
+            data={
+                "split": "test" if len(corpora) == 1 else CROSS_VALIDATION,
+                **test,
+                "classes": list(classes),
+            },
             data_paths=(records_path,),
         ),
     }
-    if not corpora[0].whole_texts:
+    if not whole_texts:
         record["confusion_matrix"] = stats.confusion_matrix(
             table["truth"].argmax(axis=1), table["decided"].argmax(axis=1), len(classes)
         ).tolist()
-    _draw(Path(figures), found["test"], calibrations, bins, classes)
+    if figures is not None:
+        _draw(Path(figures), found["test"], calibrations, details["kappa_bins"], classes)
     run.write(record)
+
+
+def _calibration_record(calibrations: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The mean temperature of the models; None without one."""
+    if calibrations[0]["temperature"] is None:
+        return None
+    return {
+        "temperature": fmean(one["temperature"] for one in calibrations),
+        "fitted_on": "validation",
+        "bins": scores.BINS,
+    }
 
 
 def scorable(
     predictions_path: Path | str,
     corpora: Sequence[Corpus],
     calibrations: Sequence[Mapping[str, Any]],
-) -> dict[str, Scorable]:
-    """Read the predictions of a run: split -> its items.
+    scope: Scope | None,
+) -> tuple[dict[str, Scorable], Sequence[Mapping[str, Any]]]:
+    """Read the predictions of a run: split -> its items, and the calibration of each corpus.
 
     Args:
         predictions_path: predictions.parquet of the run.
         corpora: the data; of a cross-validation as each fold sees them.
         calibrations: of the model of each corpus, see `stored_calibration`.
+        scope: where somebody else predicted, whose calibrations are fitted here; else None.
 
     Raises:
         DataError: the predictions are not those of the data.
     """
-    parts = read_predictions(predictions_path, corpora)
+    parts = read_predictions(predictions_path, corpora, scope)
+    if scope is not None:
+        calibrations = fitted_calibrations(parts)
     found = {}
     for split in parts[0]:
-        tables = [
-            scores.columns(part[split], calibration, corpus.train_prior, corpus.classes)
+        # Of a fold, all items may be missing.
+        scored_parts = [
+            (part[split], calibration, corpus)
             for part, calibration, corpus in zip(parts, calibrations, corpora, strict=True)
+            if part[split].ids
+        ]
+        tables = [
+            scores.columns(items, calibration, corpus.train_prior, corpus.classes)
+            for items, calibration, corpus in scored_parts
         ]
         found[split] = Scorable(
+            tuple(name for items, _, _ in scored_parts for name in items.ids),
             {name: np.concatenate([table[name] for table in tables]) for name in tables[0]},
-            np.concatenate([part[split].groups for part in parts]),
-            parts[0][split],
+            np.concatenate([items.groups for items, _, _ in scored_parts]),
+            scored_parts[0][0],
         )
-    return found
+    return found, calibrations
 
 
 def _scored_split(items: Scorable, classes: Sequence[str], bootstrap: Bootstrap) -> dict[str, Any]:
@@ -161,12 +204,13 @@ def _details(
     return {
         "mean_kappa": mean_kappa,
         "validation_mean_kappa": float(found["validation"].table["kappa"].mean()),
-        "mean_cosine_of_mean_kappa": float(scores.mean_cosine(np.array(mean_kappa))),
+        "mean_cosine_of_mean_kappa": float(embedding_scores.mean_cosine(np.array(mean_kappa))),
         "mean_prototype_cosine": fmean(
-            scores.mean_pairwise_cosine(one["prototypes"]) for one in calibrations
+            embedding_scores.mean_pairwise_cosine(one["prototypes"]) for one in calibrations
         ),
         "kappa_scale": single["kappa"],
         "thresholds": single["thresholds"],
+        "kappa_bins": kappa_bins(found["test"].table),
     }
 
 
@@ -181,12 +225,14 @@ def _draw(
     from affectlab.entity.figures import embedding_map, kappa_plot
     from affectlab.evaluation import plots
 
+    assert test.first.embedding is not None
+    mu = test.first.embedding.mu
     kappa_plot(folder / "kappa", bins, test.table)
     embedding_map(
         folder / "map",
-        test.first.mu,
+        mu,
         calibrations[0]["prototypes"],
-        {name: column[: len(test.first.mu)] for name, column in test.table.items()},
+        {name: column[: len(mu)] for name, column in test.table.items()},
         classes,
         "the test split" if len(calibrations) == 1 else "the first fold",
     )
@@ -288,83 +334,5 @@ def kappa_bins(table: Mapping[str, stats.Array]) -> list[dict[str, float]]:
             "n": len(part),
             **{name: float(table[name][part].mean()) for name in names},
         }
-        for part in scores.kappa_bins(table["kappa"])
+        for part in embedding_scores.kappa_bins(table["kappa"])
     ]
-
-
-def compare(
-    *,
-    metrics_paths: Sequence[Path | str],
-    predictions_paths: Sequence[Path | str],
-    model_directories: Sequence[Sequence[Path | str]],
-    records_paths: Mapping[str, Path | str],
-    description_paths: Mapping[str, Path | str],
-    bootstrap: Bootstrap,
-    schema: Path | str,
-    output_path: Path | str,
-) -> None:
-    """Bring the seeds of each run together and hold runs on the same data against each other.
-
-    Args:
-        metrics_paths: metrics.json of every run and seed, runs and seeds in the order wanted.
-        predictions_paths: predictions.parquet of the same, in the same order.
-        model_directories: model directories of each of the same, in the same order; of a
-            cross-validation one of each fold.
-        records_paths: records.jsonl by name of the data set.
-        description_paths: description.json by name of the data set.
-        bootstrap: of the intervals.
-        schema: schema of comparison.json.
-        output_path: where comparison.json goes.
-    """
-    corpora = {
-        name: read_corpora(path, description_paths[name]) for name, path in records_paths.items()
-    }
-    runs: dict[str, list[tuple[dict[str, Any], dict[str, stats.Floats]]]] = {}
-    for metrics_path, predictions_path, directories in zip(
-        metrics_paths, predictions_paths, model_directories, strict=True
-    ):
-        record = read_metrics(metrics_path)
-        own = corpora[record["data"]["name"]]
-        calibrations = [stored_calibration(path, own[0].whole_texts) for path in directories]
-        test = scorable(predictions_path, own, calibrations)["test"]
-        drawn = replicates(test.table, test.groups, bootstrap)
-        runs.setdefault(record["run"], []).append((record, drawn))
-    record = comparison_record(
-        "entity",
-        [_run(seeds) for seeds in runs.values()],
-        baseline=None,
-        headline=_headline([record for seeds in runs.values() for record, _ in seeds]),
-        compared=COMPARED,
-        bootstrap=bootstrap,
-    )
-    write_record(output_path, record, schema)
-
-
-def _headline(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Those of `HEADLINE` that a run has; data without a neutral class have not all of them."""
-    return [name for name in HEADLINE if any(name in one["metrics"] for one in records)]
-
-
-def _run(seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, stats.Floats]]]) -> Run:
-    """A run from the record of each seed and its replicates."""
-    records = [record for record, _ in seeds]
-    names = [name for name in records[0]["metrics"] if all(name in r["metrics"] for r in records)]
-    return Run(
-        records=records,
-        items=records[0]["data"]["name"],
-        trials={
-            name: Trials(
-                np.array([record["metrics"][name]["value"] for record in records]),
-                np.array([drawn[name] for _, drawn in seeds]),
-            )
-            for name in names
-        },
-        bounds={name: _bounds(name) for name in names},
-    )
-
-
-def _bounds(name: str) -> tuple[float, float]:
-    """Lowest and highest value that a score can have."""
-    if name.endswith("spearman"):
-        return -1.0, 1.0
-    return 0.0, float("inf") if name.startswith("nll") else 1.0

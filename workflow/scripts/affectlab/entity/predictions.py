@@ -14,12 +14,13 @@ from affectlab.datasets.splits import SPLITS, joined_groups
 from affectlab.datasets.texts import text_conditions
 from affectlab.entity.corrupt import CORRUPTIONS, VARIANTS
 from affectlab.entity.data import Data, Record, read_data, targets_of
+from affectlab.entity.embedding_scores import Embedding
 from affectlab.entity.labels import normalised
 from affectlab.entity.scores import Items
 from affectlab.errors import DataError, first_line, reading
 from affectlab.evaluation import stats
 from affectlab.evaluation.conditions import predict
-from affectlab.evaluation.predictions import SUM_TOLERANCE, Line, check_items, finite_rows
+from affectlab.evaluation.predictions import SUM_TOLERANCE, Line, Scope, check_items, finite_rows
 from affectlab.files.integrity import check_file, checked
 from affectlab.files.io import sealed_path
 
@@ -123,50 +124,91 @@ def _corpus(data: Data, group: Mapping[str, int], path: Path | str) -> Corpus:
     )
 
 
-def read_predictions(path: Path | str, corpora: Sequence[Corpus]) -> list[dict[str, Items]]:
+def read_predictions(
+    path: Path | str, corpora: Sequence[Corpus], scope: Scope | None = None
+) -> list[dict[str, Items]]:
     """Read the predictions of validation and test, in the order of each corpus.
+
+    Args:
+        path: predictions.parquet of a run.
+        corpora: labels and groups, of each fold of a cross-validation.
+        scope: of a run on somebody else's predictions, which have no embedding; None for one of
+            our own.
 
     Raises:
         DataError: the file is no such table, a prediction is impossible, or the items are not
             those of the corpora.
     """
-    parts = _predicted_parts(path, corpora)
-    return [_items(path, parts, corpus) for corpus in corpora]
+    parts = _predicted_parts(path, corpora, scope)
+    return [_items(path, parts, corpus, scope) for corpus in corpora]
 
 
 def _items(
-    path: Path | str, parts: Mapping[Part, dict[str, Line]], corpus: Corpus
+    path: Path | str, parts: Mapping[Part, dict[str, Line]], corpus: Corpus, scope: Scope | None
 ) -> dict[str, Items]:
     """Split -> what was predicted of its items."""
     found = {}
-    for split in HELD_OUT:
+    for split in (split for split, variant in parts if variant == "clean"):
         known = corpus.splits[split]
-        test = split == "test"
-
-        def lines(variant: str, split: str = split) -> list[Line]:
-            own = parts[split, variant]
-            return [own[name] for name in corpus.splits[split].ids]
-
-        clean = lines("clean")
+        kept = [place for place, name in enumerate(known.ids) if name in parts[split, "clean"]]
+        clean = [parts[split, "clean"][known.ids[place]] for place in kept]
+        has_classes = any("prediction" in line.values for line in parts[split, "clean"].values())
+        probabilities = None
+        if scope is None or scope.probabilities:
+            rows = [line.distribution("probabilities", corpus.classes) for line in clean]
+            probabilities = np.array(rows).reshape(-1, len(corpus.classes))
         found[split] = Items(
-            labels=known.labels,
-            intensity=known.intensity,
-            groups=known.groups,
-            probabilities=np.array(
-                [line.distribution("probabilities", corpus.classes) for line in clean]
-            ),
-            kappa=_kappas(clean),
-            mu=_unit_vectors(path, clean),
-            pooled=_vectors(path, "pooled", clean) if test else None,
-            corrupted_kappa={variant: _kappas(lines(variant)) for variant in CORRUPTIONS if test},
-            conditions=corpus.conditions[split],
+            ids=tuple(known.ids[place] for place in kept),
+            labels=known.labels[kept],
+            intensity=known.intensity[kept],
+            groups=known.groups[kept],
+            probabilities=probabilities,
+            embedding=_embedding(path, parts, split, known.ids) if scope is None else None,
+            conditions=corpus.conditions[split][kept],
             whole_texts=corpus.whole_texts,
+            decided=_decided(clean, corpus) if has_classes else None,
         )
     return found
 
 
+def _decided(lines: Sequence[Line], corpus: Corpus) -> stats.Array:
+    """The stated classes of the lines, bool (n, K): one of a span, at least one of a text.
+
+    Raises:
+        DataError: a line states none, or a span several.
+    """
+    decided = np.zeros((len(lines), len(corpus.classes)), dtype=bool)
+    for row, line in zip(decided, lines, strict=True):
+        names = line.names("prediction", corpus.classes)
+        if not names or (len(names) > 1 and not corpus.whole_texts):
+            expected = "at least one class" if corpus.whole_texts else "one class"
+            raise line.error(f"prediction: expected {expected}, found {len(names)}")
+        row[[corpus.classes.index(name) for name in names]] = True
+    return decided
+
+
+def _embedding(
+    path: Path | str, parts: Mapping[Part, dict[str, Line]], split: str, ids: Sequence[str]
+) -> Embedding:
+    """The embedding of the targets *ids* of a split, by a model of our own."""
+    test = split == "test"
+
+    def lines(variant: str) -> list[Line]:
+        return [parts[split, variant][name] for name in ids]
+
+    clean = lines("clean")
+    return Embedding(
+        kappa=_kappas(clean),
+        mu=_unit_vectors(path, clean),
+        pooled=_vectors(path, "pooled", clean) if test else None,
+        corrupted_kappa={variant: _kappas(lines(variant)) for variant in CORRUPTIONS if test},
+    )
+
+
 @checked("path", check_file)
-def _predicted_parts(path: Path | str, corpora: Sequence[Corpus]) -> dict[Part, dict[str, Line]]:
+def _predicted_parts(
+    path: Path | str, corpora: Sequence[Corpus], scope: Scope | None
+) -> dict[Part, dict[str, Line]]:
     """The predictions of each split and variant by target, which are exactly those expected."""
     import pyarrow
     from pyarrow import parquet
@@ -175,7 +217,10 @@ def _predicted_parts(path: Path | str, corpora: Sequence[Corpus]) -> dict[Part, 
         rows = parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DataError(path, None, f"not a table of predictions: {first_line(error)}") from error
-    wanted = {("validation", "clean"), *(("test", variant) for variant in VARIANTS)}
+    if scope is None:
+        wanted = [("validation", "clean"), *(("test", variant) for variant in VARIANTS)]
+    else:
+        wanted = [(split, "clean") for split in HELD_OUT if split not in scope.splits_left_out]
     found: dict[Part, dict[str, Line]] = {key: {} for key in wanted}
     for number, row in enumerate(rows, start=1):
         line = Line(Path(path), f"record {number}", row)
@@ -185,11 +230,18 @@ def _predicted_parts(path: Path | str, corpora: Sequence[Corpus]) -> dict[Part, 
         name = line.text("id")
         if name in found[key]:
             raise line.error(f"a second prediction for {name!r}, {key[1]}")
-        line.distribution("probabilities", corpora[0].classes)
+        if scope is None or scope.probabilities:
+            line.distribution("probabilities", corpora[0].classes)
         found[key][name] = line
+    missing = frozenset() if scope is None else scope.missing
     for (split, variant), lines in sorted(found.items()):
         expected = [name for corpus in corpora for name in corpus.splits[split].ids]
-        check_items(path, f"the split {split} ({variant})", lines, expected)
+        check_items(
+            path,
+            f"the split {split} ({variant})",
+            lines,
+            [name for name in expected if name in lines or name not in missing],
+        )
     return found
 
 

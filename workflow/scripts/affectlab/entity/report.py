@@ -9,6 +9,7 @@ from typing import Any
 
 from affectlab.entity.evaluate import CROSS_VALIDATION
 from affectlab.entity.settings import Block
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
@@ -85,7 +86,10 @@ def section(
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     return Section(
-        sentences=_headline(comparison, views, audits, block.selected),
+        sentences=[
+            *_headline(comparison, views, audits, block.selected),
+            *_of_others(runs),
+        ],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
@@ -103,7 +107,9 @@ def section(
                 folder / "figures" / "updates.svg",
                 "Top 1 on validation against the number of optimiser updates, every run and seed;"
                 " the grey line is a constant prediction of the commonest training class.",
-            ),
+            )
+            if any("mean_kappa" in view["record"]["details"] for view in views)
+            else None,
         ),
     )
 
@@ -119,12 +125,20 @@ def _has_published_classes(runs: Sequence[Mapping[str, Any]]) -> bool:
     return any("top5_accuracy_as_published" in run["metrics"] for run in runs)
 
 
+def _of_others(runs: Mapping[str, Sequence[SeedResult]]) -> list[str]:
+    """What has to be said of runs on somebody else's predictions."""
+    told = {name: outside_sentences(seeds[0].metrics, "targets") for name, seeds in runs.items()}
+    return [f"{name}: {' '.join(sentences)}" for name, sentences in told.items() if sentences]
+
+
 def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
     """What the original printed and is no score: mean kappa, lowest loss of the last stage.
 
     Its numbers are of its validation set. The loss is that which is trained, so it is of runs of
     the original's method alone.
     """
+    if "mean_kappa" not in seeds[0].metrics["details"]:
+        return {}
     scored_on = seeds[0].metrics["data"]["split"]
     names = {scored_on: "mean_kappa", "validation": "validation_mean_kappa"}
     found = {
@@ -150,16 +164,7 @@ def _headline(
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in comparison["runs"]}
-    validation = {view["run"]: view["values"]["validation"] for view in views}
-    corrected = [name for name in selected if summaries[name]["protocol"] == "corrected"] or list(
-        selected
-    )
-    # The best one is named by validation: naming it by test would favour luck.
-    best = min(corrected, key=lambda name: validation[name]["nll_calibrated"])
-    lowest = min(values["nll_calibrated"] for values in validation.values())
-    kind = (
-        "run" if validation[best]["nll_calibrated"] == lowest else "run of the corrected protocol"
-    )
+    best, kind = _best(comparison, views, selected)
     run = summaries[best]
     audit = audits[run["data"]]
     folded = run.get("split") == CROSS_VALIDATION
@@ -169,7 +174,7 @@ def _headline(
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
     level = comparison["interval"]["level"]
     sentences = [
-        f"{best}, the {kind} with the lowest validation log-loss, decides"
+        f"{best}{kind} decides"
         f" {percent(accuracy['mean'])} of {run['n']:,} {unseen(len(shared), audit)}targets rightly"
         f"{', each by a model that was trained without its fold' if folded else ''}"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
@@ -181,7 +186,7 @@ def _headline(
     if small := small_sample(run["n"], accuracy["ci"], groups=run["groups"], score="the accuracy"):
         sentences.append(small)
     sentences += overlap_sentences(len(shared), "test text")
-    if "kappa_entropy_spearman" in metrics:
+    if "kappa_entropy_spearman" in metrics and "kappa_cosine_gap" in metrics:
         rank = metrics["kappa_entropy_spearman"]["mean"]
         sentences.append(
             f"Its concentration kappa has a rank correlation of {rank:+.2f} with the entropy of"
@@ -192,6 +197,30 @@ def _headline(
         if own["weak_labels"]:
             sentences.append(f"The labels of {name} are weak: derived by rules, not given.")
     return sentences
+
+
+def _best(
+    comparison: Mapping[str, Any], views: Sequence[Mapping[str, Any]], selected: Sequence[str]
+) -> tuple[str, str]:
+    """The run that the first sentence is about, and why it is this one.
+
+    It is named by validation: naming it by test would favour luck. Somebody else's predictions may
+    have no validation split. Then they are not the best run.
+    """
+    protocols = {run["run"]: run["protocol"] for run in comparison["runs"]}
+    losses = {
+        view["run"]: view["values"]["validation"]["nll_calibrated"]
+        for view in views
+        if "nll_calibrated" in view["values"].get("validation", {})
+    }
+    corrected = [name for name in selected if protocols[name] == "corrected"] or list(selected)
+    candidates = [name for name in corrected if name in losses] or list(losses)
+    if not candidates:
+        return corrected[0], ""
+    best = min(candidates, key=losses.__getitem__)
+    lowest = losses[best] == min(losses.values())
+    kind = "run" if lowest else "run of the corrected protocol"
+    return best, f", the {kind} with the lowest validation log-loss,"
 
 
 def _macro_sentence(macro: Mapping[str, Any], emotional: Mapping[str, Any] | None) -> str:

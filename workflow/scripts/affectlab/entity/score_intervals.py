@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from affectlab.entity import scores
+from affectlab.entity import embedding_scores, scores
 from affectlab.entity.corrupt import CORRUPTIONS
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.calibration import CalibrationError, calibration_error, mean_gap
@@ -50,9 +50,9 @@ def of_means(
     table: Mapping[str, stats.Array], groups: stats.Integers, level: float
 ) -> dict[str, stats.Interval]:
     """Intervals of means of one value for each target, or for each query."""
-    values = {"js_distance": table["js_distance"]}
+    values = {name: table[name] for name in ("js_distance",) if name in table}
     if "retrieval_mu" in table:
-        values |= zip(scores.RETRIEVAL, table["retrieval_mu"].T, strict=True)
+        values |= zip(embedding_scores.RETRIEVAL, table["retrieval_mu"].T, strict=True)
     for variant in CORRUPTIONS:
         if f"falls_{variant}" in table:
             values[f"kappa_falls_{variant}"] = table[f"falls_{variant}"]
@@ -63,6 +63,8 @@ def of_means(
             sums = _sums(column[known], groups[known])
             found[name] = intervals.mean_interval(sums, level)
     for name in ("nll", "nll_calibrated"):
+        if name not in table:
+            continue
         sums = _sums(table[name], groups)
         found[name] = intervals.positive_mean_interval(sums, level, np.log(table["truth"].shape[1]))
     return found
@@ -76,12 +78,16 @@ def of_resamples(
 ) -> dict[str, stats.Interval]:
     """Intervals of rank correlations, and of the area under the risk-coverage curve.
 
+    Predictions without an embedding have none of them.
+
     Args:
         values: score -> its value.
         replicates: score -> its values for resampled groups, NaN where it does not exist.
         groups: ``[n]``.
         level: of the intervals.
     """
+    if "aurc" not in values:
+        return {}
     number = len(np.unique(groups))
     found = {}
     for name in ("kappa_entropy_spearman", "kappa_intensity_spearman"):
@@ -99,11 +105,15 @@ def of_calibration(
 ) -> dict[str, CalibrationError]:
     """Estimates and intervals of mean absolute gaps, whose values in a sample are too high."""
     found = {
-        name: calibration_error(table[name], groups, level=level, seed=seed) for name in scores.ECE
+        name: calibration_error(table[name], groups, level=level, seed=seed)
+        for name in scores.ECE
+        if name in table
     }
+    if "kappa" not in table:
+        return found
     found["kappa_cosine_gap"] = mean_gap(
         table["cosine"] - table["foretold_cosine"],
-        scores.kappa_bins(table["kappa"]),
+        embedding_scores.kappa_bins(table["kappa"]),
         groups,
         level=level,
         seed=seed,

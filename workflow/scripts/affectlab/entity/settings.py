@@ -5,13 +5,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from affectlab.config.checks import misplaced_keys, selection_mistakes, training_mistakes
+from affectlab.config.checks import (
+    OUTSIDE,
+    misplaced_keys,
+    outside_mistakes,
+    selection_mistakes,
+    training_mistakes,
+)
 from affectlab.config.load import as_mapping
 from affectlab.config.messages import unknown_name
 from affectlab.config.models import (
     AssetName,
     Bootstrap,
     Only,
+    Outside,
     Run,
     RunName,
     RunNames,
@@ -26,6 +33,7 @@ from affectlab.config.registries import Registries, dataset_mistakes, model_mist
 from affectlab.entity.layouts import LAYOUTS, TEXT_LAYOUT
 
 MODEL_KINDS = frozenset({"text-encoder"})
+TRAINED = Only("method", ("gbert", "vmf"))
 
 
 class Gbert(Section):
@@ -116,34 +124,37 @@ class Stage(Section):
 class EntityRun(Run):
     """One run."""
 
-    method: Literal["gbert", "vmf"] = Field(
+    method: Literal["gbert", "vmf", "predictions"] = Field(
         "vmf",
         description="gbert: the original's heads and loss; vmf: a von Mises-Fisher likelihood "
-        "with a learned concentration.",
+        "with a learned concentration; predictions: score a table of predictions.",
     )
-    model: AssetName = Field("minilm-l6", description="Pretrained encoder: a name in models.yaml.")
+    model: Annotated[AssetName, TRAINED] = Field(
+        "minilm-l6", description="Pretrained encoder: a name in models.yaml."
+    )
     data: AssetName = Field(
         "entity", description="Data set that the run is scored on; that of the last stage."
     )
-    max_length: int = Field(
+    max_length: Annotated[int, TRAINED] = Field(
         128,
         ge=8,
         le=32768,
         description="Tokens per encoder pass; a longer text is read in windows around its spans.",
     )
-    start_from: RunName | None = Field(
+    start_from: Annotated[RunName | None, TRAINED] = Field(
         None,
         description="Run whose weights of the same seed this one starts from; null: the "
         "pretrained encoder.",
     )
     gbert: Annotated[Gbert, Only("method", ("gbert",))] = block()
     vmf: Annotated[Vmf, Only("method", ("vmf",))] = block()
-    stages: list[Stage] = Field(
+    stages: Annotated[list[Stage], TRAINED] = Field(
         [{}],
         validate_default=True,
         min_length=1,
         description="Trainings one after the other, each from the best weights of the one before.",
     )
+    predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
 
 
 class Split(Section):
@@ -202,7 +213,7 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Name -> recipe of the runs that are carried out, those that others start from among them."""
     names: dict[str, None] = {}
     for name in block["selected"]:
-        if origin := block["runs"][name]["start_from"]:
+        if origin := block["runs"][name].get("start_from"):
             names[origin] = None
         names[name] = None
     return {name: block["runs"][name] for name in names}
@@ -210,21 +221,24 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def stage_data(run: Mapping[str, Any]) -> list[str]:
     """Names of the data sets that a run trains on or is scored on, sorted."""
-    return sorted({stage["data"] for stage in run["stages"]})
+    # A run that scores a table has no stages.
+    return sorted({run["data"], *(stage["data"] for stage in run.get("stages", ()))})
 
 
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     datasets = {name for run in runs for name in stage_data(run)}
-    return datasets, {run["model"] for run in runs}
+    return datasets, {run["model"] for run in runs if "model" in run}
 
 
 def _run_mistakes(
     path: str, run: Mapping[str, Any], runs: Mapping[str, Any], registries: Registries
 ) -> Iterator[str]:
     yield from misplaced_keys(path, EntityRun, run)
-    yield from model_mistakes(f"{path}.model", run.get("model"), registries, MODEL_KINDS)
+    if "model" in run:
+        yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
+    yield from outside_mistakes(path, run)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     vmf = as_mapping(run.get("vmf"))
     least, start = vmf.get("kappa_min"), vmf.get("kappa_start")

@@ -17,11 +17,14 @@ from affectlab.config.checks import OUTSIDE
 from affectlab.config.models import Outside
 from affectlab.datasets.own_tables import split_called
 from affectlab.errors import DataError
-from affectlab.evaluation.outside_tables import Answer, listed_names, read_answers
+from affectlab.evaluation.outside_tables import Answer, Wanted, listed_names, read_answers
 from affectlab.files.io import sha256_file, write_json, write_jsonl
 from affectlab.files.text import read_lines
 
 TRAIN = "train"
+
+Truth = str | Sequence[str]
+"""The true class of an item; its true classes where it may have several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,8 @@ class Matched:
 def match(
     path: Path,
     answers: Iterable[Answer],
-    items: Mapping[str, Mapping[str, str]],
-    training: Mapping[str, str],
+    items: Mapping[str, Mapping[str, Truth]],
+    training: Collection[str],
     headline: str,
     recipe: Outside,
 ) -> Matched:
@@ -87,8 +90,8 @@ def match(
     Args:
         path: of the table.
         answers: what it says.
-        items: held-out split -> item -> its class.
-        training: items of the training split with their classes; answers on these are not scored.
+        items: held-out split -> item -> its class, or its classes in their order.
+        training: items of the training split; answers on these are not scored.
         headline: the split whose scores are the headline.
         recipe: whether items may be missing, and what the model was trained on.
 
@@ -110,7 +113,7 @@ def match(
             repeated.append(answer.id)
         else:
             by_split[split][answer.id] = answer
-            if answer.truth is not None and answer.truth != items[split][answer.id]:
+            if answer.truth is not None and answer.truth != _classes(items[split][answer.id]):
                 other_truths.append(answer.id)
     if unknown:
         raise DataError(path, None, _counted(unknown, "of no item of these data"))
@@ -129,7 +132,7 @@ def match(
         )
         raise DataError(path, None, problem)
     _check_probabilities(path, kept)
-    known = {name for found in items.values() for name in found} | training.keys()
+    known = {name for found in items.values() for name in found} | set(training)
     listed = set() if recipe.trained_on is None else ids_listed_in(Path(recipe.trained_on), known)
     return Matched(
         answers=kept,
@@ -167,7 +170,7 @@ def matched_table(
         DataError: see `read_answers` and `match`.
     """
     path, wanted = Path(recipe.path), None if recipe.columns.seed is None else seed
-    answers = read_answers(path, recipe, classes, wanted, limits)
+    answers = read_answers(path, recipe, Wanted(classes, numbers=limits), wanted)
     return match(path, answers, items, training, headline, recipe)
 
 
@@ -262,6 +265,10 @@ def complete_record(kind: str, about: Mapping[str, Any]) -> dict[str, Any]:
         "trained_on": [],
         **about,
     }
+
+
+def _classes(truth: Truth) -> tuple[str, ...]:
+    return (truth,) if isinstance(truth, str) else tuple(truth)
 
 
 def ids_listed_in(path: Path, known: Container[str]) -> set[str]:

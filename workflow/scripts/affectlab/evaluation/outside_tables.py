@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from affectlab.config.models import Outside
+from affectlab.datasets import label_sets
 from affectlab.datasets.tables import TableRow, read_table
 from affectlab.errors import DataError
 from affectlab.evaluation.predictions import SHOWN, SUM_TOLERANCE
@@ -23,7 +24,30 @@ PREDICTION_COLUMNS = ("prediction", "predicted", "label")
 CLASS_NAMES = "under predictions.classes (affectlab referee: with --classes THEIRS=OURS)"
 """Where a user says which class a name in the table means."""
 
+TRUTH_COLUMNS = ("label", "labels")
+"""Where the true class stands beside a column ``prediction``."""
+
 PROBABILITIES = "probabilities"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a table of predictions is to hold for each item.
+
+    Attributes:
+        classes: of the data, in the order of their ids; none where numbers are predicted.
+        several: whether an item may have several classes.
+        independent: whether the probabilities of several classes need not sum to 1.
+        numbers: name of a number -> its largest absolute value. With classes a table may lack
+            them.
+        passed_over: a column, and the value of the rows that count where a table has it.
+    """
+
+    classes: Sequence[str] = ()
+    several: bool = False
+    independent: bool = False
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    passed_over: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +58,37 @@ class Answer:
         place: of the row, for messages.
         id: of the item.
         split: that the row states; None where it states none.
-        prediction: the class.
+        classes: that are predicted: one, or any number of them where an item may have several.
+        stated: whether the row states the classes. Else one class is the likeliest one, and
+            several are left to whoever sets thresholds.
         probabilities: in the order of the classes; None where the table has none.
-        truth: the true class as the table has it; None where it has none.
-        numbers: predicted in addition to the class, by name.
+        truth: the true classes as the table has them; None where it has none.
+        numbers: that are predicted, by name.
     """
 
     place: str
     id: str
     split: str | None
-    prediction: str
+    classes: tuple[str, ...]
+    stated: bool
     probabilities: tuple[float, ...] | None
-    truth: str | None
+    truth: tuple[str, ...] | None
     numbers: Mapping[str, float]
 
+    @property
+    def prediction(self) -> str:
+        """The class of an item that has one."""
+        return self.classes[0]
 
-def read_answers(
-    path: Path,
-    recipe: Outside,
-    classes: Sequence[str],
-    seed: int | None,
-    limits: Mapping[str, float],
-) -> list[Answer]:
+
+def read_answers(path: Path, recipe: Outside, wanted: Wanted, seed: int | None) -> list[Answer]:
     """Read a table of predictions.
 
     Args:
         path: CSV, TSV, JSON, JSON Lines, Parquet or Arrow.
         recipe: names of its columns and classes.
-        classes: of the data, in the order of their ids.
+        wanted: what its rows are to hold.
         seed: the rows with this seed; None where the table has no column of seeds.
-        limits: name of a number that may be predicted too -> its largest absolute value.
 
     Raises:
         DataError: a row is no prediction, or there is none.
@@ -75,9 +100,13 @@ def read_answers(
         if row.problem is not None:
             raise DataError(path, row.place, row.problem)
         if reader is None:
-            reader = _Reader.of(path, row.values, recipe, classes, limits)
+            reader = _Reader.of(path, row.values, recipe, wanted)
         if seed is not None and not has_seed(path, row, str(recipe.columns.seed), seed):
             continue
+        if wanted.passed_over is not None:
+            column, kept = wanted.passed_over
+            if row.values.get(column, kept) != kept:
+                continue
         found.append(reader.answer(row))
     if not found:
         seeded = "" if seed is None else f" with the seed {seed}"
@@ -90,38 +119,32 @@ class _Reader:
     """How the rows of a table are read, found out from its first row."""
 
     path: Path
-    classes: tuple[str, ...]
+    wanted: Wanted
     names: Mapping[str, str]
     id_column: str
     split_column: str | None
     prediction_column: str | None
     truth_column: str | None
     probability_columns: tuple[str, ...] | None
-    limits: Mapping[str, float]
+    number_columns: Mapping[str, str]
 
     @classmethod
-    def of(
-        cls,
-        path: Path,
-        first: Mapping[str, Any],
-        recipe: Outside,
-        classes: Sequence[str],
-        limits: Mapping[str, float],
-    ) -> _Reader:
+    def of(cls, path: Path, first: Mapping[str, Any], recipe: Outside, wanted: Wanted) -> _Reader:
         """Find the columns; see `read_answers`."""
-        columns = recipe.columns
-        present = [name for name in PREDICTION_COLUMNS if name in first]
+        columns, classes = recipe.columns, wanted.classes
+        usual = (*PREDICTION_COLUMNS, *(("labels",) if wanted.several else ()))
+        present = [name for name in usual if name in first]
         prediction = columns.prediction or (present[0] if present else None)
         truth = columns.label
-        if truth is None and prediction == "prediction" and "label" in first:
-            truth = "label"
+        if truth is None and prediction == "prediction":
+            truth = next((name for name in TRUTH_COLUMNS if name in first), None)
         for name in (prediction, truth, columns.split, columns.seed):
             if name is not None and name not in first:
                 raise DataError(
                     path, None, f"no column {name!r}; found: {listed_names(list(first))}"
                 )
         of_classes = _class_columns(path, first, recipe.classes, classes)
-        if prediction is None and of_classes is None and PROBABILITIES not in first:
+        if classes and prediction is None and of_classes is None and PROBABILITIES not in first:
             raise DataError(
                 path,
                 None,
@@ -130,14 +153,14 @@ class _Reader:
             )
         return cls(
             path,
-            tuple(classes),
+            wanted,
             recipe.classes,
             columns.id,
             columns.split or ("split" if "split" in first else None),
             prediction,
-            truth,
+            truth if classes else None,
             of_classes,
-            {name: limit for name, limit in limits.items() if name in first},
+            _number_columns(path, first, recipe.classes, wanted, prediction),
         )
 
     def answer(self, row: TableRow) -> Answer:
@@ -149,34 +172,48 @@ class _Reader:
         name = row.values[self.id_column]
         if name is None or not str(name).strip():
             raise self._error(row, "the id is empty")
-        probabilities = self._probabilities(row)
-        if self.prediction_column is not None:
-            prediction = self._class(row, self.prediction_column)
-        else:
-            assert probabilities is not None
-            prediction = self.classes[probabilities.index(max(probabilities))]
+        probabilities = self._probabilities(row) if self.wanted.classes else None
+        stated = bool(self.wanted.classes) and self.prediction_column is not None
+        predicted: tuple[str, ...] = ()
+        if stated:
+            predicted = self._classes(row, str(self.prediction_column))
+        elif probabilities is not None and not self.wanted.several:
+            predicted = (self.wanted.classes[probabilities.index(max(probabilities))],)
         truth = None
         if self.truth_column is not None and row.values[self.truth_column] not in (None, ""):
-            truth = self._class(row, self.truth_column)
+            truth = self._classes(row, self.truth_column)
         split = None if self.split_column is None else row.values[self.split_column]
         return Answer(
             row.place,
             str(name),
             None if split in (None, "") else str(split),
-            prediction,
+            predicted,
+            stated,
             probabilities,
             truth,
-            {name: self._number(row, name, limit) for name, limit in self.limits.items()},
+            self._numbers(row),
         )
 
-    def _class(self, row: TableRow, column: str) -> str:
-        given = str(row.values[column])
+    def _classes(self, row: TableRow, column: str) -> tuple[str, ...]:
+        """The class in a cell, or its classes in the order of the data."""
+        value = row.values[column]
+        if not self.wanted.several:
+            value = value[0] if isinstance(value, list) and len(value) == 1 else value
+            return (self._class(row, column, value),)
+        value = _from_json(value)
+        whole = isinstance(value, str) and self.names.get(value, value) in self.wanted.classes
+        given = [value] if whole else label_sets.listed_names(value)
+        found = {self._class(row, column, name) for name in given}
+        return tuple(name for name in self.wanted.classes if name in found)
+
+    def _class(self, row: TableRow, column: str, value: Any) -> str:
+        given = str(value)
         name = self.names.get(given, given)
-        if name not in self.classes:
+        if name not in self.wanted.classes:
             raise self._error(
                 row,
-                f"{column}: {given[:40]!r} is none of the classes {listed_names(self.classes)}; "
-                f"say which one it is {CLASS_NAMES}",
+                f"{column}: {given[:40]!r} is none of the classes "
+                f"{listed_names(self.wanted.classes)}; say which one it is {CLASS_NAMES}",
             )
         return name
 
@@ -186,10 +223,10 @@ class _Reader:
             return None
         values = tuple(
             self._probability(row, name, value)
-            for name, value in zip(self.classes, stored, strict=True)
+            for name, value in zip(self.wanted.classes, stored, strict=True)
         )
         total = math.fsum(values)
-        if abs(total - 1) > SUM_TOLERANCE:
+        if not self.wanted.independent and abs(total - 1) > SUM_TOLERANCE:
             raise self._error(
                 row,
                 f"the probabilities sum to {total:g}, expected 1; if these are logits, store their "
@@ -199,6 +236,7 @@ class _Reader:
 
     def _stored(self, row: TableRow) -> list[Any] | None:
         """What stands for each class, in the order of the classes."""
+        classes = self.wanted.classes
         if self.probability_columns is not None:
             return [row.values[name] for name in self.probability_columns]
         stored = row.values.get(PROBABILITIES)
@@ -211,11 +249,11 @@ class _Reader:
             return None
         if isinstance(stored, Mapping):
             named = {self.names.get(name, name): value for name, value in stored.items()}
-            if set(named) == set(self.classes) and len(named) == len(stored):
-                return [named[name] for name in self.classes]
-        elif isinstance(stored, list) and len(stored) == len(self.classes):
+            if set(named) == set(classes) and len(named) == len(stored):
+                return [named[name] for name in classes]
+        elif isinstance(stored, list) and len(stored) == len(classes):
             return stored
-        wanted = listed_names(self.classes)
+        wanted = listed_names(classes)
         raise self._error(row, f"{PROBABILITIES}: expected a number for each of {wanted}")
 
     def _probability(self, row: TableRow, name: str, value: Any) -> float:
@@ -227,14 +265,24 @@ class _Reader:
             )
         return number
 
-    def _number(self, row: TableRow, name: str, limit: float) -> float:
-        value = row.values[name]
-        number = _as_number(value)
-        if not -limit <= number <= limit:
+    def _numbers(self, row: TableRow) -> dict[str, float]:
+        """The numbers of a row: of their columns, or in an object in the column of predictions."""
+        if self.wanted.classes or self.number_columns:
+            given = {name: row.values[column] for name, column in self.number_columns.items()}
+        else:
+            stored = _from_json(row.values[str(self.prediction_column)])
+            if not isinstance(stored, Mapping):
+                stored = {}
+            named = {self.names.get(name, name): value for name, value in stored.items()}
+            given = {name: named.get(name) for name in self.wanted.numbers}
+        return {name: self._number(row, name, value) for name, value in given.items()}
+
+    def _number(self, row: TableRow, name: str, value: Any) -> float:
+        number, limit = _as_number(value), self.wanted.numbers[name]
+        if not -limit <= number <= limit or math.isinf(number):
             found = repr(value)[:24]
-            raise self._error(
-                row, f"{name}: expected a number from {-limit:g} to {limit:g}, found {found}"
-            )
+            expected = "a number" if math.isinf(limit) else f"a number from {-limit:g} to {limit:g}"
+            raise self._error(row, f"{name}: expected {expected}, found {found}")
         return number
 
     def _error(self, row: TableRow, problem: str) -> DataError:
@@ -247,6 +295,45 @@ def _as_number(value: Any) -> float:
         return float("nan") if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return float("nan")
+
+
+def _from_json(value: Any) -> Any:
+    """A list or an object that a cell holds as JSON; anything else as it is."""
+    if not isinstance(value, str) or not value.strip().startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _number_columns(
+    path: Path,
+    first: Mapping[str, Any],
+    names: Mapping[str, str],
+    wanted: Wanted,
+    prediction: str | None,
+) -> dict[str, str]:
+    """Number -> its column.
+
+    Where classes are predicted, those that the table has. Else all, or none where the column of
+    predictions holds an object.
+
+    Raises:
+        DataError: a number has no column.
+    """
+    column_of = {names.get(column, column): column for column in first}
+    found = {name: column_of[name] for name in wanted.numbers if name in column_of}
+    absent = [name for name in wanted.numbers if name not in found]
+    in_object = prediction is not None and isinstance(_from_json(first[prediction]), Mapping)
+    if wanted.classes or not absent or (not found and in_object):
+        return found
+    raise DataError(
+        path,
+        None,
+        f"no column for {listed_names(absent)}; found: {listed_names(list(first))}; say which ones "
+        f"they are {CLASS_NAMES}",
+    )
 
 
 def _class_columns(

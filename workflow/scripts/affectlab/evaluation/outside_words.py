@@ -30,6 +30,10 @@ def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[st
         sentences.append(f"The model was trained on {listed} of the scored {what}.")
     if others := len(found["other_truths"]):
         sentences.append(f"For {others} {what} the table has another true class than these data.")
+    if left_out := found.get("left_out"):
+        sentences.append(
+            f"Scores of {' and '.join(left_out)} are left out: they need the model's embedding."
+        )
     if swapped := found["swapped_names"]:
         sentences.append(f"The names of classes seem swapped: {_renamed(swapped)}.")
     if found["probabilities"] is False:

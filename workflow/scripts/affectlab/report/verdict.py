@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from affectlab.config.experiment import Judged
 from affectlab.errors import UserError
 from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.small_data import small_sample
@@ -22,21 +22,6 @@ WORDS = {
     "rouge_l": "ROUGE-L",
 }
 """Name of a score -> how a sentence calls it, where the underscores alone do not tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a verdict is about.
-
-    Attributes:
-        items: plural of an item.
-        headline: the score that is judged without a claim.
-        alike: how an item is found that a training item equals; None where it is not looked for.
-    """
-
-    items: str
-    headline: str
-    alike: str | None
 
 
 def parse_claim(text: str) -> tuple[str, float]:
