@@ -307,7 +307,8 @@ def test_entity_of_another_variant_is_checked_as_well(entity_run, tmp_path):
 
 
 def test_entity_without_a_change_is_read(entity_run, tmp_path):
-    assert read_entity(entity_run, entity_run[1], tmp_path)["test"].kappa.tolist() == [2.0] * 4
+    found = read_entity(entity_run, entity_run[1], tmp_path)["test"]
+    assert found.embedding.kappa.tolist() == [2.0] * 4
 
 
 def test_entity_no_table(entity_run, tmp_path):

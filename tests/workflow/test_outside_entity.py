@@ -32,7 +32,9 @@ def theirs(path):
 def scored(project):
     """The folder of a run of our own, its predictions fed back, and a table of decisions."""
     directory = project.directory("outside_entity")
-    write(directory / "scenes.jsonl", rows_of(60))
+    parts = ("train", "train", "validation", "test")
+    rows = [{**row, "set": parts[n // 5 % 4]} for n, row in enumerate(rows_of(80))]
+    write(directory / "scenes.jsonl", rows)
     proposed = as_yaml(overlay(directory / "scenes.jsonl"), "scenes", directory / "scenes.jsonl")
     (directory / "my.yaml").write_text(proposed)
     tiny = {"model": "roberta-tiny", "stages": [{"training": {"epochs": 1}}]}
@@ -41,8 +43,10 @@ def scored(project):
         "bootstrap": {"resamples": 100},
         "runs": {"scenes_tiny": tiny},
     }
-    changes = {"entity": block, "datasets": {"scenes": {"split": {"test": 0.4}}}}
-    overlays = [directory / "my.yaml", project.write_overlay("outside_entity_tiny", changes)]
+    overlays = [
+        directory / "my.yaml",
+        project.write_overlay("outside_entity_tiny", {"entity": block}),
+    ]
     made = f"{SEED.format('scenes_tiny')}/predictions.parquet"
     result = project.snakemake(made, directory=directory, overlays=overlays)
     assert result.status == 0, result.output
