@@ -568,8 +568,8 @@ def judge_reply() -> Reader:
 
 
 def judge_cache() -> Reader:
+    from affectlab.models.endpoint import ReplyError
     from affectlab.summary.cases import FIELDS
-    from affectlab.summary.endpoint import ReplyError
     from affectlab.summary.judge import CRITERIA, Judge
     from affectlab.summary.settings import Judge as JudgeSettings
 

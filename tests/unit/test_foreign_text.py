@@ -16,6 +16,7 @@ from transformers import (
 
 import affectlab
 from affectlab.datasets.texts import without_chat_marks
+from affectlab.models.chat import chat_ids
 from affectlab.models.text_models import encode_texts, load_tokenizer
 from affectlab.samples.models import (
     write_tiny_bert,
@@ -25,7 +26,7 @@ from affectlab.samples.models import (
 from affectlab.summary import model as networks
 from affectlab.summary.cases import FIELDS
 from affectlab.summary.layouts import read_requests
-from affectlab.summary.prompts import build_prompt, case_text, chat_ids, chunks, instruction
+from affectlab.summary.prompts import build_prompt, case_text, chunks, instruction
 
 TEXTS = ["She also planned an annual party, and it was over.", "The client could not sleep."]
 MARKS = [

@@ -18,6 +18,7 @@ from affectlab.errors import UserError
 from affectlab.face.interface import Interface
 from affectlab.face.model import build_network, load_network, save_network
 from affectlab.face.settings import FaceRun, Network
+from affectlab.models.chat import stop_ids
 from affectlab.samples.audio_models import write_tiny_clap
 from affectlab.samples.models import write_tiny_bert, write_tiny_qwen3, write_tiny_resnet
 from affectlab.summary import model as summary_model
@@ -156,7 +157,7 @@ def test_ends_of_answers_that_are_no_tokens(tmp_path, value):
     write_tiny_qwen3(folder)
     change(folder / "generation_config.json", "eos_token_id", value=value)
     with pytest.raises(UserError, match=r"eos_token_id|cannot be loaded"):
-        summary_model.stop_ids(
+        stop_ids(
             summary_model.load_tokenizer(folder),
             summary_model.load_network(
                 folder, dtype=torch.float32, device=torch.device("cpu"), four_bit=False

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from affectlab.summary.answers import json_objects, parse
+from affectlab.models.replies import json_objects
+from affectlab.summary.answers import parse
 from affectlab.summary.cases import FIELDS, REFLECTION
 from affectlab.summary.judge import CRITERIA, read_marks
 

@@ -202,7 +202,7 @@ def test_an_endpoint_that_is_down_is_not_waited_for_with_every_summary(
     judged, monkeypatch, dead_url
 ):
     waits = []
-    monkeypatch.setattr("affectlab.summary.judge.time.sleep", waits.append)
+    monkeypatch.setattr("affectlab.models.endpoint.time.sleep", waits.append)
     with pytest.raises(UserError, match="cannot be reached"):
         judge_run(settings=settings(dead_url, attempts=4, wait_seconds=2), **judged)
     assert waits == [2, 4, 8]

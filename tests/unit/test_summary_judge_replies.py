@@ -22,7 +22,7 @@ from test_summary_judge import (  # noqa: F401
 from affectlab.config.models import given
 from affectlab.config.registries import Registries
 from affectlab.errors import UserError
-from affectlab.summary import endpoint
+from affectlab.models import endpoint
 from affectlab.summary.judge import Judge, judge_run, question
 from affectlab.summary.settings import mistakes
 
@@ -211,10 +211,10 @@ def test_a_redirect_on_the_same_host_is_followed(server, tmp_path):
 )
 def test_where_redirects_may_lead(before, after, allowed):
     if allowed:
-        assert endpoint._redirected(before, after).startswith("https://")
+        assert endpoint._redirected(before, after, "summary.judge").startswith("https://")
         return
     with pytest.raises(endpoint.ReplyError, match="another host or an insecure address"):
-        endpoint._redirected(before, after)
+        endpoint._redirected(before, after, "summary.judge")
 
 
 def test_a_password_of_the_address_is_in_no_message(judged):  # noqa: F811

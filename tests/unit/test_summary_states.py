@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from affectlab.config.models import Lora
 from affectlab.errors import UserError
 from affectlab.files.io import read_json
+from affectlab.models.chat import stop_ids
 from affectlab.models.text_models import add_lora
 from affectlab.samples.summary_models import write_tiny_qwen2
 from affectlab.summary import model as networks
@@ -109,7 +110,7 @@ def by_transformers(network, tokenizer, prompts, tokens, *, do_sample=False, **o
             **options,
         )
     rows = output[:, batch["input_ids"].shape[1] :].tolist()
-    ends = {tokenizer.pad_token_id, *networks.stop_ids(tokenizer, network)}
+    ends = {tokenizer.pad_token_id, *stop_ids(tokenizer, network)}
     return [row[: next((i for i, t in enumerate(row) if t in ends), len(row))] for row in rows]
 
 

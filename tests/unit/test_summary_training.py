@@ -610,7 +610,7 @@ def test_a_giant_case_keeps_head_and_tail(generator):
     )
     written = generator.tokenizer.decode(prompt.ids)
     assert len(prompt.ids) <= 900
-    assert prompt.cut_tokens > 0.9 * prompt.case_tokens
+    assert prompt.cut_tokens > 0.9 * prompt.text_tokens
     assert "First words." in written
     assert "End of the talk." in written
     assert "[...]" in written

@@ -317,6 +317,19 @@ def append_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None
             os.fsync(stream.fileno())
 
 
+def drop_torn_line(path: Path | str) -> None:
+    """Remove what follows the last line end of a file: a line that a crash cut short.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    stored = Path(path).read_bytes()
+    whole = stored[: stored.rfind(b"\n") + 1]
+    if whole != stored:
+        with atomic_writer(path, "wb") as stream:
+            stream.write(whole)
+
+
 def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSON Lines file; blank lines are passed over.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from affectlab.files.io import append_jsonl, atomic_writer, read_jsonl
+from affectlab.files.io import append_jsonl, drop_torn_line, read_jsonl
 from affectlab.summary.generator import Generator
 
 if TYPE_CHECKING:
@@ -110,11 +110,7 @@ def read_progress(path: Path | None, fingerprint: str) -> dict[str, dict[str, An
     """Read the answers stored under *fingerprint*, without failures and a line cut by a crash."""
     if path is None or not path.exists():
         return {}
-    stored = path.read_bytes()
-    whole = stored[: stored.rfind(b"\n") + 1]
-    if whole != stored:
-        with atomic_writer(path, "wb") as stream:
-            stream.write(whole)
+    drop_torn_line(path)
     return {
         row["id"]: row["answer"]
         for row in read_jsonl(path)

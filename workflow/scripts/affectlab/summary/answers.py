@@ -12,6 +12,7 @@ from typing import Any
 from affectlab.errors import DataError
 from affectlab.evaluation.predictions import Line, check_items, prediction_lines
 from affectlab.files.io import write_jsonl
+from affectlab.models.replies import DECODER, after_thinking, json_objects
 from affectlab.summary.cases import OWN_TASK, REFLECTION, Case, task_of, text_problem
 from affectlab.summary.scores import Answer
 
@@ -30,18 +31,6 @@ Fields of users' own data keep their names.
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 """Ids that are written as numbers, as the benchmark's are; others could not be read back."""
-
-_THINKING = r"(?:think|thinking|thought|reasoning)>"
-_THINKING_START = re.compile(rf"\s*<{_THINKING}", re.IGNORECASE)
-_THINKING_END = re.compile(rf"</{_THINKING}", re.IGNORECASE)
-
-_OBJECT_START = re.compile(r'\{\s{0,99}["}]')
-
-LINES_COUNTED = 50
-"""Characters in which lines are counted while one is read as JSON."""
-
-READINGS = 30
-"""How often, on average, a character of an output is read in search of JSON."""
 
 _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 """What `text_problem` refuses: NUL, and half a surrogate pair, which UTF-8 does not know."""
@@ -80,44 +69,6 @@ def parse(text: str, fields: Sequence[str]) -> Answer:
     return Answer(
         {name: repaired.get(name, "") for name in fields}, False, repaired=any(repaired.values())
     )
-
-
-def after_thinking(text: str) -> str:
-    """What a model wrote after its thinking; an end that is missing makes all of it thinking."""
-    ends = list(_THINKING_END.finditer(text))
-    if ends:
-        return text[ends[-1].end() :]
-    start = _THINKING_START.match(text)
-    return "" if start else text
-
-
-def json_objects(text: str) -> list[dict[str, Any]]:
-    """The complete JSON objects in a text, in their order; those inside others are not listed.
-
-    Takes time in proportion to the length of the text, whatever stands in it: what fails to be
-    read again and again is given up.
-    """
-    found: list[dict[str, Any]] = []
-    effort = READINGS * (len(text) + 100)
-    end = 0
-    for start in _OBJECT_START.finditer(text):
-        place = start.start()
-        if place < end:
-            continue
-        try:
-            value, end = _DECODER.raw_decode(text, place)
-        except json.JSONDecodeError as error:
-            # An unfinished string was read to the end of the text, and is reported at its start.
-            read = len(text) if error.msg.startswith("Unterminated") else error.pos
-            # The error counts the lines before it, which is fast but takes time too.
-            effort -= read - place + error.pos // LINES_COUNTED + 1
-        except (ValueError, RecursionError):
-            effort -= len(text) - place
-        else:
-            found.append(value)
-        if effort < 0:
-            break
-    return found
 
 
 def write_predictions(
@@ -262,17 +213,10 @@ def _details(line: Line) -> tuple[bool, bool, bool]:
 
 def _load(text: str) -> dict[str, Any]:
     try:
-        value = _DECODER.decode(text)
+        value = DECODER.decode(text)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _as_text(value: Any) -> str:

@@ -41,7 +41,7 @@ class Generator:
                 a prompt they act on too. None: they act everywhere, or there are none.
             read: how prompts are read; each time anew if None.
         """
-        from affectlab.summary.model import stop_ids
+        from affectlab.models.chat import stop_ids
         from affectlab.summary.states import read_prompt
 
         self.network, self.tokenizer, self.device = network, tokenizer, device

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from affectlab.files.integrity import forget_digest
 from affectlab.files.io import clear_leftovers, read_json, write_json
 from affectlab.files.text import read_text
 from affectlab.files.urls import redact
-from affectlab.summary.answers import after_thinking, json_objects, read_answers
+from affectlab.models.endpoint import Endpoint
+from affectlab.models.replies import after_thinking, json_objects
+from affectlab.summary.answers import read_answers
 from affectlab.summary.cases import FIELDS, Case, read_cases, test_cases
-from affectlab.summary.endpoint import Endpoint, ReplyError
 from affectlab.summary.scores import Answer
 from affectlab.summary.settings import Judge as JudgeSettings
 from affectlab.summary.side_scores import HIGHEST_MARK, side_metric
@@ -40,7 +40,6 @@ LABELS = {
     "treatment_effect": "Treatment effect",
 }
 MAX_TOKENS = 4096
-LONGEST_WAIT = 60.0
 _PLACES = re.compile(r"\{(reference|summary)\}")
 
 
@@ -60,7 +59,7 @@ class Judge:
         self._settings = settings
         self._cache = cache
         clear_leftovers(cache)
-        self._endpoint = Endpoint(settings)
+        self._endpoint = Endpoint(settings, "summary.judge")
 
     def marks(self, reference: Mapping[str, str], summary: Mapping[str, str]) -> dict[str, Any]:
         """Ask for the marks of one summary.
@@ -79,34 +78,22 @@ class Judge:
         path = self._cached(reference, body)
         if path.exists():
             return {**_kept(path), "cached": True, "unreachable": False}
-        tokens, error, unreachable = 0, "", False
-        for attempt in range(self._settings.attempts):
-            if attempt:
-                time.sleep(min(self._settings.wait_seconds * 2 ** (attempt - 1), LONGEST_WAIT))
-            try:
-                reply, used = self._endpoint.ask(body)
-            except ReplyError as failure:
-                error, unreachable = str(failure), failure.unreachable
-                if not failure.again:
-                    break
-                continue
-            tokens += used
-            if (found := read_marks(reply)) is not None:
-                flat = [mark for marks in found.values() for mark in marks.values()]
-                score = sum(flat) / len(flat)
-                result = {"score": score, "marks": found, "error": None, "tokens": tokens}
-                # A failure is not kept: the next run asks again.
-                write_json(path, result, sealed=True)
-                return {**result, "cached": False, "unreachable": False}
-            error, unreachable = "no marks in the reply", False
-        return {
-            "score": 0.0,
-            "marks": None,
-            "error": error,
-            "tokens": tokens,
-            "cached": False,
-            "unreachable": unreachable,
-        }
+        asked = self._endpoint.answer(body, read_marks, "no marks in the reply")
+        if asked.answer is None:
+            return {
+                "score": 0.0,
+                "marks": None,
+                "error": asked.error,
+                "tokens": asked.tokens,
+                "cached": False,
+                "unreachable": asked.unreachable,
+            }
+        flat = [mark for marks in asked.answer.values() for mark in marks.values()]
+        score = sum(flat) / len(flat)
+        result = {"score": score, "marks": asked.answer, "error": None, "tokens": asked.tokens}
+        # A failure is not kept: the next run asks again.
+        write_json(path, result, sealed=True)
+        return {**result, "cached": False, "unreachable": False}
 
     def forget_others(self, references: Iterable[Mapping[str, str]]) -> None:
         """Delete the kept marks of all cases but those with these references."""

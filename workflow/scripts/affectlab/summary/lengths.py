@@ -67,7 +67,7 @@ def write_lengths(
         "answer_tokens": quantiles(answers),
         "cases": len(cases),
         "cases_cut": sum(prompt.cut_tokens > 0 for prompt in prompts),
-        "share_cut": round_significant(cut / sum(prompt.case_tokens for prompt in prompts)),
+        "share_cut": round_significant(cut / sum(prompt.text_tokens for prompt in prompts)),
         "answers_cut": sum(length >= run.max_answer_tokens for length in answers),
     }
     write_json(lengths_path, found, sealed=True)

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from affectlab.assets.safe_loading import check_adapter
-from affectlab.errors import UserError, shortened
+from affectlab.errors import UserError
 from affectlab.models import text_models
 from affectlab.summary.states import ROW_ATTENTION
 
@@ -175,17 +175,3 @@ def merge_adapter(base: Path, adapter: Path) -> PreTrainedModel:
     """Fold an adapter into its base model, in float32; the result has the base's number format."""
     network = load_network(base, dtype=torch.float32, device=torch.device("cpu"), four_bit=False)
     return text_models.merged(load_adapter(network, adapter), base)
-
-
-def stop_ids(tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel) -> list[int]:
-    """Tokens that end an answer: those of the model's generation settings and the tokenizer's.
-
-    Raises:
-        UserError: the settings name something else than tokens.
-    """
-    known = network.generation_config.eos_token_id
-    listed = known if isinstance(known, list) else [known]
-    if not {type(token) for token in listed} <= {int, type(None)}:
-        found = shortened(repr(known), 40)
-        raise UserError(f"{network.name_or_path}: eos_token_id: expected tokens, found {found}")
-    return sorted({i for i in (*listed, tokenizer.eos_token_id) if i is not None})

@@ -5,14 +5,12 @@ A case that is too long loses its middle (`head_tail`), and what it loses is cou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from affectlab.datasets.texts import without_chat_marks
-from affectlab.errors import UserError
 from affectlab.files.text import read_text
+from affectlab.models.chat import Prompt, chat_ids, fitted, plain_ids
 from affectlab.summary.cases import OWN_TASK, Case
 from affectlab.summary.text import CHINESE, Language
 
@@ -43,17 +41,6 @@ HEADINGS = {
     "en": ("Case description:", "Consultation process:", "Experience and reflection:"),
     "zh": ("案例描述：", "咨询过程：", "经验与反思："),
 }
-
-GAP = "\n[...]\n"
-"""Stands where the middle of a long case was cut out."""
-
-
-class Prompt(NamedTuple):
-    """Token ids of a prompt, and how many tokens the case had and has lost."""
-
-    ids: list[int]
-    case_tokens: int
-    cut_tokens: int
 
 
 def case_text(case: Case) -> str:
@@ -109,22 +96,6 @@ def own_template(case: Case, version: str, template: str | None) -> str | None:
     return template.replace("{field}", ", ".join(case.fields))
 
 
-def chat_ids(tokenizer: PreTrainedTokenizerBase, content: str) -> list[int]:
-    """Tokens of one user turn in the model's chat template, up to where the answer begins.
-
-    The marks of turns are the template's own. In *content* they are text: special tokens are spelt
-    out in other tokens, and a space is put into marks that are no special tokens of the model.
-    """
-    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    encoded = tokenizer.apply_chat_template(
-        [{"role": "user", "content": without_chat_marks(content, keep=special)}],
-        add_generation_prompt=True,
-        return_dict=True,
-        sanitize_control_tokens=True,
-    )
-    return list(encoded["input_ids"])
-
-
 def build_prompt(
     tokenizer: PreTrainedTokenizerBase,
     text: str,
@@ -140,23 +111,8 @@ def build_prompt(
     Raises:
         UserError: the instruction alone is longer.
     """
-    case_ids = _plain_ids(tokenizer, text)
     frame = partial(instruction, task=task, version=version, language=language, template=template)
-    ids = chat_ids(tokenizer, frame(text))
-    kept = len(case_ids)
-    fixed = len(chat_ids(tokenizer, frame("")))
-    if fixed > max_tokens:
-        raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
-    while len(ids) > max_tokens:
-        # Marks that are spelt out have more tokens in the prompt than in the case, and decoding
-        # and encoding again may give a few more tokens than were kept.
-        share = kept / max(kept, len(ids) - fixed)
-        kept -= max(int((len(ids) - max_tokens) * share), 8)
-        if kept <= 0:
-            raise UserError(f"max_length: {max_tokens} tokens do not hold the instruction")
-        shorter = head_and_tail(tokenizer, case_ids, kept)
-        ids = chat_ids(tokenizer, frame(shorter))
-    return Prompt(ids, len(case_ids), len(case_ids) - kept)
+    return fitted(tokenizer, text, lambda part: chat_ids(tokenizer, frame(part)), max_tokens)
 
 
 def case_prompt(
@@ -183,27 +139,13 @@ def case_prompt(
     )
 
 
-def head_and_tail(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], kept: int) -> str:
-    """The text of the first and last tokens of *ids*, *kept* together, with a gap between."""
-    head, rest = kept - kept // 2, kept // 2
-    parts = (ids[:head], ids[len(ids) - rest :])
-    # A cut may fall inside a character of several bytes.
-    return GAP.join(tokenizer.decode(list(part)).strip("\ufffd") for part in parts)
-
-
 def chunks(tokenizer: PreTrainedTokenizerBase, text: str, size: int) -> list[str]:
     """*text* cut into pieces of at most *size* tokens, for map-reduce."""
-    ids = _plain_ids(tokenizer, text)
+    ids = plain_ids(tokenizer, text)
     return [
         tokenizer.decode(ids[start : start + size]).strip("\ufffd")
         for start in range(0, len(ids), size)
     ]
-
-
-def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    from affectlab.models.text_models import encode_texts
-
-    return list(encode_texts(tokenizer, text, add_special_tokens=False)["input_ids"])
 
 
 def _language(language: Language) -> str:

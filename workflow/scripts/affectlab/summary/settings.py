@@ -33,8 +33,8 @@ from affectlab.config.models import (
     Training,
     block,
 )
+from affectlab.config.prompts import ChatEndpoint, address_mistakes, template_mistakes
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
-from affectlab.files.urls import redact
 from affectlab.summary.methods import (
     BASELINE_METHODS,
     MODEL_METHODS,
@@ -42,7 +42,6 @@ from affectlab.summary.methods import (
     RESERVED,
     TRAINED_METHODS,
 )
-from affectlab.summary.own_prompts import template_mistakes
 
 LAYOUTS = frozenset({"longemotion", "psyqa", OWN_LAYOUT})
 
@@ -194,24 +193,9 @@ class Split(Section):
     seed: Seed = Field(42, description="Seed of splits and folds.")
 
 
-class Judge(Section):
+class Judge(ChatEndpoint):
     """Judge of the summaries behind an OpenAI-compatible endpoint; null: none."""
 
-    base_url: str = Field(
-        pattern="^https?://",
-        description="Address of the endpoint, up to and without /chat/completions.",
-    )
-    model: Text = Field(description="Name of the judging model at the endpoint.")
-    api_key_variable: Text | None = Field(
-        None, description="Environment variable that holds the key; null: no key."
-    )
-    timeout_seconds: float = Field(120, gt=0, description="Longest wait for one reply.")
-    attempts: int = Field(
-        5, ge=1, description="How often one question is asked before it counts as failed."
-    )
-    wait_seconds: float = Field(
-        2, ge=0, description="Wait before the second attempt; doubles with each further one."
-    )
     price_per_million_tokens: float | None = Field(
         None, ge=0, description="For the costs in the record; null: not known."
     )
@@ -267,12 +251,7 @@ def mistakes(block: Mapping[str, Any], registries: Registries) -> Iterator[str]:
         yield from model_mistakes(f"summary.{key}", block.get(key), registries, SCORING_KINDS)
     for name, members in as_mapping(block.get("cross_validation")).items():
         yield from _pool_mistakes(f"summary.cross_validation.{name}", as_names(members), block)
-    address = as_mapping(block.get("judge")).get("base_url")
-    if isinstance(address, str) and redact(address) != address:
-        yield (
-            f"summary.judge.base_url: {redact(address)} holds a password or key, which results and "
-            "logs would show; name an environment variable in summary.judge.api_key_variable"
-        )
+    yield from address_mistakes("summary.judge", block.get("judge"))
     split = as_mapping(block.get("split"))
     shares = [split.get(name) for name in ("validation", "test")]
     if sum(share for share in shares if isinstance(share, float)) >= 1:

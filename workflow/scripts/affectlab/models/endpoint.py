@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from affectlab.assets.transfers import is_passing
+from affectlab.config.prompts import ChatEndpoint
 from affectlab.errors import UserError
 from affectlab.files.urls import redact
-from affectlab.summary.settings import Judge
 
 if TYPE_CHECKING:
     import requests
 
 MAX_REPLY_BYTES = 4 << 20
-"""A longer reply is not read: its marks need a few kilobytes, and thinking a hundred."""
+"""A longer reply is not read: an answer needs a few kilobytes, and thinking a hundred."""
 
 CHUNK_BYTES = 1 << 16
 MAX_REDIRECTS = 5
 MAX_COUNTED_TOKENS = 10**12
+LONGEST_WAIT = 60.0
+
+AnswerT = TypeVar("AnswerT")
 
 
 class ReplyError(Exception):
@@ -31,22 +34,53 @@ class ReplyError(Exception):
     Attributes:
         again: whether another attempt may get one.
         unreachable: whether the endpoint cannot be reached.
+        status: of HTTP, where that is the reason.
     """
 
-    def __init__(self, problem: str, *, again: bool, unreachable: bool = False) -> None:
-        self.again, self.unreachable = again, unreachable
+    def __init__(
+        self,
+        problem: str,
+        *,
+        again: bool,
+        unreachable: bool = False,
+        status: int | None = None,
+    ) -> None:
+        self.again, self.unreachable, self.status = again, unreachable, status
         super().__init__(problem)
 
 
-class Endpoint:
-    """The endpoint of a judge."""
+class Asked(NamedTuple, Generic[AnswerT]):
+    """What came of a question.
 
-    def __init__(self, settings: Judge) -> None:
+    Attributes:
+        answer: None if there is none.
+        error: why there is none.
+        tokens: that the endpoint counted, of all attempts.
+        unreachable: whether the endpoint could not be reached at the last attempt.
+        status: of HTTP, where that is the reason.
+    """
+
+    answer: AnswerT | None
+    error: str | None
+    tokens: int
+    unreachable: bool = False
+    status: int | None = None
+
+
+class Endpoint:
+    """An endpoint for chats."""
+
+    def __init__(self, settings: ChatEndpoint, path: str) -> None:
         """Take its address and key; nothing is sent yet.
+
+        Args:
+            settings: of the endpoint.
+            path: of these settings in the configuration, for messages.
 
         Raises:
             UserError: the variable that should hold the key is not set.
         """
+        self._settings, self._path = settings, path
         self._url = f"{settings.base_url.rstrip('/')}/chat/completions"
         self._timeout = settings.timeout_seconds
         # Compressed, a small reply could be a large one.
@@ -54,10 +88,36 @@ class Endpoint:
         if (variable := settings.api_key_variable) is None:
             return
         if variable not in os.environ:
-            raise UserError(
-                f"summary.judge.api_key_variable: the environment has no variable {variable}"
-            )
+            raise UserError(f"{path}.api_key_variable: the environment has no variable {variable}")
         self._headers["Authorization"] = f"Bearer {os.environ[variable]}"
+
+    def answer(
+        self, body: Mapping[str, Any], read: Callable[[str], AnswerT | None], missing: str
+    ) -> Asked[AnswerT]:
+        """Send one question as often as the settings allow, until there is an answer.
+
+        Args:
+            body: of the request.
+            read: what it finds in the text of a reply; None where that is no answer.
+            missing: what is wrong with a reply that is no answer.
+        """
+        tokens, failure = 0, ReplyError(missing, again=True)
+        for attempt in range(self._settings.attempts):
+            if attempt:
+                wait = self._settings.wait_seconds * 2 ** (attempt - 1)
+                time.sleep(min(wait, LONGEST_WAIT))
+            try:
+                reply, used = self.ask(body)
+            except ReplyError as error:
+                failure = error
+                if not error.again:
+                    break
+                continue
+            tokens += used
+            if (found := read(reply)) is not None:
+                return Asked(found, None, tokens)
+            failure = ReplyError(missing, again=True)
+        return Asked(None, str(failure), tokens, failure.unreachable, failure.status)
 
     def ask(self, body: Mapping[str, Any]) -> tuple[str, int]:
         """Send one question; return the text of the reply and the tokens that it reports.
@@ -96,18 +156,19 @@ class Endpoint:
                 allow_redirects=False,
             ) as response:
                 if response.is_redirect:
-                    url = _redirected(url, response.headers["location"])
+                    url = _redirected(url, response.headers["location"], self._path)
                     continue
                 if response.status_code != 200:
                     raise ReplyError(
                         f"answered with status {response.status_code}",
                         again=is_passing(response.status_code),
+                        status=response.status_code,
                     )
                 return _bounded(response, self._timeout)
         raise ReplyError(f"more than {MAX_REDIRECTS} redirects", again=False)
 
 
-def _redirected(url: str, location: str) -> str:
+def _redirected(url: str, location: str, path: str) -> str:
     """Where a redirect leads; raise if the question would go to anybody else, or in the clear."""
     target = location
     try:
@@ -119,8 +180,8 @@ def _redirected(url: str, location: str) -> str:
     same = same_host and (before == after or (before, after) == (("http", 80), ("https", 443)))
     if not same:
         raise ReplyError(
-            f"redirects to {redact(target)}, another host or an insecure address; the summary is "
-            "not sent there: correct summary.judge.base_url",
+            f"redirects to {redact(target)}, another host or an insecure address; nothing is "
+            f"sent there: correct {path}.base_url",
             again=False,
         )
     return target
