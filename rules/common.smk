@@ -24,6 +24,7 @@ from affectlab.files.io import user_path
 from affectlab.config.checks import OUTSIDE, WITHOUT_TRAINING
 from affectlab.config.clock import check_dates
 from affectlab.config.load import load_yaml
+from affectlab.config.prompts import asks_endpoint, with_template
 from affectlab.errors import UserError
 from affectlab.config.sources import sources_digest
 from affectlab.config.targets import check_seed, target_hint
@@ -427,7 +428,8 @@ class Runs:
     def model_of_run(self, wildcards):
         """The manifest of a run's pretrained model, if it has one."""
         self.check_seed(wildcards)
-        model = self[wildcards.run].get("model")
+        run = self[wildcards.run]
+        model = None if asks_endpoint(run) else run.get("model")
         return f"<resources>/models/{model}/manifest.json" if model else []
 
     def check_seed(self, wildcards):

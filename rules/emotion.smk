@@ -264,6 +264,65 @@ rule emotion_outside:
         "../workflow/scripts/emotion_outside.py"
 
 
+# Nothing is trained: a language model is asked for the class of each held-out text.
+rule emotion_prompt:
+    input:
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
+        audit=ordering_only(EMOTION_RUNS.data_of_run("audit.json")),
+        model=EMOTION_RUNS.model_of_run,
+    output:
+        predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
+        outside=nonempty("<results>/emotion/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/emotion_prompt/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_prompt/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_PROMPTED),
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(8000),
+        runtime=240,
+        gpu=1,
+    params:
+        lib=lib("emotion_prompt"),
+        recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
+    script:
+        "../workflow/scripts/emotion_prompt.py"
+
+
+# The same by an endpoint, where no model is needed here.
+rule emotion_prompt_endpoint:
+    input:
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
+        audit=ordering_only(EMOTION_RUNS.data_of_run("audit.json")),
+    output:
+        predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
+        outside=nonempty("<results>/emotion/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/emotion_prompt_endpoint/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_prompt_endpoint/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_ENDPOINTS),
+    # It needs the network, which compute nodes seldom have.
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=240,
+    params:
+        lib=lib("emotion_prompt"),
+        recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
+    script:
+        "../workflow/scripts/emotion_prompt.py"
+
+
 # Scores, intervals, calibration, figures. Also judges against the baseline run on the same items.
 rule emotion_evaluate:
     input:

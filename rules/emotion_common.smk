@@ -4,6 +4,10 @@ from affectlab.emotion.settings import baseline_in_use, selected_runs
 
 EMOTION = config["emotion"]
 EMOTION_RUNS = Runs("emotion", selected_runs(EMOTION))
+# What rules receive of a run, the text of its own prompt included.
+EMOTION_RUNS.blocks = {
+    name: with_template(run) for name, run in EMOTION["runs"].items()
+}
 EMOTION_BASELINE_RUN = baseline_in_use(EMOTION)
 # Name and seed of the predictions that every other run is held against.
 EMOTION_BASELINE = EMOTION_BASELINE_RUN and (
@@ -13,6 +17,10 @@ EMOTION_BASELINE = EMOTION_BASELINE_RUN and (
 EMOTION_NETWORKS = EMOTION_RUNS.of_method("full", "lora")
 EMOTION_TFIDF = EMOTION_RUNS.of_method("tfidf")
 EMOTION_OUTSIDE = [name for name in EMOTION["runs"] if EMOTION_RUNS.is_outside(name)]
+EMOTION_ENDPOINTS = [
+    name for name, run in EMOTION["runs"].items() if asks_endpoint(run)
+]
+EMOTION_PROMPTED = set(EMOTION_RUNS.of_method("prompt")) - set(EMOTION_ENDPOINTS)
 
 
 def emotion_runs_on(target):

@@ -87,7 +87,7 @@ def evaluate(
             "emotion",
             TASK_VERSION,
             method=run.recipe.method,
-            model=run.recipe.model if run.recipe.is_network else run.recipe.method,
+            model=run.recipe.model_name,
             data={
                 "split": "test" if data.description.folds is None else CROSS_VALIDATION,
                 "n": scores.pop("n"),

@@ -25,24 +25,27 @@ def store(
     Raises:
         DataError: see `outside.store`.
     """
-    if data.description.folds is None:
-        items = {
-            split: {record.id: record.label for record in data.of_split(split)}
-            for split in HELD_OUT
-        }
-        training = {record.id: record.label for record in data.of_split("train")}
-    else:
-        # Each text is held out once, in both roles.
-        labels = {record.id: record.label for record in data.records}
-        items = {"validation": labels, "test": labels}
-        training = {}
+    training = data.of_split("train") if data.description.folds is None else []
     outside.store(
         recipe,
         data.classes,
-        items,
-        training,
+        held_out_labels(data),
+        {record.id: record.label for record in training},
         headline="test",
         seed=seed,
         predictions_path=predictions_path,
         record_path=record_path,
     )
+
+
+def held_out_labels(data: Data) -> dict[str, dict[str, str]]:
+    """Held-out split -> id of a text -> its class.
+
+    In a cross-validation each text is held out once, in both roles.
+    """
+    if data.description.folds is not None:
+        labels = {record.id: record.label for record in data.records}
+        return dict.fromkeys(HELD_OUT, labels)
+    return {
+        split: {record.id: record.label for record in data.of_split(split)} for split in HELD_OUT
+    }

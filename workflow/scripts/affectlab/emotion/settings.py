@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from affectlab.config.checks import (
-    OUTSIDE,
+    WITHOUT_TRAINING,
     misplaced_keys,
     outside_mistakes,
     selection_mistakes,
@@ -28,6 +28,7 @@ from affectlab.config.models import (
     Training,
     block,
 )
+from affectlab.config.prompts import Prompt, asks_endpoint, prompt_mistakes
 from affectlab.config.registries import (
     Registries,
     dataset_mistakes,
@@ -37,6 +38,7 @@ from affectlab.config.registries import (
 
 LAYOUTS = frozenset({"emotion", "table"})
 MODEL_KINDS = frozenset({"text-encoder", "causal-lm"})
+PROMPTED_KINDS = frozenset({"causal-lm"})
 NETWORKS = Only("method", ("full", "lora"))
 
 
@@ -57,12 +59,17 @@ class Tfidf(Section):
 class EmotionRun(Run):
     """One run: data, model and recipe."""
 
-    method: Literal["full", "lora", "tfidf", "predictions"] = Field(
+    method: Literal["full", "lora", "tfidf", "prompt", "predictions"] = Field(
         "full",
         description="full: fine-tune every weight; lora: train low-rank adapters; tfidf: word "
-        "counts and logistic regression; predictions: score a table of predictions.",
+        "counts and logistic regression; prompt: ask a language model as it is; predictions: "
+        "score a table of predictions.",
     )
-    model: Annotated[AssetName, NETWORKS] = Field("minilm-l6", description="Name in models.yaml.")
+    model: Annotated[AssetName, Only("method", ("full", "lora", "prompt"))] = Field(
+        "minilm-l6",
+        description="Name in models.yaml; for a prompt a causal-lm, and without effect where "
+        "prompt.endpoint is given.",
+    )
     data: AssetName = Field("emotion", description="Name in datasets.yaml.")
     max_length: Annotated[int, NETWORKS] = Field(
         128, ge=8, le=32768, description="Tokens after which a text is cut."
@@ -74,7 +81,16 @@ class EmotionRun(Run):
     lora: Annotated[Lora, Only("method", ("lora",))] = block()
     training: Annotated[Training, NETWORKS] = block()
     tfidf: Annotated[Tfidf, Only("method", ("tfidf",))] = block()
+    prompt: Annotated[Prompt, Only("method", ("prompt",))] = block()
     predictions: Annotated[Outside, Only("method", ("predictions",))] = block()
+
+    @property
+    def model_name(self) -> str:
+        """What tables call its model: a pretrained one, or the method."""
+        if self.method == "prompt":
+            endpoint = self.prompt.endpoint
+            return self.model if endpoint is None else endpoint.model
+        return self.model if self.is_network else self.method
 
     @property
     def is_network(self) -> bool:
@@ -151,21 +167,25 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     datasets = {run["data"] for run in runs}
-    return datasets, {run["model"] for run in runs if "model" in run}
+    return datasets, {run["model"] for run in runs if "model" in run and not asks_endpoint(run)}
 
 
 def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     yield from misplaced_keys(path, EmotionRun, run)
     yield from training_mistakes(f"{path}.training", run.get("training"))
-    if "model" in run:
-        yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
+    prompted = run.get("method") == "prompt"
+    if "model" in run and not (prompted and as_mapping(run.get("prompt")).get("endpoint")):
+        kinds = PROMPTED_KINDS if prompted else MODEL_KINDS
+        yield from model_mistakes(f"{path}.model", run["model"], registries, kinds)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
-    if run.get("method") == OUTSIDE and _target_of(run, registries) not in (None, "class"):
+    method = run.get("method")
+    if method in WITHOUT_TRAINING and _target_of(run, registries) not in (None, "class"):
         yield (
-            f"{path}.method: {OUTSIDE} are scored on data with one class for each text; the target "
-            f"of {run['data']!r} is {_target_of(run, registries)}"
+            f"{path}.method: {method} needs data with one class for each text; the target of "
+            f"{run['data']!r} is {_target_of(run, registries)}"
         )
     yield from outside_mistakes(path, run)
+    yield from prompt_mistakes(path, run)
     yield from _ngram_mistakes(path, run)
 
 

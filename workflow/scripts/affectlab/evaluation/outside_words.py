@@ -45,6 +45,31 @@ def _of_table(record: Mapping[str, Any], found: Mapping[str, Any], what: str) ->
     return [f"Somebody else predicted these {what}. {TUNED}"]
 
 
+def _of_prompt(record: Mapping[str, Any], found: Mapping[str, Any], what: str) -> list[str]:
+    prompt = found["prompt"]
+    which = "a prompt from a template file"
+    if prompt["version"] is not None:
+        which = f"the prompt {prompt['version']} ({prompt['language']})"
+    sentences = [
+        f"{found['model']} classified these {what} by {which}; nothing was trained. Whether it"
+        " has seen them before is not known."
+    ]
+    if found["decoding"] == "likelihood":
+        sentences.append(
+            "Its probabilities are those of the names of the classes: a common word is likelier"
+            " than a rare one."
+        )
+    if found["invalid"]:
+        refused = f", {found['refused']} of them refused" if found["refused"] else ""
+        sentences.append(
+            f"{found['invalid']} of {found['asked']} answers name no class{refused}; they count"
+            " as wrong."
+        )
+    if found["cut"]:
+        sentences.append(f"The middle of {found['cut']} long texts was not read.")
+    return sentences
+
+
 def _renamed(swapped: Mapping[str, str]) -> str:
     pairs: Sequence[str] = [f"{given} stands for {meant}" for given, meant in swapped.items()]
     return ", ".join(pairs)
@@ -53,5 +78,5 @@ def _renamed(swapped: Mapping[str, str]) -> str:
 Opening = Callable[[Mapping[str, Any], Mapping[str, Any], str], list[str]]
 """From metrics.json, its outside.json and the plural of an item to sentences."""
 
-OPENINGS: Mapping[str, Opening] = MappingProxyType({"predictions": _of_table})
+OPENINGS: Mapping[str, Opening] = MappingProxyType({"predictions": _of_table, "prompt": _of_prompt})
 """Method of a run -> its first sentences."""

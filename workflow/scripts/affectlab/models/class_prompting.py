@@ -164,28 +164,42 @@ def _with_cache(
     from affectlab.models.class_scores import common_start
 
     missing = {key: ids for key, ids in zip(keys, prompts, strict=True) if key not in cache}
+    computed = scorer.log_likelihoods(list(missing.values()), common_start(prompts))
     with tqdm(total=len(missing), desc="scoring", unit="text", mininterval=1.0) as bar:
-        for key, values in zip(
-            missing,
-            scorer.log_likelihoods(list(missing.values()), common_start(prompts)),
-            strict=True,
-        ):
+        for key, values in zip(missing, computed, strict=True):
             cache.add(key, {"log_likelihoods": values.tolist()})
             bar.update()
     cache.forget_others(set(keys))
     return (np.array(cache[key]["log_likelihoods"]) for key in keys)
 
 
-def entered_class(truth: str, ranking: Sequence[str]) -> str:
-    """The class under which an answer that is no class is entered: always a wrong one.
+def prediction_row(
+    found: Found, classes: Sequence[str], truth: str, ranking: Sequence[str]
+) -> dict[str, Any]:
+    """What predictions.jsonl holds of an item, beside what identifies it.
+
+    An answer that is no class counts as wrong: it is entered as the commonest class that is not
+    the true one, and marked as ``invalid``. Scores of that class can only be too low.
 
     Args:
+        found: of the item.
+        classes: names, in their order.
         truth: the true class.
         ranking: the classes, the commonest of the training split first.
     """
-    return ranking[0] if ranking[0] != truth else ranking[1]
+    wrong = ranking[0] if ranking[0] != truth else ranking[1]
+    row: dict[str, Any] = {"prediction": wrong if found.name is None else found.name}
+    if found.probabilities is not None:
+        row["probabilities"] = dict(zip(classes, found.probabilities, strict=True))
+    row["cut"] = found.cut
+    return row if found.name is not None else {**row, "invalid": True}
 
 
 def ranked(counts: Mapping[str, int]) -> list[str]:
     """The classes by their counts, the commonest first; equal ones in their order."""
     return sorted(counts, key=lambda name: -counts[name])
+
+
+def remove_answers(work_directory: Path) -> None:
+    """Delete the answers so far."""
+    (work_directory / ANSWERS_NAME).unlink(missing_ok=True)

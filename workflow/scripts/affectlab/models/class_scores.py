@@ -216,12 +216,12 @@ class ClassScorer:
     def _check_names(self, classes: Sequence[str]) -> None:
         known: dict[tuple[int, ...], str] = {}
         for name, ids in zip(classes, self._names, strict=True):
-            other = known.setdefault(tuple(ids), name)
-            if other is not name or not ids:
+            if tuple(ids) in known:
                 raise UserError(
-                    f"the model's tokenizer cannot tell the classes {other!r} and {name!r} apart: "
-                    "take another model, or other names"
+                    f"the model's tokenizer cannot tell the classes {known[tuple(ids)]!r} and "
+                    f"{name!r} apart: take another model, or other names"
                 )
+            known[tuple(ids)] = name
 
 
 def softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -232,7 +232,7 @@ def softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def common_start(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with, short of the last token of each."""
-    first, last = min(prompts), max(prompts)
+    first, last = min(map(list, prompts)), max(map(list, prompts))
     longest = min(map(len, prompts)) - 1
     same = (place for place in range(longest) if first[place] != last[place])
     return next(same, longest)

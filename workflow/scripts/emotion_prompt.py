@@ -1,0 +1,24 @@
+"""Have a language model classify the held-out texts of a run; nothing is trained."""
+
+from pathlib import Path
+
+from affectlab.assets.manifest import manifest_directory
+from affectlab.config.models import typed
+from affectlab.emotion.data import read_data
+from affectlab.emotion.prompt import classify
+from affectlab.emotion.settings import EmotionRun
+from affectlab.files.logs import configure_logging
+
+configure_logging(snakemake.log[0])
+model = snakemake.input.get("model")
+predictions = Path(snakemake.output.predictions)
+classify(
+    read_data(snakemake.input.records, snakemake.input.description),
+    typed(EmotionRun, snakemake.params.recipe),
+    snakemake.wildcards.run,
+    model_directory=manifest_directory(model) if model else None,
+    threads=snakemake.threads,
+    work_directory=predictions.parent / "work",
+    predictions_path=predictions,
+    record_path=Path(snakemake.output.outside),
+)
