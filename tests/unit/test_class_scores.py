@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from affectlab.config.prompts import Prompt
 from affectlab.errors import UserError
@@ -80,6 +89,52 @@ def test_names_have_the_likelihood_that_plain_transformers_gives(checkpoint):
             wanted = [plain_log_likelihood(network, ids, name, ends) for name in names]
             np.testing.assert_allclose(values, wanted, atol=2e-4)
             assert softmax(values).sum() == pytest.approx(1)
+
+
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+}
+ARCHITECTURES = {
+    # Far fewer tokens than a prompt has.
+    "sliding window": (MistralConfig, MistralForCausalLM, SMALL | {"sliding_window": 16}),
+    "soft-capped, hybrid": (
+        Gemma2Config,
+        Gemma2ForCausalLM,
+        SMALL | {"sliding_window": 16, "attn_logit_softcapping": 2.0},
+    ),
+    "learnt positions": (
+        GPT2Config,
+        GPT2LMHeadModel,
+        {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 512},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_other_architectures_agree_with_plain_transformers(checkpoint, tmp_path, name):
+    config, architecture, settings = ARCHITECTURES[name]
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    torch.manual_seed(0)
+    built = architecture(config(vocab_size=len(tokenizer), bos_token_id=None, **ends, **settings))
+    built.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    network = AutoModelForCausalLM.from_pretrained(
+        tmp_path, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    scorer = scorer_of(tmp_path)
+    prompts = prompts_of(scorer, texts=TEXTS[:3])
+    names = [tokenizer(name, add_special_tokens=False)["input_ids"] for name in CLASSES]
+    found = scorer.log_likelihoods(prompts, common_start(prompts))
+    for ids, values in zip(prompts, found, strict=True):
+        wanted = [plain_log_likelihood(network, ids, one, [ends["eos_token_id"]]) for one in names]
+        np.testing.assert_allclose(values, wanted, atol=2e-4)
 
 
 def test_a_model_without_chat_template_continues_a_line(plain_checkpoint):
