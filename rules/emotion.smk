@@ -317,10 +317,10 @@ rule emotion_prompt_endpoint:
         mem_mb=scaled(2000),
         runtime=240,
     params:
-        lib=lib("emotion_prompt"),
+        lib=lib("emotion_prompt_endpoint"),
         recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
     script:
-        "../workflow/scripts/emotion_prompt.py"
+        "../workflow/scripts/emotion_prompt_endpoint.py"
 
 
 # Scores, intervals, calibration, figures. Also judges against the baseline run on the same items.

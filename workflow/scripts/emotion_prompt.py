@@ -10,13 +10,12 @@ from affectlab.emotion.settings import EmotionRun
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
-model = snakemake.input.get("model")
 predictions = Path(snakemake.output.predictions)
 classify(
     read_data(snakemake.input.records, snakemake.input.description),
     typed(EmotionRun, snakemake.params.recipe),
     snakemake.wildcards.run,
-    model_directory=manifest_directory(model) if model else None,
+    model_directory=manifest_directory(snakemake.input.model),
     threads=snakemake.threads,
     work_directory=predictions.parent / "work",
     predictions_path=predictions,

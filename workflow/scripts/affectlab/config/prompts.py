@@ -140,4 +140,4 @@ def with_template(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def asks_endpoint(run: Mapping[str, Any]) -> bool:
     """Whether a complete run sends its prompts to an endpoint, and so needs no model here."""
-    return run.get("method") == "prompt" and run["prompt"]["endpoint"] is not None
+    return run.get("method") == "prompt" and bool(as_mapping(run.get("prompt")).get("endpoint"))

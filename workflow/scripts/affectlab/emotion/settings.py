@@ -174,7 +174,7 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
     yield from misplaced_keys(path, EmotionRun, run)
     yield from training_mistakes(f"{path}.training", run.get("training"))
     prompted = run.get("method") == "prompt"
-    if "model" in run and not (prompted and as_mapping(run.get("prompt")).get("endpoint")):
+    if "model" in run and not asks_endpoint(run):
         kinds = PROMPTED_KINDS if prompted else MODEL_KINDS
         yield from model_mistakes(f"{path}.model", run["model"], registries, kinds)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
