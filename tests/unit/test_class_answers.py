@@ -244,12 +244,31 @@ def test_an_answer_that_is_no_class_is_entered_as_a_wrong_one():
 
     nothing = Found(None, None, False)
     ranking = ["anger", "joy"]
-    assert prediction_row(nothing, ("joy", "anger"), "joy", ranking) == {
+    assert prediction_row(nothing, ("joy", "anger"), ["joy"], ranking) == {
         "prediction": "anger", "cut": False, "invalid": True
     }  # fmt: skip
-    assert prediction_row(nothing, ("joy", "anger"), "anger", ranking)["prediction"] == "joy"
-    row = prediction_row(Found("joy", [0.75, 0.25], True), ("joy", "anger"), "anger", ranking)
+    assert prediction_row(nothing, ("joy", "anger"), ["anger"], ranking)["prediction"] == "joy"
+    row = prediction_row(Found("joy", [0.75, 0.25], True), ("joy", "anger"), ["anger"], ranking)
     assert row == {"prediction": "joy", "probabilities": {"joy": 0.75, "anger": 0.25}, "cut": True}
+
+
+def test_spans_are_named_in_the_prompt(server, tmp_path):
+    server.replies[PATH] = chat("joy")
+    long = "a" * 200 + "b" * 200
+    classified(
+        [Question("the cat sat", "cat"), Question(long, long)],
+        CLASSES,
+        Prompt(endpoint=settings(server.url)),
+        language="en",
+        model_directory=None,
+        model_name="unused",
+        work_directory=tmp_path,
+        threads=1,
+        path="entity.runs.it.prompt",
+    )
+    contents = [json.loads(sent)["messages"][0]["content"] for sent in server.posted]
+    assert contents[0].endswith("Text:\nthe cat sat\n\nPart:\ncat")
+    assert contents[1].endswith(f"Text:\n{long}\n\nPart:\n{'a' * 150} [...] {'b' * 150}")
 
 
 def test_a_cache_of_another_run_is_no_answer(tmp_path):

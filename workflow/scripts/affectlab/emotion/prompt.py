@@ -59,7 +59,7 @@ def classify(
     counts = Counter(record.label for record in known)
     ranking = ranked({name: counts[name] for name in data.classes})
     predicted = {
-        record.id: prediction_row(one, data.classes, record.label, ranking)
+        record.id: prediction_row(one, data.classes, [record.label], ranking)
         for record, one in zip(asked, found, strict=True)
     }
     store_predicted(

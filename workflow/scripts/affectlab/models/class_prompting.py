@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,9 @@ from affectlab.models.class_prompts import ClassPrompt
 logger = logging.getLogger(__name__)
 
 ANSWERS_NAME = "answers.jsonl"
+
+SPAN_CHARACTERS = 300
+"""Of a span, so that the prompt has room for its text; a longer one loses its middle."""
 
 
 class Question(NamedTuple):
@@ -75,6 +78,7 @@ def classified(
     prompt = ClassPrompt(
         settings, classes, language, spans=any(one.span is not None for one in questions)
     )
+    questions = [one._replace(span=one.span and _named(one.span)) for one in questions]
     cache = AnswerCache(work_directory / ANSWERS_NAME)
     refused = 0
     if settings.endpoint is not None:
@@ -100,6 +104,12 @@ def classified(
         "refused": refused,
         "cut": cut,
     }
+
+
+def _named(span: str) -> str:
+    """A span as a prompt names it."""
+    half = SPAN_CHARACTERS // 2
+    return span if len(span) <= SPAN_CHARACTERS else f"{span[:half]} [...] {span[-half:]}"
 
 
 def _decoding(endpoint: PromptEndpoint | None) -> str:
@@ -174,20 +184,20 @@ def _with_cache(
 
 
 def prediction_row(
-    found: Found, classes: Sequence[str], truth: str, ranking: Sequence[str]
+    found: Found, classes: Sequence[str], truth: Collection[str], ranking: Sequence[str]
 ) -> dict[str, Any]:
-    """What predictions.jsonl holds of an item, beside what identifies it.
+    """What a table of predictions holds of an item, beside what identifies it.
 
     An answer that is no class counts as wrong: it is entered as the commonest class that is not
-    the true one, and marked as ``invalid``. Scores of that class can only be too low.
+    true, and marked as ``invalid``. Scores of that class can only be too low.
 
     Args:
         found: of the item.
         classes: names, in their order.
-        truth: the true class.
+        truth: the true classes.
         ranking: the classes, the commonest of the training split first.
     """
-    wrong = ranking[0] if ranking[0] != truth else ranking[1]
+    wrong = next((name for name in ranking if name not in truth), ranking[0])
     row: dict[str, Any] = {"prediction": wrong if found.name is None else found.name}
     if found.probabilities is not None:
         row["probabilities"] = dict(zip(classes, found.probabilities, strict=True))
