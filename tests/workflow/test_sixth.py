@@ -26,6 +26,7 @@ SHARED = {
     Experiment(
         name="tone",
         title="Tone of short texts",
+        question="Which tone was a text labelled with?",
         settings="affectlab.tone.settings",
         commands="affectlab.tone.cli:add_commands",
         report_section="affectlab.tone.report:section",

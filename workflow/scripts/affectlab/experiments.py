@@ -24,7 +24,8 @@ from affectlab.errors import ConfigError
 _ALL = (
     Experiment(
         name="face",
-        title="Faces: classes of face images",
+        title="Faces",
+        question="Which expression do raters see in a face?",
         settings="affectlab.face.settings",
         overlay="affectlab.face.overlay:overlay",
         data_export="affectlab.face.data_export:export_faces",
@@ -47,7 +48,8 @@ _ALL = (
     ),
     Experiment(
         name="entity",
-        title="Emotion of spans and sentences",
+        title="Spans and sentences",
+        question="Which emotion does a text ascribe to a span?",
         settings="affectlab.entity.settings",
         overlay="affectlab.entity.overlay:overlay",
         plan="affectlab.entity.plan:read_plannable",
@@ -67,7 +69,8 @@ _ALL = (
     ),
     Experiment(
         name="emotion",
-        title="Emotion in short texts",
+        title="Short texts",
+        question="Which emotion was a short text labelled with?",
         settings="affectlab.emotion.settings",
         overlay="affectlab.emotion.overlay:overlay",
         plan="affectlab.emotion.plan:read_plannable",
@@ -88,6 +91,7 @@ _ALL = (
     Experiment(
         name="summary",
         title="Summaries of cases",
+        question="Can a model write what a counsellor wrote of a case?",
         settings="affectlab.summary.settings",
         overlay="affectlab.summary.overlay:overlay",
         plan="affectlab.summary.plan:read_plannable",
@@ -106,7 +110,8 @@ _ALL = (
     ),
     Experiment(
         name="audio",
-        title="Speech: probes on frozen audio encoders",
+        title="Speech",
+        question="Does a frozen encoder of speech know the label of a recording?",
         settings="affectlab.audio.settings",
         overlay="affectlab.audio.overlay:overlay",
         plan="affectlab.audio.plan:read_plannable",

@@ -21,8 +21,9 @@ from affectlab.report.results import (
     read_runs,
     results_rows,
     split_means,
+    trained_on_scored,
 )
-from affectlab.report.section import Section, figure, provenance, render, run_view
+from affectlab.report.section import Section, figure, render, run_view
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, interval, percent, points, relation, trivial
 
@@ -38,6 +39,12 @@ FIGURES = {
     "confusion_matrix": "Confusion matrix over all repeats: rows are true classes, columns"
     " predicted ones.",
 }
+
+FOREST = (
+    "Every encoder, task and protocol with its interval: unweighted average recall of classes,"
+    " concordance of numbers, macro F1 of several classes; the bar across is the strongest trivial"
+    " baseline."
+)
 
 # Where clips are pooled, or nobody knows who speaks, the figure has no clips split at random.
 POOLED_FIGURES = FIGURES | {"schemes": "Score of the probe beside duration and loudness alone."}
@@ -63,12 +70,17 @@ def section(
     data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
+    corrected = [run for run in comparison["runs"] if run["protocol"] == "corrected"]
     return Section(
+        # Probes of several tasks: no score chooses among them.
+        best=(corrected or comparison["runs"])[0]["run"],
+        figure=figure(folder / "figures" / "forest.svg", FOREST),
+        seen=trained_on_scored(runs),
+        runs=runs,
         sentences=_headline(comparison, runs),
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
-        provenance=provenance(runs),
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
@@ -79,12 +91,6 @@ def section(
             ],
             runs=views,
             published=known,
-            forest=figure(
-                folder / "figures" / "forest.svg",
-                "Every encoder, task and protocol with its interval: unweighted average recall of"
-                " classes, concordance of numbers, macro F1 of several classes; the bar across is"
-                " the strongest trivial baseline.",
-            ),
             audits=audits,
             unknown=[
                 name

@@ -63,6 +63,7 @@ class Experiment:
     Attributes:
         name: of its package, its block of the configuration and its folder of results.
         title: a short heading.
+        question: what it asks, in a sentence.
         settings: dotted name of a module that satisfies `Settings`.
         commands: dotted name of a function ``(predict, commands)`` that adds its commands to the
             subparsers of ``affectlab predict`` and of ``affectlab``.
@@ -89,6 +90,7 @@ class Experiment:
 
     name: str
     title: str
+    question: str
     settings: str
     commands: str
     report_section: str

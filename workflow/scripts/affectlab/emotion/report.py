@@ -10,7 +10,13 @@ from typing import Any
 from affectlab.datasets.description import Target
 from affectlab.emotion.audit import ALL
 from affectlab.emotion.evaluate import target_name
-from affectlab.emotion.report_parts import PARTS, headline, html, trivial_for_texts
+from affectlab.emotion.report_parts import (
+    PARTS,
+    best_by_validation,
+    headline,
+    html,
+    trivial_for_texts,
+)
 from affectlab.emotion.settings import Block, selected_runs
 from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.outside_words import outside_sentences
@@ -26,8 +32,9 @@ from affectlab.report.results import (
     read_runs,
     results_rows,
     split_means,
+    trained_on_scored,
 )
-from affectlab.report.section import Section, exports_view, provenance, render, run_view
+from affectlab.report.section import Section, exports_view, main_figure, render, run_view
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, difference, interval, percent, points, unseen
 
@@ -40,6 +47,15 @@ FIGURES = {
     "training_curves": "Training curves: loss on train and validation, validation scores, learning"
     " rate, over the optimiser's steps.",
 }
+MAIN_FIGURE_OF: Mapping[Target, str] = {
+    "numbers": "predicted_values",
+    "classes": "precision_recall",
+}
+MAIN_FIGURES = {"confusion_matrix": FIGURES["confusion_matrix"]} | {
+    name: PARTS[target].figures[name]
+    for target, name in MAIN_FIGURE_OF.items()
+}
+"""Of these a run has one, by its target."""
 
 
 def section(
@@ -64,12 +80,16 @@ def section(
             sentences += headline(part, own.runs, own.comparison, own.audits)
             pages.append(html(part, own.runs, own.comparison, own.audits))
     pages.append(subgroup_tables("emotion", experiment.runs))
+    best = _best_run(experiment)
     return Section(
+        best=best,
+        figure=main_figure(experiment.runs[best][0], MAIN_FIGURES),
+        seen=trained_on_scored(experiment.runs),
+        runs=experiment.runs,
         sentences=sentences,
         notes=list(notes.values()),
         warnings=below_baseline(experiment.comparison),
         rows=results_rows(experiment.comparison, known, notes),
-        provenance=provenance(experiment.runs),
         html="\n".join(pages),
     )
 
@@ -145,10 +165,7 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in results.comparison["runs"]}
     means = {name: split_means(seeds) for name, seeds in results.runs.items()}
-    corrected = [name for name, run in summaries.items() if run["protocol"] == "corrected"] or list(
-        means
-    )
-    best, kind = _best(means, corrected)
+    best, kind = _best(results)
     rest = results.runs[best][0].metrics["other_splits"].get("test_without_overlap")
     left_out = summaries[best]["n"] - (rest["n"] if rest else 0)
     run = summaries[best]
@@ -224,13 +241,23 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     return sentences
 
 
-def _best(
-    means: Mapping[str, Mapping[str, Mapping[str, float]]], corrected: Sequence[str]
-) -> tuple[str, str]:
+def _best_run(results: _Results) -> str:
+    """The run that the card is about: of the first target that there are runs of."""
+    classes = _part(results, "class")
+    if classes.runs:
+        return _best(classes)[0]
+    parts = ((part, _part(results, target).runs) for target, part in PARTS.items())
+    return next(best_by_validation(part, runs) for part, runs in parts if runs)
+
+
+def _best(results: _Results) -> tuple[str, str]:
     """The run that the first sentence is about, and why it is this one.
 
     The best one is named by validation: naming it by test would favour luck.
     """
+    means = {name: split_means(seeds) for name, seeds in results.runs.items()}
+    protocols = {run["run"]: run["protocol"] for run in results.comparison["runs"]}
+    corrected = [name for name in protocols if protocols[name] == "corrected"] or list(means)
     chosen = {
         name: value["validation"]["accuracy"]
         for name, value in means.items()

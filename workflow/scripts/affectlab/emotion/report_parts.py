@@ -65,6 +65,12 @@ def trivial_for_texts(name: str) -> str:
     return LENGTH if name in ("conditions", "conditions_balanced") else trivial(name)
 
 
+def best_by_validation(part: ReportPart, runs: Mapping[str, Sequence[SeedResult]]) -> str:
+    """The run with the highest main score on validation: choosing by test would favour luck."""
+    means = {name: split_means(seeds)["validation"][part.main] for name, seeds in runs.items()}
+    return max(means, key=means.__getitem__)
+
+
 def headline(
     part: ReportPart,
     runs: Mapping[str, Sequence[SeedResult]],
@@ -80,9 +86,7 @@ def headline(
         audits: audit.json of each data set, by name.
     """
     summaries = {run["run"]: run for run in comparison["runs"]}
-    means = {name: split_means(seeds)["validation"][part.main] for name, seeds in runs.items()}
-    # The best one is chosen by validation: choosing it by test would favour luck.
-    best = max(means, key=means.__getitem__)
+    best = best_by_validation(part, runs)
     run, first = summaries[best], runs[best][0].metrics
 
     def interval(score: str) -> str:

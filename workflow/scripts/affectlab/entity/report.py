@@ -20,8 +20,9 @@ from affectlab.report.results import (
     published_for,
     read_runs,
     results_rows,
+    trained_on_scored,
 )
-from affectlab.report.section import Section, figure, provenance, render, run_view
+from affectlab.report.section import Section, figure, main_figure, render, run_view
 from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
 from affectlab.training.history import read_history
 
@@ -85,7 +86,12 @@ def section(
     data = sorted({run["data"] for run in comparison["runs"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
+    best, _ = _best(comparison, views, block.selected)
     return Section(
+        best=best,
+        figure=main_figure(runs[best][0], {"map": FIGURES["map"]}),
+        seen=trained_on_scored(runs),
+        runs=runs,
         sentences=[
             *_headline(comparison, views, audits, block.selected),
             *_of_others(runs),
@@ -93,7 +99,6 @@ def section(
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
-        provenance=provenance(runs),
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,

@@ -25,7 +25,7 @@ from affectlab.report.section import (
     Section,
     exports_view,
     figure,
-    provenance,
+    main_figure,
     render,
     run_view,
 )
@@ -73,12 +73,16 @@ def section(
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     known = published_for("face", views, published)
     notes = data_notes(audits, sample_data)
+    best, _ = _chosen(runs)
     return Section(
+        best=best,
+        figure=main_figure(runs[best][0], {"confusion_matrix": FIGURES["confusion_matrix"]}),
+        seen=[name for name, one in runs.items() if _details(one)["seen_in_training"]],
+        runs=runs,
         sentences=_headline(runs, comparison, checks),
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
-        provenance=provenance(runs),
         html=render(
             HERE / "report.html.j2",
             runs=views,
@@ -109,11 +113,7 @@ def _headline(
 ) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in comparison["runs"]}
-    details = {name: seeds[0].metrics["details"] for name, seeds in runs.items()}
-    unseen = [name for name in runs if not details[name]["seen_in_training"]]
-    # What was trained on validation remembers it.
-    fair = [name for name in unseen if "validation" not in details[name]["train_on"]]
-    best, kind = _best(runs, fair, unseen)
+    best, kind = _chosen(runs)
     run, first = summaries[best], runs[best][0].metrics
     score = run["metrics"]["accuracy"]
     level = comparison["interval"]["level"]
@@ -158,10 +158,23 @@ def _headline(
     return sentences
 
 
+def _details(seeds: Sequence[SeedResult]) -> dict[str, Any]:
+    details: dict[str, Any] = seeds[0].metrics["details"]
+    return details
+
+
+def _chosen(runs: Mapping[str, Sequence[SeedResult]]) -> tuple[str, str]:
+    """The run that the first sentence is about, and why it is this one."""
+    unseen = [name for name, seeds in runs.items() if not _details(seeds)["seen_in_training"]]
+    # What was trained on validation remembers it.
+    fair = [name for name in unseen if "validation" not in _details(runs[name])["train_on"]]
+    return _best(runs, fair, unseen)
+
+
 def _best(
     runs: Mapping[str, Sequence[SeedResult]], fair: Sequence[str], unseen: Sequence[str]
 ) -> tuple[str, str]:
-    """The run that the first sentence is about, and why it is this one.
+    """The best run by validation, as far as it was not trained on it.
 
     Args:
         runs: all.

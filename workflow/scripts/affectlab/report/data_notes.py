@@ -85,6 +85,28 @@ def data_notes(
     }
 
 
+def banner_of(notes: Iterable[DataNote]) -> dict[str, str]:
+    """What kind of data the scores are on: ``kind`` for the colour, and ``text``."""
+    marks = [note.mark for note in notes]
+    if marks and set(marks) == {GENERATED}:
+        text = (
+            "Generated data. These numbers show that the workflow runs. They say nothing about"
+            " people."
+        )
+        return {"kind": "generated", "text": text}
+    parts = []
+    if GENERATED in marks:
+        parts.append("Some data are generated: their numbers say nothing about people.")
+    if DIFFERS in marks:
+        parts.append(
+            "Some data differ from their registry entry: their numbers cannot be compared with"
+            " those on the published data."
+        )
+    if parts:
+        return {"kind": "differs", "text": " ".join(parts)}
+    return {"kind": "complete", "text": "All data are as their registry entries say."}
+
+
 def page_title(notes: Iterable[DataNote]) -> str:
     """The title of the report, which says what kind of data its scores are on."""
     marks = [note.mark for note in notes]

@@ -5,6 +5,8 @@ It is made from files alone, so it can be built again, or elsewhere, from a resu
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from affectlab.config.load import parse_yaml
 from affectlab.config.models import typed
 from affectlab.files.io import write_text
 from affectlab.files.text import read_text
-from affectlab.report.data_notes import page_title
+from affectlab.report.cards import Card, card_of, facts_of
+from affectlab.report.data_notes import banner_of, page_title
+from affectlab.report.overview import Place, RunLine, run_lines
 from affectlab.report.results import results_csv
 from affectlab.report.section import Section, SectionBuilder, render
 
@@ -28,6 +32,7 @@ def build(
     results: Path | str,
     reference_results: Sequence[Mapping[str, Any]],
     sample_data: Sequence[str],
+    place: Place,
     page_path: Path | str,
     table_path: Path | str,
 ) -> None:
@@ -39,6 +44,7 @@ def build(
         reference_results: the published numbers, as the registry has them.
         sample_data: names of the data sets that are generated, so that their scores are not
             taken for results.
+        place: where the runs were made, for the commands that make them again.
         page_path: where index.html goes.
         table_path: where results.csv goes.
 
@@ -54,12 +60,31 @@ def build(
         for experiment in selected
     ]
     notes = {note.data: note for section in sections for note in section.notes}
+    made = list(zip(selected, sections, strict=True))
+    lines = [line for experiment, section in made for line in lines_of(experiment, section, place)]
+    script = read_text(HERE / "page.js")
     page = render(
         HERE / "page.html.j2",
         css=read_text(HERE / "page.css"),
+        script=script,
+        script_hash=csp_hash(script),
         title=page_title(notes.values()),
-        notes=notes.values(),
-        sections=list(zip(selected, sections, strict=True)),
+        banner=banner_of(notes.values()),
+        facts=facts_of(
+            lines,
+            (
+                seed.run_record
+                for section in sections
+                for seeds in section.runs.values()
+                for seed in seeds
+            ),
+        ),
+        place=place,
+        cards=_cards(made, lines),
+        lines=lines,
+        titles=[experiment.title for experiment in selected],
+        problems={experiment.name: _problems(section) for experiment, section in made},
+        sections=made,
         versions=versions(sections),
         config_text=config_text,
     )
@@ -77,6 +102,35 @@ def _section(
     section: SectionBuilder = load(experiment.report_section)
     block = typed(experiment.load_settings().Block, config[experiment.name])
     return section(folder / experiment.name, block, reference_results, sample_data)
+
+
+def lines_of(experiment: Experiment, section: Section, place: Place) -> list[RunLine]:
+    """The lines of an experiment in the table of all runs."""
+    return run_lines(
+        experiment.name, experiment.title, section.rows, section.runs, section.seen, place
+    )
+
+
+def csp_hash(script: str) -> str:
+    """The hash by which a Content Security Policy lets *script*, and no other one, run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def _problems(section: Section) -> list[str]:
+    """What a reader should know of the data: what is wrong with them, and which scores fail."""
+    notes = [sentence for note in section.notes for sentence in note.sentences]
+    return [*notes, *(f"Worse than the trivial baseline: {one}" for one in section.warnings)]
+
+
+def _cards(made: Sequence[tuple[Experiment, Section]], lines: Sequence[RunLine]) -> list[Card]:
+    cards = []
+    for experiment, section in made:
+        own = [line for line in lines if line.experiment == experiment.name]
+        problems = [trap for note in section.notes for trap in note.traps]
+        card = card_of(own, section.best, experiment.question, problems)
+        if card is not None:
+            cards.append(card)
+    return cards
 
 
 def versions(sections: Sequence[Section]) -> dict[str, list[str]]:

@@ -164,6 +164,15 @@ def published_for(
     return rows
 
 
+def trained_on_scored(runs: Mapping[str, Sequence[SeedResult]]) -> list[str]:
+    """Names of somebody else's runs whose model was trained on items that it is scored on."""
+    return [
+        name
+        for name, seeds in runs.items()
+        if seeds[0].metrics["details"].get("outside", {}).get("trained_on")
+    ]
+
+
 def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
     """Mean over seeds of every metric of every split that all of them have."""
     means: dict[str, dict[str, float]] = {}

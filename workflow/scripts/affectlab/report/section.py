@@ -21,20 +21,31 @@ class Section:
     """The part of the report that is about one experiment.
 
     Attributes:
+        best: name of the run that the card of the experiment shows, chosen without its test scores.
+        figure: the main figure, see `figure`; None if there is none.
+        seen: names of the runs that were trained on items that they are scored on.
+        runs: name -> what each seed left.
         sentences: what was found, in plain sentences; the first is the main one.
         notes: of the data sets that its runs were scored on.
         warnings: sentences about scores that are worse than a trivial baseline.
         rows: its rows of results.csv, see `results.COLUMNS`.
-        provenance: its rows of the provenance table, see `provenance`.
         html: everything else, from level-three headings down.
     """
 
+    best: str
+    figure: Mapping[str, str] | None
+    seen: Sequence[str]
+    runs: Mapping[str, Sequence[SeedResult]]
     sentences: Sequence[str]
     notes: Sequence[DataNote]
     warnings: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
-    provenance: Sequence[Mapping[str, Any]]
     html: str
+
+    @property
+    def provenance(self) -> list[dict[str, Any]]:
+        """Its rows of the provenance table."""
+        return provenance(self.runs)
 
 
 class SectionBuilder(Protocol):
@@ -106,6 +117,15 @@ def figure(path: Path, description: str) -> dict[str, str]:
         "uri": f"data:image/{kind};base64,{data}",
         "description": description,
     }
+
+
+def main_figure(result: SeedResult, figures: Mapping[str, str]) -> dict[str, str] | None:
+    """The first of *figures*, names and descriptions, that a run has."""
+    for name, description in figures.items():
+        path = result.folder / "figures" / f"{name}.svg"
+        if path.exists():
+            return figure(path, description)
+    return None
 
 
 def run_view(run: str, seeds: Sequence[SeedResult], figures: Mapping[str, str]) -> dict[str, Any]:

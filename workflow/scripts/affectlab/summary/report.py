@@ -18,8 +18,9 @@ from affectlab.report.results import (
     published_for,
     read_runs,
     results_rows,
+    trained_on_scored,
 )
-from affectlab.report.section import Section, figure, provenance, render
+from affectlab.report.section import Section, figure, main_figure, render
 from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
 from affectlab.summary.cases import CROSS_VALIDATION, OWN_TASK, task_of
 from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
@@ -65,7 +66,12 @@ def section(
         if task_of(read_description(folder / "data" / name / "description.json").classes)
         == OWN_TASK
     ]
+    best = _shown_first(comparison)
     return Section(
+        best=best,
+        figure=main_figure(runs[best][0], FIGURES),
+        seen=trained_on_scored(runs),
+        runs=runs,
         sentences=[
             *_headline(comparison, runs, audits),
             *_own_sentences(comparison, runs, own),
@@ -79,7 +85,6 @@ def section(
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
-        provenance=provenance(runs),
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
@@ -99,6 +104,14 @@ def section(
             published=[row for row in published if row["experiment"] == "summary" and own != data],
         ),
     )
+
+
+def _shown_first(comparison: Mapping[str, Any]) -> str:
+    """The first trained run of the corrected protocol, else the first run: no score chooses."""
+    runs = comparison["runs"]
+    trained = [run for run in runs if run["method"] in TRAINED_METHODS]
+    corrected = [run for run in trained if run["protocol"] == "corrected"]
+    return str((corrected or trained or runs)[0]["run"])
 
 
 def _headline(

@@ -1,0 +1,76 @@
+"""Names and numbers as readers see them, on the page, on cards and in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SCORES = {
+    "accuracy": "accuracy",
+    "ccc": "concordance",
+    "ece": "calibration error",
+    "ece_calibrated": "calibration error, scaled",
+    "exact_match": "exact match",
+    "macro_f1": "macro-F1",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "mae": "mean absolute error",
+    "micro_f1": "micro-F1",
+    "nll": "log-loss",
+    "nll_calibrated": "log-loss, scaled",
+    "non_neutral_accuracy": "accuracy without neutral",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rouge_l": "ROUGE-L",
+    "uar": "UAR",
+    "valid_output": "answers in the right form",
+}
+"""Scores, where the key with spaces is not what the field calls them."""
+
+BASELINES = {
+    "all_classes": "all classes",
+    "always_neutral": "always neutral",
+    "class_shares": "class shares",
+    "commonest_classes": "commonest classes",
+    "commonest_set": "commonest label set",
+    "conditions": "recording conditions",
+    "conditions_balanced": "recording conditions",
+    "drawn_by_shares": "drawn by class shares",
+    "lead": "beginning of the case",
+    "majority": "commonest class",
+    "majority_of_each_class": "classes of most items",
+    "nearest": "nearest training case",
+    "tail": "end of the case",
+    "template": "one answer for all",
+    "textrank": "central sentences",
+    "training_mean": "training mean",
+}
+"""Trivial baselines, short enough for a table; `words.BASELINES` has them for sentences."""
+
+PROTOCOLS = {"published": ("□", "published"), "corrected": ("●", "corrected")}
+"""Sign and name of a protocol; the sign tells it without colour."""
+
+
+def score_name(key: str) -> str:
+    """A score as the field calls it."""
+    return SCORES.get(key, key.replace("_", " "))
+
+
+def baseline_name(key: str) -> str:
+    """A trivial baseline for a table."""
+    return BASELINES.get(key, key.replace("_", " "))
+
+
+def number(value: float | None) -> str:
+    """A score with three decimals, of a large one fewer; a real minus sign, a dash for none."""
+    if value is None:
+        return "–"
+    digits = 3 if abs(value) < 10 else 1
+    return f"{value:z,.{digits}f}".replace("-", "−")
+
+
+def limits(pair: Sequence[float] | None) -> str:
+    """An interval; an en dash between the limits, unless one of them has a minus sign."""
+    if pair is None:
+        return "no interval"
+    low, high = (number(limit) for limit in pair)
+    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
