@@ -91,7 +91,7 @@ _ALL = (
     Experiment(
         name="summary",
         title="Summaries of cases",
-        question="Can a model write what a counsellor wrote of a case?",
+        question="Can a model write what a person wrote about a text?",
         settings="affectlab.summary.settings",
         overlay="affectlab.summary.overlay:overlay",
         plan="affectlab.summary.plan:read_plannable",
