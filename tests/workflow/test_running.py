@@ -1,11 +1,17 @@
 """What a run leaves, what a change runs again, and training that is split or killed."""
 
 import csv
+import html
 import json
+import re
+import shlex
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import pytest
+from conftest import Result, environment
 
 from affectlab.config.registries import load_registries
 
@@ -313,3 +319,25 @@ def test_training_that_is_killed_goes_on_to_the_same_bytes(project, finished):
     assert "starting anew" not in log
     for name in ("model/model.safetensors", "history.csv"):
         assert (killed / TRAINED / name).read_bytes() == (whole / TRAINED / name).read_bytes()
+
+
+def test_the_commands_of_the_report_make_its_numbers_again(project, finished):
+    """Every command that the page prints, as a reader would copy it; a dry run of all at once."""
+    page = html.unescape((finished / "results" / "report" / "index.html").read_text())
+    everything, *commands = map(shlex.split, re.findall(r"<code>(snakemake .*?)</code>", page))
+    targets = [words[-1] for words in commands]
+    made = finished.glob("results/emotion/*/seed*/metrics.json")
+    assert sorted(targets) == sorted(str(path.relative_to(finished)) for path in made)
+    assert {tuple(words[:-2]) for words in commands} == {tuple(everything)}
+    done = subprocess.run(
+        [sys.executable, "-m", *everything, "--dry-run", "--", *targets],
+        cwd=finished,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    again = Result(0, done.stdout + done.stderr).jobs
+    assert again["emotion_evaluate"] == len(targets)
+    assert again["fetch_dataset"] >= 1
