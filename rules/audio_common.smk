@@ -3,6 +3,7 @@
 from affectlab.audio.encoders.kinds import KINDS as ENCODER_KINDS
 from affectlab.audio.encoders.kinds import vector_files
 from affectlab.audio.settings import selected_runs as selected_audio_runs
+from affectlab.audio.settings import task_on
 
 AUDIO = config["audio"]
 AUDIO_RUNS = Runs("audio", selected_audio_runs(AUDIO))
@@ -51,6 +52,20 @@ def audio_embeddings(wildcards):
     return f"<results>/audio/embeddings/{run['data']}/{run['encoder']}/embeddings.npz"
 
 
+def audio_other_embeddings(wildcards):
+    """The embeddings of the data set that a run is tested on, by the run's encoder."""
+    AUDIO_RUNS.other_block(wildcards)
+    encoder = AUDIO_RUNS[wildcards.run]["encoder"]
+    return f"<results>/audio/embeddings/{wildcards.data}/{encoder}/embeddings.npz"
+
+
+def audio_other_task(wildcards):
+    """Which labels of the data set count that a run is tested on."""
+    layout = REGISTRIES.datasets[wildcards.data]["layout"]
+    block = AUDIO_RUNS.other_block(wildcards)
+    return task_on(AUDIO_RUNS[wildcards.run], block, layout)
+
+
 def audio_shards(wildcards):
     """The parts of a corpus' embeddings."""
     return [
@@ -77,6 +92,8 @@ def audio_targets(wildcards):
     return [
         *audio_data_targets(wildcards),
         *AUDIO_RUNS.results("metrics.json"),
+        *AUDIO_RUNS.other_audits(),
+        *AUDIO_RUNS.other_results("metrics.json"),
         *AUDIO_RUNS.results("model_card.md", AUDIO_PROBES),
         "<results>/audio/comparison.json",
     ]

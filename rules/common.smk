@@ -350,7 +350,8 @@ class Runs:
         return lambda wildcards: {
             key: value
             for key, value in self[wildcards.run].items()
-            if key not in without
+            # What it is tested on besides changes neither the model nor its own scores.
+            if key not in (*without, "test_on")
         }
 
     def data_of_run(self, filename):
@@ -424,6 +425,47 @@ class Runs:
         if "subgroups" not in REGISTRIES.datasets[data]:
             return []
         return f"{self.folder}/data/{data}/subgroups.jsonl"
+
+    def other_results(self, filename):
+        """*filename* of every selected run, seed and other data set that it is tested on."""
+        return [
+            f"{self.folder}/{name}/seed{seed}/on/{other}/{filename}"
+            for name, run in self.selected.items()
+            for seed in run["seeds"]
+            for other in run.get("test_on", ())
+        ]
+
+    def other_audits(self):
+        """The audits of the data sets that selected runs are tested on."""
+        names = {name for run in self.selected.values() for name in run.get("test_on", ())}
+        return [f"{self.folder}/data/{name}/audit.json" for name in sorted(names)]
+
+    def other_block(self, wildcards):
+        """The block of the data set of the wildcard `data` under `test_on` of a run."""
+        tested = self[wildcards.run]["test_on"]
+        if wildcards.data not in tested:
+            path = f"{self.experiment}.runs.{wildcards.run}.test_on"
+            sys.exit(f"{path}: expected {wildcards.data!r}, found {sorted(tested)}")
+        return tested[wildcards.data]
+
+    def other_data(self, filename):
+        """An input function: *filename* of the data set that a run is tested on."""
+
+        def path(wildcards):
+            self.check_seed(wildcards)
+            self.other_block(wildcards)
+            return f"{self.folder}/data/{wildcards.data}/{filename}"
+
+        return path
+
+    def with_other_data(self):
+        """Names of the runs that are tested on other data."""
+        return [name for name, run in self.blocks.items() if run.get("test_on")]
+
+    def copies_of_run(self, wildcards):
+        """Which items of the data set of the wildcard `data` are near copies of a run's own."""
+        own = self[wildcards.run]["data"]
+        return f"{self.folder}/data/{own}/copies/{wildcards.data}.json"
 
     def model_of_run(self, wildcards):
         """The manifest of a run's pretrained model, if it has one."""

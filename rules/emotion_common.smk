@@ -62,6 +62,8 @@ def emotion_targets(wildcards):
     return [
         *emotion_data_targets(wildcards),
         *EMOTION_RUNS.results("metrics.json"),
+        *EMOTION_RUNS.other_audits(),
+        *EMOTION_RUNS.other_results("metrics.json"),
         *EMOTION_RUNS.results("figures/training_curves.svg", EMOTION_NETWORKS),
         *EMOTION_RUNS.results("model_card.md", EMOTION_NETWORKS + EMOTION_TFIDF),
         *(

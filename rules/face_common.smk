@@ -79,6 +79,8 @@ def face_targets(wildcards):
     return [
         *face_data_targets(wildcards),
         *FACE_RUNS.results("metrics.json"),
+        *FACE_RUNS.other_audits(),
+        *FACE_RUNS.other_results("metrics.json"),
         *FACE_RUNS.results("figures/training_curves.svg", FACE_NETWORKS),
         *FACE_RUNS.results("model_card.md", FACE_NETWORKS),
         *(

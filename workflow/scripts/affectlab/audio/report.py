@@ -14,6 +14,7 @@ from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.regression import score_stems
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -69,15 +70,16 @@ def section(
     known = published_for("audio", views, published)
     data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
-    notes = data_notes(audits, sample_data)
+    notes = data_notes(tested_audits(folder, block.runs, runs) | audits, sample_data)
     corrected = [run for run in comparison["runs"] if run["protocol"] == "corrected"]
+    elsewhere = other_data_part("audio", folder, block.runs, runs)
     return Section(
         # Probes of several tasks: no score chooses among them.
         best=(corrected or comparison["runs"])[0]["run"],
         figure=figure(folder / "figures" / "forest.svg", FOREST),
         seen=trained_on_scored(runs),
         runs=runs,
-        sentences=_headline(comparison, runs),
+        sentences=[*_headline(comparison, runs), *elsewhere.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
@@ -98,6 +100,7 @@ def section(
                 if not speakers_known(seeds[0].metrics["details"])
             ],
         )
+        + elsewhere.html
         + subgroup_tables("audio", runs),
     )
 

@@ -1,12 +1,12 @@
 """The audio experiment's block of the configuration: what it needs, and mistakes in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from affectlab.audio.encoders.kinds import KINDS
-from affectlab.audio.tasks import TASKS, TASKS_OF
+from affectlab.audio.tasks import OWN_TASK, TASKS, TASKS_OF
 from affectlab.config.checks import (
     OUTSIDE,
     WITHOUT_TOKENS,
@@ -22,6 +22,7 @@ from affectlab.config.models import (
     DIFFERENT,
     AssetName,
     Bootstrap,
+    NotHandedOn,
     Only,
     Outside,
     Run,
@@ -34,6 +35,7 @@ from affectlab.config.models import (
     absent,
     block,
 )
+from affectlab.config.other_data import TEST_ON, KnownClasses, OtherData, other_data_mistakes
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 
 LAYOUTS = frozenset(TASKS_OF)
@@ -132,6 +134,19 @@ class PublishedProbe(Section):
     )
 
 
+TaskName = Literal["2dep", "2dep_50", "3emo", "8emo", "7emo", "3valence", "label"]
+
+
+class OtherRecordings(OtherData):
+    """Another data set that the fitted probe is tested on."""
+
+    task: TaskName | None = Field(
+        None,
+        description="Which labels of the other data count; null: those of the run's task, or the "
+        "only ones there are.",
+    )
+
+
 class AudioRun(Run):
     """One run: question, data, encoder and recipe."""
 
@@ -140,7 +155,7 @@ class AudioRun(Run):
         description="probe: fit a probe on a frozen encoder; predictions: score a table of "
         "predictions.",
     )
-    task: Literal["2dep", "2dep_50", "3emo", "8emo", "7emo", "3valence", "label"] = Field(
+    task: TaskName = Field(
         "3emo", description="What is asked; each layout of data has labels for some."
     )
     unit: Literal["clip", "subject"] = Field(
@@ -152,6 +167,9 @@ class AudioRun(Run):
     )
     seeds: Seeds = Field([0], description="One fit per seed: of folds, or of split and weights.")
     predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
+    test_on: Annotated[
+        dict[AssetName, OtherRecordings], Only("method", ("probe",)), NotHandedOn()
+    ] = TEST_ON
     probe: Annotated[Probe, CORRECTED] = block()
     published: Annotated[PublishedProbe, PUBLISHED] = block()
     training: Annotated[Training, PUBLISHED] = block(
@@ -219,7 +237,8 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     encoders = [block["encoders"][run["encoder"]] for run in runs if "encoder" in run]
-    return {run["data"] for run in runs}, {one["model"] for one in encoders if "model" in one}
+    datasets = {name for run in runs for name in (run["data"], *run.get("test_on", ()))}
+    return datasets, {one["model"] for one in encoders if "model" in one}
 
 
 def _encoder_mistakes(
@@ -245,6 +264,7 @@ def _run_mistakes(
     yield from unknown_name(f"{path}.encoder", run.get("encoder"), encoders, "encoder")
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     yield from outside_mistakes(path, run)
+    yield from _other_data_mistakes(path, run, registries)
     training = f"{path}.training"
     yield from training_mistakes(training, run.get("training"))
     yield from fixed_mistakes(training, run.get("training"), FIXED, "a published head")
@@ -270,6 +290,58 @@ def _run_mistakes(
     numbers = [c for c in listed if isinstance(c, int | float)]
     if numbers != sorted(numbers):
         yield f"{path}.probe.strengths: the values of C must rise"
+
+
+def _other_data_mistakes(
+    path: str, run: Mapping[str, Any], registries: Registries
+) -> Iterator[str]:
+    """Report what is wrong with ``test_on`` of a run, its tasks among it."""
+    yield from other_data_mistakes(path, run, registries, LAYOUTS, _known_classes(run))
+    for name, given in as_mapping(run.get("test_on")).items():
+        layout = as_mapping(registries.datasets.get(name)).get("layout")
+        if layout not in LAYOUTS:
+            continue
+        tasks, task = TASKS_OF[layout], as_mapping(given).get("task")
+        if isinstance(task, str) and task in TASKS and task not in tasks:
+            yield (
+                f"{path}.test_on.{name}.task: {name!r} has no labels for {task!r}; it has: "
+                f"{', '.join(sorted(tasks))}"
+            )
+        elif task is None and task_on(run, given, layout) is None:
+            yield (
+                f"{path}.test_on.{name}.task: missing; {name!r} has labels for "
+                f"{', '.join(sorted(tasks))}"
+            )
+
+
+def task_on(run: Mapping[str, Any], block: Any, layout: str) -> str | None:
+    """The task of other data whose labels count; None where several could be meant.
+
+    Args:
+        run: the run.
+        block: of the other data under ``test_on``.
+        layout: of the other data.
+    """
+    tasks, named = TASKS_OF[layout], as_mapping(block).get("task")
+    if named is not None:
+        return str(named)
+    if run.get("task") in tasks:
+        return str(run["task"])
+    return tasks[0] if len(tasks) == 1 else None
+
+
+def _known_classes(run: Mapping[str, Any]) -> KnownClasses:
+    """The classes of a task of a data set, where they are known before it is read."""
+
+    def of_entry(entry: Mapping[str, Any], block: Mapping[str, Any]) -> Sequence[str] | None:
+        task = run.get("task") if block is run else task_on(run, block, entry["layout"])
+        if task == OWN_TASK:
+            listed = entry.get("classes")
+            return listed if isinstance(listed, list) else None
+        known = TASKS.get(task) if isinstance(task, str) else None
+        return None if known is None else known.classes
+
+    return of_entry
 
 
 def _target_mistakes(path: str, run: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:

@@ -26,14 +26,22 @@ from affectlab.evaluation.regression import WIDTH
 from affectlab.evaluation.stats import Floats, Interval
 
 
-def class_items(predicted: Predicted, classes: int, bootstrap: Bootstrap) -> ScoredItems:
+def class_items(
+    predicted: Predicted,
+    classes: int,
+    bootstrap: Bootstrap,
+    refitted: tuple[Predicted, int] | None = None,
+) -> ScoredItems:
     """The items of a scheme with the scores of `HEADLINE`, each the mean over the repeats.
 
     Args:
         predicted: by the scheme.
         classes: K.
         bootstrap: of the intervals.
+        refitted: all items of the scheme and the number of their classes, which show how refits
+            stretch a variance; None: these are all.
     """
+    whole, all_classes = refitted or (predicted, classes)
     columns = np.hstack(
         [
             stats.confusion_columns(predicted.labels, decisions, classes)
@@ -43,7 +51,7 @@ def class_items(predicted: Predicted, classes: int, bootstrap: Bootstrap) -> Sco
     scores = {}
     for name in HEADLINE:
         statistic = partial(_mean_decision, DECISIONS[name], classes)
-        spread = _spread(predicted, name, classes, bootstrap)
+        spread = _spread(whole, name, all_classes, bootstrap)
         interval = partial(_class_interval, statistic, classes, spread, bootstrap)
         scores[name] = ItemScore(columns, statistic, interval)
     return ScoredItems(predicted.ids, predicted.subjects, scores)

@@ -58,6 +58,11 @@ class SameAs:
     key: str
 
 
+@dataclass(frozen=True)
+class NotHandedOn:
+    """Marks a key of a run that a run which is ``like`` it does not take over."""
+
+
 class Section(BaseModel):
     """A block of the configuration with fixed keys."""
 

@@ -14,6 +14,7 @@ from affectlab.config.messages import shown, unknown_name
 from affectlab.config.models import (
     LIKE,
     Entry,
+    NotHandedOn,
     Section,
     condition_of,
     default_of,
@@ -107,7 +108,14 @@ def _merged(run: type[Section], origin: Any, own: Any) -> Any:
     own = {key: value for key, value in own.items() if key != LIKE}
     if not isinstance(origin, Mapping):
         return own
-    return _pruned(run, merge(dict(origin), own), own, {})
+    kept = {key: value for key, value in origin.items() if not _stays(run, key)}
+    return _pruned(run, merge(kept, own), own, {})
+
+
+def _stays(run: type[Section], key: str) -> bool:
+    """Whether *key* of a run is not handed on."""
+    field = run.model_fields.get(key)
+    return field is not None and any(isinstance(mark, NotHandedOn) for mark in field.metadata)
 
 
 def _pruned(

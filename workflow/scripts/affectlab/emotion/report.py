@@ -24,6 +24,7 @@ from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.results import (
     SeedResult,
     against_baseline,
@@ -52,8 +53,7 @@ MAIN_FIGURE_OF: Mapping[Target, str] = {
     "classes": "precision_recall",
 }
 MAIN_FIGURES = {"confusion_matrix": FIGURES["confusion_matrix"]} | {
-    name: PARTS[target].figures[name]
-    for target, name in MAIN_FIGURE_OF.items()
+    name: PARTS[target].figures[name] for target, name in MAIN_FIGURE_OF.items()
 }
 """Of these a run has one, by its target."""
 
@@ -67,7 +67,8 @@ def section(
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     experiment = _read(folder, block)
     classes = _part(experiment, "class")
-    notes = data_notes(experiment.audits, sample_data)
+    elsewhere = tested_audits(folder, block.runs, experiment.runs)
+    notes = data_notes(elsewhere | experiment.audits, sample_data)
     runs = [run_view(name, seeds, FIGURES) for name, seeds in classes.runs.items()]
     known = published_for("emotion", runs, published)
     sentences, pages = [], []
@@ -79,14 +80,15 @@ def section(
         if own.runs:
             sentences += headline(part, own.runs, own.comparison, own.audits)
             pages.append(html(part, own.runs, own.comparison, own.audits))
-    pages.append(subgroup_tables("emotion", experiment.runs))
+    tested = other_data_part("emotion", folder, block.runs, experiment.runs)
+    pages += [tested.html, subgroup_tables("emotion", experiment.runs)]
     best = _best_run(experiment)
     return Section(
         best=best,
         figure=main_figure(experiment.runs[best][0], MAIN_FIGURES),
         seen=trained_on_scored(experiment.runs),
         runs=experiment.runs,
-        sentences=sentences,
+        sentences=[*sentences, *tested.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(experiment.comparison),
         rows=results_rows(experiment.comparison, known, notes),

@@ -18,6 +18,7 @@ from affectlab.config.models import (
     AssetName,
     Bootstrap,
     Lora,
+    NotHandedOn,
     Only,
     Outside,
     Run,
@@ -28,6 +29,7 @@ from affectlab.config.models import (
     Training,
     block,
 )
+from affectlab.config.other_data import TEST_ON, TestOn, other_data_mistakes, stated_classes
 from affectlab.config.prompts import Prompt, asks_endpoint, prompt_mistakes
 from affectlab.config.registries import (
     Registries,
@@ -83,6 +85,7 @@ class EmotionRun(Run):
     tfidf: Annotated[Tfidf, Only("method", ("tfidf",))] = block()
     prompt: Annotated[Prompt, Only("method", ("prompt",))] = block()
     predictions: Annotated[Outside, Only("method", ("predictions",))] = block()
+    test_on: Annotated[TestOn, Only("method", ("full", "lora", "tfidf")), NotHandedOn()] = TEST_ON
 
     @property
     def model_name(self) -> str:
@@ -166,7 +169,7 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
-    datasets = {run["data"] for run in runs}
+    datasets = {name for run in runs for name in (run["data"], *run.get("test_on", ()))}
     return datasets, {run["model"] for run in runs if "model" in run and not asks_endpoint(run)}
 
 
@@ -186,6 +189,9 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
         )
     yield from outside_mistakes(path, run)
     yield from prompt_mistakes(path, run)
+    yield from other_data_mistakes(
+        path, run, registries, LAYOUTS, lambda entry, _: stated_classes(entry)
+    )
     yield from _ngram_mistakes(path, run)
 
 

@@ -13,6 +13,7 @@ from affectlab.evaluation.small_data import small_sample
 from affectlab.face.settings import Block
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
@@ -72,14 +73,15 @@ def section(
     checks = {name: read_json(path) for name, path in paths.items() if path.exists()}
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
     known = published_for("face", views, published)
-    notes = data_notes(audits, sample_data)
+    notes = data_notes(tested_audits(folder, block.runs, runs) | audits, sample_data)
     best, _ = _chosen(runs)
+    elsewhere = other_data_part("face", folder, block.runs, runs)
     return Section(
         best=best,
         figure=main_figure(runs[best][0], {"confusion_matrix": FIGURES["confusion_matrix"]}),
         seen=[name for name, one in runs.items() if _details(one)["seen_in_training"]],
         runs=runs,
-        sentences=_headline(runs, comparison, checks),
+        sentences=[*_headline(runs, comparison, checks), *elsewhere.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
@@ -102,6 +104,7 @@ def section(
             blurred=[view for view in views if "blur_test" in view["record"]["details"]],
             exports=exports_view(runs),
         )
+        + elsewhere.html
         + subgroup_tables("face", runs),
     )
 

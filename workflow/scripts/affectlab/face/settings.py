@@ -19,6 +19,7 @@ from affectlab.config.load import as_mapping, as_names
 from affectlab.config.models import (
     DIFFERENT,
     Bootstrap,
+    NotHandedOn,
     Only,
     Outside,
     Run,
@@ -31,6 +32,7 @@ from affectlab.config.models import (
     Training,
     block,
 )
+from affectlab.config.other_data import TEST_ON, TestOn, other_data_mistakes, stated_classes
 from affectlab.config.registries import (
     Registries,
     dataset_mistakes,
@@ -138,6 +140,7 @@ class FaceRun(Run):
     loss: Annotated[Loss, NETWORKS] = block()
     training: Annotated[Training, NETWORKS] = block()
     predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
+    test_on: Annotated[TestOn, NETWORKS, NotHandedOn()] = TEST_ON
 
 
 class Labels(Section):
@@ -221,7 +224,7 @@ def selected_runs(block: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
-    datasets = {run["data"] for run in runs}
+    datasets = {name for run in runs for name in (run["data"], *run.get("test_on", ()))}
     datasets |= {votes for name in datasets if (votes := block["votes"].get(name))}
     return datasets, {run["model"] for run in runs if "model" in run}
 
@@ -231,6 +234,9 @@ def _run_mistakes(
 ) -> Iterator[str]:
     yield from misplaced_keys(path, FaceRun, run)
     yield from outside_mistakes(path, run)
+    yield from other_data_mistakes(
+        path, run, registries, IMAGE_LAYOUTS, lambda entry, _: stated_classes(entry)
+    )
     yield from training_mistakes(f"{path}.training", run.get("training"))
     yield from fixed_mistakes(
         f"{path}.training", run.get("training"), WITHOUT_TOKENS, "an image net"

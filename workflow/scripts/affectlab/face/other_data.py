@@ -1,0 +1,175 @@
+"""Trained networks on the images of other data: predictions, near copies, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from affectlab.config.models import Bootstrap
+from affectlab.config.other_data import OtherData
+from affectlab.errors import UserError
+from affectlab.evaluation.classification import CROSS_VALIDATION, read_predictions
+from affectlab.evaluation.other_answers import (
+    WHOLE,
+    Answers,
+    copies_in_training,
+    read_answers,
+    write_answers,
+    write_copies,
+)
+from affectlab.evaluation.other_data import (
+    Origin,
+    Scored,
+    mapping_of,
+    of_shared_classes,
+    other_data_record,
+    run_header,
+    write_other_data,
+)
+from affectlab.face.data import Faces, groups_of
+from affectlab.face.evaluate import TASK_VERSION
+from affectlab.face.near_images import (
+    NEAR_BITS,
+    NEAR_CORRELATION,
+    blank_rows,
+    near_pairs,
+    small_images,
+)
+from affectlab.face.predict import FacePredictor
+from affectlab.face.scored_data import ScoredData, corpus_of, held_out
+from affectlab.face.settings import FaceRun
+
+RULE = f"hashes within {NEAR_BITS} of 64 bits, correlation at least {NEAR_CORRELATION}"
+
+
+def other_rows(faces: Faces) -> tuple[str, np.ndarray]:
+    """Name of the split that networks of other data are tested on, and its labelled rows.
+
+    The test split; all images where the data are cross-validated, or have no such images.
+
+    Raises:
+        UserError: no image has a label.
+    """
+    if faces.folds is None and len(own := faces.rows_of("test", labelled=True)):
+        return "test", own
+    rows = np.flatnonzero(faces.emotions != "")
+    if not len(rows):
+        raise UserError("no image of the other data has a label")
+    return WHOLE, rows
+
+
+def predict_other(faces: Faces, model_directory: Path, path: Path, threads: int) -> None:
+    """Store what a network of other data predicts for the tested images; see `write_answers`.
+
+    Images are scaled to the size of the network, and made grey where it has no colours.
+
+    Args:
+        faces: that the network was not trained on.
+        model_directory: of the kept model of a run.
+        path: where the predictions go.
+        threads: CPU threads.
+    """
+    predictor = FacePredictor.from_directory(model_directory, threads=threads)
+    rows = other_rows(faces)[1]
+    readings = predictor.predict([np.asarray(faces.images[row]) for row in rows])
+    write_answers(
+        path,
+        [faces.paths[row] for row in rows],
+        [str(faces.emotions[row]) for row in rows],
+        predictor.classes,
+        np.array([[one.probabilities[name] for name in predictor.classes] for one in readings]),
+    )
+
+
+def find_copies(own: Faces, other: Faces, path: Path) -> None:
+    """Store which tested images of *other* look the same as images of *own*, or nearly so.
+
+    Images that show nothing are left out.
+    """
+    rows = other_rows(other)[1]
+    small = np.concatenate([small_images(own.images), small_images(other.images[rows])])
+    kept = np.setdiff1d(np.arange(len(small)), blank_rows(small))
+    found: dict[str, set[str]] = {}
+    for first, second in np.sort(kept[near_pairs(small[kept])], axis=1):
+        if first < len(own) <= second:
+            name = other.paths[rows[second - len(own)]]
+            found.setdefault(name, set()).add(str(own.splits[first]))
+    write_copies(path, RULE, found)
+
+
+def evaluate_other(
+    name: tuple[str, int, str],
+    recipe: FaceRun,
+    block: OtherData,
+    bootstrap: Bootstrap,
+    *,
+    own: tuple[ScoredData, Path],
+    other: tuple[Faces, Path],
+    result_split: str,
+    copies_path: Path,
+    path: Path,
+    schema: Path,
+) -> None:
+    """Score a network on other data: metrics.json of the folder ``on/<data>``.
+
+    Args:
+        name: of the run, its seed, and the name of the other data.
+        recipe: of the run.
+        block: of the other data under ``test_on``.
+        bootstrap: level of the intervals.
+        own: data of the run, and its predictions.jsonl.
+        other: the other data, and what `predict_other` stored.
+        result_split: the split of the own data whose scores are the result.
+        copies_path: what `find_copies` stored.
+        path: where the record goes.
+        schema: of the record.
+
+    Raises:
+        DataError: a file does not hold what it should.
+        UserError: the data share fewer than two classes.
+    """
+    run, seed, data = name
+    classes, faces = own[0].faces.classes, other[0]
+    where = f"face.runs.{run}.test_on.{data}"
+    mapping = mapping_of(where, classes, faces.classes, block.classes)
+    split, rows = other_rows(faces)
+    labels = {faces.paths[row]: str(faces.emotions[row]) for row in rows}
+    groups = dict(zip(faces.paths, groups_of(faces), strict=True))
+    answers = read_answers(other[1], classes, labels, groups)
+    record = other_data_record(
+        classes=classes,
+        mapping=mapping,
+        labels=labels.values(),
+        within=_within(recipe.data, *own, mapping, bootstrap, result_split),
+        other=(Origin(data, split), of_shared_classes(answers, classes, mapping, bootstrap.level)),
+        copies=copies_in_training(copies_path, recipe.train_on),
+        bootstrap=bootstrap,
+    )
+    header = run_header("face", run, seed, recipe, TASK_VERSION)
+    write_other_data(path, header, record, schema)
+
+
+def _within(
+    name: str,
+    data: ScoredData,
+    path: Path,
+    mapping: Mapping[str, str],
+    bootstrap: Bootstrap,
+    result_split: str,
+) -> tuple[Origin, Scored]:
+    """The run's own scored images of the shared classes."""
+    scored = data.result_split(result_split)
+    corpus = corpus_of(data, scored)
+    found = read_predictions(path, corpus, held_out(scored))[scored]
+    folded = data.faces.folds is not None
+    return (
+        Origin(name, CROSS_VALIDATION if folded else scored),
+        of_shared_classes(
+            Answers.within(found, corpus),
+            corpus.classes,
+            {one: one for one in corpus.classes if one in mapping.values()},
+            bootstrap.level,
+        ),
+    )

@@ -1,0 +1,210 @@
+"""Trained models on other data than their own: a matrix and sentences for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from affectlab.config.models import Run
+from affectlab.evaluation.other_data import HEADLINE, SeedMean, over_seeds, read_other_data
+from affectlab.files.io import read_json
+from affectlab.report.results import SeedResult
+from affectlab.report.section import render
+from affectlab.report.words import relation, trivial
+
+HERE = Path(__file__).parent
+
+OWN_SCORES = (HEADLINE, "macro_recall")
+"""Names of the unweighted average recall in metrics.json, the first that is there."""
+
+
+class OtherDataPart(NamedTuple):
+    """What the report has of models on other data.
+
+    Attributes:
+        sentences: one for each run and other data set: the score and the drop.
+        html: the matrix with notes; empty where no run is tested on other data.
+    """
+
+    sentences: list[str]
+    html: str
+
+
+class Tested(NamedTuple):
+    """One run on one other data set.
+
+    Attributes:
+        run: its name.
+        record: of the first seed; counts and classes are those of all seeds.
+        other: the headline on the other data, over seeds.
+        within: the same on held-out items of the own data, of the same classes.
+        drop: within minus other.
+        all_classes: the headline on the other data where the answers are all classes.
+    """
+
+    run: str
+    record: Mapping[str, Any]
+    other: SeedMean
+    within: SeedMean
+    drop: SeedMean
+    all_classes: SeedMean
+
+    @classmethod
+    def of(cls, run: str, records: Sequence[Mapping[str, Any]]) -> Tested:
+        """From the records of all seeds."""
+        level = records[0]["interval"]["level"]
+
+        def mean(answers: str, name: str) -> SeedMean:
+            return over_seeds([record[answers][HEADLINE][name] for record in records], level)
+
+        return cls(
+            run,
+            records[0],
+            mean("shared", "other"),
+            mean("shared", "within"),
+            mean("shared", "drop"),
+            mean("all_classes", "other"),
+        )
+
+    @property
+    def data(self) -> str:
+        """Name of the other data."""
+        return str(self.record["other"]["data"])
+
+    @property
+    def sentence(self) -> str:
+        """The score and the drop."""
+        other, low, high = self.other.value, *self.other.ci
+        level = f"{100 * self.record['interval']['level']:g} %"
+        shown = "" if self.drop.ci[0] > 0 or self.drop.ci[1] < 0 else NO_DROP
+        return (
+            f"{self.run} has an unweighted average recall of {other:.3f} on {self.data}"
+            f" ({level} interval over {self.other.covers} {low:.3f} to {high:.3f};"
+            f" n = {self.record['other']['n']:,}), and of {self.within.value:.3f} on held-out"
+            f" items of {self.record['within']['data']} of the same"
+            f" {len(self.record['shared_classes'])} classes. The drop is {self.drop.value:z.3f}"
+            f" (interval {self.drop.ci[0]:z.3f} to {self.drop.ci[1]:z.3f}).{shown}"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What limits the score."""
+        record, baseline = self.record, self.record["shared"][HEADLINE]["other"]["baseline"]
+        where = relation(self.other.ci, baseline["value"])
+        found = [
+            f"{self.run} on {self.data}: the interval is {where} the {baseline['value']:.3f} of"
+            f" {trivial(baseline['name'])}."
+        ]
+        if record["left_out"]:
+            count, names = sum(record["left_out"].values()), ", ".join(record["left_out"])
+            found.append(f"Items of classes that the model does not have: {count:,} ({names}).")
+        if copied := len(record["copies"]["items"]):
+            found.append(self._copies(copied))
+        return found
+
+    def _copies(self, copied: int) -> str:
+        rest = self.record["copies"]["without"]
+        start = f"Items that the model was trained on, or nearly so: {copied:,}."
+        if rest is None:
+            return f"{start} No other item is left."
+        one = rest["metrics"][HEADLINE]
+        seed = self.record["seed"]
+        return (
+            f"{start} Without them the recall of seed {seed} is {one['value']:.3f}"
+            f" ({one['ci'][0]:.3f} to {one['ci'][1]:.3f}; n = {rest['n']:,})."
+        )
+
+
+NO_DROP = " It includes 0: these items do not show that the score differs."
+
+
+def other_data_part(
+    experiment: str,
+    folder: Path,
+    configured: Mapping[str, Run],
+    runs: Mapping[str, Sequence[SeedResult]],
+) -> OtherDataPart:
+    """Read what the runs left on other data.
+
+    Args:
+        experiment: its name.
+        folder: of the experiment, such as ``results/emotion``.
+        configured: name -> run, as configured.
+        runs: name -> what each seed left.
+
+    Raises:
+        DataError: a record is missing or broken.
+    """
+    tested = [
+        Tested.of(
+            name,
+            [read_other_data(one.folder / "on" / other / "metrics.json") for one in seeds],
+        )
+        for name, seeds in runs.items()
+        for other in getattr(configured[name], "test_on", {})
+    ]
+    if not tested:
+        return OtherDataPart([], "")
+    columns = list(
+        dict.fromkeys(name for one in tested for name in (one.record["within"]["data"], one.data))
+    )
+    html = render(
+        HERE / "other_data.html.j2",
+        experiment=experiment,
+        columns=columns,
+        rows=_rows(tested, columns, runs),
+        tested=tested,
+    )
+    return OtherDataPart([one.sentence for one in tested], html)
+
+
+def tested_audits(
+    folder: Path, configured: Mapping[str, Run], names: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """Name -> audit.json of the other data that runs are tested on.
+
+    Args:
+        folder: of the experiment.
+        configured: name -> run, as configured.
+        names: of the runs.
+
+    Raises:
+        DataError: an audit is missing.
+    """
+    found = {other for name in names for other in getattr(configured[name], "test_on", {})}
+    return {name: read_json(folder / "data" / name / "audit.json") for name in sorted(found)}
+
+
+def _rows(
+    tested: Sequence[Tested],
+    columns: Sequence[str],
+    runs: Mapping[str, Sequence[SeedResult]],
+) -> list[dict[str, Any]]:
+    """A row for each run that is tested, or trained on one of the data sets."""
+    found = {(one.run, one.data): one for one in tested}
+    rows = []
+    for name, seeds in runs.items():
+        first = seeds[0].metrics
+        own = _own(seeds)
+        trained_here = first["data"]["name"] in columns and own is not None
+        if "outside" in first.get("details", {}) or not trained_here:
+            continue
+        cells = [
+            {"own": own, "n": first["data"]["n"], "classes": len(first["data"]["classes"])}
+            if column == first["data"]["name"]
+            else {"tested": found.get((name, column))}
+            for column in columns
+        ]
+        rows.append({"run": name, "data": first["data"]["name"], "cells": cells})
+    return rows
+
+
+def _own(seeds: Sequence[SeedResult]) -> SeedMean | None:
+    """The unweighted average recall on the own data; None of a run that has no such score."""
+    first = seeds[0].metrics
+    name = next((one for one in OWN_SCORES if one in first["metrics"]), None)
+    if name is None or "classes" not in first["data"]:
+        return None
+    entries = [seed.metrics["metrics"][name] for seed in seeds]
+    return over_seeds(entries, first["interval"]["level"])

@@ -1,0 +1,24 @@
+"""Score a trained model on the texts of other data, next to its score on its own."""
+
+from pathlib import Path
+
+from affectlab.config.models import Bootstrap, typed
+from affectlab.config.other_data import OtherData
+from affectlab.emotion.data import read_data
+from affectlab.emotion.other_data import evaluate_other
+from affectlab.emotion.settings import EmotionRun
+from affectlab.files.logs import configure_logging
+
+configure_logging(snakemake.log[0])
+paths = snakemake.input
+evaluate_other(
+    (snakemake.wildcards.run, int(snakemake.wildcards.seed), snakemake.wildcards.data),
+    typed(EmotionRun, snakemake.params.recipe),
+    typed(OtherData, snakemake.params.block),
+    typed(Bootstrap, snakemake.params.bootstrap),
+    own=(read_data(paths.own_records, paths.own_description), Path(paths.own_predictions)),
+    other=(read_data(paths.records, paths.description), Path(paths.predictions)),
+    copies_path=Path(paths.copies),
+    path=Path(snakemake.output.metrics),
+    schema=Path(paths.schema),
+)
