@@ -217,6 +217,65 @@ rule entity_outside:
         "../workflow/scripts/entity_outside.py"
 
 
+# Nothing is trained: a language model is asked for the class of each held-out span or text.
+rule entity_prompt:
+    input:
+        records=ENTITY_RUNS.data_of_run("records.jsonl"),
+        description=ENTITY_RUNS.data_of_run("description.json"),
+        audit=ordering_only(ENTITY_RUNS.data_of_run("audit.json")),
+        model=ENTITY_RUNS.model_of_run,
+    output:
+        predictions=nonempty("<results>/entity/{run}/seed{seed}/predictions.parquet"),
+        outside=nonempty("<results>/entity/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/entity_prompt/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_prompt/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_PROMPTED),
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(8000),
+        runtime=240,
+        gpu=1,
+    params:
+        lib=lib("entity_prompt"),
+        recipe=ENTITY_RUNS.recipe("protocol", "seeds", "data"),
+    script:
+        "../workflow/scripts/entity_prompt.py"
+
+
+# The same by an endpoint, where no model is needed here.
+rule entity_prompt_endpoint:
+    input:
+        records=ENTITY_RUNS.data_of_run("records.jsonl"),
+        description=ENTITY_RUNS.data_of_run("description.json"),
+        audit=ordering_only(ENTITY_RUNS.data_of_run("audit.json")),
+    output:
+        predictions=nonempty("<results>/entity/{run}/seed{seed}/predictions.parquet"),
+        outside=nonempty("<results>/entity/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/entity_prompt_endpoint/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/entity_prompt_endpoint/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(ENTITY_ENDPOINTS),
+    # It needs the network, which compute nodes seldom have.
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=240,
+    params:
+        lib=lib("entity_prompt_endpoint"),
+        recipe=ENTITY_RUNS.recipe("protocol", "seeds", "data"),
+    script:
+        "../workflow/scripts/entity_prompt_endpoint.py"
+
+
 rule entity_evaluate:
     input:
         predictions="<results>/entity/{run}/seed{seed}/predictions.parquet",

@@ -9,6 +9,10 @@ ENTITY_RUNS = Runs(
     ENTITY_SELECTED,
     data={name for run in ENTITY_SELECTED.values() for name in stage_data(run)},
 )
+# What rules receive of a run, the text of its own prompt included.
+ENTITY_RUNS.blocks = {name: with_template(run) for name, run in ENTITY["runs"].items()}
+ENTITY_ENDPOINTS = [name for name, run in ENTITY["runs"].items() if asks_endpoint(run)]
+ENTITY_PROMPTED = set(ENTITY_RUNS.of_method("prompt")) - set(ENTITY_ENDPOINTS)
 ENTITY_OUTSIDE = [name for name in ENTITY["runs"] if ENTITY_RUNS.is_outside(name)]
 ENTITY_TRAINED = [name for name in ENTITY["runs"] if name not in ENTITY_OUTSIDE]
 

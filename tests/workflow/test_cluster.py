@@ -77,4 +77,9 @@ def test_what_runs_on_the_login_node_is_what_needs_the_network(project):
     rules = re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL)
     local = {name for name, body in rules if "    localrule: True\n" in body}
     assert {name for name, _ in rules if name.startswith("fetch_")} <= local
-    assert local <= LOCAL | {"check", "summary_judge", "emotion_prompt_endpoint"}
+    assert local <= LOCAL | {
+        "check",
+        "summary_judge",
+        "emotion_prompt_endpoint",
+        "entity_prompt_endpoint",
+    }

@@ -79,6 +79,10 @@ class Prompt(Section):
         None, description=" ".join(str(PromptEndpoint.__doc__).split())
     )
 
+    def model_in_use(self, local: str) -> str:
+        """The name of the model that is asked: that at the endpoint, or the *local* one."""
+        return local if self.endpoint is None else self.endpoint.model
+
 
 def template_mistakes(path: str, template: Any) -> Iterator[str]:
     """Report a file with a prompt that is not there, or has no place for the text."""

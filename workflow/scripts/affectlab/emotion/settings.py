@@ -91,8 +91,7 @@ class EmotionRun(Run):
     def model_name(self) -> str:
         """What tables call its model: a pretrained one, or the method."""
         if self.method == "prompt":
-            endpoint = self.prompt.endpoint
-            return self.model if endpoint is None else endpoint.model
+            return self.prompt.model_in_use(self.model)
         return self.model if self.is_network else self.method
 
     @property

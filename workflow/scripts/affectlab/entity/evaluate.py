@@ -113,7 +113,7 @@ def evaluate(
             "entity",
             TASK_VERSION,
             method=run.recipe.method,
-            model=run.recipe.model if outside is None else run.recipe.method,
+            model=run.recipe.model_name,
             data={
                 "split": "test" if len(corpora) == 1 else CROSS_VALIDATION,
                 **test,

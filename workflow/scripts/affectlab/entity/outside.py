@@ -59,7 +59,7 @@ def store(
     path = Path(recipe.path)
     answers = read_answers(path, recipe, wanted, None if recipe.columns.seed is None else seed)
     alone = {record.id: record.targets[0].id for record in data.records if len(record.targets) == 1}
-    items, training = _items(data, whole_texts)
+    items, training = truths_of(data, whole_texts)
     known = {name for found in items.values() for name in found} | training.keys()
     found = outside.match(
         path,
@@ -183,7 +183,7 @@ def targets_to_leave_out(
     return targets | set(table["trained_on"])
 
 
-def _items(
+def truths_of(
     data: Data, whole_texts: bool
 ) -> tuple[dict[str, dict[str, outside.Truth]], dict[str, outside.Truth]]:
     """Held-out split -> target -> its classes, and the same of the training split.

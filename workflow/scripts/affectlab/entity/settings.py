@@ -29,10 +29,12 @@ from affectlab.config.models import (
     Training,
     block,
 )
+from affectlab.config.prompts import Prompt, asks_endpoint, prompt_mistakes
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 from affectlab.entity.layouts import LAYOUTS, TEXT_LAYOUT
 
 MODEL_KINDS = frozenset({"text-encoder"})
+PROMPTED_KINDS = frozenset({"causal-lm"})
 TRAINED = Only("method", ("gbert", "vmf"))
 
 
@@ -124,13 +126,16 @@ class Stage(Section):
 class EntityRun(Run):
     """One run."""
 
-    method: Literal["gbert", "vmf", "predictions"] = Field(
+    method: Literal["gbert", "vmf", "prompt", "predictions"] = Field(
         "vmf",
         description="gbert: the original's heads and loss; vmf: a von Mises-Fisher likelihood "
-        "with a learned concentration; predictions: score a table of predictions.",
+        "with a learned concentration; prompt: ask a language model as it is; predictions: score "
+        "a table of predictions.",
     )
-    model: Annotated[AssetName, TRAINED] = Field(
-        "minilm-l6", description="Pretrained encoder: a name in models.yaml."
+    model: Annotated[AssetName, Only("method", (*TRAINED.values, "prompt"))] = Field(
+        "minilm-l6",
+        description="Pretrained encoder: a name in models.yaml. For a prompt a causal-lm, and "
+        "without effect where prompt.endpoint is given.",
     )
     data: AssetName = Field(
         "entity", description="Data set that the run is scored on; that of the last stage."
@@ -154,7 +159,15 @@ class EntityRun(Run):
         min_length=1,
         description="Trainings one after the other, each from the best weights of the one before.",
     )
+    prompt: Annotated[Prompt, Only("method", ("prompt",))] = block()
     predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
+
+    @property
+    def model_name(self) -> str:
+        """What tables call its model; the method where there is none."""
+        if self.method == "prompt":
+            return self.prompt.model_in_use(self.model)
+        return self.model if self.method in TRAINED.values else self.method
 
 
 class Split(Section):
@@ -229,16 +242,18 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """See `affectlab.experiments.Settings`."""
     runs = selected_runs(block).values()
     datasets = {name for run in runs for name in stage_data(run)}
-    return datasets, {run["model"] for run in runs if "model" in run}
+    return datasets, {run["model"] for run in runs if "model" in run and not asks_endpoint(run)}
 
 
 def _run_mistakes(
     path: str, run: Mapping[str, Any], runs: Mapping[str, Any], registries: Registries
 ) -> Iterator[str]:
     yield from misplaced_keys(path, EntityRun, run)
-    if "model" in run:
-        yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
+    if "model" in run and not asks_endpoint(run):
+        kinds = PROMPTED_KINDS if run.get("method") == "prompt" else MODEL_KINDS
+        yield from model_mistakes(f"{path}.model", run["model"], registries, kinds)
     yield from outside_mistakes(path, run)
+    yield from prompt_mistakes(path, run)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     vmf = as_mapping(run.get("vmf"))
     least, start = vmf.get("kappa_min"), vmf.get("kappa_start")

@@ -97,7 +97,7 @@ def classified(
             "language": prompt.language,
             "sha256": prompt.sha256,
         },
-        "model": model_name if settings.endpoint is None else settings.endpoint.model,
+        "model": settings.model_in_use(model_name),
         "decoding": _decoding(settings.endpoint),
         "asked": len(found),
         "invalid": sum(one.name is None for one in found),
