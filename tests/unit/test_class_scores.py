@@ -235,6 +235,8 @@ def test_languages_choose_the_prompt(tmp_path):
     own = ClassPrompt(Prompt(template="{classes}? {text} ({span})\n"), ("a", "b"), "en", spans=True)
     assert own.language is None
     assert own.filled("so {span}", "it") == "- a\n- b? so {span} (it)"
+    with pytest.raises(UserError, match=r"prompt.template: the file does not hold \{span\}"):
+        ClassPrompt(Prompt(template="{text}"), ("a", "b"), "en", spans=True)
 
 
 @pytest.mark.parametrize("language", ["en", "zh", "any"])

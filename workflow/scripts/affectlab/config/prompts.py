@@ -63,8 +63,8 @@ class Prompt(Section):
     template: Text | None = Field(
         None,
         description="File with a prompt of your own, from the folder in which you start Snakemake: "
-        "{text} stands for the text, {classes} for the names of the classes; null: the shipped "
-        "one.",
+        "{text} stands for the text, {span} for the span in it, {classes} for the names of the "
+        "classes; null: the shipped one.",
     )
     max_length: int = Field(
         2048,

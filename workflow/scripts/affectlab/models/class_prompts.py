@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from affectlab.config.prompts import Prompt
+from affectlab.errors import UserError
 from affectlab.files.text import read_text
 
 SHIPPED_LANGUAGES = ("en", "zh")
 ANY_LANGUAGE = "any"
+SPAN_PLACE = "{span}"
 
 _PLACES = re.compile(r"\{(text|span|classes)\}")
 
@@ -34,10 +36,17 @@ class ClassPrompt:
             classes: in the order in which they are listed.
             language: ISO 639 code of the data; None if it is not known.
             spans: whether the question is about a span of each text.
+
+        Raises:
+            UserError: a prompt of the user's own has no place for the span.
         """
         self.language: str | None = None
         if settings.template is not None:
             template = settings.template
+            if spans and SPAN_PLACE not in template:
+                raise UserError(
+                    f"prompt.template: the file does not hold {SPAN_PLACE}, where the span is put"
+                )
         else:
             code = (language or "").partition("-")[0]
             known = code if code in SHIPPED_LANGUAGES else ANY_LANGUAGE
