@@ -405,7 +405,7 @@ use rule emotion_evaluate as emotion_evaluate_outside with:
     benchmark:
         "<benchmarks>/emotion_evaluate_outside/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(EMOTION_OUTSIDE),
+        run=one_of(set(EMOTION_OUTSIDE) & set(emotion_runs_on("class"))),
 
 
 # Seeds of a run together, and every run against every other on the same items.

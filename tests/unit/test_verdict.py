@@ -22,7 +22,7 @@ def record():
     ("alike", "ending"), [("has the same pixels as one", "as one."), (None, "that we know of.")]
 )
 def test_leakage_is_told_as_far_as_it_was_looked_for(record, alike, ending):
-    page = " ".join(verdict(record, None, Judged("recordings", "uar", alike)).split())
+    page = " ".join(verdict(record, None, Judged("recordings", ("uar",), alike)).split())
     start = "None of the recordings is among the training items that we know of"
     told = page[page.index(start) :].partition(" Size ")[0]
     assert told.endswith(ending)

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from affectlab.config.models import typed
-from affectlab.emotion.data import read_data
 from affectlab.emotion.outside import store
+from affectlab.emotion.readers import read_any
 from affectlab.emotion.settings import EmotionRun
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 store(
-    read_data(snakemake.input.records, snakemake.input.description),
+    read_any(snakemake.input.records, snakemake.input.description),
     typed(EmotionRun, snakemake.params.recipe).predictions,
     int(snakemake.wildcards.seed),
     Path(snakemake.output.predictions),

@@ -255,7 +255,7 @@ def _score_label_sets(
     found = _with_refits(read_set_predictions(path, classes, corpus, main), details)
     pooled = found[main].pooled()
     panels = {
-        name: (pooled.true[:, k], pooled.probabilities[:, k], pooled.decided[:, k])
+        name: (pooled.true[:, k], pooled.stated[:, k], pooled.decided[:, k])
         for k, name in enumerate(classes)
     }
     return _Scored(

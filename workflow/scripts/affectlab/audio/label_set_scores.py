@@ -63,7 +63,7 @@ def precision_trials(predicted: PredictedSets, bootstrap: Bootstrap) -> Trials:
             np.concatenate(
                 [
                     multilabel.mean_average_precision(
-                        multilabel.average_precisions(one.true, one.probabilities, part)
+                        multilabel.average_precisions(one.true, one.stated, part)
                     )
                     for part in parts
                 ]
@@ -135,7 +135,7 @@ def _probe_scores(predicted: PredictedSets) -> dict[str, float]:
 
 
 def _precision(repeat: multilabel.LabelSets) -> float:
-    found = multilabel.average_precisions(repeat.true, repeat.probabilities)
+    found = multilabel.average_precisions(repeat.true, repeat.stated)
     return float(multilabel.mean_average_precision(found))
 
 

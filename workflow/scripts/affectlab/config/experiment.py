@@ -42,13 +42,13 @@ class Judged:
 
     Attributes:
         items: plural of an item.
-        headline: the score that is judged without a claim.
+        headlines: scores that are judged without a claim; the first that the record has.
         alike: how an item is found that a training item equals; None where it is not looked for.
         divided: whether the data have a test split; else all that is predicted is scored.
     """
 
     items: str
-    headline: str
+    headlines: tuple[str, ...]
     alike: str | None
     divided: bool = True
 

@@ -198,20 +198,21 @@ def _class_lines(record: Mapping[str, Any]) -> list[str]:
 
 def _multilabel_lines(record: Mapping[str, Any]) -> list[str]:
     rows = [(name, record["per_class"][name]) for name in record["data"]["classes"]]
-    precisions = {
-        name: "-" if row["average_precision"] is None else f"{row['average_precision']:.4f}"
-        for name, row in rows
-    }
+    precisions = {name: _cell(row["average_precision"]) for name, row in rows}
     return [
         "",
         f"{'class':<12}{'precision':>10}{'recall':>10}{'f1':>10}{'avg prec':>10}{'support':>10}"
         f"{'threshold':>11}",
         *(
             f"{name:<12}{row['precision']:>10.4f}{row['recall']:>10.4f}{row['f1']:>10.4f}"
-            f"{precisions[name]:>10}{row['support']:>10d}{row['threshold']:>11.4f}"
+            f"{precisions[name]:>10}{row['support']:>10d}{_cell(row['threshold']):>11}"
             for name, row in rows
         ),
     ]
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 _DETAILS: Mapping[TargetName, Callable[[Mapping[str, Any]], list[str]]] = MappingProxyType(

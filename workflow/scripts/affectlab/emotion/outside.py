@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 from affectlab.config.models import Outside
 from affectlab.emotion.data import Data
+from affectlab.emotion.multilabel_data import MultilabelData
+from affectlab.emotion.ratings import Ratings
+from affectlab.emotion.readers import AnyData
 from affectlab.evaluation import outside
+from affectlab.evaluation.outside_tables import Answer, Wanted, read_answers
 from affectlab.evaluation.scoring import HELD_OUT
+from affectlab.files.io import write_json, write_jsonl
+
+DECISIVE = 0.5
+"""A text is given the classes of at least this probability, where the table states no classes."""
 
 
 def store(
-    data: Data, recipe: Outside, seed: int, predictions_path: Path, record_path: Path
+    data: AnyData, recipe: Outside, seed: int, predictions_path: Path, record_path: Path
 ) -> None:
     """Store the predictions of a table as `predict_records` stores ours.
 
@@ -25,6 +35,9 @@ def store(
     Raises:
         DataError: see `outside.store`.
     """
+    if isinstance(data, Ratings | MultilabelData):
+        _store_values(data, recipe, seed, predictions_path, record_path)
+        return
     training = data.of_split("train") if data.description.folds is None else []
     outside.store(
         recipe,
@@ -48,4 +61,65 @@ def held_out_labels(data: Data) -> dict[str, dict[str, str]]:
         return dict.fromkeys(HELD_OUT, labels)
     return {
         split: {record.id: record.label for record in data.of_split(split)} for split in HELD_OUT
+    }
+
+
+def _store_values(
+    data: Ratings | MultilabelData,
+    recipe: Outside,
+    seed: int,
+    predictions_path: Path,
+    record_path: Path,
+) -> None:
+    """Store predictions of numbers, or of any number of classes."""
+    if isinstance(data, Ratings):
+        wanted = Wanted(numbers=dict.fromkeys(data.names, math.inf))
+        truths: dict[str, outside.Truth] = {record.id: () for record in data.records}
+    else:
+        wanted = Wanted(data.names, several=True, independent=True)
+        truths = {record.id: record.labels for record in data.records}
+    folded = data.description.folds is not None
+    ids = {
+        split: [one.id for one in (data.records if folded else data.of_split(split))]
+        for split in HELD_OUT
+    }
+    found = outside.match(
+        Path(recipe.path),
+        read_answers(
+            Path(recipe.path), recipe, wanted, None if recipe.columns.seed is None else seed
+        ),
+        {split: {name: truths[name] for name in names} for split, names in ids.items()},
+        [] if folded else [one.id for one in data.of_split("train")],
+        "test",
+        recipe,
+    )
+    known = {record.id: record.truth for record in data.records}
+    write_jsonl(
+        predictions_path,
+        (
+            {"id": name, "split": split, **known[name], **_predicted(answer, data)}
+            for split, answers in found.answers.items()
+            for name, answer in answers.items()
+        ),
+        sealed=True,
+    )
+    record = found.to_dict()
+    if isinstance(data, Ratings):
+        record["probabilities"] = None
+    write_json(record_path, record, sealed=True)
+
+
+def _predicted(answer: Answer, data: Ratings | MultilabelData) -> dict[str, Any]:
+    """What a line of predictions.jsonl holds beside its id, split and truth."""
+    if isinstance(data, Ratings):
+        return {"prediction": dict(answer.numbers)}
+    if answer.probabilities is None:
+        return {"prediction": list(answer.classes)}
+    probabilities = dict(zip(data.names, answer.probabilities, strict=True))
+    if answer.stated:
+        return {"prediction": list(answer.classes), "probabilities": probabilities}
+    return {
+        "prediction": [name for name, value in probabilities.items() if value >= DECISIVE],
+        "probabilities": probabilities,
+        "thresholds": dict.fromkeys(data.names, DECISIVE),
     }

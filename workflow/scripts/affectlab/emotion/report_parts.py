@@ -10,6 +10,7 @@ from typing import Any
 
 from affectlab.datasets.description import Target
 from affectlab.evaluation.classification import CROSS_VALIDATION
+from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.regression import score_stems
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
 from affectlab.report.results import SeedResult, against_baseline, split_means
@@ -37,7 +38,7 @@ class ReportPart:
         figures: name of a figure -> its description.
         each: template of the table of a run.
         data: template of the table of a data set.
-        first: the first sentences, from the name of the best run, its summary, its first
+        first: the first sentences, from how the best run is called, its summary, its first
             metrics.json, and a function that describes an interval.
         few: what the main score on few texts cannot show, from the summary of a run.
     """
@@ -66,9 +67,22 @@ def trivial_for_texts(name: str) -> str:
 
 
 def best_by_validation(part: ReportPart, runs: Mapping[str, Sequence[SeedResult]]) -> str:
-    """The run with the highest main score on validation: choosing by test would favour luck."""
-    means = {name: split_means(seeds)["validation"][part.main] for name, seeds in runs.items()}
-    return max(means, key=means.__getitem__)
+    """The run with the highest main score on validation: choosing by test would favour luck.
+
+    It is the first run where none has predictions of the validation split.
+    """
+    means = _on_validation(part, runs)
+    return max(means, key=means.__getitem__) if means else next(iter(runs))
+
+
+def _on_validation(part: ReportPart, runs: Mapping[str, Sequence[SeedResult]]) -> dict[str, float]:
+    """The main score of each run on validation, of those that have one."""
+    splits = {name: split_means(seeds) for name, seeds in runs.items()}
+    return {
+        name: of_split["validation"][part.main]
+        for name, of_split in splits.items()
+        if "validation" in of_split
+    }
 
 
 def headline(
@@ -87,6 +101,8 @@ def headline(
     """
     summaries = {run["run"]: run for run in comparison["runs"]}
     best = best_by_validation(part, runs)
+    chosen = _on_validation(part, runs)
+    named = f"{best}, the run with the highest validation {part.main_words}," if chosen else best
     run, first = summaries[best], runs[best][0].metrics
 
     def interval(score: str) -> str:
@@ -97,13 +113,16 @@ def headline(
         )
 
     texts = _scored_texts(run, first, audits[run["data"]])
-    sentences = part.first(best, run, first, texts, interval)
+    sentences = part.first(named, run, first, texts, interval)
     if run["split"] == CROSS_VALIDATION:
         sentences.append("Each text was predicted by a model that was trained without its fold.")
     if few := part.few(run):
         sentences.append(few)
     if pair := against_baseline(comparison).get(best):
         sentences.append(_difference(part, pair, comparison["baseline"]))
+    for name, seeds in runs.items():
+        if told := outside_sentences(seeds[0].metrics, "texts"):
+            sentences.append(f"{name}: {' '.join(told)}")
     return sentences
 
 
@@ -156,7 +175,7 @@ def _first_of_numbers(
 ) -> list[str]:
     ccc, mae = run["metrics"]["ccc"], run["metrics"]["mae"]
     return [
-        f"{best}, the run with the highest validation concordance, predicts"
+        f"{best} predicts"
         f" {_listed(first['data']['numbers'])} of {texts} with a concordance of"
         f" {ccc['mean']:.3f} ({interval('ccc')}; {count(len(run['seeds']), 'seed')}).",
         f"Its mean absolute error is {mae['mean']:.4g}. The strongest trivial baseline is"
@@ -173,7 +192,7 @@ def _first_of_label_sets(
 ) -> list[str]:
     macro, exact = run["metrics"]["macro_f1"], run["metrics"]["exact_match"]
     return [
-        f"{best}, the run with the highest validation macro F1, has a macro F1 of"
+        f"{best} has a macro F1 of"
         f" {macro['mean']:.3f} on {texts} with any of"
         f" {len(first['data']['classes'])} classes ({interval('macro_f1')};"
         f" {count(len(run['seeds']), 'seed')}). The strongest trivial baseline,"

@@ -38,7 +38,7 @@ class MultilabelTarget(ScorerTarget[LabelSets]):
 
         test = predictions["test"]
         panels = {
-            name: (test.true[:, k], test.probabilities[:, k], test.decided[:, k])
+            name: (test.true[:, k], test.stated[:, k], test.decided[:, k])
             for k, name in enumerate(self._names)
         }
         plots.precision_recall(folder / "precision_recall", panels)

@@ -12,6 +12,7 @@ from affectlab.emotion.methods import SEEDLESS
 from affectlab.evaluation import scoring
 from affectlab.evaluation.by_subgroup import ScoredItems
 from affectlab.evaluation.comparison import Run
+from affectlab.evaluation.predictions import scope_of
 from affectlab.evaluation.scoring import Scorer, SplitT
 
 
@@ -113,9 +114,10 @@ class ScorerTarget(Generic[SplitT]):
         bootstrap: Bootstrap,
         outside: Mapping[str, Any] | None = None,
     ) -> Scored:
-        """See `Target`; all predictions are our own."""
-        assert outside is None
-        predictions = self.scorer.read(predictions_path)
+        """See `Target`."""
+        predictions = self.scorer.read(
+            predictions_path, None if outside is None else scope_of(outside)
+        )
         record = scoring.scored_record(self.scorer, predictions, overlapping, bootstrap)
         comparison = None
         if baseline_path is not None:
@@ -126,6 +128,7 @@ class ScorerTarget(Generic[SplitT]):
             comparison,
             lambda folder: self.draw(predictions, folder),
             lambda: self._items(predictions["test"], bootstrap),
+            {} if outside is None else {"outside": {**outside, "swapped_names": {}}},
         )
 
     def _items(self, split: SplitT, bootstrap: Bootstrap) -> ScoredItems:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from affectlab.config.checks import (
+    OUTSIDE,
     WITHOUT_TRAINING,
     misplaced_keys,
     outside_mistakes,
@@ -181,7 +182,8 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
         yield from model_mistakes(f"{path}.model", run["model"], registries, kinds)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     method = run.get("method")
-    if method in WITHOUT_TRAINING and _target_of(run, registries) not in (None, "class"):
+    needs_class = method in WITHOUT_TRAINING and method != OUTSIDE
+    if needs_class and _target_of(run, registries) not in (None, "class"):
         yield (
             f"{path}.method: {method} needs data with one class for each text; the target of "
             f"{run['data']!r} is {_target_of(run, registries)}"

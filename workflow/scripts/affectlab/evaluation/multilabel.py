@@ -59,8 +59,9 @@ class LabelSets:
         ids: of the n items.
         true: booleans ``[n, L]``.
         decided: booleans ``[n, L]``, the predicted classes.
-        probabilities: float64 ``[n, L]``.
-        thresholds: float64 ``[n, L]``, those of the model that predicted the item.
+        probabilities: float64 ``[n, L]``; None where they are not stated.
+        thresholds: float64 ``[n, L]``, those of the model that predicted the item; None where they
+            are not known.
         priors: of the training items of this model, for each item.
         answers: name of a further trivial baseline -> its label sets, booleans ``[n, L]``.
     """
@@ -68,13 +69,18 @@ class LabelSets:
     ids: tuple[str, ...]
     true: stats.Array
     decided: stats.Array
-    probabilities: stats.Floats
-    thresholds: stats.Floats
+    probabilities: stats.Floats | None
+    thresholds: stats.Floats | None
     priors: tuple[Prior, ...]
     answers: Mapping[str, stats.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def stated(self) -> stats.Floats:
+        """The probabilities; decisions alone count as 0 and 1."""
+        return self.decided * 1.0 if self.probabilities is None else self.probabilities
 
     def without(self, ids: Container[str]) -> LabelSets:
         """The same predictions less those of the items *ids*."""
@@ -83,8 +89,8 @@ class LabelSets:
             tuple(self.ids[place] for place in kept),
             self.true[kept],
             self.decided[kept],
-            self.probabilities[kept],
-            self.thresholds[kept],
+            None if self.probabilities is None else self.probabilities[kept],
+            None if self.thresholds is None else self.thresholds[kept],
             tuple(self.priors[place] for place in kept),
             {name: given[kept] for name, given in self.answers.items()},
         )
@@ -206,8 +212,10 @@ def score_split(
         "micro_f1": intervals.f1_interval(pooled, level),
         "exact_match": intervals.share_interval(whole, level),
     }
-    if split.true.any():
-        found["mean_average_precision"] = _precision_interval(split, groups, bootstrap)
+    if split.true.any() and split.probabilities is not None:
+        found["mean_average_precision"] = _precision_interval(
+            split.true, split.probabilities, groups, bootstrap
+        )
     return {
         "n": len(split),
         "groups": len(set(groups)),
@@ -288,13 +296,19 @@ def per_class(split: LabelSets, classes: Sequence[str]) -> dict[str, dict[str, A
     """Precision, recall, F1, average precision, counts and threshold of each class.
 
     The threshold is the mean over the items: in a cross-validation their models have different
-    ones. The average precision is None for a class that no item has.
+    ones. The average precision is None for a class that no item has. Without probabilities or
+    thresholds, what needs them is None.
 
     Args:
         split: the predictions.
         classes: L names.
     """
-    precisions = average_precisions(split.true, split.probabilities)
+    known = split.probabilities is not None
+    precisions = (
+        np.full(len(classes), np.nan)
+        if split.probabilities is None
+        else average_precisions(split.true, split.probabilities)
+    )
     hits, support, predicted = _counts(_count_columns(split.true, split.decided).sum(axis=0))
     found = {}
     for place, name in enumerate(classes):
@@ -303,40 +317,44 @@ def per_class(split: LabelSets, classes: Sequence[str]) -> dict[str, dict[str, A
             "precision": float(right / given) if given else 0.0,
             "recall": float(right / has) if has else 0.0,
             "f1": float(2 * right / (has + given)) if has + given else 0.0,
-            "average_precision": float(precisions[place]) if has else None,
+            "average_precision": float(precisions[place]) if has and known else None,
             "support": int(has),
             "predicted": int(given),
-            "threshold": float(split.thresholds[:, place].mean()),
+            "threshold": None
+            if split.thresholds is None
+            else float(split.thresholds[:, place].mean()),
         }
     return found
 
 
 def _precision_interval(
-    split: LabelSets, groups: Sequence[int], bootstrap: Bootstrap
+    true: stats.Array, probabilities: stats.Floats, groups: Sequence[int], bootstrap: Bootstrap
 ) -> stats.Interval:
     """The interval of the mean average precision, from resampled groups."""
-    n = len(split)
+    n = len(true)
     rows = max(1, WEIGHED_CELLS // n)
     replicates: list[float] = []
     weights: list[stats.Array] = []
     for drawn in stats.resampled_items(groups, bootstrap.resamples, bootstrap.seed):
         weights.append(np.bincount(drawn, minlength=n))
         if len(weights) == rows:
-            replicates += _mean_precisions(split, weights)
+            replicates += _mean_precisions(true, probabilities, weights)
             weights = []
     if weights:
-        replicates += _mean_precisions(split, weights)
+        replicates += _mean_precisions(true, probabilities, weights)
     known = np.array(replicates)
     return intervals.resampled_interval(
-        float(mean_average_precision(average_precisions(split.true, split.probabilities))),
+        float(mean_average_precision(average_precisions(true, probabilities))),
         known[~np.isnan(known)],
         len(set(groups)),
         bootstrap.level,
     )
 
 
-def _mean_precisions(split: LabelSets, weights: Sequence[stats.Array]) -> list[float]:
-    found = average_precisions(split.true, split.probabilities, np.stack(weights))
+def _mean_precisions(
+    true: stats.Array, probabilities: stats.Floats, weights: Sequence[stats.Array]
+) -> list[float]:
+    found = average_precisions(true, probabilities, np.stack(weights))
     return [float(one) for one in mean_average_precision(found)]
 
 

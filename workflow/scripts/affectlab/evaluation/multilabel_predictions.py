@@ -14,7 +14,14 @@ from affectlab.evaluation import multilabel, stats
 from affectlab.evaluation.by_subgroup import ItemScore
 from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.multilabel import LabelSets, Prior
-from affectlab.evaluation.predictions import ROUNDING, Line, check_items, prediction_lines
+from affectlab.evaluation.predictions import (
+    COMPLETE,
+    ROUNDING,
+    Line,
+    Scope,
+    check_scope,
+    prediction_lines,
+)
 from affectlab.evaluation.scoring import HELD_OUT
 
 
@@ -39,11 +46,14 @@ class MultilabelCorpus:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The prediction of a line: the predicted classes, and numbers in the order of the classes."""
+    """The prediction of a line: the predicted classes, and numbers in the order of the classes.
+
+    Somebody else may state no probabilities, or no thresholds; these are None.
+    """
 
     decided: frozenset[str]
-    probabilities: list[float]
-    thresholds: list[float]
+    probabilities: list[float] | None
+    thresholds: list[float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +63,12 @@ class MultilabelScorer:
     corpus: MultilabelCorpus
     compared: ClassVar[tuple[str, ...]] = multilabel.COMPARED
 
-    def read(self, path: Path | str) -> dict[str, LabelSets]:
+    def read(self, path: Path | str, scope: Scope | None = None) -> dict[str, LabelSets]:
         """Read the predictions of the splits `HELD_OUT` and check them.
+
+        Args:
+            path: predictions.jsonl of a run.
+            scope: of a run on somebody else's predictions; None for one of our own.
 
         Raises:
             DataError: a line is not a prediction, a class is predicted below its threshold or
@@ -70,10 +84,13 @@ class MultilabelScorer:
                 raise line.error(f"a second prediction for {name!r}")
             if line.names("labels", corpus.classes) != list(corpus.labels[split][name]):
                 raise line.error("the labels are not those of the records")
-            found[split][name] = read_decided(line, corpus.classes)
-        for split, items in found.items():
-            check_items(path, f"the split {split}", items, corpus.labels[split])
-        return {split: self._as_arrays(split, items) for split, items in found.items()}
+            found[split][name] = (
+                read_decided(line, corpus.classes)
+                if scope is None
+                else _read_of_others(line, corpus.classes, scope)
+            )
+        check_scope(path, found, corpus.labels, COMPLETE if scope is None else scope)
+        return {split: self._as_arrays(split, items) for split, items in found.items() if items}
 
     def groups_of(self, split: LabelSets) -> list[int]:
         """See `scoring.Scorer`."""
@@ -103,14 +120,34 @@ class MultilabelScorer:
             ids,
             indicators([corpus.labels[split][name] for name in ids], corpus.classes),
             indicators([tuple(lines[name].decided) for name in ids], corpus.classes),
-            np.array([lines[name].probabilities for name in ids], np.float64).reshape(shape),
-            np.array([lines[name].thresholds for name in ids], np.float64).reshape(shape),
+            _numbers([lines[name].probabilities for name in ids], shape),
+            _numbers([lines[name].thresholds for name in ids], shape),
             tuple(corpus.priors[split][name] for name in ids),
             {
                 name: np.stack([given[split][item] for item in ids])
                 for name, given in corpus.answers.items()
             },
         )
+
+
+def _numbers(rows: Sequence[list[float] | None], shape: tuple[int, int]) -> stats.Floats | None:
+    """Rows as an array of this *shape*; None where one is not stated."""
+    if any(row is None for row in rows):
+        return None
+    return np.array(rows, np.float64).reshape(shape)
+
+
+def _read_of_others(line: Line, classes: Sequence[str], scope: Scope) -> Decided:
+    """The prediction of a line that somebody else made.
+
+    Raises:
+        DataError: it is none.
+    """
+    return Decided(
+        frozenset(line.names("prediction", classes)),
+        line.shares("probabilities", classes) if scope.probabilities else None,
+        line.shares("thresholds", classes) if "thresholds" in line.values else None,
+    )
 
 
 def indicators(sets: Sequence[Sequence[str]], classes: Sequence[str]) -> stats.Array:

@@ -72,6 +72,31 @@ def pool(paths: Sequence[Path | str], output: Path | str) -> None:
     write_jsonl(output, (row for path in paths for row in read_jsonl(path)), sealed=True)
 
 
+def check_scope(
+    path: Path | str,
+    found: Mapping[str, Collection[str]],
+    expected: Mapping[str, Collection[str]],
+    scope: Scope,
+) -> None:
+    """Check that the predicted items are exactly those that a run of this scope has.
+
+    Args:
+        path: of the predictions.
+        found: split -> ids that were predicted.
+        expected: split -> ids that the records hold.
+        scope: of the run.
+
+    Raises:
+        DataError: an item is missing or is not in the records.
+    """
+    for split, items in found.items():
+        if split in scope.splits_left_out:
+            check_items(path, f"the split {split}", items, ())
+            continue
+        wanted = [name for name in expected[split] if name in items or name not in scope.missing]
+        check_items(path, f"the split {split}", items, wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One stored prediction, and where it is.

@@ -20,7 +20,7 @@ from affectlab.config.models import Bootstrap
 from affectlab.evaluation import intervals, stats
 from affectlab.evaluation.by_subgroup import ItemScore
 from affectlab.evaluation.comparison import Score
-from affectlab.evaluation.predictions import check_items, prediction_lines
+from affectlab.evaluation.predictions import COMPLETE, Scope, check_scope, prediction_lines
 from affectlab.evaluation.records import metric, strongest
 from affectlab.evaluation.scoring import HELD_OUT
 
@@ -99,9 +99,12 @@ def score_stems(names: Sequence[str]) -> list[str]:
 
 
 def read_predictions(
-    path: Path | str, corpus: RatedCorpus, splits: Sequence[str] = HELD_OUT
+    path: Path | str,
+    corpus: RatedCorpus,
+    splits: Sequence[str] = HELD_OUT,
+    scope: Scope = COMPLETE,
 ) -> dict[str, RatedPredictions]:
-    """Read the predictions of *splits* and check them.
+    """Read the predictions of *splits* and check them; what *scope* lacks may be missing.
 
     Raises:
         DataError: a line is not a prediction, or the items are not exactly those of the corpus.
@@ -116,9 +119,8 @@ def read_predictions(
         if line.numbers("values", corpus.names) != list(corpus.values[split][name]):
             raise line.error("the values are not those of the records")
         found[split][name] = line.numbers("prediction", corpus.names)
-    for split, items in found.items():
-        check_items(path, f"the split {split}", items, corpus.values[split])
-    return {split: _as_arrays(split, items, corpus) for split, items in found.items()}
+    check_scope(path, found, corpus.values, scope)
+    return {split: _as_arrays(split, items, corpus) for split, items in found.items() if items}
 
 
 def scores(
@@ -178,9 +180,9 @@ class NumberScorer:
     corpus: RatedCorpus
     compared: ClassVar[tuple[str, ...]] = COMPARED
 
-    def read(self, path: Path | str) -> dict[str, RatedPredictions]:
+    def read(self, path: Path | str, scope: Scope | None = None) -> dict[str, RatedPredictions]:
         """See `read_predictions`."""
-        return read_predictions(path, self.corpus)
+        return read_predictions(path, self.corpus, scope=COMPLETE if scope is None else scope)
 
     def groups_of(self, split: RatedPredictions) -> list[int]:
         """See `Scorer`."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 from affectlab.config.models import Bootstrap
 from affectlab.evaluation.by_subgroup import ItemScore
 from affectlab.evaluation.comparison import Resamples, Run, Score, difference
+from affectlab.evaluation.predictions import Scope, scope_of
 from affectlab.evaluation.records import read_metrics
 
 HELD_OUT = ("validation", "test")
@@ -42,8 +43,12 @@ class Scorer(Protocol[SplitT]):
     def compared(self) -> tuple[str, ...]:
         """Scores whose paired differences between runs are reported."""
 
-    def read(self, path: Path | str) -> dict[str, SplitT]:
+    def read(self, path: Path | str, scope: Scope | None = None) -> dict[str, SplitT]:
         """Read the predictions of the splits `HELD_OUT` and check them.
+
+        Args:
+            path: predictions.jsonl of a run.
+            scope: of a run on somebody else's predictions; None for one of our own.
 
         Raises:
             DataError: a line is not a prediction, or the items are not those of the data.
@@ -75,12 +80,16 @@ def scored_record(
 
     Args:
         scorer: of the data.
-        predictions: of the splits validation and test.
+        predictions: of the test split, and of validation if the run predicts it.
         overlapping: test items that are, or nearly are, in the training data as well.
         bootstrap: of the intervals.
     """
     test = predictions["test"]
-    others = {"validation": scorer.score_split(predictions["validation"], bootstrap)}
+    others = {
+        split: scorer.score_split(own, bootstrap)
+        for split, own in predictions.items()
+        if split != "test"
+    }
     remaining = test.without(overlapping)
     if len(remaining):
         others["test_without_overlap"] = scorer.score_split(remaining, bootstrap)
@@ -90,12 +99,15 @@ def scored_record(
 def compare_two(
     scorer: Scorer[SplitT], first: SplitT, second: SplitT, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """Compare two trained models on the same items: differences with intervals.
+    """Compare two trained models on the items of both: differences with intervals.
 
     The differences are *first* minus *second*. They say nothing of other seeds.
     """
     if first.ids != second.ids:
-        raise ValueError("the two runs did not predict the same items")
+        apart = set(first.ids) ^ set(second.ids)
+        first, second = first.without(apart), second.without(apart)
+        if not len(first):
+            raise ValueError("the two runs did not predict the same items")
     groups = scorer.groups_of(first)
     resamples = Resamples(groups, bootstrap.resamples, bootstrap.seed)
     ours, theirs = (scorer.scores(side) for side in (first, second))
@@ -132,22 +144,25 @@ def read_runs(
     runs: dict[str, list[tuple[dict[str, Any], SplitT]]] = {}
     for metrics_path, predictions_path in zip(metrics_paths, predictions_paths, strict=True):
         record = read_metrics(metrics_path)
-        predictions = scorers[record["data"]["name"]].read(predictions_path)
+        outside = record.get("details", {}).get("outside")
+        scope = None if outside is None else scope_of(outside)
+        predictions = scorers[record["data"]["name"]].read(predictions_path, scope)
         runs.setdefault(record["run"], []).append((record, predictions["test"]))
-    draws: dict[str, Resamples] = {}
+    draws: dict[Any, Resamples] = {}
     found = []
     for seeds in runs.values():
         first, split = seeds[0]
         data = first["data"]["name"]
         scorer = scorers[data]
-        if data not in draws:
-            draws[data] = Resamples(scorer.groups_of(split), bootstrap.resamples, bootstrap.seed)
+        items = data, split.ids
+        if items not in draws:
+            draws[items] = Resamples(scorer.groups_of(split), bootstrap.resamples, bootstrap.seed)
         each = [scorer.scores(one) for _, one in seeds]
         found.append(
             Run(
                 records=[record for record, _ in seeds],
-                items=(data, split.ids),
-                trials={name: draws[data].trials([one[name] for one in each]) for name in each[0]},
+                items=items,
+                trials={name: draws[items].trials([one[name] for one in each]) for name in each[0]},
                 bounds={name: scorer.bounds(name) for name in each[0]},
                 seedless=first["method"] in seedless,
             )

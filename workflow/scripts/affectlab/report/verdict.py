@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from affectlab.config.experiment import Judged
 from affectlab.errors import UserError
 from affectlab.evaluation.outside_words import outside_sentences
-from affectlab.evaluation.small_data import small_sample
+from affectlab.evaluation.small_data import few_for_correlation, small_sample
 from affectlab.report.words import count, percent, points, relation, trivial
 
 WIDTH = 88
@@ -17,27 +18,42 @@ WORDS = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
     "uar": "unweighted average recall",
+    "ccc": "concordance",
+    "mae": "mean absolute error",
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
     "rouge_l": "ROUGE-L",
 }
 """Name of a score -> how a sentence calls it, where the underscores alone do not tell."""
 
+LIMITS = {
+    "ccc": (-1.0, 1.0, "a number from -1 to 1"),
+    "mae": (0.0, math.inf, "a number of 0 or more"),
+}
+"""Ending of the name of a score that is no share -> its lowest and highest value, in words."""
+
 
 def parse_claim(text: str) -> tuple[str, float]:
     """The score and the value of a claim such as ``accuracy=0.94`` or ``accuracy=94%``.
+
+    Numbers have claims such as ``ccc=0.6`` or, for one of several, ``ccc_valence=0.6``.
 
     Raises:
         UserError: it has another form.
     """
     name, separator, value = text.partition("=")
+    name = name.strip().replace("-", "_")
+    kind, _, stem = name.partition("_")
+    if kind in LIMITS and stem:
+        name = f"{stem}_{kind}"
+    low, high, what = LIMITS.get(name.rpartition("_")[2], (0.0, 1.0, "a share"))
     try:
         number = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
     except ValueError:
         number = float("nan")
-    if not separator or not 0 <= number <= 1:
-        raise UserError(f"--claim {text}: expected a score and a share, such as accuracy=0.94")
-    return name.strip().replace("-", "_"), number
+    if not separator or not low <= number <= high:
+        raise UserError(f"--claim {text}: expected a score and {what}, such as accuracy=0.94")
+    return name, number
 
 
 def verdict(record: Mapping[str, Any], claim: tuple[str, float] | None, judged: Judged) -> str:
@@ -52,7 +68,11 @@ def verdict(record: Mapping[str, Any], claim: tuple[str, float] | None, judged: 
         UserError: the claim is about a score that is not computed.
     """
     what = judged.items
-    name = judged.headline if claim is None else claim[0]
+    name = (
+        next((one for one in judged.headlines if one in record["metrics"]), judged.headlines[0])
+        if claim is None
+        else claim[0]
+    )
     if name not in record["metrics"]:
         known = ", ".join(record["metrics"])
         raise UserError(f"--claim: no score {name!r} of these predictions; there are {known}")
@@ -75,14 +95,14 @@ def verdict(record: Mapping[str, Any], claim: tuple[str, float] | None, judged: 
 def _score(record: Mapping[str, Any], name: str, what: str) -> str:
     data, entry = record["data"], record["metrics"][name]
     others = [
-        f"{_words(other)} {percent(record['metrics'][other]['value'])}"
-        for other in ("accuracy", "macro_f1")
+        f"{_words(other)} {_shown(other, record['metrics'][other]['value'])}"
+        for other in ("accuracy", "macro_f1", "exact_match", "ccc", "mae")
         if other in record["metrics"] and other != name
     ]
     rest = f" Also: {', '.join(others)}." if others else ""
     return (
-        f"On {data['n']:,} {what} the {_words(name)} is {percent(entry['value'])}"
-        f" ({_limits(record, entry)}).{rest}"
+        f"On {data['n']:,} {what} the {_words(name)} is {_shown(name, entry['value'])}"
+        f" ({_limits(record, name, entry)}).{rest}"
     )
 
 
@@ -90,7 +110,7 @@ def _claim(record: Mapping[str, Any], claim: tuple[str, float]) -> str:
     name, value = claim
     low, high = record["metrics"][name]["ci"]
     found = record["metrics"][name]["value"]
-    start = f"The claim is {percent(value)}, {points(value - found)} from what we find."
+    start = f"The claim is {_shown(name, value)}, {_change(name, value - found)} from what we find."
     if low <= value <= high:
         return f"{start} It lies inside the interval: these {record['data']['n']:,} items agree."
     side = "above" if value > high else "below"
@@ -105,7 +125,7 @@ def _baseline(record: Mapping[str, Any], name: str) -> str | None:
     where = relation(entry["ci"], baseline["value"])
     return (
         f"The strongest trivial baseline, {trivial(baseline['name'])}, gives"
-        f" {percent(baseline['value'])}. The interval is {where} it."
+        f" {_shown(name, baseline['value'])}. The interval is {where} it."
     )
 
 
@@ -124,8 +144,9 @@ def _leakage(record: Mapping[str, Any], name: str, judged: Judged) -> str:
     are = "is" if left_out == 1 else "are"
     return (
         f"{left_out} of the {what} {are} in the training data, or nearly the same. Without"
-        f" {'it' if left_out == 1 else 'them'} the {_words(name)} changes by {points(change)}, to"
-        f" {percent(entry['value'])} ({_limits(record, entry)}, {rest['n']:,} {what})."
+        f" {'it' if left_out == 1 else 'them'} the {_words(name)} changes by"
+        f" {_change(name, change)}, to {_shown(name, entry['value'])}"
+        f" ({_limits(record, name, entry)}, {rest['n']:,} {what})."
     )
 
 
@@ -140,12 +161,34 @@ def _duplicates(data: Mapping[str, Any], what: str) -> str | None:
 
 def _size(record: Mapping[str, Any], name: str) -> str | None:
     data, entry = record["data"], record["metrics"][name]
+    kind = name.rpartition("_")[2]
+    if kind == "ccc":
+        return few_for_correlation(data["n"], entry["ci"], groups=data["groups"])
+    # How wide an error may be depends on the units of the data.
+    if kind == "mae":
+        return None
     return small_sample(data["n"], entry["ci"], groups=data["groups"])
 
 
-def _limits(record: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+def _limits(record: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> str:
     low, high = entry["ci"]
-    return f"{record['interval']['level']:.0%} interval {100 * low:.1f} to {100 * high:.1f} %"
+    level = f"{record['interval']['level']:.0%} interval"
+    if _is_number(name):
+        return f"{level} {low:.3f} to {high:.3f}"
+    return f"{level} {100 * low:.1f} to {100 * high:.1f} %"
+
+
+def _is_number(name: str) -> bool:
+    """Whether a score is shown as a number, and not in percent."""
+    return name.rpartition("_")[2] in LIMITS
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{value:.3f}" if _is_number(name) else percent(value)
+
+
+def _change(name: str, value: float) -> str:
+    return f"{value:+.3f}" if _is_number(name) else points(value)
 
 
 def _words(name: str) -> str:
