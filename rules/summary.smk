@@ -252,6 +252,7 @@ rule summary_outside:
     input:
         table=SUMMARY_RUNS.outside_files,
         records=SUMMARY_RUNS.data_of_run("records.jsonl"),
+        description=SUMMARY_RUNS.data_of_run("description.json"),
     output:
         predictions=nonempty("<results>/summary/{run}/seed{seed}/predictions.jsonl"),
         details=nonempty("<results>/summary/{run}/seed{seed}/details.jsonl"),

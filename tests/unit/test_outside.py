@@ -112,6 +112,17 @@ def test_missing_items_are_refused_unless_allowed(matched):
     assert found.missing == ("t2", "t3")
 
 
+def test_ids_of_people_who_withdrew_are_not_printed(tmp_path):
+    path = tmp_path / "theirs.csv"
+    path.write_text("id,label\nt1,anger\nmaria-7,joy\nt2,joy\nmaria-8,joy\nt3,joy\n")
+    recipe = typed(Outside, {"path": str(path)})
+    answers = read_answers(path, recipe, Wanted(CLASSES), None)
+    with pytest.raises(DataError) as caught:
+        match(path, answers, ITEMS, TRAINING, "test", recipe, withdrawn=True)
+    assert "2 predictions are of no item of these data: line 3, line 5" in str(caught.value)
+    assert "maria" not in str(caught.value)
+
+
 def test_items_that_the_model_was_trained_on_are_listed(matched, tmp_path):
     (tmp_path / "ids.txt").write_text("a1\nt3\n\n")
     text = "id,label\nt1,anger\nt2,joy\nt3,joy\n"

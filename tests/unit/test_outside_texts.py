@@ -34,7 +34,7 @@ def stored(tmp_path):
     cases = [case("1", "test"), case("2", "test"), case("3", "train")]
     write_jsonl(tmp_path / "records.jsonl", [one.to_dict() for one in cases])
 
-    def run(text, seed=0, **recipe):
+    def run(text, seed=0, withdrawn=False, **recipe):
         path = tmp_path / "theirs.csv"
         path.write_text(text, encoding="utf-8")
         made = [tmp_path / name for name in ("predictions.jsonl", "details.jsonl", "outside.json")]
@@ -46,6 +46,7 @@ def stored(tmp_path):
             predictions_path=made[0],
             details_path=made[1],
             record_path=made[2],
+            withdrawn=withdrawn,
         )
         return list(read_jsonl(made[0])), list(read_jsonl(made[1])), json.loads(made[2].read_text())
 
@@ -63,6 +64,12 @@ def test_columns_and_seeds_have_the_users_names(stored):
     text = "case,theirs,run\n1,a,0\n2,b,0\n1,c,1\n2,d,1\n"
     columns = {"columns": {"id": "case", "seed": "run"}, "classes": {"theirs": "gist"}}
     assert [row["gist"] for row in stored(text, seed=1, **columns)[0]] == ["c", "d"]
+
+
+def test_the_id_of_a_case_that_was_withdrawn_is_not_printed(stored):
+    with pytest.raises(DataError, match="of no item of these data: line 4") as caught:
+        stored(TABLE + "maria,other\n", withdrawn=True)
+    assert "maria" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

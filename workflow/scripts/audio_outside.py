@@ -13,12 +13,14 @@ from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 paths, recipe = snakemake.input, typed(AudioRun, snakemake.params.recipe)
+description = read_description(paths.description)
 store(
     read_corpus(paths.records, paths.measures, recipe.task, recipe.unit),
-    task_classes(read_description(paths.description).classes, recipe.task),
+    task_classes(description.classes, recipe.task),
     recipe.predictions,
     int(snakemake.wildcards.seed),
     main=main_scheme(recipe),
     predictions_path=Path(snakemake.output.predictions),
     record_path=Path(snakemake.output.outside),
+    withdrawn=description.excluded_items > 0,
 )

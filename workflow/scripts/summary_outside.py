@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from affectlab.config.models import typed
+from affectlab.datasets.description import read_description
 from affectlab.files.logs import configure_logging
 from affectlab.summary.outside import store
 from affectlab.summary.settings import SummaryRun
@@ -17,4 +18,5 @@ store(
     predictions_path=Path(snakemake.output.predictions),
     details_path=Path(snakemake.output.details),
     record_path=Path(snakemake.output.outside),
+    withdrawn=read_description(snakemake.input.description).excluded_items > 0,
 )

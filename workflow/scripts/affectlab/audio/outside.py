@@ -14,7 +14,12 @@ from affectlab.config.checks import OUTSIDE as METHOD
 from affectlab.config.models import Outside
 from affectlab.datasets.description import CONTENT, Description
 from affectlab.errors import DataError
-from affectlab.evaluation.outside import complete_record, ids_listed_in, matched_table
+from affectlab.evaluation.outside import (
+    complete_record,
+    ids_listed_in,
+    matched_table,
+    unknown_items,
+)
 from affectlab.evaluation.swapped_names import swapped_names
 from affectlab.files.io import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 
@@ -39,6 +44,7 @@ def store(
     main: str,
     predictions_path: Path,
     record_path: Path,
+    withdrawn: bool = False,
 ) -> None:
     """Store the predictions of a table as `predictions.prediction_rows` makes ours.
 
@@ -54,17 +60,22 @@ def store(
         predictions_path: predictions.jsonl.
         record_path: outside.json, see `evaluation.outside.Matched.to_dict`; ``scheme`` is the main
             one.
+        withdrawn: whether somebody withdrew from the data, see `outside.unknown_items`.
 
     Raises:
         DataError: the table does not fit the corpus.
     """
     path = Path(recipe.path)
     if _is_our_form(path):
-        read_predictions(path, classes, corpus, main)
         rows = list(read_jsonl(path))
+        names = [(str(row.get("id")), f"line {n}") for n, row in enumerate(rows, start=1)]
+        unknown = [pair for pair in names if pair[0] not in corpus.items]
+        if withdrawn and unknown:
+            raise unknown_items(path, unknown, withdrawn)
+        read_predictions(path, classes, corpus, main)
         record = _of_our_form(path, recipe, corpus) | {"scheme": main}
     else:
-        rows, record = _of_table(corpus, classes, recipe, seed)
+        rows, record = _of_table(corpus, classes, recipe, seed, withdrawn)
     write_jsonl(predictions_path, rows, sealed=True)
     write_json(record_path, record, sealed=True)
 
@@ -90,11 +101,13 @@ def _trained_on(path: str, corpus: Corpus) -> set[str]:
 
 
 def _of_table(
-    corpus: Corpus, classes: Sequence[str], recipe: Outside, seed: int
+    corpus: Corpus, classes: Sequence[str], recipe: Outside, seed: int, withdrawn: bool
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The lines of predictions.jsonl, and the record, of a plain table."""
     tested, training = _divided(corpus)
-    found = matched_table(recipe, classes, {"test": tested}, training, headline="test", seed=seed)
+    found = matched_table(
+        recipe, classes, {"test": tested}, training, headline="test", seed=seed, withdrawn=withdrawn
+    )
     rows = []
     for name, answer in found.answers["test"].items():
         row: dict[str, Any] = {

@@ -48,6 +48,7 @@ def store(
         seed=seed,
         predictions_path=predictions_path,
         record_path=record_path,
+        withdrawn=data.description.excluded_items > 0,
     )
 
 
@@ -92,6 +93,7 @@ def _store_values(
         [] if folded else [one.id for one in data.of_split("train")],
         "test",
         recipe,
+        withdrawn=data.description.excluded_items > 0,
     )
     known = {record.id: record.truth for record in data.records}
     write_jsonl(

@@ -71,6 +71,7 @@ def store(
         training,
         "test",
         recipe,
+        withdrawn=data.description.excluded_items > 0,
     )
     write_predicted(predictions_path, _rows(found.answers))
     write_json(record_path, {**found.to_dict(), "left_out": list(LEFT_OUT)}, sealed=True)

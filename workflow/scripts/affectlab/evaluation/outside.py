@@ -82,6 +82,8 @@ def match(
     training: Collection[str],
     headline: str,
     recipe: Outside,
+    *,
+    withdrawn: bool = False,
 ) -> Matched:
     """Match answers with the items of the records.
 
@@ -94,13 +96,15 @@ def match(
         training: items of the training split; answers on these are not scored.
         headline: the split whose scores are the headline.
         recipe: whether items may be missing, and what the model was trained on.
+        withdrawn: whether somebody withdrew from the data, see `unknown_items`.
 
     Raises:
         DataError: an item or a split is unknown, an item has two answers, some answers have
             probabilities and some have none, or items are missing that may not.
     """
     by_split: dict[str, dict[str, Answer]] = {split: {} for split in items}
-    unknown, repeated, other_truths, training_items = [], [], [], 0
+    unknown: list[Answer] = []
+    repeated, other_truths, training_items = [], [], 0
     order = [headline, *(split for split in items if split != headline)]
     for answer in answers:
         splits = order if answer.split is None else [_stated_split(path, answer, items)]
@@ -108,7 +112,7 @@ def match(
         if split is None:
             training_items += answer.id in training
             if answer.id not in training:
-                unknown.append(answer.id)
+                unknown.append(answer)
         elif answer.id in by_split[split]:
             repeated.append(answer.id)
         else:
@@ -116,7 +120,7 @@ def match(
             if answer.truth is not None and answer.truth != _classes(items[split][answer.id]):
                 other_truths.append(answer.id)
     if unknown:
-        raise DataError(path, None, _counted(unknown, "of no item of these data"))
+        raise unknown_items(path, [(one.id, one.place) for one in unknown], withdrawn)
     if repeated:
         raise DataError(path, None, _counted(repeated, "given a second time"))
     left_out = tuple(split for split in items if not by_split[split])
@@ -154,6 +158,7 @@ def matched_table(
     headline: str,
     seed: int,
     limits: Mapping[str, float] = MappingProxyType({}),
+    withdrawn: bool = False,
 ) -> Matched:
     """Read the table of a run, and match it.
 
@@ -165,13 +170,14 @@ def matched_table(
         headline: see `match`.
         seed: of the run.
         limits: see `read_answers`.
+        withdrawn: see `match`.
 
     Raises:
         DataError: see `read_answers` and `match`.
     """
     path, wanted = Path(recipe.path), None if recipe.columns.seed is None else seed
     answers = read_answers(path, recipe, Wanted(classes, numbers=limits), wanted)
-    return match(path, answers, items, training, headline, recipe)
+    return match(path, answers, items, training, headline, recipe, withdrawn=withdrawn)
 
 
 def store(
@@ -185,6 +191,7 @@ def store(
     predictions_path: Path,
     record_path: Path,
     limits: Mapping[str, float] = MappingProxyType({}),
+    withdrawn: bool = False,
 ) -> None:
     """Read a table of predictions, match it, and store it as our own runs store theirs.
 
@@ -198,12 +205,20 @@ def store(
         predictions_path: where the predictions go.
         record_path: where the record of the table goes, see `Matched.to_dict`.
         limits: see `read_answers`.
+        withdrawn: see `match`.
 
     Raises:
         DataError: see `read_answers` and `match`.
     """
     found = matched_table(
-        recipe, classes, items, training, headline=headline, seed=seed, limits=limits
+        recipe,
+        classes,
+        items,
+        training,
+        headline=headline,
+        seed=seed,
+        limits=limits,
+        withdrawn=withdrawn,
     )
     rows = []
     for split, names in items.items():
@@ -269,6 +284,25 @@ def complete_record(kind: str, about: Mapping[str, Any]) -> dict[str, Any]:
 
 def _classes(truth: Truth) -> tuple[str, ...]:
     return (truth,) if isinstance(truth, str) else tuple(truth)
+
+
+def unknown_items(
+    path: Path | str, unknown: Sequence[tuple[str, str]], withdrawn: bool
+) -> DataError:
+    """The error on predictions of items that are not in the data.
+
+    Args:
+        path: of the table.
+        unknown: id and place of each.
+        withdrawn: whether somebody withdrew from the data. The ids may be theirs, so the message
+            has the places alone.
+    """
+    problem = "of no item of these data"
+    if not withdrawn:
+        return DataError(path, None, _counted([name for name, _ in unknown], problem))
+    counted = _counted([place for _, place in unknown], problem)
+    hint = "somebody withdrew from these data, so no ids are shown; remove these rows"
+    return DataError(path, None, f"{counted}; {hint}")
 
 
 def ids_listed_in(path: Path, known: Container[str]) -> set[str]:

@@ -52,6 +52,7 @@ def store(
         predictions_path=predictions_path,
         record_path=record_path,
         limits={name: LIMITS[name] for name in data.regressed},
+        withdrawn=data.faces.description.excluded_items > 0,
     )
 
 

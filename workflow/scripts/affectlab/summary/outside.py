@@ -10,7 +10,7 @@ from affectlab.config.checks import OUTSIDE
 from affectlab.config.models import Outside
 from affectlab.datasets.tables import TableRow, read_table
 from affectlab.errors import DataError
-from affectlab.evaluation.outside import complete_record, ids_listed_in
+from affectlab.evaluation.outside import complete_record, ids_listed_in, unknown_items
 from affectlab.evaluation.outside_tables import has_seed, listed_names
 from affectlab.files.io import sha256_file, write_json
 from affectlab.summary.answers import detail, submitted_names, write_details, write_predictions
@@ -30,6 +30,7 @@ def store(
     predictions_path: Path,
     details_path: Path,
     record_path: Path,
+    withdrawn: bool = False,
 ) -> None:
     """Store the summaries of a table as our own runs store theirs.
 
@@ -41,6 +42,7 @@ def store(
         predictions_path: predictions.jsonl.
         details_path: details.jsonl.
         record_path: outside.json; see `evaluation.outside.Matched.to_dict`.
+        withdrawn: whether somebody withdrew from the data; then no message has an unknown id.
 
     Raises:
         DataError: the table does not hold one summary of each test case.
@@ -52,6 +54,8 @@ def store(
     unscored = 0
     for name, row in _rows(Path(recipe.path), recipe, seed):
         if name not in known:
+            if withdrawn:
+                raise unknown_items(recipe.path, [(name, row.place)], withdrawn)
             raise _error(recipe, row, f"{name!r} is no case of these data")
         if name not in tested:
             unscored += 1
