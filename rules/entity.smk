@@ -285,6 +285,7 @@ rule entity_evaluate:
         trained=entity_scored_models,
         outside=ENTITY_RUNS.of_outside("outside.json"),
         audit=entity_audit_of_outside,
+        subgroups=ENTITY_RUNS.subgroups_of_run,
         model=ENTITY_RUNS.model_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),

@@ -344,6 +344,7 @@ rule summary_evaluate:
         baseline=summary_baseline_of,
         judge=summary_judge_of,
         neural=summary_neural_of,
+        subgroups=SUMMARY_RUNS.subgroups_of_run,
         metrics_schema=schema("metrics"),
         run_schema=schema("run"),
     output:

@@ -112,10 +112,11 @@ def test_items_without_a_row_are_refused(tmp_path):
         ({"layout": "ravdess", "subgroups": ["sex"]}, []),
         ({"layout": "ravdess", "subgroups": ["age"]}, ["do not state 'age'; expected sex"]),
         (
-            {"layout": "cases", "subgroups": ["sex"]},
-            ["cases have no scores by subgroup"],
+            {"layout": "goemotions", "subgroups": ["sex"]},
+            ["goemotions have no scores by subgroup"],
         ),
-        ({"layout": "cases"}, []),
+        ({"layout": "cases", "subgroups": ["sex"]}, []),
+        ({"layout": "spans", "subgroups": ["sex"]}, []),
     ],
 )
 def test_the_configuration_refuses_subgroups_that_cannot_be(entry, expected):

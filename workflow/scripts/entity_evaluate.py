@@ -31,5 +31,6 @@ evaluate(
     description_path=paths.description,
     model_directories=paths.get("trained"),
     figures=Path(drawn).parent if drawn else None,
+    subgroups_path=paths.get("subgroups") or None,
     outside=(theirs, paths.audit) if theirs else None,
 )

@@ -29,6 +29,7 @@ evaluate(
     predictions_path=paths.predictions,
     details_path=paths.details,
     outside_path=paths.get("outside") or None,
+    subgroups_path=paths.get("subgroups") or None,
     baseline=(*snakemake.params.baseline, *against) if against else None,
     judge_path=paths.get("judge") or None,
     neural_path=paths.get("neural") or None,

@@ -36,7 +36,7 @@ SEVERAL_LABELS = ("table", "audio_folder", "audio_manifest")
 """Layouts whose ``label`` may name several columns."""
 
 SUBGROUP_COLUMNS: Mapping[str, tuple[str, ...] | None] = {
-    **dict.fromkeys(("table", "image_folder", "audio_manifest", "audio_folder")),
+    **dict.fromkeys(("table", "image_folder", "audio_manifest", "audio_folder", "spans", "cases")),
     **dict.fromkeys(("ravdess", "emodb"), ("sex",)),
 }
 """Layout -> columns that ``subgroups`` may name; None: those of the user's table."""

@@ -100,6 +100,7 @@ def card(
         folds=datasets[scored_on].get("split", {}).get("folds"),
         traps={name: cards.traps_of(audits[name]) for name in datasets},
         plan=plan_sentences(audits[scored_on]),
+        subgroups=cards.subgroup_section(record),
         small=small_sample(
             record["data"]["n"],
             record["metrics"]["accuracy"]["ci"],

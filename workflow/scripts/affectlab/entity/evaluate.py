@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from affectlab.config.models import Bootstrap
+from affectlab.datasets.subgroups import read_subgroups
 from affectlab.entity import embedding_scores, score_intervals, scores
 from affectlab.entity.outside import fitted_calibrations, swapped_classes, targets_to_leave_out
 from affectlab.entity.predictions import Corpus, read_corpora, read_predictions
 from affectlab.entity.settings import EntityRun
+from affectlab.entity.subgroups import target_items
 from affectlab.evaluation import stats
+from affectlab.evaluation.by_subgroup import subgroups_record
 from affectlab.evaluation.calibration import calibration_metric
 from affectlab.evaluation.predictions import Scope, scope_of
 from affectlab.evaluation.records import ScoredRun, metric
@@ -68,6 +71,7 @@ def evaluate(
     model_directories: Sequence[Path | str],
     figures: Path | str | None,
     outside: tuple[Path | str, Path | str] | None = None,
+    subgroups_path: Path | str | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json and the figures.
 
@@ -80,6 +84,7 @@ def evaluate(
             each fold; none where somebody else predicted.
         figures: folder of the figures; None where somebody else predicted.
         outside: outside.json and the data's audit.json, where somebody else predicted.
+        subgroups_path: subgroups.jsonl of its data, where the entry names subgroups.
 
     Raises:
         DataError: an input does not hold what it should.
@@ -93,6 +98,7 @@ def evaluate(
         [stored_calibration(directory, whole_texts) for directory in model_directories],
         None if outside is None else scope_of(theirs),
     )
+    level = run.bootstrap.level
     splits = {split: _scored_split(items, classes, run.bootstrap) for split, items in found.items()}
     test, table = splits.pop("test"), found["test"].table
     if outside is None:
@@ -120,6 +126,11 @@ def evaluate(
                 "classes": list(classes),
             },
             data_paths=(records_path,),
+        ),
+        **subgroups_record(
+            read_subgroups(subgroups_path),
+            lambda: target_items(found["test"].ids, found["test"].groups, table, level),
+            run.bootstrap,
         ),
     }
     if not whole_texts:

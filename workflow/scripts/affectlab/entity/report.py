@@ -23,6 +23,7 @@ from affectlab.report.results import (
     trained_on_scored,
 )
 from affectlab.report.section import Section, figure, main_figure, render, run_view
+from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
 from affectlab.training.history import read_history
 
@@ -115,7 +116,8 @@ def section(
             )
             if any("mean_kappa" in view["record"]["details"] for view in views)
             else None,
-        ),
+        )
+        + subgroup_tables("entity", runs),
     )
 
 

@@ -14,11 +14,14 @@ from affectlab.evaluation import stats
 from affectlab.evaluation.stats import Floats, Interval
 from affectlab.evaluation.subgroups import subgroup_scores
 
-NAMES = {"uar": "unweighted average recall", "ccc": "concordance", "macro_f1": "macro F1"}
+NAMES = {"uar": "unweighted average recall", "ccc": "concordance", "macro_f1": "macro F1"} | {
+    "rouge_l": "ROUGE-L",
+    "chrf": "chrF",
+}
 """Scores in sentences, where the name in metrics.json is not enough."""
 
 
-ORDER = ("uar", "accuracy", "macro_f1", "exact_match", "ccc")
+ORDER = ("uar", "accuracy", "macro_f1", "exact_match", "ccc", "rouge_l", "chrf")
 """Scores by their importance; stored records are sorted by name."""
 
 

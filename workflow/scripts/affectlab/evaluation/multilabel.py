@@ -97,8 +97,8 @@ class LabelSets:
 
 
 def macro_f1(sums: stats.Array) -> stats.Floats:
-    """Mean F1 of the classes that occur, from sums ``[..., 3 L]`` of `_count_columns`."""
-    hits, support, predicted = _counts(sums)
+    """Mean F1 of the classes that occur, from sums ``[..., 3 L]`` of `count_columns`."""
+    hits, support, predicted = counts_of(sums)
     occurring = support + predicted > 0
     f1 = np.divide(
         2 * hits, support + predicted, out=np.zeros_like(hits, dtype=float), where=occurring
@@ -107,11 +107,11 @@ def macro_f1(sums: stats.Array) -> stats.Floats:
 
 
 def micro_f1(sums: stats.Array) -> stats.Floats:
-    """F1 of all pairs of item and class, from sums ``[..., 3 L]`` of `_count_columns`.
+    """F1 of all pairs of item and class, from sums ``[..., 3 L]`` of `count_columns`.
 
     0 where no item has or is given a class.
     """
-    hits, support, predicted = (part.sum(axis=-1) for part in _counts(sums))
+    hits, support, predicted = (part.sum(axis=-1) for part in counts_of(sums))
     total = support + predicted
     return np.asarray(
         np.divide(2 * hits, total, out=np.zeros_like(hits, dtype=float), where=total > 0)
@@ -172,7 +172,7 @@ def scores(true: stats.Array, decided: stats.Array, groups: Sequence[Hashable]) 
         decided: booleans ``[n, L]``.
         groups: ``[n]``, the group of each item.
     """
-    table = stats.group_sums(_count_columns(true, decided), groups)
+    table = stats.group_sums(count_columns(true, decided), groups)
     right = exact_match(true, decided)
     whole = stats.group_sums(np.c_[right, np.ones(len(right))], groups)
     return {
@@ -230,7 +230,7 @@ def item_scores(split: LabelSets, level: float) -> dict[str, ItemScore]:
     """The scores of `COMPARED` of any of the items, with intervals at *level*."""
 
     def f1_interval(table: stats.Floats) -> stats.Interval:
-        hits, support, predicted = _counts(table)
+        hits, support, predicted = counts_of(table)
         unions = support + predicted - hits
         value, limits = intervals.share_limits(
             hits, unions, level, counted=unions.any(axis=0), f1=True
@@ -239,7 +239,7 @@ def item_scores(split: LabelSets, level: float) -> dict[str, ItemScore]:
 
     right = exact_match(split.true, split.decided)
     return {
-        "macro_f1": ItemScore(_count_columns(split.true, split.decided), macro_f1, f1_interval),
+        "macro_f1": ItemScore(count_columns(split.true, split.decided), macro_f1, f1_interval),
         "exact_match": ItemScore(
             np.c_[right, np.ones(len(right))],
             _share,
@@ -276,7 +276,7 @@ def trivial_candidates(split: LabelSets) -> dict[str, list[tuple[str, float]]]:
         "majority_of_each_class": shares > 0.5,
         **split.answers,
     }
-    counts = {name: _count_columns(true, one).sum(axis=0) for name, one in decisions.items()}
+    counts = {name: count_columns(true, one).sum(axis=0) for name, one in decisions.items()}
     counts["drawn_by_shares"] = np.r_[
         (shares * true).sum(axis=0), true.sum(axis=0), shares.sum(axis=0)
     ]
@@ -309,7 +309,7 @@ def per_class(split: LabelSets, classes: Sequence[str]) -> dict[str, dict[str, A
         if split.probabilities is None
         else average_precisions(split.true, split.probabilities)
     )
-    hits, support, predicted = _counts(_count_columns(split.true, split.decided).sum(axis=0))
+    hits, support, predicted = counts_of(count_columns(split.true, split.decided).sum(axis=0))
     found = {}
     for place, name in enumerate(classes):
         right, has, given = hits[place], support[place], predicted[place]
@@ -358,14 +358,14 @@ def _mean_precisions(
     return [float(one) for one in mean_average_precision(found)]
 
 
-def _count_columns(true: stats.Array, decided: stats.Array) -> stats.Floats:
+def count_columns(true: stats.Array, decided: stats.Array) -> stats.Floats:
     """What each item adds to the counts of each class: hits, labels, predictions, ``[n, 3 L]``."""
     true, decided = np.asarray(true, bool), np.asarray(decided, bool)
     check_shapes(true, decided)
     return np.concatenate([true & decided, true, decided], axis=1).astype(np.float64)
 
 
-def _counts(sums: stats.Array) -> tuple[stats.Array, stats.Array, stats.Array]:
+def counts_of(sums: stats.Array) -> tuple[stats.Array, stats.Array, stats.Array]:
     """Hits, labels and predictions of each class, each ``[..., L]``, from ``[..., 3 L]``."""
     hits, support, predicted = np.split(np.asarray(sums), 3, axis=-1)
     return hits, support, predicted

@@ -62,6 +62,7 @@ def write_card(
         foreign=unknown_to_model(details["languages"], details.get("model_languages", ())),
         traps=cards.data_limits(audit),
         folds=dataset.get("split", {}).get("folds"),
+        subgroups=cards.subgroup_section(record),
     )
     metadata = _metadata(record, differs, recipe, dataset, model)
     write_text(card_path, cards.with_front_matter(metadata, body))

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.config.models import Bootstrap
+from affectlab.datasets.subgroups import read_subgroups
+from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
 from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import ScoredRun, difference_line, metric, strongest
@@ -28,6 +30,7 @@ from affectlab.summary.score_intervals import COMPARED, differences, interval_of
 from affectlab.summary.scores import Answer, all_scores, description, field_scores
 from affectlab.summary.settings import SummaryRun
 from affectlab.summary.side_scores import read_judge, read_side_metrics
+from affectlab.summary.subgroup_scores import case_items
 
 TASK_VERSION = 4
 """Rises when references or scoring change, so that only comparable numbers are compared."""
@@ -51,6 +54,7 @@ def evaluate(
     text_path: Path | str,
     figures: Path | str,
     outside_path: Path | str | None = None,
+    subgroups_path: Path | str | None = None,
 ) -> None:
     """Score one run: metrics.json, run.json, evaluation_results.txt and the figures.
 
@@ -67,6 +71,7 @@ def evaluate(
         text_path: where evaluation_results.txt goes.
         figures: folder of the figures.
         outside_path: outside.json, where somebody else wrote the summaries.
+        subgroups_path: subgroups.jsonl of its data, where the entry names subgroups.
 
     Raises:
         DataError: an input does not hold what it should.
@@ -103,6 +108,11 @@ def evaluate(
         | ({"model_languages": list(model_languages)} if model_languages else {})
         | ({} if outside is None else {"outside": outside}),
         **({} if judge is None else {"judge": judge}),
+        **subgroups_record(
+            read_subgroups(subgroups_path),
+            lambda: case_items(cases, answers, run.bootstrap.level),
+            run.bootstrap,
+        ),
     }
     _plot_fields(Path(figures) / "fields", record["details"]["fields"])
     write_text(text_path, results_text(record))
@@ -260,6 +270,7 @@ def results_text(record: Mapping[str, Any]) -> str:
     ]
     if record["details"]["references_from_template"]:
         lines += ["", "The references were made from a template: these scores are template recall."]
+    lines += subgroup_lines(record)
     return "\n".join(lines) + "\n"
 
 

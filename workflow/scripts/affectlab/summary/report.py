@@ -21,6 +21,7 @@ from affectlab.report.results import (
     trained_on_scored,
 )
 from affectlab.report.section import Section, figure, main_figure, render
+from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
 from affectlab.summary.cases import CROSS_VALIDATION, OWN_TASK, task_of
 from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
@@ -102,7 +103,8 @@ def section(
             folded=all(run.get("split") == CROSS_VALIDATION for run in comparison["runs"]),
             audits=audits,
             published=[row for row in published if row["experiment"] == "summary" and own != data],
-        ),
+        )
+        + subgroup_tables("summary", runs),
     )
 
 
