@@ -33,7 +33,10 @@ def scored(project):
     """The folder of a run of our own, its predictions fed back, and a table of decisions."""
     directory = project.directory("outside_entity")
     parts = ("train", "train", "validation", "test")
-    rows = [{**row, "set": parts[n // 5 % 4]} for n, row in enumerate(rows_of(80))]
+    rows = [
+        {**row, "set": parts[n // 5 % 4], "sex": ("female", "male")[n % 2]}
+        for n, row in enumerate(rows_of(80))
+    ]
     write(directory / "scenes.jsonl", rows)
     proposed = as_yaml(overlay(directory / "scenes.jsonl"), "scenes", directory / "scenes.jsonl")
     (directory / "my.yaml").write_text(proposed)
@@ -45,7 +48,10 @@ def scored(project):
     }
     overlays = [
         directory / "my.yaml",
-        project.write_overlay("outside_entity_tiny", {"entity": block}),
+        project.write_overlay(
+            "outside_entity_tiny",
+            {"entity": block, "datasets": {"scenes": {"subgroups": ["sex"]}}},
+        ),
     ]
     made = f"{SEED.format('scenes_tiny')}/predictions.parquet"
     result = project.snakemake(made, directory=directory, overlays=overlays)
@@ -87,6 +93,21 @@ def test_our_own_predictions_fed_back_have_the_same_scores(scored):
     assert fed_back["per_class"] == ours["per_class"]
     assert fed_back["confusion_matrix"] == ours["confusion_matrix"]
     assert not (scored / SEED.format("fed_back") / "model_card.md").exists()
+
+
+def test_scores_by_subgroup_add_up(scored):
+    for run in ("scenes_tiny", "plain"):
+        record = metrics(scored, run)
+        parts = record["subgroups"]["sex"]["metrics"]["accuracy"]["scores"]
+        assert set(parts) == {"female", "male"}
+        assert sum(one["n"] for one in parts.values()) == record["data"]["n"]
+        right = sum(one["value"] * one["n"] for one in parts.values())
+        whole = record["metrics"]["accuracy"]["value"] * record["data"]["n"]
+        assert right == pytest.approx(whole, abs=1e-4)
+    card = (scored / SEED.format("scenes_tiny") / "model_card.md").read_text()
+    page = (scored / "results/report/index.html").read_text()
+    for text in (card, page):
+        assert "By sex, the largest gap in accuracy is" in text
 
 
 def test_predictions_of_others_fit_the_schema(scored, misfits):

@@ -5,6 +5,7 @@ import json
 import random
 
 from own_texts import rows_of, write_csv
+from test_own_summary import spanish
 
 ENTRY = {
     "path": "mine.csv",
@@ -88,3 +89,42 @@ def test_a_gap_between_subgroups_is_found(project):
     assert again.status == 0, again.output
     assert {"subgroups", "emotion_evaluate"} <= again.rules
     assert not {"emotion_convert", "emotion_tfidf", "emotion_audit"} & again.rules
+
+
+def test_summaries_have_scores_by_subgroup(project):
+    directory = project.directory("subgroups_summary")
+    rows = [{**spanish(n), "sex": ("female", "male")[n % 2]} for n in range(48)]
+    (directory / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    overlay = {
+        "experiments": ["summary"],
+        "datasets": {
+            "mine": {
+                "path": "cases.jsonl",
+                "layout": "cases",
+                "fields": ["summary"],
+                "columns": {"group": "author"},
+                "language": "es",
+                "split": {"folds": 4},
+                "subgroups": ["sex"],
+            }
+        },
+        "summary": {
+            "selected": ["first"],
+            "baseline": "first",
+            "bootstrap": {"resamples": 100},
+            "runs": {"first": {"method": "lead", "data": "mine", "seeds": [0]}},
+        },
+    }
+    result = project.snakemake(
+        directory=directory, overlays=[project.write_overlay("subgroups_summary", overlay)]
+    )
+    assert result.status == 0, result.output
+    own = directory / "results" / "summary" / "first" / "seed0"
+    record = json.loads((own / "metrics.json").read_text())
+    parts = record["subgroups"]["sex"]["metrics"]["rouge_l"]["scores"]
+    assert sum(one["n"] for one in parts.values()) == record["data"]["n"] == 48
+    mean = sum(one["value"] * one["n"] for one in parts.values()) / 48
+    assert abs(mean - record["metrics"]["rouge_l"]["value"]) < 1e-6
+    sentence = "By sex, the largest gap in ROUGE-L is"
+    assert sentence in (directory / "results" / "report" / "index.html").read_text()
+    assert sentence in (own / "evaluation_results.txt").read_text()
