@@ -7,7 +7,6 @@ from affectlab.audio.data import Clip, with_merged_subjects
 from affectlab.audio.tasks import OWN_TASK
 from affectlab.datasets.description import Description
 from affectlab.datasets.tables import read_table
-from affectlab.emotion import plan as emotion_plan
 from affectlab.emotion.multilabel_data import MultilabelRecord
 from affectlab.errors import DataError, UserError
 from affectlab.files.io import write_jsonl
@@ -59,12 +58,11 @@ def test_subjects_in_two_spellings_are_one():
     assert [clip.subject for clip in with_merged_subjects(clips)] == ["P01", "P01", "P01", "P02"]
 
 
-@pytest.mark.parametrize("module", [emotion_plan, audio_plan])
-def test_items_with_several_classes_have_no_plan_yet(tmp_path, module):
+def test_recordings_with_several_classes_have_no_plan_yet(tmp_path):
     record = MultilabelRecord(
         id="1", text="a text", labels=("joy",), split="test", group=None, fold=None
     )
     write_jsonl(tmp_path / "records.jsonl", [record.to_dict()])
     Description(("joy", "fear"), target="classes").write(tmp_path / "description.json")
     with pytest.raises(UserError, match="there is no plan yet for"):
-        module.read_plannable(tmp_path, {})
+        audio_plan.read_plannable(tmp_path, {})

@@ -10,11 +10,12 @@ from affectlab.emotion.groups import groups_of
 from affectlab.emotion.multilabel_data import MultilabelData
 from affectlab.emotion.ratings import Ratings
 from affectlab.emotion.readers import AnyData, read_any
-from affectlab.errors import UserError
+from affectlab.evaluation.planned_label_sets import LabelSetF1
 from affectlab.evaluation.planned_numbers import Concordance
 from affectlab.evaluation.planning import (
     ALL_FOLDS,
     CORRELATED,
+    FOUND_TOGETHER,
     TEST_SPLIT,
     Plannable,
     Question,
@@ -26,14 +27,11 @@ TITLES = {"accuracy": "an accuracy", "macro_f1": "a macro-F1"}
 
 
 def plannable(data: AnyData) -> list[Plannable]:
-    """The scored texts of a converted data set; empty where there are none.
-
-    There is no plan for texts with several classes.
-    """
-    if isinstance(data, MultilabelData):
-        return []
+    """The scored texts of a converted data set; empty where there are none."""
     folded = data.description.folds is not None
     where = ALL_FOLDS if folded else TEST_SPLIT
+    if isinstance(data, MultilabelData):
+        return _of_label_sets(data, where)
     if isinstance(data, Ratings):
         rated = data.records if folded else data.of_split("test")
         if not rated:
@@ -55,14 +53,26 @@ def plannable(data: AnyData) -> list[Plannable]:
     return [Plannable("texts", where, decision_questions(labels, numbers, data.classes, TITLES))]
 
 
-def read_plannable(folder: Path, block: Mapping[str, Any]) -> list[Plannable]:
-    """The scored texts of the data set in *folder*, which `convert` wrote.
+def _of_label_sets(data: MultilabelData, where: str) -> list[Plannable]:
+    """Texts with any number of classes; none where no scored text has a class."""
+    records = data.records if where == ALL_FOLDS else data.of_split("test")
+    true = data.labels_of(records)
+    if not true.any():
+        return []
+    score = LabelSetF1(true, group_codes(groups_of(records)))
+    constant = score.all_classes()
+    question = Question(
+        "macro_f1",
+        "a macro-F1",
+        score,
+        (1 + constant) / 2,
+        f"the middle between all classes for each text ({constant:.2f}) and 1",
+        FOUND_TOGETHER,
+    )
+    return [Plannable("texts", where, [question])]
 
-    Raises:
-        UserError: its texts have several classes, for which there is no plan.
-    """
+
+def read_plannable(folder: Path, block: Mapping[str, Any]) -> list[Plannable]:
+    """The scored texts of the data set in *folder*, which `convert` wrote."""
     del block
-    data = read_any(folder / "records.jsonl", folder / "description.json")
-    if isinstance(data, MultilabelData):
-        raise UserError(f"{folder.name}: there is no plan yet for texts with several classes")
-    return plannable(data)
+    return plannable(read_any(folder / "records.jsonl", folder / "description.json"))

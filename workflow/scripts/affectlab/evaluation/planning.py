@@ -47,6 +47,7 @@ TEST_SPLIT, ALL_FOLDS = "the test split", "all folds of the cross-validation"
 """Where items are scored."""
 
 RIGHT_TOGETHER = "share of items on which two runs are both right or both wrong:"
+FOUND_TOGETHER = "share of the classes of items that two runs both find or both miss:"
 CORRELATED = "correlation of the errors of two runs:"
 """What agreement means, by kind of score."""
 
