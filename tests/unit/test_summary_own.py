@@ -449,7 +449,7 @@ def test_a_proposal_runs_as_it_is(tmp_path):
         "columns": {"group": "client"},
         "fields": ["summary"],
         "language": "es",
-        "split": {"folds": 5},
+        "split": {"folds": 3},
     }
     (tmp_path / "mine.yaml").write_text(text)
     complete, _ = validate_config(read_config(PROJECT, [tmp_path / "mine.yaml"]), PROJECT)
