@@ -92,6 +92,7 @@ def test_scores_are_those_of_the_shared_classes():
     decided = np.array(["joy", "sadness"])[two.argmax(axis=1)]
     everything = np.array(CLASSES)[given.probabilities[kept].argmax(axis=1)]
     assert found.counts == {"joy": 120, "sadness": 120}
+    assert found.answers == {name: int((decided == name).sum()) for name in ("joy", "sadness")}
     assert interval_of(found.shared, "uar").value == pytest.approx(
         balanced_accuracy_score(true, decided)
     )
@@ -308,6 +309,11 @@ def test_the_report_has_a_matrix_and_a_sentence_for_each_run(tmp_path):
     )
     for row in rows:
         assert row in text, text
+    assert "so it hardly tells the classes" not in text
+    record["other"]["answers"] = {"anger": 62, "joy": 6}
+    stored(tmp_path / "r" / "seed0" / "on" / "theirs", record)
+    same = other_data_part("emotion", tmp_path, configured, results).html
+    assert "It predicts anger for 62 of 68 items, so it hardly tells the classes" in same
     # Trained and tested elsewhere: no row.
     assert " far " not in text
     assert other_data_part("emotion", tmp_path, configured, {"far": results["far"]}).html == ""

@@ -37,6 +37,7 @@ from affectlab.evaluation.other_answers import (
 from affectlab.evaluation.other_data import (
     Origin,
     Scored,
+    answer_counts,
     class_counts,
     mapping_of,
     of_shared_classes,
@@ -239,11 +240,13 @@ def _within(
     }
     kept = whole.without(others)
     counts = class_counts([classes[label] for label in kept.labels.tolist()], shared)
+    restricted = _restricted(kept, columns)
     refitted = partial(class_items, bootstrap=bootstrap, refitted=(whole, len(classes)))
     return Origin(recipe.data, main), Scored(
-        refitted(_restricted(kept, columns), len(shared)),
+        refitted(restricted, len(shared)),
         refitted(kept, len(classes)),
         counts,
+        answer_counts(restricted.decisions, shared),
     )
 
 

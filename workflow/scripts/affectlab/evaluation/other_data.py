@@ -56,11 +56,13 @@ class Scored(NamedTuple):
         shared: of the decisions among the shared classes.
         all_classes: of the decisions among all classes of the model.
         counts: items of each shared class that occurs.
+        answers: how often each shared class was decided for, among the shared classes.
     """
 
     shared: ScoredItems
     all_classes: ScoredItems
     counts: Mapping[str, int]
+    answers: Mapping[str, int]
 
 
 class Origin(NamedTuple):
@@ -128,7 +130,19 @@ def of_shared_classes(
             level,
         ),
         counts,
+        answer_counts(restricted, shared),
     )
+
+
+def answer_counts(decided: stats.Integers, shared: Sequence[str]) -> dict[str, int]:
+    """Shared class -> how often it was decided for.
+
+    Args:
+        decided: places in *shared*.
+        shared: the shared classes.
+    """
+    found = np.bincount(decided.ravel(), minlength=len(shared))
+    return dict(zip(shared, found.tolist(), strict=True))
 
 
 def class_counts(names: Sequence[str], shared: Sequence[str]) -> dict[str, int]:
@@ -274,7 +288,11 @@ def other_data_record(
         "shared_classes": list(shared_order(classes, mapping)),
         "left_out": dict(sorted(left_out.items())),
         "within": _described(own, ours.shared),
-        "other": {**_described(origin, theirs.shared), "classes": dict(theirs.counts)},
+        "other": {
+            **_described(origin, theirs.shared),
+            "classes": dict(theirs.counts),
+            "answers": dict(theirs.answers),
+        },
         "shared": score_part(ours.shared, theirs.shared, theirs.counts),
         "all_classes": score_part(ours.all_classes, theirs.all_classes, theirs.counts),
         "copies": {

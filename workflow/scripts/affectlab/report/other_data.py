@@ -19,6 +19,10 @@ OWN_SCORES = (HEADLINE, "macro_recall")
 """Names of the unweighted average recall in metrics.json, the first that is there."""
 
 
+ONE_ANSWER = 0.9
+"""Share of the items with the same answer from which a note points it out."""
+
+
 class OtherDataPart(NamedTuple):
     """What the report has of models on other data.
 
@@ -96,6 +100,13 @@ class Tested(NamedTuple):
             f"{self.run} on {self.data}: the interval is {where} the {baseline['value']:.3f} of"
             f" {trivial(baseline['name'])}."
         ]
+        answers, n = record["other"]["answers"], record["other"]["n"]
+        commonest = max(answers, key=lambda name: answers[name])
+        if answers[commonest] >= ONE_ANSWER * n:
+            found.append(
+                f"It predicts {commonest} for {answers[commonest]:,} of {n:,} items, so it hardly"
+                " tells the classes of these data apart."
+            )
         if record["left_out"]:
             count, names = sum(record["left_out"].values()), ", ".join(record["left_out"])
             found.append(f"Items of classes that the model does not have: {count:,} ({names}).")
