@@ -303,8 +303,8 @@ def test_a_length_that_tells_the_class(tmp_path):
         if row["spans"][0]["label"] == "rage":
             row["text"] = f"{row['text']} {row['text'].lower().replace('bitter', 'sour')}"
     sentence = traps_of(tmp_path, rows)["condition_predicts_class"]
-    assert sentence.startswith("Properties of a text alone (characters, words")
-    assert "predict the class of its spans better than chance" in sentence
+    start = "The class of a span can be predicted better than by chance from these properties of "
+    assert sentence.startswith(f"{start}a text alone: characters, words")
 
 
 def test_a_class_with_fewer_spans_than_folds(tmp_path):

@@ -214,8 +214,8 @@ def test_traps_of_subjects_classes_and_conditions(tmp_path):
     }
     assert "The class tired is rare (number of clips: 1" in text
     assert "groups by subject that have the class sad, all clips have it" in text
-    assert "Whether a clip has the class glad can be predicted better than by chance" in text
-    assert "from these recording conditions alone: seconds" in text
+    assert "Whether a recording has the class glad can be predicted better than by chance" in text
+    assert "from these properties of a recording alone: seconds" in text
 
 
 def test_a_class_that_all_clips_or_none_have_is_refused(tmp_path):

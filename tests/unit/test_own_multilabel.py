@@ -424,7 +424,7 @@ def test_a_model_predicts_label_sets_at_its_own_thresholds(work, method):
         sets = np.array([[name in one.labels for name in NAMES] for one in answers])
         true = data.labels_in("test")
         trivial = f1_score(true, np.ones_like(true), average="macro")
-        assert f1_score(true, sets, average="macro") > trivial + 0.1
+        assert f1_score(true, sets, average="macro") > trivial + 0.05
     with (work / method / "history.csv").open() as stream:
         last = list(csv.DictReader(stream))[-1]
     assert float(last["macro_f1"]) <= 1

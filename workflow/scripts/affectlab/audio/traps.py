@@ -19,6 +19,7 @@ from affectlab.datasets.traps import (
     spelling_traps,
 )
 from affectlab.evaluation.class_conditions import class_condition_traps
+from affectlab.evaluation.conditions import condition_trap
 from affectlab.evaluation.number_conditions import condition_traps
 
 SHOWN = 3
@@ -70,17 +71,11 @@ def _condition_traps(description: Description, findings: Mapping[str, Any]) -> I
         yield from condition_traps(findings["number_conditions"]["clear"], "clip")
     elif description.target == LABEL_SETS:
         yield from class_condition_traps(
-            findings["class_conditions"], TRIVIAL["conditions"], "a clip", "recording conditions"
+            findings["class_conditions"], TRIVIAL["conditions"], "a recording"
         )
-    elif findings["conditions"][OWN_TASK]["clear"]:
-        conditions = findings["conditions"][OWN_TASK]
-        shown = " and ".join(conditions["clear"])
-        yield Trap(
-            "condition_predicts_class",
-            f"The recording condition {shown} alone predicts the class better than chance. A model "
-            "may learn the recording instead of the emotion; compare the score with that of the "
-            "baseline conditions.",
-        )
+    else:
+        found = findings["conditions"][OWN_TASK]
+        yield from condition_trap(found, TRIVIAL["conditions"], "a recording")
 
 
 def _label_traps(clips: Sequence[Clip], description: Description, stated: bool) -> Iterator[Trap]:

@@ -154,11 +154,15 @@ def without_chat_marks(text: str, keep: Collection[str] = ()) -> str:
     )
 
 
+TEXT_CONDITIONS = ("characters", "words", "language")
+"""Columns of `text_conditions`."""
+
+
 def text_conditions(texts: Sequence[str]) -> dict[str, list[float] | list[str]]:
     """Describe texts without their content: length and language.
 
     Returns:
-        Columns for `evaluation.conditions`: ``characters``, ``words`` and ``language``.
+        Columns for `evaluation.conditions`: `TEXT_CONDITIONS`.
     """
     return {
         "characters": [float(len(text)) for text in texts],

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from affectlab.datasets.texts import normalise_text, text_conditions
+from affectlab.datasets.texts import TEXT_CONDITIONS, normalise_text, text_conditions
 from affectlab.datasets.traps import Trap, find_traps
-from affectlab.emotion.audit_part import TEXT_CONDITIONS, class_rows, count_rows
+from affectlab.emotion.audit_part import class_rows, count_rows
 from affectlab.emotion.data import CLASSES, Data, Record
 from affectlab.evaluation.agreement import agreement
-from affectlab.evaluation.conditions import giveaways
+from affectlab.evaluation.conditions import condition_trap, giveaways
 from affectlab.evaluation.expectations import KnownIssues, compare, issue_rows, share_rows
 from affectlab.files.io import round_significant
 
@@ -97,14 +97,7 @@ def _traps(data: Data, conditions: Mapping[str, Any]) -> Iterator[Trap]:
         what="texts",
         group_name=data.description.group,
     )
-    if conditions["clear"]:
-        # Of all together it tells nothing that one alone does not tell.
-        names = [name for name in conditions["clear"] if name != "all"] or TEXT_CONDITIONS
-        yield Trap(
-            "condition_predicts_class",
-            f"The class can be predicted better than by chance from these properties of a text "
-            f"alone: {', '.join(names)}. Compare the score with that of the baseline conditions.",
-        )
+    yield from condition_trap(conditions, TEXT_CONDITIONS, "a text")
 
 
 def _conditions(records: Sequence[Record]) -> Any:

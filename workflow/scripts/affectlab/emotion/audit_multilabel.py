@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from affectlab.datasets.texts import normalise_text, text_conditions
+from affectlab.datasets.texts import TEXT_CONDITIONS, normalise_text, text_conditions
 from affectlab.datasets.traps import Trap, constant_classes, rare_classes, spelling_traps
-from affectlab.emotion.audit_part import TEXT_CONDITIONS, class_rows, count_rows
+from affectlab.emotion.audit_part import class_rows, count_rows
 from affectlab.emotion.multilabel_data import MultilabelData, MultilabelRecord
 from affectlab.evaluation.class_conditions import class_condition_traps, class_giveaways
 from affectlab.evaluation.expectations import compare
@@ -93,9 +93,7 @@ class MultilabelAudit:
         known = [group for group in groups if group is not None]
         yield from spelling_traps(known, description.group)
         yield from constant_classes(sets, groups, names, "texts", description.group)
-        yield from class_condition_traps(
-            conditions, TEXT_CONDITIONS, "a text", "properties of a text"
-        )
+        yield from class_condition_traps(conditions, TEXT_CONDITIONS, "a text")
 
 
 def _counts(records: Sequence[MultilabelRecord]) -> Counter[str]:

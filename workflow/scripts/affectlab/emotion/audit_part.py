@@ -8,9 +8,6 @@ from typing import Any, Protocol
 from affectlab.datasets.traps import Trap
 from affectlab.evaluation.expectations import compare
 
-TEXT_CONDITIONS = ("characters", "words", "language")
-"""See `texts.text_conditions`."""
-
 
 class AuditPart(Protocol):
     """The part of an audit that depends on what is predicted."""

@@ -17,14 +17,14 @@ from typing import Any
 from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.near_texts import near_duplicates
 from affectlab.datasets.splits import SPLITS
-from affectlab.datasets.texts import normalise_text, places_of, text_conditions
+from affectlab.datasets.texts import TEXT_CONDITIONS, normalise_text, places_of, text_conditions
 from affectlab.datasets.traps import Trap, divided_groups, find_traps, near_items, shared_items
 from affectlab.entity.data import Data, Record, targets_of
 from affectlab.entity.labels import neutral_of, top_class
 from affectlab.entity.layouts import OWN_LAYOUT
 from affectlab.entity.plan import plannable
 from affectlab.errors import UserError
-from affectlab.evaluation.conditions import giveaways
+from affectlab.evaluation.conditions import condition_trap, giveaways
 from affectlab.evaluation.expectations import (
     compare,
     refuse_unusable,
@@ -186,14 +186,7 @@ def _traps(data: Data, found: Mapping[str, Any]) -> Iterator[Trap]:
     yield from shared_items(copies, "texts")
     near = found["near_duplicates"]
     yield from near_items(len(near["groups"]), _near_in_training(data, near), "texts")
-    if clear := found["conditions"]["clear"]:
-        # All conditions together are no condition of their own.
-        shown = ", ".join(name for name in clear if name != "all") or "several together"
-        yield Trap(
-            "condition_predicts_class",
-            f"Properties of a text alone ({shown}) predict the class of its spans better than "
-            "chance. Compare the score with that of the baseline conditions.",
-        )
+    yield from condition_trap(found["conditions"], TEXT_CONDITIONS, "a text", "The class of a span")
 
 
 def _two_splits(name: str) -> tuple[str, str]:

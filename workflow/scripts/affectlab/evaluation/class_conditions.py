@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from affectlab.datasets.traps import Trap
-from affectlab.evaluation.conditions import FOLDS, Columns, giveaways
+from affectlab.evaluation.conditions import FOLDS, Columns, condition_trap, giveaways
 
 LEAST_OF_CLASS = 2 * FOLDS
 """Items with a class, and without it, from which conditions of the class are measured."""
@@ -54,7 +54,7 @@ def class_giveaways(
 
 
 def class_condition_traps(
-    found: Mapping[str, Any], conditions: Sequence[str], item: str, properties: str
+    found: Mapping[str, Any], conditions: Sequence[str], item: str
 ) -> list[Trap]:
     """Report conditions that predict a class.
 
@@ -62,17 +62,8 @@ def class_condition_traps(
         found: of `class_giveaways`.
         conditions: names of all conditions.
         item: an item with its article, such as ``a text``.
-        properties: what the conditions are, in the plural.
     """
-    traps = []
+    traps: list[Trap] = []
     for name, one in found.items():
-        if one["clear"]:
-            # Of all together it tells nothing that one alone does not tell.
-            clear = [own for own in one["clear"] if own != "all"] or conditions
-            sentence = (
-                f"Whether {item} has the class {name} can be predicted better than by chance "
-                f"from these {properties} alone: {', '.join(clear)}. Compare the score "
-                "with that of the baseline conditions."
-            )
-            traps.append(Trap("condition_predicts_class", sentence))
+        traps += condition_trap(one, conditions, item, f"Whether {item} has the class {name}")
     return traps

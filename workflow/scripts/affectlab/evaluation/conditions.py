@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affectlab.datasets.traps import Trap
 from affectlab.evaluation import stats
 from affectlab.files.io import round_significant
 
@@ -35,6 +36,10 @@ MOST_ITEMS = 2000
 """Items among which the check of an audit draws, so that its cost does not grow."""
 
 FOLDS = 5
+
+ALL = "all"
+"""Name of all conditions together."""
+
 PERMUTATIONS = 99
 MOST_REACHED = 1
 """Permutations that may predict as well: with few groups one of them can be the labels again."""
@@ -155,7 +160,7 @@ def giveaways(
         name: encode({name: [values[row] for row in chosen]}) for name, values in columns.items()
     }
     if len(features) > 1:
-        features["all"] = np.concatenate(list(features.values()), axis=1)
+        features[ALL] = np.concatenate(list(features.values()), axis=1)
     least = 1 / len(classes) + least_gain * (1 - 1 / len(classes))
     values = {}
     for name, table in features.items():
@@ -175,6 +180,29 @@ def giveaways(
             1 / len(classes),
         )
     return found | {"balanced_accuracy": values}
+
+
+def condition_trap(
+    found: Mapping[str, Any], names: Sequence[str], item: str, what: str = "The class"
+) -> list[Trap]:
+    """Report conditions that predict the class.
+
+    Args:
+        found: of `giveaways`.
+        names: of all conditions.
+        item: an item with its article, such as ``a text``.
+        what: is predicted.
+    """
+    if not found["clear"]:
+        return []
+    # Of all together it tells nothing that one alone does not tell.
+    clear = [name for name in found["clear"] if name != ALL] or list(names)
+    sentence = (
+        f"{what} can be predicted better than by chance from these properties of {item} alone:"
+        f" {', '.join(clear)}. A model may learn them instead of the emotion. Compare the score"
+        " with that of the baseline conditions."
+    )
+    return [Trap("condition_predicts_class", sentence)]
 
 
 def _folds(

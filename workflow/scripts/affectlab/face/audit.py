@@ -17,7 +17,7 @@ import numpy as np
 from affectlab.datasets.description import Description
 from affectlab.datasets.exclusions import excluded_part
 from affectlab.datasets.traps import Trap, divided_groups, find_traps, shared_items
-from affectlab.evaluation.conditions import giveaways
+from affectlab.evaluation.conditions import condition_trap, giveaways
 from affectlab.evaluation.expectations import (
     KnownIssues,
     compare,
@@ -179,16 +179,7 @@ def _traps(
     yield from divided_groups(
         groups, faces.splits.tolist(), what="images", group_name=faces.description.group
     )
-    if conditions["clear"]:
-        # Of all together it tells nothing that one alone does not tell.
-        names = [name for name in conditions["clear"] if name != "all"] or list(
-            faces.conditions(rows[:1])
-        )
-        yield Trap(
-            "condition_predicts_class",
-            "The class can be predicted better than by chance from these conditions of a picture "
-            f"alone: {', '.join(names)}. Compare the score with that of the baseline conditions.",
-        )
+    yield from condition_trap(conditions, list(faces.conditions(rows[:1])), "a picture")
     if faces.description == PUBLISHED:
         return
     counts = {pair: len(overlap.get("_in_".join(pair), ())) for pair in PAIRS[:3]}
