@@ -188,6 +188,38 @@ rule audio_outside:
         "../workflow/scripts/audio_outside.py"
 
 
+# What an audio classifier from elsewhere predicts, without training.
+rule audio_pretrained:
+    input:
+        model=AUDIO_RUNS.model_of_run,
+        records=AUDIO_RUNS.data_of_run("records.jsonl"),
+        measures=AUDIO_RUNS.data_of_run("measures.jsonl"),
+        description=AUDIO_RUNS.data_of_run("description.json"),
+        manifest=audio_raw_of_run,
+    output:
+        predictions=nonempty("<results>/audio/{run}/seed{seed}/predictions.jsonl"),
+        outside=nonempty("<results>/audio/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/audio_pretrained/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/audio_pretrained/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(AUDIO_RUNS.of_method("pretrained")),
+    conda:
+        "../envs/audio.yaml"
+    threads: 4
+    resources:
+        mem_mb=scaled(8000),
+        runtime=480,
+        gpu=1,
+    params:
+        lib=lib("audio_pretrained"),
+        recipe=AUDIO_RUNS.recipe("seeds", "data"),
+        hub_ids=AUDIO_RUNS.hub_ids,
+    script:
+        "../workflow/scripts/audio_pretrained.py"
+
+
 rule audio_evaluate:
     input:
         predictions="<results>/audio/{run}/seed{seed}/predictions.jsonl",

@@ -39,10 +39,15 @@ def audio_encoder_vectors(wildcards):
     return vector_files(AUDIO["encoders"][wildcards.encoder].get("path"))
 
 
+def audio_raw_of_run(wildcards):
+    """The manifest of the recordings of a run."""
+    return f"<resources>/raw/{AUDIO_RUNS[wildcards.run]['data']}/manifest.json"
+
+
 def audio_run_model(wildcards):
-    """The checkpoint of the encoder of a run, if it has one."""
+    """The checkpoint of a run: its classifier, or that of its encoder, if it has one."""
     if wildcards.run in AUDIO_OUTSIDE:
-        return []
+        return AUDIO_RUNS.model_of_run(wildcards)
     return audio_checkpoint(AUDIO_RUNS[wildcards.run]["encoder"])
 
 

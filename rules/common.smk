@@ -488,6 +488,12 @@ class Runs:
         """The registry's entry of a run's data set."""
         return dataset_entry(self[wildcards.run]["data"])
 
+    def hub_ids(self, wildcards):
+        """What the hub calls a run's data set; a model's card may name it as training data."""
+        entry = REGISTRIES.datasets[self[wildcards.run]["data"]]
+        named = [*entry["sources"], entry.get("hub", {})]
+        return sorted({source["repo"] for source in named if "repo" in source})
+
     def model_entry(self, wildcards):
         """The registry's entry of a run's pretrained model, if it has one."""
         return REGISTRIES.models.get(self[wildcards.run].get("model"))

@@ -323,6 +323,36 @@ rule emotion_prompt_endpoint:
         "../workflow/scripts/emotion_prompt_endpoint.py"
 
 
+# What a text classifier from elsewhere predicts, without training.
+rule emotion_pretrained:
+    input:
+        model=EMOTION_RUNS.model_of_run,
+        records=EMOTION_RUNS.data_of_run("records.jsonl"),
+        description=EMOTION_RUNS.data_of_run("description.json"),
+    output:
+        predictions=nonempty("<results>/emotion/{run}/seed{seed}/predictions.jsonl"),
+        outside=nonempty("<results>/emotion/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/emotion_pretrained/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/emotion_pretrained/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(EMOTION_RUNS.of_method("pretrained")),
+    conda:
+        "../envs/text.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(8000),
+        runtime=120,
+        gpu=1,
+    params:
+        lib=lib("emotion_pretrained"),
+        recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
+        hub_ids=EMOTION_RUNS.hub_ids,
+    script:
+        "../workflow/scripts/emotion_pretrained.py"
+
+
 # Scores, intervals, calibration, figures. Also judges against the baseline run on the same items.
 rule emotion_evaluate:
     input:

@@ -305,6 +305,39 @@ rule face_outside:
         "../workflow/scripts/face_outside.py"
 
 
+# What an image classifier from elsewhere predicts, without training.
+rule face_pretrained:
+    input:
+        model=FACE_RUNS.model_of_run,
+        faces=FACE_RUNS.data_of_run("faces.npy"),
+        metadata=FACE_RUNS.data_of_run("metadata.csv"),
+        description=FACE_RUNS.data_of_run("description.json"),
+        labels=face_proxies_of_run("metadata_with_labels.csv"),
+    output:
+        predictions=nonempty("<results>/face/{run}/seed{seed}/predictions.jsonl"),
+        outside=nonempty("<results>/face/{run}/seed{seed}/outside.json"),
+    log:
+        "<logs>/face_pretrained/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/face_pretrained/{run}/seed{seed}.jsonl"
+    wildcard_constraints:
+        run=one_of(FACE_RUNS.of_method("pretrained")),
+    conda:
+        "../envs/vision.yaml"
+    threads: 8
+    resources:
+        mem_mb=scaled(8000),
+        runtime=120,
+        gpu=1,
+    params:
+        lib=lib("face_pretrained"),
+        recipe=FACE_RUNS.recipe("protocol", "seeds", "data"),
+        result_split=FACE["result_split"],
+        hub_ids=FACE_RUNS.hub_ids,
+    script:
+        "../workflow/scripts/face_pretrained.py"
+
+
 # Scores, intervals, calibration, figures.
 rule face_evaluate:
     input:

@@ -1,4 +1,4 @@
-"""A mirror of the model hub on 127.0.0.1 with one data set, as `HF_ENDPOINT` may name one."""
+"""A mirror of the hub on 127.0.0.1 with a data set or models, as `HF_ENDPOINT` may name one."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, urlsplit
 
 from local_server import LocalServer, Reply, send, serve
 
 
 class Mirror(dict[str, Reply]):
-    """The replies of the hub's pages for one repository of data."""
+    """The replies of the hub's pages for one repository, of data or of a model."""
 
-    def __init__(self, repo: str, revision: str, files: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, repo: str, revision: str, files: Mapping[str, bytes], kind: str = "datasets"
+    ) -> None:
         super().__init__()
-        self._api = f"/api/datasets/{repo}"
-        self._resolve = f"/datasets/{repo}/resolve/{revision}/"
+        self._api = f"/api/{kind}/{repo}"
+        self._resolve = f"{'' if kind == 'models' else f'/{kind}'}/{repo}/resolve/{revision}/"
         self._repo, self._revision, self._files = repo, revision, files
 
     def get(self, path: str, default: Reply | None = None) -> Reply | None:  # type: ignore[override]
@@ -119,4 +121,43 @@ def mirror(repo: str, revision: str, files: Mapping[str, bytes]) -> Iterator[Loc
     """
     with serve() as server:
         server.replies = Mirror(repo, revision, files)
+        yield server
+
+
+class Mirrors(dict[str, Reply]):
+    """The replies of several repositories."""
+
+    def __init__(self, *parts: Mirror) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def get(self, path: str, default: Reply | None = None) -> Reply | None:  # type: ignore[override]
+        """The reply to a request of *path*."""
+        found = (one.get(path) for one in self._parts)
+        return next((reply for reply in found if reply is not None), default)
+
+
+@contextmanager
+def model_mirror(models: Mapping[tuple[str, str], Path]) -> Iterator[LocalServer]:
+    """Serve models for the time of a ``with`` block.
+
+    Args:
+        models: owner/name and the only commit -> folder with the files.
+    """
+    with serve() as server:
+        server.replies = Mirrors(
+            *(
+                Mirror(
+                    repo,
+                    revision,
+                    {
+                        path.relative_to(folder).as_posix(): path.read_bytes()
+                        for path in folder.rglob("*")
+                        if path.is_file()
+                    },
+                    "models",
+                )
+                for (repo, revision), folder in models.items()
+            )
+        )
         yield server

@@ -120,6 +120,7 @@ def test_only_what_a_job_uses_is_loaded():
     heavy = {"torch", "transformers", "sklearn", "pandas", "matplotlib"}
     # Work on PyTorch modules from its first line to its last.
     both = ("emotion_export", "summary_neural", "entity_train", "summary_train")
+    both += ("emotion_pretrained", "face_pretrained")
     used = {name: {"torch", "transformers"} for name in both}
     used |= {name: {"torch"} for name in ("face_export", "face_train")}
     for script in {rule.script for rule in read_rules()}:

@@ -21,6 +21,11 @@ TOKENIZER_FILES = (
 
 WEIGHT_FILES = ("*.safetensors", "*.bin")
 
+ONNX_FILES = ("model.onnx", "onnx/model.onnx")
+"""Where the hub's exporters put an ONNX file."""
+
+CLASSIFIERS = ("text-classifier", "image-classifier", "audio-classifier")
+"""Kinds of models whose weights may be an ONNX file."""
 
 PICKLED_STEMS = ("pytorch_model", "adapter_model")
 """Beginnings of the names that transformers and PEFT gave to pickled weights, ending in .bin."""
@@ -56,21 +61,26 @@ def check_model(directory: Path, kind: str) -> None:
     Args:
         directory: as it was obtained.
         kind: of the model in the registry. An ``audio-checkpoint`` is one file ``*.pt``, opened
-            later with ``weights_only``; all others are what `check_checkpoint` knows.
+            later with ``weights_only``; all others are what `check_checkpoint` knows. A classifier
+            may have an ONNX file in place of weights.
 
     Raises:
         FetchError: names what is missing or corrupt.
     """
     if kind != "audio-checkpoint":
-        check_checkpoint(directory)
+        check_checkpoint(directory, onnx=kind in CLASSIFIERS)
     elif len(list(directory.rglob("*.pt"))) != 1:
         raise FetchError(f"{directory}: expected one checkpoint file (*.pt)")
 
 
-def check_checkpoint(directory: Path) -> None:
+def check_checkpoint(directory: Path, *, onnx: bool = False) -> None:
     """See that a model directory can be loaded: config, whole safetensors weights, preprocessing.
 
     Only names, JSON and the length of the weight files are looked at.
+
+    Args:
+        directory: of the model.
+        onnx: whether an ONNX file may stand for the weights.
 
     Raises:
         FetchError: names what is missing, or the weight file that was cut short.
@@ -78,9 +88,11 @@ def check_checkpoint(directory: Path) -> None:
     if not (directory / "config.json").is_file():
         raise FetchError(f"{directory}: not a model directory, it has no config.json")
     _read_object(directory / "config.json")
-    refuse_pickled(directory)
+    exported = onnx and any(directory.rglob("*.onnx"))
+    if not exported:
+        refuse_pickled(directory)
     weights = sorted(directory.glob("*.safetensors"))
-    if not weights:
+    if not weights and not exported:
         raise FetchError(f"{directory}: has no weights (*.safetensors; pickled ones are not read)")
     index = directory / "model.safetensors.index.json"
     if index.is_file():

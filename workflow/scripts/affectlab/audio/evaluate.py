@@ -126,7 +126,7 @@ def evaluate(
             "audio",
             TASK_VERSION,
             method=task,
-            model=run.recipe.encoder if outside is None else run.recipe.method,
+            model=run.recipe.model_name,
             data={
                 "split": main,
                 "n": len(scored.subjects),

@@ -104,7 +104,7 @@ def _of_table(
     corpus: Corpus, classes: Sequence[str], recipe: Outside, seed: int, withdrawn: bool
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The lines of predictions.jsonl, and the record, of a plain table."""
-    tested, training = _divided(corpus)
+    tested, training = divided(corpus)
     found = matched_table(
         recipe, classes, {"test": tested}, training, headline="test", seed=seed, withdrawn=withdrawn
     )
@@ -129,7 +129,7 @@ def _of_table(
     return rows, {**found.to_dict(), "scheme": OUTSIDE}
 
 
-def _divided(corpus: Corpus) -> tuple[dict[str, str], dict[str, str]]:
+def divided(corpus: Corpus) -> tuple[dict[str, str], dict[str, str]]:
     """Id -> class of the items to be scored, and of those trained on.
 
     Data with a training and another split have the test split, else the validation split, scored;

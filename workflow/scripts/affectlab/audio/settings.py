@@ -36,6 +36,7 @@ from affectlab.config.models import (
     block,
 )
 from affectlab.config.other_data import TEST_ON, KnownClasses, OtherData, other_data_mistakes
+from affectlab.config.pretrained import PRETRAINED, Pretrained, pretrained_mistakes
 from affectlab.config.registries import Registries, dataset_mistakes, model_mistakes
 
 LAYOUTS = frozenset(TASKS_OF)
@@ -150,10 +151,10 @@ class OtherRecordings(OtherData):
 class AudioRun(Run):
     """One run: question, data, encoder and recipe."""
 
-    method: Literal["probe", "predictions"] = Field(
+    method: Literal["probe", "predictions", "pretrained"] = Field(
         "probe",
         description="probe: fit a probe on a frozen encoder; predictions: score a table of "
-        "predictions.",
+        "predictions; pretrained: score an audio classifier as it is.",
     )
     task: TaskName = Field(
         "3emo", description="What is asked; each layout of data has labels for some."
@@ -165,11 +166,15 @@ class AudioRun(Run):
     encoder: Annotated[RunName, Only("method", ("probe",))] = Field(
         "clap", description="Name under encoders."
     )
+    model: Annotated[AssetName, Only("method", (PRETRAINED,))] = Field(
+        "", description="The classifier: name in models.yaml."
+    )
     seeds: Seeds = Field([0], description="One fit per seed: of folds, or of split and weights.")
     predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
     test_on: Annotated[
         dict[AssetName, OtherRecordings], Only("method", ("probe",)), NotHandedOn()
     ] = TEST_ON
+    pretrained: Annotated[Pretrained, Only("method", (PRETRAINED,))] = block()
     probe: Annotated[Probe, CORRECTED] = block()
     published: Annotated[PublishedProbe, PUBLISHED] = block()
     training: Annotated[Training, PUBLISHED] = block(
@@ -182,6 +187,12 @@ class AudioRun(Run):
         max_grad_norm=1.0e6,
         precision="fp32",
     )
+
+    @property
+    def model_name(self) -> str:
+        """The encoder or the classifier; the method where there is neither."""
+        names = {"probe": self.encoder, PRETRAINED: self.model}
+        return names.get(self.method, self.method)
 
 
 class Block(Section):
@@ -238,7 +249,7 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     runs = selected_runs(block).values()
     encoders = [block["encoders"][run["encoder"]] for run in runs if "encoder" in run]
     datasets = {name for run in runs for name in (run["data"], *run.get("test_on", ()))}
-    return datasets, {one["model"] for one in encoders if "model" in one}
+    return datasets, {one["model"] for one in (*encoders, *runs) if "model" in one}
 
 
 def _encoder_mistakes(
@@ -265,6 +276,9 @@ def _run_mistakes(
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     yield from outside_mistakes(path, run)
     yield from _other_data_mistakes(path, run, registries)
+    yield from pretrained_mistakes(path, run)
+    if "model" in run:
+        yield from model_mistakes(f"{path}.model", run["model"], registries, {"audio-classifier"})
     training = f"{path}.training"
     yield from training_mistakes(training, run.get("training"))
     yield from fixed_mistakes(training, run.get("training"), FIXED, "a published head")
@@ -350,10 +364,10 @@ def _target_mistakes(path: str, run: Mapping[str, Any], entry: Mapping[str, Any]
     if not isinstance(layout, str) or layout not in LAYOUTS:
         return
     if target == "numbers":
-        if run.get("method") == OUTSIDE:
+        if run.get("method") in (OUTSIDE, PRETRAINED):
             yield (
-                f"{path}.method: {OUTSIDE} are scored on data with one class for each recording; "
-                f"the target of {name!r} is numbers"
+                f"{path}.method: {run['method']} is scored on data with one class for each "
+                f"recording; the target of {name!r} is numbers"
             )
         if run.get("protocol") == "published":
             yield (
@@ -361,6 +375,11 @@ def _target_mistakes(path: str, run: Mapping[str, Any], entry: Mapping[str, Any]
                 "does not predict; expected corrected"
             )
     elif target == "classes":
+        if run.get("method") == PRETRAINED:
+            yield (
+                f"{path}.method: {PRETRAINED} is scored on data with one class for each recording; "
+                f"the target of {name!r} is several classes"
+            )
         if run.get("protocol") == "published":
             yield (
                 f"{path}.protocol: the target of {name!r} is several classes, which the published "

@@ -19,7 +19,8 @@ def _inside(path: str) -> str:
 
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Files = Annotated[dict[Annotated[str, AfterValidator(_inside)], Digest | None], Field(min_length=1)]
+InFolder = Annotated[str, AfterValidator(_inside)]
+Files = Annotated[dict[InFolder, Digest | None], Field(min_length=1)]
 OF_SOURCE = "Path inside the source -> SHA-256, or null where none is known."
 Count = Annotated[int, Field(ge=0)]
 Split = Literal["train", "validation", "test"]
@@ -221,10 +222,17 @@ class Model(Entry):
     """One pretrained model."""
 
     kind: Literal[
-        "text-encoder", "causal-lm", "image-encoder", "audio-encoder", "audio-checkpoint"
+        "text-encoder",
+        "causal-lm",
+        "image-encoder",
+        "audio-encoder",
+        "audio-checkpoint",
+        "text-classifier",
+        "image-classifier",
+        "audio-classifier",
     ] = Field(
         description="What it can be used as; audio-checkpoint: a single file of weights, as "
-        "AF-CLAP comes."
+        "AF-CLAP comes; the classifiers are scored as they are, by method pretrained."
     )
     title: Text = Field(description="As tables and reports show it.")
     licence: Text = Field(description="That of the weights.")

@@ -96,7 +96,7 @@ def evaluate(
             },
             data_paths=data_paths,
         ),
-        "details": {"reading": reading(predictions_path, run.recipe), **found.details},
+        "details": {"reading": reading(predictions_path, run.recipe, outside), **found.details},
         "comparisons": []
         if baseline is None or found.comparison is None
         else [{"with": baseline[0], "seed": baseline[1], **found.comparison}],
@@ -123,15 +123,22 @@ def overlapping_ids(audit_path: Path | str) -> set[str]:
     return found | set(near.get("test_in_train", ()))
 
 
-def reading(predictions_path: Path | str, recipe: EmotionRun) -> dict[str, Any]:
+def reading(
+    predictions_path: Path | str, recipe: EmotionRun, outside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """How much of a text the model reads, and of how many scored texts that was not all.
+
+    Args:
+        predictions_path: predictions.jsonl of the run.
+        recipe: of the run.
+        outside: its outside.json, where it trained nothing.
 
     Returns:
         ``max_length`` in tokens (None: all of it), ``cut_texts`` of the ``test_texts``.
     """
     rows = [row for row in read_jsonl(predictions_path) if row["split"] == "test"]
     return {
-        "max_length": recipe.max_length if recipe.is_network else None,
+        "max_length": recipe.max_length if recipe.is_network else (outside or {}).get("max_length"),
         "cut_texts": sum(row.get("cut", False) is True for row in rows),
         "test_texts": len(rows),
     }

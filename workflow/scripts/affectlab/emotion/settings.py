@@ -31,6 +31,7 @@ from affectlab.config.models import (
     block,
 )
 from affectlab.config.other_data import TEST_ON, TestOn, other_data_mistakes, stated_classes
+from affectlab.config.pretrained import PRETRAINED, Pretrained, pretrained_mistakes
 from affectlab.config.prompts import Prompt, asks_endpoint, prompt_mistakes
 from affectlab.config.registries import (
     Registries,
@@ -41,7 +42,9 @@ from affectlab.config.registries import (
 
 LAYOUTS = frozenset({"emotion", "table"})
 MODEL_KINDS = frozenset({"text-encoder", "causal-lm"})
-PROMPTED_KINDS = frozenset({"causal-lm"})
+KINDS_OF = {"prompt": frozenset({"causal-lm"}), PRETRAINED: frozenset({"text-classifier"})}
+"""Method -> kinds of models, where it is not `MODEL_KINDS`."""
+
 NETWORKS = Only("method", ("full", "lora"))
 
 
@@ -62,16 +65,16 @@ class Tfidf(Section):
 class EmotionRun(Run):
     """One run: data, model and recipe."""
 
-    method: Literal["full", "lora", "tfidf", "prompt", "predictions"] = Field(
+    method: Literal["full", "lora", "tfidf", "prompt", "predictions", "pretrained"] = Field(
         "full",
         description="full: fine-tune every weight; lora: train low-rank adapters; tfidf: word "
         "counts and logistic regression; prompt: ask a language model as it is; predictions: "
-        "score a table of predictions.",
+        "score a table of predictions; pretrained: score a text classifier as it is.",
     )
-    model: Annotated[AssetName, Only("method", ("full", "lora", "prompt"))] = Field(
+    model: Annotated[AssetName, Only("method", ("full", "lora", "prompt", PRETRAINED))] = Field(
         "minilm-l6",
         description="Name in models.yaml; for a prompt a causal-lm, and without effect where "
-        "prompt.endpoint is given.",
+        "prompt.endpoint is given; for pretrained a text-classifier.",
     )
     data: AssetName = Field("emotion", description="Name in datasets.yaml.")
     max_length: Annotated[int, NETWORKS] = Field(
@@ -87,13 +90,14 @@ class EmotionRun(Run):
     prompt: Annotated[Prompt, Only("method", ("prompt",))] = block()
     predictions: Annotated[Outside, Only("method", ("predictions",))] = block()
     test_on: Annotated[TestOn, Only("method", ("full", "lora", "tfidf")), NotHandedOn()] = TEST_ON
+    pretrained: Annotated[Pretrained, Only("method", (PRETRAINED,))] = block()
 
     @property
     def model_name(self) -> str:
         """What tables call its model: a pretrained one, or the method."""
         if self.method == "prompt":
             return self.prompt.model_in_use(self.model)
-        return self.model if self.is_network else self.method
+        return self.model if self.is_network or self.method == PRETRAINED else self.method
 
     @property
     def is_network(self) -> bool:
@@ -176,9 +180,8 @@ def needed_assets(block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
 def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> Iterator[str]:
     yield from misplaced_keys(path, EmotionRun, run)
     yield from training_mistakes(f"{path}.training", run.get("training"))
-    prompted = run.get("method") == "prompt"
     if "model" in run and not asks_endpoint(run):
-        kinds = PROMPTED_KINDS if prompted else MODEL_KINDS
+        kinds = KINDS_OF.get(str(run.get("method")), MODEL_KINDS)
         yield from model_mistakes(f"{path}.model", run["model"], registries, kinds)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, LAYOUTS)
     method = run.get("method")
@@ -193,6 +196,7 @@ def _run_mistakes(path: str, run: Mapping[str, Any], registries: Registries) -> 
     yield from other_data_mistakes(
         path, run, registries, LAYOUTS, lambda entry, _: stated_classes(entry)
     )
+    yield from pretrained_mistakes(path, run)
     yield from _ngram_mistakes(path, run)
 
 

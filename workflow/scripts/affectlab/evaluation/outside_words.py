@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from affectlab.evaluation.pretrained_records import pretrained_sentences
+
 TUNED = "Whether the model was tuned on these items cannot be seen in predictions."
 
 
@@ -78,5 +80,7 @@ def _renamed(swapped: Mapping[str, str]) -> str:
 Opening = Callable[[Mapping[str, Any], Mapping[str, Any], str], list[str]]
 """From metrics.json, its outside.json and the plural of an item to sentences."""
 
-OPENINGS: Mapping[str, Opening] = MappingProxyType({"predictions": _of_table, "prompt": _of_prompt})
+OPENINGS: Mapping[str, Opening] = MappingProxyType(
+    {"predictions": _of_table, "pretrained": pretrained_sentences, "prompt": _of_prompt}
+)
 """Method of a run -> its first sentences."""

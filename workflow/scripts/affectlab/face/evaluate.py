@@ -102,7 +102,7 @@ def evaluate(
             "face",
             TASK_VERSION,
             method=run.recipe.method,
-            model=run.recipe.model if run.recipe.method == "backbone" else run.recipe.method,
+            model=run.recipe.model_name,
             data={
                 "split": CROSS_VALIDATION if folded else result_split,
                 "n": scored.pop("n"),

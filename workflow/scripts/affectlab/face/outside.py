@@ -35,16 +35,12 @@ def store(
         DataError: see `outside.store`.
     """
     headline = data.result_split(result_split)
-    corpus = corpus_of(data, headline)
-    labels = {
-        split: {name: corpus.classes[label] for name, label in own.items()}
-        for split, own in corpus.labels.items()
-    }
+    labels = labels_of_splits(data, result_split)
     training = labels.pop("train")
     outside.store(
         recipe,
-        corpus.classes,
-        {split: labels[split] for split in held_out(headline)},
+        data.faces.classes,
+        labels,
         # Of a cross-validation, each image is held out once.
         {} if data.faces.folds is not None else training,
         headline=headline,
@@ -54,6 +50,21 @@ def store(
         limits={name: LIMITS[name] for name in data.regressed},
         withdrawn=data.faces.description.excluded_items > 0,
     )
+
+
+def labels_of_splits(data: ScoredData, result_split: str) -> dict[str, dict[str, str]]:
+    """Class of each labelled image, by id, of the training split and of those that are predicted.
+
+    Args:
+        data: that they are of.
+        result_split: the split whose scores are the result.
+    """
+    headline = data.result_split(result_split)
+    corpus = corpus_of(data, headline)
+    return {
+        split: {name: corpus.classes[label] for name, label in corpus.labels[split].items()}
+        for split in ("train", *held_out(headline))
+    }
 
 
 def regressed_of(data: ScoredData, found: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from affectlab.config.models import (
     block,
 )
 from affectlab.config.other_data import TEST_ON, TestOn, other_data_mistakes, stated_classes
+from affectlab.config.pretrained import PRETRAINED, Pretrained, pretrained_mistakes
 from affectlab.config.registries import (
     Registries,
     dataset_mistakes,
@@ -47,7 +48,7 @@ VOTES_LAYOUTS = frozenset({"ferplus"})
 LAYOUTS = IMAGE_LAYOUTS | VOTES_LAYOUTS
 MODEL_KINDS = frozenset({"image-encoder"})
 COMPACT = Only("method", ("compact",))
-BACKBONE = Only("method", ("backbone",))
+WITH_MODEL = Only("method", ("backbone", PRETRAINED))
 NETWORKS = Only("method", ("compact", "backbone"))
 Positive = Annotated[int, Field(ge=1)]
 
@@ -63,7 +64,7 @@ class Network(Section):
     depths: Annotated[list[Positive], COMPACT] = Field(
         [1, 2, 2], min_length=1, description="compact: residual blocks of each stage."
     )
-    image_size: Annotated[int, BACKBONE] = Field(
+    image_size: Annotated[int, Only("method", ("backbone",))] = Field(
         224,
         ge=16,
         le=4096,
@@ -112,14 +113,13 @@ class Loss(Section):
 class FaceRun(Run):
     """One run."""
 
-    method: Literal["compact", "backbone", "predictions"] = Field(
+    method: Literal["compact", "backbone", "predictions", "pretrained"] = Field(
         "compact",
         description="compact: our own small network; backbone: an image network of transformers; "
-        "predictions: score a table of predictions.",
+        "predictions: score a table of predictions; pretrained: score an image classifier as it "
+        "is.",
     )
-    model: Annotated[Text, BACKBONE] = Field(
-        "resnet-18", description="For backbone: name in models.yaml."
-    )
+    model: Annotated[Text, WITH_MODEL] = Field("resnet-18", description="Name in models.yaml.")
     data: Text = Field("fer2013", description="Name in datasets.yaml.")
     train_on: Annotated[list[Literal["train", "validation", "test"]], *DIFFERENT] = Field(
         ["train"],
@@ -141,6 +141,12 @@ class FaceRun(Run):
     training: Annotated[Training, NETWORKS] = block()
     predictions: Annotated[Outside, Only("method", (OUTSIDE,))] = block()
     test_on: Annotated[TestOn, NETWORKS, NotHandedOn()] = TEST_ON
+    pretrained: Annotated[Pretrained, Only("method", (PRETRAINED,))] = block()
+
+    @property
+    def model_name(self) -> str:
+        """The pretrained model; the method where there is none."""
+        return self.model if self.method in WITH_MODEL.values else self.method
 
 
 class Labels(Section):
@@ -237,6 +243,7 @@ def _run_mistakes(
     yield from other_data_mistakes(
         path, run, registries, IMAGE_LAYOUTS, lambda entry, _: stated_classes(entry)
     )
+    yield from pretrained_mistakes(path, run)
     yield from training_mistakes(f"{path}.training", run.get("training"))
     yield from fixed_mistakes(
         f"{path}.training", run.get("training"), WITHOUT_TOKENS, "an image net"
@@ -248,7 +255,8 @@ def _run_mistakes(
             "could stop the training, expected null"
         )
     if "model" in run:
-        yield from model_mistakes(f"{path}.model", run["model"], registries, MODEL_KINDS)
+        kinds = {"image-classifier"} if run.get("method") == PRETRAINED else MODEL_KINDS
+        yield from model_mistakes(f"{path}.model", run["model"], registries, kinds)
     yield from dataset_mistakes(f"{path}.data", run.get("data"), registries, IMAGE_LAYOUTS)
     network = as_mapping(run.get("network"))
     widths, depths = network.get("widths"), network.get("depths")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from affectlab.errors import DataError, UserError
 from affectlab.evaluation import stats
 from affectlab.files.integrity import check_file, checked
 from affectlab.files.io import sealed_path
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 logger = logging.getLogger(__name__)
 
@@ -180,9 +183,20 @@ def torch_inference(network: nn.Module) -> Infer:
     return infer
 
 
-@checked("path", check_file)
 def onnx_inference(path: Path, threads: int) -> Infer:
-    """Inference with ONNX Runtime, on the CPU.
+    """Inference with ONNX Runtime; see `onnx_session`."""
+    session = onnx_session(path, threads)
+    names = [entry.name for entry in session.get_inputs()]
+
+    def infer(*inputs: np.ndarray) -> np.ndarray:
+        return session.run(None, dict(zip(names, inputs, strict=True)))[0]
+
+    return infer
+
+
+@checked("path", check_file)
+def onnx_session(path: Path, threads: int) -> InferenceSession:
+    """Open a network with ONNX Runtime, on the CPU.
 
     Args:
         path: of the ONNX file.
@@ -197,17 +211,9 @@ def onnx_inference(path: Path, threads: int) -> Infer:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (errors.Fail, errors.InvalidGraph, errors.InvalidProtobuf, errors.NoSuchFile) as error:
         raise DataError(path, None, f"no ONNX network: {error}") from error
-    names = [entry.name for entry in session.get_inputs()]
-
-    def infer(*inputs: np.ndarray) -> np.ndarray:
-        return session.run(None, dict(zip(names, inputs, strict=True)))[0]
-
-    return infer
 
 
 def latency(ask: Callable[[int], object], items: int) -> dict[str, float]:
