@@ -121,9 +121,14 @@ class LabelSetF1:
 
     @cached_property
     def _cells(self) -> Integers:
-        """``[n * L]``, a group of each class of an item: those of one class of a group."""
+        """``[n * L]``, numbers of what is correlated, from 0.
+
+        It is one class of the items of a group that have it, or of those that lack it: who finds a
+        class in one item of a group need not invent it in another.
+        """
         count = self.true.shape[1]
-        return np.asarray((self.groups[:, None] * count + np.arange(count)).ravel())
+        codes = (self.groups[:, None] * count + np.arange(count)) * 2 + self.true
+        return np.asarray(np.unique(codes.ravel(), return_inverse=True)[1])
 
     @cached_property
     def _order(self) -> tuple[Integers, Integers]:
