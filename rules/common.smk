@@ -437,7 +437,9 @@ class Runs:
 
     def other_audits(self):
         """The audits of the data sets that selected runs are tested on."""
-        names = {name for run in self.selected.values() for name in run.get("test_on", ())}
+        names = {
+            name for run in self.selected.values() for name in run.get("test_on", ())
+        }
         return [f"{self.folder}/data/{name}/audit.json" for name in sorted(names)]
 
     def other_block(self, wildcards):
