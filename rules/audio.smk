@@ -245,7 +245,7 @@ rule audio_evaluate:
     benchmark:
         "<benchmarks>/audio_evaluate/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(audio_runs_on("class")),
+        run=one_of(audio_runs_on("class", AUDIO_PROBES)),
     conda:
         "../envs/audio.yaml"
     resources:
@@ -291,14 +291,14 @@ use rule audio_evaluate as audio_evaluate_label_sets with:
         run=one_of(audio_runs_on("classes")),
 
 
-# The same for predictions of somebody else.
+# The same for classes that somebody else predicted.
 use rule audio_evaluate as audio_evaluate_outside with:
     log:
         "<logs>/audio_evaluate_outside/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/audio_evaluate_outside/{run}/seed{seed}.jsonl"
     wildcard_constraints:
-        run=one_of(AUDIO_OUTSIDE),
+        run=one_of(audio_runs_on("class", AUDIO_OUTSIDE)),
 
 
 # Seeds of a run together, every run against every other on the same items, and all in one figure.

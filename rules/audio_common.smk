@@ -13,13 +13,13 @@ AUDIO_OUTSIDE = [name for name in AUDIO["runs"] if AUDIO_RUNS.is_outside(name)]
 AUDIO_PROBES = [name for name in AUDIO["runs"] if name not in AUDIO_OUTSIDE]
 
 
-def audio_runs_on(target):
-    """Names of the probes on data with a target."""
+def audio_runs_on(target, names=AUDIO["runs"]):
+    """Those of the runs *names* that are on data with a target."""
     return [
         name
-        for name, run in AUDIO["runs"].items()
-        if name in AUDIO_PROBES
-        and REGISTRIES.datasets[run["data"]].get("target", "class") == target
+        for name in names
+        if REGISTRIES.datasets[AUDIO["runs"][name]["data"]].get("target", "class")
+        == target
     ]
 
 

@@ -9,10 +9,10 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from affectlab.audio import refits
-from affectlab.audio.evaluate import number_record
 from affectlab.audio.number_predictions import PredictedNumbers, read_number_predictions
 from affectlab.audio.number_scores import score_numbers
 from affectlab.audio.predictions import Corpus, Known
+from affectlab.audio.scored import number_record
 from affectlab.config.models import Bootstrap
 from affectlab.errors import DataError
 from affectlab.files.io import write_jsonl

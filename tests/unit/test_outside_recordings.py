@@ -8,6 +8,7 @@ import pytest
 from affectlab.audio.outside import store
 from affectlab.audio.predictions import OUTSIDE, Corpus, Known, read_predictions
 from affectlab.config.models import Outside, typed
+from affectlab.datasets.description import Description
 from affectlab.errors import DataError
 
 CLASSES = ("no", "yes")
@@ -32,7 +33,8 @@ def stored(tmp_path):
         block = typed(Outside, {"path": str(path), **recipe})
         store(
             corpus,
-            CLASSES,
+            Description(CLASSES),
+            "label",
             block,
             0,
             main="grouped",

@@ -6,21 +6,19 @@ from affectlab.audio.evaluate import main_scheme
 from affectlab.audio.outside import store
 from affectlab.audio.predictions import read_corpus
 from affectlab.audio.settings import AudioRun
-from affectlab.audio.tasks import task_classes
 from affectlab.config.models import typed
 from affectlab.datasets.description import read_description
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
 paths, recipe = snakemake.input, typed(AudioRun, snakemake.params.recipe)
-description = read_description(paths.description)
 store(
     read_corpus(paths.records, paths.measures, recipe.task, recipe.unit),
-    task_classes(description.classes, recipe.task),
+    read_description(paths.description),
+    recipe.task,
     recipe.predictions,
     int(snakemake.wildcards.seed),
     main=main_scheme(recipe),
     predictions_path=Path(snakemake.output.predictions),
     record_path=Path(snakemake.output.outside),
-    withdrawn=description.excluded_items > 0,
 )

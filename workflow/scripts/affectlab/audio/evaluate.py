@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-import numpy as np
+from typing import Any
 
 from affectlab.audio import outside as theirs
-from affectlab.audio.baselines import constant_answers, trivial_probes, trivial_scores
-from affectlab.audio.figures import Panels, draw
-from affectlab.audio.label_set_predictions import PredictedSets, read_set_predictions
-from affectlab.audio.label_set_scores import score_label_sets, trivial_label_sets
+from affectlab.audio.figures import draw
 from affectlab.audio.label_set_target import THRESHOLDS
 from affectlab.audio.model import load
-from affectlab.audio.number_predictions import PredictedNumbers, read_number_predictions
-from affectlab.audio.number_scores import score_numbers, trivial_numbers
-from affectlab.audio.outside import read_outside, swapped_classes, without_trained
-from affectlab.audio.predictions import (
-    GROUPED,
-    PUBLISHED,
-    Corpus,
-    Predicted,
-    read_corpus,
-    read_predictions,
-)
-from affectlab.audio.score_intervals import (
-    calibration_scores,
-    one_vs_rest_scores,
-    ranking_scores,
-    read_refits,
-    score_scheme,
-    with_baselines,
-)
+from affectlab.audio.outside import read_outside
+from affectlab.audio.predictions import GROUPED, PUBLISHED, read_corpus
+from affectlab.audio.scored import score_predictions
 from affectlab.audio.scores import headline_of, predicts_label_sets
 from affectlab.audio.settings import AudioRun
-from affectlab.audio.subgroup_scores import class_items, number_items
 from affectlab.audio.subgroups import item_subgroups
-from affectlab.audio.tasks import TRIVIAL, speakers_known, task_classes
-from affectlab.config.models import Bootstrap
-from affectlab.datasets.description import Description
+from affectlab.audio.tasks import speakers_known, task_classes
+from affectlab.datasets.description import Description, Target
 from affectlab.datasets.label_sets import LABEL_SETS
+from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.subgroups import read_subgroups
-from affectlab.errors import UserError
-from affectlab.evaluation import multilabel, stats
-from affectlab.evaluation.by_subgroup import ScoredItems, subgroup_lines, subgroups_record
-from affectlab.evaluation.classification import per_class
+from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
 from affectlab.evaluation.outside_words import outside_sentences
-from affectlab.evaluation.records import ScoredRun, calibration_note, rounded
+from affectlab.evaluation.records import ScoredRun, calibration_note
 from affectlab.files.io import read_json, write_text
 
 TASK_VERSION = 3
 """Rises when labels or scoring change, so that only comparable numbers are compared."""
-
-WITHOUT_OVERLAP = "test_without_overlap"
-"""Scores of somebody else's predictions without the items that their model was trained on."""
-
-T = TypeVar("T", Predicted, PredictedNumbers, PredictedSets)
 
 INTERVAL_COVERS: dict[str, str] = {
     GROUPED: "the mean score of this procedure over data sets of this size: other subjects to "
@@ -112,15 +81,18 @@ def evaluate(
     task, unit = run.recipe.task, run.recipe.unit
     corpus = read_corpus(records_path, measures_path, task, unit)
     if outside is not None:
-        facts: Mapping[str, Any] = {"classes": task_classes(outside[1].classes, task)}
-        details = read_outside(*outside)
+        details, description = read_outside(*outside), outside[1]
         main = details["outside"]["scheme"]
+        names: Sequence[str] = task_classes(description.classes, task)
+        target = description.target
     else:
         assert model_directory is not None
         assert details_path is not None
-        facts, details = load(model_directory).facts, read_json(details_path)
-        main = main_scheme(run.recipe)
-    scored = _scorer_of(facts)(predictions_path, facts, corpus, main, details, run.bootstrap)
+        details, main = read_json(details_path), main_scheme(run.recipe)
+        target, names = _predicted_by(load(model_directory).facts)
+    scored = score_predictions(
+        target, predictions_path, names, corpus, main, details, run.bootstrap
+    )
     record = {
         **run.header(
             "audio",
@@ -154,6 +126,13 @@ def evaluate(
     run.write(record)
 
 
+def _predicted_by(facts: Mapping[str, Any]) -> tuple[Target, Sequence[str]]:
+    """What a fitted probe predicts, and the names of its classes or numbers."""
+    if NUMBERS in facts:
+        return NUMBERS, facts[NUMBERS]
+    return LABEL_SETS if THRESHOLDS in facts else "class", facts["classes"]
+
+
 def main_scheme(recipe: AudioRun) -> str:
     """The scheme whose scores are the result of a run of our own."""
     return PUBLISHED if recipe.protocol == "published" else GROUPED
@@ -165,199 +144,6 @@ def interval_covers(details: Mapping[str, Any], main: str) -> str:
     if "outside" in details:
         return theirs.COVERS if known else theirs.COVERS_CLIPS
     return (INTERVAL_COVERS if known else COVERS_CLIPS)[main]
-
-
-class _Scored(NamedTuple):
-    """What `evaluate` needs of a run, whatever its target.
-
-    Attributes:
-        subjects: of each item of the main scheme.
-        names: of the classes or numbers, and the target, as the record of the data holds them.
-        scores: as of `scored_record`.
-        details: of the record, on top of those of the run.
-        panels: see `figures.Panels`; none where each item has one class.
-        items: computes the items with the scores that subgroups have.
-    """
-
-    subjects: Sequence[str]
-    names: Mapping[str, Any]
-    scores: Mapping[str, Any]
-    details: Mapping[str, Any]
-    panels: Panels
-    items: Callable[[], ScoredItems]
-
-
-def _score_classes(
-    path: Path,
-    facts: Mapping[str, Any],
-    corpus: Corpus,
-    main: str,
-    details: Mapping[str, Any],
-    bootstrap: Bootstrap,
-) -> _Scored:
-    classes = facts["classes"]
-    found = _with_refits(read_predictions(path, classes, corpus, main), details)
-    head = found[main]
-    more = {
-        "constant_answers": rounded(constant_answers(head.labels, classes)),
-        "repeats": len(head.probabilities),
-    }
-    scores = scored_record(found, main, classes, bootstrap)
-    if "outside" in details:
-        table = details["outside"]
-        more["outside"] = {**table, "swapped_names": swapped_classes(head, classes)}
-        rest = without_trained(head, table)
-        if rest is not None:
-            scores["other_splits"][WITHOUT_OVERLAP] = score_scheme(rest, classes, bootstrap)
-    return _Scored(
-        head.subjects,
-        {"classes": list(classes)},
-        scores,
-        more,
-        {},
-        lambda: class_items(head, len(classes), bootstrap),
-    )
-
-
-def _score_numbers(
-    path: Path,
-    facts: Mapping[str, Any],
-    corpus: Corpus,
-    main: str,
-    details: Mapping[str, Any],
-    bootstrap: Bootstrap,
-) -> _Scored:
-    names = facts["numbers"]
-    found = _with_refits(read_number_predictions(path, names, corpus, main), details)
-    head = found[main]
-    predicted = head.values.mean(axis=0)
-    panels = {name: (head.true[:, d], predicted[:, d]) for d, name in enumerate(names)}
-    scores = number_record(found, main, names, bootstrap)
-    return _Scored(
-        head.subjects,
-        {"numbers": list(names)},
-        scores,
-        {"repeats": len(head.values)},
-        panels,
-        lambda: number_items(head, names, bootstrap),
-    )
-
-
-def _score_label_sets(
-    path: Path,
-    facts: Mapping[str, Any],
-    corpus: Corpus,
-    main: str,
-    details: Mapping[str, Any],
-    bootstrap: Bootstrap,
-) -> _Scored:
-    classes = facts["classes"]
-    found = _with_refits(read_set_predictions(path, classes, corpus, main), details)
-    pooled = found[main].pooled()
-    panels = {
-        name: (pooled.true[:, k], pooled.stated[:, k], pooled.decided[:, k])
-        for k, name in enumerate(classes)
-    }
-    return _Scored(
-        found[main].subjects,
-        {"classes": list(classes), "target": LABEL_SETS},
-        label_set_record(found, main, classes, bootstrap),
-        {"repeats": len(found[main].repeats)},
-        panels,
-        _without_subgroups,
-    )
-
-
-def _without_subgroups() -> ScoredItems:
-    raise UserError("recordings with several classes have no scores by subgroup")
-
-
-def _scorer_of(facts: Mapping[str, Any]) -> Callable[..., _Scored]:
-    """How the predictions of a probe are scored, by its facts."""
-    if "numbers" in facts:
-        return _score_numbers
-    return _score_label_sets if THRESHOLDS in facts else _score_classes
-
-
-def _with_refits(found: Mapping[str, T], details: Mapping[str, Any]) -> dict[str, T]:
-    """Predictions by scheme, with how far their scores move when they are refitted."""
-    return {name: replace(one, refits=read_refits(details, name)) for name, one in found.items()}
-
-
-def number_record(
-    found: Mapping[str, PredictedNumbers],
-    main: str,
-    names: Sequence[str],
-    bootstrap: Bootstrap,
-) -> dict[str, Any]:
-    """The scores of a run that predicts numbers; as of `scored_record`, all of every scheme."""
-    rivals = trivial_numbers(found, main, names)
-    scored = {}
-    for scheme, one in found.items():
-        own = rivals
-        if one.ids != found[main].ids or scheme in TRIVIAL:
-            own = trivial_numbers({scheme: one}, scheme, names)
-        scored[scheme] = score_numbers(one, names, bootstrap, own)
-    return {"metrics": scored.pop(main)["metrics"], "other_splits": scored}
-
-
-def label_set_record(
-    found: Mapping[str, PredictedSets],
-    main: str,
-    classes: Sequence[str],
-    bootstrap: Bootstrap,
-) -> dict[str, Any]:
-    """The scores of a run that predicts label sets; as of `scored_record`, all of every scheme."""
-    rivals = trivial_label_sets(found, main)
-    scored = {}
-    for scheme, one in found.items():
-        own = rivals
-        if one.ids != found[main].ids or scheme in TRIVIAL:
-            own = trivial_label_sets({scheme: one}, scheme)
-        scored[scheme] = score_label_sets(one, bootstrap, own)
-    return {
-        "metrics": scored.pop(main)["metrics"],
-        "other_splits": scored,
-        "per_class": multilabel.per_class(found[main].pooled(), classes),
-    }
-
-
-def scored_record(
-    found: Mapping[str, Predicted], main: str, classes: Sequence[str], bootstrap: Bootstrap
-) -> dict[str, Any]:
-    """The scores of a run, as `metrics.json` holds them, without what identifies the run.
-
-    Args:
-        found: predictions by scheme.
-        main: the scheme whose scores are the result; it has all of them, the others a few.
-        classes: names.
-        bootstrap: of the intervals.
-    """
-    head, rivals = found[main], trivial_probes(found, main, classes)
-    scored = {
-        name: score_scheme(
-            one,
-            classes,
-            bootstrap,
-            rivals if name == main or (one.ids == head.ids and name not in TRIVIAL) else (),
-        )
-        for name, one in found.items()
-    }
-    metrics = scored.pop(main)["metrics"]
-    trivial = [trivial_scores(head.labels, len(classes)), *rivals]
-    if head.ranked:
-        metrics |= with_baselines(ranking_scores(head, bootstrap), trivial, bootstrap.level)
-        metrics |= calibration_scores(head, bootstrap)
-    if main == PUBLISHED:
-        metrics |= one_vs_rest_scores(head, classes, bootstrap, rivals)
-    labels = np.tile(head.labels, len(head.decisions))
-    confusion = stats.confusion_matrix(labels, head.decisions.ravel(), len(classes))
-    return {
-        "metrics": metrics,
-        "other_splits": scored,
-        "per_class": per_class(confusion, classes),
-        "confusion_matrix": confusion.tolist(),
-    }
 
 
 def results_text(record: Mapping[str, Any]) -> str:

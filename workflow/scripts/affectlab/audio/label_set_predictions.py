@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from affectlab.audio.label_set_target import COMMONEST, SHARES
-from affectlab.audio.predictions import Corpus, Known, Repeats, read_schemes, stated_by_all
+from affectlab.audio.predictions import (
+    OUTSIDE,
+    Corpus,
+    Known,
+    Repeats,
+    read_schemes,
+    stated_by_all,
+)
 from affectlab.audio.refits import Refits
 from affectlab.evaluation import stats
 from affectlab.evaluation.multilabel import LabelSets, Prior
-from affectlab.evaluation.multilabel_predictions import indicators, read_decided
+from affectlab.evaluation.multilabel_predictions import (
+    Decided,
+    as_table,
+    indicators,
+    read_decided,
+    read_decided_by_others,
+)
 from affectlab.evaluation.predictions import Line
 
 
@@ -43,16 +57,36 @@ class PredictedSets:
         """Booleans ``[n, L]``."""
         return self.repeats[0].true
 
+    @property
+    def ranked(self) -> bool:
+        """Whether probabilities are stated."""
+        return self.repeats[0].probabilities is not None
+
+    def without(self, ids: Container[str]) -> PredictedSets:
+        """The same predictions less those of the items *ids*."""
+        pairs = zip(self.ids, self.subjects, strict=True)
+        return replace(
+            self,
+            subjects=tuple(subject for name, subject in pairs if name not in ids),
+            repeats=tuple(one.without(ids) for one in self.repeats),
+        )
+
     def pooled(self) -> LabelSets:
         """All repeats below each other, without priors."""
         return LabelSets(
             self.ids * len(self.repeats),
             np.concatenate([one.true for one in self.repeats]),
             np.concatenate([one.decided for one in self.repeats]),
-            np.concatenate([one.probabilities for one in self.repeats]),
-            np.concatenate([one.thresholds for one in self.repeats]),
+            _stacked([one.probabilities for one in self.repeats]),
+            _stacked([one.thresholds for one in self.repeats]),
             (),
         )
+
+
+def _stacked(parts: Sequence[stats.Floats | None]) -> stats.Floats | None:
+    """Arrays below each other; None where one is not known."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def read_set_predictions(
@@ -85,31 +119,34 @@ def _collect(
 ) -> PredictedSets:
     ids = tuple(sorted(repeats[0]))
     stated = [stated_by_all(repeats, field, scheme) for field in (SHARES, COMMONEST)]
+    decide: Callable[[Line, Sequence[str]], Decided] = read_decided
+    if scheme == OUTSIDE:
+        ranked = stated_by_all(repeats, "probabilities", scheme)
+        stated_by_all(repeats, "thresholds", scheme)
+        decide = partial(read_decided_by_others, probabilities=ranked)
     true = indicators([[str(name) for name in items[one].label] for one in ids], classes)
-    return PredictedSets(
-        tuple(items[name].subject for name in ids),
-        tuple(
-            _repeat([lines[name] for name in ids], ids, true, classes, all(stated))
-            for lines in repeats
-        ),
-    )
+    found = []
+    for lines in repeats:
+        own = [lines[name] for name in ids]
+        priors = tuple(_prior(line, classes) for line in own) if all(stated) else ()
+        found.append(_repeat([decide(line, classes) for line in own], ids, true, classes, priors))
+    return PredictedSets(tuple(items[name].subject for name in ids), tuple(found))
 
 
 def _repeat(
-    lines: Sequence[Line],
+    decided: Sequence[Decided],
     ids: tuple[str, ...],
     true: stats.Array,
     classes: Sequence[str],
-    has_priors: bool,
+    priors: tuple[Prior, ...],
 ) -> LabelSets:
-    decided = [read_decided(line, classes) for line in lines]
     return LabelSets(
         ids,
         true,
         indicators([tuple(one.decided) for one in decided], classes),
-        np.array([one.probabilities for one in decided], dtype=np.float64),
-        np.array([one.thresholds for one in decided], dtype=np.float64),
-        tuple(_prior(line, classes) for line in lines) if has_priors else (),
+        as_table([one.probabilities for one in decided], true.shape),
+        as_table([one.thresholds for one in decided], true.shape),
+        priors,
     )
 
 

@@ -88,7 +88,7 @@ def score_label_sets(
         predicted,
         lambda table: stats.resample_sums(table, bootstrap.resamples, bootstrap.seed),
     )
-    if predicted.true.any():
+    if predicted.true.any() and predicted.ranked:
         trials[PRECISION] = precision_trials(predicted, bootstrap)
     metrics = {}
     for name, own in trials.items():

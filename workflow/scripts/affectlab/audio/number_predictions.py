@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,19 @@ class PredictedNumbers:
     values: stats.Floats
     training_means: stats.Floats | None
     refits: Refits | None = None
+
+    def without(self, ids: Container[str]) -> PredictedNumbers:
+        """The same predictions less those of the items *ids*."""
+        kept = [place for place, name in enumerate(self.ids) if name not in ids]
+        means = self.training_means
+        return replace(
+            self,
+            ids=tuple(self.ids[place] for place in kept),
+            subjects=tuple(self.subjects[place] for place in kept),
+            true=self.true[kept],
+            values=self.values[:, kept],
+            training_means=None if means is None else means[:, kept],
+        )
 
 
 def read_number_predictions(

@@ -150,9 +150,9 @@ def predict(
     )
     mapping = ClassMapping.of(classifier.names, classes, run.pretrained.classes, key)
     listener = Listener.of(directory)
-    scored, _ = divided(corpus)
-    by_subject = run.unit == "subject"
-    heard = [one for one in clips if (one.subject if by_subject else one.id) in scored]
+    scored = divided(corpus)[0]
+    by_subject, known = run.unit == "subject", set(scored)
+    heard = [one for one in clips if (one.subject if by_subject else one.id) in known]
     cut: set[str] = set()
     paths = [raw_directory / one.path for one in heard]
     batches = _batches(listener, [one.id for one in heard], paths, cut, threads)
@@ -163,7 +163,7 @@ def predict(
         {
             "id": name,
             "subject": corpus.items[name].subject,
-            "label": scored[name],
+            "label": str(corpus.items[name].label),
             "scheme": OUTSIDE,
             "repeat": 0,
             "probabilities": [round_significant(float(share), DIGITS) for share in shares[name]],

@@ -88,9 +88,7 @@ def section(
             comparison=comparison,
             classed=[run for run in comparison["runs"] if "uar" in run["metrics"]],
             rated=[run for run in comparison["runs"] if "ccc" in run["metrics"]],
-            several=[
-                run for run in comparison["runs"] if "mean_average_precision" in run["metrics"]
-            ],
+            several=[run for run in comparison["runs"] if "exact_match" in run["metrics"]],
             runs=views,
             published=known,
             audits=audits,

@@ -364,9 +364,9 @@ def _target_mistakes(path: str, run: Mapping[str, Any], entry: Mapping[str, Any]
     if not isinstance(layout, str) or layout not in LAYOUTS:
         return
     if target == "numbers":
-        if run.get("method") in (OUTSIDE, PRETRAINED):
+        if run.get("method") == PRETRAINED:
             yield (
-                f"{path}.method: {run['method']} is scored on data with one class for each "
+                f"{path}.method: {PRETRAINED} is scored on data with one class for each "
                 f"recording; the target of {name!r} is numbers"
             )
         if run.get("protocol") == "published":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
 from affectlab.config.models import Outside
 from affectlab.emotion.data import Data
@@ -12,12 +10,15 @@ from affectlab.emotion.multilabel_data import MultilabelData
 from affectlab.emotion.ratings import Ratings
 from affectlab.emotion.readers import AnyData
 from affectlab.evaluation import outside
-from affectlab.evaluation.outside_tables import Answer, Wanted, read_answers
+from affectlab.evaluation.outside_tables import read_answers
+from affectlab.evaluation.outside_values import (
+    label_sets_wanted,
+    numbers_wanted,
+    stored_label_set,
+    stored_numbers,
+)
 from affectlab.evaluation.scoring import HELD_OUT
 from affectlab.files.io import write_json, write_jsonl
-
-DECISIVE = 0.5
-"""A text is given the classes of at least this probability, where the table states no classes."""
 
 
 def store(
@@ -74,10 +75,10 @@ def _store_values(
 ) -> None:
     """Store predictions of numbers, or of any number of classes."""
     if isinstance(data, Ratings):
-        wanted = Wanted(numbers=dict.fromkeys(data.names, math.inf))
+        wanted = numbers_wanted(data.names)
         truths: dict[str, outside.Truth] = {record.id: () for record in data.records}
     else:
-        wanted = Wanted(data.names, several=True, independent=True)
+        wanted = label_sets_wanted(data.names)
         truths = {record.id: record.labels for record in data.records}
     folded = data.description.folds is not None
     ids = {
@@ -99,7 +100,16 @@ def _store_values(
     write_jsonl(
         predictions_path,
         (
-            {"id": name, "split": split, **known[name], **_predicted(answer, data)}
+            {
+                "id": name,
+                "split": split,
+                **known[name],
+                **(
+                    stored_numbers(answer)
+                    if isinstance(data, Ratings)
+                    else stored_label_set(answer, data.names)
+                ),
+            }
             for split, answers in found.answers.items()
             for name, answer in answers.items()
         ),
@@ -109,19 +119,3 @@ def _store_values(
     if isinstance(data, Ratings):
         record["probabilities"] = None
     write_json(record_path, record, sealed=True)
-
-
-def _predicted(answer: Answer, data: Ratings | MultilabelData) -> dict[str, Any]:
-    """What a line of predictions.jsonl holds beside its id, split and truth."""
-    if isinstance(data, Ratings):
-        return {"prediction": dict(answer.numbers)}
-    if answer.probabilities is None:
-        return {"prediction": list(answer.classes)}
-    probabilities = dict(zip(data.names, answer.probabilities, strict=True))
-    if answer.stated:
-        return {"prediction": list(answer.classes), "probabilities": probabilities}
-    return {
-        "prediction": [name for name, value in probabilities.items() if value >= DECISIVE],
-        "probabilities": probabilities,
-        "thresholds": dict.fromkeys(data.names, DECISIVE),
-    }

@@ -87,7 +87,7 @@ class MultilabelScorer:
             found[split][name] = (
                 read_decided(line, corpus.classes)
                 if scope is None
-                else _read_of_others(line, corpus.classes, scope)
+                else read_decided_by_others(line, corpus.classes, probabilities=scope.probabilities)
             )
         check_scope(path, found, corpus.labels, COMPLETE if scope is None else scope)
         return {split: self._as_arrays(split, items) for split, items in found.items() if items}
@@ -120,8 +120,8 @@ class MultilabelScorer:
             ids,
             indicators([corpus.labels[split][name] for name in ids], corpus.classes),
             indicators([tuple(lines[name].decided) for name in ids], corpus.classes),
-            _numbers([lines[name].probabilities for name in ids], shape),
-            _numbers([lines[name].thresholds for name in ids], shape),
+            as_table([lines[name].probabilities for name in ids], shape),
+            as_table([lines[name].thresholds for name in ids], shape),
             tuple(corpus.priors[split][name] for name in ids),
             {
                 name: np.stack([given[split][item] for item in ids])
@@ -130,22 +130,22 @@ class MultilabelScorer:
         )
 
 
-def _numbers(rows: Sequence[list[float] | None], shape: tuple[int, int]) -> stats.Floats | None:
+def as_table(rows: Sequence[list[float] | None], shape: tuple[int, ...]) -> stats.Floats | None:
     """Rows as an array of this *shape*; None where one is not stated."""
     if any(row is None for row in rows):
         return None
     return np.array(rows, np.float64).reshape(shape)
 
 
-def _read_of_others(line: Line, classes: Sequence[str], scope: Scope) -> Decided:
-    """The prediction of a line that somebody else made.
+def read_decided_by_others(line: Line, classes: Sequence[str], *, probabilities: bool) -> Decided:
+    """The prediction of a line that somebody else made, with or without *probabilities*.
 
     Raises:
         DataError: it is none.
     """
     return Decided(
         frozenset(line.names("prediction", classes)),
-        line.shares("probabilities", classes) if scope.probabilities else None,
+        line.shares("probabilities", classes) if probabilities else None,
         line.shares("thresholds", classes) if "thresholds" in line.values else None,
     )
 

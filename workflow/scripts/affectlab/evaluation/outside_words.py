@@ -38,6 +38,11 @@ def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[st
         )
     if swapped := found["swapped_names"]:
         sentences.append(f"The names of classes seem swapped: {_renamed(swapped)}.")
+    if found.get("scored_priors"):
+        sentences.append(
+            "The data have no training split, so trivial baselines use the labels of the scored"
+            f" {what}."
+        )
     if found["probabilities"] is False:
         sentences.append("There are no probabilities, so calibration is not known.")
     return sentences
