@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, f1_score
 
 from affectlab.audio import number_scores, refits, score_intervals
+from affectlab.audio.label_set_predictions import PredictedSets
+from affectlab.audio.label_set_scores import score_label_sets
 from affectlab.audio.number_predictions import PredictedNumbers
 from affectlab.audio.predictions import Corpus as Recordings
 from affectlab.audio.predictions import Known, Predicted
-from affectlab.audio.subgroup_scores import class_items, number_items
+from affectlab.audio.subgroup_scores import class_items, label_set_items, number_items
 from affectlab.audio.subgroups import item_subgroups
 from affectlab.config.models import Bootstrap
 from affectlab.errors import UserError
@@ -80,6 +83,17 @@ def spoken_numbers(refit):
     return PredictedNumbers(IDS, subjects, true, values, None, refit)
 
 
+def spoken_sets(refit):
+    """Three repeats of label sets, as `tagged`."""
+    generator = np.random.default_rng(6)
+    true = generator.random((120, 4)) < 0.3
+    repeats = []
+    for _ in range(3):
+        decided = true ^ (generator.random((120, 4)) < 0.2)
+        repeats.append(LabelSets(IDS, true, decided, decided * 0.9, np.full((120, 4), 0.5), ()))
+    return PredictedSets(tuple(f"s{number}" for number in GROUPS), tuple(repeats), refit)
+
+
 def of_all(items: ScoredItems):
     """Value and limits of each score, of all items as one subgroup."""
     found = {}
@@ -138,6 +152,31 @@ def test_all_recordings_as_one_subgroup_vary_as_the_whole_score(refit):
     value, low, high = of_all(number_items(numbers, ("x", "y"), BOOTSTRAP))["ccc"]
     assert value == pytest.approx(whole["value"])
     assert high - low == pytest.approx(whole["ci"][1] - whole["ci"][0], rel=0.02)
+
+
+@pytest.mark.parametrize("refitted", [False, True])
+def test_all_label_sets_as_one_subgroup_have_the_interval_of_the_score(refitted):
+    sets = spoken_sets(None)
+    subjects = np.array(sets.subjects)
+    rarest = min(len(set(subjects[own])) for own in sets.true.T)
+    sets = spoken_sets(refits.SharedFolds(5, rarest) if refitted else None)
+    whole = score_label_sets(sets, BOOTSTRAP, {})["metrics"]
+    agree(of_all(label_set_items(sets, BOOTSTRAP)), stored(whole, ("macro_f1", "exact_match")))
+
+
+def test_label_sets_of_a_subgroup_have_the_scores_of_scikit_learn():
+    sets = spoken_sets(None)
+    of_item = {name: "xy"[place % 2] for place, name in enumerate(IDS)}
+    found = subgroups_record(
+        {"kind": of_item}, lambda: label_set_items(sets, BOOTSTRAP), BOOTSTRAP
+    )["subgroups"]["kind"]["metrics"]
+    for place, name in enumerate("xy"):
+        own = slice(place, None, 2)
+        pairs = [(one.true[own], one.decided[own]) for one in sets.repeats]
+        expected = np.mean([f1_score(*pair, average="macro") for pair in pairs])
+        assert found["macro_f1"]["scores"][name]["value"] == pytest.approx(expected)
+        expected = np.mean([accuracy_score(*pair) for pair in pairs])
+        assert found["exact_match"]["scores"][name]["value"] == pytest.approx(expected)
 
 
 def test_refits_widen_the_intervals_of_subgroups():
@@ -209,15 +248,21 @@ def test_a_subgroup_of_one_item_is_scored_and_called_too_small():
     assert np.isfinite(found["metrics"]["ccc"]["largest_gap"]["ci"]).all()
 
 
-@pytest.mark.parametrize("kind", ["classes", "numbers"])
-def test_a_subgroup_of_one_recording_is_scored(kind):
-    of_item = dict.fromkeys(IDS, "many") | {IDS[3]: "single"}
-    shared = refits.SharedFolds(5, 40)
-    items = (
-        class_items(spoken(shared), 2, BOOTSTRAP)
-        if kind == "classes"
-        else number_items(spoken_numbers(shared), ("x", "y"), BOOTSTRAP)
-    )
+SHARED = refits.SharedFolds(5, 40)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        class_items(spoken(SHARED), 2, BOOTSTRAP),
+        number_items(spoken_numbers(SHARED), ("x", "y"), BOOTSTRAP),
+        label_set_items(spoken_sets(SHARED), BOOTSTRAP),
+    ],
+    ids=["classes", "numbers", "label_sets"],
+)
+@pytest.mark.parametrize("single", [IDS[3], IDS[70]])
+def test_a_subgroup_of_one_recording_is_scored(items, single):
+    of_item = dict.fromkeys(IDS, "many") | {single: "single"}
     found = subgroups_record({"kind": of_item}, lambda: items, BOOTSTRAP)["subgroups"]["kind"]
     for part in found["metrics"].values():
         one = part["scores"]["single"]

@@ -115,6 +115,7 @@ def test_items_without_a_row_are_refused(tmp_path):
             {"layout": "goemotions", "subgroups": ["sex"]},
             ["goemotions have no scores by subgroup"],
         ),
+        ({"layout": "audio_folder", "target": "classes", "subgroups": ["sex"]}, []),
         ({"layout": "cases", "subgroups": ["sex"]}, []),
         ({"layout": "spans", "subgroups": ["sex"]}, []),
     ],

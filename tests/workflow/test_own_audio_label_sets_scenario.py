@@ -21,7 +21,7 @@ def write_recordings(root):
     """72 clips of twelve subjects: each class has a tone, and glad clips are longer."""
     generator = np.random.default_rng(0)
     (root / "audio").mkdir(parents=True)
-    rows = ["file_name,moods,speaker"]
+    rows = ["file_name,moods,speaker,device"]
     for subject in range(SUBJECTS):
         for take in range(TAKES):
             has = [name for name in NAMES if generator.random() < 0.4]
@@ -38,7 +38,8 @@ def write_recordings(root):
             sound *= generator.uniform(0.05, 0.1) / np.sqrt(np.mean(sound**2))
             name = f"audio/{subject:02d}_{take}.wav"
             soundfile.write(root / name, sound, RATE)
-            rows.append(f"{name},{';'.join(has)},P{subject:02d}")
+            device = ("phone", "tablet")[take % 2]
+            rows.append(f"{name},{';'.join(has)},P{subject:02d},{device}")
     (root / "metadata.csv").write_text("\n".join(rows) + "\n")
 
 
@@ -61,12 +62,13 @@ def test_recordings_with_several_classes(project, capsys, misfits, monkeypatch):
     probe = {"strengths": [0.001, 0.01, 0.1], "inner_folds": 3, "repeats": 2, "permutations": 20}
     run = overlay["audio"]["runs"]["tagged_logmel"]
     small = {
+        "datasets": {"tagged": {**entry, "subgroups": ["device"]}},
         "audio": {
             "selected": ["tagged_logmel"],
             "shards": 1,
             "bootstrap": {"resamples": 100},
             "runs": {"tagged_logmel": {**run, "probe": probe}},
-        }
+        },
     }
     overlays = [path, project.write_overlay("audio_label_sets_small", small)]
     result = project.snakemake(directory=directory, overlays=overlays)
@@ -76,6 +78,7 @@ def test_recordings_with_several_classes(project, capsys, misfits, monkeypatch):
     assert misfits(folder / "predictions.jsonl", "audio") == []
     record = json.loads((folder / "metrics.json").read_text())
     check_metrics(record)
+    check_subgroups(record, page_of(results), (folder / "model_card.md").read_text())
     audit = json.loads((results / "audio/data/tagged/audit.json").read_text())
     traps = {trap["sentence"]: trap["name"] for trap in audit["traps"]}
     assert list(traps.values()) == ["condition_predicts_class"]
@@ -83,7 +86,7 @@ def test_recordings_with_several_classes(project, capsys, misfits, monkeypatch):
     comparison = json.loads((results / "audio/comparison.json").read_text())
     assert comparison["headline"] == ["macro_f1", "exact_match"]
     card = (folder / "model_card.md").read_text()
-    page = html.unescape((results / "report" / "index.html").read_text())
+    page = page_of(results)
     assert "A recording may have several classes, or none." in card
     assert "tagged_logmel (logmel) predicts any of 3 classes with a macro F1 of" in page
     assert "classes of a clip" in page
@@ -96,6 +99,22 @@ def test_recordings_with_several_classes(project, capsys, misfits, monkeypatch):
     assert cli.main(["predict", "audio", "--model", model, clip]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert set(answer["labels"]) <= set(answer["probabilities"]) == set(NAMES)
+
+
+def page_of(results):
+    return html.unescape((results / "report" / "index.html").read_text())
+
+
+def check_subgroups(record, *shown):
+    """Both devices have the scores of label sets, which report and card print."""
+    metrics = record["subgroups"]["device"]["metrics"]
+    assert set(metrics) == {"macro_f1", "exact_match"}
+    scores = metrics["exact_match"]["scores"]
+    assert {name: one["n"] for name, one in scores.items()} == {"phone": 36, "tablet": 36}
+    whole = record["metrics"]["exact_match"]["value"]
+    assert abs(np.mean([one["value"] for one in scores.values()]) - whole) < 1e-6
+    for text in shown:
+        assert "By device, the largest gap in macro F1 is" in text
 
 
 def check_metrics(record):

@@ -25,13 +25,12 @@ from affectlab.audio.score_intervals import (
     score_scheme,
     with_baselines,
 )
-from affectlab.audio.subgroup_scores import class_items, number_items
+from affectlab.audio.subgroup_scores import class_items, label_set_items, number_items
 from affectlab.audio.tasks import TRIVIAL
 from affectlab.config.models import Bootstrap
 from affectlab.datasets.description import Target
 from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.numbers import NUMBERS
-from affectlab.errors import UserError
 from affectlab.evaluation import multilabel, stats
 from affectlab.evaluation.by_subgroup import ScoredItems
 from affectlab.evaluation.classification import per_class
@@ -152,12 +151,8 @@ def _score_label_sets(
         scores,
         more,
         panels,
-        _without_subgroups,
+        lambda: label_set_items(head, bootstrap),
     )
-
-
-def _without_subgroups() -> ScoredItems:
-    raise UserError("recordings with several classes have no scores by subgroup")
 
 
 def score_predictions(

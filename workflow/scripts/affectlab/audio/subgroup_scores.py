@@ -12,14 +12,16 @@ from functools import partial
 import numpy as np
 
 from affectlab.audio import refits as refitting
+from affectlab.audio.label_set_predictions import PredictedSets
+from affectlab.audio.label_set_scores import label_set_trials
 from affectlab.audio.number_predictions import PredictedNumbers
 from affectlab.audio.number_scores import concordance_spread, number_interval, number_trials
 from affectlab.audio.predictions import Predicted
 from affectlab.audio.refits import Spread, Stretched
 from affectlab.audio.score_intervals import repeated_decisions
-from affectlab.audio.scores import DECISIONS, HEADLINE
+from affectlab.audio.scores import DECISIONS, HEADLINE, LABEL_SET_HEADLINE
 from affectlab.config.models import Bootstrap
-from affectlab.evaluation import stats
+from affectlab.evaluation import multilabel, stats
 from affectlab.evaluation.by_subgroup import ItemScore, ScoredItems
 from affectlab.evaluation.comparison import Trials
 from affectlab.evaluation.regression import WIDTH
@@ -96,6 +98,57 @@ def number_items(
     return ScoredItems(predicted.ids, predicted.subjects, {"ccc": score})
 
 
+def label_set_items(predicted: PredictedSets, bootstrap: Bootstrap) -> ScoredItems:
+    """The items of a scheme with the scores of `LABEL_SET_HEADLINE`, means over the repeats."""
+    repeats, classes = len(predicted.repeats), predicted.true.shape[1]
+    counts, matches = [], []
+    for one in predicted.repeats:
+        right = multilabel.exact_match(one.true, one.decided)
+        counts.append(multilabel.count_columns(one.true, one.decided))
+        matches.append(np.c_[right, np.ones(len(right))])
+    columns = np.hstack([*counts, *matches])
+    width = repeats * 3 * classes
+    parts = {"macro_f1": slice(0, width), "exact_match": slice(width, None)}
+    whole = label_set_trials(
+        predicted,
+        lambda table: stats.resample_sums(table, bootstrap.resamples, bootstrap.seed),
+    )
+    scores = {}
+    for name in LABEL_SET_HEADLINE:
+        score = partial(_mean_label_set_score, name, repeats)
+        known = float(np.var(whole[name].replicates.mean(axis=0), ddof=1))
+        spread = refitting.relative_spread(predicted.refits, name, known, repeats)
+        interval = partial(_label_set_interval, score, parts[name], classes, spread, bootstrap)
+        scores[name] = ItemScore(columns, partial(_of_part, score, parts[name]), interval)
+    return ScoredItems(predicted.ids, predicted.subjects, scores)
+
+
+def _mean_label_set_score(name: str, repeats: int, sums: stats.Array) -> Floats:
+    """The mean over the repeats of a score, from the sums ``[..., repeats * D]`` that it needs."""
+    blocks = np.asarray(sums).reshape(*np.shape(sums)[:-1], repeats, -1)
+    if name == "exact_match":
+        return np.asarray((blocks[..., 0] / blocks[..., 1]).mean(axis=-1))
+    return np.asarray(multilabel.macro_f1(blocks).mean(axis=-1))
+
+
+def _of_part(score: Callable[[stats.Array], Floats], part: slice, sums: stats.Array) -> Floats:
+    """A score of some of the columns."""
+    return score(np.asarray(sums)[..., part])
+
+
+def _label_set_interval(
+    score: Callable[[stats.Array], Floats],
+    part: slice,
+    classes: int,
+    whole: Spread | None,
+    bootstrap: Bootstrap,
+    table: Floats,
+) -> Interval:
+    """The interval of a score of the subjects in *table*, as of `label_set_scores`."""
+    support = (table[:, classes : 2 * classes] > 0).sum(axis=0)
+    return _interval(score, support[support > 0], whole, bootstrap, table[:, part])
+
+
 def _mean_decision(
     score: Callable[[stats.Array], Floats], classes: int, sums: stats.Array
 ) -> Floats:
@@ -123,14 +176,33 @@ def _class_interval(
     table: Floats,
 ) -> Interval:
     """The interval of a score of the subjects in *table*, as of `score_intervals`."""
-    value = float(statistic(table.sum(axis=0)))
-    replicates = statistic(stats.resample_sums(table, bootstrap.resamples, bootstrap.seed))
     first = table[:, : classes * classes].reshape(-1, classes, classes)
     with_class = (first.sum(axis=2) > 0).sum(axis=0)
-    rarest, occurring = int(with_class[with_class > 0].min()), int((with_class > 0).sum())
+    return _interval(statistic, with_class[with_class > 0], whole, bootstrap, table)
+
+
+def _interval(
+    statistic: Callable[[stats.Array], Floats],
+    with_class: stats.Array,
+    whole: Spread | None,
+    bootstrap: Bootstrap,
+    table: Floats,
+) -> Interval:
+    """The interval of a score of the subjects in *table*.
+
+    Args:
+        statistic: the score of sums.
+        with_class: how many of the subjects have each class that occurs.
+        whole: how refits stretch the variance of all items; None without a cross-validation.
+        bootstrap: of the interval.
+        table: sums of each subject.
+    """
+    value = float(statistic(table.sum(axis=0)))
+    replicates = statistic(stats.resample_sums(table, bootstrap.resamples, bootstrap.seed))
+    rarest = int(min(with_class, default=1))
     spread = None
     if whole is not None:
         spread = Stretched(whole, rarest).spread("", float(np.var(replicates, ddof=1)), 1)
-    units = min(len(table), rarest * occurring)
+    units = min(len(table), rarest * max(len(with_class), 1))
     found = refitting.stretched(value, replicates, spread, bootstrap.level, units)
     return Interval(value, *refitting.limits(value, found, bootstrap.level))

@@ -227,8 +227,6 @@ def _subgroup_mistakes(path: str, entry: Mapping[str, Any]) -> Iterator[str]:
             f"{path}.subgroups: data of the layout {layout} have no scores by subgroup; leave the "
             f"key out (layouts that have: {', '.join(SUBGROUP_COLUMNS)})"
         )
-    elif layout.startswith("audio_") and entry.get("target") == "classes":
-        yield f"{path}.subgroups: recordings with several classes have no scores by subgroup"
     elif (known := SUBGROUP_COLUMNS[layout]) is not None:
         for place, name in enumerate(names):
             if name not in known:
