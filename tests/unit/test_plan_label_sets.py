@@ -4,6 +4,12 @@ import numpy as np
 import pytest
 from simulated_runs import clearly_better, outcomes, two_runs, unequal_groups
 
+from affectlab.audio.data import Clip
+from affectlab.audio.label_set_predictions import PredictedSets
+from affectlab.audio.label_set_scores import score_label_sets
+from affectlab.audio.plan import ProbeLabelSetF1
+from affectlab.audio.plan import read_plannable as read_recordings
+from affectlab.audio.refits import SharedFolds
 from affectlab.config.models import Bootstrap
 from affectlab.datasets.description import Description
 from affectlab.emotion.multilabel_data import MultilabelRecord
@@ -82,6 +88,45 @@ def test_the_planned_width_is_that_of_simulated_runs(
     record_property("ratio", float(ratio))
     assert ratio == pytest.approx(1, abs=0.1)
     assert np.mean(values) == pytest.approx(expected, abs=0.03)
+
+
+PROBED = [
+    (200, 40, 3, 0.6, 0.0),
+    (300, 40, 5, 0.5, 0.3),
+    *(
+        pytest.param(items, groups, classes, expected, within, marks=nightly)
+        for items in (100, 400)
+        for groups in (25, 80)
+        for classes in (3, 6)
+        for expected in (0.4, 0.6, 0.85)
+        for within in (0.0, 0.3)
+    ),
+]
+
+
+@pytest.mark.parametrize(("items", "groups", "classes", "expected", "within"), PROBED)
+def test_the_planned_width_is_that_of_simulated_probes(
+    items, groups, classes, expected, within, record_property
+):
+    """Without refits on halves, which label sets never have."""
+    generator, true, codes = case(items, groups, classes)
+    planned = ProbeLabelSetF1(true, codes)
+    question = Question("macro_f1", "the score", planned, expected, "stated")
+    [outlook] = make_plan(question, expected=expected, within=within).outlooks
+    recall = planned.quality(expected)
+    subjects = tuple(f"s{code}" for code in codes)
+    rarest = min(len(set(codes[own].tolist())) for own in true.T)
+    ids = tuple(map(str, range(items)))
+    widths = []
+    for _ in range(100):
+        decided = predicted(generator, planned, (recall, 1 - recall), within, (0,))
+        one = multilabel.LabelSets(ids, true, decided, None, None, ())
+        sets = PredictedSets(subjects, (one,), SharedFolds(5, rarest))
+        low, high = score_label_sets(sets, BOOTSTRAP, {})["metrics"]["macro_f1"]["ci"]
+        widths.append(high - low)
+    ratio = outlook.width / np.mean(widths)
+    record_property("ratio", float(ratio))
+    assert ratio == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -169,3 +214,22 @@ def test_texts_without_any_class_have_no_plan(tmp_path):
     write_jsonl(tmp_path / "records.jsonl", [record.to_dict()])
     Description(("joy", "fear"), target="classes").write(tmp_path / "description.json")
     assert read_plannable(tmp_path, {}) == []
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_recordings_with_several_classes_have_a_plan(tmp_path, stated):
+    known = [("joy",) if n % 2 else ("joy", "fear") for n in range(40)]
+    clips = [
+        Clip(f"c{n}", f"c{n}.wav", f"S{n // 4}", {}, None, classes=own if stated else ()).stored()
+        for n, own in enumerate(known)
+    ]
+    write_jsonl(tmp_path / "records.jsonl", clips)
+    Description(("joy", "fear"), target="classes").write(tmp_path / "description.json")
+    parts = read_recordings(tmp_path, {})
+    if not stated:
+        assert parts == []
+        return
+    [question] = parts[0].questions
+    assert (parts[0].what, question.name) == ("clips", "macro_f1")
+    assert question.expected == pytest.approx((1 + (1 + 2 / 3) / 2) / 2)
+    assert question.score.groups.max() == 9

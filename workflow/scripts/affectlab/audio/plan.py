@@ -18,13 +18,15 @@ from affectlab.audio.tasks import TASKS, task_classes
 from affectlab.datasets.description import Description, read_description
 from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.numbers import NUMBERS
-from affectlab.errors import UserError
 from affectlab.evaluation.intervals import Limits
+from affectlab.evaluation.multilabel_predictions import indicators
+from affectlab.evaluation.planned_label_sets import LabelSetF1
 from affectlab.evaluation.planned_numbers import Concordance
 from affectlab.evaluation.planned_scores import Decisions, Detection, Test
 from affectlab.evaluation.planning import (
     ALL_FOLDS,
     CORRELATED,
+    FOUND_TOGETHER,
     Plannable,
     Question,
     decision_questions,
@@ -84,6 +86,29 @@ class ProbeConcordance(Concordance):
         return Detection(found.mean, found.needed * REFITTED**0.5)
 
 
+class ProbeLabelSetF1(LabelSetF1):
+    """The macro-F1 of label sets of a cross-validated probe, whose folds share training subjects.
+
+    The interval is that of `refits.SharedFolds`, as for `ProbeDecisions`.
+    """
+
+    def limits(self, expected: float, within: float, level: float, seed: int) -> Limits:
+        """Limits of `refits.stretched`, normal scores as the resamples."""
+        sd = self.standard_error(expected, within, seed)
+        subjects = [len(np.unique(self.groups[own])) for own in self.true.T if own.any()]
+        spread = SharedFolds(FOLDS, min(subjects)).spread("", sd**2, 1)
+        units = min(int(self.groups.max()) + 1, min(subjects) * len(subjects))
+        drawn = stretched(expected, expected + sd * normal_scores(), spread, level, units)
+        return Limits(*map(np.asarray, limits(expected, drawn, level)))
+
+    def detection(
+        self, quality: float, loss: float, agree: float, within: float, test: Test, seed: int
+    ) -> Detection:
+        """As of one model; the variance counts `refits.REFITTED` times."""
+        found = super().detection(quality, loss, agree, within, test, seed)
+        return Detection(found.mean, found.needed * REFITTED**0.5)
+
+
 def normal_scores(count: int = 2000) -> np.ndarray:
     """Quantiles of the normal distribution at *count* regular ranks."""
     from scipy.stats import norm
@@ -94,7 +119,7 @@ def normal_scores(count: int = 2000) -> np.ndarray:
 def plannable(clips: Sequence[Clip], description: Description, path: Path) -> list[Plannable]:
     """The items of each task of a corpus; subjects where the answer is a trait of them.
 
-    There is no plan for clips with several classes.
+    Clips with several classes have no plan where none of them has a class.
 
     Args:
         clips: that can be used.
@@ -104,6 +129,8 @@ def plannable(clips: Sequence[Clip], description: Description, path: Path) -> li
     clips = with_merged_subjects(clips)
     if description.target == NUMBERS:
         return [_numbers(clips, description)]
+    if description.target == LABEL_SETS:
+        return _label_sets(clips, description)
     tasks = sorted({task for clip in clips for task in clip.labels})
     return [_task(task, clips, description, path, named=len(tasks) > 1) for task in tasks]
 
@@ -120,6 +147,23 @@ def _numbers(clips: Sequence[Clip], description: Description) -> Plannable:
         CORRELATED,
     )
     return Plannable("clips", ALL_FOLDS, [question])
+
+
+def _label_sets(clips: Sequence[Clip], description: Description) -> list[Plannable]:
+    true = indicators([clip.classes or () for clip in clips], description.classes)
+    if not true.any():
+        return []
+    score = ProbeLabelSetF1(true, group_codes([clip.subject for clip in clips]))
+    constant = score.all_classes()
+    question = Question(
+        "macro_f1",
+        "a macro-F1",
+        score,
+        (1 + constant) / 2,
+        f"the middle between all classes for each clip ({constant:.2f}) and 1",
+        FOUND_TOGETHER,
+    )
+    return [Plannable("clips", ALL_FOLDS, [question])]
 
 
 def _task(
@@ -149,13 +193,7 @@ def _of_probe(question: Question) -> Question:
 
 
 def read_plannable(folder: Path, block: Mapping[str, Any]) -> list[Plannable]:
-    """The items of the corpus in *folder*, which `convert` wrote.
-
-    Raises:
-        UserError: its clips have several classes, for which there is no plan.
-    """
+    """The items of the corpus in *folder*, which `convert` wrote."""
     del block
     path, description = folder / "records.jsonl", read_description(folder / "description.json")
-    if description.target == LABEL_SETS:
-        raise UserError(f"{folder.name}: there is no plan yet for clips with several classes")
     return plannable(read_clips(path), description, path)

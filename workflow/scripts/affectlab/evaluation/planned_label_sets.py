@@ -84,6 +84,15 @@ class LabelSetF1:
             found.append(intervals.share_limits(hits, unions, level, counted=counted, f1=True)[1])
         return Limits(*(np.concatenate(side).mean() for side in zip(*found, strict=True)))
 
+    def standard_error(self, expected: float, within: float, seed: int) -> float:
+        """The mean standard error over groups, as of a bootstrap of one run's predictions."""
+        recall, generator = self.quality(expected), np.random.default_rng(seed)
+        size, errors = int(self.groups.max()) + 1, []
+        for count in chunks(intervals_of(self.true.size), self.true.size):
+            decided = self._drawn(generator, count, within) < self._rates(recall)
+            errors.append(standard_errors(self._influences(decided)[1], self.groups, size))
+        return float(np.concatenate(errors).mean())
+
     def detection(
         self, quality: float, loss: float, agree: float, within: float, test: Test, seed: int
     ) -> Detection:
