@@ -95,6 +95,8 @@ def test_recordings_with_several_classes(project, capsys, misfits, monkeypatch):
         assert sentence in page
     for name in ("precision_recall", "schemes"):
         assert (folder / "figures" / f"{name}.svg").stat().st_size > 0
+    assert cli.main(["plan", "audio/tagged"]) == 0
+    assert "macro_f1" in capsys.readouterr().out
     model, clip = os.fspath(folder / "model"), os.fspath(directory / "tagged/audio/00_0.wav")
     assert cli.main(["predict", "audio", "--model", model, clip]) == 0
     answer = json.loads(capsys.readouterr().out)
