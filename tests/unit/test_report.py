@@ -257,7 +257,7 @@ def test_a_score_that_rounds_to_nought_has_no_sign():
         name: environment.from_string(f"{{{{ value | {name} }}}}").render(value=value)
         for name, value in numbers.items()
     }
-    assert shown == {"score": "0.0000", "limits": "0.0000 to 0.2500"}
+    assert shown == {"score": "0.000", "limits": "0.000–0.250"}
 
 
 def test_what_trained_a_run_is_told_beside_what_scored_it(text):
@@ -330,12 +330,12 @@ def test_the_page_shows_the_measured_values(text, folder):
     for run in comparison["runs"]:
         for name in ("accuracy", "macro_f1"):
             entry = run["metrics"][name]
-            assert f"<b>{entry['mean']:.4f}</b>" in text
-            assert f"{entry['ci'][0]:.4f} to {entry['ci'][1]:.4f}" in text
+            assert f"<b>{entry['mean']:.3f}</b>" in text
+            assert f"{entry['ci'][0]:.3f}–{entry['ci'][1]:.3f}" in text
     record = read_json(folder / "emotion" / "strong" / "seed1" / "metrics.json")
-    assert f"{record['per_class']['love']['recall']:.4f}" in text
+    assert f"{record['per_class']['love']['recall']:.3f}" in text
     rest = record["other_splits"]["test_without_overlap"]["metrics"]["accuracy"]["value"]
-    assert f"{rest:.4f}" in text
+    assert f"{rest:.3f}" in text
     assert record["data"]["sha256"][:16] in text
     for shown in ("23,000,000", "median", "4.3 %", "peak memory: 812.0 MB", "confident"):
         assert shown in text, shown
@@ -371,7 +371,7 @@ def test_published_numbers_stand_beside_ours_of_the_same_split(text, folder):
         ]
     )
     for ours, published in ((test, 0.9), (validation, 0.95)):
-        assert f"{ours - published:+.4f}".replace("-", "−") in text
+        assert f"{ours - published:+.3f}".replace("-", "−") in text
     assert "Another &lt;model&gt;" in text
     # One published number is of as many items as ours, the other is not.
     assert text.count('<small class="flag">n = 200</small>') == 1

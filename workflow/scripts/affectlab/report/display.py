@@ -60,6 +60,11 @@ def baseline_name(key: str) -> str:
     return BASELINES.get(key, key.replace("_", " "))
 
 
+def term(key: str) -> str:
+    """A key of a record as the field calls it: a score, a trivial baseline, or plain words."""
+    return SCORES.get(key) or baseline_name(key)
+
+
 def number(value: float | None) -> str:
     """A score with three decimals, of a large one fewer; a real minus sign, a dash for none."""
     if value is None:
@@ -74,3 +79,14 @@ def limits(pair: Sequence[float] | None) -> str:
         return "no interval"
     low, high = (number(limit) for limit in pair)
     return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+
+
+def signed(value: float) -> str:
+    """A difference, with its sign."""
+    shown = number(value)
+    return shown if shown.startswith("−") else f"+{shown}"
+
+
+def signed_limits(pair: Sequence[float] | None) -> str:
+    """The interval of a difference."""
+    return "no interval" if pair is None else " to ".join(map(signed, pair))

@@ -14,6 +14,7 @@ from affectlab.errors import DataError
 from affectlab.evaluation.records import read_metrics, read_run_record
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import DataNote
+from affectlab.report.display import number, score_name
 from affectlab.report.words import trivial
 
 COLUMNS = (
@@ -100,22 +101,22 @@ def results_rows(
                     "headline": name in comparison["headline"],
                 }
             )
-    for number in published:
-        low, high = number.get("ci") or (None, None)
+    for entry in published:
+        low, high = entry.get("ci") or (None, None)
         rows.append(
             {
                 "kind": "published",
                 "experiment": comparison["experiment"],
-                "run": number["id"],
-                "data": number["data"],
-                "split": number["split"],
-                "metric": number["metric"],
-                "value": number["value"],
+                "run": entry["id"],
+                "data": entry["data"],
+                "split": entry["split"],
+                "metric": entry["metric"],
+                "value": entry["value"],
                 "ci_low": low,
                 "ci_high": high,
-                "n": number["n"],
-                "source": number["source"],
-                "verified": number["verified"],
+                "n": entry["n"],
+                "source": entry["source"],
+                "verified": entry["verified"],
             }
         )
     return rows
@@ -146,21 +147,21 @@ def published_for(
         published: entries of the registry of reference results.
     """
     rows = []
-    for number in published:
-        if number["experiment"] != experiment:
+    for entry in published:
+        if entry["experiment"] != experiment:
             continue
-        beside = number.get("runs") or [run["run"] for run in runs]
+        beside = entry.get("runs") or [run["run"] for run in runs]
         ours = {}
         for run in runs:
-            value = run["values"].get(number["split"], {}).get(number["metric"])
-            if run["run"] in beside and run["data"] == number["data"] and value is not None:
+            value = run["values"].get(entry["split"], {}).get(entry["metric"])
+            if run["run"] in beside and run["data"] == entry["data"] and value is not None:
                 ours[run["run"]] = {
                     "value": value,
-                    "difference": value - number["value"],
-                    "n": run["sizes"][number["split"]],
+                    "difference": value - entry["value"],
+                    "n": run["sizes"][entry["split"]],
                 }
         if ours:
-            rows.append({**number, "ours": ours})
+            rows.append({**entry, "ours": ours})
     return rows
 
 
@@ -234,8 +235,8 @@ def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     sentences = []
     for run in comparison["runs"]:
         worse = [
-            f"{name.replace('_', ' ')} {entry['mean']:.4f}"
-            f" ({trivial(entry['baseline']['name'])}: {entry['baseline']['value']:.4f})"
+            f"{score_name(name)} {number(entry['mean'])}"
+            f" ({trivial(entry['baseline']['name'])}: {number(entry['baseline']['value'])})"
             for name, entry in run["metrics"].items()
             if entry["below_baseline"]
         ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from affectlab.report.data_notes import DataNote
+from affectlab.report.display import limits, number, signed, signed_limits, term
 from affectlab.report.results import SeedResult, split_means, split_sizes
 from affectlab.report.words import flat, plain
 
@@ -89,15 +90,13 @@ def _environment(folder: Path) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["score"] = lambda value: "–" if value is None else f"{value:z.4f}"
-    environment.filters["signed"] = lambda value: f"{value:+.4f}".replace("-", "−")
-    environment.filters["limits"] = lambda pair: (
-        "no interval" if pair is None else f"{pair[0]:z.4f} to {pair[1]:z.4f}"
-    )
-    environment.filters["signed_limits"] = lambda pair: (
-        "no interval" if pair is None else f"{pair[0]:+.4f} to {pair[1]:+.4f}".replace("-", "−")
-    )
-    environment.filters["words"] = lambda name: str(name).replace("_", " ")
+    environment.filters |= {
+        "score": number,
+        "limits": limits,
+        "signed": signed,
+        "signed_limits": signed_limits,
+        "words": term,
+    }
     environment.filters["chance"] = lambda p: "< 0.0001" if p < 1e-4 else f"{p:.4f}"
     environment.filters["plain"] = plain
     macros = environment.get_template("macros.html.j2").module
