@@ -164,7 +164,7 @@ def test_the_interval_of_the_drop_covers_the_truth(within, other, record_propert
         drop = independent_difference(ours, theirs)
         covered += drop.low <= true <= drop.high
     coverage = covered / draws
-    record_property("coverage", coverage)
+    record_property("coverage", float(coverage))
     # The standard error of a coverage of 0.95 is 0.009.
     assert 0.93 <= coverage <= 0.985
 
@@ -185,7 +185,7 @@ def test_the_interval_of_a_drop_in_recall_covers_the_truth(record_property):
             found.append(confusion_interval("balanced_accuracy", columns, 0.95))
         drop = independent_difference(*found)
         covered += drop.low <= true <= drop.high
-    record_property("coverage", covered / draws)
+    record_property("coverage", float(covered / draws))
     assert 0.93 <= covered / draws <= 0.98
 
 
@@ -204,7 +204,7 @@ def test_the_mean_over_seeds_covers_seeds_from_three_on(record_property):
         entries = [{"value": v, "ci": [v - 1.96 * 0.03, v + 1.96 * 0.03]} for v in values]
         low, high = over_seeds(entries, 0.95).ci
         covered += low <= 0.5 <= high
-    record_property("coverage", covered / draws)
+    record_property("coverage", float(covered / draws))
     assert 0.94 <= covered / draws <= 0.995
 
 
