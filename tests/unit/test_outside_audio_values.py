@@ -1,14 +1,16 @@
 """Predictions of numbers and of several classes for recordings that somebody else made."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import test_audio_label_set_runs as label_sets
 import test_audio_number_runs as numbers
-from scored_runs import scored_run
+from scored_runs import BOOTSTRAP, SCHEMAS, scored_run
 from sklearn.metrics import average_precision_score, f1_score
 
+from affectlab.audio.compare import compare
 from affectlab.audio.evaluate import evaluate
 from affectlab.audio.outside import store
 from affectlab.audio.predictions import OUTSIDE, Corpus, Known, read_corpus
@@ -16,7 +18,7 @@ from affectlab.audio.settings import AudioRun
 from affectlab.config.models import typed
 from affectlab.datasets.description import Description, read_description
 from affectlab.errors import DataError
-from affectlab.files.io import read_json, read_jsonl, write_jsonl
+from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
 
 MODULES = {"numbers": numbers, "classes": label_sets}
 TRUTH = {"numbers": "values", "classes": "labels"}
@@ -110,6 +112,44 @@ def test_a_plain_table_of_the_official_split_has_its_scores(ours, tmp_path):
     prior = "training_mean" if target == "numbers" else "class_shares"
     assert stored[0][prior] == rows[0][prior]
     assert found["details"]["outside"]["scored_priors"] is False
+
+
+def test_a_plain_table_is_compared_with_our_own_run(ours, tmp_path):
+    """That of a single repeat, with everything predicted, on data without splits."""
+    target, run = ours
+    ours_rows = [
+        row for row in read_jsonl(run / "predictions.jsonl") if row["scheme"] != "official"
+    ]
+    rows = [row for row in ours_rows if (row["scheme"], row["repeat"]) == ("grouped", 0)]
+    records = [{**row, "split": None} for row in read_jsonl(run / "records.jsonl")]
+    for name in ("measures.jsonl", "description.json", "metrics.json"):
+        shutil.copy(run / name, tmp_path / name)
+    write_jsonl(tmp_path / "predictions.jsonl", ours_rows, sealed=True)
+    write_jsonl(tmp_path / "records.jsonl", records)
+    lines = [{"id": row["id"], "prediction": row["prediction"]} for row in rows]
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "theirs").mkdir()
+    record = judged(tmp_path, tmp_path / "theirs", tmp_path / "theirs.jsonl")
+    name = read_json(tmp_path / "metrics.json")["data"]["name"]
+    record["data"]["name"] = name
+    write_json(tmp_path / "theirs" / "metrics.json", {**record, "run": "theirs"}, sealed=True)
+    folders = [tmp_path, tmp_path / "theirs"]
+    compare(
+        metrics_paths=[folder / "metrics.json" for folder in folders],
+        predictions_paths=[folder / "predictions.jsonl" for folder in folders],
+        data_paths={name: (tmp_path / "records.jsonl", tmp_path / "measures.jsonl")},
+        baseline=None,
+        bootstrap=BOOTSTRAP,
+        schema=SCHEMAS / "comparison.schema.json",
+        output_path=tmp_path / "comparison.json",
+        forest_path=tmp_path / "forest",
+    )
+    (pair,) = read_json(tmp_path / "comparison.json")["pairs"]
+    score = "ccc" if target == "numbers" else "macro_f1"
+    values = [read_json(folder / "metrics.json")["metrics"][score]["value"] for folder in folders]
+    found = pair["differences"][score]
+    assert abs(found["value"]) == pytest.approx(abs(values[0] - values[1]), abs=1e-6)
+    assert found["ci"][0] < 0 < found["ci"][1]
 
 
 def test_items_that_the_model_was_trained_on_are_left_out(ours, tmp_path):
