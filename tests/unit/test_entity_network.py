@@ -60,6 +60,7 @@ from affectlab.errors import UserError
 from affectlab.files.io import read_json, write_json, write_jsonl
 from affectlab.models import devices
 from affectlab.models.text_models import load_tokenizer
+from affectlab.report.display import term
 from affectlab.report.results import SeedResult
 from affectlab.samples.entity import write_goemotions, write_spans
 from affectlab.samples.models import write_tiny_bert, write_tiny_roberta
@@ -1183,14 +1184,14 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
     shown = {name: {} for name in RUNS}
     for part in re.findall(r"<table>.*?</table>", page.partition("</section>")[0], re.DOTALL):
         columns, *rows = ET.fromstring(part).iter("tr")
-        names = [cell.text.replace(" ", "_") for cell in columns][1:-1]
+        names = [cell.text for cell in columns][1:-1]
         for run, *cells, n in rows:
             assert n.text == str(records[run.text]["data"]["n"])
             shown[run.text] |= zip(names, [cell.findtext("b") for cell in cells], strict=True)
     for run, found in shown.items():
-        assert {"accuracy", "kappa_cosine_gap", "retrieval_map"} <= set(found)
-        metrics = records[run]["metrics"]
-        assert found == {name: f"{metrics[name]['value']:.4f}" for name in found}
+        assert {"accuracy", "macro-F1", "kappa cosine gap", "retrieval map"} <= set(found)
+        metrics = {term(name): entry for name, entry in records[run]["metrics"].items()}
+        assert found == {name: f"{metrics[name]['value']:.3f}" for name in found}
         for figure in ("kappa", "map", "reliability"):
             image = base64.b64encode((scored[run] / "figures" / f"{figure}.svg").read_bytes())
             description = f"{run}: {section.FIGURES[figure]}"

@@ -306,12 +306,11 @@ def test_what_is_stored_of_a_configuration_holds_no_names():
     plain = validate_config(shipped, PROJECT)[1].datasets["emotion"]
     assert registries.datasets["emotion"] == plain
     # Who uses it again is stopped, instead of taking the items in.
-    again, registries = validate_config(stored, PROJECT)
-    digests = taken_exclusions(again, registries.datasets)[0]["mine"]["digests"]
-    exclusion = read_exclusion(digests, None)
-    exclusion.drops(("Mona", "Lee"))
-    with pytest.raises(DataError, match="2 of 2 names are not in the data"):
-        exclusion.described(Description(("a", "b")), "mine.csv")
+    with pytest.raises(ConfigError, match=r"datasets\.mine\.exclude\.groups: .* names nobody"):
+        validate_config(stored, PROJECT)
+    # Their own list after it has the names again.
+    again, registries = validate_config(merge(stored, OWN), PROJECT)
+    assert taken_exclusions(again, registries.datasets)[0] == taken
 
 
 def test_a_mistake_in_the_entry_is_found():

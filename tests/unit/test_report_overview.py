@@ -97,6 +97,12 @@ def test_a_command_is_one_line_of_a_shell():
     ]
 
 
+def test_who_withdrew_is_in_a_reader_s_own_configuration_alone():
+    words = shlex.split(Place("Snakefile", "results", withdrawn=True).everything)
+    start = words.index("--configfile")
+    assert words[start + 1 : start + 3] == ["results/config.yaml", "YOUR_CONFIGURATION.yaml"]
+
+
 @pytest.fixture
 def left(tmp_path):
     """What one seed left."""

@@ -136,3 +136,12 @@ def test_each_layout_with_subgroups_belongs_to_an_experiment_that_reads_them():
         for layout in one.load_settings().LAYOUTS
     }
     assert set(SUBGROUP_COLUMNS) <= readers
+
+
+@pytest.mark.parametrize(
+    ("columns", "name"), [({}, "label"), ({"label": "emo"}, "emo"), ({"label": ["a", "b"]}, "b")]
+)
+def test_the_classes_are_no_subgroups(columns, name):
+    entry = {"layout": "table", "columns": columns, "subgroups": ["sex", name]}
+    (mistake,) = _subgroup_mistakes("datasets.mine", entry)
+    assert mistake.startswith(f"datasets.mine.subgroups.1: {name!r} holds the classes themselves")

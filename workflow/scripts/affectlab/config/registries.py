@@ -1,5 +1,6 @@
 """The registries beside the configuration: what they hold, and mistakes in their entries."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from affectlab.config.messages import listed, nearest, problems, shown, unknown_
 from affectlab.errors import ConfigError
 
 NOT_STATED = "not stated"
+
+NOT_STORED = r"\(\d+ names are not stored here\)"
+"""What a stored configuration has in the place of names; see `datasets.exclusions`."""
+
 STATED = ("title", "version", "licence", "terms", "citation", "access", "sources")
 """What a data set's entry has to state, unless the data are the user's own."""
 
@@ -143,6 +148,7 @@ def entry_mistakes(
             if registry == "datasets":
                 yield from _choice_mistakes(f"{path}.layout", entry.get("layout"), layouts)
                 yield from _access_mistakes(path, entry)
+                yield from _withdrawn_mistakes(f"{path}.exclude", as_mapping(entry.get("exclude")))
                 split = as_mapping(entry.get("split"))
                 yield from _split_mistakes(f"{path}.split", split)
                 yield from _subgroup_mistakes(path, entry)
@@ -165,6 +171,17 @@ def _generator_mistakes(path: str, sources: Any, known: Iterable[str]) -> Iterat
         if given.get("kind") == "sample":
             here = f"{path}.sources.{number}.generator"
             yield from _choice_mistakes(here, given.get("generator"), known)
+
+
+def _withdrawn_mistakes(path: str, exclude: Mapping[str, Any]) -> Iterator[str]:
+    """Counts that a stored configuration has in the place of names."""
+    for kind in ("items", "groups"):
+        names = exclude.get(kind)
+        if isinstance(names, list) and any(re.fullmatch(NOT_STORED, str(name)) for name in names):
+            yield (
+                f"{path}.{kind}: this is the configuration that a run stored, which names nobody "
+                "who withdrew; give the configuration that has their names after it"
+            )
 
 
 def _access_mistakes(path: str, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -227,7 +244,15 @@ def _subgroup_mistakes(path: str, entry: Mapping[str, Any]) -> Iterator[str]:
             f"{path}.subgroups: data of the layout {layout} have no scores by subgroup; leave the "
             f"key out (layouts that have: {', '.join(SUBGROUP_COLUMNS)})"
         )
-    elif (known := SUBGROUP_COLUMNS[layout]) is not None:
+        return
+    label = as_mapping(entry.get("columns")).get("label", "label")
+    for place, name in enumerate(names):
+        if name in (label if isinstance(label, list) else [label]):
+            yield (
+                f"{path}.subgroups.{place}: {name!r} holds the classes themselves; the scores of "
+                "each class are in the report anyway"
+            )
+    if (known := SUBGROUP_COLUMNS[layout]) is not None:
         for place, name in enumerate(names):
             if name not in known:
                 yield (

@@ -25,6 +25,13 @@ ORDER = ("uar", "accuracy", "macro_f1", "exact_match", "ccc", "rouge_l", "chrf")
 """Scores by their importance; stored records are sorted by name."""
 
 
+MACRO_F1 = (
+    "Macro F1 is the mean over the classes that occur in a subgroup, in labels or predictions. It"
+    " does not compare subgroups in which other classes occur."
+)
+"""Of data with one class for each item."""
+
+
 class ItemScore(NamedTuple):
     """A score of any set of items.
 
@@ -171,6 +178,8 @@ def subgroup_sentences(record: Mapping[str, Any], column: str) -> list[str]:
     """
     part, level = record["subgroups"][column], record["interval"]["level"]
     sentences = [*_gap_sentences(column, part, level), *_size_sentences(part)]
+    if "accuracy" in part["metrics"] and "macro_f1" in part["metrics"]:
+        sentences.append(MACRO_F1)
     if part["not_stated"]:
         count = part["not_stated"]
         sentences.append(

@@ -27,10 +27,13 @@ class Place:
     Attributes:
         snakefile: path of the workflow, from the folder of the run.
         results: name of the results folder in it.
+        withdrawn: whether somebody withdrew from the data. The stored configuration names nobody,
+            so a command needs a reader's own one as well.
     """
 
     snakefile: str
     results: str
+    withdrawn: bool = False
 
     @property
     def everything(self) -> str:
@@ -46,6 +49,7 @@ class Place:
         return [
             *("snakemake", "--cores", "2", "--snakefile", self.snakefile),
             *("--configfile", f"{self.results}/config.yaml"),
+            *(["YOUR_CONFIGURATION.yaml"] if self.withdrawn else []),
         ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ def build(
     config_text = read_text(folder / "config.yaml")
     config = parse_yaml(config_text, folder / "config.yaml")
     selected = [experiments[name] for name in config["experiments"]]
+    entries = config["datasets"].values()
+    place = replace(place, withdrawn=any("exclude" in entry for entry in entries))
     sections = [
         _section(experiment, folder, config, reference_results, sample_data)
         for experiment in selected
