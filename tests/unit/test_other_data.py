@@ -82,6 +82,17 @@ def test_names_that_no_data_have_and_too_few_shared_classes_are_reported():
         mapping_of("x", ("joy", "fear"), ("a", "b"), {"a": "joy", "b": "joy"})
 
 
+def test_classes_that_differ_in_case_are_one():
+    own, theirs = ("fear", "Freude", "anger"), ("Fear ", "FREUDE", "anger", "bored")
+    assert mapping_of("r.test_on.d", own, theirs, {}) == {
+        "Fear ": "fear",
+        "FREUDE": "Freude",
+        "anger": "anger",
+    }
+    given = {"FREUDE": "fear", "Fear ": "anger"}
+    assert mapping_of("r.test_on.d", own, theirs, given) == {**given, "anger": "anger"}
+
+
 def test_scores_are_those_of_the_shared_classes():
     mapping = {"happy": "joy", "sad": "sadness", "cheerful": "joy"}
     given = answers(300, ["happy", "sad", "bored", "cheerful", "sad"], seed=3)
@@ -300,9 +311,9 @@ def test_the_report_has_a_matrix_and_a_sentence_for_each_run(tmp_path):
     assert "It includes 0: these items do not show that the score differs." in sentence
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.unescape(found.html)))
     rows = (
-        "r own 0.8000 0.7000 to 0.9000 own held-out items, 4 classes, n = 80"
-        f" {part['other']['value']:.4f}",
-        "there theirs – 0.7000",
+        "r own 0.800 0.700–0.900 own held-out items, 4 classes, n = 80"
+        f" {part['other']['value']:.3f}",
+        "there theirs – 0.700",
         "Items of classes that the model does not have: 22 (bored).",
         "Items that the model was trained on, or nearly so: 2. Without them",
         "no test split: all items",

@@ -5,6 +5,7 @@ Light, like `config.load`: every Snakemake process imports it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ class OtherData(Section):
     classes: dict[Text, Text] = Field(
         {},
         description="Class of the other data -> class of the run's own data. A class that has the "
-        "same name in both needs no entry.",
+        "same name in both, apart from case, needs no entry.",
     )
 
 
@@ -52,8 +53,14 @@ def shared_classes(
         theirs: classes of the other data.
         given: ``classes`` of the block. It decides over a name that both have.
     """
-    found = {name: given.get(name, name) for name in theirs}
-    return {name: ours for name, ours in found.items() if ours in own}
+    alike = {_key(name): name for name in own}
+    found = {name: given.get(name, alike.get(_key(name))) for name in theirs}
+    return {name: ours for name, ours in found.items() if ours is not None and ours in own}
+
+
+def _key(name: str) -> str:
+    """What spellings of a class share that differ in case, outer white space or Unicode form."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def class_mistakes(
