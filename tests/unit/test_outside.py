@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from affectlab.config.models import Outside, typed
-from affectlab.errors import DataError
+from affectlab.errors import DataError, UserError
+from affectlab.evaluation.listed_training import listed_training
 from affectlab.evaluation.outside import match, store_predicted
 from affectlab.evaluation.outside_tables import Wanted, read_answers
 from affectlab.files.io import read_json, read_jsonl
@@ -112,6 +113,41 @@ def test_missing_items_are_refused_unless_allowed(matched):
     assert found.missing == ("t2", "t3")
 
 
+def test_an_empty_prediction_is_a_missing_one(matched):
+    found = matched("id,label\nt1,anger\nt2, \nt3,\n", allow_missing=True)
+    assert found.missing == ("t2", "t3")
+    assert found.without_prediction == 4
+    found = matched("id,joy,anger\nt1,.2,.8\nt2,,\nt3,1,0\n", allow_missing=True)
+    assert found.missing == ("t2",)
+    with pytest.raises(DataError, match="no prediction for 1 of 3 items: t2"):
+        matched("id,label\nt1,anger\nt2,\nt3,joy\n")
+
+
+def test_an_empty_class_beside_probabilities_is_the_likeliest_one(matched):
+    text = "id,label,joy,anger\nt1,anger,.2,.8\nt2,,.7,.3\nt3,,.4,.6\n"
+    assert said(matched(text)) == RIGHT
+
+
+def test_case_and_white_space_of_a_class_make_no_difference(matched):
+    assert said(matched("id,label\nt1,Anger\nt2, JOY\nt3,anger \n")) == RIGHT
+    assert said(matched("id,Joy,ANGER\nt1,.1,.9\nt2,1,0\nt3,.2,.8\n")) == RIGHT
+    # A column that is called exactly as the class comes first.
+    both = "id,joy,Joy,anger\nt1,.1,1,.9\nt2,1,0,0\nt3,.2,1,.8\n"
+    assert said(matched(both)) == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("classes", "problem"),
+    [
+        ({"LABEL_0": "angr"}, "LABEL_0 stands for 'angr', .* did you mean 'anger'"),
+        ({"anger": "LABEL_0"}, "way round LABEL_0 would stand for 'anger'"),
+    ],
+)
+def test_a_name_that_stands_for_no_class_is_refused(matched, classes, problem):
+    with pytest.raises(UserError, match=f"predictions.classes: .*{problem}"):
+        matched("id,label\nt1,LABEL_0\nt2,joy\nt3,joy\n", classes=classes)
+
+
 def test_ids_of_people_who_withdrew_are_not_printed(tmp_path):
     path = tmp_path / "theirs.csv"
     path.write_text("id,label\nt1,anger\nmaria-7,joy\nt2,joy\nmaria-8,joy\nt3,joy\n")
@@ -121,12 +157,24 @@ def test_ids_of_people_who_withdrew_are_not_printed(tmp_path):
         match(path, answers, ITEMS, TRAINING, "test", recipe, withdrawn=True)
     assert "2 predictions are of no item of these data: line 3, line 5" in str(caught.value)
     assert "maria" not in str(caught.value)
+    (tmp_path / "ids.txt").write_text("t1\nmaria-7\nMARIA-8\n")
+    listed = listed_training(str(tmp_path / "ids.txt"), ["t1", "t2"], withdrawn=True)
+    assert listed.to_dict()["training_list"]["unknown"] == 2
+    assert "maria" not in str(listed.to_dict()).lower()
 
 
 def test_items_that_the_model_was_trained_on_are_listed(matched, tmp_path):
     (tmp_path / "ids.txt").write_text("a1\nt3\n\n")
     text = "id,label\nt1,anger\nt2,joy\nt3,joy\n"
     assert matched(text, trained_on=str(tmp_path / "ids.txt")).trained_on == ("t3",)
+    (tmp_path / "ids.txt").write_text("a1\nT2\nother\n")
+    found = matched(text, trained_on=str(tmp_path / "ids.txt"))
+    assert found.to_dict()["training_list"] == {
+        "listed": 3,
+        "unknown": 2,
+        "examples": ["T2", "other"],
+        "hint": "; 'T2' differs from 't2' in case or white space only",
+    }
     (tmp_path / "ids.txt").write_text("other\n")
     with pytest.raises(DataError, match="expected ids of these data"):
         matched(text, trained_on=str(tmp_path / "ids.txt"))
@@ -135,6 +183,8 @@ def test_items_that_the_model_was_trained_on_are_listed(matched, tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("id,label\nT1,anger\n", "'T1' differs from 't1' in case or white space only"),
+        ("id,label,joy,anger\nt1,joy,.2,.8\n", "line 2: label: the class is joy, and anger has"),
         ("id,label\nt1,anger\nx9,joy\n", "1 prediction is of no item of these data: x9"),
         ("id,label\nt1,anger\nt1,joy\n", "1 prediction is given a second time: t1"),
         ("id,label\nt1,angry\n", "line 2: label: 'angry' is none of the classes anger, joy"),

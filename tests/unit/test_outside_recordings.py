@@ -76,7 +76,10 @@ def test_the_test_split_is_scored_where_there_is_one(stored):
     ("text", "problem"),
     [
         ("id,label\nc0,yes\n", "no prediction for 1 of 2 items: c1"),
-        ("id,label,no,yes\nc0,no,0.2,0.8\nc1,no,0.9,0.1\n", "not the one with the highest"),
+        (
+            "id,label,no,yes\nc0,no,0.2,0.8\nc1,no,0.9,0.1\n",
+            "the class is no, and yes has the highest",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(stored, text, problem):

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.assets.status import AssetStatus, asset_status, format_table
-from affectlab.config.checks import folder_mistakes, key_mistakes, type_mistakes
+from affectlab.config.checks import (
+    folder_mistakes,
+    key_mistakes,
+    outside_file_mistakes,
+    type_mistakes,
+)
 from affectlab.config.configuration import configuration, resolve
 from affectlab.config.experiment import Experiment, Judged
 from affectlab.config.load import as_mapping, load_config
@@ -198,6 +203,7 @@ def validate_config(
     mistakes += entry_mistakes(complete, registries, layouts, generators)
     for name, one in experiments.items():
         mistakes += one.load_settings().mistakes(as_mapping(complete.get(name)), registries)
+        mistakes += outside_file_mistakes(name, as_mapping(complete.get(name)))
     if mistakes:
         raise ConfigError(listed("the configuration", mistakes))
     return complete, registries

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,12 @@ from affectlab.config.checks import OUTSIDE
 from affectlab.config.dotted import load
 from affectlab.config.models import Outside, typed
 from affectlab.datasets.overlay import Overlay, ProposedRun, as_yaml, data_name
+from affectlab.datasets.spelling import spelling_hint
 from affectlab.datasets.tables import read_table
 from affectlab.errors import DataError, UserError
+from affectlab.evaluation.outside import ALLOW_MISSING
+from affectlab.evaluation.outside_names import KEY
+from affectlab.evaluation.outside_tables import CLASS_NAMES, listed_names
 from affectlab.evaluation.records import read_metrics
 from affectlab.experiments import EXPERIMENTS
 from affectlab.files.io import write_text
@@ -28,6 +32,12 @@ RUN = "theirs"
 SEED = 0
 CONFIGURATION = "referee.yaml"
 ITEMS = "scored_items.txt"
+OPTIONS = {
+    CLASS_NAMES: "with --classes THEIRS=OURS",
+    KEY: "--classes",
+    ALLOW_MISSING: "--allow-missing",
+}
+"""How a message calls a key of the configuration -> what it is on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,7 @@ def referee(case: Case, folder: Path, project: Path) -> str:
     """
     name = data_name(case.data)
     overlay = configuration(case, folder)
+    chosen = "items" in overlay.entry.get("split", {})
     write_text(folder / CONFIGURATION, as_yaml(overlay, name, case.data.resolve()))
     _carry_out(folder, project)
     run = f"{name}_{RUN}"
@@ -75,7 +86,7 @@ def referee(case: Case, folder: Path, project: Path) -> str:
     )
     judged = EXPERIMENTS[case.experiment].judged
     assert judged is not None
-    body = verdict(record, case.claim, judged)
+    body = verdict(record, case.claim, judged, predicted_alone=chosen)
     return as_text(case.experiment, case.data.name, [case.predictions.name], body)
 
 
@@ -99,6 +110,7 @@ def configuration(case: Case, folder: Path) -> Overlay:
         column = overlay.entry.get("columns", {}).get("id", "id")
         items = overlay.items or _ids(case.data, column)
         predicted = _items_of(_ids(case.predictions, "id"), set(items))
+        _check_ids(case, predicted, set(items))
         if len(set(items).difference(predicted)) < len(items) / 2:
             overlay.entry["split"] = {"folds": 5}
         else:
@@ -123,6 +135,23 @@ def configuration(case: Case, folder: Path) -> Overlay:
     }
     overlay.runs = [ProposedRun(RUN, run)]
     return overlay
+
+
+def _check_ids(case: Case, predicted: Sequence[str], items: Collection[str]) -> None:
+    """Refuse predictions of no item, which would be missed in the middle of the run.
+
+    Raises:
+        DataError: an id is of no item of the data.
+    """
+    unknown = [name for name in predicted if name not in items]
+    if unknown:
+        raise DataError(
+            case.predictions,
+            None,
+            f"{len(unknown)} of {len(predicted)} ids are none of {case.data.name}: "
+            f"{listed_names(unknown)}{spelling_hint(unknown, items)}. Write ids as in the data; "
+            "without a column id they are the numbers of the rows, such as 00001",
+        )
 
 
 def _items_of(predicted: Sequence[str], items: Container[str]) -> list[str]:
@@ -177,5 +206,8 @@ def _reason(output: str) -> str:
     mark = " ERROR affectlab: "
     ours = [line.partition(mark)[2] for line in lines if mark in line]
     if ours:
-        return ours[-1]
+        message = ours[-1]
+        for key, option in OPTIONS.items():
+            message = message.replace(key, option)
+        return message
     return lines[-1] if lines else "no output"

@@ -21,6 +21,7 @@ from affectlab.datasets.description import Description, Target
 from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.subgroups import read_subgroups
+from affectlab.evaluation.baseline_names import short_name
 from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
 from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import ScoredRun, calibration_note
@@ -213,7 +214,9 @@ def _line(name: str, entry: Mapping[str, Any]) -> str:
     line = f"{name:<28}{entry['value']:>8.4f}  {limits:<16}  "
     line += calibration_note(entry)
     if entry["baseline"] is not None:
-        line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
+        line += (
+            f"{entry['baseline']['value']:.4f} ({short_name(entry['baseline']['name'], 'audio')})"
+        )
     if entry["below_baseline"]:
         line += "  BELOW THE TRIVIAL BASELINE"
     return line.rstrip()

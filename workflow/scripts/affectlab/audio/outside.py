@@ -20,11 +20,11 @@ from affectlab.datasets.description import CONTENT, Description
 from affectlab.datasets.label_sets import LABEL_SETS
 from affectlab.datasets.numbers import NUMBERS
 from affectlab.errors import DataError
+from affectlab.evaluation.listed_training import listed_training
 from affectlab.evaluation.multilabel_predictions import indicators
 from affectlab.evaluation.outside import (
     Truth,
     complete_record,
-    ids_listed_in,
     match,
     matched_table,
     unknown_items,
@@ -36,7 +36,7 @@ from affectlab.evaluation.outside_values import (
     stored_label_set,
     stored_numbers,
 )
-from affectlab.evaluation.swapped_names import swapped_names
+from affectlab.evaluation.swapped_names import swapped_record
 from affectlab.files.io import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 
 T = TypeVar("T", Predicted, PredictedNumbers, PredictedSets)
@@ -92,9 +92,9 @@ def store(
         given = [(str(row.get("id")), f"line {n}") for n, row in enumerate(rows, start=1)]
         unknown = [pair for pair in given if pair[0] not in corpus.items]
         if withdrawn and unknown:
-            raise unknown_items(path, unknown, withdrawn)
+            raise unknown_items(path, unknown, corpus.items, withdrawn)
         READERS[description.target](path, names, corpus, main)
-        record = _of_our_form(path, recipe, corpus) | {"scheme": main}
+        record = _of_our_form(path, recipe, corpus, withdrawn) | {"scheme": main}
     elif description.target == "class":
         rows, record = _of_table(corpus, names, recipe, seed, withdrawn)
     else:
@@ -118,19 +118,16 @@ def _is_our_form(path: Path) -> bool:
     return path.suffix == ".jsonl" and "scheme" in next(iter(read_jsonl(path)), {})
 
 
-def _of_our_form(path: Path, recipe: Outside, corpus: Corpus) -> dict[str, Any]:
+def _of_our_form(path: Path, recipe: Outside, corpus: Corpus, withdrawn: bool) -> dict[str, Any]:
     """The record of a table in the form of our own predictions, which is complete."""
-    listed = set() if recipe.trained_on is None else _trained_on(recipe.trained_on, corpus)
+    listed = listed_training(recipe.trained_on, corpus.items, withdrawn)
     about = {
         "sha256": sha256_file(path),
         "probabilities": True,
-        "trained_on": [name for name in corpus.items if name in listed],
+        "trained_on": [name for name in corpus.items if name in listed.ids],
+        **listed.to_dict(),
     }
     return complete_record(METHOD, about)
-
-
-def _trained_on(path: str, corpus: Corpus) -> set[str]:
-    return ids_listed_in(Path(path), corpus.items)
 
 
 def _of_table(
@@ -240,11 +237,10 @@ def read_outside(path: Path, description: Description) -> dict[str, Any]:
     return details
 
 
-def swapped_classes(predicted: Predicted, classes: Sequence[str]) -> dict[str, str]:
-    """Names of predicted classes that seem to stand for others; see `swapped_names`."""
+def swapped_classes(predicted: Predicted, classes: Sequence[str], level: float) -> dict[str, Any]:
+    """Names of predicted classes that seem to stand for others; see `swapped_record`."""
     groups = np.unique(predicted.subjects, return_inverse=True)[1].tolist()
-    found = swapped_names(predicted.labels, predicted.decisions[0], groups, len(classes))
-    return {classes[given]: classes[meant] for given, meant in found.items()}
+    return swapped_record(predicted.labels, predicted.decisions[0], groups, classes, level)
 
 
 def without_trained(predicted: T, found: Mapping[str, Any]) -> T | None:

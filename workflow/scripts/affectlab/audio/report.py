@@ -151,7 +151,7 @@ def _show_class(run: Mapping[str, Any], data: Mapping[str, Any], level: float, p
     return (
         f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
         f" {percent(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {people}), {relation(score['ci'], strongest['value'])} the"
+        f" {people}), {relation(score['ci'], strongest['value'], score['mean'])} the"
         f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
         " the strongest trivial baseline."
     )
@@ -164,7 +164,8 @@ def _show_number(run: Mapping[str, Any], data: Mapping[str, Any], level: float, 
     return (
         f"{run['run']} ({run['model']}) predicts {' and '.join(data['numbers'])} with a concordance"
         f" of {score['mean']:.3f} ({100 * level:g} % interval over {run['interval_covers']}"
-        f" {low:.3f} to {high:.3f}; {people}), {relation(score['ci'], strongest['value'])} the"
+        f" {low:.3f} to {high:.3f}; {people}),"
+        f" {relation(score['ci'], strongest['value'], score['mean'])} the"
         f" {strongest['value']:.3f} of {trivial(strongest['name'])},"
         " the strongest trivial baseline."
     )
@@ -179,7 +180,8 @@ def _show_label_sets(
     return (
         f"{run['run']} ({run['model']}) predicts any of {len(data['classes'])} classes with a macro"
         f" F1 of {score['mean']:.3f} ({100 * level:g} % interval over {run['interval_covers']}"
-        f" {low:.3f} to {high:.3f}; {people}), {relation(score['ci'], strongest['value'])} the"
+        f" {low:.3f} to {high:.3f}; {people}),"
+        f" {relation(score['ci'], strongest['value'], score['mean'])} the"
         f" {strongest['value']:.3f} of {trivial(strongest['name'])},"
         " the strongest trivial baseline."
     )

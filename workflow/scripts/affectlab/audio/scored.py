@@ -78,7 +78,7 @@ def _score_classes(
     }
     scores = scored_record(found, main, classes, bootstrap)
     if table := details.get("outside"):
-        more["outside"] = {**table, "swapped_names": swapped_classes(head, classes)}
+        more["outside"] = {**table, **swapped_classes(head, classes, bootstrap.level)}
         rest = without_trained(head, table)
         if rest is not None:
             scores["other_splits"][WITHOUT_OVERLAP] = score_scheme(rest, classes, bootstrap)

@@ -233,7 +233,7 @@ def outside_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:
     if run.get("method") != OUTSIDE:
         return
     block = as_mapping(run.get(OUTSIDE))
-    if not block.get("path"):
+    if isinstance(run.get(OUTSIDE, {}), Mapping) and block.get("path", "") == "":
         yield f"{path}.{OUTSIDE}.path: expected the table of the predictions"
     seeds = run.get("seeds")
     if (
@@ -245,6 +245,23 @@ def outside_mistakes(path: str, run: Mapping[str, Any]) -> Iterator[str]:
             f"{path}.seeds: the table has one model, as {OUTSIDE}.columns.seed names no column; "
             f"expected one seed, found {len(seeds)}"
         )
+
+
+def outside_file_mistakes(experiment: str, block: Mapping[str, Any]) -> Iterator[str]:
+    """Report files of selected runs on somebody else's predictions that are not there."""
+    runs = as_mapping(block.get("runs"))
+    for name in as_names(block.get("selected")):
+        run = as_mapping(runs.get(name))
+        if run.get("method") != OUTSIDE:
+            continue
+        for key in ("path", "trained_on"):
+            given = as_mapping(run.get(OUTSIDE)).get(key)
+            named = isinstance(given, str) and given != ""
+            if named and not os.path.isfile(user_path(str(given))):  # noqa: PTH113 (as above)
+                yield (
+                    f"{experiment}.runs.{name}.{OUTSIDE}.{key}: no file {given!r}, seen from "
+                    f"{Path.cwd()}"
+                )
 
 
 def outside_export_mistakes(experiment: str, block: Mapping[str, Any]) -> Iterator[str]:

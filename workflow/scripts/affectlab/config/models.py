@@ -229,7 +229,7 @@ class OutsideColumns(Section):
 class Outside(Section):
     """Predictions that somebody else made."""
 
-    path: Text = Field("", description="Table of the predictions: CSV, JSON Lines, Parquet, Arrow.")
+    path: str = Field("", description="Table of the predictions: CSV, JSON Lines, Parquet, Arrow.")
     columns: OutsideColumns = block()
     classes: dict[Text, Text] = Field(
         {},

@@ -96,7 +96,8 @@ class Exclusion:
                 path,
                 None,
                 f"exclude: {len(unknown)} of {len(self._places)} names are not in the data "
-                f"({'; '.join(unknown[:SHOWN])}{more}); correct them, or remove them from the list "
+                f"({'; '.join(unknown[:SHOWN])}{more}); correct them (ids must have the same case "
+                "and white space), or remove them from the list "
                 "if their raw data are deleted",
             )
         return replace(description, excluded_items=self._items, excluded_groups=len(self._groups))

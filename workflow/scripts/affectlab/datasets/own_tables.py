@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from affectlab.datasets.spelling import spelling_hint
 from affectlab.datasets.splits import SPLITS
 from affectlab.datasets.tables import SPLITS_MARKER, TableRow, is_table, read_table
 from affectlab.errors import DataError
@@ -148,23 +149,28 @@ def own_rows(
     needed += [name for role in entry.get("columns", {}) for name in columns.get(role, ())]
     if "column" in plan:
         needed.append(plan["column"])
-    missing, unread = set(listed), 0
+    missing, unread, known = set(listed), 0, set()
     for file in files:
         for row in read_table(file.path, list(dict.fromkeys(needed))):
             own = _own_row(file, row, columns, plan, several=len(files) > 1)
             missing.discard(own.id)
+            if listed:
+                known.add(own.id)
             unread += own.problem is not None
             yield replace(own, split=listed.get(own.id, "train")) if listed else own
-    check_listed(plan, missing, unread)
+    check_listed(plan, missing, unread, known)
 
 
-def check_listed(plan: Mapping[str, Any], missing: Collection[str], unread: int) -> None:
+def check_listed(
+    plan: Mapping[str, Any], missing: Collection[str], unread: int, known: Collection[str]
+) -> None:
     """Refuse lists of items with ids that the data do not have.
 
     Args:
         plan: ``split`` of the data set's entry, with the lists.
         missing: listed ids that no item has.
         unread: items without a readable id. They were set aside, and the list may name them.
+        known: ids of the data.
 
     Raises:
         DataError: there are more missing ids than such items.
@@ -178,8 +184,9 @@ def check_listed(plan: Mapping[str, Any], missing: Collection[str], unread: int)
         lists,
         None,
         f"no item of the data has these ids ({len(missing)} of {len(listed_items(plan))} in the "
-        f"lists of split.items): {shown}{more}. Write ids as in the data; without a column id they "
-        "are the numbers of the rows, such as 00001",
+        f"lists of split.items): {shown}{more}{spelling_hint(missing, known)}. "
+        "Write ids as in the data; without a column id they are the numbers of the rows, "
+        "such as 00001",
     )
 
 

@@ -18,6 +18,7 @@ from affectlab.emotion.score_numbers import NumberTarget
 from affectlab.emotion.scored import Target
 from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError
+from affectlab.evaluation.baseline_names import short_name
 from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
 from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.outside_words import outside_sentences
@@ -258,7 +259,9 @@ def _metric_line(target: TargetName, name: str, entry: Mapping[str, Any]) -> str
     line = f"{name:<{WIDTHS[target]}}{entry['value']:>9.4f}  [{low:.4f}, {high:.4f}]   "
     line += calibration_note(entry)
     if entry["baseline"] is not None:
-        line += f"{entry['baseline']['value']:.4f} ({entry['baseline']['name']})"
+        line += (
+            f"{entry['baseline']['value']:.4f} ({short_name(entry['baseline']['name'], 'emotion')})"
+        )
     if entry["below_baseline"]:
         line += "  BELOW THE TRIVIAL BASELINE"
     return line.rstrip()

@@ -18,7 +18,6 @@ from affectlab.report.section import exports_view, render, run_view
 from affectlab.report.words import count, trivial, unseen
 
 HERE = Path(__file__).parent
-LENGTH = "the length and language of the text alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class ReportPart:
 
 def trivial_for_texts(name: str) -> str:
     """A trivial baseline for the middle of a sentence; the conditions are those of texts."""
-    return LENGTH if name in ("conditions", "conditions_balanced") else trivial(name)
+    return trivial(name, "emotion")
 
 
 def best_by_validation(part: ReportPart, runs: Mapping[str, Sequence[SeedResult]]) -> str:

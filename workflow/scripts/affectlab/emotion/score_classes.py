@@ -81,10 +81,8 @@ class ClassTarget:
 
         if outside is None:
             return Scored(record, comparison, draw, items)
-        swapped = classification.swapped_names_of(predictions["test"], corpus)
-        return Scored(
-            record, comparison, draw, items, {"outside": {**outside, "swapped_names": swapped}}
-        )
+        swapped = classification.swapped_names_of(predictions["test"], corpus, bootstrap.level)
+        return Scored(record, comparison, draw, items, {"outside": {**outside, **swapped}})
 
     @staticmethod
     def read_runs(

@@ -107,8 +107,10 @@ def evaluate(
         left_out = targets_to_leave_out(outside[1], records_path, theirs)
         if (rest := found["test"].without(left_out)) is not None:
             splits["test_without_overlap"] = _scored_split(rest, classes, run.bootstrap)
-        swapped = {} if whole_texts else swapped_classes(table, found["test"].groups, classes)
-        details = {"outside": {**theirs, "swapped_names": swapped}}
+        swapped: dict[str, Any] = {"swapped_names": {}}
+        if not whole_texts:
+            swapped = swapped_classes(table, found["test"].groups, classes, level)
+        details = {"outside": {**theirs, **swapped}}
     record = {
         "metrics": test.pop("metrics"),
         "other_splits": splits,

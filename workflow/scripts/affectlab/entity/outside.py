@@ -19,7 +19,7 @@ from affectlab.errors import DataError
 from affectlab.evaluation import outside, stats
 from affectlab.evaluation.outside_tables import Answer, Wanted, read_answers
 from affectlab.evaluation.scoring import HELD_OUT
-from affectlab.evaluation.swapped_names import swapped_names
+from affectlab.evaluation.swapped_names import swapped_record
 from affectlab.files.io import read_json, read_jsonl, sealed_path, write_json
 
 VARIANT = "variant"
@@ -139,18 +139,18 @@ def _fitted(items: Items) -> dict[str, Any]:
 
 
 def swapped_classes(
-    table: Mapping[str, stats.Array], groups: stats.Integers, classes: Sequence[str]
-) -> dict[str, str]:
-    """Names of predicted classes that seem to stand for others; see `swapped_names`.
+    table: Mapping[str, stats.Array], groups: stats.Integers, classes: Sequence[str], level: float
+) -> dict[str, Any]:
+    """Names of predicted classes that seem to stand for others; see `swapped_record`.
 
     Args:
         table: as `scores.columns` gives it, of targets with one class.
         groups: of the targets, (n,).
         classes: names of the K classes.
+        level: of the intervals.
     """
     truth, decided = (table[name].argmax(axis=1) for name in ("truth", "decided"))
-    found = swapped_names(truth, decided, groups.tolist(), len(classes))
-    return {classes[given]: classes[meant] for given, meant in found.items()}
+    return swapped_record(truth, decided, groups.tolist(), classes, level)
 
 
 def targets_to_leave_out(

@@ -186,7 +186,7 @@ def _headline(
         f"{', each by a model that was trained without its fold' if folded else ''}"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
-        f" {trivial(accuracy['baseline']['name'])}, gives"
+        f" {trivial(accuracy['baseline']['name'], 'entity')}, gives"
         f" {percent(accuracy['baseline']['value'])}.",
         _macro_sentence(macro, metrics.get("non_neutral_accuracy")),
     ]
@@ -234,7 +234,7 @@ def _macro_sentence(macro: Mapping[str, Any], emotional: Mapping[str, Any] | Non
     """Macro-F1, and where there is a neutral class, how many of the other targets are right."""
     sentence = (
         f"Macro-F1 over the classes that occur: {macro['mean']:.3f}"
-        f" ({trivial(macro['baseline']['name'])}: {macro['baseline']['value']:.3f})"
+        f" ({trivial(macro['baseline']['name'], 'entity')}: {macro['baseline']['value']:.3f})"
     )
     if emotional is None:
         return f"{sentence}."

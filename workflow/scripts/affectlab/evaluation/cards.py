@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from markupsafe import Markup
 
 from affectlab.config.registries import is_own
+from affectlab.evaluation.baseline_names import short_name
 from affectlab.evaluation.by_subgroup import (
     score_name,
     shown_scores,
@@ -259,6 +261,7 @@ def render(template: Path | str, **values: Any) -> str:
     )
     environment.filters["code_span"] = _code_span
     environment.filters["difference"] = _difference
+    environment.filters["baseline"] = partial(short_name, experiment=path.parent.name)
     return environment.get_template(path.name).render(**values)
 
 

@@ -33,7 +33,7 @@ from affectlab.evaluation.records import (
     read_metrics,
     strongest,
 )
-from affectlab.evaluation.swapped_names import swapped_names
+from affectlab.evaluation.swapped_names import swapped_record
 
 BINS = 15
 """Bins of the expected calibration error, as in Guo et al. 2017."""
@@ -400,11 +400,10 @@ def outside_scope(record: Mapping[str, Any]) -> Scope:
     return scope_of(record.get("details", {}).get("outside"))
 
 
-def swapped_names_of(split: Predictions, corpus: Corpus) -> dict[str, str]:
-    """Names of predicted classes that seem to stand for others; see `swapped_names`."""
+def swapped_names_of(split: Predictions, corpus: Corpus, level: float) -> dict[str, Any]:
+    """Names of predicted classes that seem to stand for others; see `swapped_record`."""
     groups = [corpus.group[name] for name in split.ids]
-    found = swapped_names(split.labels, split.predicted, groups, len(corpus.classes))
-    return {corpus.classes[given]: corpus.classes[meant] for given, meant in found.items()}
+    return swapped_record(split.labels, split.predicted, groups, corpus.classes, level)
 
 
 def per_class(confusion: stats.Integers, classes: Sequence[str]) -> dict[str, dict[str, Any]]:

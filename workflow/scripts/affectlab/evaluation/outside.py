@@ -7,7 +7,7 @@ made it may have left out items.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,12 +16,20 @@ from typing import Any
 from affectlab.config.checks import OUTSIDE
 from affectlab.config.models import Outside
 from affectlab.datasets.own_tables import split_called
+from affectlab.datasets.spelling import spelling_hint
 from affectlab.errors import DataError
+from affectlab.evaluation.listed_training import (
+    NOTHING_LISTED,
+    ListedTraining,
+    listed_training,
+)
 from affectlab.evaluation.outside_tables import Answer, Wanted, listed_names, read_answers
 from affectlab.files.io import sha256_file, write_json, write_jsonl
-from affectlab.files.text import read_lines
 
 TRAIN = "train"
+
+ALLOW_MISSING = "allow_missing: true"
+"""Key of the configuration; `affectlab referee` calls it --allow-missing."""
 
 Truth = str | Sequence[str]
 """The true class of an item; its true classes where it may have several."""
@@ -38,6 +46,9 @@ class Matched:
         training_items: how many answers are on items of the training split, which are not scored.
         other_truths: items whose true class in the table is another one than in the records.
         trained_on: held-out items that the model was trained on, as its makers list them.
+        listed: the list of these.
+        without_prediction: how many items of the data the table leaves out, those of the training
+            split included.
         sha256: of the table.
     """
 
@@ -47,6 +58,8 @@ class Matched:
     training_items: int
     other_truths: tuple[str, ...]
     trained_on: tuple[str, ...]
+    listed: ListedTraining
+    without_prediction: int
     sha256: str
 
     @property
@@ -72,6 +85,8 @@ class Matched:
             "training_items": self.training_items,
             "other_truths": list(self.other_truths),
             "trained_on": list(self.trained_on),
+            "without_prediction": self.without_prediction,
+            **self.listed.to_dict(),
         }
 
 
@@ -102,6 +117,7 @@ def match(
         DataError: an item or a split is unknown, an item has two answers, some answers have
             probabilities and some have none, or items are missing that may not.
     """
+    known = {name for found in items.values() for name in found} | set(training)
     by_split: dict[str, dict[str, Answer]] = {split: {} for split in items}
     unknown: list[Answer] = []
     repeated, other_truths, training_items = [], [], 0
@@ -120,7 +136,7 @@ def match(
             if answer.truth is not None and answer.truth != _classes(items[split][answer.id]):
                 other_truths.append(answer.id)
     if unknown:
-        raise unknown_items(path, [(one.id, one.place) for one in unknown], withdrawn)
+        raise unknown_items(path, [(one.id, one.place) for one in unknown], known, withdrawn)
     if repeated:
         raise DataError(path, None, _counted(repeated, "given a second time"))
     left_out = tuple(split for split in items if not by_split[split])
@@ -132,19 +148,21 @@ def match(
         total = sum(len(items[split]) for split in kept)
         problem = (
             f"no prediction for {len(missing)} of {total} items: {listed_names(missing)}; a score "
-            "without them may be too good. allow_missing: true scores the others"
+            f"without them may be too good. {ALLOW_MISSING} scores the others"
         )
         raise DataError(path, None, problem)
     _check_probabilities(path, kept)
-    known = {name for found in items.values() for name in found} | set(training)
-    listed = set() if recipe.trained_on is None else ids_listed_in(Path(recipe.trained_on), known)
+    answered = len({name for found in kept.values() for name in found}) + training_items
+    listed = listed_training(recipe.trained_on, known, withdrawn)
     return Matched(
         answers=kept,
         missing=tuple(missing),
         splits_left_out=left_out,
         training_items=training_items,
         other_truths=tuple(dict.fromkeys(other_truths)),
-        trained_on=tuple(name for name in items[headline] if name in listed),
+        trained_on=tuple(name for name in items[headline] if name in listed.ids),
+        listed=listed,
+        without_prediction=len(known) - answered,
         sha256=sha256_file(path),
     )
 
@@ -278,6 +296,8 @@ def complete_record(kind: str, about: Mapping[str, Any]) -> dict[str, Any]:
         "training_items": 0,
         "other_truths": [],
         "trained_on": [],
+        "without_prediction": 0,
+        **NOTHING_LISTED.to_dict(),
         **about,
     }
 
@@ -287,34 +307,24 @@ def _classes(truth: Truth) -> tuple[str, ...]:
 
 
 def unknown_items(
-    path: Path | str, unknown: Sequence[tuple[str, str]], withdrawn: bool
+    path: Path | str, unknown: Sequence[tuple[str, str]], known: Iterable[str], withdrawn: bool
 ) -> DataError:
     """The error on predictions of items that are not in the data.
 
     Args:
         path: of the table.
         unknown: id and place of each.
+        known: ids of the data.
         withdrawn: whether somebody withdrew from the data. The ids may be theirs, so the message
             has the places alone.
     """
     problem = "of no item of these data"
     if not withdrawn:
-        return DataError(path, None, _counted([name for name, _ in unknown], problem))
+        names = [name for name, _ in unknown]
+        return DataError(path, None, _counted(names, problem) + spelling_hint(names, known))
     counted = _counted([place for _, place in unknown], problem)
     hint = "somebody withdrew from these data, so no ids are shown; remove these rows"
     return DataError(path, None, f"{counted}; {hint}")
-
-
-def ids_listed_in(path: Path, known: Container[str]) -> set[str]:
-    """The ids in a file with one a line; empty lines are passed over.
-
-    Raises:
-        DataError: none of them is an item of these data.
-    """
-    listed = {line.strip() for _, line in read_lines(path)} - {""}
-    if not any(name in known for name in listed):
-        raise DataError(path, None, "expected ids of these data, one a line; found none")
-    return listed
 
 
 def _stated_split(path: Path, answer: Answer, known: Collection[str]) -> str:

@@ -16,12 +16,14 @@ from affectlab.config.models import Outside
 from affectlab.datasets import label_sets
 from affectlab.datasets.tables import TableRow, read_table
 from affectlab.errors import DataError
-from affectlab.evaluation.predictions import SHOWN, SUM_TOLERANCE
+from affectlab.evaluation.outside_cells import as_number, from_json, is_blank
+from affectlab.evaluation.outside_names import KEY, Names, check_names
+from affectlab.evaluation.predictions import ROUNDING, SHOWN, SUM_TOLERANCE
 
 PREDICTION_COLUMNS = ("prediction", "predicted", "label")
 """Where a predicted class may stand; in a table with two of these the last is the true class."""
 
-CLASS_NAMES = "under predictions.classes (affectlab referee: with --classes THEIRS=OURS)"
+CLASS_NAMES = f"under {KEY}"
 """Where a user says which class a name in the table means."""
 
 TRUTH_COLUMNS = ("label", "labels")
@@ -82,7 +84,7 @@ class Answer:
 
 
 def read_answers(path: Path, recipe: Outside, wanted: Wanted, seed: int | None) -> list[Answer]:
-    """Read a table of predictions.
+    """Read a table of predictions. A row without a prediction is passed over.
 
     Args:
         path: CSV, TSV, JSON, JSON Lines, Parquet or Arrow.
@@ -107,7 +109,8 @@ def read_answers(path: Path, recipe: Outside, wanted: Wanted, seed: int | None) 
             column, kept = wanted.passed_over
             if row.values.get(column, kept) != kept:
                 continue
-        found.append(reader.answer(row))
+        if not reader.is_empty(row):
+            found.append(reader.answer(row))
     if not found:
         seeded = "" if seed is None else f" with the seed {seed}"
         raise DataError(path, None, f"no prediction{seeded} in the table")
@@ -120,7 +123,7 @@ class _Reader:
 
     path: Path
     wanted: Wanted
-    names: Mapping[str, str]
+    names: Names
     id_column: str
     split_column: str | None
     prediction_column: str | None
@@ -132,6 +135,8 @@ class _Reader:
     def of(cls, path: Path, first: Mapping[str, Any], recipe: Outside, wanted: Wanted) -> _Reader:
         """Find the columns; see `read_answers`."""
         columns, classes = recipe.columns, wanted.classes
+        names = Names(recipe.classes, [*classes, *wanted.numbers])
+        check_names(names.given, names.known)
         usual = (*PREDICTION_COLUMNS, *(("labels",) if wanted.several else ()))
         present = [name for name in usual if name in first]
         prediction = columns.prediction or (present[0] if present else None)
@@ -143,7 +148,7 @@ class _Reader:
                 raise DataError(
                     path, None, f"no column {name!r}; found: {listed_names(list(first))}"
                 )
-        of_classes = _class_columns(path, first, recipe.classes, classes)
+        of_classes = _class_columns(path, first, names, classes)
         if classes and prediction is None and of_classes is None and PROBABILITIES not in first:
             raise DataError(
                 path,
@@ -154,14 +159,23 @@ class _Reader:
         return cls(
             path,
             wanted,
-            recipe.classes,
+            names,
             columns.id,
             columns.split or ("split" if "split" in first else None),
             prediction,
             truth if classes else None,
             of_classes,
-            _number_columns(path, first, recipe.classes, wanted, prediction),
+            _number_columns(path, first, names, wanted, prediction),
         )
+
+    def is_empty(self, row: TableRow) -> bool:
+        """Whether every cell that may hold a prediction is empty; a label set may be."""
+        if self.wanted.several and self.prediction_column is not None:
+            return False
+        columns = [*(self.probability_columns or ()), *self.number_columns.values(), PROBABILITIES]
+        if self.prediction_column is not None:
+            columns.append(self.prediction_column)
+        return all(is_blank(row.values.get(column)) for column in columns)
 
     def answer(self, row: TableRow) -> Answer:
         """What a row says.
@@ -173,10 +187,11 @@ class _Reader:
         if name is None or not str(name).strip():
             raise self._error(row, "the id is empty")
         probabilities = self._probabilities(row) if self.wanted.classes else None
-        stated = bool(self.wanted.classes) and self.prediction_column is not None
         predicted: tuple[str, ...] = ()
+        stated = bool(self.wanted.classes) and self._states_classes(row, probabilities)
         if stated:
             predicted = self._classes(row, str(self.prediction_column))
+            self._check_likeliest(row, predicted, probabilities)
         elif probabilities is not None and not self.wanted.several:
             predicted = (self.wanted.classes[probabilities.index(max(probabilities))],)
         truth = None
@@ -194,21 +209,42 @@ class _Reader:
             self._numbers(row),
         )
 
+    def _states_classes(self, row: TableRow, probabilities: Sequence[float] | None) -> bool:
+        """Whether a row states its classes. Where it has probabilities, the cell may be empty."""
+        if self.prediction_column is None:
+            return False
+        blank = is_blank(row.values[self.prediction_column])
+        return self.wanted.several or probabilities is None or not blank
+
+    def _check_likeliest(
+        self, row: TableRow, predicted: Sequence[str], probabilities: Sequence[float] | None
+    ) -> None:
+        if self.wanted.several or probabilities is None:
+            return
+        highest = max(probabilities)
+        if probabilities[self.wanted.classes.index(predicted[0])] < highest - ROUNDING:
+            likeliest = self.wanted.classes[probabilities.index(highest)]
+            raise self._error(
+                row,
+                f"{self.prediction_column}: the class is {predicted[0]}, and {likeliest} has the "
+                "highest probability; remove the column, or the probabilities",
+            )
+
     def _classes(self, row: TableRow, column: str) -> tuple[str, ...]:
         """The class in a cell, or its classes in the order of the data."""
         value = row.values[column]
         if not self.wanted.several:
             value = value[0] if isinstance(value, list) and len(value) == 1 else value
             return (self._class(row, column, value),)
-        value = _from_json(value)
-        whole = isinstance(value, str) and self.names.get(value, value) in self.wanted.classes
+        value = from_json(value)
+        whole = isinstance(value, str) and self.names.meaning(value) in self.wanted.classes
         given = [value] if whole else label_sets.listed_names(value)
         found = {self._class(row, column, name) for name in given}
         return tuple(name for name in self.wanted.classes if name in found)
 
     def _class(self, row: TableRow, column: str, value: Any) -> str:
         given = str(value)
-        name = self.names.get(given, given)
+        name = self.names.meaning(given)
         if name not in self.wanted.classes:
             raise self._error(
                 row,
@@ -248,7 +284,7 @@ class _Reader:
         if stored in (None, ""):
             return None
         if isinstance(stored, Mapping):
-            named = {self.names.get(name, name): value for name, value in stored.items()}
+            named = {self.names.meaning(name): value for name, value in stored.items()}
             if set(named) == set(classes) and len(named) == len(stored):
                 return [named[name] for name in classes]
         elif isinstance(stored, list) and len(stored) == len(classes):
@@ -257,7 +293,7 @@ class _Reader:
         raise self._error(row, f"{PROBABILITIES}: expected a number for each of {wanted}")
 
     def _probability(self, row: TableRow, name: str, value: Any) -> float:
-        number = _as_number(value)
+        number = as_number(value)
         if not 0 <= number <= 1:
             shown = repr(value)[:24]
             raise self._error(
@@ -270,15 +306,15 @@ class _Reader:
         if self.wanted.classes or self.number_columns:
             given = {name: row.values[column] for name, column in self.number_columns.items()}
         else:
-            stored = _from_json(row.values[str(self.prediction_column)])
+            stored = from_json(row.values[str(self.prediction_column)])
             if not isinstance(stored, Mapping):
                 stored = {}
-            named = {self.names.get(name, name): value for name, value in stored.items()}
+            named = {self.names.meaning(name): value for name, value in stored.items()}
             given = {name: named.get(name) for name in self.wanted.numbers}
         return {name: self._number(row, name, value) for name, value in given.items()}
 
     def _number(self, row: TableRow, name: str, value: Any) -> float:
-        number, limit = _as_number(value), self.wanted.numbers[name]
+        number, limit = as_number(value), self.wanted.numbers[name]
         if not -limit <= number <= limit or math.isinf(number):
             found = repr(value)[:24]
             expected = "a number" if math.isinf(limit) else f"a number from {-limit:g} to {limit:g}"
@@ -289,28 +325,10 @@ class _Reader:
         return DataError(self.path, row.place, problem)
 
 
-def _as_number(value: Any) -> float:
-    """A cell as a number; NaN where it holds none."""
-    try:
-        return float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        return float("nan")
-
-
-def _from_json(value: Any) -> Any:
-    """A list or an object that a cell holds as JSON; anything else as it is."""
-    if not isinstance(value, str) or not value.strip().startswith(("[", "{")):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-
-
 def _number_columns(
     path: Path,
     first: Mapping[str, Any],
-    names: Mapping[str, str],
+    names: Names,
     wanted: Wanted,
     prediction: str | None,
 ) -> dict[str, str]:
@@ -322,10 +340,10 @@ def _number_columns(
     Raises:
         DataError: a number has no column.
     """
-    column_of = {names.get(column, column): column for column in first}
+    column_of = names.columns(first)
     found = {name: column_of[name] for name in wanted.numbers if name in column_of}
     absent = [name for name in wanted.numbers if name not in found]
-    in_object = prediction is not None and isinstance(_from_json(first[prediction]), Mapping)
+    in_object = prediction is not None and isinstance(from_json(first[prediction]), Mapping)
     if wanted.classes or not absent or (not found and in_object):
         return found
     raise DataError(
@@ -337,10 +355,10 @@ def _number_columns(
 
 
 def _class_columns(
-    path: Path, first: Mapping[str, Any], names: Mapping[str, str], classes: Sequence[str]
+    path: Path, first: Mapping[str, Any], names: Names, classes: Sequence[str]
 ) -> tuple[str, ...] | None:
     """The column of each class; None where no column is called as a class."""
-    column_of = {names.get(column, column): column for column in first}
+    column_of = names.columns(first)
     found = [name for name in classes if name in column_of]
     if not found:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -11,18 +11,23 @@ from affectlab.evaluation.pretrained_records import pretrained_sentences
 TUNED = "Whether the model was tuned on these items cannot be seen in predictions."
 
 
-def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[str]:
+def outside_sentences(
+    record: Mapping[str, Any], what: str = "items", *, names: bool = True
+) -> list[str]:
     """Sentences about a run that trained nothing; none for a run of our own.
 
     Args:
         record: its metrics.json.
         what: plural of an item.
+        names: whether swapped names are among them, see `swapped_sentence`.
     """
     found = record.get("details", {}).get("outside")
     if found is None:
         return []
     n = record["data"]["n"]
     sentences = list(OPENINGS[found["kind"]](record, found, what))
+    if names and found["swapped_names"]:
+        sentences.append(swapped_sentence(record))
     if missing := len(found["missing"]):
         sentences.append(
             f"{missing} of {n + missing} {what} have no prediction and are not scored; if"
@@ -30,14 +35,13 @@ def outside_sentences(record: Mapping[str, Any], what: str = "items") -> list[st
         )
     if listed := len(found["trained_on"]):
         sentences.append(f"The model was trained on {listed} of the scored {what}.")
+    sentences += _of_training_list(found.get("training_list"), what)
     if others := len(found["other_truths"]):
         sentences.append(f"For {others} {what} the table has another true class than these data.")
     if left_out := found.get("left_out"):
         sentences.append(
             f"Scores of {' and '.join(left_out)} are left out: they need the model's embedding."
         )
-    if swapped := found["swapped_names"]:
-        sentences.append(f"The names of classes seem swapped: {_renamed(swapped)}.")
     if found.get("scored_priors"):
         sentences.append(
             "The data have no training split, so trivial baselines use the labels of the scored"
@@ -77,9 +81,36 @@ def _of_prompt(record: Mapping[str, Any], found: Mapping[str, Any], what: str) -
     return sentences
 
 
-def _renamed(swapped: Mapping[str, str]) -> str:
-    pairs: Sequence[str] = [f"{given} stands for {meant}" for given, meant in swapped.items()]
-    return ", ".join(pairs)
+def swapped_sentence(record: Mapping[str, Any], name: str = "accuracy", words: str = "") -> str:
+    """A sentence about names of classes that seem swapped, and the score without the swap.
+
+    Args:
+        record: metrics.json of a run with such names.
+        name: of the score; the accuracy where it is not known after renaming.
+        words: name of the score in a sentence; empty for the same.
+    """
+    found = record["details"]["outside"]
+    pairs = [f"{given} stands for {meant}" for given, meant in found["swapped_names"].items()]
+    known = found["renamed"]
+    name, words = (name, words or name) if name in known else ("accuracy", "accuracy")
+    low, high = known[name]["ci"]
+    return (
+        f"The names of classes seem swapped: {', '.join(pairs)}. After renaming, the {words} is"
+        f" {100 * known[name]['value']:.1f} % ({record['interval']['level']:.0%} interval"
+        f" {100 * low:.1f} to {100 * high:.1f} %)."
+    )
+
+
+def _of_training_list(found: Mapping[str, Any] | None, what: str) -> list[str]:
+    """What has to be said of listed training items that are none of the data."""
+    if found is None or not found["unknown"]:
+        return []
+    such = f", such as {', '.join(found['examples'])}" if found["examples"] else ""
+    are = "is" if found["unknown"] == 1 else "are"
+    return [
+        f"{found['unknown']} of {found['listed']} listed training ids {are} none of the {what} of"
+        f" these data{such}{found['hint']}."
+    ]
 
 
 Opening = Callable[[Mapping[str, Any], Mapping[str, Any], str], list[str]]

@@ -8,13 +8,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from affectlab.evaluation import stats
+from affectlab.evaluation.intervals import confusion_interval
 
 ERROR_RATE = 0.01
 """How often names that are right are called swapped, at most."""
+
+
+RENAMED = {"accuracy": "accuracy", "macro_f1": "macro_f1", "uar": "balanced_accuracy"}
+"""Scores after a renaming -> the function of `stats`."""
+
+
+def swapped_record(
+    labels: stats.Integers,
+    predicted: stats.Integers,
+    groups: Sequence[int],
+    classes: Sequence[str],
+    level: float,
+) -> dict[str, Any]:
+    """Swapped names of classes, and the scores without the swap, as metrics.json has them.
+
+    Args:
+        labels: ``[n]`` true class ids.
+        predicted: ``[n]`` predicted class ids.
+        groups: ``[n]``, the group of each item.
+        classes: names, by id.
+        level: of the intervals.
+
+    Returns:
+        ``swapped_names``, a predicted class -> the class that it seems to stand for. Where it is
+        not empty, ``renamed`` has ``value`` and ``ci`` of each of `RENAMED`.
+    """
+    size = len(classes)
+    found = swapped_names(labels, predicted, groups, size)
+    if not found:
+        return {"swapped_names": {}}
+    meant = np.array([found.get(k, k) for k in range(size)])
+    columns = stats.confusion_columns(labels, meant[predicted], size)
+    table = stats.group_sums(columns, groups)
+    renamed = {}
+    for name, function in RENAMED.items():
+        one = confusion_interval(function, table, level)
+        renamed[name] = {"value": one.value, "ci": [one.low, one.high]}
+    named = {classes[given]: classes[right] for given, right in found.items()}
+    return {"swapped_names": named, "renamed": renamed}
 
 
 def swapped_names(

@@ -95,8 +95,8 @@ def evaluate(
     fitted_on = None if scored["calibration"] is None else scored["calibration"]["fitted_on"]
     details = _details(run.recipe, result_split, fitted_on, regressed, blur_path)
     if outside is not None:
-        swapped = swapped_names_of(predictions[result_split], corpus)
-        details["outside"] = {**outside, "swapped_names": swapped}
+        swapped = swapped_names_of(predictions[result_split], corpus, run.bootstrap.level)
+        details["outside"] = {**outside, **swapped}
     record = {
         **run.header(
             "face",

@@ -126,9 +126,11 @@ class OwnImages:
                 be skipped.
         """
         good, plan = 0, self._entry.get("split", {})
-        missing = set(listed := listed_items(plan))
+        missing, known = set(listed := listed_items(plan)), set[str]()
         for item in self.found():
             missing.discard(item.name)
+            if listed:
+                known.add(item.name)
             if self._exclusion.drops((item.name, item.group)):
                 continue
             item = replace(item, split=listed.get(item.name, "train")) if listed else item
@@ -142,7 +144,7 @@ class OwnImages:
                 continue
             good += 1
             yield face
-        check_listed(plan, missing, 0)
+        check_listed(plan, missing, 0, known)
         if good == 0:
             raise DataError(self._directory, None, "not one good image")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from affectlab.evaluation.baseline_names import short_name
+
 SCORES = {
     "accuracy": "accuracy",
     "ccc": "concordance",
@@ -32,8 +34,6 @@ BASELINES = {
     "class_shares": "class shares",
     "commonest_classes": "commonest classes",
     "commonest_set": "commonest label set",
-    "conditions": "recording conditions",
-    "conditions_balanced": "recording conditions",
     "drawn_by_shares": "drawn by class shares",
     "lead": "beginning of the case",
     "majority": "commonest class",
@@ -55,14 +55,19 @@ def score_name(key: str) -> str:
     return SCORES.get(key, key.replace("_", " "))
 
 
-def baseline_name(key: str) -> str:
-    """A trivial baseline for a table."""
-    return BASELINES.get(key, key.replace("_", " "))
+def baseline_name(key: str, experiment: str = "") -> str:
+    """A trivial baseline for a table.
+
+    Args:
+        key: of a record.
+        experiment: that it belongs to; conditions of texts are other ones than of recordings.
+    """
+    return BASELINES.get(key) or short_name(key, experiment)
 
 
-def term(key: str) -> str:
+def term(key: str, experiment: str = "") -> str:
     """A key of a record as the field calls it: a score, a trivial baseline, or plain words."""
-    return SCORES.get(key) or baseline_name(key)
+    return SCORES.get(key) or baseline_name(key, experiment)
 
 
 def number(value: float | None) -> str:

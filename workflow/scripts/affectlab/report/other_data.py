@@ -95,9 +95,9 @@ class Tested(NamedTuple):
     def notes(self) -> list[str]:
         """What limits the score."""
         record, baseline = self.record, self.record["shared"][HEADLINE]["other"]["baseline"]
-        where = relation(self.other.ci, baseline["value"])
+        where = relation(self.other.ci, baseline["value"], self.other.value)
         found = [
-            f"{self.run} on {self.data}: the interval is {where} the {baseline['value']:.3f} of"
+            f"{self.run} on {self.data}: the score is {where} the {baseline['value']:.3f} of"
             f" {trivial(baseline['name'])}."
         ]
         answers, n = record["other"]["answers"], record["other"]["n"]

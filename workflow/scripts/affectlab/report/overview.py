@@ -262,7 +262,7 @@ def _run_line(
             "value": number(main["value"]),
             "interval": _interval(main),
             "baseline": number(main["baseline_value"]),
-            "baseline_name": baseline_name(main["baseline"]) if main["baseline"] else "",
+            "baseline_name": baseline_name(main["baseline"], of[0]) if main["baseline"] else "",
         },
         strip=strip_of(main, published),
         verdict=verdict_of(main, seen=seen),
@@ -279,7 +279,9 @@ def _interval(row: Mapping[str, Any]) -> str:
 def _score_line(row: Mapping[str, Any]) -> ScoreLine:
     baseline = ""
     if row["baseline"]:
-        baseline = f"{number(row['baseline_value'])} ({baseline_name(row['baseline'])})"
+        baseline = (
+            f"{number(row['baseline_value'])} ({baseline_name(row['baseline'], row['experiment'])})"
+        )
     return ScoreLine(
         name=score_name(row["metric"]),
         value=number(row["value"]),

@@ -236,7 +236,8 @@ def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
     for run in comparison["runs"]:
         worse = [
             f"{score_name(name)} {number(entry['mean'])}"
-            f" ({trivial(entry['baseline']['name'])}: {number(entry['baseline']['value'])})"
+            f" ({trivial(entry['baseline']['name'], comparison['experiment'])}:"
+            f" {number(entry['baseline']['value'])})"
             for name, entry in run["metrics"].items()
             if entry["below_baseline"]
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,7 +95,7 @@ def _environment(folder: Path) -> Any:
         "limits": limits,
         "signed": signed,
         "signed_limits": signed_limits,
-        "words": term,
+        "words": partial(term, experiment=folder.name),
     }
     environment.filters["chance"] = lambda p: "< 0.0001" if p < 1e-4 else f"{p:.4f}"
     environment.filters["plain"] = plain

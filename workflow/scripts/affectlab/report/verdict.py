@@ -9,7 +9,7 @@ from typing import Any
 
 from affectlab.config.experiment import Judged
 from affectlab.errors import UserError
-from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.outside_words import outside_sentences, swapped_sentence
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
 from affectlab.report.words import count, percent, points, relation, trivial
 
@@ -56,13 +56,20 @@ def parse_claim(text: str) -> tuple[str, float]:
     return name, number
 
 
-def verdict(record: Mapping[str, Any], claim: tuple[str, float] | None, judged: Judged) -> str:
+def verdict(
+    record: Mapping[str, Any],
+    claim: tuple[str, float] | None,
+    judged: Judged,
+    *,
+    predicted_alone: bool = False,
+) -> str:
     """Whether a claim holds on these items, and what speaks for and against it.
 
     Args:
         record: metrics.json of the run on somebody else's predictions.
         claim: score and claimed value; None without a claim.
         judged: what it is about.
+        predicted_alone: whether the table chose the scored items: those that it predicts.
 
     Raises:
         UserError: the claim is about a score that is not computed.
@@ -77,12 +84,14 @@ def verdict(record: Mapping[str, Any], claim: tuple[str, float] | None, judged: 
         known = ", ".join(record["metrics"])
         raise UserError(f"--claim: no score {name!r} of these predictions; there are {known}")
     paragraphs = [
+        ("Chosen", _chosen(record, what) if predicted_alone else None),
         ("Score", _score(record, name, what)),
+        ("Names", _names(record, name, claim)),
         ("Claim", None if claim is None else _claim(record, claim)),
         ("Baseline", _baseline(record, name)),
         ("Leakage", _leakage(record, name, judged)),
         ("Duplicates", _duplicates(record["data"], what)),
-        ("Table", " ".join(outside_sentences(record, what))),
+        ("Table", " ".join(outside_sentences(record, what, names=False))),
         ("Size", _size(record, name)),
     ]
     return "\n".join(
@@ -106,6 +115,31 @@ def _score(record: Mapping[str, Any], name: str, what: str) -> str:
     )
 
 
+def _chosen(record: Mapping[str, Any], what: str) -> str | None:
+    """A warning if items without a prediction were taken for training data."""
+    without, n = record["details"]["outside"]["without_prediction"], record["data"]["n"]
+    if not without:
+        return None
+    return (
+        f"{without:,} of the {without + n:,} {what} of these data have no prediction. They were"
+        f" taken for training data. If the {n:,} were chosen by how right they are, the score"
+        " means nothing."
+    )
+
+
+def _names(record: Mapping[str, Any], name: str, claim: tuple[str, float] | None) -> str | None:
+    """Whether the names of classes seem swapped, and what that does to score and claim."""
+    found = record["details"]["outside"]
+    if not found["swapped_names"]:
+        return None
+    sentence = swapped_sentence(record, name, _words(name))
+    if claim is None or name not in found["renamed"]:
+        return sentence
+    low, high = found["renamed"][name]["ci"]
+    lies = "lies" if low <= claim[1] <= high else "does not lie"
+    return f"{sentence} The claim {lies} in this interval."
+
+
 def _claim(record: Mapping[str, Any], claim: tuple[str, float]) -> str:
     name, value = claim
     low, high = record["metrics"][name]["ci"]
@@ -122,10 +156,11 @@ def _baseline(record: Mapping[str, Any], name: str) -> str | None:
     baseline = entry["baseline"]
     if baseline is None:
         return None
-    where = relation(entry["ci"], baseline["value"])
+    where = relation(entry["ci"], baseline["value"], entry["value"])
+    subject = "interval" if where == "above" else "score"
     return (
-        f"The strongest trivial baseline, {trivial(baseline['name'])}, gives"
-        f" {_shown(name, baseline['value'])}. The interval is {where} it."
+        f"The strongest trivial baseline, {trivial(baseline['name'], record['experiment'])}, gives"
+        f" {_shown(name, baseline['value'])}. The {subject} is {where} it."
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from affectlab.evaluation.baseline_names import CONDITIONS, TEXTS
+
 KNOWN_IN_TRAINING = {"item_in_two_splits", "group_in_two_splits"}
 """Names of the traps of an audit that say that test items, or their groups, are in training."""
 
@@ -78,16 +80,32 @@ BASELINES = {
 """Trivial baselines as sentences name them."""
 
 
-def trivial(name: str) -> str:
-    """A trivial baseline of a record, for the middle of a sentence."""
+def trivial(name: str, experiment: str = "") -> str:
+    """A trivial baseline of a record, for the middle of a sentence.
+
+    Args:
+        name: of the baseline.
+        experiment: that it belongs to; conditions of texts are other ones than of recordings.
+    """
+    if name in CONDITIONS and experiment in TEXTS:
+        return LENGTH
     return BASELINES.get(name, name.replace("_", " "))
 
 
-def relation(limits: Sequence[float], value: float) -> str:
-    """Where an interval lies: ``above``, ``below`` or ``not clearly above`` a value."""
+LENGTH = "the length and language of the text alone"
+
+
+def relation(limits: Sequence[float], value: float, score: float) -> str:
+    """Where a score lies: ``above``, ``below`` or ``not clearly above`` a value.
+
+    Args:
+        limits: of the interval of the score; it is above if all of the interval is.
+        value: that it is compared with.
+        score: itself.
+    """
     if limits[0] > value:
         return "above"
-    return "below" if limits[1] < value else "not clearly above"
+    return "below" if score < value else "not clearly above"
 
 
 def count(number: int, what: str) -> str:

@@ -8,10 +8,13 @@ from typing import Any
 
 from affectlab.config.checks import OUTSIDE
 from affectlab.config.models import Outside
+from affectlab.datasets.spelling import spelling_hint
 from affectlab.datasets.tables import TableRow, read_table
 from affectlab.errors import DataError
-from affectlab.evaluation.outside import complete_record, ids_listed_in, unknown_items
-from affectlab.evaluation.outside_tables import has_seed, listed_names
+from affectlab.evaluation.listed_training import listed_training
+from affectlab.evaluation.outside import complete_record, unknown_items
+from affectlab.evaluation.outside_names import check_names
+from affectlab.evaluation.outside_tables import CLASS_NAMES, has_seed, listed_names
 from affectlab.files.io import sha256_file, write_json
 from affectlab.summary.answers import detail, submitted_names, write_details, write_predictions
 from affectlab.summary.cases import Case, read_cases, test_cases, text_problem
@@ -50,13 +53,15 @@ def store(
     cases = test_cases(records_path, fold)
     known = {case.id for case in read_cases(records_path)}
     tested = {case.id: case for case in cases}
+    check_names(recipe.classes, {field for case in cases for field in case.fields})
     found: dict[str, Answer] = {}
     unscored = 0
     for name, row in _rows(Path(recipe.path), recipe, seed):
         if name not in known:
             if withdrawn:
-                raise unknown_items(recipe.path, [(name, row.place)], withdrawn)
-            raise _error(recipe, row, f"{name!r} is no case of these data")
+                raise unknown_items(recipe.path, [(name, row.place)], known, withdrawn)
+            hint = spelling_hint([name], known)
+            raise _error(recipe, row, f"{name!r} is no case of these data{hint}")
         if name not in tested:
             unscored += 1
         elif name in found:
@@ -69,7 +74,7 @@ def store(
     answers = [found[case.id] for case in cases]
     write_predictions(predictions_path, cases, answers, sealed=True)
     write_details(details_path, map(detail, cases, answers))
-    write_json(record_path, _record(cases, known, recipe, unscored), sealed=True)
+    write_json(record_path, _record(cases, known, recipe, unscored, withdrawn), sealed=True)
 
 
 def _rows(path: Path, recipe: Outside, seed: int) -> Iterator[tuple[str, TableRow]]:
@@ -92,7 +97,7 @@ def _answer(row: TableRow, case: Case, recipe: Outside) -> Answer:
         if column is None:
             listed = listed_names(list(row.values))
             missing = f"no column for the field {field!r}; found: {listed}"
-            raise _error(recipe, row, f"{missing}; say which one it is under predictions.classes")
+            raise _error(recipe, row, f"{missing}; say which one it is {CLASS_NAMES}")
         text = "" if row.values[column] is None else row.values[column]
         if problem := text_problem(column, text, needed=False):
             raise _error(recipe, row, problem)
@@ -101,14 +106,16 @@ def _answer(row: TableRow, case: Case, recipe: Outside) -> Answer:
 
 
 def _record(
-    cases: Sequence[Case], known: set[str], recipe: Outside, unscored: int
+    cases: Sequence[Case], known: set[str], recipe: Outside, unscored: int, withdrawn: bool
 ) -> Mapping[str, Any]:
-    listed = set() if recipe.trained_on is None else ids_listed_in(Path(recipe.trained_on), known)
+    listed = listed_training(recipe.trained_on, known, withdrawn)
     about: dict[str, Any] = {
         "sha256": sha256_file(Path(recipe.path)),
         "probabilities": None,
         "training_items": unscored,
-        "trained_on": [case.id for case in cases if case.id in listed],
+        "trained_on": [case.id for case in cases if case.id in listed.ids],
+        "without_prediction": len(known) - len(cases) - unscored,
+        **listed.to_dict(),
         "swapped_names": {},
     }
     return complete_record(OUTSIDE, about)
