@@ -651,14 +651,23 @@ def result_files() -> Reader:
 
 def results_table() -> Reader:
     from affectlab.report.results import COLUMNS, results_csv
-    from affectlab.report.summary import summarise
+    from affectlab.report.results_file import read_results
+    from affectlab.report.summary import as_markdown, summarise
 
     def build(folder: Path) -> None:
         (folder / "tables").mkdir()
-        row = dict.fromkeys(COLUMNS, "0.5") | {"kind": "ours", "headline": "True", "data_note": ""}
+        row = dict.fromkeys(COLUMNS, "0.5") | {
+            **{"kind": "ours", "data_note": "", "n": "5", "groups": "3", "seeds": "1 2"},
+            **dict.fromkeys(("headline", "below_baseline", "verified"), "True"),
+        }
         (folder / "tables" / "results.csv").write_text(results_csv([row, row]))
 
-    return Reader("results_table", build, summarise, "tables/*")
+    def read(folder: Path) -> None:
+        rows = read_results(folder)
+        summarise(folder, rows)
+        as_markdown(rows)
+
+    return Reader("results_table", build, read, "tables/*")
 
 
 def manifests() -> Reader:

@@ -470,9 +470,9 @@ def test_the_section_says_what_was_found(compared):
     for name, entry in entries.items():
         row = found.html.split(f'<tr><th scope="row">{name}<small>')[1].split("</tr>")[0]
         shown = [entry["metrics"][score_name] for score_name in ("uar", "accuracy", "auc")]
-        assert re.findall(r"<b>(.*?)</b>", row) == [f"{one['mean']:.4f}" for one in shown]
-        assert re.findall(r"<small>sd (.*?)</small>", row) == [f"{one['sd']:.4f}" for one in shown]
-        assert f"{entry['metrics']['ece']['mean']:.4f}</td>" in row
+        assert re.findall(r"<b>(.*?)</b>", row) == [f"{one['mean']:.3f}" for one in shown]
+        assert re.findall(r"<small>sd (.*?)</small>", row) == [f"{one['sd']:.3f}" for one in shown]
+        assert f"{entry['metrics']['ece']['mean']:.3f}</td>" in row
     assert [(row["run"], row["value"]) for row in found.rows if row["metric"] == "uar"] == [
         (name, entry["metrics"]["uar"]["mean"]) for name, entry in entries.items()
     ]

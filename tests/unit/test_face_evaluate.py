@@ -440,11 +440,11 @@ def test_the_report_section_is_whole(evaluated):
     rest = record["other_splits"]["test_without_overlap"]
     table = made.html.split('id="t-face-results"')[1].split("</table>")[0]
     for score_name in ("accuracy", "macro_f1"):
-        assert f"{rest['metrics'][score_name]['value']:.4f}" in table
+        assert f"{rest['metrics'][score_name]['value']:.3f}" in table
     assert f"n = {rest['n']}" in table
     assert [note.mark for note in made.notes] == ["generated data"]
     check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
-    shown = f"{check['importance']['iq_proxy']['emotions']:.4f}"
+    shown = f"{check['importance']['iq_proxy']['emotions']:.3f}"
     row = made.html.split('<th scope="row">emotions</th>')[1].split("</tr>")[0]
     assert shown in row
     assert "Mean proxy labels of face_sample by emotion label" in made.html

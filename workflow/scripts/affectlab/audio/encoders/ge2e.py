@@ -8,6 +8,7 @@ is left as it is in all encoders, and the audit tells how much of a clip is sile
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,17 @@ class Ge2eNetwork(nn.Module):
         return functional.normalize(functional.relu(self.linear(last[-1])), dim=1)
 
 
+def _onednn_has_lstm(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether oneDNN computes an LSTM in *dtype* on this processor; of bfloat16, not all do."""
+    network = nn.LSTM(1, 1).to(device)
+    try:
+        with torch.inference_mode(), autocast(dtype, device):
+            network(torch.zeros(1, 1, 1, device=device))
+    except RuntimeError:
+        return False
+    return True
+
+
 class Ge2e:
     """See `affectlab.audio.encoders.base.Encoder`: one vector for each window of 1.6 s."""
 
@@ -72,6 +84,7 @@ class Ge2e:
         self._device = named_device(device or "cpu")
         self._dtype = compute_dtype(precision, self._device)
         self._network.to(self._device)
+        self._onednn = _onednn_has_lstm(self._dtype, self._device)
         self.rate = RATE
         self.window = FRAMES * RATE // 100
         self.layers: tuple[str, ...] = ("speaker",)
@@ -81,7 +94,11 @@ class Ge2e:
         """Embed windows; see the protocol. A short one is filled up with silence."""
         padded = np.stack([np.pad(piece, (0, self.window - len(piece))) for piece in batch])
         mels = mel_spectrogram(torch.as_tensor(padded), RATE, MELS, 400, 160)[:, :, :FRAMES]
-        with torch.inference_mode(), autocast(self._dtype, self._device):
+        with (
+            torch.inference_mode(),
+            autocast(self._dtype, self._device),
+            nullcontext() if self._onednn else torch.backends.mkldnn.flags(enabled=False),
+        ):
             vectors = self._network(mels.permute(0, 2, 1).to(self._device)).float().cpu().numpy()
         mean = vectors[:, None, :]
         seconds = np.array([len(piece) / RATE for piece in batch])
