@@ -657,7 +657,11 @@ def results_table() -> Reader:
     def build(folder: Path) -> None:
         (folder / "tables").mkdir()
         row = dict.fromkeys(COLUMNS, "0.5") | {
-            **{"kind": "ours", "data_note": "", "n": "5", "groups": "3", "seeds": "1 2"},
+            "kind": "ours",
+            "data_note": "",
+            "n": "5",
+            "groups": "3",
+            "seeds": "1 2",
             **dict.fromkeys(("headline", "below_baseline", "verified"), "True"),
         }
         (folder / "tables" / "results.csv").write_text(results_csv([row, row]))
