@@ -2,14 +2,10 @@
 
 import pytest
 
-from affectlab.audio import plan as audio_plan
 from affectlab.audio.data import Clip, with_merged_subjects
 from affectlab.audio.tasks import OWN_TASK
-from affectlab.datasets.description import Description
 from affectlab.datasets.tables import read_table
-from affectlab.emotion.multilabel_data import MultilabelRecord
-from affectlab.errors import DataError, UserError
-from affectlab.files.io import write_jsonl
+from affectlab.errors import DataError
 from affectlab.referee import Case, configuration
 
 
@@ -56,13 +52,3 @@ def test_subjects_in_two_spellings_are_one():
         for n, name in enumerate(["P01", "p01", "P01", "P02"])
     ]
     assert [clip.subject for clip in with_merged_subjects(clips)] == ["P01", "P01", "P01", "P02"]
-
-
-def test_recordings_with_several_classes_have_no_plan_yet(tmp_path):
-    record = MultilabelRecord(
-        id="1", text="a text", labels=("joy",), split="test", group=None, fold=None
-    )
-    write_jsonl(tmp_path / "records.jsonl", [record.to_dict()])
-    Description(("joy", "fear"), target="classes").write(tmp_path / "description.json")
-    with pytest.raises(UserError, match="there is no plan yet for"):
-        audio_plan.read_plannable(tmp_path, {})
