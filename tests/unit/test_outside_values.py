@@ -133,6 +133,9 @@ def test_our_own_predictions_fed_back_have_the_same_scores(
     text = "".join(json.dumps(line) + "\n" for line in lines)
     found = judged(text, "theirs.jsonl")
     assert found["metrics"] == ours["metrics"]
+    if folds:
+        # Nobody knows what their model was trained on.
+        del ours["other_splits"]["test_without_overlap"]
     assert found["other_splits"] == ours["other_splits"]
     assert found["details"]["outside"]["other_truths"] == []
 

@@ -1,6 +1,7 @@
 import base64
 import csv
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -404,6 +405,47 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     assert "The data set made is generated." in generated
     assert "<title>affectlab: results (generated data)</title>" in generated
     build(folder)
+
+
+OUTSIDE = {
+    "kind": "predictions",
+    "trained_on": [],
+    "missing": [],
+    "other_truths": [],
+    "swapped_names": {},
+    "probabilities": True,
+}
+
+
+def made_elsewhere(folder, *names):
+    """Change results as if somebody else had predicted for these runs."""
+    for name in names:
+        for seed in RUNS[name]["seeds"]:
+            path = folder / "emotion" / name / f"seed{seed}" / "metrics.json"
+            record = read_json(path)
+            record["details"] = {**record["details"], "outside": OUTSIDE}
+            write_json(path, record)
+
+
+def test_a_model_from_elsewhere_is_not_the_best_run_by_validation(folder, tmp_path):
+    copy_unsealed(folder, tmp_path / "results")
+    made_elsewhere(tmp_path / "results", "strong")
+    found = build(tmp_path / "results")
+    assert '<p class="finding">weak, the run with the highest validation accuracy' in found
+    assert "in the training split of these data" in found
+    card = re.search(r'<article class="card">(.*?)</article>', found, re.DOTALL).group(1)
+    assert "strong" not in card
+
+
+def test_a_model_from_elsewhere_that_is_alone_is_called_so(folder, tmp_path):
+    copy_unsealed(folder, tmp_path / "results")
+    made_elsewhere(tmp_path / "results", *RUNS)
+    found = build(tmp_path / "results")
+    first = re.search(r"<p class=\"finding\">(.*?)</p>", found, re.DOTALL).group(1)
+    assert html.unescape(first).startswith("strong, somebody else's model, gives ")
+    assert "unseen" not in first
+    assert "validation" not in first
+    assert "Whether it was trained on these test texts is not known." in found
 
 
 def test_too_few_seeds_make_no_clear_difference(text, folder):

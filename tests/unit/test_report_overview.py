@@ -158,6 +158,8 @@ def test_the_first_screen(left):
         "A problem.",
     )
     assert card_of(lines, "absent", "Which emotion?", []) is None
-    facts = facts_of(lines, [left.run_record, left.run_record | {"training": None}])
+    # A run of a baseline or of somebody else's model stores no training.
+    untrained = [left.run_record | {"training": nothing} for nothing in (None, {})]
+    facts = facts_of(lines, [left.run_record, *untrained])
     assert (facts.runs, facts.trainings, facts.scored) == (2, 1, "2026-01-02")
     assert facts.commits == ["aaaaaaaa with local changes"]

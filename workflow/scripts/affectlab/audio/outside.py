@@ -244,6 +244,9 @@ def swapped_classes(predicted: Predicted, classes: Sequence[str], level: float) 
 
 
 def without_trained(predicted: T, found: Mapping[str, Any]) -> T | None:
-    """The predictions less those of items that the model was trained on; None if none is left."""
+    """The predictions less those of items that the model was trained on.
+
+    None if no such item is listed, or no other is left.
+    """
     listed = set(found["trained_on"])
-    return predicted.without(listed) if set(predicted.ids) - listed else None
+    return predicted.without(listed) if listed and set(predicted.ids) - listed else None

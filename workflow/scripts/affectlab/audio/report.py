@@ -22,6 +22,7 @@ from affectlab.report.results import (
     read_runs,
     results_rows,
     split_means,
+    trained_here,
     trained_on_scored,
 )
 from affectlab.report.section import Section, figure, render, run_view
@@ -71,11 +72,12 @@ def section(
     data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(tested_audits(folder, block.runs, runs) | audits, sample_data)
-    corrected = [run for run in comparison["runs"] if run["protocol"] == "corrected"]
+    first = [run for run in comparison["runs"] if run["run"] in trained_here(runs)]
+    corrected = [run for run in first if run["protocol"] == "corrected"]
     elsewhere = other_data_part("audio", folder, block.runs, runs)
     return Section(
         # Probes of several tasks: no score chooses among them.
-        best=(corrected or comparison["runs"])[0]["run"],
+        best=(corrected or first)[0]["run"],
         figure=figure(folder / "figures" / "forest.svg", FOREST),
         seen=trained_on_scored(runs),
         runs=runs,

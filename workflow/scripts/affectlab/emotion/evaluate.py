@@ -21,6 +21,7 @@ from affectlab.errors import DataError
 from affectlab.evaluation.baseline_names import short_name
 from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
 from affectlab.evaluation.classification import CROSS_VALIDATION
+from affectlab.evaluation.outside_splits import known_to_others
 from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line
 from affectlab.files.io import read_json, read_jsonl, write_text
@@ -78,10 +79,11 @@ def evaluate(
     target = target_of(data)
     baseline_path = None if baseline is None else baseline[2]
     outside = None if outside_path is None else read_json(outside_path)
-    overlapping = overlapping_ids(audit_path)
+    folded = data.description.folds is not None
+    known: set[str] | None = overlapping_ids(audit_path)
     if outside is not None:
-        overlapping |= set(outside["trained_on"])
-    found = target.score(predictions_path, overlapping, baseline_path, run.bootstrap, outside)
+        known = known_to_others(outside, known or (), folded=folded)
+    found = target.score(predictions_path, known, baseline_path, run.bootstrap, outside)
     scores = dict(found.record)
     record = {
         **run.header(
@@ -90,7 +92,7 @@ def evaluate(
             method=run.recipe.method,
             model=run.recipe.model_name,
             data={
-                "split": "test" if data.description.folds is None else CROSS_VALIDATION,
+                "split": CROSS_VALIDATION if folded else "test",
                 "n": scores.pop("n"),
                 "groups": scores.pop("groups"),
                 **target.described,

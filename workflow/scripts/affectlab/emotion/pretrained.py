@@ -13,6 +13,7 @@ from affectlab.emotion.outside import held_out_labels
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation.class_mapping import ClassMapping
 from affectlab.evaluation.outside import store_predicted
+from affectlab.evaluation.outside_splits import predicted_once
 from affectlab.evaluation.pretrained_records import (
     Reading,
     TheirModel,
@@ -60,7 +61,7 @@ def predict(
         threads=threads,
     )
     mapping = ClassMapping.of(classifier.names, data.classes, run.pretrained.classes, key)
-    items = held_out_labels(data)
+    items = predicted_once(held_out_labels(data), folded=data.description.folds is not None)
     records = [one for one in data.records if any(one.id in own for own in items.values())]
     ids = [one.id for one in records]
     texts = Texts.of(directory, [one.text for one in records])

@@ -9,6 +9,7 @@ from affectlab.emotion.data import Data
 from affectlab.emotion.outside import held_out_labels
 from affectlab.emotion.settings import EmotionRun
 from affectlab.evaluation.outside import store_predicted
+from affectlab.evaluation.outside_splits import predicted_once
 from affectlab.models import class_prompting
 from affectlab.models.class_prompting import Question, classified, prediction_row, ranked
 
@@ -40,8 +41,9 @@ def classify(
         UserError: see `class_prompting.classified`.
     """
     local = recipe.prompt.endpoint is None
-    left_out = [] if local else ["validation"]
-    items = {split: own for split, own in held_out_labels(data).items() if split not in left_out}
+    items = predicted_once(held_out_labels(data), folded=data.description.folds is not None)
+    if not local:
+        items = {"test": items["test"]}
     labels = {name: label for own in items.values() for name, label in own.items()}
     asked = [record for record in data.records if record.id in labels]
     found, about = classified(
@@ -66,7 +68,7 @@ def classify(
         "prompt",
         items,
         predicted,
-        {**about, "splits_left_out": left_out},
+        about,
         predictions_path=predictions_path,
         record_path=record_path,
     )

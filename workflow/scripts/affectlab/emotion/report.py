@@ -19,21 +19,25 @@ from affectlab.emotion.report_parts import (
 )
 from affectlab.emotion.settings import Block, selected_runs
 from affectlab.evaluation.classification import CROSS_VALIDATION
-from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.outside_words import SEEN_UNKNOWN, known_items, outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.results import (
+    NOT_OURS,
     SeedResult,
     against_baseline,
     below_baseline,
+    is_elsewhere,
     published_for,
     read_runs,
     results_rows,
     split_means,
+    trained_here,
     trained_on_scored,
+    training_items,
 )
 from affectlab.report.section import Section, exports_view, main_figure, render, run_view
 from affectlab.report.subgroups import subgroup_tables
@@ -168,23 +172,27 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
     summaries = {run["run"]: run for run in results.comparison["runs"]}
     means = {name: split_means(seeds) for name, seeds in results.runs.items()}
     best, kind = _best(results)
-    rest = results.runs[best][0].metrics["other_splits"].get("test_without_overlap")
-    left_out = summaries[best]["n"] - (rest["n"] if rest else 0)
+    elsewhere = is_elsewhere(results.runs[best])
+    left_out = known_items(results.runs[best][0].metrics) or 0
     run = summaries[best]
     score = run["metrics"]["accuracy"]
     folded = run["split"] == CROSS_VALIDATION
     texts = "texts" if folded else "test texts"
-    new = unseen(left_out, results.audits[run["data"]])
+    where = training_items(results.runs[best])
+    new = "" if elsewhere else unseen(left_out, results.audits[run["data"]])
+    how = ", each text by a model that was trained without its fold"
     level = results.comparison["interval"]["level"]
     sentences = [
         f"{best}{kind} gives {percent(score['mean'])}"
         f" of {run['n']:,} {new}{texts} the label they carry"
-        f"{', each text by a model that was trained without its fold' if folded else ''}"
+        f"{how if folded and not elsewhere else ''}"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
         f" {trivial_for_texts(score['baseline']['name'])}, gives"
         f" {percent(score['baseline']['value'])}."
     ]
+    if elsewhere:
+        sentences.append(SEEN_UNKNOWN.format(texts))
     if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
     if agreed := results.audits[run["data"]].get("agreement"):
@@ -212,16 +220,16 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
                 f"That figure is of {figure['n']:,} items and ours of {run['n']:,}: they are not"
                 " the same items, so the two compare only roughly."
             )
-    if left_out and not rest:
+    if left_out == run["n"]:
         sentences.append(
-            "Every scored text is in the training data as well, or nearly the same: the scores say"
-            " nothing about new texts."
+            f"Every scored text is in {where} as well, or nearly the same: the scores say nothing"
+            " about new texts."
         )
     elif left_out:
         change = means[best]["test_without_overlap"]["accuracy"] - score["mean"]
         sentences.append(
-            f"Leaving out the {left_out} {texts} that are in the training data as well, or"
-            f" nearly the same, changes its accuracy by {points(change)}."
+            f"Leaving out the {left_out} {texts} that are in {where} as well, or nearly the same,"
+            f" changes its accuracy by {points(change)}."
         )
     if "ece_calibrated" in run["metrics"]:
         before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
@@ -255,18 +263,22 @@ def _best_run(results: _Results) -> str:
 def _best(results: _Results) -> tuple[str, str]:
     """The run that the first sentence is about, and why it is this one.
 
-    The best one is named by validation: naming it by test would favour luck.
+    The best one is named by validation: naming it by test would favour luck. It is one that we
+    trained, see `trained_here`.
     """
     means = {name: split_means(seeds) for name, seeds in results.runs.items()}
+    own = trained_here(results.runs)
     protocols = {run["run"]: run["protocol"] for run in results.comparison["runs"]}
-    corrected = [name for name in protocols if protocols[name] == "corrected"] or list(means)
+    corrected = [name for name in protocols if protocols[name] == "corrected" and name in own]
+    if is_elsewhere(results.runs[own[0]]):
+        return (corrected or own)[0], NOT_OURS
     chosen = {
         name: value["validation"]["accuracy"]
         for name, value in means.items()
-        if "validation" in value
+        if "validation" in value and name in own
     }
     if not chosen:
-        return corrected[0], ""
+        return (corrected or own)[0], ""
     best = max((name for name in corrected if name in chosen), default=None, key=chosen.__getitem__)
     best = max(chosen, key=chosen.__getitem__) if best is None else best
     kind = "run" if chosen[best] == max(chosen.values()) else "run of the corrected protocol"

@@ -10,10 +10,17 @@ from typing import Any
 
 from affectlab.datasets.description import Target
 from affectlab.evaluation.classification import CROSS_VALIDATION
-from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.outside_words import SEEN_UNKNOWN, known_items, outside_sentences
 from affectlab.evaluation.regression import score_stems
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
-from affectlab.report.results import SeedResult, against_baseline, split_means
+from affectlab.report.results import (
+    NOT_OURS,
+    SeedResult,
+    against_baseline,
+    is_elsewhere,
+    split_means,
+    trained_here,
+)
 from affectlab.report.section import exports_view, render, run_view
 from affectlab.report.words import count, trivial, unseen
 
@@ -68,15 +75,18 @@ def trivial_for_texts(name: str) -> str:
 def best_by_validation(part: ReportPart, runs: Mapping[str, Sequence[SeedResult]]) -> str:
     """The run with the highest main score on validation: choosing by test would favour luck.
 
-    It is the first run where none has predictions of the validation split.
+    It is one that we trained, see `trained_here`: the first one where none has predictions of the
+    validation split.
     """
     means = _on_validation(part, runs)
-    return max(means, key=means.__getitem__) if means else next(iter(runs))
+    return max(means, key=means.__getitem__) if means else trained_here(runs)[0]
 
 
 def _on_validation(part: ReportPart, runs: Mapping[str, Sequence[SeedResult]]) -> dict[str, float]:
-    """The main score of each run on validation, of those that have one."""
-    splits = {name: split_means(seeds) for name, seeds in runs.items()}
+    """The main score on validation of each run that we trained, of those that have one."""
+    splits = {
+        name: split_means(runs[name]) for name in trained_here(runs) if not is_elsewhere(runs[name])
+    }
     return {
         name: of_split["validation"][part.main]
         for name, of_split in splits.items()
@@ -101,7 +111,9 @@ def headline(
     summaries = {run["run"]: run for run in comparison["runs"]}
     best = best_by_validation(part, runs)
     chosen = _on_validation(part, runs)
+    elsewhere = is_elsewhere(runs[best])
     named = f"{best}, the run with the highest validation {part.main_words}," if chosen else best
+    named = f"{best}{NOT_OURS}" if elsewhere else named
     run, first = summaries[best], runs[best][0].metrics
 
     def interval(score: str) -> str:
@@ -113,7 +125,9 @@ def headline(
 
     texts = _scored_texts(run, first, audits[run["data"]])
     sentences = part.first(named, run, first, texts, interval)
-    if run["split"] == CROSS_VALIDATION:
+    if elsewhere:
+        sentences.append(SEEN_UNKNOWN.format("texts"))
+    elif run["split"] == CROSS_VALIDATION:
         sentences.append("Each text was predicted by a model that was trained without its fold.")
     if few := part.few(run):
         sentences.append(few)
@@ -159,10 +173,8 @@ def _scored_texts(
     run: Mapping[str, Any], first: Mapping[str, Any], audit: Mapping[str, Any]
 ) -> str:
     """How many texts were scored, and whether they are unseen."""
-    rest = first["other_splits"].get("test_without_overlap")
-    left_out = run["n"] - (rest["n"] if rest else 0)
-    folded = run["split"] == CROSS_VALIDATION
-    return f"{run['n']:,} {unseen(left_out, audit)}{'' if folded else 'test '}texts"
+    new = "" if "outside" in first["details"] else unseen(known_items(first) or 0, audit)
+    return f"{run['n']:,} {new}{'' if run['split'] == CROSS_VALIDATION else 'test '}texts"
 
 
 def _first_of_numbers(

@@ -44,7 +44,7 @@ class ClassTarget:
     def score(
         self,
         predictions_path: Path | str,
-        overlapping: set[str],
+        overlapping: set[str] | None,
         baseline_path: Path | str | None,
         bootstrap: Bootstrap,
         outside: Mapping[str, Any] | None = None,

@@ -49,7 +49,7 @@ class Target(Protocol):
     def score(
         self,
         predictions_path: Path | str,
-        overlapping: set[str],
+        overlapping: set[str] | None,
         baseline_path: Path | str | None,
         bootstrap: Bootstrap,
         outside: Mapping[str, Any] | None = None,
@@ -58,7 +58,8 @@ class Target(Protocol):
 
         Args:
             predictions_path: predictions.jsonl of the run.
-            overlapping: test items that are, or nearly are, in the training data as well.
+            overlapping: test items that are, or nearly are, in the training data as well; None
+                where nobody knows what the model was trained on.
             baseline_path: predictions.jsonl of the run to compare with; None for none.
             bootstrap: of the intervals.
             outside: outside.json, where somebody else predicted.
@@ -109,7 +110,7 @@ class ScorerTarget(Generic[SplitT]):
     def score(
         self,
         predictions_path: Path | str,
-        overlapping: set[str],
+        overlapping: set[str] | None,
         baseline_path: Path | str | None,
         bootstrap: Bootstrap,
         outside: Mapping[str, Any] | None = None,

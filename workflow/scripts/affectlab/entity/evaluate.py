@@ -104,8 +104,9 @@ def evaluate(
     if outside is None:
         details = _details(found, calibrations)
     else:
-        left_out = targets_to_leave_out(outside[1], records_path, theirs)
-        if (rest := found["test"].without(left_out)) is not None:
+        folded = len(corpora) > 1
+        left_out = targets_to_leave_out(outside[1], records_path, theirs, folded=folded)
+        if left_out is not None and (rest := found["test"].without(left_out)) is not None:
             splits["test_without_overlap"] = _scored_split(rest, classes, run.bootstrap)
         swapped: dict[str, Any] = {"swapped_names": {}}
         if not whole_texts:

@@ -17,6 +17,7 @@ from affectlab.entity.labels import top_class
 from affectlab.entity.scores import Items
 from affectlab.errors import DataError
 from affectlab.evaluation import outside, stats
+from affectlab.evaluation.outside_splits import known_to_others
 from affectlab.evaluation.outside_tables import Answer, Wanted, read_answers
 from affectlab.evaluation.scoring import HELD_OUT
 from affectlab.evaluation.swapped_names import swapped_record
@@ -154,9 +155,9 @@ def swapped_classes(
 
 
 def targets_to_leave_out(
-    audit_path: Path | str, records_path: Path | str, table: Mapping[str, Any]
-) -> set[str]:
-    """Test targets that a model may know from its training.
+    audit_path: Path | str, records_path: Path | str, table: Mapping[str, Any], *, folded: bool
+) -> set[str] | None:
+    """Test targets that a model may know from its training; see `known_to_others`.
 
     Their text is, or nearly is, in the training split, or whoever made the model lists them.
 
@@ -164,6 +165,7 @@ def targets_to_leave_out(
         audit_path: audit.json of the data.
         records_path: records.jsonl of the data.
         table: outside.json of the run.
+        folded: whether the data have folds.
 
     Raises:
         DataError: the audit lacks the lists.
@@ -181,7 +183,7 @@ def targets_to_leave_out(
         if record["id"] in texts
         for target in record["targets"]
     }
-    return targets | set(table["trained_on"])
+    return known_to_others(table, targets, folded=folded)
 
 
 def truths_of(

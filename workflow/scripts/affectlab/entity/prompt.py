@@ -11,6 +11,7 @@ from affectlab.entity.data import Data
 from affectlab.entity.outside import LEFT_OUT, truths_of, write_predicted
 from affectlab.entity.settings import EntityRun
 from affectlab.evaluation.outside import Truth, complete_record
+from affectlab.evaluation.outside_splits import predicted_once, splits_left_out
 from affectlab.files.io import write_json
 from affectlab.models.class_prompting import (
     Found,
@@ -51,8 +52,9 @@ def classify(
     whole_texts = data.records[0].targets[0].start is None
     items, training = truths_of(data, whole_texts)
     local = recipe.prompt.endpoint is None
-    left_out = [] if local else ["validation"]
-    items = {split: own for split, own in items.items() if split not in left_out}
+    items = predicted_once(items, folded=data.description.folds is not None)
+    if not local:
+        items = {"test": items["test"]}
     asked = {name: truth for own in items.values() for name, truth in own.items()}
     found, about = classified(
         _questions(data, asked),
@@ -73,7 +75,11 @@ def classify(
         for name, truth in own.items()
     ]
     write_predicted(predictions_path, rows)
-    known = {"probabilities": local, "splits_left_out": left_out, "left_out": list(LEFT_OUT)}
+    known = {
+        "probabilities": local,
+        "splits_left_out": splits_left_out(items),
+        "left_out": list(LEFT_OUT),
+    }
     write_json(record_path, complete_record("prompt", {**about, **known}), sealed=True)
     if local:
         remove_answers(work_directory)

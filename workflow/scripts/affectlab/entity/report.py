@@ -9,17 +9,19 @@ from typing import Any
 
 from affectlab.entity.evaluate import CROSS_VALIDATION
 from affectlab.entity.settings import Block
-from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.outside_words import SEEN_UNKNOWN, outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import (
+    NOT_OURS,
     SeedResult,
     below_baseline,
     published_for,
     read_runs,
     results_rows,
+    trained_here,
     trained_on_scored,
 )
 from affectlab.report.section import Section, figure, main_figure, render, run_view
@@ -87,14 +89,14 @@ def section(
     data = sorted({run["data"] for run in comparison["runs"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
-    best, _ = _best(comparison, views, block.selected)
+    best, _ = _best(comparison, views, _first_ones(runs, block.selected))
     return Section(
         best=best,
         figure=main_figure(runs[best][0], {"map": FIGURES["map"]}),
         seen=trained_on_scored(runs),
         runs=runs,
         sentences=[
-            *_headline(comparison, views, audits, block.selected),
+            *_headline(comparison, views, audits, _first_ones(runs, block.selected)),
             *_of_others(runs),
         ],
         notes=list(notes.values()),
@@ -179,20 +181,26 @@ def _headline(
     shared |= set(audit["near_duplicates"]["overlap"].get("test_in_train", ()))
     metrics = run["metrics"]
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
+    elsewhere = _is_elsewhere(views, best)
+    new = "" if elsewhere else unseen(len(shared), audit)
+    how = ", each by a model that was trained without its fold"
     level = comparison["interval"]["level"]
     sentences = [
         f"{best}{kind} decides"
-        f" {percent(accuracy['mean'])} of {run['n']:,} {unseen(len(shared), audit)}targets rightly"
-        f"{', each by a model that was trained without its fold' if folded else ''}"
+        f" {percent(accuracy['mean'])} of {run['n']:,} {new}targets rightly"
+        f"{how if folded and not elsewhere else ''}"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
         f" {trivial(accuracy['baseline']['name'], 'entity')}, gives"
         f" {percent(accuracy['baseline']['value'])}.",
         _macro_sentence(macro, metrics.get("non_neutral_accuracy")),
     ]
+    if elsewhere:
+        sentences.append(SEEN_UNKNOWN.format("targets"))
     if small := small_sample(run["n"], accuracy["ci"], groups=run["groups"], score="the accuracy"):
         sentences.append(small)
-    sentences += overlap_sentences(len(shared), "test text")
+    if not elsewhere:
+        sentences += overlap_sentences(len(shared), "test text")
     if "kappa_entropy_spearman" in metrics and "kappa_cosine_gap" in metrics:
         rank = metrics["kappa_entropy_spearman"]["mean"]
         sentences.append(
@@ -206,21 +214,32 @@ def _headline(
     return sentences
 
 
+def _first_ones(runs: Mapping[str, Sequence[SeedResult]], selected: Sequence[str]) -> list[str]:
+    """The selected runs that may be shown first, see `trained_here`."""
+    return trained_here({name: runs[name] for name in selected})
+
+
 def _best(
     comparison: Mapping[str, Any], views: Sequence[Mapping[str, Any]], selected: Sequence[str]
 ) -> tuple[str, str]:
     """The run that the first sentence is about, and why it is this one.
 
-    It is named by validation: naming it by test would favour luck. Somebody else's predictions may
-    have no validation split. Then they are not the best run.
+    It is named by validation: naming it by test would favour luck.
+
+    Args:
+        comparison: comparison.json.
+        views: of all runs.
+        selected: names of the runs that may be shown first.
     """
     protocols = {run["run"]: run["protocol"] for run in comparison["runs"]}
     losses = {
         view["run"]: view["values"]["validation"]["nll_calibrated"]
         for view in views
-        if "nll_calibrated" in view["values"].get("validation", {})
+        if view["run"] in selected and "nll_calibrated" in view["values"].get("validation", {})
     }
     corrected = [name for name in selected if protocols[name] == "corrected"] or list(selected)
+    if _is_elsewhere(views, selected[0]):
+        return corrected[0], NOT_OURS
     candidates = [name for name in corrected if name in losses] or list(losses)
     if not candidates:
         return corrected[0], ""
@@ -228,6 +247,10 @@ def _best(
     lowest = losses[best] == min(losses.values())
     kind = "run" if lowest else "run of the corrected protocol"
     return best, f", the {kind} with the lowest validation log-loss,"
+
+
+def _is_elsewhere(views: Sequence[Mapping[str, Any]], run: str) -> bool:
+    return any(view["run"] == run and "outside" in view["record"]["details"] for view in views)
 
 
 def _macro_sentence(macro: Mapping[str, Any], emotional: Mapping[str, Any] | None) -> str:

@@ -338,7 +338,7 @@ def compare_two(
 def scored_record(
     predictions: Mapping[str, Predictions],
     corpus: Corpus,
-    overlapping: set[str],
+    overlapping: set[str] | None,
     baseline: Mapping[str, Predictions] | None,
     bootstrap: Bootstrap,
     result_split: str = "test",
@@ -348,7 +348,8 @@ def scored_record(
     Args:
         predictions: of *result_split*, and of validation if the run predicts it.
         corpus: labels and groups.
-        overlapping: items of the result split whose text or image is in train as well.
+        overlapping: items of the result split whose text or image is in train as well; None where
+            nobody knows what the model was trained on.
         baseline: the predictions of the run to compare with, if any.
         bootstrap: of the intervals.
         result_split: the split whose scores are the headline.
@@ -361,8 +362,7 @@ def scored_record(
     others = {}
     if validation is not None:
         others["validation"] = score_split(validation, temperature, corpus, bootstrap)
-    remaining = test.without(overlapping)
-    if len(remaining):
+    if overlapping is not None and len(remaining := test.without(overlapping)):
         others[f"{result_split}_without_overlap"] = score_split(
             remaining, temperature, corpus, bootstrap
         )

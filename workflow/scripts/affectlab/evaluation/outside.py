@@ -23,6 +23,7 @@ from affectlab.evaluation.listed_training import (
     ListedTraining,
     listed_training,
 )
+from affectlab.evaluation.outside_splits import splits_left_out
 from affectlab.evaluation.outside_tables import Answer, Wanted, listed_names, read_answers
 from affectlab.files.io import sha256_file, write_json, write_jsonl
 
@@ -266,7 +267,8 @@ def store_predicted(
         items: held-out split -> item -> its class.
         predicted: each item -> what its row holds beside id, split and label: ``prediction``, and
             by class ``probabilities`` in the order of the classes, for all items or for none.
-        about: see `complete_record`; ``probabilities`` is known without it.
+        about: see `complete_record`; ``probabilities`` and ``splits_left_out`` are known without
+            it.
         predictions_path: where the predictions go.
         record_path: where the record goes.
     """
@@ -275,7 +277,11 @@ def store_predicted(
         for split, names in items.items()
         for name, label in names.items()
     ]
-    known = {"probabilities": all("probabilities" in row for row in rows), **about}
+    known = {
+        "probabilities": all("probabilities" in row for row in rows),
+        "splits_left_out": splits_left_out(items),
+        **about,
+    }
     write_jsonl(predictions_path, rows, sealed=True)
     write_json(record_path, complete_record(kind, known), sealed=True)
 

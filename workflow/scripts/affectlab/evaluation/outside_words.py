@@ -10,6 +10,60 @@ from affectlab.evaluation.pretrained_records import pretrained_sentences
 
 TUNED = "Whether the model was tuned on these items cannot be seen in predictions."
 
+SEEN_UNKNOWN = "Whether it was trained on these {} is not known."
+"""Of a model from elsewhere that is shown first."""
+
+SPLITS = ("validation", "test")
+"""Splits of data that have a training split, too."""
+
+ONE_ANSWER = 0.9
+"""Share of the items with the same answer from which a note points it out."""
+
+
+def known_items(record: Mapping[str, Any]) -> int | None:
+    """How many scored items the training data of a run hold, or nearly.
+
+    Args:
+        record: its metrics.json.
+
+    Returns:
+        None where nobody knows what a model from elsewhere was trained on.
+    """
+    data, found = record["data"], record.get("details", {}).get("outside")
+    rest = record["other_splits"].get(f"{_result_split(data)}_without_overlap")
+    if rest is not None:
+        return int(data["n"] - rest["n"])
+    if found is not None and not found["trained_on"] and data.get("split") not in SPLITS:
+        return None
+    return int(data["n"])
+
+
+def _result_split(data: Mapping[str, Any]) -> str:
+    return data["split"] if data.get("split") in SPLITS else "test"
+
+
+def one_answer(counts: Mapping[str, int], n: int, what: str = "items") -> str | None:
+    """What to say of a model that predicts the same class for nearly all items; else None.
+
+    Args:
+        counts: class -> how many items it is predicted for.
+        n: number of items.
+        what: plural of an item.
+    """
+    commonest = max(counts, key=lambda name: counts[name])
+    if counts[commonest] < ONE_ANSWER * n:
+        return None
+    return (
+        f"It predicts {commonest} for {counts[commonest]:,} of {n:,} {what}, so it hardly tells the"
+        " classes of these data apart."
+    )
+
+
+def _answers(record: Mapping[str, Any]) -> dict[str, int]:
+    """Class -> how many items it is predicted for; empty where an item has not one class."""
+    columns = zip(*record.get("confusion_matrix", ()), strict=True)
+    return dict(zip(record["data"].get("classes", ()), map(sum, columns), strict=False))
+
 
 def outside_sentences(
     record: Mapping[str, Any], what: str = "items", *, names: bool = True
@@ -28,6 +82,9 @@ def outside_sentences(
     sentences = list(OPENINGS[found["kind"]](record, found, what))
     if names and found["swapped_names"]:
         sentences.append(swapped_sentence(record))
+    counts = _answers(record)
+    if counts and (note := one_answer(counts, sum(counts.values()), what)):
+        sentences.append(note)
     if missing := len(found["missing"]):
         sentences.append(
             f"{missing} of {n + missing} {what} have no prediction and are not scored; if"

@@ -73,7 +73,7 @@ class Scorer(Protocol[SplitT]):
 def scored_record(
     scorer: Scorer[SplitT],
     predictions: Mapping[str, SplitT],
-    overlapping: Container[str],
+    overlapping: Container[str] | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """The scores of a run, as `metrics.json` holds them, without what identifies the run.
@@ -81,7 +81,8 @@ def scored_record(
     Args:
         scorer: of the data.
         predictions: of the test split, and of validation if the run predicts it.
-        overlapping: test items that are, or nearly are, in the training data as well.
+        overlapping: test items that are, or nearly are, in the training data as well; None where
+            nobody knows what the model was trained on.
         bootstrap: of the intervals.
     """
     test = predictions["test"]
@@ -90,8 +91,7 @@ def scored_record(
         for split, own in predictions.items()
         if split != "test"
     }
-    remaining = test.without(overlapping)
-    if len(remaining):
+    if overlapping is not None and len(remaining := test.without(overlapping)):
         others["test_without_overlap"] = scorer.score_split(remaining, bootstrap)
     return {**scorer.score_split(test, bootstrap), "other_splits": others}
 

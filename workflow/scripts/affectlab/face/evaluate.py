@@ -25,6 +25,7 @@ from affectlab.evaluation.classification import (
     swapped_names_of,
 )
 from affectlab.evaluation.comparison import comparison_record
+from affectlab.evaluation.outside_splits import known_to_others
 from affectlab.evaluation.predictions import scope_of
 from affectlab.evaluation.records import ScoredRun, write_record
 from affectlab.face.figures import draw_classes, draw_counts, draw_outputs
@@ -84,10 +85,11 @@ def evaluate(
         predictions_path, corpus, held_out(result_split), scope_of(outside)
     )
     # Whatever a fold predicts, all that is like it is in the same fold.
-    overlapping = (
+    overlapping: set[str] | None = (
         set() if folded else overlapping_images(audit_path, result_split, run.recipe.train_on)
     )
-    overlapping |= set() if outside is None else set(outside["trained_on"])
+    if outside is not None:
+        overlapping = known_to_others(outside, overlapping or (), folded=folded)
     scored = scored_record(predictions, corpus, overlapping, None, run.bootstrap, result_split)
     del scored["comparison"]
     regressed = read_regressed(predictions_path, result_split, regressed_of(data, outside))

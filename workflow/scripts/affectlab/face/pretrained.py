@@ -10,6 +10,7 @@ from transformers import AutoModelForImageClassification
 from affectlab.config.pretrained import PRETRAINED
 from affectlab.evaluation.class_mapping import ClassMapping
 from affectlab.evaluation.outside import store_predicted
+from affectlab.evaluation.outside_splits import predicted_once
 from affectlab.evaluation.pretrained_records import (
     Reading,
     TheirModel,
@@ -63,8 +64,9 @@ def predict(
     )
     faces = data.faces
     mapping = ClassMapping.of(classifier.names, faces.classes, run.pretrained.classes, key)
-    items = labels_of_splits(data, result_split)
-    del items["train"]
+    known = labels_of_splits(data, result_split)
+    del known["train"]
+    items = predicted_once(known, folded=faces.folds is not None)
     wanted = {name for own in items.values() for name in own}
     rows = [row for row, name in enumerate(faces.paths) if name in wanted]
     ids = [faces.paths[row] for row in rows]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.evaluation.classification import CROSS_VALIDATION
-from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.outside_words import SEEN_UNKNOWN, outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.face.settings import Block
@@ -15,12 +15,16 @@ from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.results import (
+    NOT_OURS,
     SeedResult,
     below_baseline,
+    is_elsewhere,
     published_for,
     read_runs,
     results_rows,
     split_means,
+    trained_here,
+    training_items,
 )
 from affectlab.report.section import (
     Section,
@@ -121,11 +125,10 @@ def _headline(
     score = run["metrics"]["accuracy"]
     level = comparison["interval"]["level"]
     split = first["data"]["split"]
-    of_split = (
-        "images, each by a model that was trained without its fold,"
-        if split == CROSS_VALIDATION
-        else f"images of the {split} split"
-    )
+    of_split = f"images of the {split} split"
+    if split == CROSS_VALIDATION:
+        how = ", each by a model that was trained without its fold,"
+        of_split = f"images{'' if is_elsewhere(runs[best]) else how}"
     sentences = [
         f"{best}{kind} gives {percent(score['mean'])} of"
         f" {run['n']:,} {of_split} the class they are labelled"
@@ -133,6 +136,8 @@ def _headline(
         f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
         f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
     ]
+    if is_elsewhere(runs[best]):
+        sentences.append(SEEN_UNKNOWN.format("images"))
     if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
     if first["details"]["selected_on_result"]:
@@ -155,8 +160,8 @@ def _headline(
     if rest and rest["n"] < run["n"]:
         change = rest["metrics"]["accuracy"]["value"] - first["metrics"]["accuracy"]["value"]
         sentences.append(
-            f"Leaving out the {run['n'] - rest['n']} images that have a pixel-identical twin in the"
-            f" training data changes its accuracy by {points(change)}."
+            f"Leaving out the {run['n'] - rest['n']} images that have a pixel-identical twin in"
+            f" {training_items(runs[best])} changes its accuracy by {points(change)}."
         )
     return sentences
 
@@ -168,10 +173,13 @@ def _details(seeds: Sequence[SeedResult]) -> dict[str, Any]:
 
 def _chosen(runs: Mapping[str, Sequence[SeedResult]]) -> tuple[str, str]:
     """The run that the first sentence is about, and why it is this one."""
-    unseen = [name for name, seeds in runs.items() if not _details(seeds)["seen_in_training"]]
+    own = trained_here(runs)
+    if is_elsewhere(runs[own[0]]):
+        return own[0], NOT_OURS
+    unseen = [name for name in own if not _details(runs[name])["seen_in_training"]]
     # What was trained on validation remembers it.
     fair = [name for name in unseen if "validation" not in _details(runs[name])["train_on"]]
-    return _best(runs, fair, unseen)
+    return _best({name: runs[name] for name in own}, fair, unseen)
 
 
 def _best(
@@ -180,7 +188,7 @@ def _best(
     """The best run by validation, as far as it was not trained on it.
 
     Args:
-        runs: all.
+        runs: all that we trained.
         fair: those trained neither on the scored images nor on validation.
         unseen: those not trained on the scored images.
     """

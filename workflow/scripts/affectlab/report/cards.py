@@ -37,7 +37,7 @@ class Facts:
 
     Attributes:
         runs: how many.
-        trainings: how many models were trained.
+        trainings: how many runs and seeds were trained.
         scored: date of the last evaluation.
         version: of affectlab.
         commits: of the code that evaluated, short, with a mark for local changes.
@@ -66,7 +66,7 @@ def facts_of(lines: Sequence[RunLine], records: Iterable[Mapping[str, Any]]) -> 
     }
     return Facts(
         runs=len(lines),
-        trainings=sum(record["training"] is not None for record in records),
+        trainings=sum(bool(record["training"]) for record in records),
         scored=max((one["time"][:10] for one in made), default="–"),
         version=__version__,
         commits=sorted(commits),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from affectlab.config.models import Run
 from affectlab.evaluation.other_data import HEADLINE, SeedMean, over_seeds, read_other_data
+from affectlab.evaluation.outside_words import one_answer
 from affectlab.files.io import read_json
 from affectlab.report.results import SeedResult
 from affectlab.report.section import render
@@ -17,10 +18,6 @@ HERE = Path(__file__).parent
 
 OWN_SCORES = (HEADLINE, "macro_recall")
 """Names of the unweighted average recall in metrics.json, the first that is there."""
-
-
-ONE_ANSWER = 0.9
-"""Share of the items with the same answer from which a note points it out."""
 
 
 class OtherDataPart(NamedTuple):
@@ -101,12 +98,8 @@ class Tested(NamedTuple):
             f" {trivial(baseline['name'])}."
         ]
         answers, n = record["other"]["answers"], record["other"]["n"]
-        commonest = max(answers, key=lambda name: answers[name])
-        if answers[commonest] >= ONE_ANSWER * n:
-            found.append(
-                f"It predicts {commonest} for {answers[commonest]:,} of {n:,} items, so it hardly"
-                " tells the classes of these data apart."
-            )
+        if note := one_answer(answers, n):
+            found.append(note)
         if record["left_out"]:
             count, names = sum(record["left_out"].values()), ", ".join(record["left_out"])
             found.append(f"Items of classes that the model does not have: {count:,} ({names}).")

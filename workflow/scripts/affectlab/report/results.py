@@ -11,11 +11,15 @@ from typing import Any
 
 from affectlab.config.models import Run
 from affectlab.errors import DataError
+from affectlab.evaluation.outside_words import SPLITS
 from affectlab.evaluation.records import read_metrics, read_run_record
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import DataNote
 from affectlab.report.display import number, score_name
 from affectlab.report.words import trivial
+
+NOT_OURS = ", somebody else's model,"
+"""After the name of a run that is shown first and that we did not train."""
 
 COLUMNS = (
     "kind",
@@ -172,6 +176,34 @@ def trained_on_scored(runs: Mapping[str, Sequence[SeedResult]]) -> list[str]:
         for name, seeds in runs.items()
         if seeds[0].metrics["details"].get("outside", {}).get("trained_on")
     ]
+
+
+def is_elsewhere(seeds: Sequence[SeedResult]) -> bool:
+    """Whether a run scores somebody else's predictions, or a model that we did not train."""
+    return "outside" in seeds[0].metrics.get("details", {})
+
+
+def trained_here(runs: Mapping[str, Sequence[SeedResult]]) -> list[str]:
+    """Names of the runs that may be shown first: those that we trained, or all if there are none.
+
+    Somebody else's model may have been trained or chosen on any of these items, so its score on
+    validation cannot be compared with ours.
+    """
+    own = [name for name, seeds in runs.items() if not is_elsewhere(seeds)]
+    return own or list(runs)
+
+
+def training_items(seeds: Sequence[SeedResult]) -> str:
+    """How a sentence calls the training items of a run that scored items are compared with."""
+    first = seeds[0].metrics
+    found = first.get("details", {}).get("outside")
+    if found is None:
+        return "the training data"
+    listed = "its makers' list of training items"
+    if first["data"]["split"] not in SPLITS:
+        return listed
+    split = "the training split of these data"
+    return f"{split}, or on {listed}," if found["trained_on"] else split
 
 
 def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from affectlab.report.data_notes import DataNote
 from affectlab.report.display import limits, number, signed, signed_limits, term
-from affectlab.report.results import SeedResult, split_means, split_sizes
+from affectlab.report.results import SeedResult, split_means, split_sizes, training_items
 from affectlab.report.words import flat, plain
 
 HERE = Path(__file__).parent
@@ -142,6 +142,7 @@ def run_view(run: str, seeds: Sequence[SeedResult], figures: Mapping[str, str]) 
         "values": split_means(seeds),
         "sizes": split_sizes(first.metrics),
         "record": first.metrics,
+        "training_items": training_items(seeds),
         "figures": [
             figure(path, description)
             for name, description in figures.items()

@@ -9,7 +9,7 @@ from typing import Any
 
 from affectlab.config.experiment import Judged
 from affectlab.errors import UserError
-from affectlab.evaluation.outside_words import outside_sentences, swapped_sentence
+from affectlab.evaluation.outside_words import known_items, outside_sentences, swapped_sentence
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
 from affectlab.report.words import count, percent, points, relation, trivial
 
@@ -167,18 +167,23 @@ def _baseline(record: Mapping[str, Any], name: str) -> str | None:
 def _leakage(record: Mapping[str, Any], name: str, judged: Judged) -> str:
     what = judged.items
     rest = record["other_splits"].get("test_without_overlap")
-    n = record["data"]["n"]
-    left_out = n - (rest["n"] if rest else 0)
+    left_out = known_items(record)
+    if left_out is None:
+        return f"Which {what} the model was trained on is not known. --trained-on takes a list."
     if left_out == 0:
         known = f"None of the {what} is among the training items that we know of"
         return f"{known}." if judged.alike is None else f"{known}, or {judged.alike}."
     if rest is None:
-        return f"All {what} are in the training data, or nearly the same. The score shows recall."
+        return (
+            f"All {what} are in the training split of these data, or nearly the same, or listed as"
+            " training items. If the model was trained on them, the score shows recall."
+        )
     entry = rest["metrics"][name]
     change = entry["value"] - record["metrics"][name]["value"]
     are = "is" if left_out == 1 else "are"
     return (
-        f"{left_out} of the {what} {are} in the training data, or nearly the same. Without"
+        f"{left_out} of the {what} {are} in the training split of these data, or nearly the same,"
+        " or listed as training items. Without"
         f" {'it' if left_out == 1 else 'them'} the {_words(name)} changes by"
         f" {_change(name, change)}, to {_shown(name, entry['value'])}"
         f" ({_limits(record, name, entry)}, {rest['n']:,} {what})."

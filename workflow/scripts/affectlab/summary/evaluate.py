@@ -159,7 +159,7 @@ def _without_overlap(
     """The scores without the cases that somebody else's model was trained on."""
     listed = set(outside["trained_on"])
     kept = [pair for pair in zip(cases, answers, strict=True) if pair[0].id not in listed]
-    if not kept:
+    if not kept or not listed:
         return {"other_splits": {}}
     own, given = [case for case, _ in kept], [answer for _, answer in kept]
     entry = {
