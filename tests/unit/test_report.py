@@ -189,6 +189,7 @@ def make_results(root):
     )
     config = {
         "experiments": ["emotion"],
+        "datasets": {"made": {}},
         "emotion": {
             "selected": list(RUNS),
             "baseline": "weak",
