@@ -6,6 +6,15 @@ from affectlab.config.experiment import Judged
 from affectlab.report.verdict import verdict
 
 ENTRY = {"value": 0.8, "ci": [0.7, 0.9], "baseline": None}
+OUTSIDE = {
+    "kind": "predictions",
+    "trained_on": [],
+    "missing": [],
+    "without_prediction": 0,
+    "other_truths": [],
+    "swapped_names": {},
+    "probabilities": True,
+}
 
 
 @pytest.fixture
@@ -15,6 +24,7 @@ def record():
         "interval": {"level": 0.95},
         "metrics": {"uar": ENTRY},
         "other_splits": {"test_without_overlap": {"n": 100, "metrics": {"uar": ENTRY}}},
+        "details": {"outside": OUTSIDE},
     }
 
 
@@ -24,15 +34,13 @@ def record():
 def test_leakage_is_told_as_far_as_it_was_looked_for(record, alike, ending):
     page = " ".join(verdict(record, None, Judged("recordings", ("uar",), alike)).split())
     start = "None of the recordings is among the training items that we know of"
-    told = page[page.index(start) :].partition(" Size ")[0]
+    told = page[page.index(start) :].partition(" Table ")[0]
     assert told.endswith(ending)
 
 
 def test_nothing_is_said_of_training_items_that_nobody_knows(record):
     """Data with folds have no training split that the model could have been trained on."""
-    outside = {"kind": "predictions", "trained_on": [], "missing": [], "other_truths": [],
-               "swapped_names": {}, "probabilities": True}  # fmt: skip
-    record |= {"details": {"outside": outside}, "other_splits": {}}
+    record["other_splits"] = {}
     record["data"]["split"] = "cross-validation"
     page = " ".join(verdict(record, None, Judged("texts", ("uar",), "reads like one")).split())
     assert "Which texts the model was trained on is not known." in page
