@@ -1191,7 +1191,8 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
     for run, found in shown.items():
         assert {"accuracy", "macro-F1", "kappa cosine gap", "retrieval map"} <= set(found)
         metrics = {term(name): entry for name, entry in records[run]["metrics"].items()}
-        assert found == {name: f"{metrics[name]['value']:.3f}" for name in found}
+        shown_values = {name: value.replace("−", "-") for name, value in found.items()}
+        assert shown_values == {name: f"{metrics[name]['value']:.3f}" for name in found}
         for figure in ("kappa", "map", "reliability"):
             image = base64.b64encode((scored[run] / "figures" / f"{figure}.svg").read_bytes())
             description = f"{run}: {section.FIGURES[figure]}"
