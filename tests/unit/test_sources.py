@@ -89,7 +89,7 @@ def test_reading_only_the_import_lines_finds_what_the_whole_file_tells():
 LOADER = """
 import importlib, json, os, sys
 import scipy.stats, sklearn.linear_model, torch, transformers
-for modules in json.loads(sys.argv[1]):
+for modules in json.load(sys.stdin):
     sys.stdout.flush()
     child = os.fork()
     if not child:
@@ -119,7 +119,9 @@ def test_no_module_that_a_script_loads_is_overlooked():
         for files in found
     ]
     done = subprocess.run(
-        [sys.executable, "-c", LOADER, json.dumps(modules)],
+        [sys.executable, "-c", LOADER],
+        # Longer than an argument may be.
+        input=json.dumps(modules),
         env={"PYTHONPATH": str(SCRIPTS)},
         stdout=subprocess.PIPE,
         text=True,
