@@ -12,7 +12,7 @@ from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.results import below_baseline, published_for, read_runs, results_rows
-from affectlab.report.section import Section, provenance, render, run_view
+from affectlab.report.section import Section, render, run_view
 from affectlab.report.words import percent
 
 HERE = Path(__file__).parent
@@ -33,6 +33,10 @@ def section(
     views = [run_view(name, seeds, {}) for name, seeds in runs.items()]
     known = published_for("tone", views, published)
     return Section(
+        best=comparison["runs"][0]["run"],
+        figure=None,
+        seen=[],
+        runs=runs,
         sentences=[
             f"{run['run']} has an accuracy of {percent(run['metrics']['accuracy']['mean'])}."
             for run in comparison["runs"]
@@ -40,6 +44,5 @@ def section(
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, known, notes),
-        provenance=provenance(runs),
         html=render(HERE / "report.html.j2", comparison=comparison),
     )
