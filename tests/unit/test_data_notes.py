@@ -2,10 +2,16 @@
 
 import pytest
 
-from affectlab.experiments import EXPERIMENTS
-from affectlab.report import section
-from affectlab.report.data_notes import DIFFERS, GENERATED, DataNote, data_notes, page_title
+from affectlab.report.data_notes import (
+    DIFFERS,
+    GENERATED,
+    DataNote,
+    banner_of,
+    data_notes,
+    page_title,
+)
 from affectlab.report.results import results_csv
+from affectlab.report.results_file import read_results
 from affectlab.report.summary import BELOW, summarise
 
 ROW = {
@@ -66,37 +72,26 @@ def test_the_title_of_the_page_tells_the_kind_of_data(notes, title):
     assert page_title(notes) == title
 
 
-def page(notes):
-    faces = section.Section(["Found."], notes, [], [], [], "")
-    return section.render(
-        section.HERE / "page.html.j2",
-        css="",
-        title=page_title(notes),
-        notes=notes,
-        sections=[(EXPERIMENTS["face"], faces)],
-        versions={},
-        config_text="",
-    )
-
-
-def test_the_first_thing_on_the_page_is_what_is_wrong_with_the_data():
-    found = page([SAMPLE, COPY])
-    assert found.index('id="data-notes"') < found.index("Found.")
-    top = found[found.index('id="data-notes"') : found.index("Found.")]
-    assert "sample is generated" in top
-    assert "it differs in records of test." in top
-    assert f"<title>{page_title([SAMPLE, COPY])}</title>" in found
-
-
-def test_a_page_on_the_published_data_has_no_such_note():
-    assert 'id="data-notes"' not in page([PLAIN])
-    assert "<title>affectlab: results</title>" in page([PLAIN])
+@pytest.mark.parametrize(
+    ("notes", "kind", "words"),
+    [
+        ([PLAIN], "complete", "All data are as their registry entries say."),
+        ([SAMPLE], "generated", "They say nothing about people."),
+        ([SAMPLE, PLAIN], "differs", "Some data are generated"),
+        ([COPY], "differs", "cannot be compared with those on the published data."),
+        ([SAMPLE, COPY], "differs", "Some data differ from their registry entry"),
+    ],
+)
+def test_the_banner_tells_the_kind_of_data(notes, kind, words):
+    banner = banner_of(notes)
+    assert banner["kind"] == kind
+    assert words in banner["text"]
 
 
 def printed(folder, **changes):
     (folder / "tables").mkdir()
     (folder / "tables" / "results.csv").write_text(results_csv([ROW | changes]))
-    return summarise(folder)
+    return summarise(folder, read_results(folder))
 
 
 @pytest.mark.parametrize("below", [True, False])
@@ -116,7 +111,7 @@ def test_the_terminal_tells_the_kind_of_data(tmp_path, mark, words):
     text = printed(tmp_path, data_note=mark)
     assert words in text
     assert text.split("\n")[1].endswith(mark)
-    assert ("data" in text.split("\n", 1)[1]) is bool(mark)
+    assert ("Generated data" in text or "registry entry" in text) is bool(mark)
 
 
 def test_both_marks_stand_in_one_row(tmp_path):

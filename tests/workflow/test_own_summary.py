@@ -138,7 +138,7 @@ def test_scores_have_baseline_and_interval(trapped, misfits):
 
 def test_report_and_card_tell_of_these_data_alone(trapped):
     page = words_of((trapped / "results/report/index.html").read_text())
-    start = page.index("Before you read a score")
+    start = page.index("All runs against their baselines")
     section = page[start : page.index("Reading guide", start)]
     card = (trapped / "results/summary/cases_smollm2/seed42/model_card.md").read_text()
     example = (trapped / "results/summary/cases_smollm2/seed42/inference_example.py").read_text()
