@@ -114,7 +114,8 @@ def test_emotion_names_the_best_of_the_corrected_runs_as_such(validation, kind):
 def test_entity_calls_targets_unseen_only_if_no_text_is_in_training(shared):
     metrics = {name: entry(0.5) for name in ("accuracy", "macro_f1", "non_neutral_accuracy")}
     comparison = {"runs": [summary_of("ours", **metrics)], "interval": INTERVAL}
-    views = [{"run": "ours", "values": {"validation": {"nll_calibrated": 1.0}}}]
+    values = {"validation": {"nll_calibrated": 1.0}}
+    views = [{"run": "ours", "values": values, "record": {"details": {}}}]
     audit = {
         "overlap": {"test_in_train": shared[:1]},
         "near_duplicates": {"overlap": {"test_in_train": shared}},
