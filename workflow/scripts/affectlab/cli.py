@@ -1,4 +1,4 @@
-"""The command ``affectlab``: ask a trained model, see what data is at hand and what came out."""
+"""The command ``affectlab``: ask a trained model, see which data are there and what came out."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Once(argparse.Action):
 def _parser(experiments: Iterable[Experiment]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="affectlab",
-        description="Ask a trained model, see what data is at hand and what came out.",
+        description="Ask a trained model, see which data are there and what came out.",
         epilog="docs/commands.md explains them. Training and scoring are Snakemake's.",
     )
     parser.add_argument("--version", action="version", version=f"affectlab {__version__}")

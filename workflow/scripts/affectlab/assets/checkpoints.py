@@ -62,7 +62,7 @@ def check_model(directory: Path, kind: str) -> None:
         directory: as it was obtained.
         kind: of the model in the registry. An ``audio-checkpoint`` is one file ``*.pt``, opened
             later with ``weights_only``; all others are what `check_checkpoint` knows. A classifier
-            may have an ONNX file in place of weights.
+            may have an ONNX file instead of weights.
 
     Raises:
         FetchError: names what is missing or corrupt.

@@ -52,7 +52,7 @@ def is_passing(status: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file that is being transferred, and beside it what is needed to resume.
+    """A file that is being transferred, with what is needed to resume.
 
     Attributes:
         path: of the bytes so far.
