@@ -169,7 +169,7 @@ def key_mistakes(value: Any, path: str = "") -> Iterator[str]:
 
 
 def folder_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
-    """Folders of local copies that are not there: nothing would be found in them, without a message.
+    """Folders of local copies that are not there: nothing would be found, without a message.
 
     Or that may not be entered.
     """
