@@ -75,7 +75,7 @@ def test_the_title_of_the_page_tells_the_kind_of_data(notes, title):
 @pytest.mark.parametrize(
     ("notes", "kind", "words"),
     [
-        ([PLAIN], "complete", "All data are as their registry entries say."),
+        ([PLAIN], "complete", "No data set differs from what its entry states."),
         ([SAMPLE], "generated", "They say nothing about people."),
         ([SAMPLE, PLAIN], "differs", "Some data are generated"),
         ([COPY], "differs", "cannot be compared with those on the published data."),

@@ -104,7 +104,7 @@ def banner_of(notes: Iterable[DataNote]) -> dict[str, str]:
         )
     if parts:
         return {"kind": "differs", "text": " ".join(parts)}
-    return {"kind": "complete", "text": "All data are as their registry entries say."}
+    return {"kind": "complete", "text": "No data set differs from what its entry states."}
 
 
 def page_title(notes: Iterable[DataNote]) -> str:
