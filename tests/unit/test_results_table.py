@@ -8,8 +8,13 @@ from affectlab.report.results_file import read_results
 
 ROW = dict.fromkeys(COLUMNS, "") | {
     "kind": "ours",
+    "experiment": "emotion",
+    "run": "tfidf",
+    "data": "tweets",
+    "metric": "accuracy",
     "headline": "True",
     "value": 0.9,
+    "n": 10,
     "seeds": "1",
 }
 
@@ -27,6 +32,8 @@ def shown(folder, text):
         ({"value": ""}, "line 2: expected a number, found ''"),
         ({"ci_low": 0.1, "ci_high": "?"}, r"line 2: expected a number, found '\?'"),
         ({"baseline": "majority"}, "line 2: baseline_value: expected a number, found ''"),
+        ({"seeds": ""}, "line 2: seeds: expected a value, found ''"),
+        ({"kind": "published", "run": ""}, "line 2: run: expected a value, found ''"),
         ({"n": "many"}, "line 2: expected a whole number, found 'many'"),
         ({"headline": "yes"}, "line 2: expected True or False, found 'yes'"),
         ({"data_note": "invented"}, r"line 2: data_note: expected .* found 'invented'"),

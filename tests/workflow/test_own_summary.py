@@ -168,13 +168,13 @@ def test_folds_are_planned_as_one_estimate(project):
     directory = project.directory("own_summary_folds")
     lines = (json.dumps(spanish(number)) for number in range(40))
     (directory / "cases.jsonl").write_text("\n".join(lines) + "\n")
-    assert proposed(directory, "cases.jsonl")["datasets"]["cases"]["split"] == {"folds": 5}
+    assert proposed(directory, "cases.jsonl")["datasets"]["cases"]["split"] == {"folds": 3}
     tiny = project.write_overlay("own_summary_folds", TINY)
     overlays = [project.root / "config" / "demo.yaml", directory / "mine.yaml", tiny]
     result = project.snakemake("-n", directory=directory, overlays=overlays)
     assert result.status == 0, result.output
     jobs = result.jobs
-    assert (jobs["summary_train"], jobs["summary_train_fold"]) == (1, 5)
-    assert (jobs["summary_generate_fold"], jobs["summary_pool"]) == (5, 1)
+    assert (jobs["summary_train"], jobs["summary_train_fold"]) == (1, 3)
+    assert (jobs["summary_generate_fold"], jobs["summary_pool"]) == (3, 1)
     assert "summary_generate" not in jobs
     assert (jobs["summary_baseline"], jobs["summary_evaluate"]) == (1, 2)

@@ -18,6 +18,12 @@ from affectlab.report.results import COLUMNS, results_csv
 MARKS = (GENERATED, DIFFERS)
 """Of data sets."""
 
+ALWAYS = ("kind", "experiment", "run", "data", "metric")
+"""Columns without empty cells."""
+
+OF_OURS = ("n", "seeds")
+"""Columns without empty cells in the rows of our own runs."""
+
 
 def read_results(folder: Path | str) -> list[dict[str, Any]]:
     """The rows of a results folder's ``tables/results.csv``, see `results.COLUMNS`.
@@ -94,6 +100,9 @@ def _typed(row: Mapping[str, str]) -> dict[str, Any]:
         ValueError: a cell is not what it should be.
     """
     found = {name: _TYPES[name](row[name]) for name in COLUMNS}
+    needed = (*ALWAYS, *(OF_OURS if found["kind"] == "ours" else ()))
+    if empty := [name for name in needed if found[name] is None]:
+        raise ValueError(f"{empty[0]}: expected a value, found ''")
     if found["baseline"] is not None and found["baseline_value"] is None:
         raise ValueError("baseline_value: expected a number, found ''")
     return found
