@@ -400,7 +400,7 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     assert "generated" not in first
     assert "differs in records of test." in text
     assert "not the same items" not in text
-    assert text.index('<p class="banner differs"') < text.index(first)
+    assert text.index('<aside class="banner differs"') < text.index(first)
     assert "<title>affectlab: results (data differ from registry)</title>" in text
     generated = build(folder, sample_data=["made"])
     assert "The data set made is generated." in generated

@@ -3,9 +3,16 @@
   const one = (id) => document.getElementById(id);
   for (const button of document.querySelectorAll("button.copy")) {
     button.hidden = false;
-    button.addEventListener("click", () => {
-      const text = button.previousElementSibling.textContent;
-      navigator.clipboard.writeText(text).then(() => { button.textContent = "Copied"; });
+    button.addEventListener("click", async () => {
+      const command = button.previousElementSibling;
+      try {
+        await navigator.clipboard.writeText(command.textContent);
+        button.textContent = "Copied";
+      } catch {
+        // A browser may refuse, or have no clipboard for a page that came over plain HTTP.
+        getSelection().selectAllChildren(command);
+        button.textContent = "Selected: press Ctrl+C";
+      }
     });
   }
   // A link into a folded part opens it.
@@ -24,6 +31,7 @@
   const runs = [...table.querySelectorAll("tbody.run")];
   const filters = one("filters");
   filters.hidden = false;
+  table.classList.add("sortable");
   filters.addEventListener("submit", (event) => event.preventDefault());
   const show = () => {
     const words = one("find").value.toLowerCase().split(/\s+/).filter(Boolean);
