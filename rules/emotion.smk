@@ -317,10 +317,10 @@ rule emotion_prompt_endpoint:
         mem_mb=scaled(2000),
         runtime=240,
     params:
-        lib=lib("emotion_prompt_endpoint"),
+        lib=lib("emotion_prompt"),
         recipe=EMOTION_RUNS.recipe("protocol", "seeds", "data"),
     script:
-        "../workflow/scripts/emotion_prompt_endpoint.py"
+        "../workflow/scripts/emotion_prompt.py"
 
 
 # What a text classifier from elsewhere predicts, without training.

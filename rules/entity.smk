@@ -270,10 +270,10 @@ rule entity_prompt_endpoint:
         mem_mb=scaled(2000),
         runtime=240,
     params:
-        lib=lib("entity_prompt_endpoint"),
+        lib=lib("entity_prompt"),
         recipe=ENTITY_RUNS.recipe("protocol", "seeds", "data"),
     script:
-        "../workflow/scripts/entity_prompt_endpoint.py"
+        "../workflow/scripts/entity_prompt.py"
 
 
 rule entity_evaluate:

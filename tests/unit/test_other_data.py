@@ -26,6 +26,7 @@ from affectlab.evaluation.other_answers import (
 )
 from affectlab.evaluation.other_data import (
     Origin,
+    OtherTest,
     independent_difference,
     interval_of,
     mapping_of,
@@ -33,7 +34,6 @@ from affectlab.evaluation.other_data import (
     other_data_record,
     over_seeds,
     read_other_data,
-    run_header,
     write_other_data,
 )
 from affectlab.evaluation.stats import Interval
@@ -236,9 +236,9 @@ def scored(labels=("anger", "joy"), copies=(), mapping=None):
 
 
 def stored(tmp_path, record):
-    recipe = read_recipe()
     path = tmp_path / "metrics.json"
-    write_other_data(path, run_header("emotion", "r", 0, recipe, 2), record, SCHEMA)
+    tested = OtherTest("emotion", "r", 0, "theirs", {}, Bootstrap(), path, path)
+    write_other_data(path, tested.header("corrected", 2), record, SCHEMA)
     return read_other_data(path)
 
 

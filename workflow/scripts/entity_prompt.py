@@ -10,12 +10,14 @@ from affectlab.entity.settings import EntityRun
 from affectlab.files.logs import configure_logging
 
 configure_logging(snakemake.log[0])
+# A model behind an endpoint has no files here.
+manifest = snakemake.input.get("model")
 predictions = Path(snakemake.output.predictions)
 classify(
     read_data(snakemake.input.records, snakemake.input.description),
     typed(EntityRun, snakemake.params.recipe),
     snakemake.wildcards.run,
-    model_directory=manifest_directory(snakemake.input.model),
+    model_directory=manifest_directory(manifest) if manifest else None,
     threads=snakemake.threads,
     work_directory=predictions.parent / "work",
     predictions_path=predictions,

@@ -18,7 +18,7 @@ from affectlab.audio.model import load
 from affectlab.audio.outlines import LEAST_SIMILARITY, LENGTH_TOLERANCE, near_groups
 from affectlab.audio.predictions import Predicted, read_corpus, read_predictions
 from affectlab.audio.score_intervals import read_refits
-from affectlab.audio.settings import AudioRun, OtherRecordings
+from affectlab.audio.settings import AudioRun
 from affectlab.audio.store import read_embeddings
 from affectlab.audio.subgroup_scores import class_items
 from affectlab.audio.targets import ClassTarget
@@ -36,14 +36,13 @@ from affectlab.evaluation.other_answers import (
 )
 from affectlab.evaluation.other_data import (
     Origin,
+    OtherTest,
     Scored,
     answer_counts,
     class_counts,
-    mapping_of,
     of_shared_classes,
     other_data_record,
     restricted_decisions,
-    run_header,
     shared_order,
     write_other_data,
 )
@@ -146,35 +145,29 @@ def find_copies(
 
 
 def evaluate_other(
-    name: tuple[str, int, str],
+    test: OtherTest,
     recipe: AudioRun,
-    block: OtherRecordings,
-    bootstrap: Bootstrap,
     *,
     own: tuple[Path, Path, Path],
     details_path: Path,
     model_directory: Path,
-    other: tuple[Path, Path, Path],
+    other: tuple[Path, Path],
     description: Description,
     task: str,
-    copies_path: Path,
     path: Path,
     schema: Path,
 ) -> None:
     """Score a probe on other data: metrics.json of the folder ``on/<data>``.
 
     Args:
-        name: of the run, its seed, and the name of the other data.
+        test: which probe is tested on what.
         recipe: of the run.
-        block: of the other data under ``test_on``.
-        bootstrap: of the intervals.
         own: records.jsonl and measures.jsonl of the run's data, and its predictions.jsonl.
         details_path: details.json of the run.
         model_directory: of the probe.
-        other: records.jsonl and measures.jsonl of the other data, and what `predict_other` stored.
+        other: records.jsonl and measures.jsonl of the other data.
         description: of the other data.
         task: which labels of the other data count.
-        copies_path: what `find_copies` stored.
         path: where the record goes.
         schema: of the record.
 
@@ -182,30 +175,31 @@ def evaluate_other(
         DataError: a file does not hold what it should.
         UserError: the data share fewer than two classes.
     """
-    run, seed, data = name
+    bootstrap = test.bootstrap
     classes = tuple(load(model_directory).facts["classes"])
-    where = f"audio.runs.{run}.test_on.{data}"
-    mapping = mapping_of(where, classes, task_classes(description.classes, task), block.classes)
-    items = read_corpus(*other[:2], task, recipe.unit).items
+    mapping = test.mapping(classes, task_classes(description.classes, task))
+    items = read_corpus(*other, task, recipe.unit).items
     split, places = other_places([one.split for one in items.values()])
     tested = {list(items)[place]: list(items.values())[place] for place in places}
     labels = {one: str(known.label) for one, known in tested.items()}
     groups = {one: known.subject for one, known in tested.items()}
-    answers = read_answers(other[2], classes, labels, groups)
-    copied = copies_in_training(copies_path, ("train", "validation", "test", WHOLE))
+    answers = read_answers(test.answers, classes, labels, groups)
+    copied = copies_in_training(test.copies, ("train", "validation", "test", WHOLE))
     if recipe.unit == "subject":
-        copied = _of_subjects(copied, other[:2])
+        copied = _of_subjects(copied, other)
     record = other_data_record(
         classes=classes,
         mapping=mapping,
         labels=labels.values(),
         within=_within(recipe, own, classes, mapping, read_json(details_path), bootstrap),
-        other=(Origin(data, split), of_shared_classes(answers, classes, mapping, bootstrap.level)),
+        other=(
+            Origin(test.data, split),
+            of_shared_classes(answers, classes, mapping, bootstrap.level),
+        ),
         copies=copied,
         bootstrap=bootstrap,
     )
-    header = run_header("audio", run, seed, recipe, TASK_VERSION)
-    write_other_data(path, header, record, schema)
+    write_other_data(path, test.header(recipe.protocol, TASK_VERSION), record, schema)
 
 
 def _of_subjects(copied: Mapping[str, object], paths: tuple[Path, ...]) -> dict[str, object]:

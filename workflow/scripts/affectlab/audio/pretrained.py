@@ -18,7 +18,7 @@ from affectlab.audio.settings import AudioRun
 from affectlab.audio.waveform import Samples, in_parallel, read_audio
 from affectlab.config.pretrained import PRETRAINED
 from affectlab.errors import UserError, first_line
-from affectlab.evaluation.class_mapping import ClassMapping, Mapped
+from affectlab.evaluation.class_mapping import Mapped
 from affectlab.evaluation.outside import complete_record
 from affectlab.evaluation.pretrained_records import DIGITS, Reading, TheirModel, about_model
 from affectlab.files.io import round_significant, write_json, write_jsonl
@@ -137,18 +137,17 @@ def predict(
     """
     from transformers import AutoModelForAudioClassification
 
-    from affectlab.models.classifiers import load_classifier
-    from affectlab.models.devices import set_threads
+    from affectlab.models.classifiers import load_mapped
 
-    set_threads(threads)
-    classifier = load_classifier(
+    classifier, mapping = load_mapped(
         directory,
         AutoModelForAudioClassification,
+        run.pretrained,
         purpose="an audio classifier",
-        onnx=run.pretrained.onnx,
+        classes=classes,
+        key=key,
         threads=threads,
     )
-    mapping = ClassMapping.of(classifier.names, classes, run.pretrained.classes, key)
     listener = Listener.of(directory)
     scored = divided(corpus)[0]
     by_subject, known = run.unit == "subject", set(scored)

@@ -72,16 +72,18 @@ def _score_classes(
 ) -> Scored:
     found = _with_refits(read_predictions(path, classes, corpus, main), details)
     head = found[main]
+    scores = scored_record(found, main, classes, bootstrap)
     more = {
         "constant_answers": rounded(constant_answers(head.labels, classes)),
         "repeats": len(head.probabilities),
+        **_about_outside(
+            head,
+            details,
+            scores,
+            lambda: swapped_classes(head, classes, bootstrap.level),
+            lambda rest: score_scheme(rest, classes, bootstrap),
+        ),
     }
-    scores = scored_record(found, main, classes, bootstrap)
-    if table := details.get("outside"):
-        more["outside"] = {**table, **swapped_classes(head, classes, bootstrap.level)}
-        rest = without_trained(head, table)
-        if rest is not None:
-            scores["other_splits"][WITHOUT_OVERLAP] = score_scheme(rest, classes, bootstrap)
     return Scored(
         head.subjects,
         {"classes": list(classes)},
@@ -105,13 +107,14 @@ def _score_numbers(
     predicted = head.values.mean(axis=0)
     panels = {name: (head.true[:, d], predicted[:, d]) for d, name in enumerate(names)}
     scores = number_record(found, main, names, bootstrap)
-    more: dict[str, Any] = {"repeats": len(head.values)}
-    if table := details.get("outside"):
-        more["outside"] = {**table, "swapped_names": {}}
-        rest = without_trained(head, table)
-        if rest is not None:
-            rivals = trivial_numbers({main: rest}, main, names)
-            scores["other_splits"][WITHOUT_OVERLAP] = score_numbers(rest, names, bootstrap, rivals)
+
+    def score_rest(rest: PredictedNumbers) -> Mapping[str, Any]:
+        return score_numbers(rest, names, bootstrap, trivial_numbers({main: rest}, main, names))
+
+    more = {
+        "repeats": len(head.values),
+        **_about_outside(head, details, scores, _no_swaps, score_rest),
+    }
     return Scored(
         head.subjects,
         {"numbers": list(names)},
@@ -138,13 +141,14 @@ def _score_label_sets(
         for k, name in enumerate(classes)
     }
     scores = label_set_record(found, main, classes, bootstrap)
-    more: dict[str, Any] = {"repeats": len(head.repeats)}
-    if table := details.get("outside"):
-        more["outside"] = {**table, "swapped_names": {}}
-        rest = without_trained(head, table)
-        if rest is not None:
-            rivals = trivial_label_sets({main: rest}, main)
-            scores["other_splits"][WITHOUT_OVERLAP] = score_label_sets(rest, bootstrap, rivals)
+
+    def score_rest(rest: PredictedSets) -> Mapping[str, Any]:
+        return score_label_sets(rest, bootstrap, trivial_label_sets({main: rest}, main))
+
+    more = {
+        "repeats": len(head.repeats),
+        **_about_outside(head, details, scores, _no_swaps, score_rest),
+    }
     return Scored(
         head.subjects,
         {"classes": list(classes), "target": LABEL_SETS},
@@ -153,6 +157,38 @@ def _score_label_sets(
         panels,
         lambda: label_set_items(head, bootstrap),
     )
+
+
+def _about_outside(
+    head: T,
+    details: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    swaps: Callable[[], Mapping[str, Any]],
+    score: Callable[[T], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What the record has of predictions from elsewhere; nothing for those of our own.
+
+    Adds to the other splits of *scores* the items that their model was not trained on.
+
+    Args:
+        head: the predictions of the main scheme.
+        details: of the run.
+        scores: as of `scored_record`.
+        swaps: finds class names that were swapped.
+        score: of a part of the items.
+    """
+    table = details.get("outside")
+    if not table:
+        return {}
+    rest = without_trained(head, table)
+    if rest is not None:
+        scores["other_splits"][WITHOUT_OVERLAP] = score(rest)
+    return {"outside": {**table, **swaps()}}
+
+
+def _no_swaps() -> dict[str, Any]:
+    """Of numbers and of label sets, names that were swapped are not looked for."""
+    return {"swapped_names": {}}
 
 
 def score_predictions(

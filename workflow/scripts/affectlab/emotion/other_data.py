@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from affectlab.config.models import Bootstrap
-from affectlab.config.other_data import OtherData
 from affectlab.datasets.near_texts import RULE, near_groups
 from affectlab.emotion.data import Data, Record
 from affectlab.emotion.evaluate import TASK_VERSION
@@ -27,11 +26,10 @@ from affectlab.evaluation.other_answers import (
 )
 from affectlab.evaluation.other_data import (
     Origin,
+    OtherTest,
     Scored,
-    mapping_of,
     of_shared_classes,
     other_data_record,
-    run_header,
     write_other_data,
 )
 
@@ -86,27 +84,21 @@ def find_copies(own: Data, other: Data, path: Path) -> None:
 
 
 def evaluate_other(
-    name: tuple[str, int, str],
+    test: OtherTest,
     recipe: EmotionRun,
-    block: OtherData,
-    bootstrap: Bootstrap,
     *,
     own: tuple[Data, Path],
-    other: tuple[Data, Path],
-    copies_path: Path,
+    other: Data,
     path: Path,
     schema: Path,
 ) -> None:
     """Score a model on other data: metrics.json of the folder ``on/<data>``.
 
     Args:
-        name: of the run, its seed, and the name of the other data.
+        test: which model is tested on what.
         recipe: of the run.
-        block: of the other data under ``test_on``.
-        bootstrap: level of the intervals.
         own: data of the run, and its predictions.jsonl.
-        other: the other data, and what `predict_other` stored.
-        copies_path: what `find_copies` stored.
+        other: the other data.
         path: where the record goes.
         schema: of the record.
 
@@ -114,28 +106,25 @@ def evaluate_other(
         DataError: a file does not hold what it should.
         UserError: the data share fewer than two classes.
     """
-    run, seed, data = name
-    classes = own[0].classes
-    where = f"emotion.runs.{run}.test_on.{data}"
-    mapping = mapping_of(where, classes, other[0].classes, block.classes)
-    split, records = other_records(other[0])
+    classes, bootstrap = own[0].classes, test.bootstrap
+    mapping = test.mapping(classes, other.classes)
+    split, records = other_records(other)
     labels = {record.id: record.label for record in records}
     groups = dict(zip(labels, groups_of(records), strict=True))
-    answers = read_answers(other[1], classes, labels, groups)
+    answers = read_answers(test.answers, classes, labels, groups)
     record = other_data_record(
         classes=classes,
         mapping=mapping,
         labels=labels.values(),
         within=_within(recipe.data, *own, mapping, bootstrap),
         other=(
-            Origin(data, split),
+            Origin(test.data, split),
             of_shared_classes(answers, classes, mapping, bootstrap.level),
         ),
-        copies=copies_in_training(copies_path, TRAINED_ON),
+        copies=copies_in_training(test.copies, TRAINED_ON),
         bootstrap=bootstrap,
     )
-    header = run_header("emotion", run, seed, recipe, TASK_VERSION)
-    write_other_data(path, header, record, schema)
+    write_other_data(path, test.header(recipe.protocol, TASK_VERSION), record, schema)
 
 
 def _within(

@@ -11,7 +11,6 @@ from affectlab.config.pretrained import PRETRAINED
 from affectlab.emotion.data import Data
 from affectlab.emotion.outside import held_out_labels
 from affectlab.emotion.settings import EmotionRun
-from affectlab.evaluation.class_mapping import ClassMapping
 from affectlab.evaluation.outside import store_predicted
 from affectlab.evaluation.outside_splits import predicted_once
 from affectlab.evaluation.pretrained_records import (
@@ -21,8 +20,7 @@ from affectlab.evaluation.pretrained_records import (
     prediction_fields,
 )
 from affectlab.models.classifier_inputs import Texts
-from affectlab.models.classifiers import load_classifier
-from affectlab.models.devices import set_threads
+from affectlab.models.classifiers import load_mapped
 
 
 def predict(
@@ -52,15 +50,15 @@ def predict(
         UserError: the model cannot be used, or none of its classes is one of the data.
         DataError: a file of the model is corrupt.
     """
-    set_threads(threads)
-    classifier = load_classifier(
+    classifier, mapping = load_mapped(
         directory,
         AutoModelForSequenceClassification,
+        run.pretrained,
         purpose="a text classifier",
-        onnx=run.pretrained.onnx,
+        classes=data.classes,
+        key=key,
         threads=threads,
     )
-    mapping = ClassMapping.of(classifier.names, data.classes, run.pretrained.classes, key)
     items = predicted_once(held_out_labels(data), folded=data.description.folds is not None)
     records = [one for one in data.records if any(one.id in own for own in items.values())]
     ids = [one.id for one in records]

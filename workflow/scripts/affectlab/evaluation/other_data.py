@@ -21,12 +21,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from affectlab.config.models import Bootstrap, Run
+from affectlab.config.models import Bootstrap
 from affectlab.config.other_data import class_mistakes, shared_classes
 from affectlab.errors import UserError
 from affectlab.evaluation import stats
@@ -70,6 +71,51 @@ class Origin(NamedTuple):
 
     data: str
     split: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTest:
+    """A trained model that is tested on other data.
+
+    Attributes:
+        experiment: its name.
+        run: its name.
+        seed: of the training.
+        data: name of the other data.
+        given: ``classes`` of the block of the other data under ``test_on``.
+        bootstrap: level of the intervals.
+        answers: what `write_answers` stored.
+        copies: what `write_copies` stored.
+    """
+
+    experiment: str
+    run: str
+    seed: int
+    data: str
+    given: Mapping[str, str]
+    bootstrap: Bootstrap
+    answers: Path
+    copies: Path
+
+    def mapping(self, own: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
+        """`mapping_of` the classes of the model and of the other data."""
+        block = f"{self.experiment}.runs.{self.run}.test_on.{self.data}"
+        return mapping_of(block, own, theirs, self.given)
+
+    def header(self, protocol: str, task_version: int) -> dict[str, Any]:
+        """What identifies the model in the record.
+
+        Args:
+            protocol: of the run.
+            task_version: of the labels and scores of the experiment.
+        """
+        return {
+            "experiment": self.experiment,
+            "run": self.run,
+            "seed": self.seed,
+            "protocol": protocol,
+            "task_version": task_version,
+        }
 
 
 def mapping_of(
@@ -330,27 +376,6 @@ def _without(items: ScoredItems, copied: Sequence[str]) -> dict[str, Any] | None
     }
 
 
-def run_header(
-    experiment: str, run: str, seed: int, recipe: Run, task_version: int
-) -> dict[str, Any]:
-    """What identifies a tested model in the record.
-
-    Args:
-        experiment: its name.
-        run: its name.
-        seed: of the training.
-        recipe: of the run.
-        task_version: of the labels and scores of the experiment.
-    """
-    return {
-        "experiment": experiment,
-        "run": run,
-        "seed": seed,
-        "protocol": recipe.protocol,
-        "task_version": task_version,
-    }
-
-
 def write_other_data(
     path: Path, run: Mapping[str, Any], record: Mapping[str, Any], schema: Path
 ) -> None:
@@ -358,7 +383,7 @@ def write_other_data(
 
     Args:
         path: of metrics.json in the folder of the other data.
-        run: of `run_header`.
+        run: of `OtherTest.header`.
         record: of `other_data_record`.
         schema: of the whole.
 

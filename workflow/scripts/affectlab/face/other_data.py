@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from affectlab.config.models import Bootstrap
-from affectlab.config.other_data import OtherData
 from affectlab.errors import UserError
 from affectlab.evaluation.classification import CROSS_VALIDATION, read_predictions
 from affectlab.evaluation.other_answers import (
@@ -21,11 +20,10 @@ from affectlab.evaluation.other_answers import (
 )
 from affectlab.evaluation.other_data import (
     Origin,
+    OtherTest,
     Scored,
-    mapping_of,
     of_shared_classes,
     other_data_record,
-    run_header,
     write_other_data,
 )
 from affectlab.face.data import Faces, groups_of
@@ -100,29 +98,23 @@ def find_copies(own: Faces, other: Faces, path: Path) -> None:
 
 
 def evaluate_other(
-    name: tuple[str, int, str],
+    test: OtherTest,
     recipe: FaceRun,
-    block: OtherData,
-    bootstrap: Bootstrap,
     *,
     own: tuple[ScoredData, Path],
-    other: tuple[Faces, Path],
+    other: Faces,
     result_split: str,
-    copies_path: Path,
     path: Path,
     schema: Path,
 ) -> None:
     """Score a network on other data: metrics.json of the folder ``on/<data>``.
 
     Args:
-        name: of the run, its seed, and the name of the other data.
+        test: which network is tested on what.
         recipe: of the run.
-        block: of the other data under ``test_on``.
-        bootstrap: level of the intervals.
         own: data of the run, and its predictions.jsonl.
-        other: the other data, and what `predict_other` stored.
+        other: the other data.
         result_split: the split of the own data whose scores are the result.
-        copies_path: what `find_copies` stored.
         path: where the record goes.
         schema: of the record.
 
@@ -130,25 +122,25 @@ def evaluate_other(
         DataError: a file does not hold what it should.
         UserError: the data share fewer than two classes.
     """
-    run, seed, data = name
-    classes, faces = own[0].faces.classes, other[0]
-    where = f"face.runs.{run}.test_on.{data}"
-    mapping = mapping_of(where, classes, faces.classes, block.classes)
-    split, rows = other_rows(faces)
-    labels = {faces.paths[row]: str(faces.emotions[row]) for row in rows}
-    groups = dict(zip(faces.paths, groups_of(faces), strict=True))
-    answers = read_answers(other[1], classes, labels, groups)
+    classes, bootstrap = own[0].faces.classes, test.bootstrap
+    mapping = test.mapping(classes, other.classes)
+    split, rows = other_rows(other)
+    labels = {other.paths[row]: str(other.emotions[row]) for row in rows}
+    groups = dict(zip(other.paths, groups_of(other), strict=True))
+    answers = read_answers(test.answers, classes, labels, groups)
     record = other_data_record(
         classes=classes,
         mapping=mapping,
         labels=labels.values(),
         within=_within(recipe.data, *own, mapping, bootstrap, result_split),
-        other=(Origin(data, split), of_shared_classes(answers, classes, mapping, bootstrap.level)),
-        copies=copies_in_training(copies_path, recipe.train_on),
+        other=(
+            Origin(test.data, split),
+            of_shared_classes(answers, classes, mapping, bootstrap.level),
+        ),
+        copies=copies_in_training(test.copies, recipe.train_on),
         bootstrap=bootstrap,
     )
-    header = run_header("face", run, seed, recipe, TASK_VERSION)
-    write_other_data(path, header, record, schema)
+    write_other_data(path, test.header(recipe.protocol, TASK_VERSION), record, schema)
 
 
 def _within(

@@ -8,7 +8,6 @@ from pathlib import Path
 from transformers import AutoModelForImageClassification
 
 from affectlab.config.pretrained import PRETRAINED
-from affectlab.evaluation.class_mapping import ClassMapping
 from affectlab.evaluation.outside import store_predicted
 from affectlab.evaluation.outside_splits import predicted_once
 from affectlab.evaluation.pretrained_records import (
@@ -21,8 +20,7 @@ from affectlab.face.outside import labels_of_splits
 from affectlab.face.scored_data import ScoredData
 from affectlab.face.settings import FaceRun
 from affectlab.models.classifier_inputs import image_batches
-from affectlab.models.classifiers import load_classifier
-from affectlab.models.devices import set_threads
+from affectlab.models.classifiers import load_mapped
 
 
 def predict(
@@ -54,16 +52,16 @@ def predict(
         UserError: the model cannot be used, or none of its classes is one of the data.
         DataError: a file of the model is corrupt.
     """
-    set_threads(threads)
-    classifier = load_classifier(
+    classifier, mapping = load_mapped(
         directory,
         AutoModelForImageClassification,
+        run.pretrained,
         purpose="an image classifier",
-        onnx=run.pretrained.onnx,
+        classes=data.faces.classes,
+        key=key,
         threads=threads,
     )
     faces = data.faces
-    mapping = ClassMapping.of(classifier.names, faces.classes, run.pretrained.classes, key)
     known = labels_of_splits(data, result_split)
     del known["train"]
     items = predicted_once(known, folded=faces.folds is not None)

@@ -5,7 +5,7 @@ The weights are those of a checkpoint of transformers, or an ONNX file beside it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +17,10 @@ from transformers import AutoConfig
 
 from affectlab.assets.checkpoints import ONNX_FILES
 from affectlab.assets.safe_loading import from_directory
+from affectlab.config.pretrained import Pretrained
 from affectlab.errors import DataError, UserError, first_line, reading
-from affectlab.models.devices import choose_device
+from affectlab.evaluation.class_mapping import ClassMapping
+from affectlab.models.devices import choose_device, set_threads
 from affectlab.models.onnx_export import onnx_session
 from affectlab.models.text_models import load_pretrained
 
@@ -118,6 +120,38 @@ def load_classifier(
     if file is not None:
         return Classifier(names, several, file, _onnx_run(directory, file, threads))
     return Classifier(names, several, None, _network_run(directory, auto_class, purpose))
+
+
+def load_mapped(
+    directory: Path,
+    auto_class: Any,
+    recipe: Pretrained,
+    *,
+    purpose: str,
+    classes: Sequence[str],
+    key: str,
+    threads: int,
+) -> tuple[Classifier, ClassMapping]:
+    """Load a classifier, and find which class of the data each of its classes stands for.
+
+    Args:
+        directory: see `load_classifier`.
+        auto_class: likewise.
+        recipe: of the run.
+        purpose: see `load_classifier`.
+        classes: of the data, in the order of their ids.
+        key: dotted path of the mapping of classes, for messages.
+        threads: CPU threads.
+
+    Raises:
+        UserError: the model cannot be used, or none of its classes is one of the data.
+        DataError: a file of the model is corrupt.
+    """
+    set_threads(threads)
+    classifier = load_classifier(
+        directory, auto_class, purpose=purpose, onnx=recipe.onnx, threads=threads
+    )
+    return classifier, ClassMapping.of(classifier.names, classes, recipe.classes, key)
 
 
 def _class_names(config: Any, directory: Path) -> tuple[str, ...]:
