@@ -55,6 +55,7 @@ class Project:
         self.folder = folder
         self.root = folder / "project"
         self.overlay = folder / "tiny.yaml"
+        self.passing = []
 
     def command(self, *arguments, directory, overlays=None):
         """The command line; *overlays* are config files put on the full configuration."""
@@ -118,9 +119,10 @@ class Project:
             path.write_bytes(before)
 
     def directory(self, name):
-        """An empty folder to run in."""
+        """An empty folder to run in, until the module of its test has ended."""
         path = self.folder / "runs" / name
         path.mkdir(parents=True)
+        self.passing.append(path)
         return path
 
     def write_overlay(self, name, content):
@@ -171,10 +173,21 @@ def project(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _room_for_others(request, project):
+    """Together, the runs of all modules are gigabytes. A failure keeps them."""
+    yield
+    if not request.session.testsfailed:
+        for path in project.passing:
+            shutil.rmtree(path)
+    project.passing.clear()
+
+
 @pytest.fixture(scope="session")
 def finished(project):
     """The folder of a complete run; for reading only."""
-    directory = project.directory("finished")
+    directory = project.folder / "finished" / "run"
+    directory.mkdir(parents=True)
     result = project.snakemake(directory=directory)
     assert result.status == 0, result.output
     return directory

@@ -170,6 +170,7 @@ def write_faces(folder, count, seed, names):
         write_image(folder / names[name] / f"{number:03d}.png", image)
 
 
+@pytest.mark.nightly
 def test_images_of_other_data(project):
     directory = project.directory("faces_elsewhere")
     write_faces(directory / "mine", 120, 0, {name: name for name in KINDS})

@@ -45,6 +45,7 @@ def proposed(directory, capsys, monkeypatch):
     return yaml.safe_load(text), directory / "mine.yaml"
 
 
+@pytest.mark.nightly
 def test_recordings_with_valence_and_arousal(project, capsys, misfits, monkeypatch):
     directory = project.directory("audio_numbers")
     write_recordings(directory / "rated")

@@ -201,7 +201,8 @@ def test_a_parquet_table_with_traps(project, capsys):
     check_predictions(found, capsys, mine_words=0)
 
 
-@pytest.mark.parametrize("folds", [3, pytest.param(5, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("folds", [3, 5])
 def test_few_texts_are_cross_validated(project, misfits, capsys, folds):
     """A network is trained to score each fold, and one more to keep."""
     entry = {

@@ -129,6 +129,7 @@ def test_spans_with_a_split_and_traps(run_it, capsys, misfits):
     check_prediction(results / "scenes_minilm/seed42/model", capsys)
 
 
+@pytest.mark.nightly
 def test_spans_in_folds(run_it, capsys):
     """Each text is held out once; one class is too rare for the folds."""
     rows = rows_of(45)

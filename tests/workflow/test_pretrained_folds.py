@@ -60,6 +60,7 @@ def results(project, tmp_path_factory):
     return directory / "results"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("experiment", "n"), [("emotion", 60), ("face", 30)])
 def test_each_item_is_predicted_once_and_nothing_is_fitted(results, experiment, n):
     run = results / experiment / "theirs" / "seed0"
@@ -76,6 +77,7 @@ def test_each_item_is_predicted_once_and_nothing_is_fitted(results, experiment, 
     assert record["details"]["outside"]["splits_left_out"] == ["validation"]
 
 
+@pytest.mark.nightly
 def test_the_page_is_about_the_run_that_was_trained(results):
     page = html.unescape((results / "report" / "index.html").read_text())
     page = " ".join(page.split())

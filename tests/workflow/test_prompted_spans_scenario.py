@@ -52,6 +52,7 @@ def metrics(scored, run):
     return json.loads((scored / f"results/entity/{run}/seed0/metrics.json").read_text())
 
 
+@pytest.mark.nightly
 def test_spans_are_scored_by_their_classes(scored):
     local, asked = metrics(scored, "local"), metrics(scored, "asked")
     assert local["data"]["n"] == asked["data"]["n"] > 10
@@ -66,6 +67,7 @@ def test_spans_are_scored_by_their_classes(scored):
     assert {"ece", "nll"} <= set(local["metrics"])
 
 
+@pytest.mark.nightly
 def test_the_report_tells_who_predicted(scored):
     shown = words_of((scored / "results/report/index.html").read_text())
     assert "qwen3-tiny classified these" in shown

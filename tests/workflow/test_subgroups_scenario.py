@@ -4,6 +4,7 @@ import html
 import json
 import random
 
+import pytest
 from own_texts import rows_of, write_csv
 from test_own_summary import spanish
 
@@ -91,6 +92,7 @@ def test_a_gap_between_subgroups_is_found(project):
     assert not {"emotion_convert", "emotion_tfidf", "emotion_audit"} & again.rules
 
 
+@pytest.mark.nightly
 def test_summaries_have_scores_by_subgroup(project):
     directory = project.directory("subgroups_summary")
     rows = [{**spanish(n), "sex": ("female", "male")[n % 2]} for n in range(40)]
