@@ -51,6 +51,7 @@ REFERENCES = [
         "value": 0.9,
         "verified": True,
         "source": "a paper",
+        "url": "https://example.org/paper",
     },
     {
         "experiment": "emotion",
@@ -297,7 +298,10 @@ def test_the_page_needs_nothing_from_elsewhere(text):
         for key in ("src", "href", "srcset", "data", "action"):
             address = attributes.get(key)
             if address is not None:
-                assert address.startswith(("data:", "#", "../emotion/")), (tag, address)
+                assert address.startswith(("data:", "#", "../emotion/")) or (
+                    # A reader may follow the link to a source; the page loads nothing from there.
+                    (tag, address) == ("a", "https://example.org/paper")
+                ), (tag, address)
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL).group(1)
     assert "url(" not in style
     assert "@import" not in style
@@ -357,27 +361,48 @@ def test_scores_below_the_trivial_answer_are_flagged_where_they_stand(text):
     assert "below trivial baseline" not in row
 
 
-def test_published_numbers_stand_beside_ours_of_the_same_split(text, folder):
-    runs = {
-        name: [
-            read_json(folder / "emotion" / name / f"seed{seed}" / "metrics.json")
-            for seed in run["seeds"]
-        ]
-        for name, run in RUNS.items()
-    }
-    test = np.mean([record["metrics"]["accuracy"]["value"] for record in runs["strong"]])
-    validation = np.mean(
-        [
-            record["other_splits"]["validation"]["metrics"]["accuracy"]["value"]
-            for record in runs["strong"]
-        ]
+def test_published_numbers_are_next_to_ours(text, folder):
+    run = read_json(folder / "emotion" / "comparison.json")["runs"][0]
+    records = [
+        read_json(folder / "emotion" / "strong" / f"seed{seed}" / "metrics.json")
+        for seed in RUNS["strong"]["seeds"]
+    ]
+    validation = [
+        record["other_splits"]["validation"]["metrics"]["accuracy"]["value"] for record in records
+    ]
+    means = {"test": run["metrics"]["accuracy"]["mean"], "validation": np.mean(validation)}
+    (section,) = re.findall(r'<section id="published">(.*?)</section>', text, re.DOTALL)
+    rows = dict(
+        re.findall(r'<tr><th scope="row" class="wide">(.*?)<small>(.*?)</tr>', section, re.DOTALL)
     )
-    for ours, published in ((test, 0.9), (validation, 0.95)):
-        assert f"{ours - published:+.3f}".replace("-", "−") in text
-    assert "Another &lt;model&gt;" in text
-    # One published number is of as many items as ours, the other is not.
-    assert text.count('<small class="flag">n = 200</small>') == 1
-    assert "Of other data" not in text
+    assert list(rows) == ["Another &lt;model&gt;", "A card", "Of other data"]
+    for name, split in (("Another &lt;model&gt;", "test"), ("A card", "validation")):
+        assert f"<b>{means[split]:.3f}</b>" in rows[name]
+        # The copy of the data is not the published one.
+        assert "not compared: our copy of the data differs" in rows[name]
+    assert '<a href="https://example.org/paper">a paper</a>' in rows["Another &lt;model&gt;"]
+    assert "n = 2,000" in rows["A card"]
+    assert "measured again by others" in rows["Another &lt;model&gt;"]
+    assert "stated by its authors" in rows["A card"]
+    assert rows["Of other data"].count("no such run") == 2
+
+
+def test_a_copy_as_the_registry_describes_it_is_compared(folder, tmp_path):
+    copy_unsealed(folder, tmp_path / "results")
+    path = tmp_path / "results" / "emotion" / "data" / "made" / "audit.json"
+    audit = read_json(path)
+    write_json(
+        path, audit | {"expected": [row for row in audit["expected"] if row["status"] == "ok"]}
+    )
+    found = build(tmp_path / "results")
+    (run, _) = read_json(folder / "emotion" / "comparison.json")["runs"]
+    score = run["metrics"]["accuracy"]
+    shown = [f"{one - 0.9:+.3f}".replace("-", "−") for one in (score["mean"], *score["ci"])]
+    assert f"difference {shown[0]} ({shown[1]} to {shown[2]}), over items" in found
+    assert "that others verified is that of Another &lt;model&gt;" in found
+    with (tmp_path / "results" / "tables" / "results.csv").open(newline="") as stream:
+        kinds = [row["run"] for row in csv.DictReader(stream) if row["kind"] == "published"]
+    assert kinds == ["other", "card"]
 
 
 def test_no_text_of_the_corpus_is_in_the_report(text, folder):
@@ -497,7 +522,7 @@ def test_the_first_screen_shows_the_best_run_and_every_run_has_a_line(text, fold
     ]
 
 
-def test_the_table_holds_every_run_and_the_published_numbers(text, folder):
+def test_the_table_holds_every_run(text, folder):
     with (folder / "tables" / "results.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == results.COLUMNS
@@ -511,7 +536,8 @@ def test_the_table_holds_every_run_and_the_published_numbers(text, folder):
             assert row["below_baseline"] == str(entry["below_baseline"])
     assert ours["strong", "accuracy"]["seeds"] == "1 2"
     assert ours["strong", "ece"]["baseline"] == ""
-    assert [row["run"] for row in rows if row["kind"] == "published"] == ["other", "card"]
+    # A copy that differs from the published data is not compared with published numbers.
+    assert {row["kind"] for row in rows} == {"ours"}
 
 
 def test_equal_results_give_equal_pages(text, folder, tmp_path):
@@ -573,7 +599,7 @@ def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path
     text = (copy / "index.html").read_text()
     assert Page(text).mismatched == []
     assert "nothing to compare" in text
-    assert "No published number is known" in text
+    assert "No published number has the data" in text
     assert "Exported models" not in text
     assert "onfident learning" not in text
     assert "Not searched: the class love has 1 different text." in text

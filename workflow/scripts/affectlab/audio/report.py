@@ -9,16 +9,17 @@ from typing import Any
 from affectlab.audio.scores import few_items, headline_of
 from affectlab.audio.settings import Block
 from affectlab.audio.tasks import speakers_known
+from affectlab.config.entries import ReferenceResult
 from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.regression import score_stems
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.other_data import other_data_part, tested_audits
+from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
     SeedResult,
     below_baseline,
-    published_for,
     read_runs,
     results_rows,
     split_means,
@@ -55,7 +56,7 @@ POOLED_FIGURES = FIGURES | {"schemes": "Score of the probe beside duration and l
 def section(
     folder: Path,
     block: Block,
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[ReferenceResult],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
@@ -68,23 +69,26 @@ def section(
     for view in views:
         names = view["record"]["data"].get("numbers", ())
         view["stems"] = list(zip(names, score_stems(names), strict=True))
-    known = published_for("audio", views, published)
     data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(tested_audits(folder, block.runs, runs) | audits, sample_data)
     first = [run for run in comparison["runs"] if run["run"] in trained_here(runs)]
     corrected = [run for run in first if run["protocol"] == "corrected"]
+    # Probes of several tasks: no score chooses among them.
+    best, seen = (corrected or first)[0]["run"], trained_on_scored(runs)
     elsewhere = other_data_part("audio", folder, block.runs, runs)
     return Section(
-        # Probes of several tasks: no score chooses among them.
-        best=(corrected or first)[0]["run"],
+        best=best,
         figure=figure(folder / "figures" / "forest.svg", FOREST),
-        seen=trained_on_scored(runs),
+        seen=seen,
         runs=runs,
         sentences=[*_headline(comparison, runs), *elsewhere.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known, notes),
+        rows=results_rows(comparison, notes),
+        published=published_numbers(
+            "audio", published, our_scores(comparison, runs), best=best, seen=seen, notes=notes
+        ),
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
@@ -92,7 +96,6 @@ def section(
             rated=[run for run in comparison["runs"] if "ccc" in run["metrics"]],
             several=[run for run in comparison["runs"] if "exact_match" in run["metrics"]],
             runs=views,
-            published=known,
             audits=audits,
             unknown=[
                 name

@@ -264,6 +264,7 @@ class ReferenceResult(Entry):
     )
     verified: bool = Field(description="Whether somebody else measured it again.")
     source: Text = Field(description="Where the number is printed.")
+    url: Annotated[str, Field(pattern="^https://")] = absent("Address of the source.")
     runs: list[Text] = absent(
         "Runs of ours that the number is compared with; empty: all on that data."
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlab.config.entries import ReferenceResult
 from affectlab.datasets.description import Target
 from affectlab.emotion.audit import ALL
 from affectlab.emotion.evaluate import target_name
@@ -25,13 +26,13 @@ from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.other_data import other_data_part, tested_audits
+from affectlab.report.published import PublishedNumber, our_scores, published_numbers
 from affectlab.report.results import (
     NOT_OURS,
     SeedResult,
     against_baseline,
     below_baseline,
     is_elsewhere,
-    published_for,
     read_runs,
     results_rows,
     split_means,
@@ -65,7 +66,7 @@ MAIN_FIGURES = {"confusion_matrix": FIGURES["confusion_matrix"]} | {
 def section(
     folder: Path,
     block: Block,
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[ReferenceResult],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
@@ -74,11 +75,19 @@ def section(
     elsewhere = tested_audits(folder, block.runs, experiment.runs)
     notes = data_notes(elsewhere | experiment.audits, sample_data)
     runs = [run_view(name, seeds, FIGURES) for name, seeds in classes.runs.items()]
-    known = published_for("emotion", runs, published)
+    best, seen = _best_run(experiment), trained_on_scored(experiment.runs)
+    known = published_numbers(
+        "emotion",
+        published,
+        our_scores(experiment.comparison, experiment.runs),
+        best=best,
+        seen=seen,
+        notes=notes,
+    )
     sentences, pages = [], []
     if classes.runs:
         sentences += _headline(classes, known)
-        pages.append(_html(classes, runs, known))
+        pages.append(_html(classes, runs))
     for target, part in PARTS.items():
         own = _part(experiment, target)
         if own.runs:
@@ -86,23 +95,21 @@ def section(
             pages.append(html(part, own.runs, own.comparison, own.audits))
     tested = other_data_part("emotion", folder, block.runs, experiment.runs)
     pages += [tested.html, subgroup_tables("emotion", experiment.runs)]
-    best = _best_run(experiment)
     return Section(
         best=best,
         figure=main_figure(experiment.runs[best][0], MAIN_FIGURES),
-        seen=trained_on_scored(experiment.runs),
+        seen=seen,
         runs=experiment.runs,
         sentences=[*sentences, *tested.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(experiment.comparison),
-        rows=results_rows(experiment.comparison, known, notes),
+        rows=results_rows(experiment.comparison, notes),
+        published=known,
         html="\n".join(pages),
     )
 
 
-def _html(
-    results: _Results, runs: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
-) -> str:
+def _html(results: _Results, runs: Sequence[Mapping[str, Any]]) -> str:
     """The tables and figures of the runs that predict classes."""
     return render(
         HERE / "report.html.j2",
@@ -110,7 +117,6 @@ def _html(
         scored=_scored(results.comparison),
         runs=runs,
         summaries=_with_difference(results.comparison),
-        published=known,
         exports=exports_view(results.runs),
     )
 
@@ -167,7 +173,7 @@ def _read(folder: Path, block: Block) -> _Results:
     )
 
 
-def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list[str]:
+def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in results.comparison["runs"]}
     means = {name: split_means(seeds) for name, seeds in results.runs.items()}
@@ -203,21 +209,23 @@ def _headline(results: _Results, published: Sequence[Mapping[str, Any]]) -> list
             f"Against {baseline} on the same items: {difference(pair, 'accuracy', ' points')}."
         )
     verified = [
-        number
+        number.entry
         for number in published
-        if number["verified"] and number["metric"] == "accuracy" and best in number["ours"]
+        for ours in number.both
+        if number.entry.verified and number.entry.metric == "accuracy"
+        if ours.difference is not None and ours.score is not None and ours.score.run == best
     ]
     if verified:
-        figure = max(verified, key=lambda number: float(number["value"]))
-        inside = score["ci"][0] <= figure["value"] <= score["ci"][1]
+        figure = max(verified, key=lambda entry: entry.value)
+        inside = score["ci"][0] <= figure.value <= score["ci"][1]
         sentences.append(
             f"The highest accuracy on this split in our registry that others verified is that of"
-            f" {figure['name']}, {percent(figure['value'])}; it lies"
+            f" {figure.name}, {percent(figure.value)}; it lies"
             f" {'inside' if inside else 'outside'} the interval of {best}."
         )
-        if figure["n"] not in (None, run["n"]):
+        if figure.n not in (None, run["n"]):
             sentences.append(
-                f"That figure is of {figure['n']:,} items and ours of {run['n']:,}: they are not"
+                f"That figure is of {figure.n:,} items and ours of {run['n']:,}: they are not"
                 " the same items, so the two compare only roughly."
             )
     if left_out == run["n"]:

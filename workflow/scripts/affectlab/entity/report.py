@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from affectlab.config.entries import ReferenceResult
 from affectlab.entity.evaluate import CROSS_VALIDATION
 from affectlab.entity.settings import Block
 from affectlab.evaluation.outside_words import SEEN_UNKNOWN, outside_sentences
@@ -14,11 +15,11 @@ from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.published import OurScore, our_scores, published_numbers
 from affectlab.report.results import (
     NOT_OURS,
     SeedResult,
     below_baseline,
-    published_for,
     read_runs,
     results_rows,
     trained_here,
@@ -75,25 +76,25 @@ TABLES = {
 def section(
     folder: Path,
     block: Block,
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[ReferenceResult],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
     comparison = read_comparison(folder / "comparison.json")
     runs = read_runs(folder, block.runs, [run["run"] for run in comparison["runs"]])
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
-    for view in views:
-        for split, values in _beside_the_published(runs[view["run"]]).items():
-            view["values"][split] |= values
-    known = published_for("entity", views, published)
     data = sorted({run["data"] for run in comparison["runs"]})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     best, _ = _best(comparison, views, _first_ones(runs, block.selected))
+    seen = trained_on_scored(runs)
+    scores = our_scores(comparison, runs) + [
+        score for run in comparison["runs"] for score in _of_the_original(run, runs[run["run"]])
+    ]
     return Section(
         best=best,
         figure=main_figure(runs[best][0], {"map": FIGURES["map"]}),
-        seen=trained_on_scored(runs),
+        seen=seen,
         runs=runs,
         sentences=[
             *_headline(comparison, views, audits, _first_ones(runs, block.selected)),
@@ -101,7 +102,8 @@ def section(
         ],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known, notes),
+        rows=results_rows(comparison, notes),
+        published=published_numbers("entity", published, scores, best=best, seen=seen, notes=notes),
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
@@ -109,7 +111,6 @@ def section(
             has_neutral=any("non_neutral_accuracy" in run["metrics"] for run in comparison["runs"]),
             has_published_classes=_has_published_classes(comparison["runs"]),
             runs=views,
-            published=known,
             audits=audits,
             updates=figure(
                 folder / "figures" / "updates.svg",
@@ -140,29 +141,40 @@ def _of_others(runs: Mapping[str, Sequence[SeedResult]]) -> list[str]:
     return [f"{name}: {' '.join(sentences)}" for name, sentences in told.items() if sentences]
 
 
-def _beside_the_published(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
+def _of_the_original(run: Mapping[str, Any], seeds: Sequence[SeedResult]) -> list[OurScore]:
     """What the original printed and is no score: mean kappa, lowest loss of the last stage.
 
     Its numbers are of its validation set. The loss is that which is trained, so it is of runs of
     the original's method alone.
     """
-    if "mean_kappa" not in seeds[0].metrics["details"]:
-        return {}
-    scored_on = seeds[0].metrics["data"]["split"]
-    names = {scored_on: "mean_kappa", "validation": "validation_mean_kappa"}
-    found = {
-        split: {"mean_kappa": fmean(seed.metrics["details"][name] for seed in seeds)}
-        for split, name in names.items()
-    }
+    details = seeds[0].metrics["details"]
+    if "mean_kappa" not in details:
+        return []
+
+    def score(split: str, metric: str, values: Iterable[float]) -> OurScore:
+        return OurScore(
+            *(run["run"], run["protocol"], run["data"], split, metric, fmean(values)),
+            ci=None,
+            covers="",
+            n=None,
+        )
+
+    own, other = "mean_kappa", "validation_mean_kappa"
+    found = [
+        score(split, own, (seed.metrics["details"][name] for seed in seeds))
+        for split, name in ((seeds[0].metrics["data"]["split"], own), ("validation", other))
+    ]
     if seeds[0].metrics["method"] == "gbert":
-        lowest = []
-        for seed in seeds:
-            columns = ("split", "stage", "loss")
-            history = read_history(seed.folder / "history.csv", columns)["validation"]
-            last = history["stage"] == history["stage"].max()
-            lowest.append(float(history["loss"][last].min()))
-        found["validation"]["validation_loss"] = fmean(lowest)
+        found.append(score("validation", "validation_loss", map(_lowest_loss, seeds)))
     return found
+
+
+def _lowest_loss(seed: SeedResult) -> float:
+    """The lowest validation loss of the last stage."""
+    columns = ("split", "stage", "loss")
+    history = read_history(seed.folder / "history.csv", columns)["validation"]
+    last = history["stage"] == history["stage"].max()
+    return float(history["loss"][last].min())
 
 
 def _headline(

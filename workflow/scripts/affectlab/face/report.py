@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.config.entries import ReferenceResult
 from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.outside_words import SEEN_UNKNOWN, outside_sentences
 from affectlab.evaluation.records import read_comparison
@@ -14,12 +15,12 @@ from affectlab.face.settings import Block
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.other_data import other_data_part, tested_audits
+from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
     NOT_OURS,
     SeedResult,
     below_baseline,
     is_elsewhere,
-    published_for,
     read_runs,
     results_rows,
     split_means,
@@ -64,7 +65,7 @@ REGRESSED = {
 def section(
     folder: Path,
     block: Block,
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[ReferenceResult],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
@@ -76,19 +77,22 @@ def section(
     # Data without proxies have none.
     checks = {name: read_json(path) for name, path in paths.items() if path.exists()}
     views = [run_view(name, seeds, FIGURES) for name, seeds in runs.items()]
-    known = published_for("face", views, published)
     notes = data_notes(tested_audits(folder, block.runs, runs) | audits, sample_data)
     best, _ = _chosen(runs)
+    seen = [name for name, one in runs.items() if _details(one)["seen_in_training"]]
     elsewhere = other_data_part("face", folder, block.runs, runs)
     return Section(
         best=best,
         figure=main_figure(runs[best][0], {"confusion_matrix": FIGURES["confusion_matrix"]}),
-        seen=[name for name, one in runs.items() if _details(one)["seen_in_training"]],
+        seen=seen,
         runs=runs,
         sentences=[*_headline(runs, comparison, checks), *elsewhere.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known, notes),
+        rows=results_rows(comparison, notes),
+        published=published_numbers(
+            "face", published, our_scores(comparison, runs), best=best, seen=seen, notes=notes
+        ),
         html=render(
             HERE / "report.html.j2",
             runs=views,
@@ -99,7 +103,6 @@ def section(
                 figure(folder / "data" / name / "labels.svg", f"Proxy labels of {name}.")
                 for name in checks
             ],
-            published=known,
             regressed={
                 name: label
                 for name, label in REGRESSED.items()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.config.dotted import load
+from affectlab.config.entries import ReferenceResult
 from affectlab.config.experiment import Experiment
 from affectlab.config.load import parse_yaml
 from affectlab.config.models import typed
@@ -58,9 +59,9 @@ def build(
     selected = [experiments[name] for name in config["experiments"]]
     entries = config["datasets"].values()
     place = replace(place, withdrawn=any("exclude" in entry for entry in entries))
+    published = [ReferenceResult.model_validate(entry) for entry in reference_results]
     sections = [
-        _section(experiment, folder, config, reference_results, sample_data)
-        for experiment in selected
+        _section(experiment, folder, config, published, sample_data) for experiment in selected
     ]
     notes = {note.data: note for section in sections for note in section.notes}
     made = list(zip(selected, sections, strict=True))
@@ -86,12 +87,14 @@ def build(
         cards=_cards(made, lines),
         lines=lines,
         titles=[experiment.title for experiment in selected],
+        titles_of={experiment.name: experiment.title for experiment in selected},
+        numbers=[number for section in sections for number in section.published],
         problems={experiment.name: _problems(section) for experiment, section in made},
         sections=made,
         versions=versions(sections),
         config_text=config_text,
     )
-    write_text(table_path, results_csv(row for section in sections for row in section.rows))
+    write_text(table_path, results_csv(row for section in sections for row in section.table))
     write_text(page_path, page)
 
 
@@ -99,18 +102,18 @@ def _section(
     experiment: Experiment,
     folder: Path,
     config: Mapping[str, Any],
-    reference_results: Sequence[Mapping[str, Any]],
+    published: Sequence[ReferenceResult],
     sample_data: Sequence[str],
 ) -> Section:
     section: SectionBuilder = load(experiment.report_section)
     block = typed(experiment.load_settings().Block, config[experiment.name])
-    return section(folder / experiment.name, block, reference_results, sample_data)
+    return section(folder / experiment.name, block, published, sample_data)
 
 
 def lines_of(experiment: Experiment, section: Section, place: Place) -> list[RunLine]:
     """The lines of an experiment in the table of all runs."""
     return run_lines(
-        experiment.name, experiment.title, section.rows, section.runs, section.seen, place
+        experiment.name, experiment.title, section.table, section.runs, section.seen, place
     )
 
 

@@ -62,15 +62,12 @@ class SeedResult:
 
 
 def results_rows(
-    comparison: Mapping[str, Any],
-    published: Sequence[Mapping[str, Any]],
-    notes: Mapping[str, DataNote],
+    comparison: Mapping[str, Any], notes: Mapping[str, DataNote]
 ) -> list[dict[str, Any]]:
-    """The rows of results.csv: see `COLUMNS`. Cells that do not apply are left out.
+    """Our rows of results.csv: see `COLUMNS`. Cells that do not apply are left out.
 
     Args:
         comparison: comparison.json of an experiment.
-        published: as `published_for` gives them.
         notes: of every data set in the comparison.
     """
     rows: list[dict[str, Any]] = []
@@ -105,24 +102,6 @@ def results_rows(
                     "headline": name in comparison["headline"],
                 }
             )
-    for entry in published:
-        low, high = entry.get("ci") or (None, None)
-        rows.append(
-            {
-                "kind": "published",
-                "experiment": comparison["experiment"],
-                "run": entry["id"],
-                "data": entry["data"],
-                "split": entry["split"],
-                "metric": entry["metric"],
-                "value": entry["value"],
-                "ci_low": low,
-                "ci_high": high,
-                "n": entry["n"],
-                "source": entry["source"],
-                "verified": entry["verified"],
-            }
-        )
     return rows
 
 
@@ -134,39 +113,6 @@ def results_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         writer.writerow({key: "" if value is None else value for key, value in row.items()})
     return buffer.getvalue()
-
-
-def published_for(
-    experiment: str, runs: Sequence[Mapping[str, Any]], published: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Published numbers with ours beside them: each with ``ours``, a difference by run.
-
-    A number stands beside the runs that it names, or beside all runs on its data. Ours is of the
-    split that the published number is of.
-
-    Args:
-        experiment: whose numbers.
-        runs: each with ``run``, ``data``, ``values`` (split -> metric -> mean over seeds) and
-            ``sizes`` (split -> items).
-        published: entries of the registry of reference results.
-    """
-    rows = []
-    for entry in published:
-        if entry["experiment"] != experiment:
-            continue
-        beside = entry.get("runs") or [run["run"] for run in runs]
-        ours = {}
-        for run in runs:
-            value = run["values"].get(entry["split"], {}).get(entry["metric"])
-            if run["run"] in beside and run["data"] == entry["data"] and value is not None:
-                ours[run["run"]] = {
-                    "value": value,
-                    "difference": value - entry["value"],
-                    "n": run["sizes"][entry["split"]],
-                }
-        if ours:
-            rows.append({**entry, "ours": ours})
-    return rows
 
 
 def trained_on_scored(runs: Mapping[str, Sequence[SeedResult]]) -> list[str]:
@@ -211,12 +157,12 @@ def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
     means: dict[str, dict[str, float]] = {}
     first = seeds[0].metrics
     headline = first["data"]["split"]
-    splits = [headline, *first["other_splits"]]
+    splits = [headline, *other_splits(first)]
     for split in splits:
         blocks = [
             seed.metrics["metrics"]
             if split == headline
-            else seed.metrics["other_splits"][split]["metrics"]
+            else other_splits(seed.metrics)[split]["metrics"]
             for seed in seeds
         ]
         means[split] = {
@@ -227,9 +173,15 @@ def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
     return means
 
 
+def other_splits(record: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The scores of a run on splits besides the main one; a run may have none."""
+    found: Mapping[str, Mapping[str, Any]] = record.get("other_splits", {})
+    return found
+
+
 def split_sizes(record: Mapping[str, Any]) -> dict[str, int]:
     """How many items each split of a run's scores has."""
-    others = {split: block["n"] for split, block in record["other_splits"].items()}
+    others = {split: block["n"] for split, block in other_splits(record).items()}
     return {record["data"]["split"]: record["data"]["n"], **others}
 
 

@@ -9,8 +9,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from affectlab.config.entries import ReferenceResult
 from affectlab.report.data_notes import DataNote
 from affectlab.report.display import limits, number, signed, signed_limits, term
+from affectlab.report.published import PublishedNumber, csv_rows
 from affectlab.report.results import SeedResult, split_means, split_sizes, training_items
 from affectlab.report.words import flat, plain
 
@@ -29,7 +31,8 @@ class Section:
         sentences: what was found, in plain sentences; the first is the main one.
         notes: of the data sets that its runs were scored on.
         warnings: sentences about scores that are worse than a trivial baseline.
-        rows: its rows of results.csv, see `results.COLUMNS`.
+        rows: the scores of its runs as rows of results.csv, see `results.COLUMNS`.
+        published: the published numbers of the experiment, with ours.
         html: everything else, from level-three headings down.
     """
 
@@ -41,7 +44,13 @@ class Section:
     notes: Sequence[DataNote]
     warnings: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
+    published: Sequence[PublishedNumber]
     html: str
+
+    @property
+    def table(self) -> list[Mapping[str, Any]]:
+        """Its rows of results.csv: our scores, then the published numbers next to them."""
+        return [*self.rows, *csv_rows(self.published)]
 
     @property
     def provenance(self) -> list[dict[str, Any]]:
@@ -56,7 +65,7 @@ class SectionBuilder(Protocol):
         self,
         folder: Path,
         block: Any,
-        published: Sequence[Mapping[str, Any]],
+        published: Sequence[ReferenceResult],
         sample_data: Sequence[str],
     ) -> Section:
         """Build the section of one experiment from its stored records.

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlab.config.entries import ReferenceResult
 from affectlab.datasets.description import read_description
 from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.report.data_notes import data_notes
+from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
     SeedResult,
     against_baseline,
     below_baseline,
-    published_for,
     read_runs,
     results_rows,
     trained_on_scored,
@@ -47,7 +48,7 @@ EXAMPLES = 2
 def section(
     folder: Path,
     block: Block,
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[ReferenceResult],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
@@ -58,7 +59,6 @@ def section(
     pools = comparison.get("pools", [])
     data = sorted({block.runs[name].data for name in names})
     views = [_run_view(folder, name, seeds, sample_data) for name, seeds in runs.items()]
-    known = published_for("summary", views, published)
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
     own = [
@@ -67,11 +67,11 @@ def section(
         if task_of(read_description(folder / "data" / name / "description.json").classes)
         == OWN_TASK
     ]
-    best = _shown_first(comparison)
+    best, seen = _shown_first(comparison), trained_on_scored(runs)
     return Section(
         best=best,
         figure=main_figure(runs[best][0], FIGURES),
-        seen=trained_on_scored(runs),
+        seen=seen,
         runs=runs,
         sentences=[
             *_headline(comparison, runs, audits),
@@ -85,7 +85,10 @@ def section(
         ],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known, notes),
+        rows=results_rows(comparison, notes),
+        published=published_numbers(
+            "summary", published, our_scores(comparison, runs), best=best, seen=seen, notes=notes
+        ),
         html=render(
             HERE / "report.html.j2",
             comparison=comparison,
@@ -102,7 +105,6 @@ def section(
             only_own=own == data,
             folded=all(run.get("split") == CROSS_VALIDATION for run in comparison["runs"]),
             audits=audits,
-            published=[row for row in published if row["experiment"] == "summary" and own != data],
         )
         + subgroup_tables("summary", runs),
     )
@@ -251,12 +253,9 @@ def _run_view(
             )
         )
     shown = first.metrics["data"]["name"] in sample_data and method in MODEL_METHODS
-    values = {name: entry["value"] for name, entry in first.metrics["metrics"].items()}
     return {
         "run": run,
         "data": first.metrics["data"]["name"],
-        "values": {"test": values},
-        "sizes": {"test": first.metrics["data"]["n"]},
         "record": first.metrics,
         "figures": figures,
         "lengths": lengths,

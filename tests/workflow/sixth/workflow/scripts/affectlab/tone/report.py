@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from affectlab.tone.settings import Block
 
+from affectlab.config.entries import ReferenceResult
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
-from affectlab.report.results import below_baseline, published_for, read_runs, results_rows
-from affectlab.report.section import Section, render, run_view
+from affectlab.report.published import our_scores, published_numbers
+from affectlab.report.results import below_baseline, read_runs, results_rows
+from affectlab.report.section import Section, render
 from affectlab.report.words import percent
 
 HERE = Path(__file__).parent
@@ -21,7 +22,7 @@ HERE = Path(__file__).parent
 def section(
     folder: Path,
     block: Block,
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[ReferenceResult],
     sample_data: Sequence[str],
 ) -> Section:
     """Build the section of the report; see `affectlab.report.section.SectionBuilder`."""
@@ -30,10 +31,9 @@ def section(
     data = sorted({block.runs[name].data for name in block.selected})
     audits = {name: read_json(folder / "data" / name / "audit.json") for name in data}
     notes = data_notes(audits, sample_data)
-    views = [run_view(name, seeds, {}) for name, seeds in runs.items()]
-    known = published_for("tone", views, published)
+    best = comparison["runs"][0]["run"]
     return Section(
-        best=comparison["runs"][0]["run"],
+        best=best,
         figure=None,
         seen=[],
         runs=runs,
@@ -43,6 +43,9 @@ def section(
         ],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, known, notes),
+        rows=results_rows(comparison, notes),
+        published=published_numbers(
+            "tone", published, our_scores(comparison, runs), best=best, seen=[], notes=notes
+        ),
         html=render(HERE / "report.html.j2", comparison=comparison),
     )
