@@ -1,6 +1,5 @@
 """The entity experiment's networks, from a checkpoint to predictions, files and commands."""
 
-import base64
 import copy
 import csv
 import io
@@ -1179,7 +1178,8 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
     )
     runs = {name: changed(run, seeds=[3]) for name, run in RUNS.items()}
     block = Block(selected=list(RUNS), runs=runs)
-    page = section.section(tmp_path, block, [], []).html
+    made = section.section(tmp_path, block, [], [])
+    page, best = made.html, made.best
     records = {name: read_json(folder / "metrics.json") for name, folder in scored.items()}
     shown = {name: {} for name in RUNS}
     for part in re.findall(r"<table>.*?</table>", page.partition("</section>")[0], re.DOTALL):
@@ -1194,11 +1194,16 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
         shown_values = {name: value.replace("−", "-") for name, value in found.items()}
         assert shown_values == {name: f"{metrics[name]['value']:.3f}" for name in found}
         for figure in ("kappa", "map", "reliability"):
-            image = base64.b64encode((scored[run] / "figures" / f"{figure}.svg").read_bytes())
-            description = f"{run}: {section.FIGURES[figure]}"
-            assert f'{image.decode()}" alt="{description}"' in page
-    drawn = base64.b64encode((tmp_path / "figures" / "updates.svg").read_bytes()).decode()
-    assert drawn in page
+            key = f"{tmp_path.name}-{run}-{figure}"
+            shown_figure = re.search(f'<figure id="{key}">.*?</figure>', page, re.DOTALL)
+            if shown_figure is None:
+                assert (run, figure, f"#{key}") == (best, "map", f"#{made.figure.key}")
+                assert f'<a href="#{key}">' in page
+            else:
+                assert f'aria-label="{run}: {section.FIGURES[figure]}"' in shown_figure[0]
+    drawn = re.search('<figure id="entity-figure-updates">.*?</figure>', page, re.DOTALL)
+    courses = re.findall("<text [^>]*>([^<]*, seed 3)</text>", drawn[0])
+    assert courses == [f"{run}, seed 3" for run in scored if run in RUNS]
 
 
 def test_what_the_original_printed_and_is_no_score_stands_beside_it(scored):

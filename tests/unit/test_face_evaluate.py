@@ -449,7 +449,10 @@ def test_the_report_section_is_whole(evaluated):
     assert shown in row
     assert "Mean proxy labels of face_sample by emotion label" in made.html
     assert "Missing in face_sample: " in made.html
-    assert made.html.count('<img src="data:image/') == 1 + 3
+    # The confusion matrix is at the top.
+    assert made.html.count('<svg class="plot"') == 1 + 2
+    assert f'<a href="#{made.figure.key}">' in made.html
+    assert made.figure.html.startswith('<svg class="plot"')
     assert {row["split"] for row in made.rows} == {"test"}
 
 

@@ -313,10 +313,12 @@ def test_the_page_is_well_formed_and_accessible(text):
     assert parsed.open == []
     assert parsed.all("html")[0]["lang"] == "en"
     assert len(parsed.all("h1")) == 1
-    images = parsed.all("img")
-    # Two figures for each run, curves for the one that has steps, and the main figure.
-    assert len(images) == 6
-    assert all(len(image["alt"]) > 20 for image in images)
+    images = [drawn for drawn in parsed.all("svg") if drawn.get("class") == "plot"]
+    # Two figures for each run, curves for the one that has steps. The main one is there once.
+    assert len(images) == 5
+    assert all(len(image["aria-label"]) > 20 for image in images)
+    assert parsed.all("img") == []
+    assert "#emotion-strong-confusion_matrix" in [one["href"] for one in parsed.all("a")]
     assert len(parsed.all("caption")) == len(parsed.all("table")) > 8
     # A wide table scrolls in a box of its own, which the keyboard reaches.
     boxes = [a for a in parsed.all("div") if a.get("class") == "scroll"]

@@ -79,7 +79,7 @@ def section(
     elsewhere = other_data_part("audio", folder, block.runs, runs)
     return Section(
         best=best,
-        figure=figure(folder / "figures" / "forest.svg", FOREST),
+        figure=figure(folder / "figures" / "forest.svg", "audio-figure-forest", FOREST),
         seen=seen,
         runs=runs,
         sentences=[*_headline(comparison, runs), *elsewhere.sentences],

@@ -40,7 +40,7 @@ from affectlab.report.results import (
     trained_on_scored,
     training_items,
 )
-from affectlab.report.section import Section, exports_view, main_figure, render, run_view
+from affectlab.report.section import Section, exports_view, main_figure, render, run_view, show_once
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, difference, interval, percent, points, unseen
 
@@ -84,6 +84,8 @@ def section(
         seen=seen,
         notes=notes,
     )
+    main = main_figure(experiment.runs[best][0], MAIN_FIGURES)
+    show_once(runs, main)
     sentences, pages = [], []
     if classes.runs:
         sentences += _headline(classes, known)
@@ -92,12 +94,12 @@ def section(
         own = _part(experiment, target)
         if own.runs:
             sentences += headline(part, own.runs, own.comparison, own.audits)
-            pages.append(html(part, own.runs, own.comparison, own.audits))
+            pages.append(html(part, own.runs, own.comparison, own.audits, main))
     tested = other_data_part("emotion", folder, block.runs, experiment.runs)
     pages += [tested.html, subgroup_tables("emotion", experiment.runs)]
     return Section(
         best=best,
-        figure=main_figure(experiment.runs[best][0], MAIN_FIGURES),
+        figure=main,
         seen=seen,
         runs=experiment.runs,
         sentences=[*sentences, *tested.sentences],

@@ -21,7 +21,7 @@ from affectlab.report.results import (
     split_means,
     trained_here,
 )
-from affectlab.report.section import exports_view, render, run_view
+from affectlab.report.section import Figure, exports_view, render, run_view, show_once
 from affectlab.report.words import count, trivial, unseen
 
 HERE = Path(__file__).parent
@@ -144,6 +144,7 @@ def html(
     runs: Mapping[str, Sequence[SeedResult]],
     comparison: Mapping[str, Any],
     audits: Mapping[str, Mapping[str, Any]],
+    main: Figure | None,
 ) -> str:
     """The tables and figures of the runs of a target.
 
@@ -152,9 +153,11 @@ def html(
         runs: name -> what each seed left.
         comparison: comparison.json of the same.
         audits: name of a data set of these runs -> its audit.
+        main: the figure that the page shows above.
     """
     pairs = against_baseline(comparison)
     views = [run_view(name, seeds, part.figures) for name, seeds in runs.items()]
+    show_once(views, main)
     for view in views:
         names = view["record"]["data"].get("numbers", ())
         view["stems"] = list(zip(names, score_stems(names), strict=True))

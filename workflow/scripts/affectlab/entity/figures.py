@@ -37,7 +37,14 @@ def kappa_plot(
         left.set_ylabel("mean cosine to the label's prototypes")
         left.set_title("Is the concentration calibrated?")
         plots.legend(left)
-        right.plot(table["entropy"], table["kappa"], ".", color=plots.BLUE, alpha=0.4)
+        right.plot(
+            table["entropy"],
+            table["kappa"],
+            ".",
+            color=plots.BLUE,
+            alpha=0.4,
+            rasterized=len(table["kappa"]) > plots.MANY_POINTS,
+        )
         right.set_xlabel("entropy of the soft label (nats)")
         right.set_ylabel("kappa")
         right.set_yscale("log")
@@ -83,7 +90,15 @@ def embedding_map(
     with plots.figure(stem, 8.5, 6.6) as drawing:
         axes = drawing.add_subplot()
         for chosen, colour, marker, name in parts:
-            axes.plot(*points[chosen].T, marker, color=colour, alpha=0.4, markersize=5, label=name)
+            axes.plot(
+                *points[chosen].T,
+                marker,
+                color=colour,
+                alpha=0.4,
+                markersize=5,
+                label=name,
+                rasterized=len(points) > plots.MANY_POINTS,
+            )
         axes.plot(*anchors.T, "D", color=plots.BLUE, markersize=4, label="class prototype")
         order = np.argsort(-anchors[:, 1], kind="stable")
         for place, height in zip(order, np.linspace(0.99, 0.01, len(order)), strict=True):

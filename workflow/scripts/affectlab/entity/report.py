@@ -25,7 +25,7 @@ from affectlab.report.results import (
     trained_here,
     trained_on_scored,
 )
-from affectlab.report.section import Section, figure, main_figure, render, run_view
+from affectlab.report.section import Section, figure, main_figure, render, run_view, show_once
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
 from affectlab.training.history import read_history
@@ -91,9 +91,11 @@ def section(
     scores = our_scores(comparison, runs) + [
         score for run in comparison["runs"] for score in _of_the_original(run, runs[run["run"]])
     ]
+    main = main_figure(runs[best][0], {"map": FIGURES["map"]})
+    show_once(views, main)
     return Section(
         best=best,
-        figure=main_figure(runs[best][0], {"map": FIGURES["map"]}),
+        figure=main,
         seen=seen,
         runs=runs,
         sentences=[
@@ -114,6 +116,7 @@ def section(
             audits=audits,
             updates=figure(
                 folder / "figures" / "updates.svg",
+                "entity-figure-updates",
                 "Top 1 on validation against the number of optimiser updates, every run and seed;"
                 " the grey line is a constant prediction of the commonest training class.",
             )

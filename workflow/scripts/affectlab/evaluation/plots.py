@@ -25,7 +25,11 @@ SERIES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":
 HATCHES = ("", "///", "...", "xxx")
 """Of bars, which so differ without colour as well."""
 
-DOTS_PER_INCH = 150
+DOTS_PER_INCH = {"png": 150, "svg": 100}
+"""Of an SVG: of the pictures inside, see `MANY_POINTS`."""
+
+MANY_POINTS = 400
+"""More points than these are stored as a picture inside the SVG: as shapes they would fill it."""
 
 STYLE = {
     "axes.axisbelow": True,
@@ -33,11 +37,12 @@ STYLE = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 11,
-    "font.family": "DejaVu Sans",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 10,
     "grid.color": "#DDDDDD",
     "legend.frameon": False,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "svg.hashsalt": "affectlab",
 }
 
@@ -79,7 +84,9 @@ def figure(stem: Path | str, width: float, height: float) -> Iterator[Figure]:
         }
         for ending, metadata in unsigned.items():
             with atomic_path(f"{stem}.{ending}") as temporary:
-                drawing.savefig(temporary, format=ending, dpi=DOTS_PER_INCH, metadata=metadata)
+                drawing.savefig(
+                    temporary, format=ending, dpi=DOTS_PER_INCH[ending], metadata=metadata
+                )
 
 
 def legend(axes: Any) -> None:
@@ -242,7 +249,15 @@ def scatter(stem: Path | str, panels: Mapping[str, tuple[Array, Array]]) -> None
                 max(float(true.max()), float(predicted.max())),
             ]
             axes.plot(ends, ends, color=GREY, linewidth=1, linestyle="--")
-            axes.scatter(true, predicted, s=12, color=BLUE, alpha=0.6, linewidths=0)
+            axes.scatter(
+                true,
+                predicted,
+                s=12,
+                color=BLUE,
+                alpha=0.6,
+                linewidths=0,
+                rasterized=len(true) > MANY_POINTS,
+            )
             axes.set_title(name)
             axes.set_xlabel("true value")
             axes.set_ylabel("prediction")

@@ -34,6 +34,7 @@ from affectlab.report.section import (
     main_figure,
     render,
     run_view,
+    show_once,
 )
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, interval, percent, points, trivial
@@ -80,10 +81,12 @@ def section(
     notes = data_notes(tested_audits(folder, block.runs, runs) | audits, sample_data)
     best, _ = _chosen(runs)
     seen = [name for name, one in runs.items() if _details(one)["seen_in_training"]]
+    main = main_figure(runs[best][0], {"confusion_matrix": FIGURES["confusion_matrix"]})
+    show_once(views, main)
     elsewhere = other_data_part("face", folder, block.runs, runs)
     return Section(
         best=best,
-        figure=main_figure(runs[best][0], {"confusion_matrix": FIGURES["confusion_matrix"]}),
+        figure=main,
         seen=seen,
         runs=runs,
         sentences=[*_headline(runs, comparison, checks), *elsewhere.sentences],
@@ -100,7 +103,11 @@ def section(
             audits=audits,
             checks=checks,
             label_figures=[
-                figure(folder / "data" / name / "labels.svg", f"Proxy labels of {name}.")
+                figure(
+                    folder / "data" / name / "labels.svg",
+                    f"face-{name}-labels",
+                    f"Proxy labels of {name}.",
+                )
                 for name in checks
             ],
             regressed={

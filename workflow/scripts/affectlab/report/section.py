@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from affectlab.report.data_notes import DataNote
 from affectlab.report.display import limits, number, signed, signed_limits, term
 from affectlab.report.published import PublishedNumber, csv_rows
 from affectlab.report.results import SeedResult, split_means, split_sizes, training_items
+from affectlab.report.svg import inline_svg
 from affectlab.report.words import flat, plain
 
 HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ class Section:
 
     Attributes:
         best: name of the run that the card of the experiment shows, chosen without its test scores.
-        figure: the main figure, see `figure`; None if there is none.
+        figure: the main figure; None if there is none.
         seen: names of the runs that were trained on items that they are scored on.
         runs: name -> what each seed left.
         sentences: what was found, in plain sentences; the first is the main one.
@@ -37,7 +37,7 @@ class Section:
     """
 
     best: str
-    figure: Mapping[str, str] | None
+    figure: Figure | None
     seen: Sequence[str]
     runs: Mapping[str, Sequence[SeedResult]]
     sentences: Sequence[str]
@@ -111,29 +111,64 @@ def _environment(folder: Path) -> Any:
     macros = environment.get_template("macros.html.j2").module
     environment.globals |= {
         name: getattr(macros, name)
-        for name in ("table", "score", "seeds", "run_pairs", "exported_models")
+        for name in ("figure", "table", "score", "seeds", "run_pairs", "exported_models")
     }
     return environment
 
 
-def figure(path: Path, description: str) -> dict[str, str]:
-    """A stored SVG or PNG as the page holds it: ``name``, ``uri``, ``description``."""
-    kind = {".svg": "svg+xml", ".png": "png"}[path.suffix]
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return {
-        "name": path.stem.replace("_", " "),
-        "uri": f"data:image/{kind};base64,{data}",
-        "description": description,
-    }
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of the page.
+
+    Attributes:
+        key: id of its element; no other figure of the page has it.
+        name: what is drawn, such as ``confusion matrix``.
+        caption: the run, and what the figure shows.
+        html: the drawing; nothing where the page shows it in another place, and links to it.
+    """
+
+    key: str
+    name: str
+    caption: str
+    html: str
 
 
-def main_figure(result: SeedResult, figures: Mapping[str, str]) -> dict[str, str] | None:
+def figure(path: Path, key: str, caption: str) -> Figure:
+    """A stored SVG as the page holds it.
+
+    Args:
+        path: of the file.
+        key: see `Figure`.
+        caption: see `Figure`; a screen reader reads it, too.
+
+    Raises:
+        DataError: the file holds something that no figure of ours has.
+    """
+    return Figure(key, path.stem.replace("_", " "), caption, inline_svg(path, key, caption))
+
+
+def main_figure(result: SeedResult, figures: Mapping[str, str]) -> Figure | None:
     """The first of *figures*, names and descriptions, that a run has."""
-    for name, description in figures.items():
-        path = result.folder / "figures" / f"{name}.svg"
-        if path.exists():
-            return figure(path, description)
-    return None
+    return next(iter(run_figures(result, figures)), None)
+
+
+def run_figures(result: SeedResult, figures: Mapping[str, str]) -> list[Figure]:
+    """Those of *figures*, names and descriptions, that a run and seed has."""
+    experiment, run, _ = result.folder.parts[-3:]
+    return [
+        figure(path, f"{experiment}-{run}-{name}", f"{run}: {description}")
+        for name, description in figures.items()
+        if (path := result.folder / "figures" / f"{name}.svg").exists()
+    ]
+
+
+def show_once(views: Sequence[dict[str, Any]], main: Figure | None) -> None:
+    """Leave the drawing of the *main* figure out of *views*; what remains links to it."""
+    for view in views:
+        view["figures"] = [
+            replace(one, html="") if main is not None and one.key == main.key else one
+            for one in view["figures"]
+        ]
 
 
 def run_view(run: str, seeds: Sequence[SeedResult], figures: Mapping[str, str]) -> dict[str, Any]:
@@ -152,11 +187,7 @@ def run_view(run: str, seeds: Sequence[SeedResult], figures: Mapping[str, str]) 
         "sizes": split_sizes(first.metrics),
         "record": first.metrics,
         "training_items": training_items(seeds),
-        "figures": [
-            figure(path, description)
-            for name, description in figures.items()
-            if (path := first.folder / "figures" / f"{name}.svg").exists()
-        ],
+        "figures": run_figures(first, figures),
     }
 
 

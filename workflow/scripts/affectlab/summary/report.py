@@ -21,7 +21,7 @@ from affectlab.report.results import (
     results_rows,
     trained_on_scored,
 )
-from affectlab.report.section import Section, figure, main_figure, render
+from affectlab.report.section import Section, figure, main_figure, render, run_figures, show_once
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
 from affectlab.summary.cases import CROSS_VALIDATION, OWN_TASK, task_of
@@ -68,9 +68,11 @@ def section(
         == OWN_TASK
     ]
     best, seen = _shown_first(comparison), trained_on_scored(runs)
+    main = main_figure(runs[best][0], FIGURES)
+    show_once(views, main)
     return Section(
         best=best,
-        figure=main_figure(runs[best][0], FIGURES),
+        figure=main,
         seen=seen,
         runs=runs,
         sentences=[
@@ -238,21 +240,18 @@ def _run_view(
     method = first.metrics["method"]
     trained = method in TRAINED_METHODS
     lengths = _if_there(folder / run / "lengths.json", method in MODEL_METHODS)
-    figures = [
-        figure(path, text)
-        for name, text in FIGURES.items()
-        if (trained or name != "training_curves")
-        and (path := first.folder / "figures" / f"{name}.svg").exists()
-    ]
+    shown = {name: text for name, text in FIGURES.items() if trained or name != "training_curves"}
+    figures = run_figures(first, shown)
     if lengths is not None:
         figures.append(
             figure(
                 folder / run / "lengths.svg",
-                "Lengths of the prompts in this model's tokens, and the room that the maximum"
-                " length leaves.",
+                f"summary-{run}-lengths",
+                f"{run}: lengths of the prompts in this model's tokens, and the room that the"
+                " maximum length leaves.",
             )
         )
-    shown = first.metrics["data"]["name"] in sample_data and method in MODEL_METHODS
+    generated = first.metrics["data"]["name"] in sample_data and method in MODEL_METHODS
     return {
         "run": run,
         "data": first.metrics["data"]["name"],
@@ -260,7 +259,9 @@ def _run_view(
         "figures": figures,
         "lengths": lengths,
         "usage": first.run_record.get("judge"),
-        "examples": list(read_jsonl(first.folder / "details.jsonl"))[:EXAMPLES] if shown else [],
+        "examples": list(read_jsonl(first.folder / "details.jsonl"))[:EXAMPLES]
+        if generated
+        else [],
     }
 
 
