@@ -445,20 +445,21 @@ def test_the_section_says_what_was_found(compared):
     expected = []
     for name, entry in entries.items():
         uar = entry["metrics"]["uar"]
-        low, high = (f"{100 * limit:.1f}" for limit in uar["ci"])
-        gain = np.mean([recalls(name, seed, "clip_random") for seed in SEEDS]) - uar["mean"]
+        low, high = (f"{limit:.3f}" for limit in uar["ci"])
+        split = np.mean([recalls(name, seed, "clip_random") for seed in SEEDS])
+        gain = f"{split - uar['mean']:+.3f}".replace("-", "−")
         expected.append(
-            f"{name} (logmel, task {RUNS[name][1]}): unweighted average recall"
-            f" {100 * uar['mean']:.1f} % (95 % interval over items {low} to {high}; 10 subjects),"
-            f" {'not clearly above' if name == 'weak' else 'above'} the 33.3 % of"
+            f"{name} (logmel) tells the classes of task {RUNS[name][1]} with an unweighted average"
+            f" recall of {uar['mean']:.3f} (95 % interval over items {low}–{high}; 10 subjects),"
+            f" {'not distinguishable from' if name == 'weak' else 'above'} the 0.333 of"
             " always guessing the commonest class, the strongest trivial baseline."
         )
         if name != POOLED:
             expected.append(
-                "Splitting its clips at random, so that voices are on both sides, changes that by"
-                f" {100 * gain:+.1f} points."
+                "With its clips split at random, so that voices are on both sides, the same score"
+                f" is {split:.3f} ({gain}, without an interval)."
             )
-    small = [sentence for sentence in found.sentences if sentence.startswith("With ")]
+    small = [one for one in found.sentences if re.match(r"With \d", one)]
     others = [sentence for sentence in found.sentences if sentence not in small]
     assert others == [*expected, "None of this is a diagnostic instrument."]
     # Once for each number of items, however many runs have it.

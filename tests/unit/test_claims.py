@@ -91,14 +91,14 @@ def emotion_sentences(without, validation=(0.9, 0.8)):
     ("without", "unseen", "tail"),
     [
         (200, True, None),
-        (195, False, "Leaving out the 5 test texts"),
+        (195, False, "Without the 5 test texts"),
         (0, False, "Every scored text is in the training data"),
     ],
 )
 def test_emotion_calls_texts_unseen_only_if_none_is_in_training(without, unseen, tail):
     sentences = emotion_sentences(without)
     assert ("unseen" in sentences[0]) is unseen
-    for start in ("Leaving out the 5 test texts", "Every scored text is in the training data"):
+    for start in ("Without the 5 test texts", "Every scored text is in the training data"):
         assert any(one.startswith(start) for one in sentences) is (start == tail)
 
 
@@ -163,7 +163,10 @@ def test_summary_says_that_nothing_was_trained_only_if_so(method, words_):
 
 @pytest.mark.parametrize(
     ("ci", "found"),
-    [((0.9, 0.99), "shows recall of these images"), ((0.25, 0.4), "not clearly above the trivial")],
+    [
+        ((0.9, 0.99), "shows recall of these images"),
+        ((0.25, 0.4), "not distinguishable from the trivial"),
+    ],
 )
 def test_recall_of_training_images_is_claimed_above_the_baseline_alone(ci, found):
     sentence = face._recall_of_training("old", entry(np.mean(ci), ci))

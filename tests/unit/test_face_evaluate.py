@@ -448,7 +448,7 @@ def test_the_report_section_is_whole(evaluated):
     row = made.html.split('<th scope="row">emotions</th>')[1].split("</tr>")[0]
     assert shown in row
     assert "Mean proxy labels of face_sample by emotion label" in made.html
-    assert "Missing in face_sample: " in made.html
+    assert "Share that is missing in face_sample: " in made.html
     # The confusion matrix is at the top.
     assert made.html.count('<svg class="plot"') == 1 + 2
     assert f'<a href="#{made.figure.key}">' in made.html

@@ -135,7 +135,7 @@ def test_alpha_is_the_one_computed_by_hand():
     assert (found["annotators"], found["items"], found["votes"]) == (2, 5, 9)
     assert (found["several"], found["unanimous"], found["ties"]) == (4, 0.75, 1)
     assert "alpha of 0.533" in found["sentence"]
-    assert "75.0 % of the items" in found["sentence"]
+    assert "a share of 0.750 of the items" in found["sentence"]
     assert "ceiling of the score" in found["sentence"]
 
 

@@ -345,7 +345,7 @@ def test_the_page_shows_the_measured_values(text, folder):
     rest = record["other_splits"]["test_without_overlap"]["metrics"]["accuracy"]["value"]
     assert f"{rest:.3f}" in text
     assert record["data"]["sha256"][:16] in text
-    for shown in ("23,000,000", "median", "4.3 %", "peak memory: 812.0 MB", "confident"):
+    for shown in ("23,000,000", "median", "0.043", "peak memory: 812.0 MB", "confident"):
         assert shown in text, shown
 
 
@@ -419,11 +419,11 @@ def test_the_headline_names_the_best_run_by_validation_and_what_to_doubt(text, f
     first = re.search(r"<p class=\"finding\">(.*?)</p>", text, re.DOTALL).group(1)
     run = read_json(folder / "emotion" / "comparison.json")["runs"][0]
     assert first.startswith("strong, the run with the highest validation accuracy")
-    assert f"{100 * run['metrics']['accuracy']['mean']:.1f} %" in first
+    assert f"has an accuracy of {run['metrics']['accuracy']['mean']:.3f} on 200 test texts" in first
     assert "2 seeds" in first
     baseline = run["metrics"]["accuracy"]["baseline"]
-    named = f"; the strongest trivial baseline, {words.trivial(baseline['name'])},"
-    assert f"{named} gives {100 * baseline['value']:.1f} %." in first
+    named = f"{words.trivial(baseline['name'])}, the strongest trivial baseline."
+    assert f", above the {baseline['value']:.3f} of {named}" in first
     assert "generated" not in first
     assert "differs in records of test." in text
     assert "not the same items" not in text
@@ -470,7 +470,7 @@ def test_a_model_from_elsewhere_that_is_alone_is_called_so(folder, tmp_path):
     made_elsewhere(tmp_path / "results", *RUNS)
     found = build(tmp_path / "results")
     first = re.search(r"<p class=\"finding\">(.*?)</p>", found, re.DOTALL).group(1)
-    assert html.unescape(first).startswith("strong, somebody else's model, gives ")
+    assert html.unescape(first).startswith("strong, somebody else's model, has an accuracy")
     assert "unseen" not in first
     assert "validation" not in first
     assert "Whether it was trained on these test texts is not known." in found
@@ -490,15 +490,15 @@ def test_too_few_seeds_make_no_clear_difference(text, folder):
     ("changes", "end"),
     [
         ({"significant": True}, "a clear difference"),
-        ({"significant": False}, "no clear difference"),
+        ({"significant": False}, "not distinguishable"),
         ({"ci": None}, "there are too few groups for an interval"),
     ],
 )
 def test_a_difference_between_recipes_is_clear_if_it_is_significant(changes, end):
     entry = {"value": 0.05, "ci": [0.01, 0.09], "significant": True}
     pair = {"compares": "recipes", "differences": {"accuracy": entry | changes}}
-    found = words.difference(pair, "accuracy", " points")
-    assert found.startswith("+5.0 points")
+    found = words.difference(pair, "accuracy")
+    assert found.startswith("+0.050")
     assert found.endswith(end)
 
 

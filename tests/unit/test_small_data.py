@@ -12,7 +12,7 @@ from affectlab.evaluation.small_data import (
 
 @pytest.mark.parametrize(
     ("n", "limits", "width"),
-    [(61, (0.61, 0.84), "23"), (1000, (0.71, 0.77), None), (20, (0.84, 1.0), "16")],
+    [(61, (0.61, 0.84), "0.23"), (1000, (0.71, 0.77), None), (20, (0.84, 1.0), "0.16")],
 )
 def test_a_wide_interval_is_explained(n, limits, width):
     found = small_sample(n, limits)
@@ -20,7 +20,7 @@ def test_a_wide_interval_is_explained(n, limits, width):
         assert found is None
     else:
         assert found.startswith(f"With {n} items")
-        assert f" {width} points wide" in found
+        assert f" {width} wide" in found
 
 
 def test_few_groups_are_named_where_they_make_the_interval_wide():

@@ -100,10 +100,10 @@ def test_a_probe_on_duration_is_the_baseline_of_speech():
 def test_sentences_name_the_baseline_and_where_the_interval_lies():
     assert words.trivial("duration") == "the duration alone"
     assert words.trivial("always_joy") == "always joy"
-    assert words.relation([0.5, 0.7], 0.45, 0.6) == "above"
-    assert words.relation([0.4, 0.7], 0.45, 0.5) == "not clearly above"
-    assert words.relation([0.2, 0.4], 0.45, 0.3) == "below"
-    assert words.relation([0.2, 0.6], 0.45, 0.4) == "below"
+    assert words.relation([0.5, 0.7], 0.45) == "above"
+    assert words.relation([0.4, 0.7], 0.45) == "not distinguishable from"
+    assert words.relation([0.2, 0.4], 0.45) == "below"
+    assert words.relation([0.2, 0.6], 0.45) == "not distinguishable from"
 
 
 @pytest.mark.parametrize("experiment", ["emotion", "face", "summary"])

@@ -51,15 +51,16 @@ def test_items_that_the_table_leaves_out_come_first():
 @pytest.mark.parametrize(
     ("value", "ci", "words"),
     [
-        (0.30, (0.2, 0.4), "The score is below it."),
-        (0.38, (0.3, 0.5), "The score is not clearly above it."),
+        (0.30, (0.2, 0.34), "The interval is below it."),
+        (0.30, (0.2, 0.4), "The score is not distinguishable from it."),
+        (0.38, (0.3, 0.5), "The score is not distinguishable from it."),
         (0.50, (0.4, 0.6), "The interval is above it."),
     ],
 )
 def test_the_baseline_is_compared_and_called_by_its_name(value, ci, words):
     text = " ".join(page(record(value, ci)).split())
     assert words in text
-    assert "the length and language of the text alone, gives 35.0 %" in text
+    assert "the length and language of the text alone, has 0.350" in text
     assert "recording" not in text
 
 
@@ -78,7 +79,7 @@ def test_swapped_names_come_after_the_score_with_the_score_after_renaming():
     assert titles[:3] == ["Score", "Names", "Claim"]
     text = " ".join(" ".join(lines).split())
     assert "anger stands for fear" in text
-    assert "After renaming, the accuracy is 93.3 % (95% interval" in text
+    assert "After renaming, the accuracy is 0.933 (95 % interval" in text
     assert "The claim lies in this interval." in text
     assert text.count("seem swapped") == 1
     assert "does not lie in" in " ".join(page(record(**found), ("accuracy", 0.2)).split())

@@ -94,6 +94,6 @@ def test_the_referee_judges_a_folder_of_images(project):
     )
     assert done.returncode == 0, done.stderr
     words = " ".join(done.stdout.split())
-    assert "On 20 images the accuracy is 80.0 %" in words
-    assert "The claim is 99.0 %" in words
+    assert "On 20 images the accuracy is 0.800" in words
+    assert "The claim is 0.990" in words
     assert "Somebody else predicted these images." in words

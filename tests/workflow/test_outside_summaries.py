@@ -115,5 +115,5 @@ def test_the_referee_judges_summaries(project):
     )
     assert done.returncode == 0, done.stderr
     words = " ".join(done.stdout.split())
-    assert "On 10 cases the ROUGE-L is 100.0 %" in words
+    assert "On 10 cases the ROUGE-L is 1.000" in words
     assert "Somebody else predicted these cases." in words

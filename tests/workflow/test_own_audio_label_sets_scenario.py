@@ -88,7 +88,7 @@ def test_recordings_with_several_classes(project, capsys, misfits, monkeypatch):
     card = (folder / "model_card.md").read_text()
     page = page_of(results)
     assert "A recording may have several classes, or none." in card
-    assert "tagged_logmel (logmel) predicts any of 3 classes with a macro F1 of" in page
+    assert "tagged_logmel (logmel) predicts any of 3 classes with a macro-F1 of" in page
     assert "classes of a clip" in page
     for sentence in traps:
         assert sentence in card

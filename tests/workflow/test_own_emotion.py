@@ -140,7 +140,7 @@ def test_a_table_without_splits(project, capsys):
     assert words["metrics"]["accuracy"]["mean"] > 0.9
     assert found.comparison["baseline"] == "mine_words"
     shown = words_of(found.report)
-    assert "mine_words, the run with the highest validation accuracy, gives" in shown
+    assert "mine_words, the run with the highest validation accuracy, has an accuracy of" in shown
     assert f"With {sizes['test']} items the interval of this score is" in found.card("mine_tiny", 1)
     # The network was made for another language; word counts were made for none.
     foreign = "The pretrained model was made for ‘en’, and these data are in ‘de’."
@@ -193,7 +193,7 @@ def test_a_parquet_table_with_traps(project, capsys):
     check_traps(found, "mine_words", 0, names)
     record = found.json("mine_words/seed0/metrics.json")
     assert record["other_splits"]["test_without_overlap"]["n"] == sizes["test"] - 2
-    assert "Leaving out the 2 test texts" in words_of(found.report)
+    assert "Without the 2 test texts" in words_of(found.report)
     # A class of one text cannot be searched for wrong labels.
     assert "the class Ekel has 1 different text" in words_of(found.report)
     # What length alone predicts is a baseline of the score.
@@ -219,7 +219,7 @@ def test_few_texts_are_cross_validated(project, misfits, capsys, folds):
     assert {run["split"] for run in found.comparison["runs"]} == {"cross-validation"}
     shown = words_of(found.report)
     assert "Results on all texts, cross-validated" in shown
-    assert "of 80 unseen texts the label they carry, each text by a model" in shown
+    assert "on 80 unseen texts, each text by a model" in shown
     assert "test split" not in shown
     assert "test texts" not in shown
     card = found.card("mine_tiny", 1)

@@ -53,7 +53,7 @@ def test_a_table_whose_cells_list_several_classes(project, capsys, misfits, monk
     comparison = json.loads((folder / "comparison.json").read_text())
     assert comparison["headline"] == ["macro_f1", "exact_match"]
     assert set(comparison["pairs"][0]["differences"]) == {"macro_f1", "exact_match"}
-    assert "tagged_tfidf, the run with the highest validation macro F1, has a macro F1 of" in report
+    assert "tagged_tfidf, the run with the highest validation macro-F1, has a macro-F1 of" in report
     assert "test texts with any of 4 classes" in report
     for run, seed in (("tagged_tfidf", 0), ("tagged_minilm", 42)):
         own = folder / run / f"seed{seed}"

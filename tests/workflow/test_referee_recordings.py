@@ -78,8 +78,8 @@ def test_a_claim_on_label_sets_of_recordings_is_judged(project, misfits):
     write_theirs(folder, ["label"], rows)
     page = judged(folder, "--claim", "macro_f1=0.99")
     right = sum(names == ["sad"] or n % 4 > 0 for n, names in enumerate(sets))
-    assert f"exact match {100 * right / COUNT:.1f} %" in page
-    assert "The claim is 99.0 %" in page
+    assert f"exact match {right / COUNT:.3f}" in page
+    assert "The claim is 0.990" in page
     assert "There are no probabilities" in page
     run = folder / "referee/results/audio/mine_theirs/seed0"
     assert misfits(run / "predictions.jsonl", "audio") == []

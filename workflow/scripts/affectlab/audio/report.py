@@ -15,6 +15,7 @@ from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.regression import score_stems
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.display import number, signed
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
@@ -28,7 +29,7 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, figure, render, run_view
 from affectlab.report.subgroups import subgroup_tables
-from affectlab.report.words import count, interval, percent, points, relation, trivial
+from affectlab.report.words import count, interval, relation, trivial
 
 HERE = Path(__file__).parent
 FIGURES = {
@@ -45,7 +46,7 @@ FIGURES = {
 
 FOREST = (
     "Every encoder, task and protocol with its interval: unweighted average recall of classes,"
-    " concordance of numbers, macro F1 of several classes; the bar across is the strongest trivial"
+    " concordance of numbers, macro-F1 of several classes; the bar across is the strongest trivial"
     " baseline."
 )
 
@@ -128,8 +129,13 @@ def _headline(
         headline = headline_of(seeds[0].metrics["data"])[0]
         score = run["metrics"][headline]
         item = "subject" if speakers_known(seeds[0].metrics["details"]) else "clip"
+        strongest = score["baseline"]
         sentences.append(
-            SHOWN[headline](run, seeds[0].metrics["data"], level, count(run["groups"], item))
+            f"{run['run']} ({run['model']}) {SHOWN[headline](run, seeds[0].metrics['data'])} of"
+            f" {number(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
+            f" {count(run['groups'], item)}), {relation(score['ci'], strongest['value'])} the"
+            f" {number(strongest['value'])} of {trivial(strongest['name'])},"
+            " the strongest trivial baseline."
         )
         small = few_items(run["n"], run["groups"], score["ci"], headline)
         if told := outside_sentences(seeds[0].metrics, "recordings"):
@@ -139,58 +145,29 @@ def _headline(
         means = split_means(seeds)
         # Of pooled subjects, the difference to clips would be that of pooling, too.
         if "clip_random" in means and run["n"] > run["groups"] and _shows_leak(seeds):
-            gain = means["clip_random"][headline] - score["mean"]
-            shown = points(gain) if headline == "uar" else f"{gain:+.3f}"
+            split = means["clip_random"][headline]
             sentences.append(
-                f"Splitting its clips at random, so that voices are on both sides, changes that by"
-                f" {shown}."
+                "With its clips split at random, so that voices are on both sides, the same score"
+                f" is {number(split)} ({signed(split - score['mean'])}, without an interval)."
             )
     sentences.append("None of this is a diagnostic instrument.")
     return sentences
 
 
-def _show_class(run: Mapping[str, Any], data: Mapping[str, Any], level: float, people: str) -> str:
-    """The unweighted average recall of a run as a sentence."""
-    score = run["metrics"]["uar"]
-    strongest = score["baseline"]
-    return (
-        f"{run['run']} ({run['model']}, task {run['method']}): unweighted average recall"
-        f" {percent(score['mean'])} ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {people}), {relation(score['ci'], strongest['value'], score['mean'])} the"
-        f" {percent(strongest['value'])} of {trivial(strongest['name'])},"
-        " the strongest trivial baseline."
-    )
+def _show_class(run: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """What a run that predicts one class does, before its unweighted average recall."""
+    return f"tells the classes of task {run['method']} with an unweighted average recall"
 
 
-def _show_number(run: Mapping[str, Any], data: Mapping[str, Any], level: float, people: str) -> str:
-    """The concordance of a run that predicts numbers as a sentence."""
-    score = run["metrics"]["ccc"]
-    (low, high), strongest = score["ci"], score["baseline"]
-    return (
-        f"{run['run']} ({run['model']}) predicts {' and '.join(data['numbers'])} with a concordance"
-        f" of {score['mean']:.3f} ({100 * level:g} % interval over {run['interval_covers']}"
-        f" {low:.3f} to {high:.3f}; {people}),"
-        f" {relation(score['ci'], strongest['value'], score['mean'])} the"
-        f" {strongest['value']:.3f} of {trivial(strongest['name'])},"
-        " the strongest trivial baseline."
-    )
+def _show_number(run: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """What a run that predicts numbers does, before its concordance."""
+    return f"predicts {' and '.join(data['numbers'])} with a concordance"
 
 
-def _show_label_sets(
-    run: Mapping[str, Any], data: Mapping[str, Any], level: float, people: str
-) -> str:
-    """The macro F1 of a run that predicts several classes for each item as a sentence."""
-    score = run["metrics"]["macro_f1"]
-    (low, high), strongest = score["ci"], score["baseline"]
-    return (
-        f"{run['run']} ({run['model']}) predicts any of {len(data['classes'])} classes with a macro"
-        f" F1 of {score['mean']:.3f} ({100 * level:g} % interval over {run['interval_covers']}"
-        f" {low:.3f} to {high:.3f}; {people}),"
-        f" {relation(score['ci'], strongest['value'], score['mean'])} the"
-        f" {strongest['value']:.3f} of {trivial(strongest['name'])},"
-        " the strongest trivial baseline."
-    )
+def _show_label_sets(run: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """What a run that predicts several classes does, before its macro-F1."""
+    return f"predicts any of {len(data['classes'])} classes with a macro-F1"
 
 
 SHOWN = {"uar": _show_class, "ccc": _show_number, "macro_f1": _show_label_sets}
-"""Headline score -> its sentence."""
+"""Headline score -> how its sentence begins, after the name of the run."""

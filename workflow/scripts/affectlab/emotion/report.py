@@ -25,6 +25,7 @@ from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.display import number, signed
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.published import PublishedNumber, our_scores, published_numbers
 from affectlab.report.results import (
@@ -42,7 +43,7 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, exports_view, main_figure, render, run_view, show_once
 from affectlab.report.subgroups import subgroup_tables
-from affectlab.report.words import count, difference, interval, percent, points, unseen
+from affectlab.report.words import count, difference, interval, relation, unseen
 
 HERE = Path(__file__).parent
 FIGURES = {
@@ -184,6 +185,7 @@ def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[s
     left_out = known_items(results.runs[best][0].metrics) or 0
     run = summaries[best]
     score = run["metrics"]["accuracy"]
+    trivial = score["baseline"]
     folded = run["split"] == CROSS_VALIDATION
     texts = "texts" if folded else "test texts"
     where = training_items(results.runs[best])
@@ -191,13 +193,12 @@ def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[s
     how = ", each text by a model that was trained without its fold"
     level = results.comparison["interval"]["level"]
     sentences = [
-        f"{best}{kind} gives {percent(score['mean'])}"
-        f" of {run['n']:,} {new}{texts} the label they carry"
+        f"{best}{kind} has an accuracy of {number(score['mean'])} on {run['n']:,} {new}{texts}"
         f"{how if folded and not elsewhere else ''}"
         f" ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
-        f" {trivial_for_texts(score['baseline']['name'])}, gives"
-        f" {percent(score['baseline']['value'])}."
+        f" {count(len(run['seeds']), 'seed')}), {relation(score['ci'], trivial['value'])} the"
+        f" {number(trivial['value'])} of {trivial_for_texts(trivial['name'])}, the strongest"
+        " trivial baseline."
     ]
     if elsewhere:
         sentences.append(SEEN_UNKNOWN.format(texts))
@@ -207,14 +208,12 @@ def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[s
         sentences.append(agreed["sentence"])
     baseline = results.comparison["baseline"]
     if pair := against_baseline(results.comparison).get(best):
-        sentences.append(
-            f"Against {baseline} on the same items: {difference(pair, 'accuracy', ' points')}."
-        )
+        sentences.append(f"Against {baseline} on the same items: {difference(pair, 'accuracy')}.")
     verified = [
-        number.entry
-        for number in published
-        for ours in number.both
-        if number.entry.verified and number.entry.metric == "accuracy"
+        one.entry
+        for one in published
+        for ours in one.both
+        if one.entry.verified and one.entry.metric == "accuracy"
         if ours.difference is not None and ours.score is not None and ours.score.run == best
     ]
     if verified:
@@ -222,7 +221,7 @@ def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[s
         inside = score["ci"][0] <= figure.value <= score["ci"][1]
         sentences.append(
             f"The highest accuracy on this split in our registry that others verified is that of"
-            f" {figure.name}, {percent(figure.value)}; it lies"
+            f" {figure.name}, {number(figure.value)}; it lies"
             f" {'inside' if inside else 'outside'} the interval of {best}."
         )
         if figure.n not in (None, run["n"]):
@@ -236,16 +235,16 @@ def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[s
             " about new texts."
         )
     elif left_out:
-        change = means[best]["test_without_overlap"]["accuracy"] - score["mean"]
+        rest = means[best]["test_without_overlap"]["accuracy"]
         sentences.append(
-            f"Leaving out the {left_out} {texts} that are in {where} as well, or nearly the same,"
-            f" changes its accuracy by {points(change)}."
+            f"Without the {left_out} {texts} that are in {where} as well, or nearly the same, its"
+            f" accuracy is {number(rest)} ({signed(rest - score['mean'])})."
         )
     if "ece_calibrated" in run["metrics"]:
         before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))
         sentences.append(
-            f"Its stated confidence is off by {percent(before)} on average as trained, and by"
-            f" {percent(after)} after temperature scaling."
+            f"Its stated confidence is off by {number(before)} on average as trained, and by"
+            f" {number(after)} after temperature scaling."
         )
     for name, seeds in results.runs.items():
         if told := outside_sentences(seeds[0].metrics, texts):
@@ -255,8 +254,8 @@ def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[s
             continue
         which = "labels" if ALL in results.audits[name]["counts"] else "training labels"
         sentences.append(
-            f"About {percent(noise['noise_rate'])} of the {which} of {name} look doubtful"
-            " (confident learning; an estimate, not a count of errors)."
+            f"A share of about {number(noise['noise_rate'])} of the {which} of {name} looks"
+            " doubtful (confident learning; an estimate, not a count of errors)."
         )
     return sentences
 

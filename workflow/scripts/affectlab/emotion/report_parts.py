@@ -13,6 +13,8 @@ from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.outside_words import SEEN_UNKNOWN, known_items, outside_sentences
 from affectlab.evaluation.regression import score_stems
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
+from affectlab.report import words
+from affectlab.report.display import number
 from affectlab.report.results import (
     NOT_OURS,
     SeedResult,
@@ -117,11 +119,8 @@ def headline(
     run, first = summaries[best], runs[best][0].metrics
 
     def interval(score: str) -> str:
-        low, high = run["metrics"][score]["ci"]
-        return (
-            f"{100 * comparison['interval']['level']:g} % interval over {run['interval_covers']}"
-            f" {low:.3f} to {high:.3f}"
-        )
+        limits, level = run["metrics"][score]["ci"], comparison["interval"]["level"]
+        return words.interval(limits, level, run["interval_covers"])
 
     texts = _scored_texts(run, first, audits[run["data"]])
     sentences = part.first(named, run, first, texts, interval)
@@ -191,9 +190,10 @@ def _first_of_numbers(
     return [
         f"{best} predicts"
         f" {_listed(first['data']['numbers'])} of {texts} with a concordance of"
-        f" {ccc['mean']:.3f} ({interval('ccc')}; {count(len(run['seeds']), 'seed')}).",
-        f"Its mean absolute error is {mae['mean']:.4g}. The strongest trivial baseline is"
-        f" {trivial(mae['baseline']['name'])}, with an error of {mae['baseline']['value']:.4g}.",
+        f" {number(ccc['mean'])} ({interval('ccc')}; {count(len(run['seeds']), 'seed')}).",
+        f"Its mean absolute error is {number(mae['mean'])}. The strongest trivial baseline is"
+        f" {trivial(mae['baseline']['name'])}, with an error of"
+        f" {number(mae['baseline']['value'])}.",
     ]
 
 
@@ -206,34 +206,28 @@ def _first_of_label_sets(
 ) -> list[str]:
     macro, exact = run["metrics"]["macro_f1"], run["metrics"]["exact_match"]
     return [
-        f"{best} has a macro F1 of"
-        f" {macro['mean']:.3f} on {texts} with any of"
+        f"{best} has a macro-F1 of"
+        f" {number(macro['mean'])} on {texts} with any of"
         f" {len(first['data']['classes'])} classes ({interval('macro_f1')};"
         f" {count(len(run['seeds']), 'seed')}). The strongest trivial baseline,"
-        f" {trivial_for_texts(macro['baseline']['name'])}, has {macro['baseline']['value']:.3f}.",
-        f"The share of texts with exactly the right classes is {exact['mean']:.3f}. The strongest"
-        f" trivial baseline, {trivial_for_texts(exact['baseline']['name'])}, has"
-        f" {exact['baseline']['value']:.3f}.",
+        f" {trivial_for_texts(macro['baseline']['name'])}, has"
+        f" {number(macro['baseline']['value'])}.",
+        f"The share of texts with exactly the right classes is {number(exact['mean'])}. The"
+        f" strongest trivial baseline, {trivial_for_texts(exact['baseline']['name'])}, has"
+        f" {number(exact['baseline']['value'])}.",
     ]
 
 
 def _few_label_sets(run: Mapping[str, Any]) -> str | None:
     limits = run["metrics"]["macro_f1"]["ci"]
-    return small_sample(run["n"], limits, groups=run["groups"], score="the macro F1")
+    return small_sample(run["n"], limits, groups=run["groups"], score="the macro-F1")
 
 
 def _difference(part: ReportPart, pair: Mapping[str, Any], baseline: str) -> str:
     """The difference of the main scores as a sentence."""
-    entry = pair["differences"][part.main]
-    start = f"Compared with {baseline} on the same items, its {part.main_words} differs by"
-    if entry["ci"] is None:
-        return f"{start} {entry['value']:+.3f}; there are too few groups for an interval."
-    low, high = entry["ci"]
-    clear = "clear" if entry["significant"] else "not clear"
-    what = "recipes" if pair["compares"] == "recipes" else "trained models"
     return (
-        f"{start} {entry['value']:+.3f} ({low:+.3f} to {high:+.3f}). The difference of these"
-        f" {what} is {clear}."
+        f"Compared with {baseline} on the same items, its {part.main_words} differs by"
+        f" {words.difference(pair, part.main)}."
     )
 
 
@@ -276,10 +270,10 @@ PARTS: Mapping[Target, ReportPart] = MappingProxyType(
             title="Several classes",
             what="any number of classes for a text",
             repeated="classes",
-            compared={"macro_f1": "macro F1", "exact_match": "exact match"},
+            compared={"macro_f1": "macro-F1", "exact_match": "exact match"},
             main="macro_f1",
-            main_words="macro F1",
-            note="Macro F1 is the mean of the F1 scores of the classes. Exact match is the share of"
+            main_words="macro-F1",
+            note="Macro-F1 is the mean of the F1 scores of the classes. Exact match is the share of"
             " texts whose classes are all predicted, and no other class. “Trivial” is the strongest"
             " trivial baseline of each score on the same texts: all classes, the most frequent"
             " label set, the classes that most texts have, classes drawn by their shares, or what"
@@ -291,7 +285,7 @@ PARTS: Mapping[Target, ReportPart] = MappingProxyType(
                 " thresholds, a panel for each class. The point shows the predictions at the stored"
                 " thresholds. The dashed line is the share of texts that have the class.",
                 "training_curves": "Training curves: binary cross-entropy on train and validation,"
-                " validation macro F1 at thresholds chosen there, learning rate, over the"
+                " validation macro-F1 at thresholds chosen there, learning rate, over the"
                 " optimiser's steps.",
             },
             each="report_multilabel_each.html.j2",

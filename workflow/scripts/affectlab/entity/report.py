@@ -15,6 +15,7 @@ from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.display import number, signed
 from affectlab.report.published import OurScore, our_scores, published_numbers
 from affectlab.report.results import (
     NOT_OURS,
@@ -27,7 +28,14 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, figure, main_figure, render, run_view, show_once
 from affectlab.report.subgroups import subgroup_tables
-from affectlab.report.words import count, interval, overlap_sentences, percent, trivial, unseen
+from affectlab.report.words import (
+    count,
+    interval,
+    overlap_sentences,
+    relation,
+    trivial,
+    unseen,
+)
 from affectlab.training.history import read_history
 
 HERE = Path(__file__).parent
@@ -196,18 +204,18 @@ def _headline(
     shared |= set(audit["near_duplicates"]["overlap"].get("test_in_train", ()))
     metrics = run["metrics"]
     accuracy, macro = metrics["accuracy"], metrics["macro_f1"]
+    baseline = accuracy["baseline"]
     elsewhere = _is_elsewhere(views, best)
     new = "" if elsewhere else unseen(len(shared), audit)
     how = ", each by a model that was trained without its fold"
     level = comparison["interval"]["level"]
     sentences = [
-        f"{best}{kind} decides"
-        f" {percent(accuracy['mean'])} of {run['n']:,} {new}targets rightly"
+        f"{best}{kind} has an accuracy of {number(accuracy['mean'])} on {run['n']:,} {new}targets"
         f"{how if folded and not elsewhere else ''}"
         f" ({interval(accuracy['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
-        f" {trivial(accuracy['baseline']['name'], 'entity')}, gives"
-        f" {percent(accuracy['baseline']['value'])}.",
+        f" {count(len(run['seeds']), 'seed')}), {relation(accuracy['ci'], baseline['value'])} the"
+        f" {number(baseline['value'])} of {trivial(baseline['name'], 'entity')}, the strongest"
+        " trivial baseline.",
         _macro_sentence(macro, metrics.get("non_neutral_accuracy")),
     ]
     if elsewhere:
@@ -219,9 +227,9 @@ def _headline(
     if "kappa_entropy_spearman" in metrics and "kappa_cosine_gap" in metrics:
         rank = metrics["kappa_entropy_spearman"]["mean"]
         sentences.append(
-            f"Its concentration kappa has a rank correlation of {rank:+.2f} with the entropy of"
+            f"Its concentration kappa has a rank correlation of {signed(rank)} with the entropy of"
             f" the label and predicts the cosine with a mean gap of"
-            f" {metrics['kappa_cosine_gap']['mean']:.3f}."
+            f" {number(metrics['kappa_cosine_gap']['mean'])}."
         )
     for name, own in audits.items():
         if own["weak_labels"]:
@@ -271,12 +279,11 @@ def _is_elsewhere(views: Sequence[Mapping[str, Any]], run: str) -> bool:
 def _macro_sentence(macro: Mapping[str, Any], emotional: Mapping[str, Any] | None) -> str:
     """Macro-F1, and where there is a neutral class, how many of the other targets are right."""
     sentence = (
-        f"Macro-F1 over the classes that occur: {macro['mean']:.3f}"
-        f" ({trivial(macro['baseline']['name'], 'entity')}: {macro['baseline']['value']:.3f})"
+        f"Macro-F1 over the classes that occur: {number(macro['mean'])}"
+        f" ({trivial(macro['baseline']['name'], 'entity')}: {number(macro['baseline']['value'])})"
     )
     if emotional is None:
         return f"{sentence}."
     return (
-        f"{sentence}; of the targets that are not neutral"
-        f" {percent(emotional['mean'])} get their class."
+        f"{sentence}. The accuracy on targets that are not neutral is {number(emotional['mean'])}."
     )

@@ -89,7 +89,7 @@ def _sentence(annotators: int, alpha: float | None, unanimous: float | None) -> 
         )
     return (
         f"The {annotators} annotators agree with a Krippendorff's alpha of {alpha:.3f}, where 1 is "
-        f"full agreement and 0 is chance. All votes are the same for {100 * unanimous:.1f} % of "
+        f"full agreement and 0 is chance. All votes are the same for a share of {unanimous:.3f} of "
         "the items. This agreement is the ceiling of the score: a label that the annotators do not "
         "share cannot be predicted reliably. The majority of several votes is more reliable than "
         "one vote, so a score against it can be somewhat higher."

@@ -153,8 +153,8 @@ def swapped_sentence(record: Mapping[str, Any], name: str = "accuracy", words: s
     low, high = known[name]["ci"]
     return (
         f"The names of classes seem swapped: {', '.join(pairs)}. After renaming, the {words} is"
-        f" {100 * known[name]['value']:.1f} % ({record['interval']['level']:.0%} interval"
-        f" {100 * low:.1f} to {100 * high:.1f} %)."
+        f" {known[name]['value']:.3f} ({100 * record['interval']['level']:g} % interval"
+        f" {low:.3f}–{high:.3f})."
     )
 
 

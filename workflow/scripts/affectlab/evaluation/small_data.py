@@ -27,9 +27,8 @@ def small_sample(
     if width < WIDE:
         return None
     return (
-        f"With {n:,} items{_among(groups, n)} the interval of {score} is"
-        f" {100 * width:.0f} points wide. A fixed value inside it cannot be told apart from the"
-        " score."
+        f"With {n:,} items{_among(groups, n)} the interval of {score} is {width:.2f} wide. A fixed"
+        " value inside it cannot be told apart from the score."
     )
 
 

@@ -14,6 +14,7 @@ from affectlab.evaluation.small_data import small_sample
 from affectlab.face.settings import Block
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.display import number, signed
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
@@ -37,7 +38,7 @@ from affectlab.report.section import (
     show_once,
 )
 from affectlab.report.subgroups import subgroup_tables
-from affectlab.report.words import count, interval, percent, points, trivial
+from affectlab.report.words import count, interval, relation, trivial
 
 HERE = Path(__file__).parent
 FIGURES = {
@@ -133,6 +134,7 @@ def _headline(
     best, kind = _chosen(runs)
     run, first = summaries[best], runs[best][0].metrics
     score = run["metrics"]["accuracy"]
+    baseline = score["baseline"]
     level = comparison["interval"]["level"]
     split = first["data"]["split"]
     of_split = f"images of the {split} split"
@@ -140,11 +142,11 @@ def _headline(
         how = ", each by a model that was trained without its fold,"
         of_split = f"images{'' if is_elsewhere(runs[best]) else how}"
     sentences = [
-        f"{best}{kind} gives {percent(score['mean'])} of"
-        f" {run['n']:,} {of_split} the class they are labelled"
-        f" with ({interval(score['ci'], level, run['interval_covers'])};"
-        f" {count(len(run['seeds']), 'seed')}); the strongest trivial baseline,"
-        f" {trivial(score['baseline']['name'])}, gives {percent(score['baseline']['value'])}."
+        f"{best}{kind} has an accuracy of {number(score['mean'])} on {run['n']:,} {of_split}"
+        f" ({interval(score['ci'], level, run['interval_covers'])};"
+        f" {count(len(run['seeds']), 'seed')}), {relation(score['ci'], baseline['value'])} the"
+        f" {number(baseline['value'])} of {trivial(baseline['name'])}, the strongest trivial"
+        " baseline."
     ]
     if is_elsewhere(runs[best]):
         sentences.append(SEEN_UNKNOWN.format("images"))
@@ -163,15 +165,16 @@ def _headline(
     for name, check in checks.items():
         share = check["distribution"]["iq_proxy"]["at_the_limits"]
         sentences.append(
-            f"For {percent(share)} of the images of {name} the formula of that index is cut off at"
-            " its limit."
+            f"For a share of {number(share)} of the images of {name} the formula of that index is"
+            " cut off at its limit."
         )
     rest = first["other_splits"].get(f"{split}_without_overlap")
     if rest and rest["n"] < run["n"]:
-        change = rest["metrics"]["accuracy"]["value"] - first["metrics"]["accuracy"]["value"]
+        own, other = first["metrics"]["accuracy"]["value"], rest["metrics"]["accuracy"]["value"]
         sentences.append(
-            f"Leaving out the {run['n'] - rest['n']} images that have a pixel-identical twin in"
-            f" {training_items(runs[best])} changes its accuracy by {points(change)}."
+            f"Without the {run['n'] - rest['n']} images that have a pixel-identical twin in"
+            f" {training_items(runs[best])}, the accuracy of seed {first['seed']} is"
+            f" {number(other)} ({signed(other - own)})."
         )
     return sentences
 
@@ -225,10 +228,11 @@ def _best(
 def _recall_of_training(name: str, score: Mapping[str, Any]) -> str:
     """What the accuracy on images that a run was trained on shows."""
     start = f"{name} was trained on the images that it is scored on, as the original was."
-    value = percent(score["mean"])
+    value = number(score["mean"])
     if score["ci"][0] > score["baseline"]["value"]:
         return f"{start} Its {value} shows recall of these images, not skill on new ones."
-    return f"{start} Even there, its {value} is not clearly above the trivial baseline."
+    where = relation(score["ci"], score["baseline"]["value"])
+    return f"{start} Even there, its {value} is {where} the trivial baseline."
 
 
 def _blur_sentence(test: Mapping[str, Any]) -> str:

@@ -8,7 +8,9 @@ from affectlab.evaluation.baseline_names import short_name
 
 SCORES = {
     "accuracy": "accuracy",
+    "bleu": "BLEU",
     "ccc": "concordance",
+    "chrf": "chrF",
     "ece": "calibration error",
     "ece_calibrated": "calibration error, scaled",
     "exact_match": "exact match",

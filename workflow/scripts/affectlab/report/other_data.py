@@ -10,9 +10,10 @@ from affectlab.config.models import Run
 from affectlab.evaluation.other_data import HEADLINE, SeedMean, over_seeds, read_other_data
 from affectlab.evaluation.outside_words import one_answer
 from affectlab.files.io import read_json
+from affectlab.report.display import limits, number
 from affectlab.report.results import SeedResult
 from affectlab.report.section import render
-from affectlab.report.words import relation, trivial
+from affectlab.report.words import interval, relation, trivial
 
 HERE = Path(__file__).parent
 
@@ -76,25 +77,24 @@ class Tested(NamedTuple):
     @property
     def sentence(self) -> str:
         """The score and the drop."""
-        other, low, high = self.other.value, *self.other.ci
-        level = f"{100 * self.record['interval']['level']:g} %"
+        other, level = self.other, self.record["interval"]["level"]
         shown = "" if self.drop.ci[0] > 0 or self.drop.ci[1] < 0 else NO_DROP
         return (
-            f"{self.run} has an unweighted average recall of {other:.3f} on {self.data}"
-            f" ({level} interval over {self.other.covers} {low:.3f} to {high:.3f};"
-            f" n = {self.record['other']['n']:,}), and of {self.within.value:.3f} on held-out"
+            f"{self.run} has an unweighted average recall of {number(other.value)} on {self.data}"
+            f" ({interval(other.ci, level, other.covers)};"
+            f" n = {self.record['other']['n']:,}), and of {number(self.within.value)} on held-out"
             f" items of {self.record['within']['data']} of the same"
-            f" {len(self.record['shared_classes'])} classes. The drop is {self.drop.value:z.3f}"
-            f" (interval {self.drop.ci[0]:z.3f} to {self.drop.ci[1]:z.3f}).{shown}"
+            f" {len(self.record['shared_classes'])} classes. The drop is {number(self.drop.value)}"
+            f" (interval {limits(self.drop.ci)}).{shown}"
         )
 
     @property
     def notes(self) -> list[str]:
         """What limits the score."""
         record, baseline = self.record, self.record["shared"][HEADLINE]["other"]["baseline"]
-        where = relation(self.other.ci, baseline["value"], self.other.value)
+        where = relation(self.other.ci, baseline["value"])
         found = [
-            f"{self.run} on {self.data}: the score is {where} the {baseline['value']:.3f} of"
+            f"{self.run} on {self.data}: the score is {where} the {number(baseline['value'])} of"
             f" {trivial(baseline['name'])}."
         ]
         answers, n = record["other"]["answers"], record["other"]["n"]
@@ -115,8 +115,8 @@ class Tested(NamedTuple):
         one = rest["metrics"][HEADLINE]
         seed = self.record["seed"]
         return (
-            f"{start} Without them the recall of seed {seed} is {one['value']:.3f}"
-            f" ({one['ci'][0]:.3f} to {one['ci'][1]:.3f}; n = {rest['n']:,})."
+            f"{start} Without them the recall of seed {seed} is {number(one['value'])}"
+            f" ({limits(one['ci'])}; n = {rest['n']:,})."
         )
 
 

@@ -11,21 +11,10 @@ from affectlab.config.experiment import Judged
 from affectlab.errors import UserError
 from affectlab.evaluation.outside_words import known_items, outside_sentences, swapped_sentence
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
-from affectlab.report.words import count, percent, points, relation, trivial
+from affectlab.report.display import limits, number, score_name, signed
+from affectlab.report.words import count, relation, trivial
 
 WIDTH = 88
-WORDS = {
-    "macro_f1": "macro-F1",
-    "micro_f1": "micro-F1",
-    "uar": "unweighted average recall",
-    "ccc": "concordance",
-    "mae": "mean absolute error",
-    "rouge1": "ROUGE-1",
-    "rouge2": "ROUGE-2",
-    "rouge_l": "ROUGE-L",
-}
-"""Name of a score -> how a sentence calls it, where the underscores alone do not tell."""
-
 LIMITS = {
     "ccc": (-1.0, 1.0, "a number from -1 to 1"),
     "mae": (0.0, math.inf, "a number of 0 or more"),
@@ -104,14 +93,14 @@ def verdict(
 def _score(record: Mapping[str, Any], name: str, what: str) -> str:
     data, entry = record["data"], record["metrics"][name]
     others = [
-        f"{_words(other)} {_shown(other, record['metrics'][other]['value'])}"
+        f"{score_name(other)} {number(record['metrics'][other]['value'])}"
         for other in ("accuracy", "macro_f1", "exact_match", "ccc", "mae")
         if other in record["metrics"] and other != name
     ]
     rest = f" Also: {', '.join(others)}." if others else ""
     return (
-        f"On {data['n']:,} {what} the {_words(name)} is {_shown(name, entry['value'])}"
-        f" ({_limits(record, name, entry)}).{rest}"
+        f"On {data['n']:,} {what} the {score_name(name)} is {number(entry['value'])}"
+        f" ({_limits(record, entry)}).{rest}"
     )
 
 
@@ -132,7 +121,7 @@ def _names(record: Mapping[str, Any], name: str, claim: tuple[str, float] | None
     found = record["details"]["outside"]
     if not found["swapped_names"]:
         return None
-    sentence = swapped_sentence(record, name, _words(name))
+    sentence = swapped_sentence(record, name, score_name(name))
     if claim is None or name not in found["renamed"]:
         return sentence
     low, high = found["renamed"][name]["ci"]
@@ -144,7 +133,7 @@ def _claim(record: Mapping[str, Any], claim: tuple[str, float]) -> str:
     name, value = claim
     low, high = record["metrics"][name]["ci"]
     found = record["metrics"][name]["value"]
-    start = f"The claim is {_shown(name, value)}, {_change(name, value - found)} from what we find."
+    start = f"The claim is {number(value)}, {signed(value - found)} from what we find."
     if low <= value <= high:
         return f"{start} It lies inside the interval: these {record['data']['n']:,} items agree."
     side = "above" if value > high else "below"
@@ -156,11 +145,11 @@ def _baseline(record: Mapping[str, Any], name: str) -> str | None:
     baseline = entry["baseline"]
     if baseline is None:
         return None
-    where = relation(entry["ci"], baseline["value"], entry["value"])
-    subject = "interval" if where == "above" else "score"
+    where = relation(entry["ci"], baseline["value"])
+    subject = "interval" if where in ("above", "below") else "score"
     return (
-        f"The strongest trivial baseline, {trivial(baseline['name'], record['experiment'])}, gives"
-        f" {_shown(name, baseline['value'])}. The {subject} is {where} it."
+        f"The strongest trivial baseline, {trivial(baseline['name'], record['experiment'])}, has"
+        f" {number(baseline['value'])}. The {subject} is {where} it."
     )
 
 
@@ -184,9 +173,9 @@ def _leakage(record: Mapping[str, Any], name: str, judged: Judged) -> str:
     return (
         f"{left_out} of the {what} {are} in the training split of these data, or nearly the same,"
         " or listed as training items. Without"
-        f" {'it' if left_out == 1 else 'them'} the {_words(name)} changes by"
-        f" {_change(name, change)}, to {_shown(name, entry['value'])}"
-        f" ({_limits(record, name, entry)}, {rest['n']:,} {what})."
+        f" {'it' if left_out == 1 else 'them'} the {score_name(name)} changes by"
+        f" {signed(change)}, to {number(entry['value'])}"
+        f" ({_limits(record, entry)}, {rest['n']:,} {what})."
     )
 
 
@@ -210,29 +199,8 @@ def _size(record: Mapping[str, Any], name: str) -> str | None:
     return small_sample(data["n"], entry["ci"], groups=data["groups"])
 
 
-def _limits(record: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> str:
-    low, high = entry["ci"]
-    level = f"{record['interval']['level']:.0%} interval"
-    if _is_number(name):
-        return f"{level} {low:.3f} to {high:.3f}"
-    return f"{level} {100 * low:.1f} to {100 * high:.1f} %"
-
-
-def _is_number(name: str) -> bool:
-    """Whether a score is shown as a number, and not in percent."""
-    return name.rpartition("_")[2] in LIMITS
-
-
-def _shown(name: str, value: float) -> str:
-    return f"{value:.3f}" if _is_number(name) else percent(value)
-
-
-def _change(name: str, value: float) -> str:
-    return f"{value:+.3f}" if _is_number(name) else points(value)
-
-
-def _words(name: str) -> str:
-    return WORDS.get(name, name.replace("_", " "))
+def _limits(record: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    return f"{100 * record['interval']['level']:g} % interval {limits(entry['ci'])}"
 
 
 def as_text(experiment: str, data: str, predictions: Sequence[str], body: str) -> str:

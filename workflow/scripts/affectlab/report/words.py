@@ -6,53 +6,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from affectlab.evaluation.baseline_names import CONDITIONS, TEXTS
+from affectlab.report import display
+from affectlab.report.display import signed, signed_limits
 
 KNOWN_IN_TRAINING = {"item_in_two_splits", "group_in_two_splits"}
 """Names of the traps of an audit that say that test items, or their groups, are in training."""
 
 
-def percent(share: float) -> str:
-    """A share as a percentage with one digit."""
-    return f"{100 * share:.1f} %"
-
-
-def points(difference: float) -> str:
-    """A difference of shares in percentage points, signed."""
-    return f"{100 * difference:+.1f} points"
-
-
 def interval(limits: Sequence[float], level: float, covers: str) -> str:
-    """Limits of a share, in percent.
+    """An interval for the middle of a sentence.
 
     Args:
         limits: lower and upper limit.
         level: of the interval.
         covers: ``items``, or ``items and seeds``.
     """
-    return (
-        f"{100 * level:g} % interval over {covers} {100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
-    )
+    return f"{100 * level:g} % interval over {covers} {display.limits(limits)}"
 
 
-def difference(pair: Mapping[str, Any], name: str, unit: str = "") -> str:
+def difference(pair: Mapping[str, Any], name: str) -> str:
     """A difference of two runs with its interval and what it shows, for the end of a sentence.
 
     Args:
         pair: of comparison.json.
-        name: a share that is compared.
-        unit: follows each number, such as `` points``.
+        name: of the score that is compared.
     """
     entry = pair["differences"][name]
-    text = f"{100 * entry['value']:+.1f}{unit}"
+    text = signed(entry["value"])
     if entry["ci"] is None:
         return f"{text}; there are too few groups for an interval"
-    low, high = (f"{100 * limit:+.1f}{unit}" for limit in entry["ci"])
+    limits = signed_limits(entry["ci"])
     if pair["compares"] == "recipes":
-        clear = "a clear" if entry["significant"] else "no clear"
-        return f"{text} (interval over items and seeds {low} to {high}), {clear} difference"
-    found = "differ" if entry["significant"] else "do not differ significantly"
+        clear = "a clear difference" if entry["significant"] else "not distinguishable"
+        return f"{text} (interval over items and seeds {limits}), {clear}"
+    found = "differ" if entry["significant"] else "are not distinguishable"
     return (
-        f"{text} (interval over items {low} to {high}). These trained models {found} on such items;"
+        f"{text} (interval over items {limits}). These trained models {found} on such items;"
         " a statement about their recipes needs at least three seeds of each"
     )
 
@@ -95,17 +84,16 @@ def trivial(name: str, experiment: str = "") -> str:
 LENGTH = "the length and language of the text alone"
 
 
-def relation(limits: Sequence[float], value: float, score: float) -> str:
-    """Where a score lies: ``above``, ``below`` or ``not clearly above`` a value.
+def relation(limits: Sequence[float], value: float) -> str:
+    """Where a score lies: ``above``, ``below`` or ``not distinguishable from`` a value.
 
     Args:
-        limits: of the interval of the score; it is above if all of the interval is.
+        limits: of the interval of the score; a score is above or below if all of this is.
         value: that it is compared with.
-        score: itself.
     """
     if limits[0] > value:
         return "above"
-    return "below" if score < value else "not clearly above"
+    return "below" if limits[1] < value else "not distinguishable from"
 
 
 def count(number: int, what: str) -> str:

@@ -12,6 +12,7 @@ from affectlab.evaluation.outside_words import outside_sentences
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json, read_jsonl
 from affectlab.report.data_notes import data_notes
+from affectlab.report.display import number, signed, signed_limits
 from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
     SeedResult,
@@ -23,7 +24,15 @@ from affectlab.report.results import (
 )
 from affectlab.report.section import Section, figure, main_figure, render, run_figures, show_once
 from affectlab.report.subgroups import subgroup_tables
-from affectlab.report.words import count, difference, interval, overlap_sentences, trivial, unseen
+from affectlab.report.words import (
+    count,
+    difference,
+    interval,
+    overlap_sentences,
+    relation,
+    trivial,
+    unseen,
+)
 from affectlab.summary.cases import CROSS_VALIDATION, OWN_TASK, task_of
 from affectlab.summary.methods import MODEL_METHODS, TRAINED_METHODS
 from affectlab.summary.own_notes import SCORES, few_cases, unknown_to_model
@@ -139,13 +148,13 @@ def _headline(
         shared = len(audits[run["data"]]["overlap"]["test"])
         longest, valid = (run["metrics"][name]["mean"] for name in ("rouge_l", "valid_output"))
         sentences.append(
-            f"{run['run']} reaches ROUGE-2 {100 * score['mean']:.1f} on {run['n']}"
+            f"{run['run']} has a ROUGE-2 of {number(score['mean'])} on {run['n']}"
             f" {unseen(shared, audits[run['data']])}cases of {run['data']}"
             f"{WITHOUT_FOLD if run.get('split') == CROSS_VALIDATION else ''}"
             f" ({interval(score['ci'], level, run['interval_covers'])};"
-            f" {count(len(run['seeds']), 'seed')}){_beside(score['baseline'])}. Its ROUGE-L is"
-            f" {100 * longest:.1f}; {100 * valid:.0f} % of its answers have the form that was asked"
-            f" for, before any repair (decoding: {details['decoding']})."
+            f" {count(len(run['seeds']), 'seed')}){_beside(score)}. Its ROUGE-L is"
+            f" {number(longest)}. A share of {number(valid)} of its answers has the form that was"
+            f" asked for, before any repair (decoding: {details['decoding']})."
         )
         sentences += overlap_sentences(shared, f"test case of {run['data']}")
         if pair := pairs.get(run["run"]):
@@ -163,7 +172,7 @@ def _headline(
         best = max(comparison["runs"], key=lambda run: run["metrics"]["rouge2"]["mean"])
         sentences.append(
             f"{untrained}; {best['run']} has the highest ROUGE-2,"
-            f" {100 * best['metrics']['rouge2']['mean']:.1f}."
+            f" {number(best['metrics']['rouge2']['mean'])}."
         )
     templated = sorted(
         {
@@ -195,13 +204,14 @@ def _own_sentences(
     return sentences
 
 
-def _beside(baseline: Mapping[str, Any] | None) -> str:
-    """The score of the run that others are held against, where it was on the same cases."""
+def _beside(score: Mapping[str, Any]) -> str:
+    """Where a score lies next to the strongest trivial baseline, where there is one."""
+    baseline = score["baseline"]
     if baseline is None:
         return ""
     return (
-        f"; the strongest trivial baseline, {trivial(baseline['name'])}, reaches"
-        f" {100 * baseline['value']:.1f}"
+        f", {relation(score['ci'], baseline['value'])} the {number(baseline['value'])} of"
+        f" {trivial(baseline['name'])}, the strongest trivial baseline"
     )
 
 
@@ -216,11 +226,10 @@ def _pooled(pools: Sequence[Mapping[str, Any]]) -> list[str]:
         gain = other["differences"]["rouge2"]
         limits = "too few groups for an interval"
         if gain["ci"] is not None:
-            low, high = gain["ci"]
-            limits = f"interval over cases {100 * low:+.1f} to {100 * high:+.1f}"
+            limits = f"interval over cases {signed_limits(gain['ci'])}"
         sentences.append(
             f"{pool['name']}, all {pool['n']} cases of {pool['data']} by {len(pool['runs'])} folds:"
-            f" ROUGE-2 {100 * value:.1f}, {100 * gain['value']:+.1f} against the best baseline,"
+            f" ROUGE-2 {number(value)}, {signed(gain['value'])} against the best baseline,"
             f" {best} ({limits}). This is of these trained models, one seed a fold."
         )
     return sentences
