@@ -38,6 +38,7 @@ from affectlab.evaluation.other_data import (
 )
 from affectlab.evaluation.stats import Interval
 from affectlab.experiments import read_config, validate_config
+from affectlab.report.data_notes import DataNote
 from affectlab.report.other_data import other_data_part
 from affectlab.report.results import SeedResult
 
@@ -276,12 +277,17 @@ def test_copies_are_scored_with_and_without(tmp_path):
     assert everything["copies"]["without"] is None
 
 
+NOTES = {"theirs": DataNote("theirs", generated=True, differs=())}
+
+
 def seed_result(folder, run, data, uar):
     """What the report needs of one seed of a run on its own data."""
     entry = {"value": uar, "ci": [uar - 0.1, uar + 0.1]}
     metrics = {
         "run": run,
         "seed": 0,
+        "method": "tfidf",
+        "model": {"name": None},
         "data": {"name": data, "n": 80, "classes": list(CLASSES)},
         "interval": {"level": 0.95},
         "metrics": {"macro_recall": entry},
@@ -301,7 +307,7 @@ def test_the_report_has_a_matrix_and_a_sentence_for_each_run(tmp_path):
     recipe = read_recipe()
     tested = recipe.model_copy(update={"test_on": {"theirs": OtherData()}})
     configured = {"r": tested, "there": recipe, "far": recipe}
-    found = other_data_part("emotion", tmp_path, configured, results)
+    found = other_data_part("emotion", tmp_path, configured, results, NOTES)
     part = record["shared"]["uar"]
     (sentence,) = found.sentences
     assert sentence.startswith(
@@ -321,13 +327,21 @@ def test_the_report_has_a_matrix_and_a_sentence_for_each_run(tmp_path):
     for row in rows:
         assert row in text, text
     assert "so it hardly tells the classes" not in text
+    rows = {row["metric"]: row for row in found.rows}
+    assert set(rows) == {"uar", "accuracy"}
+    assert rows["uar"]["value"] == pytest.approx(part["other"]["value"], abs=1e-6)
+    limits = [rows["uar"][name] for name in ("ci_low", "ci_high")]
+    assert limits == pytest.approx(part["other"]["ci"], abs=1e-6)
+    assert (rows["uar"]["run"], rows["uar"]["data"], rows["uar"]["n"]) == ("r", "theirs", 68)
+    assert rows["accuracy"]["baseline"] == "always_anger"
+    assert (rows["uar"]["headline"], rows["uar"]["data_note"]) == (False, "generated data")
     record["other"]["answers"] = {"anger": 62, "joy": 6}
     stored(tmp_path / "r" / "seed0" / "on" / "theirs", record)
-    same = other_data_part("emotion", tmp_path, configured, results).html
+    same = other_data_part("emotion", tmp_path, configured, results, NOTES).html
     assert "It predicts anger for 62 of 68 items, so it hardly tells the classes" in same
     # Trained and tested elsewhere: no row.
     assert " far " not in text
-    assert other_data_part("emotion", tmp_path, configured, {"far": results["far"]}).html == ""
+    assert other_data_part("emotion", tmp_path, configured, {"far": results["far"]}, {}).html == ""
 
 
 def test_a_record_that_is_none_is_refused(tmp_path):

@@ -11,6 +11,8 @@ import soundfile
 from own_images import KINDS, drawn, write_image
 from own_texts import rows_of, write_csv
 
+from affectlab.report.results_file import read_results
+
 NAMES = {"Angst": "fear", "Freude": "joy", "Wut": "Wut"}
 """Class of the own texts -> class of the others, which have no Ruhe."""
 
@@ -116,6 +118,10 @@ def test_texts_of_other_data(project):
     rest = record["copies"]["without"]
     assert rest["n"] == 105 - len(copies)
     assert rest["metrics"]["uar"]["value"] < score["other"]["value"]
+    table = read_results(directory / "results")
+    (row,) = (one for one in table if one["kind"] == "other data" and one["metric"] == "uar")
+    assert row["value"] == score["other"]["value"]
+    assert (row["data"], row["split"], row["n"], row["groups"]) == ("theirs", "all", 105, 45)
     page = page_of(directory)
     for sentence in (
         "words has an unweighted average recall of",

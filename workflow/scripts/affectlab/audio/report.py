@@ -77,7 +77,7 @@ def section(
     corrected = [run for run in first if run["protocol"] == "corrected"]
     # Probes of several tasks: no score chooses among them.
     best, seen = (corrected or first)[0]["run"], trained_on_scored(runs)
-    elsewhere = other_data_part("audio", folder, block.runs, runs)
+    elsewhere = other_data_part("audio", folder, block.runs, runs, notes)
     return Section(
         best=best,
         figure=figure(folder / "figures" / "forest.svg", "audio-figure-forest", FOREST),
@@ -86,7 +86,7 @@ def section(
         sentences=[*_headline(comparison, runs), *elsewhere.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, notes),
+        rows=[*results_rows(comparison, notes), *elsewhere.rows],
         published=published_numbers(
             "audio", published, our_scores(comparison, runs), best=best, seen=seen, notes=notes
         ),

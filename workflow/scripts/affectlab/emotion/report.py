@@ -96,7 +96,7 @@ def section(
         if own.runs:
             sentences += headline(part, own.runs, own.comparison, own.audits)
             pages.append(html(part, own.runs, own.comparison, own.audits, main))
-    tested = other_data_part("emotion", folder, block.runs, experiment.runs)
+    tested = other_data_part("emotion", folder, block.runs, experiment.runs, notes)
     pages += [tested.html, subgroup_tables("emotion", experiment.runs)]
     return Section(
         best=best,
@@ -106,7 +106,7 @@ def section(
         sentences=[*sentences, *tested.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(experiment.comparison),
-        rows=results_rows(experiment.comparison, notes),
+        rows=[*results_rows(experiment.comparison, notes), *tested.rows],
         published=known,
         html="\n".join(pages),
     )

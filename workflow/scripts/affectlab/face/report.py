@@ -84,7 +84,7 @@ def section(
     seen = [name for name, one in runs.items() if _details(one)["seen_in_training"]]
     main = main_figure(runs[best][0], {"confusion_matrix": FIGURES["confusion_matrix"]})
     show_once(views, main)
-    elsewhere = other_data_part("face", folder, block.runs, runs)
+    elsewhere = other_data_part("face", folder, block.runs, runs, notes)
     return Section(
         best=best,
         figure=main,
@@ -93,7 +93,7 @@ def section(
         sentences=[*_headline(runs, comparison, checks), *elsewhere.sentences],
         notes=list(notes.values()),
         warnings=below_baseline(comparison),
-        rows=results_rows(comparison, notes),
+        rows=[*results_rows(comparison, notes), *elsewhere.rows],
         published=published_numbers(
             "face", published, our_scores(comparison, runs), best=best, seen=seen, notes=notes
         ),

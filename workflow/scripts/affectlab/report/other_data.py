@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import stdev
 from typing import Any, NamedTuple
 
 from affectlab.config.models import Run
 from affectlab.evaluation.other_data import HEADLINE, SeedMean, over_seeds, read_other_data
 from affectlab.evaluation.outside_words import one_answer
 from affectlab.files.io import read_json
+from affectlab.report.data_notes import DataNote
 from affectlab.report.display import limits, number
 from affectlab.report.results import SeedResult
 from affectlab.report.section import render
@@ -27,10 +29,12 @@ class OtherDataPart(NamedTuple):
     Attributes:
         sentences: one for each run and other data set: the score and the drop.
         html: the matrix with notes; empty where no run is tested on other data.
+        rows: of results.csv, see `results.COLUMNS`.
     """
 
     sentences: list[str]
     html: str
+    rows: list[dict[str, Any]]
 
 
 class Tested(NamedTuple):
@@ -120,6 +124,9 @@ class Tested(NamedTuple):
         )
 
 
+ON_OTHER_DATA = "other data"
+"""``kind`` of the rows of results.csv."""
+
 NO_DROP = " It includes 0: these items do not show that the score differs."
 
 
@@ -128,6 +135,7 @@ def other_data_part(
     folder: Path,
     configured: Mapping[str, Run],
     runs: Mapping[str, Sequence[SeedResult]],
+    notes: Mapping[str, DataNote],
 ) -> OtherDataPart:
     """Read what the runs left on other data.
 
@@ -136,20 +144,21 @@ def other_data_part(
         folder: of the experiment, such as ``results/emotion``.
         configured: name -> run, as configured.
         runs: name -> what each seed left.
+        notes: of every data set that they are tested on.
 
     Raises:
         DataError: a record is missing or broken.
     """
-    tested = [
-        Tested.of(
-            name,
-            [read_other_data(one.folder / "on" / other / "metrics.json") for one in seeds],
-        )
+    records = {
+        (name, other): [
+            read_other_data(one.folder / "on" / other / "metrics.json") for one in seeds
+        ]
         for name, seeds in runs.items()
         for other in getattr(configured[name], "test_on", {})
-    ]
+    }
+    tested = [Tested.of(name, found) for (name, _), found in records.items()]
     if not tested:
-        return OtherDataPart([], "")
+        return OtherDataPart([], "", [])
     columns = list(
         dict.fromkeys(name for one in tested for name in (one.record["within"]["data"], one.data))
     )
@@ -160,7 +169,54 @@ def other_data_part(
         rows=_rows(tested, columns, runs),
         tested=tested,
     )
-    return OtherDataPart([one.sentence for one in tested], html)
+    rows = [
+        row
+        for (name, other), found in records.items()
+        for row in _result_rows(found, runs[name][0].metrics, notes[other])
+    ]
+    return OtherDataPart([one.sentence for one in tested], html, rows)
+
+
+def _result_rows(
+    records: Sequence[Mapping[str, Any]], trained: Mapping[str, Any], note: DataNote
+) -> Iterator[dict[str, Any]]:
+    """A row for each score of one run on one other data set, over its seeds.
+
+    Args:
+        records: of the seeds.
+        trained: metrics.json of the first seed.
+        note: of the other data.
+    """
+    first = records[0]
+    for name, entry in first["shared"].items():
+        scores = [record["shared"][name]["other"] for record in records]
+        mean = over_seeds(scores, first["interval"]["level"])
+        baseline = entry["other"]["baseline"]
+        yield {
+            "kind": ON_OTHER_DATA,
+            "experiment": first["experiment"],
+            "run": first["run"],
+            "protocol": first["protocol"],
+            "method": trained["method"],
+            "model": trained["model"]["name"],
+            "data": first["other"]["data"],
+            "data_note": note.mark,
+            "split": first["other"]["split"],
+            "metric": name,
+            "direction": "higher",
+            "value": mean.value,
+            "sd": stdev(one["value"] for one in scores) if len(scores) > 1 else None,
+            "ci_low": mean.ci[0],
+            "ci_high": mean.ci[1],
+            "interval_covers": mean.covers,
+            "n": first["other"]["n"],
+            "groups": first["other"]["groups"],
+            "seeds": " ".join(str(record["seed"]) for record in records),
+            "baseline": baseline["name"],
+            "baseline_value": baseline["value"],
+            "below_baseline": mean.value < baseline["value"],
+            "headline": False,
+        }
 
 
 def tested_audits(

@@ -21,8 +21,8 @@ MARKS = (GENERATED, DIFFERS)
 ALWAYS = ("kind", "experiment", "run", "data", "metric")
 """Columns without empty cells."""
 
-OF_OURS = ("n", "seeds")
-"""Columns without empty cells in the rows of our own runs."""
+OF_RUNS = ("n", "seeds")
+"""Columns without empty cells in the rows of runs, which are all but the published ones."""
 
 
 def read_results(folder: Path | str) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def _typed(row: Mapping[str, str]) -> dict[str, Any]:
         ValueError: a cell is not what it should be.
     """
     found = {name: _TYPES[name](row[name]) for name in COLUMNS}
-    needed = (*ALWAYS, *(OF_OURS if found["kind"] == "ours" else ()))
+    needed = (*ALWAYS, *(() if found["kind"] == "published" else OF_RUNS))
     if empty := [name for name in needed if found[name] is None]:
         raise ValueError(f"{empty[0]}: expected a value, found ''")
     if found["baseline"] is not None and found["baseline_value"] is None:
