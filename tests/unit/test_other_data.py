@@ -312,7 +312,7 @@ def test_the_report_has_a_matrix_and_a_sentence_for_each_run(tmp_path):
     (sentence,) = found.sentences
     assert sentence.startswith(
         f"r has an unweighted average recall of {part['other']['value']:.3f} on theirs (95 %"
-        f" interval over items {part['other']['ci'][0]:.3f} to"
+        f" interval over items {part['other']['ci'][0]:.3f}–{part['other']['ci'][1]:.3f};"
     )
     assert "It includes 0: these items do not show that the score differs." in sentence
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.unescape(found.html)))
