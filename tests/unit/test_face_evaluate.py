@@ -449,10 +449,11 @@ def test_the_report_section_is_whole(evaluated):
     assert shown in row
     assert "Mean proxy labels of face_sample by emotion label" in made.html
     assert "Share that is missing in face_sample: " in made.html
-    # The confusion matrix is at the top.
+    # The confusion matrix is at the top, and a table.
     assert made.html.count('<svg class="plot"') == 1 + 2
     assert f'<a href="#{made.figure.key}">' in made.html
-    assert made.figure.html.startswith('<svg class="plot"')
+    assert made.figure.name == "confusion matrix"
+    assert made.figure.drawing.mistakes
     assert {row["split"] for row in made.rows} == {"test"}
 
 

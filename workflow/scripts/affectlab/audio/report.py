@@ -40,8 +40,8 @@ FIGURES = {
     " each number. The dashed line is perfect prediction.",
     "precision_recall": "Precision against recall of each class over all repeats. The point is at"
     " the chosen thresholds, the dashed line at the share of items with the class.",
-    "confusion_matrix": "Confusion matrix over all repeats: rows are true classes, columns"
-    " predicted ones.",
+    "confusion_matrix": "Each cell has the number of predictions over all repeats, and their share"
+    " of the true class.",
 }
 
 FOREST = (

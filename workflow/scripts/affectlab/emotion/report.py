@@ -47,8 +47,7 @@ from affectlab.report.words import count, difference, interval, relation, unseen
 
 HERE = Path(__file__).parent
 FIGURES = {
-    "confusion_matrix": "Confusion matrix of the scored texts: rows are true classes, columns"
-    " predicted ones; each cell has the share of its row and the count.",
+    "confusion_matrix": "Each cell has the number of texts, and their share of the true class.",
     "reliability": "Reliability diagram of the scored texts: accuracy against stated confidence,"
     " before and after temperature scaling, with the number of items in each bin below.",
     "training_curves": "Training curves: loss on train and validation, validation scores, learning"

@@ -44,8 +44,7 @@ HERE = Path(__file__).parent
 FIGURES = {
     "blur_test": "Blur test: the same faces with more blur (left) and less contrast (right), and"
     " the mean of both indices by network and by formula. The picture is the average of all faces.",
-    "confusion_matrix": "Confusion matrix: rows are true classes, columns predicted ones; each cell"
-    " has the share of its row and the count.",
+    "confusion_matrix": "Each cell has the number of images, and their share of the true class.",
     "reliability": "Reliability diagram: accuracy against stated confidence, before and after"
     " temperature scaling, with the number of images in each bin below.",
     "outputs": "Distribution of the outputs beside that of the labels: of the regressed values, or"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from affectlab.config.entries import ReferenceResult
+from affectlab.evaluation.captions import run_on_data
+from affectlab.report.confusion import Confusion, confusion_of
 from affectlab.report.data_notes import DataNote
 from affectlab.report.display import limits, number, signed, signed_limits, term
 from affectlab.report.published import PublishedNumber, csv_rows
@@ -124,13 +126,13 @@ class Figure:
         key: id of its element; no other figure of the page has it.
         name: what is drawn, such as ``confusion matrix``.
         caption: the run, and what the figure shows.
-        html: the drawing; nothing where the page shows it in another place, and links to it.
+        drawing: SVG or a table; None where the page shows it in another place, and links to it.
     """
 
     key: str
     name: str
     caption: str
-    html: str
+    drawing: str | Confusion | None
 
 
 def figure(path: Path, key: str, caption: str) -> Figure:
@@ -155,18 +157,24 @@ def main_figure(result: SeedResult, figures: Mapping[str, str]) -> Figure | None
 def run_figures(result: SeedResult, figures: Mapping[str, str]) -> list[Figure]:
     """Those of *figures*, names and descriptions, that a run and seed has."""
     experiment, run, _ = result.folder.parts[-3:]
-    return [
-        figure(path, f"{experiment}-{run}-{name}", f"{run}: {description}")
-        for name, description in figures.items()
-        if (path := result.folder / "figures" / f"{name}.svg").exists()
-    ]
+    found = []
+    for name, description in figures.items():
+        key = f"{experiment}-{run}-{name}"
+        path = result.folder / "figures" / f"{name}.svg"
+        if name == "confusion_matrix" and name in result.metrics:
+            title = f"Confusion matrix of {run_on_data(result.metrics)}"
+            matrix = confusion_of(result.metrics, title, result.folder / "predictions.jsonl")
+            found.append(Figure(key, "confusion matrix", description, matrix))
+        elif path.exists():
+            found.append(figure(path, key, f"{run}: {description}"))
+    return found
 
 
 def show_once(views: Sequence[dict[str, Any]], main: Figure | None) -> None:
     """Leave the drawing of the *main* figure out of *views*; what remains links to it."""
     for view in views:
         view["figures"] = [
-            replace(one, html="") if main is not None and one.key == main.key else one
+            replace(one, drawing=None) if main is not None and one.key == main.key else one
             for one in view["figures"]
         ]
 
