@@ -464,12 +464,14 @@ def test_the_section_says_what_was_found(compared):
     assert others == [*expected, "None of this is a diagnostic instrument."]
     # Once for each number of items, however many runs have it.
     assert [sentence.split(" items")[0] for sentence in small] == ["With 58", "With 10"]
-    assert found.html.count("rate alone predicts the class with a balanced accuracy of 1.0") == 1
-    captions = re.findall("<figcaption>(.*?)</figcaption>", found.html)
+    page = "".join(found.parts.values())
+    assert page.count("rate alone predicts the class with a balanced accuracy of 1.0") == 1
+    captions = re.findall("<figcaption>(.*?)</figcaption>", page)
+    captions += [one.caption for one in found.figures]
     assert sum("with clips split at random" in caption for caption in captions) == len(RUNS) - 1
     assert sum("of the probe beside duration" in caption for caption in captions) == 1
     for name, entry in entries.items():
-        row = found.html.split(f'<tr><th scope="row">{name}<small>')[1].split("</tr>")[0]
+        row = page.split(f'<tr><th scope="row">{name}<small>')[1].split("</tr>")[0]
         shown = [entry["metrics"][score_name] for score_name in ("uar", "accuracy", "auc")]
         assert re.findall(r"<b>(.*?)</b>", row) == [f"{one['mean']:.3f}" for one in shown]
         assert re.findall(r"<small>sd (.*?)</small>", row) == [f"{one['sd']:.3f}" for one in shown]

@@ -46,7 +46,7 @@ def folder(tmp_path):
 def shown(made):
     """The figure as HTML, as a page has it."""
     macros = section._environment(section.HERE).globals
-    return str(macros["figure"](section.main_figure(made, {"confusion_matrix": "A caption."})))
+    return str(macros["figure"](section.main_figures(made, {"confusion_matrix": "A caption."})[0]))
 
 
 def test_the_table_has_counts_shares_and_headers(folder):

@@ -438,22 +438,24 @@ def test_the_report_section_is_whole(evaluated):
     assert "The network does not follow" not in text
     record = read_json(evaluated / "metrics.json")
     rest = record["other_splits"]["test_without_overlap"]
-    table = made.html.split('id="t-face-results"')[1].split("</table>")[0]
+    shown = "".join(made.parts.values())
+    table = shown.split('id="t-face-results"')[1].split("</table>")[0]
     for score_name in ("accuracy", "macro_f1"):
         assert f"{rest['metrics'][score_name]['value']:.3f}" in table
     assert f"n = {rest['n']}" in table
     assert [note.mark for note in made.notes] == ["generated data"]
     check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
-    shown = f"{check['importance']['iq_proxy']['emotions']:.3f}"
-    row = made.html.split('<th scope="row">emotions</th>')[1].split("</tr>")[0]
-    assert shown in row
-    assert "Mean proxy labels of face_sample by emotion label" in made.html
-    assert "Share that is missing in face_sample: " in made.html
-    # The confusion matrix is at the top, and a table.
-    assert made.html.count('<svg class="plot"') == 1 + 2
-    assert f'<a href="#{made.figure.key}">' in made.html
-    assert made.figure.name == "confusion matrix"
-    assert made.figure.drawing.mistakes
+    importance = f"{check['importance']['iq_proxy']['emotions']:.3f}"
+    row = shown.split('<th scope="row">emotions</th>')[1].split("</tr>")[0]
+    assert importance in row
+    assert "Mean proxy labels of face_sample by emotion label" in shown
+    assert "Share that is missing in face_sample: " in shown
+    assert [one.name for one in made.figures] == ["confusion matrix", "reliability"]
+    assert made.figures[0].drawing.mistakes
+    assert made.figures[1].drawing.startswith('<svg class="plot"')
+    # The others are of the labels and of the outputs.
+    assert shown.count('<svg class="plot"') == 2
+    assert all(f'<a href="#{one.key}">' in shown for one in made.figures)
     assert {row["split"] for row in made.rows} == {"test"}
 
 

@@ -209,7 +209,7 @@ def test_the_section_shows_no_text_of_real_cases(results):
     assert {note.data: note.mark for note in found.notes}["cases"] == "generated data"
     assert {row["run"] for row in found.rows} == set(RUNS)
     prediction = json.loads((results / "lead" / "seed0" / "predictions.jsonl").open().readline())
-    assert prediction["predicted_cause"] not in found.html
+    assert prediction["predicted_cause"] not in "".join(found.parts.values())
 
 
 def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path):
@@ -222,8 +222,10 @@ def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path)
     (seed / "details.jsonl").write_text(
         "".join(json.dumps(row | {"text": "words of a case"}) + "\n" for row in rows)
     )
-    assert "words of a case" in section(folder, BLOCK, [], ["cases"]).html
-    assert "words of a case" not in section(folder, BLOCK, [], ["questions"]).html
+    assert "words of a case" in "".join(section(folder, BLOCK, [], ["cases"]).parts.values())
+    assert "words of a case" not in "".join(
+        section(folder, BLOCK, [], ["questions"]).parts.values()
+    )
 
 
 def side_results(folder):
@@ -298,7 +300,7 @@ def test_the_section_shows_what_the_judge_cost(results, tmp_path, changes, shown
     judge = side_results(seed)
     write_json(seed / "judge.json", judge | {"usage": judge["usage"] | changes}, sealed=True)
     score(folder, "lead", None, seed / "judge.json", None)
-    html = section(folder, BLOCK, [], ["cases"]).html
+    html = "".join(section(folder, BLOCK, [], ["cases"]).parts.values())
     assert f"{shown}</dd>" in html
     assert "<dt>judge (strict), 1 to 5, failures as 0</dt><dd>3.5" in html
 
@@ -385,4 +387,4 @@ def test_the_section_shows_the_folds_together(results, pooled, tmp_path):
     write_json(folder / "comparison.json", read_json(folder / "comparison.json") | {"pools": pools})
     found = section(folder, BLOCK, [], ["cases"])
     assert "nearest_folds, all 40 cases of cases by 5 folds" in " ".join(found.sentences)
-    assert "Cross-validation" in found.html
+    assert "Cross-validation" in "".join(found.parts.values())

@@ -193,7 +193,9 @@ def test_a_parquet_table_with_traps(project, capsys):
     check_traps(found, "mine_words", 0, names)
     record = found.json("mine_words/seed0/metrics.json")
     assert record["other_splits"]["test_without_overlap"]["n"] == sizes["test"] - 2
-    assert "Without the 2 test texts" in words_of(found.report)
+    assert "2 scored items are, or nearly so, in the training data. Without them" in words_of(
+        found.report
+    )
     # A class of one text cannot be searched for wrong labels.
     assert "the class Ekel has 1 different text" in words_of(found.report)
     # What length alone predicts is a baseline of the score.

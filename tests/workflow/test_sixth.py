@@ -119,7 +119,7 @@ def test_it_runs_from_raw_data_to_the_report(extended, monkeypatch):
     assert 0.7 < accuracy["mean"] < 1.0
     assert not accuracy["below_baseline"]
     page = (directory / "results" / "report" / "index.html").read_text()
-    assert '<section id="tone" class="experiment">\n<h2>Tone of short texts</h2>' in page
+    assert '<section id="tone" class="experiment">\n<h2><small>Tone of short texts</small>' in page
     assert "The data set tone_sample is generated." in page
     table = (directory / "results" / "tables" / "results.csv").read_text()
     assert len(re.findall(r"^ours,tone,bayes,", table, re.MULTILINE)) == 9

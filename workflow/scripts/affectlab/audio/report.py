@@ -27,7 +27,7 @@ from affectlab.report.results import (
     trained_here,
     trained_on_scored,
 )
-from affectlab.report.section import Section, figure, render, run_view
+from affectlab.report.section import Section, figure, joined, render_parts, run_view, show_once
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, interval, relation, trivial
 
@@ -77,10 +77,13 @@ def section(
     corrected = [run for run in first if run["protocol"] == "corrected"]
     # Probes of several tasks: no score chooses among them.
     best, seen = (corrected or first)[0]["run"], trained_on_scored(runs)
+    of_best = next(view["figures"] for view in views if view["run"] == best)
+    main = [figure(folder / "figures" / "forest.svg", "audio-figure-forest", FOREST), *of_best[:1]]
+    show_once(views, main)
     elsewhere = other_data_part("audio", folder, block.runs, runs, notes)
     return Section(
         best=best,
-        figure=figure(folder / "figures" / "forest.svg", "audio-figure-forest", FOREST),
+        figures=main,
         seen=seen,
         runs=runs,
         sentences=[*_headline(comparison, runs), *elsewhere.sentences],
@@ -90,22 +93,23 @@ def section(
         published=published_numbers(
             "audio", published, our_scores(comparison, runs), best=best, seen=seen, notes=notes
         ),
-        html=render(
-            HERE / "report.html.j2",
-            comparison=comparison,
-            classed=[run for run in comparison["runs"] if "uar" in run["metrics"]],
-            rated=[run for run in comparison["runs"] if "ccc" in run["metrics"]],
-            several=[run for run in comparison["runs"] if "exact_match" in run["metrics"]],
-            runs=views,
-            audits=audits,
-            unknown=[
-                name
-                for name, seeds in runs.items()
-                if not speakers_known(seeds[0].metrics["details"])
-            ],
-        )
-        + elsewhere.html
-        + subgroup_tables("audio", runs),
+        parts=joined(
+            render_parts(
+                HERE / "report.html.j2",
+                comparison=comparison,
+                classed=[run for run in comparison["runs"] if "uar" in run["metrics"]],
+                rated=[run for run in comparison["runs"] if "ccc" in run["metrics"]],
+                several=[run for run in comparison["runs"] if "exact_match" in run["metrics"]],
+                runs=views,
+                audits=audits,
+                unknown=[
+                    name
+                    for name, seeds in runs.items()
+                    if not speakers_known(seeds[0].metrics["details"])
+                ],
+            ),
+            {"other_data": elsewhere.html, "subgroups": subgroup_tables("audio", runs)},
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from affectlab.emotion.report_parts import (
     PARTS,
     best_by_validation,
     headline,
-    html,
+    parts,
     trivial_for_texts,
 )
 from affectlab.emotion.settings import Block, selected_runs
@@ -25,7 +25,7 @@ from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
-from affectlab.report.display import number, signed
+from affectlab.report.display import number
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.published import PublishedNumber, our_scores, published_numbers
 from affectlab.report.results import (
@@ -41,7 +41,15 @@ from affectlab.report.results import (
     trained_on_scored,
     training_items,
 )
-from affectlab.report.section import Section, exports_view, main_figure, render, run_view, show_once
+from affectlab.report.section import (
+    Section,
+    exports_view,
+    joined,
+    main_figures,
+    render_parts,
+    run_view,
+    show_once,
+)
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import count, difference, interval, relation, unseen
 
@@ -57,10 +65,10 @@ MAIN_FIGURE_OF: Mapping[Target, str] = {
     "numbers": "predicted_values",
     "classes": "precision_recall",
 }
-MAIN_FIGURES = {"confusion_matrix": FIGURES["confusion_matrix"]} | {
+MAIN_FIGURES = {name: FIGURES[name] for name in ("confusion_matrix", "reliability")} | {
     name: PARTS[target].figures[name] for target, name in MAIN_FIGURE_OF.items()
 }
-"""Of these a run has one, by its target."""
+"""Of these a run has one or two, by its target."""
 
 
 def section(
@@ -84,22 +92,23 @@ def section(
         seen=seen,
         notes=notes,
     )
-    main = main_figure(experiment.runs[best][0], MAIN_FIGURES)
+    main = main_figures(experiment.runs[best][0], MAIN_FIGURES)
     show_once(runs, main)
     sentences, pages = [], []
     if classes.runs:
         sentences += _headline(classes, known)
-        pages.append(_html(classes, runs))
+        pages.append(_parts(classes, runs))
     for target, part in PARTS.items():
         own = _part(experiment, target)
         if own.runs:
             sentences += headline(part, own.runs, own.comparison, own.audits)
-            pages.append(html(part, own.runs, own.comparison, own.audits, main))
+            pages.append(parts(part, own.runs, own.comparison, own.audits, main))
     tested = other_data_part("emotion", folder, block.runs, experiment.runs, notes)
-    pages += [tested.html, subgroup_tables("emotion", experiment.runs)]
+    tables = subgroup_tables("emotion", experiment.runs)
+    pages.append({"other_data": tested.html, "subgroups": tables})
     return Section(
         best=best,
-        figure=main,
+        figures=main,
         seen=seen,
         runs=experiment.runs,
         sentences=[*sentences, *tested.sentences],
@@ -107,13 +116,13 @@ def section(
         warnings=below_baseline(experiment.comparison),
         rows=[*results_rows(experiment.comparison, notes), *tested.rows],
         published=known,
-        html="\n".join(pages),
+        parts=joined(*pages),
     )
 
 
-def _html(results: _Results, runs: Sequence[Mapping[str, Any]]) -> str:
+def _parts(results: _Results, runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The tables and figures of the runs that predict classes."""
-    return render(
+    return render_parts(
         HERE / "report.html.j2",
         experiment=results,
         scored=_scored(results.comparison),
@@ -178,7 +187,6 @@ def _read(folder: Path, block: Block) -> _Results:
 def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[str]:
     """What was found, in plain sentences; the first is the main one."""
     summaries = {run["run"]: run for run in results.comparison["runs"]}
-    means = {name: split_means(seeds) for name, seeds in results.runs.items()}
     best, kind = _best(results)
     elsewhere = is_elsewhere(results.runs[best])
     left_out = known_items(results.runs[best][0].metrics) or 0
@@ -232,12 +240,6 @@ def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[s
         sentences.append(
             f"Every scored text is in {where} as well, or nearly the same: the scores say nothing"
             " about new texts."
-        )
-    elif left_out:
-        rest = means[best]["test_without_overlap"]["accuracy"]
-        sentences.append(
-            f"Without the {left_out} {texts} that are in {where} as well, or nearly the same, its"
-            f" accuracy is {number(rest)} ({signed(rest - score['mean'])})."
         )
     if "ece_calibrated" in run["metrics"]:
         before, after = (run["metrics"][name]["mean"] for name in ("ece", "ece_calibrated"))

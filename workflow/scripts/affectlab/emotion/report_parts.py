@@ -23,7 +23,7 @@ from affectlab.report.results import (
     split_means,
     trained_here,
 )
-from affectlab.report.section import Figure, exports_view, render, run_view, show_once
+from affectlab.report.section import Figure, exports_view, render_parts, run_view, show_once
 from affectlab.report.words import count, trivial, unseen
 
 HERE = Path(__file__).parent
@@ -138,13 +138,13 @@ def headline(
     return sentences
 
 
-def html(
+def parts(
     part: ReportPart,
     runs: Mapping[str, Sequence[SeedResult]],
     comparison: Mapping[str, Any],
     audits: Mapping[str, Mapping[str, Any]],
-    main: Figure | None,
-) -> str:
+    main: Sequence[Figure],
+) -> dict[str, str]:
     """The tables and figures of the runs of a target.
 
     Args:
@@ -152,7 +152,7 @@ def html(
         runs: name -> what each seed left.
         comparison: comparison.json of the same.
         audits: name of a data set of these runs -> its audit.
-        main: the figure that the page shows above.
+        main: the figures that the page shows above.
     """
     pairs = against_baseline(comparison)
     views = [run_view(name, seeds, part.figures) for name, seeds in runs.items()]
@@ -160,7 +160,7 @@ def html(
     for view in views:
         names = view["record"]["data"].get("numbers", ())
         view["stems"] = list(zip(names, score_stems(names), strict=True))
-    return render(
+    return render_parts(
         HERE / "report_part.html.j2",
         part=part,
         comparison=comparison,

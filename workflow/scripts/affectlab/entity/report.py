@@ -26,7 +26,15 @@ from affectlab.report.results import (
     trained_here,
     trained_on_scored,
 )
-from affectlab.report.section import Section, figure, main_figure, render, run_view, show_once
+from affectlab.report.section import (
+    Section,
+    figure,
+    joined,
+    main_figures,
+    render_parts,
+    run_view,
+    show_once,
+)
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import (
     count,
@@ -99,11 +107,11 @@ def section(
     scores = our_scores(comparison, runs) + [
         score for run in comparison["runs"] for score in _of_the_original(run, runs[run["run"]])
     ]
-    main = main_figure(runs[best][0], {"map": FIGURES["map"]})
+    main = main_figures(runs[best][0], {name: FIGURES[name] for name in ("map", "kappa")})
     show_once(views, main)
     return Section(
         best=best,
-        figure=main,
+        figures=main,
         seen=seen,
         runs=runs,
         sentences=[
@@ -114,24 +122,29 @@ def section(
         warnings=below_baseline(comparison),
         rows=results_rows(comparison, notes),
         published=published_numbers("entity", published, scores, best=best, seen=seen, notes=notes),
-        html=render(
-            HERE / "report.html.j2",
-            comparison=comparison,
-            tables=_tables(comparison["runs"]),
-            has_neutral=any("non_neutral_accuracy" in run["metrics"] for run in comparison["runs"]),
-            has_published_classes=_has_published_classes(comparison["runs"]),
-            runs=views,
-            audits=audits,
-            updates=figure(
-                folder / "figures" / "updates.svg",
-                "entity-figure-updates",
-                "Top 1 on validation against the number of optimiser updates, every run and seed;"
-                " the grey line is a constant prediction of the commonest training class.",
-            )
-            if any("mean_kappa" in view["record"]["details"] for view in views)
-            else None,
-        )
-        + subgroup_tables("entity", runs),
+        parts=joined(
+            render_parts(
+                HERE / "report.html.j2",
+                comparison=comparison,
+                tables=_tables(comparison["runs"]),
+                has_neutral=any(
+                    "non_neutral_accuracy" in run["metrics"] for run in comparison["runs"]
+                ),
+                has_published_classes=_has_published_classes(comparison["runs"]),
+                runs=views,
+                audits=audits,
+                updates=figure(
+                    folder / "figures" / "updates.svg",
+                    "entity-figure-updates",
+                    "Top 1 on validation against the number of optimiser updates, every run and"
+                    " seed; the grey line is a constant prediction of the commonest training"
+                    " class.",
+                )
+                if any("mean_kappa" in view["record"]["details"] for view in views)
+                else None,
+            ),
+            {"subgroups": subgroup_tables("entity", runs)},
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from affectlab.evaluation.small_data import small_sample
 from affectlab.face.settings import Block
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
-from affectlab.report.display import number, signed
+from affectlab.report.display import number
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
@@ -26,14 +26,14 @@ from affectlab.report.results import (
     results_rows,
     split_means,
     trained_here,
-    training_items,
 )
 from affectlab.report.section import (
     Section,
     exports_view,
     figure,
-    main_figure,
-    render,
+    joined,
+    main_figures,
+    render_parts,
     run_view,
     show_once,
 )
@@ -52,6 +52,9 @@ FIGURES = {
     "training_curves": "Training curves: loss on train and validation, validation scores, learning"
     " rate, over the optimiser's steps.",
 }
+
+MAIN_FIGURES = ("confusion_matrix", "blur_test", "reliability")
+"""In view are the first of these that a run has."""
 
 REGRESSED = {
     "valence_ccc": "valence, concordance",
@@ -81,12 +84,12 @@ def section(
     notes = data_notes(tested_audits(folder, block.runs, runs) | audits, sample_data)
     best, _ = _chosen(runs)
     seen = [name for name, one in runs.items() if _details(one)["seen_in_training"]]
-    main = main_figure(runs[best][0], {"confusion_matrix": FIGURES["confusion_matrix"]})
+    main = main_figures(runs[best][0], {name: FIGURES[name] for name in MAIN_FIGURES})
     show_once(views, main)
     elsewhere = other_data_part("face", folder, block.runs, runs, notes)
     return Section(
         best=best,
-        figure=main,
+        figures=main,
         seen=seen,
         runs=runs,
         sentences=[*_headline(runs, comparison, checks), *elsewhere.sentences],
@@ -96,30 +99,31 @@ def section(
         published=published_numbers(
             "face", published, our_scores(comparison, runs), best=best, seen=seen, notes=notes
         ),
-        html=render(
-            HERE / "report.html.j2",
-            runs=views,
-            comparison=comparison,
-            audits=audits,
-            checks=checks,
-            label_figures=[
-                figure(
-                    folder / "data" / name / "labels.svg",
-                    f"face-{name}-labels",
-                    f"Proxy labels of {name}.",
-                )
-                for name in checks
-            ],
-            regressed={
-                name: label
-                for name, label in REGRESSED.items()
-                if any(name in run["metrics"] for run in comparison["runs"])
-            },
-            blurred=[view for view in views if "blur_test" in view["record"]["details"]],
-            exports=exports_view(runs),
-        )
-        + elsewhere.html
-        + subgroup_tables("face", runs),
+        parts=joined(
+            render_parts(
+                HERE / "report.html.j2",
+                runs=views,
+                comparison=comparison,
+                audits=audits,
+                checks=checks,
+                label_figures=[
+                    figure(
+                        folder / "data" / name / "labels.svg",
+                        f"face-{name}-labels",
+                        f"Proxy labels of {name}.",
+                    )
+                    for name in checks
+                ],
+                regressed={
+                    name: label
+                    for name, label in REGRESSED.items()
+                    if any(name in run["metrics"] for run in comparison["runs"])
+                },
+                blurred=[view for view in views if "blur_test" in view["record"]["details"]],
+                exports=exports_view(runs),
+            ),
+            {"other_data": elsewhere.html, "subgroups": subgroup_tables("face", runs)},
+        ),
     )
 
 
@@ -166,14 +170,6 @@ def _headline(
         sentences.append(
             f"For a share of {number(share)} of the images of {name} the formula of that index is"
             " cut off at its limit."
-        )
-    rest = first["other_splits"].get(f"{split}_without_overlap")
-    if rest and rest["n"] < run["n"]:
-        own, other = first["metrics"]["accuracy"]["value"], rest["metrics"]["accuracy"]["value"]
-        sentences.append(
-            f"Without the {run['n'] - rest['n']} images that have a pixel-identical twin in"
-            f" {training_items(runs[best])}, the accuracy of seed {first['seed']} is"
-            f" {number(other)} ({signed(other - own)})."
         )
     return sentences
 

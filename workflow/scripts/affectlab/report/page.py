@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from affectlab.files.io import write_text
 from affectlab.files.text import read_text
 from affectlab.report.cards import Card, card_of, facts_of
 from affectlab.report.data_notes import banner_of, page_title
+from affectlab.report.finding import finding, known_items
 from affectlab.report.overview import Place, RunLine, run_lines
 from affectlab.report.results import results_csv
 from affectlab.report.section import Section, SectionBuilder, render
@@ -89,7 +90,9 @@ def build(
         titles=[experiment.title for experiment in selected],
         titles_of={experiment.name: experiment.title for experiment in selected},
         numbers=[number for section in sections for number in section.published],
-        problems={experiment.name: _problems(section) for experiment, section in made},
+        findings_of={
+            experiment.name: _findings(experiment, section, lines) for experiment, section in made
+        },
         sections=made,
         versions=versions(sections),
         config_text=config_text,
@@ -122,10 +125,40 @@ def csp_hash(script: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-def _problems(section: Section) -> list[str]:
-    """What a reader should know of the data: what is wrong with them, and which scores fail."""
-    notes = [sentence for note in section.notes for sentence in note.sentences]
-    return [*notes, *(f"Worse than the trivial baseline: {one}" for one in section.warnings)]
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What the top of a section has, besides its first sentence.
+
+    Attributes:
+        heading: the main result.
+        problems: what is wrong with the data, and what that does to the score.
+        others: what else was found; scores that are worse than trivial come last.
+        plan: what the data can show.
+    """
+
+    heading: str
+    problems: Sequence[str]
+    others: Sequence[str]
+    plan: Sequence[str]
+
+
+def _findings(experiment: Experiment, section: Section, lines: Sequence[RunLine]) -> _Findings:
+    best = section.best
+    line = next(one for one in lines if (one.experiment, one.run) == (experiment.name, best))
+    main = next(row for row in section.rows if row["run"] == best and row["headline"])
+    known = known_items(section.runs[best], main)
+    return _Findings(
+        heading=finding(line),
+        problems=[
+            *([known.sentence] if known else []),
+            *(sentence for note in section.notes for sentence in note.sentences),
+        ],
+        others=[
+            *section.sentences[1:],
+            *(f"Worse than the trivial baseline: {one}" for one in section.warnings),
+        ],
+        plan=[f"{note.data}: {sentence}" for note in section.notes for sentence in note.plan],
+    )
 
 
 def _cards(made: Sequence[tuple[Experiment, Section]], lines: Sequence[RunLine]) -> list[Card]:

@@ -66,13 +66,17 @@ def results_rows(
 ) -> list[dict[str, Any]]:
     """Our rows of results.csv: see `COLUMNS`. Cells that do not apply are left out.
 
+    The scores of a run begin with those of the headline, the main one first.
+
     Args:
         comparison: comparison.json of an experiment.
         notes: of every data set in the comparison.
     """
     rows: list[dict[str, Any]] = []
     for run in comparison["runs"]:
-        for name, entry in run["metrics"].items():
+        first = [name for name in comparison["headline"] if name in run["metrics"]]
+        for name in dict.fromkeys((*first, *run["metrics"])):
+            entry = run["metrics"][name]
             baseline = entry["baseline"] or {"name": None, "value": None}
             low, high = entry["ci"] or (None, None)
             rows.append(

@@ -20,6 +20,22 @@ from affectlab.report.words import flat, plain
 
 HERE = Path(__file__).parent
 
+PARTS = {
+    "scores": "Scores of every run",
+    "comparison": "Run against run, on the same items",
+    "measures": "More measures",
+    "runs": "Each run: figures and tables",
+    "errors": "Errors and disagreements",
+    "other_data": "On other data",
+    "subgroups": "Scores by subgroup",
+    "exports": "Exported models",
+    "data": "Data: counts, duplicates, labels",
+}
+"""The folded parts of every section, in the order of the page -> their titles."""
+
+FIGURES_SHOWN = 2
+"""Figures of an experiment that are in view; the others are folded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -27,7 +43,7 @@ class Section:
 
     Attributes:
         best: name of the run that the card of the experiment shows, chosen without its test scores.
-        figure: the main figure; None if there is none.
+        figures: those in view, see `main_figures`.
         seen: names of the runs that were trained on items that they are scored on.
         runs: name -> what each seed left.
         sentences: what was found, in plain sentences; the first is the main one.
@@ -35,11 +51,11 @@ class Section:
         warnings: sentences about scores that are worse than a trivial baseline.
         rows: the scores of its runs as rows of results.csv, see `results.COLUMNS`.
         published: the published numbers of the experiment, with ours.
-        html: everything else, from level-three headings down.
+        parts: everything else: keys of `PARTS` -> HTML, from level-four headings down.
     """
 
     best: str
-    figure: Figure | None
+    figures: Sequence[Figure]
     seen: Sequence[str]
     runs: Mapping[str, Sequence[SeedResult]]
     sentences: Sequence[str]
@@ -47,7 +63,12 @@ class Section:
     warnings: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
     published: Sequence[PublishedNumber]
-    html: str
+    parts: Mapping[str, str]
+
+    @property
+    def folded(self) -> list[tuple[str, str, str]]:
+        """Key, title and HTML of its parts, in the order of the page."""
+        return [(key, title, self.parts[key]) for key, title in PARTS.items() if key in self.parts]
 
     @property
     def table(self) -> list[Mapping[str, Any]]:
@@ -87,6 +108,25 @@ class SectionBuilder(Protocol):
 def render(template: Path, **values: Any) -> str:
     """Fill in a template; a name that *values* lack is an error."""
     return str(_environment(template.parent).get_template(template.name).render(**values))
+
+
+def render_parts(template: Path, **values: Any) -> dict[str, str]:
+    """Fill in the blocks of a template, each of which is one of `PARTS`.
+
+    Raises:
+        ValueError: a block is none of them.
+    """
+    found = _environment(template.parent).get_template(template.name)
+    if unknown := found.blocks.keys() - PARTS.keys():
+        raise ValueError(f"{template}: block {min(unknown)} is none of {', '.join(PARTS)}")
+    context = found.new_context(values)
+    return joined({name: "".join(block(context)) for name, block in found.blocks.items()})
+
+
+def joined(*sources: Mapping[str, str]) -> dict[str, str]:
+    """The parts of several sources, one below the other; parts without content are left out."""
+    together = {key: "".join(one.get(key, "") for one in sources) for key in PARTS}
+    return {key: html for key, html in together.items() if html.strip()}
 
 
 @cache
@@ -149,9 +189,9 @@ def figure(path: Path, key: str, caption: str) -> Figure:
     return Figure(key, path.stem.replace("_", " "), caption, inline_svg(path, key, caption))
 
 
-def main_figure(result: SeedResult, figures: Mapping[str, str]) -> Figure | None:
-    """The first of *figures*, names and descriptions, that a run has."""
-    return next(iter(run_figures(result, figures)), None)
+def main_figures(result: SeedResult, figures: Mapping[str, str]) -> list[Figure]:
+    """The first of *figures*, names and descriptions, that a run has: those in view."""
+    return run_figures(result, figures)[:FIGURES_SHOWN]
 
 
 def run_figures(result: SeedResult, figures: Mapping[str, str]) -> list[Figure]:
@@ -170,12 +210,12 @@ def run_figures(result: SeedResult, figures: Mapping[str, str]) -> list[Figure]:
     return found
 
 
-def show_once(views: Sequence[dict[str, Any]], main: Figure | None) -> None:
-    """Leave the drawing of the *main* figure out of *views*; what remains links to it."""
+def show_once(views: Sequence[dict[str, Any]], main: Sequence[Figure]) -> None:
+    """Leave the drawings of the *main* figures out of *views*; what remains links to them."""
+    shown = {one.key for one in main}
     for view in views:
         view["figures"] = [
-            replace(one, drawing=None) if main is not None and one.key == main.key else one
-            for one in view["figures"]
+            replace(one, drawing=None) if one.key in shown else one for one in view["figures"]
         ]
 
 

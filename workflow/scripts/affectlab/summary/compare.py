@@ -18,7 +18,7 @@ from affectlab.summary.score_intervals import COMPARED, differences, interval_of
 from affectlab.summary.scores import Answer, all_scores
 from affectlab.summary.side_scores import BOUNDS
 
-HEADLINE = ("valid_output", "rouge1", "rouge2", "rouge_l")
+HEADLINE = ("rouge2", "rouge1", "rouge_l", "valid_output")
 
 
 class _Trained(NamedTuple):

@@ -22,7 +22,15 @@ from affectlab.report.results import (
     results_rows,
     trained_on_scored,
 )
-from affectlab.report.section import Section, figure, main_figure, render, run_figures, show_once
+from affectlab.report.section import (
+    Section,
+    figure,
+    joined,
+    main_figures,
+    render_parts,
+    run_figures,
+    show_once,
+)
 from affectlab.report.subgroups import subgroup_tables
 from affectlab.report.words import (
     count,
@@ -77,11 +85,11 @@ def section(
         == OWN_TASK
     ]
     best, seen = _shown_first(comparison), trained_on_scored(runs)
-    main = main_figure(runs[best][0], FIGURES)
+    main = main_figures(runs[best][0], FIGURES)
     show_once(views, main)
     return Section(
         best=best,
-        figure=main,
+        figures=main,
         seen=seen,
         runs=runs,
         sentences=[
@@ -100,24 +108,26 @@ def section(
         published=published_numbers(
             "summary", published, our_scores(comparison, runs), best=best, seen=seen, notes=notes
         ),
-        html=render(
-            HERE / "report.html.j2",
-            comparison=comparison,
-            pairs=against_baseline(comparison),
-            runs=views,
-            pools=pools,
-            shown=SHOWN,
-            decoding={
-                name: f"decoding: {way}"
-                for name, seeds in runs.items()
-                if (way := seeds[0].metrics["details"]["decoding"]) is not None
-            },
-            own=own,
-            only_own=own == data,
-            folded=all(run.get("split") == CROSS_VALIDATION for run in comparison["runs"]),
-            audits=audits,
-        )
-        + subgroup_tables("summary", runs),
+        parts=joined(
+            render_parts(
+                HERE / "report.html.j2",
+                comparison=comparison,
+                pairs=against_baseline(comparison),
+                runs=views,
+                pools=pools,
+                shown=SHOWN,
+                decoding={
+                    name: f"decoding: {way}"
+                    for name, seeds in runs.items()
+                    if (way := seeds[0].metrics["details"]["decoding"]) is not None
+                },
+                own=own,
+                only_own=own == data,
+                folded=all(run.get("split") == CROSS_VALIDATION for run in comparison["runs"]),
+                audits=audits,
+            ),
+            {"subgroups": subgroup_tables("summary", runs)},
+        ),
     )
 
 

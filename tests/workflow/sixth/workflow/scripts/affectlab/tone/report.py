@@ -11,10 +11,10 @@ from affectlab.config.entries import ReferenceResult
 from affectlab.evaluation.records import read_comparison
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
+from affectlab.report.display import number
 from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import below_baseline, read_runs, results_rows
-from affectlab.report.section import Section, render
-from affectlab.report.words import percent
+from affectlab.report.section import Section, render_parts
 
 HERE = Path(__file__).parent
 
@@ -34,11 +34,11 @@ def section(
     best = comparison["runs"][0]["run"]
     return Section(
         best=best,
-        figure=None,
+        figures=[],
         seen=[],
         runs=runs,
         sentences=[
-            f"{run['run']} has an accuracy of {percent(run['metrics']['accuracy']['mean'])}."
+            f"{run['run']} has an accuracy of {number(run['metrics']['accuracy']['mean'])}."
             for run in comparison["runs"]
         ],
         notes=list(notes.values()),
@@ -47,5 +47,5 @@ def section(
         published=published_numbers(
             "tone", published, our_scores(comparison, runs), best=best, seen=[], notes=notes
         ),
-        html=render(HERE / "report.html.j2", comparison=comparison),
+        parts=render_parts(HERE / "report.html.j2", comparison=comparison),
     )
