@@ -60,6 +60,7 @@ from affectlab.files.io import read_json, write_json, write_jsonl
 from affectlab.models import devices
 from affectlab.models.text_models import load_tokenizer
 from affectlab.report.display import term
+from affectlab.report.errors import SHOWN
 from affectlab.report.results import SeedResult
 from affectlab.samples.entity import write_goemotions, write_spans
 from affectlab.samples.models import write_tiny_bert, write_tiny_roberta
@@ -1162,6 +1163,8 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
     for name, folder in scored.items():
         shutil.copytree(folder, tmp_path / name / "seed3", ignore=shutil.ignore_patterns("model"))
     (tmp_path / "data" / "spans").mkdir(parents=True)
+    shutil.copy(work / "spans.jsonl", tmp_path / "data" / "spans" / "records.jsonl")
+    shutil.copy(work / "spans.json", tmp_path / "data" / "spans" / "description.json")
     write_audit(
         read_data(work / "spans.jsonl", work / "spans.json"),
         work / "spans.quarantine.jsonl",
@@ -1202,6 +1205,13 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
                 assert f'<a href="#{key}">' in page
             else:
                 assert f'aria-label="{run}: {section.FIGURES[figure]}"' in shown_figure[0]
+    data = records[best]["data"]
+    wrong = round((1 - records[best]["metrics"]["accuracy"]["value"]) * data["n"])
+    shown_wrong = min(wrong, SHOWN)
+    assert f"the surest first: {shown_wrong} of {wrong}</span>" in made.parts["errors"]
+    assert not any(record.text in page for record in read_records(work / "spans.jsonl", CLASSES))
+    generated = section.section(tmp_path, block, [], ["spans"]).parts["errors"]
+    assert any(record.text in generated for record in read_records(work / "spans.jsonl", CLASSES))
     drawn = re.search('<figure id="entity-figure-updates">.*?</figure>', page, re.DOTALL)
     courses = re.findall("<text [^>]*>([^<]*, seed 3)</text>", drawn[0])
     assert courses == [f"{run}, seed 3" for run in scored if run in RUNS]

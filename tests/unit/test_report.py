@@ -345,6 +345,10 @@ def test_the_page_shows_the_measured_values(text, folder):
     rest = record["other_splits"]["test_without_overlap"]["metrics"]["accuracy"]["value"]
     assert f"{rest:.3f}" in text
     assert record["data"]["sha256"][:16] in text
+    wrong = round((1 - record["metrics"]["accuracy"]["value"]) * record["data"]["n"])
+    assert (
+        f"Errors of strong, seed 1, on made, the surest first: {min(wrong, 20)} of {wrong}" in text
+    )
     for shown in ("23,000,000", "median", "0.043", "peak memory: 812.0 MB", "confident"):
         assert shown in text, shown
 

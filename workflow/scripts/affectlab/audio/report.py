@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from affectlab.audio.scores import few_items, headline_of
@@ -11,11 +12,13 @@ from affectlab.audio.settings import Block
 from affectlab.audio.tasks import speakers_known
 from affectlab.config.entries import ReferenceResult
 from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.predictions import prediction_lines
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.regression import score_stems
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.display import number, signed
+from affectlab.report.errors import Prediction, RunPredictions, errors_part, rival
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
@@ -108,9 +111,46 @@ def section(
                     if not speakers_known(seeds[0].metrics["details"])
                 ],
             ),
+            _errors(runs, best),
             {"other_data": elsewhere.html, "subgroups": subgroup_tables("audio", runs)},
         ),
     )
+
+
+def _errors(runs: Mapping[str, Sequence[SeedResult]], best: str) -> dict[str, str]:
+    """The surest errors of the run that is shown; none if it does not predict one class."""
+    if "uar" not in runs[best][0].metrics["metrics"]:
+        return {}
+    other = rival(best, runs, "uar")
+    rest = None if other is None else _predictions(runs[other])
+    return errors_part("audio", _predictions(runs[best]), rest, None)
+
+
+def _predictions(seeds: Sequence[SeedResult]) -> RunPredictions:
+    """What the first seed predicts of the scored items: the mean over the repeats."""
+    record = seeds[0].metrics
+    data, classes = record["data"], record["data"]["classes"]
+    true: dict[str, str] = {}
+    answers: dict[str, list[list[float]]] = {}
+    stated = True
+    for line in prediction_lines(seeds[0].folder / "predictions.jsonl"):
+        if line.text("scheme") != data["split"]:
+            continue
+        name = line.text("id")
+        true[name] = line.text("label")
+        if "probabilities" in line.values:
+            answer = line.distribution("probabilities", classes)
+        else:
+            stated, chosen = False, line.one_of("prediction", classes)
+            answer = [float(one == chosen) for one in classes]
+        answers.setdefault(name, []).append(answer)
+    predictions = []
+    for name, repeats in answers.items():
+        means = [fmean(column) for column in zip(*repeats, strict=True)]
+        sure = max(means)
+        predicted = classes[means.index(sure)]
+        predictions.append(Prediction(name, true[name], predicted, sure if stated else None))
+    return RunPredictions(record["run"], record["seed"], data["name"], predictions)
 
 
 def _shows_leak(seeds: Sequence[SeedResult]) -> bool:

@@ -26,6 +26,7 @@ from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.display import number
+from affectlab.report.errors import errors_part, rival, stored_predictions, texts_of
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.published import PublishedNumber, our_scores, published_numbers
 from affectlab.report.results import (
@@ -98,6 +99,7 @@ def section(
     if classes.runs:
         sentences += _headline(classes, known)
         pages.append(_parts(classes, runs))
+        pages.append(_errors(folder, classes, sample_data))
     for target, part in PARTS.items():
         own = _part(experiment, target)
         if own.runs:
@@ -129,6 +131,19 @@ def _parts(results: _Results, runs: Sequence[Mapping[str, Any]]) -> dict[str, st
         runs=runs,
         summaries=_with_difference(results.comparison),
         exports=exports_view(results.runs),
+    )
+
+
+def _errors(folder: Path, results: _Results, sample_data: Sequence[str]) -> dict[str, str]:
+    """The surest errors of the best run that predicts classes."""
+    best, _ = _best(results)
+    other = rival(best, results.runs, "accuracy")
+    data = results.runs[best][0].metrics["data"]["name"]
+    return errors_part(
+        "emotion",
+        stored_predictions(results.runs[best]),
+        None if other is None else stored_predictions(results.runs[other]),
+        texts_of(folder / "data" / data / "records.jsonl") if data in sample_data else None,
     )
 
 

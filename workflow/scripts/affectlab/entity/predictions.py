@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -288,6 +288,26 @@ def pool(paths: Sequence[Path | str], output: Path | str) -> None:
     table = pyarrow.concat_tables([_stored_table(path) for path in paths])
     with sealed_path(output) as temporary:
         parquet.write_table(table, temporary)
+
+
+@checked("path", check_file)
+def scored_rows(path: Path | str) -> list[dict[str, Any]]:
+    """Id, and probabilities or classes, of what was predicted of the test split as it is.
+
+    Raises:
+        DataError: the file is no such table.
+    """
+    from pyarrow import parquet
+
+    with reading(path, "a table of predictions"):
+        names = parquet.read_schema(path).names
+        table = parquet.read_table(
+            path,
+            columns=[name for name in ("id", "probabilities", "prediction") if name in names],
+            filters=[("split", "==", "test"), ("variant", "==", "clean")],
+        )
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 @checked("path", check_file)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from affectlab.config.entries import ReferenceResult
+from affectlab.entity.data import Data, read_data, targets_of
 from affectlab.entity.evaluate import CROSS_VALIDATION
+from affectlab.entity.predictions import scored_rows
 from affectlab.entity.settings import Block
 from affectlab.evaluation.outside_words import SEEN_UNKNOWN, outside_sentences
 from affectlab.evaluation.records import read_comparison
@@ -16,6 +18,7 @@ from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.display import number, signed
+from affectlab.report.errors import Prediction, RunPredictions, errors_part, rival
 from affectlab.report.published import OurScore, our_scores, published_numbers
 from affectlab.report.results import (
     NOT_OURS,
@@ -47,6 +50,7 @@ from affectlab.report.words import (
 from affectlab.training.history import read_history
 
 HERE = Path(__file__).parent
+DESCRIPTION = "description.json"
 FIGURES = {
     "kappa": "Left: mean cosine to the label’s prototypes in bins of kappa, against what kappa"
     " predicts. Right: kappa against the entropy of the soft label. Test split.",
@@ -143,9 +147,59 @@ def section(
                 if any("mean_kappa" in view["record"]["details"] for view in views)
                 else None,
             ),
+            _errors(folder, runs, best, sample_data),
             {"subgroups": subgroup_tables("entity", runs)},
         ),
     )
+
+
+def _errors(
+    folder: Path,
+    runs: Mapping[str, Sequence[SeedResult]],
+    best: str,
+    sample_data: Sequence[str],
+) -> dict[str, str]:
+    """The surest errors of the best run; none where a target may have several classes."""
+    own = runs[best][0].metrics["data"]["name"]
+    data = read_data(folder / "data" / own / "records.jsonl", folder / "data" / own / DESCRIPTION)
+    if data.records[0].targets[0].start is None:
+        return {}
+    other = rival(best, runs, "accuracy")
+    return errors_part(
+        "entity",
+        _predictions(runs[best], data),
+        None if other is None else _predictions(runs[other], data),
+        (lambda ids: _spans(data, ids)) if own in sample_data else None,
+    )
+
+
+def _predictions(seeds: Sequence[SeedResult], data: Data) -> RunPredictions:
+    """What the first seed predicts of the scored spans."""
+    record = seeds[0].metrics
+    true = {
+        target.id: data.classes[max(range(len(target.label)), key=target.label.__getitem__)]
+        for target in targets_of(data.records)
+    }
+    rows = scored_rows(seeds[0].folder / "predictions.parquet")
+    predictions = (_prediction(row, true[row["id"]], data.classes) for row in rows)
+    return RunPredictions(record["run"], record["seed"], record["data"]["name"], predictions)
+
+
+def _prediction(row: Mapping[str, Any], true: str, classes: Sequence[str]) -> Prediction:
+    stated = dict(zip(classes, row.get("probabilities") or (), strict=False))
+    named = row.get("prediction")
+    predicted = named[0] if named else max(stated, key=stated.__getitem__)
+    return Prediction(row["id"], true, predicted, stated.get(predicted))
+
+
+def _spans(data: Data, ids: Collection[str]) -> dict[str, str]:
+    """Ids of targets -> the span and its text."""
+    return {
+        target.id: f"{record.text[slice(*target.span)]}: {record.text}"
+        for record in data.records
+        for target in record.targets
+        if target.id in ids and target.span is not None
+    }
 
 
 def _tables(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:

@@ -15,6 +15,7 @@ from affectlab.face.settings import Block
 from affectlab.files.io import read_json
 from affectlab.report.data_notes import data_notes
 from affectlab.report.display import number
+from affectlab.report.errors import errors_part, rival, stored_predictions
 from affectlab.report.other_data import other_data_part, tested_audits
 from affectlab.report.published import our_scores, published_numbers
 from affectlab.report.results import (
@@ -86,6 +87,7 @@ def section(
     seen = [name for name, one in runs.items() if _details(one)["seen_in_training"]]
     main = main_figures(runs[best][0], {name: FIGURES[name] for name in MAIN_FIGURES})
     show_once(views, main)
+    other = rival(best, runs, "accuracy")
     elsewhere = other_data_part("face", folder, block.runs, runs, notes)
     return Section(
         best=best,
@@ -121,6 +123,12 @@ def section(
                 },
                 blurred=[view for view in views if "blur_test" in view["record"]["details"]],
                 exports=exports_view(runs),
+            ),
+            errors_part(
+                "face",
+                stored_predictions(runs[best]),
+                None if other is None else stored_predictions(runs[other]),
+                None,
             ),
             {"other_data": elsewhere.html, "subgroups": subgroup_tables("face", runs)},
         ),
