@@ -24,5 +24,6 @@ rule curves:
         runtime=30,
     params:
         lib=lib("curves"),
+        data=lambda wc: config[wc.experiment]["runs"][wc.run]["data"],
     script:
         "../workflow/scripts/curves.py"

@@ -47,6 +47,7 @@ def runs():
             "model": "m",
             "method": "3emo",
             "data": "d",
+            "n": 9,
             "protocol": protocol,
             "metrics": {"uar": score},
         }
@@ -77,14 +78,13 @@ def test_every_class_name_is_on_the_map_and_none_covers_another(drawn):
     assert all(box.y0 >= 0 and box.x1 <= drawing.bbox.x1 for box in boxes)
 
 
-def test_a_single_epoch_leaves_points_not_empty_curves(drawn):
-    plots.training_curves("curves", history(1))
-    for drawing in drawn:
-        for axes in drawing.axes:
-            assert axes.lines
-            assert all(line.get_marker() not in ("", "None", None) for line in axes.lines)
-    plots.training_curves("curves", history(2))
-    assert drawn[-1].axes[0].lines[0].get_marker() == ""
+def test_a_single_validation_leaves_points_next_to_the_curves(drawn):
+    made = history(5)
+    made["validation"] = {name: values[:1] for name, values in made["validation"].items()}
+    plots.training_curves("curves", made)
+    train, validation = drawn[-1].axes[0].lines
+    assert train.get_marker() == ""
+    assert validation.get_marker() not in ("", "None", None)
 
 
 def test_no_legend_is_over_the_data(drawn):

@@ -31,6 +31,7 @@ from affectlab.evaluation.comparison import (
     comparison_record,
     joined_records,
 )
+from affectlab.evaluation.plots import figures_of
 from affectlab.evaluation.records import read_metrics, write_record
 
 T = TypeVar("T", Predicted, PredictedNumbers, PredictedSets)
@@ -87,7 +88,8 @@ def compare(
             for headline, own in parts.items()
         ]
     )
-    forest(forest_path, comparison["runs"])
+    with figures_of(f"all {len(comparison['runs'])} runs, means over their seeds"):
+        forest(forest_path, comparison["runs"])
     write_record(output_path, comparison, schema)
 
 

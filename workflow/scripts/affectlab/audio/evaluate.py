@@ -23,7 +23,9 @@ from affectlab.datasets.numbers import NUMBERS
 from affectlab.datasets.subgroups import read_subgroups
 from affectlab.evaluation.baseline_names import short_name
 from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
+from affectlab.evaluation.captions import run_on_data
 from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.plots import figures_of
 from affectlab.evaluation.records import ScoredRun, calibration_note
 from affectlab.files.io import read_json, write_text
 
@@ -122,7 +124,8 @@ def evaluate(
             "unit": unit,
         },
     }
-    draw(figures, record, scored.panels)
+    with figures_of(run_on_data(record)):
+        draw(figures, record, scored.panels)
     write_text(text_path, results_text(record))
     run.write(record)
 

@@ -104,9 +104,9 @@ def interval_plot(
     """
     with plots.figure(stem, 8.0, 1.0 + 0.42 * len(entries)) as drawing:
         axes = drawing.add_subplot()
-        for row, entry in enumerate(entries.values()):
-            low, high = entry["ci"]
-            axes.plot([low, high], [row, row], color=plots.BLUE, linewidth=2)
+        for row, (name, entry) in enumerate(entries.items()):
+            own = f"_{name}, {entry['value']:.3f}, interval"
+            axes.hlines(row, *entry["ci"], color=plots.BLUE, linewidth=2, label=own)
             axes.plot(entry["value"], row, "o", color=plots.BLUE)
             axes.annotate(
                 f"{entry['value']:.3f}",
@@ -144,7 +144,7 @@ def layer_curve(
             value = views[MIX]["value"]
             axes.axhline(value, color=plots.GREEN, label=f"all layers together ({value:.3f})")
         _mark(axes.axhline, trivial)
-        axes.set_xticks(places, ordered)
+        plots.name_columns(axes, ordered)
         axes.set_ylabel(label)
         axes.set_ylim(bottom=min(0.0, *low))
         axes.grid(visible=True, axis="y")
@@ -186,18 +186,19 @@ def headline_of_run(run: Mapping[str, Any]) -> str:
 def _draw_runs(axes: Any, runs: Sequence[Mapping[str, Any]], score: str) -> None:
     looks = {"corrected": (plots.BLUE, "-", "o"), "published": (plots.PURPLE, "--", "s")}
     lowest = 0.0
-    for row, run in enumerate(runs):
+    names = [f"{run['model']}: {run['method']} on {run['data']}, n = {run['n']:,}" for run in runs]
+    for row, (name, run) in enumerate(zip(names, runs, strict=True)):
         entry = run["metrics"][score]
         low, high = entry["ci"]
         lowest = min(lowest, low)
         colour, dash, marker = looks[run["protocol"]]
-        axes.plot([low, high], [row, row], dash, color=colour, linewidth=2)
+        own = f"_{name}, {entry['mean']:.3f}, interval"
+        axes.hlines(row, low, high, color=colour, linestyle=dash, linewidth=2, label=own)
         axes.plot(entry["mean"], row, marker, color=colour)
         axes.plot(entry["baseline"]["value"], row, "|", color=plots.ORANGE, markersize=14)
     for name, (colour, dash, marker) in looks.items():
         axes.plot([], [], dash + marker, color=colour, label=f"{name} protocol")
     axes.plot([], [], "|", color=plots.ORANGE, markersize=14, label="strongest trivial")
-    names = [f"{run['model']}: {run['method']} on {run['data']}" for run in runs]
     axes.set_xlim(lowest, 1)
     _finish_rows(axes, names, top=-0.5, label=LABELS[score])
 

@@ -20,9 +20,11 @@ from affectlab.emotion.settings import EmotionRun
 from affectlab.errors import DataError
 from affectlab.evaluation.baseline_names import short_name
 from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
+from affectlab.evaluation.captions import run_on_data
 from affectlab.evaluation.classification import CROSS_VALIDATION
 from affectlab.evaluation.outside_splits import known_to_others
 from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.plots import figures_of
 from affectlab.evaluation.records import ScoredRun, calibration_note, difference_line
 from affectlab.files.io import read_json, read_jsonl, write_text
 
@@ -106,7 +108,8 @@ def evaluate(
         **scores,
         **subgroups_record(read_subgroups(subgroups_path), found.items, run.bootstrap),
     }
-    found.draw(Path(figures))
+    with figures_of(run_on_data(record)):
+        found.draw(Path(figures))
     write_text(text_path, results_text(record))
     run.write(record)
 

@@ -24,6 +24,8 @@ from affectlab.entity.subgroups import target_items
 from affectlab.evaluation import stats
 from affectlab.evaluation.by_subgroup import subgroups_record
 from affectlab.evaluation.calibration import calibration_metric
+from affectlab.evaluation.captions import run_on_data
+from affectlab.evaluation.plots import figures_of
 from affectlab.evaluation.predictions import Scope, scope_of
 from affectlab.evaluation.records import ScoredRun, metric
 from affectlab.files.integrity import check_directory, checked
@@ -141,7 +143,8 @@ def evaluate(
             table["truth"].argmax(axis=1), table["decided"].argmax(axis=1), len(classes)
         ).tolist()
     if figures is not None:
-        _draw(Path(figures), found["test"], calibrations, details["kappa_bins"], classes)
+        with figures_of(run_on_data(record)):
+            _draw(Path(figures), found["test"], calibrations, details["kappa_bins"], classes)
     run.write(record)
 
 

@@ -69,7 +69,8 @@ def draw(stem: Path | str, courses: Sequence[Course]) -> None:
         courses: at least one.
     """
     names = sorted({course.data for course in courses})
-    with plots.figure(stem, 7.5, 0.6 + 3.4 * len(names)) as drawing:
+    of = f"{len(courses)} trainings; panels by data set"
+    with plots.figures_of(of), plots.figure(stem, 7.5, 0.6 + 3.4 * len(names)) as drawing:
         panels = np.atleast_1d(drawing.subplots(len(names), 1, sharex=True))
         for panel, name in zip(panels, names, strict=True):
             members = [course for course in courses if course.data == name]

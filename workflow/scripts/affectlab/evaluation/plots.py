@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from affectlab.evaluation.intervals import share_interval
+from affectlab.evaluation.plotted import values_of
 from affectlab.evaluation.stats import Array, Reliability
 from affectlab.files.io import atomic_path
 
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY = "#555555"
 SERIES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"))
-HATCHES = ("", "///", "...", "xxx")
-"""Of bars, which so differ without colour as well."""
+HATCHES = ("", "///", "---", "xxx")
+"""Of bars, which so differ without colour as well. Lines: dots fill an SVG with circles."""
 
 DOTS_PER_INCH = {"png": 150, "svg": 100}
 """Of an SVG: of the pictures inside, see `MANY_POINTS`."""
@@ -47,6 +51,20 @@ STYLE = {
 }
 
 
+POINTS_PER_INCH = 72
+SUBJECT_SIZE = 8.5
+LETTER_WIDTH = 0.65
+"""Of a letter of `STYLE`'s font, on average and with some room, by its size."""
+
+FEW_NAMES = 8
+"""So many names fit below an axis at a small angle."""
+
+PANEL_LETTERS = 32
+"""Width of a panel's title."""
+
+LEVEL = 0.95
+"""Of the intervals in a reliability diagram."""
+
 DRAWN_SCORES = {
     "accuracy": (None, "accuracy"),
     "macro_f1": (GREEN, "macro-F1"),
@@ -58,6 +76,29 @@ DRAWN_SCORES = {
 
 CURVES = (*DRAWN_SCORES, "kappa", "learning_rate", "stage")
 """Columns of history.csv that `training_curves` draws where a run has them, besides the loss."""
+
+
+_SUBJECT: ContextVar[str] = ContextVar("subject of the figures", default="")
+
+
+@contextmanager
+def figures_of(subject: str) -> Iterator[None]:
+    """Write *subject*, such as run, data and n, above every figure that is drawn inside."""
+    token = _SUBJECT.set(subject)
+    try:
+        yield
+    finally:
+        _SUBJECT.reset(token)
+
+
+def add_subject(drawing: Figure) -> None:
+    """Write what a figure is of above it, see `figures_of`, in lines as wide as the figure."""
+    subject = _SUBJECT.get()
+    if not subject:
+        return
+    width = int(drawing.get_figwidth() * POINTS_PER_INCH / (SUBJECT_SIZE * LETTER_WIDTH))
+    text = "\n".join(filter(None, (drawing.get_suptitle(), *wrap(subject, width))))
+    drawing.suptitle(text, fontsize=SUBJECT_SIZE, color=GREY)
 
 
 @contextmanager
@@ -77,10 +118,11 @@ def figure(stem: Path | str, width: float, height: float) -> Iterator[Figure]:
         drawing = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawing)
         yield drawing
+        add_subject(drawing)
         # Neither file may name the day or the version it was made with.
         unsigned: dict[str, dict[str, Any]] = {
             "png": {"Software": None},
-            "svg": {"Date": None, "Creator": None},
+            "svg": {"Date": None, "Creator": None, "Description": "\n".join(values_of(drawing))},
         }
         for ending, metadata in unsigned.items():
             with atomic_path(f"{stem}.{ending}") as temporary:
@@ -104,7 +146,7 @@ def confusion_matrix(stem: Path | str, confusion: Array, classes: Sequence[str])
     """
     totals = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
-    size = 2.2 + 0.75 * len(classes)
+    size = max(4.0, 2.2 + 0.75 * len(classes))
     with figure(stem, size + 0.6, size) as drawing:
         axes = drawing.add_subplot()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -120,17 +162,24 @@ def confusion_matrix(stem: Path | str, confusion: Array, classes: Sequence[str])
                 color="white" if share > 0.5 else "black",
             )
         places = range(len(classes))
-        axes.set_xticks(places, classes, rotation=30, ha="right", rotation_mode="anchor")
+        name_columns(axes, classes)
         axes.set_yticks(places, classes)
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
         axes.spines[:].set_visible(False)
-        axes.set_title("Share of the true class, and count")
         drawing.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
 
 
+def name_columns(axes: Any, names: Sequence[str]) -> None:
+    """Name the places of an axis below it, at an angle at which neighbours do not touch."""
+    angle = 30 if len(names) <= FEW_NAMES else 60
+    axes.set_xticks(range(len(names)), names, rotation=angle, ha="right", rotation_mode="anchor")
+
+
 def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
-    """Draw accuracy against confidence, and how many items each bin holds.
+    """Draw accuracy against confidence with intervals, and how many items each bin holds.
+
+    The intervals take each item by itself.
 
     Args:
         stem: path without an ending.
@@ -155,9 +204,17 @@ def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
                 markersize=5,
                 label=f"{name} (ECE {error:.3f})",
             )
+            limits = [_bin_limits(table, int(place)) for place in np.flatnonzero(filled)]
+            above.vlines(
+                table.confidence[filled],
+                *np.transpose(limits),
+                color=colour,
+                linewidth=1,
+                label=f"_{LEVEL:.0%} interval, {name}",
+            )
             step = table.edges[1] - table.edges[0]
             left = table.edges[:-1] + step * (0.1 + place * width)
-            below.bar(
+            bars = below.bar(
                 left,
                 table.counts,
                 step * width,
@@ -168,7 +225,9 @@ def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
                 hatch=hatch,
                 label=name,
             )
-        above.set_ylabel("accuracy in the bin")
+            numbers = [f"{count:,}" if count else "" for count in table.counts]
+            below.bar_label(bars, numbers, rotation=90, fontsize=6, padding=1)
+        above.set_ylabel(f"accuracy in the bin\n(lines: {LEVEL:.0%} intervals)")
         above.set_ylim(0, 1.02)
         above.set_xlim(0, 1)
         above.grid(visible=True)
@@ -176,9 +235,19 @@ def reliability(stem: Path | str, series: Mapping[str, Reliability]) -> None:
         legend(below)
         above.set_title("Confidence against accuracy")
         below.set_yscale("symlog", linthresh=1)
+        # The numbers of the highest bars need room.
+        below.set_ylim(0, 20 * max(table.counts.max() for table in series.values()))
         below.set_ylabel("items")
         below.set_xlabel("confidence (probability of the predicted class)")
         below.grid(visible=True, axis="y")
+
+
+def _bin_limits(table: Reliability, place: int) -> tuple[float, float]:
+    """Limits of the accuracy in a bin."""
+    count = int(table.counts[place])
+    right = np.arange(count) < round(table.accuracy[place] * count)
+    found = share_interval(np.stack([right, np.ones(count)], axis=1), LEVEL)
+    return found.low, found.high
 
 
 def grouped_bars(stem: Path | str, rows: Mapping[str, Mapping[str, float]], *, ylabel: str) -> None:
@@ -208,8 +277,7 @@ def grouped_bars(stem: Path | str, rows: Mapping[str, Mapping[str, float]], *, y
                 hatch=hatch,
                 label=bar.replace("_", " "),
             )
-        labels = [name.replace("_", " ") for name in rows]
-        axes.set_xticks(range(len(rows)), labels, rotation=20, ha="right", rotation_mode="anchor")
+        name_columns(axes, [name.replace("_", " ") for name in rows])
         axes.set_ylabel(ylabel)
         axes.grid(visible=True, axis="y")
         legend(axes)
@@ -258,10 +326,15 @@ def scatter(stem: Path | str, panels: Mapping[str, tuple[Array, Array]]) -> None
                 linewidths=0,
                 rasterized=len(true) > MANY_POINTS,
             )
-            axes.set_title(name)
+            title_panel(axes, name)
             axes.set_xlabel("true value")
             axes.set_ylabel("prediction")
             axes.grid(visible=True)
+
+
+def title_panel(axes: Any, name: str) -> None:
+    """Write a name above a panel of `_grid`, in lines that do not reach the next panel."""
+    axes.set_title("\n".join(wrap(name, PANEL_LETTERS)), fontsize=9)
 
 
 @contextmanager
@@ -286,7 +359,7 @@ def precision_recall(stem: Path | str, panels: Mapping[str, tuple[Array, Array, 
     """
     with _grid(stem, len(panels)) as drawn:
         for axes, (name, (true, probabilities, decided)) in zip(drawn, panels.items(), strict=True):
-            axes.set_title(name)
+            title_panel(axes, name)
             axes.set_xlabel("recall")
             axes.set_ylabel("precision")
             axes.set_xlim(0, 1.02)
@@ -298,21 +371,27 @@ def precision_recall(stem: Path | str, panels: Mapping[str, tuple[Array, Array, 
             last = np.flatnonzero(np.diff(probabilities[order], append=-1.0))
             hits = np.cumsum(true[order])[last]
             axes.axhline(true.mean(), color=GREY, linewidth=1, linestyle="--")
-            axes.step(hits / true.sum(), hits / (last + 1), color=BLUE, where="pre")
+            curve = {"color": BLUE, "where": "pre", "label": "precision by recall"}
+            axes.step(hits / true.sum(), hits / (last + 1), **curve)
             if decided.any():
                 right = (true & decided).sum()
-                axes.plot(right / true.sum(), right / decided.sum(), "o", color=ORANGE)
+                place = right / true.sum(), right / decided.sum()
+                axes.plot(*place, "o", color=ORANGE, label="decisions")
 
 
 def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]) -> None:
     """Draw a training over its steps: loss, and whatever else of `CURVES` its history has.
 
-    Vertical lines are ends of stages.
+    Vertical lines are ends of stages. A training that has one step of each split has no curve: its
+    numbers are printed.
 
     Args:
         stem: path without an ending.
         history: as `read_history` returns it.
     """
+    if all(len(rows["step"]) < 2 for rows in history.values()):
+        _print_training(stem, history)
+        return
     known = {
         name
         for rows in history.values()
@@ -331,6 +410,25 @@ def training_curves(stem: Path | str, history: Mapping[str, Mapping[str, Array]]
         for (split, rows), series in zip(history.items(), SERIES, strict=False):
             _draw_split(panels, split, rows, series, scores)
         _finish(panels, _stage_ends(history), squared="ccc" in scores)
+
+
+def _print_training(stem: Path | str, history: Mapping[str, Mapping[str, Array]]) -> None:
+    """Write the numbers of a training that was measured once, in a line for each split."""
+    names = {"loss": "loss", **{name: label for name, (_, label) in DRAWN_SCORES.items()}}
+    names |= {"kappa": "mean kappa", "learning_rate": "learning rate"}
+    lines = []
+    for split, rows in history.items():
+        values = [
+            f"{label} {rows[name][0]:.3g}"
+            for name, label in names.items()
+            if name in rows and np.isfinite(rows[name][0])
+        ]
+        lines.append(f"{split}, step {rows['step'][0]:g}: {', '.join(values)}")
+    with figure(stem, 8.5, 0.7 + 0.25 * len(lines)) as drawing:
+        axes = drawing.add_subplot()
+        axes.set_axis_off()
+        axes.set_title("Measured once, so there is no curve", loc="left")
+        axes.text(0, 1, "\n".join(lines), va="top", transform=axes.transAxes)
 
 
 def _draw_split(

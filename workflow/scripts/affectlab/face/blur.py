@@ -69,6 +69,7 @@ def write_blur_test(
     Raises:
         UserError: too few faces to average.
     """
+    from affectlab.evaluation.plots import figures_of
     from affectlab.face.model import load_network
     from affectlab.models import devices
 
@@ -86,7 +87,8 @@ def write_blur_test(
     shown = faces.take(chosen)
     curves = blur_test(network, shown, labels, config["test_time"], threads)
     write_json(result_path, {"split": split, "images": len(shown), **curves}, sealed=True)
-    _draw(figure, curves, shown.images.mean(axis=0))
+    with figures_of(f"n = {len(shown):,} faces of the {split} split"):
+        _draw(figure, curves, shown.images.mean(axis=0))
 
 
 def blur_test(

@@ -13,6 +13,7 @@ from affectlab.config.models import Bootstrap
 from affectlab.datasets.subgroups import read_subgroups
 from affectlab.errors import DataError
 from affectlab.evaluation.by_subgroup import subgroups_record
+from affectlab.evaluation.captions import run_on_data
 from affectlab.evaluation.classification import (
     COMPARED,
     CROSS_VALIDATION,
@@ -26,6 +27,7 @@ from affectlab.evaluation.classification import (
 )
 from affectlab.evaluation.comparison import comparison_record
 from affectlab.evaluation.outside_splits import known_to_others
+from affectlab.evaluation.plots import figures_of
 from affectlab.evaluation.predictions import scope_of
 from affectlab.evaluation.records import ScoredRun, write_record
 from affectlab.face.figures import draw_classes, draw_counts, draw_outputs
@@ -121,7 +123,8 @@ def evaluate(
             run.bootstrap,
         ),
     }
-    _draw(figures, record, predictions[result_split], regressed, data.labels)
+    with figures_of(run_on_data(record)):
+        _draw(figures, record, predictions[result_split], regressed, data.labels)
     run.write(record)
 
 

@@ -55,10 +55,10 @@ def draw_outputs(
 
 def draw_counts(stem: Path, per_class: Mapping[str, Mapping[str, Any]]) -> None:
     """Draw how many images are labelled as each class, and how many are predicted to be of it."""
-    from affectlab.evaluation.plots import BLUE, ORANGE, figure
+    from affectlab.evaluation.plots import BLUE, ORANGE, figure, name_columns
 
     places = np.arange(len(per_class))
-    with figure(stem, 8.0, 3.0) as drawing:
+    with figure(stem, 8.0, 4.0) as drawing:
         axes = drawing.subplots()
         for shift, key, colour, label in (
             (-0.2, "support", BLUE, "label"),
@@ -66,6 +66,6 @@ def draw_counts(stem: Path, per_class: Mapping[str, Mapping[str, Any]]) -> None:
         ):
             counts = [entry[key] for entry in per_class.values()]
             axes.bar(places + shift, counts, 0.4, color=colour, label=label)
-        axes.set_xticks(places, list(per_class))
+        name_columns(axes, list(per_class))
         axes.set_ylabel("images")
         drawing.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)

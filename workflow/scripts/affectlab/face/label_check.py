@@ -212,9 +212,9 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def _draw(stem: Path, labels: Mapping[str, np.ndarray]) -> None:
-    from affectlab.evaluation.plots import BLUE, GREY, ORANGE, figure
+    from affectlab.evaluation.plots import BLUE, GREY, ORANGE, figure, figures_of
 
-    with figure(stem, 8.0, 6.0) as drawing:
+    with figures_of(f"n = {len(labels['emotion_label']):,}"), figure(stem, 8.0, 6.0) as drawing:
         panels = drawing.subplots(2, 2)
         names = zip(PROXIES, ('"IQ" proxy', '"EQ" proxy'), (BLUE, ORANGE), strict=True)
         for column, (name, title, colour) in enumerate(names):

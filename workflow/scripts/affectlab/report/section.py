@@ -15,7 +15,7 @@ from affectlab.report.data_notes import DataNote
 from affectlab.report.display import limits, number, signed, signed_limits, term
 from affectlab.report.published import PublishedNumber, csv_rows
 from affectlab.report.results import SeedResult, split_means, split_sizes, training_items
-from affectlab.report.svg import inline_svg
+from affectlab.report.svg import inline_svg, values_in
 from affectlab.report.words import flat, plain
 
 HERE = Path(__file__).parent
@@ -167,12 +167,14 @@ class Figure:
         name: what is drawn, such as ``confusion matrix``.
         caption: the run, and what the figure shows.
         drawing: SVG or a table; None where the page shows it in another place, and links to it.
+        values: name and points of each series that an SVG shows.
     """
 
     key: str
     name: str
     caption: str
     drawing: str | Confusion | None
+    values: Sequence[tuple[str, str]] = ()
 
 
 def figure(path: Path, key: str, caption: str) -> Figure:
@@ -186,7 +188,8 @@ def figure(path: Path, key: str, caption: str) -> Figure:
     Raises:
         DataError: the file holds something that no figure of ours has.
     """
-    return Figure(key, path.stem.replace("_", " "), caption, inline_svg(path, key, caption))
+    drawn = inline_svg(path, key, caption)
+    return Figure(key, path.stem.replace("_", " "), caption, drawn, values_in(path))
 
 
 def main_figures(result: SeedResult, figures: Mapping[str, str]) -> list[Figure]:

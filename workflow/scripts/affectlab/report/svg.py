@@ -46,6 +46,8 @@ GEOMETRY = frozenset(
     ("d", "height", "href", "id", "patternUnits", "transform", "viewBox", "width", "x", "y")
 )
 
+DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
+
 PAPER = "var(--sheet)"
 COLOURS = {
     "#000000": "currentColor",
@@ -109,6 +111,14 @@ def inline_svg(path: Path, key: str, label: str) -> str:
     named = {"class": "plot", "role": "img", "aria-label": label}
     drawn.own = {**named, **size, **drawn.own, **INITIAL}
     return "".join(_write(drawn))
+
+
+def values_in(path: Path) -> list[tuple[str, str]]:
+    """Return the series of the figure in *path*: name and values, see `plotted.values_of`."""
+    text = ET.fromstring(read_text(path)).findtext(f".//{DESCRIPTION}") or ""
+    return [
+        (name, values) for name, _, values in (line.partition(": ") for line in text.splitlines())
+    ]
 
 
 def _read(found: ET.Element, path: Path) -> _Element | None:

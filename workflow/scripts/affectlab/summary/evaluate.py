@@ -13,8 +13,10 @@ from typing import Any
 from affectlab.config.models import Bootstrap
 from affectlab.datasets.subgroups import read_subgroups
 from affectlab.evaluation.by_subgroup import subgroup_lines, subgroups_record
+from affectlab.evaluation.captions import run_on_data
 from affectlab.evaluation.comparison import Score
 from affectlab.evaluation.outside_words import outside_sentences
+from affectlab.evaluation.plots import figures_of
 from affectlab.evaluation.records import ScoredRun, difference_line, metric, strongest
 from affectlab.files.io import read_json, read_jsonl, write_text
 from affectlab.summary.answers import read_answers
@@ -114,7 +116,8 @@ def evaluate(
             run.bootstrap,
         ),
     }
-    _plot_fields(Path(figures) / "fields", record["details"]["fields"])
+    with figures_of(run_on_data(record)):
+        _plot_fields(Path(figures) / "fields", record["details"]["fields"])
     write_text(text_path, results_text(record))
     run.write(record, {} if usage is None else {"judge": usage})
 

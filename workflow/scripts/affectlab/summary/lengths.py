@@ -51,13 +51,14 @@ def write_lengths(
     answers = [
         len(encode_texts(tokenizer, target_text(case.references))["input_ids"]) for case in cases
     ]
-    plots.histogram(
-        figure_stem,
-        whole,
-        xlabel="tokens of the prompt with the whole case",
-        ylabel="cases",
-        limit=("room for the prompt", run.prompt_tokens),
-    )
+    with plots.figures_of(f"{run.model} on {run.data}, n = {len(cases):,}"):
+        plots.histogram(
+            figure_stem,
+            whole,
+            xlabel="tokens of the prompt with the whole case",
+            ylabel="cases",
+            limit=("room for the prompt", run.prompt_tokens),
+        )
     cut = sum(prompt.cut_tokens for prompt in prompts)
     found = {
         "model": run.model,
