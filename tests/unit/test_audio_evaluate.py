@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from page_words import raw_keys
 from scored_runs import SCHEMAS, scored_run
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
@@ -466,6 +467,8 @@ def test_the_section_says_what_was_found(compared):
     assert [sentence.split(" items")[0] for sentence in small] == ["With 58", "With 10"]
     page = "".join(found.parts.values())
     assert page.count("rate alone predicts the class with a balanced accuracy of 1.0") == 1
+    seen = [html for key, html in found.parts.items() if key != "errors"]
+    assert raw_keys(" ".join([*seen, *found.sentences]), RUNS) == set()
     captions = re.findall("<figcaption>(.*?)</figcaption>", page)
     captions += [one.caption for one in found.figures]
     assert sum("with clips split at random" in caption for caption in captions) == len(RUNS) - 1

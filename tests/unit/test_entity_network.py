@@ -20,6 +20,7 @@ import pytest
 import torch
 from blocks import changed
 from example_programs import run_example
+from page_words import raw_keys
 from predictor_checks import check_predictor
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
@@ -1205,6 +1206,7 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
                 assert f'<a href="#{key}">' in page
             else:
                 assert f'aria-label="{run}: {section.FIGURES[figure]}"' in shown_figure[0]
+    assert raw_keys(page + " ".join(made.sentences)) == set()
     data = records[best]["data"]
     wrong = round((1 - records[best]["metrics"]["accuracy"]["value"]) * data["n"])
     shown_wrong = min(wrong, SHOWN)

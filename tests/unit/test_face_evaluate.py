@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from blocks import changed
+from page_words import raw_keys
 from scored_runs import BOOTSTRAP, scored_run
 from sklearn import metrics
 from torch import nn
@@ -457,6 +458,7 @@ def test_the_report_section_is_whole(evaluated):
     assert shown.count('<svg class="plot"') == 2
     assert all(f'<a href="#{one.key}">' in shown for one in made.figures)
     assert {row["split"] for row in made.rows} == {"test"}
+    assert raw_keys(shown + " ".join(made.sentences), {"face_sample"}) == set()
 
 
 def test_the_headline_names_no_run_that_was_trained_on_validation(evaluated, tmp_path):

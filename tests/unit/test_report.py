@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from emotion_tables import converted, data_in
+from page_words import raw_keys
 from scored_runs import scored_run
 
 from affectlab.config.models import Bootstrap
@@ -351,6 +352,10 @@ def test_the_page_shows_the_measured_values(text, folder):
     )
     for shown in ("23,000,000", "median", "0.043", "peak memory: 812.0 MB", "confident"):
         assert shown in text, shown
+
+
+def test_no_raw_key_reaches_a_reader(text):
+    assert raw_keys(text, {"x86_64"}) == set()
 
 
 def test_what_differs_from_the_registry_stands_out(text):

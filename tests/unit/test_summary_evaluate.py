@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from blocks import changed
+from page_words import raw_keys
 from scored_runs import scored_run
 
 from affectlab.config.models import Bootstrap, Lora
@@ -209,7 +210,9 @@ def test_the_section_shows_no_text_of_real_cases(results):
     assert {note.data: note.mark for note in found.notes}["cases"] == "generated data"
     assert {row["run"] for row in found.rows} == set(RUNS)
     prediction = json.loads((results / "lead" / "seed0" / "predictions.jsonl").open().readline())
-    assert prediction["predicted_cause"] not in "".join(found.parts.values())
+    page = "".join(found.parts.values())
+    assert prediction["predicted_cause"] not in page
+    assert raw_keys(page + " ".join(found.sentences)) == set()
 
 
 def test_what_a_model_wrote_is_shown_of_generated_cases_alone(results, tmp_path):
