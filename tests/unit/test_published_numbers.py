@@ -1,9 +1,12 @@
 """Published numbers next to ours: the difference with its interval, or why there is none."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from affectlab.config.entries import ReferenceResult
 from affectlab.report.data_notes import DataNote
+from affectlab.report.page import published_for
 from affectlab.report.published import OurScore, csv_rows, our_scores, published_numbers
 from affectlab.report.results import SeedResult
 
@@ -92,6 +95,16 @@ def test_the_run_that_validation_chose_is_shown_and_the_others_are_counted():
     # No score on these items chooses.
     (one,) = numbers({}, *three, best="of other data")
     assert one.corrected.score.run == "a"
+
+
+def test_a_page_on_own_data_alone_has_no_numbers_of_other_data():
+    published = numbers({"data": "others"}, {})
+    own = SimpleNamespace(rows=[{"data": "tweets"}], published=published)
+    mixed = SimpleNamespace(rows=[{"data": "tweets"}, {"data": "known"}], published=published)
+    measured = SimpleNamespace(rows=[{"data": "tweets"}], published=numbers({}, {}))
+    assert published_for([own], {"tweets"}) == []
+    assert published_for([own], {}) == published_for([mixed], {"tweets"}) == published
+    assert published_for([measured], {"tweets"}) == measured.published
 
 
 def test_a_run_that_knows_its_items_is_marked():

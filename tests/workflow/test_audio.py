@@ -50,7 +50,7 @@ def test_a_run_leaves_every_artefact(finished_audio):
         assert stored["vectors"].shape == (72, 1, 2, 80)
     assert (results / "audio/figures/forest.svg").stat().st_size > 0
     page = (results / "report" / "index.html").read_text()
-    assert 'id="audio-results"' in page
+    assert 'id="audio-scores"' in page
     assert "sample_3emo_logmel" in (results / "tables" / "results.csv").read_text()
 
 

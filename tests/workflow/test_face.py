@@ -60,7 +60,7 @@ def test_a_run_leaves_every_artefact(finished_face):
     header = (data / "metadata_with_labels.csv").read_text().split("\n")[0]
     assert header == "image_path,emotion_label,valence,arousal,iq_proxy,eq_proxy,split"
     page = (finished_face / "results" / "report" / "index.html").read_text()
-    assert 'id="face-results"' in page
+    assert 'id="face-scores"' in page
     assert 'id="face-exports"' in page
     table = (finished_face / "results" / "tables" / "results.csv").read_text()
     assert "ours,face,compact_demo,corrected" in table

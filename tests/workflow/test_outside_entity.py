@@ -152,7 +152,7 @@ def test_the_referee_judges_spans(project):
     )
     assert done.returncode == 0, done.stderr
     words = " ".join(done.stdout.split())
-    assert f"On 50 spans the accuracy is {2 * right:.1f} %" in words
+    assert f"On 50 spans the accuracy is {right / 50:.3f}" in words
     assert "The claim is 0.990" in words
     assert "The strongest trivial baseline" in words
     assert "Scores of concentration and retrieval are left out" in words

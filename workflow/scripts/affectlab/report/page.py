@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from affectlab.report.cards import Card, card_of, facts_of
 from affectlab.report.data_notes import banner_of, page_title
 from affectlab.report.finding import finding, known_items
 from affectlab.report.overview import Place, RunLine, run_lines
+from affectlab.report.published import PublishedNumber
 from affectlab.report.results import results_csv
 from affectlab.report.section import Section, SectionBuilder, render
 
@@ -89,7 +90,7 @@ def build(
         lines=lines,
         titles=[experiment.title for experiment in selected],
         titles_of={experiment.name: experiment.title for experiment in selected},
-        numbers=[number for section in sections for number in section.published],
+        numbers=published_for(sections, config["datasets"]),
         findings_of={
             experiment.name: _findings(experiment, section, lines) for experiment, section in made
         },
@@ -111,6 +112,21 @@ def _section(
     section: SectionBuilder = load(experiment.report_section)
     block = typed(experiment.load_settings().Block, config[experiment.name])
     return section(folder / experiment.name, block, published, sample_data)
+
+
+def published_for(sections: Sequence[Section], own: Collection[str]) -> list[PublishedNumber]:
+    """The published numbers of the page: none of an experiment on nothing but a user's own data.
+
+    Args:
+        sections: of all experiments.
+        own: names of data sets that the configuration adds to the registry.
+    """
+    found: list[PublishedNumber] = []
+    for section in sections:
+        data = {row["data"] for row in section.rows}
+        if not data <= set(own) or any(one.entry.data in data for one in section.published):
+            found += section.published
+    return found
 
 
 def lines_of(experiment: Experiment, section: Section, place: Place) -> list[RunLine]:
