@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-conda test-slurm nightly lint reference install
+.PHONY: demo test test-browser test-conda test-slurm nightly lint reference install
 
 # Every experiment on generated corpora with small models; the results go to demo/. Models this small
 # keep hardly more than one core busy: a thread for each job, and several jobs at a time.
@@ -18,6 +18,11 @@ demo: $(INSTALLED)
 test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+# The report in a headless Chromium, which this machine must have; another folder of results than the
+# smallest demo's with RESULTS=demo/results.
+test-browser: $(INSTALLED)
+	$(BIN)/python -m pytest tests/browser $(if $(RESULTS),--results $(RESULTS))
 
 # The real environments of the rules, and the demo at its smallest in them; gigabytes, for a while.
 test-conda: $(INSTALLED)
