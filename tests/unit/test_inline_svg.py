@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -69,7 +70,9 @@ def looks(root):
             visit_marker(by_id[own[next(k for k in own if k == "href")][1:]], known, own)
             return
         if drawn and tag(element) in DRAWN:
-            found.append((tag(element), (element.text or "").strip(), *styled(known)))
+            # A path may hold several.
+            one = (tag(element), (element.text or "").strip(), *styled(known))
+            found.extend([one] * max(1, own.get("d", "").count("M")))
         for child in element:
             visit(child, known, drawn)
 
@@ -93,29 +96,50 @@ def plain(colour):
 
 def test_everything_is_drawn_with_the_same_colours_and_words(stored, inline):
     before, after = (
-        sorted(
+        Counter(
             (kind, "" if kind == "use" else text, plain(fill), plain(stroke))
             for kind, text, fill, stroke in looks(ET.fromstring(text))
         )
         for text in (stored.read_text(), inline)
     )
     # The page has its own ground.
-    grounds = [one for one in before if one == ("path", "", PAPER, "none")]
-    assert len(grounds) == 3
-    assert [one for one in before if one not in grounds] == after
-    assert len(after) > 40
+    ground = ("path", "", PAPER, "none")
+    assert before.pop(ground) == 3
+    marks = {look: count for look, count in before.items() if look[0] == "use"}
+    lost = before - after
+    assert lost == Counter({look: count for look, count in marks.items() if look in lost})
+    # Marks are joined into paths, in the colour of the disc or of the shape.
+    joined = after - before
+    assert {kind for kind, *_ in joined} == {"path"}
+    colours = {colour for _, _, *pair in marks for colour in pair}
+    assert {colour for _, _, *pair in joined for colour in pair} <= colours | {"none"}
+    assert sum(joined.values()) == sum(lost.values())
 
 
 def test_marks_keep_their_places(stored, inline):
-    def places(text):
-        return sorted(
-            (round(float(x)), round(float(y)))
-            for x, y in re.findall(r'<use [^>]*x="([-\d.]+)" y="([-\d.]+)"', text)
-        )
+    number = r"(-?[\d.]+)"
+    outlines = dict(re.findall(r'<path id="([^"]+)" d="([^"]+)"', stored.read_text()))
+    found = re.findall(rf'<use [^>]*href="#([^"]+)" x="{number}" y="{number}"', stored.read_text())
+    before = []
+    for marker, *place in found:
+        # A disc is drawn as a dot, other marks from their first corner.
+        first = re.match(rf"M {number} {number}", outlines[marker]).groups()
+        start = np.zeros(2) if "C" in outlines[marker] else np.array(first, dtype=float)
+        before.append(np.array(place, dtype=float) + start)
+    moves = re.findall(rf"M{number} {number}|<use [^>]*x=\"{number}\" y=\"{number}\"", inline)
+    after = np.array([[float(one) for one in move if one] for move in moves])
+    assert len(before) > 20
+    for place in before:
+        assert np.abs(after - place).max(axis=1).min() <= 0.1
 
-    before, after = places(stored.read_text()), places(inline)
-    assert len(before) == len(after) > 20
-    assert np.abs(np.array(before) - np.array(after)).max() <= 1
+
+def test_discs_keep_their_size(tmp_path):
+    with plots.figure(tmp_path / "dot", 2.0, 2.0) as drawing:
+        drawing.add_subplot().plot([0, 1], [0, 1], "o", markersize=6, color=plots.BLUE)
+    dots = re.search("<path [^>]*h0[^>]*>", inline_svg(tmp_path / "dot.svg", "one", "dots"))[0]
+    # Its diameter and the width of its edge, half of which is outside on each side.
+    assert {'stroke-width="7"', 'stroke="#0072b2"', 'stroke-linecap="round"'} <= set(dots.split())
+    assert len(re.findall("M[^M]*h0", dots)) == 2
 
 
 def test_text_is_text_and_escaped(inline):

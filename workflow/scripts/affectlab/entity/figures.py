@@ -94,7 +94,7 @@ def embedding_map(
                 *points[chosen].T,
                 marker,
                 color=colour,
-                alpha=0.4,
+                alpha=0.7,
                 markersize=5,
                 label=name,
                 rasterized=len(points) > plots.MANY_POINTS,
@@ -109,7 +109,6 @@ def embedding_map(
                 textcoords="axes fraction",
                 fontsize=min(8.0, CLASS_NAMES_HEIGHT / len(order)),
                 va="center",
-                color=plots.BLUE,
                 annotation_clip=False,
                 arrowprops={"arrowstyle": "-", "color": plots.BLUE, "alpha": 0.35, "lw": 0.6},
             )

@@ -60,6 +60,8 @@ COLOURS = {
 _NUMBER = re.compile(r"-?\d*\.?\d+(?:e[-+]?\d+)?")
 _VALUE = re.compile(r"[-#%.,() \w]*")
 _REFERENCE = re.compile(r"url\(#([-.\w]+)\)")
+_STRAIGHT = re.compile(r"(?:[MLHV][-.\d ]+|z)+")
+_DISC = re.compile(r"M0 (\d*\.?\d+)(?:C[-.\d ]+){8}z")
 _PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]*")
 
 
@@ -104,8 +106,8 @@ def inline_svg(path: Path, key: str, label: str) -> str:
     if drawn is None or drawn.tag != "svg":
         raise DataError(path, None, f"expected an SVG figure, found <{root.tag}>")
     _rename(drawn, key)
-    _shorten_markers(drawn)
-    drawn.children = _grouped(_flat(drawn))
+    markers = {f"#{one.own['id']}": one for one in drawn.walk() if "id" in one.own}
+    drawn.children = _grouped(_without_unused(_joined(_flat(drawn), markers)))
     _drop_inherited(drawn, DEFAULTS | INITIAL)
     size = {name: drawn.own.pop(name, "").removesuffix("pt") for name in ("width", "height")}
     named = {"class": "plot", "role": "img", "aria-label": label}
@@ -207,16 +209,79 @@ def _rename(drawn: _Element, key: str) -> None:
             one.own["id"] = known[old]
 
 
-def _shorten_markers(drawn: _Element) -> None:
-    """Leave out of each use of a marker what the marker sets itself."""
-    by_id = {f"#{one.own['id']}": one for one in drawn.walk() if "id" in one.own}
-    for one in drawn.walk():
-        if one.tag == "use" and (marker := by_id.get(one.own["href"])):
-            one.own = {
-                name: value
-                for name, value in one.own.items()
-                if name not in marker.own or name not in PROPERTIES
-            }
+def _joined(elements: Sequence[_Element], markers: Mapping[str, _Element]) -> list[_Element]:
+    """Draw neighbours that use the same marker with the same look as one path, where it has one."""
+    found: list[_Element] = []
+    for (_, address), run in groupby(elements, key=lambda one: (one.look, one.own.get("href"))):
+        same = list(run)
+        marker = markers.get(address or "")
+        if same[0].tag != "use" or marker is None:
+            found += same
+            continue
+        own = dict(same[0].look) | dict(marker.look)
+        places = [(float(one.own["x"]), float(one.own["y"])) for one in same]
+        outline = marker.own.get("d", "")
+        if (size := _dot_size(outline, own)) is not None:
+            for ours, of_fill in (("stroke", "fill"), ("stroke-opacity", "fill-opacity")):
+                own |= {ours: own[of_fill]} if of_fill in own else {}
+            own |= {"stroke-linecap": "round", "stroke-width": _short(size, 2)}
+            own["d"] = "".join(f"M{_short(x, 1)} {_short(y, 1)}h0" for x, y in places)
+            found.append(_Element("path", own))
+        elif _STRAIGHT.fullmatch(outline) and "transform" not in marker.own:
+            own["d"] = "".join(_moved(outline, x, y) for x, y in places)
+            found.append(_Element("path", own))
+        else:
+            found += same
+    return found
+
+
+def _dot_size(outline: str, own: Mapping[str, str]) -> float | None:
+    """The diameter of a marker that is a disc of one colour; None for others."""
+    disc = _DISC.fullmatch(outline)
+    if disc is None or own.get("fill", "none") == "none":
+        return None
+    if own.get("stroke", own["fill"]) != own["fill"]:
+        return None
+    return 2 * float(disc[1]) + (float(own.get("stroke-width", "1")) if "stroke" in own else 0)
+
+
+def _moved(outline: str, x: float, y: float) -> str:
+    """A path of straight lines, moved by x and y, in steps from point to point."""
+    steps, before = [], (0.0, 0.0)
+    for kind, rest in re.findall(r"([MLHVz])([^MLHVz]*)", outline):
+        numbers = [float(number) for number in _NUMBER.findall(rest)]
+        if kind == "M":
+            before = numbers[0], numbers[1]
+            steps.append(f"M{_short(x + numbers[0], 1)} {_short(y + numbers[1], 1)}")
+        elif kind == "L":
+            across, down = numbers[0] - before[0], numbers[1] - before[1]
+            before = numbers[0], numbers[1]
+            steps.append(f"l{_short(across, 2)} {_short(down, 2)}")
+        elif kind == "H":
+            steps.append(f"h{_short(numbers[0] - before[0], 2)}")
+            before = numbers[0], before[1]
+        elif kind == "V":
+            steps.append(f"v{_short(numbers[0] - before[1], 2)}")
+            before = before[0], numbers[0]
+        else:
+            steps.append("z")
+    return "".join(steps)
+
+
+def _without_unused(elements: Sequence[_Element]) -> list[_Element]:
+    """Leave out the definitions that nothing refers to."""
+    values = {value for top in elements for one in top.walk() for value in one.own.values()}
+    found = []
+    for one in elements:
+        if one.tag == "defs":
+            one.children = [
+                child
+                for child in one.children
+                if {f"#{child.own.get('id')}", f"url(#{child.own.get('id')})"} & values
+            ]
+        if one.tag != "defs" or one.children:
+            found.append(one)
+    return found
 
 
 def _flat(part: _Element) -> list[_Element]:
@@ -260,10 +325,16 @@ def _by_properties(elements: Sequence[_Element]) -> list[_Element]:
 
 
 def _grouped(elements: Sequence[_Element]) -> list[_Element]:
-    """Put neighbours with equal properties into a group that has the properties for them all."""
+    """Join neighbours with equal properties: paths to one, others into a group."""
     found = []
     for look, run in groupby(elements, key=lambda one: one.look):
         same = list(run)
+        # Where opaque, one path looks like several.
+        opaque = not any("opacity" in name for name, _ in look)
+        if opaque and all(one.own.keys() - PROPERTIES == {"d"} for one in same):
+            outline = "".join(one.own["d"] for one in same)
+            found.append(_Element("path", {**dict(look), "d": outline}))
+            continue
         # A clip path on an element that is moved would move with it.
         moved = "clip-path" in dict(look) and (same[0].tag == "use" or "transform" in same[0].own)
         if not look or (len(same) == 1 and not moved):
