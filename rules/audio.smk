@@ -339,6 +339,7 @@ rule audio_card:
     output:
         card=nonempty("<results>/audio/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/audio/{run}/seed{seed}/inference_example.py"),
+        licence=nonempty("<results>/audio/{run}/seed{seed}/LICENSE.md"),
     log:
         "<logs>/audio_card/{run}/seed{seed}.log",
     benchmark:

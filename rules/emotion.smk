@@ -475,6 +475,7 @@ rule emotion_card:
     output:
         card=nonempty("<results>/emotion/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/emotion/{run}/seed{seed}/inference_example.py"),
+        licence=nonempty("<results>/emotion/{run}/seed{seed}/LICENSE.md"),
     log:
         "<logs>/emotion_card/{run}/seed{seed}.log",
     benchmark:

@@ -383,6 +383,7 @@ rule entity_card:
     output:
         card=nonempty("<results>/entity/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/entity/{run}/seed{seed}/inference_example.py"),
+        licence=nonempty("<results>/entity/{run}/seed{seed}/LICENSE.md"),
     log:
         "<logs>/entity_card/{run}/seed{seed}.log",
     benchmark:

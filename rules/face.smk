@@ -434,6 +434,7 @@ rule face_card:
     output:
         card=nonempty("<results>/face/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/face/{run}/seed{seed}/inference_example.py"),
+        licence=nonempty("<results>/face/{run}/seed{seed}/LICENSE.md"),
     log:
         "<logs>/face_card/{run}/seed{seed}.log",
     benchmark:

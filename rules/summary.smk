@@ -411,6 +411,7 @@ rule summary_card:
     output:
         card=nonempty("<results>/summary/{run}/seed{seed}/model_card.md"),
         example=nonempty("<results>/summary/{run}/seed{seed}/inference_example.py"),
+        licence=nonempty("<results>/summary/{run}/seed{seed}/LICENSE.md"),
     log:
         "<logs>/summary_card/{run}/seed{seed}.log",
     benchmark:

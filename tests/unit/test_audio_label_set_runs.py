@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from card_checks import check_front_matter
 from scored_runs import BOOTSTRAP, SCHEMAS, scored_run
 from sklearn.metrics import average_precision_score, f1_score
 
@@ -256,6 +257,7 @@ def card_of(folder):
         model_manifest_path=None,
         card_path=folder / "card.md",
         example_path=folder / "example.py",
+        licence_path=folder / "LICENSE.md",
     )
     return (folder / "card.md").read_text()
 
@@ -267,6 +269,7 @@ def test_the_card_describes_several_classes(run):
     assert "The probe was not fitted again to halves of the\nsubjects." in card
     assert "calibration error" not in card
     assert "UAR" not in card
+    assert check_front_matter(card).data.metrics == ["f1", "exact_match"]
     example = (run / "example.py").read_text()
     assert "AudioMultilabelProbe" in example
     assert "found.labels, found.probabilities" in example

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from card_checks import check_front_matter
 from scored_runs import BOOTSTRAP, SCHEMAS, scored_run
 
 from affectlab.audio.audit import write_audit
@@ -181,6 +182,7 @@ def card_of(folder):
         model_manifest_path=None,
         card_path=folder / "card.md",
         example_path=folder / "example.py",
+        licence_path=folder / "LICENSE.md",
     )
     return (folder / "card.md").read_text()
 
@@ -191,6 +193,11 @@ def test_the_card_describes_numbers(run):
     assert "The concordance correlation coefficient (CCC) is 1 for perfect predictions" in card
     assert "calibration error" not in card
     assert "UAR" not in card
+    front = check_front_matter(card).data
+    # The hub has no task for numbers of recordings, and no metric for concordance.
+    assert front.pipeline_tag is None
+    assert front.metrics == ["mae"]
+    assert [one.metric_name for one in front.eval_results] == ["concordance", "mean absolute error"]
     assert "AudioRegressor" in (run / "example.py").read_text()
 
 

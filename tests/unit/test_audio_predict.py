@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from blocks import changed
+from card_checks import check_front_matter
 from example_programs import run_example
 from predictor_checks import check_predictor
 from scored_runs import scored_run
@@ -242,6 +243,7 @@ def test_other_weights_of_the_same_shape_are_refused(run, tmp_path):
         model_manifest_path=tmp_path / "manifest.json",
         card_path=tmp_path / "card.md",
         example_path=tmp_path / "inference_example.py",
+        licence_path=tmp_path / "LICENSE.md",
     )
     (line,) = run_example(tmp_path, clips(run)[0])
     (answer,) = AudioProbe.from_directory(tmp_path / "model", encoder=tmp_path / "seed0").predict(
@@ -275,10 +277,12 @@ def test_the_card_says_what_it_is_not(run):
         model_manifest_path=None,
         card_path=run / "card.md",
         example_path=run / "inference_example.py",
+        licence_path=run / "LICENSE.md",
     )
     text = (run / "card.md").read_text()
     assert "Not a diagnostic instrument" in text
     assert "it differs in clips." in text
+    assert check_front_matter(text).data.metrics == ["recall", "accuracy"]
     assert "clips split at random" in text
     printed = run_example(run, *clips(run)[:2])
     answers = AudioProbe.from_directory(run / "model").predict(clips(run)[:2])

@@ -18,7 +18,7 @@ from affectlab.audio.subgroup_scores import class_items, label_set_items, number
 from affectlab.audio.subgroups import item_subgroups
 from affectlab.config.models import Bootstrap
 from affectlab.errors import UserError
-from affectlab.evaluation import cards, multilabel, stats
+from affectlab.evaluation import multilabel, stats
 from affectlab.evaluation.by_subgroup import (
     ScoredItems,
     subgroup_lines,
@@ -28,6 +28,7 @@ from affectlab.evaluation.by_subgroup import (
 from affectlab.evaluation.classification import Corpus, Predictions, score_split, scored_items
 from affectlab.evaluation.multilabel import LabelSets, Prior
 from affectlab.evaluation.regression import NumberScorer, RatedCorpus, RatedPredictions
+from affectlab.report import model_cards
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -281,9 +282,7 @@ def test_the_most_important_score_comes_first_whatever_the_order_of_the_record()
     record["subgroups"]["kind"]["metrics"] = {name: metrics[name] for name in sorted(metrics)}
     first = "By kind, the largest gap in unweighted average recall is"
     assert subgroup_sentences(record, "kind")[0].startswith(first)
-    assert "| kind | n | groups | unweighted average recall | accuracy |" in cards.subgroup_section(
-        record
-    )
+    assert "| kind | n | groups | UAR | accuracy |" in model_cards.subgroup_section(record)
 
 
 def test_a_gap_lies_in_the_range_of_the_score():
@@ -304,16 +303,16 @@ def test_one_subgroup_has_no_gap_and_none_stated_no_table():
     assert subgroup_sentences(record, "kind") == [
         "For 120 items kind is not stated; the table leaves them out."
     ]
-    assert cards.subgroup_section(record)
+    assert model_cards.subgroup_section(record)
     assert subgroup_lines(record)
 
 
 def test_the_card_shows_values_of_users_as_they_are_and_no_ids():
     of_item = {name: ("*a*|b", "c")[place % 2] for place, name in enumerate(IDS)}
-    text = cards.subgroup_section(recorded({"my|kind": of_item}))
+    text = model_cards.subgroup_section(recorded({"my|kind": of_item}))
     assert "## Scores by subgroup" in text
     assert r"\*a\*\|b" in text
-    assert r"| my\|kind | n | groups | accuracy | macro F1 |" in text
+    assert r"| my\|kind | n | groups | accuracy | macro-F1 |" in text
     assert not re.search(r"i\d\d\d", text)
     lines = "\n".join(subgroup_lines(recorded({"kind": of_item})))
     assert not re.search(r"i\d\d\d", lines)

@@ -8,7 +8,7 @@ from test_cards import DATASET, MODEL, RECIPE, make_record
 
 from affectlab.config.registries import stated
 from affectlab.emotion.card import card
-from affectlab.evaluation import cards
+from affectlab.report import model_cards
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = PROJECT / "workflow" / "scripts" / "affectlab"
@@ -20,10 +20,10 @@ OWN = {"title": "T", "version": "1", "licence": "L", "terms": "X", "citation": "
 def test_facts_are_printed_of_the_data_of_the_registry_alone(name):
     entry = REGISTRY[name]
     people = entry["facts"]["people"].strip().rstrip(".")
-    known = cards.describe_data(name, entry, [])
+    known = model_cards.describe_data(name, entry, [])
     assert people in known
     assert "Not known" not in known
-    differing = cards.describe_data(name, entry, ["records of train"])
+    differing = model_cards.describe_data(name, entry, ["records of train"])
     assert people not in differing
     assert f"differ from the registry entry `{name}`" in differing
     assert "who is in the data and whether these people agreed" in differing
@@ -31,21 +31,21 @@ def test_facts_are_printed_of_the_data_of_the_registry_alone(name):
 
 
 def test_nothing_is_stated_of_data_that_the_registry_has_no_facts_of():
-    text = cards.describe_data("mine", OWN, [])
+    text = model_cards.describe_data("mine", OWN, [])
     assert text.count("\n") == 0
     assert text.startswith("- Not known: the language; how the items were chosen; who is in")
 
 
 def test_facts_of_data_that_cannot_be_compared_are_conditional():
     words = "hold only if the data are that data set"
-    assert words in cards.describe_data("psyqa", REGISTRY["psyqa"], [])
-    assert words not in cards.describe_data("emotion", REGISTRY["emotion"], [])
-    assert words not in cards.describe_data("psyqa_sample", REGISTRY["psyqa_sample"], [])
+    assert words in model_cards.describe_data("psyqa", REGISTRY["psyqa"], [])
+    assert words not in model_cards.describe_data("emotion", REGISTRY["emotion"], [])
+    assert words not in model_cards.describe_data("psyqa_sample", REGISTRY["psyqa_sample"], [])
 
 
 def test_a_user_s_own_data_are_not_compared_with_a_registry():
     entry = stated("mine", {"path": "mine.csv", "layout": "table", "language": "de"})
-    text = cards.describe_data("mine", entry, [])
+    text = model_cards.describe_data("mine", entry, [])
     assert "registry" not in text
     assert "- Language: de." in text
     assert "- Not known: how the items were chosen; who is in the data" in text
@@ -55,6 +55,7 @@ def test_the_card_of_a_user_s_own_data_states_only_what_is_known():
     entry = stated("mine", {"path": "mine.csv", "layout": "table", "language": "de"})
     record = make_record()
     record["data"] |= {"name": "mine", "split": "cross-validation", "classes": ["a", "b"]}
+    record["confusion_matrix"] = [[3, 1], [0, 4]]
     record["per_class"] = dict(zip("ab", record["per_class"].values(), strict=False))
     text = card(record, [], RECIPE, entry | {"split": {"folds": 5}}, MODEL, traps=["A trap."])
     assert "mine, cross-validated in 5 folds" in text
@@ -68,10 +69,10 @@ def test_the_card_of_a_user_s_own_data_states_only_what_is_known():
 
 
 def test_generated_data_are_of_no_person():
-    text = cards.describe_data("eatd_sample", REGISTRY["eatd_sample"], [])
+    text = model_cards.describe_data("eatd_sample", REGISTRY["eatd_sample"], [])
     assert "A seeded program made the data" in text
     assert "Not known" not in text
-    assert "seeded program" not in cards.describe_data("eatd", REGISTRY["eatd"], [])
+    assert "seeded program" not in model_cards.describe_data("eatd", REGISTRY["eatd"], [])
 
 
 def test_no_template_states_what_only_the_registry_can_know():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from card_checks import check_front_matter, prose
 from example_programs import run_example
 from huggingface_hub import ModelCard
 from jinja2 import UndefinedError
@@ -12,11 +13,11 @@ from affectlab.config.schemas import schema_mistakes
 from affectlab.emotion import card as emotion_card
 from affectlab.emotion.data import CLASSES
 from affectlab.emotion.settings import EmotionRun, Tfidf
-from affectlab.evaluation import cards
 from affectlab.evaluation.calibration import CalibrationError, calibration_metric
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import SINGLE_RUN_INTERVALS, metric
 from affectlab.files.io import write_json
+from affectlab.report import model_cards
 
 PROJECT = Path(__file__).parents[2]
 
@@ -117,27 +118,28 @@ def test_the_card_prints_the_spread_of_an_export():
     part = {"accuracy": 0.9, "macro_f1": 0.8, "batch_spread": spread}
     export = {"split": "test", "n": 1000, "formats": {"onnx_int8": part}}
     text = emotion_card.card(make_record(), [], RECIPE, DATASET, MODEL, export)
-    assert "| onnx int8 | 0.9000 | 0.8000 | 0.1100 | 0.0117 |" in text
+    assert "| onnx int8 | 0.900 | 0.800 | 0.110 | 0.012 |" in text
     assert "probabilities of 256 texts alone" in text
     assert "## Exports" not in emotion_card.card(make_record(), [], RECIPE, DATASET, MODEL)
 
 
 def test_the_hub_reads_the_card_back_with_its_values():
     record = make_record()
-    parsed = ModelCard(emotion_card.card(record, [], RECIPE, DATASET, MODEL))
+    parsed = check_front_matter(emotion_card.card(record, [], RECIPE, DATASET, MODEL))
+    assert parsed.data.metrics == ["accuracy", "f1", "precision", "recall"]
     assert parsed.data.base_model == "owner/encoder"
     assert parsed.data.datasets == ["dair-ai/emotion"]
     assert parsed.data.pipeline_tag == "text-classification"
     results = {result.metric_name: result for result in parsed.data.eval_results}
     for name, key in (
-        ("Accuracy", "accuracy"),
-        ("Macro F1", "macro_f1"),
-        ("Expected calibration error after temperature scaling", "ece_calibrated"),
+        ("accuracy", "accuracy"),
+        ("macro-F1", "macro_f1"),
+        ("calibration error, scaled", "ece_calibrated"),
     ):
         assert results[name].metric_value == record["metrics"][key]["value"]
         assert results[name].dataset_split == "test"
         assert results[name].dataset_type == "dair-ai/emotion"
-    assert results["Macro F1"].metric_args == {"average": "macro"}
+    assert results["macro-F1"].metric_args == {"average": "macro"}
 
 
 def test_the_card_tells_origin_ethics_and_results():
@@ -149,15 +151,15 @@ def test_the_card_tells_origin_ethics_and_results():
         "hiring",
         "clinical",
         "n = 110",
-        "| accuracy | 0.9000 | 0.8500 to 0.9500 | 0.3000 (majority) |",
-        "| surprise | 0.9000 | 0.8000 | 0.8500 | 20 |",
+        "| accuracy | 0.900 | 0.850–0.950 | 0.300 (commonest class) |",
+        "| surprise | 0.900 | 0.800 | 0.850 | 20 |",
         "McNemar exact p = 1e-12",
     ):
         assert words in text, words
     assert "below the trivial baseline" not in text
     # A table is one block: no blank line between its rows.
     assert "|\n\n|" not in text
-    assert "\n\n\n" not in text
+    assert "\n\n\n" not in prose(text)
 
 
 def test_a_run_below_its_baseline_says_so_in_the_card():
@@ -167,6 +169,52 @@ def test_a_run_below_its_baseline_says_so_in_the_card():
     assert text.count("**below the trivial baseline**") == 1
 
 
+def test_the_use_of_a_model_depends_on_what_it_reached():
+    """Of good, unclear and bad scores, of training items, and of generated data."""
+
+    def uses(value, ci, *, generated=False, **details):
+        entry = metric(value, "higher", ci, ("majority", 0.3))
+        record = {"metrics": {"accuracy": entry}, "details": details}
+        return model_cards.use_sentences(record, "accuracy", "research", generated=generated)
+
+    assert uses(0.9, (0.85, 0.95)) == ["Use it for research."]
+    assert uses(0.4, (0.25, 0.5))[1:] == [
+        "Do not rely on its predictions: its accuracy of 0.400 cannot be told from that of a"
+        " trivial baseline, 0.300."
+    ]
+    assert "is worse than that of a trivial baseline" in uses(0.2, (0.1, 0.3))[1]
+    assert "trained on the items" in uses(0.9, (0.85, 0.95), seen_in_training=True)[1]
+    assert "not for real data" in uses(0.9, (0.85, 0.95), generated=True)[0]
+
+
+def test_a_lower_score_is_clear_below_its_baseline():
+    entry = metric(1.0, "lower", (0.9, 1.1), ("training_mean", 1.2))
+    assert model_cards.is_clear(entry)
+    assert not model_cards.is_clear(entry | {"ci": [0.9, 1.3]})
+
+
+def test_weak_points_are_those_of_the_run():
+    record = make_record()
+    record["per_class"]["love"] |= {"f1": 0.1, "support": 1}
+    joy = CLASSES.index("joy")
+    record["confusion_matrix"][joy] = [5 if place else 15 for place in range(6)]
+    record["metrics"]["macro_f1"] = metric(0.1, "higher", (0.05, 0.2), ("majority", 0.3))
+    # Rows are labels: 15 of the 40 items of joy.
+    assert model_cards.weak_points(record) == [
+        "The class with the lowest F1 is love: 0.100 on 1 item.",
+        f"The most frequent error: 0.375 of the items of class joy are predicted as {CLASSES[0]}.",
+        "Worse than a trivial baseline: macro-F1.",
+    ]
+
+
+def test_the_terms_of_data_and_model_are_listed():
+    data = {"d": model_cards.TrainingData(DATASET | {"terms": "look | measure"})}
+    text = model_cards.licence_text("minilm", data, MODEL)
+    assert "| Some emotions | not stated | look \\| measure |" in text
+    assert "| Some encoder | Apache-2.0 | those of its licence |" in text
+    assert "encoder" not in model_cards.licence_text("minilm", data, None)
+
+
 def test_nothing_is_said_of_tweets_where_the_data_are_others():
     other = {key: value for key, value in DATASET.items() if key != "facts"}
     generated = other | {"sources": [{"kind": "sample", "generator": "emotion"}]}
@@ -174,8 +222,7 @@ def test_nothing_is_said_of_tweets_where_the_data_are_others():
     assert "tweets" not in text
     assert "seeded program" in text
     front = yaml.safe_load(text.split("---")[1])
-    assert front["datasets"] == ["d"]
-    assert "base_model" not in front
+    assert not {"datasets", "base_model"} & front.keys()
     unknown = other | {"sources": [{"kind": "url"}]}
     assert "tweets" not in emotion_card.card(make_record(), [], TFIDF, unknown, None)
 
@@ -189,7 +236,7 @@ def test_scores_on_a_copy_that_differs_are_not_given_to_the_data_set_of_the_hub(
     assert "**This copy of the data is not what the registry describes**: it differs in" in text
     assert "differs in test, duplicates. " in text
     (result, *_) = ModelCard(text).data.eval_results
-    assert result.dataset_type == "d"
+    assert result.dataset_type == "custom"
     assert result.dataset_name == f"{DATASET['title']}, a copy that differs"
     assert "not what the registry" not in emotion_card.card(
         make_record(), [], RECIPE, DATASET, MODEL
@@ -199,11 +246,11 @@ def test_scores_on_a_copy_that_differs_are_not_given_to_the_data_set_of_the_hub(
 def test_a_template_that_lacks_a_value_is_an_error(tmp_path):
     (tmp_path / "t.j2").write_text("{{ here }} {{ absent }}")
     with pytest.raises(UndefinedError, match="absent"):
-        cards.render(tmp_path / "t.j2", here=1)
+        model_cards.render(tmp_path / "t.j2", here=1)
 
 
 def test_front_matter_keeps_its_order_and_letters():
-    text = cards.with_front_matter({"b": "ä", "a": [1]}, "\n# Title\n")
+    text = model_cards.with_front_matter({"b": "ä", "a": [1]}, "\n# Title\n")
     assert text == "---\nb: ä\na:\n- 1\n---\n\n# Title\n"
 
 
@@ -219,6 +266,7 @@ def write_files(folder, recipe, model):
         model=model,
         card_path=folder / "model_card.md",
         example_path=folder / "inference_example.py",
+        licence_path=folder / "LICENSE.md",
     )
     assert (folder / "model_card.md").read_text().startswith("---\n")
     ast.parse((folder / "inference_example.py").read_text())
@@ -283,7 +331,7 @@ def test_equal_input_gives_equal_cards(tmp_path):
     for folder in (first, second):
         folder.mkdir()
         write_files(folder, RECIPE, MODEL)
-    for name in ("model_card.md", "inference_example.py"):
+    for name in ("model_card.md", "inference_example.py", "LICENSE.md"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from blocks import changed
+from card_checks import check_front_matter, prose
 from example_programs import run_example
 from page_words import raw_keys
 from predictor_checks import check_predictor
@@ -1258,9 +1259,14 @@ def write_cards(scored, folder, name, *, kind="sample", weak=False, **changes) -
         metrics_path=scored[name] / "metrics.json",
         recipe=changed(RUNS[name], **changes),
         datasets={"spans": entry},
-        model={"title": "A tiny BERT", "licence": "MIT"},
+        model={
+            "title": "A tiny BERT",
+            "licence": "MIT",
+            "sources": [{"kind": "hub", "repo": "owner/tiny-bert"}],
+        },
         card_path=folder / "model_card.md",
         example_path=folder / "inference_example.py",
+        licence_path=folder / "LICENSE.md",
     )
     return (folder / "model_card.md").read_text()
 
@@ -1289,17 +1295,18 @@ def test_the_card_says_what_was_measured_and_what_not_to_do(scored, tmp_path, na
     card = write_cards(scored, tmp_path, name)
     metrics = read_json(scored[name] / "metrics.json")["metrics"]
     for score in ("accuracy", "top3_accuracy", "non_neutral_recall", "kappa_falls_typos"):
-        assert f"| {metrics[score]['value']:.4f} |" in card
+        assert f"| {metrics[score]['value']:.3f} |" in card
     assert "Article 5(1)(f)" in card
     assert "it differs in spans." in card
     assert "show nothing about language" in card
     assert "trained further" not in card
     # Tables are blocks: no blank line between their rows.
     assert "|\n\n|" not in card
-    assert "\n\n\n" not in card
+    assert "\n\n\n" not in prose(card)
+    assert check_front_matter(card).data.base_model == "owner/tiny-bert"
     if name == "vmf":
-        rank = metrics["kappa_entropy_spearman"]["value"]
-        assert f"Its rank correlation with the entropy of the label is {rank:+.2f}" in card
+        rank = f"{metrics['kappa_entropy_spearman']['value']:+.3f}".replace("-", "−")
+        assert f"Its rank correlation with the entropy of the label is {rank}" in card
         assert "| sentences | all | " in card
     else:
         assert "kappa was trained towards the strength of the label" in card

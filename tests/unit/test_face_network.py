@@ -27,7 +27,6 @@ from torch import nn
 from affectlab.cli import main
 from affectlab.config.models import Training, given, typed
 from affectlab.errors import DataError, UserError
-from affectlab.evaluation import cards
 from affectlab.experiments import read_config
 from affectlab.face import model, predict, train
 from affectlab.face.augment import augment, mix
@@ -43,6 +42,7 @@ from affectlab.face.photographs import detect_faces, read_image
 from affectlab.face.settings import Augmentation, FaceRun, Labels, Loss, Network
 from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.models.onnx_export import torch_inference, write_onnx
+from affectlab.report import model_cards
 from affectlab.samples import face as samples
 from affectlab.samples.models import write_tiny_bert, write_tiny_resnet, write_tiny_vit
 from affectlab.training.outputs import Outputs
@@ -799,7 +799,7 @@ def test_the_faces_of_a_photograph_are_found_from_left_to_right():
 
 def test_the_example_reads_the_faces_of_pictures(network, tmp_path):
     shutil.copytree(network, tmp_path / "model")
-    program = cards.render(TEMPLATES / "inference.py.j2", run="compact", has_indices=True)
+    program = model_cards.render(TEMPLATES / "inference.py.j2", run="compact", has_indices=True)
     (tmp_path / "inference_example.py").write_text(program)
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((120, 120), 90, np.uint8))
     face, *shown, none = run_example(tmp_path, PHOTOGRAPH, "grey.png")

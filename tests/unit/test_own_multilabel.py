@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from card_checks import check_card
 from emotion_tables import converted, outputs_in
+from example_programs import run_example
 from own_targets import FEELINGS, tagged_rows, write_table
 from predictor_checks import check_predictor
 from scipy.special import expit
@@ -652,18 +654,23 @@ def test_a_card_states_scores_and_thresholds(work, exported, tmp_path):
         recipe=RUNS["full"],
         dataset=dataset,
         model={"title": "A tiny BERT", "licence": "MIT", "sources": []},
-        card_path=tmp_path / "card.md",
-        example_path=tmp_path / "example.py",
+        card_path=tmp_path / "model_card.md",
+        example_path=tmp_path / "inference_example.py",
+        licence_path=tmp_path / "LICENSE.md",
     )
-    card = (tmp_path / "card.md").read_text()
+    card = check_card(tmp_path)
     assert "A text may have several classes, or none." in card
     for name in NAMES:
         row = record["per_class"][name]
-        assert f"| {name} | {row['precision']:.4f} | {row['recall']:.4f} |" in card
-        assert f"| {row['threshold']:.4f} |" in card
-    assert f"{record['metrics']['macro_f1']['value']:.4f}" in card
+        assert f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} |" in card
+        assert f"| {row['threshold']:.3f} |" in card
+    assert f"{record['metrics']['macro_f1']['value']:.3f}" in card
     assert "with the classes and their thresholds in their metadata" in card
-    assert "EmotionMultilabelClassifier" in (tmp_path / "example.py").read_text()
+    shutil.copytree(work / "full" / "model", tmp_path / "model")
+    text = "they were laughing"
+    (found,) = EmotionMultilabelClassifier.from_directory(tmp_path / "model").predict([text])
+    labels = ", ".join(f"{name} {found.probabilities[name]:.3f}" for name in found.labels)
+    assert run_example(tmp_path, text) == [f"{labels or 'no class'}\t{text}"]
 
 
 @pytest.mark.parametrize("separator", [";", ", ", "|"])

@@ -19,7 +19,6 @@ from affectlab.entity import plan as entity_plan
 from affectlab.entity.data import Data as SpanData
 from affectlab.entity.data import Record as SpanRecord
 from affectlab.entity.data import Target
-from affectlab.evaluation import cards
 from affectlab.evaluation.plan_text import plan_record, plan_sentences, sentence, table
 from affectlab.evaluation.planned_numbers import Concordance, Mean
 from affectlab.evaluation.planning import Plannable, Question, decision_questions, make_plan
@@ -27,6 +26,7 @@ from affectlab.experiments import EXPERIMENTS
 from affectlab.face import plan as face_plan
 from affectlab.face.data import Faces
 from affectlab.files.io import write_jsonl
+from affectlab.report import model_cards
 from affectlab.report.data_notes import data_notes
 from affectlab.summary import plan as summary_plan
 from affectlab.summary.cases import Case
@@ -289,7 +289,7 @@ def test_one_sentence_tells_what_the_items_can_show():
     )
     assert "cannot be shown" in found
     assert "For independent texts the interval is" in found
-    assert cards.data_limits(audit) == [found]
+    assert model_cards.data_limits(audit) == [found]
     assert data_notes({"tweets": audit}, [])["tweets"].plan == (found,)
 
 

@@ -13,7 +13,7 @@ from affectlab.assets.status import asset_status
 from affectlab.config.load import dump_yaml, without_secrets
 from affectlab.config.schemas import schema_mistakes
 from affectlab.errors import DataError, FetchError, UserError, reading
-from affectlab.evaluation import cards
+from affectlab.report import model_cards
 
 SECRETS = ("hunter2", "s3cret")
 
@@ -107,7 +107,7 @@ def test_the_stored_configuration_and_its_mistakes_hide_secrets():
     ],
 )
 def test_a_value_of_a_card_is_shown_as_it_is(text, markdown):
-    assert cards.escaped(text) == markdown
+    assert model_cards.escaped(text) == markdown
 
 
 def test_a_template_of_a_card_escapes_values_and_keeps_its_own_markdown(tmp_path):
@@ -116,14 +116,14 @@ def test_a_template_of_a_card_escapes_values_and_keeps_its_own_markdown(tmp_path
         "{% macro row(label) -%}\n| {{ label }} | **own** |\n{%- endmacro %}\n"
         "# {{ title }}\n{{ row('a|b') }}\n`{{ code }}` {{ note }} {{ '%+.2f' % -0.5 }}\n"
     )
-    text = cards.render(template, title="[x](y)", code="a`|b\nc", note=Markup("**note**"))
+    text = model_cards.render(template, title="[x](y)", code="a`|b\nc", note=Markup("**note**"))
     assert text == "# \\[x\\](y)\n| a\\|b | **own** |\n`a'\\|b c` **note** -0.50\n"
     (tmp_path / "example.py.j2").write_text("NAME = '{{ title }}'\n")
-    assert cards.render(tmp_path / "example.py.j2", title="a_b*") == "NAME = 'a_b*'\n"
+    assert model_cards.render(tmp_path / "example.py.j2", title="a_b*") == "NAME = 'a_b*'\n"
 
 
 def test_the_note_on_differing_data_is_markdown_with_plain_names():
-    note = cards.difference_note(["texts <b>", "*"])
+    note = model_cards.difference_note(["texts <b>", "*"])
     assert note.startswith("**This copy")
     assert r"texts \<b\>, \*" in note
 

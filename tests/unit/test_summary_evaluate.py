@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from blocks import changed
+from card_checks import check_front_matter
 from page_words import raw_keys
 from scored_runs import scored_run
 
@@ -193,12 +194,15 @@ def test_the_card_warns(results, tmp_path, generated):
         model_manifest_path=tmp_path / "manifest.json",
         card_path=tmp_path / "card.md",
         example_path=tmp_path / "example.py",
+        licence_path=tmp_path / "LICENSE.md",
     )
     card = (tmp_path / "card.md").read_text()
-    assert "Not for diagnosis" in card
+    assert "**Do not use it for** diagnosis" in card
     assert "it differs in cases." in card
-    assert ("keep the weights as closely" in card) != generated
-    assert "base_model: a/b" in card
+    assert ("Protect the weights as you protect the cases" in card) != generated
+    front = check_front_matter(card).data
+    assert front.base_model == "a/b"
+    assert front.metrics == ["rouge", "bleu", "chrf"]
     assert "(rank 4, alpha 8) that act on the answer alone to write" in card
     assert "the best answers to held-out cases, by ROUGE-L." in card
     compile((tmp_path / "example.py").read_text(), "example.py", "exec")

@@ -20,10 +20,10 @@ from safetensors.torch import load_file, save_file
 from affectlab import cli
 from affectlab.config.models import Lora, Training
 from affectlab.errors import DataError, UserError
-from affectlab.evaluation import cards
 from affectlab.files.io import read_json, read_jsonl, write_json
 from affectlab.models import devices
 from affectlab.models.text_models import add_lora
+from affectlab.report import model_cards
 from affectlab.samples.summary import write_longemotion, write_psyqa
 from affectlab.samples.summary_models import write_tiny_qwen2
 from affectlab.summary import card, feeding
@@ -732,11 +732,11 @@ def test_predictions_of_a_run_and_of_a_file(trained, tmp_path, records, base):
         folder = tmp_path / f"merged{merged}"
         folder.mkdir()
         (folder / "model").symlink_to(model)
-        example = cards.render(
+        example = model_cards.render(
             card.TEMPLATES / card.EXAMPLE,
             run="tiny",
             own=False,
-            manifest=None if merged else cards.path_from(folder / "example.py", manifest),
+            manifest=None if merged else model_cards.path_from(folder / "example.py", manifest),
         )
         (folder / "inference_example.py").write_text(example)
         for more in ([], [base])[: 1 if merged else 2]:

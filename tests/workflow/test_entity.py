@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+from card_checks import check_card
 
 RUNS = ("gbert_tiny/seed42", "goemotions_demo/seed13", "spans_demo/seed13")
 ARTEFACTS = (
@@ -44,6 +45,7 @@ def test_a_run_leaves_every_artefact(finished_entity):
     for run in RUNS:
         for name in ARTEFACTS:
             assert (results / "entity" / run / name).stat().st_size > 0, (run, name)
+        check_card(results / "entity" / run)
     comparison = json.loads((results / "entity" / "comparison.json").read_text())
     assert {run["run"] for run in comparison["runs"]} == {run.split("/")[0] for run in RUNS}
     page = (results / "report" / "index.html").read_text()

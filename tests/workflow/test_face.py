@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from card_checks import check_card
 
 from affectlab.samples import face as samples
 
@@ -50,6 +51,7 @@ def test_a_run_leaves_every_artefact(finished_face):
         "figures/training_curves.png",
     ):
         assert (folder / name).stat().st_size > 0, name
+    check_card(folder)
     data = finished_face / "results" / "face" / "data" / "face_sample"
     audit = json.loads((data / "audit.json").read_text())
     assert audit["blank"]["images"] == samples.BLANKS

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import soundfile
 import yaml
+from card_checks import check_card
 
 from affectlab import cli
 
@@ -78,14 +79,14 @@ def test_recordings_with_several_classes(project, capsys, misfits, monkeypatch):
     assert misfits(folder / "predictions.jsonl", "audio") == []
     record = json.loads((folder / "metrics.json").read_text())
     check_metrics(record)
-    check_subgroups(record, page_of(results), (folder / "model_card.md").read_text())
+    card = check_card(folder)
+    check_subgroups(record, page_of(results), card)
     audit = json.loads((results / "audio/data/tagged/audit.json").read_text())
     traps = {trap["sentence"]: trap["name"] for trap in audit["traps"]}
     assert list(traps.values()) == ["condition_predicts_class"]
     assert "the class glad" in next(iter(traps))
     comparison = json.loads((results / "audio/comparison.json").read_text())
     assert comparison["headline"] == ["macro_f1", "exact_match"]
-    card = (folder / "model_card.md").read_text()
     page = page_of(results)
     assert "A recording may have several classes, or none." in card
     assert "tagged_logmel (logmel) predicts any of 3 classes with a macro-F1 of" in page

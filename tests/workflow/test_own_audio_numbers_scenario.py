@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from card_checks import check_card
 
 from affectlab import cli
 
@@ -77,7 +78,7 @@ def test_recordings_with_valence_and_arousal(project, capsys, misfits, monkeypat
     assert "The number arousal" in traps["condition_predicts_number"]
     comparison = json.loads((results / "audio/comparison.json").read_text())
     assert comparison["headline"] == ["ccc", "mae"]
-    card = (folder / "model_card.md").read_text()
+    card = check_card(folder)
     page = html.unescape((results / "report" / "index.html").read_text())
     assert "(valence, arousal)" in card
     assert "rated_logmel (logmel) predicts valence and arousal with a concordance of" in page

@@ -146,7 +146,7 @@ def test_cards_and_report_tell_what_is_known(own):
     section = page[page.index('id="audio-results"') : page.index('id="audio-data"')]
     assert not FOREIGN.search(card)
     assert not FOREIGN.search(re.sub(r"data:[^\"]+", "", section))
-    assert "Licence:\nnot stated" in card
+    assert "Data: not stated; terms" in card
     small = "With 72 items in 12 groups the interval of the unweighted average recall is"
     assert small in card
     assert small in page

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import yaml
+from card_checks import check_card
 from own_images import KINDS, drawn, write_classes, write_image
 
 from affectlab import cli
@@ -142,8 +143,8 @@ def test_card_and_report_say_what_is_known_of_these_images_alone(own_faces):
     texts = [re.sub(r"<(style|script|svg).*?</\1>|<[^>]*>|data:\S+", " ", page, flags=re.DOTALL)]
     for run, licence in runs.items():
         folder = own_faces / "results" / "face" / run / "seed13"
-        card = (folder / "model_card.md").read_text()
-        assert f"Licence: {licence}" in card
+        card = check_card(folder)
+        assert f"Data: {licence}; terms" in card
         assert "3 classes of face images" in card
         assert "A fixed value inside it cannot be told apart from the score." in card
         texts += [card, (folder / "inference_example.py").read_text()]

@@ -5,6 +5,7 @@ import json
 import os
 
 import yaml
+from card_checks import check_card
 from own_targets import FEELINGS, SMALL, TINY_RUN, tagged_rows, write_table
 
 from affectlab import cli
@@ -60,7 +61,7 @@ def test_a_table_whose_cells_list_several_classes(project, capsys, misfits, monk
         assert misfits(own / "predictions.jsonl", "emotion") == []
         record = json.loads((own / "metrics.json").read_text())
         check_metrics(record, sizes["test"])
-        card = (own / "model_card.md").read_text()
+        card = check_card(own)
         for sentence in (*traps.values(), "A text may have several classes, or none."):
             assert sentence in card
         assert (own / "figures" / "precision_recall.svg").stat().st_size > 0

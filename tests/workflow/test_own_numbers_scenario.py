@@ -7,6 +7,8 @@ from statistics import mean
 
 import pytest
 import yaml
+from card_checks import check_card
+from example_programs import run_example
 from own_targets import SMALL, TINY_RUN, rated_rows, write_table
 
 from affectlab import cli
@@ -67,15 +69,17 @@ def test_a_table_with_valence_and_arousal(project, capsys, misfits, monkeypatch)
         assert misfits(own / "predictions.jsonl", "emotion") == []
         record = json.loads((own / "metrics.json").read_text())
         check_metrics(record, sizes["test"])
-        card = (own / "model_card.md").read_text()
+        card = check_card(own)
         for sentence in (*traps.values(), "valence, arousal of texts"):
             assert sentence in card
         assert (own / "figures" / "predicted_values.svg").stat().st_size > 0
-        assert "concordance (CCC), mean" in card
+        assert "| valence, concordance | " in card
         model = os.fspath(own / "model")
         assert cli.main(["predict", "emotion", "--model", model, "they were cheering"]) == 0
         answer = json.loads(capsys.readouterr().out)
         assert list(answer["values"]) == ["valence", "arousal"]
+        shown = "\t".join(f"{name} {value:.3f}" for name, value in answer["values"].items())
+        assert run_example(own, "they were cheering") == [f"{shown}\tthey were cheering"]
     words = comparison["runs"][0]["metrics"]
     assert words["ccc"]["mean"] > 0.8
     # In units of the data, about the middle of the scale.

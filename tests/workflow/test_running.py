@@ -11,6 +11,7 @@ import sys
 import zipfile
 
 import pytest
+from card_checks import check_card
 from conftest import Result, environment
 
 from affectlab.config.registries import load_registries
@@ -37,6 +38,7 @@ def test_a_run_leaves_every_artefact(finished):
         ):
             assert (folder / name).stat().st_size > 0, name
         assert any((folder / "model").iterdir())
+        check_card(folder)
         assert json.loads((folder / "metrics.json").read_text())["experiment"] == "emotion"
     results = finished / "results"
     exported = json.loads((results / "emotion/qwen3_tiny/seed42/export/export.json").read_text())
@@ -139,7 +141,7 @@ def test_a_changed_recipe_trains_no_other_run(project, finished):
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("evaluation/cards.py", {"emotion_card", "report_build"}),
+        ("report/model_cards.py", {"emotion_card", "report_build"}),
         ("emotion/model_card.md.j2", {"emotion_card", "report_build"}),
         # An audit is a gate: no network is trained again for what it says.
         ("emotion/audit.py", {"emotion_audit"} | AFTER_EVALUATION),

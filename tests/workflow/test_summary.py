@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from card_checks import check_card
 from local_server import body, serve
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -49,6 +50,7 @@ def test_a_run_leaves_every_artefact(finished_summary):
         "figures/training_curves.png",
     ):
         assert (results / "summary" / RUN / name).stat().st_size > 0, name
+    check_card(results / "summary" / RUN)
     lengths = json.loads((results / "summary" / "untrained" / "lengths.json").read_text())
     # The tiny maximum cuts into some of the cases.
     assert 0 < lengths["cases_cut"] < lengths["cases"]

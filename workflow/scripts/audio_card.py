@@ -16,4 +16,5 @@ write_card(
     model_manifest_path=snakemake.input.get("model") or None,
     card_path=snakemake.output.card,
     example_path=snakemake.output.example,
+    licence_path=snakemake.output.licence,
 )

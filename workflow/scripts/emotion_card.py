@@ -15,4 +15,5 @@ write_card(
     model=snakemake.params.model,
     card_path=snakemake.output.card,
     example_path=snakemake.output.example,
+    licence_path=snakemake.output.licence,
 )

@@ -20,4 +20,5 @@ write_card(
     model=snakemake.params.model,
     card_path=Path(snakemake.output.card),
     example_path=Path(snakemake.output.example),
+    licence_path=Path(snakemake.output.licence),
 )

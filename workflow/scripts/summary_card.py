@@ -15,4 +15,5 @@ write_card(
     model_manifest_path=snakemake.input.model,
     card_path=snakemake.output.card,
     example_path=snakemake.output.example,
+    licence_path=snakemake.output.licence,
 )

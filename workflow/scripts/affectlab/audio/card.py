@@ -10,28 +10,51 @@ from affectlab.audio.model import WARNING
 from affectlab.audio.scores import few_items, headline_of
 from affectlab.audio.settings import AudioRun, Encoder
 from affectlab.audio.tasks import speakers_known, task_title
-from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
 from affectlab.evaluation.small_data import foreign_language
 from affectlab.files.io import read_json, write_text
+from affectlab.report import model_cards
 
 TEMPLATES = Path(__file__).parent
 
 
 class _Kind(NamedTuple):
-    """How the index of a hub calls a headline score."""
+    """What the card of a headline score has of its own.
 
-    pipeline: str
-    metric: Mapping[str, str]
+    Attributes:
+        pipeline: of the hub; None if its task is another one.
+        on_the_hub: scores in the front matter.
+        figure: the main figure.
+        description: of the figure.
+    """
 
+    pipeline: str | None
+    on_the_hub: Sequence[str]
+    figure: str
+    description: str
+
+
+CLASSIFICATION = "audio-classification"
 
 KINDS = {
-    "uar": _Kind("audio-classification", {"type": "recall", "name": "Unweighted average recall"}),
-    "macro_f1": _Kind("audio-classification", {"type": "f1", "name": "Macro F1"}),
+    "uar": _Kind(
+        CLASSIFICATION,
+        ("uar", "accuracy"),
+        "confusion_matrix",
+        "Confusion matrix over all repeats: rows are labels, columns are predictions",
+    ),
+    "macro_f1": _Kind(
+        CLASSIFICATION,
+        ("macro_f1", "exact_match"),
+        "precision_recall",
+        "Precision against recall of each class; the point is at the chosen threshold",
+    ),
     "ccc": _Kind(
-        "audio-regression",
-        {"type": "ccc", "name": "Concordance correlation coefficient, mean"},
+        None,
+        ("ccc", "mae"),
+        "predicted_values",
+        "Predictions against true values, a panel for each number",
     ),
 }
 """Headline score -> its kind."""
@@ -39,8 +62,10 @@ KINDS = {
 PREDICTORS = {"uar": "AudioProbe", "macro_f1": "AudioMultilabelProbe", "ccc": "AudioRegressor"}
 """Headline score -> the class that runs the probe."""
 
-SCORE_NAMES = {"uar": "UAR", "macro_f1": "macro F1", "ccc": "CCC"}
-"""Headline score -> as sentences call it."""
+PURPOSE = (
+    "research on what encoders of speech represent, teaching, and comparison of encoders on the"
+    " same recordings"
+)
 
 SPEAKER_P = 0.01
 """Above this p value nothing is said about what an embedding tells of speakers."""
@@ -57,8 +82,12 @@ def write_card(
     model_manifest_path: Path | str | None,
     card_path: Path | str,
     example_path: Path | str,
+    licence_path: Path | str,
 ) -> None:
-    """Write model_card.md and inference_example.py of a run.
+    """Write model_card.md, inference_example.py and LICENSE.md of a run.
+
+    The card shows a picture of ``figures``, and the example uses the folder ``model``, both next
+    to them.
 
     Args:
         metrics_path: metrics.json of the run.
@@ -70,37 +99,57 @@ def write_card(
         model_manifest_path: of this checkpoint; the example finds it there.
         card_path: where the card goes.
         example_path: where the program goes.
+        licence_path: where the terms go.
     """
     record, audit = read_metrics(metrics_path), read_json(audit_path)
-    traps = cards.data_limits(audit)
-    text = card(record, differing(audit), recipe, dataset, encoder, model, traps)
-    write_text(card_path, text)
-    example = cards.render(
+    example = model_cards.render(
         TEMPLATES / "inference_audio.py.j2",
         run=record["run"],
         encoder=encoder.checkpoint,
         predictor=PREDICTORS[headline_of(record["data"])[0]],
         manifest=None
         if model_manifest_path is None
-        else cards.path_from(example_path, model_manifest_path),
+        else model_cards.path_from(example_path, model_manifest_path),
         warning=WARNING,
     )
+    data = model_cards.TrainingData(dataset, differing(audit))
+    traps = model_cards.data_limits(audit)
+    write_text(card_path, card(record, data, recipe, encoder, model, traps, example))
     write_text(example_path, example)
+    made_from = {record["data"]["name"]: data}
+    write_text(licence_path, model_cards.licence_text(record["run"], made_from, model))
 
 
 def card(
     record: Mapping[str, Any],
-    differs: Sequence[str],
+    data: model_cards.TrainingData,
     recipe: AudioRun,
-    dataset: Mapping[str, Any],
     encoder: Encoder,
     model: Mapping[str, Any] | None,
-    traps: Sequence[str] = (),
+    traps: Sequence[str],
+    example: str,
 ) -> str:
-    """The text of the model card; *differs* as in `expectations.differing`, *traps* the audit's."""
-    data, headline = record["data"], headline_of(record["data"])[0]
-    title, score = task_title(recipe.task, data), record["metrics"][headline]
-    body = cards.render(
+    """The text of the model card.
+
+    Args:
+        record: metrics.json of the run.
+        data: what the probe was trained on.
+        recipe: the run, as configured.
+        encoder: of the run, as configured.
+        model: the registry's entry of the encoder's checkpoint; None for one without.
+        traps: sentences of the audit.
+        example: the program that uses the probe.
+    """
+    dataset, scored, headline = data.entry, record["data"], headline_of(record["data"])[0]
+    kind, title = KINDS[headline], task_title(recipe.task, scored)
+    notes = (
+        *traps,
+        few_items(scored["n"], scored["groups"], record["metrics"][headline]["ci"], headline),
+        foreign_language(dataset, model),
+    )
+    generated = model_cards.is_generated(dataset)
+    uses = model_cards.use_sentences(record, headline, PURPOSE, generated=generated)
+    body = model_cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
         recipe=recipe,
@@ -108,37 +157,32 @@ def card(
         encoder=encoder,
         model=model,
         title=title,
+        picture=model_cards.picture(kind.figure, kind.description),
+        uses=" ".join(uses),
+        example=model_cards.code_block(example),
+        scores=model_cards.score_table(record, sorted(record["metrics"])),
         headline=headline,
-        score_name=SCORE_NAMES[headline],
         numbers=headline == "ccc",
         several=headline == "macro_f1",
-        data_title=cards.data_title(record["data"]["name"], dataset, differs),
-        about=cards.describe_data(record["data"]["name"], dataset, differs),
-        difference=cards.difference_note(differs),
+        data_title=model_cards.data_title(scored["name"], dataset, data.differs),
+        about=model_cards.describe_data(scored["name"], dataset, data.differs),
+        difference=model_cards.difference_note(data.differs),
         tells_speakers=_tells_speakers(record),
         warning=WARNING,
-        traps=traps,
-        subgroups=cards.subgroup_section(record),
-        small=few_items(data["n"], data["groups"], score["ci"], headline),
-        foreign=foreign_language(dataset, model),
+        problems=[*model_cards.weak_points(record), *filter(None, notes)],
+        subgroups=model_cards.subgroup_section(record),
         speakers_known=speakers_known(record["details"]),
+        licence_file=model_cards.LICENCE_FILE,
     )
-    metadata = {
-        **cards.language_metadata(cards.facts_in_use(dataset, differs).get("languages", ())),
-        "license": "other",
-        "license_name": "terms-of-the-training-data-and-the-encoder",
-        "library_name": "affectlab",
-        **({"pipeline_tag": "audio-classification"} if headline != "ccc" else {}),
-        "tags": ["speech", "linear-probe", f"{record['protocol']}-protocol"],
-        "datasets": [record["data"]["name"]],
-        "model-index": cards.model_index(
-            f"affectlab-audio-{record['run']}",
-            {"type": KINDS[headline].pipeline, "name": title},
-            cards.scored_dataset(record, dataset, differs),
-            [{**KINDS[headline].metric, "value": score["value"]}],
-        ),
-    }
-    return cards.with_front_matter(metadata, body)
+    task = model_cards.HubTask(
+        type=CLASSIFICATION,
+        name=title,
+        pipeline=kind.pipeline,
+        library="affectlab",
+        tags=("speech", "linear-probe"),
+    )
+    front = model_cards.front_matter(record, {scored["name"]: data}, model, task, kind.on_the_hub)
+    return model_cards.with_front_matter(front, body)
 
 
 def _tells_speakers(record: Mapping[str, Any]) -> bool:

@@ -6,31 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlab.emotion.card_parts import PARTS, front_matter, part_card
+from affectlab.emotion.card_parts import CLASSIFICATION, PARTS
 from affectlab.emotion.evaluate import target_name
 from affectlab.emotion.settings import EmotionRun
-from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
-from affectlab.evaluation.small_data import foreign_language, small_sample
+from affectlab.evaluation.small_data import foreign_language
 from affectlab.files.io import read_json, write_text
+from affectlab.report import model_cards
 
 TEMPLATES = Path(__file__).parent
 
-# Name in metrics.json, type and name on the hub, further arguments there.
-_HUB_METRICS = (
-    ("accuracy", "accuracy", "Accuracy", None),
-    ("macro_f1", "f1", "Macro F1", {"average": "macro"}),
-    ("macro_precision", "precision", "Macro precision", {"average": "macro"}),
-    ("macro_recall", "recall", "Macro recall", {"average": "macro"}),
-    ("ece", "expected_calibration_error", "Expected calibration error", None),
-    (
-        "ece_calibrated",
-        "expected_calibration_error",
-        "Expected calibration error after temperature scaling",
-        {"temperature": "fitted on validation"},
-    ),
-)
+PURPOSE = "research on emotion in text, teaching, and comparison of other methods on the same data"
 
 
 def write_card(
@@ -43,10 +30,12 @@ def write_card(
     model: Mapping[str, Any] | None,
     card_path: Path | str,
     example_path: Path | str,
+    licence_path: Path | str,
 ) -> None:
-    """Write model_card.md and inference_example.py of a run.
+    """Write model_card.md, inference_example.py and LICENSE.md of a run.
 
-    The example expects the model's folder beside it, as ``model``.
+    The card shows a picture of ``figures``, and the example uses the folder ``model``, both next
+    to them.
 
     Args:
         metrics_path: metrics.json of the run.
@@ -57,19 +46,17 @@ def write_card(
         model: the registry's entry of its pretrained model; None where the method has none.
         card_path: where the card goes.
         example_path: where the program goes.
+        licence_path: where the terms go.
     """
     record, audit = read_metrics(metrics_path), read_json(audit_path)
     export = None if not export_path else read_json(export_path)
-    traps = cards.data_limits(audit)
-    if part := PARTS.get(target_name(record)):
-        text = part_card(part, record, differing(audit), recipe, dataset, model, export, traps)
-        example = cards.render(TEMPLATES / part.example, run=record["run"])
-    else:
-        agreed = audit.get("agreement")
-        text = card(record, differing(audit), recipe, dataset, model, export, traps, agreed)
-        example = inference_example(record, recipe)
+    traps, agreed = model_cards.data_limits(audit), audit.get("agreement")
+    differs = differing(audit)
+    text = card(record, differs, recipe, dataset, model, export, traps, agreed)
     write_text(card_path, text)
-    write_text(example_path, example)
+    write_text(example_path, inference_example(record, recipe))
+    made_from = {record["data"]["name"]: model_cards.TrainingData(dataset, differs)}
+    write_text(licence_path, model_cards.licence_text(record["run"], made_from, model))
 
 
 def card(
@@ -94,63 +81,51 @@ def card(
         traps: sentences of the audit.
         agreed: ``agreement`` of the audit; None where each item has one label.
     """
-    body = cards.render(
-        TEMPLATES / "model_card.md.j2",
+    target = target_name(record)
+    part, name = PARTS[target], record["data"]["name"]
+    generated = model_cards.is_generated(dataset)
+    shown = part.shown(record)
+    notes = (part.small(record), *traps, foreign_language(dataset, model))
+    uses = model_cards.use_sentences(record, shown[0], PURPOSE, generated=generated)
+    body = model_cards.render(
+        TEMPLATES / part.template,
         record=record,
         recipe=recipe,
         dataset=dataset,
         model=model,
         export=export,
-        base=cards.hub_repository(model),
-        title=cards.data_title(record["data"]["name"], dataset, differs),
-        about=cards.describe_data(record["data"]["name"], dataset, differs),
-        generated=cards.is_generated(dataset),
-        unbalanced=cards.is_unbalanced(record["per_class"]),
-        difference=cards.difference_note(differs),
-        traps=traps,
-        subgroups=cards.subgroup_section(record),
+        base=model_cards.hub_repository(model),
+        picture=model_cards.picture(*part.picture),
+        uses=" ".join(uses),
+        example=model_cards.code_block(inference_example(record, recipe)),
+        warns=target != "class" or not recipe.is_network,
+        scores=model_cards.score_table(record, shown),
+        compared=part.compared,
+        title=model_cards.data_title(name, dataset, differs),
+        about=model_cards.describe_data(name, dataset, differs),
+        generated=generated,
+        difference=model_cards.difference_note(differs),
+        subgroups=model_cards.subgroup_section(record),
         agreed=agreed,
-        small=small_sample(
-            record["data"]["n"],
-            record["metrics"]["accuracy"]["ci"],
-            groups=record["data"]["groups"],
-        ),
-        foreign=foreign_language(dataset, model),
+        problems=[*model_cards.weak_points(record), *filter(None, notes)],
         folds=dataset.get("split", {}).get("folds"),
+        licence_file=model_cards.LICENCE_FILE,
+        **part.values(record),
     )
-    return cards.with_front_matter(metadata(record, differs, dataset, model), body)
-
-
-def metadata(
-    record: Mapping[str, Any],
-    differs: Sequence[str],
-    dataset: Mapping[str, Any],
-    model: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """The front matter: what a hub indexes, the measured values included."""
-    count = len(record["data"]["classes"])
-    metrics = [
-        {"type": kind, "name": name, "value": record["metrics"][key]["value"]}
-        | ({"args": arguments} if arguments else {})
-        for key, kind, name, arguments in _HUB_METRICS
-    ]
-    return front_matter(
-        record,
-        differs,
-        dataset,
-        model,
-        library="affectlab" if model is None else "transformers",
-        task={"type": "text-classification", "name": f"Emotion classification, {count} classes"},
-        metrics=metrics,
-        names=["accuracy", "f1", "precision", "recall"],
+    task = model_cards.HubTask(
+        type=CLASSIFICATION,
+        name=part.task(record),
+        pipeline=part.pipeline,
+        # Others than classifiers need what the folder has beside the network.
+        library="transformers" if model is not None and target == "class" else "affectlab",
+        tags=("emotion", "affective-computing"),
     )
+    made_from = {name: model_cards.TrainingData(dataset, differs)}
+    front = model_cards.front_matter(record, made_from, model, task, part.on_the_hub)
+    return model_cards.with_front_matter(front, body)
 
 
 def inference_example(record: Mapping[str, Any], recipe: EmotionRun) -> str:
     """The text of inference_example.py."""
-    name = "transformers" if recipe.is_network else "tfidf"
-    return cards.render(
-        TEMPLATES / f"inference_{name}.py.j2",
-        run=record["run"],
-        max_length=recipe.max_length,
-    )
+    template = PARTS[target_name(record)].example(recipe)
+    return model_cards.render(TEMPLATES / template, run=record["run"], max_length=recipe.max_length)

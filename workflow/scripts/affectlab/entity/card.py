@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from affectlab.entity.labels import neutral_of
 from affectlab.entity.layouts import OWN_LAYOUT
 from affectlab.entity.settings import EntityRun
-from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.plan_text import plan_sentences
 from affectlab.evaluation.records import read_metrics
 from affectlab.evaluation.small_data import foreign_language, small_sample
 from affectlab.files.io import read_json, write_text
+from affectlab.report import model_cards
 
 TEMPLATES = Path(__file__).parent
 
 SHOWN = (
-    ("accuracy", "accuracy of the decision"),
-    ("top3_accuracy", "class among the three likeliest"),
-    ("top5_accuracy", "class among the five likeliest"),
-    ("macro_f1", "macro F1 of the classes that occur"),
-    ("non_neutral_accuracy", "non-neutral targets given their class"),
-    ("non_neutral_precision", "of those called non-neutral, such that are"),
-    ("non_neutral_recall", "of the non-neutral, those called so"),
-    ("js_distance", "Jensen-Shannon distance to the soft label"),
-    ("nll_calibrated", "log loss (nats)"),
-    ("ece", "expected calibration error, as trained"),
-    ("ece_calibrated", "the same, after temperature scaling"),
-    ("retrieval_map", "retrieval, mean average precision"),
-    ("kappa_entropy_spearman", "rank correlation of kappa and label entropy"),
-    ("kappa_cosine_gap", "gap between cosine and what kappa foretells"),
-    ("aurc", "area under risk-coverage by kappa"),
-    ("kappa_falls_typos", "targets whose kappa falls with typos"),
-    ("kappa_falls_dropout", "the same with words left out"),
+    *("accuracy", "top3_accuracy", "top5_accuracy", "macro_f1", "non_neutral_accuracy"),
+    *("non_neutral_precision", "non_neutral_recall", "js_distance", "nll_calibrated", "ece"),
+    *("ece_calibrated", "retrieval_map", "kappa_entropy_spearman", "kappa_cosine_gap", "aurc"),
+    *("kappa_falls_typos", "kappa_falls_dropout"),
 )
-"""Scores in the card's table, and what they are called there."""
+"""Scores in the card's table."""
+
+ON_THE_HUB = ("accuracy", "macro_f1")
+"""Scores in the front matter."""
+
+PURPOSE = (
+    "research on emotion in text, teaching, retrieval of texts with a like emotional tone, and"
+    " comparison of methods on the same split"
+)
 
 
 def write_card(
@@ -49,10 +44,12 @@ def write_card(
     model: Mapping[str, Any],
     card_path: Path | str,
     example_path: Path | str,
+    licence_path: Path | str,
 ) -> None:
-    """Write model_card.md and inference_example.py of a run.
+    """Write model_card.md, inference_example.py and LICENSE.md of a run.
 
-    The example expects the model's folder beside it, as ``model``.
+    The card shows a picture of ``figures``, and the example uses the folder ``model``, both next
+    to them.
 
     Args:
         metrics_path: metrics.json of the run.
@@ -62,57 +59,85 @@ def write_card(
         model: the registry's entry of the pretrained encoder.
         card_path: where the card goes.
         example_path: where the program goes.
+        licence_path: where the terms go.
     """
     record = read_metrics(metrics_path)
     audits = {name: read_json(path) for name, path in audit_paths.items()}
-    write_text(card_path, card(record, audits, recipe, datasets, model))
-    example = cards.render(TEMPLATES / "inference_example.py.j2", run=record["run"])
+    data = {
+        name: model_cards.TrainingData(entry, differing(audits[name]))
+        for name, entry in datasets.items()
+    }
+    example = model_cards.render(TEMPLATES / "inference_example.py.j2", run=record["run"])
+    write_text(card_path, card(record, audits, recipe, data, model, example))
     write_text(example_path, example)
+    write_text(licence_path, model_cards.licence_text(record["run"], data, model))
 
 
 def card(
     record: Mapping[str, Any],
     audits: Mapping[str, Mapping[str, Any]],
     recipe: EntityRun,
-    datasets: Mapping[str, Mapping[str, Any]],
+    data: Mapping[str, model_cards.TrainingData],
     model: Mapping[str, Any],
+    example: str,
 ) -> str:
-    """The text of the model card."""
+    """The text of the model card.
+
+    Args:
+        record: metrics.json of the run.
+        audits: name -> audit of every data set that the weights saw.
+        recipe: the run, as configured.
+        data: name -> every data set that the weights saw.
+        model: the registry's entry of the pretrained encoder.
+        example: the program that uses the model.
+    """
     scored_on = record["data"]["name"]
-    differs = {name: differing(audits[name]) for name in datasets}
-    languages = {
-        code
-        for name, entry in datasets.items()
-        for code in cards.facts_in_use(entry, differs[name]).get("languages", ())
-    }
-    shown = [(label, record["metrics"][name]) for name, label in SHOWN if name in record["metrics"]]
-    body = cards.render(
+    scored = data[scored_on]
+    generated = model_cards.is_generated(scored.entry)
+    small = small_sample(
+        record["data"]["n"],
+        record["metrics"]["accuracy"]["ci"],
+        groups=record["data"]["groups"],
+        score="the accuracy",
+    )
+    notes = (small, *plan_sentences(audits[scored_on]), foreign_language(scored.entry, model))
+    uses = model_cards.use_sentences(record, ON_THE_HUB[0], PURPOSE, generated=generated)
+    body = model_cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
         recipe=recipe,
-        datasets=datasets,
+        datasets={name: one.entry for name, one in data.items()},
         model=model,
-        shown=shown,
-        titles={n: cards.data_title(n, entry, differs[n]) for n, entry in datasets.items()},
-        about={n: cards.describe_data(n, entry, differs[n]) for n, entry in datasets.items()},
-        mostly_neutral=_is_mostly_neutral(record),
-        grouped=datasets[scored_on].get("layout") == OWN_LAYOUT,
-        folds=datasets[scored_on].get("split", {}).get("folds"),
-        traps={name: cards.traps_of(audits[name]) for name in datasets},
-        plan=plan_sentences(audits[scored_on]),
-        subgroups=cards.subgroup_section(record),
-        small=small_sample(
-            record["data"]["n"],
-            record["metrics"]["accuracy"]["ci"],
-            groups=record["data"]["groups"],
-            score="the accuracy",
+        picture=model_cards.picture(
+            "map",
+            "The mean directions of the scored texts on their two principal axes; lines lead from"
+            " the names of classes to their prototypes",
         ),
-        foreign=foreign_language(datasets[scored_on], model),
-        generated=cards.is_generated(datasets[scored_on]),
-        weak=[name for name in datasets if audits[name]["weak_labels"]],
-        difference=cards.difference_note(differs[scored_on]),
+        uses=" ".join(uses),
+        example=model_cards.code_block(example),
+        scores=model_cards.score_table(record, SHOWN),
+        titles={name: model_cards.data_title(name, *one) for name, one in data.items()},
+        about={name: model_cards.describe_data(name, *one) for name, one in data.items()},
+        mostly_neutral=_is_mostly_neutral(record),
+        grouped=scored.entry.get("layout") == OWN_LAYOUT,
+        folds=scored.entry.get("split", {}).get("folds"),
+        problems=[*model_cards.weak_points(record), *filter(None, notes)],
+        traps={name: model_cards.traps_of(audits[name]) for name in data},
+        subgroups=model_cards.subgroup_section(record),
+        generated=generated,
+        weak=[name for name in data if audits[name]["weak_labels"]],
+        difference=model_cards.difference_note(scored.differs),
+        licence_file=model_cards.LICENCE_FILE,
     )
-    return cards.with_front_matter(metadata(record, differs[scored_on], datasets, languages), body)
+    task = model_cards.HubTask(
+        type="text-classification",
+        name=f"Emotion of spans and sentences, {len(record['data']['classes'])} classes",
+        pipeline="feature-extraction",
+        library="affectlab",
+        tags=("emotion", "von-mises-fisher"),
+    )
+    front = model_cards.front_matter(record, data, model, task, ON_THE_HUB)
+    return model_cards.with_front_matter(front, body)
 
 
 def _is_mostly_neutral(record: Mapping[str, Any]) -> bool:
@@ -121,38 +146,3 @@ def _is_mostly_neutral(record: Mapping[str, Any]) -> bool:
     if neutral is None:
         return False
     return bool(2 * record["per_class"][classes[neutral]]["support"] > record["data"]["n"])
-
-
-def metadata(
-    record: Mapping[str, Any],
-    differs: Sequence[str],
-    datasets: Mapping[str, Mapping[str, Any]],
-    languages: Collection[str],
-) -> dict[str, Any]:
-    """The front matter: what a hub indexes, the measured values included."""
-    count = len(record["data"]["classes"])
-    return {
-        **cards.language_metadata(sorted(languages)),
-        # Weights made from the data stand under the data's terms, whatever the encoder allows.
-        "license": "other",
-        "license_name": "terms-of-the-training-data",
-        "library_name": "affectlab",
-        "pipeline_tag": "feature-extraction",
-        "tags": ["emotion", "von-mises-fisher", f"{record['protocol']}-protocol"],
-        "datasets": sorted(datasets),
-        "model-index": cards.model_index(
-            f"affectlab-entity-{record['run']}",
-            {
-                "type": "text-classification",
-                "name": f"Emotion of spans and sentences, {count} classes",
-            },
-            cards.scored_dataset(record, datasets[record["data"]["name"]], differs),
-            [
-                {"type": kind, "name": label, "value": record["metrics"][key]["value"]}
-                for key, kind, label in (
-                    ("accuracy", "accuracy", "Accuracy"),
-                    ("macro_f1", "f1", "Macro F1"),
-                )
-            ],
-        ),
-    }

@@ -8,7 +8,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from affectlab.evaluation import cards
 from affectlab.evaluation.expectations import differing
 from affectlab.evaluation.records import read_metrics
 from affectlab.evaluation.small_data import small_sample
@@ -16,29 +15,21 @@ from affectlab.face.faces import SIDE
 from affectlab.face.indices import WARNINGS
 from affectlab.face.settings import FaceRun, Labels
 from affectlab.files.io import read_json, write_text
+from affectlab.report import model_cards
 
 TEMPLATES = Path(__file__).parent
 
-# Name in metrics.json, type and name on the hub.
-_HUB_METRICS = (
-    ("accuracy", "accuracy", "Accuracy"),
-    ("macro_f1", "f1", "Macro F1"),
-    ("ece", "expected_calibration_error", "Expected calibration error"),
+SHOWN = (
+    *("accuracy", "macro_f1", "ece", "ece_calibrated", "valence_ccc", "arousal_ccc"),
+    *("iq_proxy_mae", "iq_proxy_r2", "eq_proxy_mae", "eq_proxy_r2"),
 )
+"""Scores in the card's table."""
 
-_LABELS = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "ece": "expected calibration error",
-    "ece_calibrated": "the same, after temperature scaling",
-    "valence_ccc": "valence, concordance",
-    "arousal_ccc": "arousal, concordance",
-    "iq_proxy_mae": '"IQ" proxy, mean absolute error',
-    "iq_proxy_r2": '"IQ" proxy, R2',
-    "eq_proxy_mae": '"EQ" proxy, mean absolute error',
-    "eq_proxy_r2": '"EQ" proxy, R2',
-}
+ON_THE_HUB = ("accuracy", "macro_f1", "ece")
+"""Scores in the front matter."""
 
+BLUR_TEST = "The same faces, blurred and with less contrast, and what both indices do"
+CONFUSION = "Confusion matrix of the scored images: rows are labels, columns are predictions"
 
 _COORDINATES = (
     "mean ratings of emotion words (Russell and Mehrabian, Journal of Research in Personality 11"
@@ -67,11 +58,12 @@ def write_card(
     model: Mapping[str, Any] | None,
     card_path: Path,
     example_path: Path,
+    licence_path: Path,
 ) -> None:
-    """Write model_card.md and inference_example.py of a run.
+    """Write model_card.md, inference_example.py and LICENSE.md of a run.
 
-    The card of data with proxies shows ``figures/blur_test.png``, and the example uses the folder
-    ``model``, both beside them.
+    The card shows a picture of ``figures``, and the example uses the folder ``model``, both next
+    to them.
 
     Args:
         metrics_path: metrics.json of the run.
@@ -84,34 +76,59 @@ def write_card(
         model: the registry's entry of its pretrained backbone; None where there is none.
         card_path: where the card goes.
         example_path: where the program goes.
+        licence_path: where the terms go.
     """
     record, audit = read_metrics(metrics_path), read_json(audit_path)
     check = None if check_path is None else read_json(check_path)
-    traps = cards.data_limits(audit)
-    text = card(record, differing(audit), check, recipe, labels, dataset, votes, model, traps)
-    write_text(card_path, text)
-    example = cards.render(
+    data = model_cards.TrainingData(dataset, differing(audit))
+    example = model_cards.render(
         TEMPLATES / "inference.py.j2", run=record["run"], has_indices=check is not None
     )
+    traps = model_cards.data_limits(audit)
+    text = card(record, data, check, recipe, labels, votes, model, traps, example)
+    write_text(card_path, text)
     write_text(example_path, example)
+    made_from = _made_from(record, data, votes)
+    write_text(licence_path, model_cards.licence_text(record["run"], made_from, model))
 
 
 def card(
     record: Mapping[str, Any],
-    differs: Sequence[str],
+    data: model_cards.TrainingData,
     check: Mapping[str, Any] | None,
     recipe: FaceRun,
     labels: Labels,
-    dataset: Mapping[str, Any],
     votes: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any] | None,
-    traps: Sequence[str] = (),
+    traps: Sequence[str],
+    example: str,
 ) -> str:
-    """The text of the model card; *differs* as in `expectations.differing`, *traps* the audit's.
+    """The text of the model card.
 
-    *check* is None for data without proxies.
+    Args:
+        record: metrics.json of the run.
+        data: what it was trained on.
+        check: label_check.json of the data; None for data without proxies.
+        recipe: the run, as configured.
+        labels: how its labels were made.
+        votes: registry entries of the votes, by name.
+        model: the registry's entry of its pretrained backbone; None where there is none.
+        traps: sentences of the audit.
+        example: the program that uses the model.
     """
-    body = cards.render(
+    name, dataset = record["data"]["name"], data.entry
+    generated = model_cards.is_generated(dataset)
+    small = small_sample(
+        record["data"]["n"], record["metrics"]["accuracy"]["ci"], groups=record["data"]["groups"]
+    )
+    uses = model_cards.use_sentences(
+        record,
+        "accuracy",
+        "research on how such measures work and fail, teaching, and comparison of methods on the"
+        " same split",
+        generated=generated,
+    )
+    body = model_cards.render(
         TEMPLATES / "model_card.md.j2",
         record=record,
         check=check,
@@ -122,56 +139,39 @@ def card(
         affect_source=None if check is None else AFFECT_SOURCES[check["affect_source"]],
         warnings=WARNINGS,
         model=model,
-        rows=[
-            (label, record["metrics"][name])
-            for name, label in _LABELS.items()
-            if name in record["metrics"]
-        ],
-        title=cards.data_title(record["data"]["name"], dataset, differs),
-        about=cards.describe_data(record["data"]["name"], dataset, differs),
-        unbalanced=cards.is_unbalanced(record["per_class"]),
-        generated=cards.is_generated(dataset),
-        difference=cards.difference_note(differs),
-        traps=traps,
-        subgroups=cards.subgroup_section(record),
-        small=small_sample(
-            record["data"]["n"],
-            record["metrics"]["accuracy"]["ci"],
-            groups=record["data"]["groups"],
-        ),
+        picture=model_cards.picture("confusion_matrix", CONFUSION)
+        if check is None
+        else model_cards.picture("blur_test", BLUR_TEST),
+        uses=" ".join(uses),
+        example=model_cards.code_block(example),
+        scores=model_cards.score_table(record, SHOWN),
+        title=model_cards.data_title(name, dataset, data.differs),
+        about=model_cards.describe_data(name, dataset, data.differs),
+        problems=[*model_cards.weak_points(record), *([small] if small else []), *traps],
+        generated=generated,
+        difference=model_cards.difference_note(data.differs),
+        subgroups=model_cards.subgroup_section(record),
         folds=dataset.get("split", {}).get("folds"),
         image={"size": SIDE, "color": False} | dataset.get("image", {}),
+        licence_file=model_cards.LICENCE_FILE,
     )
-    return cards.with_front_matter(metadata(record, differs, dataset, votes, model), body)
+    task = model_cards.HubTask(
+        type="image-classification",
+        name=f"Face images, {len(record['data']['classes'])} classes",
+        pipeline="image-classification",
+        library="affectlab",
+        tags=("facial-expression", "affective-computing"),
+    )
+    made_from = _made_from(record, data, votes)
+    front = model_cards.front_matter(record, made_from, model, task, ON_THE_HUB)
+    return model_cards.with_front_matter(front, body)
 
 
-def metadata(
+def _made_from(
     record: Mapping[str, Any],
-    differs: Sequence[str],
-    dataset: Mapping[str, Any],
+    data: model_cards.TrainingData,
     votes: Mapping[str, Mapping[str, Any]],
-    model: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """The front matter: what a hub indexes, the measured values included."""
-    metrics = [
-        {"type": kind, "name": name, "value": record["metrics"][key]["value"]}
-        for key, kind, name in _HUB_METRICS
-    ]
-    base = cards.hub_repository(model)
-    count = len(record["data"]["classes"])
-    return {
-        # Weights made from the data stand under the data's terms, whatever a backbone allows.
-        "license": "other",
-        "license_name": "terms-of-the-training-data",
-        "library_name": "affectlab",
-        "pipeline_tag": "image-classification",
-        "tags": ["facial-expression", "affective-computing", f"{record['protocol']}-protocol"],
-        "datasets": [record["data"]["name"], *votes],
-        **({} if base is None else {"base_model": base}),
-        "model-index": cards.model_index(
-            f"affectlab-face-{record['run']}",
-            {"type": "image-classification", "name": f"Face images, {count} classes"},
-            cards.scored_dataset(record, dataset, differs),
-            metrics,
-        ),
-    }
+) -> dict[str, model_cards.TrainingData]:
+    """Name -> everything that the weights were made from."""
+    votes_data = {name: model_cards.TrainingData(entry) for name, entry in votes.items()}
+    return {record["data"]["name"]: data, **votes_data}

@@ -8,24 +8,43 @@ from affectlab.evaluation.baseline_names import short_name
 
 SCORES = {
     "accuracy": "accuracy",
+    "aurc": "area under risk-coverage by kappa",
     "bleu": "BLEU",
     "ccc": "concordance",
     "chrf": "chrF",
     "ece": "calibration error",
     "ece_calibrated": "calibration error, scaled",
+    "eq_proxy_mae": '"EQ" proxy, mean absolute error',
+    "eq_proxy_r2": '"EQ" proxy, R²',
     "exact_match": "exact match",
+    "failed": "items without an answer",
+    "iq_proxy_mae": '"IQ" proxy, mean absolute error',
+    "iq_proxy_r2": '"IQ" proxy, R²',
+    "js_distance": "Jensen-Shannon distance to the soft label",
+    "kappa_cosine_gap": "gap between cosine and kappa",
+    "kappa_entropy_spearman": "rank correlation of kappa and label entropy",
+    "kappa_falls_dropout": "kappa falls with dropped words",
+    "kappa_falls_typos": "kappa falls with typos",
     "macro_f1": "macro-F1",
     "macro_precision": "macro precision",
     "macro_recall": "macro recall",
     "mae": "mean absolute error",
+    "mean_average_precision": "mean average precision",
     "micro_f1": "micro-F1",
     "nll": "log-loss",
     "nll_calibrated": "log-loss, scaled",
     "non_neutral_accuracy": "accuracy without neutral",
+    "non_neutral_precision": "precision without neutral",
+    "non_neutral_recall": "recall without neutral",
+    "retrieval_map": "retrieval, mean average precision",
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
     "rouge_l": "ROUGE-L",
+    "top3_accuracy": "accuracy of the top 3",
+    "top5_accuracy": "accuracy of the top 5",
     "uar": "UAR",
+    "unsupported_names": "names that are not in the case",
+    "unsupported_numbers": "numbers that are not in the case",
     "valid_output": "answers in the right form",
 }
 """Scores, where the key with spaces is not what the field calls them."""
@@ -52,9 +71,20 @@ PROTOCOLS = {"published": ("□", "published"), "corrected": ("●", "corrected"
 """Sign and name of a protocol; the sign tells it without colour."""
 
 
+OF_NUMBERS = ("ccc", "mae")
+"""Scores that a record has for each predicted number too, as ``valence_ccc``."""
+
+
 def score_name(key: str) -> str:
     """A score as the field calls it."""
-    return SCORES.get(key, key.replace("_", " "))
+    return _known_score(key) or key.replace("_", " ")
+
+
+def _known_score(key: str) -> str | None:
+    number, _, kind = key.rpartition("_")
+    if number and key not in SCORES and kind in OF_NUMBERS:
+        return f"{number.replace('_', ' ')}, {SCORES[kind]}"
+    return SCORES.get(key)
 
 
 def baseline_name(key: str, experiment: str = "") -> str:
@@ -69,7 +99,7 @@ def baseline_name(key: str, experiment: str = "") -> str:
 
 def term(key: str, experiment: str = "") -> str:
     """A key of a record as the field calls it: a score, a trivial baseline, or plain words."""
-    return SCORES.get(key) or baseline_name(key, experiment)
+    return _known_score(key) or baseline_name(key, experiment)
 
 
 def number(value: float | None) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model_state_dict
 from safetensors.torch import load_file
 
 from affectlab.assets.checkpoints import weights_digest
@@ -188,6 +187,9 @@ def _store(
 
 def _check_reload(network: Any, adapter: Path) -> None:
     """Raise unless the stored adapter holds exactly the network's."""
+    # Not at the top: what it prints while it is loaded is for the log, which comes first.
+    from peft import get_peft_model_state_dict
+
     stored = load_file(adapter / "adapter_model.safetensors")
     ours = get_peft_model_state_dict(network)
     if set(stored) != set(ours) or not all(

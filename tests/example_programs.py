@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 
 
 def run_example(folder: Path, *arguments: Path | str, affectlab: bool = True) -> list[str]:
