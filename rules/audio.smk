@@ -56,7 +56,7 @@ rule audio_audit:
         description="<results>/audio/data/{data}/description.json",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
-        audit=record("<results>/audio/data/{data}/audit.json"),
+        audit=nonempty("<results>/audio/data/{data}/audit.json"),
         measures=nonempty("<results>/audio/data/{data}/measures.jsonl"),
     log:
         "<logs>/audio_audit/{data}.log",
@@ -237,7 +237,7 @@ rule audio_evaluate:
     output:
         **figure("<results>/audio/{run}/seed{seed}/figures/confusion_matrix"),
         **figure("<results>/audio/{run}/seed{seed}/figures/schemes"),
-        metrics=record("<results>/audio/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/audio/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/audio/{run}/seed{seed}/run.json"),
         text=nonempty("<results>/audio/{run}/seed{seed}/evaluation_results.txt"),
     log:
@@ -264,7 +264,7 @@ use rule audio_evaluate as audio_evaluate_numbers with:
     output:
         **figure("<results>/audio/{run}/seed{seed}/figures/predicted_values"),
         **figure("<results>/audio/{run}/seed{seed}/figures/schemes"),
-        metrics=record("<results>/audio/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/audio/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/audio/{run}/seed{seed}/run.json"),
         text=nonempty("<results>/audio/{run}/seed{seed}/evaluation_results.txt"),
     log:
@@ -280,7 +280,7 @@ use rule audio_evaluate as audio_evaluate_label_sets with:
     output:
         **figure("<results>/audio/{run}/seed{seed}/figures/precision_recall"),
         **figure("<results>/audio/{run}/seed{seed}/figures/schemes"),
-        metrics=record("<results>/audio/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/audio/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/audio/{run}/seed{seed}/run.json"),
         text=nonempty("<results>/audio/{run}/seed{seed}/evaluation_results.txt"),
     log:

@@ -59,6 +59,9 @@ EXPERIMENT_TARGETS = {}
 # Name of an experiment -> the runs that train a network; put there as well.
 NETWORKS = {}
 
+# The menu of Snakemake's own report is in the order of the alphabet.
+FIRST_CATEGORY = "All results"
+
 # Snakemake's own message for a target that it does not know.
 NO_RULE = re.compile(r"No rule to produce (?P<name>\S+) \(if you use")
 
@@ -135,7 +138,12 @@ def ordering_only(path):
     return ancient(path)
 
 
-def record(path):
+def category_of(wildcards):
+    """The category of an experiment in Snakemake's own report."""
+    return EXPERIMENTS[wildcards.experiment].title
+
+
+def shown(path):
     """An output that Snakemake's own report shows, under the names that its path holds."""
     experiment, name = path.split("/")[1], Path(path).stem
     if "{data}" in path:
@@ -149,11 +157,7 @@ def record(path):
     return report(
         nonempty(path),
         caption=f"../workflow/report/{name if generic else f'{experiment}_{name}'}.rst",
-        category=(
-            (lambda wildcards: wildcards.experiment.capitalize())
-            if generic
-            else experiment.capitalize()
-        ),
+        category=category_of if generic else EXPERIMENTS[experiment].title,
         subcategory=group,
         labels=labels | {"what": name.replace("_", " ")},
     )
@@ -162,7 +166,7 @@ def record(path):
 def figure(stem):
     """The outputs of a figure: an SVG for the report, called as its file, and a PNG."""
     name = Path(stem).name
-    return {name: record(f"{stem}.svg"), f"{name}_png": nonempty(f"{stem}.png")}
+    return {name: shown(f"{stem}.svg"), f"{name}_png": nonempty(f"{stem}.png")}
 
 
 def scaled(megabytes):

@@ -52,7 +52,7 @@ rule emotion_audit:
         quarantine="<results>/emotion/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
-        audit=record("<results>/emotion/data/{data}/audit.json"),
+        audit=nonempty("<results>/emotion/data/{data}/audit.json"),
     log:
         "<logs>/emotion_audit/{data}.log",
     benchmark:
@@ -370,7 +370,7 @@ rule emotion_evaluate:
     output:
         **figure("<results>/emotion/{run}/seed{seed}/figures/confusion_matrix"),
         **figure("<results>/emotion/{run}/seed{seed}/figures/reliability"),
-        metrics=record("<results>/emotion/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/emotion/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/emotion/{run}/seed{seed}/run.json"),
         text=nonempty("<results>/emotion/{run}/seed{seed}/evaluation_results.txt"),
     log:
@@ -397,7 +397,7 @@ rule emotion_evaluate:
 use rule emotion_evaluate as emotion_evaluate_numbers with:
     output:
         **figure("<results>/emotion/{run}/seed{seed}/figures/predicted_values"),
-        metrics=record("<results>/emotion/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/emotion/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/emotion/{run}/seed{seed}/run.json"),
         text=nonempty("<results>/emotion/{run}/seed{seed}/evaluation_results.txt"),
     log:
@@ -412,7 +412,7 @@ use rule emotion_evaluate as emotion_evaluate_numbers with:
 use rule emotion_evaluate as emotion_evaluate_multilabel with:
     output:
         **figure("<results>/emotion/{run}/seed{seed}/figures/precision_recall"),
-        metrics=record("<results>/emotion/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/emotion/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/emotion/{run}/seed{seed}/run.json"),
         text=nonempty("<results>/emotion/{run}/seed{seed}/evaluation_results.txt"),
     log:
@@ -427,7 +427,7 @@ use rule emotion_evaluate as emotion_evaluate_multilabel with:
 use rule emotion_evaluate as emotion_evaluate_outside with:
     output:
         **figure("<results>/emotion/{run}/seed{seed}/figures/confusion_matrix"),
-        metrics=record("<results>/emotion/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/emotion/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/emotion/{run}/seed{seed}/run.json"),
         text=nonempty("<results>/emotion/{run}/seed{seed}/evaluation_results.txt"),
     log:

@@ -54,7 +54,7 @@ rule entity_audit:
         quarantine="<results>/entity/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
-        audit=record("<results>/entity/data/{data}/audit.json"),
+        audit=nonempty("<results>/entity/data/{data}/audit.json"),
     log:
         "<logs>/entity_audit/{data}.log",
     benchmark:
@@ -293,7 +293,7 @@ rule entity_evaluate:
         **figure("<results>/entity/{run}/seed{seed}/figures/kappa"),
         **figure("<results>/entity/{run}/seed{seed}/figures/map"),
         **figure("<results>/entity/{run}/seed{seed}/figures/reliability"),
-        metrics=record("<results>/entity/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/entity/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/entity/{run}/seed{seed}/run.json"),
     log:
         "<logs>/entity_evaluate/{run}/seed{seed}.log",
@@ -317,7 +317,7 @@ rule entity_evaluate:
 # The same for predictions of somebody else, which have no embedding to draw.
 use rule entity_evaluate as entity_evaluate_outside with:
     output:
-        metrics=record("<results>/entity/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/entity/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/entity/{run}/seed{seed}/run.json"),
     log:
         "<logs>/entity_evaluate_outside/{run}/seed{seed}.log",

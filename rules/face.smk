@@ -57,7 +57,7 @@ rule face_audit:
         quarantine="<results>/face/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
-        audit=record("<results>/face/data/{data}/audit.json"),
+        audit=nonempty("<results>/face/data/{data}/audit.json"),
     log:
         "<logs>/face_audit/{data}.log",
     benchmark:
@@ -358,7 +358,7 @@ rule face_evaluate:
         **figure("<results>/face/{run}/seed{seed}/figures/confusion_matrix"),
         **figure("<results>/face/{run}/seed{seed}/figures/reliability"),
         **figure("<results>/face/{run}/seed{seed}/figures/outputs"),
-        metrics=record("<results>/face/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/face/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/face/{run}/seed{seed}/run.json"),
     log:
         "<logs>/face_evaluate/{run}/seed{seed}.log",
@@ -385,7 +385,7 @@ use rule face_evaluate as face_evaluate_outside with:
     output:
         **figure("<results>/face/{run}/seed{seed}/figures/confusion_matrix"),
         **figure("<results>/face/{run}/seed{seed}/figures/outputs"),
-        metrics=record("<results>/face/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/face/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/face/{run}/seed{seed}/run.json"),
     log:
         "<logs>/face_evaluate_outside/{run}/seed{seed}.log",

@@ -5,6 +5,7 @@
 # OUTPUTS:
 #   <results>/report/index.html     self-contained; needs no network
 #   <results>/tables/results.csv
+#   <results>/report/{scores,audits}/   each record as a small page, for Snakemake's own report
 # STEPS: report_build
 
 
@@ -17,14 +18,30 @@ rule report_build:
         page=report(
             nonempty("<results>/report/index.html"),
             caption="../workflow/report/report.rst",
-            category="Report",
+            category=FIRST_CATEGORY,
             labels={"what": "report"},
         ),
         table=report(
             nonempty("<results>/tables/results.csv"),
             caption="../workflow/report/results_table.rst",
-            category="Report",
+            category=FIRST_CATEGORY,
             labels={"what": "results table"},
+        ),
+        scores=report(
+            directory("<results>/report/scores"),
+            patterns=["{experiment}/{run}/seed{seed}.html"],
+            caption="../workflow/report/scores.rst",
+            category=category_of,
+            subcategory="{run}",
+            labels={"seed": "{seed}", "what": "scores"},
+        ),
+        audits=report(
+            directory("<results>/report/audits"),
+            patterns=["{experiment}/{data}.html"],
+            caption="../workflow/report/audit.rst",
+            category=category_of,
+            subcategory="Data",
+            labels={"data": "{data}", "what": "audit"},
         ),
     log:
         "<logs>/report_build.log",

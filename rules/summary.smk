@@ -55,7 +55,7 @@ rule summary_audit:
         quarantine="<results>/summary/data/{data}/quarantine.jsonl",
         manifest="<resources>/raw/{data}/manifest.json",
     output:
-        audit=record("<results>/summary/data/{data}/audit.json"),
+        audit=nonempty("<results>/summary/data/{data}/audit.json"),
     log:
         "<logs>/summary_audit/{data}.log",
     benchmark:
@@ -349,7 +349,7 @@ rule summary_evaluate:
         run_schema=schema("run"),
     output:
         **figure("<results>/summary/{run}/seed{seed}/figures/fields"),
-        metrics=record("<results>/summary/{run}/seed{seed}/metrics.json"),
+        metrics=nonempty("<results>/summary/{run}/seed{seed}/metrics.json"),
         run=nonempty("<results>/summary/{run}/seed{seed}/run.json"),
         text=nonempty("<results>/summary/{run}/seed{seed}/evaluation_results.txt"),
     log:

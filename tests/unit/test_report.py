@@ -212,6 +212,8 @@ def build(folder, sample_data=()):
         place=Place("../Snakefile", "results"),
         page_path=folder / "report" / "index.html",
         table_path=folder / "tables" / "results.csv",
+        scores_path=folder / "report" / "scores",
+        audits_path=folder / "report" / "audits",
     )
     return (folder / "report" / "index.html").read_text()
 

@@ -238,14 +238,27 @@ def test_a_local_copy_put_there_anew_with_the_same_content_reruns_nothing(projec
     assert "fetch_dataset" in third.rules
 
 
-def test_snakemake_s_own_report_builds(project, finished, tmp_path):
+def test_snakemake_s_own_report_shows_pages_and_captions(project, finished, tmp_path):
     target = tmp_path / "report.zip"
     result = project.snakemake("--report", str(target), directory=finished)
     assert result.status == 0, result.output
     with zipfile.ZipFile(target) as archive:
         names = archive.namelist()
-    assert any(name.endswith("report.html") for name in names)
+        (main,) = (name for name in names if name.endswith("report.html"))
+        text = archive.read(main).decode()
     assert any(name.endswith(".svg") for name in names)
+    assert not any(name.endswith(".json") for name in names)
+    categories = json.loads(re.search(r"var categories = (\{.*\})", text)[1])
+    # Its menu is in the order of the alphabet.
+    assert sorted(categories) == ["All results", "Short texts"]
+    shown = categories["Short texts"]
+    assert "results/report/scores/emotion/tfidf_demo/seed0.html" in shown["tfidf_demo"]
+    assert shown["Data"] == ["results/report/audits/emotion/emotion_sample.html"]
+    results = json.loads(re.search(r"var results = (\{.*\})", text)[1])
+    page = results["results/report/scores/emotion/tfidf_demo/seed0.html"]
+    assert page["labels"] == {"seed": "0", "what": "scores"}
+    assert "tfidf_demo" in page["caption"]
+    assert "corrected" in page["caption"]
 
 
 def copy_of(project, finished, name):

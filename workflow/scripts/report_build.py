@@ -23,4 +23,6 @@ build(
     ),
     page_path=snakemake.output.page,
     table_path=snakemake.output.table,
+    scores_path=snakemake.output.scores,
+    audits_path=snakemake.output.audits,
 )

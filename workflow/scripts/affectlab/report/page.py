@@ -24,6 +24,7 @@ from affectlab.report.data_notes import banner_of, page_title
 from affectlab.report.finding import finding, known_items
 from affectlab.report.overview import Place, RunLine, run_lines
 from affectlab.report.published import PublishedNumber
+from affectlab.report.record_views import write_views
 from affectlab.report.results import results_csv
 from affectlab.report.section import Section, SectionBuilder, render
 
@@ -39,8 +40,10 @@ def build(
     place: Place,
     page_path: Path | str,
     table_path: Path | str,
+    scores_path: Path | str,
+    audits_path: Path | str,
 ) -> None:
-    """Write the page and the table of a results folder.
+    """Write the page, the table and the views of all records of a results folder.
 
     Args:
         experiments: name -> experiment; only the selected ones are loaded.
@@ -51,6 +54,8 @@ def build(
         place: where the runs were made, for the commands that make them again.
         page_path: where index.html goes.
         table_path: where results.csv goes.
+        scores_path: folder for the views of scores, see `record_views.write_views`.
+        audits_path: folder for the views of audits.
 
     Raises:
         DataError: a record of a selected run is missing or broken.
@@ -100,6 +105,8 @@ def build(
     )
     write_text(table_path, results_csv(row for section in sections for row in section.table))
     write_text(page_path, page)
+    by_name = {experiment.name: section for experiment, section in made}
+    write_views(folder, by_name, Path(scores_path), Path(audits_path))
 
 
 def _section(
