@@ -22,7 +22,7 @@ from affectlab.assets.status import (
 )
 from affectlab.config.load import load_config
 from affectlab.errors import UserError
-from affectlab.experiments import check_config, validate_config
+from affectlab.experiments import check_config, check_text, validate_config
 from affectlab.files.archives import local_copy
 
 PROJECT = Path(__file__).parents[2]
@@ -207,6 +207,17 @@ def test_the_whole_config_is_checked_and_printed(tmp_path):
     lines = format_table(statuses).split("\n")
     assert len(lines) == 3
     assert len({line.index(one.name) for line, one in zip(lines, statuses, strict=True)}) == 1
+
+
+def test_what_is_missing_comes_first_and_one_line_tells_what_can_run(tmp_path):
+    config = load_config(PROJECT, []) | {"experiments": ["emotion", "face"]}
+    config, registries = validate_config(config, PROJECT)
+    first, *_, blank, last = check_text(config, check_config(config, registries, tmp_path)).split(
+        "\n"
+    )
+    assert first.split()[:4] == ["missing", "data", "set", "fer2013"]
+    assert blank == ""
+    assert last == ("Can run: emotion. Cannot run yet, because something is missing: face.")
 
 
 def test_what_the_snakefile_imports_is_light():

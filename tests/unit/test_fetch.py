@@ -454,6 +454,16 @@ def test_gated_set_says_whom_to_ask_and_where_to_put_it(tmp_path: Path) -> None:
     assert manifest_directory(manifest) == tmp_path / "root" / "secret"
 
 
+def test_that_data_are_generated_is_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = dataset({"kind": "sample", "generator": "emotion", "seed": 5})
+    with caplog.at_level("INFO"):
+        fetch_dataset("sample", entry, tmp_path / "manifest.json", None, {"emotion": write_corpus})
+    (noted,) = (one for one in caplog.records if "not real data" in one.getMessage())
+    assert noted.levelname == "INFO"
+
+
 def test_samples_are_generated(tmp_path: Path) -> None:
     entry = dataset({"kind": "sample", "generator": "emotion", "seed": 5})
     manifest = tmp_path / "out" / "manifest.json"

@@ -257,9 +257,8 @@ def check_text(config: Mapping[str, Any], statuses: Sequence[AssetStatus]) -> st
     }
     ready = experiments_without(config, missing)
     waiting = [name for name in config["experiments"] if name not in ready]
-    lines = [format_table(sorted(statuses, key=lambda one: one.state != "missing")), ""]
-    if ready:
-        lines.append(f"Can run: {', '.join(ready)}.")
+    summary = [f"Can run: {', '.join(ready)}."] if ready else []
     if waiting:
-        lines.append(f"Cannot run yet, because something is missing: {', '.join(waiting)}.")
-    return "\n".join(lines)
+        summary.append(f"Cannot run yet, because something is missing: {', '.join(waiting)}.")
+    table = format_table(sorted(statuses, key=lambda one: one.state != "missing"))
+    return f"{table}\n\n{' '.join(summary)}"

@@ -121,8 +121,10 @@ def _fetch(
     else:
         manifest = _try_sources(kind, name, entry, manifest_path.parent, root, generators)
     write_json(manifest_path, {"name": name, "kind": kind, **manifest}, sealed=True)
+    # That something is generated is no problem to report: results and report state it.
+    level = logging.INFO if manifest["source"]["kind"] == "sample" else logging.WARNING
     for note in manifest["notes"]:
-        logger.warning("%s %s: %s", KIND_NAMES[kind], name, note)
+        logger.log(level, "%s %s: %s", KIND_NAMES[kind], name, note)
 
 
 def _take_local(kind: Kind, entry: Entry, folder: Path, copy: Path) -> dict[str, Any]:

@@ -83,12 +83,12 @@ def _table(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
 
 
 def _next_steps(folder: Path, runs: Iterable[tuple[str, str]]) -> list[str]:
-    """Where the report is, how a model is asked, and how data of one's own are used."""
+    """Where the report is, how to try a model, and how to use own data."""
     steps = [f"Report: {(folder / 'report' / 'index.html').resolve()}"]
     folders = (folder / name / run for name, run in runs if name == "emotion")
     models = (model for run in folders for model in sorted(run.glob("seed*/model")))
     if model := next(models, None):
-        steps.append(f'Ask a model: affectlab predict emotion --model {model} "I am so glad"')
+        steps.append(f'Try a model: affectlab predict emotion --model {model} "I am so glad"')
     steps.append("Use your own data: affectlab init EXPERIMENT FILE_OR_FOLDER > mine.yaml")
     return steps
 
