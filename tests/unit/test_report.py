@@ -608,7 +608,11 @@ def test_a_single_run_without_export_noise_or_published_numbers(folder, tmp_path
         place=Place("../Snakefile", "results"),
         page_path=copy / "index.html",
         table_path=copy / "results.csv",
+        scores_path=copy / "scores",
+        audits_path=copy / "audits",
     )
+    shown = sorted(path.relative_to(copy).as_posix() for path in copy.glob("[sa]*/**/*.html"))
+    assert shown == ["audits/emotion/made.html", "scores/emotion/weak/seed0.html"]
     text = (copy / "index.html").read_text()
     assert Page(text).mismatched == []
     assert "nothing to compare" in text
@@ -640,9 +644,11 @@ def test_captions_can_be_filled_in_and_are_valid(path):
     from jinja2 import Environment, StrictUndefined
 
     config = read_config(PROJECT)
-    block = config.get(path.stem.partition("_")[0], {"runs": {"minilm": {}}})
-    run = next(iter(block["runs"]))
-    job = {"wildcards": {"run": run, "seed": "42", "data": "emotion"}, "config": config}
+    experiment = path.stem.partition("_")[0]
+    experiment = experiment if experiment in config else "emotion"
+    run = next(iter(config[experiment]["runs"]))
+    wildcards = {"experiment": experiment, "run": run, "seed": "42", "data": "emotion"}
+    job = {"wildcards": wildcards, "config": config}
     filled = Environment(undefined=StrictUndefined).from_string(path.read_text())
     text = filled.render(snakemake=job)
     assert "{{" not in text

@@ -55,9 +55,9 @@ def test_our_headline_scores_are_shown_with_interval_and_baseline(tmp_path):
     assert note.startswith("Intervals cover other items;")
     assert line.split() == [
         *("emotion", "minilm", "emotion", "2000", "3", "accuracy", "0.931"),
-        *("[0.920,", "0.942]", "0.347", "(majority)"),
+        *("0.920–0.942", "0.347", "(commonest", "class)"),
     ]
-    assert header.index("metric") == line.index("accuracy")
+    assert header.index("score") == line.index("accuracy")
     assert report == f"Report: {tmp_path.resolve()}/report/index.html"
     assert own.startswith("Use your own data: affectlab init")
 
@@ -65,7 +65,7 @@ def test_our_headline_scores_are_shown_with_interval_and_baseline(tmp_path):
 @pytest.mark.parametrize(("covers", "mark"), [("items", ""), ("items and seeds", "*")])
 def test_an_interval_over_seeds_is_marked(tmp_path, covers, mark):
     write(tmp_path, results_csv([ROW | {"interval_covers": covers}]))
-    assert f"[0.920, 0.942]{mark}  " in shown(tmp_path).split("\n")[1]
+    assert f"0.920–0.942{mark}  " in shown(tmp_path).split("\n")[1]
 
 
 def test_a_score_without_interval_or_baseline_is_shown_alone(tmp_path):

@@ -8,6 +8,7 @@ from affectlab.evaluation.baseline_names import short_name
 
 SCORES = {
     "accuracy": "accuracy",
+    "auc": "AUC",
     "aurc": "area under risk-coverage by kappa",
     "bleu": "BLEU",
     "ccc": "concordance",

@@ -279,7 +279,7 @@ def weak_points(record: Mapping[str, Any]) -> list[str]:
     found += _commonest_confusion(record)
     below = [score_name(name) for name, one in record["metrics"].items() if one["below_baseline"]]
     if below:
-        found.append(f"Worse than a trivial baseline: {', '.join(below)}.")
+        found.append(f"Worse than a trivial baseline: {'; '.join(below)}.")
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlab.report.data_notes import DIFFERS, GENERATED
+from affectlab.report.display import baseline_name, limits, number, score_name
 
 BELOW = "below baseline"
 """The mark of a score that is worse than its trivial baseline."""
@@ -25,7 +26,7 @@ MEANING = {
 """What each mark of a data set means, for the lines below the table."""
 
 HEADER = (
-    *("experiment", "run", "data", "n", "seeds", "metric", "value", "interval", "baseline"),
+    *("experiment", "run", "data", "n", "seeds", "score", "value", "interval", "baseline"),
     "note",
 )
 """Columns of the tables for readers."""
@@ -101,12 +102,15 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """The line of one score."""
     interval = ""
     if row["ci_low"] is not None and row["ci_high"] is not None:
-        interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+        interval = limits((row["ci_low"], row["ci_high"]))
         interval += "*" if row["interval_covers"] == "items and seeds" else ""
-    baseline = f"{row['baseline_value']:.3f} ({row['baseline']})" if row["baseline"] else ""
+    baseline = ""
+    if row["baseline"]:
+        name = baseline_name(row["baseline"], row["experiment"])
+        baseline = f"{number(row['baseline_value'])} ({name})"
     below = BELOW if row["below_baseline"] else ""
     return (
         *(row["experiment"], row["run"], row["data"], str(row["n"]), str(len(row["seeds"]))),
-        *(row["metric"], f"{row['value']:.3f}", interval, baseline),
+        *(score_name(row["metric"]), number(row["value"]), interval, baseline),
         "; ".join(filter(None, (below, row["data_note"]))),
     )
