@@ -63,7 +63,7 @@ def test_the_table_has_counts_shares_and_headers(folder):
         ("row", name) for name in CLASSES
     ]
     cells = [["".join(cell.itertext()) for cell in row[1:]] for row in rows]
-    assert cells == [["30.300", "70.700", "0"], ["11.000", "0", "0"], ["0", "0", "0"]]
+    assert cells == [["3 0.300", "7 0.700", "0"], ["1 1.000", "0", "0"], ["0", "0", "0"]]
     shades = [[cell.get("class").split()[-1] for cell in row[1:]] for row in rows]
     assert shades == [["s3", "s7", "s0"], ["s9", "s0", "s0"], ["s0", "s0", "s0"]]
 
