@@ -94,6 +94,15 @@ def test_classes_that_differ_in_case_are_one():
     assert mapping_of("r.test_on.d", own, theirs, given) == {**given, "anger": "anger"}
 
 
+def test_only_classes_that_both_samples_have_are_compared(tmp_path):
+    tested = OtherTest("emotion", "r", 0, "d", {"happy": "joy"}, Bootstrap(), tmp_path, tmp_path)
+    theirs = ("happy", "Fear", "anger", "sadness")
+    both = tested.mapping(CLASSES, theirs, ["joy", "fear"], ["happy", "Fear", "anger", "Fear"])
+    assert both == {"happy": "joy", "Fear": "fear"}
+    both = tested.mapping(CLASSES, theirs, CLASSES, ["sadness", "anger"])
+    assert both == {"anger": "anger", "sadness": "sadness"}
+
+
 def test_scores_are_those_of_the_shared_classes():
     mapping = {"happy": "joy", "sad": "sadness", "cheerful": "joy"}
     given = answers(300, ["happy", "sad", "bored", "cheerful", "sad"], seed=3)
@@ -320,7 +329,7 @@ def test_the_report_has_a_matrix_and_a_sentence_for_each_run(tmp_path):
         "r own 0.800 0.700–0.900 own held-out items, 4 classes, n = 80"
         f" {part['other']['value']:.3f}",
         "there theirs – 0.700",
-        "Items of classes that the model does not have: 22 (bored).",
+        "Items of other classes, which are not scored: 22 (bored).",
         "Items that the model was trained on, or nearly so: 2. Without them",
         "no test split: all items",
     )

@@ -280,6 +280,16 @@ def test_a_cross_validated_probe_has_a_wider_interval_and_misses_larger_differen
     assert probe.smallest_difference == pytest.approx(1.5 * single.smallest_difference, rel=0.05)
 
 
+def test_classes_without_items_do_not_change_a_plan():
+    labels, groups = np.arange(120) % 3, np.arange(120)
+    titles = {"macro_f1": "a macro-F1"}
+    known = make_plan(decision_questions(labels, groups, ["a", "c", "f"], titles)[0])
+    wider = make_plan(decision_questions(labels * 2, groups, list("abcdef"), titles)[0])
+    assert wider.outlooks == known.outlooks
+    assert wider.expected == known.expected == pytest.approx((1 + 1 / 6) / 2)
+    assert all(one.low < known.expected < one.high for one in known.outlooks)
+
+
 def test_one_sentence_tells_what_the_items_can_show():
     data = Data(Description(CLASSES), records())
     audit = {"plan": plan_record(emotion_plan.plannable(data)), "expected": []}

@@ -42,7 +42,7 @@ def test_a_referee_needs_ids_in_the_data(tmp_path):
     (tmp_path / "mine.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     (tmp_path / "theirs.csv").write_text("id,label\n1,joy\n")
     case = Case("emotion", tmp_path / "mine.csv", tmp_path / "theirs.csv", None, {}, None, False)
-    with pytest.raises(DataError, match=r"mine\.csv.*no column id; data and predictions need one"):
+    with pytest.raises(DataError, match=r"mine\.csv.*no column 'id'; there are text, label\."):
         configuration(case, tmp_path)
 
 

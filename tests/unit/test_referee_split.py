@@ -2,8 +2,8 @@
 
 import pytest
 
-from affectlab.errors import DataError
-from affectlab.referee import Case, configuration
+from affectlab.errors import DataError, UserError
+from affectlab.referee import Case, configuration, referee
 
 WORDS = ("morning", "evening", "river", "garden", "letter", "window")
 
@@ -34,3 +34,36 @@ def test_ids_of_no_item_are_reported_with_the_table_that_has_them(tmp_path):
     assert "1 of 2 ids are none of data.csv: t2; 't2' differs from 'T2' in case" in str(
         caught.value
     )
+
+
+def test_a_table_without_rows_is_named(tmp_path):
+    (tmp_path / "data.csv").write_text("id,text,label\nt1,one day,joy\nt2,one more,fear\n")
+    (tmp_path / "theirs.csv").write_text("id,label\n")
+    case = Case("emotion", tmp_path / "data.csv", tmp_path / "theirs.csv", None, {}, None, False)
+    with pytest.raises(DataError, match=r"theirs\.csv: expected a row for each item, found none"):
+        configuration(case, tmp_path)
+
+
+def test_all_mistakes_of_a_list_reach_the_reader(tmp_path):
+    (tmp_path / "data.csv").write_text(
+        "id,text,label,split\nt1,a day,joy,train\nt2,more,fear,test\nt3,again,joy,test\n"
+    )
+    (tmp_path / "theirs.csv").write_text("id,label\nt2,joy\nt3,joy\n")
+    case = Case("emotion", tmp_path / "data.csv", tmp_path / "theirs.csv", None, {}, None, False)
+    project = tmp_path / "project"
+    project.mkdir()
+    # What stands for the workflow ends as a step does that finds mistakes.
+    (project / "Snakefile").write_text(
+        "import sys\n"
+        "print('2026-12-01 12:00:00,000 ERROR affectlab: the data cannot be used:',"
+        " '  - no anger', '  - no love', 'Shutting down', sep='\\n', file=sys.stderr)\n"
+        "sys.exit(1)\n"
+    )
+    with pytest.raises(UserError) as caught:
+        referee(case, tmp_path, project)
+    assert str(caught.value).split("\n") == [
+        "the data cannot be used:",
+        "  - no anger",
+        "  - no love",
+        f"All messages are in {tmp_path / 'referee.log'}.",
+    ]

@@ -89,7 +89,7 @@ def test_a_name_in_two_spellings_counts_as_one_group():
         "name_in_two_spellings",
     ]
     assert found[-1].sentence.startswith(
-        "Names in the column speaker are spelled in more than one way ('S1' and 's1'; "
+        "In the column speaker, 2 names are spelled in more than one way"
     )
 
 

@@ -26,6 +26,7 @@ def record(value=0.3, ci=(0.2, 0.4), **outside):
         "metrics": {
             "accuracy": {
                 "value": value,
+                "direction": "higher",
                 "ci": list(ci),
                 "baseline": {"name": "conditions_balanced", "value": 0.35},
             }
@@ -83,6 +84,27 @@ def test_swapped_names_come_after_the_score_with_the_score_after_renaming():
     assert "The claim lies in this interval." in text
     assert text.count("seem swapped") == 1
     assert "does not lie in" in " ".join(page(record(**found), ("accuracy", 0.2)).split())
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        (("accuracy", 0.9), "these items do not confirm it"),
+        (("Accuracy", 0.1), "these items show more than is claimed"),
+        (("accuracy", 0.3), "these 55 items agree"),
+        (("accuracie", 0.3), "no score 'accuracie' of these predictions; did you mean 'accuracy'?"),
+        (("wibble", 0.3), "no score 'wibble' of these predictions; known: accuracy. The claim is"),
+    ],
+)
+def test_a_claim_is_judged_or_named(claim, words):
+    text = " ".join(page(record(), claim).split())
+    assert words in text
+    assert text.startswith("Score On 55 texts the accuracy is 0.300")
+
+
+def test_only_scored_items_count_as_trained_on():
+    text = " ".join(page(record(trained_on=["t1", "t2", "t3"], missing=["t1"])).split())
+    assert "The model was trained on 2 of the scored texts." in text
 
 
 def test_listed_training_items_that_are_unknown_are_reported():

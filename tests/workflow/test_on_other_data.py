@@ -126,7 +126,7 @@ def test_texts_of_other_data(project):
     for sentence in (
         "words has an unweighted average recall of",
         "on held-out items of mine of the same 3 classes. The drop is",
-        "Items of classes that the model does not have: 30 (Hohn).",
+        "Items of other classes, which are not scored: 30 (Hohn).",
         f"Items that the model was trained on, or nearly so: {len(copies)}.",
         "trained on (rows), tested on (columns)",
         "3 shared classes, n = 105",

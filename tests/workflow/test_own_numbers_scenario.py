@@ -73,7 +73,7 @@ def test_a_table_with_valence_and_arousal(project, capsys, misfits, monkeypatch)
         for sentence in (*traps.values(), "valence, arousal of texts"):
             assert sentence in card
         assert (own / "figures" / "predicted_values.svg").stat().st_size > 0
-        assert "| valence, concordance | " in card
+        assert "| concordance of valence | " in card
         model = os.fspath(own / "model")
         assert cli.main(["predict", "emotion", "--model", model, "they were cheering"]) == 0
         answer = json.loads(capsys.readouterr().out)

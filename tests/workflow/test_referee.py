@@ -2,8 +2,10 @@
 
 import csv
 import random
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import environment
@@ -72,3 +74,28 @@ def test_what_is_wrong_is_said_in_one_line(case):
     assert len(done.stderr.splitlines()) == 1
     done = judged(folder, "--predictions", "theirs.csv", "--claim", "accuracy")
     assert "--claim accuracy: expected a score and a share" in done.stderr
+    done = judged(folder, "--predictions", "theirs.csv", "--to", "theirs.csv")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--to theirs.csv: expected a folder, found a file" in done.stderr
+
+
+def test_a_referee_that_is_ended_leaves_nothing_running_and_no_lock(case):
+    folder, _ = case
+    command = [sys.executable, "-m", "affectlab", "referee", "emotion", "--data", "tweets.csv"]
+    process = subprocess.Popen(
+        [*command, "--predictions", "theirs.csv", "--to", "ended"],
+        cwd=folder,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    locks = folder / "ended" / ".snakemake" / "locks"
+    deadline = time.monotonic() + 120
+    while not (locks.is_dir() and any(locks.iterdir())):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, printed = process.communicate(timeout=120)
+    assert (process.returncode, printed) == (130, "affectlab: interrupted\n")
+    assert not any(locks.iterdir())

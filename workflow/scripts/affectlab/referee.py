@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from affectlab.evaluation.records import read_metrics
 from affectlab.experiments import EXPERIMENTS
 from affectlab.files.io import write_text
 from affectlab.report.verdict import as_text, verdict
+
+LOCKED = "Directory cannot be locked"
+"""What Snakemake says of a folder in which another process works."""
 
 RUN = "theirs"
 SEED = 0
@@ -144,13 +148,15 @@ def _check_ids(case: Case, predicted: Sequence[str], items: Collection[str]) -> 
         DataError: an id is of no item of the data.
     """
     unknown = [name for name in predicted if name not in items]
+    if not predicted:
+        raise DataError(case.predictions, None, "expected a row for each item, found none")
     if unknown:
         raise DataError(
             case.predictions,
             None,
             f"{len(unknown)} of {len(predicted)} ids are none of {case.data.name}: "
-            f"{listed_names(unknown)}{spelling_hint(unknown, items)}. Write ids as in the data; "
-            "without a column id they are the numbers of the rows, such as 00001",
+            f"{listed_names(unknown)}{spelling_hint(unknown, items)}. Write ids as in the data, "
+            f"where the first is {next(iter(items))!r}",
         )
 
 
@@ -177,7 +183,10 @@ def _ids(path: Path, column: str) -> list[str]:
         if row.problem is not None:
             raise DataError(path, row.place, row.problem)
         if column not in row.values:
-            problem = f"no column {column}; data and predictions need one with the id of each item"
+            problem = (
+                f"no column {column!r}; there are {listed_names(list(row.values))}. Data and "
+                "predictions need a column of that name with the id of each item"
+            )
             raise DataError(path, row.place, problem)
         names[str(row.values[column])] = None
     return list(names)
@@ -192,22 +201,43 @@ def _carry_out(folder: Path, project: Path) -> None:
     command = [
         *(sys.executable, "-m", "snakemake", "--cores", "1"),
         *("--snakefile", str(project / "Snakefile"), "--configfile", CONFIGURATION),
+        "--rerun-incomplete",
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            # Snakemake ends its jobs and unlocks the folder.
+            process.terminate()
+            raise
     log = folder / "referee.log"
-    write_text(log, done.stdout + done.stderr)
-    if done.returncode != 0:
-        raise UserError(f"{_reason(done.stdout + done.stderr)}; all messages are in {log}")
+    write_text(log, output)
+    if process.returncode == 0:
+        return
+    if LOCKED in output:
+        locks = folder / ".snakemake" / "locks"
+        raise UserError(
+            f"{folder} is locked by another run, or by one that was killed. If nothing works in"
+            f" it, remove {locks} and repeat the command"
+        )
+    reason = _reason(output)
+    end = f"\nAll messages are in {log}." if "\n" in reason else f"; all messages are in {log}"
+    raise UserError(f"{reason}{end}")
 
 
 def _reason(output: str) -> str:
     """The message of ours in Snakemake's output, or else its last line."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line for line in output.splitlines() if line.strip()]
     mark = " ERROR affectlab: "
-    ours = [line.partition(mark)[2] for line in lines if mark in line]
-    if ours:
-        message = ours[-1]
+    starts = [place for place, line in enumerate(lines) if mark in line]
+    if starts:
+        first, *rest = lines[starts[-1] :]
+        # Mistakes that are told together are a list below it.
+        listed = takewhile(lambda line: line.startswith("  "), rest)
+        message = "\n".join([first.partition(mark)[2], *listed])
         for key, option in OPTIONS.items():
             message = message.replace(key, option)
         return message
-    return lines[-1] if lines else "no output"
+    return lines[-1].strip() if lines else "no output"

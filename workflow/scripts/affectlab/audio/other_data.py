@@ -177,12 +177,15 @@ def evaluate_other(
     """
     bootstrap = test.bootstrap
     classes = tuple(load(model_directory).facts["classes"])
-    mapping = test.mapping(classes, task_classes(description.classes, task))
     items = read_corpus(*other, task, recipe.unit).items
     split, places = other_places([one.split for one in items.values()])
     tested = {list(items)[place]: list(items.values())[place] for place in places}
     labels = {one: str(known.label) for one, known in tested.items()}
     groups = {one: known.subject for one, known in tested.items()}
+    whole = _own_predictions(recipe, own, classes, read_json(details_path))
+    own_labels = {classes[label] for label in whole.labels.tolist()}
+    theirs = task_classes(description.classes, task)
+    mapping = test.mapping(classes, theirs, own_labels, labels.values())
     answers = read_answers(test.answers, classes, labels, groups)
     copied = copies_in_training(test.copies, ("train", "validation", "test", WHOLE))
     if recipe.unit == "subject":
@@ -191,7 +194,10 @@ def evaluate_other(
         classes=classes,
         mapping=mapping,
         labels=labels.values(),
-        within=_within(recipe, own, classes, mapping, read_json(details_path), bootstrap),
+        within=(
+            Origin(recipe.data, main_scheme(recipe)),
+            _within(whole, classes, mapping, bootstrap),
+        ),
         other=(
             Origin(test.data, split),
             of_shared_classes(answers, classes, mapping, bootstrap.level),
@@ -209,23 +215,31 @@ def _of_subjects(copied: Mapping[str, object], paths: tuple[Path, ...]) -> dict[
     return {**copied, "items": sorted(subjects)}
 
 
-def _within(
+def _own_predictions(
     recipe: AudioRun,
     own: tuple[Path, Path, Path],
     classes: tuple[str, ...],
-    mapping: Mapping[str, str],
     details: Mapping[str, object],
+) -> Predicted:
+    """The run's own items as they were predicted when held out, with their refits."""
+    main = main_scheme(recipe)
+    corpus = read_corpus(*own[:2], recipe.task, recipe.unit)
+    whole = read_predictions(own[2], classes, corpus, main)[main]
+    return replace(whole, refits=read_refits(details, main))
+
+
+def _within(
+    whole: Predicted,
+    classes: tuple[str, ...],
+    mapping: Mapping[str, str],
     bootstrap: Bootstrap,
-) -> tuple[Origin, Scored]:
+) -> Scored:
     """The run's own items of the shared classes, as they were predicted when held out.
 
     Each score is the mean over the repeats. Its interval also covers refits, as that of all classes
     does.
     """
-    main, shared = main_scheme(recipe), shared_order(classes, mapping)
-    corpus = read_corpus(*own[:2], recipe.task, recipe.unit)
-    whole = read_predictions(own[2], classes, corpus, main)[main]
-    whole = replace(whole, refits=read_refits(details, main))
+    shared = shared_order(classes, mapping)
     columns = [classes.index(name) for name in shared]
     others = {
         name
@@ -236,7 +250,7 @@ def _within(
     counts = class_counts([classes[label] for label in kept.labels.tolist()], shared)
     restricted = _restricted(kept, columns)
     refitted = partial(class_items, bootstrap=bootstrap, refitted=(whole, len(classes)))
-    return Origin(recipe.data, main), Scored(
+    return Scored(
         refitted(restricted, len(shared)),
         refitted(kept, len(classes)),
         counts,

@@ -178,14 +178,14 @@ def spelling_traps(names: Sequence[str], group_name: str) -> list[Trap]:
     spelled: dict[str, set[str]] = defaultdict(set)
     for name in names:
         spelled[name_key(name)].add(name)
-    several = sorted(sorted(own) for own in spelled.values() if len(own) > 1)
+    several = sum(len(own) > 1 for own in spelled.values())
     if not several:
         return []
-    shown = "; ".join(" and ".join(map(repr, own)) for own in several[:SHOWN])
-    more = "; ..." if len(several) > SHOWN else ""
+    # They name people, and the sentence is printed on cards.
+    are = "name is" if several == 1 else "names are"
     sentence = (
-        f"Names in the column {group_name} are spelled in more than one way ({shown}{more}). Each "
-        "was taken as one when the data were divided."
+        f"In the column {group_name}, {several} {are} spelled in more than one way (case, white "
+        "space or Unicode form). Each was taken as one when the data were divided."
     )
     return [Trap("name_in_two_spellings", sentence)]
 

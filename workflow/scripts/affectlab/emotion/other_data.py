@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from affectlab.config.models import Bootstrap
 from affectlab.datasets.near_texts import RULE, near_groups
 from affectlab.emotion.data import Data, Record
 from affectlab.emotion.evaluate import TASK_VERSION
@@ -27,9 +26,9 @@ from affectlab.evaluation.other_answers import (
 from affectlab.evaluation.other_data import (
     Origin,
     OtherTest,
-    Scored,
     of_shared_classes,
     other_data_record,
+    same_names,
     write_other_data,
 )
 
@@ -107,16 +106,21 @@ def evaluate_other(
         UserError: the data share fewer than two classes.
     """
     classes, bootstrap = own[0].classes, test.bootstrap
-    mapping = test.mapping(classes, other.classes)
+    corpus = corpus_of(own[0])
+    within = Answers.within(read_predictions(own[1], corpus)["test"], corpus)
     split, records = other_records(other)
     labels = {record.id: record.label for record in records}
+    mapping = test.mapping(classes, other.classes, within.labels, labels.values())
     groups = dict(zip(labels, groups_of(records), strict=True))
     answers = read_answers(test.answers, classes, labels, groups)
     record = other_data_record(
         classes=classes,
         mapping=mapping,
         labels=labels.values(),
-        within=_within(recipe.data, *own, mapping, bootstrap),
+        within=(
+            Origin(recipe.data, "test" if own[0].description.folds is None else CROSS_VALIDATION),
+            of_shared_classes(within, classes, same_names(mapping), bootstrap.level),
+        ),
         other=(
             Origin(test.data, split),
             of_shared_classes(answers, classes, mapping, bootstrap.level),
@@ -125,14 +129,3 @@ def evaluate_other(
         bootstrap=bootstrap,
     )
     write_other_data(path, test.header(recipe.protocol, TASK_VERSION), record, schema)
-
-
-def _within(
-    name: str, data: Data, path: Path, mapping: dict[str, str], bootstrap: Bootstrap
-) -> tuple[Origin, Scored]:
-    """The run's own held-out texts of the shared classes."""
-    corpus = corpus_of(data)
-    answers = Answers.within(read_predictions(path, corpus)["test"], corpus)
-    same = {one: one for one in corpus.classes if one in mapping.values()}
-    split = "test" if data.description.folds is None else CROSS_VALIDATION
-    return Origin(name, split), of_shared_classes(answers, corpus.classes, same, bootstrap.level)

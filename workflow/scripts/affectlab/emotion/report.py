@@ -20,7 +20,7 @@ from affectlab.emotion.report_parts import (
 )
 from affectlab.emotion.settings import Block, selected_runs
 from affectlab.evaluation.classification import CROSS_VALIDATION
-from affectlab.evaluation.outside_words import SEEN_UNKNOWN, known_items, outside_sentences
+from affectlab.evaluation.outside_words import known_items, outside_sentences, unknown_training
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
@@ -223,7 +223,7 @@ def _headline(results: _Results, published: Sequence[PublishedNumber]) -> list[s
         " trivial baseline."
     ]
     if elsewhere:
-        sentences.append(SEEN_UNKNOWN.format(texts))
+        sentences += unknown_training(results.runs[best][0].metrics, texts)
     if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
     if agreed := results.audits[run["data"]].get("agreement"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from affectlab.datasets.description import Target
 from affectlab.evaluation.classification import CROSS_VALIDATION
-from affectlab.evaluation.outside_words import SEEN_UNKNOWN, known_items, outside_sentences
+from affectlab.evaluation.outside_words import known_items, outside_sentences, unknown_training
 from affectlab.evaluation.regression import score_stems
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
 from affectlab.report import words
@@ -125,7 +125,7 @@ def headline(
     texts = _scored_texts(run, first, audits[run["data"]])
     sentences = part.first(named, run, first, texts, interval)
     if elsewhere:
-        sentences.append(SEEN_UNKNOWN.format("texts"))
+        sentences += unknown_training(first, "texts")
     elif run["split"] == CROSS_VALIDATION:
         sentences.append("Each text was predicted by a model that was trained without its fold.")
     if few := part.few(run):

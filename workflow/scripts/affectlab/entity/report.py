@@ -12,7 +12,7 @@ from affectlab.entity.data import Data, read_data, targets_of
 from affectlab.entity.evaluate import CROSS_VALIDATION
 from affectlab.entity.predictions import scored_rows
 from affectlab.entity.settings import Block
-from affectlab.evaluation.outside_words import SEEN_UNKNOWN, outside_sentences
+from affectlab.evaluation.outside_words import outside_sentences, unknown_training
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.files.io import read_json
@@ -286,7 +286,8 @@ def _headline(
         _macro_sentence(macro, metrics.get("non_neutral_accuracy")),
     ]
     if elsewhere:
-        sentences.append(SEEN_UNKNOWN.format("targets"))
+        record = next(view["record"] for view in views if view["run"] == best)
+        sentences += unknown_training(record, "targets")
     if small := small_sample(run["n"], accuracy["ci"], groups=run["groups"], score="the accuracy"):
         sentences.append(small)
     if not elsewhere:

@@ -97,10 +97,30 @@ class OtherTest:
     answers: Path
     copies: Path
 
-    def mapping(self, own: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
-        """`mapping_of` the classes of the model and of the other data."""
+    def mapping(
+        self,
+        own: Sequence[str],
+        theirs: Sequence[str],
+        own_labels: Collection[str],
+        their_labels: Collection[str],
+    ) -> dict[str, str]:
+        """Class of the other data -> class of the model, of those that both samples have.
+
+        The two scores would be about other classes if one sample lacked a class.
+
+        Args:
+            own: classes of the model.
+            theirs: classes of the other data.
+            own_labels: true classes of the scored items of the own data.
+            their_labels: those of the items of the other data.
+
+        Raises:
+            UserError: see `mapping_of`.
+        """
         block = f"{self.experiment}.runs.{self.run}.test_on.{self.data}"
-        return mapping_of(block, own, theirs, self.given)
+        found = mapping_of(block, own, theirs, self.given)
+        common = {found[name] for name in their_labels if name in found} & set(own_labels)
+        return {name: ours for name, ours in found.items() if ours in common}
 
     def header(self, protocol: str, task_version: int) -> dict[str, Any]:
         """What identifies the model in the record.
@@ -140,6 +160,11 @@ def mapping_of(
 def shared_order(classes: Sequence[str], mapping: Mapping[str, str]) -> tuple[str, ...]:
     """The shared classes in the order of the model."""
     return tuple(name for name in classes if name in mapping.values())
+
+
+def same_names(mapping: Mapping[str, str]) -> dict[str, str]:
+    """The mapping of the own data: each shared class stands for itself."""
+    return {name: name for name in mapping.values()}
 
 
 def of_shared_classes(

@@ -10,8 +10,6 @@ from affectlab.evaluation.pretrained_records import pretrained_sentences
 
 TUNED = "Whether the model was tuned on these items cannot be seen in predictions."
 
-SEEN_UNKNOWN = "Whether it was trained on these {} is not known."
-"""Of a model from elsewhere that is shown first."""
 
 SPLITS = ("validation", "test")
 """Splits of data that have a training split, too."""
@@ -36,6 +34,18 @@ def known_items(record: Mapping[str, Any]) -> int | None:
     if found is not None and not found["trained_on"] and data.get("split") not in SPLITS:
         return None
     return int(data["n"])
+
+
+def unknown_training(record: Mapping[str, Any], what: str) -> list[str]:
+    """A sentence on a model from elsewhere, unless its training items are listed.
+
+    Args:
+        record: its metrics.json.
+        what: plural of an item.
+    """
+    if record["details"]["outside"].get("trained_on"):
+        return []
+    return [f"Whether it was trained on these {what} is not known."]
 
 
 def _result_split(data: Mapping[str, Any]) -> str:
@@ -90,7 +100,7 @@ def outside_sentences(
             f"{missing} of {n + missing} {what} have no prediction and are not scored; if"
             " these are the hard ones, the score is too good."
         )
-    if listed := len(found["trained_on"]):
+    if listed := len(set(found["trained_on"]).difference(found["missing"])):
         sentences.append(f"The model was trained on {listed} of the scored {what}.")
     sentences += _of_training_list(found.get("training_list"), what)
     if others := len(found["other_truths"]):

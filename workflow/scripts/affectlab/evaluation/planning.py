@@ -289,14 +289,16 @@ def decision_questions(
     Returns:
         A question for each score; none where all items are of one class.
     """
-    if len(np.unique(labels)) < 2:
+    # Classes without items have no recall; answers are simulated among the others.
+    present, ids = np.unique(labels, return_inverse=True)
+    if len(present) < 2:
         return []
     codes = group_codes(groups)
     found = []
     for name, title in titles.items():
-        score = Decisions(name, labels, codes, len(classes))
+        score = Decisions(name, ids, codes, len(present))
         best, value = score.strongest_constant()
-        why = f"the middle between always {classes[best]!r} ({value:.2f}) and 1"
+        why = f"the middle between always {classes[present[best]]!r} ({value:.2f}) and 1"
         found.append(Question(name, title, score, (1 + value) / 2, why))
     return found
 

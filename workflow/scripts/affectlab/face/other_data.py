@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from affectlab.config.models import Bootstrap
 from affectlab.errors import UserError
 from affectlab.evaluation.classification import CROSS_VALIDATION, read_predictions
 from affectlab.evaluation.other_answers import (
@@ -21,9 +19,9 @@ from affectlab.evaluation.other_answers import (
 from affectlab.evaluation.other_data import (
     Origin,
     OtherTest,
-    Scored,
     of_shared_classes,
     other_data_record,
+    same_names,
     write_other_data,
 )
 from affectlab.face.data import Faces, groups_of
@@ -123,16 +121,22 @@ def evaluate_other(
         UserError: the data share fewer than two classes.
     """
     classes, bootstrap = own[0].faces.classes, test.bootstrap
-    mapping = test.mapping(classes, other.classes)
+    scored = own[0].result_split(result_split)
+    corpus = corpus_of(own[0], scored)
+    within = Answers.within(read_predictions(own[1], corpus, held_out(scored))[scored], corpus)
     split, rows = other_rows(other)
     labels = {other.paths[row]: str(other.emotions[row]) for row in rows}
+    mapping = test.mapping(classes, other.classes, within.labels, labels.values())
     groups = dict(zip(other.paths, groups_of(other), strict=True))
     answers = read_answers(test.answers, classes, labels, groups)
     record = other_data_record(
         classes=classes,
         mapping=mapping,
         labels=labels.values(),
-        within=_within(recipe.data, *own, mapping, bootstrap, result_split),
+        within=(
+            Origin(recipe.data, scored if own[0].faces.folds is None else CROSS_VALIDATION),
+            of_shared_classes(within, classes, same_names(mapping), bootstrap.level),
+        ),
         other=(
             Origin(test.data, split),
             of_shared_classes(answers, classes, mapping, bootstrap.level),
@@ -141,27 +145,3 @@ def evaluate_other(
         bootstrap=bootstrap,
     )
     write_other_data(path, test.header(recipe.protocol, TASK_VERSION), record, schema)
-
-
-def _within(
-    name: str,
-    data: ScoredData,
-    path: Path,
-    mapping: Mapping[str, str],
-    bootstrap: Bootstrap,
-    result_split: str,
-) -> tuple[Origin, Scored]:
-    """The run's own scored images of the shared classes."""
-    scored = data.result_split(result_split)
-    corpus = corpus_of(data, scored)
-    found = read_predictions(path, corpus, held_out(scored))[scored]
-    folded = data.faces.folds is not None
-    return (
-        Origin(name, CROSS_VALIDATION if folded else scored),
-        of_shared_classes(
-            Answers.within(found, corpus),
-            corpus.classes,
-            {one: one for one in corpus.classes if one in mapping.values()},
-            bootstrap.level,
-        ),
-    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from affectlab.config.entries import ReferenceResult
 from affectlab.evaluation.classification import CROSS_VALIDATION
-from affectlab.evaluation.outside_words import SEEN_UNKNOWN, outside_sentences
+from affectlab.evaluation.outside_words import outside_sentences, unknown_training
 from affectlab.evaluation.records import read_comparison
 from affectlab.evaluation.small_data import small_sample
 from affectlab.face.settings import Block
@@ -58,8 +58,8 @@ MAIN_FIGURES = ("confusion_matrix", "blur_test", "reliability")
 """In view are the first of these that a run has."""
 
 REGRESSED = {
-    "valence_ccc": "valence, concordance",
-    "arousal_ccc": "arousal, concordance",
+    "valence_ccc": "concordance of valence",
+    "arousal_ccc": "concordance of arousal",
     "iq_proxy_mae": "“IQ” proxy, mean absolute error",
     "iq_proxy_r2": "“IQ” proxy, R²",
     "eq_proxy_mae": "“EQ” proxy, mean absolute error",
@@ -160,7 +160,7 @@ def _headline(
         " baseline."
     ]
     if is_elsewhere(runs[best]):
-        sentences.append(SEEN_UNKNOWN.format("images"))
+        sentences += unknown_training(first, "images")
     if small := small_sample(run["n"], score["ci"], groups=run["groups"]):
         sentences.append(small)
     if first["details"]["selected_on_result"]:

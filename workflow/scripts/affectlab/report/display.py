@@ -84,7 +84,7 @@ def score_name(key: str) -> str:
 def _known_score(key: str) -> str | None:
     number, _, kind = key.rpartition("_")
     if number and key not in SCORES and kind in OF_NUMBERS:
-        return f"{number.replace('_', ' ')}, {SCORES[kind]}"
+        return f"{SCORES[kind]} of {number.replace('_', ' ')}"
     return SCORES.get(key)
 
 

@@ -106,7 +106,7 @@ class Tested(NamedTuple):
             found.append(note)
         if record["left_out"]:
             count, names = sum(record["left_out"].values()), ", ".join(record["left_out"])
-            found.append(f"Items of classes that the model does not have: {count:,} ({names}).")
+            found.append(f"Items of other classes, which are not scored: {count:,} ({names}).")
         if copied := len(record["copies"]["items"]):
             found.append(self._copies(copied))
         return found

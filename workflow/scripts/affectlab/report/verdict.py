@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from affectlab.config.experiment import Judged
+from affectlab.config.messages import nearest
 from affectlab.errors import UserError
 from affectlab.evaluation.outside_words import known_items, outside_sentences, swapped_sentence
 from affectlab.evaluation.small_data import few_for_correlation, small_sample
@@ -59,24 +60,20 @@ def verdict(
         claim: score and claimed value; None without a claim.
         judged: what it is about.
         predicted_alone: whether the table chose the scored items: those that it predicts.
-
-    Raises:
-        UserError: the claim is about a score that is not computed.
     """
     what = judged.items
-    name = (
-        next((one for one in judged.headlines if one in record["metrics"]), judged.headlines[0])
-        if claim is None
-        else claim[0]
-    )
-    if name not in record["metrics"]:
-        known = ", ".join(record["metrics"])
-        raise UserError(f"--claim: no score {name!r} of these predictions; there are {known}")
+    unknown = None
+    if claim is not None:
+        found = _claimed_score(record, claim[0])
+        unknown = None if found else _unknown_score(record, claim[0])
+        claim = (found, claim[1]) if found else None
+    headline = next((one for one in judged.headlines if one in record["metrics"]), None)
+    name = claim[0] if claim else headline or judged.headlines[0]
     paragraphs = [
         ("Chosen", _chosen(record, what) if predicted_alone else None),
         ("Score", _score(record, name, what)),
         ("Names", _names(record, name, claim)),
-        ("Claim", None if claim is None else _claim(record, claim)),
+        ("Claim", unknown if claim is None else _claim(record, claim)),
         ("Baseline", _baseline(record, name)),
         ("Leakage", _leakage(record, name, judged)),
         ("Duplicates", _duplicates(record["data"], what)),
@@ -129,6 +126,17 @@ def _names(record: Mapping[str, Any], name: str, claim: tuple[str, float] | None
     return f"{sentence} The claim {lies} in this interval."
 
 
+def _claimed_score(record: Mapping[str, Any], name: str) -> str | None:
+    """The score that a claim names, in any case; None if there is no such score."""
+    return next((one for one in record["metrics"] if one.casefold() == name.casefold()), None)
+
+
+def _unknown_score(record: Mapping[str, Any], name: str) -> str:
+    hint = nearest(name, record["metrics"])
+    end = "" if hint.endswith("?") else "."
+    return f"There is no score {name!r} of these predictions{hint}{end} The claim is not judged."
+
+
 def _claim(record: Mapping[str, Any], claim: tuple[str, float]) -> str:
     name, value = claim
     low, high = record["metrics"][name]["ci"]
@@ -136,8 +144,10 @@ def _claim(record: Mapping[str, Any], claim: tuple[str, float]) -> str:
     start = f"The claim is {number(value)}, {signed(value - found)} from what we find."
     if low <= value <= high:
         return f"{start} It lies inside the interval: these {record['data']['n']:,} items agree."
-    side = "above" if value > high else "below"
-    return f"{start} It lies {side} the interval: these items do not confirm it."
+    better = value < low if record["metrics"][name]["direction"] == "higher" else value > high
+    if better:
+        return f"{start} It lies outside the interval: these items show more than is claimed."
+    return f"{start} It lies outside the interval: these items do not confirm it."
 
 
 def _baseline(record: Mapping[str, Any], name: str) -> str | None:
