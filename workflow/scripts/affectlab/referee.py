@@ -6,6 +6,7 @@ and prints what came out.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Collection, Container, Mapping, Sequence
@@ -209,8 +210,8 @@ def _carry_out(folder: Path, project: Path) -> None:
         try:
             output, _ = process.communicate()
         except BaseException:
-            # Snakemake ends its jobs and unlocks the folder.
-            process.terminate()
+            # As at a terminal: Snakemake ends its jobs and unlocks the folder.
+            process.send_signal(signal.SIGINT)
             raise
     log = folder / "referee.log"
     write_text(log, output)
