@@ -18,6 +18,7 @@ from affectlab.errors import UserError
 from affectlab.evaluation.comparison import summarise
 from affectlab.evaluation.records import read_record
 from affectlab.files.io import read_json, write_json, write_jsonl
+from affectlab.report.model_cards import TrainingData
 
 BOOTSTRAP = Bootstrap(resamples=200)
 
@@ -493,7 +494,7 @@ def test_clips_are_not_held_against_pooled_subjects(compared, name):
         ("duration", "loudness"), record["other_splits"]["clip_random"]
     )
     entry = {"title": "T", "licence": "L", "terms": "X", "citation": "C", "sources": []}
-    text = card(record, [], recipe(name), entry, Encoder(kind="logmel"), None)
+    text = card(record, TrainingData(entry), recipe(name), Encoder(kind="logmel"), None, [], "")
     drawing = (out / "figures" / "schemes.svg").read_text()
     assert "speakers kept apart" in drawing
     for shown in (text, drawing):

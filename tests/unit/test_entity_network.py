@@ -1194,7 +1194,9 @@ def test_the_report_shows_the_figures_and_every_score_of_each_run(
             assert n.text == str(records[run.text]["data"]["n"])
             shown[run.text] |= zip(names, [cell.findtext("b") for cell in cells], strict=True)
     for run, found in shown.items():
-        assert {"accuracy", "macro-F1", "kappa cosine gap", "retrieval map"} <= set(found)
+        assert {"accuracy", "macro-F1", term("kappa_cosine_gap"), term("retrieval_map")} <= set(
+            found
+        )
         metrics = {term(name): entry for name, entry in records[run]["metrics"].items()}
         shown_values = {name: value.replace("−", "-") for name, value in found.items()}
         assert shown_values == {name: f"{metrics[name]['value']:.3f}" for name in found}

@@ -30,6 +30,7 @@ from affectlab.face.report import section
 from affectlab.face.scored_data import ScoredData
 from affectlab.face.settings import Block, BlurTest, FaceRun, Labels
 from affectlab.files.io import read_json, read_jsonl, write_json, write_jsonl
+from affectlab.report.model_cards import TrainingData
 from affectlab.samples import face as samples
 
 PROJECT = Path(__file__).parents[2]
@@ -336,37 +337,39 @@ def test_the_card_says_what_the_indices_are_not(evaluated):
     check = read_json(evaluated.parents[1] / "data" / "face_sample" / "label_check.json")
     registries = load_registries(PROJECT, {})
     entry = registries.datasets["fer2013"]
-    text = card(record, [], check, RUN, LABELS, entry, {}, None)
+    text = card(record, TrainingData(entry), check, RUN, LABELS, {}, None, [], "")
     for sentence in (
         "](figures/blur_test.png)",
         "10.1177/1529100619832930",
         "Article 5(1)(f)",
-        "Not intelligence and not emotional intelligence",
+        "*Intelligence or emotional intelligence.*",
         "web search",
     ):
         assert sentence in text
     first_page = text.split("## Results")[0]
     assert "blur_test.png" in first_page
     assert "were trained on" not in text
-    assert "it follows the camera" in first_page
-    assert "what it has learnt follows the camera" in first_page
+    assert "The formula follows the camera." in first_page
+    assert "What the network has learnt follows the camera." in first_page
     assert all(f"- *{name}*: {warning}." in text for name, warning in WARNINGS.items())
     assert "Valence and arousal: those of the class label, mean ratings of emotion words" in text
     assert "[doi 10.1016/0092-6566(77)90037-X](https://doi.org/" in text
     assert "The temperature was fitted" not in text
     record["details"]["blur_test"]["network_iq"] = {"falls": False, "flat": True}
-    text = card(record, [], check, RUN, LABELS, entry, {}, None)
-    assert "it does not even follow the camera" in text
-    assert "what it has learnt follows the camera" not in text
+    text = card(record, TrainingData(entry), check, RUN, LABELS, {}, None, [], "")
+    assert "The network does not even follow the camera." in text
+    assert "has learnt follows the camera" not in text
     record["details"]["blur_test"]["network_iq"] = {"falls": False, "flat": False}
-    text = card(record, [], check, RUN, LABELS, entry, {}, None)
+    text = card(record, TrainingData(entry), check, RUN, LABELS, {}, None, [], "")
     assert "not even follow the camera" not in text
     record["details"]["blur_test"]["formula_iq"] = {"falls": False, "flat": True}
-    text = card(record, [], check, RUN, LABELS, entry, {}, None)
-    assert "it follows the camera" not in text
+    text = card(record, TrainingData(entry), check, RUN, LABELS, {}, None, [], "")
+    assert "follows the camera" not in text
     record["details"]["seen_in_training"] = True
     generated = registries.datasets["face_sample"]
-    text = card(record, ["blank images"], check, RUN, LABELS, generated, {}, None)
+    text = card(
+        record, TrainingData(generated, ["blank images"]), check, RUN, LABELS, {}, None, [], ""
+    )
     assert "it differs in blank images." in text
     assert "were trained on" in text
     assert "drawn by a program" in text
@@ -381,17 +384,17 @@ def test_the_card_names_the_votes_and_what_the_temperature_was_fitted_to(evaluat
     recipe = changed(RUN, loss={"votes_weight": 0.15})
     record["details"]["temperature_on_result"] = True
     check["affect_source"] = "votes"
-    text = card(record, [], check, recipe, LABELS, entry, votes, None)
+    text = card(record, TrainingData(entry), check, recipe, LABELS, votes, None, [], "")
     assert "They make up 15 % of each class target in training, and enter the formula" in text
     assert "by their entropy, and valence and arousal." in text
     assert "Valence and arousal: the mean under the votes" in text
     assert "Barsoum et al." in text
-    assert "Licence: MIT." in text
-    assert "- face_sample\n- ferplus\n" in text
-    assert "the calibration error after scaling is optimistic" in text
+    assert "Votes: MIT;" in text
+    assert "(`ferplus`)" in text
+    assert "The calibration error after scaling is optimistic." in text
     record["details"]["temperature_on_training"] = True
     recipe = changed(RUN, loss={"votes_weight": 0})
-    text = card(record, [], check, recipe, LABELS, entry, votes, None)
+    text = card(record, TrainingData(entry), check, recipe, LABELS, votes, None, [], "")
     assert "They are in no class target; they enter the formula" in text
     assert "fitted to images that were trained on" in text
     assert "\n\n\n" not in text

@@ -352,7 +352,7 @@ def test_a_subject_in_two_spellings(tmp_path):
     write_table(tmp_path / "raw", rows)
     names, text = audited(tmp_path)
     assert names == {"name_in_two_spellings"}
-    assert "'S00' and 's00'" in text
+    assert "1 name is spelled in more than one way" in text
     # From then on it is one subject.
     known = usable_clips(tmp_path / "records.jsonl", tmp_path / "measures.jsonl")
     assert {clip.subject for clip in known} == {f"S{number:02d}" for number in range(6)}

@@ -127,7 +127,7 @@ def test_planted_traps_are_in_audit_card_and_report(own_faces):
         "condition_predicts_class",
         "near_duplicates",
     }
-    assert "'P00' and 'p00'" in traps["name_in_two_spellings"]
+    assert "1 name is spelled" in traps["name_in_two_spellings"]
     assert "size" in traps["condition_predicts_class"]
     assert "traurig/again.jpg" in traps["near_duplicates"]
     card = (own_faces / "results/face/my_faces_tiny/seed13/model_card.md").read_text()

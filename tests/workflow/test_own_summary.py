@@ -114,7 +114,7 @@ def test_every_planted_trap_is_found(trapped):
     names = ("item_in_two_splits", "group_in_two_splits", "near_duplicates")
     assert set(traps) == {*names, "name_in_two_spellings"}
     assert "(test and train: 1)" in traps["item_in_two_splits"]
-    assert "'P11' and 'p11'" in traps["name_in_two_spellings"]
+    assert "1 name is spelled" in traps["name_in_two_spellings"]
     page = words_of((trapped / "results/report/index.html").read_text())
     card = (trapped / "results/summary/cases_smollm2/seed42/model_card.md").read_text()
     assert all(f"cases: {sentence.partition('(')[0]}" in page for sentence in traps.values())

@@ -101,7 +101,6 @@ def build(
         },
         sections=made,
         versions=versions(sections),
-        config_text=config_text,
     )
     write_text(table_path, results_csv(row for section in sections for row in section.table))
     write_text(page_path, page)
