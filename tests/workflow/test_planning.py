@@ -235,7 +235,8 @@ def test_every_rule_is_complete(project):
                 name, set()
             )
             assert wanted - found <= allowed, name
-            assert f'lib=lib("{name}"' in block, name
+            script = re.search(r"/scripts/(\w+)\.py", block).group(1)
+            assert f'lib=lib("{script}"' in block, name
 
 
 def test_targets_only_collect(project):
