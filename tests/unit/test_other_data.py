@@ -78,6 +78,13 @@ def test_names_that_no_data_have_and_too_few_shared_classes_are_reported():
         "x: expected at least 2 classes of both data sets, found 1; the other data have happy, "
         "fear, the run has joy, fear; name the pairs in classes",
     ]
+    # Where the data of one side tell their classes later, those of the other are known.
+    assert list(class_mistakes("x", ("joy", "fear"), None, {"happy": "joi"})) == [
+        "x.classes.happy: the run has no class 'joi'; did you mean 'joy'?"
+    ]
+    assert list(class_mistakes("x", None, ("happy", "fear"), {"hapy": "joy"})) == [
+        "x.classes.hapy: the other data have no class 'hapy'; did you mean 'happy'?"
+    ]
     # Two of their classes are one of ours: one class is shared.
     with pytest.raises(UserError, match="found 1"):
         mapping_of("x", ("joy", "fear"), ("a", "b"), {"a": "joy", "b": "joy"})

@@ -64,24 +64,29 @@ def _key(name: str) -> str:
 
 
 def class_mistakes(
-    path: str, own: Sequence[str], theirs: Sequence[str], given: Mapping[str, str]
+    path: str,
+    own: Sequence[str] | None,
+    theirs: Sequence[str] | None,
+    given: Mapping[str, str],
 ) -> Iterator[str]:
     """Report names in ``classes`` that no data have, and data that share fewer than two classes.
 
     Args:
         path: dotted path of the block.
-        own: classes that the model predicts.
-        theirs: classes of the other data.
+        own: classes that the model predicts; None where only the data tell them.
+        theirs: classes of the other data, likewise.
         given: ``classes`` of the block.
     """
     for name, ours in given.items():
-        if name not in theirs:
+        if theirs is not None and name not in theirs:
             yield (
                 f"{path}.classes.{name}: the other data have no class {name!r}"
                 f"{nearest(name, theirs)}"
             )
-        if ours not in own:
+        if own is not None and ours not in own:
             yield f"{path}.classes.{name}: the run has no class {ours!r}{nearest(ours, own)}"
+    if own is None or theirs is None:
+        return
     shared = set(shared_classes(own, theirs, given).values())
     if len(shared) < LEAST_SHARED:
         yield (
@@ -128,11 +133,15 @@ def other_data_mistakes(
         if entry.get("target", "class") != "class":
             yield f"{here}: {name!r} has the target {entry['target']}, expected class"
             continue
-        ours, theirs = classes_of(own, run), classes_of(entry, block)
-        if ours and theirs and all(isinstance(one, str) for one in (*ours, *theirs)):
-            texts = as_mapping(block.get("classes"))
-            pairs = {key: value for key, value in texts.items() if isinstance(value, str)}
-            yield from class_mistakes(here, ours, theirs, pairs)
+        texts = as_mapping(block.get("classes"))
+        pairs = {key: value for key, value in texts.items() if isinstance(value, str)}
+        ours, theirs = _names(classes_of(own, run)), _names(classes_of(entry, block))
+        yield from class_mistakes(here, ours, theirs, pairs)
+
+
+def _names(stated: Sequence[Any] | None) -> Sequence[str] | None:
+    """The stated names; None where there are none, or where the entry has mistakes."""
+    return stated if stated and all(isinstance(one, str) for one in stated) else None
 
 
 def stated_classes(entry: Mapping[str, Any]) -> Sequence[str] | None:
