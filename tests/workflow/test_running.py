@@ -314,6 +314,7 @@ def test_two_processes_train_as_one(project, finished):
     assert "Nothing to be done" in again.output
 
 
+@pytest.mark.nightly
 def test_training_that_is_killed_goes_on_to_the_same_bytes(project, finished):
     """kill -9 of everything after some checkpoints; the network ends in the very same bytes."""
     overlays = recipe_overlays(project, "checkpoints", epochs=2, checkpoint_minutes=1e-6)
