@@ -33,7 +33,7 @@ def test_a_claim_on_numbers_is_judged(project):
         table.writerows([row[0], row[3] + (n % 2), row[4]] for n, row in enumerate(rows[:50]))
     page = judged(folder, "--claim", "ccc_valence=0.6")
     assert "On 50 texts the concordance of valence is 0.9" in page
-    assert "The claim is 0.600, -0.3" in page
+    assert "The claim is 0.600, −0.3" in page
     assert "these items show more than is claimed" in page
     assert "mean absolute error" in page
     assert "Somebody else predicted these texts." in page
