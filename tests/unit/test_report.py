@@ -301,7 +301,7 @@ def test_the_page_needs_nothing_from_elsewhere(text):
         for key in ("src", "href", "srcset", "data", "action"):
             address = attributes.get(key)
             if address is not None:
-                assert address.startswith(("data:", "#", "../emotion/")) or (
+                assert address.startswith(("data:", "#", "../emotion/", "../config.yaml")) or (
                     # A reader may follow the link to a source; the page loads nothing from there.
                     (tag, address) == ("a", "https://example.org/paper")
                 ), (tag, address)

@@ -60,7 +60,7 @@ def test_a_claim_on_numbers_of_recordings_is_judged(project, misfits):
     assert f"On {COUNT} recordings the concordance of valence is 0.9" in page
     assert "The claim is 0.600, −0.3" in page
     assert "these items show more than is claimed" in page
-    assert "The strongest trivial baseline, the mean of the training labels, gives 0.000" in page
+    assert "The strongest trivial baseline, the mean of the training labels, has 0.000" in page
     assert "trivial baselines use the labels of the scored recordings" in page
     run = folder / "referee/results/audio/mine_theirs/seed0"
     assert misfits(run / "predictions.jsonl", "audio") == []
