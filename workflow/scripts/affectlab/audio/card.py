@@ -172,7 +172,6 @@ def card(
         problems=[*model_cards.weak_points(record), *filter(None, notes)],
         subgroups=model_cards.subgroup_section(record),
         speakers_known=speakers_known(record["details"]),
-        licence_file=model_cards.LICENCE_FILE,
     )
     task = model_cards.HubTask(
         type=CLASSIFICATION,

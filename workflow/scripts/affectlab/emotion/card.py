@@ -109,14 +109,13 @@ def card(
         agreed=agreed,
         problems=[*model_cards.weak_points(record), *filter(None, notes)],
         folds=dataset.get("split", {}).get("folds"),
-        licence_file=model_cards.LICENCE_FILE,
         **part.values(record),
     )
     task = model_cards.HubTask(
         type=CLASSIFICATION,
         name=part.task(record),
         pipeline=part.pipeline,
-        # Others than classifiers need what the folder has beside the network.
+        # Others than classifiers need more of the folder than the network.
         library="transformers" if model is not None and target == "class" else "affectlab",
         tags=("emotion", "affective-computing"),
     )

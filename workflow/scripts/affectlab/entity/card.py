@@ -127,7 +127,6 @@ def card(
         generated=generated,
         weak=[name for name in data if audits[name]["weak_labels"]],
         difference=model_cards.difference_note(scored.differs),
-        licence_file=model_cards.LICENCE_FILE,
     )
     task = model_cards.HubTask(
         type="text-classification",

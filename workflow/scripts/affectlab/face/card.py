@@ -153,7 +153,6 @@ def card(
         subgroups=model_cards.subgroup_section(record),
         folds=dataset.get("split", {}).get("folds"),
         image={"size": SIDE, "color": False} | dataset.get("image", {}),
-        licence_file=model_cards.LICENCE_FILE,
     )
     task = model_cards.HubTask(
         type="image-classification",

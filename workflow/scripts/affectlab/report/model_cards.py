@@ -509,6 +509,7 @@ def render(template: Path | str, **values: Any) -> str:
         autoescape=markdown,
         finalize=_plain if markdown else None,
     )
+    environment.globals["licence_file"] = LICENCE_FILE
     environment.filters["code_span"] = _code_span
     environment.filters["difference"] = _difference
     environment.filters["baseline"] = partial(baseline_name, experiment=path.parent.name)

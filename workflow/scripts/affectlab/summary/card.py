@@ -124,7 +124,6 @@ def card(
         problems=[*model_cards.weak_points(record), *filter(None, notes)],
         folds=dataset.get("split", {}).get("folds"),
         subgroups=model_cards.subgroup_section(record),
-        licence_file=model_cards.LICENCE_FILE,
     )
     task = model_cards.HubTask(
         type="summarization",
