@@ -34,8 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # JSON is UTF-8 whatever the locale; a byte of a file's name that is none stays what it is.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-    # As an interrupt: what was started is ended, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if sys.stdout is None:
             raise UserError("standard output is closed")
@@ -388,6 +386,8 @@ def _referee(options: argparse.Namespace) -> int:
     if options.to.exists() and not options.to.is_dir():
         raise UserError(f"--to {options.to}: expected a folder, found a file")
     options.to.mkdir(parents=True, exist_ok=True)
+    # As an interrupt: Snakemake, which it starts, is ended, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.stdout.write(referee(case, options.to, _project()))
     return 0
 
