@@ -234,7 +234,7 @@ def experiments_without(config: Mapping[str, Any], assets: set[tuple[str, str]])
 def check_config(
     config: Mapping[str, Any], registries: Registries, resources: Path | str
 ) -> list[AssetStatus]:
-    """Where everything that a valid *config* needs stands: data sets, then models."""
+    """The state of everything that a valid *config* needs: data sets, then models."""
     datasets, models = needed_assets(config)
     return [
         asset_status("dataset", name, registries.datasets[name], config["data_root"], resources)

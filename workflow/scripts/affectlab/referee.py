@@ -78,7 +78,7 @@ def referee(case: Case, folder: Path, project: Path) -> str:
         project: checkout of affectlab.
 
     Raises:
-        UserError: an input cannot be used, or the run failed; its log is named.
+        UserError: an input cannot be used, or the run failed; the message has the path of its log.
     """
     name = data_name(case.data)
     overlay = configuration(case, folder)
@@ -194,7 +194,7 @@ def _ids(path: Path, column: str) -> list[str]:
 
 
 def _carry_out(folder: Path, project: Path) -> None:
-    """Run Snakemake in *folder*; its output goes to a file beside the results.
+    """Run Snakemake in *folder*; its output goes to a file next to the results.
 
     Raises:
         UserError: it failed.

@@ -288,7 +288,7 @@ def _best_run(results: _Results) -> str:
 def _best(results: _Results) -> tuple[str, str]:
     """The run that the first sentence is about, and why it is this one.
 
-    The best one is named by validation: naming it by test would favour luck. It is one that we
+    Validation decides which one is best: choosing it by test would favour luck. It is one that we
     trained, see `trained_here`.
     """
     means = {name: split_means(seeds) for name, seeds in results.runs.items()}

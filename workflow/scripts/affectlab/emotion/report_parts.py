@@ -39,7 +39,7 @@ class ReportPart:
         what: these runs predict.
         repeated: what a text that repeats may have another one of.
         compared: scores that are shown where there is room for few -> their names.
-        main: the one of them that decides which run is named first, on validation.
+        main: the one of them that decides on validation which run comes first.
         main_words: its name in sentences.
         note: below the table of the results.
         validation: name of the validation split in a table.

@@ -63,7 +63,7 @@ def embedding_map(
 ) -> None:
     """Draw the two directions of most variance of the embedding, and the class prototypes.
 
-    The names of all classes stand in a column at the right, each with a line to its prototype.
+    The names of all classes are in a column at the right, each with a line to its prototype.
 
     Args:
         stem: path without an ending.

@@ -315,7 +315,7 @@ def _best(
 ) -> tuple[str, str]:
     """The run that the first sentence is about, and why it is this one.
 
-    It is named by validation: naming it by test would favour luck.
+    Validation decides which it is: choosing it by test would favour luck.
 
     Args:
         comparison: comparison.json.

@@ -163,7 +163,7 @@ def shared_order(classes: Sequence[str], mapping: Mapping[str, str]) -> tuple[st
 
 
 def same_names(mapping: Mapping[str, str]) -> dict[str, str]:
-    """The mapping of the own data: each shared class stands for itself."""
+    """The mapping of the own data: each shared class means itself."""
     return {name: name for name in mapping.values()}
 
 

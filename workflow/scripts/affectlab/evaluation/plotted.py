@@ -58,7 +58,7 @@ def _values(axes: Any) -> Iterator[str]:
 
 
 def _names(axis: Any) -> dict[float, str]:
-    """Place -> name of an axis with names in place of numbers."""
+    """Place -> name of an axis that has names instead of numbers."""
     from matplotlib.ticker import FuncFormatter
 
     given = axis.get_major_formatter()

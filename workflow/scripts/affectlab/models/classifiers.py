@@ -1,6 +1,6 @@
 """Classifiers that somebody else trained, run as they are: from prepared inputs to probabilities.
 
-The weights are those of a checkpoint of transformers, or an ONNX file beside its configuration.
+The weights are those of a checkpoint of transformers, or an ONNX file next to its configuration.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def load_mapped(
     key: str,
     threads: int,
 ) -> tuple[Classifier, ClassMapping]:
-    """Load a classifier, and find which class of the data each of its classes stands for.
+    """Load a classifier, and find which class of the data each of its classes means.
 
     Args:
         directory: see `load_classifier`.

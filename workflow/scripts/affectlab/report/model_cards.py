@@ -39,7 +39,7 @@ IMAGE_LAYOUTS = ("fer2013", "ferplus", "image_folder")
 
 
 LICENCE_FILE = "LICENSE.md"
-"""Beside a card; the hub takes a file of this name for the terms of a licence of its own."""
+"""In the folder of a card. The hub takes a file of this name for a licence of the model's own."""
 
 HUB_METRICS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
     {
@@ -104,7 +104,7 @@ def front_matter(
 ) -> dict[str, Any]:
     """What a hub indexes, the measured values included; see hf.co/docs/hub/model-cards.
 
-    Only ids that exist on the hub stand under ``datasets``, ``base_model`` and ``metrics``.
+    Only ids that exist on the hub are in ``datasets``, ``base_model`` and ``metrics``.
 
     Args:
         record: metrics.json of the run.

@@ -178,7 +178,7 @@ def split_means(seeds: Sequence[SeedResult]) -> dict[str, dict[str, float]]:
 
 
 def other_splits(record: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """The scores of a run on splits besides the main one; a run may have none."""
+    """The scores of a run on splits other than the main one; a run may have none."""
     found: Mapping[str, Mapping[str, Any]] = record.get("other_splits", {})
     return found
 
@@ -219,7 +219,7 @@ def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def below_baseline(comparison: Mapping[str, Any]) -> list[str]:
-    """A sentence for every run with scores that are worse than the trivial answer."""
+    """A sentence for every run with scores that are worse than the trivial baseline."""
     sentences = []
     for run in comparison["runs"]:
         worse = [

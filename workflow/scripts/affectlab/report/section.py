@@ -111,7 +111,7 @@ def render(template: Path, **values: Any) -> str:
 
 
 def render_parts(template: Path, **values: Any) -> dict[str, str]:
-    """Fill in the blocks of a template, each of which is one of `PARTS`.
+    """Fill in the blocks of a template; each block is one of `PARTS`.
 
     Raises:
         ValueError: a block is none of them.
